@@ -1,0 +1,38 @@
+# iCTCF: slice labels only, from tools/dataset_converters/ictcf.py. There are no lesion masks, so finetuning consists of
+# classification stages alone. `data_root` is handed to every dataset below that names no root of its own.
+data_root = '{{$ICTCF_ROOT:data/ictcf}}'
+image_size = (512, 512)
+slice_classes = ('Negative', 'COVID-19')
+
+slice_pipeline = [
+    dict(type='LoadCTSlice'),
+    dict(type='Resize', scale=image_size, keep_ratio=False),
+    dict(type='PackSliceInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='SliceDataset',
+        ann_file='annotations/slices_train.json',
+        metainfo=dict(slice_classes=slice_classes),
+        pipeline=slice_pipeline))
+# The published lists have no validation split.
+val_dataloader = None
+val_evaluator = None
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SliceDataset',
+        ann_file='annotations/slices_test.json',
+        metainfo=dict(slice_classes=slice_classes),
+        test_mode=True,
+        pipeline=slice_pipeline))
+test_evaluator = dict(type='SliceClassificationMetric')

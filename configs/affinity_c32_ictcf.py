@@ -1,0 +1,3 @@
+_base_ = './affinity_c8_ictcf.py'
+model = dict(roi_head=dict(cls_head=dict(num_affinities=32)))
+load_from = 'work_dirs/affinity_c32/epoch_100.pth'

@@ -1,0 +1,11 @@
+# The paper's Table 5: a model of affinity_c32.py, tested on the training slices that it was not trained with.
+_base_ = './affinity_c32.py'
+test_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='SliceDataset',
+        ann_file='annotations/slices_train_left_out.json',
+        metainfo=dict(slice_classes={{_base_.slice_classes}}),
+        test_mode=True,
+        pipeline={{_base_.slice_pipeline}}))
+test_evaluator = dict(_delete_=True, type='SliceClassificationMetric')

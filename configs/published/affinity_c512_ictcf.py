@@ -1,0 +1,3 @@
+_base_ = './affinity_c8_ictcf.py'
+model = dict(roi_head=dict(cls_head=dict(num_affinities=512)))
+load_from = 'checkpoints/published_affinity_c512.pth'

@@ -1,0 +1,73 @@
+"""Testing from a config and a checkpoint."""
+import datetime
+from pathlib import Path
+from typing import Union
+
+import mmcv
+import mmdet
+import mmengine
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmaffinity import __version__
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.files import write_json_atomic
+
+SCHEMA = 1
+
+
+def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_dir: Union[str, Path, None] = None,
+               out: Union[str, Path, None] = None, show_dir: Union[str, Path, None] = None,
+               launcher: str = 'none') -> dict:
+    """Test a model: lesion segmentation and slice classification in one pass.
+
+    Args:
+        config: a config or the path of one.
+        checkpoint: weights that fit it.
+        work_dir: folder for logs; by default the config's, else ``work_dirs/<config's name>``.
+        out: JSON file for metrics and per-slice predictions, see docs/results.md.
+        show_dir: folder for pictures: an overlay per slice, the confusion matrix, affinities of one slice per class.
+        launcher: as for :func:`train_model`.
+
+    Returns:
+        Metrics by name.
+
+    Raises:
+        FileNotFoundError: if the config, its data or the checkpoint is not there.
+        ValueError: if the checkpoint does not fit the config, or is not safe to open.
+    """
+    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    name = Path(cfg.filename).stem if cfg.filename else 'model'
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+    cfg.launcher = launcher
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    # All weights come from the checkpoint.
+    cfg.model.backbone.init_cfg = None
+    if show_dir is not None:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
+                            dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
+                            dict(type='TestFiguresHook', out_dir=str(show_dir))]
+    runner = Runner.from_cfg(cfg)
+    metrics = runner.test()
+    if out is not None:
+        write_json_atomic(out, results_of(runner, metrics))
+    return metrics
+
+
+def results_of(runner: Runner, metrics: dict) -> dict:
+    """Collect what a finished test run found, as plain data: the content of the ``--out`` file."""
+    slices, lesions = [], []
+    for metric in runner.test_evaluator.metrics:
+        slices += getattr(metric, 'predictions', [])
+        lesions += getattr(metric, 'per_image', [])
+    return dict(
+        schema=SCHEMA, notice='Research use only; not a medical device.',
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        config=runner.cfg.filename, checkpoint=runner.cfg.load_from,
+        versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__,
+                      mmcv=mmcv.__version__, mmdet=mmdet.__version__),
+        slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
+        metrics=metrics, slices=slices, lesions=lesions)

@@ -1,0 +1,12 @@
+"""Data sets, transforms and samplers; importing this registers them."""
+from .lesion_dataset import LesionDataset
+from .multi_task_dataset import MultiTaskDataset
+from .samplers import AlternatingBatchSampler, AlternatingSampler
+from .slice_dataset import SliceDataset
+from .slice_folder_dataset import SliceFolderDataset
+from .transforms import LoadCTSlice, LoadCTSliceFromArray, PackSliceInputs
+
+__all__ = [
+    'AlternatingBatchSampler', 'AlternatingSampler', 'LesionDataset', 'LoadCTSlice', 'LoadCTSliceFromArray',
+    'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset'
+]

@@ -1,0 +1,51 @@
+"""Reading of annotation files, with errors that say how to get or repair one."""
+import json
+from pathlib import Path
+from typing import Any
+
+_CONVERTERS = ('python tools/dataset_converters/cncb_ncov.py DATA_ROOT for CNCB-NCOV, '
+               'python tools/dataset_converters/ictcf.py DATA_ROOT for iCTCF')
+
+
+def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:
+    """Load a JSON annotation file whose top level is an object.
+
+    Args:
+        path: the file, with ``data_root`` already joined.
+        data_root: root of the data set, named by the error where it is what is missing.
+        kind: what the file holds, as the errors call it, such as 'lesion annotations'.
+
+    Raises:
+        FileNotFoundError: if the data root or the file does not exist.
+        ValueError: if the file is no JSON object.
+    """
+    file = Path(path)
+    if not path:
+        raise ValueError(f'no file with {kind} given: set ann_file')
+    if not file.is_file():
+        if data_root and not Path(data_root).is_dir():
+            raise FileNotFoundError(f'data root {data_root} does not exist: set data_root in the config to where the '
+                                    f'data set lies, then write its annotations with {_CONVERTERS}')
+        raise FileNotFoundError(f'file with {kind} not found: {path}. Write it with {_CONVERTERS}; for other data '
+                                'write the JSON yourself and set ann_file')
+    try:
+        content = json.loads(file.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} is not valid JSON ({error}): run the converter again') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
+    return content
+
+
+def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
+    """Return ``data_prefix`` with its one entry under ``key``, whether it was called 'img' or 'img_path'.
+
+    MMDetection's COCO data sets use the one name, MMEngine's lists the other; users need not remember which.
+
+    Raises:
+        ValueError: if it has another entry, or several.
+    """
+    if len(data_prefix) != 1 or not data_prefix.keys() <= {'img', 'img_path'}:
+        raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below '
+                         'data_root')
+    return {key: next(iter(data_prefix.values()))}

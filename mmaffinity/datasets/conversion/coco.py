@@ -1,0 +1,168 @@
+"""Turn lesion masks into COCO JSON: one instance per connected component."""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as mask_utils
+from scipy import ndimage
+
+from ..transforms.decoding import read_slice
+from .parallel import Progress, map_files
+
+GGO, CONSOLIDATION = 2, 3  # values in the masks of CNCB-NCOV; 0 is background, 1 is lung, which counts as background
+MERGED_CATEGORIES = ('lesion', )
+SEPARATE_CATEGORIES = ('GGO', 'Consolidation')
+_EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+
+
+class LesionFile(NamedTuple):
+    """An image with its mask, both relative to the data root, and its patient."""
+    image: str
+    mask: str
+    patient_id: str
+
+
+class LesionAnnotations(NamedTuple):
+    """COCO annotations of one mask, without ids, and how many components were too small to be one."""
+    annotations: list[dict[str, Any]]
+    num_small: int
+
+
+def read_lesion_mask(path: Path) -> np.ndarray:
+    """Read a mask of CNCB-NCOV: 0 background, 1 lung, 2 ground glass opacity, 3 consolidation.
+
+    Args:
+        path: A PNG, grey or with a palette whose indices are the values, or with three equal channels.
+
+    Returns:
+        The values, uint8, shape (H, W).
+
+    Raises:
+        ValueError: if the file is no image or has other values, naming the file.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.array(image)  # a palette image gives its indices
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f'the mask {path} cannot be read ({error}); unpack the download again') from None
+    if values.ndim == 3:
+        # A fourth channel, or the second of two, is opacity.
+        colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
+        if (colours != colours[..., :1]).any():
+            raise ValueError(f'the mask {path} has coloured pixels; expected one channel of the values 0 to 3')
+        values = colours[..., 0]
+    # Compared before the conversion to uint8, which would fold 256 to 0.
+    if values.size and (values.min() < 0 or values.max() > CONSOLIDATION):
+        foreign = sorted(set(np.unique(values).tolist()) - {0, 1, 2, 3})
+        raise ValueError(f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
+                         '1 lung, 2 ground glass opacity, 3 consolidation only: unpack the download again')
+    return values.astype(np.uint8)
+
+
+def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarray], int]:
+    """Split a binary mask into its 8-connected components.
+
+    Args:
+        lesion: Shape (H, W), non-zero where lesion.
+        min_area: Pixels; a component is kept where its area is strictly larger.
+
+    Returns:
+        The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number
+        of those that were too small.
+    """
+    labels, number = ndimage.label(lesion, structure=_EIGHT_CONNECTED)
+    areas = np.bincount(labels.ravel(), minlength=number + 1)
+    kept = [label for label in range(1, number + 1) if areas[label] > min_area]
+    return [labels == label for label in kept], number - len(kept)
+
+
+def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: bool = False) -> LesionAnnotations:
+    """Return the lesions of a mask as COCO annotations without ``id`` and ``image_id``.
+
+    Args:
+        mask: Values as :func:`read_lesion_mask` gives them, shape (H, W).
+        min_area: Pixels; only larger components are lesions. The paper's is 100.
+        keep_classes_apart: Give ground glass opacity and consolidation categories 1 and 2, with components of each;
+            otherwise both are category 1, and components run across them, as in the paper.
+
+    Returns:
+        The annotations (compressed RLE, box x y w h in pixels, area in pixels), and the number of components that
+        were too small.
+    """
+    planes = [mask == GGO, mask == CONSOLIDATION] if keep_classes_apart else [mask >= GGO]
+    annotations, num_small = [], 0
+    for category_id, plane in enumerate(planes, 1):
+        components, small = lesion_components(plane, min_area)
+        num_small += small
+        for component in components:
+            rle = mask_utils.encode(np.asfortranarray(component.astype(np.uint8)))
+            annotations.append(
+                dict(
+                    category_id=category_id,
+                    segmentation=dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii')),
+                    bbox=[float(side) for side in mask_utils.toBbox(rle)],
+                    area=int(component.sum()),
+                    iscrowd=0))
+    return LesionAnnotations(annotations, num_small)
+
+
+def build_coco(data_root: Path,
+               files: Sequence[LesionFile],
+               min_area: int = 100,
+               keep_classes_apart: bool = False,
+               source: str = '',
+               workers: int | None = None,
+               progress: Progress | None = None) -> tuple[dict[str, Any], int]:
+    """Make the COCO JSON of a list of slices; one without lesions stays in it as an image without annotations.
+
+    Args:
+        data_root: The folder that the files are relative to.
+        files: The slices, which become images 1, 2, ... in this order.
+        min_area: Pixels; only larger components are lesions.
+        keep_classes_apart: See :func:`annotate_mask`.
+        source: The list's name, kept in ``info``.
+        workers: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
+        progress: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
+
+    Returns:
+        The COCO dictionary, and the number of components that were too small.
+
+    Raises:
+        ValueError: if ``min_area`` is negative, a file cannot be read, a mask has foreign values, or mask and image
+            differ in size.
+    """
+    if min_area < 0:
+        raise ValueError(f'the minimum area is {min_area} pixels; it cannot be negative')
+
+    def read(file: LesionFile) -> tuple[tuple[int, ...], LesionAnnotations]:
+        mask = read_lesion_mask(data_root / file.mask)
+        height, width = read_slice(data_root / file.image).shape
+        if mask.shape != (height, width):
+            raise ValueError(f'the mask {data_root / file.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its '
+                             f'image {data_root / file.image} is {width} x {height}; unpack the download again')
+        return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
+
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    num_small = 0
+    for file, (shape, found) in zip(files, map_files(read, files, workers, progress, 'masks'), strict=True):
+        images.append(
+            dict(
+                id=len(images) + 1,
+                file_name=file.image,
+                width=shape[1],
+                height=shape[0],
+                patient_id=file.patient_id,
+                scan_id=None))
+        for annotation in found.annotations:
+            annotations.append(dict(id=len(annotations) + 1, image_id=len(images), **annotation))
+        num_small += found.num_small
+    names = SEPARATE_CATEGORIES if keep_classes_apart else MERGED_CATEGORIES
+    coco = dict(
+        info=dict(description='CNCB-NCOV lesions', source=source, min_area=min_area),
+        images=images,
+        annotations=annotations,
+        categories=[dict(id=index, name=name) for index, name in enumerate(names, 1)])
+    return coco, num_small

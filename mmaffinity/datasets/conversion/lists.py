@@ -1,0 +1,211 @@
+"""Read the published lists of slices: COVIDx-CT version 1, the author's samples of it, segmentation, iCTCF."""
+import os
+import re
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+PathLike = str | os.PathLike
+Row = TypeVar('Row', bound=Hashable)
+
+CNCB_CLASSES = ('Normal', 'CP', 'COVID-19')
+CNCB_FOLDERS = ('Normal', 'CP', 'NCP')  # where the raw data keeps label 0, 1, 2
+ICTCF_CLASSES = ('Negative', 'COVID-19')
+
+# Names of patients, scans and slices become paths, so nothing but letters, digits and '-' is let in.
+_NAME = r'([0-9A-Za-z-]+)'
+_COVIDX = re.compile(rf'(NCP|CP|Normal)_{_NAME}_{_NAME}_{_NAME}\.(?:png|jpe?g)\s+([0-9])((?:\s+-?[0-9]+){{4}})?')
+_PUBLISHED = re.compile(rf'([012])_{_NAME}_{_NAME}_{_NAME}\.(?:png|jpe?g)')
+_LESION = re.compile(rf'{_NAME}_{_NAME}\.(?:png|jpe?g)')
+_ICTCF = re.compile(r'([02])_([np])CT([0-9]+)\.jpg')
+
+
+class CncbSlice(NamedTuple):
+    """One slice of CNCB-NCOV's classification data, ``<folder>/<patient>/<scan>/<name>.{png,jpg}``."""
+    label: int
+    patient: str
+    scan: str
+    name: str
+
+    @property
+    def folder(self) -> str:
+        return f'{CNCB_FOLDERS[self.label]}/{self.patient}/{self.scan}'
+
+
+class LesionSlice(NamedTuple):
+    """One slice of CNCB-NCOV's segmentation data, ``ct_lesion_seg/image/<patient>/<name>.jpg``."""
+    patient: str
+    name: str
+
+
+class IctcfSlice(NamedTuple):
+    """One slice of iCTCF, ``nCT/nCT<number>.jpg`` or ``pCT/pCT<number>.jpg``."""
+    label: int
+    number: str
+
+    @property
+    def folder(self) -> str:
+        return 'pCT' if self.label else 'nCT'
+
+
+def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
+    """Read a list of COVIDx-CT version 1, rows ``<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax``.
+
+    The body box is checked for form and left out: the models here see whole slices.
+
+    Args:
+        path: The list; Windows line ends and empty lines are no matter.
+
+    Returns:
+        The slices in the order of the rows.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read, contradicts itself or comes twice, naming file, line and row.
+    """
+
+    def read(text: str) -> CncbSlice:
+        match = _COVIDX.fullmatch(text)
+        if match is None:
+            raise ValueError('it is not of the form "<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax" '
+                             'with class NCP, CP or Normal')
+        token, patient, scan, name, digit = match.group(1, 2, 3, 4, 5)
+        label = CNCB_FOLDERS.index(token)
+        if int(digit) != label:
+            raise ValueError(f'its label is {digit}, but {token} has label {label}')
+        return CncbSlice(label, patient, scan, name)
+
+    return _parse(path, read)
+
+
+def parse_published_list(path: PathLike) -> list[CncbSlice]:
+    """Read the author's list of classification slices, rows ``<label>_<patient>_<scan>_<slice>.png``.
+
+    Args:
+        path: The list.
+
+    Returns:
+        The slices in the order of the rows.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read or comes twice, naming file, line and row.
+    """
+
+    def read(text: str) -> CncbSlice:
+        match = _PUBLISHED.fullmatch(text)
+        if match is None:
+            raise ValueError('it is not of the form "<label>_<patient>_<scan>_<slice>.png" with label 0, 1 or 2')
+        label, patient, scan, name = match.groups()
+        return CncbSlice(int(label), patient, scan, name)
+
+    return _parse(path, read)
+
+
+def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
+    """Read one of the author's segmentation lists, rows ``<patient>_<slice>.jpg``.
+
+    Args:
+        path: The list.
+
+    Returns:
+        The slices in the order of the rows.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read or comes twice, naming file, line and row.
+    """
+
+    def read(text: str) -> LesionSlice:
+        match = _LESION.fullmatch(text)
+        if match is None:
+            raise ValueError('it is not of the form "<patient>_<slice>.jpg"')
+        return LesionSlice(*match.groups())
+
+    return _parse(path, read)
+
+
+def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
+    """Read one of the author's iCTCF lists, rows ``0_nCT<n>.jpg`` (negative) or ``2_pCT<n>.jpg`` (COVID-19).
+
+    Args:
+        path: The list.
+
+    Returns:
+        The slices in the order of the rows; the list's prefix 2 is label 1 here.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read, contradicts itself or comes twice, naming file, line and row.
+    """
+
+    def read(text: str) -> IctcfSlice:
+        match = _ICTCF.fullmatch(text)
+        if match is None:
+            raise ValueError('it is not of the form "0_nCT<n>.jpg" or "2_pCT<n>.jpg"')
+        prefix, letter, number = match.groups()
+        if (prefix == '2') != (letter == 'p'):
+            raise ValueError(f'prefix {prefix} and {letter}CT contradict each other (0 goes with nCT, 2 with pCT)')
+        return IctcfSlice(int(letter == 'p'), number)
+
+    return _parse(path, read)
+
+
+def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
+    """Return the first ``<folder>/<name>`` that exists.
+
+    Args:
+        name: The list's published file name.
+        folders: Where to look, in this order.
+        source: Where the list comes from, for the error.
+
+    Raises:
+        FileNotFoundError: if no folder has it.
+    """
+    for folder in folders:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    places = ' or '.join(str(folder) for folder in folders)
+    raise FileNotFoundError(f'the list {name} is not in {places}; get it from {source} and put it there, or name the '
+                            'folder that holds it with --lists')
+
+
+def _parse(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
+    """Read every non-empty line with ``read``, whose ValueError says what is wrong with the row."""
+    rows: list[Row] = []
+    lines: dict = {}
+    bad: list[tuple[int, str, str]] = []
+    for number, text in _lines(Path(path)):
+        try:
+            row = read(text)
+        except ValueError as error:
+            bad.append((number, text, str(error)))
+            continue
+        first = lines.setdefault(row, number)
+        if first != number:
+            raise ValueError(f'{path}, line {number}: {text[:80]!r} is the slice of line {first} again; delete one '
+                             'of the two rows')
+        rows.append(row)
+    if bad:
+        number, text, reason = bad[0]
+        others = f' ({len(bad) - 1} more rows of this list cannot be read either)' if len(bad) > 1 else ''
+        raise ValueError(f'{path}, line {number}: {text[:80]!r} cannot be read: {reason}{others}; correct the row or '
+                         'download the list again')
+    if not rows:
+        raise ValueError(f'{path} has no rows; download the list again')
+    return rows
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return the non-empty lines, stripped, with their numbers from 1."""
+    try:
+        # Byte order mark and \r\n are what a Windows editor leaves; both are dropped here.
+        with open(path, encoding='utf-8-sig') as file:
+            return [(number, text) for number, text in enumerate(map(str.strip, file), 1) if text]
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f'there is no list {path}; correct the path or download the list '
+                                '(docs/data.md says from where)') from None
+    except IsADirectoryError:
+        raise ValueError(f'{path} is a folder; name the list in it') from None
+    except UnicodeDecodeError:
+        raise ValueError(f'{path} is not a text file; download the list again') from None

@@ -1,0 +1,45 @@
+"""Do the same to many files on several cores."""
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+Progress = Callable[[str, int, int], None]
+
+
+def map_files(function: Callable[[Item], Result],
+              items: Sequence[Item],
+              workers: int | None = None,
+              progress: Progress | None = None,
+              what: str = 'files') -> list[Result]:
+    """Apply a function to every item and return the results in the order of the items.
+
+    Threads, not processes: the decoders, which take most of the time, run without Python's lock, and starting a
+    process would import torch once more.
+
+    Args:
+        function: What to do; its exception ends the map and is raised here.
+        items: What to do it to.
+        workers: Number of threads, by default one per core and eight at most.
+        progress: Called as ``progress(what, done, total)`` after each item.
+        what: What the items are, for ``progress``.
+
+    Raises:
+        ValueError: if ``workers`` is less than 1.
+    """
+    if workers is None:
+        workers = min(8, os.cpu_count() or 1)
+    if workers < 1:
+        raise ValueError(f'the number of workers is {workers}; it has to be at least 1')
+    results: list[Result] = []
+    executor = ThreadPoolExecutor(workers)
+    try:
+        for result in executor.map(function, items):
+            results.append(result)
+            if progress is not None:
+                progress(what, len(results), len(items))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return results

@@ -1,0 +1,93 @@
+"""Data sets of both tasks, one after another."""
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset, ConcatDataset, force_full_init
+
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+
+
+@DATASETS.register_module()
+class MultiTaskDataset(ConcatDataset):
+    """Concatenation of lesion and slice data sets, for training with :class:`AlternatingSampler` and for evaluation.
+
+    Unlike MMEngine's class, parts of different tasks have different meta information; :attr:`metainfo` unites it, so
+    that ``classes`` (of lesions) and ``slice_classes`` are found side by side.
+
+    Args:
+        datasets: data sets or their configs, each with a ``task``.
+        lazy_init: do not load annotations yet.
+        ignore_keys: keys of the meta information that may differ between parts of one task; the first part's is kept.
+
+    Raises:
+        ValueError: if a part has no task, or parts of one task differ in their meta information.
+    """
+
+    def __init__(self,
+                 datasets: Sequence[BaseDataset | dict],
+                 lazy_init: bool = False,
+                 ignore_keys: str | Sequence[str] | None = None) -> None:
+        # The parent's __init__ would demand equal meta information, so it is not called; full_init calls torch's.
+        if not datasets:
+            raise ValueError('MultiTaskDataset needs at least one data set')
+        self.datasets = [DATASETS.build(part) if isinstance(part, dict) else part for part in datasets]
+        for part in self.datasets:
+            if getattr(part, 'task', None) not in (SEGMENTATION, CLASSIFICATION):
+                raise ValueError(f'{type(part).__name__} cannot be part of MultiTaskDataset, as it has no task '
+                                 f'({SEGMENTATION!r} or {CLASSIFICATION!r}): use LesionDataset or SliceDataset')
+        self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or ())
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Union of the parts' meta information; between tasks, the first part that has a key gives its value.
+
+        Raises:
+            ValueError: if parts of the same task differ in a key that ``ignore_keys`` does not name.
+        """
+        union, by_task = {}, defaultdict(dict)
+        for index, part in enumerate(self.datasets):
+            for key, value in part.metainfo.items():
+                first, known = by_task[part.task].setdefault(key, (index, value))
+                if key not in self.ignore_keys and not _equal(known, value):
+                    raise ValueError(f'data sets {first} and {index} of the {part.task} task differ in "{key}": '
+                                     f'{known!r} and {value!r}. Make them equal, or name the key in ignore_keys')
+                union.setdefault(key, value)
+        return union
+
+    @property
+    def task(self) -> str | None:
+        """The task of all parts, or None if there are both."""
+        tasks = {part.task for part in self.datasets}
+        return tasks.pop() if len(tasks) == 1 else None
+
+    def full_init(self) -> None:
+        """Load the annotations of every part and check that they fit together."""
+        if not self._fully_initialized:
+            super().full_init()
+            self.metainfo  # raises where parts differ: parts may have learned theirs only now
+
+    @force_full_init
+    def task_ranges(self) -> dict[str, list[range]]:
+        """Return the index ranges of each task's parts, in the order of the parts."""
+        ranges, start = defaultdict(list), 0
+        for part, stop in zip(self.datasets, self.cumulative_sizes):
+            ranges[part.task].append(range(start, stop))
+            start = stop
+        return dict(ranges)
+
+    def task_indices(self, task: str) -> np.ndarray:
+        """Return the indices of all samples of a task, shape (n,), int64; empty if it has none."""
+        ranges = self.task_ranges().get(task, [])
+        return np.concatenate([np.empty(0, np.int64), *(np.arange(part.start, part.stop) for part in ranges)])
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return a == b

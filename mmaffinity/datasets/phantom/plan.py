@@ -1,0 +1,198 @@
+"""Which slices a phantom holds, under which names: the raw layouts and lists of CNCB-NCOV and iCTCF.
+
+The phantom stands for data that may not be redistributed. It is never a source of results.
+"""
+from dataclasses import asdict, dataclass
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from mmaffinity.datasets.phantom.anatomy import body_box
+from mmaffinity.datasets.phantom.patient import Patient
+from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, MIN_SIZE, Scanner
+
+FOLDERS = ('Normal', 'CP', 'NCP')  # CNCB-NCOV's class folders by label
+LISTS = {  # split: list, relative to the phantom's folder
+    'lesions_train': 'cncb_ncov/lists/train_split_segmentation.txt',
+    'lesions_test': 'cncb_ncov/lists/test_split_segmentation.txt',
+    'slices_train': 'cncb_ncov/lists/train_COVIDx_CT-1.txt',
+    'slices_val': 'cncb_ncov/lists/val_COVIDx_CT-1.txt',
+    'slices_test': 'cncb_ncov/lists/test_COVIDx_CT-1.txt',
+    'slices_selected': 'cncb_ncov/lists/train_split_classification.txt',
+    'ictcf_train': 'ictcf/lists/train_ictcf.txt',
+    'ictcf_test': 'ictcf/lists/test_ictcf.txt',
+}
+_SLICES = 120  # axial slices of a whole scan; a phantom holds a few neighbours of each
+_FIRST, _LAST = 20, 103  # those that show enough lung
+_HEALTHY = 0.27  # share of the segmentation slices without lesions, 204 of 750 in CNCB-NCOV
+_FIRST_ID = {0: 751, 1: 1101, 2: 1}  # CNCB-NCOV's patient numbers start about there
+
+
+@dataclass(frozen=True)
+class PhantomSettings:
+    """Everything that decides the bytes of a phantom.
+
+    Attributes:
+        seed: seed of all patients, >= 0.
+        size: side of the slices, pixels.
+        slices_per_patient: neighbouring slices of each patient, 1 to 42.
+        lesions_train, lesions_test: slices with lesion masks.
+        slices_train, slices_val, slices_test: slices with class labels, evenly of the three classes.
+        slices_selected: how many of `slices_train` the balanced training list names; the rest is "left out".
+        ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+    seed: int = 0
+    size: int = 512
+    slices_per_patient: int = 4
+    lesions_train: int = 120
+    lesions_test: int = 40
+    slices_train: int = 240
+    slices_selected: int = 150
+    slices_val: int = 60
+    slices_test: int = 90
+    ictcf_train: int = 60
+    ictcf_test: int = 90
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = {'seed': 0, 'size': MIN_SIZE, 'slices_per_patient': 1, 'slices_selected': 0}.get(name)
+            if least is None:
+                least = 2 if name.startswith('ictcf') else 1 if name.startswith('lesions') else 3
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(f'{name} must be a whole number of at least {least}, got {value!r}')
+        if self.slices_per_patient > (_LAST - _FIRST + 1) // 2:
+            raise ValueError(f'slices_per_patient must be at most {(_LAST - _FIRST + 1) // 2}, '
+                             f'got {self.slices_per_patient}')
+        if self.slices_selected % 3 or self.slices_selected > self.slices_train // 3 * 3:
+            raise ValueError(f'slices_selected must be a multiple of 3 (a balanced list of three classes) and at most '
+                             f'slices_train = {self.slices_train}, got {self.slices_selected}')
+
+
+class PlannedSlice(NamedTuple):
+    """One slice of the plan; `make_patient(seed, number, label)` and `draw_slice` turn it into pixels.
+
+    Attributes:
+        split: key of `LISTS`.
+        image: path of the image relative to the phantom's folder.
+        mask: path of the lesion mask, None for slices with a class label only.
+        name: as the list names it.
+        number: number of the patient, unique over the whole phantom.
+        label: class of the patient.
+        level: level of the slice.
+        lesions: False for a lesion-free slice of the segmentation set.
+        scanner: look of the image.
+    """
+    split: str
+    image: str
+    mask: Optional[str]
+    name: str
+    number: int
+    label: int
+    level: float
+    lesions: bool
+    scanner: Scanner
+
+
+class _Patients:
+    """Hands out patients, each for one split only, with the places of their slices in the scan."""
+
+    def __init__(self, settings: PhantomSettings) -> None:
+        self.settings = settings
+        self.used = 0
+
+    def slices(self, count: int) -> List[Tuple[int, int]]:
+        """(patient number, index of the slice) of `count` slices of as many patients as that takes."""
+        per = self.settings.slices_per_patient
+        found = []
+        while len(found) < count:
+            rng = np.random.default_rng([self.settings.seed, self.used, 3])
+            step = 2 if per > 20 else min(4, (_LAST - _FIRST) // max(1, per - 1))
+            first = int(rng.integers(_FIRST, _LAST - step * (per - 1) + 1))
+            found += [(self.used, first + step * index) for index in range(per)]
+            self.used += 1
+        return found[:count]
+
+
+def plan_phantom(settings: PhantomSettings) -> List[PlannedSlice]:
+    """List the slices of a phantom in the order of its lists; no patient is in two splits."""
+    patients = _Patients(settings)
+    plan: List[PlannedSlice] = []
+    first = 0
+    for split in ('lesions_train', 'lesions_test'):
+        first = _plan_lesions(plan, split, patients, first)
+    ids = dict(_FIRST_ID)
+    for split in ('slices_train', 'slices_val', 'slices_test'):
+        total = getattr(settings, split)
+        for label in (2, 1, 0):  # the order of the real lists
+            seen: Dict[int, int] = {}
+            for number, index in patients.slices(total // 3 + (label < total % 3)):
+                person = seen.setdefault(number, ids[label] + len(seen))
+                folder, file = FOLDERS[label], f'{index:04d}.png'
+                plan.append(PlannedSlice(
+                    split, f'cncb_ncov/{folder}/{person}/{1000 + number}/{file}', None,
+                    f'{folder}_{person}_{1000 + number}_{file}', number, label, index / _SLICES, True, CNCB_SCANNER))
+            ids[label] += len(seen)
+    _plan_ictcf(plan, patients)
+    return plan
+
+
+def _plan_lesions(plan: List[PlannedSlice], split: str, patients: _Patients, first: int) -> int:
+    """Add the slices of a segmentation split, patients' names counting from `first`; returns the next name."""
+    count = getattr(patients.settings, split)
+    rng = np.random.default_rng([patients.settings.seed, 4, first])
+    healthy = set(rng.permutation(count)[:int(_HEALTHY * count)].tolist())
+    start, rows = patients.used, []
+    for place, (number, index) in enumerate(patients.slices(count)):
+        person = first + number - start
+        label = 1 if person % 3 == 2 else 2  # mostly COVID-19; pneumonia too, or its lesions would go unseen
+        rows.append(PlannedSlice(
+            split, f'cncb_ncov/ct_lesion_seg/image/{person}/{index}.jpg',
+            f'cncb_ncov/ct_lesion_seg/mask/{person}/{index}.png', f'{person}_{index}.jpg', number, label,
+            index / _SLICES, place not in healthy, CNCB_SCANNER))
+    plan += sorted(rows, key=lambda row: row.name)
+    return first + patients.used - start
+
+
+def _plan_ictcf(plan: List[PlannedSlice], patients: _Patients) -> None:
+    """Add the second hospital's splits, whose slices are numbered at random over both, as in reality."""
+    settings = patients.settings
+    for split in ('ictcf_train', 'ictcf_test'):
+        total = getattr(settings, split)
+        for label, stem in ((2, 'pCT'), (0, 'nCT')):
+            whole = [(getattr(settings, name) + (label == 0)) // 2 for name in ('ictcf_train', 'ictcf_test')]
+            numbers = 1 + np.random.default_rng([settings.seed, 5, label]).permutation(sum(whole))
+            numbers = numbers[:whole[0]] if split == 'ictcf_train' else numbers[whole[0]:]
+            for name, (number, index) in zip(numbers.tolist(), patients.slices((total + (label == 0)) // 2)):
+                plan.append(PlannedSlice(
+                    split, f'ictcf/{stem}/{stem}{name}.jpg', None, f'{label}_{stem}{name}.jpg', number, label,
+                    index / _SLICES, True, ICTCF_SCANNER))
+
+
+def list_rows(plan: List[PlannedSlice], settings: PhantomSettings,
+              patients: Dict[int, Patient]) -> Dict[str, List[str]]:
+    """Rows of every list of a phantom.
+
+    Args:
+        patients: by number; those of the labelled CNCB-NCOV splits are needed, for the boxes around the body.
+
+    Returns:
+        rows by key of `LISTS`.
+    """
+    rows: Dict[str, List[str]] = {split: [] for split in LISTS}
+    for row in plan:
+        text = row.name
+        if row.split.startswith('slices'):
+            box = body_box(patients[row.number], row.level, settings.size, row.scanner.zoom)
+            text = ' '.join(map(str, (row.name, row.label, *box)))
+        rows[row.split].append(text)
+    rng = np.random.default_rng([settings.seed, 6])
+    chosen = []
+    for label in range(3):
+        names = [row.name for row in plan if row.split == 'slices_train' and row.label == label]
+        picked = rng.permutation(len(names))[:settings.slices_selected // 3]
+        chosen += [f'{label}_' + names[index].split('_', 1)[1] for index in picked]
+    rows['slices_selected'] = [chosen[index] for index in rng.permutation(len(chosen))]
+    return rows

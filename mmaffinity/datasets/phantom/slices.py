@@ -1,0 +1,89 @@
+"""From a patient and a level to an 8-bit slice and its mask: scanner, reconstruction noise and grey window.
+
+The phantom stands for data that may not be redistributed. It is never a source of results.
+"""
+from dataclasses import dataclass
+from typing import Tuple
+
+import cv2
+import numpy as np
+
+from mmaffinity.datasets.phantom.anatomy import draw_chest
+from mmaffinity.datasets.phantom.lesions import draw_lesions
+from mmaffinity.datasets.phantom.patient import Patient
+
+MIN_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """What makes two hospitals' slices look different.
+
+    Attributes:
+        window_level: HU that becomes the middle grey.
+        window_width: HU from black to white.
+        noise: standard deviation of the noise in soft tissue, HU.
+        blur: standard deviation of the reconstruction's smoothing, in pixels of 512.
+        grain: standard deviation of the noise's correlation, in pixels.
+        zoom: magnification of the field of view.
+        circle: whether the reconstruction circle shows (black corners).
+    """
+    window_level: float
+    window_width: float
+    noise: float
+    blur: float
+    grain: float
+    zoom: float
+    circle: bool
+
+
+CNCB_SCANNER = Scanner(window_level=-600, window_width=1500, noise=24, blur=0.75, grain=0.6, zoom=1.1, circle=True)
+ICTCF_SCANNER = Scanner(window_level=-500, window_width=1600, noise=36, blur=1.1, grain=0.9, zoom=1.3, circle=False)
+
+
+def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """Smooth noise, (size, size) float32, mean 0, variance near 1; of `cells` cells across, so it scales with size."""
+    coarse = rng.standard_normal((cells, cells), dtype=np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(1.3)
+
+
+def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER,
+               lesions: bool = True) -> Tuple[np.ndarray, np.ndarray]:
+    """Draw one slice of a patient; the same arguments give the same pixels.
+
+    Args:
+        level: 0 (lung apex) to 1 (lung base). Neighbouring levels show the same anatomy and the same lesions.
+        size: side of the image, pixels.
+        scanner: look of the image.
+        lesions: False draws the same patient without disease.
+
+    Returns:
+        image, uint8 (size, size), lung-window grey levels, and mask, uint8 (size, size): 0 background, 1 lung,
+        2 ground-glass opacity, 3 consolidation.
+
+    Raises:
+        ValueError: if the level is not within 0 and 1, or the size is below 64.
+    """
+    if not 0.0 <= level <= 1.0:
+        raise ValueError(f'level must lie between 0 (lung apex) and 1 (lung base), got {level}')
+    if size < MIN_SIZE:
+        raise ValueError(f'size must be at least {MIN_SIZE} pixels, got {size}')
+    rng = np.random.default_rng([*patient.key, 2, int(round(level * 10000))])
+    texture, grain = _noise(rng, size, 24), _noise(rng, size, 90)
+    chest = draw_chest(patient, level, size, scanner.zoom, texture)
+    canvas = chest.canvas
+    if lesions:
+        mask = draw_lesions(canvas, patient, level, chest.lungs, texture, grain)
+    else:
+        mask = chest.lungs.astype(np.uint8)
+    hu = cv2.GaussianBlur(canvas.hu, (0, 0), max(0.35, scanner.blur * size / 512))
+    white = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), scanner.grain)
+    # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons reach the middle.
+    across = np.linspace(-1, 1, size, dtype=np.float32) ** 2
+    gain = (scanner.noise * 2 * np.pi ** 0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
+    hu += white * gain
+    black = scanner.window_level - scanner.window_width / 2
+    if scanner.circle:
+        hu[across[:, None] + across[None] > 0.995] = black
+    grey = (hu - black) * (255 / scanner.window_width)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8), mask

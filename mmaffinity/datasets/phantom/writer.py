@@ -1,0 +1,137 @@
+"""Writes a phantom to disk in the raw layouts of CNCB-NCOV and iCTCF, whole files only.
+
+The phantom stands for data that may not be redistributed. It is never a source of results.
+"""
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Callable, Dict, Optional, Union
+
+import cv2
+
+from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
+from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, list_rows, plan_phantom
+from mmaffinity.datasets.phantom.slices import draw_slice
+
+MARKER = 'phantom.json'
+VERSION = 1  # raise it when the same settings give other bytes
+ABOUT = ('Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
+         'redistributed and are never a source of results.')
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PhantomSummary:
+    """What `write_phantom` made.
+
+    Attributes:
+        out_dir: folder of the phantom.
+        written: image and mask files written by this call.
+        kept: files that an earlier call with the same settings had already written.
+        slices: slices by split (key of `LISTS`) and class name; lesion-free ones of the segmentation set as Normal.
+        patients: patients by split.
+    """
+    out_dir: Path
+    written: int
+    kept: int
+    slices: Dict[str, Dict[str, int]]
+    patients: Dict[str, int]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file aside, then rename it: nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _encode(image, suffix: str) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == '.jpg' else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    return cv2.imencode(suffix, image, options)[1].tobytes()
+
+
+def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
+    """Make sure that the folder is ours to write these settings into, and mark it."""
+    numbers = {key: int(value) for key, value in asdict(settings).items()}
+    wanted = {'about': ABOUT, 'version': VERSION, 'settings': numbers}
+    marker = out_dir / MARKER
+    if out_dir.exists() and not out_dir.is_dir():
+        raise ValueError(f'{out_dir} is a file; give a folder for the phantom')
+    if marker.exists():
+        try:
+            found = json.loads(marker.read_text(encoding='utf-8'))
+            old = {'version': found['version'], **found['settings']}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{marker} is not the marker of a phantom ({error}); delete {out_dir} or choose another '
+                             'folder') from error
+        new = {'version': VERSION, **numbers}
+        changed = [f'{key} {old.get(key)} -> {new.get(key)}' for key in sorted({*old, *new})
+                   if old.get(key) != new.get(key)]
+        if not changed:
+            return
+        if not overwrite:
+            raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
+                             'another folder, or overwrite it')
+        for folder in ('cncb_ncov', 'ictcf'):
+            if (out_dir / folder).exists():
+                shutil.rmtree(out_dir / folder)
+    elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
+        raise ValueError(f'{out_dir} is not empty and was not made by the phantom writer (no {MARKER} in it); choose '
+                         'another folder')
+    _write(marker, (json.dumps(wanted, indent=2) + '\n').encode())
+
+
+def write_phantom(out_dir: Union[str, Path], seed: int = 0, size: int = 512, *, overwrite: bool = False,
+                  progress: Optional[Progress] = None, **counts: int) -> PhantomSummary:
+    """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
+
+    The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
+    also after an interruption, keeps what is there and writes what is missing.
+
+    Args:
+        out_dir: new or empty folder, or one that holds a phantom of the same settings.
+        seed: seed of all patients.
+        size: side of the slices, pixels.
+        overwrite: delete `cncb_ncov/` and `ictcf/` of a phantom of other settings, with what was converted from it.
+        progress: called with (slices done, slices in all) after every slice.
+        counts: the other fields of `PhantomSettings`.
+
+    Raises:
+        ValueError: if a setting is out of range, or the folder holds anything else.
+        TypeError: if a setting does not exist.
+    """
+    settings = PhantomSettings(seed=seed, size=size, **counts)
+    out_dir = Path(out_dir)
+    plan = plan_phantom(settings)
+    _claim(out_dir, settings, overwrite)
+    patients: Dict[int, Patient] = {}
+    written = kept = 0
+    for done, row in enumerate(plan, 1):
+        paths = [out_dir / path for path in (row.image, row.mask) if path]
+        missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
+        if row.number not in patients:
+            patients[row.number] = make_patient(settings.seed, row.number, row.label)
+        if missing:
+            drawn = draw_slice(patients[row.number], row.level, settings.size, row.scanner, row.lesions)
+            for path, image in zip(paths, drawn):
+                if path in missing:
+                    _write(path, _encode(image, path.suffix))
+        written, kept = written + len(missing), kept + len(paths) - len(missing)
+        if progress is not None:
+            progress(done, len(plan))
+    for split, rows in list_rows(plan, settings, patients).items():
+        _write(out_dir / LISTS[split], ''.join(row + '\n' for row in rows).encode())
+    slices: Dict[str, Dict[str, int]] = {}
+    numbers: Dict[str, set] = {}
+    for row in plan:
+        classes = slices.setdefault(row.split, dict.fromkeys(SLICE_CLASSES, 0))
+        classes[SLICE_CLASSES[row.label if row.lesions else 0]] += 1
+        numbers.setdefault(row.split, set()).add(row.number)
+    return PhantomSummary(out_dir, written, kept, slices, {split: len(found) for split, found in numbers.items()})

@@ -1,0 +1,122 @@
+"""The order of alternating training: one segmentation batch, one classification batch, and so on."""
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Dataset, Sampler
+
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+
+# Constants that keep the two random streams of an epoch apart.
+_LESION_STREAM, _SLICE_STREAM = 0, 1
+
+
+@DATA_SAMPLERS.register_module()
+class AlternatingSampler(Sampler):
+    """Draw lesion slices and labelled slices in turn, the two stages of the paper's training.
+
+    Labelled slices come in a random order without repetition, and one pass over them is an epoch. Before each, a lesion
+    slice is drawn at random with replacement. Among W distributed processes each gets every W-th labelled slice, the
+    list being extended from its start to a multiple of W, so that all take the same number of steps; lesion slices are
+    drawn by each process on its own.
+
+    The order is a function of seed, epoch, rank and W alone, so a training resumed at an epoch repeats it exactly.
+
+    Iterated directly, it yields single indices, segmentation first: right for batches of one slice. For larger batches
+    add ``batch_sampler=dict(type='AlternatingBatchSampler')`` to the data loader, or a batch would mix both tasks.
+
+    Args:
+        dataset: a :class:`MultiTaskDataset` with both tasks.
+        seed: the same on all processes; None draws one and shares it.
+
+    Raises:
+        ValueError: if the data set lacks a task, or the seed is negative.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
+        if not hasattr(dataset, 'task_indices'):
+            raise ValueError(f'AlternatingSampler needs a MultiTaskDataset, not {type(dataset).__name__}: wrap the '
+                             'lesion and the slice data set in one, or use DefaultSampler')
+        if seed is not None and seed < 0:
+            raise ValueError(f'seed={seed} must not be negative')
+        self.rank, self.world_size = get_dist_info()
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = 0
+        self.dataset = dataset
+        self._lesion_slices = dataset.task_indices(SEGMENTATION)
+        self._labelled_slices = dataset.task_indices(CLASSIFICATION)
+        for indices, task in ((self._lesion_slices, SEGMENTATION), (self._labelled_slices, CLASSIFICATION)):
+            if len(indices) == 0:
+                raise ValueError(f'AlternatingSampler needs slices of both tasks, but the data set has none for '
+                                 f'{task}: add one to MultiTaskDataset, or use DefaultSampler')
+
+    @property
+    def num_slices(self) -> int:
+        """Labelled slices that this process sees in an epoch."""
+        return math.ceil(len(self._labelled_slices) / self.world_size)
+
+    def __iter__(self) -> Iterator[int]:
+        for batch in self.batches(1):
+            yield from batch
+
+    def __len__(self) -> int:
+        return 2 * self.num_slices
+
+    def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[list[int]]:
+        """Yield the batches of the current epoch; only the last classification batch may be short."""
+        labelled = self._random(_SLICE_STREAM).permutation(self._labelled_slices)
+        labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank::self.world_size]
+        steps = self.num_steps(batch_size, drop_last)
+        lesions = self._random(_LESION_STREAM, self.rank).randint(len(self._lesion_slices), size=(steps, batch_size))
+        for step in range(steps):
+            yield self._lesion_slices[lesions[step]].tolist()
+            yield labelled[step * batch_size:(step + 1) * batch_size].tolist()
+
+    def num_steps(self, batch_size: int, drop_last: bool = False) -> int:
+        """Return the number of pairs of batches in an epoch."""
+        return self.num_slices // batch_size if drop_last else math.ceil(self.num_slices / batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the epoch whose order the next iteration gives; MMEngine's DistSamplerSeedHook calls this."""
+        self.epoch = epoch
+
+    def _random(self, *stream: int) -> np.random.RandomState:
+        # SeedSequence, because sums such as seed + epoch + rank coincide between epochs and ranks; RandomState, because
+        # NumPy guarantees its stream for ever.
+        sequence = np.random.SeedSequence((self.seed, self.epoch, *stream))
+        return np.random.RandomState(np.random.MT19937(sequence))
+
+
+@DATA_SAMPLERS.register_module()
+class AlternatingBatchSampler(Sampler):
+    """Group the slices of an :class:`AlternatingSampler` into batches of one task each.
+
+    Args:
+        sampler: the sampler.
+        batch_size: slices per batch, for both tasks.
+        drop_last: leave out the last pair of batches if its classification batch would be short.
+
+    Raises:
+        ValueError: if the sampler is another one, the batch size is not positive, or no batch is left.
+    """
+
+    def __init__(self, sampler: AlternatingSampler, batch_size: int, drop_last: bool = False) -> None:
+        if not isinstance(sampler, AlternatingSampler):
+            raise ValueError(f'AlternatingBatchSampler needs sampler=dict(type=\'AlternatingSampler\'), not '
+                             f'{type(sampler).__name__}')
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+            raise ValueError(f'batch_size={batch_size!r} must be a positive integer')
+        if sampler.num_steps(batch_size, drop_last) == 0:
+            raise ValueError(f'batch_size={batch_size} with drop_last=True leaves no batch: each process has only '
+                             f'{sampler.num_slices} labelled slices')
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.sampler.batches(self.batch_size, self.drop_last)
+
+    def __len__(self) -> int:
+        return 2 * self.sampler.num_steps(self.batch_size, self.drop_last)

@@ -1,0 +1,133 @@
+"""Slices with a class each, from a list, for the classification task."""
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
+
+from mmaffinity.structures import CLASSIFICATION
+
+from .annotation_file import image_prefix, load_annotation_file
+
+
+@DATASETS.register_module()
+class SliceDataset(BaseDataset):
+    """A list of labelled slices.
+
+    The annotation file is JSON::
+
+        {"metainfo": {"slice_classes": ["Normal", "CP", "COVID-19"]},
+         "data_list": [{"img_path": "Normal/12/0001.png", "label": 0, "patient_id": "12", "scan_id": null}, ...]}
+
+    Sample entries: ``img_path``, ``img_id`` (index in the file, also in a subset), ``task`` ('classification'),
+    ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None where unknown), ``ann_file`` and ``row``, which loading
+    errors name.
+
+    Args:
+        ann_file: the list, relative to ``data_root``.
+        slice_classes: names of the classes by label. None takes the file's; if given they must equal the file's,
+            where it has them.
+        samples_per_class: number of slices to draw from each class, without replacement. None takes all.
+        seed: seed of that draw; the same seed and file give the same slices, in the file's order.
+        data_prefix: ``img``: folder, relative to ``data_root``, that the file's image names start from.
+        **kwargs: as :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: if the annotation file is missing.
+        ValueError: if it is broken, a label is out of range, the classes differ, or a class has too few slices.
+    """
+
+    METAINFO: dict = {}
+    task = CLASSIFICATION
+
+    def __init__(self,
+                 ann_file: str = '',
+                 slice_classes: Sequence[str] | None = None,
+                 samples_per_class: int | None = None,
+                 seed: int = 0,
+                 data_prefix: dict = dict(img=''),
+                 metainfo: dict | None = None,
+                 **kwargs) -> None:
+        if samples_per_class is not None and samples_per_class < 1:
+            raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
+        metainfo = dict(metainfo or {})
+        if slice_classes is not None:
+            metainfo['slice_classes'] = slice_classes
+        if 'slice_classes' in metainfo:
+            metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], 'slice_classes')
+        self.samples_per_class = samples_per_class
+        self.seed = seed
+        data_prefix = image_prefix(data_prefix, 'img_path')
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, metainfo=metainfo, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the list, check every row, and draw the subset."""
+        data_list = [self.parse_data_info(row) for row in self._read_rows()]
+        if not data_list:
+            raise ValueError(f'{self.source} lists no slice')
+        if self.samples_per_class is not None:
+            data_list = self._draw(data_list)
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
+        """Check one row, which carries its index as ``row``, and bring it to a sample's entries."""
+        row = raw_data_info['row']
+        if not isinstance(raw_data_info.get('img_path'), str) or 'label' not in raw_data_info:
+            raise ValueError(f'row {row} of {self.source} must have an "img_path" and a "label"')
+        label, classes = raw_data_info['label'], self._metainfo['slice_classes']
+        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
+            raise ValueError(f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
+                             f'{len(classes) - 1}: {", ".join(classes)}')
+        return dict(img_path=osp.join(self.data_prefix['img_path'], raw_data_info['img_path']), img_id=row,
+                    task=self.task, gt_slice_label=label, patient_id=raw_data_info.get('patient_id'),
+                    scan_id=raw_data_info.get('scan_id'), ann_file=self.ann_file or None, row=row)
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the label of a slice as a list, as MMDetection's class-balancing wrapper asks for it."""
+        return [self.get_data_info(idx)['gt_slice_label']]
+
+    @property
+    def source(self) -> str:
+        """What errors call the place that the slices are listed in."""
+        return self.ann_file
+
+    def _read_rows(self) -> list[dict]:
+        content = load_annotation_file(self.ann_file, self.data_root, 'a slice list')
+        rows = content.get('data_list')
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')
+        metainfo = dict(content.get('metainfo') or {})
+        if 'slice_classes' in metainfo:
+            metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], f'metainfo of {self.ann_file}')
+        for key, value in metainfo.items():
+            self._metainfo.setdefault(key, value)
+        configured = self._metainfo.get('slice_classes')
+        if configured is None:
+            raise ValueError(f'{self.ann_file} does not name its classes: add "slice_classes" to its "metainfo", or '
+                             'set slice_classes in the config')
+        if metainfo.get('slice_classes', configured) != configured:
+            raise ValueError(f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config '
+                             f'{configured}: labels would be misread; take the file\'s classes, in its order')
+        return [{**row, 'row': index} for index, row in enumerate(rows)]
+
+    def _draw(self, data_list: list[dict]) -> list[dict]:
+        labels = np.array([info['gt_slice_label'] for info in data_list])
+        # RandomState, not Generator: NumPy guarantees its stream for ever, so a subset can be cited by its seed.
+        random = np.random.RandomState(self.seed)
+        chosen = []
+        for label, name in enumerate(self._metainfo['slice_classes']):
+            members = np.flatnonzero(labels == label)
+            if len(members) < self.samples_per_class:
+                raise ValueError(f'samples_per_class={self.samples_per_class}, but {self.source} has only '
+                                 f'{len(members)} slices of class {name}')
+            chosen.extend(random.permutation(members)[:self.samples_per_class])
+        return [data_list[index] for index in sorted(chosen)]
+
+
+def _check_classes(classes: Any, where: str) -> tuple[str, ...]:
+    if (isinstance(classes, str) or not isinstance(classes, Sequence) or not classes
+            or not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes)):
+        raise ValueError(f'{where}: slice classes must be a list of different names, not {classes!r}')
+    return tuple(classes)

@@ -1,0 +1,110 @@
+"""Slices with a class each, from one folder per class, for the classification task."""
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmdet.registry import DATASETS
+
+from .slice_dataset import SliceDataset
+
+EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')
+
+
+@DATASETS.register_module()
+class SliceFolderDataset(SliceDataset):
+    """Labelled slices from one folder per class, optionally split into folds; no annotation file is needed.
+
+    Images are searched in the folders and below, and sorted by path. With ``folds``, a slice's fold is read off a hash
+    of its patient, or of its file name where ``patient_pattern`` is None: it stays when other files come or go, on
+    every machine. Folds are of nearly equal size only for large sets. In test mode the data set is the fold numbered
+    ``fold``, otherwise all others.
+
+    Sample entries: as :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
+
+    Args:
+        data_root: folder that holds the class folders.
+        slice_classes: names of the folders, in the order of the labels; or a mapping from class name to folder.
+        patient_pattern: regular expression, searched in the path below ``data_root`` (with forward slashes), whose
+            group named ``patient``, or first group, is the patient. Splitting slices of one patient over training and
+            test inflates results, so give it where names tell the patient.
+        folds: number of folds; None takes all slices.
+        fold: the fold to test on, 0 to folds - 1.
+        **kwargs: as :class:`SliceDataset` (``samples_per_class``, ``pipeline``, ``test_mode``, ...).
+
+    Raises:
+        FileNotFoundError: if a folder is missing.
+        ValueError: if an argument is out of range, a class has no image, a path does not match ``patient_pattern``, or
+            no slice is left.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 slice_classes: Sequence[str] | Mapping[str, str],
+                 patient_pattern: str | None = None,
+                 folds: int | None = None,
+                 fold: int = 0,
+                 **kwargs) -> None:
+        for name in ('ann_file', 'data_prefix'):
+            if name in kwargs:
+                raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
+        if folds is not None and (folds < 2 or not 0 <= fold < folds):
+            raise ValueError(f'folds={folds}, fold={fold}: folds must be at least 2, and fold within 0..folds-1')
+        if patient_pattern is not None and re.compile(patient_pattern).groups < 1:
+            raise ValueError(f'patient_pattern={patient_pattern!r} has no group: enclose the patient in parentheses')
+        mapping = isinstance(slice_classes, Mapping)
+        self.folders = tuple(slice_classes.values()) if mapping else slice_classes
+        self.patient_pattern = patient_pattern
+        self.folds = folds
+        self.fold = fold
+        super().__init__(slice_classes=list(slice_classes) if mapping else slice_classes, data_root=data_root, **kwargs)
+
+    @property
+    def source(self) -> str:
+        """What errors call the place that the slices are listed in."""
+        if self.folds is None:
+            return self.data_root
+        return f'{self.data_root} ({"" if self.test_mode else "all but "}fold {self.fold} of {self.folds})'
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Bring one row to a sample's entries; there is no annotation file whose row errors could name."""
+        info = super().parse_data_info(raw_data_info)
+        info.update(img_id=raw_data_info['img_path'], row=None)
+        return info
+
+    def _read_rows(self) -> list[dict]:
+        root, rows = Path(self.data_root), []
+        for label, folder in enumerate(self.folders):
+            paths = _list_images(root / folder)
+            for path in paths:
+                rows.append({'img_path': path.relative_to(root).as_posix(), 'label': label, 'row': len(rows)})
+        if self.patient_pattern is not None:
+            for row in rows:
+                row['patient_id'] = self._patient_of(row['img_path'])
+        if self.folds is not None:
+            rows = [row for row in rows if (self._fold_of(row) == self.fold) == bool(self.test_mode)]
+        return rows
+
+    def _patient_of(self, path: str) -> str:
+        match = re.search(self.patient_pattern, path)
+        patient = match and match[1 if 'patient' not in match.re.groupindex else 'patient']
+        if not patient:
+            raise ValueError(f'patient_pattern={self.patient_pattern!r} finds no patient in {path} of {self.data_root}')
+        return patient
+
+    def _fold_of(self, row: dict) -> int:
+        key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])
+        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % self.folds
+
+
+def _list_images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no such folder of slices: {folder}. Set data_root to the folder that holds one '
+                                'folder per class, and slice_classes to their names')
+    # Names that start with a dot are leftovers of operating systems, such as macOS's ._x.png, which are no images.
+    paths = sorted((path for path in folder.rglob('*')
+                    if path.suffix.lower() in EXTENSIONS and not path.name.startswith('.') and path.is_file()),
+                   key=lambda path: path.as_posix())
+    if not paths:
+        raise ValueError(f'folder {folder} holds no image ({", ".join(EXTENSIONS)})')
+    return paths

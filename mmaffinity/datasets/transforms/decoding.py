@@ -1,0 +1,197 @@
+"""Decoding of image files into grey slices, with nothing half-read and nothing silently rescaled.
+
+OpenCV makes the pixels, as it did for the published code. It is lenient, though: depending on version and route it
+returns a partly grey picture for a truncated JPEG. So the file's structure is verified first, which also gives the
+image's size before any memory is spent on it.
+"""
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
+
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_JPEG_SIGNATURE = b'\xff\xd8'
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = frozenset(range(0xD0, 0xD8)) | {0x01}  # markers without a length field
+# EXIF orientation is applied: the same raster as cv2.imread(path, cv2.IMREAD_GRAYSCALE) gives, and every viewer shows.
+_FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+
+
+def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read a PNG, JPEG, TIFF, BMP, WebP or PGM file as a grey slice, whatever its extension says.
+
+    Colour is turned to grey as OpenCV does while it reads a file, alpha is ignored, palettes are looked up, 1 bit
+    becomes 0 and 255, and EXIF orientation is applied. 8-bit files come out exactly as
+    ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)`` gives them.
+
+    Args:
+        path: image file.
+        max_value: pixel value of a 16-bit file that stands for white: 4095 for 12-bit content. None takes the whole
+            16 bits, 65535. 8-bit files are not affected.
+        max_pixels: largest height x width to accept, checked before decoding.
+
+    Returns:
+        Slice of shape (H, W): uint8, or for 16-bit files float32 in units of 8-bit grey levels, 0 to 255.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is empty, truncated, damaged, not an image, larger than ``max_pixels``, holds several
+            pages, has pixels of another type than 8- or 16-bit unsigned, or has a pixel above ``max_value``.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no such image file: {path}') from None
+    except OSError as error:
+        raise ValueError(f'image file {path} cannot be read: {error.strerror or error}') from error
+    try:
+        return decode_slice(content, max_value, max_pixels)
+    except ValueError as error:
+        raise ValueError(f'image file {path} {error}') from error
+
+
+def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode the bytes of an image file; see :func:`read_slice`. Error messages lack the file's name."""
+    if not content:
+        raise ValueError('is empty (0 bytes): copy or download it again')
+    if content.startswith(_PNG_SIGNATURE):
+        width, height = _check_png(content)
+    elif content.startswith(_JPEG_SIGNATURE):
+        width, height = _check_jpeg(content)
+    else:
+        return _decode_other(content, max_value, max_pixels)
+    _check_size(width, height, max_pixels)
+    return _decode(content, max_value)
+
+
+def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
+    """Bring a grey array of shape (H, W) to uint8, or from uint16 to float32 in units of 8-bit grey levels.
+
+    Raises:
+        ValueError: if the pixel type is neither uint8 nor uint16, or a uint16 pixel is above ``max_value``.
+    """
+    if img.dtype == np.uint8:
+        return img
+    if img.dtype != np.uint16:
+        raise ValueError(f'has {img.dtype} pixels, of unknown range: map a window of Hounsfield units to 8-bit or '
+                         '16-bit unsigned grey levels first')
+    peak = int(img.max(initial=0))
+    if max_value is None:
+        max_value = 65535
+        if 0 < peak <= 4095:
+            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} is nearly black: for 12-bit content set '
+                          'max_value=4095 in LoadCTSlice', stacklevel=2)
+    if peak > max_value:
+        raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
+    return img * np.float32(255.0 / max_value)
+
+
+def _decode(content: bytes, max_value: int | None) -> np.ndarray:
+    try:
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
+    except cv2.error as error:
+        raise ValueError(f'cannot be decoded: {error.err}') from error
+    if img is None:
+        raise ValueError('is damaged, or of a variant that OpenCV does not decode: save it again as PNG')
+    return to_grey_levels(img, max_value)
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ValueError(f'has {width} x {height} = {width * height} pixels, more than max_pixels={max_pixels}: '
+                         'a slice is not that large; raise max_pixels if this one is')
+
+
+def _check_png(content: bytes) -> tuple[int, int]:
+    """Walk the chunks to IEND, checking the checksum of those that carry pixels; return width and height."""
+    view = memoryview(content)
+    position, size = len(_PNG_SIGNATURE), None
+    while position + 12 <= len(content):
+        length, kind = struct.unpack_from('>I4s', content, position)
+        end = position + 12 + length
+        if end > len(content):
+            break
+        critical = not kind[0] & 0x20
+        if critical and zlib.crc32(view[position + 4:end - 4]) != struct.unpack_from('>I', content, end - 4)[0]:
+            raise ValueError(f'is a damaged PNG: wrong checksum at byte {position}')
+        if kind == b'IHDR' and length == 13:
+            size = struct.unpack_from('>II', content, position + 8)
+        if kind == b'IEND' and size is not None:
+            return size
+        position = end
+    raise ValueError(f'is a truncated PNG: it ends after {len(content)} bytes without its end mark')
+
+
+def _check_jpeg(content: bytes) -> tuple[int, int]:
+    """Walk the segments to the first scan, then look for the end-of-image marker; return width and height.
+
+    Within a scan every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the marker cannot occur there
+    by chance; before it (in an EXIF thumbnail, say) it can, which is why the segments are walked.
+    """
+    truncated = ValueError(f'is a truncated JPEG: it ends after {len(content)} bytes without its end mark')
+    position, size = 2, None
+    while position + 4 <= len(content):
+        if content[position] != 0xFF:
+            raise ValueError(f'is a damaged JPEG: no marker at byte {position}')
+        marker = content[position + 1]
+        if marker == 0xFF or marker in _JPEG_BARE:  # fill byte, or marker without content
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in _JPEG_FRAMES and position + 9 <= len(content):
+            height, width = struct.unpack_from('>HH', content, position + 5)
+            size = width, height
+        if marker == 0xDA and size is not None:
+            if content.find(b'\xff\xd9', position) < 0:
+                raise truncated
+            return size
+        position += 2 + struct.unpack_from('>H', content, position + 2)[0]
+    raise truncated
+
+
+def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.ndarray:
+    """Formats that are rare for slices: Pillow loads them once to find truncation, then OpenCV makes the pixels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # Pillow warns of what is an error here, or of odd metadata
+            with Image.open(io.BytesIO(content), formats=('BMP', 'PPM', 'TIFF', 'WEBP')) as image:
+                _check_size(*image.size, max_pixels)
+                pages = getattr(image, 'n_frames', 1)
+                if pages == 1:
+                    image.load()
+    except UnidentifiedImageError:
+        raise ValueError(f'is not an image: {_guess_kind(content)}') from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'has more pixels than max_pixels={max_pixels} and than Pillow opens: {error}') from error
+    except ValueError as error:
+        if 'max_pixels' in str(error):
+            raise
+        raise ValueError(f'is truncated or damaged: {error}') from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, KeyError and others
+        raise ValueError(f'is truncated or damaged: {error}') from error
+    if pages > 1:
+        raise ValueError(f'holds {pages} pages: save one slice per file')
+    return _decode(content, max_value)
+
+
+def _guess_kind(content: bytes) -> str:
+    """Say what a file that is no image looks like, with the way out."""
+    if content[128:132] == b'DICM':
+        return 'it looks like DICOM; save the slice as PNG, with a lung window of Hounsfield units as grey levels'
+    if content.startswith(b'\x1f\x8b'):
+        return 'it is gzip-compressed (a NIfTI volume?); save its slices as PNG'
+    if content.startswith(b'PK'):
+        return 'it is a zip archive; unpack it'
+    if content.startswith(b'version https://git-lfs'):
+        return 'it is a Git LFS pointer; fetch the file itself with git lfs pull'
+    if content.lstrip()[:1] == b'<':
+        return 'it looks like a web page, perhaps from a failed download'
+    if not content.strip(b'\0'):
+        return f'all of its {len(content)} bytes are zero; copy or download it again'
+    return f'it starts with {content[:12]!r}; PNG, JPEG, TIFF, BMP, WebP and PGM can be read'

@@ -1,0 +1,147 @@
+"""Loading of slices into the pipeline."""
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+from .decoding import MAX_PIXELS, read_slice, to_grey_levels
+
+
+@TRANSFORMS.register_module()
+class LoadCTSlice(BaseTransform):
+    """Read the slice at ``img_path`` as a grey image; see :func:`~.decoding.read_slice` for formats and rules.
+
+    Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which error messages name, ``height`` and
+    ``width``, which are compared with the file's.
+
+    Added keys: ``img`` of shape (H, W), uint8 or (16-bit files) float32 in units of 8-bit grey levels; ``img_shape``
+    and ``ori_shape``, (H, W).
+
+    Args:
+        max_value: pixel value of a 16-bit file that stands for white: 4095 for 12-bit content. None takes the whole 16
+            bits, 65535. 8-bit files are not affected.
+        max_pixels: largest height x width to accept, checked before decoding.
+
+    Raises:
+        ValueError: if ``max_value`` is outside 1..65535 or ``max_pixels`` is not positive.
+    """
+
+    def __init__(self, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
+        _check_max_value(max_value)
+        if max_pixels < 1:
+            raise ValueError(f'max_pixels={max_pixels} must be positive')
+        self.max_value = max_value
+        self.max_pixels = max_pixels
+
+    def transform(self, results: dict) -> dict:
+        """Add the slice to ``results``.
+
+        Raises:
+            FileNotFoundError: if there is no such file; names it and its row in the annotation file.
+            ValueError: if it is not a whole image of an accepted kind, or not of the annotated size; names it likewise.
+        """
+        try:
+            img = read_slice(results['img_path'], self.max_value, self.max_pixels)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f'{error}{_origin(results)}') from error
+        annotated = results.get('height', img.shape[0]), results.get('width', img.shape[1])
+        if annotated != img.shape:
+            raise ValueError(f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
+                             f'but annotated as {annotated[0]} x {annotated[1]}{_origin(results)}: run the converter '
+                             'again on the images that are there now')
+        results['img'] = img
+        results['img_shape'] = results['ori_shape'] = img.shape
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(max_value={self.max_value}, max_pixels={self.max_pixels})'
+
+
+@TRANSFORMS.register_module()
+class LoadCTSliceFromArray(BaseTransform):
+    """Take the slice from an array in ``img`` instead of a file, as programs hand it over.
+
+    Accepted are arrays of shape (H, W), (H, W, 1), (H, W, 3) and (H, W, 4), alpha ignored, of bool (black and white),
+    uint8, uint16, or floating point in units of 8-bit grey levels, 0 to 255.
+
+    Added or changed keys: as :class:`LoadCTSlice`, and ``img_path``, None where absent.
+
+    Args:
+        max_value: pixel value of uint16 arrays that stands for white; None is 65535.
+        channel_order: 'bgr' (as OpenCV and MMDetection keep colour images) or 'rgb'.
+
+    Raises:
+        ValueError: if an argument is none of these.
+    """
+
+    def __init__(self, max_value: int | None = None, channel_order: str = 'bgr') -> None:
+        _check_max_value(max_value)
+        if channel_order not in ('bgr', 'rgb'):
+            raise ValueError(f'channel_order={channel_order!r} must be "bgr" or "rgb"')
+        self.max_value = max_value
+        self.channel_order = channel_order
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``img`` by a grey slice.
+
+        Raises:
+            ValueError: if the array has another shape, type or range than those accepted.
+        """
+        img = results['img']
+        if not isinstance(img, np.ndarray):
+            raise ValueError(f'a slice must be a NumPy array, not {type(img).__name__}')
+        img = self._to_grey(img)
+        results['img'] = img
+        results['img_shape'] = results['ori_shape'] = img.shape
+        results.setdefault('img_path', None)
+        return results
+
+    def _to_grey(self, img: np.ndarray) -> np.ndarray:
+        if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
+            raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) '
+                             'is needed')
+        if not img.dtype.isnative:
+            img = img.astype(img.dtype.newbyteorder('='))
+        if img.dtype == np.bool_:
+            img = img.astype(np.uint8) * np.uint8(255)
+        elif np.issubdtype(img.dtype, np.floating):
+            img = _check_float(img)
+        elif img.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
+                             'levels 0..255 (uint8 or float) first')
+        if img.ndim == 3 and img.shape[2] == 1:
+            img = img[..., 0]
+        elif img.ndim == 3:
+            code = cv2.COLOR_BGR2GRAY if self.channel_order == 'bgr' else cv2.COLOR_RGB2GRAY
+            img = cv2.cvtColor(np.ascontiguousarray(img[..., :3]), code)
+        if img.dtype == np.uint16:
+            try:
+                img = to_grey_levels(img, self.max_value)
+            except ValueError as error:
+                raise ValueError(f'the array {error}') from error
+        return np.ascontiguousarray(img)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(max_value={self.max_value}, channel_order={self.channel_order!r})'
+
+
+def _check_max_value(max_value: int | None) -> None:
+    if max_value is not None and not 1 <= max_value <= 65535:
+        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for the whole 16 bits')
+
+
+def _check_float(img: np.ndarray) -> np.ndarray:
+    low, high = float(img.min()), float(img.max())
+    if not (low >= 0 and high <= 255):  # also catches NaN
+        raise ValueError(f'a float array must hold grey levels 0..255, but this one has {low:g}..{high:g}')
+    if 0 < high <= 1:
+        raise ValueError(f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply '
+                         'an array in 0..1 by 255')
+    return img.astype(np.float32)
+
+
+def _origin(results: dict) -> str:
+    """Where the annotations name this slice; rows count from 0, as in ``data_list[row]`` or ``images[row]``."""
+    if results.get('ann_file') is None or results.get('row') is None:
+        return ''
+    return f' (row {results["row"]} of {results["ann_file"]})'

@@ -1,0 +1,72 @@
+"""The alternation of the two training stages."""
+import math
+from typing import Optional
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmaffinity.structures import SEGMENTATION, batch_task
+
+COPIES = ('every', 'best')
+
+
+@HOOKS.register_module()
+class AlternatingLossHook(Hook):
+    """Set the stage that each batch belongs to, and copy the segmentation branch after a segmentation step.
+
+    The data decide: a batch of lesion slices makes a segmentation step, a batch of labelled slices a classification step
+    (:class:`AlternatingSampler` deals them in turn). Optimizers leave a parameter without gradient alone, so
+    whatever a stage does not train keeps its value and its moments.
+
+    Args:
+        copy: when the classification branch takes over the segmentation branch's weights: 'every' segmentation step
+            (paper), or only when its loss falls below its 'best' so far (code of the Single-Shot Model).
+
+    Raises:
+        ValueError: if ``copy`` is neither.
+    """
+
+    # Before the hooks that save or log, so that a checkpoint holds the copied branch.
+    priority = 'HIGH'
+
+    def __init__(self, copy: str = 'every') -> None:
+        if copy not in COPIES:
+            raise ValueError(f'copy of AlternatingLossHook must be one of {COPIES}, not {copy!r}')
+        self.copy = copy
+        self.best_loss = math.inf
+
+    @staticmethod
+    def _detector(runner: Runner) -> torch.nn.Module:
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
+        """Set the stage of the coming step.
+
+        Raises:
+            ValueError: if the batch mixes tasks.
+        """
+        self._detector(runner).set_stage(batch_task(data_batch['data_samples']))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Copy the branch if the step was one of segmentation."""
+        if batch_task(data_batch['data_samples']) != SEGMENTATION:
+            return
+        if self.copy == 'best':
+            loss = float(outputs['loss'])
+            if not loss < self.best_loss:
+                return
+            self.best_loss = loss
+        self._detector(runner).copy_branch()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Store the best loss so far, which decides about later copies."""
+        checkpoint['alternating_best_loss'] = self.best_loss
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on from the stored best loss when a run is resumed, not when it starts from another run's weights."""
+        if runner._resume:
+            self.best_loss = checkpoint.get('alternating_best_loss', math.inf)

@@ -1,0 +1,130 @@
+"""One picture per tested slice."""
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mmdet.registry import HOOKS, TRANSFORMS
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmaffinity.structures import SliceDataSample
+from mmaffinity.visualization.overlays import draw_overlay
+from mmaffinity.visualization.sample_arrays import sample_name
+from mmaffinity.visualization.saving import save_image
+
+
+@HOOKS.register_module()
+class SliceVisualizationHook(Hook):
+    """Writes an overlay of each tested slice into a folder.
+
+    MMDetection's own hook reads slices as 8-bit colour images, which spoils 16-bit files, and names its pictures after
+    the file alone, so that ``0034.png`` of one patient overwrites that of another. This one reads slices as the model's
+    pipeline does, and names pictures after patient, scan and slice.
+
+    Args:
+        show_dir: folder for the pictures, relative to the current folder; None draws nothing.
+        interval: every so many slices are drawn, the first included.
+        max_slices: at most so many pictures per test run (and process); None for no limit.
+        score_thr: lesions with a lower score are left out.
+        max_objects: at most so many lesions in a picture.
+        show_gt: draw the truth where it is known.
+        show_rois: draw the boxes that the class was read from, with rank and weight.
+        loader: the transform that reads a slice, from ``img_path`` to ``img``; by default the first one of the tested
+            data set's pipeline, so that pictures have the grey levels that the model saw.
+
+    Raises:
+        ValueError: if ``interval`` or ``max_slices`` is below 1.
+    """
+
+    def __init__(self,
+                 show_dir: str | Path | None = None,
+                 interval: int = 1,
+                 max_slices: int | None = None,
+                 score_thr: float = 0.5,
+                 max_objects: int = 100,
+                 show_gt: bool = True,
+                 show_rois: bool = False,
+                 loader: dict | None = None) -> None:
+        if interval < 1:
+            raise ValueError(f'interval of the slice pictures is {interval}: give 1 to draw every slice, or more')
+        if max_slices is not None and max_slices < 1:
+            raise ValueError(f'max_slices is {max_slices}: give 1 or more, or None for no limit')
+        self.show_dir = None if show_dir is None else Path(show_dir)
+        self.interval = interval
+        self.max_slices = max_slices
+        self.options = dict(score_thr=score_thr, max_objects=max_objects, show_gt=show_gt, show_rois=show_rois)
+        self.loader = loader
+        self._reset()
+
+    def _reset(self) -> None:
+        self._num_seen = 0
+        self._num_drawn = 0
+        self._names: dict[str, str] = {}
+        self._load = None
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Start counting, and naming, anew."""
+        self._reset()
+
+    def after_test_iter(self,
+                        runner: Runner,
+                        batch_idx: int,
+                        data_batch: dict | None = None,
+                        outputs: Sequence[SliceDataSample] | None = None) -> None:
+        """Draw the slices of a batch that are due.
+
+        Raises:
+            FileNotFoundError, ValueError: what the loader says of a slice that it cannot read.
+        """
+        if self.show_dir is None:
+            return
+        dataset = runner.test_dataloader.dataset
+        meta = getattr(dataset, 'metainfo', {})
+        if self._load is None:
+            self._load = _first_transform(dataset) if self.loader is None else TRANSFORMS.build(self.loader)
+        for sample in outputs or ():
+            due = self._num_seen % self.interval == 0
+            self._num_seen += 1
+            if not due or (self.max_slices is not None and self._num_drawn >= self.max_slices):
+                continue
+            picture = draw_overlay(self._load(dict(img_path=sample.img_path))['img'], sample, meta.get('slice_classes'),
+                                   lesion_names=meta.get('classes') or ('lesion', ), **self.options)
+            save_image(picture, self.show_dir / self.file_name(sample))
+            self._num_drawn += 1
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Say where the pictures are."""
+        if self.show_dir is not None:
+            runner.logger.info(f'{self._num_drawn} of {self._num_seen} slices drawn in {self.show_dir}')
+
+    def file_name(self, sample: SliceDataSample) -> str:
+        """Name of a slice's picture: patient, scan and slice, in letters that every file system takes.
+
+        A name that another slice has taken already gets a mark from the slice's path. Several processes do not know
+        each other's names, so there every name carries the mark.
+        """
+        path = str(sample.img_path)
+        plain = PurePosixPath(sample_name(sample)).with_suffix('').as_posix()
+        stem = re.sub(r'[^A-Za-z0-9.-]+', '_', plain).strip('._')[-150:] or 'slice'
+        taken = self._names.setdefault(stem.lower(), path) != path  # lower: some file systems ignore case
+        if taken or get_world_size() > 1:
+            stem += '-' + hashlib.sha256(path.encode()).hexdigest()[:10]
+        return f'{stem}.png'
+
+
+def _first_transform(dataset: Any) -> Callable[[dict], dict]:
+    """The transform that a data set, or the first part of a concatenation, loads its slices with.
+
+    Raises:
+        ValueError: if the data set has no pipeline.
+    """
+    while hasattr(dataset, 'datasets'):
+        dataset = dataset.datasets[0]
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
+    if not transforms:
+        raise ValueError(f'{type(dataset).__name__} has no pipeline to take the loader of slices from: name one to '
+                         "SliceVisualizationHook, such as loader=dict(type='LoadCTSlice')")
+    return transforms[0]

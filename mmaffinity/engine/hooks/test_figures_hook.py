@@ -1,0 +1,60 @@
+"""Figures of a whole test run."""
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmaffinity.structures import SliceDataSample
+from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
+
+
+@HOOKS.register_module()
+class TestFiguresHook(Hook):
+    """Write the confusion matrix, and the affinity representation Y of one slice per class.
+
+    The slice of a class is the rightly classified one that the model is surest of; among ties, the first. A class
+    that is never rightly classified has no panel. In a distributed run the first process' slices are drawn.
+
+    Args:
+        out_dir: folder for ``confusion_matrix.png`` and ``affinity.png``.
+    """
+
+    # pytest takes every class called Test... for a test case.
+    __test__ = False
+
+    def __init__(self, out_dir: Union[str, Path]) -> None:
+        self.out_dir = Path(out_dir)
+        self._best: Dict[int, Tuple[float, str, np.ndarray]] = {}
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget the slices of an earlier run."""
+        self._best = {}
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                        outputs: Optional[Sequence[SliceDataSample]] = None) -> None:
+        """Keep Y of the surest slice of each class."""
+        for sample in outputs or ():
+            if 'gt_slice' not in sample or 'pred_slice' not in sample or 'affinity' not in sample.pred_slice:
+                continue
+            label, score = int(sample.pred_slice.label), float(sample.pred_slice.score.max())
+            if label == int(sample.gt_slice.label) and score > self._best.get(label, (-1.,))[0]:
+                self._best[label] = (score, Path(str(sample.img_path)).name, sample.pred_slice.affinity.cpu().numpy())
+
+    def after_test_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
+        """Draw."""
+        if not is_main_process():
+            return
+        reports = [metric.report for metric in runner.test_evaluator.metrics if getattr(metric, 'report', None)]
+        if not reports:
+            return
+        report = reports[0]
+        save_figure(draw_confusion_matrix(report.confusion, report.class_names), self.out_dir / 'confusion_matrix.png')
+        if self._best:
+            labels = sorted(self._best)
+            titles = [f'{report.class_names[label]} ({self._best[label][0]:.2f})\n{self._best[label][1]}'
+                      for label in labels]
+            save_figure(draw_affinity([self._best[label][2] for label in labels], titles), self.out_dir / 'affinity.png')

@@ -1,0 +1,12 @@
+"""The arithmetic of the scores, on NumPy arrays and COCO run lengths: nothing here imports torch or MMDetection."""
+from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
+from .classification import (ClassificationReport, classification_report, confusion_matrix, format_confusion_matrix,
+                             format_report)
+from .mask_overlap import encode_masks, mask_iou
+from .text_table import format_table
+
+__all__ = [
+    'IOU_THRESHOLDS', 'ClassificationReport', 'classification_report', 'confusion_matrix', 'encode_masks',
+    'format_confusion_matrix', 'format_report', 'format_table', 'image_average_precision', 'mask_iou',
+    'summarize_average_precision'
+]

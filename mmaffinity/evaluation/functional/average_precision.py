@@ -1,0 +1,105 @@
+"""Average precision per image, the segmentation metric of the paper."""
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+
+# Written out: np.arange(0.5, 1, 0.05) yields 0.6000000000000001, which an IoU of exactly 0.6 would not tell from 0.6.
+IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
+
+
+def image_average_precision(ious: np.ndarray, scores: Sequence[float], pred_labels: Sequence[int] | None = None,
+                            gt_labels: Sequence[int] | None = None,
+                            iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> np.ndarray:
+    """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
+
+    Ground-truth instances are visited in order; the candidates of each are the predictions of its class with an IoU
+    strictly above the threshold, and the candidate of highest IoU becomes a true positive (of equal IoUs the one of
+    higher score). As a prediction may be taken by several instances, neither the order of the visits nor the threshold
+    changes which prediction an instance takes, only whether it takes one: every threshold follows from the best
+    overlap of each instance.
+
+    All predictions of the image stand in one ranking by falling score (equal scores keep their order), whatever their
+    class, and recall counts all instances. With k classes this is not a mean over classes: a class without instances
+    in the image does not enter by itself, only its predictions do, as false positives. Precision is made monotone from
+    the right, and AP is the area under that step curve.
+
+    Args:
+        ious: shape (n, m), IoU of each of n predictions with each of m instances.
+        scores: (n,), probabilities of the predictions.
+        pred_labels: (n,) classes of the predictions; None where there is one class only.
+        gt_labels: (m,) classes of the instances; None where there is one class only.
+        iou_thresholds: T thresholds.
+
+    Returns:
+        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted, else 0; with instances and without
+        predictions it is 0.
+
+    Raises:
+        ValueError: if shapes disagree, only one of the label lists is given, or a score is not a finite number.
+    """
+    ious = np.asarray(ious, dtype=np.float64)
+    scores = np.asarray(scores, dtype=np.float64)
+    thresholds = np.asarray(iou_thresholds, dtype=np.float64)
+    if ious.ndim != 2 or scores.shape != ious.shape[:1]:
+        raise ValueError(f'ious must have shape (predictions, instances) and scores (predictions,), '
+                         f'got {ious.shape} and {scores.shape}')
+    if not np.isfinite(scores).all():
+        raise ValueError(f'scores must be finite numbers, got {scores[~np.isfinite(scores)][0]}')
+    num_pred, num_gt = ious.shape
+    if num_gt == 0:
+        return np.full(len(thresholds), float(num_pred == 0))
+    if num_pred == 0:
+        return np.zeros(len(thresholds))
+
+    order = np.argsort(-scores, kind='stable')
+    ious = np.where(_same_class(pred_labels, gt_labels, ious.shape), ious, -1.0)[order]
+    taken = ious.argmax(axis=0)  # (m,), the rank of the prediction that each instance takes
+    best = np.full(num_pred, -1.0)
+    np.maximum.at(best, taken, ious[taken, np.arange(num_gt)])
+
+    true_positive = best > thresholds[:, None]  # (T, n)
+    precision = np.cumsum(true_positive, axis=1) / np.arange(1, num_pred + 1)
+    monotone = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # Recall rises by 1/m at each true positive and nowhere else.
+    return (monotone * true_positive).sum(axis=1) / num_gt
+
+
+def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) \
+        -> dict[str, float]:
+    """Average over the images, as the paper reports it (Table 3).
+
+    Args:
+        per_image: shape (N, T), the AP of N images at T thresholds.
+        iou_thresholds: the T thresholds.
+
+    Returns:
+        'AP50' and 'AP75', means over images at these thresholds (each only if it is among the thresholds), and 'mAP',
+        the mean over images and thresholds.
+
+    Raises:
+        ValueError: if there is no image, or the shape does not fit the thresholds.
+    """
+    per_image = np.asarray(per_image, dtype=np.float64)
+    if per_image.ndim != 2 or per_image.shape[1] != len(iou_thresholds) or not len(per_image):
+        raise ValueError(f'expected the average precision of at least one image at {len(iou_thresholds)} thresholds, '
+                         f'got shape {per_image.shape}')
+    means = per_image.mean(axis=0)
+    summary = {f'AP{round(100 * threshold)}': float(mean)
+               for threshold, mean in zip(iou_thresholds, means) if round(100 * threshold) in (50, 75)}
+    return {**summary, 'mAP': float(means.mean())}
+
+
+def _same_class(pred_labels: Sequence[int] | None, gt_labels: Sequence[int] | None,
+                shape: tuple[int, int]) -> np.ndarray:
+    """Shape (n, m) or (1, 1): where a prediction and an instance are of one class."""
+    if pred_labels is None and gt_labels is None:
+        return np.ones((1, 1), dtype=bool)
+    if pred_labels is None or gt_labels is None:
+        raise ValueError('give the classes of the predictions and of the instances, or neither')
+    pred_labels, gt_labels = np.asarray(pred_labels), np.asarray(gt_labels)
+    if (pred_labels.shape, gt_labels.shape) != (shape[:1], shape[1:]):
+        raise ValueError(f'{shape[0]} predictions and {shape[1]} instances need as many labels, '
+                         f'got shapes {pred_labels.shape} and {gt_labels.shape}')
+    return pred_labels[:, None] == gt_labels[None, :]

@@ -1,0 +1,79 @@
+"""The paper's segmentation metric, registered."""
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+
+from ..functional import image_average_precision, mask_iou, summarize_average_precision
+from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
+
+
+@METRICS.register_module()
+class ImageAveragePrecision(BaseMetric):
+    """Mask AP averaged over images: AP50, AP75 and mAP as in the paper's Table 3.
+
+    Unlike COCO's AP, which pools the detections of all images, every slice counts the same, a slice without lesions
+    included (:func:`mmaffinity.evaluation.functional.image_average_precision`). All ten thresholds come from one pass
+    over the data. Samples of the classification task are ignored, and so are annotated objects with an ``ignore_flag``.
+    The masks of a slice are dropped as soon as its ten numbers are known.
+
+    Args:
+        prefix: first part of the returned keys.
+        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
+
+    Attributes:
+        per_image: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
+            num_gt, num_pred and ap, its ten values at IoU 0.50, 0.55, ..., 0.95.
+    """
+    default_prefix = 'lesion'
+
+    def __init__(self, prefix: str | None = None, collect_device: str = 'cpu') -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.per_image: list[dict] = []
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Score a batch of slices.
+
+        Raises:
+            ValueError: if a lesion slice lacks its annotation or its prediction, or if their masks differ in size.
+        """
+        for sample in data_samples:
+            # One entry per sample, also of the other task: several processes drop their padding by counting entries.
+            self.results.append(self._score(sample) if is_lesion_sample(sample) else {})
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Average over the slices; 'AP50', 'AP75', 'mAP' in [0, 1], or nothing where no slice has lesion labels."""
+        logger = MMLogger.get_current_instance()
+        self.per_image = [result for result in results if result]
+        if not self.per_image:
+            logger.warning('No slice of the segmentation task was tested, so there is no average precision of lesions.')
+            return {}
+        metrics = summarize_average_precision(np.array([image['ap'] for image in self.per_image]))
+        with_lesions = sum(image['num_gt'] > 0 for image in self.per_image)
+        logger.info('Lesion masks, mean over images: '
+                    + ', '.join(f'{name} {value:.3f}' for name, value in metrics.items())
+                    + f' ({len(self.per_image)} slices, {with_lesions} of them with lesions)')
+        return metrics
+
+    @staticmethod
+    def _score(sample: dict) -> dict:
+        pred, instances = sample['pred_instances'], lesion_instances(sample)
+        try:
+            ap = image_average_precision(
+                mask_iou(prediction_rles(sample), instance_rles(sample, instances)),
+                to_numpy(pred['scores']),
+                to_numpy(pred['labels']),
+                np.array([instance['bbox_label'] for instance in instances], dtype=np.int64))
+        except ValueError as error:
+            raise ValueError(f'{image_name(sample)}: {error}') from error
+        return dict(
+            img_path=sample.get('img_path'),
+            patient_id=sample.get('patient_id'),
+            scan_id=sample.get('scan_id'),
+            num_gt=len(instances),
+            num_pred=len(pred['scores']),
+            ap=ap.tolist())

@@ -1,0 +1,81 @@
+"""What the two lesion metrics read from a data sample, in the form of a dict as the evaluator hands it on."""
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from mmaffinity.structures import SEGMENTATION
+
+from ..functional import encode_masks
+
+
+def is_lesion_sample(sample: dict) -> bool:
+    """Whether the slice has lesions as ground truth.
+
+    Raises:
+        ValueError: if it should, but its annotation or its prediction is missing.
+    """
+    if sample.get('task') != SEGMENTATION:
+        return False
+    if sample.get('instances') is None:
+        raise ValueError(f"{image_name(sample)}: the sample has no 'instances', the lesions to compare with. Keep "
+                         "'instances' among the meta keys of the test pipeline's packing transform")
+    if sample.get('pred_instances') is None:
+        raise ValueError(f"{image_name(sample)}: the model predicted no 'pred_instances' on a lesion slice. Test with "
+                         'a model and mode that detect lesions, or take the lesion metrics out of the evaluator')
+    return True
+
+
+def image_name(sample: dict) -> str:
+    """Path of the slice, or its number where it has none, for messages."""
+    return str(sample.get('img_path') or f"image {sample.get('img_id')}")
+
+
+def lesion_instances(sample: dict, ignored: bool = False) -> list[dict]:
+    """The annotated lesions of a slice, without those to ignore unless ``ignored``."""
+    return [instance for instance in sample['instances'] if ignored or not instance.get('ignore_flag', 0)]
+
+
+def instance_rles(sample: dict, instances: list[dict]) -> list[dict]:
+    """Run lengths of the masks of ``instances``, at the original size of the slice.
+
+    Raises:
+        ValueError: if a lesion has no mask, or one that is neither run lengths nor polygons.
+    """
+    for index, instance in enumerate(instances):
+        if not instance.get('mask'):
+            raise ValueError(f'{image_name(sample)}: lesion {index} has no mask, so mask overlaps cannot be computed')
+    try:
+        return encode_masks([instance['mask'] for instance in instances], tuple(sample['ori_shape'][:2]))
+    except ValueError as error:
+        raise ValueError(f'{image_name(sample)}: {error}') from error
+
+
+def prediction_rles(sample: dict) -> list[dict]:
+    """Run lengths of the n predicted masks; remembered in the sample, as both metrics ask for them.
+
+    Raises:
+        ValueError: if objects come without masks, or the masks are not binary.
+    """
+    pred = sample['pred_instances']
+    if 'mask_rles' not in pred:
+        masks = pred.get('masks')
+        if masks is None:
+            if len(pred['scores']):
+                raise ValueError(f"{image_name(sample)}: {len(pred['scores'])} predicted objects without 'masks'. The "
+                                 'lesion metrics need a model with a mask head')
+            masks = []
+        try:
+            pred['mask_rles'] = encode_masks(to_numpy(masks) if isinstance(masks, Tensor) else masks)
+        except ValueError as error:
+            raise ValueError(f'{image_name(sample)}: {error}') from error
+    if len(pred['mask_rles']) != len(pred['scores']):
+        raise ValueError(f"{image_name(sample)}: {len(pred['scores'])} predicted objects, but "
+                         f"{len(pred['mask_rles'])} masks")
+    return pred['mask_rles']
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """The values on the CPU; half precision, bfloat16 included, as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -1,0 +1,135 @@
+"""Scores of slice classification, registered."""
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+
+from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report
+from .lesion_samples import image_name, to_numpy
+
+
+@METRICS.register_module()
+class SliceClassificationMetric(BaseMetric):
+    """Sensitivity, precision, specificity and F1 per class, class-adjusted F1 and accuracy of slices (Eqs. 10 to 12).
+
+    Samples without a slice label are ignored, so lesion slices may be in the same run. The confusion matrix and the
+    per-class table go to the log.
+
+    Args:
+        class_names: names of the K classes; None takes the data set's ``slice_classes``.
+        class_weights: w(c) of the class-adjusted F1: 'share' is each class's share of the tested slices, or K numbers
+            that sum to 1 (the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19).
+        out_file: JSON file for the predictions, one record per slice as in ``predictions``; None writes none.
+        prefix: first part of the returned keys.
+        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
+
+    Attributes:
+        predictions: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
+            label, pred (classes as numbers) and scores, K probabilities.
+        report: after :meth:`evaluate`, in the main process, the :class:`ClassificationReport`; None without slices.
+
+    Raises:
+        ValueError: if ``class_weights`` is a word other than 'share', or does not fit ``class_names``.
+    """
+    default_prefix = 'slice'
+
+    def __init__(self, class_names: Sequence[str] | None = None, class_weights: str | Sequence[float] = 'share',
+                 out_file: str | os.PathLike | None = None, prefix: str | None = None,
+                 collect_device: str = 'cpu') -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_weights = class_weights
+        self.out_file = out_file
+        self.predictions: list[dict] = []
+        self.report: ClassificationReport | None = None
+        if class_names is not None or not isinstance(class_weights, str):
+            # Wrong weights should not wait until the end of an epoch to be noticed.
+            num_classes = len(class_weights if class_names is None else class_names)
+            classification_report(np.eye(num_classes), class_names, class_weights)
+        elif class_weights != 'share':
+            raise ValueError(f"class_weights must be 'share' or one number per class, got '{class_weights}'")
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep label and probabilities of a batch.
+
+        Raises:
+            ValueError: if a slice with a label was not classified, or its probabilities are not finite.
+        """
+        for sample in data_samples:
+            # One entry per sample, also of the other task: several processes drop their padding by counting entries.
+            self.results.append(self._extract(sample) if sample.get('gt_slice') is not None else {})
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Score all slices together.
+
+        Returns:
+            'f1' (class-adjusted), 'accuracy', and for every class 'sensitivity_<class>', 'precision_<class>',
+            'specificity_<class>', 'f1_<class>', in [0, 1]; blanks and slashes in names become '_'. An undefined ratio
+            (a class without slices, or never predicted) has no entry, and a footnote in the log. Without any labelled
+            slice a warning is logged and the result is empty.
+
+        Raises:
+            ValueError: if the names of the classes are not known, or the predictions do not fit them.
+        """
+        logger = MMLogger.get_current_instance()
+        self.predictions, self.report = [result for result in results if result], None
+        if not self.predictions:
+            logger.warning('No slice with a class label was tested, so there are no classification scores.')
+            return {}
+        names = self._names()
+        for record in self.predictions:
+            if len(record['scores']) != len(names):
+                raise ValueError(f"{record['img_path']}: the model gives {len(record['scores'])} probabilities, but "
+                                 f'the data set has {len(names)} classes: {list(names)}')
+            if not 0 <= record['label'] < len(names):
+                raise ValueError(f"{record['img_path']}: label {record['label']} is none of the {len(names)} classes "
+                                 f'{list(names)}, numbered from 0')
+        confusion = confusion_matrix([record['label'] for record in self.predictions],
+                                     [record['pred'] for record in self.predictions], len(names))
+        self.report = classification_report(confusion, names, self.class_weights)
+        logger.info('Slice classification\n' + format_report(self.report))
+        if self.out_file is not None:
+            _write_json(Path(self.out_file), self.predictions)
+            logger.info(f'{len(self.predictions)} predictions written to {self.out_file}')
+        return self.report.as_dict()
+
+    def _names(self) -> tuple[str, ...]:
+        names = self.class_names or (self.dataset_meta or {}).get('slice_classes')
+        if not names:
+            raise ValueError("the names of the slice classes are not known: give class_names to "
+                             "SliceClassificationMetric, or 'slice_classes' in the metainfo of the data set")
+        return tuple(names)
+
+    @staticmethod
+    def _extract(sample: dict) -> dict:
+        pred = sample.get('pred_slice')
+        if pred is None:
+            raise ValueError(f"{image_name(sample)}: the model gave no 'pred_slice' for a slice with a class label. "
+                             'Test with a model and mode that classify slices, or take SliceClassificationMetric out '
+                             'of the evaluator')
+        scores = to_numpy(pred['score']).astype(np.float64).ravel()
+        if not np.isfinite(scores).all():
+            raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, '
+                             f'got {scores.tolist()}')
+        return dict(
+            img_path=sample.get('img_path'),
+            patient_id=sample.get('patient_id'),
+            scan_id=sample.get('scan_id'),
+            label=int(sample['gt_slice']['label']),
+            pred=int(pred['label']),
+            scores=scores.tolist())
+
+
+def _write_json(path: Path, records: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    lines = ',\n'.join(json.dumps(record) for record in records)
+    part.write_text(f'[\n{lines}\n]\n', encoding='utf-8')
+    os.replace(part, path)

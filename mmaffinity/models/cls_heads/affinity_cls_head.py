@@ -1,0 +1,82 @@
+"""The slice head of the paper: affinity among the mask features of the best RoIs."""
+from typing import Dict, Optional, Sequence
+
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from mmaffinity.models.layers import AffinityMapping, RoIRefinement, RoIVectorization
+from mmaffinity.structures import RankedRoIs
+
+from .base_slice_head import BaseSliceHead
+
+
+def slice_classifier(in_channels: int, fc_channels: Sequence[int], num_classes: int) -> nn.Sequential:
+    """Return fully connected layers with ReLU between them, the last of which gives the logits."""
+    layers, width = [], in_channels
+    for channels in fc_channels:
+        layers += [nn.Linear(width, channels), nn.ReLU(inplace=True)]
+        width = channels
+    return nn.Sequential(*layers, nn.Linear(width, num_classes))
+
+
+@MODELS.register_module()
+class AffinityClsHead(BaseSliceHead):
+    """RoI refinement, RoI vectorisation, affinity matrix and vector, image classifier (Section 3, Eqs. 1 to 7).
+
+    Args:
+        num_classes: K.
+        num_rois: beta, rows of the affinity matrix W.
+        num_affinities: C*, its columns.
+        in_channels: channels C of the mask features.
+        roi_size: side of the mask features, 28 in the paper.
+        refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``.
+        fc_channels: widths of the hidden layers of the classifier.
+        bn_statistics: what normalises in evaluation mode, see :class:`SliceBatchNorm2d`.
+        loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
+
+    Raises:
+        ValueError: as :class:`BaseSliceHead`, and if beta is 1 while batch statistics are wanted: after the last
+            convolution there is one value per RoI and channel, which has no variance.
+    """
+
+    reads_mask_features = True
+
+    def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
+                 roi_size: int = 28, refinement: Optional[dict] = None, fc_channels: Sequence[int] = (128, 128),
+                 bn_statistics: str = 'slice', loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
+        if num_rois < 2:
+            raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
+                             'variance over the RoIs of a slice')
+        self.num_affinities = num_affinities
+        self.refinement = RoIRefinement(in_channels, statistics=bn_statistics, **(refinement or {}))
+        self.vectorization = RoIVectorization(in_channels, roi_size, statistics=bn_statistics)
+        self.affinity = AffinityMapping(num_rois, num_affinities)
+        self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
+
+    def init_weights(self) -> None:
+        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01 for all but W and v, which are standard normal."""
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+                nn.init.constant_(module.bias, 0.01)
+        self.affinity.reset_parameters()
+
+    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+        """Classify N slices.
+
+        Args:
+            rois: ranked RoIs with ``mask_features`` of shape (N, beta, C, S, S).
+
+        Returns:
+            'logits' (N, K); 'roi_features' X (N, beta, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
+            'roi_weights' W v, repeated to (N, beta).
+        """
+        num_slices = rois.mask_features.shape[0]
+        x = self.refinement(rois.mask_features.flatten(0, 1), num_slices)
+        roi_features = self.vectorization(x, num_slices)
+        affinity, features = self.affinity(roi_features)
+        return dict(logits=self.classifier(features), roi_features=roi_features, affinity=affinity, features=features,
+                    roi_weights=self.affinity.roi_weights.expand(num_slices, -1))

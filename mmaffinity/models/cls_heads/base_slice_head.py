@@ -1,0 +1,92 @@
+"""What every slice head has in common: reading ranked RoIs, the loss, the prediction."""
+from abc import ABCMeta, abstractmethod
+from typing import Dict, List, Optional
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from mmaffinity.structures import RankedRoIs, SliceDataSample
+
+CLASS_REDUCTIONS = ('mean', 'sum')
+
+
+class BaseSliceHead(BaseModule, metaclass=ABCMeta):
+    """Classify a slice from its ranked RoIs.
+
+    A subclass implements :meth:`forward` and says by ``reads_mask_features`` whether it needs
+    :attr:`RankedRoIs.mask_features`, which are costly, or only boxes and scores.
+
+    Args:
+        num_classes: K.
+        num_rois: beta, how many RoIs the head reads.
+        loss_cls: config of the loss; it is called with logits (N, K), labels (N,) and ``avg_factor``.
+        class_reduction: how the per-class cross-entropies of a slice are joined: 'mean' over the K classes, as in the
+            published code, with which its learning rate was tuned, or 'sum', as Eq. 9 is printed.
+        init_cfg: MMEngine's initialisation config.
+
+    Raises:
+        ValueError: if K < 2, beta < 1, or ``class_reduction`` is neither 'mean' nor 'sum'.
+    """
+
+    reads_mask_features = False
+
+    def __init__(self, num_classes: int, num_rois: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if num_classes < 2:
+            raise ValueError(f'num_classes must be at least 2, not {num_classes}')
+        if num_rois < 1:
+            raise ValueError(f'num_rois must be at least 1, not {num_rois}')
+        if class_reduction not in CLASS_REDUCTIONS:
+            raise ValueError(f'class_reduction must be one of {CLASS_REDUCTIONS}, not {class_reduction!r}')
+        self.num_classes = num_classes
+        self.num_rois = num_rois
+        self.class_reduction = class_reduction
+        self.loss_cls = MODELS.build(loss_cls or dict(type='CrossEntropyLoss', use_sigmoid=True))
+
+    @abstractmethod
+    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+        """Return 'logits' (N, K), and under other names what explains them, each with N as first dimension."""
+
+    def loss(self, rois: RankedRoIs, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Per-class sigmoid cross-entropy of the slices (Eq. 9), averaged over the batch.
+
+        Args:
+            rois: the RoIs of N slices.
+            data_samples: N samples with ``gt_slice.label``.
+
+        Returns:
+            'loss_slice', and the share of right classes as 'slice_acc' in percent.
+
+        Raises:
+            ValueError: if a label is not below K.
+        """
+        logits = self(rois)['logits']
+        labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
+        for label, sample in zip(labels.tolist(), data_samples):
+            if not 0 <= label < self.num_classes:
+                raise ValueError(f'slice label {label} of {sample.get("img_path")} does not fit the head of '
+                                 f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set')
+        factor = logits.shape[0] * (self.num_classes if self.class_reduction == 'mean' else 1)
+        accuracy = (logits.argmax(1) == labels).float().mean() * 100
+        return dict(loss_slice=self.loss_cls(logits, labels, avg_factor=factor), slice_acc=accuracy)
+
+    def predict(self, rois: RankedRoIs) -> List[BaseDataElement]:
+        """Classify N slices.
+
+        Returns:
+            One ``pred_slice`` per slice, see :class:`SliceDataSample`; boxes in pixels of the network's input.
+        """
+        outputs = self(rois)
+        scores = outputs['logits'].sigmoid()
+        predictions = []
+        for i in range(len(scores)):
+            explanation = {name: value[i] for name, value in outputs.items()}
+            # The label by logit: the sigmoids of two confident classes are both 1 in float32.
+            predictions.append(BaseDataElement(
+                label=outputs['logits'][i].argmax(keepdim=True), score=scores[i], roi_boxes=rois.boxes[i],
+                roi_scores=rois.scores[i], **explanation))
+        return predictions

@@ -1,0 +1,107 @@
+"""From grey slices as read to the network's input."""
+import json
+import math
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+NORMALIZATIONS = ('global', 'slice', 'none')
+
+
+@MODELS.register_module()
+class SliceDataPreprocessor(BaseDataPreprocessor):
+    """Scale grey slices to [0, 1], normalise them, and repeat them to the channels that the backbone expects.
+
+    Args:
+        normalization: 'global' subtracts the training set's mean and divides by its standard deviation; 'slice' does
+            so with each slice's own mean and unbiased standard deviation, as the published checkpoints expect; 'none'
+            leaves [0, 1].
+        mean, std: the training set's values, of grey levels in [0, 1].
+        statistics: path of the ``statistics.json`` that the dataset converters write, instead of ``mean`` and ``std``. It
+            need not exist where a checkpoint is loaded: the values are part of the weights, and those of the checkpoint win,
+            also when a model is finetuned to another data set.
+        num_channels: channels of the output.
+        non_blocking: passed on to ``Tensor.to``.
+
+    Raises:
+        ValueError: if an argument is unknown or ``std`` is not positive, or ``statistics`` cannot be read.
+    """
+
+    def __init__(self, normalization: str = 'global', mean: Optional[float] = None, std: Optional[float] = None,
+                 statistics: Optional[str] = None, num_channels: int = 3, non_blocking: bool = False) -> None:
+        super().__init__(non_blocking)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f'normalization must be one of {NORMALIZATIONS}, not {normalization!r}')
+        if (mean is None) != (std is None):
+            raise ValueError(f'give both mean and std, or neither: mean is {mean}, std is {std}')
+        if std is not None and not std > 0:
+            raise ValueError(f'std must be positive, not {std}')
+        self.normalization = normalization
+        self.num_channels = num_channels
+        self.statistics = statistics
+        if normalization == 'global':
+            if mean is None and statistics is not None and Path(statistics).exists():
+                mean, std = self._read(statistics)
+            # NaN stands for 'not known yet'. Buffers, so that a checkpoint carries the values it was trained with.
+            self.register_buffer('mean', torch.tensor(math.nan if mean is None else float(mean)))
+            self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
+
+    @staticmethod
+    def _read(statistics: Union[str, Path]) -> tuple:
+        try:
+            content = json.loads(Path(statistics).read_text())
+            mean, std = float(content['mean']), float(content['std'])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{statistics} holds no "mean" and "std" ({error}); write it anew with the data set\'s '
+                             'converter in tools/dataset_converters') from error
+        if not (math.isfinite(mean) and std > 0):
+            raise ValueError(f'{statistics} holds mean {mean} and std {std}; both must be finite and std positive')
+        return mean, std
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Prepare a batch.
+
+        Args:
+            data: 'inputs', a list of N grey slices (1, H, W), uint8 or float32 in 8-bit grey levels (0 to 255), or a
+                tensor (N, 1, H, W); 'data_samples', a list of N samples or None.
+            training: not used; the slices are treated alike.
+
+        Returns:
+            The same keys; 'inputs' is float32 of shape (N, num_channels, H, W).
+
+        Raises:
+            ValueError: if the slices differ in size, or the data set's mean and std are not known.
+        """
+        data = self.cast_data(data)
+        inputs, samples = data['inputs'], data.get('data_samples')
+        if not isinstance(inputs, Tensor):
+            sizes = {tuple(image.shape) for image in inputs}
+            if len(sizes) > 1:
+                names = [sample.get('img_path') for sample in samples or []]
+                raise ValueError(f'the slices of a batch differ in size: {sorted(sizes)} {names}; '
+                                 'add dict(type="Resize", scale=(512, 512), keep_ratio=False) to the pipeline')
+            inputs = torch.stack(list(inputs))
+        inputs = self.normalize(inputs.float() / 255)
+        if samples is not None:
+            shape = tuple(inputs.shape[-2:])
+            for sample in samples:
+                sample.set_metainfo(dict(batch_input_shape=shape, pad_shape=shape))
+        return dict(inputs=inputs.expand(-1, self.num_channels, -1, -1).contiguous(), data_samples=samples)
+
+    def normalize(self, grey: Tensor) -> Tensor:
+        """Normalise grey slices of values in [0, 1], shape (N, 1, H, W)."""
+        if self.normalization == 'none':
+            return grey
+        if self.normalization == 'slice':
+            std, mean = torch.std_mean(grey, dim=(1, 2, 3), keepdim=True)
+            # A slice of one grey level has no contrast to scale: it becomes zero.
+            return (grey - mean) / torch.where(std > 0, std, torch.ones_like(std))
+        if not torch.isfinite(self.mean):
+            raise ValueError(f'the grey-level mean and std of the training set are not known: {self.statistics} does not '
+                             'exist; run the converter in tools/dataset_converters, or set mean and std, or '
+                             "normalization='slice', in the config's data_preprocessor")
+        return (grey - self.mean) / self.std

@@ -1,0 +1,4 @@
+"""Region proposal heads."""
+from .logit_ranked_rpn_head import LogitRankedRPNHead
+
+__all__ = ['LogitRankedRPNHead']

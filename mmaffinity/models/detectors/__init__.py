@@ -1,0 +1,4 @@
+"""Detectors."""
+from .affinity_rcnn import AffinityRCNN
+
+__all__ = ['AffinityRCNN']

@@ -1,0 +1,133 @@
+"""Mask R-CNN that also classifies the slice, and its two training stages."""
+from typing import Dict, List, Optional
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
+
+MODES = ('both', 'detection', 'classification')
+
+
+@MODELS.register_module()
+class AffinityRCNN(TwoStageDetector):
+    """One shot, two answers: lesion instances and the class of the slice (paper, Section 3).
+
+    Training alternates between two stages (:class:`AlternatingLossHook` calls :meth:`set_stage`): the segmentation stage
+    trains backbone, neck, RPN and the segmentation branch, the classification stage trains backbone, neck and the
+    slice head, through the frozen classification branch.
+
+    Args:
+        backbone, neck, rpn_head, train_cfg, data_preprocessor, init_cfg: as for any two-stage detector.
+        roi_head: config of an :class:`AffinityRoIHead`.
+        test_cfg: as for any two-stage detector; ``mode`` says what :meth:`predict` computes: 'both' (default),
+            'detection' or 'classification'.
+
+    Raises:
+        ValueError: if ``mode`` is none of these.
+    """
+
+    def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
+                 neck: Optional[dict] = None, data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, train_cfg=train_cfg,
+                         test_cfg=test_cfg, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.mode = test_cfg.get('mode', 'both')
+        if self.mode not in MODES:
+            raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
+        # What the config itself froze (frozen_stages, requires_grad of norm_cfg) stays frozen in both stages.
+        self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+
+    def stage_modules(self, stage: str) -> List[nn.Module]:
+        """Return the modules that a stage trains.
+
+        Raises:
+            ValueError: if the stage is unknown.
+        """
+        shared = [self.backbone] + ([self.neck] if self.with_neck else [])
+        if stage == SEGMENTATION:
+            branch = [self.roi_head.bbox_head] + ([self.roi_head.mask_head] if self.roi_head.with_mask else [])
+            return [*shared, self.rpn_head, *branch]
+        if stage == CLASSIFICATION:
+            return [*shared, self.roi_head.cls_head]
+        raise ValueError(f'stage must be {SEGMENTATION!r} or {CLASSIFICATION!r}, not {stage!r}')
+
+    def set_stage(self, stage: str) -> None:
+        """Let the parameters of one stage train and no other, and set the mode of every BatchNorm for it.
+
+        BatchNorm of backbone and neck follows the batch in the segmentation stage and runs in evaluation mode in the
+        classification stage, that of the slice head the other way round.
+
+        Raises:
+            ValueError: if the stage is unknown.
+        """
+        trained = self.stage_modules(stage)
+        self.requires_grad_(False)
+        for module in trained:
+            module.requires_grad_(True)
+        if self._frozen:
+            for name, parameter in self.named_parameters():
+                if name in self._frozen:
+                    parameter.requires_grad_(False)
+        # MMDetection's ResNet keeps what norm_eval and frozen_stages want in its own train().
+        self.backbone.train(stage == SEGMENTATION)
+        if self.with_neck:
+            for module in self.neck.modules():
+                if isinstance(module, _BatchNorm):
+                    module.train(stage == SEGMENTATION)
+        self.roi_head.cls_head.train(stage == CLASSIFICATION)
+
+    def copy_branch(self) -> None:
+        """Copy the weights of the segmentation branch into the classification branch."""
+        self.roi_head.copy_branch()
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Losses of the stage that the batch belongs to.
+
+        Args:
+            batch_inputs: normalised slices, shape (N, 3, H, W).
+            batch_data_samples: N samples of one ``task``.
+
+        Returns:
+            Segmentation: 'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask', 'acc'.
+            Classification: 'loss_slice', 'slice_acc'.
+
+        Raises:
+            ValueError: if the batch mixes tasks.
+        """
+        if batch_task(batch_data_samples) == SEGMENTATION:
+            return super().loss(batch_inputs, batch_data_samples)
+        x = self.extract_feat(batch_inputs)
+        proposals = self._propose(x, batch_data_samples)
+        return self.roi_head.loss_slice(x, proposals, batch_data_samples)
+
+    @torch.no_grad()
+    def _propose(self, x: tuple, batch_data_samples: List[SliceDataSample]) -> list:
+        # predict() of a dense head only reads outputs; no gradient passes through proposals.
+        return self.rpn_head.predict(x, batch_data_samples, rescale=False)
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample],
+                rescale: bool = True) -> List[SliceDataSample]:
+        """Detect lesions and classify slices; backbone, neck and RPN run once for both.
+
+        Args:
+            batch_inputs: normalised slices, shape (N, 3, H, W).
+            batch_data_samples: N samples.
+            rescale: whether boxes and masks are returned in the size of the original image.
+
+        Returns:
+            The samples with ``pred_instances`` and ``pred_slice``, or one of them, by ``mode``.
+        """
+        x = self.extract_feat(batch_inputs)
+        proposals = self._propose(x, batch_data_samples)
+        if self.mode != 'detection':
+            slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
+            for sample, prediction in zip(batch_data_samples, slices):
+                sample.pred_slice = prediction
+        if self.mode != 'classification':
+            results = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
+            self.add_pred_to_datasample(batch_data_samples, results)
+        return batch_data_samples

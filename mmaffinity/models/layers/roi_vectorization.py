@@ -1,0 +1,48 @@
+"""RoI vectorisation (paper, Section 3): from a feature map per RoI to a vector per RoI."""
+from torch import Tensor, nn
+
+from .slice_batch_norm import SliceBatchNorm2d
+
+
+class RoIVectorization(nn.Module):
+    """Three times (conv, ReLU, BatchNorm), the last kernel as large as what is left of the map.
+
+    Args:
+        channels: channels C.
+        roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
+        statistics: see :class:`SliceBatchNorm2d`.
+
+    Raises:
+        ValueError: if ``roi_size`` is no positive multiple of 4.
+    """
+
+    def __init__(self, channels: int = 256, roi_size: int = 28, statistics: str = 'slice') -> None:
+        super().__init__()
+        if roi_size < 4 or roi_size % 4:
+            raise ValueError(f'roi_size must be a positive multiple of 4 (two halvings), not {roi_size}')
+        self.roi_size = roi_size
+        last = roi_size // 4
+        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 2, stride=2),
+                                    nn.Conv2d(channels, channels, 2, stride=2),
+                                    nn.Conv2d(channels, channels, last)])
+        self.norms = nn.ModuleList(SliceBatchNorm2d(channels, statistics) for _ in self.convs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
+        """Turn RoI maps into RoI vectors.
+
+        Args:
+            x: refined mask features, shape (N * beta, C, S, S).
+            num_slices: N.
+
+        Returns:
+            X, shape (N, beta, C).
+
+        Raises:
+            ValueError: if the maps are not S x S.
+        """
+        if x.shape[-2:] != (self.roi_size, self.roi_size):
+            raise ValueError(f'expected maps of {self.roi_size} x {self.roi_size}, got {tuple(x.shape[-2:])}')
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(self.relu(conv(x)), num_slices)
+        return x.flatten(1).unflatten(0, (num_slices, -1))

@@ -1,0 +1,6 @@
+"""RoI heads of two branches."""
+from .affinity_roi_head import AffinityRoIHead
+from .classification_branch import ClassificationBranch
+from .mask_heads import LesionMaskHead, MaskFeatureHead
+
+__all__ = ['AffinityRoIHead', 'ClassificationBranch', 'LesionMaskHead', 'MaskFeatureHead']

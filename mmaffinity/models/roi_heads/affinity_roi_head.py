@@ -1,0 +1,95 @@
+"""RoI head with two branches: one segments the lesions, the other classifies the slice."""
+import copy
+from typing import Dict, List, Optional, Tuple
+
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import scale_boxes
+from mmdet.utils import ConfigType, InstanceList
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from mmaffinity.structures import RankedRoIs, SliceDataSample
+
+from .classification_branch import ClassificationBranch
+
+
+@MODELS.register_module()
+class AffinityRoIHead(StandardRoIHead):
+    """:class:`StandardRoIHead` (the segmentation branch) plus a classification branch and one slice head.
+
+    Args:
+        cls_head: config of the slice head, for example :class:`AffinityClsHead`.
+        roi_selector: config of the choice of the beta RoIs; beta is the slice head's ``num_rois``.
+        mask_feature_head: what differs between the mask heads of the two branches, for example
+            ``dict(extra_conv=True)``; everything else is taken from ``mask_head``.
+        kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,
+            ``test_cfg``.
+
+    Raises:
+        ValueError: if the slice head reads mask features and there is no mask head.
+    """
+
+    def __init__(self, cls_head: ConfigType, roi_selector: Optional[ConfigType] = None,
+                 mask_feature_head: Optional[ConfigType] = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.cls_head = MODELS.build(cls_head)
+        mask_head = None
+        if self.cls_head.reads_mask_features:
+            if kwargs.get('mask_head') is None:
+                raise ValueError(f'{type(self.cls_head).__name__} reads mask features; give the RoI head a mask_head')
+            mask_head = {**copy.deepcopy(kwargs['mask_head']), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
+            mask_head.pop('soft_targets', None)
+        selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
+        self.classification_branch = ClassificationBranch(copy.deepcopy(kwargs['bbox_head']), mask_head, selector)
+
+    def init_weights(self) -> None:
+        """Initialise both branches, the classification branch as a copy of the segmentation branch."""
+        super().init_weights()
+        self.copy_branch()
+
+    def copy_branch(self) -> None:
+        """Copy the weights of the segmentation branch into the classification branch."""
+        self.classification_branch.copy_from(self.bbox_head, self.mask_head if self.with_mask else None)
+
+    def rank_rois(self, x: Tuple[Tensor, ...], proposals: InstanceList, img_metas: List[dict]) -> RankedRoIs:
+        """Return the beta best RoIs of each slice; arguments as in :meth:`loss_slice`."""
+        return self.classification_branch(
+            x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
+            self._extract_mask if self.with_mask else None)
+
+    def _extract_bbox(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)
+
+    def _extract_mask(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        return self.mask_roi_extractor(x[:self.mask_roi_extractor.num_inputs], rois)
+
+    def loss_slice(self, x: Tuple[Tensor, ...], proposals: InstanceList,
+                   data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Losses of the classification stage.
+
+        Args:
+            x: feature levels, each (N, C, H, W).
+            proposals: RPN results of each slice.
+            data_samples: samples with ``gt_slice.label``.
+        """
+        rois = self.rank_rois(x, proposals, [sample.metainfo for sample in data_samples])
+        return self.cls_head.loss(rois, data_samples)
+
+    def predict_slice(self, x: Tuple[Tensor, ...], proposals: InstanceList, data_samples: List[SliceDataSample],
+                      rescale: bool = True) -> List[BaseDataElement]:
+        """Classify N slices.
+
+        Args:
+            x, proposals, data_samples: as in :meth:`loss_slice`; no label is needed.
+            rescale: whether the RoIs are returned in pixels of the original image instead of the network's input.
+
+        Returns:
+            One ``pred_slice`` per slice, see :class:`SliceDataSample`.
+        """
+        metas = [sample.metainfo for sample in data_samples]
+        predictions = self.cls_head.predict(self.rank_rois(x, proposals, metas))
+        if rescale:
+            for prediction, meta in zip(predictions, metas):
+                prediction.roi_boxes = scale_boxes(prediction.roi_boxes, [1 / s for s in meta['scale_factor']])
+        return predictions

@@ -1,0 +1,82 @@
+"""The branch that finds the RoIs a slice is classified from."""
+from typing import Callable, List, Optional, Tuple
+
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures.bbox import bbox2roi
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmaffinity.structures import RankedRoIs
+
+Extractor = Callable[[Tuple[Tensor, ...], Tensor], Tensor]
+
+
+class ClassificationBranch(BaseModule):
+    """Box head and mask feature head that are never trained: their weights are copied from the segmentation branch.
+
+    Gradients of the classification loss pass through the mask features to the backbone, while no parameter of this branch
+    gets any.
+
+    Args:
+        bbox_head: config of the box head, the same as the segmentation branch's.
+        mask_head: config of a :class:`MaskFeatureHead`, or None if the slice head reads no mask features.
+        selector: config of the choice of RoIs, see :class:`TopRoISelector`.
+    """
+
+    def __init__(self, bbox_head: dict, mask_head: Optional[dict], selector: dict) -> None:
+        super().__init__()
+        self.bbox_head = MODELS.build(bbox_head)
+        self.mask_head = None if mask_head is None else MODELS.build(mask_head)
+        self.selector = TASK_UTILS.build(selector)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def copy_from(self, bbox_head: nn.Module, mask_head: Optional[nn.Module]) -> None:
+        """Take over the weights of the segmentation branch, bit for bit; the extra convolution stays."""
+        pairs = [(self.bbox_head, bbox_head)]
+        if self.mask_head is not None and mask_head is not None:
+            pairs.append((self.mask_head, mask_head))
+        for target, source in pairs:
+            weights = source.state_dict()
+            for name, value in target.state_dict().items():
+                if name in weights:
+                    value.copy_(weights[name])
+
+    def forward(self, x: Tuple[Tensor, ...], proposals: List[Tensor], img_metas: List[dict], bbox_extractor: Extractor,
+                mask_extractor: Optional[Extractor]) -> RankedRoIs:
+        """Rank the RoIs of N slices.
+
+        Args:
+            x: feature levels, each (N, C, H, W).
+            proposals: boxes of each slice by falling objectness, (P, 4) in pixels of the network's input.
+            img_metas: meta information of each slice; 'img_shape' clips the boxes.
+            bbox_extractor, mask_extractor: RoI extractors of the RoI head.
+
+        Returns:
+            The beta best RoIs of each slice.
+        """
+        # The choice of boxes is discrete and this head is frozen: without a graph it costs a third of the memory.
+        with torch.no_grad():
+            cls_scores, deltas = self.bbox_head(bbox_extractor([level.detach() for level in x], bbox2roi(proposals)))
+        counts = [len(boxes) for boxes in proposals]
+        chosen = [self._select(*args) for args in zip(cls_scores.split(counts), deltas.split(counts), proposals,
+                                                      img_metas)]
+        boxes, scores, deltas = (torch.stack(parts) for parts in zip(*chosen))
+        features = None
+        if self.mask_head is not None:
+            features = self.mask_head(mask_extractor(x, bbox2roi(list(boxes)))).unflatten(0, (len(boxes), -1))
+        return RankedRoIs(boxes, scores, deltas, features)
+
+    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict) -> Tuple[Tensor, ...]:
+        # With several lesion classes the box of a proposal is that of its likeliest one, its score the sum of all.
+        probabilities = cls_score.softmax(-1)
+        lesion = probabilities[:, :-1].argmax(1)
+        scores = probabilities[:, :-1].sum(1)
+        deltas = deltas.unflatten(1, (-1, 4))
+        if deltas.shape[1] > 1:
+            deltas = deltas[torch.arange(len(deltas), device=deltas.device), lesion]
+        deltas = deltas.flatten(1)
+        decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
+        boxes, index = self.selector(decoded, scores, proposals)
+        return boxes, scores[index], deltas[index]

@@ -1,0 +1,76 @@
+"""Mask heads of the two branches."""
+from typing import List
+
+import torch
+from mmcv.ops import roi_align
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.registry import MODELS
+from mmdet.utils import ConfigType, InstanceList
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class LesionMaskHead(FCNMaskHead):
+    """Mask head of the segmentation branch; soft mask targets are optional.
+
+    Args:
+        soft_targets: False takes MMDetection's targets: RoIAlign of the ground truth, half-pixel aligned, binarised
+            at 0.5. True takes the published code's: RoIAlign with adaptive sampling, not half-pixel aligned, and the
+            interpolated values themselves.
+    """
+
+    def __init__(self, *args, soft_targets: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.soft_targets = soft_targets
+
+    def get_targets(self, sampling_results: List[SamplingResult], batch_gt_instances: InstanceList,
+                    rcnn_train_cfg: ConfigType) -> Tensor:
+        """Return the mask targets of the positive RoIs, values in [0, 1], shape (num_pos, S, S)."""
+        if not self.soft_targets:
+            return super().get_targets(sampling_results, batch_gt_instances, rcnn_train_cfg)
+        size = rcnn_train_cfg.mask_size
+        targets = []
+        for result, instances in zip(sampling_results, batch_gt_instances):
+            rois = result.pos_priors
+            if not len(rois):
+                targets.append(rois.new_zeros((0, size, size)))
+                continue
+            masks = instances.masks.to_tensor(rois.dtype, rois.device)[:, None]
+            # The batch index of a RoI is its ground-truth mask, so no mask is repeated for its RoIs.
+            rois = torch.cat([result.pos_assigned_gt_inds[:, None].to(rois.dtype), rois], dim=1)
+            targets.append(roi_align(masks, rois, (size, size), 1.0, 0, 'avg', False).squeeze(1))
+        return torch.cat(targets)
+
+
+@MODELS.register_module()
+class MaskFeatureHead(FCNMaskHead):
+    """Mask head of the classification branch: it ends after upsampling and gives features, not logits.
+
+    Args:
+        extra_conv: insert a 3x3 convolution between the transposed convolution and its ReLU. The published code has
+            one, which is in no other branch and is neither trained nor copied; its checkpoints need it.
+    """
+
+    def __init__(self, *args, extra_conv: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.upsample_method != 'deconv':
+            raise ValueError(f"MaskFeatureHead upsamples by 'deconv' only, not {self.upsample_method!r}")
+        self.conv_logits = None
+        self.extra_conv = nn.Conv2d(self.conv_out_channels, self.conv_out_channels, 3, padding=1) if extra_conv else None
+
+    def init_weights(self) -> None:
+        """Initialise as :class:`FCNMaskHead` does, the extra convolution likewise."""
+        super().init_weights()
+        if self.extra_conv is not None:
+            nn.init.kaiming_normal_(self.extra_conv.weight, mode='fan_out', nonlinearity='relu')
+            nn.init.zeros_(self.extra_conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to upsampled mask features (R, C, 2S, 2S)."""
+        for conv in self.convs:
+            x = conv(x)
+        x = self.upsample(x)
+        if self.extra_conv is not None:
+            x = self.extra_conv(x)
+        return self.relu(x)

@@ -1,0 +1,89 @@
+"""The choice of the beta RoIs that a slice is classified from."""
+from typing import Tuple
+
+import torch
+from mmcv.ops import nms
+from mmdet.registry import TASK_UTILS
+from torch import Tensor
+
+STRETCHES = ('even', 'random')
+
+
+def stretch_indices(num_boxes: int, num_rois: int, stretch: str = 'even') -> Tensor:
+    """Return which of n ranked boxes fill beta places, in order and with the best first, if n < beta.
+
+    Args:
+        num_boxes: n, at least 1.
+        num_rois: beta.
+        stretch: 'even' repeats neighbours as evenly as possible, so that a prediction repeats; 'random' draws anew at
+            every call which boxes are repeated, as the published code does.
+
+    Returns:
+        Rising indices below n, shape (beta,); the first beta boxes if n >= beta. Every one of n <= beta boxes is there.
+
+    Raises:
+        ValueError: if there is no box, or ``stretch`` is unknown.
+    """
+    if stretch not in STRETCHES:
+        raise ValueError(f'stretch must be one of {STRETCHES}, not {stretch!r}')
+    if num_boxes < 1:
+        raise ValueError('there is no box to fill the places with')
+    if num_boxes >= num_rois:
+        return torch.arange(num_rois)
+    if stretch == 'even':
+        return torch.arange(num_rois) * num_boxes // num_rois
+    extra = torch.randint(num_boxes, (num_rois - num_boxes,))
+    return torch.cat([torch.arange(num_boxes), extra]).sort().values
+
+
+@TASK_UTILS.register_module()
+class TopRoISelector:
+    """Choose the beta best boxes of a slice without a score threshold.
+
+    Boxes of no area are dropped, overlapping ones are suppressed, and a list that is too short is stretched. If no box is
+    left at all, the best proposals take their place, so that every slice is classified.
+
+    Args:
+        num_rois: beta.
+        nms_iou: boxes that overlap a better one by more than this IoU are dropped.
+        min_area: boxes of at most this area, in square pixels of the network's input, are dropped.
+        stretch: 'even' or 'random', see :func:`stretch_indices`.
+
+    Raises:
+        ValueError: if ``num_rois`` is below 1, ``nms_iou`` is outside [0, 1], or ``stretch`` is unknown.
+    """
+
+    def __init__(self, num_rois: int = 8, nms_iou: float = 0.25, min_area: float = 1e-5, stretch: str = 'even') -> None:
+        if num_rois < 1:
+            raise ValueError(f'num_rois must be at least 1, not {num_rois}')
+        if not 0 <= nms_iou <= 1:
+            raise ValueError(f'nms_iou must be within [0, 1], not {nms_iou}')
+        if stretch not in STRETCHES:
+            raise ValueError(f'stretch must be one of {STRETCHES}, not {stretch!r}')
+        self.num_rois = num_rois
+        self.nms_iou = nms_iou
+        self.min_area = min_area
+        self.stretch = stretch
+
+    def __call__(self, boxes: Tensor, scores: Tensor, proposals: Tensor) -> Tuple[Tensor, Tensor]:
+        """Choose among the boxes of one slice.
+
+        Args:
+            boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels, one per proposal, shape (P, 4).
+            scores: lesion probabilities, shape (P,).
+            proposals: the boxes' proposals by falling objectness, shape (P, 4), P >= 1.
+
+        Returns:
+            The beta chosen boxes, shape (beta, 4), and their indices into the input, shape (beta,).
+
+        Raises:
+            ValueError: if there is no proposal.
+        """
+        valid = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) > self.min_area).nonzero().squeeze(1)
+        if len(valid):
+            _, keep = nms(boxes[valid].contiguous(), scores[valid].contiguous(), self.nms_iou)
+            chosen, source = valid[keep[:self.num_rois]], boxes
+        else:
+            chosen, source = torch.arange(len(proposals), device=boxes.device), proposals
+        order = stretch_indices(len(chosen), self.num_rois, self.stretch).to(chosen.device)
+        return source[chosen[order]], chosen[order]

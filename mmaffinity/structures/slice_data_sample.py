@@ -1,0 +1,65 @@
+"""How a slice's label and its prediction sit on MMDetection's data sample."""
+from typing import Sequence
+
+from mmdet.structures import DetDataSample
+from mmengine.structures import BaseDataElement
+
+SEGMENTATION = 'segmentation'
+CLASSIFICATION = 'classification'
+
+
+class SliceDataSample(DetDataSample):
+    """A :class:`DetDataSample` of one axial slice that also carries an image-level class.
+
+    The lesions are ``gt_instances`` and ``pred_instances``, as in every MMDetection model. In addition:
+
+    * ``gt_slice.label``: class of the slice, LongTensor of shape (1,);
+    * ``pred_slice.label``: predicted class, LongTensor (1,);
+    * ``pred_slice.logits``, ``pred_slice.score``: logits and per-class probabilities, shape (K,). The probabilities are
+      sigmoids, as the model is trained per class (Eq. 9), so they need not sum to one;
+    * ``pred_slice.roi_boxes``: the beta ranked boxes that the class was read from, x1 y1 x2 y2 in pixels of the original
+      image, shape (beta, 4), with ``roi_scores`` (beta,), their lesion probabilities;
+    * from the affinity head also ``roi_features`` X (beta, C), ``affinity`` Y (C*, C), ``features`` z (C,) and
+      ``roi_weights`` W v (beta,): z = X^T (W v), so the k-th entry is the weight of the k-th RoI.
+
+    The meta field ``task`` is 'segmentation' or 'classification': which ground truth the slice has, and in training which
+    stage its batch belongs to.
+    """
+
+    @property
+    def gt_slice(self) -> BaseDataElement:
+        return self._gt_slice
+
+    @gt_slice.setter
+    def gt_slice(self, value: BaseDataElement) -> None:
+        self.set_field(value, '_gt_slice', dtype=BaseDataElement)
+
+    @gt_slice.deleter
+    def gt_slice(self) -> None:
+        del self._gt_slice
+
+    @property
+    def pred_slice(self) -> BaseDataElement:
+        return self._pred_slice
+
+    @pred_slice.setter
+    def pred_slice(self, value: BaseDataElement) -> None:
+        self.set_field(value, '_pred_slice', dtype=BaseDataElement)
+
+    @pred_slice.deleter
+    def pred_slice(self) -> None:
+        del self._pred_slice
+
+
+def batch_task(data_samples: Sequence[SliceDataSample]) -> str:
+    """Return the task of a training batch.
+
+    Raises:
+        ValueError: if the batch mixes tasks or a sample has none.
+    """
+    tasks = {sample.get('task') for sample in data_samples}
+    if len(tasks) != 1 or not tasks <= {SEGMENTATION, CLASSIFICATION}:
+        names = ', '.join(str(sample.get('img_path')) for sample in data_samples[:4])
+        raise ValueError(f'a training batch must be of one task, {SEGMENTATION!r} or {CLASSIFICATION!r}, but this one has '
+                         f'{sorted(map(str, tasks))} ({names}); use batch_sampler=dict(type="AlternatingBatchSampler")')
+    return tasks.pop()

@@ -1,0 +1,53 @@
+"""Writing files so that a reader, or an interrupted run, never meets half of one."""
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PathLike = str | os.PathLike
+
+
+def write_json_atomic(path: PathLike, obj: Any) -> None:
+    """Write an object as JSON: the file is there whole, or as it was before.
+
+    Args:
+        path: The file; its folder is made where missing.
+        obj: What ``json`` can store; NaN and infinity are refused, as they are no JSON.
+
+    Raises:
+        ValueError: if the object holds NaN or infinity.
+        TypeError: if the object holds something that JSON has no form for.
+    """
+    write_jsons_atomic({path: obj})
+
+
+def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
+    """Write several JSON files that belong together; where one cannot be written, none is.
+
+    All files are written aside as ``<name>.part`` and renamed once the last of them is on the disk. Equal objects
+    give equal bytes.
+
+    Args:
+        objects: What to write, by path. Folders are made where missing.
+
+    Raises:
+        ValueError: if an object holds NaN or infinity.
+        TypeError: if an object holds something that JSON has no form for.
+    """
+    # All text is made first: what JSON refuses, it refuses before anything is on the disk.
+    texts = {Path(path): json.dumps(obj, allow_nan=False) + '\n' for path, obj in objects.items()}
+    parts = {path: path.with_name(path.name + '.part') for path in texts}
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(parts[path], 'w', encoding='utf-8', newline='\n') as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut after the rename could leave an empty file
+        for path, part in parts.items():
+            os.replace(part, path)
+    except BaseException:  # KeyboardInterrupt too
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+        raise

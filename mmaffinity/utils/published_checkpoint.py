@@ -1,0 +1,279 @@
+"""The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from .foreign_pickler import save_with_foreign_objects
+from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
+from .safe_pickle import ForeignGlobal, ForeignObject, describe
+from .untrusted_checkpoint import load_untrusted_checkpoint
+
+PathLike = Union[str, Path]
+SLICE_CLASSES = {3: ('Normal', 'CP', 'COVID-19'), 2: ('Negative', 'COVID-19')}
+CONFIGURED_AFFINITIES = (8, 16, 32, 64, 128, 256, 512)
+ANCHOR_SIZES = ((2., 4., 8., 16., 32.), )
+ANCHOR_RATIOS = ((0.1, 0.25, 0.5, 1., 1.5, 2.), )
+MATRIX, LAST_LAYER = 'affinity_layer.batch_to_feat_mat', 's2new.class_predict_logits.weight'
+FIELDS = ('epoch', 'lrate', 'affinity', 'model_name')
+EXTRA = 'published_extra'
+
+
+def convert_published(content: Any) -> dict:
+    """Convert the content of a published checkpoint.
+
+    Args:
+        content: what :func:`load_untrusted_checkpoint` returned. A file of the predecessors (Mask R-CNN, Single-Shot Model)
+            is converted as far as its parts coincide with the affinity model's, part by part.
+
+    Returns:
+        A checkpoint: 'meta' says which config it needs, what it came from and what was not read; 'state_dict' are the weights;
+        'published_extra' is what our model has no place for and :func:`convert_back` needs.
+
+    Raises:
+        ValueError: if the file is no published checkpoint, has other keys, shapes, anchors or class numbers than the
+            published models, or if tensors that repeat each other differ; the message names them.
+    """
+    weights, fields = _split(content)
+    generator = fields.pop('anchor_generator', None)
+    anchors = _anchors(generator)
+    if any(key.startswith('affinity_layer.') for key in weights):
+        entries, meta = _read_affinity_model(weights, fields)
+    else:
+        entries, meta = _read_predecessor(weights)
+    extra = dict(dropped={entry.key: entry.change.dropped(weights[entry.key]).clone()
+                          for entry in entries if entry.change.dropped},
+                 order=list(weights), fields={key: fields[key] for key in fields if key in FIELDS})
+    if anchors is not None:
+        extra['anchor_generator'] = dict(module=generator.cls.module, name=generator.cls.name, state=generator.state)
+    meta.update(anchors=anchors, published={key: fields.get(key) for key in FIELDS},
+                ignored=[f'{key} ({describe(value)})' for key, value in fields.items() if key not in FIELDS])
+    if generator is not None and anchors is None:
+        meta['ignored'].append(f'anchor_generator ({describe(generator)})')
+    return dict(meta=meta, state_dict={entry.ours: _own(entry.change.forward(weights[entry.key]))
+                                       for entry in entries if entry.ours}, published_extra=extra)
+
+
+def convert_back(checkpoint: dict) -> dict:
+    """Convert a checkpoint of a model of ``configs/published`` to the published layout.
+
+    What our model does not hold, the regression and mask of the background class, which nothing reads, comes from
+    'published_extra' where the checkpoint was converted, and is zero where it was trained by us.
+
+    Args:
+        checkpoint: content of the file.
+
+    Returns:
+        Content of a published checkpoint; the anchor generator is a :class:`ForeignObject`.
+
+    Raises:
+        ValueError: if it is no checkpoint of a model in the published layout; the message names the keys.
+    """
+    state = checkpoint.get('state_dict')
+    if not isinstance(state, dict):
+        raise ValueError('it is no checkpoint of this package: it has no state_dict')
+    matrix, last = state.get('roi_head.cls_head.affinity.matrix'), state.get('roi_head.cls_head.classifier.4.weight')
+    if not isinstance(matrix, Tensor) or matrix.dim() != 2 or not isinstance(last, Tensor) or last.dim() != 2:
+        raise ValueError('it is no checkpoint of an affinity model: it has no affinity matrix, or no classifier')
+    entries = published_layout(matrix.shape[1], last.shape[0], matrix.shape[0])
+    known = {entry.ours for entry in entries}
+    problems = [f'missing {name}' for name in sorted(known - set(state) - {None})]
+    problems += [f'unknown {name}' for name in state if name not in known]
+    if problems:
+        raise ValueError(f'only models of configs/published have the published layout; {_listed(problems)}')
+    extra = checkpoint.get(EXTRA) or {}
+    dropped, weights = extra.get('dropped', {}), {}
+    for entry in entries:
+        if entry.copy_of:
+            weights[entry.key] = weights[entry.copy_of]
+            continue
+        ours, rest = state[entry.ours], None
+        if entry.change.dropped:
+            rest = dropped.get(entry.key)
+            rest = entry.change.dropped(ours.new_zeros(entry.shape)) if rest is None else rest
+        weights[entry.key] = _own(entry.change.backward(ours, rest))
+        if tuple(weights[entry.key].shape) != entry.shape:
+            raise ValueError(f'{entry.ours} has shape {tuple(ours.shape)}, which does not fit the published layout')
+    fields = dict(extra.get('fields') or {})
+    fields.setdefault('affinity', matrix.shape[1])
+    generator = extra.get('anchor_generator') or dict(
+        module='models.affinity.rpn', name='AnchorGenerator',
+        state=dict(sizes=ANCHOR_SIZES, aspect_ratios=ANCHOR_RATIOS, cell_anchors=None, _cache={}))
+    foreign = ForeignObject(ForeignGlobal(generator['module'], generator['name']), generator['state'])
+    order = extra.get('order') or list(weights)
+    return dict(model_weights={key: weights[key] for key in order}, anchor_generator=foreign, **fields)
+
+
+def convert_published_file(source: PathLike, target: PathLike) -> dict:
+    """Convert a published file, see :func:`convert_published`; the result is written atomically.
+
+    Returns:
+        The 'meta' of the new checkpoint, 'source' of which names the file and its SHA-256.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: as :func:`load_untrusted_checkpoint` and :func:`convert_published`, naming the file.
+    """
+    content = load_untrusted_checkpoint(source)
+    try:
+        checkpoint = convert_published(content)
+    except ValueError as error:
+        raise ValueError(f'{source} was not converted: {error}') from error
+    checkpoint['meta']['source'] = dict(file=Path(source).name, sha256=_sha256(source))
+    _write(target, source, lambda file: torch.save(checkpoint, file))
+    return checkpoint['meta']
+
+
+def convert_back_file(source: PathLike, target: PathLike) -> None:
+    """Convert one of our files to the published layout, see :func:`convert_back`; the result is written atomically.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: as :func:`load_checkpoint` and :func:`convert_back`, naming the file.
+    """
+    from .checkpoint import load_checkpoint  # not above: it needs MMEngine, reading published files does not
+    checkpoint = load_checkpoint(source)
+    try:
+        content = convert_back(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{source} was not converted back: {error}') from error
+    _write(target, source, lambda file: save_with_foreign_objects(content, file))
+
+
+def _split(content: Any) -> Tuple[Dict[str, Tensor], dict]:
+    """Return the weights and the other fields of a file."""
+    if isinstance(content, dict) and EXTRA in content:
+        raise ValueError('it was converted already')
+    if isinstance(content, dict) and isinstance(content.get('model_weights'), dict):
+        fields = {str(key): value for key, value in content.items() if key != 'model_weights'}
+        return content['model_weights'], fields
+    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
+        return content, {}
+    found = ', '.join(map(str, list(content)[:8])) if isinstance(content, dict) else describe(content)
+    raise ValueError(f'it is no published checkpoint: it has no model_weights, but {found}')
+
+
+def _read_affinity_model(weights: Dict[str, Tensor], fields: dict) -> Tuple[List[Entry], dict]:
+    matrix, last = weights.get(MATRIX), weights.get(LAST_LAYER)
+    num_rois, num_affinities = matrix.shape if isinstance(matrix, Tensor) and matrix.dim() == 2 else (8, 8)
+    num_classes = last.shape[0] if isinstance(last, Tensor) and last.dim() == 2 else 3
+    entries = published_layout(num_affinities, num_classes, num_rois)
+    problems = _misfits(entries, weights)
+    known = {entry.key for entry in entries}
+    problems += [f'unknown {key}' for key in weights if key not in known]
+    if problems:
+        raise ValueError(f'its keys are not those of a published affinity model; {_listed(problems)}')
+    for entry in entries:
+        if entry.copy_of and not _same_bits(weights[entry.key], weights[entry.copy_of]):
+            raise ValueError(f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one would '
+                             'change the model')
+    if num_classes not in SLICE_CLASSES:
+        raise ValueError(f'it tells {num_classes} classes apart; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
+    if fields.get('affinity', num_affinities) != num_affinities:
+        raise ValueError(f'its field affinity is {fields["affinity"]!r}, but its matrix has {num_affinities} columns')
+    stem, options = num_affinities, {}
+    if num_affinities not in CONFIGURED_AFFINITIES:
+        stem, options = 8, {'model.roi_head.cls_head.num_affinities': num_affinities}
+    if num_rois != 8:
+        options['model.roi_head.cls_head.num_rois'] = num_rois
+    config = f'configs/published/affinity_c{stem}{"_ictcf" if num_classes == 2 else ""}.py'
+    return entries, dict(
+        kind='affinity model', config=config, cfg_options=options, num_affinities=num_affinities, num_rois=num_rois,
+        num_classes=num_classes, dataset_meta=dict(classes=('lesion', ), slice_classes=SLICE_CLASSES[num_classes]),
+        parts=list(parts(entries)), not_read=[])
+
+
+def _read_predecessor(weights: Dict[str, Tensor]) -> Tuple[List[Entry], dict]:
+    """Read the parts that are entirely those of the affinity model; a part that differs anywhere is not read."""
+    read: List[Entry] = []
+    for entries in parts(detector_layout()).values():
+        keys = {entry.key for entry in entries}
+        foreign = [key for key in weights if key.startswith(part_prefixes(entries)) and key not in keys]
+        if not foreign and not _misfits(entries, weights):
+            read += entries
+    if not any(entry.part == 'backbone' for entry in read):
+        problems = _misfits(parts(detector_layout())['backbone'], weights)
+        problems += [f'unknown {key}' for key in weights if key.startswith('backbone.body.layer4.')]
+        raise ValueError('it has neither an affinity layer nor the backbone of the published models, ResNet-18 up to '
+                         f'layer3; {_listed(problems or ["other keys under backbone.body"])}')
+    keys = {entry.key for entry in read}
+    two_branches = any(key.split('.')[1:2] and key.split('.')[1].endswith('_s2') for key in weights)
+    return read, dict(
+        kind='predecessor with two branches' if two_branches else 'Mask R-CNN', config=None, cfg_options={},
+        parts=list(parts(read)), not_read=[key for key in weights if key not in keys],
+        dataset_meta=dict(classes=('lesion', )))
+
+
+def _misfits(entries: List[Entry], weights: Dict[str, Any]) -> List[str]:
+    problems = []
+    for entry in entries:
+        value = weights.get(entry.key)
+        if value is None:
+            problems.append(f'missing {entry.key}')
+        elif not isinstance(value, Tensor):
+            problems.append(f'{entry.key} is no tensor but {describe(value)}')
+        elif tuple(value.shape) != entry.shape:
+            problems.append(f'{entry.key} has shape {tuple(value.shape)} instead of {entry.shape}')
+        elif value.is_floating_point() == entry.key.endswith('num_batches_tracked'):
+            problems.append(f'{entry.key} holds {value.dtype}')
+    return problems
+
+
+def _anchors(generator: Any) -> Optional[dict]:
+    """Return sizes and ratios from the state of the author's anchor generator, whose class is not at hand."""
+    state = generator.state if isinstance(generator, ForeignObject) else None
+    if not isinstance(state, dict) or not {'sizes', 'aspect_ratios'} <= set(state):
+        return None
+    try:
+        sizes, ratios = (tuple(tuple(float(number) for number in level) for level in state[name])
+                         for name in ('sizes', 'aspect_ratios'))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'its anchor generator has no lists of sizes and ratios: {error}') from error
+    if sizes != ANCHOR_SIZES or ratios != ANCHOR_RATIOS:
+        raise ValueError(f'its anchors have sizes {sizes} and ratios {ratios} instead of {ANCHOR_SIZES} and '
+                         f'{ANCHOR_RATIOS}, for which configs/published are made')
+    return dict(sizes=sizes, aspect_ratios=ratios)
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    # Not torch.equal: to it NaN differs from itself, and 0 equals -0.
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(
+        _own(a).reshape(-1).view(torch.uint8), _own(b).reshape(-1).view(torch.uint8))
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Return a contiguous copy that shares its memory with nothing, so that no more than it is written."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _listed(problems: List[str], most: int = 60) -> str:
+    rest = f' and {len(problems) - most} more' if len(problems) > most else ''
+    return ', '.join(problems[:most]) + rest
+
+
+def _sha256(path: PathLike) -> str:
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(target: PathLike, source: PathLike, write: Callable[[BinaryIO], None]) -> None:
+    target = Path(target)
+    if target.exists() and target.samefile(source):
+        raise ValueError(f'{target} is the file to read; name another one to write')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.part')
+    try:
+        with open(part, 'wb') as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,88 @@
+"""Heat maps of the affinity representation Y, as the paper's Figure 4."""
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from .captions import NOTICE
+from .sample_arrays import to_array
+
+# Hue tells the sign on screen; lightness rises from end to end, so that a print in grey tells it too.
+AFFINITY_COLORS = LinearSegmentedColormap.from_list(
+    'affinity', ['#04103f', '#163c94', '#386cb8', '#8c8c8c', '#e8a94a', '#fcd66c', '#fffbe0'])
+
+
+def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
+                  titles: str | Sequence[str] | None = None,
+                  columns: int | None = None,
+                  limit: float | None = None) -> Figure:
+    """Draw Y = W^T X of one slice, or of several side by side on one colour scale.
+
+    Zero is the middle of the scale and both ends are equally far from it, so that colours can be compared across the
+    panels. A panel's rows are the affinities (C* of them), its columns the channels (C) of the RoI vectors.
+
+    Args:
+        affinity: Y of shape (C*, C), array or tensor, or a list of them, one per slice.
+        titles: of each panel, such as 'COVID-19\\n12/345/0034.png': class and slice.
+        columns: panels in a row; by default all.
+        limit: end of the colour scale; by default the 99.5th percentile of the absolute values of all panels, as a few
+            outliers would leave all else grey. Values beyond take the end colours, and the colour bar then has arrows.
+
+    Returns:
+        The figure, for :func:`save_figure`.
+
+    Raises:
+        ValueError: if there is nothing to draw, a matrix is not a finite (C*, C) matrix, the number of titles differs,
+            or ``limit`` or ``columns`` is not above 0.
+    """
+    single = not isinstance(affinity, (list, tuple))
+    matrices = [to_array(matrix) for matrix in ([affinity] if single else affinity)]
+    titles = [titles] if isinstance(titles, str) else titles
+    titles = [f'slice {index}' for index in range(1, len(matrices) + 1)] if titles is None else list(titles)
+    _check(matrices, titles, columns, limit)
+    columns = min(columns or len(matrices), len(matrices))
+    rows = -(-len(matrices) // columns)
+    if limit is None:
+        sizes = np.abs(np.concatenate([matrix.ravel() for matrix in matrices]))
+        # A sparse Y may have a percentile of 0, and one of zeros (no evidence) still needs a scale of some width.
+        limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
+
+    panel_height = 1.75 + 0.035 * max(len(matrix) for matrix in matrices)
+    figure = Figure(figsize=(1.1 + 4.1 * columns, 0.55 + rows * panel_height), layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        if index >= len(matrices):
+            axis.set_axis_off()
+            continue
+        heat_map = axis.imshow(matrices[index], cmap=AFFINITY_COLORS, vmin=-limit, vmax=limit, aspect='auto',
+                               interpolation='nearest')
+        title = '\n'.join(textwrap.fill(line, 42) for line in titles[index].split('\n'))
+        axis.set_title(title, fontsize=10, parse_math=False)
+        axis.set_xlabel('channel (C)')
+        axis.set_ylabel('affinity (C*)')
+        axis.locator_params(axis='y', integer=True, nbins=8)
+        axis.locator_params(axis='x', integer=True, nbins=6)
+    beyond = any(np.abs(matrix).max() > limit for matrix in matrices)
+    figure.colorbar(heat_map, ax=axes, label='affinity Y', extend='both' if beyond else 'neither',
+                    pad=0.02, aspect=20 * rows)
+    figure.supxlabel(NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
+    return figure
+
+
+def _check(matrices: Sequence[np.ndarray], titles: Sequence[str], columns: int | None, limit: float | None) -> None:
+    if not matrices:
+        raise ValueError('no affinity matrix to draw: give Y of at least one slice')
+    for matrix, title in zip(matrices, titles):
+        if matrix.ndim != 2 or 0 in matrix.shape:
+            raise ValueError(f'the affinity matrix of {title!r} has shape {matrix.shape}, not (C*, C)')
+        if not np.isfinite(matrix).all():
+            raise ValueError(f'the affinity matrix of {title!r} has {np.count_nonzero(~np.isfinite(matrix))} values '
+                             'that are not finite: was the model trained with too high a learning rate?')
+    if len(titles) != len(matrices):
+        raise ValueError(f'{len(matrices)} affinity matrices but {len(titles)} titles: give one title for each')
+    if limit is not None and not limit > 0:
+        raise ValueError(f'the end of the colour scale is {limit}: it must be above 0')
+    if columns is not None and columns < 1:
+        raise ValueError(f'{columns} panels in a row: give 1 or more')

@@ -1,0 +1,82 @@
+"""Pictures and figures on disk: PNG and PDF, never half-written."""
+import io
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+FIGURE_FORMATS = ('.png', '.pdf')
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Write a file so that it is either complete or not there; its folder is made where absent.
+
+    Raises:
+        ValueError: if ``path`` is a folder, or a part of it is a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f'cannot write {path}: it is a folder; give the name of a file in it')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f'cannot write {path}: a part of its folder is a file; choose another folder') from error
+    # The process number keeps two processes that write the same name from mixing their halves.
+    aside = path.with_name(f'.{path.name[:100]}.{os.getpid()}.part')
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def save_image(image: np.ndarray, path: str | Path) -> Path:
+    """Save a picture as PNG.
+
+    Args:
+        image: RGB, uint8, shape (H, W, 3).
+        path: file to write, ending in ``.png``.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ValueError: if the array is no such picture or the file name does not end in ``.png``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != '.png':
+        raise ValueError(f'pictures are written as PNG, but the name is {path}: end it in .png')
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f'a picture to save is RGB uint8 of shape (H, W, 3), not {image.dtype} of shape {image.shape}')
+    done, encoded = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))
+    if not done:
+        raise ValueError(f'the picture of shape {image.shape} for {path} could not be encoded as PNG')
+    return write_atomically(path, encoded.tobytes())
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
+    """Save a figure as PNG or PDF, as its file name says.
+
+    Args:
+        figure: what :func:`draw_affinity` or :func:`draw_confusion_matrix` returned.
+        path: file to write, ending in ``.png`` or ``.pdf``.
+        dpi: pixels per inch of a PNG, and of heat maps in a PDF.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ValueError: if the file name ends in something else.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FIGURE_FORMATS:
+        raise ValueError(f'figures are written as PNG or PDF, but the name is {path}: end it in .png or .pdf')
+    # Without a date, the same figure gives the same file.
+    metadata = {'CreationDate': None} if suffix == '.pdf' else None
+    content = io.BytesIO()
+    figure.savefig(content, format=suffix[1:], dpi=dpi, metadata=metadata)
+    return write_atomically(path, content.getvalue())

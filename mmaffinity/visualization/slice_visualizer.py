@@ -1,0 +1,84 @@
+"""MMDetection's visualizer with the drawings of this package."""
+from pathlib import Path
+
+import numpy as np
+from mmdet.registry import VISUALIZERS
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.dist import master_only
+
+from mmaffinity.structures import SliceDataSample
+from .overlays import draw_overlay
+from .saving import save_image
+
+
+@VISUALIZERS.register_module()
+class SliceVisualizer(DetLocalVisualizer):
+    """Draws slices with :func:`draw_overlay`, wherever MMDetection draws pictures.
+
+    The names of the slice classes and of the lesion classes come from the data set (``slice_classes`` and ``classes``
+    of its meta information). Truth and prediction share one picture, by different line styles, instead of lying side
+    by side as in :class:`DetLocalVisualizer`.
+
+    Args:
+        name: of the instance.
+        max_objects: at most so many lesions are drawn, those of the highest scores.
+        show_rois: also draw the boxes that the class was read from, with rank and weight.
+        **kwargs: of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
+    """
+
+    def __init__(self, name: str = 'visualizer', max_objects: int = 100, show_rois: bool = False, **kwargs) -> None:
+        super().__init__(name, **kwargs)
+        self.max_objects = max_objects
+        self.show_rois = show_rois
+
+    @master_only
+    def add_datasample(self,
+                       name: str,
+                       image: np.ndarray,
+                       data_sample: DetDataSample | None = None,
+                       draw_gt: bool = True,
+                       draw_pred: bool = True,
+                       show: bool = False,
+                       wait_time: float = 0,
+                       out_file: str | None = None,
+                       pred_score_thr: float = 0.3,
+                       step: int = 0) -> None:
+        """Draw a slice and hand the picture to a window, a file or the backends.
+
+        Args:
+            name: what the backends call the picture.
+            image: the slice, uint8 or float in 8-bit grey levels, grey (H, W) or RGB (H, W, 3).
+            data_sample: its ground truth and prediction; None to show the slice alone.
+            draw_gt: draw what is known of the truth.
+            draw_pred: draw the prediction.
+            show: open a window (needs a display); the backends then get nothing unless configured, as in MMDetection.
+            wait_time: how long the window stays, seconds; 0 waits for a key.
+            out_file: file to write, instead of handing the picture to the backends; always a PNG, another ending is
+                replaced.
+            pred_score_thr: lesions with a lower score are left out.
+            step: number of the picture in the backends.
+
+        Raises:
+            ValueError: what :func:`draw_overlay` and :func:`save_image` raise.
+        """
+        meta = self.dataset_meta or {}
+        drawn = draw_overlay(
+            image,
+            SliceDataSample() if data_sample is None else data_sample,
+            meta.get('slice_classes'),
+            score_thr=pred_score_thr,
+            max_objects=self.max_objects,
+            show_gt=draw_gt,
+            show_pred=draw_pred and data_sample is not None,
+            show_rois=self.show_rois,
+            lesion_names=meta.get('classes') or ('lesion', ),
+            name=name if data_sample is None else None)
+        self.set_image(drawn)  # get_image() then returns it, as MMDetection's users expect
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            # MMDetection's hook names the file after the slice, which may be a JPEG; lossy lines would be unreadable.
+            save_image(drawn, Path(out_file).with_suffix('.png'))
+        else:
+            self.add_image(name, drawn, step)

@@ -1,0 +1,301 @@
+import json
+import os
+import re
+import runpy
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mmaffinity.datasets.conversion import CncbLists, CncbSlice, convert_cncb_ncov, draw_balanced_sample
+from mmaffinity.datasets.conversion import cncb_ncov as module
+
+OUTPUTS = {'lesions_train.json', 'lesions_test.json', 'slices_train.json', 'slices_train_left_out.json',
+           'slices_val.json', 'slices_test.json', 'statistics.json'}
+TRAIN = ['Normal_1_10_0000', 'Normal_1_10_0001', 'CP_2_11_0000', 'CP_2_11_0001', 'NCP_3_12_0000', 'NCP_3_13_0001']
+VAL = ['Normal_4_14_0000', 'CP_5_15_0000']
+TEST = ['NCP_6_16_0000', 'NCP_6_16_0001', 'CP_7_17_0000']
+SAMPLE = ['0_1_10_0001', '1_2_11_0000', '2_3_13_0001']
+
+
+def write_lists(folder, **rows):
+    labels = {'Normal': 0, 'CP': 1, 'NCP': 2}
+    folder.mkdir(exist_ok=True)
+    for name, split in (('train', TRAIN), ('val', VAL), ('test', TEST)):
+        text = ''.join(f'{row}.png {labels[row.split("_")[0]]} 0 0 9 9\n' for row in rows.get(name, split))
+        (folder / f'{name}_COVIDx_CT-1.txt').write_text(text)
+    sample = ''.join(f'{row}.png\n' for row in rows.get('sample', SAMPLE))
+    (folder / 'train_split_classification.txt').write_text(sample)
+    for name, split in (('train', ['0_5', '0_17', '1_3']), ('test', ['2_8'])):
+        rows_ = rows.get(f'lesions_{name}', split)
+        (folder / f'{name}_split_segmentation.txt').write_text(''.join(f'{row}.jpg\n' for row in rows_))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A download of 11 slices, one of them a JPEG, and four lesion slices, one of them without lesions."""
+    root = tmp_path / 'cncb'
+    root.mkdir()
+    write_lists(root / 'lists')
+    rng = np.random.default_rng(0)
+    for row in TRAIN + VAL + TEST:
+        path = root.joinpath(*row.split('_')).with_suffix('.jpg' if row == 'CP_2_11_0000' else '.png')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (24, 20), np.uint8))
+    for row, value in (('0_5', 2), ('0_17', 1), ('1_3', 3), ('2_8', 2)):
+        patient, name = row.split('_')
+        mask = np.ones((40, 44), np.uint8)
+        mask[5:20, 5:25] = value
+        for kind, suffix, image in (('image', 'jpg', mask * 60), ('mask', 'png', mask)):
+            folder = root / 'ct_lesion_seg' / kind / patient
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f'{name}.{suffix}'), image)
+    return root
+
+
+def read(root, name):
+    return json.loads((root / 'annotations' / name).read_text())
+
+
+def snapshot(root):
+    folder = root / 'annotations'
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def test_what_is_written(root):
+    summary = convert_cncb_ncov(root, workers=2)
+    assert set(snapshot(root)) == OUTPUTS == {path.name for path in summary.files}
+    train = read(root, 'slices_train.json')
+    assert train['metainfo']['slice_classes'] == ['Normal', 'CP', 'COVID-19']
+    assert train['data_list'] == [
+        dict(img_path='Normal/1/10/0001.png', label=0, patient_id='1', scan_id='10'),
+        dict(img_path='CP/2/11/0000.jpg', label=1, patient_id='2', scan_id='11'),
+        dict(img_path='NCP/3/13/0001.png', label=2, patient_id='3', scan_id='13'),
+    ]
+    left_out = read(root, 'slices_train_left_out.json')['data_list']
+    assert [row['img_path'] for row in left_out] == ['Normal/1/10/0000.png', 'CP/2/11/0001.png', 'NCP/3/12/0000.png']
+    assert [row['label'] for row in read(root, 'slices_test.json')['data_list']] == [2, 2, 1]
+    assert len(read(root, 'slices_val.json')['data_list']) == 2
+    for name in OUTPUTS - {'statistics.json'}:
+        content = read(root, name)
+        paths = [row.get('img_path') or row['file_name'] for row in content.get('data_list') or content['images']]
+        assert all((root / path).is_file() for path in paths)
+    lesions = read(root, 'lesions_train.json')
+    assert [image['file_name'] for image in lesions['images']] == [
+        'ct_lesion_seg/image/0/5.jpg', 'ct_lesion_seg/image/0/17.jpg', 'ct_lesion_seg/image/1/3.jpg'
+    ]
+    assert [annotation['image_id'] for annotation in lesions['annotations']] == [1, 3]
+    assert all(annotation['area'] == 300 for annotation in lesions['annotations'])
+    pixels = [cv2.imread(str(root / row['img_path']), cv2.IMREAD_GRAYSCALE).ravel() for row in train['data_list']]
+    pixels = np.concatenate(pixels) / 255
+    statistics = read(root, 'statistics.json')
+    assert statistics == dict(mean=pytest.approx(pixels.mean()), std=pytest.approx(pixels.std()), num_slices=3,
+                              source='slices_train.json')
+
+
+def test_summary_and_table(root):
+    summary = convert_cncb_ncov(root, workers=1)
+    counts = {(row['split'], row['class']): (row['slices'], row['patients'], row['scans']) for row in summary.slices}
+    assert counts['slices_train', 'all'] == (3, 3, 3)
+    assert counts['slices_test', 'COVID-19'] == (2, 1, 1)
+    assert counts['slices_test', 'Normal'] == (0, 0, 0)
+    assert summary.lesions[0] == dict(split='lesions_train', slices=3, patients=2, with_lesions=2,
+                                      lesions=dict(lesion=2), too_small=0)
+    table = summary.table()
+    assert re.search(r'slices_test +COVID-19 +2 +1 +1 +2 to 2, median 2', table)
+    assert re.search(r'lesions_train +3 +2 +2 +2 +0', table)
+    assert len({len(line) for line in table.splitlines() if line.startswith('---')}) == 2
+
+
+def test_again_gives_the_same_bytes(root):
+    convert_cncb_ncov(root, workers=2)
+    first = snapshot(root)
+    convert_cncb_ncov(root, workers=1)
+    assert snapshot(root) == first
+
+
+def test_options(root):
+    convert_cncb_ncov(root, keep_classes_apart=True, min_area=300, skip_statistics=True)
+    assert 'statistics.json' not in snapshot(root)
+    assert [category['name'] for category in read(root, 'lesions_train.json')['categories']] == ['GGO', 'Consolidation']
+    assert read(root, 'lesions_train.json')['annotations'] == []
+    convert_cncb_ncov(root, keep_classes_apart=True, min_area=299, parts=['lesions'])
+    annotations = read(root, 'lesions_train.json')['annotations']
+    assert [annotation['category_id'] for annotation in annotations] == [1, 2]
+
+
+def test_parts_and_lists_elsewhere(root, tmp_path):
+    (root / 'lists').rename(tmp_path / 'elsewhere')
+    renamed = tmp_path / 'my_val.txt'
+    (tmp_path / 'elsewhere' / 'val_COVIDx_CT-1.txt').rename(renamed)
+    convert_cncb_ncov(root, parts=['slices'], lists=CncbLists(val=renamed),
+                      list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere'])
+    assert set(snapshot(root)) == {name for name in OUTPUTS if not name.startswith('lesions')}
+    assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
+    with pytest.raises(ValueError, match=r"the parts to convert are \['lesion'\]; choose from lesions, slices"):
+        convert_cncb_ncov(root, parts=['lesion'])
+
+
+def test_balanced_sample(root):
+    (root / 'lists' / 'train_split_classification.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='train_split_classification.txt is not in .*--samples-per-class 1000'):
+        convert_cncb_ncov(root)
+    convert_cncb_ncov(root, samples_per_class=1, seed=3)
+    train = read(root, 'slices_train.json')['data_list']
+    left_out = read(root, 'slices_train_left_out.json')['data_list']
+    assert [row['label'] for row in train] == [0, 1, 2]
+    assert len(left_out) == 3 and not {row['img_path'] for row in train} & {row['img_path'] for row in left_out}
+    with pytest.raises(ValueError, match='3 samples per class are wanted, but .* only 2 slices of Normal; ask'):
+        convert_cncb_ncov(root, samples_per_class=3)
+    with pytest.raises(ValueError, match='per class is 0; it has to be at least 1'):
+        convert_cncb_ncov(root, samples_per_class=0)
+    with pytest.raises(ValueError, match='both the list given.txt and 1 samples per class are given'):
+        convert_cncb_ncov(root, samples_per_class=1, lists=CncbLists(train_sample='given.txt'))
+
+
+def test_sample_depends_on_the_seed_and_not_on_the_order():
+    rows = [CncbSlice(label, str(number), '1', '1') for label in range(3) for number in range(50)]
+    sample = draw_balanced_sample(rows, 10, seed=1)
+    assert len(set(sample)) == 30 and sample == draw_balanced_sample(rows[::-1], 10, seed=1)
+    assert sample != draw_balanced_sample(rows, 10, seed=2)
+
+
+def test_sample_list_of_another_training_list(root):
+    write_lists(root / 'lists', sample=SAMPLE[:1] + ['1_5_15_0000', '2_3_12_0009'])
+    with pytest.raises(ValueError, match=r'2 of the 3 rows of .* \(1_5_15_0000, 2_3_12_0009\)'):
+        convert_cncb_ncov(root)
+
+
+def test_missing_slices_are_counted_and_named(root):
+    for path in ('Normal/1/10/0000.png', 'NCP/6/16/0001.png', 'CP/7/17/0000.png', 'ct_lesion_seg/mask/1/3.png',
+                 'ct_lesion_seg/image/2/8.jpg'):
+        (root / path).unlink()
+    with pytest.raises(FileNotFoundError) as info:
+        convert_cncb_ncov(root)
+    message = str(info.value)
+    assert message.startswith(f'5 files are missing under {root} (1 for 3 slices from {root}/lists/train_split_seg')
+    assert '2 for 3 slices from' in message and ', ...; download the CT archives from http' in message
+    assert 'ct_lesion_seg/mask/1/3.png, ct_lesion_seg/image/2/8.jpg, Normal/1/10/0000.png or .jpg, ...' in message
+    assert snapshot(root) == {}
+    with pytest.raises(FileNotFoundError, match='3 files are missing'):
+        convert_cncb_ncov(root, parts=['slices'])
+    convert_cncb_ncov(root, parts=['slices'], check_files=False, skip_statistics=True)
+    assert len(read(root, 'slices_test.json')['data_list']) == 3
+
+
+def test_missing_folders_and_lists(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; download the CT archives'):
+        convert_cncb_ncov(tmp_path / 'nowhere')
+    (root / 'lists' / 'test_COVIDx_CT-1.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='test_COVIDx_CT-1.txt is not in .*lists; get it from .*COVIDNet-CT'):
+        convert_cncb_ncov(root)
+    with pytest.raises(FileNotFoundError, match='there is no list .*mine.txt'):
+        convert_cncb_ncov(root, lists=CncbLists(test=tmp_path / 'mine.txt'))
+
+
+def test_wrong_masks_stop_the_conversion(root):
+    mask = root / 'ct_lesion_seg/mask/0/5.png'
+    cv2.imwrite(str(mask), np.full((40, 44), 7, np.uint8))
+    with pytest.raises(ValueError, match=f'the mask {re.escape(str(mask))} has the values 7'):
+        convert_cncb_ncov(root)
+    cv2.imwrite(str(mask), np.ones((40, 40), np.uint8))
+    with pytest.raises(ValueError, match='0/5.png is 40 x 40 pixels, but its image .*0/5.jpg is 44 x 40'):
+        convert_cncb_ncov(root)
+    assert snapshot(root) == {}
+
+
+def test_patients_in_two_splits_are_reported(root, caplog):
+    write_lists(root / 'lists', test=TEST + VAL + TRAIN[:1], lesions_test=['0_17', '2_8'])
+    summary = convert_cncb_ncov(root)
+    assert summary.warnings[0].startswith('3 patients are in both slices_train and slices_train_left_out (1, 2, 3): ')
+    assert any(text.startswith('1 patient is in both the training list and slices_test (1)') for text in caplog.messages
+               for text in [text.removeprefix('warning: ')])
+    assert any('2 patients are in both slices_val and slices_test (4, 5)' in text for text in summary.warnings)
+    assert any('1 patient is in both lesions_train and lesions_test (ct_lesion_seg/0)' in text
+               for text in summary.warnings)
+
+
+def test_stale_statistics_are_reported(root):
+    convert_cncb_ncov(root)
+    summary = convert_cncb_ncov(root, skip_statistics=True)
+    assert any('statistics.json is from an earlier run' in text for text in summary.warnings)
+
+
+@pytest.mark.parametrize('target', ['replace', 'fsync'])
+def test_interruption_while_writing_leaves_no_half_written_file(root, monkeypatch, target):
+    calls = []
+    original = getattr(os, target)
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == (1 if target == 'replace' else 4):
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(os, target, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert_cncb_ncov(root)
+    assert snapshot(root) == {}
+
+
+def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
+    convert_cncb_ncov(root)
+    before = snapshot(root)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, 'grey_level_statistics', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert_cncb_ncov(root, keep_classes_apart=True)
+    assert snapshot(root) == before
+
+
+def test_real_lists(shared_dir, tmp_path):
+    data = shared_dir / 'data'
+    summary = convert_cncb_ncov(tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'],
+                                parts=['slices'], check_files=False, skip_statistics=True)
+    counts = {(row['split'], row['class']): row['slices'] for row in summary.slices}
+    names = ('Normal', 'CP', 'COVID-19', 'all')
+    assert [counts['slices_train', name] for name in names] == [1000, 1000, 1000, 3000]
+    assert [counts['slices_train_left_out', name] for name in names] == [26201, 21061, 11520, 58782]
+    assert [counts['slices_val', name] for name in names] == [9107, 7400, 4529, 21036]
+    assert [counts['slices_test', name] for name in names] == [9450, 7395, 4346, 21191]
+    # The published splits are by patient; only the author's sample shares patients with the rest of its list.
+    assert len(summary.warnings) == 1 and summary.warnings[0].startswith('606 patients are in both slices_train and '
+                                                                         'slices_train_left_out')
+    train = {row['img_path'] for row in read(tmp_path, 'slices_train.json')['data_list']}
+    assert len(train) == 3000
+    assert not train & {row['img_path'] for row in read(tmp_path, 'slices_train_left_out.json')['data_list']}
+
+
+def run_tool(monkeypatch, repo_root, *arguments):
+    tool = str(repo_root / 'tools' / 'dataset_converters' / 'cncb_ncov.py')
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    runpy.run_path(tool, run_name='__main__')
+
+
+def test_tool(root, repo_root, monkeypatch, capsys):
+    run_tool(monkeypatch, repo_root, root, '--min-area', 10, '--workers', 1)
+    output = capsys.readouterr().out
+    assert 'with lesions' in output and 'grey levels of 3 slices' in output
+    assert set(snapshot(root)) == OUTPUTS
+    run_tool(monkeypatch, repo_root, root, '--only', 'lesions', '--keep-classes-apart')
+    assert len(read(root, 'lesions_test.json')['categories']) == 2
+    (root / 'CP/7/17/0000.png').unlink()
+    with pytest.raises(SystemExit) as info:
+        run_tool(monkeypatch, repo_root, root, '--skip-statistics')
+    assert str(info.value.code).startswith(f'cncb_ncov.py: 1 file is missing under {root} (1 for 3 slices from')
+    run_tool(monkeypatch, repo_root, root, '--skip-statistics', '--no-check-files')
+
+
+def test_tool_interrupted(root, repo_root, monkeypatch):
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'fsync', interrupted)
+    with pytest.raises(SystemExit, match='cncb_ncov.py: interrupted, nothing was written'):
+        run_tool(monkeypatch, repo_root, root)
+    assert snapshot(root) == {}

@@ -1,0 +1,31 @@
+from mmaffinity.datasets.conversion import ConversionSummary
+
+
+def row(label, patient, scan):
+    return dict(img_path='x.png', label=label, patient_id=patient, scan_id=scan)
+
+
+def test_counts_by_class_and_patient():
+    summary = ConversionSummary('test')
+    rows = [row(0, 'a', '1'), row(0, 'a', '2'), row(0, 'a', '2'), row(0, 'b', '1'), row(1, 'c', '3')]
+    summary.add_slices('train', rows, ('Negative', 'COVID-19'))
+    negative, positive, together = summary.slices
+    assert (negative['slices'], negative['patients'], negative['scans']) == (4, 2, 3)
+    assert negative['slices_per_patient'] == (1, 2, 3)
+    assert (positive['slices'], positive['patients'], together['slices'], together['patients']) == (1, 1, 5, 3)
+
+
+def test_unknown_patients_stay_unknown():
+    summary = ConversionSummary('test')
+    summary.add_slices('train', [row(0, None, None)], ('Negative', ))
+    assert all(entry['patients'] is None and entry['slices_per_patient'] is None for entry in summary.slices)
+
+
+def test_shared_patients(caplog):
+    summary = ConversionSummary('test')
+    summary.check_patients('train', 'abc', 'val', 'def')
+    assert summary.warnings == []
+    summary.check_patients('train', 'abcd', 'test', 'dcbaz')
+    assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): test does not measure a model '
+                                'on people whom it has not seen']
+    assert caplog.messages == ['warning: ' + summary.warnings[0]]

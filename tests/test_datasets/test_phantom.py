@@ -1,0 +1,345 @@
+"""The phantom: same bytes for the same seed, the real layouts and lists, and classes that differ as they should."""
+import hashlib
+import os
+import re
+import runpy
+import sys
+from collections import defaultdict
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mmaffinity.datasets.phantom import (ICTCF_SCANNER, LISTS, SLICE_CLASSES, PhantomSettings, draw_slice, make_patient,
+                                         plan_phantom, write_phantom)
+from mmaffinity.datasets.phantom import writer as writer_module
+
+SMALL = dict(seed=3, size=96, slices_per_patient=3, lesions_train=12, lesions_test=7, slices_train=20,
+             slices_selected=12, slices_val=6, slices_test=9, ictcf_train=7, ictcf_test=8)
+LEVELS = (0.2, 0.5, 0.8)
+
+
+def digests(folder):
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+@pytest.fixture(scope='module')
+def phantom(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data') / 'phantom'
+    return folder, write_phantom(folder, **SMALL)
+
+
+def rows(folder, split):
+    text = (folder / LISTS[split]).read_text()
+    assert text.endswith('\n') and not text.endswith('\n\n')
+    return text.splitlines()
+
+
+def classification_file(folder, name):
+    group, patient, scan, file = name.split('_')
+    return folder / 'cncb_ncov' / group / patient / scan / file
+
+
+# ---- the slice
+
+@pytest.mark.parametrize('label', [0, 1, 2])
+@pytest.mark.parametrize('size', [64, 128, 200])
+def test_slice_types_and_mask_values(label, size):
+    image, mask = draw_slice(make_patient(0, 5, label), 0.6, size)
+    assert image.shape == mask.shape == (size, size)
+    assert image.dtype == mask.dtype == np.uint8
+    assert set(np.unique(mask)) <= {0, 1, 2, 3}
+    assert (mask == 1).any()
+    assert (mask > 1).any() == (label > 0)
+
+
+def test_slice_is_deterministic_and_seeds_differ():
+    first = draw_slice(make_patient(1, 2, 2), 0.5, 128)
+    again = draw_slice(make_patient(1, 2, 2), 0.5, 128)
+    other = draw_slice(make_patient(2, 2, 2), 0.5, 128)
+    assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_disease_leaves_the_anatomy_alone():
+    """Outside of its lesions, a patient with COVID-19 is pixel by pixel the same patient in health."""
+    patient = make_patient(4, 1, 2)
+    ill, mask = draw_slice(patient, 0.6, 256)
+    well, clean = draw_slice(patient, 0.6, 256, lesions=False)
+    healthy, normal = draw_slice(make_patient(4, 1, 0), 0.6, 256)
+    assert np.array_equal(well, healthy) and np.array_equal(clean, normal)
+    assert np.array_equal(mask > 0, clean > 0)  # lesions lie inside of the lungs
+    far = ndimage.distance_transform_edt(mask < 2) > 6
+    assert np.array_equal(ill[far], well[far])
+    # Within them, the slice is brighter: the mask lies where something is drawn.
+    brighter = ill.astype(int) - well
+    assert np.median(brighter[mask == 2]) > 25
+    assert np.percentile(brighter[ndimage.binary_erosion(mask == 2, iterations=2)], 2) > -5
+
+
+def test_grey_levels_are_those_of_a_lung_window():
+    """Window -600/1500 HU: air at 60, lung near 80, soft tissue near 235, bone white, black corners."""
+    image, mask = draw_slice(make_patient(0, 0, 0), 0.6, 256)
+    assert abs(np.median(image[10:20, 110:146]) - (-1000 + 1350) / 1500 * 255) < 3
+    assert 70 <= np.median(image[mask == 1]) <= 95
+    assert 225 <= np.median(image[110:125, 135:150]) <= 245  # heart
+    assert (image == 255).mean() > 0.01
+    assert image[0, 0] == 0
+    assert image[110:125, 135:150].std() > 1  # noise, not flat
+
+
+def test_neighbouring_levels_show_the_same_lesions():
+    patient = make_patient(0, 3, 1)
+    masks = [draw_slice(patient, level, 128)[1] > 1 for level in (0.50, 0.53)]
+    assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() > 0.5
+
+
+def test_everything_scales_with_size():
+    patient = make_patient(0, 6, 2)
+    small, large = (draw_slice(patient, 0.6, size)[1] for size in (128, 256))
+    shrunk = cv2.resize((large > 1).astype(np.uint8), (128, 128), interpolation=cv2.INTER_AREA)
+    assert ((small > 1) & (shrunk > 0)).sum() / ((small > 1) | (shrunk > 0)).sum() > 0.8
+
+
+def test_second_scanner_looks_different():
+    patient = make_patient(0, 0, 0)
+    first, second = draw_slice(patient, 0.6, 128)[0], draw_slice(patient, 0.6, 128, ICTCF_SCANNER)[0]
+    assert first[0, 0] == 0 and second[0, 0] > 10
+    assert abs(first.mean() - second.mean()) > 5
+
+
+def test_classes_differ_in_pattern():
+    """CP: few, dense, mostly one-sided, deep; COVID-19: many, ground glass, two-sided, under the pleura."""
+    dense, two_sided, count, rim = (defaultdict(list) for _ in range(4))
+    for label in (1, 2):
+        for number in range(8):
+            patient = make_patient(11, number, label)
+            for level in LEVELS:
+                mask = draw_slice(patient, level, 128)[1]
+                lesion = mask > 1
+                dense[label].append((mask == 3).sum() / lesion.sum())
+                columns = np.flatnonzero(lesion.any(0))
+                two_sided[label].append(columns[0] < 60 and columns[-1] > 68)
+                count[label].append(ndimage.label(lesion, np.ones((3, 3)))[1])
+                inside = ndimage.distance_transform_edt(mask > 0)
+                rim[label].append(inside[lesion].mean() / inside.max())
+    assert min(dense[1]) > 0.4 > np.mean(dense[2])
+    assert np.mean(two_sided[1]) < 0.4 and np.mean(two_sided[2]) > 0.95
+    assert np.mean(count[1]) < 2 and np.mean(count[2]) >= 3
+    assert np.mean(rim[1]) > 1.4 * np.mean(rim[2])
+
+
+def test_lesions_survive_the_smallest_area_of_the_converters():
+    """Components of at most 100 pixels are dropped: at 256 x 256, the demo's size, there are none."""
+    for number in range(8):
+        _, mask = draw_slice(make_patient(5, number, 1 + number % 2), 0.3 + 0.07 * number, 256)
+        labels, count = ndimage.label(mask > 1, np.ones((3, 3)))
+        assert count and min(ndimage.sum_labels(mask > 1, labels, range(1, count + 1))) > 100
+
+
+@pytest.mark.parametrize('call', [
+    lambda: make_patient(-1, 0, 0), lambda: make_patient(0, -1, 0), lambda: make_patient(0, 0, 3),
+    lambda: draw_slice(make_patient(0, 0, 0), 1.2, 64), lambda: draw_slice(make_patient(0, 0, 0), 0.5, 63)])
+def test_wrong_arguments_of_the_slice(call):
+    with pytest.raises(ValueError, match='must'):
+        call()
+
+
+# ---- the files
+
+def test_lists_have_the_real_formats(phantom):
+    folder, _ = phantom
+    patterns = {'lesions': r'\d+_\d+\.jpg', 'slices': r'(NCP|CP|Normal)_\d+_\d+_\d{4}\.png [012] \d+ \d+ \d+ \d+',
+                'slices_selected': r'[012]_\d+_\d+_\d{4}\.png', 'ictcf': r'(0_nCT|2_pCT)\d+\.jpg'}
+    for split in LISTS:
+        lines = rows(folder, split)
+        assert len(lines) == len(set(lines)) == SMALL[split]
+        pattern = patterns.get(split, patterns[split.split('_')[0]])
+        assert all(re.fullmatch(pattern, line) for line in lines), split
+
+
+def test_lists_match_the_real_ones(phantom, shared_dir):
+    """The same shape of row as the published lists: digits become 0, class words stay."""
+    folder, _ = phantom
+
+    def shapes(lines):
+        return {re.sub(r'\d+', '0', re.sub(r'^[02](?=_[np]CT)', 'x', line)) for line in lines}
+
+    for split, path in LISTS.items():
+        name = path.rsplit('/', 1)[1]
+        real = next((shared_dir / 'data').glob(f'*/{name}')).read_text().splitlines()
+        assert shapes(rows(folder, split)) == shapes(real), name
+
+
+def test_files_lie_where_the_lists_say(phantom):
+    folder, summary = phantom
+    expected = {folder / 'phantom.json', *(folder / path for path in LISTS.values())}
+    for split in ('slices_train', 'slices_val', 'slices_test'):
+        for line in rows(folder, split):
+            name, label, *_ = line.split()
+            assert ('Normal', 'CP', 'NCP').index(name.split('_')[0]) == int(label)
+            expected.add(classification_file(folder, name))
+    for split in ('lesions_train', 'lesions_test'):
+        for line in rows(folder, split):
+            patient, index = line[:-4].split('_')
+            seg = folder / 'cncb_ncov' / 'ct_lesion_seg'
+            expected |= {seg / 'image' / patient / f'{index}.jpg', seg / 'mask' / patient / f'{index}.png'}
+    for split in ('ictcf_train', 'ictcf_test'):
+        for line in rows(folder, split):
+            expected.add(folder / 'ictcf' / line[2:5] / line[2:])
+    assert {path for path in folder.rglob('*') if path.is_file()} == expected
+    assert summary.written == len(expected) - len(LISTS) - 1 and summary.kept == 0
+    for path in expected:
+        if path.suffix in ('.png', '.jpg'):
+            assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (SMALL['size'],) * 2
+
+
+def test_masks_and_boxes_on_disk(phantom):
+    folder, summary = phantom
+    healthy = 0
+    for split in ('lesions_train', 'lesions_test'):
+        for line in rows(folder, split):
+            patient, index = line[:-4].split('_')
+            mask = cv2.imread(str(folder / f'cncb_ncov/ct_lesion_seg/mask/{patient}/{index}.png'), -1)
+            assert set(np.unique(mask)) <= {0, 1, 2, 3}
+            healthy += not (mask > 1).any()
+    assert healthy == sum(summary.slices[split]['Normal'] for split in ('lesions_train', 'lesions_test')) == 3 + 1
+    for line in rows(folder, 'slices_test'):
+        name, _, xmin, ymin, xmax, ymax = line.split()
+        image = cv2.imread(str(classification_file(folder, name)), -1)
+        # The body is the largest bright object once its inside is filled; the couch is another one.
+        labels, count = ndimage.label(ndimage.binary_fill_holes(image > 150))
+        body = labels == 1 + np.argmax(ndimage.sum_labels(labels > 0, labels, range(1, count + 1)))
+        ys, xs = np.nonzero(body)
+        assert np.abs(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+                      - np.array([xmin, ymin, xmax, ymax], int)).max() <= 4, line
+
+
+def test_training_list_is_balanced_and_leaves_a_rest_out(phantom):
+    folder, _ = phantom
+    groups = ('Normal', 'CP', 'NCP')
+    selected = [f'{groups[int(line[0])]}{line[1:]}' for line in rows(folder, 'slices_selected')]
+    train = {line.split()[0] for line in rows(folder, 'slices_train')}
+    assert set(selected) < train
+    assert [sum(name.startswith(group + '_') for name in selected) for group in groups] == [4, 4, 4]
+
+
+def test_patients_are_never_shared_between_splits(phantom):
+    folder, summary = phantom
+    plan = plan_phantom(PhantomSettings(**SMALL))
+    splits = defaultdict(set)
+    for row in plan:
+        splits[row.number].add(row.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert sum(summary.patients.values()) == len(splits)
+    named = defaultdict(set)  # and by the names that the lists give them
+    for split in ('slices_train', 'slices_val', 'slices_test', 'lesions_train', 'lesions_test'):
+        for line in rows(folder, split):
+            named[split.split('_')[0], tuple(line.split('_')[:-1])].add(split)
+    assert all(len(found) == 1 for found in named.values())
+    per_patient = defaultdict(list)
+    for row in plan:
+        per_patient[row.number].append(row.level)
+    for levels in per_patient.values():
+        assert len(levels) <= 3 and len(set(levels)) == len(levels) and max(levels) - min(levels) < 0.1
+
+
+def test_same_bytes_again_elsewhere(phantom, tmp_path):
+    folder, _ = phantom
+    write_phantom(tmp_path, **SMALL)  # an empty folder is fine
+    assert digests(tmp_path) == digests(folder)
+
+
+def test_interrupted_and_run_again(phantom, tmp_path, monkeypatch):
+    folder, _ = phantom
+    replace, calls = os.replace, []
+
+    def power_cut(source, target):
+        calls.append(target)
+        if len(calls) == 15:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(writer_module.os, 'replace', power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_phantom(tmp_path, **SMALL)
+    monkeypatch.undo()
+    so_far, whole = digests(tmp_path), digests(folder)
+    assert len(so_far) == 14 and so_far.items() <= whole.items()  # nothing half-written, nothing left aside
+    steps = []
+    summary = write_phantom(tmp_path, progress=lambda done, total: steps.append((done, total)), **SMALL)
+    assert digests(tmp_path) == whole
+    assert summary.kept == 13  # of the 14, one is the marker
+    total = len(plan_phantom(PhantomSettings(**SMALL)))
+    assert steps == [(done, total) for done in range(1, total + 1)]
+    assert write_phantom(tmp_path, **SMALL).written == 0
+
+
+def test_foreign_and_other_folders_are_refused(phantom, tmp_path):
+    (tmp_path / 'thesis.txt').write_text('mine')
+    with pytest.raises(ValueError, match='not empty.*choose another folder'):
+        write_phantom(tmp_path, **SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ['thesis.txt']
+    with pytest.raises(ValueError, match='is a file'):
+        write_phantom(tmp_path / 'thesis.txt', **SMALL)
+    broken = tmp_path / 'broken'
+    broken.mkdir()
+    (broken / 'phantom.json').write_text('{')
+    with pytest.raises(ValueError, match='not the marker'):
+        write_phantom(broken, **SMALL)
+
+
+def test_other_settings_need_overwrite(phantom, tmp_path):
+    folder, _ = phantom
+    few = dict(lesions_train=3, lesions_test=3, slices_train=3, slices_selected=3, slices_val=3, slices_test=3,
+               ictcf_train=2, ictcf_test=2)
+    write_phantom(tmp_path, **{**SMALL, **few, 'size': 64})
+    (tmp_path / 'cncb_ncov' / 'annotations').mkdir()
+    with pytest.raises(ValueError, match='other settings.*size 64 -> 96, slices_selected 3 -> 12'):
+        write_phantom(tmp_path, **SMALL)
+    write_phantom(tmp_path, overwrite=True, **SMALL)
+    assert digests(tmp_path) == digests(folder)
+    assert not (tmp_path / 'cncb_ncov' / 'annotations').exists()
+
+
+@pytest.mark.parametrize('wrong', [
+    dict(size=32), dict(seed=-1), dict(slices_per_patient=0), dict(slices_per_patient=43), dict(lesions_test=0),
+    dict(slices_val=2), dict(slices_selected=10), dict(slices_selected=21), dict(ictcf_test=1), dict(slices_test=9.0)])
+def test_wrong_settings(wrong, tmp_path):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        write_phantom(tmp_path / 'x', **{**SMALL, **wrong})
+    assert not (tmp_path / 'x').exists()
+
+
+def test_unknown_setting(tmp_path):
+    with pytest.raises(TypeError, match='lesions_val'):
+        write_phantom(tmp_path / 'x', lesions_val=3)
+
+
+@pytest.mark.parametrize('per', [1, 20, 42])
+def test_any_number_of_slices_per_patient(per):
+    plan = plan_phantom(PhantomSettings(**{**SMALL, 'slices_per_patient': per}))
+    assert len({row.image for row in plan}) == len(plan) == sum(
+        SMALL[split] for split in LISTS if split != 'slices_selected')
+    assert all(0.1 < row.level < 0.9 for row in plan)
+
+
+def test_tool(phantom, tmp_path, repo_root, monkeypatch, capsys):
+    folder, _ = phantom
+    tool = str(repo_root / 'tools' / 'dataset_converters' / 'phantom.py')
+    options = [text for key, value in SMALL.items() for text in ('--' + key.replace('_', '-'), str(value))]
+    monkeypatch.setattr(sys, 'argv', [tool, str(tmp_path / 'out'), *options])
+    runpy.run_path(tool, run_name='__main__')
+    printed = capsys.readouterr()
+    assert 'slices_test: 9 slices of 3 patients (3 Normal, 3 CP, 3 COVID-19)' in printed.out
+    assert '69/69 slices' in printed.err
+    assert digests(tmp_path / 'out') == digests(folder)
+    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--size', '128'])
+    with pytest.raises(SystemExit, match=r'^phantom.py: .* other settings \(size 96 -> 128\)'):
+        runpy.run_path(tool, run_name='__main__')
+
+
+def test_classes_are_in_the_order_of_the_labels():
+    assert SLICE_CLASSES == ('Normal', 'CP', 'COVID-19')

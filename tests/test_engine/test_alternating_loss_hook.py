@@ -1,0 +1,103 @@
+"""The alternation of the stages: who switches, when the branch is copied, what a checkpoint remembers."""
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.hooks.priority import get_priority
+from model_helpers import MODEL_CONFIG, batch, lesion_sample, slice_sample
+
+from mmaffinity.engine import AlternatingLossHook
+
+
+class Recorder:
+    """Stands for a detector and writes down what the hook asks of it."""
+
+    def __init__(self):
+        self.calls = []
+
+    def set_stage(self, stage):
+        self.calls.append(stage)
+
+    def copy_branch(self):
+        self.calls.append('copy')
+
+
+@pytest.fixture
+def runner():
+    return SimpleNamespace(model=Recorder(), _resume=False)
+
+
+LESION, SLICE = batch(lesion_sample()), batch(slice_sample())
+
+
+def step(hook, runner, data, loss=1.):
+    hook.before_train_iter(runner, 0, data)
+    hook.after_train_iter(runner, 0, data, dict(loss=torch.tensor(loss)))
+
+
+def test_copies_after_every_segmentation_step(runner):
+    hook = AlternatingLossHook()
+    for data, loss in ((LESION, 1.), (SLICE, .5), (LESION, 2.), (SLICE, .1), (SLICE, .1), (LESION, math.nan)):
+        step(hook, runner, data, loss)
+    assert runner.model.calls == ['segmentation', 'copy', 'classification', 'segmentation', 'copy', 'classification',
+                                  'classification', 'segmentation', 'copy']
+
+
+def test_copies_only_below_the_best_loss_so_far(runner):
+    hook = AlternatingLossHook(copy='best')
+    copied = []
+    for data, loss in ((LESION, 3.), (LESION, 3.), (LESION, 2.5), (SLICE, .1), (LESION, 2.7), (LESION, math.nan),
+                       (LESION, 2.4)):
+        runner.model.calls.clear()
+        step(hook, runner, data, loss)
+        copied.append('copy' in runner.model.calls)
+    assert copied == [True, False, True, False, False, False, True]
+    assert hook.best_loss == pytest.approx(2.4)
+
+
+def test_the_best_loss_survives_a_resumed_run_only(runner):
+    hook, checkpoint = AlternatingLossHook(copy='best'), {}
+    step(hook, runner, LESION, 1.5)
+    hook.before_save_checkpoint(runner, checkpoint)
+    started = AlternatingLossHook(copy='best')
+    started.after_load_checkpoint(runner, checkpoint)
+    assert started.best_loss == math.inf  # finetuning starts anew
+    runner._resume = True
+    resumed = AlternatingLossHook(copy='best')
+    resumed.after_load_checkpoint(runner, checkpoint)
+    assert resumed.best_loss == 1.5
+    resumed.after_load_checkpoint(runner, {})  # of a run without this hook
+    assert resumed.best_loss == math.inf
+
+
+def test_a_wrapped_model_is_unwrapped(runner, monkeypatch):
+    monkeypatch.setattr('mmaffinity.engine.hooks.alternating_loss_hook.is_model_wrapper', lambda model: True)
+    inner, runner.model = runner.model, SimpleNamespace(module=runner.model)
+    step(AlternatingLossHook(), runner, LESION)
+    assert inner.calls == ['segmentation', 'copy']
+
+
+def test_a_checkpoint_is_saved_after_the_copy():
+    hook = HOOKS.build(dict(type='AlternatingLossHook'))
+    assert hook.copy == 'every'
+    assert get_priority(hook.priority) < min(get_priority(other.priority) for other in (CheckpointHook, LoggerHook))
+
+
+def test_the_schedules_use_it():
+    for name in ('alternating_100e', 'finetune_10e'):
+        config = Config.fromfile(MODEL_CONFIG.parent.parent / 'schedules' / f'{name}.py')
+        assert dict(type='AlternatingLossHook', copy='every') in config.custom_hooks
+        assert config.optim_wrapper.optimizer == dict(type='Adam', lr=1e-5, weight_decay=1e-3)
+        assert not config.param_scheduler
+
+
+def test_wrong_use(runner):
+    with pytest.raises(ValueError, match="copy of AlternatingLossHook must be one of .*, not 'never'"):
+        AlternatingLossHook(copy='never')
+    with pytest.raises(ValueError, match='one task'):
+        AlternatingLossHook().before_train_iter(runner, 0, batch(lesion_sample(), slice_sample()))
+    assert not runner.model.calls

@@ -1,0 +1,211 @@
+"""The affinity head as a whole against its equations, the loss against Eq. 9 written out, predictions and errors."""
+import math
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from model_helpers import slice_sample
+from torch import nn
+
+from mmaffinity.models import AffinityClsHead, BaseSliceHead
+from mmaffinity.models.cls_heads import slice_classifier
+from mmaffinity.structures import RankedRoIs
+
+C, MID, BETA, STARS, K = 6, 4, 5, 3, 3
+
+
+@MODELS.register_module()
+class FixedLogitsHead(BaseSliceHead):
+    """A slice head that reads the boxes' scores only and returns logits that the test sets."""
+
+    logits = torch.zeros(1, K)
+
+    def forward(self, rois):
+        return dict(logits=self.logits + 0 * rois.scores.sum())
+
+
+def head(**kwargs):
+    torch.manual_seed(0)
+    kwargs = {**dict(num_classes=K, num_rois=BETA, num_affinities=STARS, in_channels=C, roi_size=8,
+                     refinement=dict(mid_channels=MID), fc_channels=(7, 7)), **kwargs}
+    built = AffinityClsHead(**kwargs)
+    built.init_weights()
+    return built
+
+
+def rois(num=2, dtype=torch.float32, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(num, BETA, generator=generator, dtype=dtype).sort(1, descending=True).values
+    return RankedRoIs(boxes=torch.rand(num, BETA, 4, generator=generator, dtype=dtype), scores=scores,
+                      deltas=torch.rand(num, BETA, 4, generator=generator, dtype=dtype),
+                      mask_features=torch.rand(num, BETA, C, 8, 8, generator=generator, dtype=dtype))
+
+
+def take(ranked, i):
+    return RankedRoIs(ranked.boxes[i:i + 1], ranked.scores[i:i + 1], ranked.deltas[i:i + 1],
+                      ranked.mask_features[i:i + 1])
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_follows_the_equations(training):
+    cls_head = head().double().train(training)
+    ranked = rois(dtype=torch.float64)
+    out = cls_head(ranked)
+    w, v = cls_head.affinity.matrix, cls_head.affinity.vector
+    for n in range(2):
+        x = cls_head.vectorization(cls_head.refinement(ranked.mask_features[n], 1), 1)[0]
+        torch.testing.assert_close(out['roi_features'][n], x)
+        y = w.t() @ x
+        z = y.t() @ v
+        torch.testing.assert_close(out['affinity'][n], y)
+        torch.testing.assert_close(out['features'][n], z)
+        torch.testing.assert_close(out['roi_weights'][n], w @ v)
+        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # what explains the class by its RoIs
+        hidden = z
+        for i in (0, 2):
+            hidden = (cls_head.classifier[i].weight @ hidden + cls_head.classifier[i].bias).clamp(min=0)
+        torch.testing.assert_close(out['logits'][n], cls_head.classifier[4].weight @ hidden + cls_head.classifier[4].bias)
+    shapes = {name: tuple(value.shape) for name, value in out.items()}
+    assert shapes == dict(logits=(2, K), roi_features=(2, BETA, C), affinity=(2, STARS, C), features=(2, C),
+                          roi_weights=(2, BETA))
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_a_batch_gives_what_its_slices_give(training):
+    cls_head = head().train(training)
+    ranked = rois(3)
+    together = cls_head(ranked)
+    for i in (2, 0, 1):
+        alone = cls_head(take(ranked, i))
+        for name, value in alone.items():
+            torch.testing.assert_close(value[0], together[name][i], rtol=1e-5, atol=1e-5)
+
+
+def test_the_order_of_the_rois_counts():
+    cls_head, ranked = head().eval(), rois(1)
+    swapped = RankedRoIs(ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features.flip(1))
+    assert not torch.allclose(cls_head(ranked)['logits'], cls_head(swapped)['logits'], rtol=1e-3)
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'sum'])
+def test_loss_is_equation_9(reduction):
+    logits = torch.tensor([[2.5, -1., 0.3], [-80., 90., 0.], [1e-3, 4., -3.]])
+    labels = [0, 2, 1]
+    fixed = FixedLogitsHead(K, BETA, class_reduction=reduction)
+    fixed.logits = logits
+    expected = 0.
+    for row, label in zip(logits.tolist(), labels):
+        for k, logit in enumerate(row):
+            # -log sigmoid(l) for the slice's class, -log(1 - sigmoid(l)) for the others; log1p keeps 80 and 90 finite.
+            signed = logit if k == label else -logit
+            expected += math.log1p(math.exp(-signed)) if signed > 0 else -signed + math.log1p(math.exp(signed))
+    expected /= 3 * (K if reduction == 'mean' else 1)
+    losses = fixed.loss(rois(3), [slice_sample(label) for label in labels])
+    assert losses['loss_slice'].item() == pytest.approx(expected, rel=1e-6)
+    assert losses['slice_acc'].item() == pytest.approx(100 * 2 / 3)
+
+
+def test_gradient_of_the_loss():
+    fixed = FixedLogitsHead(K, BETA)
+    fixed.logits = torch.tensor([[2.5, -1., 0.3]], requires_grad=True)
+    fixed.loss(rois(1), [slice_sample(1)])['loss_slice'].backward()
+    expected = (torch.tensor([[2.5, -1., 0.3]]).sigmoid() - torch.tensor([[0., 1., 0.]])) / K
+    torch.testing.assert_close(fixed.logits.grad, expected)
+
+
+def test_two_classes():
+    fixed = FixedLogitsHead(2, BETA)
+    fixed.logits = torch.zeros(1, 2)
+    assert fixed.loss(rois(1), [slice_sample(1)])['loss_slice'].item() == pytest.approx(math.log(2))
+
+
+def test_prediction_is_complete():
+    cls_head, ranked = head().eval(), rois(2)
+    outputs, predictions = cls_head(ranked), cls_head.predict(ranked)
+    assert len(predictions) == 2
+    for i, prediction in enumerate(predictions):
+        assert set(prediction.keys()) == {'label', 'score', 'logits', 'roi_boxes', 'roi_scores', 'roi_weights',
+                                          'roi_features', 'affinity', 'features'}
+        assert prediction.label.dtype == torch.long and prediction.label.shape == (1, )
+        assert torch.equal(prediction.logits, outputs['logits'][i])
+        torch.testing.assert_close(prediction.score, 1 / (1 + torch.exp(-prediction.logits)))
+        assert torch.equal(prediction.roi_boxes, ranked.boxes[i])
+        assert torch.equal(prediction.roi_scores, ranked.scores[i])
+
+
+def test_a_head_without_mask_features():
+    fixed = FixedLogitsHead(K, BETA)
+    prediction = fixed.predict(RankedRoIs(*(rois(1).__dict__[name] for name in ('boxes', 'scores', 'deltas'))))[0]
+    assert set(prediction.keys()) == {'label', 'score', 'logits', 'roi_boxes', 'roi_scores'}
+
+
+def test_label_where_probabilities_tie():
+    fixed = FixedLogitsHead(K, BETA)
+    fixed.logits = torch.tensor([[30., 60., 5.], [-200., -150., -120.]])
+    first, second = fixed.predict(rois(2))
+    assert first.score[0] == first.score[1] == 1 and (second.score[:2] == 0).all()
+    assert first.label.tolist() == [1] and second.label.tolist() == [2]
+
+
+def test_initialisation():
+    cls_head = head(in_channels=64, refinement=dict(mid_channels=32), fc_channels=(128, 128))
+    modules = [m for m in cls_head.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    assert len(modules) == 3 * 2 + 3 + 3
+    for module in modules:
+        assert (module.bias == 0.01).all()
+        # Kaiming normal, fan out: sqrt(2 / (rows x kernel)); a transposed convolution has its rows first as well.
+        expected = math.sqrt(2 / (module.weight.shape[0] * module.weight[0, 0].numel()))
+        assert module.weight.std().item() == pytest.approx(expected, rel=.15)
+        assert abs(module.weight.mean().item()) < .1 * expected + 3 * expected / math.sqrt(module.weight.numel())
+    for norm in (m for m in cls_head.modules() if isinstance(m, nn.BatchNorm2d)):
+        assert (norm.weight == 1).all() and (norm.bias == 0).all()
+    normal = head(num_rois=60, num_affinities=60).affinity.matrix
+    assert normal.std().item() == pytest.approx(1, abs=.05) and abs(normal.mean().item()) < .05
+
+
+@pytest.mark.parametrize('stars', [8, 16, 32, 64, 128])
+def test_number_of_affinities(stars):
+    cls_head = head(num_affinities=stars)
+    assert cls_head.affinity.matrix.shape == (BETA, stars)
+    assert cls_head(rois(1))['affinity'].shape == (1, stars, C)
+
+
+def test_options_reach_the_layers():
+    cls_head = head(refinement=dict(mid_channels=MID, num_stages=9, shared=True), bn_statistics='running')
+    assert len(cls_head.refinement.stages) == 1 and cls_head.refinement.repeats == 9
+    norms = [m for m in cls_head.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 4 and {norm.statistics for norm in norms} == {'running'}
+    defaults = AffinityClsHead()
+    assert (defaults.num_rois, defaults.num_affinities, defaults.class_reduction) == (8, 8, 'mean')
+    assert [tuple(layer.weight.shape) for layer in defaults.classifier[::2]] == [(128, 256), (128, 128), (3, 128)]
+
+
+def test_slice_classifier_without_hidden_layers():
+    layers = slice_classifier(5, (), 2)
+    assert len(layers) == 1 and layers[0].weight.shape == (2, 5)
+
+
+@pytest.mark.parametrize('kwargs, message', [
+    (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
+    (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
+    (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+    (dict(num_affinities=0), 'must be at least 1'),
+    (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
+    (dict(bn_statistics='batch'), "not 'batch'"),
+    (dict(roi_size=30), 'multiple of 4'),
+    (dict(refinement=dict(num_stages=0)), 'num_stages'),
+])
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        head(**kwargs)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match='slice label 3 of slice.png does not fit the head of 3 classes'):
+        head().loss(rois(1), [slice_sample(3)])
+    with pytest.raises(ValueError, match='slice label -1'):
+        head().loss(rois(1), [slice_sample(-1)])
+    few = rois(1)
+    few.mask_features = few.mask_features[:, :4]
+    with pytest.raises(ValueError, match=r'expected RoI vectors of shape \(N, 5, C\)'):
+        head()(few)

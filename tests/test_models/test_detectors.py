@@ -1,0 +1,309 @@
+"""The whole model: its architecture, and predictions that do not depend on the batch, for all kinds of slices."""
+import hashlib
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmdet.registry import MODELS
+from model_helpers import SIZE, batch, build_model, images, lesion_sample, model_config, slice_sample, total
+from torch import nn
+
+# SHA-256 of the sorted lines 'name: shape' of the state dict for C* = 8. If this changes, checkpoints no longer load.
+STATE_DICT_SHA256 = 'FILL'
+SLICE_FIELDS = {'label': (1, ), 'score': (3, ), 'logits': (3, ), 'roi_boxes': (8, 4), 'roi_scores': (8, ),
+                'roi_weights': (8, ), 'roi_features': (8, 16), 'affinity': (8, 16), 'features': (16, )}
+
+
+@pytest.fixture(scope='module')
+def model():
+    return build_model().eval()
+
+
+@torch.no_grad()
+def predict(model, data):
+    return model.eval().val_step(data)
+
+
+def some_slices():
+    return [slice_sample(img_path=f'{i}.png') for i in range(3)]
+
+
+# --- architecture ------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def full():
+    init_default_scope('mmdet')
+    return MODELS.build(model_config(narrow=False))
+
+
+def test_parameter_names_are_pinned(full):
+    lines = sorted(f'{name}: {tuple(value.shape)}' for name, value in full.state_dict().items())
+    prefixes = {'.'.join(line.split(':')[0].split('.')[:2]) for line in lines if not line.startswith('backbone')}
+    assert prefixes == {'data_preprocessor.mean', 'data_preprocessor.std', 'neck.lateral_convs', 'neck.fpn_convs',
+                        'rpn_head.rpn_conv', 'rpn_head.rpn_cls', 'rpn_head.rpn_reg', 'roi_head.bbox_head',
+                        'roi_head.mask_head', 'roi_head.classification_branch', 'roi_head.cls_head'}
+    assert len(lines) == 0
+    assert hashlib.sha256('\n'.join(lines).encode()).hexdigest() == STATE_DICT_SHA256, '\n'.join(lines)
+
+
+def test_shapes_are_those_of_the_paper(full):
+    shapes = {name: tuple(value.shape) for name, value in full.state_dict().items()}
+    assert not [name for name in shapes if 'layer4' in name]
+    expected = {
+        'backbone.conv1.weight': (64, 3, 7, 7), 'backbone.layer3.1.conv2.weight': (256, 256, 3, 3),
+        'neck.lateral_convs.0.conv.weight': (256, 256, 1, 1), 'neck.fpn_convs.0.conv.weight': (256, 256, 3, 3),
+        'rpn_head.rpn_cls.weight': (30, 256, 1, 1), 'rpn_head.rpn_reg.weight': (120, 256, 1, 1),
+        'roi_head.bbox_head.shared_fcs.0.weight': (128, 12544), 'roi_head.bbox_head.shared_fcs.1.weight': (128, 128),
+        'roi_head.bbox_head.fc_cls.weight': (2, 128), 'roi_head.bbox_head.fc_reg.weight': (4, 128),
+        'roi_head.mask_head.convs.0.conv.weight': (256, 256, 3, 3), 'roi_head.mask_head.upsample.weight': (256, 256, 2, 2),
+        'roi_head.mask_head.conv_logits.weight': (1, 256, 1, 1), 'roi_head.cls_head.affinity.matrix': (8, 8),
+        'roi_head.cls_head.affinity.vector': (8, ), 'roi_head.cls_head.classifier.4.weight': (3, 128)}
+    assert {name: shapes[name] for name in expected} == expected
+    branch = {name.replace('classification_branch.', ''): shape for name, shape in shapes.items() if 'branch' in name}
+    assert branch == {name: shape for name, shape in shapes.items()
+                      if name.startswith(('roi_head.bbox_head', 'roi_head.mask_head')) and 'logits' not in name}
+
+
+def test_the_narrow_model_is_the_same_model(full, model):
+    assert list(model.state_dict()) == list(full.state_dict())
+
+
+@torch.no_grad()
+def test_one_feature_map_of_stride_16(full):
+    x = full.eval().extract_feat(torch.zeros(1, 3, 64, 96))
+    assert [tuple(level.shape) for level in x] == [(1, 256, 4, 6)]
+    assert x[0].min() < 0  # no activation after the neck
+    assert not [m for m in full.neck.modules() if isinstance(m, (nn.ReLU, nn.BatchNorm2d))]
+
+
+def test_published_variant_is_reachable():
+    changed = build_model({'roi_head.cls_head.refinement.num_stages': 9, 'roi_head.cls_head.refinement.shared': True,
+                           'roi_head.mask_feature_head.extra_conv': True, 'data_preprocessor.normalization': 'slice',
+                           'roi_head.mask_head.soft_targets': True, 'roi_head.roi_selector.stretch': 'random',
+                           'roi_head.cls_head.class_reduction': 'sum', 'roi_head.cls_head.num_affinities': 16})
+    for data in (batch(lesion_sample()), batch(slice_sample())):
+        changed.train().set_stage(data['data_samples'][0].task)
+        data = changed.data_preprocessor(data)
+        losses = changed.loss(**dict(zip(('batch_inputs', 'batch_data_samples'), data.values())))
+        assert torch.isfinite(total(losses))
+    sample, = predict(changed, batch(slice_sample()))
+    assert sample.pred_slice.affinity.shape == (16, 16)
+
+
+# --- predictions -------------------------------------------------------------------------------------------------------
+
+def assert_complete(sample, size=(SIZE, SIZE)):
+    assert {key: tuple(sample.pred_slice.get(key).shape) for key in sample.pred_slice.keys()} == SLICE_FIELDS
+    assert sample.pred_slice.label.dtype == torch.long and 0 <= sample.pred_slice.label < 3
+    assert all(torch.isfinite(sample.pred_slice.get(key)).all() for key in SLICE_FIELDS)
+    found = sample.pred_instances
+    assert found.bboxes.shape == (len(found), 4) and found.scores.shape == found.labels.shape == (len(found), )
+    assert found.masks.shape == (len(found), *size) and found.masks.dtype == torch.bool
+    assert found.labels.dtype == torch.long
+
+
+def test_prediction_is_complete_and_explains_itself(model):
+    sample, = predict(model, batch(slice_sample()))
+    assert_complete(sample)
+    assert 0 < len(sample.pred_instances) <= 100 and (sample.pred_instances.scores > .05).all()
+    result = sample.pred_slice
+    torch.testing.assert_close(result.features, result.roi_features.t() @ result.roi_weights, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result.score, result.logits.sigmoid())
+    assert (sample.pred_instances.scores.diff() <= 0).all()
+
+
+def test_prediction_repeats_bit_for_bit(model):
+    first, second = (predict(model, batch(slice_sample()))[0] for _ in range(2))
+    for key in SLICE_FIELDS:
+        assert torch.equal(first.pred_slice.get(key), second.pred_slice.get(key))
+    assert torch.equal(first.pred_instances.masks, second.pred_instances.masks)
+
+
+def assert_same(one, other):
+    for key in SLICE_FIELDS:
+        torch.testing.assert_close(one.pred_slice.get(key), other.pred_slice.get(key), rtol=1e-5, atol=1e-5, msg=key)
+    assert len(one.pred_instances) == len(other.pred_instances)
+    for key in ('bboxes', 'scores'):
+        torch.testing.assert_close(one.pred_instances[key], other.pred_instances[key], rtol=1e-5, atol=1e-5)
+    assert torch.equal(one.pred_instances.masks, other.pred_instances.masks)
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2), (2, 0, 1), (1, 1, 0)])
+def test_a_slice_does_not_see_its_batch(model, order):
+    # In float64: the last bits of float32 convolutions differ with the batch size and grow on their way to the logits.
+    model = build_model().eval().double()
+    slices = images(3, seed=7)
+    singles = [predict(model, dict(inputs=[image], data_samples=[slice_sample()]))[0] for image in slices]
+    together = predict(model, dict(inputs=[slices[i] for i in order], data_samples=some_slices()))
+    assert len({round(sample.pred_slice.logits[0].item(), 3) for sample in singles}) == 3
+    for i, sample in zip(order, together):
+        assert_same(sample, singles[i])
+
+
+def test_logits_of_a_batch_in_float32(model):
+    slices = images(3, seed=7)
+    singles = [predict(model, dict(inputs=[image], data_samples=[slice_sample()]))[0].pred_slice for image in slices]
+    together = predict(model, dict(inputs=slices, data_samples=some_slices()))
+    for single, sample in zip(singles, together):
+        scale = single.logits.abs().max()
+        torch.testing.assert_close(sample.pred_slice.logits / scale, single.logits / scale, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_trains_as_its_slices_do():
+    """Loss and gradient of n slices are the means over the slices, running averages of the slice head included."""
+    def run(*indices):
+        built = build_model().double().train()
+        built.set_stage('classification')
+        data = dict(inputs=[slices[i] for i in indices], data_samples=[slice_sample(i) for i in indices])
+        data = built.data_preprocessor(data)
+        loss = total(built.loss(data['inputs'], data['data_samples']))
+        loss.backward()
+        state = {name: value for name, value in built.state_dict().items() if 'running' in name}
+        return loss.detach(), {n: p.grad for n, p in built.named_parameters() if p.grad is not None}, state
+
+    slices = images(3, seed=7)
+    singles = [run(i) for i in range(3)]
+    for indices in ((0, 1, 2), (2, 0, 1)):
+        loss, gradients, state = run(*indices)
+        torch.testing.assert_close(loss, sum(s[0] for s in singles) / 3)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, sum(s[1][name] for s in singles) / 3, rtol=1e-5, atol=1e-7, msg=name)
+        for name, value in state.items():
+            torch.testing.assert_close(value, sum(s[2][name] for s in singles) / 3, rtol=1e-6, atol=1e-8, msg=name)
+
+
+def test_boxes_and_masks_in_original_pixels(model):
+    # An original of 64 x 256 (height, width) that was resized to 128 x 128.
+    plain, = predict(model, batch(slice_sample()))
+    scaled, = predict(model, batch(slice_sample(ori_shape=(64, 256), scale_factor=(.5, 2.))))
+    factor = torch.tensor([2., .5, 2., .5])
+    assert_complete(scaled, (64, 256))
+    torch.testing.assert_close(scaled.pred_slice.roi_boxes, plain.pred_slice.roi_boxes * factor)
+    torch.testing.assert_close(scaled.pred_instances.bboxes, plain.pred_instances.bboxes * factor)
+    assert torch.equal(scaled.pred_slice.logits, plain.pred_slice.logits)
+
+
+@torch.no_grad()
+def test_a_mask_pixel_is_lesion_where_its_logit_is_positive(model):
+    """A box of 28 x 28 whole pixels makes one mask logit per pixel."""
+    head = model.roi_head.mask_head
+    logits = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    from mmengine.structures import InstanceData
+    found = InstanceData(bboxes=torch.tensor([[10., 20., 38., 48.]]), labels=torch.zeros(1, dtype=torch.long))
+    result, = head.predict_by_feat([logits], [found], [slice_sample().metainfo], model.roi_head.test_cfg, rescale=True)
+    expected = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
+    expected[0, 20:48, 10:38] = logits[0, 0] > 0
+    assert torch.equal(result.masks, expected)
+
+
+@pytest.mark.parametrize('mode', ['detection', 'classification'])
+def test_only_one_answer(model, mode):
+    both, = predict(model, batch(slice_sample()))
+    part = build_model()
+    part.mode = mode
+    sample, = predict(part, batch(slice_sample()))
+    assert ('pred_slice' in sample) == (mode == 'classification')
+    assert ('pred_instances' in sample) == (mode == 'detection')
+    if mode == 'classification':
+        assert torch.equal(sample.pred_slice.logits, both.pred_slice.logits)
+    else:
+        assert torch.equal(sample.pred_instances.masks, both.pred_instances.masks)
+
+
+# --- slices without lesion, without box, without sense -----------------------------------------------------------------
+
+def without_boxes():
+    """Every decoded box lies beyond the right border and is clipped to no area."""
+    built = build_model()
+    nn.init.zeros_(built.roi_head.bbox_head.fc_reg.weight)
+    built.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([1e7, 0., 0., 0.]))
+    built.roi_head.copy_branch()
+    return built
+
+
+def without_detections():
+    """Every RoI is background."""
+    built = build_model()
+    built.roi_head.bbox_head.fc_cls.bias.data.copy_(torch.tensor([-1e4, 1e4]))
+    built.roi_head.copy_branch()
+    return built
+
+
+def test_a_slice_without_any_box_takes_the_best_proposals():
+    built = without_boxes()
+    sample, = predict(built, batch(slice_sample()))
+    assert_complete(sample)
+    data = built.data_preprocessor(batch(slice_sample()))
+    with torch.no_grad():
+        proposals = built._propose(built.extract_feat(data['inputs']), data['data_samples'])[0]
+    assert torch.equal(sample.pred_slice.roi_boxes, proposals.bboxes[:8])
+
+
+def test_a_slice_without_any_detection():
+    sample, = predict(without_detections(), batch(slice_sample(ori_shape=(64, 256), scale_factor=(.5, 2.))))
+    assert_complete(sample, (64, 256))
+    assert sample.pred_instances.masks.shape == (0, 64, 256)
+
+
+def test_a_batch_of_which_one_slice_has_no_detection(model):
+    built = build_model()
+    samples = predict(built, dict(inputs=images(2, seed=7), data_samples=some_slices()[:2]))
+    best = sorted(sample.pred_instances.scores[0].item() for sample in samples)
+    built.roi_head.test_cfg['score_thr'] = sum(best) / 2
+    samples = predict(built, dict(inputs=images(2, seed=7), data_samples=some_slices()[:2]))
+    for sample in samples:
+        assert_complete(sample)
+    assert sorted(len(sample.pred_instances) > 0 for sample in samples) == [False, True]
+
+
+@pytest.mark.parametrize('build', [build_model, without_boxes, without_detections])
+@pytest.mark.parametrize('sample', [slice_sample(), lesion_sample(), lesion_sample([])],
+                         ids=['slice', 'lesions', 'no lesion'])
+def test_every_slice_trains(build, sample):
+    built = build().train()
+    built.set_stage(sample.task)
+    data = built.data_preprocessor(batch(sample))
+    losses = built.loss(data['inputs'], data['data_samples'])
+    loss = total(losses)
+    assert torch.isfinite(loss)
+    loss.backward()
+    # Nothing that should train is left without a gradient, or distributed training would hang.
+    for name, parameter in built.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+    if sample.task == 'segmentation' and not len(sample.gt_instances):
+        assert losses['loss_mask'] == 0 and losses['loss_bbox'] == 0
+
+
+@pytest.mark.parametrize('size', [64, 96])
+def test_other_image_sizes(model, size):
+    sample, = predict(model, batch(slice_sample(size=size)))
+    assert_complete(sample, (size, size))
+
+
+@pytest.mark.parametrize('level', [0, 255])
+def test_a_uniform_slice(model, level):
+    image = torch.full((1, SIZE, SIZE), level, dtype=torch.uint8)
+    assert_complete(predict(model, dict(inputs=[image], data_samples=[slice_sample()]))[0])
+
+
+def test_values_that_are_not_finite_are_an_error(model):
+    image = torch.full((1, SIZE, SIZE), float('nan'))
+    with pytest.raises(ValueError, match='network\'s output for 7.png is not finite'):
+        predict(model, dict(inputs=[image], data_samples=[slice_sample(img_path='7.png')]))
+    for data in (batch(slice_sample()), batch(lesion_sample())):
+        broken = build_model().train()
+        broken.neck.fpn_convs[0].conv.bias.data[0] = float('inf')
+        data = broken.data_preprocessor(data)
+        with pytest.raises(ValueError, match='not finite'):
+            broken.loss(data['inputs'], data['data_samples'])
+
+
+def test_bad_arguments(model):
+    with pytest.raises(ValueError, match="mode of test_cfg must be one of .*, not 'segmentation'"):
+        build_model({'test_cfg.mode': 'segmentation'})
+    with pytest.raises(ValueError, match="stage must be 'segmentation' or 'classification', not 'both'"):
+        model.set_stage('both')
+    data = model.data_preprocessor(batch(slice_sample(), lesion_sample()))
+    with pytest.raises(ValueError, match='one task'):
+        model.loss(data['inputs'], data['data_samples'])

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Convert the raw CNCB-NCOV download and the published lists: lesions to COCO JSON, slice lists, statistics."""
+import argparse
+import sys
+
+from mmaffinity.datasets.conversion import CncbLists, convert_cncb_ncov
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('data_root', help='folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/; the result '
+                        'goes to its annotations/')
+    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
+                        help='folders with the lists under their published names (default: DATA_ROOT/lists)')
+    parser.add_argument('--train-list', metavar='FILE', help='COVIDx-CT training list')
+    parser.add_argument('--val-list', metavar='FILE', help='COVIDx-CT validation list')
+    parser.add_argument('--test-list', metavar='FILE', help='COVIDx-CT test list')
+    parser.add_argument('--train-sample-list', metavar='FILE', help="the author's list of 3000 training slices")
+    parser.add_argument('--lesions-train-list', metavar='FILE', help="the author's segmentation training list")
+    parser.add_argument('--lesions-test-list', metavar='FILE', help="the author's segmentation test list")
+    parser.add_argument('--only', choices=('lesions', 'slices'), help='convert one part of the data')
+    parser.add_argument('--samples-per-class', type=int, metavar='N',
+                        help="draw N training slices per class instead of taking the author's list")
+    parser.add_argument('--seed', type=int, default=0, help='of that draw (default: 0)')
+    parser.add_argument('--keep-classes-apart', action='store_true',
+                        help='two lesion categories, GGO and Consolidation, instead of one')
+    parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
+                        help='only larger lesions are instances (default: 100)')
+    parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
+    parser.add_argument('--no-check-files', action='store_true', help='do not look for the listed slices')
+    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    return parser.parse_args()
+
+
+def show_progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        print(f'\r{what}: {done} of {total}', end='\n' if done == total else '', file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    args = parse_args()
+    lists = CncbLists(args.train_list, args.val_list, args.test_list, args.train_sample_list, args.lesions_train_list,
+                      args.lesions_test_list)
+    try:
+        summary = convert_cncb_ncov(
+            args.data_root,
+            lists=lists,
+            list_folders=args.lists,
+            parts=[args.only] if args.only else ('lesions', 'slices'),
+            samples_per_class=args.samples_per_class,
+            seed=args.seed,
+            keep_classes_apart=args.keep_classes_apart,
+            min_area=args.min_area,
+            skip_statistics=args.skip_statistics,
+            check_files=not args.no_check_files,
+            workers=args.workers,
+            progress=show_progress)
+    except (OSError, ValueError) as error:
+        sys.exit(f'cncb_ncov.py: {error}')
+    except KeyboardInterrupt:
+        sys.exit('cncb_ncov.py: interrupted, nothing was written')
+    print(summary.table())
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,76 @@
+#!/usr/bin/env python
+"""The whole way on synthetic slices: write the phantom, convert, train, test, finetune to a second hospital, test.
+
+    make demo
+
+Every step is a command that is printed before it runs and can be typed by hand. An interrupted demo goes on where it
+stopped. The phantom stands for data that may not be redistributed; its scores say nothing about real CT.
+"""
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mmaffinity.utils.cli import run_tool
+
+ROOT = Path(__file__).resolve().parent.parent
+# What a working installation reaches on held-out phantom patients.
+GOALS = (('slice/f1', 'class-adjusted F1, three classes', 0.90), ('lesion/AP50', 'lesion AP50', 0.50))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Run the whole way on synthetic slices')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='folder for models and pictures')
+    parser.add_argument('--data', type=Path, default=Path('data/phantom'), help='folder for the phantom')
+    return parser.parse_args()
+
+
+def step(title: str, script: str, *arguments: object) -> None:
+    """Print a command and run it."""
+    command = [script, *map(str, arguments)]
+    print(f'\n=== {title}\n$ python {shlex.join(command)}', flush=True)
+    start = time.time()
+    done = subprocess.run([sys.executable, *command], cwd=ROOT)
+    if done.returncode != 0:
+        raise ValueError(f'the step "{title}" failed; its output is above')
+    print(f'=== {title}: {time.time() - start:.0f} s', flush=True)
+
+
+def newest(folder: Path) -> Path:
+    """Return the checkpoint that a finished training left."""
+    return Path((ROOT / folder / 'last_checkpoint').read_text().strip())
+
+
+def main() -> None:
+    args = parse_args()
+    start = time.time()
+    pictures = args.out / 'pictures'
+    first, second = args.out / 'affinity_c8_phantom', args.out / 'affinity_c8_phantom_ictcf'
+    cncb, ictcf = args.data / 'cncb_ncov', args.data / 'ictcf'
+    step('Write the phantom', 'tools/dataset_converters/phantom.py', args.data, '--size', 256,
+         '--lesions-train', 160, '--slices-train', 400, '--slices-selected', 300)
+    step('Convert its CNCB-NCOV part', 'tools/dataset_converters/cncb_ncov.py', cncb)
+    step('Convert its iCTCF part', 'tools/dataset_converters/ictcf.py', ictcf)
+    step('Train', 'tools/train.py', 'configs/affinity_c8_phantom.py', '--work-dir', first, '--resume',
+         '--cfg-options', f'data_root={cncb}')
+    step('Test', 'tools/test.py', 'configs/affinity_c8_phantom.py', newest(first), '--work-dir', first,
+         '--out', first / 'results.json', '--show-dir', pictures / 'cncb_ncov', '--cfg-options', f'data_root={cncb}')
+    step('Finetune to the second hospital', 'tools/train.py', 'configs/affinity_c8_phantom_ictcf.py', '--work-dir', second,
+         '--resume', '--cfg-options', f'data_root={ictcf}', f'load_from={newest(first)}')
+    step('Test there', 'tools/test.py', 'configs/affinity_c8_phantom_ictcf.py', newest(second), '--work-dir', second,
+         '--out', second / 'results.json', '--show-dir', pictures / 'ictcf', '--cfg-options', f'data_root={ictcf}')
+
+    results = json.loads((ROOT / first / 'results.json').read_text())['metrics']
+    finetuned = json.loads((ROOT / second / 'results.json').read_text())['metrics']
+    print(f'\nThe demo took {(time.time() - start) / 60:.1f} minutes.')
+    for key, name, goal in GOALS:
+        print(f'{name} on held-out phantom patients: {results[key]:.3f} (a working installation reaches {goal:.2f})')
+    print(f'class-adjusted F1 on the second hospital, two classes: {finetuned["slice/f1"]:.3f}')
+    print(f'Overlays, confusion matrices and affinities are in {ROOT / pictures}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
