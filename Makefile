@@ -24,4 +24,5 @@ setup: python
 
 python:
 	@"$(PYTHON)" -c '' >/dev/null 2>&1 || { echo 'setup: no Python 3.10 to 3.12 found; run: apt-get install' \
-		'python3 python3-venv python3-dev (or name one: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11)' >&2; exit 1; }
+		'python3 python3-venv python3-dev (or name one:' \
+		'make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11)' >&2; exit 1; }

@@ -5,7 +5,6 @@ test_dataloader = dict(
         _delete_=True,
         type='SliceDataset',
         ann_file='annotations/slices_train_left_out.json',
-        metainfo=dict(slice_classes={{_base_.slice_classes}}),
         test_mode=True,
         pipeline={{_base_.slice_pipeline}}))
-test_evaluator = dict(_delete_=True, type='SliceClassificationMetric')
+test_evaluator = [dict(type='SliceClassificationMetric')]

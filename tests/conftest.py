@@ -44,3 +44,16 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f'{len(reports)} skipped' + (', because:' if reports else ''))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f'{count:6d}  {reason}')
+
+
+@pytest.fixture(scope='session')
+def tiny_phantom(tmp_path_factory) -> Path:
+    """A phantom of few small slices in both raw layouts, converted: `cncb_ncov/` and `ictcf/`."""
+    from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_ictcf
+    from mmaffinity.datasets.phantom import write_phantom
+    root = tmp_path_factory.mktemp('phantom') / 'phantom'
+    write_phantom(root, size=128, slices_per_patient=2, lesions_train=8, lesions_test=4, slices_train=9,
+                  slices_selected=6, slices_val=3, slices_test=6, ictcf_train=4, ictcf_test=4)
+    convert_cncb_ncov(root / 'cncb_ncov', min_area=10)
+    convert_ictcf(root / 'ictcf')
+    return root

@@ -18,6 +18,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/<name of the config>)')
     parser.add_argument('--out', help='JSON file for metrics and per-slice predictions')
+    parser.add_argument('--split', choices=['test', 'val'], default='test',
+                        help='slices to test on; predictions for val are what the report fits its temperature on')
     parser.add_argument('--show-dir', help='folder for pictures: overlays, confusion matrix, affinities')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
@@ -30,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     test_model(load_config(args.config, args.cfg_options), args.checkpoint, work_dir=args.work_dir, out=args.out,
-               show_dir=args.show_dir, launcher=args.launcher)
+               show_dir=args.show_dir, launcher=args.launcher, split=args.split)
 
 
 if __name__ == '__main__':

@@ -16,9 +16,9 @@ env_cfg = dict(
 # Each stage leaves some parameters without gradient.
 find_unused_parameters = True
 
-# TensorBoard: vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SliceVisualizer', vis_backends=vis_backends, name='visualizer')
+# TensorBoard, in a leaf config (and `make setup EXTRAS=tensorboard`):
+# visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+visualizer = dict(type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 
 log_level = 'INFO'

@@ -1,4 +1,4 @@
 """What drives training and testing: hooks."""
-from .hooks import AlternatingLossHook, CheckpointGuardHook, SliceVisualizationHook, TestFiguresHook
+from .hooks import AlternatingLossHook, CheckpointGuardHook, EpochSeedHook, SliceVisualizationHook, TestFiguresHook
 
-__all__ = ['AlternatingLossHook', 'CheckpointGuardHook', 'SliceVisualizationHook', 'TestFiguresHook']
+__all__ = ['AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'SliceVisualizationHook', 'TestFiguresHook']

@@ -1,4 +1,5 @@
 """Reading configs."""
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -8,10 +9,13 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(path: Union[str, Path], overrides: Optional[dict] = None) -> Config:
-    """Read a config, apply overrides, and hand its ``data_root`` to the data sets.
+    """Read a config, apply overrides, and hand its top-level settings to the data sets.
 
-    A data set that names no ``data_root`` of its own gets the config's, and so does the path of the grey-level statistics,
-    so that one field (or one ``--cfg-options data_root=...``) moves all of them.
+    Three fields at the top of a config save repeating them, and one override changes them everywhere:
+
+    * ``data_root``: of every data set that names none of its own, and of the path of the grey-level statistics;
+    * ``image_size``: (width, height) in pixels, of every ``Resize`` that names no ``scale``;
+    * ``slice_classes``: names of the classes, checked against every slice list that names none of its own.
 
     Args:
         path: config file (Python). A config is code: reading it runs it.
@@ -23,8 +27,9 @@ def load_config(path: Union[str, Path], overrides: Optional[dict] = None) -> Con
     """
     path = Path(path)
     if not path.is_file():
-        near = sorted(str(p) for p in path.parent.glob('*.py')) if path.parent.is_dir() else []
-        hint = f'; that folder has {", ".join(near[:8])}' if near else ''
+        names = [other.name for other in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, names)
+        hint = f'; did you mean {" or ".join(str(path.parent / name) for name in near)}?' if near else ''
         raise FileNotFoundError(f'no config {path}{hint}')
     try:
         config = Config.fromfile(path)
@@ -32,29 +37,32 @@ def load_config(path: Union[str, Path], overrides: Optional[dict] = None) -> Con
             config.merge_from_dict(overrides)
     except Exception as error:
         raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
-    apply_data_root(config)
+    apply_settings(config)
     return config
 
 
-def apply_data_root(config: Config) -> None:
-    """Hand the top-level ``data_root`` to every data set, and to the statistics' path, that has none."""
-    root = config.get('data_root')
-    if root is None:
-        return
+def apply_settings(config: Config) -> None:
+    """Hand ``data_root``, ``image_size`` and ``slice_classes`` to what names none of its own, see :func:`load_config`."""
     for name in DATALOADERS:
         if config.get(name) is not None:
-            _set_root(config[name].get('dataset'), root)
+            _apply(config[name].get('dataset'), config)
+    root = config.get('data_root')
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
     statistics = preprocessor.get('statistics')
-    if statistics is not None and not Path(statistics).is_absolute() and Path(root) not in Path(statistics).parents:
+    if root and statistics and not Path(statistics).is_absolute() and Path(root) not in Path(statistics).parents:
         preprocessor['statistics'] = str(Path(root) / statistics)
 
 
-def _set_root(dataset: Any, root: str) -> None:
+def _apply(dataset: Any, config: Config) -> None:
     if not isinstance(dataset, (dict, ConfigDict)):
         return
     inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
     for part in inner:
-        _set_root(part, root)
-    if not inner:
-        dataset.setdefault('data_root', root)
+        _apply(part, config)
+    if not inner and config.get('data_root'):
+        dataset.setdefault('data_root', config.data_root)
+    if dataset.get('type') == 'SliceDataset' and config.get('slice_classes'):
+        dataset.setdefault('slice_classes', config.slice_classes)
+    for transform in dataset.get('pipeline') or []:
+        if transform.get('type') == 'Resize' and config.get('image_size') and 'scale_factor' not in transform:
+            transform.setdefault('scale', tuple(config.image_size))

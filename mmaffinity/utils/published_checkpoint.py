@@ -1,23 +1,26 @@
 """The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
+from .checkpoint import load_checkpoint
 from .foreign_pickler import save_with_foreign_objects
 from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
 from .safe_pickle import ForeignGlobal, ForeignObject, describe
 from .untrusted_checkpoint import load_untrusted_checkpoint
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 SLICE_CLASSES = {3: ('Normal', 'CP', 'COVID-19'), 2: ('Negative', 'COVID-19')}
 CONFIGURED_AFFINITIES = (8, 16, 32, 64, 128, 256, 512)
 ANCHOR_SIZES = ((2., 4., 8., 16., 32.), )
 ANCHOR_RATIOS = ((0.1, 0.25, 0.5, 1., 1.5, 2.), )
 MATRIX, LAST_LAYER = 'affinity_layer.batch_to_feat_mat', 's2new.class_predict_logits.weight'
+MASK_RCNN_PARTS = [part for part in parts(detector_layout()) if 'classification' not in part]
 FIELDS = ('epoch', 'lrate', 'affinity', 'model_name')
 EXTRA = 'published_extra'
 
@@ -26,12 +29,12 @@ def convert_published(content: Any) -> dict:
     """Convert the content of a published checkpoint.
 
     Args:
-        content: what :func:`load_untrusted_checkpoint` returned. A file of the predecessors (Mask R-CNN, Single-Shot Model)
-            is converted as far as its parts coincide with the affinity model's, part by part.
+        content: what :func:`load_untrusted_checkpoint` returned. A file of the predecessors (Mask R-CNN, Single-Shot
+            Model) is converted as far as its parts coincide with the affinity model's, part by part.
 
     Returns:
-        A checkpoint: 'meta' says which config it needs, what it came from and what was not read; 'state_dict' are the weights;
-        'published_extra' is what our model has no place for and :func:`convert_back` needs.
+        A checkpoint: 'meta' says which config it needs, what it came from and what was not read; 'state_dict' are the
+        weights; 'published_extra' is what our model has no place for and :func:`convert_back` needs.
 
     Raises:
         ValueError: if the file is no published checkpoint, has other keys, shapes, anchors or class numbers than the
@@ -44,17 +47,17 @@ def convert_published(content: Any) -> dict:
         entries, meta = _read_affinity_model(weights, fields)
     else:
         entries, meta = _read_predecessor(weights)
-    extra = dict(dropped={entry.key: entry.change.dropped(weights[entry.key]).clone()
-                          for entry in entries if entry.change.dropped},
-                 order=list(weights), fields={key: fields[key] for key in fields if key in FIELDS})
-    if anchors is not None:
+    known = {key: value for key, value in fields.items() if key in FIELDS and isinstance(value, (str, int, float))}
+    ignored = [f'{key} ({describe(value)})' for key, value in fields.items() if key not in known]
+    dropped = {entry.key: _own(entry.change.dropped(weights[entry.key])) for entry in entries if entry.change.dropped}
+    extra = dict(dropped=dropped, order=list(weights), fields=known)
+    if anchors is None and generator is not None:
+        ignored.append(f'anchor_generator ({describe(generator)})')
+    elif anchors is not None and _is_plain(generator.state):
         extra['anchor_generator'] = dict(module=generator.cls.module, name=generator.cls.name, state=generator.state)
-    meta.update(anchors=anchors, published={key: fields.get(key) for key in FIELDS},
-                ignored=[f'{key} ({describe(value)})' for key, value in fields.items() if key not in FIELDS])
-    if generator is not None and anchors is None:
-        meta['ignored'].append(f'anchor_generator ({describe(generator)})')
-    return dict(meta=meta, state_dict={entry.ours: _own(entry.change.forward(weights[entry.key]))
-                                       for entry in entries if entry.ours}, published_extra=extra)
+    meta.update(anchors=anchors, published=known, ignored=ignored)
+    state_dict = {entry.ours: _own(entry.change.forward(weights[entry.key])) for entry in entries if entry.ours}
+    return {'meta': meta, 'state_dict': state_dict, EXTRA: extra}
 
 
 def convert_back(checkpoint: dict) -> dict:
@@ -134,7 +137,6 @@ def convert_back_file(source: PathLike, target: PathLike) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: as :func:`load_checkpoint` and :func:`convert_back`, naming the file.
     """
-    from .checkpoint import load_checkpoint  # not above: it needs MMEngine, reading published files does not
     checkpoint = load_checkpoint(source)
     try:
         content = convert_back(checkpoint)
@@ -143,20 +145,25 @@ def convert_back_file(source: PathLike, target: PathLike) -> None:
     _write(target, source, lambda file: save_with_foreign_objects(content, file))
 
 
-def _split(content: Any) -> Tuple[Dict[str, Tensor], dict]:
+def _split(content: Any) -> tuple[dict[str, Tensor], dict]:
     """Return the weights and the other fields of a file."""
     if isinstance(content, dict) and EXTRA in content:
         raise ValueError('it was converted already')
     if isinstance(content, dict) and isinstance(content.get('model_weights'), dict):
+        weights = content['model_weights']
         fields = {str(key): value for key, value in content.items() if key != 'model_weights'}
-        return content['model_weights'], fields
-    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
-        return content, {}
-    found = ', '.join(map(str, list(content)[:8])) if isinstance(content, dict) else describe(content)
-    raise ValueError(f'it is no published checkpoint: it has no model_weights, but {found}')
+    elif isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
+        weights, fields = content, {}
+    else:
+        keys = ', '.join(ascii(key)[:40] for key in list(content)[:8]) if isinstance(content, dict) else ''
+        raise ValueError(f'it is no published checkpoint: it has no model_weights, but {keys or describe(content)}')
+    odd = [key for key in weights if type(key) is not str]
+    if odd:
+        raise ValueError(f'its model_weights have a key that is no text: {ascii(odd[0])[:40]}')
+    return weights, fields
 
 
-def _read_affinity_model(weights: Dict[str, Tensor], fields: dict) -> Tuple[List[Entry], dict]:
+def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list[Entry], dict]:
     matrix, last = weights.get(MATRIX), weights.get(LAST_LAYER)
     num_rois, num_affinities = matrix.shape if isinstance(matrix, Tensor) and matrix.dim() == 2 else (8, 8)
     num_classes = last.shape[0] if isinstance(last, Tensor) and last.dim() == 2 else 3
@@ -168,12 +175,14 @@ def _read_affinity_model(weights: Dict[str, Tensor], fields: dict) -> Tuple[List
         raise ValueError(f'its keys are not those of a published affinity model; {_listed(problems)}')
     for entry in entries:
         if entry.copy_of and not _same_bits(weights[entry.key], weights[entry.copy_of]):
-            raise ValueError(f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one would '
-                             'change the model')
+            raise ValueError(f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one '
+                             'would change the model')
     if num_classes not in SLICE_CLASSES:
         raise ValueError(f'it tells {num_classes} classes apart; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
-    if fields.get('affinity', num_affinities) != num_affinities:
-        raise ValueError(f'its field affinity is {fields["affinity"]!r}, but its matrix has {num_affinities} columns')
+    stated = fields.get('affinity', num_affinities)
+    if type(stated) is not int or stated != num_affinities:
+        stated = stated if type(stated) is int else f'a {describe(stated)}'
+        raise ValueError(f'its field affinity is {stated}, but its matrix has {num_affinities} columns')
     stem, options = num_affinities, {}
     if num_affinities not in CONFIGURED_AFFINITIES:
         stem, options = 8, {'model.roi_head.cls_head.num_affinities': num_affinities}
@@ -186,9 +195,9 @@ def _read_affinity_model(weights: Dict[str, Tensor], fields: dict) -> Tuple[List
         parts=list(parts(entries)), not_read=[])
 
 
-def _read_predecessor(weights: Dict[str, Tensor]) -> Tuple[List[Entry], dict]:
+def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
     """Read the parts that are entirely those of the affinity model; a part that differs anywhere is not read."""
-    read: List[Entry] = []
+    read: list[Entry] = []
     for entries in parts(detector_layout()).values():
         keys = {entry.key for entry in entries}
         foreign = [key for key in weights if key.startswith(part_prefixes(entries)) and key not in keys]
@@ -199,15 +208,17 @@ def _read_predecessor(weights: Dict[str, Tensor]) -> Tuple[List[Entry], dict]:
         problems += [f'unknown {key}' for key in weights if key.startswith('backbone.body.layer4.')]
         raise ValueError('it has neither an affinity layer nor the backbone of the published models, ResNet-18 up to '
                          f'layer3; {_listed(problems or ["other keys under backbone.body"])}')
-    keys = {entry.key for entry in read}
+    keys, read_parts = {entry.key for entry in read}, list(parts(read))
     two_branches = any(key.split('.')[1:2] and key.split('.')[1].endswith('_s2') for key in weights)
+    config, options = None, {}
+    if read_parts == MASK_RCNN_PARTS:
+        config, options = 'configs/baselines/mask_rcnn_full.py', {'model.data_preprocessor.normalization': 'slice'}
     return read, dict(
-        kind='predecessor with two branches' if two_branches else 'Mask R-CNN', config=None, cfg_options={},
-        parts=list(parts(read)), not_read=[key for key in weights if key not in keys],
-        dataset_meta=dict(classes=('lesion', )))
+        kind='predecessor with two branches' if two_branches else 'Mask R-CNN', config=config, cfg_options=options,
+        parts=read_parts, not_read=[key for key in weights if key not in keys], dataset_meta=dict(classes=('lesion', )))
 
 
-def _misfits(entries: List[Entry], weights: Dict[str, Any]) -> List[str]:
+def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
     problems = []
     for entry in entries:
         value = weights.get(entry.key)
@@ -222,20 +233,38 @@ def _misfits(entries: List[Entry], weights: Dict[str, Any]) -> List[str]:
     return problems
 
 
-def _anchors(generator: Any) -> Optional[dict]:
+def _anchors(generator: Any) -> dict | None:
     """Return sizes and ratios from the state of the author's anchor generator, whose class is not at hand."""
     state = generator.state if isinstance(generator, ForeignObject) else None
     if not isinstance(state, dict) or not {'sizes', 'aspect_ratios'} <= set(state):
         return None
     try:
-        sizes, ratios = (tuple(tuple(float(number) for number in level) for level in state[name])
+        sizes, ratios = (tuple(tuple(map(float, level[:64])) for level in state[name][:64])
                          for name in ('sizes', 'aspect_ratios'))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f'its anchor generator has no lists of sizes and ratios: {error}') from error
     if sizes != ANCHOR_SIZES or ratios != ANCHOR_RATIOS:
         raise ValueError(f'its anchors have sizes {sizes} and ratios {ratios} instead of {ANCHOR_SIZES} and '
                          f'{ANCHOR_RATIOS}, for which configs/published are made')
     return dict(sizes=sizes, aspect_ratios=ratios)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value can be stored without naming a class, and is not nested absurdly deep."""
+    seen, layer = set(), [value]  # layer by layer: a stranger's value may contain itself, or one part a million times
+    for _ in range(20):
+        inner: list[Any] = []
+        for item in layer:
+            if isinstance(item, (dict, list, tuple, set, frozenset)):
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    inner += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+            elif item is not None and not isinstance(item, (str, bytes, int, float, Tensor)):
+                return False
+        if not inner:
+            return True
+        layer = inner
+    return False
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
@@ -249,7 +278,7 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _listed(problems: List[str], most: int = 60) -> str:
+def _listed(problems: list[str], most: int = 60) -> str:
     rest = f' and {len(problems) - most} more' if len(problems) > most else ''
     return ', '.join(problems[:most]) + rest
 

@@ -1,6 +1,6 @@
 """Which tensor of the author's published checkpoints is which of ours."""
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ class Change:
     """
 
     forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Optional[Tensor]], Tensor]
-    dropped: Optional[Callable[[Tensor], Tensor]] = None
+    backward: Callable[[Tensor, Tensor | None], Tensor]
+    dropped: Callable[[Tensor], Tensor] | None = None
 
 
 SAME = Change(lambda x: x, lambda x, _: x)
@@ -47,23 +47,23 @@ class Entry:
 
     part: str
     key: str
-    shape: Tuple[int, ...]
-    ours: Optional[str] = None
+    shape: tuple[int, ...]
+    ours: str | None = None
     change: Change = SAME
-    copy_of: Optional[str] = None
+    copy_of: str | None = None
 
 
-def _conv(part: str, theirs: str, ours: str, shape: tuple, out: int, change: Change = SAME) -> List[Entry]:
+def _conv(part: str, theirs: str, ours: str, shape: tuple, out: int, change: Change = SAME) -> list[Entry]:
     return [Entry(part, f'{theirs}.weight', shape, f'{ours}.weight', change),
             Entry(part, f'{theirs}.bias', (out, ), f'{ours}.bias', change)]
 
 
-def _norm(part: str, theirs: str, ours: str, channels: int) -> List[Entry]:
+def _norm(part: str, theirs: str, ours: str, channels: int) -> list[Entry]:
     return [Entry(part, f'{theirs}.{leaf}', () if leaf == 'num_batches_tracked' else (channels, ), f'{ours}.{leaf}')
             for leaf in NORM_LEAVES]
 
 
-def _backbone() -> List[Entry]:
+def _backbone() -> list[Entry]:
     part, theirs, ours = 'backbone', 'backbone.body', 'backbone'
     entries = [Entry(part, f'{theirs}.conv1.weight', (64, 3, 7, 7), f'{ours}.conv1.weight')]
     entries += _norm(part, f'{theirs}.bn1', f'{ours}.bn1', 64)
@@ -82,7 +82,7 @@ def _backbone() -> List[Entry]:
     return entries
 
 
-def _neck_and_rpn() -> List[Entry]:
+def _neck_and_rpn() -> list[Entry]:
     neck, rpn = 'neck', 'RPN'
     return [
         *_conv(neck, 'backbone.fpn.inner_blocks.0.0', 'neck.lateral_convs.0.conv', (256, 256, 1, 1), 256),
@@ -93,7 +93,7 @@ def _neck_and_rpn() -> List[Entry]:
     ]
 
 
-def _branch(name: str, suffix: str, ours: str) -> List[Entry]:
+def _branch(name: str, suffix: str, ours: str) -> list[Entry]:
     box, mask, theirs = f'box head of the {name} branch', f'mask head of the {name} branch', 'roi_heads'
     entries = [
         *_conv(box, f'{theirs}.box_head{suffix}.fc6', f'{ours}.bbox_head.shared_fcs.0', (128, 12544), 128),
@@ -112,7 +112,7 @@ def _branch(name: str, suffix: str, ours: str) -> List[Entry]:
                            (2, 256, 1, 1), 2, NO_BACKGROUND_MASK)
 
 
-def _affinity_layer(num_affinities: int, num_rois: int) -> List[Entry]:
+def _affinity_layer(num_affinities: int, num_rois: int) -> list[Entry]:
     part, theirs, ours = 'affinity layer', 'affinity_layer', 'roi_head.cls_head'
     matrix, vector = f'{theirs}.batch_to_feat_mat', f'{theirs}.batch_to_feat_vec'
     shapes = {matrix: (num_rois, num_affinities), vector: (num_affinities, 1)}
@@ -132,20 +132,20 @@ def _affinity_layer(num_affinities: int, num_rois: int) -> List[Entry]:
     return entries + [Entry(part, f'{theirs}.pars.{i}', shapes[key], copy_of=key) for i, key in enumerate(shapes)]
 
 
-def _classifier(num_classes: int) -> List[Entry]:
+def _classifier(num_classes: int) -> list[Entry]:
     part, theirs, ours = 'image classifier', 's2new', 'roi_head.cls_head.classifier'
     return [*_conv(part, f'{theirs}.fc_l1', f'{ours}.0', (128, 256), 128),
             *_conv(part, f'{theirs}.fc_l2', f'{ours}.2', (128, 128), 128),
             *_conv(part, f'{theirs}.class_predict_logits', f'{ours}.4', (num_classes, 128), num_classes)]
 
 
-def detector_layout() -> List[Entry]:
+def detector_layout() -> list[Entry]:
     """Return the tensors of all parts that the author's detectors have in common, with those of both branches."""
     return [*_backbone(), *_neck_and_rpn(), *_branch('segmentation', '', 'roi_head'),
             *_branch('classification', '_s2', 'roi_head.classification_branch')]
 
 
-def published_layout(num_affinities: int, num_classes: int, num_rois: int = 8) -> List[Entry]:
+def published_layout(num_affinities: int, num_classes: int, num_rois: int = 8) -> list[Entry]:
     """Return the tensors of a published affinity model.
 
     Args:
@@ -156,14 +156,14 @@ def published_layout(num_affinities: int, num_classes: int, num_rois: int = 8) -
     return [*detector_layout(), *_affinity_layer(num_affinities, num_rois), *_classifier(num_classes)]
 
 
-def parts(entries: List[Entry]) -> Dict[str, List[Entry]]:
+def parts(entries: list[Entry]) -> dict[str, list[Entry]]:
     """Sort tensors by the part of the model that they belong to."""
-    grouped: Dict[str, List[Entry]] = {}
+    grouped: dict[str, list[Entry]] = {}
     for entry in entries:
         grouped.setdefault(entry.part, []).append(entry)
     return grouped
 
 
-def part_prefixes(entries: List[Entry]) -> Tuple[str, ...]:
+def part_prefixes(entries: list[Entry]) -> tuple[str, ...]:
     """Return what the published names of a part begin with, for example 'backbone.body.'."""
     return tuple(sorted({'.'.join(entry.key.split('.')[:2]) + '.' for entry in entries}))

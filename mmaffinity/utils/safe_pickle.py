@@ -4,15 +4,17 @@ A pickle is a program: it names callables of any module and calls them. :class:`
 instructions and builds plain data only. It imports nothing that a pickle names and calls nothing but the constructors
 that it was given; an object of a class that is not at hand becomes a :class:`ForeignObject`, with its state as data.
 """
+import _compat_pickle  # what pickle itself translates names with
 import pickletools
 import re
 import sys
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, Dict, List, Mapping, Optional
+from typing import Any, BinaryIO
 
 # Nothing of these is data of a stranger's own class: what is not explicitly known is refused where it is named.
-GUARDED_PACKAGES = sys.stdlib_module_names | {'__builtin__', 'copy_reg', 'numpy', 'torch'}
+GUARDED_PACKAGES = sys.stdlib_module_names | {'numpy', 'torch'}
 _LITERALS = {
     'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4', 'FLOAT', 'BINFLOAT', 'STRING', 'BINSTRING',
     'SHORT_BINSTRING', 'UNICODE', 'SHORT_BINUNICODE', 'BINUNICODE', 'BINUNICODE8', 'BINBYTES', 'SHORT_BINBYTES',
@@ -90,15 +92,12 @@ _ORDERED_DICT = Constructor('collections.OrderedDict',
                             lambda items=(): OrderedDict((checked_key(key), value) for key, value in items))
 _SET = Constructor('builtins.set', lambda items=(): {checked_key(item) for item in items})
 _RECONSTRUCTOR = Constructor('copyreg._reconstructor', _reconstructor)
-# What any pickle may name, and what stands for it; protocol 2 keeps to the names of Python 2.
-PLAIN_GLOBALS: Dict[str, Any] = {
+# What any pickle may name, and what stands for it.
+PLAIN_GLOBALS: dict[str, Any] = {
     'collections.OrderedDict': _ORDERED_DICT,
     'builtins.set': _SET,
-    '__builtin__.set': _SET,
     'builtins.object': object,
-    '__builtin__.object': object,
     'copyreg._reconstructor': _RECONSTRUCTOR,
-    'copy_reg._reconstructor': _RECONSTRUCTOR,
 }
 
 
@@ -111,8 +110,8 @@ class PickleReader:
         persistent_load: turns persistent ids into values; None refuses them.
     """
 
-    def __init__(self, known_globals: Optional[Mapping[str, Any]] = None,
-                 persistent_load: Optional[Callable[[Any], Any]] = None) -> None:
+    def __init__(self, known_globals: Mapping[str, Any] | None = None,
+                 persistent_load: Callable[[Any], Any] | None = None) -> None:
         self._globals = {**PLAIN_GLOBALS, **(known_globals or {})}
         self._persistent_load = persistent_load
 
@@ -129,9 +128,9 @@ class PickleReader:
         Raises:
             RefusedPickleError: if the pickle is damaged, calls what is not known or names what is guarded.
         """
-        self._stack: List[Any] = []
-        self._below: List[List[Any]] = []  # the stacks under each open mark
-        self._memo: Dict[int, Any] = {}
+        self._stack: list[Any] = []
+        self._below: list[list[Any]] = []  # the stacks under each open mark
+        self._memo: dict[int, Any] = {}
         self._copied = 0
         start = file.tell()
         try:
@@ -270,8 +269,13 @@ class PickleReader:
         self._push_global(module, name)
 
     def _push_global(self, module: str, name: str) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise RefusedPickleError('refused a global whose name is no text')
+        # Protocols up to 2 keep to the names of Python 2, for example commands.Popen for subprocess.Popen.
+        module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
+        module = _compat_pickle.IMPORT_MAPPING.get(module, module)
         full_name = f'{module}.{name}'
-        if not re.fullmatch(r'\w[\w.]{,198}', full_name):
+        if not re.fullmatch(r'\w[\w.]{,198}', full_name, re.ASCII):
             raise RefusedPickleError(f'refused a global of the name {ascii(full_name)[:200]}')
         if full_name in self._globals:
             self._stack.append(self._globals[full_name])
@@ -295,7 +299,7 @@ class PickleReader:
     def _op_newobj_ex(self, _: Any) -> None:
         keywords, arguments, target = self._stack.pop(), self._stack.pop(), self._stack.pop()
         if not isinstance(target, ForeignGlobal) or arguments or keywords:
-            raise RefusedPickleError(f'refused to make an object of {describe(target)} with arguments')
+            raise RefusedPickleError(f'refused to make an object of {describe(target)}')
         self._stack.append(ForeignObject(target))
 
     def _op_build(self, _: Any) -> None:

@@ -4,7 +4,7 @@ import struct
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Optional, Tuple, Union
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ NOT_A_CHECKPOINT = {
 }
 
 
-def load_untrusted_checkpoint(path: Union[str, Path]) -> Any:
+def load_untrusted_checkpoint(path: str | Path) -> Any:
     """Read a file of ``torch.save``, of any version since 0.4, without executing anything that it names.
 
     Neither PyTorch's unpickler nor Python's takes part, so it does not matter whether theirs are safe in the installed
@@ -65,7 +65,7 @@ class _CheckpointFile:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self._size = size
-        self._storages: Dict[str, Tensor] = {}
+        self._storages: dict[str, Tensor] = {}
         rebuilders = {'_rebuild_tensor': self._tensor, '_rebuild_tensor_v2': self._tensor,
                       '_rebuild_parameter': self._parameter}
         known = {f'torch._utils.{name}': Constructor(f'torch._utils.{name}', build)
@@ -77,7 +77,7 @@ class _CheckpointFile:
     def _persistent(self, pid: Any) -> Any:
         raise NotImplementedError
 
-    def _parse_storage(self, pid: Any) -> Tuple[str, torch.dtype, int]:
+    def _parse_storage(self, pid: Any) -> tuple[str, torch.dtype, int]:
         """Return key, data type and number of elements that a persistent id speaks of."""
         if type(pid) is not tuple or len(pid) < 5 or pid[0] != 'storage':
             raise RefusedPickleError(f'refused a persistent id of {describe(pid)}')
@@ -92,7 +92,7 @@ class _CheckpointFile:
 
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
         numbers = (offset, *size, *stride)
-        if not isinstance(storage, Tensor) or any(type(n) is not int or n < 0 for n in numbers):
+        if not isinstance(storage, Tensor) or len(numbers) > 129 or any(type(n) is not int or n < 0 for n in numbers):
             raise RefusedPickleError('damaged checkpoint: a tensor without storage, size or stride')
         # A stride of 0 repeats elements: nothing in this view, but gigabytes in its first copy.
         if prod(size) * storage.itemsize > self._size:
@@ -133,17 +133,15 @@ class _ZipFile(_CheckpointFile):
         self._prefix = pickles[0][:-len('data.pkl')]
         if f'{self._prefix}constants.pkl' in self._entries:
             raise RefusedPickleError('it is a TorchScript program, not a checkpoint')
-        if self._entry('byteorder', required=False) not in (None, b'little'):
+        if f'{self._prefix}byteorder' in self._entries and self._entry('byteorder') != b'little':
             raise RefusedPickleError('it was written on a big-endian machine; save it anew on a little-endian one')
         with self._zip.open(pickles[0]) as file:
             return self._reader.load(file)
 
-    def _entry(self, name: str, required: bool = True) -> Optional[bytearray]:
+    def _entry(self, name: str) -> bytearray:
         entry = self._entries.get(self._prefix + name)
         if entry is None:
-            if required:
-                raise RefusedPickleError(f'damaged checkpoint: it lacks {ascii(name)[:80]}')
-            return None
+            raise RefusedPickleError(f'damaged checkpoint: it lacks {ascii(name)[:80]}')
         buffer = bytearray(entry.file_size)
         try:
             with self._zip.open(entry) as file:
@@ -202,7 +200,8 @@ class _LegacyFile(_CheckpointFile):
         self._claimed = 0
         content = self._reader.load(file)
         keys = self._reader.load(file)
-        if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(self._storages):
+        if type(keys) is not list or any(type(key) is not str for key in keys) or \
+                sorted(keys) != sorted(self._storages):
             raise RefusedPickleError('damaged checkpoint: its list of storages does not fit its tensors')
         for key in keys:
             self._fill(self._storages[key])

@@ -1,5 +1,5 @@
 # CNCB-NCOV: lesion slices and slice labels, from tools/dataset_converters/cncb_ncov.py.
-# `data_root` is handed to every dataset below that names no root of its own.
+# `data_root`, `image_size` and `slice_classes` reach every data set below that does not say otherwise itself.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
@@ -7,19 +7,19 @@ slice_classes = ('Normal', 'CP', 'COVID-19')
 lesion_train_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
+    dict(type='Resize', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 lesion_test_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
+    dict(type='Resize', keep_ratio=False),
     # After resizing: predictions are returned, and compared, in the size of the original image.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='PackSliceInputs'),
 ]
 slice_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
+    dict(type='Resize', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 
@@ -40,7 +40,6 @@ train_dataloader = dict(
             dict(
                 type='SliceDataset',
                 ann_file='annotations/slices_train.json',
-                metainfo=dict(slice_classes=slice_classes),
                 pipeline=slice_pipeline),
         ]))
 # The published lists have no validation slices for segmentation, and its test slices are not used for that.
@@ -53,7 +52,6 @@ val_dataloader = dict(
     dataset=dict(
         type='SliceDataset',
         ann_file='annotations/slices_val.json',
-        metainfo=dict(slice_classes=slice_classes),
         samples_per_class=300,
         test_mode=True,
         pipeline=slice_pipeline))
@@ -74,7 +72,6 @@ test_dataloader = dict(
             dict(
                 type='SliceDataset',
                 ann_file='annotations/slices_test.json',
-                metainfo=dict(slice_classes=slice_classes),
                 test_mode=True,
                 pipeline=slice_pipeline),
         ]))

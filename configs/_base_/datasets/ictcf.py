@@ -1,12 +1,12 @@
 # iCTCF: slice labels only, from tools/dataset_converters/ictcf.py. There are no lesion masks, so finetuning consists of
-# classification stages alone. `data_root` is handed to every dataset below that names no root of its own.
+# classification stages alone. `data_root`, `image_size` and `slice_classes` reach every data set below.
 data_root = '{{$ICTCF_ROOT:data/ictcf}}'
 image_size = (512, 512)
 slice_classes = ('Negative', 'COVID-19')
 
 slice_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
+    dict(type='Resize', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 
@@ -18,7 +18,6 @@ train_dataloader = dict(
     dataset=dict(
         type='SliceDataset',
         ann_file='annotations/slices_train.json',
-        metainfo=dict(slice_classes=slice_classes),
         pipeline=slice_pipeline))
 # The published lists have no validation split.
 val_dataloader = None
@@ -32,7 +31,6 @@ test_dataloader = dict(
     dataset=dict(
         type='SliceDataset',
         ann_file='annotations/slices_test.json',
-        metainfo=dict(slice_classes=slice_classes),
         test_mode=True,
         pipeline=slice_pipeline))
 test_evaluator = dict(type='SliceClassificationMetric')

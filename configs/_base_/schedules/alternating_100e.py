@@ -7,4 +7,5 @@ param_scheduler = []
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),
     dict(type='CheckpointGuardHook'),
+    dict(type='EpochSeedHook'),
 ]

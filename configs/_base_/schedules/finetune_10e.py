@@ -8,4 +8,5 @@ param_scheduler = []
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),
     dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head.classifier.4']),
+    dict(type='EpochSeedHook'),
 ]

@@ -4,8 +4,8 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=5e-4, weight_decay=1e-3),
-    clip_grad=dict(max_norm=10, norm_type=2))
+    optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
+    clip_grad=dict(max_norm=1, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=4, convert_to_iter_based=True, eta_min_ratio=0.05),
@@ -13,4 +13,5 @@ param_scheduler = [
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),
     dict(type='CheckpointGuardHook'),
+    dict(type='EpochSeedHook'),
 ]

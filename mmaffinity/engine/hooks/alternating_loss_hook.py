@@ -56,7 +56,7 @@ class AlternatingLossHook(Hook):
         if batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
-            loss = float(outputs['loss'])
+            loss = outputs['loss'].item()
             if not loss < self.best_loss:
                 return
             self.best_loss = loss

@@ -1,0 +1,11 @@
+# Lesions alone: 630 passes over the 475 training slices with lesions are as many steps as the segmentation stage of the
+# affinity model makes in its 100 epochs.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=630)
+val_cfg = None
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-5, weight_decay=1e-3))
+param_scheduler = []
+custom_hooks = [
+    dict(type='CheckpointGuardHook'),
+    dict(type='EpochSeedHook'),
+]

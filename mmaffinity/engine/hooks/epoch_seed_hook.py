@@ -1,0 +1,29 @@
+"""Random numbers that depend on the epoch, not on what happened before it."""
+import random
+
+import numpy as np
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed all random generators at the start of each epoch from the run's seed, the epoch and the process' rank.
+
+    The sampling of anchors and RoIs draws from torch's global generator. Seeded per epoch, a run that was stopped and
+    resumed draws what an uninterrupted one does, whether or not it was validated or tested in between, and no generator's state
+    has to be stored. Transforms that draw random numbers in persistent loader workers are outside its reach.
+    """
+
+    # Before anything else that an epoch starts with draws.
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed Python's, NumPy's and torch's generators."""
+        state = np.random.SeedSequence([int(runner.seed), runner.epoch, get_rank()]).generate_state(3)
+        random.seed(int(state[0]))
+        np.random.seed(int(state[1]))
+        torch.manual_seed(int(state[2]))

@@ -1,0 +1,187 @@
+"""Training and testing as a user does them: configs, commands, mistakes."""
+import json
+import runpy
+import sys
+
+import pytest
+import torch
+
+from mmaffinity.apis import test_model, train_model
+from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.utils.config import load_config
+
+# A few steps at 64 x 64: what is computed matters here, not what is learned.
+FAST = {
+    'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 2, 'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False, 'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False, 'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30, 'model.train_cfg.rpn_proposal.max_per_img': 30,
+    'default_hooks.logger.interval': 1,
+}
+NO_VAL = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
+
+
+def fast_config(repo_root, name, data_root, **extra):
+    config = load_config(repo_root / 'configs' / name, {**FAST, 'data_root': str(data_root), **extra})
+    if 'val_cfg' in config:
+        config.merge_from_dict(NO_VAL)
+    return config
+
+
+def logged_losses(work_dir):
+    """Return what each step logged, without times, which differ between runs."""
+    path = next(work_dir.glob('*/vis_data/scalars.json'))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{key: value for key, value in row.items() if 'time' not in key and key != 'memory'} for row in rows]
+
+
+@pytest.fixture(scope='module')
+def trained(tiny_phantom, repo_root, tmp_path_factory):
+    """A model trained for a few steps of both stages, with its work folder."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    runner = train_model(fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov'), work_dir=work_dir)
+    return runner, work_dir, work_dir / 'epoch_1.pth'
+
+
+def test_training_alternates_and_repeats_bit_for_bit(trained, tiny_phantom, repo_root, tmp_path):
+    runner, work_dir, checkpoint = trained
+    losses = logged_losses(work_dir)
+    assert len(losses) == runner.max_iters == 2 * 3
+    train_model(fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov'), work_dir=tmp_path)
+    assert logged_losses(tmp_path) == losses
+    first, second = load_checkpoint(checkpoint)['state_dict'], load_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_frozen_losses(trained):
+    """The losses of the first run under seed 0, as this test recorded them; other processors round a little otherwise."""
+    losses = [round(row['loss'], 4) for row in logged_losses(trained[1])]
+    assert losses == pytest.approx(FROZEN_LOSSES, rel=2e-2), f'frozen {FROZEN_LOSSES}, got {losses}'
+
+
+def test_tensorboard_by_a_config_line(trained, tiny_phantom, repo_root, tmp_path):
+    pytest.importorskip('tensorboard', reason='tensorboard is not installed: make setup EXTRAS=tensorboard')
+    config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
+    config.visualizer.vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+    train_model(config, work_dir=tmp_path)
+    assert list(tmp_path.rglob('events.out.tfevents*'))
+
+
+def test_branch_is_copied_in_the_checkpoint(trained):
+    weights = load_checkpoint(trained[2])['state_dict']
+    copied = [name for name in weights if name.startswith('roi_head.classification_branch.')]
+    assert copied
+    for name in copied:
+        assert torch.equal(weights[name], weights[name.replace('classification_branch.', '')]), name
+
+
+def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, repo_root, tmp_path):
+    config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
+    metrics = test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / 'out.json', show_dir=tmp_path / 'show')
+    assert {'lesion/AP50', 'lesion/AP75', 'lesion/mAP', 'coco/segm_mAP', 'slice/f1', 'slice/accuracy'} <= set(metrics)
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert content['metrics'] == pytest.approx(metrics) and content['slice_classes'] == ['Normal', 'CP', 'COVID-19']
+    slices = json.loads((tiny_phantom / 'cncb_ncov/annotations/slices_test.json').read_text())['data_list']
+    assert [row['label'] for row in content['slices']] == [row['label'] for row in slices]
+    assert all(len(row['scores']) == 3 and all(0 <= score <= 1 for score in row['scores']) for row in content['slices'])
+    right = sum(row['pred'] == row['label'] for row in content['slices'])
+    assert metrics['slice/accuracy'] == pytest.approx(right / len(slices))
+    pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}
+    assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
+
+
+def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
+    config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
+    config.optim_wrapper.optimizer.lr = 0.
+    train_model(config, work_dir=tmp_path)
+    before = load_checkpoint(trained[2])['state_dict']
+    after = load_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
+    changed = {name for name in before if before[name].shape != after[name].shape
+               or not torch.equal(before[name], after[name])}
+    weights = {name for name in changed if 'running_' not in name and 'num_batches' not in name}
+    assert weights == {'roi_head.cls_head.classifier.4.weight', 'roi_head.cls_head.classifier.4.bias'}
+    assert after['roi_head.cls_head.classifier.4.weight'].shape == (2, 128)
+    # The normalisation goes with the weights.
+    assert torch.equal(before['data_preprocessor.mean'], after['data_preprocessor.mean'])
+
+
+def test_resume_goes_on_to_the_same_weights(trained, tiny_phantom, repo_root, tmp_path):
+    straight = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
+    straight.train_cfg.max_epochs = 2
+    train_model(straight, work_dir=tmp_path / 'straight')
+    for epochs, resume in ((1, False), (2, True)):
+        config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
+        config.train_cfg.max_epochs = epochs
+        train_model(config, work_dir=tmp_path / 'resumed', resume=resume)
+    first = load_checkpoint(tmp_path / 'straight/epoch_2.pth')['state_dict']
+    second = load_checkpoint(tmp_path / 'resumed/epoch_2.pth')['state_dict']
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_new_data_set_in_a_short_leaf_config(shared_dir, repo_root, tmp_path):
+    """Two folders, two classes, real slices of many sizes: the config that a user would write."""
+    leaf = tmp_path / 'my_slices.py'
+    leaf.write_text(f'''_base_ = '{repo_root}/configs/affinity_c8_ictcf.py'
+data_root = '{shared_dir}/data/ct_slices'
+slice_classes = ('NonCOVID', 'COVID')
+load_from = None
+model = dict(backbone=dict(init_cfg=None), data_preprocessor=dict(normalization='slice', statistics=None))
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0,
+                 pipeline={{{{_base_.slice_pipeline}}}}))
+test_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0, test_mode=True,
+                 pipeline={{{{_base_.slice_pipeline}}}}))
+''')
+    assert len(leaf.read_text().splitlines()) < 20
+    config = load_config(leaf, {'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'default_hooks.logger.interval': 1,
+                                'train_dataloader.batch_size': 6, 'model.test_cfg.rpn.max_per_img': 30})
+    train_model(config, work_dir=tmp_path / 'run')
+    losses = logged_losses(tmp_path / 'run')
+    assert losses and all('loss_slice' in row and 'loss_mask' not in row for row in losses)
+    config = load_config(leaf, {'image_size': (64, 64), 'model.test_cfg.rpn.max_per_img': 30})
+    metrics = test_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'run')
+    assert 0 <= metrics['slice/accuracy'] <= 1 and 'slice/sensitivity_COVID' in metrics
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
+    (['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
+     'tools/dataset_converters/cncb_ncov.py'),
+    (['tools/train.py', 'configs/affinity_c8_ictcf.py'], 'work_dirs/affinity_c8/epoch_100.pth'),
+    (['tools/test.py', 'configs/affinity_c8.py', 'missing.pth'], 'no checkpoint missing.pth'),
+    (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'GPU'),
+])
+def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
+    if '--amp' in arguments and torch.cuda.is_available():
+        pytest.skip('there is a GPU here, where --amp is right')
+    monkeypatch.chdir(repo_root)
+    monkeypatch.setattr(sys, 'argv', [*arguments, '--work-dir', str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(arguments[0], run_name='__main__')
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert sentence in error.strip().splitlines()[-1] and 'Traceback' not in error
+
+
+@pytest.mark.parametrize('options, sentence', [
+    ({'model.roi_head.cls_head.num_affinities': 16}, r'C\* \(num_affinities\) is 8 in the checkpoint and 16'),
+    ({'model.roi_head.cls_head.num_classes': 2}, r'num_classes\) is 3 in the checkpoint and 2'),
+    ({'model.roi_head.cls_head.num_rois': 6}, r'beta \(num_rois\) is 8 in the checkpoint and 6'),
+])
+def test_checkpoint_of_another_model_is_refused(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
+    config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov', **options)
+    with pytest.raises(ValueError, match=sentence):
+        test_model(config, trained[2], work_dir=tmp_path)
+
+
+def test_imagenet_weights_offline_get_a_sentence(tiny_phantom, repo_root, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'mmengine'))
+    config = fast_config(repo_root, 'affinity_c8.py', tiny_phantom / 'cncb_ncov')
+    with pytest.raises(ValueError, match=r'model\.backbone\.init_cfg\.checkpoint=PATH.*model\.backbone\.init_cfg=None'):
+        train_model(config, work_dir=tmp_path)
