@@ -4,11 +4,16 @@ _base_ = [
 ]
 # From scratch in a few hundred steps: synthetic slices need no ImageNet weights, and nothing is downloaded for them. Boxes count
 # as lesions at lower IoU than in the paper, where after so few steps hardly any would, and weigh more; the classifier
-# starts with small logits.
+# starts with small logits, and its stage moves the backbone less than the segmentation stage does.
 model = dict(
     backbone=dict(init_cfg=None),
     rpn_head=dict(loss_bbox=dict(loss_weight=5.0)),
-    roi_head=dict(cls_head=dict(num_affinities=8, classifier_std=0.05), bbox_head=dict(loss_bbox=dict(loss_weight=2.0))),
+    roi_head=dict(
+        bbox_head=dict(loss_bbox=dict(loss_weight=2.0)),
+        cls_head=dict(
+            num_affinities=8,
+            classifier_std=0.05,
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=0.1))),
     train_cfg=dict(
         rpn=dict(assigner=dict(pos_iou_thr=0.5)),
         rcnn=dict(assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5))))

@@ -3,7 +3,7 @@ _base_ = [
     '_base_/default_runtime.py'
 ]
 model = dict(backbone=dict(init_cfg=None), roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
-load_from = 'work_dirs/affinity_c8_phantom/epoch_4.pth'
+load_from = 'work_dirs/affinity_c8_phantom/epoch_3.pth'
 # Few synthetic slices: larger steps than the paper's, and fewer epochs.
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 train_cfg = dict(max_epochs=3)

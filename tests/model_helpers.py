@@ -1,9 +1,11 @@
 """A small, fast affinity model and the samples to feed it, for the tests of the model room."""
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import numpy as np
 import torch
+from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
@@ -30,7 +32,7 @@ NARROW = {
 }
 
 
-def model_config(overrides: Optional[dict] = None, narrow: bool = True) -> ConfigDict:
+def model_config(overrides: dict | None = None, narrow: bool = True) -> ConfigDict:
     """Read the model of the base config; ``overrides`` by dotted key below ``model``."""
     config = Config.fromfile(MODEL_CONFIG)
     changes = {'backbone.init_cfg': None, 'data_preprocessor.mean': 0.4, 'data_preprocessor.std': 0.25,
@@ -39,7 +41,7 @@ def model_config(overrides: Optional[dict] = None, narrow: bool = True) -> Confi
     return config.model
 
 
-def build_model(overrides: Optional[dict] = None, narrow: bool = True, seed: int = 0) -> nn.Module:
+def build_model(overrides: dict | None = None, narrow: bool = True, seed: int = 0) -> nn.Module:
     """Build and initialise a model whose scores are spread, so that no rank hangs on the last bit."""
     init_default_scope('mmdet')
     torch.manual_seed(seed)
@@ -70,7 +72,8 @@ def lesion_sample(boxes: Sequence[Sequence[float]] = LESIONS, size: int = SIZE, 
     for mask, (x1, y1, x2, y2) in zip(masks, boxes):
         mask[int(y1):int(y2), int(x1):int(x2)] = 1
     sample.gt_instances = InstanceData(
-        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels=torch.zeros(len(boxes), dtype=torch.long),
+        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        labels=torch.zeros(len(boxes), dtype=torch.long),
         masks=BitmapMasks(masks, size, size))
     return sample
 
@@ -96,6 +99,15 @@ def batch(*samples: SliceDataSample, seed: int = 0) -> dict:
 def total(losses: dict) -> Tensor:
     """Sum what MMEngine would sum."""
     return sum(sum(value) if isinstance(value, list) else value for name, value in losses.items() if 'loss' in name)
+
+
+def allow_float64(monkeypatch) -> None:
+    """Let a model in float64 use MMCV's NMS and MMDetection's pasting of masks, which know float32 only."""
+    module = sys.modules['mmcv.ops.nms']  # mmcv.ops.nms itself is the function
+    nms, paste = module.ext_module.nms, fcn_mask_head._do_paste_mask
+    monkeypatch.setattr(module.ext_module, 'nms', lambda boxes, scores, **kw: nms(boxes.float(), scores.float(), **kw))
+    monkeypatch.setattr(fcn_mask_head, '_do_paste_mask',
+                        lambda masks, boxes, *args, **kw: paste(masks.float(), boxes.float(), *args, **kw))
 
 
 def brute_force_nms(boxes: Tensor, scores: Tensor, threshold: float) -> list:

@@ -51,7 +51,7 @@ def main() -> None:
     first, second = args.out / 'affinity_c8_phantom', args.out / 'affinity_c8_phantom_ictcf'
     cncb, ictcf = args.data / 'cncb_ncov', args.data / 'ictcf'
     step('Write the phantom', 'tools/dataset_converters/phantom.py', args.data, '--size', 256,
-         '--lesions-train', 160, '--slices-train', 400, '--slices-selected', 300)
+         '--lesions-train', 160, '--slices-train', 320, '--slices-selected', 240)
     step('Convert its CNCB-NCOV part', 'tools/dataset_converters/cncb_ncov.py', cncb)
     step('Convert its iCTCF part', 'tools/dataset_converters/ictcf.py', ictcf)
     step('Train', 'tools/train.py', 'configs/affinity_c8_phantom.py', '--work-dir', first, '--resume',

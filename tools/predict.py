@@ -23,13 +23,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run: what is done is kept')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU where there is one)')
     parser.add_argument('--batch-size', type=int, default=4, help='slices at once (default: 4)')
-    parser.add_argument('--score-thr', type=float, default=0.5, help='lesions with a lower score are left out (default: 0.5)')
+    parser.add_argument('--score-thr', type=float, default=0.5,
+                        help='lesions with a lower score are left out (default: 0.5)')
     parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
                         default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
                         help='window in Hounsfield units, for DICOM and NIfTI (default: -600 1500)')
     parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
                         help='to Hounsfield units, for DICOM without rescale tags and NIfTI with 12-bit values')
-    parser.add_argument('--max-value', type=int, help='white of 16-bit images: 4095 for 12-bit content (default: 65535)')
+    parser.add_argument('--max-value', type=int,
+                        help='white of 16-bit images: 4095 for 12-bit content (default: 65535)')
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='pictures of which slices (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the boxes that the class was read from')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
@@ -41,7 +43,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     options = ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), args.max_value)
-    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options, args.cfg_options)
+    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options,
+                                    args.cfg_options)
     time_left = TimeLeft()
     live = sys.stderr.isatty()
 
@@ -54,8 +57,8 @@ def main() -> None:
 
     try:
         report = predict_to_folder(
-            inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois, args.dicom_seg,
-            progress)
+            inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
+            args.dicom_seg, progress)
     except KeyboardInterrupt:
         print(f'\ninterrupted; --resume continues {args.out}', file=sys.stderr)
         raise

@@ -14,12 +14,15 @@ from mmaffinity import __version__
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import write_json_atomic
 
-SCHEMA = 1
+from .tested_lists import find_tested_lists
+
+SCHEMA = 2
+SPLITS = ('test', 'val')
 
 
 def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_dir: Union[str, Path, None] = None,
                out: Union[str, Path, None] = None, show_dir: Union[str, Path, None] = None,
-               launcher: str = 'none') -> dict:
+               launcher: str = 'none', split: str = 'test') -> dict:
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
@@ -29,6 +32,7 @@ def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], w
         out: JSON file for metrics and per-slice predictions, see docs/results.md.
         show_dir: folder for pictures: an overlay per slice, the confusion matrix, affinities of one slice per class.
         launcher: as for :func:`train_model`.
+        split: 'test', or 'val' for the validation slices, from which the report fits the temperature.
 
     Returns:
         Metrics by name.
@@ -43,6 +47,7 @@ def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], w
         raise FileNotFoundError(f'no checkpoint {checkpoint}')
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
     cfg.launcher = launcher
+    use_split(cfg, split)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # All weights come from the checkpoint.
     cfg.model.backbone.init_cfg = None
@@ -57,17 +62,37 @@ def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], w
     return metrics
 
 
+def use_split(cfg: Config, split: str) -> None:
+    """Let a config test another split.
+
+    Raises:
+        ValueError: if the split is unknown, or the config has none of that name.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split must be one of {SPLITS}, not {split!r}')
+    if split == 'val':
+        if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
+            raise ValueError(f'{cfg.filename} has no validation split; its data set publishes none, or the config leaves '
+                             'it out (val_dataloader)')
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    cfg.test_split = split
+
+
 def results_of(runner: Runner, metrics: dict) -> dict:
     """Collect what a finished test run found, as plain data: the content of the ``--out`` file."""
     slices, lesions = [], []
     for metric in runner.test_evaluator.metrics:
         slices += getattr(metric, 'predictions', [])
         lesions += getattr(metric, 'per_image', [])
+    lists = find_tested_lists(runner.test_dataloader.dataset)
+    for record in slices + lesions:
+        record['rel_path'] = lists.relative(record['img_path'])
     return dict(
         schema=SCHEMA, notice='Research use only; not a medical device.',
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         config=runner.cfg.filename, checkpoint=runner.cfg.load_from,
         versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__,
                       mmcv=mmcv.__version__, mmdet=mmdet.__version__),
+        split=runner.cfg.get('test_split', 'test'), lists=lists.as_dict(),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics, slices=slices, lesions=lesions)

@@ -1,10 +1,14 @@
 """The affinity model and what it is built from."""
-from .cls_heads import AffinityClsHead, BaseSliceHead
+from .backbones import SliceVGG, TimmBackbone
+from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
-from .detectors import AffinityRCNN
-from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead
-from .task_modules import RoundedAnchorGenerator, TopRoISelector
+from .detectors import AffinityRCNN, CovidCTMaskNet, SliceClassifier
+from .roi_heads import (AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead, SingleLevelRoIExtractor,
+                        SparseRoIAlign)
+from .task_modules import RoundedAnchorGenerator, TopRoISelector, WeightedBoxCoder
 
-__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch', 'LesionMaskHead',
-           'LogitRankedRPNHead', 'MaskFeatureHead', 'RoundedAnchorGenerator', 'SliceDataPreprocessor', 'TopRoISelector']
+__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',
+           'CovidCTMaskNet', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
+           'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead', 'SliceClassifier',
+           'SliceDataPreprocessor', 'SliceVGG', 'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector', 'WeightedBoxCoder']

@@ -7,7 +7,7 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, LoggerHook
-from mmengine.hooks.priority import get_priority
+from mmengine.runner import get_priority
 from model_helpers import MODEL_CONFIG, batch, lesion_sample, slice_sample
 
 from mmaffinity.engine import AlternatingLossHook

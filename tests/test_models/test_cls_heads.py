@@ -61,10 +61,10 @@ def test_follows_the_equations(training):
         torch.testing.assert_close(out['features'][n], z)
         torch.testing.assert_close(out['roi_weights'][n], w @ v)
         torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # what explains the class by its RoIs
-        hidden = z
-        for i in (0, 2):
-            hidden = (cls_head.classifier[i].weight @ hidden + cls_head.classifier[i].bias).clamp(min=0)
-        torch.testing.assert_close(out['logits'][n], cls_head.classifier[4].weight @ hidden + cls_head.classifier[4].bias)
+        first, second, last = cls_head.classifier[::2]
+        hidden = (first.weight @ z + first.bias).clamp(min=0)
+        hidden = (second.weight @ hidden + second.bias).clamp(min=0)
+        torch.testing.assert_close(out['logits'][n], last.weight @ hidden + last.bias)
     shapes = {name: tuple(value.shape) for name, value in out.items()}
     assert shapes == dict(logits=(2, K), roi_features=(2, BETA, C), affinity=(2, STARS, C), features=(2, C),
                           roi_weights=(2, BETA))

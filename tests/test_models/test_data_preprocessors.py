@@ -68,8 +68,9 @@ def test_statistics_file(tmp_path):
     torch.testing.assert_close(run(given, grey())[0, 0, 1, 1], torch.tensor(1.))
 
 
-@pytest.mark.parametrize('content', ['', '{', '[]', '{"mean": 0.1}', '{"mean": "a", "std": 1}', '{"mean": 0.1, "std": 0}',
-                                     '{"mean": NaN, "std": 1}', '{"mean": 0.1, "std": -1}', '{"mean": 0.1, "std": null}'])
+@pytest.mark.parametrize('content', [
+    '', '{', '[]', '{"mean": 0.1}', '{"mean": "a", "std": 1}', '{"mean": 0.1, "std": 0}', '{"mean": NaN, "std": 1}',
+    '{"mean": 0.1, "std": -1}', '{"mean": 0.1, "std": null}'])
 def test_bad_statistics_file(tmp_path, content):
     path = tmp_path / 'statistics.json'
     path.write_text(content)

@@ -8,6 +8,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from model_helpers import SIZE, brute_force_nms, decode_by_hand, model_config
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 CELLS = SIZE // 16
 META = dict(img_shape=(SIZE, SIZE), pad_shape=(SIZE, SIZE), batch_input_shape=(SIZE, SIZE), scale_factor=(1., 1.))
 
@@ -48,6 +50,14 @@ def test_proposals_as_by_loops(head, anchors):
     assert len(result) == 200
     torch.testing.assert_close(result.bboxes.double(), boxes[kept], rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(result.scores, logits[order][kept].sigmoid())
+
+
+def test_growth_is_limited(head, anchors):
+    logits, deltas = torch.full((len(anchors), ), -30.), torch.zeros(len(anchors), 4)
+    index = (4 * CELLS + 4) * 30 + 15  # the square of side 2 at the middle of the image
+    logits[index], deltas[index, 2:] = 50., torch.tensor([99., 2.])
+    box = propose(head, logits, deltas).bboxes[0].tolist()
+    assert box == pytest.approx([64 - 1000 / 16, 64 - math.exp(2), 64 + 1000 / 16, 64 + math.exp(2)], abs=1e-4)
 
 
 def test_order_is_by_logit_where_the_sigmoid_ties(head, anchors):
@@ -152,6 +162,13 @@ def test_anchors_beyond_the_border_take_part(head, anchors):
     _, weights, *_ = head.get_targets([[anchors]], [[torch.ones(len(anchors), dtype=torch.bool)]], [truth], [META])
     sampled = weights[0][0] > 0
     assert sampled.sum() == 256 and (sampled & outside).any()
+
+
+def test_a_lesion_without_area_has_no_anchors(head, anchors):
+    """Its best IoU is 0, which every anchor has; MMDetection would make all of them positive at min_pos_iou=0."""
+    lesions = torch.tensor([LESIONS[0], [30., 30., 30., 60.]])
+    truth = InstanceData(bboxes=lesions, labels=torch.zeros(2, dtype=torch.long))
+    assert set(head.assigner.assign(InstanceData(priors=anchors), truth).gt_inds.tolist()) == {-1, 0, 1}
 
 
 def test_at_most_three_quarters_positive(head):

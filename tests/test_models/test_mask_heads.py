@@ -85,7 +85,8 @@ def mask_case():
     rows = torch.arange(SIZE)
     for mask in truth.masks.masks:  # not only rectangles
         mask[(rows[:, None] + 2 * rows[None]).numpy() % 7 == 0] = 0
-    priors = torch.tensor([[18.3, 22.1, 61.7, 72.9], [64., 16., 80., 40.], [100., 90., 127.9, 127.5], [70.2, 80.4, 70.9, 81.]])
+    priors = torch.tensor([[18.3, 22.1, 61.7, 72.9], [64., 16., 80., 40.], [100., 90., 127.9, 127.5],
+                           [70.2, 80.4, 70.9, 81.]])
     return truth, priors, [0, 2, 1, 1]
 
 

@@ -7,13 +7,24 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from model_helpers import (LESIONS, SIZE, batch, brute_force_nms, build_model, decode_by_hand, lesion_sample, model_config,
-                           slice_sample)
+from model_helpers import (
+    LESIONS,
+    SIZE,
+    batch,
+    brute_force_nms,
+    build_model,
+    decode_by_hand,
+    lesion_sample,
+    model_config,
+    slice_sample,
+)
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from mmaffinity.models import AffinityRoIHead, BaseSliceHead
+from mmaffinity.models import BaseSliceHead
 from mmaffinity.structures import RankedRoIs
+
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 STDS = (.1, .1, .2, .2)
 
@@ -47,7 +58,7 @@ def metas(samples):
     return [sample.metainfo for sample in samples]
 
 
-# --- the classification branch -----------------------------------------------------------------------------------------
+# --- the classification branch ---------------------------------------------------------------------------------------
 
 def select_by_hand(head, x, proposals, i):
     """What facts say about one slice, step by step; returns indices and decoded boxes."""
@@ -128,7 +139,7 @@ def test_gradient_passes_through_and_stops_at_the_branch(features):
     assert not any(p.requires_grad for p in head.classification_branch.parameters())
 
 
-# --- the copy ----------------------------------------------------------------------------------------------------------
+# --- the copy --------------------------------------------------------------------------------------------------------
 
 def test_copy_takes_all_weights_but_the_extra_convolution():
     head = build_model({'roi_head.mask_feature_head.extra_conv': True}).roi_head
@@ -161,7 +172,7 @@ def test_branches_are_equal_after_initialisation():
     assert torch.equal(head.classification_branch.mask_head.upsample.weight, head.mask_head.upsample.weight)
 
 
-# --- training of the segmentation branch -------------------------------------------------------------------------------
+# --- training of the segmentation branch -----------------------------------------------------------------------------
 
 def test_which_rois_are_positive(model):
     """IoU >= 0.75 positive, below 0.5 negative, between ignored, and no low-quality match."""
@@ -197,7 +208,8 @@ def test_box_losses_by_hand(model):
     deltas = 12 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
     losses = head.bbox_head.loss_and_target(logits, deltas, rois, [result], head.train_cfg)['loss_bbox']
     labels = [0, 0, 1, 1]  # lesion, lesion, background, background
-    cross_entropy = [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), labels)]
+    cross_entropy = [math.log(sum(math.exp(v) for v in row)) - row[label]
+                     for row, label in zip(logits.tolist(), labels)]
     assert losses['loss_cls'].item() == pytest.approx(sum(cross_entropy) / 4, rel=1e-5)
     smooth = 0.
     for (a, b, c, d), delta in zip(result.pos_priors.tolist(), deltas.tolist()):
@@ -225,7 +237,7 @@ def test_losses_repeat_bit_for_bit(features):
     assert all(first[name] > 0 for name in ('loss_cls', 'loss_bbox', 'loss_mask', 'loss_slice'))
 
 
-# --- other slice heads, wrong use --------------------------------------------------------------------------------------
+# --- other slice heads, wrong use ------------------------------------------------------------------------------------
 
 def head_config(**changes):
     config = model_config().roi_head
@@ -269,7 +281,8 @@ def test_boxes_are_returned_in_original_pixels(model, features):
 
 def test_options_reach_the_branch():
     init_default_scope('mmdet')
-    config = head_config(roi_selector=dict(stretch='random', nms_iou=.5, min_area=2.), mask_feature_head=dict(extra_conv=True))
+    config = head_config(roi_selector=dict(stretch='random', nms_iou=.5, min_area=2.),
+                         mask_feature_head=dict(extra_conv=True))
     config.mask_head.soft_targets = True
     head = MODELS.build(config)
     selector = head.classification_branch.selector
@@ -282,6 +295,6 @@ def test_options_reach_the_branch():
 def test_bad_arguments():
     init_default_scope('mmdet')
     with pytest.raises(ValueError, match='AffinityClsHead reads mask features; give the RoI head a mask_head'):
-        AffinityRoIHead(**{k: v for k, v in head_config(mask_head=None, mask_roi_extractor=None).items() if k != 'type'})
+        MODELS.build(head_config(mask_head=None, mask_roi_extractor=None))
     with pytest.raises(ValueError, match="not 'odd'"):
         MODELS.build(head_config(roi_selector=dict(stretch='odd')))

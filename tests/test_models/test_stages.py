@@ -1,14 +1,16 @@
-"""What each training stage changes, on every parameter and buffer of the model, with real steps of the real optimizer."""
+"""What each training stage changes, on every parameter and buffer of the model, with real steps of real Adam."""
 import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from model_helpers import LESIONS, batch, build_model, lesion_sample, slice_sample, total
+from model_helpers import allow_float64, batch, build_model, lesion_sample, slice_sample, total
 from torch import nn
 
 from mmaffinity.engine import AlternatingLossHook
+
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 SHARED = ('backbone.', 'neck.')
 TRAINED = {'segmentation': (*SHARED, 'rpn_head.', 'roi_head.bbox_head.', 'roi_head.mask_head.'),
@@ -141,31 +143,38 @@ def frozen_boxes(model):
     branch._select = recorded
 
 
-def test_gradient_of_the_classification_loss_in_the_backbone():
+def test_gradient_of_the_classification_loss_in_the_backbone(monkeypatch):
     """Against central differences, in float64, with the discrete choice of boxes held."""
+    allow_float64(monkeypatch)
     model = build_model().double().train()
     model.set_stage('classification')
     frozen_boxes(model)
     data = model.data_preprocessor(data_of('classification'))
 
-    def loss():
-        return model.loss(data['inputs'], data['data_samples'])['loss_slice']
+    inputs, samples = data['inputs'].double(), data['data_samples']
+    model.loss(inputs, samples)['loss_slice'].backward()
 
-    loss().backward()
-    generator = torch.Generator().manual_seed(0)
+    @torch.no_grad()
+    def loss():  # MMDetection's loss ends in float32, too coarse for differences
+        x = model.extract_feat(inputs)
+        ranked = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
+        truth = torch.tensor([[0., 0., 1.]], dtype=torch.float64)
+        return nn.functional.binary_cross_entropy_with_logits(model.roi_head.cls_head(ranked)['logits'], truth)
+
+    generator, step = torch.Generator().manual_seed(0), 1e-8  # small, as every ReLU makes a kink
     for name in ('backbone.conv1.weight', 'backbone.layer2.0.bn1.weight', 'backbone.layer3.1.conv2.weight',
                  'neck.fpn_convs.0.conv.weight', 'roi_head.cls_head.affinity.matrix'):
         parameter = model.get_parameter(name)
         assert parameter.grad.abs().max() > 0, name
         direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-        with torch.no_grad():
-            values = []
-            for sign in (1, -2):
-                parameter.add_(sign * 1e-6 * direction)
-                values.append(loss())
-            parameter.add_(1e-6 * direction)
-        difference = (values[0] - values[1]) / 2e-6
-        torch.testing.assert_close((parameter.grad * direction).sum(), difference, rtol=1e-3, atol=1e-6, msg=name)
+        start = parameter.detach().clone()
+        values = []
+        for sign in (1, -1):
+            parameter.data.copy_(start + sign * step * direction)
+            values.append(loss())
+        parameter.data.copy_(start)
+        difference = (values[0] - values[1]) / (2 * step)
+        torch.testing.assert_close((parameter.grad * direction).sum(), difference, rtol=1e-3, atol=1e-5)
 
 
 def test_the_only_way_to_the_backbone_is_through_the_mask_features():
@@ -210,13 +219,3 @@ def test_training_repeats_bit_for_bit():
 
     first, second = run(), run()
     assert first == second, f'{first}\n{second}'
-
-
-def test_lesions_can_be_learned():
-    """The stages fit one slice each: not a proof of accuracy, but that every sign is right."""
-    training = Training(build_model())
-    first = {stage: training.step(stage)['loss'] for stage in TRAINED}
-    for _ in range(25):
-        last = {stage: training.step(stage)['loss'] for stage in TRAINED}
-    assert last['segmentation'] < .8 * first['segmentation'] and last['classification'] < .1 * first['classification'] + .05
-    assert len(LESIONS) == 3

@@ -11,7 +11,7 @@ from mmaffinity.models import TopRoISelector
 from mmaffinity.models.task_modules import stretch_indices
 
 SCALES, RATIOS = (2, 4, 8, 16, 32), (0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
-# Half width and half height of the 30 anchors, worked out on paper: scale / sqrt(ratio) / 2 and scale * sqrt(ratio) / 2,
+# Half width and half height of the 30 anchors, worked out apart: scale / sqrt(ratio) / 2 and scale * sqrt(ratio) / 2,
 # rounded half to even (0.5 -> 0). One row per ratio, scales 2, 4, 8, 16, 32.
 HALF_SIZES = [
     [(3, 0), (6, 1), (13, 1), (25, 3), (51, 5)],

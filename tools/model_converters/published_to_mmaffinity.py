@@ -23,7 +23,7 @@ def main() -> None:
         options = ' '.join(f'{key}={value}' for key, value in meta['cfg_options'].items())
         print(f'config: {meta["config"]}' + (f' --cfg-options {options}' if options else ''))
     else:
-        print('config: none, as parts of the affinity model are not in the file; use it as load_from of a training')
+        print('config: none, as these parts alone are no whole model')
     print(f'read: {", ".join(meta["parts"])}')
     if meta['not_read']:
         print(f'not read: {", ".join(meta["not_read"])}')

@@ -1,14 +1,15 @@
 # From scratch, on few synthetic slices, in minutes on two cores: larger steps and batches than the paper's.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
-    clip_grad=dict(max_norm=1, norm_type=2))
+    paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=2)}),
+    clip_grad=dict(max_norm=10, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=4, convert_to_iter_based=True, eta_min_ratio=0.05),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=3, convert_to_iter_based=True, eta_min_ratio=0.05),
 ]
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),

@@ -32,7 +32,7 @@ class SliceClassificationMetric(BaseMetric):
 
     Attributes:
         predictions: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
-            label, pred (classes as numbers) and scores, K probabilities.
+            label, pred (classes as numbers), scores, K probabilities, and logits, K values, where the model gives them.
         report: after :meth:`evaluate`, in the main process, the :class:`ClassificationReport`; None without slices.
 
     Raises:
@@ -118,13 +118,16 @@ class SliceClassificationMetric(BaseMetric):
         if not np.isfinite(scores).all():
             raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, '
                              f'got {scores.tolist()}')
+        # Logits tell apart what float32 probabilities near 1 do not; calibration and ranking need that.
+        logits = to_numpy(pred['logits']).astype(np.float64).ravel().tolist() if pred.get('logits') is not None else None
         return dict(
             img_path=sample.get('img_path'),
             patient_id=sample.get('patient_id'),
             scan_id=sample.get('scan_id'),
             label=int(sample['gt_slice']['label']),
             pred=int(pred['label']),
-            scores=scores.tolist())
+            scores=scores.tolist(),
+            **({} if logits is None else dict(logits=logits)))
 
 
 def _write_json(path: Path, records: list[dict]) -> None:

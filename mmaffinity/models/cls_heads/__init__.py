@@ -1,5 +1,9 @@
-"""Slice heads: from ranked RoIs to the class of the slice."""
+"""Slice heads: from ranked RoIs, or pooled features, to the class of the slice."""
 from .affinity_cls_head import AffinityClsHead, slice_classifier
-from .base_slice_head import BaseSliceHead
+from .base_slice_head import BaseSliceHead, SliceLoss
+from .pooled_cls_head import PooledClsHead
+from .roi_evidence import RoIEvidence, roi_evidence
+from .single_shot_cls_head import SingleShotClsHead
 
-__all__ = ['AffinityClsHead', 'BaseSliceHead', 'slice_classifier']
+__all__ = ['AffinityClsHead', 'BaseSliceHead', 'PooledClsHead', 'RoIEvidence', 'SingleShotClsHead', 'SliceLoss',
+           'roi_evidence', 'slice_classifier']

@@ -32,6 +32,10 @@ class AffinityClsHead(BaseSliceHead):
         refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``.
         fc_channels: widths of the hidden layers of the classifier.
         bn_statistics: what normalises in evaluation mode, see :class:`SliceBatchNorm2d`.
+        classifier_std: standard deviation of the classifier's weights at the start. None takes the published Kaiming
+            weights, with which the first logits are near 100 in size: many thousand small steps undo that, a short
+            training from scratch cannot.
+        fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
@@ -43,15 +47,16 @@ class AffinityClsHead(BaseSliceHead):
 
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
                  roi_size: int = 28, refinement: Optional[dict] = None, fc_channels: Sequence[int] = (128, 128),
-                 bn_statistics: str = 'slice', loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
-                 init_cfg: Optional[dict] = None) -> None:
+                 bn_statistics: str = 'slice', classifier_std: Optional[float] = None, fold: bool = True,
+                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
                              'variance over the RoIs of a slice')
         self.num_affinities = num_affinities
-        self.refinement = RoIRefinement(in_channels, statistics=bn_statistics, **(refinement or {}))
-        self.vectorization = RoIVectorization(in_channels, roi_size, statistics=bn_statistics)
+        self.classifier_std = classifier_std
+        self.refinement = RoIRefinement(in_channels, statistics=bn_statistics, fold=fold, **(refinement or {}))
+        self.vectorization = RoIVectorization(in_channels, roi_size, statistics=bn_statistics, fold=fold)
         self.affinity = AffinityMapping(num_rois, num_affinities)
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
@@ -62,6 +67,10 @@ class AffinityClsHead(BaseSliceHead):
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
                 nn.init.constant_(module.bias, 0.01)
+        if self.classifier_std is not None:
+            for module in self.classifier:
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=self.classifier_std)
         self.affinity.reset_parameters()
 
     def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
@@ -75,8 +84,8 @@ class AffinityClsHead(BaseSliceHead):
             'roi_weights' W v, repeated to (N, beta).
         """
         num_slices = rois.mask_features.shape[0]
-        x = self.refinement(rois.mask_features.flatten(0, 1), num_slices)
-        roi_features = self.vectorization(x, num_slices)
+        x = self.refinement.bottleneck(rois.mask_features.flatten(0, 1), num_slices)
+        roi_features = self.vectorization(x, num_slices, upsample=self.refinement.conv_up)
         affinity, features = self.affinity(roi_features)
         return dict(logits=self.classifier(features), roi_features=roi_features, affinity=affinity, features=features,
                     roi_weights=self.affinity.roi_weights.expand(num_slices, -1))

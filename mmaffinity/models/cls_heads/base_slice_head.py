@@ -13,39 +13,68 @@ from mmaffinity.structures import RankedRoIs, SliceDataSample
 CLASS_REDUCTIONS = ('mean', 'sum')
 
 
-class BaseSliceHead(BaseModule, metaclass=ABCMeta):
-    """Classify a slice from its ranked RoIs.
-
-    A subclass implements :meth:`forward` and says by ``reads_mask_features`` whether it needs
-    :attr:`RankedRoIs.mask_features`, which are costly, or only boxes and scores.
+class SliceLoss(BaseModule):
+    """The loss that every classifier of slices trains with: per-class sigmoid cross-entropy (Eq. 9).
 
     Args:
         num_classes: K.
-        num_rois: beta, how many RoIs the head reads.
         loss_cls: config of the loss; it is called with logits (N, K), labels (N,) and ``avg_factor``.
         class_reduction: how the per-class cross-entropies of a slice are joined: 'mean' over the K classes, as in the
             published code, with which its learning rate was tuned, or 'sum', as Eq. 9 is printed.
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: if K < 2, beta < 1, or ``class_reduction`` is neither 'mean' nor 'sum'.
+        ValueError: if K < 2, or ``class_reduction`` is neither 'mean' nor 'sum'.
     """
 
-    reads_mask_features = False
-
-    def __init__(self, num_classes: int, num_rois: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
+    def __init__(self, num_classes: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if num_classes < 2:
             raise ValueError(f'num_classes must be at least 2, not {num_classes}')
-        if num_rois < 1:
-            raise ValueError(f'num_rois must be at least 1, not {num_rois}')
         if class_reduction not in CLASS_REDUCTIONS:
             raise ValueError(f'class_reduction must be one of {CLASS_REDUCTIONS}, not {class_reduction!r}')
         self.num_classes = num_classes
-        self.num_rois = num_rois
         self.class_reduction = class_reduction
         self.loss_cls = MODELS.build(loss_cls or dict(type='CrossEntropyLoss', use_sigmoid=True))
+
+    def loss_of_logits(self, logits: Tensor, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Loss of the logits (N, K) of N slices with ``gt_slice.label``; see :meth:`BaseSliceHead.loss`."""
+        labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
+        for label, sample in zip(labels.tolist(), data_samples):
+            if not 0 <= label < self.num_classes:
+                raise ValueError(f'slice label {label} of {sample.get("img_path")} does not fit the head of '
+                                 f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set')
+        factor = logits.shape[0] * (self.num_classes if self.class_reduction == 'mean' else 1)
+        accuracy = (logits.argmax(1) == labels).float().mean() * 100
+        return dict(loss_slice=self.loss_cls(logits, labels, avg_factor=factor), slice_acc=accuracy)
+
+
+class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
+    """Classify a slice from its ranked RoIs.
+
+    A subclass implements :meth:`forward` and says by ``reads_mask_features`` whether it needs
+    :attr:`RankedRoIs.mask_features`, which are costly, and by ``trains_through_boxes`` whether its gradient passes
+    through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the backbone.
+
+    Args:
+        num_classes: K.
+        num_rois: beta, how many RoIs the head reads.
+        loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
+
+    Raises:
+        ValueError: if K < 2, beta < 1, or ``class_reduction`` is neither 'mean' nor 'sum'.
+    """
+
+    reads_mask_features = False
+    trains_through_boxes = False
+
+    def __init__(self, num_classes: int, num_rois: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
+        if num_rois < 1:
+            raise ValueError(f'num_rois must be at least 1, not {num_rois}')
+        self.num_rois = num_rois
 
     @abstractmethod
     def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
@@ -64,15 +93,7 @@ class BaseSliceHead(BaseModule, metaclass=ABCMeta):
         Raises:
             ValueError: if a label is not below K.
         """
-        logits = self(rois)['logits']
-        labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
-        for label, sample in zip(labels.tolist(), data_samples):
-            if not 0 <= label < self.num_classes:
-                raise ValueError(f'slice label {label} of {sample.get("img_path")} does not fit the head of '
-                                 f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set')
-        factor = logits.shape[0] * (self.num_classes if self.class_reduction == 'mean' else 1)
-        accuracy = (logits.argmax(1) == labels).float().mean() * 100
-        return dict(loss_slice=self.loss_cls(logits, labels, avg_factor=factor), slice_acc=accuracy)
+        return self.loss_of_logits(self(rois)['logits'], data_samples)
 
     def predict(self, rois: RankedRoIs) -> List[BaseDataElement]:
         """Classify N slices.

@@ -97,9 +97,14 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         if self.normalization == 'none':
             return grey
         if self.normalization == 'slice':
-            std, mean = torch.std_mean(grey, dim=(1, 2, 3), keepdim=True)
-            # A slice of one grey level has no contrast to scale: it becomes zero.
-            return (grey - mean) / torch.where(std > 0, std, torch.ones_like(std))
+            # Slice by slice, and not by one call for both: that rounds as the published code does, whose affinity layer
+            # makes a thousandth of one unit in the last place, and no slice's values depend on its batch.
+            mean = torch.stack([image.mean() for image in grey]).view(-1, 1, 1, 1)
+            std = torch.stack([image.std() for image in grey]).view(-1, 1, 1, 1)
+            # A slice of one grey level has no contrast to scale: it becomes zero. Its standard deviation alone does not
+            # tell, as the mean is rounded.
+            flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
+            return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if not torch.isfinite(self.mean):
             raise ValueError(f'the grey-level mean and std of the training set are not known: {self.statistics} does not '
                              'exist; run the converter in tools/dataset_converters, or set mean and std, or '

@@ -14,8 +14,8 @@ from torch import Tensor
 class LogitRankedRPNHead(RPNHead):
     """:class:`RPNHead` whose ranking, before and in NMS, is by logit instead of its sigmoid.
 
-    In float32 the sigmoid of every logit above about 17 is 1, and neighbours tie long before; ties are broken by position,
-    which reorders the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
+    In float32 the sigmoid of every logit above about 17 is 1, and neighbours tie long before; ties are broken by
+    position, which reorders the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
     """
 
     def _predict_by_feat_single(self, cls_score_list: List[Tensor], bbox_pred_list: List[Tensor],
@@ -30,8 +30,11 @@ class LogitRankedRPNHead(RPNHead):
         nms_pre = cfg.get('nms_pre', -1)
         logits, deltas, priors, levels = [], [], [], []
         for level, (score, pred, prior) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_priors)):
-            score = score.permute(1, 2, 0).reshape(-1)
-            pred = pred.permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)
+            # In mixed precision the maps are of half precision, which knows pixels near 512 too coarsely, and which
+            # mmcv's NMS on CPUs does not know.
+            dtype = torch.promote_types(score.dtype, torch.float32)
+            score = score.to(dtype).permute(1, 2, 0).reshape(-1)
+            pred = pred.to(dtype).permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)
             score, rank = score.sort(descending=True, stable=True)
             if nms_pre > 0:
                 score, rank = score[:nms_pre], rank[:nms_pre]
@@ -42,9 +45,9 @@ class LogitRankedRPNHead(RPNHead):
         ranked = torch.cat(logits)
         boxes = self.bbox_coder.decode(cat_boxes(priors), torch.cat(deltas), max_shape=img_meta['img_shape'])
         if not (torch.isfinite(boxes).all() and torch.isfinite(ranked).all()):
-            raise ValueError(f'the network\'s output for {img_meta.get("img_path")} is not finite: the slice or the weights '
-                             'hold NaN or infinity; if training diverged, go back to an earlier checkpoint with a lower '
-                             'learning rate')
+            raise ValueError(f'the network\'s output for {img_meta.get("img_path")} is not finite: the slice or the '
+                             'weights hold NaN or infinity; if training diverged, go back to an earlier checkpoint with '
+                             'a lower learning rate')
         results = InstanceData(bboxes=boxes, scores=ranked, level_ids=torch.cat(levels))
         results = self._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
         results.scores = results.scores.sigmoid()

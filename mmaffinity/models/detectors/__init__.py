@@ -1,4 +1,6 @@
 """Detectors."""
 from .affinity_rcnn import AffinityRCNN
+from .covid_ct_mask_net import CovidCTMaskNet
+from .slice_classifier import SliceClassifier
 
-__all__ = ['AffinityRCNN']
+__all__ = ['AffinityRCNN', 'CovidCTMaskNet', 'SliceClassifier']

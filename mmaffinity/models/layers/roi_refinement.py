@@ -1,11 +1,16 @@
 """RoI feature refinement (paper, Section 3: the bottleneck stages between mask features and vectors)."""
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .folding import fold_up_down
 from .slice_batch_norm import SliceBatchNorm2d
 
 
 class RefinementStage(nn.Module):
-    """Halve the resolution and the channels, normalise, and go back: a bottleneck without a shortcut."""
+    """Halve the resolution and the channels, normalise, and go back: a bottleneck without a shortcut.
+
+    :class:`RoIRefinement` runs its layers.
+    """
 
     def __init__(self, channels: int, mid_channels: int, statistics: str) -> None:
         super().__init__()
@@ -13,9 +18,6 @@ class RefinementStage(nn.Module):
         self.norm = SliceBatchNorm2d(mid_channels, statistics)
         self.relu = nn.ReLU(inplace=True)
         self.conv_up = nn.ConvTranspose2d(mid_channels, channels, 2, stride=2)
-
-    def forward(self, x: Tensor, num_slices: int) -> Tensor:
-        return self.conv_up(self.relu(self.norm(self.conv_down(x), num_slices)))
 
 
 class RoIRefinement(nn.Module):
@@ -28,31 +30,63 @@ class RoIRefinement(nn.Module):
         shared: whether one stage is applied ``num_stages`` times instead of so many distinct ones. The published code
             does this with 9 applications.
         statistics: see :class:`SliceBatchNorm2d`.
+        fold: whether the way up of a stage and the way down of the next are computed as one. They are the same but for
+            the rounding, which the published model, for one, amplifies.
 
     Raises:
         ValueError: if ``num_stages`` is below 1.
     """
 
     def __init__(self, channels: int = 256, mid_channels: int = 128, num_stages: int = 3, shared: bool = False,
-                 statistics: str = 'slice') -> None:
+                 statistics: str = 'slice', fold: bool = True) -> None:
         super().__init__()
         if num_stages < 1:
             raise ValueError(f'num_stages of the RoI refinement must be at least 1, not {num_stages}')
+        self.fold = fold
         self.repeats = num_stages if shared else 1
         self.stages = nn.ModuleList(
             RefinementStage(channels, mid_channels, statistics) for _ in range(1 if shared else num_stages))
 
-    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
-        """Refine the features of all RoIs.
+    @property
+    def conv_up(self) -> nn.ConvTranspose2d:
+        """The transposed convolution of the last stage."""
+        return self.stages[-1].conv_up
+
+    def bottleneck(self, x: Tensor, num_slices: int = 1) -> Tensor:
+        """Refine the features of all RoIs, up to where :attr:`conv_up` would give them their resolution back.
+
+        The way up at the end of a stage and the way down at the start of the next are one matrix per position, so
+        everything after the first convolution runs at half resolution.
 
         Args:
             x: mask features, shape (N * beta, C, H, W) with even H and W.
             num_slices: N.
 
         Returns:
+            Shape (N * beta, mid_channels, H / 2, W / 2).
+        """
+        stages = list(self.stages) * self.repeats
+        folded = {}
+        for i, stage in enumerate(stages):
+            if i == 0:
+                x = stage.conv_down(x)
+            elif not self.fold:
+                x = stage.conv_down(stages[i - 1].conv_up(x))
+            else:
+                pair = (stages[i - 1], stage)
+                if pair not in folded:  # a shared stage meets itself again and again
+                    folded[pair] = fold_up_down(pair[0].conv_up, stage.conv_down)
+                x = F.conv2d(x, *folded[pair])
+            x = stage.relu(stage.norm(x, num_slices))
+        return x
+
+    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
+        """Refine the features of all RoIs.
+
+        Args:
+            x, num_slices: as for :meth:`bottleneck`.
+
+        Returns:
             Refined features, shape (N * beta, C, H, W).
         """
-        for _ in range(self.repeats):
-            for stage in self.stages:
-                x = stage(x, num_slices)
-        return x
+        return self.conv_up(self.bottleneck(x, num_slices))

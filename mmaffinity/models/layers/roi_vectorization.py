@@ -1,6 +1,10 @@
 """RoI vectorisation (paper, Section 3): from a feature map per RoI to a vector per RoI."""
+from typing import Optional
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .folding import fold_up_down
 from .slice_batch_norm import SliceBatchNorm2d
 
 
@@ -11,16 +15,18 @@ class RoIVectorization(nn.Module):
         channels: channels C.
         roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
         statistics: see :class:`SliceBatchNorm2d`.
+        fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
 
     Raises:
         ValueError: if ``roi_size`` is no positive multiple of 4.
     """
 
-    def __init__(self, channels: int = 256, roi_size: int = 28, statistics: str = 'slice') -> None:
+    def __init__(self, channels: int = 256, roi_size: int = 28, statistics: str = 'slice', fold: bool = True) -> None:
         super().__init__()
         if roi_size < 4 or roi_size % 4:
             raise ValueError(f'roi_size must be a positive multiple of 4 (two halvings), not {roi_size}')
         self.roi_size = roi_size
+        self.fold = fold
         last = roi_size // 4
         self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 2, stride=2),
                                     nn.Conv2d(channels, channels, 2, stride=2),
@@ -28,12 +34,14 @@ class RoIVectorization(nn.Module):
         self.norms = nn.ModuleList(SliceBatchNorm2d(channels, statistics) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
+    def forward(self, x: Tensor, num_slices: int = 1, upsample: Optional[nn.ConvTranspose2d] = None) -> Tensor:
         """Turn RoI maps into RoI vectors.
 
         Args:
             x: refined mask features, shape (N * beta, C, S, S).
             num_slices: N.
+            upsample: the 2x2 stride-2 transposed convolution that ``x`` has still to pass, (N * beta, D, S/2, S/2) ->
+                (N * beta, C, S, S); it is folded into the first convolution.
 
         Returns:
             X, shape (N, beta, C).
@@ -41,8 +49,17 @@ class RoIVectorization(nn.Module):
         Raises:
             ValueError: if the maps are not S x S.
         """
-        if x.shape[-2:] != (self.roi_size, self.roi_size):
-            raise ValueError(f'expected maps of {self.roi_size} x {self.roi_size}, got {tuple(x.shape[-2:])}')
-        for conv, norm in zip(self.convs, self.norms):
-            x = norm(self.relu(conv(x)), num_slices)
+        size = self.roi_size if upsample is None else self.roi_size // 2
+        if x.shape[-2:] != (size, size):
+            raise ValueError(f'expected maps of {size} x {size}, got {tuple(x.shape[-2:])}')
+        first, second, last = self.convs
+        if upsample is not None and self.fold:
+            x = F.conv2d(x, *fold_up_down(upsample, first))
+        else:
+            x = first(x if upsample is None else upsample(x))
+        x = self.norms[0](self.relu(x), num_slices)
+        x = self.norms[1](self.relu(second(x)), num_slices)
+        # A kernel as large as the map is a matrix.
+        x = F.linear(x.flatten(1), last.weight.flatten(1), last.bias)[..., None, None] if self.fold else last(x)
+        x = self.norms[2](self.relu(x), num_slices)
         return x.flatten(1).unflatten(0, (num_slices, -1))

@@ -2,5 +2,7 @@
 from .affinity_roi_head import AffinityRoIHead
 from .classification_branch import ClassificationBranch
 from .mask_heads import LesionMaskHead, MaskFeatureHead
+from .roi_extractors import SingleLevelRoIExtractor, SparseRoIAlign
 
-__all__ = ['AffinityRoIHead', 'ClassificationBranch', 'LesionMaskHead', 'MaskFeatureHead']
+__all__ = ['AffinityRoIHead', 'ClassificationBranch', 'LesionMaskHead', 'MaskFeatureHead', 'SingleLevelRoIExtractor',
+           'SparseRoIAlign']

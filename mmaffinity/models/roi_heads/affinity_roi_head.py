@@ -41,7 +41,8 @@ class AffinityRoIHead(StandardRoIHead):
             mask_head = {**copy.deepcopy(kwargs['mask_head']), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
             mask_head.pop('soft_targets', None)
         selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
-        self.classification_branch = ClassificationBranch(copy.deepcopy(kwargs['bbox_head']), mask_head, selector)
+        self.classification_branch = ClassificationBranch(copy.deepcopy(kwargs['bbox_head']), mask_head, selector,
+                                                          self.cls_head.trains_through_boxes)
 
     def init_weights(self) -> None:
         """Initialise both branches, the classification branch as a copy of the segmentation branch."""
@@ -51,6 +52,15 @@ class AffinityRoIHead(StandardRoIHead):
     def copy_branch(self) -> None:
         """Copy the weights of the segmentation branch into the classification branch."""
         self.classification_branch.copy_from(self.bbox_head, self.mask_head if self.with_mask else None)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        # The weights of a model with one branch, a Mask R-CNN: both branches take them.
+        branch = f'{prefix}classification_branch.'
+        if not any(name.startswith(branch) for name in state_dict):
+            own = [name[len(prefix):] for name in state_dict if name.startswith((f'{prefix}bbox_head.', f'{prefix}mask_head.'))]
+            wanted = self.classification_branch.state_dict()
+            state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def rank_rois(self, x: Tuple[Tensor, ...], proposals: InstanceList, img_metas: List[dict]) -> RankedRoIs:
         """Return the beta best RoIs of each slice; arguments as in :meth:`loss_slice`."""

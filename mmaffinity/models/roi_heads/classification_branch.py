@@ -22,10 +22,12 @@ class ClassificationBranch(BaseModule):
         bbox_head: config of the box head, the same as the segmentation branch's.
         mask_head: config of a :class:`MaskFeatureHead`, or None if the slice head reads no mask features.
         selector: config of the choice of RoIs, see :class:`TopRoISelector`.
+        box_gradients: whether gradients also pass through scores and box deltas, for slice heads that read these.
     """
 
-    def __init__(self, bbox_head: dict, mask_head: Optional[dict], selector: dict) -> None:
+    def __init__(self, bbox_head: dict, mask_head: Optional[dict], selector: dict, box_gradients: bool = False) -> None:
         super().__init__()
+        self.box_gradients = box_gradients
         self.bbox_head = MODELS.build(bbox_head)
         self.mask_head = None if mask_head is None else MODELS.build(mask_head)
         self.selector = TASK_UTILS.build(selector)
@@ -57,8 +59,10 @@ class ClassificationBranch(BaseModule):
             The beta best RoIs of each slice.
         """
         # The choice of boxes is discrete and this head is frozen: without a graph it costs a third of the memory.
-        with torch.no_grad():
-            cls_scores, deltas = self.bbox_head(bbox_extractor([level.detach() for level in x], bbox2roi(proposals)))
+        # Only a slice head that reads scores and deltas themselves needs the way back through them.
+        with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
+            levels = x if self.box_gradients else [level.detach() for level in x]
+            cls_scores, deltas = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
         counts = [len(boxes) for boxes in proposals]
         chosen = [self._select(*args) for args in zip(cls_scores.split(counts), deltas.split(counts), proposals,
                                                       img_metas)]
@@ -77,6 +81,7 @@ class ClassificationBranch(BaseModule):
         if deltas.shape[1] > 1:
             deltas = deltas[torch.arange(len(deltas), device=deltas.device), lesion]
         deltas = deltas.flatten(1)
-        decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
-        boxes, index = self.selector(decoded, scores, proposals)
+        with torch.no_grad():
+            decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
+            boxes, index = self.selector(decoded, scores, proposals)
         return boxes, scores[index], deltas[index]

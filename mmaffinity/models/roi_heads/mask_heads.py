@@ -9,6 +9,10 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, InstanceList
 from torch import Tensor, nn
 
+from mmaffinity.models.layers import FoldedUpConv
+
+from .mask_pasting import paste_masks
+
 
 @MODELS.register_module()
 class LesionMaskHead(FCNMaskHead):
@@ -42,6 +46,18 @@ class LesionMaskHead(FCNMaskHead):
             targets.append(roi_align(masks, rois, (size, size), 1.0, 0, 'avg', False).squeeze(1))
         return torch.cat(targets)
 
+    def _predict_by_feat_single(self, mask_preds: Tensor, bboxes: Tensor, labels: Tensor, img_meta: dict,
+                                rcnn_test_cfg: ConfigType, rescale: bool = False, activate_map: bool = False) -> Tensor:
+        """Return the masks of one slice, bool (n, H, W); arguments as in :class:`FCNMaskHead`."""
+        threshold = rcnn_test_cfg.mask_thr_binary
+        if not (bboxes.is_cpu and rescale and threshold > 0) or activate_map:
+            return super()._predict_by_feat_single(mask_preds, bboxes, labels, img_meta, rcnn_test_cfg, rescale, activate_map)
+        bboxes /= bboxes.new_tensor(img_meta['scale_factor']).repeat(2)  # in place, as the parent does: these are returned
+        index = torch.zeros_like(labels) if self.class_agnostic else labels
+        masks = mask_preds[torch.arange(len(labels)), index].sigmoid()
+        height, width = img_meta['ori_shape'][:2]
+        return paste_masks(masks, bboxes, height, width, threshold)
+
 
 @MODELS.register_module()
 class MaskFeatureHead(FCNMaskHead):
@@ -50,14 +66,17 @@ class MaskFeatureHead(FCNMaskHead):
     Args:
         extra_conv: insert a 3x3 convolution between the transposed convolution and its ReLU. The published code has
             one, which is in no other branch and is neither trained nor copied; its checkpoints need it.
+        fold: whether it and the transposed convolution are computed as one, see :class:`FoldedUpConv`.
     """
 
-    def __init__(self, *args, extra_conv: bool = False, **kwargs) -> None:
+    def __init__(self, *args, extra_conv: bool = False, fold: bool = True, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if self.upsample_method != 'deconv':
             raise ValueError(f"MaskFeatureHead upsamples by 'deconv' only, not {self.upsample_method!r}")
         self.conv_logits = None
         self.extra_conv = nn.Conv2d(self.conv_out_channels, self.conv_out_channels, 3, padding=1) if extra_conv else None
+        self.fold = fold
+        self._folded = FoldedUpConv()
 
     def init_weights(self) -> None:
         """Initialise as :class:`FCNMaskHead` does, the extra convolution likewise."""
@@ -70,7 +89,8 @@ class MaskFeatureHead(FCNMaskHead):
         """Map RoI features (R, C, S, S) to upsampled mask features (R, C, 2S, 2S)."""
         for conv in self.convs:
             x = conv(x)
-        x = self.upsample(x)
-        if self.extra_conv is not None:
-            x = self.extra_conv(x)
-        return self.relu(x)
+        if self.extra_conv is None:
+            return self.relu(self.upsample(x))
+        if not self.fold or any(p.requires_grad for layer in (self.upsample, self.extra_conv) for p in layer.parameters()):
+            return self.relu(self.extra_conv(self.upsample(x)))
+        return self.relu(self._folded(x, self.upsample, self.extra_conv))

@@ -1,5 +1,6 @@
-"""Anchors and the choice of RoIs."""
+"""Anchors, box deltas and the choice of RoIs."""
 from .rounded_anchor_generator import RoundedAnchorGenerator
 from .top_roi_selector import TopRoISelector, stretch_indices
+from .weighted_box_coder import WeightedBoxCoder
 
-__all__ = ['RoundedAnchorGenerator', 'TopRoISelector', 'stretch_indices']
+__all__ = ['RoundedAnchorGenerator', 'TopRoISelector', 'WeightedBoxCoder', 'stretch_indices']

@@ -10,7 +10,9 @@ N, BETA, STARS, C = 2, 8, 3, 5
 @pytest.fixture
 def mapping():
     torch.manual_seed(0)
-    return AffinityMapping(BETA, STARS).double()
+    mapping = AffinityMapping(BETA, STARS).double()
+    mapping.vector.data[1] = -1.3  # of both signs
+    return mapping
 
 
 @pytest.fixture

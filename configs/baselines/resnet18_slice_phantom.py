@@ -1,0 +1,10 @@
+_base_ = './resnet18_slice.py'
+# Synthetic slices need no ImageNet weights; few of them need larger steps and batches.
+data_root = 'data/phantom/cncb_ncov'
+image_size = (256, 256)
+model = dict(backbone=dict(init_cfg=None))
+train_dataloader = dict(batch_size=4)
+val_dataloader = dict(batch_size=4, dataset=dict(samples_per_class=None))
+test_dataloader = dict(batch_size=4)
+train_cfg = dict(max_epochs=4, val_interval=2)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -1,0 +1,10 @@
+# Table 4: Single-Shot Model, alternating stages as the affinity model; the branch is copied when the loss is at its best.
+_base_ = [
+    '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/alternating_100e.py',
+    '../_base_/default_runtime.py'
+]
+custom_hooks = [
+    dict(type='AlternatingLossHook', copy='best'),
+    dict(type='CheckpointGuardHook'),
+    dict(type='EpochSeedHook'),
+]

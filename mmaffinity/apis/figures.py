@@ -1,0 +1,303 @@
+"""The figures of the paper, and evidence by RoI, for trained models."""
+import json
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+
+from mmaffinity.evaluation.report import SliceRun, load_runs
+from mmaffinity.models.cls_heads import roi_evidence
+from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.utils.config import load_config
+from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
+from mmaffinity.visualization.curves import draw_training_curves
+from mmaffinity.visualization.evidence import draw_evidence
+from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
+from mmaffinity.visualization.ranks import draw_ranks
+from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions
+
+SUFFIXES = ('.png', '.pdf')
+# Of the segmented slices, by falling AP: a good one, one in the middle, a bad one.
+LESION_QUANTILES = (0.9, 0.5, 0.1)
+RANK_PAIRS = (('mAP', 'F1'), ('AP50', 'COVID-19 sensitivity'), ('F1', 'COVID-19 sensitivity'), ('CP sensitivity',
+              'COVID-19 sensitivity'))
+Figures = List[Path]
+
+
+class Tested(NamedTuple):
+    """A slice of the test set with what a model says of it."""
+
+    image: np.ndarray
+    sample: SliceDataSample
+
+
+class TestedModel:
+    """A model and the slices of its config's test set, to look at a few of them.
+
+    Args:
+        config: a config or its path; it is not changed.
+        checkpoint: weights that fit it.
+        overrides: config fields by dotted key; for a path only.
+        mask_scores: return masks as probabilities in steps of 1/255 instead of yes or no.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        ValueError: if the checkpoint does not fit the config.
+    """
+
+    __test__ = False
+
+    def __init__(self, config: Union[str, Path, Config], checkpoint: Union[str, Path], overrides: Optional[dict] = None,
+                 mask_scores: bool = False) -> None:
+        cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config.copy()
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        cfg.model.backbone.init_cfg = None
+        if mask_scores:
+            cfg.model.test_cfg.rcnn.mask_thr_binary = -1
+        content = load_checkpoint(checkpoint)
+        self.model = MODELS.build(cfg.model)
+        weights = content.get('state_dict', content)
+        problem = explain_mismatch(self.model.state_dict(), weights)
+        if problem:
+            raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {problem}')
+        self.model.load_state_dict(weights)
+        self.model.eval()
+        self.name = Path(checkpoint).stem
+        self.meta = content.get('meta', {})
+        self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        self.class_names = tuple(self.dataset.metainfo.get('slice_classes', ()))
+
+    def index_of(self, path: str, task: str) -> int:
+        """Number of a slice in the test set, by the end of its path and its task.
+
+        Raises:
+            ValueError: if the test set has no such slice, or several.
+        """
+        wanted, found = '/' + path.strip('/'), []
+        for index in range(len(self.dataset)):
+            info = self.dataset.get_data_info(index)
+            if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
+                found.append(index)
+        if len(found) != 1:
+            raise ValueError(f'{len(found)} slices of the test set end in {path}; name one by as much of its path as tells it '
+                             'from the others')
+        return found[0]
+
+    @torch.no_grad()
+    def __call__(self, index: int) -> Tested:
+        """Predict a slice of the test set."""
+        sample, = self.model.test_step(pseudo_collate([self.dataset[index]]))
+        part, dataset = index, self.dataset
+        if hasattr(dataset, 'datasets'):
+            which, part = dataset._get_ori_dataset_idx(index)
+            dataset = dataset.datasets[which]
+        loaded = dataset.pipeline.transforms[0](dataset.get_data_info(part))
+        return Tested(loaded['img'], sample)
+
+
+def surest_slices(run: SliceRun) -> Dict[int, str]:
+    """Of each class, the rightly classified slice that the model is surest of; the first by path of several.
+
+    Raises:
+        ValueError: if no slice is rightly classified.
+    """
+    chosen = {}
+    if run.scores is not None:
+        for label in range(len(run.classes)):
+            right = np.flatnonzero((run.labels == label) & (run.predictions == label))
+            if len(right):
+                chosen[label] = run.paths[right[run.scores[right, label].argmax()]]
+    if not chosen:
+        raise ValueError(f'{run.source}: no slice is rightly classified, so there is none to show; name some with --slices')
+    return chosen
+
+
+def affinity_figure(config: Union[str, Path, Config], checkpoints: Sequence[Union[str, Path]], out_dir: Union[str, Path],
+                    slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
+    """Figure 4: Y for some slices, usually one of each class, at one or several epochs side by side.
+
+    Args:
+        config: of the model.
+        checkpoints: of the same training, from left to right.
+        out_dir: folder for ``figure4_affinity.png`` and ``.pdf``.
+        slices: paths of slices of the test set, or their ends.
+        overrides: config fields by dotted key.
+
+    Raises:
+        ValueError: if the model has no affinity head.
+    """
+    columns = []
+    for checkpoint in checkpoints:
+        model = TestedModel(config, checkpoint, overrides)
+        epoch = model.meta.get('epoch')
+        when = model.name if epoch is None else f'epoch {epoch}'
+        column = []
+        for path in slices:
+            sample = model(model.index_of(path, 'classification')).sample
+            column.append((f'{_truth(sample, model.class_names)}, {when}\n{sample_name(sample)}',
+                           to_array(_prediction(sample, 'affinity').affinity)))
+        columns.append(column)
+    panels = [column[row] for row in range(len(slices)) for column in columns]
+    figure = draw_affinity([matrix for _, matrix in panels], [title for title, _ in panels], columns=len(columns))
+    return _save(figure, out_dir, 'figure4_affinity')
+
+
+def lesion_figure(config: Union[str, Path, Config], checkpoint: Union[str, Path], out_dir: Union[str, Path],
+                  slices: Sequence[str], overrides: Optional[dict] = None, score_thr: float = 0.5) -> Figures:
+    """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, of some slices with lesion annotations."""
+    model, panels = TestedModel(config, checkpoint, overrides, mask_scores=True), []
+    for path in slices:
+        image, sample = model(model.index_of(path, 'segmentation'))
+        truth = true_lesions(sample, image.shape[:2])
+        found = sample.pred_instances
+        title = sample_name(sample)
+        if 'pred_slice' in sample:
+            label = int(sample.pred_slice.label)
+            title += f'\nclassified as {model.class_names[label] if model.class_names else label}'
+        panels.append(LesionPanel(image, title, to_array(found.bboxes), to_array(found.scores),
+                                  to_array(found.masks).astype(np.float64) / 255, truth.masks))
+    return _save(draw_lesion_panels(panels, score_thr), out_dir, 'figure6_lesions')
+
+
+def evidence_figures(config: Union[str, Path, Config], checkpoint: Union[str, Path], out_dir: Union[str, Path],
+                     slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
+    """The share of each RoI in the evidence for each class, one figure per slice; see :func:`roi_evidence`."""
+    model, files = TestedModel(config, checkpoint, overrides), []
+    for number, path in enumerate(slices, 1):
+        image, sample = model(model.index_of(path, 'classification'))
+        prediction = _prediction(sample, 'roi_weights')
+        evidence = roi_evidence(model.model.roi_head.cls_head, prediction.roi_features, prediction.roi_weights)
+        title = f'{sample_name(sample)}, truth: {_truth(sample, model.class_names)}, predicted: ' \
+                f'{model.class_names[int(prediction.label)]}'
+        figure = draw_evidence(image, to_array(prediction.roi_boxes), to_array(evidence.contributions),
+                               to_array(evidence.rest), model.class_names, title)
+        files += _save(figure, out_dir, f'evidence_{number}_{_truth(sample, model.class_names)}')
+    return files
+
+
+def rank_figure(report: Union[str, Path], out_dir: Union[str, Path], published: bool = False,
+                pairs: Optional[Sequence[Tuple[str, str]]] = None) -> Figures:
+    """Figure 5: rank of each model for pairs of criteria, from a ``report.json``.
+
+    Args:
+        report: written by :func:`write_report`.
+        out_dir: folder for ``figure5_ranks.png`` and ``.pdf``.
+        published: also rank the published rows, marked by a star.
+        pairs: of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no report, or there is no pair with two models.
+    """
+    path = Path(report)
+    if not path.is_file():
+        raise FileNotFoundError(f'no report {path}; write it with tools/analysis_tools/report.py')
+    try:
+        tables = {table['key']: table['figures'] for table in json.loads(path.read_text())['tables']}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is no report.json of tools/analysis_tools/report.py ({error})') from error
+    criteria: Dict[str, Dict[str, float]] = {}
+    for record in tables.get('table3', []) + tables.get('table4', []):
+        if record['value'] is None or record['kind'] == 'published' and not published:
+            continue
+        metric = record['metric']
+        name = 'F1' if metric == 'f1' else f'{metric.split("/")[1]} sensitivity' if '/' in metric else metric
+        model = record['model'] + (' (published)' if record['kind'] == 'published' else '')
+        criteria.setdefault(name, {})[model] = record['value']
+    pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
+    return _save(draw_ranks(criteria, pairs), out_dir, 'figure5_ranks')
+
+
+def curve_figure(work_dir: Union[str, Path], out_dir: Union[str, Path]) -> Figures:
+    """Losses and validation scores of a training, from the scalars that MMEngine logs.
+
+    Where a training was resumed, the later run's values replace the earlier ones' from its start on.
+
+    Raises:
+        FileNotFoundError: if the folder holds no log of scalars.
+    """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(f'{work_dir} holds no */vis_data/scalars.json: was a model trained there?')
+    losses: Dict[str, Dict[int, float]] = {}
+    scores: Dict[str, Dict[int, float]] = {}
+    for file in files:
+        records = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+        starts = {}
+        for record in records:
+            validation = 'lr' not in record
+            if validation and 'val' in record or 'step' not in record:
+                continue
+            for key, value in record.items():
+                if validation and not key.startswith(('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')) or \
+                        not validation and not (key.startswith('loss_') or key == 'loss' and 'loss_slice' not in record):
+                    continue
+                if not isinstance(value, (int, float)) or not np.isfinite(value):
+                    continue
+                line = (scores if validation else losses).setdefault(key.removeprefix('slice/'), {})
+                if starts.setdefault((validation, key), record['step']) == record['step']:
+                    for step in [step for step in line if step >= record['step']]:
+                        del line[step]
+                line[record['step']] = value
+    # A figure per class in F1 repeats its sensitivity's message.
+    scores = {key: line for key, line in scores.items() if not key.startswith('f1_')}
+    figure = draw_training_curves(*({key: (list(line), list(line.values())) for key, line in lines.items()}
+                                    for lines in (losses, scores)), title=Path(work_dir).name)
+    return _save(figure, out_dir, 'training_curves')
+
+
+def confusion_figures(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str, Path]) -> Figures:
+    """The confusion matrix of every classification in finished runs."""
+    files = []
+    for run in load_runs(work_dirs)[0]:
+        stem = Path(run.source).stem.removeprefix('results')
+        files += _save(draw_confusion_matrix(run.confusion, run.classes, run.name), out_dir,
+                       f'confusion_{run.name.replace("/", "_")}{stem}')
+    if not files:
+        raise ValueError(f'{", ".join(map(str, work_dirs))}: no run classified slices')
+    return files
+
+
+def slices_to_show(work_dir: Union[str, Path], task: str) -> List[str]:
+    """Choose slices from a finished run's results, without running the model.
+
+    For 'classification' the surest right slice of each class. For 'segmentation' three slices with lesions: those at
+    the 90th, 50th and 10th percentile of mean AP, so that a figure shows failure as well as success.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    slices, _, _ = load_runs([work_dir])
+    if task == 'classification':
+        if not slices:
+            raise ValueError(f'{work_dir}: no slice was classified; name slices with --slices')
+        return list(surest_slices(slices[0]).values())
+    folder = Path(work_dir)
+    records = []
+    for file in [folder] if folder.is_file() else sorted(folder.glob('results*.json')):
+        records += [record for record in json.loads(file.read_text())['lesions'] if record['num_gt']]
+    if not records:
+        raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with --slices')
+    records.sort(key=lambda record: (float(np.mean(record['ap'])), record['img_path']))
+    places = dict.fromkeys(round(quantile * (len(records) - 1)) for quantile in LESION_QUANTILES)
+    return [str(records[place].get('rel_path') or records[place]['img_path']) for place in places]
+
+
+def _prediction(sample: SliceDataSample, field: str):
+    if 'pred_slice' not in sample or field not in sample.pred_slice:
+        raise ValueError('this figure needs a model with an affinity head (AffinityClsHead)')
+    return sample.pred_slice
+
+
+def _truth(sample: SliceDataSample, class_names: Sequence[str]) -> str:
+    return class_names[int(sample.gt_slice.label)] if 'gt_slice' in sample else 'unknown'
+
+
+def _save(figure, out_dir: Union[str, Path], stem: str) -> Figures:
+    return [save_figure(figure, Path(out_dir) / f'{stem}{suffix}') for suffix in SUFFIXES]

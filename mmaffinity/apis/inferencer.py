@@ -1,0 +1,297 @@
+"""The one door for programs: from what a user has, files or arrays, to typed predictions."""
+import copy
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.registry import MODELS, TRANSFORMS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmaffinity.scans import Problem, ReadOptions, Scan, ScanInfo, Slice, SliceRecord, find_scans, measure
+from mmaffinity.scans.discovery import Input
+from mmaffinity.scans.opening import brief
+from mmaffinity.structures import CLASSIFICATION, SliceDataSample
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.utils.config import apply_settings, load_config
+from mmaffinity.visualization import draw_overlay
+from mmaffinity.visualization.sample_arrays import to_array
+
+OnProblem = Callable[[Problem], None]
+
+
+@dataclass(frozen=True)
+class SlicePrediction:
+    """What the model says of one slice.
+
+    Attributes:
+        slice: the slice as the model got it, with its place in the scan.
+        sample: with ``pred_slice`` and ``pred_instances``, as far as the model gives them, on the CPU; boxes and masks
+            are in pixels of ``slice.grey``. See :class:`SliceDataSample`.
+        slice_classes: names of the K slice classes.
+        lesion_classes: names of the lesion classes.
+        scan: what the slice belongs to; None where slices were handed over by themselves.
+    """
+
+    slice: Slice
+    sample: SliceDataSample
+    slice_classes: tuple[str, ...]
+    lesion_classes: tuple[str, ...] = ('lesion',)
+    scan: ScanInfo | None = None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of each class by itself (sigmoids, Eq. 9: they need not sum to 1); empty without a slice head."""
+        if self.sample.get('pred_slice') is None:
+            return {}
+        return dict(zip(self.slice_classes, to_array(self.sample.pred_slice.score).reshape(-1).astype(float).tolist()))
+
+    @property
+    def label(self) -> str | None:
+        """Name of the predicted class; None without a slice head."""
+        if self.sample.get('pred_slice') is None:
+            return None
+        return self.slice_classes[int(self.sample.pred_slice.label)]
+
+    def record(self, score_thr: float = 0.5) -> SliceRecord:
+        """Measure the lesions of at least ``score_thr`` and return all that is written of a slice, as plain data."""
+        boxes, scores, labels, masks = np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), None
+        instances = self.sample.get('pred_instances')
+        if instances is not None:
+            boxes, scores, labels = (to_array(instances[name]) for name in ('bboxes', 'scores', 'labels'))
+            masks = to_array(instances.masks) if 'masks' in instances else None
+        return measure(self.slice, self.label, self.probabilities, boxes, scores, labels, masks, score_thr)
+
+    def overlay(self, score_thr: float = 0.5, show_rois: bool = False) -> np.ndarray:
+        """Draw the slice with its lesions of at least ``score_thr``, RGB uint8; see :func:`draw_overlay`."""
+        return draw_overlay(self.slice.grey, self.sample, self.slice_classes if self.label is not None else None,
+                            score_thr=score_thr, show_gt=False, show_rois=show_rois, lesion_names=self.lesion_classes,
+                            name=self.slice.name)
+
+
+class AffinityInferencer:
+    """Predicts slices from files, folders, DICOM series, NIfTI volumes and arrays.
+
+        inferencer = AffinityInferencer('configs/affinity_c8.py', 'epoch_100.pth')
+        for prediction in inferencer('scan_folder'):
+            print(prediction.slice.name, prediction.label, prediction.probabilities)
+
+    Results come one after another while the input is read, in batches inside, so that a folder of any size needs the
+    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction.
+
+    Args:
+        config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.
+        checkpoint: weights that fit it; opened without running what is in it.
+        device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
+        batch_size: slices that the model gets at once.
+        options: how pixels become grey levels: window of Hounsfield units, rescaling, range of 16-bit images.
+        cfg_options: overrides of config fields by dotted key.
+
+    Attributes:
+        slice_classes, lesion_classes: names, of the checkpoint where it has them, else of the config.
+        description: config, checkpoint and their hashes, as plain data.
+
+    Raises:
+        FileNotFoundError: if the config or the checkpoint is not there.
+        ValueError: if they do not fit, the checkpoint is not safe to open, or an argument cannot be.
+    """
+
+    def __init__(self,
+                 config: str | Path | Config,
+                 checkpoint: str | Path,
+                 device: str | None = None,
+                 batch_size: int = 4,
+                 options: ReadOptions | None = None,
+                 cfg_options: dict | None = None) -> None:
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size} must be 1 or more')
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+            cfg.merge_from_dict(cfg_options or {})
+            apply_settings(cfg)
+        else:
+            cfg = load_config(config, cfg_options)
+        self.cfg, self.batch_size, self.options = cfg, batch_size, options or ReadOptions()
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        if self.device.type == 'cuda' and not torch.cuda.is_available():
+            raise ValueError(f'device is {device!r}, but torch sees no GPU; use device="cpu"')
+        init_default_scope('mmdet')
+        content = load_checkpoint(checkpoint)
+        self.model = _build_model(cfg, content, checkpoint).to(self.device).eval()
+        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in test_transforms(cfg)])
+        meta = (content.get('meta') or {}).get('dataset_meta') or {}
+        names = meta.get('slice_classes') or cfg.get('slice_classes') or _metainfo(cfg).get('slice_classes') or ()
+        self.slice_classes = tuple(str(name) for name in names)
+        self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
+        self.description = dict(
+            config=str(cfg.filename) if cfg.filename else None, config_sha256=config_hash(cfg),
+            checkpoint=str(checkpoint), checkpoint_sha256=file_hash(checkpoint), slice_classes=list(self.slice_classes),
+            lesion_classes=list(self.lesion_classes))
+
+    def __call__(self, inputs: Input | Iterable[Input],
+                 on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
+        """Predict all slices of what is named.
+
+        Args:
+            inputs: a file, a folder, an array of one slice ((H, W) or colour; uint8, uint16, or float in 8-bit grey
+                levels), or an iterable of these; see :func:`find_scans`.
+            on_problem: called with what cannot be read or is no axial CT slice. By default that is a warning each.
+
+        Yields:
+            Predictions, scan after scan, each in the order of its slices.
+
+        Raises:
+            ValueError: at the end, without ``on_problem``, if nothing could be predicted; it says why.
+        """
+        problems: list[Problem] = []
+        num_problems = num_predicted = 0
+        for scan in find_scans(inputs, self.options):
+            for result in [scan] if isinstance(scan, Problem) else self.predict_scan(scan):
+                if isinstance(result, SlicePrediction):
+                    num_predicted += 1
+                    yield result
+                elif on_problem is not None:
+                    on_problem(result)
+                else:
+                    num_problems += 1
+                    problems = [*problems[:2], result]
+                    warnings.warn(str(result), stacklevel=2)
+        if num_problems and not num_predicted:
+            raise ValueError(f'nothing could be predicted, {num_problems} inputs were left out: '
+                             + '; '.join(map(str, problems)))
+
+    def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
+        """Predict the slices of a scan, without those whose key is in ``done``, in their order.
+
+        A scan that is refused as a whole is yielded as one problem, without key.
+        """
+        try:
+            scan.check()
+        except ValueError as error:
+            yield Problem(scan.info.name, brief(error))
+            return
+        for result in self.predict_slices(scan.read(done)):
+            yield result if isinstance(result, Problem) else SlicePrediction(
+                result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
+
+    def predict_slices(self, slices: Iterable[Slice | Problem]) -> Iterator[SlicePrediction | Problem]:
+        """Predict slices in batches; problems are passed on in their place."""
+        waiting: list[tuple[Slice | Problem, dict | None]] = []
+        size = None
+        for item in slices:
+            packed = None if isinstance(item, Problem) else self._prepare(item)
+            shape = size if packed is None else packed['inputs'].shape
+            # A test pipeline that keeps the ratio gives inputs of several sizes, which cannot share a batch.
+            full = sum(entry is not None for _, entry in waiting) == self.batch_size
+            if full or (size is not None and shape != size) or len(waiting) >= 64 * self.batch_size:
+                yield from self._flush(waiting)
+                waiting = []
+            size = shape
+            waiting.append((item, packed))
+        yield from self._flush(waiting)
+
+    def _prepare(self, item: Slice) -> dict:
+        return self.pipeline(dict(img=item.grey, img_path=item.name, img_id=item.index, task=CLASSIFICATION))
+
+    def _flush(self, waiting: list) -> Iterator[SlicePrediction | Problem]:
+        packed = [entry for _, entry in waiting if entry is not None]
+        samples = iter(self._forward(packed) if packed else ())
+        for item, entry in waiting:
+            yield item if entry is None else self._predicted(item, next(samples))
+
+    def _forward(self, packed: list[dict]) -> list[SliceDataSample]:
+        with torch.inference_mode():
+            return self.model.test_step(dict(inputs=[entry['inputs'] for entry in packed],
+                                             data_samples=[entry['data_samples'] for entry in packed]))
+
+    def _predicted(self, item: Slice, sample: SliceDataSample) -> SlicePrediction:
+        sample = sample.to('cpu')
+        names = self.slice_classes
+        if sample.get('pred_slice') is not None:
+            scores = to_array(sample.pred_slice.score).reshape(-1)
+            if not np.isfinite(scores).all():
+                raise ValueError(f'the model gives {scores.tolist()} as probabilities of {item.name}: the '
+                                 'checkpoint\'s weights are not finite; take an earlier one')
+            names = names or tuple(f'class {index}' for index in range(len(scores)))
+            if len(names) != len(scores):
+                raise ValueError(f'the model has {len(scores)} slice classes, but {len(names)} names: {", ".join(names)}; '
+                                 'set slice_classes in the config')
+        return SlicePrediction(item, sample, names, self.lesion_classes)
+
+
+def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn.Module:
+    model_cfg = copy.deepcopy(cfg.model)
+    if model_cfg.get('backbone') is not None:
+        model_cfg.backbone.init_cfg = None  # all weights come from the checkpoint
+    model = MODELS.build(model_cfg)
+    state = content.get('state_dict', content)
+    state = {name: value for name, value in state.items()} if isinstance(state, dict) else {}
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted by '
+                         'tools/model_converters/published_to_mmaffinity.py')
+    mismatch = explain_mismatch(model.state_dict(), state)
+    if mismatch:
+        raise ValueError(f'{checkpoint} does not fit the config {cfg.filename}: {mismatch}')
+    model.load_state_dict(state)
+    return model
+
+
+def test_transforms(cfg: Config) -> list[dict]:
+    """The config's test pipeline for slices that are in memory: without reading of files and annotations.
+
+    Raises:
+        ValueError: if the config has no test data set with a pipeline.
+    """
+    transforms = None
+    for dataset in _datasets(cfg):
+        pipeline = dataset.get('pipeline')
+        # Of lesion and slice data sets, the latter, which come last.
+        transforms = pipeline or transforms
+    if not transforms:
+        raise ValueError(f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add '
+                         'test_dataloader')
+    kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
+    return [dict(type='LoadCTSliceFromArray'), *kept]
+
+
+test_transforms.__test__ = False  # pytest would take it for a test wherever it is imported
+
+
+def _datasets(cfg: Config) -> Iterator[dict]:
+    """The test data sets, inner ones of a concatenation or wrapper instead of it."""
+    waiting = [cfg[name].get('dataset') for name in ('val_dataloader', 'test_dataloader') if cfg.get(name)]
+    while waiting:
+        dataset = waiting.pop(0)
+        if dataset is None:
+            continue
+        inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
+        waiting = [*inner, *waiting]
+        if not inner:
+            yield dataset
+
+
+def _metainfo(cfg: Config) -> dict:
+    for dataset in _datasets(cfg):
+        if (dataset.get('metainfo') or {}).get('slice_classes'):
+            return dataset['metainfo']
+    return {}
+
+
+def config_hash(cfg: Config) -> str:
+    """SHA-256 of a config's content, whatever files it was written in."""
+    return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,268 @@
+"""Predicting scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmengine
+import torch
+
+from mmaffinity import __version__
+from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, find_scans
+from mmaffinity.scans.discovery import Input
+from mmaffinity.scans.journal import Journal
+from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
+from mmaffinity.scans.opening import brief
+from mmaffinity.scans.output_folder import OutputFolder, safe_name
+from mmaffinity.scans.writers import NOTICE, SCHEMA, write_coco, write_csv, write_prediction
+from mmaffinity.utils.optional import require
+from mmaffinity.visualization import save_image
+
+from .inferencer import AffinityInferencer, SlicePrediction
+
+JOURNAL = 'journal.jsonl'
+REPORT = 'report.json'
+OVERLAYS = ('all', 'lesions', 'none')
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class ScanResult:
+    """What became of a scan.
+
+    Attributes:
+        name: of the scan.
+        folder: below the output folder.
+        num_slices, num_predicted, num_not_predicted: how many slices.
+        summary: the scan's answer, see docs/prediction.md.
+        notes: on single outputs that could not be written.
+    """
+
+    name: str
+    folder: str
+    num_slices: int
+    num_predicted: int
+    num_not_predicted: int
+    summary: dict
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PredictionReport:
+    """What became of all inputs; ``report.json`` holds it.
+
+    Attributes:
+        scans: those that were predicted.
+        problems: inputs that belong to no scan, and slices that could not be predicted, each with its reason.
+    """
+
+    scans: list[ScanResult] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
+                      score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
+                      dicom_seg: bool = False, progress: Progress | None = None) -> PredictionReport:
+    """Predict scans and write everything that is known of them; see docs/prediction.md for the files.
+
+    Args:
+        inferencer: the model.
+        inputs: files and folders, see :func:`find_scans`.
+        out: folder for the results; nothing is written elsewhere.
+        score_thr: lesions with a lower score are left out of all results.
+        resume: continue an interrupted run, or take in new slices: what is done is kept, if it was done with the same
+            model and settings.
+        overlays: pictures of 'all' slices, of those with 'lesions', or 'none'.
+        show_rois: draw also the boxes that the class was read from.
+        dicom_seg: write DICOM-SEG for DICOM series; needs highdicom.
+        progress: called with the number of slices done, of all slices, and the name of the slice.
+
+    Returns:
+        What became of the inputs. What cannot be read does not end the run.
+
+    Raises:
+        FileExistsError: if ``out`` holds results and ``resume`` is not set.
+        ValueError: if ``dicom_seg`` needs a package that is not installed.
+        ValueError: if an argument cannot be, what is there was made with other settings, or nothing could be predicted.
+    """
+    if not 0 <= score_thr <= 1:
+        raise ValueError(f'score_thr={score_thr} must be within 0 to 1')
+    if overlays not in OVERLAYS:
+        raise ValueError(f'overlays={overlays!r} must be one of {", ".join(OVERLAYS)}')
+    if dicom_seg:
+        require('highdicom', 'medical')
+    folder = OutputFolder(out)
+    if not resume and ((folder.root / REPORT).exists() or any(folder.root.glob(f'*/{JOURNAL}'))):
+        raise FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name '
+                              'another --out')
+    writer = _Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg)
+    report = PredictionReport()
+    scans: list[Scan] = []
+    for item in find_scans(inputs, inferencer.options, exclude=[folder.root]):
+        (report.problems if isinstance(item, Problem) else scans).append(item)
+    total = sum(scan.info.num_slices for scan in scans)
+    done = 0
+    for scan in scans:
+        try:
+            scan.check()
+        except ValueError as error:
+            report.problems.append(Problem(scan.info.name, brief(error)))
+            total -= scan.info.num_slices
+            continue
+        for result in writer.run(scan):
+            if isinstance(result, ScanResult):
+                report.scans.append(result)
+            else:
+                done += 1
+                if isinstance(result, Problem):
+                    report.problems.append(result)
+                if progress is not None and isinstance(result, (SliceRecord, Problem)):
+                    progress(done, total, result.source if isinstance(result, Problem) else result.name)
+    with folder.write(REPORT) as file:
+        content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=inferencer.description, versions=versions(),
+                       settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
+                       not_predicted=[dict(source=item.source, reason=item.reason) for item in report.problems])
+        file.write(json.dumps(content, indent=1, allow_nan=False).encode('ascii') + b'\n')
+    if not any(scan.num_predicted for scan in report.scans):
+        reasons = '; '.join(str(problem) for problem in report.problems[:3]) or 'no file in it'
+        raise ValueError(f'nothing could be predicted, {len(report.problems)} inputs were left out: {reasons}; all '
+                         f'are in {folder.root / REPORT}')
+    return report
+
+
+class _Writer:
+    """Predicts one scan after another and writes its results."""
+
+    def __init__(self, inferencer: AffinityInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
+                 show_rois: bool, dicom_seg: bool) -> None:
+        self.inferencer, self.out, self.resume = inferencer, out, resume
+        self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg
+        options = inferencer.options
+        self.settings = dict(
+            window_level=options.window.level, window_width=options.window.width,
+            rescale=None if options.rescale is None else list(options.rescale), max_value=options.max_value,
+            score_thr=score_thr, overlays=overlays, show_rois=show_rois, dicom_seg=dicom_seg)
+        self._taken: set[str] = set()
+
+    def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
+        """Predict a scan: yields a record, a problem, or (what an earlier run did) a key per slice, then the result."""
+        source = '|'.join((scan.info.kind, scan.info.source, scan.info.name, scan.info.series_uid or ''))
+        folder = self._folder_of(scan, source)
+        settings = dict(self.settings, schema=SCHEMA, source=source, **{
+            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
+        keys = scan.keys()
+        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
+            known = {key for key in keys if key in journal.places}
+            for result in journal.read(keys):
+                yield result if isinstance(result, Problem) else result.name
+            for result in self.inferencer.predict_scan(scan, known):
+                key, item = self._one(folder, result)
+                journal.add(key, item)
+                yield item
+            if len(known) == len(keys) == len(journal.places) and self._finished(folder):
+                content = json.loads((self.out.root / folder / 'result.json').read_text())
+                yield ScanResult(**content)
+                return
+            yield self._finish(scan, folder, keys, journal)
+
+    def _folder_of(self, scan: Scan, source: str) -> str:
+        """Name of the scan's folder: its own where that is free, and the same one at every run."""
+        name = safe_name(scan.info.name)
+        if name.lower() in self._taken or self._source_in(name) not in (None, source):
+            name = safe_name(scan.info.name, source)
+        self._taken.add(name.lower())
+        return name
+
+    def _source_in(self, name: str) -> str | None:
+        """Source of the scan whose journal is in a folder."""
+        try:
+            with open(self.out.root / name / JOURNAL, encoding='ascii') as file:
+                return json.loads(file.readline())['settings']['source']
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _one(self, folder: str, result: SlicePrediction | Problem) -> tuple[str, SliceRecord | Problem]:
+        if isinstance(result, Problem):
+            return result.key or result.source, result
+        record = result.record(self.score_thr)
+        if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
+            picture = f'{record.index:04d}_{safe_name(record.name.replace(chr(92), "/").rsplit("/", 1)[-1])}.png'
+            save_image(result.overlay(self.score_thr, self.show_rois), self.out.path(folder, 'overlays', picture))
+        return result.slice.key, record
+
+    def _finished(self, folder: str) -> bool:
+        return (self.out.root / folder / 'result.json').is_file()
+
+    def _finish(self, scan: Scan, folder: str, keys: list, journal: Journal) -> ScanResult:
+        """Write the files of a whole scan from its journal."""
+        def records() -> Iterator[SliceRecord | Problem]:
+            return journal.read(keys)
+
+        summary, num_problems = ScanSummary(), 0
+        for record in records():
+            if isinstance(record, Problem):
+                num_problems += 1
+            else:
+                summary.add(record)
+        answer = summary.to_dict()
+        if num_problems:
+            scan.info.notes.append(f'{num_problems} slices could not be predicted: they are in no sum and no volume')
+        head = dict(created=_now(), model=self.inferencer.description, versions=versions(), settings=self.settings,
+                    scan=asdict(scan.info))
+        classes = self.inferencer.slice_classes or list(answer['mean_probability'])
+        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer)
+        try:
+            # Masks go first, as their notes go into the JSON.
+            if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
+                result.notes.append('no NIfTI mask: the slices are on no regular grid')
+        except (ValueError, MemoryError) as error:
+            result.notes.append(f'no NIfTI mask: {brief(error)}')
+        if self.dicom_seg and scan.info.kind == 'dicom':
+            try:
+                if not write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}'):
+                    result.notes.append('no DICOM-SEG: the series has no positions, or no lesion was found')
+            except (ValueError, MemoryError) as error:
+                result.notes.append(brief(error))
+        head['scan']['notes'] = [*scan.info.notes, *result.notes]
+        write_csv(self.out, folder, classes, records)
+        write_coco(self.out, folder, self.inferencer.lesion_classes, records)
+        write_prediction(self.out, folder, head, answer, records)
+        with self.out.write(folder, 'result.json') as file:
+            file.write(json.dumps(asdict(result), allow_nan=False).encode('ascii') + b'\n')
+        return result
+
+    def _model_name(self) -> str:
+        config = self.inferencer.description['config']
+        return Path(config).stem if config else 'model'
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in a prediction."""
+    return dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__, mmcv=mmcv.__version__,
+                mmdet=mmdet.__version__)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+
+
+class TimeLeft:
+    """Estimates how long a run still takes, from the slices that this run predicted."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> float | None:
+        """Seconds left; None at the first slice."""
+        now = self._clock()
+        if self._start is None:
+            # The first slice pays for warming up, and those before it were done by an earlier run.
+            self._start = now, done
+            return None
+        start, first = self._start
+        return (now - start) / (done - first) * (total - done) if done > first else None

@@ -1,0 +1,118 @@
+"""The report on finished runs: Markdown, CSV, JSON and reliability diagrams."""
+import csv
+import io
+from pathlib import Path
+from typing import Callable, Dict, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from mmaffinity import __version__
+from mmaffinity.evaluation.report import Report, build_report, load_external, load_runs
+from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.visualization.reliability import draw_reliability
+from mmaffinity.visualization.saving import save_figure, write_atomically
+
+NOTICE = 'Research use only; not a medical device.'
+CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'best', 'note')
+
+
+def write_report(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str, Path],
+                 external: Optional[Mapping[str, Union[str, Path]]] = None, num_resamples: int = 1000, seed: int = 0,
+                 class_weights: Union[str, Sequence[float]] = 'share',
+                 progress: Callable[[str], None] = lambda message: None) -> Dict[str, Path]:
+    """Report on finished runs, see docs/report.md.
+
+    Args:
+        work_dirs: working folders with ``results*.json`` from ``tools/test.py --out``, or such files.
+        out_dir: folder for ``report.md``, ``report.csv``, ``report.json`` and ``reliability_*.png`` / ``.pdf``.
+        external: files of systems that are not trained here, by name; see :func:`load_external`.
+        num_resamples: of the bootstrap.
+        seed: of the bootstrap; the same seed gives the same report.
+        class_weights: of the class-adjusted F1: 'share' or one number per class.
+        progress: called with what is being done.
+
+    Returns:
+        The files, by 'markdown', 'csv' and 'json'.
+
+    Raises:
+        FileNotFoundError: if a run or an external file is not there.
+        ValueError: if runs were tested on different lists, or a file is not what it should be.
+    """
+    out_dir = Path(out_dir)
+    slices, lesions, notes = load_runs(work_dirs)
+    known = list(slices)
+    for name, file in (external or {}).items():
+        slices.append(load_external(name, file, known))
+    report = build_report(slices, lesions, num_resamples, seed, class_weights, notes, progress)
+    figures = _reliability_figures(report, out_dir)
+    files = dict(markdown=out_dir / 'report.md', csv=out_dir / 'report.csv', json=out_dir / 'report.json')
+    write_atomically(files['markdown'], _markdown(report, figures).encode())
+    write_atomically(files['csv'], _csv(report).encode())
+    write_json_atomic(files['json'], _json(report, num_resamples, seed))
+    return files
+
+
+def _reliability_figures(report: Report, out_dir: Path) -> Dict[str, str]:
+    """Draw what calibrations there are; file name by table."""
+    drawn = {}
+    for key in sorted({group for group, _ in report.calibrations}):
+        panels = []
+        for (group, name), calibration in report.calibrations.items():
+            if group != key:
+                continue
+            states = [('as it is', calibration.raw)]
+            if calibration.after is not None:
+                states.append((f'temperature {calibration.temperature:.2f}', calibration.after))
+            panels += [(f'{name}\n{state}', found.count, found.confidence, found.accuracy, found.ece)
+                       for state, found in states]
+        figure = draw_reliability(panels)
+        stem = f'reliability_{key.replace(" ", "_").replace(",", "")}'
+        for suffix in ('.png', '.pdf'):
+            save_figure(figure, out_dir / (stem + suffix))
+        drawn[key] = f'{stem}.png'
+    return drawn
+
+
+def _markdown(report: Report, figures: Dict[str, str]) -> str:
+    parts = ['# Report', f'{NOTICE} Written by mmaffinity {__version__}.']
+    parts += [f'* {note}' for note in report.notes]
+    keys = list(dict.fromkeys(table.group for table in report.tables))
+    for key in keys:
+        tables = [table for table in report.tables if table.group == key]
+        parts.append(f'## {tables[0].title}')
+        for table in tables:
+            parts.append(table.markdown(heading=table is not tables[0]))
+            if table.key.endswith('_calibration'):
+                parts.append(f'![Reliability diagrams: the share of right predictions by confidence]({figures[key]})')
+        parts += report.matrices.get(key, [])
+    return '\n\n'.join(parts) + '\n'
+
+
+def _csv(report: Report) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, CSV_FIELDS, lineterminator='\n')
+    writer.writeheader()
+    for table in report.tables:
+        for record in table.records():
+            writer.writerow({key: '' if value is None else value for key, value in record.items()})
+    return stream.getvalue()
+
+
+def _json(report: Report, num_resamples: int, seed: int) -> dict:
+    reliability = []
+    for (group, name), calibration in report.calibrations.items():
+        entry = dict(table=group, model=name, temperature=calibration.temperature,
+                     num_validation=calibration.num_validation)
+        reliability.append(entry)
+        for state, found in (('raw', calibration.raw), ('after', calibration.after)):
+            if found is not None:
+                entry[state] = dict(count=found.count.tolist(), confidence=_plain(found.confidence),
+                                    accuracy=_plain(found.accuracy), ece=found.ece)
+    return dict(schema=1, notice=NOTICE, mmaffinity=__version__, num_resamples=num_resamples, seed=seed,
+                notes=report.notes, confusions=report.confusions, reliability=reliability,
+                tables=[dict(key=table.key, title=table.title, caption=table.caption, notes=table.notes,
+                             figures=table.records()) for table in report.tables])
+
+
+def _plain(values: np.ndarray) -> list:
+    return [None if np.isnan(value) else float(value) for value in values]

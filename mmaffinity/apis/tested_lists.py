@@ -1,0 +1,53 @@
+"""Which slices a test run was on, so that runs on different lists are never compared."""
+import hashlib
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any, Dict, List, NamedTuple
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """SHA-256 over sorted relative paths: the same for the same slices wherever they lie and however they are ordered."""
+    return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
+
+
+class TestedLists(NamedTuple):
+    """The lists of a test run.
+
+    Attributes:
+        roots: folders that paths are taken relative to.
+        lists: by task, 'ann_files', 'num' (slices) and 'sha256' (see :func:`fingerprint`).
+    """
+    # pytest takes every class called Test... for a test case.
+    __test__ = False
+
+    roots: List[str]
+    lists: Dict[str, dict]
+
+    def relative(self, path: str) -> str:
+        """The path of a slice relative to its data root, with forward slashes."""
+        pure = PurePath(path)
+        for root in self.roots:
+            if root and pure.is_relative_to(root):
+                return pure.relative_to(root).as_posix()
+        return pure.as_posix()
+
+    def as_dict(self) -> Dict[str, dict]:
+        return self.lists
+
+
+def find_tested_lists(dataset: Any) -> TestedLists:
+    """Read the lists off a data set, or a concatenation of several."""
+    parts = list(getattr(dataset, 'datasets', [dataset]))
+    # The longest root first, should one lie in another.
+    roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
+    lists = TestedLists(roots, {})
+    paths: Dict[str, list] = {}
+    for part in parts:
+        entry = lists.lists.setdefault(part.task, dict(ann_files=[]))
+        # A data set that lists folders itself has no annotation file.
+        entry['ann_files'].append(lists.relative(str(part.ann_file or getattr(part, 'source', type(part).__name__))))
+        paths.setdefault(part.task, []).extend(
+            lists.relative(part.get_data_info(index)['img_path']) for index in range(len(part)))
+    for task, names in paths.items():
+        lists.lists[task].update(num=len(names), sha256=fingerprint(names))
+    return lists

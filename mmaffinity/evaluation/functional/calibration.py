@@ -1,0 +1,105 @@
+"""How far probabilities can be believed: reliability, expected calibration error, temperature."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+
+from .bootstrap import Resampler
+
+NUM_BINS = 15
+# Temperatures between 0.05 and 20; a model that is always right on the validation slices would drive it to 0.
+LOG_LIMIT = float(np.log(20))
+# Saves logits from infinity where only float32 probabilities were stored.
+SMALLEST = 1e-7
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Counts by confidence, the probability of the predicted class, in bins of equal width over [0, 1].
+
+    Attributes:
+        count: slices in each bin, shape (bins,).
+        confidence: mean confidence in each bin, NaN where empty.
+        accuracy: share of right predictions in each bin, NaN where empty.
+        ece: expected calibration error, the mean of |accuracy - confidence| over the slices.
+    """
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    ece: float
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM_BINS) -> Reliability:
+    """Bin predictions by confidence.
+
+    Args:
+        confidence: probability of the predicted class, shape (N,).
+        correct: whether the prediction is right, shape (N,).
+        num_bins: bins of equal width; a value on a border belongs to the lower bin, as 0.2 to (0.1, 0.2].
+
+    Raises:
+        ValueError: if there is no prediction, or a confidence is outside [0, 1].
+    """
+    sums = _bin_values(confidence, correct, num_bins).sum(0).reshape(3, num_bins)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        means = sums[1:] / sums[0]
+    return Reliability(sums[0].astype(np.int64), means[0], means[1], float(_ece(sums[None])[0]))
+
+
+def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler,
+                  num_bins: int = NUM_BINS) -> np.ndarray:
+    """Expected calibration error in each resample, shape (B,)."""
+    return _ece(resampler.sums(_bin_values(confidence, correct, num_bins)).reshape(-1, 3, num_bins))
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The T for which sigmoid(logits / T) has the least per-class cross-entropy (Eq. 9) on validation slices.
+
+    One number changes no decision, as it keeps the order of the logits; it only makes the probabilities more or less
+    extreme. It is held within [0.05, 20].
+
+    Args:
+        logits: shape (N, K).
+        labels: shape (N,).
+
+    Raises:
+        ValueError: if there is no slice, or a logit is not finite.
+    """
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    if not len(logits) or not np.isfinite(logits).all():
+        raise ValueError('a temperature needs at least one validation slice, and finite logits')
+    signs = np.where(labels[:, None] == np.arange(logits.shape[1]), -1.0, 1.0)
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0, signs * logits * np.exp(-log_temperature)).mean())
+
+    found = minimize_scalar(loss, bounds=(-LOG_LIMIT, LOG_LIMIT), method='bounded')
+    return float(np.exp(found.x))
+
+
+def calibrated(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities sigmoid(logits / T), shape as the logits."""
+    return expit(np.asarray(logits, dtype=np.float64) / temperature)
+
+
+def logits_of(scores: np.ndarray) -> np.ndarray:
+    """Logits of probabilities, which are kept from 0 and 1 by 1e-7."""
+    return logit(np.clip(np.asarray(scores, dtype=np.float64), SMALLEST, 1 - SMALLEST))
+
+
+def _bin_values(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> np.ndarray:
+    """Per record: in which bin it counts, with its confidence, and whether it is right, shape (N, 3 bins)."""
+    confidence = np.asarray(confidence, dtype=np.float64)
+    if not len(confidence) or not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError('a reliability needs at least one prediction, with a confidence in [0, 1]')
+    place = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    inside = place[:, None] == np.arange(num_bins)
+    return np.concatenate([inside, inside * confidence[:, None], inside & np.asarray(correct, bool)[:, None]], axis=1)
+
+
+def _ece(sums: np.ndarray) -> np.ndarray:
+    """From sums of shape (B, 3, bins): |right - confidence| of each bin, over all slices."""
+    return np.abs(sums[:, 2] - sums[:, 1]).sum(-1) / sums[:, 0].sum(-1)

@@ -1,0 +1,58 @@
+"""Area under the ROC curve and average precision of one class against the rest, also of many resamples at once."""
+from __future__ import annotations
+
+import numpy as np
+
+from mmaffinity.utils.optional import require
+
+from .bootstrap import Resampler
+
+
+def ranking_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[float | None, float | None]:
+    """ROC AUC and average precision by scikit-learn.
+
+    Args:
+        scores: of the class, higher for more likely, shape (N,).
+        positive: whether the record is of the class, shape (N,).
+
+    Returns:
+        (AUC, average precision): the AUC is None where all or none are of the class, the other where none is.
+    """
+    metrics = require('sklearn.metrics', 'report')
+    positive = np.asarray(positive, dtype=bool)
+    if not positive.any():
+        return None, None
+    precision = float(metrics.average_precision_score(positive, scores))
+    return (None if positive.all() else float(metrics.roc_auc_score(positive, scores))), precision
+
+
+def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler: Resampler) \
+        -> tuple[np.ndarray, np.ndarray]:
+    """ROC AUC and average precision in each resample, as :func:`ranking_scores` defines them, ties included.
+
+    One sort serves all resamples: a resample only gives the records other weights.
+
+    Returns:
+        Two arrays of shape (B,), NaN where undefined.
+    """
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    order = np.argsort(-scores, kind='stable')
+    ranked = scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    tied = len(starts) < len(ranked)
+    is_positive = positive[order].astype(np.float64)
+    areas, precisions = [], []
+    for weights in resampler.record_weights(order):
+        hits = weights * is_positive
+        if tied:
+            weights, hits = np.add.reduceat(weights, starts, axis=1), np.add.reduceat(hits, starts, axis=1)
+        seen, found = weights.cumsum(1), hits.cumsum(1)
+        total_hits = found[:, -1].copy()
+        misses = weights - hits
+        with np.errstate(invalid='ignore', divide='ignore'):
+            # Of a tie, half of the pairs count as rightly ordered.
+            pairs = np.einsum('bn,bn->b', misses, found) - 0.5 * np.einsum('bn,bn->b', misses, hits)
+            areas.append(pairs / (total_hits * (seen[:, -1] - total_hits)))
+            np.divide(found, seen, out=found, where=seen > 0)
+            precisions.append(np.einsum('bn,bn->b', hits, found) / total_hits)
+    return np.concatenate(areas), np.concatenate(precisions)

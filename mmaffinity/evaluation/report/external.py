@@ -1,0 +1,91 @@
+"""Systems that are not trained here, by what was published of them."""
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .runs import SliceRun, make_slice_run
+
+
+def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> SliceRun:
+    """Read a published confusion matrix or a list of predictions.
+
+    Three forms are understood:
+
+    * JSON ``{"classes": ["Normal", ...], "confusion": [[...], ...], "source": "where it was published"}``;
+    * CSV of a confusion matrix: the header is ``truth`` and the classes, each row a true class and its counts;
+    * CSV of predictions: columns ``img_path`` (relative to the data root, as in the lists) and ``pred`` (a class by
+      name), optionally ``score_<class>`` for every class. Classes and labels are those of the run in the report that was
+      tested on the same slices.
+
+    Args:
+        name: how the report calls the system.
+        file: the file.
+        known: the report's own runs.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it has none of these forms, or its slices are those of no run in the report.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise FileNotFoundError(f'no file {file} for the external system {name}')
+    try:
+        if file.suffix.lower() == '.json':
+            content = json.loads(file.read_text(encoding='utf-8'))
+            return _from_matrix(name, content['classes'], content['confusion'], file, content.get('source'))
+        with open(file, newline='', encoding='utf-8-sig') as stream:
+            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+        header = [cell.strip() for cell in rows[0]]
+        if header[0].lower() == 'truth':
+            body = {row[0].strip(): [int(cell) for cell in row[1:]] for row in rows[1:]}
+            return _from_matrix(name, header[1:], [body[label] for label in header[1:]], file)
+        return _from_predictions(name, [dict(zip(header, row)) for row in rows[1:]], file, known)
+    except (KeyError, IndexError, TypeError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise ValueError(f'{file} is neither a confusion matrix nor a list of predictions ({type(error).__name__}: {error}); '
+                         'docs/report.md shows both forms') from error
+
+
+def _from_matrix(name: str, classes: Sequence[str], confusion: Sequence[Sequence[int]], file: Path,
+                 published: str | None = None) -> SliceRun:
+    matrix = np.array(confusion)
+    if matrix.shape != (len(classes), len(classes)) or matrix.dtype.kind not in 'iu' or (matrix < 0).any() or \
+            not matrix.sum():
+        raise ValueError(f'{file}: a confusion matrix of the classes {list(classes)} is {len(classes)} x {len(classes)} '
+                         f'counts of slices, not {np.array(confusion).tolist()}')
+    note = f'{name}: published confusion matrix' + (f' ({published})' if published else '') + \
+        '; its intervals are over slices, as patients are not known from it, and nothing that needs probabilities can be told.'
+    return SliceRun(name, tuple(classes), matrix.astype(np.int64), external=True, source=str(file), notes=(note, ))
+
+
+def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequence[SliceRun]) -> SliceRun:
+    predicted = {row['img_path'].strip(): row for row in rows}
+    if len(predicted) < len(rows):
+        raise ValueError(f'{file}: a slice is listed twice')
+    for run in known:
+        if set(run.paths or ()) == set(predicted):
+            break
+    else:
+        near = max(known, key=lambda run: len(set(run.paths or ()) & set(predicted)), default=None)
+        missing = f'; of the list of {near.name}, {near.tested}, it has {len(set(near.paths) & set(predicted))}' if near else ''
+        raise ValueError(f'{file}: the {len(predicted)} slices of {name} are those of no run in the report{missing}')
+    numbers = {label: number for number, label in enumerate(run.classes)}
+    columns = [f'score_{label}' for label in run.classes]
+    scored = all(column in rows[0] for column in columns)
+    records = []
+    for path, label, patient, scan in zip(run.paths, run.labels, run.patients, run.scans):
+        row = predicted[path]
+        if row['pred'].strip() not in numbers:
+            raise ValueError(f'{file}: the prediction {row["pred"]!r} for {path} is none of {list(run.classes)}')
+        record = dict(rel_path=path, label=int(label), pred=numbers[row['pred'].strip()], patient_id=patient, scan_id=scan)
+        if scored:
+            record['scores'] = [float(row[column]) for column in columns]
+            if not all(0 <= score <= 1 for score in record['scores']):
+                raise ValueError(f'{file}: the scores for {path} are no probabilities: {record["scores"]}')
+        records.append(record)
+    return make_slice_run(name, run.classes, records, run.tested.files, str(file), external=True,
+                          notes=(f'{name}: an external system, from predictions in {file.name}.', ))

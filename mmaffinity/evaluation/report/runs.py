@@ -1,0 +1,226 @@
+"""Finished runs, as ``tools/test.py --out`` wrote them, and external systems."""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = 'results*.json'
+
+
+@dataclass(frozen=True)
+class TestedList:
+    """Which slices were tested: file names of the lists, their number, and a SHA-256 over the sorted paths."""
+    __test__ = False
+
+    files: tuple[str, ...]
+    num: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f'{", ".join(self.files)} ({self.num} slices, sha256 {self.sha256[:12]})'
+
+
+@dataclass
+class SliceRun:
+    """Classification of a list of slices by one model, or an external system.
+
+    Attributes:
+        name: of the run.
+        classes: K names.
+        confusion: shape (K, K), rows truth.
+        tested: the list; None for a confusion matrix alone.
+        paths: N relative paths, sorted; None for a confusion matrix alone, as are the fields below.
+        labels, predictions: shape (N,).
+        scores: probabilities, shape (N, K); None where an external system gives none.
+        logits: shape (N, K), or None.
+        patients, scans: N names, or None where unknown.
+        external: whether the system is not ours.
+        source: file.
+        checkpoint: weights, for matching the validation predictions.
+        notes: sentences for the foot of every table that the run is in.
+    """
+    name: str
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    tested: TestedList | None = None
+    paths: tuple[str, ...] | None = None
+    labels: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    patients: tuple[str | None, ...] | None = None
+    scans: tuple[str | None, ...] | None = None
+    external: bool = False
+    source: str = ''
+    checkpoint: str | None = None
+    notes: tuple[str, ...] = ()
+    validation: SliceRun | None = None
+
+
+@dataclass
+class LesionRun:
+    """Segmentation of a list of slices by one model.
+
+    Attributes:
+        name: of the run.
+        ap: average precision per slice at ten IoU thresholds, shape (N, 10).
+        tested: the list.
+        patients: N names, or None where unknown.
+        num_lesions: in each slice, shape (N,).
+        coco: COCO's own figures, by name.
+        source: file.
+    """
+    name: str
+    ap: np.ndarray
+    tested: TestedList
+    patients: tuple[str | None, ...]
+    num_lesions: np.ndarray
+    coco: dict[str, float] = field(default_factory=dict)
+    source: str = ''
+
+
+def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[LesionRun], list[str]]:
+    """Read the results of finished runs.
+
+    Args:
+        places: working folders, each with one or several ``results*.json``, or such files. Results on the validation
+            split are joined with those of the same checkpoint on the test split.
+
+    Returns:
+        Classifications, segmentations, and sentences on what was left out.
+
+    Raises:
+        FileNotFoundError: if a folder holds no results.
+        ValueError: if a file is not what ``tools/test.py --out`` writes, or two runs have one name.
+    """
+    slices, lesions, validation, notes = [], [], [], []
+    files = [(place, file) for place in map(Path, places) for file in _result_files(place)]
+    names = _names([place for place, _ in dict.fromkeys((place, None) for place, _ in files)])
+    for place, file in files:
+        content = _read(file)
+        name = names[place]
+        if content.get('split', 'test') == 'val':
+            if content['slices']:
+                validation.append(_slice_run(name, content, file))
+            continue
+        if content['slices']:
+            slices.append(_slice_run(name, content, file))
+        if content['lesions']:
+            lesions.append(_lesion_run(name, content, file))
+        if not content['slices'] and not content['lesions']:
+            notes.append(f'{file} holds no tested slice and is left out.')
+    for run in validation:
+        partners = [test for test in slices if test.checkpoint == run.checkpoint and test.classes == run.classes]
+        for test in partners:
+            test.validation = run
+        if not partners:
+            notes.append(f'{run.source}: no test results of the same checkpoint ({run.checkpoint}) are in the report, so '
+                         'these validation predictions are not used.')
+    for run in slices:
+        shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
+        if shared:
+            raise ValueError(f'{run.name}: {len(shared)} slices, such as {min(shared)}, are in its test and in its '
+                             f'validation list ({run.source}, {run.validation.source}); a temperature fitted on test slices '
+                             'would flatter the model')
+    return slices, lesions, notes
+
+
+def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], files: Sequence[str],
+                   source: str, **fields: object) -> SliceRun:
+    """A run from one record per slice: 'rel_path', 'label', 'pred', and where known 'scores', 'logits', 'patient_id',
+    'scan_id'.
+
+    Raises:
+        ValueError: if a slice comes twice or a class is unknown.
+    """
+    records = sorted(records, key=lambda record: _path(record))
+    paths = tuple(_path(record) for record in records)
+    if len(set(paths)) < len(paths):
+        twice = next(a for a, b in zip(paths, paths[1:]) if a == b)
+        raise ValueError(f'{source}: the slice {twice} is there twice')
+    labels, predictions = (np.array([record[key] for record in records], dtype=np.int64) for key in ('label', 'pred'))
+    num_classes = len(classes)
+    for what, values in (('label', labels), ('prediction', predictions)):
+        if len(values) and not 0 <= values.min() <= values.max() < num_classes:
+            raise ValueError(f'{source}: a {what} is none of the {num_classes} classes {", ".join(classes)}')
+    confusion = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
+    return SliceRun(
+        name, tuple(classes), confusion.reshape(num_classes, num_classes),
+        TestedList(tuple(files), len(paths), _fingerprint(paths)), paths, labels, predictions,
+        _matrix(records, 'scores', num_classes, source), _matrix(records, 'logits', num_classes, source),
+        tuple(record.get('patient_id') for record in records), tuple(record.get('scan_id') for record in records),
+        source=source, **fields)
+
+
+def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
+    records = content['slices']
+    classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
+    files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
+    return make_slice_run(name, classes, records, files, str(file), checkpoint=content.get('checkpoint'))
+
+
+def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
+    records = sorted(content['lesions'], key=_path)
+    paths = tuple(_path(record) for record in records)
+    files = content.get('lists', {}).get('segmentation', {}).get('ann_files') or ['unnamed list']
+    coco = {key: value for key, value in content.get('metrics', {}).items()
+            if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')}
+    return LesionRun(name, np.array([record['ap'] for record in records]),
+                     TestedList(tuple(files), len(paths), _fingerprint(paths)),
+                     tuple(record.get('patient_id') for record in records),
+                     np.array([record['num_gt'] for record in records]),
+                     {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file))
+
+
+def _path(record: dict) -> str:
+    return str(record.get('rel_path') or record['img_path'])
+
+
+def _fingerprint(paths: Sequence[str]) -> str:
+    return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
+
+
+def _matrix(records: Sequence[dict], key: str, num_classes: int, source: str) -> np.ndarray | None:
+    rows = [record.get(key) for record in records]
+    if any(row is None for row in rows):
+        return None
+    if any(len(row) != num_classes for row in rows):
+        raise ValueError(f'{source}: {key} of a slice are not {num_classes} numbers, one for each class')
+    return np.array(rows, dtype=np.float64)
+
+
+def _result_files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    files = sorted(place.glob(RESULTS)) if place.is_dir() else []
+    if not files:
+        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: python tools/test.py CONFIG CHECKPOINT --out '
+                                f'{place}/results.json')
+    return files
+
+
+def _names(places: Sequence[Path]) -> dict[Path, str]:
+    """A name per place: as much of the end of its path as tells it from the others."""
+    places = list(dict.fromkeys(places))
+    parts = {place: (place.with_suffix('') if place.is_file() else place).absolute().parts for place in places}
+    for depth in range(1, max(map(len, parts.values()), default=1) + 1):
+        names = {place: '/'.join(part[-depth:]) for place, part in parts.items()}
+        if len(set(names.values())) == len(places):
+            return names
+    raise ValueError(f'the same run is given twice: {[str(place) for place in places]}')
+
+
+def _read(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        if not all(isinstance(content[key], list) for key in ('slices', 'lesions', 'slice_classes')):
+            raise TypeError('slices, lesions or slice_classes is no list')
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{file} is not what tools/test.py --out writes ({type(error).__name__}: {error}); test again') \
+            from error
+    return content

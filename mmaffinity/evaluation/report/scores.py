@@ -1,0 +1,180 @@
+"""Every score of a run with its interval, and what is needed to compare runs."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..functional.aggregation import Aggregate, aggregate
+from ..functional.bootstrap import Estimate, Resampler, interval
+from ..functional.calibration import Reliability, calibrated, fit_temperature, logits_of, reliability, resampled_ece
+from ..functional.confusion_scores import confusion_scores
+from ..functional.ranking_scores import ranking_scores, resampled_ranking_scores
+from .runs import LesionRun, SliceRun
+
+PER_CLASS = ('sensitivity', 'precision', 'specificity', 'f1_per_class')
+OVERALL = ('f1', 'accuracy', 'balanced_accuracy', 'mcc')
+NEEDS_SCORES = 'needs a probability for each class, which {name} does not give'
+
+
+@dataclass
+class Scores:
+    """Scores of one run.
+
+    Attributes:
+        estimates: by metric, such as 'f1' or 'sensitivity/COVID-19'.
+        samples: their values in each resample, shape (B,), for paired differences.
+        units: what was resampled.
+        num_units: how many.
+    """
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+    units: str = 'slices'
+    num_units: int = 0
+
+    def add(self, metric: str, value: float | None, samples: np.ndarray, undefined: str | None = None) -> None:
+        self.samples[metric] = samples
+        self.estimates[metric] = interval(value, samples, self.num_units, self.units, undefined)
+
+    def undefined(self, metric: str, why: str) -> None:
+        self.estimates[metric] = Estimate(None, note=why)
+
+
+@dataclass
+class Calibration:
+    """How far the confidence of a run can be believed.
+
+    Attributes:
+        raw, after: reliability before and after the temperature; ``after`` is None without validation predictions.
+        temperature: fitted on the validation split; None without it.
+        num_validation: slices it was fitted on.
+    """
+    raw: Reliability
+    after: Reliability | None = None
+    temperature: float | None = None
+    num_validation: int = 0
+
+
+def lesion_scores(run: LesionRun, num_resamples: int, seed: int) -> Scores:
+    """AP50, AP75 and mAP, means over the images; a resampled patient brings all its images."""
+    resampler = Resampler.of(run.patients, num_resamples, seed)
+    columns = np.column_stack([run.ap[:, 0], run.ap[:, 5], run.ap.mean(1), np.ones(len(run.ap))])
+    sums = resampler.sums(columns)
+    scores = Scores(units=resampler.kind, num_units=resampler.num_units)
+    for index, metric in enumerate(('AP50', 'AP75', 'mAP')):
+        scores.add(metric, float(columns[:, index].mean()), sums[:, index] / sums[:, 3])
+    return scores
+
+
+def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share') \
+        -> tuple[Scores, Calibration | None]:
+    """All scores of a classification."""
+    if run.labels is None:
+        return _matrix_scores(run, num_resamples, seed, class_weights), None
+    resampler = Resampler.of(run.patients, num_resamples, seed)
+    scores = Scores(units=resampler.kind, num_units=resampler.num_units)
+    _add_confusion_scores(scores, run.classes, run.confusion,
+                          _resampled_confusions(run.labels, run.predictions, len(run.classes), resampler), class_weights)
+    for index, name in enumerate(run.classes):
+        positive = run.labels == index
+        if run.scores is None:
+            for metric in ('roc_auc', 'average_precision'):
+                scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
+            continue
+        # Logits rank confident slices that float32 probabilities tie at 1.
+        ranking = (run.scores if run.logits is None else run.logits)[:, index]
+        values = ranking_scores(ranking, positive)
+        samples = resampled_ranking_scores(ranking, positive, resampler)
+        why = f'every slice is {name}' if positive.all() else f'no slice is {name}'
+        for metric, value, sample in zip(('roc_auc', 'average_precision'), values, samples):
+            scores.add(f'{metric}/{name}', value, sample, why)
+    return scores, _calibrate(run, scores, resampler)
+
+
+def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, seed: int,
+                     class_weights: str | Sequence[float] = 'share') -> tuple[dict[str, Scores], Aggregate]:
+    """Scores of scans or patients, by 'mean probability' (where there are any) and by 'share of slices'."""
+    joined = aggregate(units, run.labels, run.predictions, len(run.classes), run.scores)
+    found = {}
+    if not joined.units:
+        return found, joined
+    resampler = Resampler.of([run.patients[index] for index in joined.first], num_resamples, seed)
+    rules = [('share of slices', joined.by_share, joined.shares)]
+    if joined.mean_scores is not None:
+        rules.insert(0, ('mean probability', joined.by_mean, joined.mean_scores))
+    for rule, predictions, evidence in rules:
+        scores = Scores(units=resampler.kind, num_units=resampler.num_units)
+        confusion = np.bincount(joined.labels * len(run.classes) + predictions, minlength=len(run.classes)**2)
+        _add_confusion_scores(scores, run.classes, confusion.reshape(len(run.classes), -1),
+                              _resampled_confusions(joined.labels, predictions, len(run.classes), resampler), class_weights)
+        for index, name in enumerate(run.classes):
+            positive = joined.labels == index
+            value, _ = ranking_scores(evidence[:, index], positive)
+            scores.add(f'roc_auc/{name}', value, resampled_ranking_scores(evidence[:, index], positive, resampler)[0],
+                       f'no unit, or every one, is {name}')
+        found[rule] = scores
+    return found, joined
+
+
+def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_classes: int,
+                          resampler: Resampler) -> np.ndarray:
+    """Shape (B, K, K)."""
+    cells = (labels * num_classes + predictions)[:, None] == np.arange(num_classes**2)
+    return resampler.sums(cells).reshape(-1, num_classes, num_classes)
+
+
+def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float]) -> Scores:
+    """Of a confusion matrix alone: resampling its slices is drawing its cells from a multinomial distribution."""
+    total, shape = int(run.confusion.sum()), run.confusion.shape
+    drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
+    scores = Scores(units='slices', num_units=total)
+    _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights)
+    for name in run.classes:
+        for metric in ('roc_auc', 'average_precision'):
+            scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
+    for metric in ('ece', 'ece_calibrated'):
+        scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
+    # Two draws of matrices are not the same draws of slices, so nothing can be paired.
+    scores.samples.clear()
+    return scores
+
+
+def _add_confusion_scores(scores: Scores, classes: Sequence[str], confusion: np.ndarray, resampled: np.ndarray,
+                          class_weights: str | Sequence[float]) -> None:
+    values, samples = confusion_scores(confusion, class_weights), confusion_scores(resampled, class_weights)
+    for metric in OVERALL:
+        scores.add(metric, float(values[metric]), samples[metric])
+    truth, predicted = confusion.sum(1), confusion.sum(0)
+    for metric in PER_CLASS:
+        for index, name in enumerate(classes):
+            why = {'sensitivity': f'{name} has no slice' if not truth[index] else None,
+                   'precision': f'{name} is never predicted',
+                   'specificity': f'every slice is {name}',
+                   'f1_per_class': f'{name} neither occurs nor is predicted; it counts as 0 in the class-adjusted F1'}
+            scores.add(f'{metric}/{name}', float(values[metric][index]), samples[metric][:, index], why[metric])
+
+
+def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibration | None:
+    if run.scores is None:
+        for metric in ('ece', 'ece_calibrated'):
+            scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
+        return None
+    correct = run.predictions == run.labels
+    places = np.arange(len(run.labels)), run.predictions
+    confidence = run.scores[places]
+    result = Calibration(reliability(confidence, correct))
+    scores.add('ece', result.raw.ece, resampled_ece(confidence, correct, resampler))
+    validation = run.validation
+    if validation is None or validation.scores is None:
+        scores.undefined('ece_calibrated', f'{run.name}: no temperature, as the work dir has no validation predictions '
+                         '(tools/test.py --split val --out WORK_DIR/results_val.json)')
+        return result
+    logits = logits_of(validation.scores) if validation.logits is None else validation.logits
+    result.temperature = fit_temperature(logits, validation.labels)
+    result.num_validation = len(validation.labels)
+    own = logits_of(run.scores) if run.logits is None else run.logits
+    confidence = calibrated(own, result.temperature)[places]
+    result.after = reliability(confidence, correct)
+    scores.add('ece_calibrated', result.after.ece, resampled_ece(confidence, correct, resampler))
+    return result

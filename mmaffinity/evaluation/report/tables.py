@@ -1,0 +1,152 @@
+"""Tables as data: cells with figures, intervals, footnotes and the best in bold."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..functional.bootstrap import Estimate
+
+DASH = '\u2013'
+RUN, PUBLISHED, EXTERNAL = 'run', 'published', 'external'
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as a column.
+
+    Attributes:
+        metric: key of the estimate.
+        title: heading.
+        percent: print in percent with two decimals; otherwise a plain number with three.
+        best: 'high', 'low', or None for a column without a best.
+        signed: print the sign, for differences.
+    """
+    metric: str
+    title: str
+    percent: bool = True
+    best: str | None = 'high'
+    signed: bool = False
+
+    def number(self, value: float) -> str:
+        sign = '+' if self.signed else ''
+        text = format(100 * value, f'{sign}.2f') if self.percent else format(value, f'{sign}.3f')
+        return text.replace('-', '\u2212')
+
+
+@dataclass
+class Row:
+    """A model's figures.
+
+    Attributes:
+        name: first cell.
+        kind: 'run', 'published' or 'external'.
+        cells: estimates by metric; a metric that is not there is a dash without a footnote, 'not reported'.
+        bold: metrics that are in bold.
+    """
+    name: str
+    kind: str
+    cells: dict[str, Estimate]
+    bold: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Table:
+    """A table.
+
+    Attributes:
+        key: short name, for CSV and JSON.
+        title: heading.
+        caption: paragraph above it.
+        columns: metrics.
+        group: key of the paper's table whose runs it shows.
+        rows: models.
+        first: heading of the first column.
+        notes: sentences below it.
+    """
+    key: str
+    title: str
+    caption: str
+    columns: list[Column]
+    group: str
+    rows: list[Row] = field(default_factory=list)
+    first: str = 'model'
+    notes: list[str] = field(default_factory=list)
+
+    def mark_best(self) -> None:
+        """Set the best of each column in bold, equals at the printed precision included; published rows do not compete.
+
+        The published figures are of other weights, and on the published slices, which a run on other data was not
+        tested on; between them and ours there is nothing to win.
+        """
+        rows = [row for row in self.rows if row.kind != PUBLISHED]
+        for column in self.columns:
+            if column.best is None or len(rows) < 2:
+                continue
+            shown = {id(row): float(f'{row.cells[column.metric].value:.{4 if column.percent else 3}f}') for row in rows
+                     if column.metric in row.cells and row.cells[column.metric].value is not None}
+            if shown:
+                best = (max if column.best == 'high' else min)(shown.values())
+                for row in rows:
+                    if shown.get(id(row)) == best:
+                        row.bold.add(column.metric)
+
+    def markdown(self, heading: bool = True) -> str:
+        """The table as Markdown, with lettered footnotes for everything undefined."""
+        letters: dict[str, str] = {}
+
+        def mark(note: str) -> str:
+            return f' [{letters.setdefault(note, _letter(len(letters)))}]'
+
+        lines = ([f'### {self.title}', ''] if heading else []) + [
+                 self.caption, '', '| ' + ' | '.join([self.first, *(column.title for column in self.columns)]) + ' |',
+                 '|---' + '|---:' * len(self.columns) + '|']
+        missing = False
+        for row in self.rows:
+            name = _escape(row.name) + {RUN: '', PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}[row.kind]
+            cells = []
+            for column in self.columns:
+                estimate = row.cells.get(column.metric)
+                missing |= estimate is None
+                cells.append(DASH if estimate is None else _cell(estimate, column, column.metric in row.bold, mark))
+            lines.append('| ' + ' | '.join([name, *cells]) + ' |')
+        foot = [f'[{letter}] {_sentence(note)}' for note, letter in letters.items()]
+        foot += self.notes + ([f'{DASH} without a letter: not reported.'] if missing else [])
+        return '\n'.join(lines + ([''] if foot else []) + [line + '  ' for line in foot])
+
+    def records(self) -> list[dict]:
+        """One flat record per figure, for CSV and JSON."""
+        return [dict(table=self.key, model=row.name, kind=row.kind, metric=column.metric,
+                     value=row.cells[column.metric].value, low=row.cells[column.metric].low,
+                     high=row.cells[column.metric].high, best=column.metric in row.bold,
+                     note=row.cells[column.metric].note)
+                for row in self.rows for column in self.columns if column.metric in row.cells]
+
+
+def _cell(estimate: Estimate, column: Column, bold: bool, mark) -> str:
+    note = mark(estimate.note) if estimate.note else ''
+    if estimate.value is None:
+        return DASH + note
+    text = column.number(estimate.value)
+    text = f'**{text}**' if bold else text
+    if estimate.low is not None:
+        text += f' ({column.number(estimate.low)} to {column.number(estimate.high)})'
+    return text + note
+
+
+def markdown_matrix(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A plain table of counts."""
+    lines = [title, '', '| ' + ' | '.join(_escape(str(cell)) for cell in header) + ' |',
+             '|---' + '|---:' * (len(header) - 1) + '|']
+    return '\n'.join(lines + ['| ' + ' | '.join(_escape(str(cell)) for cell in row) + ' |' for row in rows])
+
+
+def _letter(index: int) -> str:
+    return chr(ord('a') + index) if index < 26 else f'{_letter(index // 26 - 1)}{_letter(index % 26)}'
+
+
+def _escape(text: str) -> str:
+    return text.replace('|', '\\|').replace('*', '\\*')
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')

@@ -1,0 +1,6 @@
+"""Backbones that MMDetection does not have."""
+from .grey_resnet import GreyResNet
+from .slice_vgg import SliceVGG
+from .timm_backbone import TimmBackbone
+
+__all__ = ['GreyResNet', 'SliceVGG', 'TimmBackbone']

@@ -1,0 +1,39 @@
+"""VGG without the layers that MMDetection's SSD adds to it."""
+from typing import Optional, Sequence, Tuple
+
+from mmcv.cnn import VGG
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+@MODELS.register_module()
+class SliceVGG(VGG, BaseModule):
+    """The convolutions of VGG; parameters are named as in the common ImageNet checkpoints (``features.0.weight``).
+
+    Args:
+        depth: 11, 13, 16 or 19 layers.
+        init_cfg: MMEngine's initialisation config; ``Pretrained`` leaves the checkpoint's own classifier out.
+        out_indices: which of the five stages are returned.
+        kwargs: as for :class:`mmcv.cnn.VGG`, such as ``with_bn`` and ``frozen_stages``.
+
+    Raises:
+        ValueError: if there is no VGG of that depth.
+    """
+
+    def __init__(self, depth: int = 16, init_cfg: Optional[dict] = None, out_indices: Sequence[int] = (4, ),
+                 **kwargs) -> None:
+        if depth not in self.arch_settings:
+            raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
+        # mmcv's VGG calls super().__init__() without arguments, which reaches BaseModule.
+        super().__init__(depth, out_indices=out_indices, **kwargs)
+        self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer='BatchNorm2d')]
+
+    def init_weights(self, pretrained: None = None) -> None:
+        """Initialise by ``init_cfg``, as every MMEngine module."""
+        super(VGG, self).init_weights()
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Return the outputs of the chosen stages for slices (N, 3, H, W)."""
+        out = super().forward(x)
+        return out if isinstance(out, tuple) else (out, )

@@ -1,0 +1,50 @@
+"""Any image model of timm as a backbone."""
+from typing import Optional, Tuple
+
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+@MODELS.register_module()
+class TimmBackbone(BaseModule):
+    """A timm model without its classifier: pooled features of the slice.
+
+    timm is optional. It needs torchvision, which nothing else here does.
+
+    Args:
+        model_name: as in ``timm.list_models()``, for example 'efficientnet_b0'.
+        init_cfg: ``dict(type='Pretrained', checkpoint='timm')`` downloads timm's ImageNet weights, any other
+            'checkpoint' is a local file of that model's weights; None starts from timm's random weights.
+        kwargs: as for ``timm.create_model``; transformers want ``img_size``.
+
+    Attributes:
+        out_channels: length C of the feature vector.
+
+    Raises:
+        ValueError: if timm is not installed or has no such model.
+    """
+
+    def __init__(self, model_name: str, init_cfg: Optional[dict] = None, **kwargs) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError as error:
+            raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, and '
+                             'torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
+        checkpoint = (init_cfg or {}).get('checkpoint')
+        if checkpoint is not None and checkpoint != 'timm':
+            kwargs['checkpoint_path'] = checkpoint
+        try:
+            self.model = timm.create_model(model_name, pretrained=checkpoint == 'timm', num_classes=0, **kwargs)
+        except RuntimeError as error:
+            raise ValueError(f'timm cannot make {model_name}: {error}') from error
+        self.out_channels = getattr(self.model, 'head_hidden_size', None) or self.model.num_features
+
+    def init_weights(self) -> None:
+        """Nothing to do: timm initialises or loads when it makes a model, and would start anew here."""
+        self._is_init = True
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Map slices (N, 3, H, W) to one output, features (N, C)."""
+        return (self.model(x), )

@@ -1,0 +1,77 @@
+"""The head of a plain slice classifier: pooled features of the whole slice."""
+from typing import Dict, List, Optional, Sequence
+
+from mmdet.registry import MODELS
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from mmaffinity.structures import SliceDataSample
+
+from .affinity_cls_head import slice_classifier
+from .base_slice_head import SliceLoss
+
+
+@MODELS.register_module()
+class PooledClsHead(SliceLoss):
+    """Average-pool a feature map and classify it by fully connected layers.
+
+    Args:
+        num_classes: K.
+        in_channels: channels C of the backbone's last output; :class:`SliceClassifier` finds them out if None.
+        pool_size: side of the pooled map; 1 averages over the slice (ResNet), 7 keeps a coarse map (VGG).
+        fc_channels: widths of hidden layers, each followed by ReLU; none for ResNet.
+        dropout: share of hidden values that training drops after each hidden layer.
+        loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
+
+    Raises:
+        ValueError: if ``in_channels`` is not known, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
+    """
+
+    def __init__(self, num_classes: int = 3, in_channels: Optional[int] = None, pool_size: int = 1,
+                 fc_channels: Sequence[int] = (), dropout: float = 0., loss_cls: Optional[dict] = None,
+                 class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
+        super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
+        if in_channels is None:
+            raise ValueError('PooledClsHead needs in_channels, the channels of the backbone\'s last output')
+        if pool_size < 1:
+            raise ValueError(f'pool_size must be at least 1, not {pool_size}')
+        if not 0 <= dropout < 1:
+            raise ValueError(f'dropout must be in [0, 1), not {dropout}')
+        self.pool = nn.AdaptiveAvgPool2d(pool_size)
+        self.pool_size = pool_size
+        self.classifier = slice_classifier(in_channels * pool_size ** 2, fc_channels, num_classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def init_weights(self) -> None:
+        """Normal weights of standard deviation 0.01, biases of 0."""
+        super().init_weights()
+        for module in self.classifier:
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, K) of features (N, C, H, W), or of features (N, C) that the backbone pooled itself.
+
+        Raises:
+            ValueError: if a backbone that pools itself meets a ``pool_size`` above 1.
+        """
+        if x.dim() == 2:
+            if self.pool_size > 1:
+                raise ValueError(f'pool_size is {self.pool_size}, but the backbone gives pooled features; set it to 1')
+        else:
+            x = self.pool(x).flatten(1)
+        for layer in self.classifier:
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                x = self.dropout(x)
+        return x
+
+    def loss(self, x: Tensor, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Per-class sigmoid cross-entropy 'loss_slice' and 'slice_acc' in percent (see :class:`BaseSliceHead`)."""
+        return self.loss_of_logits(self(x), data_samples)
+
+    def predict(self, x: Tensor) -> List[BaseDataElement]:
+        """One ``pred_slice`` per slice: 'label', 'score' (probabilities, K) and 'logits' (K)."""
+        logits = self(x)
+        return [BaseDataElement(label=row.argmax(keepdim=True), score=row.sigmoid(), logits=row) for row in logits]

@@ -1,0 +1,59 @@
+"""The slice head of the paper's predecessors: scores and boxes instead of mask features."""
+from typing import Dict, Optional, Sequence
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from mmaffinity.structures import RankedRoIs
+
+from .affinity_cls_head import slice_classifier
+from .base_slice_head import BaseSliceHead
+
+
+@MODELS.register_module()
+class SingleShotClsHead(BaseSliceHead):
+    """Classify a slice from the scores and raw box deltas of its ranked RoIs (Single-Shot Model, COVID-CT-Mask-Net).
+
+    The RoIs in falling order of score, each as (score, 4 deltas as the box head gives them, not decoded), are flattened
+    to one vector of 5 beta values for fully connected layers. Their order is all that tells the layers which is which.
+    The box head is frozen, but gradients pass through its outputs to the backbone, as in both predecessors.
+
+    Args:
+        num_classes: K.
+        num_rois: beta.
+        fc_channels: widths of the hidden layers.
+        loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
+    """
+
+    trains_through_boxes = True
+
+    def __init__(self, num_classes: int = 3, num_rois: int = 128, fc_channels: Sequence[int] = (512, 512),
+                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
+        super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
+        self.classifier = slice_classifier(5 * num_rois, fc_channels, num_classes)
+
+    def init_weights(self) -> None:
+        """Kaiming normal weights (fan-out, ReLU), biases of 0.01."""
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+                nn.init.constant_(module.bias, 0.01)
+
+    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+        """Classify N slices.
+
+        Args:
+            rois: ranked RoIs; ``scores`` (N, beta) and ``deltas`` (N, beta, 4) are read.
+
+        Returns:
+            'logits' (N, K).
+
+        Raises:
+            ValueError: if beta differs from ``num_rois``.
+        """
+        if rois.scores.shape[1] != self.num_rois:
+            raise ValueError(f'{rois.scores.shape[1]} RoIs were ranked, but SingleShotClsHead reads {self.num_rois}')
+        ranked = torch.cat([rois.scores[..., None], rois.deltas], dim=2)
+        return dict(logits=self.classifier(ranked.flatten(1)))

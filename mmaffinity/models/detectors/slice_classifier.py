@@ -1,0 +1,73 @@
+"""A plain image classifier for slices, without lesions: the paper's ResNet-18 and VGG-16 baselines."""
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from mmaffinity.structures import CLASSIFICATION, SliceDataSample, batch_task
+
+PROBE_SIZE = 64
+
+
+@MODELS.register_module()
+class SliceClassifier(BaseDetector):
+    """Backbone, pooling, fully connected layers; trained and tested with the same data, loss and metrics as the rest.
+
+    Args:
+        backbone: any backbone of MMDetection's registry, :class:`SliceVGG` or :class:`TimmBackbone`; its last output is
+            classified.
+        cls_head: config of a :class:`PooledClsHead`; ``in_channels`` may be left out.
+        data_preprocessor, init_cfg: as for any detector.
+        train_cfg, test_cfg: not used.
+    """
+
+    def __init__(self, backbone: dict, cls_head: dict, data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None, train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        cls_head = {'type': 'PooledClsHead', **cls_head}
+        if cls_head.get('in_channels') is None:
+            cls_head['in_channels'] = output_channels(self.backbone)
+        self.cls_head = MODELS.build(cls_head)
+
+    def extract_feat(self, batch_inputs: Tensor) -> Tensor:
+        """Return the backbone's last output for slices (N, 3, H, W)."""
+        return self.backbone(batch_inputs)[-1]
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+        """Return 'loss_slice' and 'slice_acc'.
+
+        Raises:
+            ValueError: if the slices carry lesions instead of classes.
+        """
+        if batch_task(batch_data_samples) != CLASSIFICATION:
+            raise ValueError('SliceClassifier trains on slices with a class, but the batch is of the segmentation task; '
+                             'train with a SliceDataset alone')
+        return self.cls_head.loss(self.extract_feat(batch_inputs), batch_data_samples)
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample],
+                rescale: bool = True) -> List[SliceDataSample]:
+        """Return the samples with ``pred_slice``."""
+        for sample, prediction in zip(batch_data_samples, self.cls_head.predict(self.extract_feat(batch_inputs))):
+            sample.pred_slice = prediction
+        return batch_data_samples
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: Optional[List[SliceDataSample]] = None) -> Tuple[Tensor]:
+        return (self.cls_head(self.extract_feat(batch_inputs)), )
+
+
+def output_channels(backbone: nn.Module) -> int:
+    """Channels of a backbone's last output: what it says, or what a small blank slice shows."""
+    known = getattr(backbone, 'out_channels', None)
+    if isinstance(known, int):
+        return known
+    training = backbone.training
+    # Evaluation mode: BatchNorm's running averages must not take in a blank slice.
+    backbone.eval()
+    with torch.no_grad():
+        channels = backbone(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))[-1].shape[1]
+    backbone.train(training)
+    return channels

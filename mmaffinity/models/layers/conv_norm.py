@@ -1,0 +1,36 @@
+"""A convolution and the batch normalisation after it."""
+from typing import Optional, Tuple, Union
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Optional[Tensor] = None,
+              padding: Union[int, Tuple[int, int], None] = None, stride: Union[int, Tuple[int, int], None] = None) -> Tensor:
+    """Return ``norm(conv(x))``, as one convolution where the normalisation is a fixed scale and shift per channel.
+
+    That is so for a BatchNorm in evaluation mode. The fold is part of the graph: both layers train as if they ran one after
+    the other, and no copy of the weights has to be kept in step with them.
+
+    Args:
+        x: features, shape (N, D, H, W).
+        conv: D -> C channels, zero padding.
+        norm: normalises C channels.
+        weight, padding, stride: what to use in place of the convolution's own.
+
+    Returns:
+        Shape (N, C, H', W').
+    """
+    weight = conv.weight if weight is None else weight
+    bias = conv.bias
+    fixed = isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.running_var is not None
+    if fixed:
+        scale = (norm.running_var + norm.eps).rsqrt()
+        if norm.affine:
+            scale = scale * norm.weight
+        shift = -norm.running_mean if bias is None else bias - norm.running_mean
+        bias = shift * scale + norm.bias if norm.affine else shift * scale
+        weight = weight * scale[:, None, None, None]
+    x = F.conv2d(x, weight, bias, conv.stride if stride is None else stride, conv.padding if padding is None else padding,
+                 conv.dilation, conv.groups)
+    return x if fixed else norm(x)

@@ -1,0 +1,103 @@
+"""Neighbouring linear layers as one: the same answers for a part of the arithmetic."""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> Tuple[Tensor, Tensor]:
+    """Fold a transposed convolution and the convolution after it, both with kernel = stride, into one 1x1 convolution.
+
+    The first turns a position into a k x k block, the second turns that block into a position: together they are a matrix
+    per position. It is computed from the weights in the graph, so that both layers train as before.
+
+    Args:
+        up: D -> C channels, kernel k, stride k.
+        down: C -> E channels, kernel k, stride k.
+
+    Returns:
+        Weight (E, D, 1, 1) and bias (E,) of the 1x1 convolution.
+
+    Raises:
+        ValueError: if a kernel is not the stride, the two kernels differ, or a layer pads, dilates or has groups.
+    """
+    for layer in (up, down):
+        if layer.kernel_size != layer.stride or layer.kernel_size != up.kernel_size or any(layer.padding) or \
+                max(layer.dilation) > 1 or layer.groups > 1 or any(getattr(layer, 'output_padding', ())):
+            raise ValueError(f'only layers with kernel = stride and no padding, dilation or groups fold; got {up} and {down}')
+    weight = down.weight.flatten(1) @ up.weight.flatten(1).t()
+    bias = down.weight.sum((2, 3)) @ up.bias + down.bias
+    return weight[..., None, None], bias
+
+
+class FoldedUpConv:
+    """``conv(up(x))`` of a 2x2 stride-2 transposed convolution and a 3x3 convolution, as one 2x2 convolution.
+
+    Each of the four pixels that a position grows into sees, through the 3x3 kernel, 2x2 positions: 16 products per position
+    and pair of channels instead of 36 + 4. Borders are exact: beyond them the 3x3 kernel meets zeros, not the
+    transposed convolution's bias, so the folded bias differs at the edges.
+
+    For layers that do not train: gradients pass to ``x`` only. The folded weights are kept, beside a copy of the
+    weights that they belong to, until those change in whatever way.
+    """
+
+    def __init__(self) -> None:
+        self._sources: Tuple[Tensor, ...] = ()
+        self._weight = self._bias = torch.empty(0)
+
+    def __call__(self, x: Tensor, up: nn.ConvTranspose2d, conv: nn.Conv2d) -> Tensor:
+        """Apply both layers.
+
+        Args:
+            x: features, shape (R, D, H, W).
+            up: D -> C channels, kernel 2, stride 2.
+            conv: C -> E channels, kernel 3, padding 1.
+
+        Returns:
+            Shape (R, E, 2H, 2W), channels last in memory.
+
+        Raises:
+            ValueError: if the layers are not of this kind.
+        """
+        self._update(up, conv)
+        rois, _, height, width = x.shape
+        # Position (u, v) of the output sees rows u - 1 and u of x: the upper pixels of row u and the lower ones of row u - 1.
+        phases = F.conv2d(x, self._weight, padding=1).unflatten(1, (2, 2, -1))
+        rows = [torch.stack([phases[:, a, b, :, a:a + height, b:b + width] for b in range(2)], -1) for a in range(2)]
+        blocks = torch.stack(rows, 3)  # (R, E, H, 2, W, 2)
+        return blocks.flatten(4).flatten(2, 3) + self._bias_map(2 * height, 2 * width).to(blocks.dtype)
+
+    def _bias_map(self, height: int, width: int) -> Tensor:
+        rows, columns = (torch.tensor([0] + [1] * (size - 2) + [2], device=self._bias.device) for size in (height, width))
+        return self._bias[:, rows[:, None], columns]
+
+    @torch.no_grad()
+    def _update(self, up: nn.ConvTranspose2d, conv: nn.Conv2d) -> None:
+        sources = (up.weight, up.bias, conv.weight, conv.bias)
+        # By value: version counters do not see what is written through `.data`.
+        if len(self._sources) == 4 and all(
+                old.dtype == new.dtype and old.device == new.device and torch.equal(old, new)
+                for old, new in zip(self._sources, sources)):
+            return
+        if (up.kernel_size, up.stride, up.padding, conv.kernel_size, conv.stride, conv.padding, conv.dilation) != \
+                ((2, 2), (2, 2), (0, 0), (3, 3), (1, 1), (1, 1), (1, 1)) or up.groups * conv.groups > 1:
+            raise ValueError(f'expected a 2x2 stride-2 transposed and a 3x3 convolution, got {up} and {conv}')
+        with torch.autocast(up.weight.device.type, enabled=False):
+            self._fold(*sources)
+        self._sources = tuple(weight.clone() for weight in sources)
+
+    def _fold(self, up_weight: Tensor, up_bias: Tensor, weight: Tensor, bias: Tensor) -> None:
+        # reach[a, p, i, s] = 1: pixel a of a position sees, through tap i of the 3x3 kernel, pixel s of its p-th neighbour.
+        reach = weight.new_zeros(2, 2, 3, 2)
+        for a in range(2):
+            for i in range(3):
+                pixel = a + i - 1  # counted from the position's own upper pixel
+                reach[a, pixel // 2 + 1 - a, i, pixel % 2] = 1
+        products = torch.einsum('ecij,dcst->eijdst', weight, up_weight)
+        phases = torch.einsum('apis,bqjt,eijdst->abedpq', reach, reach, products)
+        self._weight = phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        # Which taps are inside at the first, an inner and the last pixel.
+        inside = torch.tensor([[0., 1., 1.], [1., 1., 1.], [1., 1., 0.]]).to(weight)
+        taps = torch.einsum('ecij,c->eij', weight, up_bias)
+        self._bias = torch.einsum('eij,yi,xj->eyx', taps, inside, inside) + bias[:, None, None]

@@ -1,0 +1,11 @@
+"""Reading of scans (images, DICOM, NIfTI) and writing of what was predicted on them; no model in here."""
+from .discovery import find_scans
+from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
+from .records import Lesion, SliceRecord, measure
+from .summary import ScanSummary
+from .windowing import TRAINING_WINDOW, Window
+
+__all__ = [
+    'TRAINING_WINDOW', 'Lesion', 'Problem', 'ReadOptions', 'Scan', 'ScanInfo', 'ScanSummary', 'Slice', 'SliceRecord',
+    'Window', 'find_scans', 'measure'
+]

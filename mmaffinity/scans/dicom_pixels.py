@@ -1,0 +1,182 @@
+"""From the pixel data of a DICOM slice to Hounsfield units."""
+import math
+import struct
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.utils.optional import require
+
+from .dicom_header import DicomHeader, read_dataset
+from .items import ReadOptions
+from .opening import brief
+from .windowing import AIR, Window
+
+TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
+PROBABLY_AIR = -800.0  # HU
+AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
+_JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
+
+
+def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
+    """Read a slice.
+
+    Args:
+        header: what was read of the file before.
+        options: ``rescale`` is used where the file has no rescale tags; ``window`` where a MONOCHROME1 file leaves
+            open what is inverted.
+
+    Returns:
+        Hounsfield units as stored, float64 (rows, columns), and notes on what had to be assumed.
+
+    Raises:
+        ValueError: without pydicom or what it needs to decode the compression, or if the pixels are truncated or
+            damaged, or their unit cannot be told.
+    """
+    data = read_dataset(header.path)
+    stored = decode(data, header.shape)
+    notes: list[str] = []
+    slope, intercept = _rescale_of(data, stored, options, notes)
+    padding = _padding_mask(data, stored, slope, intercept, notes)
+    hu = stored.astype(np.float64) * slope + intercept
+    if str(data.get('PhotometricInterpretation', '')).strip() == 'MONOCHROME1':
+        hu = _upright(hu, stored, data, (slope, intercept), options.window, padding, notes)
+    hu[padding] = AIR
+    return hu, notes
+
+
+def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Decode the pixels of a dataset, (rows, columns) as ``shape`` says, after checking how much that may be.
+
+    Raises:
+        ValueError: if they are truncated, damaged, of another size, or compressed in a way that nothing installed
+            reads.
+    """
+    syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
+    if syntax is None:
+        # Files without a mark; pydicom found out which of the uncompressed encodings it is.
+        uid = require('pydicom.uid', 'medical')
+        syntax = uid.ImplicitVRLittleEndian if data.original_encoding[0] else uid.ExplicitVRLittleEndian
+        meta = require('pydicom.dataset', 'medical').FileMetaDataset()
+        meta.TransferSyntaxUID = syntax
+        data.file_meta = meta
+    if 'PixelData' not in data:
+        raise ValueError('has no pixel data')
+    try:
+        raw = data.PixelData
+        if syntax.is_encapsulated:
+            frames = require('pydicom.encaps', 'medical').generate_frames(raw, number_of_frames=1)
+            claimed = codestream_size(next(iter(frames)))
+            if claimed is not None and claimed != shape:
+                raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
+                                 f'{shape[0]} x {shape[1]}')
+        else:
+            needed = shape[0] * shape[1] * int(data.BitsAllocated) // 8
+            if len(raw) < needed:
+                raise ValueError(f'pixel data is truncated: {len(raw)} of {needed} bytes')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            pixels = data.pixel_array
+    except (MemoryError, Exception) as error:
+        missing = 'missing' in str(error) or 'plugin' in str(error)
+        hint = '; install a plugin for this compression: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg' \
+            if missing and syntax.is_encapsulated else ''
+        raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {brief(error)}{hint}') from error
+    if pixels.shape != shape:
+        raise ValueError(f'its pixels decode to {pixels.shape}, but the header says {shape}')
+    return pixels
+
+
+def codestream_size(frame: bytes) -> tuple[int, int] | None:
+    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 code stream claims, None where it is none of them.
+
+    Decoders reserve what the code stream claims, whatever the DICOM header says.
+    """
+    if frame[:4] == b'\xff\x4f\xff\x51' and len(frame) >= 24:
+        width, height, left, top = struct.unpack_from('>4I', frame, 8)
+        return height - top, width - left
+    if frame[:8] == b'\0\0\0\x0cjP  ':
+        start = frame.find(b'\xff\x4f\xff\x51')
+        return codestream_size(frame[start:start + 64]) if start > 0 else None
+    if frame[:2] != b'\xff\xd8':
+        return None
+    position = 2
+    while position + 9 <= len(frame) and frame[position] == 0xFF:
+        marker = frame[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker in _JPEG_FRAMES:
+            return struct.unpack_from('>HH', frame, position + 5)
+        position += 2 + struct.unpack_from('>H', frame, position + 2)[0]
+    return None
+
+
+def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list[str]) -> tuple[float, float]:
+    slope, intercept = data.get('RescaleSlope'), data.get('RescaleIntercept')
+    if slope is not None and intercept is not None and str(slope) and str(intercept):
+        slope, intercept = float(slope), float(intercept)
+        if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} lead to no Hounsfield units')
+        unit = str(data.get('RescaleType') or 'HU').strip()
+        if unit not in ('HU', 'HU_MOD', 'US'):
+            notes.append(f'RescaleType is {unit[:16]}, taken as Hounsfield units')
+        return slope, intercept
+    if options.rescale is not None:
+        slope, intercept = options.rescale
+        notes.append(f'no rescale tags: the given slope {slope:g} and intercept {intercept:g} were used')
+        return slope, intercept
+    low, high = int(stored.min()), int(stored.max())
+    if low <= -500:
+        notes.append(f'no rescale tags: stored values ({low} to {high}) were taken as Hounsfield units')
+        return 1.0, 0.0
+    raise ValueError(f'has no rescale tags and stored values {low} to {high}, so that their Hounsfield units are not '
+                     'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
+                     '(--rescale 1 -1024)')
+
+
+def _padding_mask(data: Any, stored: np.ndarray, slope: float, intercept: float, notes: list[str]) -> np.ndarray:
+    """Pixels outside the field of view, as the header tells them."""
+    try:
+        value = int(data.get('PixelPaddingValue'))
+    except (TypeError, ValueError):
+        return np.zeros(stored.shape, dtype=bool)
+    limit = data.get('PixelPaddingRangeLimit')
+    ends = sorted((value, value if limit is None else int(limit)))
+    # Some writers store it as unsigned although the pixels are signed.
+    if data.get('PixelRepresentation') == 1 and ends[0] >= 2 ** 15:
+        ends = [end - 2 ** 16 for end in ends]
+    values = [end * slope + intercept for end in ends]
+    if any(TISSUE[0] < hu < TISSUE[1] for hu in values):
+        notes.append(f'PixelPaddingValue {ends[0]} is {values[0]:g} HU, which is tissue: it was not used')
+        return np.zeros(stored.shape, dtype=bool)
+    return (stored >= ends[0]) & (stored <= ends[1])
+
+
+def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float, float], window: Window,
+             padding: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Undo the inversion of a MONOCHROME1 slice.
+
+    The tag says that low values are shown white. Some writers invert the stored values with it, others store true
+    Hounsfield units and only ask for an inverted display. Air tells the two apart; without air, as shown counts.
+    """
+    bits = int(data.get('BitsStored') or data.BitsAllocated)
+    total = -1 if data.get('PixelRepresentation') == 1 else 2 ** bits - 1
+    mirrored = (total - stored.astype(np.float64)) * rescale[0] + rescale[1]
+    if _air_share(hu, padding) >= AIR_SHARE:
+        notes.append('MONOCHROME1, but the stored values are Hounsfield units: not inverted')
+        return hu
+    if _air_share(mirrored, padding) >= AIR_SHARE:
+        notes.append('MONOCHROME1: stored values were inverted')
+        return mirrored
+    notes.append('MONOCHROME1: the slice was inverted as it would be shown')
+    high = window.low + window.width
+    inside = [np.count_nonzero((values >= window.low) & (values <= high)) for values in (mirrored, hu)]
+    return mirrored if inside[0] >= inside[1] else 2 * window.level - hu
+
+
+def _air_share(hu: np.ndarray, padding: np.ndarray) -> float:
+    """Share of air that was measured: values from -1100 to -800 HU outside the padding."""
+    seen = max(1, padding.size - int(np.count_nonzero(padding)))
+    return np.count_nonzero((hu < PROBABLY_AIR) & (hu > -1100) & ~padding) / seen

@@ -1,0 +1,146 @@
+"""DICOM series: which files make one, in which order, and what is irregular about them."""
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .dicom_header import DicomHeader
+from .dicom_pixels import read_hounsfield
+from .geometry import (
+    MAX_TILT,
+    SAME_VIEW,
+    head_normal,
+    radiological_view,
+    slab_thickness,
+    slice_spacing,
+    spacing_notes,
+    tilt_degrees,
+)
+from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
+from .opening import brief
+
+
+class DicomScan(Scan):
+    """One series, ordered from the feet to the head by the slices' positions.
+
+    Args:
+        headers: of its slices.
+        name: of the scan.
+        source: folder or file that it is in.
+        options: how pixels become grey levels.
+    """
+
+    def __init__(self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions) -> None:
+        first = headers[0]
+        notes = list(dict.fromkeys(note for header in headers for note in header.notes))
+        self.options = options
+        if first.orientation is None:
+            self.view, normal = SAME_VIEW, np.array([0.0, 0.0, 1.0])
+        else:
+            self.view = radiological_view(first.orientation[3:], first.orientation[:3])
+            normal = head_normal(first.orientation[3:], first.orientation[:3])
+        self.headers, self.positions = _in_order(headers, normal, notes)
+        self.slabs = slab_thickness(self.positions, first.thickness)
+        first = self.headers[0]
+        affine = None
+        if None not in self.positions:
+            notes += spacing_notes(self.positions)
+        if first.corner is not None:
+            affine = self._affine(normal, notes)
+        spacing = first.spacing and self.view.spacing(*first.spacing)
+        super().__init__(ScanInfo(
+            name=name, source=source, kind='dicom', num_slices=len(headers), spacing=spacing,
+            slice_spacing=slice_spacing(self.positions) or (first.thickness if len(headers) == 1 else None),
+            study_uid=first.study_uid or None, series_uid=first.series_uid or None,
+            affine=None if affine is None else affine.tolist(),
+            shape=(first.shape[1], first.shape[0], len(headers)), notes=notes))
+
+    def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
+        """NIfTI affine of voxel (column, row, slice); None where no affine fits. Notes tilt on the way."""
+        first, last = self.headers[0], self.headers[-1]
+        tilt = tilt_degrees(normal, first.corner, last.corner)
+        axis = abs(np.degrees(np.arccos(min(1.0, normal[2]))))
+        if max(tilt, abs(first.tilt)) > MAX_TILT:
+            notes.append(f'gantry tilt: {abs(first.tilt):.1f} degrees by the header, {tilt:.1f} between the stack and '
+                         'its slices\' normal; slices are predicted as they are, without straightening')
+        elif axis > MAX_TILT:
+            notes.append(f'slices are turned by {axis:.1f} degrees against the body axis')
+        if first.orientation is None or first.spacing is None:
+            return None
+        number = len(self.headers)
+        step = normal * (first.thickness or 1.0)
+        if number > 1:
+            step = (np.asarray(last.corner) - np.asarray(first.corner)) / (number - 1)
+            corners = np.asarray([header.corner for header in self.headers])
+            regular = np.asarray(first.corner) + np.arange(number)[:, None] * step
+            if np.abs(corners - regular).max() > 0.1 + 0.02 * np.linalg.norm(step):
+                return None
+        affine = np.eye(4)
+        affine[:3, 0] = np.asarray(first.orientation[:3]) * first.spacing[1]
+        affine[:3, 1] = np.asarray(first.orientation[3:]) * first.spacing[0]
+        affine[:3, 2], affine[:3, 3] = step, first.corner
+        affine[:2] *= -1  # NIfTI counts to the right and to the front
+        return affine + 0.0
+
+    def keys(self) -> Sequence[str]:
+        return [header.key for header in self.headers]
+
+    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
+        for index, header in enumerate(self.headers):
+            if header.key in done:
+                continue
+            try:
+                hu, notes = read_hounsfield(header, self.options)
+                grey, more = self.options.window.apply(self.view.from_stored(hu))
+                yield Slice(header.name, header.key, index, np.ascontiguousarray(grey), self.info.spacing,
+                            self.slabs[index], self.positions[index], self.options.window, self.view, (*notes, *more))
+            except (MemoryError, Exception) as error:
+                yield Problem(header.name, brief(error), header.key)
+
+    def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
+        return self.view.to_stored(mask)
+
+    def source_paths(self) -> Sequence[Path]:
+        return [header.path for header in self.headers]
+
+
+def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
+                 options: ReadOptions) -> Iterator[DicomScan | Problem]:
+    """Keep series apart, and leave out files that hold the same image as another."""
+    groups: dict[tuple, dict[str, DicomHeader]] = {}
+    for header in headers:
+        group = groups.setdefault(header.group, {})
+        twin = group.setdefault(header.instance_uid or header.key, header)
+        if twin is not header:
+            yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})')
+    uids = [key[0] for key in groups]
+    for number, (key, group) in enumerate(groups.items(), 1):
+        members = list(group.values())
+        name = root_name if len(groups) == 1 else f'{root_name}/series_{number}'
+        try:
+            scan = DicomScan(members, name, source, options)
+        except (MemoryError, Exception) as error:
+            yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
+            continue
+        if uids.count(key[0]) > 1:
+            scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
+                                   'taken as scans of their own')
+        yield scan
+
+
+def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
+              notes: list[str]) -> tuple[list[DicomHeader], list[float | None]]:
+    """Order slices from the feet to the head; positions along the normal in mm where the headers have them."""
+    if all(header.corner is not None for header in headers):
+        placed = sorted(((float(np.dot(header.corner, normal)), header.number or 0, header.name, at)
+                         for at, header in enumerate(headers)))
+        return [headers[at] for *_, at in placed], [place for place, *_ in placed]
+    if all(header.location is not None for header in headers):
+        notes.append('no ImagePositionPatient: ordered by SliceLocation')
+        ordered = sorted(headers, key=lambda header: (header.location, header.name))
+        return ordered, [header.location for header in ordered]
+    known = all(header.number is not None for header in headers)
+    notes.append(f'no slice positions: ordered by {"InstanceNumber" if known else "file name"}, and volumes rest on '
+                 'the slice thickness of the header')
+    ordered = sorted(headers, key=lambda header: (header.number if known else 0, header.name))
+    return ordered, [None] * len(ordered)

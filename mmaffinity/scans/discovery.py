@@ -1,0 +1,148 @@
+"""Finding the scans in what a user names: files, folders, lists of them, arrays."""
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .dicom_header import DicomHeader, read_header
+from .dicom_scan import group_series
+from .image_scan import ArrayScan, ImageScan, natural
+from .items import Problem, ReadOptions, Scan
+from .nifti_scan import NiftiScan
+from .opening import DICOM, IMAGE, brief, file_key, kind_of, printable
+
+Input = str | Path | np.ndarray
+
+
+def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = None,
+               exclude: Sequence[str | Path] = ()) -> Iterator[Scan | Problem]:
+    """Find the scans in files, folders and arrays.
+
+    Images of one folder are one scan, DICOM files are kept apart by series (over all subfolders of an input), every
+    NIfTI file is one. Links inside a folder are not followed. What is none of these, or cannot be read, is yielded as a
+    problem.
+
+    Args:
+        inputs: a path, an array of one slice, or an iterable of these.
+        options: how pixels become grey levels.
+        exclude: folders to leave out, such as that of the results.
+
+    Yields:
+        Scans, whose pixels have not been read yet, and problems, as they are met.
+    """
+    options = options or ReadOptions()
+    inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else inputs
+    excluded = {Path(folder).resolve() for folder in exclude}
+    files: list[Path] = []
+    arrays: list[np.ndarray] = []
+    for item in inputs:
+        if isinstance(item, np.ndarray):
+            arrays.append(item)
+            continue
+        try:
+            path = Path(item)
+            # A link that the user names is meant; links met on the way are not.
+            path = path.resolve(strict=True)
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            missing = isinstance(error, FileNotFoundError)
+            yield Problem(printable(str(item)), 'does not exist' if missing else brief(error))
+            continue
+        if path.is_dir():
+            yield from _scan_folder(path, options, excluded)
+        else:
+            files.append(path)
+    if files:
+        yield from _sort_files(dict.fromkeys(files), options)
+    if arrays:
+        yield ArrayScan(arrays, options)
+
+
+def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Iterator[Scan | Problem]:
+    headers: list[DicomHeader] = []
+    root_name = printable(root.name) or 'scan'
+    for folder, names in _walk(root, excluded):
+        if isinstance(names, str):
+            yield Problem(_shown(folder, root), names)
+            continue
+        images: list[str] = []
+        for name in names:
+            path = folder / name
+            item = _take(path, _shown(path, root), images, options)
+            if isinstance(item, DicomHeader):
+                headers.append(item)
+            elif item is not None:
+                yield item
+        if images:
+            yield ImageScan(folder, images, _shown(folder, root), options)
+    yield from group_series(headers, root_name, printable(root), options)
+
+
+def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | Problem]:
+    """Scans in files that were named one by one."""
+    images: dict[Path, list[str]] = {}
+    series: dict[Path, list[DicomHeader]] = {}
+    for path in files:
+        found: list[str] = []
+        item = _take(path, printable(path.name), found, options)
+        if isinstance(item, DicomHeader):
+            series.setdefault(path.parent, []).append(item)
+        elif isinstance(item, Problem):
+            yield Problem(printable(path), item.reason)
+        elif item is not None:
+            yield item
+        elif found:
+            images.setdefault(path.parent, []).extend(found)
+    for folder, names in images.items():
+        yield ImageScan(folder, names, printable(folder.name) or 'images', options)
+    for folder, headers in series.items():
+        yield from group_series(headers, printable(folder.name) or 'series', printable(folder), options)
+
+
+def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Scan | Problem | DicomHeader | None:
+    """Sort one file: an image goes to ``images``, others are returned."""
+    try:
+        kind = kind_of(path)
+        if kind == IMAGE:
+            images.append(path.name)
+            return None
+        if kind == DICOM:
+            return read_header(path, shown, f'{shown}|{file_key(path)}')
+        return NiftiScan(path, shown, options)
+    except (MemoryError, Exception) as error:
+        return Problem(shown, brief(error))
+
+
+def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:
+    """Yield (folder, names of its regular files in natural order), or (path, reason) for what is left out.
+
+    No recursion, as folders may be nested deeper than Python's stack.
+    """
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        if folder in excluded:
+            continue
+        names, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        target = Path(os.path.realpath(entry.path))
+                        where = 'inside' if target == root or root in target.parents else 'outside'
+                        yield Path(entry.path), f'is a link to {where} the folder, which is not followed'
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+                        names.append(entry.name)
+                    else:
+                        yield Path(entry.path), 'is not a regular file'
+        except OSError as error:
+            yield folder, f'cannot be listed: {error.strerror or error}'
+        yield folder, sorted(names, key=natural)
+        waiting += [folder / name for name in sorted(folders, key=natural, reverse=True)]
+
+
+def _shown(path: Path, root: Path) -> str:
+    return printable(os.path.join(root.name or '', os.path.relpath(path, root))).removesuffix('/.')

@@ -1,0 +1,140 @@
+"""Where slices lie in the patient: view, order, spacing. Vectors are in DICOM's axes: left, posterior, head; mm."""
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+AXIAL = 0.8  # least cosine between a slice's normal and the body axis; gantries tilt up to 30 degrees (0.87)
+MAX_TILT = 1.0  # degrees that are not worth a note
+
+
+@dataclass(frozen=True)
+class View:
+    """How a stored raster is turned to the radiological view: transposed first, then flipped."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    def from_stored(self, raster: np.ndarray) -> np.ndarray:
+        """Turn a stored raster (H, W) to the view."""
+        image = raster.T if self.transpose else raster
+        return image[::-1 if self.flip_rows else 1, ::-1 if self.flip_columns else 1]
+
+    def to_stored(self, image: np.ndarray) -> np.ndarray:
+        """Undo :meth:`from_stored`."""
+        image = image[::-1 if self.flip_rows else 1, ::-1 if self.flip_columns else 1]
+        return image.T if self.transpose else image
+
+    def spacing(self, first: float, second: float) -> tuple[float, float]:
+        """Distance of rows and of columns of the view, from those along the raster's first and second axis."""
+        return (second, first) if self.transpose else (first, second)
+
+
+SAME_VIEW = View()
+
+
+def radiological_view(first: Sequence[float], second: Sequence[float]) -> View:
+    """View with the patient's left on the right of the image and the back at the bottom.
+
+    Args:
+        first, second: directions in the patient in which the index along the raster's first (rows) and second (columns)
+            axis grows.
+    """
+    if abs(first[1]) + abs(second[0]) >= abs(first[0]) + abs(second[1]):
+        return View(False, bool(first[1] < 0), bool(second[0] < 0))
+    return View(True, bool(second[1] < 0), bool(first[0] < 0))
+
+
+def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
+    """Unit normal of a slice, pointing to the head.
+
+    Raises:
+        ValueError: if the directions are no right angle, or the slice is not axial.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    lengths = np.linalg.norm(first), np.linalg.norm(second)
+    if not (np.isfinite(lengths).all() and min(lengths) > 0.5 and max(lengths) < 2):
+        raise ValueError('has an orientation that is none: its direction vectors are not of length 1')
+    if abs(first @ second) / (lengths[0] * lengths[1]) > 0.05:
+        raise ValueError('has an orientation that is none: rows and columns are not at a right angle')
+    normal = np.cross(first, second)
+    normal /= np.linalg.norm(normal)
+    if abs(normal[2]) < AXIAL:
+        plane = 'coronal' if abs(normal[1]) > max(abs(normal[0]), AXIAL) else \
+            'sagittal' if abs(normal[0]) > AXIAL else 'oblique'
+        raise ValueError(f'is {plane}, not axial: its normal is {np.round(normal, 2).tolist()} (left, back, head)')
+    return normal if normal[2] > 0 else -normal
+
+
+def slab_thickness(positions: Sequence[float | None], nominal: float | None = None) -> list[float | None]:
+    """Thickness of the slab that each slice stands for: half-way to its neighbours on both sides, mm.
+
+    Where slices are missing, only the usual distance counts, so that a volume is that of what was seen.
+
+    Args:
+        positions: of the slices along their normal, sorted, mm.
+        nominal: thickness by the header, for a scan of one slice or without positions.
+    """
+    if len(positions) < 2 or None in positions:
+        return [nominal] * len(positions)
+    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
+    usual = _usual_gap(gaps)
+    halves = np.minimum(gaps, usual if usual is not None else 0.0) / 2
+    # The outermost slices reach as far outwards as inwards.
+    halves = np.concatenate([halves[:1], halves, halves[-1:]])
+    return (halves[:-1] + halves[1:]).tolist()
+
+
+def _usual_gap(gaps: np.ndarray) -> float | None:
+    """Median distance, times 1.5 to leave uneven but complete scans as they are; None if all slices share a place."""
+    moved = gaps[gaps > 1e-3]
+    return float(np.median(moved)) * 1.5 if moved.size else None
+
+
+def slice_spacing(positions: Sequence[float | None]) -> float | None:
+    """Median distance of neighbouring slices in mm; None where it is not known."""
+    if len(positions) < 2 or None in positions:
+        return None
+    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
+    moved = gaps[gaps > 1e-3]
+    return float(np.median(moved)) if moved.size else None
+
+
+def spacing_notes(positions: Sequence[float]) -> list[str]:
+    """Say in sentences what is irregular in the positions of a scan's slices: missing, repeated, uneven.
+
+    Args:
+        positions: sorted, mm.
+    """
+    usual = slice_spacing(positions)
+    if len(positions) < 2:
+        return []
+    if usual is None:
+        return [f'all {len(positions)} slices are at one position: they are no scan of a body']
+    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
+    notes = []
+    repeated = int(np.count_nonzero(gaps <= 1e-3))
+    if repeated:
+        notes.append(f'{repeated} slices lie where another slice lies: is this several scans in one series?')
+    wide = np.flatnonzero(gaps > 1.5 * usual)
+    if wide.size:
+        missing = int(sum(max(1, round(gaps[at] / usual) - 1) for at in wide))
+        places = ', '.join(f'{positions[at]:.1f} and {positions[at + 1]:.1f} mm' for at in wide[:3])
+        more = f' and {wide.size - 3} more places' if wide.size > 3 else ''
+        notes.append(f'about {missing} slices are missing, between {places}{more}; volumes are of the slices that are '
+                     'there')
+    rest = gaps[(gaps > 1e-3) & (gaps <= 1.5 * usual)]
+    if rest.size and np.abs(rest - usual).max() > max(0.05 * usual, 0.05):
+        notes.append(f'slice spacing is uneven: {rest.min():.2f} to {rest.max():.2f} mm')
+    return notes
+
+
+def tilt_degrees(normal: np.ndarray, first_corner: Sequence[float], last_corner: Sequence[float]) -> float:
+    """Angle between a stack's axis and its slices' normal: above 0 where the gantry was tilted."""
+    way = np.asarray(last_corner, dtype=np.float64) - np.asarray(first_corner, dtype=np.float64)
+    length = np.linalg.norm(way)
+    if length < 1e-3:
+        return 0.0
+    return math.degrees(math.acos(min(1.0, abs(float(way @ normal)) / length)))

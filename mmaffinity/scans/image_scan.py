@@ -1,0 +1,102 @@
+"""Image files of one folder, taken as the slices of one scan, and arrays."""
+import re
+import warnings
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmaffinity.datasets.transforms import LoadCTSliceFromArray, decode_slice
+
+from .items import Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .opening import brief, file_key, printable, read_regular
+
+
+class ImageScan(Scan):
+    """PNG, JPEG, TIFF, BMP, WebP and PGM files, 8 and 16 bit, in the natural order of their names.
+
+    Args:
+        folder: that they are in.
+        names: of the files.
+        name: of the scan.
+        options: ``max_value`` is used for 16-bit files.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
+        super().__init__(ScanInfo(
+            name=name, source=printable(folder), kind='images', num_slices=len(names),
+            notes=['images have no spacing: areas are in pixels, volumes are unknown',
+                   'grey levels are taken as they are: a lung window is assumed']))
+        self.folder = folder
+        self.names = sorted(names, key=natural)
+        self.options = options
+
+    def _key(self, name: str) -> str:
+        try:
+            return f'{printable(name)}|{file_key(self.folder / name)}'
+        except OSError:  # gone since it was listed; reading it says so
+            return f'{printable(name)}|gone'
+
+    def keys(self) -> Sequence[str]:
+        return [self._key(name) for name in self.names]
+
+    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
+        for index, name in enumerate(self.names):
+            key = self._key(name)
+            if key in done:
+                continue
+            shown = f'{self.info.name}/{printable(name)}'
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter('always')
+                    grey = decode_slice(read_regular(self.folder / name), self.options.max_value)
+                check_side(*grey.shape)
+                notes = tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
+                yield Slice(shown, key, index, grey, notes=notes + blank_note(grey))
+            except (MemoryError, Exception) as error:
+                yield Problem(shown, brief(error), key)
+
+    def source_paths(self) -> Sequence[Path]:
+        return [self.folder / name for name in self.names]
+
+
+class ArrayScan(Scan):
+    """Slices that a program has in memory: (H, W) or colour, uint8, uint16, or float in 8-bit grey levels.
+
+    Args:
+        arrays: the slices.
+        options: ``max_value`` is used for uint16.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions) -> None:
+        super().__init__(ScanInfo(name='arrays', source='memory', kind='images', num_slices=len(arrays)))
+        self.arrays = arrays
+        self.load = LoadCTSliceFromArray(max_value=options.max_value)
+
+    def keys(self) -> Sequence[str]:
+        return [f'array#{index}' for index in range(len(self.arrays))]
+
+    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
+        for index, array in enumerate(self.arrays):
+            key = name = f'array#{index}'
+            if key in done:
+                continue
+            try:
+                grey = self.load.transform({'img': array})['img']
+                check_side(*grey.shape)
+                yield Slice(name, key, index, grey, notes=blank_note(grey))
+            except ValueError as error:
+                yield Problem(name, brief(error), key)
+
+
+def blank_note(grey: np.ndarray) -> tuple[str, ...]:
+    """Say so where there is nothing to see."""
+    return () if grey.min() < grey.max() else (f'all pixels are {grey.flat[0]:g}: the slice shows nothing',)
+
+
+def natural(name: str) -> list:
+    """Sort key by which slice 10 comes after slice 9."""
+    parts = re.split(r'(\d+)', name)
+    # Digits in length first: numbers of any size compare without being converted.
+    return [(1, len(part.lstrip('0')), part.lstrip('0')) if at % 2 else (0, 0, part.lower())
+            for at, part in enumerate(parts)] + [(0, 0, name)]

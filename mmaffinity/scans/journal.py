@@ -1,0 +1,94 @@
+"""What is known of a scan's slices so far, one line each on disk, so that an interrupted run can go on."""
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .items import Problem
+from .records import SliceRecord
+
+
+class Journal:
+    """Results of one scan, appended slice by slice. Holds a key and a place in the file per slice, not the results.
+
+    Args:
+        path: of the file; one line of what the results depend on, then one line per slice.
+        settings: what the results depend on: model and options.
+        resume: keep what is there.
+
+    Raises:
+        ValueError: if what is there was made with other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict, resume: bool = False) -> None:
+        self.path = path
+        self.places: dict[str, int] = {}
+        header = json.dumps({'settings': settings}, sort_keys=True)
+        end = 0
+        if resume and path.exists():
+            end = self._read(json.loads(header)['settings'])
+        mode = 'r+b' if end else 'wb'
+        self._file = open(path, mode)
+        self._file.truncate(end)  # half a line is what an interruption leaves
+        self._file.seek(end)
+        if not end:
+            self._write(header)
+
+    def _read(self, settings: dict) -> int:
+        """Find the complete lines; return where they end."""
+        end = 0
+        with open(self.path, 'rb') as file:
+            for line in file:
+                try:
+                    content = json.loads(line) if line.endswith(b'\n') else None
+                except ValueError:
+                    content = None
+                if not isinstance(content, dict):
+                    break
+                if end == 0:
+                    if content.get('settings') != settings:
+                        changed = sorted(name for name in settings
+                                         if (content.get('settings') or {}).get(name) != settings[name])
+                        raise ValueError(f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
+                                         'name another --out, or give the same settings to resume')
+                else:
+                    self.places[content['key']] = end
+                end += len(line)
+        return end
+
+    def _write(self, line: str) -> int:
+        place = self._file.tell()
+        self._file.write(line.encode('ascii') + b'\n')
+        self._file.flush()
+        return place
+
+    def add(self, key: str, result: SliceRecord | Problem) -> None:
+        """Append a slice's result or what kept it from having one."""
+        content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else \
+            {'slice': result.to_dict()}
+        self.places[key] = self._write(json.dumps({'key': key, **content}, allow_nan=False))
+
+    def read(self, keys: Sequence[str]) -> Iterator[SliceRecord | Problem]:
+        """Read results back in the order of ``keys``, leaving out those without one; indices are numbered anew."""
+        with open(self.path, 'rb') as file:
+            for index, key in enumerate(keys):
+                if key not in self.places:
+                    continue
+                file.seek(self.places[key])
+                content = json.loads(file.readline())
+                if 'problem' in content:
+                    yield Problem(*content['problem'], key)
+                else:
+                    yield SliceRecord.from_dict({**content['slice'], 'index': index})
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def __enter__(self) -> 'Journal':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,42 @@
+"""A simple lung mask, by thresholds, to relate the lesions' area to: approximate, and labelled so where it is used."""
+import numpy as np
+from scipy import ndimage
+
+from .windowing import Window
+
+METHOD = 'threshold mask (below -400 HU inside the body), approximate: airways count as lung, dense lesions only ' \
+         'where the model found them'
+AIR_LIMIT = -400.0  # HU, half-way between lung and soft tissue
+MIN_COMPONENT = 0.001  # of the slice's pixels; smaller ones are bowel gas, vessels of the mediastinum, noise
+MIN_LUNG = 0.005
+
+
+def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | None = None) -> np.ndarray | None:
+    """Find the lungs of a slice, if it shows them within a body.
+
+    Args:
+        grey: shape (H, W), 8-bit grey levels.
+        window: of Hounsfield units that they show.
+        lesions: boolean (H, W), counted as lung.
+
+    Returns:
+        Boolean (H, W); None where the window does not tell lung from tissue, or no lung is seen (slices cropped to the
+        lungs, for example, have no body around them).
+    """
+    limit = window.grey(AIR_LIMIT)
+    if not 0 < limit < 255:
+        return None
+    tissue, number = ndimage.label(grey >= limit)
+    if number == 0:
+        return None
+    sizes = np.bincount(tissue.ravel())
+    body = tissue == int(sizes[1:].argmax()) + 1
+    inside = ndimage.binary_fill_holes(body) & ~body & (grey < limit)
+    parts, number = ndimage.label(inside)
+    sizes = np.bincount(parts.ravel(), minlength=1)
+    large = sizes >= MIN_COMPONENT * grey.size
+    large[0] = False
+    lungs = large[parts]
+    if np.count_nonzero(lungs) < MIN_LUNG * grey.size:
+        return None
+    return lungs if lesions is None else lungs | lesions

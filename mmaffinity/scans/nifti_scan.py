@@ -1,0 +1,243 @@
+"""NIfTI volumes, read slice by slice in constant memory where their storage order allows it."""
+import gzip
+import io
+import zlib
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from mmaffinity.utils.optional import require
+
+from .geometry import head_normal, radiological_view
+from .items import MAX_VOXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .opening import HEAD_BYTES, brief, file_key, open_regular
+
+MAX_OFFSET = 16 * 1024 ** 2  # bytes of header extensions
+MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that has to be held whole
+NUMBERS = 'iuf'
+
+
+class NiftiScan(Scan):
+    """A NIfTI-1 or NIfTI-2 volume in one file, plain or gzip-compressed. Slices are numbered as in the file.
+
+    Args:
+        path: the file.
+        name: of the scan.
+        options: how pixels become grey levels.
+
+    Raises:
+        ValueError: without nibabel, or if it is damaged, no volume of axial slices, or claims more than the file can
+            hold.
+    """
+
+    def __init__(self, path: Path, name: str, options: ReadOptions) -> None:
+        self.path, self.options = path, options
+        self.header, self.compressed = _read_header(path)
+        shape = tuple(int(side) for side in self.header.get_data_shape())
+        if len(shape) < 2 or any(side < 1 for side in shape):
+            raise ValueError(f'claims the shape {shape}, which is no volume')
+        volume = (*shape, 1)[:3]
+        if any(side != 1 for side in shape[3:]):
+            raise ValueError(f'has shape {shape}: a series of volumes, not one; save one volume per file')
+        if np.prod(volume, dtype=object) > MAX_VOXELS:
+            raise ValueError(f'claims the shape {shape}, more than {MAX_VOXELS} voxels')
+        self.dtype = self.header.get_data_dtype()
+        if self.dtype.kind not in NUMBERS:
+            raise ValueError(f'has voxels of type {self.dtype}, which are no Hounsfield units')
+        self.offset = int(self.header.get_data_offset())
+        affine = np.asarray(self.header.get_best_affine(), dtype=np.float64)
+        notes = self._orient(affine, volume)
+        self.volume_shape = volume
+        self._check_length(path)
+        self.slope, self.intercept = self._scaling()
+        self._checked = False
+        self._unread: list[int] = []
+        size = file_key(path)
+        self._keys = [f'{name}#{index}|{size}' for index in range(volume[self.axis])]
+        zooms = np.linalg.norm(affine[:3, :3], axis=0)
+        known = bool((zooms > 0).all() and np.isfinite(zooms).all())
+        spacing = self.view.spacing(*zooms[self.in_plane]) if known else None
+        step = affine[:3, self.axis] * (-1, -1, 1)
+        self.start, self.step = float(affine[:3, 3] * (-1, -1, 1) @ self.normal), float(step @ self.normal)
+        sheared = abs(self.step) / max(float(np.linalg.norm(step)), 1e-9)
+        if known and sheared < 0.9998:
+            tilt = np.degrees(np.arccos(min(sheared, 1)))
+            notes.append(f'gantry tilt: the slices are shifted by {tilt:.1f} degrees against their normal; they are '
+                         'predicted as they are, without straightening')
+        super().__init__(ScanInfo(
+            name=name, source=str(path), kind='nifti', num_slices=len(self._keys),
+            spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
+            slice_spacing=abs(self.step) if known else None, affine=affine.tolist(), shape=shape, notes=notes))
+
+    def _orient(self, affine: np.ndarray, volume: tuple[int, ...]) -> list[str]:
+        """Find the slice axis and the view; say what had to be assumed."""
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise ValueError('has an affine that is none: not finite, or without volume')
+        notes = []
+        if int(self.header['qform_code']) == 0 and int(self.header['sform_code']) == 0:
+            notes.append('the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
+                         'the left, second to the front, third to the head')
+        unit = int(self.header['xyzt_units']) % 8
+        if unit not in (0, 2):
+            notes.append(f'the header\'s unit of length is not mm (code {unit}), taken as mm all the same')
+        directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) * np.array([[-1], [-1], [1]])
+        self.axis = int(np.argmax(np.abs(directions[2])))
+        self.in_plane = [axis for axis in range(3) if axis != self.axis]
+        first, second = (directions[:, axis] for axis in self.in_plane)
+        self.normal = head_normal(first, second)
+        self.view = radiological_view(first, second)
+        check_side(*(volume[axis] for axis in self.in_plane))
+        return notes
+
+    def _scaling(self) -> tuple[float, float]:
+        slope, intercept = self.header.get_slope_inter()
+        slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+        if not np.isfinite([slope, intercept]).all():
+            raise ValueError(f'has slope {slope} and intercept {intercept}, which lead to no Hounsfield units')
+        return slope, intercept
+
+    def _check_length(self, path: Path) -> None:
+        voxels = int(np.prod(self.volume_shape, dtype=object))
+        needed = self.offset + voxels * self.dtype.itemsize
+        size = path.stat().st_size
+        if not self.compressed and size < needed:
+            raise ValueError(f'is truncated: {size} of the {needed} bytes that its header claims')
+        # gzip packs at best 1032 to 1.
+        if self.compressed and size * 1040 < needed:
+            raise ValueError(f'claims {needed} bytes, which {size} compressed bytes cannot hold')
+        if self.compressed and self.axis != 2 and voxels * self.dtype.itemsize > MAX_WHOLE:
+            raise ValueError('is compressed, and too large to be read against its storage order: save it uncompressed')
+
+    def keys(self) -> Sequence[str]:
+        return self._keys
+
+    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
+        wanted = [index for index, key in enumerate(self._keys) if key not in done]
+        if not wanted:
+            return
+        try:
+            for index, raster in self._rasters(wanted):
+                yield self._slice(index, raster)
+        except (MemoryError, OSError, EOFError, zlib.error, ValueError) as error:
+            reason = brief(error if isinstance(error, ValueError) else ValueError(f'is truncated or damaged: {error}'))
+            yield from (Problem(self._name(index), reason, self._keys[index]) for index in self._unread)
+
+    def _name(self, index: int) -> str:
+        return f'{self.info.name}#{index}'
+
+    def _slice(self, index: int, raster: np.ndarray) -> Slice | Problem:
+        try:
+            with np.errstate(all='ignore'):
+                hu = raster.astype(np.float64) * self.slope + self.intercept
+            grey, notes = self.options.window.apply(self.view.from_stored(hu))
+        except ValueError as error:
+            return Problem(self._name(index), brief(error), self._keys[index])
+        return Slice(self._name(index), self._keys[index], index, np.ascontiguousarray(grey), self.info.spacing,
+                     self.info.slice_spacing, self.start + index * self.step, self.options.window, self.view, notes)
+
+    def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (index, raster) of the wanted slices; ``_unread`` keeps track of those still to come."""
+        self._unread = list(wanted)
+        if self.compressed and self.axis == 2:
+            slices: Any = self._stream(set(wanted))
+        else:
+            volume = self._whole() if self.compressed else np.memmap(
+                self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
+            slices = ((index, np.asarray(np.take(volume, index, axis=self.axis))) for index in wanted)
+        for index, raster in slices:
+            self._unread.pop(0)
+            yield index, raster
+
+    def _stream(self, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
+        rows, columns, depth = self.volume_shape
+        length = rows * columns * self.dtype.itemsize
+        with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
+            _read_exactly(stream, self.offset)
+            for index in range(depth):
+                content = _read_exactly(stream, length)
+                if index in wanted:
+                    yield index, np.frombuffer(content, self.dtype).reshape((rows, columns), order='F')
+
+    def _whole(self) -> np.ndarray:
+        length = int(np.prod(self.volume_shape)) * self.dtype.itemsize
+        with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
+            _read_exactly(stream, self.offset)
+            return np.frombuffer(_read_exactly(stream, length), self.dtype).reshape(self.volume_shape, order='F')
+
+    def check(self) -> None:
+        """Look at all voxels once, before the model does: are these Hounsfield units?
+
+        Raises:
+            ValueError: if they are a mask, scaled to a small range, or 12-bit values without rescaling.
+        """
+        if self._checked:
+            return
+        self._checked = True
+        low, high = np.inf, -np.inf
+        try:
+            for _, raster in self._rasters(range(self.volume_shape[self.axis])):
+                finite = raster[np.isfinite(raster)] if self.dtype.kind == 'f' else raster
+                if finite.size:
+                    low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        except (OSError, EOFError, zlib.error):
+            pass  # the slices before the damage are fine, and the reading that follows reports it
+        low, high = sorted((low * self.slope + self.intercept, high * self.slope + self.intercept))
+        if not np.isfinite([low, high]).all():
+            return
+        if high - low < 100:
+            raise ValueError(f'has values from {low:g} to {high:g}: a mask or a rescaled volume, not Hounsfield units')
+        if low >= 0 and high > 1500 and self.options.rescale is not None:
+            slope, intercept = self.options.rescale
+            self.slope, self.intercept = self.slope * slope, self.intercept * slope + intercept
+            low, high = low * slope + intercept, high * slope + intercept
+            self.info.notes.append(f'the given slope {slope:g} and intercept {intercept:g} were used')
+        if low >= 0 and high > 1500:
+            raise ValueError(f'has values from {low:g} to {high:g}, none below 0: no Hounsfield units; if they are '
+                             '12-bit values that start at air, give slope 1 and intercept -1024 (--rescale 1 -1024)')
+        if low > -500:
+            self.info.notes.append(f'values from {low:g} to {high:g}, none of air: are these Hounsfield units?')
+
+    def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
+        return self.view.to_stored(mask)
+
+    def source_paths(self) -> Sequence[Path]:
+        return [self.path]
+
+
+def _read_header(path: Path) -> tuple[Any, bool]:
+    """Header of a single-file NIfTI, and whether the file is compressed."""
+    nifti1, nifti2 = (require(f'nibabel.nifti{number}', 'medical') for number in (1, 2))
+    with open_regular(path) as file:
+        compressed = file.read(2) == b'\x1f\x8b'
+        file.seek(0)
+        stream: BinaryIO = gzip.GzipFile(fileobj=file) if compressed else file
+        try:
+            block = stream.read(HEAD_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f'is truncated or damaged: {brief(error)}') from error
+    try:
+        if block[344:348] in (b'ni1\0',) or block[4:8] == b'ni2\0':
+            raise ValueError('is one half of a .hdr/.img pair, which is not read: save it as a single .nii file')
+        kind, length = (nifti1.Nifti1Header, 348) if block[344:348] == b'n+1\0' else (nifti2.Nifti2Header, 540)
+        header = kind.from_fileobj(io.BytesIO(block[:length]), check=False)
+        if not 0 <= int(header['vox_offset']) <= MAX_OFFSET:
+            raise ValueError(f'has its voxels at byte {int(header["vox_offset"])}, beyond anything a header needs')
+        header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
+        return header, compressed
+    except (MemoryError, Exception) as error:
+        reason = brief(error) if type(error) is ValueError else f'has a damaged header: {brief(error)}'
+        raise ValueError(reason) from error
+
+
+def _read_exactly(stream: Any, length: int) -> bytes:
+    """Read so many bytes in pieces, so that memory follows what is there and not what was claimed."""
+    pieces, missing = [], length
+    while missing:
+        piece = stream.read(min(missing, 1 << 22))
+        if not piece:
+            raise EOFError(f'{missing} bytes are missing at its end')
+        pieces.append(piece)
+        missing -= len(piece)
+    return b''.join(pieces)

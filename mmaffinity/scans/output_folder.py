@@ -1,0 +1,78 @@
+"""The one folder that results are written to, and nothing beside it."""
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+MAX_NAME = 80  # characters; file systems allow 255 bytes
+
+
+class OutputFolder:
+    """Files below one folder, written aside and renamed when complete.
+
+    Args:
+        root: the folder, made where absent.
+
+    Raises:
+        ValueError: if it is, or lies in, a file.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        try:
+            Path(root).mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f'the output folder {root} cannot be made: a part of it is a file') from error
+        self.root = Path(root).resolve()
+
+    def path(self, *parts: str) -> Path:
+        """A path below the folder; the folders above it are made.
+
+        Raises:
+            ValueError: if it would lie, or a link leads it, outside.
+        """
+        path = self.root.joinpath(*parts)
+        self._check(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._check(path)
+        return path
+
+    def _check(self, path: Path) -> None:
+        real = Path(os.path.realpath(path))
+        if real != self.root and self.root not in real.parents:
+            raise ValueError(f'{path} is outside the output folder {self.root}: nothing is written there; remove the '
+                             'link that leads out')
+
+    @contextmanager
+    def write(self, *parts: str) -> Iterator[IO[bytes]]:
+        """Open a file for writing; it replaces the old one when the block ends without an error."""
+        path = self.path(*parts)
+        aside = self.path(*parts[:-1], parts[-1] + '.part')
+        try:
+            # Not through a link that was planted there.
+            aside.unlink(missing_ok=True)
+            with open(aside, 'xb') as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def safe_name(text: str, tag: str = '') -> str:
+    """Name of a file or folder made of harmless characters, never a path.
+
+    Args:
+        text: any text, for example a path below the input.
+        tag: where given, the name ends in a hash of it, which tells apart what has the same text.
+    """
+    parts = [part for part in re.split(r'[\\/]+', text) if part not in ('', '.', '..')]
+    name = re.sub(r'[^A-Za-z0-9._-]+', '-', '_'.join(parts)).strip('.-_') or 'scan'
+    if tag or len(name) > MAX_NAME or name.split('.')[0].upper() in ('CON', 'PRN', 'AUX', 'NUL'):
+        digest = hashlib.sha256((tag or text).encode('utf-8', 'backslashreplace')).hexdigest()[:8]
+        name = f'{name[:MAX_NAME - 9]}-{digest}'
+    return name

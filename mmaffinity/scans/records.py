@@ -1,0 +1,126 @@
+"""What is written of a predicted slice: plain data, measured in the slice's own pixels and millimetres."""
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from pycocotools import mask as coco_masks
+
+from mmaffinity.evaluation.functional.mask_overlap import encode_masks
+
+from .items import Slice
+from .lungs import simple_lung_mask
+
+
+@dataclass
+class Lesion:
+    """One predicted lesion.
+
+    Attributes:
+        score: probability that it is one.
+        label: number of the lesion class.
+        box: x1, y1, x2, y2 in pixels of the radiological view.
+        area_px: pixels of the mask.
+        area_mm2: None where the spacing is unknown.
+        mask: compressed COCO run lengths {'size': [H, W], 'counts': str}; None where the model gives boxes only.
+    """
+
+    score: float
+    label: int
+    box: list[float]
+    area_px: int
+    area_mm2: float | None
+    mask: dict | None
+
+    def bitmap(self) -> np.ndarray | None:
+        """The mask as boolean array (H, W)."""
+        return None if self.mask is None else coco_masks.decode(self.mask).astype(bool)
+
+
+@dataclass
+class SliceRecord:
+    """One predicted slice.
+
+    Attributes:
+        index: in the scan, from 0.
+        name: file, or volume and number.
+        height, width: pixels of the radiological view, in which boxes and masks are.
+        position_mm: along the patient, growing towards the head; None where unknown.
+        thickness_mm: of the slab that the slice stands for; None where unknown.
+        label: name of the predicted class; None where the model does not classify.
+        probabilities: of each class by itself (sigmoids, Eq. 9: they need not sum to 1).
+        lesions: with a score above the threshold, by falling score.
+        lesion_area_px, lesion_area_mm2: of their union.
+        lesion_volume_ml: area times slab thickness; None where unknown.
+        lung_area_px: of a simple lung mask, see :mod:`.lungs`; None where no lung could be told.
+        notes: what a reader of the result should know.
+    """
+
+    index: int
+    name: str
+    height: int
+    width: int
+    position_mm: float | None
+    thickness_mm: float | None
+    label: str | None
+    probabilities: dict[str, float]
+    lesions: list[Lesion] = field(default_factory=list)
+    lesion_area_px: int = 0
+    lesion_area_mm2: float | None = None
+    lesion_volume_ml: float | None = None
+    lung_area_px: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> 'SliceRecord':
+        """Undo :meth:`to_dict`."""
+        return cls(**{**content, 'lesions': [Lesion(**lesion) for lesion in content['lesions']]})
+
+    def lesion_mask(self) -> np.ndarray:
+        """Union of the lesions, boolean (height, width)."""
+        union = np.zeros((self.height, self.width), dtype=bool)
+        for lesion in self.lesions:
+            bitmap = lesion.bitmap()
+            if bitmap is not None:
+                union |= bitmap
+        return union
+
+
+def measure(item: Slice, label: str | None, probabilities: dict[str, float], boxes: np.ndarray, scores: np.ndarray,
+            labels: np.ndarray, masks: np.ndarray | None, score_thr: float) -> SliceRecord:
+    """Measure a prediction.
+
+    Args:
+        item: the slice.
+        label, probabilities: see :class:`SliceRecord`.
+        boxes: (n, 4). scores: (n,). labels: (n,). masks: boolean (n, H, W), or None. All in pixels of the slice.
+        score_thr: lesions with a lower score are left out.
+    """
+    height, width = item.grey.shape
+    pixel = None if item.spacing is None else item.spacing[0] * item.spacing[1]
+    order = [at for at in np.argsort(-np.asarray(scores), kind='stable') if scores[at] >= score_thr]
+    runs: Sequence[dict | None] = [None] * len(order)
+    union = np.zeros((height, width), dtype=bool)
+    if masks is not None and order:
+        chosen = np.asarray(masks)[order].astype(bool)
+        union = chosen.any(axis=0)
+        runs = encode_masks(chosen)
+    lesions = []
+    for at, run in zip(order, runs):
+        area = 0 if run is None else int(coco_masks.area(run))
+        if run is not None:
+            counts = run['counts']
+            run = {'size': [height, width], 'counts': counts.decode('ascii') if isinstance(counts, bytes) else counts}
+        lesions.append(Lesion(round(float(scores[at]), 6), int(labels[at]), [round(float(x), 2) for x in boxes[at]],
+                              area, None if pixel is None or run is None else area * pixel, run))
+    area = int(np.count_nonzero(union))
+    area_mm2 = None if pixel is None or masks is None else area * pixel
+    volume = None if area_mm2 is None or item.thickness is None else area_mm2 * item.thickness / 1000
+    lungs = simple_lung_mask(item.grey, item.window, union)
+    return SliceRecord(
+        index=item.index, name=item.name, height=height, width=width, position_mm=item.position,
+        thickness_mm=item.thickness, label=label, probabilities=probabilities, lesions=lesions, lesion_area_px=area,
+        lesion_area_mm2=area_mm2, lesion_volume_ml=volume,
+        lung_area_px=None if lungs is None else int(np.count_nonzero(lungs)), notes=list(item.notes))

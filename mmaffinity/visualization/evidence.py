@@ -1,0 +1,142 @@
+"""Which RoI spoke for which class, drawn on the slice."""
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .captions import NOTICE
+from .overlays import to_rgb
+
+FOR, AGAINST = '#e8a94a', '#386cb8'
+MAX_BARS = 12
+
+
+def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarray, rest: np.ndarray,
+                  class_names: Sequence[str], title: str = '') -> Figure:
+    """Draw the share of each RoI in the evidence for each class.
+
+    What is exact and what is a first-order attribution is explained at
+    :func:`mmaffinity.models.cls_heads.roi_evidence`: z is exactly a sum over the RoIs, z = X^T (W v); what each summand
+    gives to a logit is taken through the classifier's ReLUs as they stand at this z. Contributions and rest add up to the
+    logit exactly.
+
+    One column per class. Above, the RoIs on the slice: solid and bright speaks for the class, dashed and dark
+    against it, a wider line has a larger share; the label gives rank and share. Below, the contributions as bars, in
+    units of the logit, with the rest and the sum.
+
+    Args:
+        image: the slice, as :func:`draw_overlay` takes it.
+        boxes: of the beta ranked RoIs, x1 y1 x2 y2 in pixels of the slice, shape (beta, 4). Repeats of a box, by
+            which a short list is stretched, are drawn once with the sum of their contributions.
+        contributions: of each RoI to each logit, shape (beta, K).
+        rest: of each logit, shape (K,).
+        class_names: of the K classes.
+        title: above all; name of the slice, its class, the prediction.
+
+    Returns:
+        The figure, for :func:`save_figure`.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    boxes, contributions, rest = (np.asarray(values, dtype=np.float64) for values in (boxes, contributions, rest))
+    num_classes = len(class_names)
+    if boxes.ndim != 2 or boxes.shape[1:] != (4, ) or not len(boxes) or \
+            contributions.shape != (len(boxes), num_classes) or rest.shape != (num_classes, ):
+        raise ValueError(f'evidence of {num_classes} classes needs boxes (beta, 4), contributions (beta, {num_classes}) and '
+                         f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}')
+    boxes, contributions, names = _merge_repeats(boxes, contributions)
+    totals = np.abs(contributions).sum(0)
+    shares = contributions / np.where(totals > 0, totals, 1)
+    rgb = to_rgb(image)
+    bars = min(len(boxes), MAX_BARS)
+
+    figure = Figure(figsize=(0.8 + 3.6 * num_classes, 4.4 + 0.24 * (bars + 2)), layout='constrained')
+    axes = figure.subplots(2, num_classes, squeeze=False, height_ratios=[3.3, 0.5 + 0.24 * (bars + 2)])
+    limit = 1.35 * max(np.abs(contributions).max(), np.abs(rest).max(), np.abs(contributions.sum(0) + rest).max(), 1e-6)
+    for column, name in enumerate(class_names):
+        logit = contributions[:, column].sum() + rest[column]
+        upper, lower = axes[:, column]
+        upper.imshow(rgb, interpolation='nearest')
+        upper.set_axis_off()
+        upper.set_title(f'{name}: logit {_signed(logit)}, probability {1 / (1 + np.exp(-logit)):.3f}', fontsize=9,
+                        parse_math=False)
+        _draw_boxes(upper, boxes, shares[:, column], names)
+        _draw_bars(lower, contributions[:, column], shares[:, column], rest[column], logit, names, bars)
+        lower.set_xlim(-limit, limit)
+    if title:
+        figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.supxlabel(f'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' evidence '
+                     f'for that class. {NOTICE}', fontsize=7, color='0.35')
+    return figure
+
+
+def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    groups: dict[bytes, list[int]] = {}
+    for index, box in enumerate(boxes):
+        groups.setdefault(box.tobytes(), []).append(index)
+    names = [f'#{own[0] + 1}' + (f'\u2013{own[-1] + 1}' if len(own) > 1 else '') for own in groups.values()]
+    first = [own[0] for own in groups.values()]
+    return boxes[first], np.stack([contributions[own].sum(0) for own in groups.values()]), names
+
+
+def _draw_boxes(axis, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
+    for index in np.argsort(np.abs(shares)):  # the largest share last, on top
+        (x1, y1, x2, y2), share = boxes[index], shares[index]
+        style = dict(color=FOR, linestyle='-') if share >= 0 else dict(color=AGAINST, linestyle=(0, (3, 2)))
+        width = 1 + 3 * abs(share)
+        axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='black', linewidth=width + 1.4))
+        axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=width, **style))
+    taken: list[tuple[float, float]] = []
+    height, width = axis.get_images()[0].get_array().shape[:2]
+    for index in np.argsort(-np.abs(shares)):
+        spot = _free_spot(boxes[index], taken, width, height)
+        if spot is None:
+            continue  # its bar below says the same
+        taken.append(spot)
+        axis.text(*spot, f'{names[index]} {_percent(shares[index])}', fontsize=6.5, color='white', ha='left', va='bottom',
+                  bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
+
+
+def _free_spot(box: np.ndarray, taken: Sequence[tuple[float, float]], width: int, height: int) -> tuple[float, float] | None:
+    """Lower left corner of a label beside a box that no other label is near, in pixels of the slice."""
+    wide, high = 0.27 * width, 0.055 * height
+    x1, y1, x2, y2 = box
+    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high), (x1 - wide, y1 + high),
+                 (x1, (y1 + y2) / 2)):
+        x, y = min(max(x, 0), width - wide), min(max(y, high), height - 1)
+        if all(abs(x - a) >= wide or abs(y - b) >= high for a, b in taken):
+            return x, y
+    return None
+
+
+def _draw_bars(axis, contributions: np.ndarray, shares: np.ndarray, rest: float, logit: float, names: Sequence[str],
+               bars: int) -> None:
+    kept = np.sort(np.argsort(-np.abs(contributions), kind='stable')[:bars])
+    left_out = len(contributions) - len(kept)
+    labels = [names[index] for index in kept] + ['rest' if not left_out else f'rest, {left_out} RoIs', 'logit']
+    others = contributions.sum() - contributions[kept].sum()
+    values = [*contributions[kept], rest + others, logit]
+    notes = [f'{_signed(contributions[index])}  ({_percent(shares[index])})' for index in kept]
+    notes += [_signed(rest + others), _signed(logit)]
+    places = np.arange(len(values))[::-1]
+    for place, value, note, label in zip(places, values, notes, labels):
+        plain = label == 'logit' or label.startswith('rest')
+        color = '0.55' if plain else FOR if value >= 0 else AGAINST
+        axis.barh(place, value, 0.72, color=color, edgecolor='black', linewidth=0.7, hatch='' if value >= 0 else '///')
+        axis.annotate(note, (value, place), (3 if value >= 0 else -3, 0), textcoords='offset points', va='center', fontsize=6.5,
+                      ha='left' if value >= 0 else 'right')
+    axis.axhline(0.5, color='0.3', linewidth=0.8)
+    axis.axvline(0, color='0.3', linewidth=0.8)
+    axis.set_yticks(places, labels, fontsize=7)
+    axis.tick_params(axis='x', labelsize=7)
+    axis.set_xlabel('contribution to the logit', fontsize=8)
+
+
+def _signed(value: float) -> str:
+    return f'{value:+.2f}'.replace('-', '\u2212')
+
+
+def _percent(share: float) -> str:
+    return f'{100 * share:+.0f} %'.replace('-', '\u2212')

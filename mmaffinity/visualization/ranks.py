@@ -1,0 +1,64 @@
+"""Ranks of models by pairs of criteria (the paper's Figure 5)."""
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from .captions import NOTICE
+
+
+def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], columns: int = 2) -> Figure:
+    """Draw, for each pair of criteria, where each model stands by both.
+
+    A model near the upper left corner is good by both criteria; one far from the diagonal is good by one of them only. Equal
+    values share the mean of their ranks. A panel shows the models that have both figures.
+
+    Args:
+        criteria: figures of each model, higher is better, by criterion and model.
+        pairs: criteria of the horizontal and the vertical axis.
+        columns: panels in a row.
+
+    Returns:
+        The figure, for :func:`save_figure`.
+
+    Raises:
+        ValueError: if no pair has two models that have both figures, or a criterion is unknown.
+    """
+    unknown = {name for pair in pairs for name in pair} - set(criteria)
+    if unknown:
+        raise ValueError(f'no model has a figure for {sorted(unknown)}; there are {sorted(criteria)}')
+    shown = []
+    for first, second in pairs:
+        models = [model for model in criteria[first] if model in criteria[second]]
+        if len(models) > 1:
+            shown.append((first, second, models))
+    if not shown:
+        raise ValueError('a rank needs at least two models with both figures of a pair')
+    columns = min(columns, len(shown))
+    rows = -(-len(shown) // columns)
+    most = max(len(models) for *_, models in shown)
+    figure = Figure(figsize=(5.2 * columns, 0.4 + rows * (1.5 + 0.42 * most)), layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, (first, second, models) in zip(axes.flat, shown):
+        x, y = (rankdata([-criteria[name][model] for model in models]) for name in (first, second))
+        count = len(models)
+        axis.plot([0.5, count + 0.5], [0.5, count + 0.5], color='0.8', linewidth=1, zorder=0)
+        places: dict[tuple[float, float], list[str]] = {}
+        for model, spot in zip(models, zip(x, y)):
+            places.setdefault(spot, []).append(model)
+        for (left, top), names in places.items():
+            axis.plot(left, top, 'o', color='black', markersize=6)
+            right = left > (count + 1) / 2  # the name goes to the side where there is room
+            axis.annotate(', '.join(names), (left, top), (-7 if right else 7, 0), textcoords='offset points',
+                          ha='right' if right else 'left', va='center', fontsize=8, parse_math=False)
+        axis.set(xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1),
+                 yticks=np.arange(1, count + 1))
+        axis.set_xlabel(f'rank by {first} (1 is best)', parse_math=False)
+        axis.set_ylabel(f'rank by {second} (1 is best)', parse_math=False)
+        axis.grid(color='0.92', linewidth=0.6)
+        axis.set_axisbelow(True)
+    for axis in axes.flat[len(shown):]:
+        axis.set_axis_off()
+    figure.supxlabel(f'grey line: equal rank by both. {NOTICE}', x=0.995, ha='right', fontsize=7, color='0.35')
+    return figure

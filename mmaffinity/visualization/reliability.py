@@ -1,0 +1,52 @@
+"""Reliability diagrams: what share of the predictions of each confidence is right."""
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .captions import NOTICE
+
+
+def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]], columns: int = 3) -> Figure:
+    """Draw one panel per model: accuracy by confidence above, how many predictions below.
+
+    Args:
+        panels: of each model its title, the counts, mean confidences and accuracies of B bins of equal width over
+            [0, 1] (NaN where a bin is empty), and the expected calibration error.
+        columns: panels in a row.
+
+    Returns:
+        The figure, for :func:`save_figure`.
+
+    Raises:
+        ValueError: if there is no panel, or ``columns`` is below 1.
+    """
+    if not panels or columns < 1:
+        raise ValueError('no reliability to draw: give at least one model, and one column')
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(0.6 + 3.3 * columns, 0.4 + 4.1 * rows), layout='constrained')
+    axes = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, height_ratios=[3, 1] * rows)
+    for index, (title, counts, confidence, accuracy, ece) in enumerate(panels):
+        upper, lower = axes[2 * (index // columns), index % columns], axes[2 * (index // columns) + 1, index % columns]
+        edges = np.linspace(0, 1, len(counts) + 1)
+        filled = np.asarray(counts) > 0
+        upper.plot([0, 1], [0, 1], color='0.45', linestyle='--', linewidth=1)
+        upper.text(0.06, 0.1, 'ideal', rotation=45, rotation_mode='anchor', fontsize=8, color='0.35')
+        upper.bar(edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35',
+                  linewidth=0.8)
+        upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4)
+        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share that is right')
+        upper.set_title(title, fontsize=9, parse_math=False, wrap=True)
+        upper.text(0.04, 0.97, f'ECE {ece:.2%}', transform=upper.transAxes, va='top', fontsize=9)
+        lower.bar(edges[:-1], counts, np.diff(edges), align='edge', color='0.5', edgecolor='0.25', linewidth=0.8)
+        lower.set(xlabel='probability of the predicted class', ylabel='slices')
+        lower.locator_params(axis='y', nbins=3, integer=True)
+        lower.tick_params(labelbottom=True)
+    for index in range(len(panels), rows * columns):
+        axes[2 * (index // columns), index % columns].set_axis_off()
+        axes[2 * (index // columns) + 1, index % columns].set_axis_off()
+    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin. {NOTICE}'
+    figure.supxlabel(textwrap.fill(foot, 28 + 50 * (columns - 1) + 22), fontsize=7, color='0.35')
+    return figure

@@ -1,0 +1,251 @@
+"""The door for programs."""
+import gc
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from scan_helpers import chest, chest_volume, to_grey, write_images, write_model, write_nifti, write_series
+
+from mmaffinity.apis.inferencer import AffinityInferencer, SlicePrediction, config_hash, file_hash, test_transforms
+from mmaffinity.scans import Problem, ReadOptions, Slice, Window
+from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.config import load_config
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory, repo_root):
+    return write_model(tmp_path_factory.mktemp('model'), repo_root)
+
+
+@pytest.fixture(scope='module')
+def inferencer(model):
+    return AffinityInferencer(*model, device='cpu', batch_size=3)
+
+
+def assert_same(first, second, tolerance=0.0):
+    """Two predictions are equal: probabilities, lesions, masks."""
+    for name in ('score', 'logits', 'roi_boxes', 'affinity'):
+        one, other = getattr(first.sample.pred_slice, name), getattr(second.sample.pred_slice, name)
+        assert torch.allclose(one, other, rtol=0, atol=tolerance), name
+    ours, theirs = first.sample.pred_instances, second.sample.pred_instances
+    assert len(ours) == len(theirs)
+    assert torch.allclose(ours.scores, theirs.scores, rtol=0, atol=tolerance)
+    assert torch.allclose(ours.bboxes, theirs.bboxes, rtol=0, atol=100 * tolerance)
+    assert tolerance or torch.equal(ours.masks, theirs.masks)
+
+
+def test_predictions_are_typed(inferencer):
+    prediction, = inferencer(to_grey(chest()))
+    assert isinstance(prediction, SlicePrediction) and isinstance(prediction.sample, SliceDataSample)
+    assert list(prediction.probabilities) == ['Normal', 'CP', 'COVID-19']
+    assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
+    record = prediction.record(0.05)
+    assert len(record.lesions) > 0 and record.label == prediction.label
+    assert len(prediction.record(1.0).lesions) == 0
+    assert prediction.overlay(0.05, show_rois=True).ndim == 3
+    masks = prediction.sample.pred_instances.masks
+    assert masks.shape[1:] == (64, 64) and prediction.scan.kind == 'images'
+
+
+def test_agrees_with_the_model_called_directly(inferencer):
+    """The same slice prepared by hand: resized by OpenCV, one batch of one."""
+    grey = to_grey(chest())
+    resized = cv2.resize(grey, (128, 128), interpolation=cv2.INTER_LINEAR)
+    sample = SliceDataSample(metainfo=dict(task='classification', img_shape=(128, 128), ori_shape=(64, 64),
+                                           scale_factor=(2.0, 2.0), img_id=0, img_path='x'))
+    with torch.no_grad():
+        expected, = inferencer.model.test_step(dict(inputs=[torch.from_numpy(resized)[None]], data_samples=[sample]))
+    prediction, = inferencer(grey)
+    assert torch.equal(prediction.sample.pred_slice.score, expected.pred_slice.score)
+    assert torch.equal(prediction.sample.pred_instances.masks, expected.pred_instances.masks)
+
+
+def test_what_else_is_in_the_batch_changes_nothing(model, inferencer):
+    arrays = [to_grey(chest(index, size)) for index, size in ((0, 64), (3, 80), (1, 64), (5, 96), (2, 64))]
+    together = list(AffinityInferencer(*model, device='cpu', batch_size=5)(arrays))
+    alone = [next(iter(AffinityInferencer(*model, device='cpu', batch_size=1)([array]))) for array in arrays]
+    in_threes = list(inferencer(arrays))
+    for one, many, three in zip(alone, together, in_threes):
+        assert one.label == many.label == three.label
+        assert_same(one, many, 1e-5)
+        assert_same(one, three, 1e-5)
+
+
+def test_every_kind_of_input_gives_the_same(tmp_path, inferencer):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    write_images(tmp_path / 'png')
+    write_series(tmp_path / 'dcm')
+    write_nifti(tmp_path / 'v.nii.gz', chest_volume())
+    expected = list(inferencer([to_grey(chest(index)) for index in range(3)]))
+    for path in (tmp_path / 'png', tmp_path / 'dcm', tmp_path / 'v.nii.gz'):
+        predictions = list(inferencer(path))
+        assert len(predictions) == 3
+        for one, other in zip(expected, predictions):
+            assert_same(one, other)
+    whole_folder = list(inferencer(tmp_path))
+    assert len(whole_folder) == 9 and {item.scan.kind for item in whole_folder} == {'images', 'dicom', 'nifti'}
+
+
+def test_results_come_while_the_input_is_read(inferencer):
+    read = []
+
+    def slices():
+        for index in range(100):
+            read.append(index)
+            yield Slice(f's{index}', f'k{index}', index, to_grey(chest(index % 5)))
+
+    results = inferencer.predict_slices(slices())
+    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice that showed it to be full
+    results.close()
+
+
+def test_memory_does_not_grow_with_the_input(inferencer):
+    grey = to_grey(chest())
+    slices = (Slice(f's{index}', f'k{index}', index, grey) for index in range(24))
+    results = inferencer.predict_slices(slices)
+    for _ in range(4):
+        next(results)
+    gc.collect()
+    tracemalloc.start()
+    peaks = []
+    for _ in range(3):
+        for _ in range(6):
+            next(results)
+        gc.collect()
+        peaks.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 100_000  # a slice's masks alone would take more
+
+
+def test_problems_are_passed_on_in_their_place(tmp_path, inferencer):
+    write_images(tmp_path, 4)
+    (tmp_path / 'slice_1.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
+    (tmp_path / 'empty').touch()
+    seen = []
+    names = [prediction.slice.name for prediction in inferencer(tmp_path, on_problem=seen.append)]
+    assert [name[-11:] for name in names] == ['slice_0.png', 'slice_2.png', 'slice_3.png']
+    assert len(seen) == 2 and all(isinstance(item, Problem) and item.reason for item in seen)
+    with pytest.warns(UserWarning, match='truncated PNG'), pytest.warns(UserWarning, match='is empty'):
+        assert len(list(inferencer(tmp_path))) == 3
+    items = [Problem('a', 'b'), Slice('s', 'k', 0, to_grey(chest())), Problem('c', 'd')]
+    results = list(inferencer.predict_slices(items))
+    assert [type(item).__name__ for item in results] == ['Problem', 'SlicePrediction', 'Problem']
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_nothing_predicted_is_an_error_that_says_why(tmp_path, inferencer):
+    (tmp_path / 'a.png').touch()
+    for inputs, reason in ((tmp_path / 'a.png', 'empty'), (tmp_path / 'b', 'does not exist'),
+                           (np.zeros((1, 1)), 'too small')):
+        with pytest.raises(ValueError, match=f'nothing could be predicted.*{reason}'):
+            list(inferencer(inputs))
+
+
+def test_window_is_settable(tmp_path, model, inferencer):
+    pytest.importorskip('pydicom')
+    folder = write_series(tmp_path, 1)
+    other = AffinityInferencer(*model, device='cpu', options=ReadOptions(Window(40, 400)))
+    prediction, = other(folder)
+    assert np.array_equal(prediction.slice.grey, to_grey(chest(), 40, 400))
+    assert_same(prediction, next(iter(inferencer([to_grey(chest(), 40, 400)]))))
+
+
+def test_description_tells_which_model_it_was(model, inferencer):
+    config, checkpoint = model
+    described = inferencer.description
+    assert described['checkpoint_sha256'] == file_hash(checkpoint) and len(described['config_sha256']) == 64
+    assert described['slice_classes'] == ['Normal', 'CP', 'COVID-19'] and described['config'].endswith('narrow.py')
+    changed = load_config(config, {'model.roi_head.cls_head.num_affinities': 16})
+    assert config_hash(changed) != described['config_sha256'] == config_hash(load_config(config))
+
+
+def test_names_of_the_checkpoint_go_first(tmp_path, model):
+    content = torch.load(model[1], weights_only=True)
+    content['meta'] = {'dataset_meta': {'slice_classes': ('a', 'b', 'c'), 'classes': ('spot',)}}
+    torch.save(content, tmp_path / 'named.pth')
+    prediction, = AffinityInferencer(model[0], tmp_path / 'named.pth', device='cpu')(to_grey(chest()))
+    assert list(prediction.probabilities) == ['a', 'b', 'c'] and prediction.lesion_classes == ('spot',)
+    named = AffinityInferencer(model[0], model[1], device='cpu', cfg_options={'slice_classes': ('x', 'y')})
+    with pytest.raises(ValueError, match='3 slice classes, but 2 names'):
+        list(named(to_grey(chest())))
+
+
+def test_config_object_and_overrides(model):
+    config = Config.fromfile(model[0])
+    inferencer = AffinityInferencer(config, model[1], device='cpu', cfg_options={'image_size': (96, 96)})
+    assert test_transforms(inferencer.cfg)[1]['scale'] == (96, 96) and 'scale' not in str(config.test_dataloader)
+    assert len(list(inferencer(to_grey(chest())))) == 1
+
+
+def test_wrong_use(tmp_path, model):
+    config, checkpoint = model
+    with pytest.raises(FileNotFoundError, match='absent.py'):
+        AffinityInferencer(tmp_path / 'absent.py', checkpoint)
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        AffinityInferencer(config, tmp_path / 'absent.pth')
+    with pytest.raises(ValueError, match='batch_size=0'):
+        AffinityInferencer(config, checkpoint, batch_size=0)
+    with pytest.raises(ValueError, match=r'does not fit the config.*C\* \(num_affinities\) is 8 in'):
+        AffinityInferencer(config, checkpoint, cfg_options={'model.roi_head.cls_head.num_affinities': 16})
+    torch.save({'model': {'x': torch.zeros(1)}}, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match='holds no weights of this package'):
+        AffinityInferencer(config, tmp_path / 'foreign.pth')
+    bare = Config.fromfile(config)
+    bare.test_dataloader = bare.val_dataloader = None
+    with pytest.raises(ValueError, match='no test data set'):
+        AffinityInferencer(bare, checkpoint)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_says_when_there_is_no_gpu(model):
+    with pytest.raises(ValueError, match='torch sees no GPU'):
+        AffinityInferencer(*model, device='cuda')
+
+
+def test_refuses_a_checkpoint_that_would_run_code(tmp_path, model):
+    class Evil:
+        def __reduce__(self):
+            return print, ('it ran',)
+    torch.save({'state_dict': {}, 'x': Evil()}, tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match='was not opened'):
+        AffinityInferencer(model[0], tmp_path / 'evil.pth')
+
+
+def test_weights_that_are_not_finite_are_an_error(tmp_path, model):
+    content = torch.load(model[1], weights_only=True)
+    content['state_dict']['roi_head.cls_head.classifier.4.bias'] += float('nan')
+    torch.save(content, tmp_path / 'nan.pth')
+    with pytest.raises(ValueError, match='weights are not finite'):
+        list(AffinityInferencer(model[0], tmp_path / 'nan.pth', device='cpu')(to_grey(chest())))
+
+
+def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, model):
+    """A few of its slices; with a window that maps 0..255 HU to 0..255, all three have to agree."""
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    from scan_helpers import dicom_slice, save_dicom
+    paths = sorted((shared_dir / 'data' / 'ct_scan').glob('*.jpg'))[5:50:15]
+    greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+    # Apex first on disk: the first slice lies highest.
+    for index, grey in enumerate(greys):
+        save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(grey.astype(np.int16), len(greys) - index))
+    volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16)
+    write_nifti(tmp_path / 'v.nii.gz', volume)
+    identity = AffinityInferencer(*model, device='cpu', options=ReadOptions(Window(127.5, 255)))
+    jpeg = list(inferencer(paths))
+    dicom, nifti = list(identity(tmp_path / 'dcm'))[::-1], list(identity(tmp_path / 'v.nii.gz'))[::-1]
+    assert len(jpeg) == len(dicom) == len(nifti) == 3
+    for first, second, third in zip(jpeg, dicom, nifti):
+        assert np.array_equal(first.slice.grey, second.slice.grey)
+        assert np.array_equal(first.slice.grey, third.slice.grey)
+        assert_same(first, second, 1e-4)
+        assert_same(first, third, 1e-4)
+
+
+def test_real_collected_slices_all_predict(shared_dir, inferencer):
+    predictions = list(inferencer(shared_dir / 'data' / 'ct_slices' / 'NonCOVID'))
+    assert len(predictions) == 15
+    for prediction in predictions:
+        assert prediction.sample.pred_instances.masks.shape[1:] == prediction.slice.grey.shape

@@ -1,0 +1,252 @@
+"""Predicting scans into a folder."""
+import csv
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from scan_helpers import (
+    chest,
+    chest_volume,
+    dicom_slice,
+    save_dicom,
+    write_images,
+    write_model,
+    write_nifti,
+    write_series,
+)
+
+from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.apis.prediction import TimeLeft, predict_to_folder
+from mmaffinity.scans import ReadOptions
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory, repo_root):
+    return write_model(tmp_path_factory.mktemp('model'), repo_root)
+
+
+@pytest.fixture(scope='module')
+def inferencer(model):
+    return AffinityInferencer(*model, device='cpu', batch_size=2)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    root = tmp_path / 'in'
+    write_images(root / 'png', 3)
+    write_series(root / 'dcm', 3)
+    write_nifti(root / 'v.nii.gz', chest_volume())
+    return root
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob('*')}
+
+
+def test_everything_is_written(tmp_path, mixed, inferencer):
+    pytest.importorskip('highdicom')
+    before = snapshot(tmp_path)
+    steps = []
+    report = predict_to_folder(inferencer, mixed, tmp_path / 'out', score_thr=0.3, dicom_seg=True,
+                               progress=lambda *step: steps.append(step))
+    assert [step[:2] for step in steps] == [(index, 9) for index in range(1, 10)]
+    assert {path.split('/')[0] for path in snapshot(tmp_path) - before} == {'out'}
+    assert sorted(scan.folder for scan in report.scans) == ['in', 'in_png', 'in_v.nii.gz'] and not report.problems
+    files = {scan.folder: {path.name for path in (tmp_path / 'out' / scan.folder).iterdir()} for scan in report.scans}
+    common = {'journal.jsonl', 'result.json', 'prediction.json', 'slices.csv', 'lesions.json', 'overlays'}
+    assert files == {'in_png': common, 'in_v.nii.gz': common | {'lesions.nii.gz'},
+                     'in': common | {'lesions.nii.gz', 'lesions.dcm'}}
+    content = read(tmp_path / 'out' / 'in' / 'prediction.json')
+    assert content['schema'] == 1 and content['model']['checkpoint_sha256'] and content['versions']['mmdet']
+    assert content['scan']['kind'] == 'dicom' and content['settings']['window_level'] == -600
+    assert [item['position_mm'] for item in content['slices']] == [-300, -295, -290]
+    summary = content['summary']
+    assert summary['num_slices'] == 3 and sum(summary['share_of_slices'].values()) == pytest.approx(1)
+    for name, mean in summary['mean_probability'].items():
+        assert mean == pytest.approx(np.mean([item['probabilities'][name] for item in content['slices']]))
+    areas = [item['lesion_area_mm2'] for item in content['slices']]
+    assert summary['lesions']['volume_ml'] == pytest.approx(sum(areas) * 5 / 1000)
+    assert summary['most_affected_slice']['index'] == int(np.argmax(areas)) and summary['lesions']['share_of_lung']
+    with open(tmp_path / 'out' / 'in' / 'slices.csv', newline='') as file:
+        assert [float(row['lesion_area_mm2']) for row in csv.DictReader(file)] == pytest.approx(areas, rel=1e-4)
+    import nibabel
+    mask, source = nibabel.load(tmp_path / 'out' / 'in_v.nii.gz' / 'lesions.nii.gz'), nibabel.load(mixed / 'v.nii.gz')
+    assert mask.shape == source.shape and np.array_equal(mask.affine, source.affine)
+    voxels = float(np.asarray(mask.dataobj).sum()) * 0.7 * 0.8 * 5 / 1000
+    nifti = next(scan for scan in report.scans if scan.folder == 'in_v.nii.gz')
+    assert voxels == pytest.approx(nifti.summary['lesions']['volume_ml'], rel=1e-5)
+    # Nothing that tells who the patient is leaves the DICOM headers, but in DICOM-SEG, which has to carry it.
+    for path in (tmp_path / 'out').rglob('*.*'):
+        if path.is_file() and path.name != 'lesions.dcm':
+            assert b'Secret' not in path.read_bytes() and b'secret-id' not in path.read_bytes()
+
+
+def strip(folder):
+    """Content of the result files without the time that they were written."""
+    contents = {}
+    for path in sorted(folder.rglob('*')):
+        if path.suffix in ('.json', '.csv', '.jsonl'):
+            text = path.read_text()
+            contents[str(path.relative_to(folder))] = [line for line in text.splitlines() if '"created"' not in line]
+        elif path.is_file():
+            contents[str(path.relative_to(folder))] = path.read_bytes()
+    return contents
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize('after', [1, 4, 8])
+def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, monkeypatch, after):
+    options = dict(score_thr=0.3, overlays='lesions')
+    predict_to_folder(inferencer, mixed, tmp_path / 'whole', **options)
+
+    def stop(done, total, name):
+        if done == after:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        predict_to_folder(inferencer, mixed, tmp_path / 'out', progress=stop, **options)
+    assert not (tmp_path / 'out' / 'report.json').exists()
+    # Half a line is what a killed process leaves.
+    for journal in (tmp_path / 'out').glob('*/journal.jsonl'):
+        with open(journal, 'a') as file:
+            file.write('{"key": "ha')
+    predicted = []
+    predict_slices = inferencer.predict_slices
+    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
+        predicted.append(item.name) or item for item in slices))
+    predict_to_folder(inferencer, mixed, tmp_path / 'out', resume=True, **options)
+    assert len(predicted) == 9 - after
+    assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+    predicted.clear()
+    report = predict_to_folder(inferencer, mixed, tmp_path / 'out', resume=True, **options)
+    assert predicted == [] and len(report.scans) == 3 and strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+
+
+def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 2, first=1)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    write_images(folder, 1)
+    (folder / 'slice_2.png').write_bytes(b'\x89PNG\r\n\x1a\n')
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    content = read(tmp_path / 'out' / 'in' / 'prediction.json')
+    found = [(item['index'], item['name']) for item in content['slices']]
+    assert found == [(0, 'in/slice_0.png'), (1, 'in/slice_1.png')]
+    assert len(content['not_predicted']) == 1 == len(report.problems) and report.scans[0].num_slices == 3
+
+
+def test_earlier_results_are_not_overwritten_by_accident(tmp_path, model, inferencer):
+    folder = write_images(tmp_path / 'in', 1)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    with pytest.raises(FileExistsError, match='--resume'):
+        predict_to_folder(inferencer, folder, tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'other settings \(score_thr\)'):
+        predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.2, resume=True)
+    other = AffinityInferencer(*model, device='cpu', options=ReadOptions(max_value=4095))
+    with pytest.raises(ValueError, match=r'other settings \(max_value\)'):
+        predict_to_folder(other, folder, tmp_path / 'out', resume=True)
+
+
+def test_scans_of_one_name_do_not_mix(tmp_path, inferencer):
+    first, second = write_images(tmp_path / 'a' / 'scan', 1), write_images(tmp_path / 'b' / 'scan', 2)
+    for resume in (False, True):
+        report = predict_to_folder(inferencer, [first, second], tmp_path / 'out', resume=resume)
+        folders = [scan.folder for scan in report.scans]
+        assert len(set(folders)) == 2 and [scan.num_predicted for scan in report.scans] == [1, 2]
+    # The other way round, each scan finds its own folder again.
+    report = predict_to_folder(inferencer, [second, first], tmp_path / 'out', resume=True)
+    assert [scan.num_predicted for scan in report.scans] == [2, 1]
+    assert len(list((tmp_path / 'out').iterdir())) == 3
+
+
+def test_hostile_folder(tmp_path, inferencer):
+    """Good slices among everything that is bad: the run goes on, each has a reason, nothing is written elsewhere."""
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    root = write_images(tmp_path / 'in', 2)
+    write_series(root / 'dcm', 3)
+    cut = root / 'dcm' / 'im_002.dcm'
+    cut.write_bytes(cut.read_bytes()[:-3000])
+    save_dicom(root / 'mr.dcm', dicom_slice(chest().astype(np.int16), series='mr', Modality='MR'))
+    save_dicom(root / 'huge.dcm', dicom_slice(chest().astype(np.int16), series='huge', Rows=65000, Columns=65000))
+    save_dicom(root / 'evil_uid.dcm', dicom_slice(chest().astype(np.int16), series='uid'))
+    volume = chest_volume(2).astype(np.float32)
+    volume[..., 1], volume[0, 0, 0] = np.nan, np.inf
+    write_nifti(root / 'nan.nii.gz', volume)
+    nifti = bytearray((write_nifti(root / 'huge.nii', chest_volume())).read_bytes())
+    nifti[40:56] = np.array([3, 32767, 32767, 32767, 1, 1, 1, 1], '<i2').tobytes()
+    (root / 'huge.nii').write_bytes(nifti)
+    with zipfile.ZipFile(root / 'bomb.zip', 'w') as file:
+        file.writestr('../../../escaped.txt', 'x')
+    (root / '..hidden.png').write_bytes(b'\xff\xd8\xff\xe0')
+    (root / '..\\..\\escape.png').write_bytes((root / 'slice_0.png').read_bytes())
+    (root / 'out_link').symlink_to(tmp_path)
+    (root / 'passwd.png').symlink_to('/etc/passwd')
+    for index in range(300):
+        (root / f'empty_{index}.dcm').touch()
+    before = snapshot(tmp_path)
+    report = predict_to_folder(inferencer, root, tmp_path / 'out', overlays='all')
+    assert {path.split('/')[0] for path in snapshot(tmp_path) - before} == {'out'}
+    reasons = {problem.source: problem.reason for problem in report.problems}
+    assert sum('empty' in reason for reason in reasons.values()) == 300
+    for source, words in (('in/dcm/im_002.dcm', 'truncated'), ('in/mr.dcm', 'modality MR'),
+                          ('in/huge.dcm', 'claims 65000'),
+                          ('in/nan.nii.gz#1', 'no finite value'), ('in/huge.nii', 'claims the shape'),
+                          ('in/bomb.zip', 'zip archive'), ('in/..hidden.png', 'truncated JPEG'),
+                          ('in/out_link', 'link to outside'), ('in/passwd.png', 'link to outside')):
+        assert words in reasons[source], source
+    assert len(reasons) == 309
+    written = read(tmp_path / 'out' / 'report.json')
+    assert {item['source']: item['reason'] for item in written['not_predicted']} == reasons
+    assert sum(scan['num_predicted'] for scan in written['scans']) == 3 + 2 + 1 + 1
+    for path in (tmp_path / 'out').rglob('*'):
+        assert (tmp_path / 'out') in path.resolve().parents and '..' not in path.name
+
+
+def test_nothing_predicted_is_an_error_with_a_report(tmp_path, inferencer):
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'in' / 'a.png').touch()
+    with pytest.raises(ValueError, match='nothing could be predicted, 1 inputs were left out: in/a.png: is empty'):
+        predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+    assert len(read(tmp_path / 'out' / 'report.json')['not_predicted']) == 1
+
+
+@pytest.mark.parametrize('wrong', [dict(score_thr=1.5), dict(overlays='some')])
+def test_wrong_use(tmp_path, inferencer, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        predict_to_folder(inferencer, tmp_path, tmp_path / 'out', **wrong)
+
+
+def test_dicom_seg_without_highdicom_names_the_extra(tmp_path, inferencer, monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'highdicom', None)
+    with pytest.raises(ValueError, match=r'highdicom.*mmaffinity\[medical\]'):
+        predict_to_folder(inferencer, tmp_path, tmp_path / 'out', dicom_seg=True)
+
+
+def test_without_pydicom_the_run_goes_on(tmp_path, mixed, inferencer, monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'pydicom', None)
+    report = predict_to_folder(inferencer, mixed, tmp_path / 'out')
+    assert len(report.problems) == 3 and all('mmaffinity[medical]' in item.reason for item in report.problems)
+    assert sum(scan.num_predicted for scan in report.scans) == 6
+
+
+def test_time_left():
+    now = iter([0.0, 10.0, 30.0])
+    left = TimeLeft(lambda: next(now))
+    assert left(5, 25) is None and left(6, 25) == pytest.approx(190) and left(10, 25) == pytest.approx(90)
+
+
+def test_output_below_the_input(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 1)
+    for resume in (False, True):
+        report = predict_to_folder(inferencer, folder, folder / 'out', resume=resume)
+        assert len(report.scans) == 1 and not report.problems
+    assert os.path.isdir(folder / 'out' / 'in' / 'overlays')

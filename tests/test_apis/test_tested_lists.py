@@ -1,0 +1,40 @@
+"""The fingerprint of the slices that were tested."""
+import hashlib
+
+import pytest
+
+from mmaffinity.apis.testing import use_split
+from mmaffinity.apis.tested_lists import find_tested_lists, fingerprint
+from mmaffinity.datasets import MultiTaskDataset, SliceDataset
+from mmaffinity.utils.config import load_config
+
+
+def test_fingerprint_is_of_the_set():
+    assert fingerprint(['b', 'a']) == fingerprint(['a', 'b']) == hashlib.sha256(b'a\nb').hexdigest()
+    assert fingerprint(['a']) != fingerprint(['a', 'b'])
+
+
+def test_lists_of_both_tasks(tiny_phantom):
+    root = str(tiny_phantom / 'cncb_ncov')
+    parts = [dict(type='LesionDataset', ann_file='annotations/lesions_test.json', data_root=root, test_mode=True),
+             dict(type='SliceDataset', ann_file='annotations/slices_test.json', data_root=root, test_mode=True)]
+    found = find_tested_lists(MultiTaskDataset(parts))
+    lists = found.as_dict()
+    assert lists['classification']['ann_files'] == ['annotations/slices_test.json']
+    assert (lists['segmentation']['num'], lists['classification']['num']) == (4, 6)
+    alone = SliceDataset(ann_file='annotations/slices_test.json', data_root=root, test_mode=True)
+    paths = [found.relative(alone.get_data_info(i)['img_path']) for i in range(6)]
+    assert not any(path.startswith(root) for path in paths)
+    assert lists['classification']['sha256'] == fingerprint(paths)
+    assert find_tested_lists(alone).as_dict()['classification'] == lists['classification']
+    assert found.relative('/elsewhere/x.png') == '/elsewhere/x.png'
+
+
+def test_split(repo_root):
+    config = load_config(repo_root / 'configs' / 'affinity_c8.py')
+    use_split(config, 'val')
+    assert config.test_dataloader.dataset.ann_file == 'annotations/slices_val.json' and config.test_split == 'val'
+    with pytest.raises(ValueError, match='no validation split'):
+        use_split(load_config(repo_root / 'configs' / 'affinity_c8_ictcf.py'), 'val')
+    with pytest.raises(ValueError, match="not 'train'"):
+        use_split(config, 'train')

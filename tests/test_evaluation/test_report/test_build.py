@@ -1,0 +1,194 @@
+"""The report's figures against scikit-learn and by hand, and every undefined value."""
+import numpy as np
+import pytest
+from report_helpers import CLASSES, lesion_records, slice_records, write_results
+
+from mmaffinity.evaluation.functional import classification_report
+from mmaffinity.evaluation.report import build_report, load_runs
+from mmaffinity.evaluation.report.published import PAPER_TABLES
+from mmaffinity.evaluation.report.runs import SliceRun
+
+metrics = pytest.importorskip('sklearn.metrics')
+RESAMPLES = 60
+
+
+def report_of(*folders, **options):
+    slices, lesions, notes = load_runs(folders)
+    return build_report(slices, lesions, options.pop('num_resamples', RESAMPLES), notes=notes, **options)
+
+
+def table(report, key):
+    return next(table for table in report.tables if table.key == key)
+
+
+def cell(report, key, metric, row=0):
+    return table(report, key).rows[row].cells[metric]
+
+
+@pytest.fixture(scope='module')
+def two_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('runs')
+    runs = []
+    for index, quality in enumerate((1.5, 3.)):
+        runs.append(write_results(folder / f'm{index}', slice_records(240, 40, quality=quality, model_seed=index),
+                                  lesion_records(20, model_seed=index)))
+    write_results(runs[1], slice_records(90, 30, seed=5, quality=3., model_seed=1, first=1000), name='results_val.json',
+                  split='val')
+    return runs
+
+
+def test_figures_against_scikit_learn(two_runs):
+    report = report_of(*two_runs)
+    for row, run in enumerate(load_runs(two_runs)[0]):
+        logits, labels = run.logits, run.labels
+        assert cell(report, 'table4_overall', 'accuracy', row).value == pytest.approx(
+            metrics.accuracy_score(labels, run.predictions))
+        assert cell(report, 'table4_overall', 'mcc', row).value == pytest.approx(
+            metrics.matthews_corrcoef(labels, run.predictions))
+        assert cell(report, 'table4', 'f1', row).value == pytest.approx(
+            metrics.f1_score(labels, run.predictions, average='weighted'))
+        for index, name in enumerate(CLASSES):
+            one = f'table4_{name}'
+            assert cell(report, one, 'roc_auc', row).value == pytest.approx(
+                metrics.roc_auc_score(labels == index, logits[:, index]))
+            assert cell(report, one, 'average_precision', row).value == pytest.approx(
+                metrics.average_precision_score(labels == index, logits[:, index]))
+            assert cell(report, one, 'specificity', row).value == pytest.approx(
+                metrics.recall_score(labels != index, run.predictions != index))
+
+
+def test_every_figure_has_its_interval_and_lies_in_it(two_runs):
+    report = report_of(*two_runs)
+    seen = 0
+    for one in report.tables:
+        for row in one.rows:
+            if row.kind == 'published':
+                assert all(estimate.low is None for estimate in row.cells.values())
+                continue
+            for column in one.columns:
+                estimate = row.cells[column.metric]
+                if estimate.value is None or column.metric == 'temperature':
+                    assert estimate.note
+                    continue
+                if column.metric not in ('ece', 'ece_calibrated'):  # the plug-in ECE is biased upwards in resamples
+                    assert estimate.low - 1e-9 <= estimate.value <= estimate.high + 1e-9, (one.key, column.metric)
+                seen += 1
+    assert seen > 100
+    assert '39 patients' in table(report, 'table4').caption and '10 patients' in table(report, 'table3').caption
+
+
+def test_best_in_bold_among_ours_and_published_rows_marked(two_runs):
+    report = report_of(*two_runs)
+    rows = table(report, 'table4').rows
+    assert [row.kind for row in rows] == ['run', 'run'] + ['published'] * len(PAPER_TABLES['table4'].rows)
+    assert 'f1' in rows[1].bold and 'f1' not in rows[0].bold and not any(row.bold for row in rows[2:])
+    text = table(report, 'table4').markdown()
+    assert '*(published)*' in text and '**' in text
+    # Published matrices give the published figures.
+    assert rows[3].name == 'Single-Shot Model' and rows[3].cells['f1'].value == pytest.approx(.9676, abs=5e-5)
+
+
+def test_segmentation_and_paired_differences(two_runs):
+    report = report_of(*two_runs)
+    runs = load_runs(two_runs)[1]
+    assert cell(report, 'table3', 'mAP').value == pytest.approx(runs[0].ap.mean())
+    assert cell(report, 'table3', 'AP75', 1).value == pytest.approx(runs[1].ap[:, 5].mean())
+    difference = table(report, 'table4_differences').rows[0]
+    expected = cell(report, 'table4', 'f1', 0).value - cell(report, 'table4', 'f1', 1).value
+    assert difference.cells['f1'].value == pytest.approx(expected)
+    assert 'f1' in difference.bold and difference.cells['f1'].high < 0
+    same = report_of(two_runs[0], write_results(two_runs[0].parent / 'copy', slice_records(240, 40, quality=1.5)))
+    nothing = table(same, 'table4_differences').rows[0].cells['f1']
+    assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
+
+
+def test_temperature_comes_from_the_validation_split_only(two_runs):
+    report = report_of(*two_runs)
+    first, second = (table(report, 'table4_calibration').rows[row].cells for row in (0, 1))
+    assert first['temperature'].value is None and '--split val' in first['temperature'].note
+    assert first['ece_calibrated'].value is None
+    assert second['temperature'].value > 0 and '90 validation slices' in second['temperature'].note
+    assert second['ece_calibrated'].value is not None
+
+
+def test_scans_and_patients(two_runs):
+    report = report_of(*two_runs)
+    assert [row.name for row in table(report, 'table4_patients').rows] == [
+        f'{run}, {rule}' for run in ('m0', 'm1') for rule in ('mean probability', 'share of slices')]
+    run = load_runs(two_runs)[0][0]
+    right = []
+    for patient in dict.fromkeys(run.patients):
+        own = [index for index, name in enumerate(run.patients) if name == patient]
+        right.append(run.scores[own].mean(0).argmax() == run.labels[own[0]])
+    assert cell(report, 'table4_patients', 'accuracy').value == pytest.approx(np.mean(right))
+
+
+def test_unknown_patients_are_said(tmp_path):
+    records = [{**record, 'patient_id': None, 'scan_id': None} for record in slice_records(30, 9)]
+    report = report_of(write_results(tmp_path / 'a', records))
+    assert 'resamples of 30 slices (patients are not known)' in table(report, 'table4').caption
+    assert any('no scores by patient' in note for note in report.notes)
+
+
+def no_nan(report):
+    for one in report.tables:
+        text = one.markdown()
+        assert 'nan' not in text.lower().replace('dominant', ''), text
+        for row in one.rows:
+            for estimate in row.cells.values():
+                assert estimate.value is None or np.isfinite(estimate.value)
+                assert estimate.value is not None or estimate.note, (one.key, row.name)
+
+
+def test_empty_class_and_class_never_predicted(tmp_path):
+    records = [record for record in slice_records(60, 12) if record['label'] != 2]
+    for record in records:
+        record['pred'] = 0
+    report = report_of(write_results(tmp_path / 'a', records))
+    no_nan(report)
+    assert cell(report, 'table4', 'sensitivity/COVID-19').note == 'COVID-19 has no slice'
+    assert cell(report, 'table4_CP', 'precision').note == 'CP is never predicted'
+    assert cell(report, 'table4_COVID-19', 'roc_auc').note == 'no slice is COVID-19'
+    assert cell(report, 'table4_overall', 'mcc').value == 0
+    assert '[a]' in table(report, 'table4').markdown()
+    run, = load_runs([tmp_path / 'a'])[0]
+    assert cell(report, 'table4', 'f1').value == pytest.approx(classification_report(run.confusion).f1)
+
+
+def test_a_single_slice(tmp_path):
+    report = report_of(write_results(tmp_path / 'a', slice_records(1, 1), lesion_records(1)))
+    no_nan(report)
+    assert 'there is one' in cell(report, 'table4', 'f1').note and cell(report, 'table4', 'f1').low is None
+    assert 'there is one' in cell(report, 'table3', 'mAP').note
+
+
+def test_without_segmentation_there_is_a_sentence(tmp_path):
+    report = report_of(write_results(tmp_path / 'a', slice_records(12, 4)))
+    assert any('no Table 3' in note for note in report.notes)
+    assert not any(one.key.startswith('table3') for one in report.tables)
+    with pytest.raises(ValueError, match='nothing to report'):
+        build_report([], [])
+
+
+def test_an_external_matrix_of_other_slices_is_refused(two_runs):
+    slices, lesions, _ = load_runs(two_runs)
+    own = slices[0].confusion
+    fitting = SliceRun('Other', CLASSES, own, external=True, notes=('From elsewhere.', ))
+    report = build_report([*slices, fitting], lesions, RESAMPLES)
+    row = table(report, 'table4').rows[2]
+    assert row.kind == 'external' and row.cells['f1'].low is not None
+    assert cell(report, 'table4_CP', 'roc_auc', 2).note
+    assert not any('Other' in row.name for row in table(report, 'table4_differences').rows)
+    no_nan(report)
+    with pytest.raises(ValueError, match='different lists'):
+        build_report([*slices, SliceRun('Other', CLASSES, own + 1, external=True)], lesions, RESAMPLES)
+    with pytest.raises(ValueError, match='are called Other'):
+        build_report([*slices, fitting, fitting], lesions, RESAMPLES)
+
+
+def test_fixed_class_weights(two_runs):
+    run = load_runs(two_runs)[0][0]
+    report = report_of(*two_runs, class_weights=(.45, .35, .2))
+    assert cell(report, 'table4', 'f1').value == pytest.approx(
+        classification_report(run.confusion, class_weights=(.45, .35, .2)).f1)
+    assert '0.45' in table(report, 'table4').caption

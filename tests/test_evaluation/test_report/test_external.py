@@ -1,0 +1,62 @@
+"""Systems that are not trained here."""
+import csv
+import json
+
+import pytest
+from report_helpers import CLASSES, slice_records, write_results
+
+from mmaffinity.evaluation.report import load_external, load_runs
+
+RECORDS = slice_records(20, 6)
+
+
+@pytest.fixture
+def known(tmp_path):
+    return load_runs([write_results(tmp_path / 'run', RECORDS)])[0]
+
+
+def predictions(path, records=RECORDS, scores=True, pred=None):
+    with open(path, 'w', newline='') as stream:
+        writer = csv.writer(stream)
+        writer.writerow(['img_path', 'pred', *([f'score_{name}' for name in CLASSES] if scores else [])])
+        for record in records:
+            writer.writerow([record['rel_path'], pred or CLASSES[record['pred']], *(record['scores'] if scores else [])])
+    return path
+
+
+def test_matrix_as_json_and_csv(tmp_path):
+    matrix = [[3, 1, 0], [0, 4, 1], [1, 0, 5]]
+    (tmp_path / 'a.json').write_text(json.dumps(dict(classes=CLASSES, confusion=matrix, source='Table 2 of ...')))
+    rows = ['truth,Normal,CP,COVID-19', 'COVID-19,1,0,5', 'Normal,3,1,0', 'CP,0,4,1']  # rows in any order
+    (tmp_path / 'a.csv').write_text('\n'.join(rows) + '\n')
+    for name in ('a.json', 'a.csv'):
+        run = load_external('System', tmp_path / name, [])
+        assert run.confusion.tolist() == matrix and run.classes == CLASSES
+        assert run.external and run.labels is None and 'published confusion matrix' in run.notes[0]
+
+
+def test_predictions_take_labels_and_patients_from_the_same_list(tmp_path, known):
+    run = load_external('System', predictions(tmp_path / 'p.csv', list(reversed(RECORDS))), known)
+    assert run.tested == known[0].tested and run.patients == known[0].patients
+    assert (run.labels == known[0].labels).all() and (run.predictions == known[0].predictions).all()
+    assert (run.confusion == known[0].confusion).all() and run.scores.shape == (20, 3)
+    assert load_external('System', predictions(tmp_path / 'q.csv', scores=False), known).scores is None
+
+
+def test_wrong_files_are_named(tmp_path, known):
+    with pytest.raises(FileNotFoundError, match='System'):
+        load_external('System', tmp_path / 'absent.csv', known)
+    with pytest.raises(ValueError, match=r'19 slices of System are those of no run.*run.*it has 19'):
+        load_external('System', predictions(tmp_path / 'p.csv', RECORDS[:-1]), known)
+    with pytest.raises(ValueError, match="'Flu' for .* is none of"):
+        load_external('System', predictions(tmp_path / 'p.csv', pred='Flu'), known)
+    with pytest.raises(ValueError, match='listed twice'):
+        load_external('System', predictions(tmp_path / 'p.csv', RECORDS + RECORDS[:1]), known)
+    for text in ('', 'a,b\n1,2\n', 'truth,Normal,CP\nNormal,1,2\n', '{"classes": []}'):
+        for suffix in ('.csv', '.json'):
+            (tmp_path / f'x{suffix}').write_text(text)
+            with pytest.raises(ValueError, match='x'):
+                load_external('System', tmp_path / f'x{suffix}', known)
+    (tmp_path / 'm.json').write_text(json.dumps(dict(classes=['a', 'b'], confusion=[[1, 2], [3, -4]])))
+    with pytest.raises(ValueError, match='counts of slices'):
+        load_external('System', tmp_path / 'm.json', known)

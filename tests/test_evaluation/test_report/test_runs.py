@@ -1,0 +1,59 @@
+"""Reading results files."""
+import json
+
+import pytest
+from report_helpers import lesion_records, slice_records, write_results
+
+from mmaffinity.evaluation.report import load_runs
+
+RECORDS = slice_records(20, 6)
+
+
+def test_names_are_as_short_as_they_may_be(tmp_path):
+    a = write_results(tmp_path / 'x' / 'model', RECORDS)
+    b = write_results(tmp_path / 'y' / 'model', RECORDS, lesion_records(3))
+    slices, lesions, notes = load_runs([a, b])
+    assert [run.name for run in slices] == ['x/model', 'y/model'] and [run.name for run in lesions] == ['y/model']
+    assert load_runs([a])[0][0].name == 'model' and not notes
+    assert load_runs([a / 'results.json'])[0][0].name == 'results'
+    assert lesions[0].ap.shape == (3, 10)
+
+
+def test_validation_predictions_join_their_checkpoint_only(tmp_path):
+    folder = write_results(tmp_path / 'a', RECORDS)
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val')
+    run, = load_runs([folder])[0]
+    assert len(run.validation.labels) == 12
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint='epoch_9.pth')
+    slices, _, notes = load_runs([folder])
+    assert slices[0].validation is None and 'epoch_9.pth' in notes[0]
+    write_results(folder, RECORDS[:3] + slice_records(5, 5, first=100), name='results_val.json', split='val')
+    with pytest.raises(ValueError, match='3 slices, such as'):
+        load_runs([folder])
+
+
+def test_results_without_logits_and_relative_paths(tmp_path):
+    old = [{key: value for key, value in record.items() if key not in ('logits', 'rel_path')} for record in RECORDS]
+    run, = load_runs([write_results(tmp_path / 'a', old)])[0]
+    assert run.logits is None and run.paths[0].startswith('/data/root/')
+
+
+def test_errors_say_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match='tools/test.py'):
+        load_runs([tmp_path])
+    with pytest.raises(FileNotFoundError):
+        load_runs([tmp_path / 'absent'])
+    (tmp_path / 'results.json').write_text('{"slices": []}')
+    with pytest.raises(ValueError, match='test again'):
+        load_runs([tmp_path])
+    with pytest.raises(ValueError, match='there twice'):
+        load_runs([write_results(tmp_path / 'b', RECORDS + RECORDS[:1])])
+    wrong = json.loads(json.dumps(RECORDS))
+    wrong[0]['pred'] = 3
+    with pytest.raises(ValueError, match='prediction is none of the 3 classes'):
+        load_runs([write_results(tmp_path / 'c', wrong)])
+    wrong[0].update(pred=0, scores=[.1, .2])
+    with pytest.raises(ValueError, match='one for each class'):
+        load_runs([write_results(tmp_path / 'd', wrong)])
+    _, _, notes = load_runs([write_results(tmp_path / 'e')])
+    assert 'holds no tested slice' in notes[0]

@@ -1,0 +1,138 @@
+"""Folded layers against the layers one after the other, in both precisions."""
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmaffinity.models.layers import FoldedUpConv, RoIRefinement, RoIVectorization, fold_up_down
+
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
+
+
+def close(found, expected):
+    scale = expected.abs().max()
+    torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=TOLERANCE[expected.dtype])
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('kernel', [2, 3])
+def test_up_down_is_one_matrix_per_position(kernel, dtype):
+    torch.manual_seed(0)
+    up = nn.ConvTranspose2d(5, 7, kernel, stride=kernel).to(dtype)
+    down = nn.Conv2d(7, 4, kernel, stride=kernel).to(dtype)
+    x = torch.randn(3, 5, 6, 9, dtype=dtype, requires_grad=True)
+    weight, bias = fold_up_down(up, down)
+    assert weight.shape == (4, 5, 1, 1) and bias.shape == (4, )
+    folded, naive = F.conv2d(x, weight, bias), down(up(x))
+    close(folded, naive)
+    # Both layers train as if they ran one after the other.
+    factor = torch.randn(naive.shape, dtype=dtype)
+    wanted = [x, *up.parameters(), *down.parameters()]
+    for found, expected in zip(*(torch.autograd.grad((y * factor).sum(), wanted) for y in (folded, naive))):
+        close(found, expected)
+
+
+@pytest.mark.parametrize('up, down', [
+    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 3, stride=3)),
+    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=1)),
+    (nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1), nn.Conv2d(3, 3, 2, stride=2)),
+    (nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1), nn.Conv2d(3, 3, 2, stride=2)),
+    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, dilation=2)),
+    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, groups=3))])
+def test_other_layers_do_not_fold(up, down):
+    with pytest.raises(ValueError, match='only layers with kernel = stride'):
+        fold_up_down(up, down)
+
+
+# --- refinement and vectorisation ------------------------------------------------------------------------------------
+
+def naive(refinement, vectorization, x, num_slices):
+    """Stage after stage at full resolution, as the paper draws it."""
+    for _ in range(refinement.repeats):
+        for stage in refinement.stages:
+            x = stage.conv_up(stage.relu(stage.norm(stage.conv_down(x), num_slices)))
+    for conv, norm in zip(vectorization.convs, vectorization.norms):
+        x = norm(torch.relu(conv(x)), num_slices)
+    return x.flatten(1).unflatten(0, (num_slices, -1))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('num_slices', [1, 2])
+@pytest.mark.parametrize('num_stages, shared', [(3, False), (9, True), (1, False), (1, True)])
+@pytest.mark.parametrize('training', [True, False])
+def test_the_chain_of_both_layers(num_stages, shared, num_slices, dtype, training):
+    torch.manual_seed(0)
+    layers = nn.ModuleList([RoIRefinement(6, 5, num_stages, shared), RoIVectorization(6, 8)]).to(dtype).train(training)
+    twin = copy.deepcopy(layers)
+    x = torch.randn(num_slices * 4, 6, 8, 8, dtype=dtype, requires_grad=True)
+    refinement, vectorization = layers
+    half = refinement.bottleneck(x, num_slices)
+    assert half.shape == (num_slices * 4, 5, 4, 4)
+    folded = vectorization(half, num_slices, upsample=refinement.conv_up)
+    expected = naive(*twin, x, num_slices)
+    assert folded.shape == (num_slices, 4, 6)
+    close(folded, expected)
+    for (name, found), wanted in zip(layers.named_buffers(), twin.buffers()):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5, msg=name)
+    factor = torch.randn(expected.shape, dtype=dtype)
+    found = torch.autograd.grad((folded * factor).sum(), [x, *layers.parameters()])
+    wanted = torch.autograd.grad((expected * factor).sum(), [x, *twin.parameters()])
+    if dtype == torch.float64:  # through nine normalisations, float32 keeps no more than its first digits
+        largest = max(gradient.abs().max() for gradient in wanted)
+        for a, b in zip(found, wanted):
+            torch.testing.assert_close(a / largest, b / largest, rtol=0, atol=1e-10)
+
+
+def test_memory_format_does_not_matter():
+    torch.manual_seed(0)
+    refinement, vectorization = RoIRefinement(6, 5), RoIVectorization(6, 8)
+    x = torch.randn(8, 6, 8, 8)
+    plain, last = (vectorization(refinement.bottleneck(y, 2), 2, upsample=refinement.conv_up)
+                   for y in (x, x.contiguous(memory_format=torch.channels_last)))
+    close(last, plain)
+
+
+# --- transposed convolution and 3x3 convolution ----------------------------------------------------------------------
+
+def up_and_conv(dtype=torch.float32):
+    torch.manual_seed(0)
+    return nn.ConvTranspose2d(5, 7, 2, stride=2).to(dtype), nn.Conv2d(7, 4, 3, padding=1).to(dtype)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('size', [(14, 14), (1, 1), (1, 5), (2, 3)])
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_up_conv_borders_included(size, dtype, channels_last):
+    up, conv = up_and_conv(dtype)
+    with torch.no_grad():
+        up.bias.add_(3)  # a wrong border shows
+    x = torch.randn(3, 5, *size, dtype=dtype)
+    x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
+    expected = conv(up(x))
+    found = FoldedUpConv()(x, up, conv)
+    close(found, expected)
+    factor = torch.randn(expected.shape, dtype=dtype)
+    close(*(torch.autograd.grad((y * factor).sum(), x)[0] for y in (found, expected)))
+
+
+def test_up_conv_follows_its_weights():
+    up, conv = up_and_conv()
+    folded, x = FoldedUpConv(), torch.randn(2, 5, 4, 4)
+    close(folded(x, up, conv), conv(up(x)))
+    weight = folded._weight
+    folded(x, up, conv)
+    assert folded._weight is weight  # not folded anew
+    for change in (lambda: up.load_state_dict({name: value + 1 for name, value in up.state_dict().items()}),
+                   lambda: conv.weight.data.mul_(2), lambda: up.bias.data.add_(1), lambda: conv.bias.data.fill_(5),
+                   lambda: (up.double(), conv.double())):
+        change()
+        x = x.to(up.weight.dtype)
+        close(folded(x, up, conv), conv(up(x)))
+
+
+def test_up_conv_refuses_other_layers():
+    up, conv = up_and_conv()
+    with pytest.raises(ValueError, match='expected a 2x2 stride-2 transposed and a 3x3 convolution'):
+        FoldedUpConv()(torch.zeros(1, 5, 4, 4), up, nn.Conv2d(7, 4, 3))

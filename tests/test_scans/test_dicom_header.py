@@ -1,0 +1,101 @@
+"""Headers of DICOM files: what is an axial CT slice and what is not."""
+import io
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_helpers import chest, dicom_slice, save_dicom
+
+from mmaffinity.scans import dicom_header
+from mmaffinity.scans.dicom_header import read_dataset, read_header
+
+pydicom = pytest.importorskip('pydicom')
+
+
+def header_of(path, **changes):
+    return read_header(save_dicom(path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes)), 'x.dcm', 'key')
+
+
+def test_reads_what_ordering_and_geometry_need(tmp_path):
+    header = header_of(tmp_path, index=3)
+    assert (header.shape, header.spacing, header.corner) == ((64, 64), (0.8, 0.7), (-100, -80, -285))
+    assert header.orientation == (1, 0, 0, 0, 1, 0) and header.thickness == 5 and header.number == 4
+    assert header.notes == () and header.tilt == 0 and header.location is None
+    assert header.series_uid.startswith('1.2.826') and header.name == 'x.dcm' and header.key == 'key'
+
+
+@pytest.mark.parametrize('changes, reason', [
+    (dict(Modality='MR'), 'modality MR, not CT'), (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
+    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'no CT image: Secondary Capture'),
+    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'enhanced'), (dict(NumberOfFrames=5), '5 frames'),
+    (dict(Modality=None, SOPClassUID=None), 'neither modality'),
+    (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
+    (dict(Rows=60000, Columns=60000), 'claims 60000 x 60000'), (dict(SamplesPerPixel=3), 'colour'),
+    (dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 'coronal'),
+    (dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'sagittal')])
+def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        header_of(tmp_path, **changes)
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'), (dict(PixelSpacing=None), 'areas and volumes'),
+    (dict(PixelSpacing=[0, 1]), 'areas and volumes'), (dict(BodyPartExamined='HEAD'), 'knows the chest only')])
+def test_notes_what_is_doubtful(tmp_path, changes, words):
+    assert words in ' '.join(header_of(tmp_path, **changes).notes)
+
+
+def test_damaged_numbers_are_as_absent(tmp_path):
+    data = dicom_slice(chest().astype(np.int16))
+    for keyword, value in (('ImagePositionPatient', ['1', '2']), ('SliceThickness', None), ('InstanceNumber', None)):
+        data[keyword].value = value
+    header = read_header(save_dicom(tmp_path / 'x.dcm', data), 'x', 'key')
+    assert header.corner is None and header.thickness is None and header.number is None
+
+
+def deflated(tmp_path, size):
+    """A deflated file whose pixel data unpack to ``size`` bytes."""
+    content = io.BytesIO()
+    data = dicom_slice(chest().astype(np.int16))
+    data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    data.save_as(content, enforce_file_format=True)
+    raw = content.getvalue()
+    start = 144 + int.from_bytes(raw[140:144], 'little')
+    unpacked = zlib.decompress(raw[start:], -zlib.MAX_WBITS)
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    zeros = [packer.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    parts = [packer.compress(unpacked), *zeros, packer.flush()]
+    (tmp_path / 'deflated.dcm').write_bytes(raw[:start] + b''.join(parts))
+    return tmp_path / 'deflated.dcm'
+
+
+def test_deflated_files_are_read_within_bounds(tmp_path, monkeypatch):
+    assert read_header(deflated(tmp_path, 0), 'x', 'key').shape == (64, 64)
+    monkeypatch.setattr(dicom_header, 'MAX_FILE_BYTES', 4 << 20)
+    with pytest.raises(ValueError, match='unpacks to more than 4194304 bytes'):
+        read_header(deflated(tmp_path, 8 << 20), 'x', 'key')
+
+
+def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
+    path = save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16)))
+    monkeypatch.setitem(__import__('sys').modules, 'pydicom', None)
+    with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):
+        read_dataset(path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
+    content = io.BytesIO()
+    dicom_slice(chest(size=32).astype(np.int16)).save_as(content, enforce_file_format=True)
+    raw = bytearray(content.getvalue()[:1200])
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw[data.draw(st.integers(132, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / 'damaged.dcm'
+    path.write_bytes(raw[:data.draw(st.integers(133, len(raw)))])
+    try:
+        assert min(read_header(path, 'x', 'key').shape) >= 32
+    except ValueError as error:
+        assert str(error)

@@ -1,0 +1,159 @@
+"""Pixels of DICOM slices as Hounsfield units."""
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_helpers import chest, dicom_slice, save_dicom
+
+from mmaffinity.scans.dicom_header import read_header
+from mmaffinity.scans.dicom_pixels import codestream_size, read_hounsfield
+from mmaffinity.scans.items import ReadOptions
+from mmaffinity.scans.windowing import Window
+
+pydicom = pytest.importorskip('pydicom')
+HU = chest().astype(np.int16)
+
+
+DEFAULT = ReadOptions()
+
+
+def read(path, data, options=DEFAULT):
+    path = save_dicom(path / 'x.dcm', data)
+    hu, notes = read_hounsfield(read_header(path, 'x', 'key'), options)
+    return hu, ' '.join(notes)
+
+
+def test_rescale(tmp_path):
+    stored = ((HU + 1024) * 2).astype(np.uint16)
+    hu, notes = read(tmp_path, dicom_slice(stored, RescaleSlope=0.5, RescaleIntercept=-1024))
+    assert np.array_equal(hu, HU) and not notes
+
+
+@pytest.mark.parametrize('slope', [b'0.0000', b'1e9999', b'-1e999'])
+def test_refuses_a_rescale_that_is_none(tmp_path, slope):
+    path = save_dicom(tmp_path / 'x.dcm', dicom_slice(HU, RescaleSlope='123456'))
+    path.write_bytes(path.read_bytes().replace(b'123456', slope))
+    with pytest.raises(ValueError, match='no Hounsfield units'):
+        read_hounsfield(read_header(path, 'x', 'key'), ReadOptions())
+
+
+def test_without_rescale_tags_nothing_is_guessed(tmp_path):
+    bare = dict(RescaleSlope=None, RescaleIntercept=None)
+    twelve_bit = (HU + 1024).astype(np.uint16)
+    with pytest.raises(ValueError, match=r'no rescale tags and stored values 24 to 1624.*--rescale 1 -1024'):
+        read(tmp_path, dicom_slice(twelve_bit, **bare))
+    hu, notes = read(tmp_path, dicom_slice(twelve_bit, **bare), ReadOptions(rescale=(1, -1024)))
+    assert np.array_equal(hu, HU) and 'the given slope 1 and intercept -1024' in notes
+    hu, notes = read(tmp_path, dicom_slice(HU, **bare))
+    assert np.array_equal(hu, HU) and 'were taken as Hounsfield units' in notes
+
+
+def test_padding_becomes_air(tmp_path):
+    padded = HU.copy()
+    padded[:5] = -2000
+    assert (read(tmp_path, dicom_slice(padded, PixelPaddingValue=-2000))[0][:5] == -1000).all()
+    high = HU.copy()
+    high[:5] = 32000
+    assert (read(tmp_path, dicom_slice(high, PixelPaddingValue=32000))[0][:5] == -1000).all()
+    hu, notes = read(tmp_path, dicom_slice(HU, PixelPaddingValue=40))
+    assert np.array_equal(hu, HU) and 'which is tissue: it was not used' in notes
+
+
+@pytest.mark.parametrize('case, stored, rescale, window, words', [
+    ('true units, only shown inverted', HU, (1, 0), Window(), 'not inverted'),
+    ('stored values inverted', (4095 - (HU + 1024)).astype(np.uint16), (1, -1024), Window(),
+     'stored values were inverted'),
+    ('signed values inverted', (-1 - HU).astype(np.int16), (1, 0), Window(), 'stored values were inverted')])
+def test_monochrome1(tmp_path, case, stored, rescale, window, words):
+    bits = 12 if stored.dtype == np.uint16 else 16
+    data = dicom_slice(stored, PhotometricInterpretation='MONOCHROME1', RescaleSlope=rescale[0],
+                       RescaleIntercept=rescale[1], BitsStored=bits, HighBit=bits - 1)
+    hu, notes = read(tmp_path, data, ReadOptions(window))
+    assert np.array_equal(hu, HU) and words in notes
+
+
+@pytest.mark.parametrize('bits, top', [(8, 255), (12, 4095), (16, 255)])
+def test_monochrome1_of_grey_levels_is_as_shown(tmp_path, bits, top):
+    grey = np.arange(4096, dtype=np.uint16).reshape(64, 64) % 256
+    window = Window(127.5, 255)
+    data = dicom_slice((top - grey).astype(np.uint16), PhotometricInterpretation='MONOCHROME1', BitsStored=bits,
+                       HighBit=bits - 1)
+    hu, notes = read(tmp_path, data, ReadOptions(window))
+    assert np.array_equal(window.apply(hu)[0], grey) and 'inverted as it would be shown' in notes
+
+
+@pytest.mark.parametrize('syntax', ['RLELossless', 'JPEGLSLossless', 'JPEG2000Lossless'])
+def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
+    if syntax == 'JPEG2000Lossless':
+        pillow = pytest.importorskip('PIL.features')
+        if not pillow.check('jpg_2000'):
+            pytest.skip('Pillow without JPEG 2000')
+        import io
+
+        from PIL import Image
+        packed = io.BytesIO()
+        Image.fromarray((HU + 1024).astype(np.uint16)).save(packed, 'JPEG2000', irreversible=False, no_jp2=True)
+        data.PixelData = pydicom.encaps.encapsulate([packed.getvalue()])
+        data['PixelData'].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+    else:
+        try:
+            data.compress(getattr(pydicom.uid, syntax))
+        except RuntimeError as error:
+            pytest.skip(f'no encoder for {syntax}: {error}')
+    assert np.array_equal(read(tmp_path, data)[0], HU)
+
+
+def test_names_the_plugins_that_a_compression_needs(tmp_path):
+    data = dicom_slice(HU)
+    data.PixelData = pydicom.encaps.encapsulate([b'\xff\xd8\xff\xd9'])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = pydicom.uid.HTJ2KLossless
+    with pytest.raises(ValueError, match='High-Throughput.*cannot be decoded|cannot be decoded.*High-Throughput'):
+        read(tmp_path, data)
+
+
+def test_refuses_truncated_pixels(tmp_path):
+    data = dicom_slice(HU)
+    data.PixelData = data.PixelData[:1000]
+    with pytest.raises(ValueError, match='truncated: 1000 of 8192 bytes'):
+        read(tmp_path, data)
+    del data['PixelData']
+    with pytest.raises(ValueError, match='no pixel data'):
+        read(tmp_path, data)
+
+
+def test_a_code_stream_may_not_claim_more_than_the_header(tmp_path):
+    data = dicom_slice(HU.astype(np.uint16))
+    frame = b'\xff\xd8\xff\xc0\x00\x0b\x08' + (60000).to_bytes(2, 'big') * 2 + b'\x01\x01\x11\x00' + bytes(100)
+    assert codestream_size(frame) == (60000, 60000)
+    data.PixelData = pydicom.encaps.encapsulate([frame])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    with pytest.raises(ValueError, match='60000 x 60000 pixels, but the header says 64 x 64'):
+        read(tmp_path, data)
+
+
+def test_code_stream_sizes():
+    size = b''.join(value.to_bytes(4, 'big') for value in (100, 70, 10, 20))
+    stream = b'\xff\x4f\xff\x51\x00\x29\x00\x00' + size
+    assert codestream_size(stream) == (50, 90)
+    assert codestream_size(b'\0\0\0\x0cjP  ' + bytes(40) + stream) == (50, 90)
+    assert codestream_size(b'') is None and codestream_size(b'\xff\xd8') is None and codestream_size(bytes(64)) is None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200), st.sampled_from(['RLELossless', 'JPEGBaseline8Bit', 'JPEG2000', 'JPEGLSLossless',
+                                                 'ExplicitVRLittleEndian']))
+def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
+    data = dicom_slice(chest(size=32).astype(np.uint16))
+    data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+    data.PixelData = content + b'\0' * (len(content) % 2)
+    if syntax != 'ExplicitVRLittleEndian':
+        data.PixelData = pydicom.encaps.encapsulate([content or b'\0'])
+        data['PixelData'].is_undefined_length = True
+    try:
+        assert read(tmp_path, data)[0].shape == (32, 32)
+    except ValueError as error:
+        assert str(error)

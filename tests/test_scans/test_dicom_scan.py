@@ -1,0 +1,139 @@
+"""DICOM series: order, orientation, what is irregular."""
+import numpy as np
+import pytest
+from scan_helpers import chest, dicom_slice, save_dicom, to_grey, write_series
+
+from mmaffinity.scans import Problem, ReadOptions, find_scans
+
+pytest.importorskip('pydicom')
+
+
+def scans_in(folder, **options):
+    return list(find_scans(folder, ReadOptions(**options)))
+
+
+def only_scan(folder):
+    scan, = scans_in(folder)
+    return scan
+
+
+def test_ordered_from_the_feet_to_the_head_by_position(tmp_path):
+    scan = only_scan(write_series(tmp_path / 's', 4))
+    slices = list(scan.read())
+    assert [item.position for item in slices] == [-300, -295, -290, -285]
+    assert [item.index for item in slices] == [0, 1, 2, 3] and slices[0].name == 's/im_004.dcm'
+    for index, item in enumerate(slices):
+        assert np.array_equal(item.grey, to_grey(chest(index))) and item.thickness == 5 and item.spacing == (0.8, 0.7)
+    info = scan.info
+    assert (info.kind, info.slice_spacing, info.num_slices, info.notes) == ('dicom', 5, 4, [])
+    assert 'Secret' not in repr(info) and 'secret-id' not in repr(info)
+
+
+def test_affine_leads_voxels_to_their_place(tmp_path):
+    scan = only_scan(write_series(tmp_path, 3))
+    # Column 2, row 3, slice 1 by DICOM's own formula, then left and back turned to right and front.
+    left, back, head = -100 + 2 * 0.7, -80 + 3 * 0.8, -300 + 5
+    assert np.array(scan.info.affine) @ [2, 3, 1, 1] == pytest.approx([-left, -back, head, 1])
+    assert scan.info.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize('orientation, stored', [
+    ([1, 0, 0, 0, 1, 0], lambda hu: hu), ([-1, 0, 0, 0, 1, 0], lambda hu: hu[:, ::-1]),
+    ([1, 0, 0, 0, -1, 0], lambda hu: hu[::-1]), ([0, 1, 0, 1, 0, 0], lambda hu: hu.T),
+    ([0, -1, 0, 1, 0, 0], lambda hu: hu.T[:, ::-1])])
+def test_any_raster_is_turned_to_the_radiological_view(tmp_path, orientation, stored):
+    for index in range(2):
+        pixels = np.ascontiguousarray(stored(chest(index)).astype(np.int16))
+        save_dicom(tmp_path / f'{index}.dcm', dicom_slice(pixels, index, ImageOrientationPatient=orientation))
+    scan = only_scan(tmp_path)
+    slices = list(scan.read())
+    assert [item.position for item in slices] == [-300, -295]
+    assert np.array_equal(slices[1].grey, to_grey(chest(1)))
+    assert slices[0].spacing == ((0.7, 0.8) if orientation[0] == 0 else (0.8, 0.7))
+    mask = slices[0].grey > 200
+    assert np.array_equal(scan.stored_masks(0, mask), stored(chest(0)) > -174)
+
+
+def test_series_and_localizers_in_one_folder_are_kept_apart(tmp_path):
+    write_series(tmp_path / 'all' / 'a', 3, series='first')
+    write_series(tmp_path / 'all' / 'b', 2, series='second')
+    save_dicom(tmp_path / 'all' / 'scout.dcm', dicom_slice(
+        chest().astype(np.int16), series='first', ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']))
+    save_dicom(tmp_path / 'all' / 'larger.dcm', dicom_slice(chest(size=96).astype(np.int16), 9, series='first'))
+    found = scans_in(tmp_path / 'all')
+    problem, = (item for item in found if isinstance(item, Problem))
+    assert problem.source == 'all/scout.dcm' and 'localizer' in problem.reason
+    scans = [item for item in found if not isinstance(item, Problem)]
+    assert sorted(scan.info.num_slices for scan in scans) == [1, 2, 3]
+    assert len({scan.info.name for scan in scans}) == 3
+    noted = [scan.info.num_slices for scan in scans if 'another size' in ' '.join(scan.info.notes)]
+    assert sorted(noted) == [1, 3]
+
+
+def test_the_same_image_twice_counts_once(tmp_path):
+    write_series(tmp_path, 2)
+    (tmp_path / 'copy.dcm').write_bytes((tmp_path / 'im_001.dcm').read_bytes())
+    problem, scan = scans_in(tmp_path)
+    assert scan.info.num_slices == 2 and 'holds the same image as' in problem.reason
+
+
+def place(path, positions, **changes):
+    for index, position in enumerate(positions):
+        save_dicom(path / f'{index}.dcm', dicom_slice(chest().astype(np.int16), index, ImagePositionPatient=position,
+                                                      **changes))
+    return only_scan(path).info
+
+
+@pytest.mark.parametrize('heights, words', [
+    ((0, 5, 15, 20), 'about 1 slices are missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')])
+def test_irregular_positions_are_noted(tmp_path, heights, words):
+    info = place(tmp_path, [[0, 0, height] for height in heights])
+    assert words in ' '.join(info.notes) and info.affine is None
+
+
+def test_gantry_tilt_is_noted(tmp_path):
+    sheared = place(tmp_path / 'a', [[0, 2 * index, 5 * index] for index in range(3)])
+    assert 'gantry tilt: 0.0 degrees by the header, 21.8' in ' '.join(sheared.notes) and sheared.affine is not None
+    told = place(tmp_path / 'b', [[0, 0, 5 * index] for index in range(3)], GantryDetectorTilt=12)
+    assert 'gantry tilt: 12.0 degrees' in ' '.join(told.notes)
+    turned = [1, 0, 0, 0, np.cos(0.2), np.sin(0.2)]
+    info = place(tmp_path / 'c', [[0, -np.sin(0.2) * 5 * index, np.cos(0.2) * 5 * index] for index in range(3)],
+                 ImageOrientationPatient=[round(float(value), 6) for value in turned])
+    assert 'turned by 11.5 degrees' in ' '.join(info.notes) and info.slice_spacing == pytest.approx(5, abs=1e-3)
+
+
+def test_without_positions_other_orders_are_used_and_noted(tmp_path):
+    for folder, changes, words in (('a', dict(SliceLocation=None), 'InstanceNumber'),
+                                   ('b', dict(SliceLocation=None, InstanceNumber=None), 'file name')):
+        for index in range(2):
+            data = dicom_slice(chest(index).astype(np.int16), 1 - index, ImagePositionPatient=None)
+            for keyword in changes:
+                if keyword in data:
+                    delattr(data, keyword)
+            save_dicom(tmp_path / folder / f'{index}.dcm', data)
+        scan = only_scan(tmp_path / folder)
+        assert f'ordered by {words}' in ' '.join(scan.info.notes)
+        first = next(scan.read())
+        assert first.position is None and first.thickness == 5 and first.index == 0
+        assert np.array_equal(first.grey, to_grey(chest(1 if folder == 'a' else 0)))
+    for index in range(2):
+        save_dicom(tmp_path / 'c' / f'{index}.dcm', dicom_slice(
+            chest().astype(np.int16), index, ImagePositionPatient=None, SliceLocation=-3.0 * index))
+    scan = only_scan(tmp_path / 'c')
+    assert 'ordered by SliceLocation' in ' '.join(scan.info.notes)
+    assert [item.position for item in scan.read()] == [-3, 0]
+
+
+def test_a_damaged_slice_does_not_end_the_scan(tmp_path):
+    write_series(tmp_path / 's', 3)
+    broken = tmp_path / 's' / 'im_002.dcm'
+    broken.write_bytes(broken.read_bytes()[:-4000])
+    results = list(only_scan(tmp_path / 's').read())
+    assert [type(item).__name__ for item in results] == ['Slice', 'Problem', 'Slice']
+    assert 'truncated' in results[1].reason and results[1].source == 's/im_002.dcm'
+
+
+def test_reads_only_what_is_not_done(tmp_path):
+    scan = only_scan(write_series(tmp_path, 3))
+    keys = scan.keys()
+    assert [item.key for item in scan.read({keys[0], keys[2]})] == [keys[1]] and len(set(keys)) == 3

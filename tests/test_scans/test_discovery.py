@@ -1,0 +1,145 @@
+"""Finding scans in what a user names."""
+import os
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
+
+from mmaffinity.scans import Problem, find_scans
+
+
+def sorted_out(inputs, **kwargs):
+    found = list(find_scans(inputs, **kwargs))
+    return ({item.info.name: item for item in found if not isinstance(item, Problem)},
+            {item.source: item.reason for item in found if isinstance(item, Problem)})
+
+
+def test_a_mixed_folder(tmp_path):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    root = tmp_path / 'mixed'
+    write_images(root / 'png', 3)
+    write_images(root, 2)
+    write_series(root / 'deep' / 'dicom', 3)
+    write_nifti(root / 'deep' / 'v.nii.gz', chest_volume())
+    (root / 'notes.txt').write_text('hello')
+    scans, problems = sorted_out(root)
+    # The images of the top folder and the series found below it would have one name, which the kind tells apart.
+    assert sorted((scan.info.kind, scan.info.name) for scan in find_scans(root) if not isinstance(scan, Problem)) == [
+        ('dicom', 'mixed'), ('images', 'mixed'), ('images', 'mixed/png'), ('nifti', 'mixed/deep/v.nii.gz')]
+    assert sum(scan.info.num_slices for scan in find_scans(root) if not isinstance(scan, Problem)) == 11
+    assert list(problems) == ['mixed/notes.txt']
+
+
+def test_single_files_lists_and_arrays(tmp_path):
+    folder = write_images(tmp_path / 'a', 3)
+    scans, problems = sorted_out([folder / 'slice_2.png', str(folder / 'slice_0.png'), folder / 'slice_2.png',
+                                  to_grey(chest()), tmp_path / 'absent.png'])
+    assert [item.name for item in scans['a'].read()] == ['a/slice_0.png', 'a/slice_2.png']
+    assert scans['arrays'].info.num_slices == 1
+    assert list(problems.values()) == ['does not exist']
+    scans, problems = sorted_out(to_grey(chest()))
+    assert list(scans) == ['arrays'] and not problems
+
+
+def test_paths_with_dots_and_named_links_are_followed_as_meant(tmp_path):
+    folder = write_images(tmp_path / 'a', 1)
+    (tmp_path / 'link').symlink_to(folder)
+    for path in (tmp_path / 'a' / '..' / 'a', tmp_path / 'link'):
+        scans, problems = sorted_out(path)
+        assert list(scans) == ['a'] and not problems
+
+
+def test_links_pipes_and_loops_inside_are_left_out(tmp_path):
+    outside = write_images(tmp_path / 'outside', 1)
+    root = write_images(tmp_path / 'root', 1)
+    (root / 'file_link.png').symlink_to(outside / 'slice_0.png')
+    (root / 'folder_link').symlink_to(outside)
+    (root / 'loop').symlink_to(root)
+    (root / 'dangling').symlink_to('/nonexistent/x')
+    (root / 'inner.png').symlink_to(root / 'slice_0.png')
+    os.mkfifo(root / 'pipe.dcm')
+    scans, problems = sorted_out(root)
+    assert [item.name for item in scans['root'].read()] == ['root/slice_0.png'] and list(scans) == ['root']
+    assert problems['root/file_link.png'] == 'is a link to outside the folder, which is not followed'
+    assert 'outside' in problems['root/folder_link'] and 'outside' in problems['root/dangling']
+    assert 'inside' in problems['root/loop'] and 'inside' in problems['root/inner.png']
+    assert problems['root/pipe.dcm'] == 'is not a regular file'
+
+
+def test_results_in_the_input_folder_are_no_input(tmp_path):
+    write_images(tmp_path / 'in', 1)
+    write_images(tmp_path / 'in' / 'out' / 'overlays', 1)
+    scans, problems = sorted_out(tmp_path / 'in', exclude=[tmp_path / 'in' / 'out'])
+    assert list(scans) == ['in'] and not problems
+
+
+def test_names_that_are_no_text(tmp_path):
+    folder = tmp_path / 'a'
+    write_images(folder, 1)
+    odd = os.path.join(os.fsencode(folder), b'bad\xff\n.png')
+    with open(odd, 'wb') as file:
+        file.write((folder / 'slice_0.png').read_bytes())
+    scans, problems = sorted_out(folder)
+    assert [item.name for item in scans['a'].read()] == ['a/bad\\xff\\n.png', 'a/slice_0.png'] and not problems
+
+
+def test_deep_folders(tmp_path):
+    folder = tmp_path
+    for _ in range(300):
+        folder = folder / 'd'
+    write_images(folder, 1)
+    scans, _ = sorted_out(tmp_path)
+    assert len(scans) == 1
+
+
+def test_thousands_of_bad_files_among_good_ones(tmp_path):
+    root = write_images(tmp_path / 'root', 3)
+    for index in range(2000):
+        (root / f'empty_{index}.dcm').touch()
+    with zipfile.ZipFile(root / 'bomb.zip', 'w', zipfile.ZIP_DEFLATED) as file:
+        file.writestr('../../escape.txt', bytes(1 << 22))
+    tracemalloc.start()
+    scans, problems = sorted_out(root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(problems) == 2001 and 'zip archive' in problems['root/bomb.zip']
+    assert all('empty' in reason for source, reason in problems.items() if 'empty' in source)
+    assert scans['root'].info.num_slices == 3 and peak < 8 << 20
+
+
+def test_memory_per_slice_is_a_name(tmp_path):
+    pixel = write_images(tmp_path / 'one', 1) / 'slice_0.png'
+    root = tmp_path / 'many'
+    root.mkdir()
+    for index in range(3000):
+        os.link(pixel, root / f'slice_{index}.png')
+    tracemalloc.start()
+    scan, = find_scans(root)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert scan.info.num_slices == 3000 and kept / 3000 < 400
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(['a.png', 'b.dcm', 'c.nii', 'd.nii.gz', 'e']), st.binary(max_size=500)),
+                max_size=5))
+def test_any_folder_is_sorted_out(tmp_path, files):
+    root = tmp_path / 'any'
+    root.mkdir(exist_ok=True)
+    for old in root.iterdir():
+        old.unlink()
+    names = set()
+    for name, content in files:
+        (root / name).write_bytes(content)
+        names.add(name)
+    found = list(find_scans(root))
+    slices = sum(item.info.num_slices for item in found if not isinstance(item, Problem))
+    assert slices + sum(isinstance(item, Problem) for item in found) >= len(names)
+    for scan in found:
+        if not isinstance(scan, Problem):
+            for item in scan.read():
+                assert isinstance(item, Problem) or isinstance(item.grey, np.ndarray)

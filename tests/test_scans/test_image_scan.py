@@ -1,0 +1,63 @@
+"""Images of one folder, and arrays."""
+import cv2
+import numpy as np
+import pytest
+from scan_helpers import chest, to_grey, write_images
+
+from mmaffinity.scans import Problem, ReadOptions
+from mmaffinity.scans.image_scan import ArrayScan, ImageScan, natural
+
+
+def test_natural_order():
+    names = ['a10', 'a9', 'a010', 'b1', 'A1', 'a', '7', '10', 'a' + '9' * 5000]
+    ordered = sorted(names, key=natural)
+    assert ordered[:2] == ['7', '10'] and ordered.index('a9') < ordered.index('a10') < ordered.index('a' + '9' * 5000)
+    assert sorted(reversed(names), key=natural) == ordered
+
+
+def test_eight_and_sixteen_bit(tmp_path):
+    grey = to_grey(chest())
+    for name in ('a.png', 'b.tif', 'c.bmp'):
+        cv2.imwrite(str(tmp_path / name), grey)
+    cv2.imwrite(str(tmp_path / 'd.jpg'), grey, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    cv2.imwrite(str(tmp_path / 'e.png'), grey.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / 'f.tif'), grey.astype(np.uint16) * 257)
+    scan = ImageScan(tmp_path, ['f.tif', 'e.png', 'd.jpg', 'c.bmp', 'b.tif', 'a.png'], 'name', ReadOptions())
+    slices = list(scan.read())
+    names = ('a.png', 'b.tif', 'c.bmp', 'd.jpg', 'e.png', 'f.tif')
+    assert [item.name for item in slices] == [f'name/{name}' for name in names]
+    for item in slices:
+        assert np.allclose(item.grey, grey, atol=3 if item.name.endswith('jpg') else 1e-3), item.name
+    assert slices[0].spacing is None and slices[0].thickness is None
+
+
+def test_twelve_bits_in_sixteen_are_noted_not_guessed(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), to_grey(chest()).astype(np.uint16) * 16)
+    item, = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions()).read()
+    assert 'max_value=4095' in item.notes[0]
+    item, = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions(max_value=4080)).read()
+    assert item.notes == () and np.allclose(item.grey, to_grey(chest()), atol=1e-3)
+
+
+def test_what_cannot_be_read_has_a_reason(tmp_path):
+    write_images(tmp_path, 2)
+    (tmp_path / 'cut.png').write_bytes((tmp_path / 'slice_0.png').read_bytes()[:100])
+    cv2.imwrite(str(tmp_path / 'pixel.png'), np.zeros((1, 1), np.uint8))
+    cv2.imwrite(str(tmp_path / 'blank.png'), np.full((64, 64), 7, np.uint8))
+    scan = ImageScan(tmp_path, ['cut.png', 'gone.png', 'pixel.png', 'blank.png', 'slice_0.png'], 'n', ReadOptions())
+    results = {item.source if isinstance(item, Problem) else item.name: item for item in scan.read()}
+    assert 'truncated' in results['n/cut.png'].reason and 'cannot be opened' in results['n/gone.png'].reason
+    assert 'is 1 x 1 pixels, too small' in results['n/pixel.png'].reason
+    assert 'shows nothing' in results['n/blank.png'].notes[0] and results['n/slice_0.png'].notes == ()
+    assert len(scan.keys()) == 5
+
+
+def test_arrays():
+    grey = to_grey(chest())
+    scan = ArrayScan([grey, np.stack([grey] * 3, axis=-1), grey.astype(float), np.zeros((3, 3, 3, 3)), grey[:1, :1]],
+                     ReadOptions())
+    results = list(scan.read({'array#2'}))
+    assert [item.index for item in results[:2]] == [0, 1] and np.array_equal(results[1].grey, grey)
+    assert [type(item) for item in results[2:]] == [Problem, Problem] and len(scan.keys()) == 5
+    with pytest.raises(ValueError, match='rescale'):
+        ReadOptions(rescale=(0, 1))

@@ -1,0 +1,109 @@
+"""Lesion masks in the geometry of the input."""
+import numpy as np
+import pytest
+from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, write_images, write_nifti, write_series
+
+from mmaffinity.scans import Problem, find_scans, measure
+from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
+from mmaffinity.scans.output_folder import OutputFolder
+
+nibabel = pytest.importorskip('nibabel')
+pytest.importorskip('pydicom')
+
+
+def bone(scan):
+    """Records of a scan in which the "lesion" is its bone, found by its grey level in the radiological view."""
+    scan.check()
+    for item in scan.read():
+        masks = (item.grey == 255)[None]
+        yield measure(item, None, {}, np.zeros((1, 4)), np.ones(1), np.zeros(1, int), masks, 0.5)
+
+
+def mask_of(path, out):
+    scan, = find_scans(path)
+    assert write_nifti_mask(OutputFolder(out), 'scan', scan, bone(scan))
+    return scan, nibabel.load(out / 'scan' / 'lesions.nii.gz')
+
+
+@pytest.mark.parametrize('axes', [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize('flips', [(1, 1, 1), (-1, 1, -1)])
+def test_lies_on_a_nifti_volume(tmp_path, axes, flips):
+    affine = np.array([[-0.7, 0.01, 0, 100], [0.01, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    image = nibabel.Nifti1Image(chest_volume(4), affine).as_reoriented(
+        np.stack([np.array(axes, float), np.array(flips, float)], axis=1))
+    image.set_sform(image.affine, 2)
+    image.set_qform(image.affine, 1)
+    image.to_filename(tmp_path / 'v.nii.gz')
+    source = nibabel.load(tmp_path / 'v.nii.gz')
+    _, mask = mask_of(tmp_path / 'v.nii.gz', tmp_path / 'out')
+    assert mask.shape == source.shape and np.array_equal(mask.affine, source.affine)
+    assert (int(mask.header['sform_code']), int(mask.header['qform_code'])) == (2, 1)
+    assert np.array_equal(mask.header.get_qform(), source.header.get_qform())
+    assert np.array_equal(np.asarray(mask.dataobj), np.asarray(source.dataobj) >= 148)
+    assert mask.get_data_dtype() == np.uint8
+
+
+def test_keeps_a_fourth_axis_of_one(tmp_path):
+    path = write_nifti(tmp_path / 'v.nii', chest_volume()[..., None])
+    _, mask = mask_of(path, tmp_path / 'out')
+    assert mask.shape == (64, 64, 3, 1)
+
+
+@pytest.mark.parametrize('tilted', [False, True])
+def test_lies_on_a_dicom_series(tmp_path, tilted):
+    """Every voxel of the mask is led by its affine to the DICOM pixel that it came from."""
+    for index in range(3):
+        place = {'ImagePositionPatient': [-100, -80 + 2 * index, 5 * index]} if tilted else {}
+        save_dicom(tmp_path / 's' / f'{9 - index}.dcm', dicom_slice(
+            np.ascontiguousarray(chest(index)[:, ::-1]).astype(np.int16), index,
+            ImageOrientationPatient=[-1, 0, 0, 0, 1, 0], **place))
+    scan, mask = mask_of(tmp_path / 's', tmp_path / 'out')
+    voxels = np.argwhere(np.asarray(mask.dataobj))
+    assert len(voxels) == 3 * np.count_nonzero(chest() == 600)
+    places = nibabel.affines.apply_affine(mask.affine, voxels) * (-1, -1, 1)
+    for (column, row, index), place in list(zip(voxels, places))[::7]:
+        header = scan.headers[index]
+        expected = np.array(header.corner) + column * 0.7 * np.array([-1, 0, 0]) + row * 0.8 * np.array([0, 1, 0])
+        assert place == pytest.approx(expected, abs=1e-3)
+        assert chest(index)[:, ::-1][row, column] == 600
+
+
+def test_images_and_uneven_series_have_none(tmp_path):
+    scan, = find_scans(write_images(tmp_path / 'png', 2))
+    assert not write_nifti_mask(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan))
+    for index, height in enumerate((0, 5, 30)):
+        save_dicom(tmp_path / 's' / f'{index}.dcm', dicom_slice(chest().astype(np.int16), index,
+                                                                ImagePositionPatient=[0, 0, height]))
+    scan, = find_scans(tmp_path / 's')
+    assert not write_nifti_mask(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan))
+
+
+def test_dicom_seg_refers_to_the_slices(tmp_path):
+    highdicom = pytest.importorskip('highdicom')
+    scan, = find_scans(write_series(tmp_path / 's', 3))
+    out = OutputFolder(tmp_path / 'out')
+    assert write_dicom_seg(out, 'scan', scan, bone(scan), 'model')
+    seg = highdicom.seg.segread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
+    import pydicom
+    sources = [pydicom.dcmread(path) for path in scan.source_paths()]
+    frames = seg.get_pixels_by_source_instance([source.SOPInstanceUID for source in sources], combine_segments=True)
+    for index, frame in enumerate(frames):
+        assert np.array_equal(frame > 0, chest(index) == 600)
+    assert seg.get_segment_description(1).segment_label == 'lesion' and 'esearch use only' in seg.ContentDescription
+    assert seg.StudyInstanceUID == sources[0].StudyInstanceUID and seg.PatientID == 'secret-id'
+    assert seg.FrameOfReferenceUID == sources[0].FrameOfReferenceUID
+
+
+def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
+    pytest.importorskip('highdicom')
+    out = OutputFolder(tmp_path / 'out')
+    images, = find_scans(write_images(tmp_path / 'png', 2))
+    assert not write_dicom_seg(out, 'scan', images, bone(images), 'model')
+    scan, = find_scans(write_series(tmp_path / 's', 2))
+    assert not write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model')
+    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None, StudyInstanceUID=None))
+    with pytest.raises(ValueError, match='DICOM-SEG could not be written'):
+        write_dicom_seg(out, 'scan', bare, bone(bare), 'model')
+    monkeypatch.setitem(__import__('sys').modules, 'highdicom.seg', None)
+    with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):
+        write_dicom_seg(out, 'scan', scan, bone(scan), 'model')

@@ -1,0 +1,183 @@
+"""NIfTI volumes."""
+import gzip
+import itertools
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_helpers import chest, chest_volume, to_grey, write_nifti
+
+from mmaffinity.scans import Problem, ReadOptions, nifti_scan
+from mmaffinity.scans.nifti_scan import NiftiScan
+
+nibabel = pytest.importorskip('nibabel')
+
+
+def scan_of(path, **options):
+    scan = NiftiScan(path, 'v', ReadOptions(**options))
+    scan.check()
+    return scan
+
+
+@pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
+def test_slices_in_the_radiological_view(tmp_path, name):
+    scan = scan_of(write_nifti(tmp_path / name, chest_volume(4)))
+    slices = list(scan.read())
+    assert [item.position for item in slices] == [-300, -295, -290, -285]
+    for index, item in enumerate(slices):
+        assert np.array_equal(item.grey, to_grey(chest(index))) and item.index == index
+        assert item.spacing == pytest.approx((0.8, 0.7)) and item.thickness == pytest.approx(5)
+    assert scan.info.notes == [] and scan.info.shape == (64, 64, 4)
+
+
+@pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))
+@pytest.mark.parametrize('flips', [(1, 1, 1), (-1, 1, -1), (1, -1, -1)])
+@pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
+def test_any_storage_order_gives_the_same_slices(tmp_path, axes, flips, suffix):
+    """nibabel turns the volume into another storage order; the slices have to come out the same."""
+    original = nibabel.Nifti1Image(chest_volume(5), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300],
+                                                              [0, 0, 0, 1.]]))
+    turn = np.stack([np.array(axes, float), np.array(flips, float)], axis=1)
+    path = tmp_path / f'v{suffix}'
+    original.as_reoriented(turn).to_filename(path)
+    slices = sorted(scan_of(path).read(), key=lambda item: item.position)
+    assert [item.position for item in slices] == pytest.approx([-300, -295, -290, -285, -280])
+    for index, item in enumerate(slices):
+        assert np.array_equal(item.grey, to_grey(chest(index))) and item.spacing == pytest.approx((0.8, 0.7))
+
+
+def test_masks_go_back_to_where_they_came_from(tmp_path):
+    volume = chest_volume(2)
+    scan = scan_of(write_nifti(tmp_path / 'v.nii', volume))
+    for item in scan.read():
+        assert np.array_equal(scan.stored_masks(item.index, item.grey == 255), volume[..., item.index] >= 148)
+
+
+def test_scaled_types_and_rescaling(tmp_path):
+    scaled = patched(write_nifti(tmp_path / 'scaled.nii', (chest_volume() + 1024) * 2), 112, '<2f', 0.5, -1024)
+    assert np.array_equal(nibabel.load(scaled).get_fdata(), chest_volume())
+    for path in (scaled, write_nifti(tmp_path / 'f.nii', chest_volume().astype(np.float64))):
+        assert np.array_equal(next(scan_of(path).read()).grey, to_grey(chest(0)))
+    twelve = write_nifti(tmp_path / 'twelve.nii', (chest_volume() + 1024).astype(np.uint16))
+    with pytest.raises(ValueError, match='none below 0.*--rescale 1 -1024'):
+        scan_of(twelve)
+    scan = scan_of(twelve, rescale=(1, -1024))
+    assert np.array_equal(next(scan.read()).grey, to_grey(chest(0))) and 'intercept -1024' in scan.info.notes[0]
+    # What is in Hounsfield units is not rescaled again.
+    assert np.array_equal(next(scan_of(scaled, rescale=(1, -1024)).read()).grey, to_grey(chest(0)))
+
+
+def test_nan_and_infinity_become_air(tmp_path):
+    volume = chest_volume(2).astype(np.float32)
+    volume[:3, :, 0], volume[..., 1] = np.nan, np.inf
+    good, bad = scan_of(write_nifti(tmp_path / 'v.nii.gz', volume)).read()
+    assert '192 pixels are NaN' in good.notes[0] and (good.grey[:, :3] == 60).all()
+    assert isinstance(bad, Problem) and 'no finite value' in bad.reason
+
+
+@pytest.mark.parametrize('volume, reason', [
+    (np.zeros((64, 64, 2, 3), np.int16), 'series of volumes'),
+    (np.zeros((1, 1, 1), np.int16), '1 x 1 pixels, too small'),
+    (np.zeros((64, 64, 2), np.complex64), 'no Hounsfield units'), ((chest_volume() > 0).astype(np.uint8), 'a mask')])
+def test_refuses_what_is_no_ct_volume(tmp_path, volume, reason):
+    with pytest.raises(ValueError, match=reason):
+        scan_of(write_nifti(tmp_path / 'v.nii', volume))
+
+
+def test_notes_on_orientation_and_unit(tmp_path):
+    image = nibabel.Nifti1Image(chest_volume(), None)
+    image.header.set_xyzt_units('meter')
+    image.to_filename(tmp_path / 'v.nii')
+    notes = ' '.join(scan_of(tmp_path / 'v.nii').info.notes)
+    assert 'no orientation' in notes and 'not mm' in notes
+    sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    assert 'gantry tilt: the slices are shifted by 21.8' in ' '.join(
+        scan_of(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes)
+    oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.]])
+    with pytest.raises(ValueError, match='oblique, not axial'):
+        scan_of(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
+    grey = write_nifti(tmp_path / 'g.nii', np.arange(64 * 64 * 2).reshape(64, 64, 2).astype(np.uint8))
+    assert 'none of air' in ' '.join(scan_of(grey).info.notes)
+
+
+def patched(path, offset, form, *values):
+    """The same volume with other header fields; gzip again where it was."""
+    raw = bytearray(path.read_bytes() if path.suffix == '.nii' else gzip.decompress(path.read_bytes()))
+    struct.pack_into(form, raw, offset, *values)
+    path.write_bytes(raw if path.suffix == '.nii' else gzip.compress(bytes(raw), 1))
+    return path
+
+
+@pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
+@pytest.mark.parametrize('offset, form, values, reason', [
+    (40, '<8h', (3, 32767, 32767, 32767, 1, 1, 1, 1), 'more than 1073741824 voxels'),
+    (40, '<8h', (3, 1000, 1000, 1000, 1, 1, 1, 1), 'truncated|cannot hold'),
+    (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is no volume|damaged'), (108, '<f', (3e9,), 'beyond anything'),
+    (70, '<h', (9999,), 'damaged'), (344, '<4s', (b'ni1\0',), 'pair'), (280, '<4f', (float('nan'),) * 4, 'affine')])
+def test_hostile_headers(tmp_path, name, offset, form, values, reason):
+    path = patched(write_nifti(tmp_path / name, chest_volume()), offset, form, *values)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=reason):
+        scan_of(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_slices_before_the_damage_are_read(tmp_path):
+    noise = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 8)).astype(np.int16)
+    path = write_nifti(tmp_path / 'v.nii.gz', noise)
+    path.write_bytes(path.read_bytes()[:30000])
+    results = list(scan_of(path).read())
+    good = [item for item in results if not isinstance(item, Problem)]
+    bad = [item for item in results if isinstance(item, Problem)]
+    assert len(results) == 8 and 0 < len(good) < 8 and all('truncated or damaged' in item.reason for item in bad)
+    assert [item.source for item in bad] == [f'v#{index}' for index in range(len(good), 8)]
+
+
+def test_compressed_volumes_are_streamed(tmp_path):
+    path = write_nifti(tmp_path / 'v.nii.gz', np.tile(chest(size=256).astype(np.int16)[..., None], (1, 1, 60)))
+    scan = scan_of(path)
+    tracemalloc.start()
+    assert sum(1 for _ in scan.read()) == 60
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * 256 * 256 * 2 / 2
+
+
+def test_a_compressed_volume_against_its_storage_order_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(nifti_scan, 'MAX_WHOLE', 1000)
+    image = nibabel.Nifti1Image(chest_volume(40), np.diag([-1, 1, 5, 1.]))
+    image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1.]])).to_filename(tmp_path / 'v.nii.gz')
+    with pytest.raises(ValueError, match='save it uncompressed'):
+        scan_of(tmp_path / 'v.nii.gz')
+
+
+def test_without_nibabel_the_extra_is_named(tmp_path, monkeypatch):
+    path = write_nifti(tmp_path / 'v.nii', chest_volume())
+    monkeypatch.setitem(__import__('sys').modules, 'nibabel.nifti1', None)
+    with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):
+        NiftiScan(path, 'v', ReadOptions())
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_damage_gives_slices_or_reasons(tmp_path, data):
+    path = tmp_path / 'base.nii'
+    if not path.exists():
+        write_nifti(path, chest_volume(2, 32))
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        raw[data.draw(st.integers(0, 351))] = data.draw(st.integers(0, 255))
+    raw = raw[:data.draw(st.sampled_from([len(raw), len(raw) // 2, 360, 200]))]
+    packed = data.draw(st.booleans())
+    damaged = tmp_path / f'damaged.nii{".gz" if packed else ""}'
+    damaged.write_bytes(gzip.compress(bytes(raw)) if packed else raw)
+    try:
+        for item in scan_of(damaged).read():
+            assert isinstance(item, Problem) or (item.grey.dtype == np.uint8 and min(item.grey.shape) >= 32)
+    except ValueError as error:
+        assert str(error)

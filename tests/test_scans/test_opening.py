@@ -1,0 +1,102 @@
+"""Opening files of strangers."""
+import gzip
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_helpers import chest_volume, write_images, write_nifti, write_series
+
+from mmaffinity.scans.opening import brief, file_key, kind_of, open_regular, printable, read_regular
+
+
+def test_kinds_by_content_not_by_name(tmp_path):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    png = write_images(tmp_path, 1) / 'slice_0.png'
+    dicom = next(write_series(tmp_path / 'd', 1).iterdir())
+    for path, kind in ((png, 'image'), (dicom, 'dicom'), (write_nifti(tmp_path / 'v.nii', chest_volume()), 'nifti'),
+                       (write_nifti(tmp_path / 'v.nii.gz', chest_volume()), 'nifti')):
+        other = tmp_path / 'no_extension'
+        other.write_bytes(path.read_bytes())
+        assert kind_of(path) == kind_of(other) == kind
+
+
+def archive() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, 'w') as file:
+        file.writestr('../../escape.txt', 'x')
+    return content.getvalue()
+
+
+@pytest.mark.parametrize('content, reason', [
+    (b'', 'is empty'), (archive(), 'zip archive'), (gzip.compress(b'x' * 1000), 'gzip-compressed and no NIfTI'),
+    (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'), (b'\0' * 1000, 'nothing but zero'), (b'<html>', 'web page'),
+    (b'plain text', 'neither DICOM'), (b'%PDF-1.4', 'PDF'), (b'version https://git-lfs.github.com/spec/v1', 'LFS')])
+def test_says_what_else_it_is(tmp_path, content, reason):
+    (tmp_path / 'x.png').write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        kind_of(tmp_path / 'x.png')
+
+
+def test_gzip_bomb_is_not_unpacked(tmp_path):
+    tracemalloc = pytest.importorskip('tracemalloc')
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode='wb') as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    (tmp_path / 'bomb.nii.gz').write_bytes(packed.getvalue())
+    tracemalloc.start()
+    with pytest.raises(ValueError, match='no NIfTI'):
+        kind_of(tmp_path / 'bomb.nii.gz')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    (tmp_path / 'real').write_bytes(b'abc')
+    (tmp_path / 'link').symlink_to(tmp_path / 'real')
+    (tmp_path / 'endless').symlink_to('/dev/zero')
+    os.mkfifo(tmp_path / 'pipe')
+    assert read_regular(tmp_path / 'real') == b'abc'
+    for name in ('link', 'endless', 'pipe', 'absent'):
+        with pytest.raises(ValueError, match='cannot be opened|not a regular'):
+            read_regular(tmp_path / name)
+    with pytest.raises(ValueError, match='not a regular|cannot be opened'):
+        open_regular(tmp_path)
+    with pytest.raises(ValueError, match='3 bytes, more than the 2'):
+        read_regular(tmp_path / 'real', 2)
+
+
+def test_key_changes_with_the_file(tmp_path):
+    path = tmp_path / 'a'
+    path.write_bytes(b'1')
+    before = file_key(path)
+    path.write_bytes(b'12')
+    assert file_key(path) != before
+
+
+def test_text_for_people(tmp_path):
+    assert printable('a/\u00e4') == 'a/\u00e4'
+    assert printable(os.fsdecode(b'a\xff')) == 'a\\xff'
+    assert printable('a\nb\x1b[2J') == 'a\\nb\\x1b[2J'
+    assert brief(ValueError('a\n  b')) == 'a b' and brief(KeyError('x')) == "KeyError: 'x'"
+    assert brief(MemoryError()) == 'MemoryError' and len(brief(ValueError('x' * 999))) == 300
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=700), magic=st.sampled_from([b'', b'\x1f\x8b\x08', b'\xff\xd8\xff', b'PK\x03\x04']))
+def test_any_bytes_are_sorted_or_refused(tmp_path, content, magic):
+    path = tmp_path / 'any.dcm'
+    path.write_bytes(magic + content)
+    try:
+        assert kind_of(path) in ('dicom', 'nifti', 'image')
+    except ValueError as error:
+        assert str(error)
+
+
+def test_arrays_of_the_helpers_are_what_they_say():
+    assert chest_volume(2).shape[2] == 2 and chest_volume().dtype == np.int16

@@ -1,0 +1,67 @@
+"""Nothing is written outside the output folder."""
+import string
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mmaffinity.scans.output_folder import OutputFolder, safe_name
+
+HARMLESS = set(string.ascii_letters + string.digits + '._-')
+
+
+def test_writes_whole_files_or_none(tmp_path):
+    out = OutputFolder(tmp_path / 'out')
+    with out.write('a', 'b.txt') as file:
+        file.write(b'first')
+    with pytest.raises(RuntimeError), out.write('a', 'b.txt') as file:
+        file.write(b'sec')
+        raise RuntimeError
+    assert (tmp_path / 'out' / 'a' / 'b.txt').read_bytes() == b'first'
+    assert [path.name for path in (tmp_path / 'out' / 'a').iterdir()] == ['b.txt']
+
+
+@pytest.mark.parametrize('parts', [('..', 'x'), ('a', '..', '..', 'x'), ('/etc/x',), ('a/../../x',)])
+def test_refuses_to_leave(tmp_path, parts):
+    with pytest.raises(ValueError, match='outside the output folder'):
+        OutputFolder(tmp_path / 'out').path(*parts)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+def test_is_not_led_out_by_links(tmp_path):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'kept.txt').write_text('kept')
+    out = OutputFolder(tmp_path / 'out')
+    (out.root / 'scan').symlink_to(tmp_path / 'elsewhere')
+    (out.root / 'file.json').symlink_to(tmp_path / 'elsewhere' / 'kept.txt')
+    (out.root / 'new.json.part').symlink_to(tmp_path / 'elsewhere' / 'kept.txt')
+    for parts in (('scan', 'x.json'), ('file.json',), ('new.json',)):
+        with pytest.raises(ValueError, match='outside'), out.write(*parts) as file:
+            file.write(b'x')
+    assert [path.name for path in (tmp_path / 'elsewhere').iterdir()] == ['kept.txt']
+    assert (tmp_path / 'elsewhere' / 'kept.txt').read_text() == 'kept'
+
+
+def test_the_folder_may_not_be_a_file(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    with pytest.raises(ValueError, match='a part of it is a file'):
+        OutputFolder(tmp_path / 'file')
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(max_size=300), st.text(max_size=5))
+@example('../../etc/passwd', '')
+@example('..', '')
+@example('a\\..\\b', '')
+@example('CON.png', '')
+@example('x' * 500, 'tag')
+@example('\ud800', '')
+def test_names_are_harmless(text, tag):
+    name = safe_name(text, tag)
+    assert set(name) <= HARMLESS and 0 < len(name) <= 80 and name[0] != '.' and name != '..'
+    assert name == safe_name(text, tag)
+
+
+def test_names_stay_readable_and_tags_tell_apart():
+    assert safe_name('ct_slices/COVID') == 'ct_slices_COVID' and safe_name('v.nii.gz') == 'v.nii.gz'
+    assert safe_name('a', 'x') != safe_name('a', 'y') and safe_name('a', 'x').startswith('a-')

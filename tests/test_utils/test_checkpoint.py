@@ -1,0 +1,97 @@
+"""Opening checkpoints: nothing in them runs, and what does not fit is said."""
+import os
+import pickle
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+import mmaffinity  # noqa: F401  (registers the safe loader)
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+
+
+class Payload:
+    """Pickles as a call that leaves a file behind."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def payloads(mark):
+    return {
+        'system': Payload(os.system, f'touch {mark}'),
+        'exec': Payload(exec, f'open({str(mark)!r}, "w").close()'),
+        'getattr': Payload(getattr, HistoryBuffer, '__init__'),
+        'torch_load': Payload(torch.load, str(mark)),
+        'open': Payload(open, str(mark), 'w'),
+    }
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('kind', ['system', 'exec', 'getattr', 'torch_load', 'open'])
+def test_payload_does_not_run(kind, legacy, tmp_path):
+    path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
+    content = {'state_dict': {'w': torch.zeros(2)}, 'meta': payloads(mark)[kind]}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    for door in (load_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(ValueError, match='evil.pth was not opened'):
+            door(str(path))
+    assert not mark.exists()
+
+
+def test_plain_pickle_does_not_run(tmp_path):
+    path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
+    path.write_bytes(pickle.dumps(payloads(mark)['system']))
+    with pytest.raises(ValueError, match='evil.pth'):
+        load_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_what_mmengine_stores_is_read(tmp_path):
+    buffer = HistoryBuffer()
+    buffer.update(3.5)
+    path = tmp_path / 'good.pth'
+    torch.save({'message_hub': {'loss': buffer}, 'state_dict': {'w': torch.arange(3.)}, 'meta': {'epoch': 1}}, path)
+    content = load_checkpoint(path)
+    assert content['message_hub']['loss'].current() == 3.5
+    assert content['message_hub']['loss'].statistics('mean') == 3.5
+    assert torch.equal(content['state_dict']['w'], torch.arange(3.))
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'PK\x03\x04 cut'])
+def test_foreign_and_damaged_files_get_a_sentence(content, tmp_path):
+    path = tmp_path / 'damaged.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='damaged.pth'):
+        load_checkpoint(path)
+
+
+def test_truncated_file_and_wrong_content(tmp_path):
+    path = tmp_path / 'whole.pth'
+    torch.save({'w': torch.zeros(1000)}, path)
+    short = tmp_path / 'short.pth'
+    short.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match='short.pth is no checkpoint or is damaged'):
+        load_checkpoint(short)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match='list instead of a dict'):
+        load_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+        load_checkpoint(tmp_path / 'missing.pth')
+
+
+def test_explain_mismatch():
+    name = 'roi_head.cls_head.affinity.matrix'
+    model = {name: torch.zeros(8, 16), 'backbone.w': torch.zeros(2), 'head.b': torch.zeros(3)}
+    assert explain_mismatch(model, dict(model)) is None
+    assert explain_mismatch(model, {**model, name: torch.zeros(8, 32)}) == \
+        'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
+    assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
+    assert 'it lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
+    assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
+    assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
+    assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None

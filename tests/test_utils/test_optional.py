@@ -1,0 +1,26 @@
+"""Packages that only some users need."""
+import sys
+
+import pytest
+
+from mmaffinity.utils.optional import require
+
+
+def test_imports_what_is_there():
+    import json.decoder
+    assert require('json.decoder', 'medical') is json.decoder
+
+
+def test_names_package_and_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pydicom', None)
+    with pytest.raises(ValueError, match=r'pydicom.*mmaffinity\[medical\]'):
+        require('pydicom', 'medical')
+    with pytest.raises(ValueError, match=r'no_such_package_at_all.*mmaffinity\[other\]'):
+        require('no_such_package_at_all.inner', 'other')
+
+
+def test_says_why_an_installed_package_fails(tmp_path, monkeypatch):
+    (tmp_path / 'broken_package.py').write_text('import something_it_lacks\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match='something_it_lacks'):
+        require('broken_package', 'medical')

@@ -1,0 +1,24 @@
+"""Training curves."""
+import pytest
+
+from mmaffinity.visualization import save_figure
+from mmaffinity.visualization.curves import draw_training_curves
+
+
+def test_losses_and_scores_are_named_and_differ_without_colour(tmp_path):
+    losses = {'loss_cls': ([1, 2], [3., .1]), 'loss_mask': ([1, 2], [2., .5]), 'loss_slice': ([1, 2], [.7, .1])}
+    figure = draw_training_curves(losses, {'f1': ([1], [.5])}, 'run')
+    segmentation, classification, scores = figure.axes
+    assert [line.get_label() for line in segmentation.lines] == ['RoI class', 'RoI masks']
+    assert len({line.get_linestyle() for line in segmentation.lines}) == 2
+    assert [line.get_label() for line in classification.lines] == ['slice class']
+    assert segmentation.get_yscale() == 'log' and scores.get_ylim()[1] > 1
+    assert all(axis.get_legend() for axis in figure.axes)
+    save_figure(figure, tmp_path / 'c.png', dpi=50)
+
+
+def test_a_loss_of_zero_is_drawn_and_nothing_is_refused():
+    figure = draw_training_curves({'loss_slice': ([1, 2], [.5, 0.])}, {})
+    assert len(figure.axes) == 1 and figure.axes[0].get_yscale() == 'linear'
+    with pytest.raises(ValueError, match='no loss'):
+        draw_training_curves({}, {'f1': ([], [])})

@@ -1,0 +1,51 @@
+"""The evidence figure: what it says in words and lines."""
+import numpy as np
+import pytest
+
+from mmaffinity.visualization import save_figure
+from mmaffinity.visualization.evidence import draw_evidence
+
+BOXES = np.array([[2., 2., 30., 30.], [2., 2., 30., 30.], [40., 40., 60., 60.]])
+GIVEN = np.array([[1., -1.], [2., -1.], [-1., 0.]])
+REST = np.array([.5, .25])
+IMAGE = np.full((64, 64), 90, np.uint8)
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
+    figure = draw_evidence(IMAGE, BOXES, GIVEN, REST, ('A', 'B'), 'slice')
+    upper_a, upper_b, lower_a, lower_b = figure.axes
+    assert upper_a.get_title() == f'A: logit +2.50, probability {1 / (1 + np.exp(-2.5)):.3f}'
+    assert sorted(texts(upper_a)) == ['#1\u20132 +75 %', '#3 \u221225 %']
+    assert '#1\u20132 \u2212100 %' in texts(upper_b)
+    assert [label.get_text() for label in lower_a.get_yticklabels()] == ['#1\u20132', '#3', 'rest', 'logit']
+    assert [bar.get_width() for bar in lower_a.patches] == [3., -1., .5, 2.5]
+    assert [bar.get_width() for bar in lower_b.patches] == [-2., 0., .25, -1.75]
+    styles = {patch.get_linestyle() for patch in upper_a.patches}
+    assert {'-', (0, (3, 2))} <= styles  # for and against differ also in a print in grey
+    save_figure(figure, tmp_path / 'e.png', dpi=60)
+    save_figure(figure, tmp_path / 'e.pdf', dpi=60)
+
+
+def test_many_rois_are_joined_in_the_rest():
+    boxes = np.stack([np.array([i, i, i + 20, i + 20.]) for i in range(20)])
+    given = np.zeros((20, 1))
+    given[:, 0] = np.arange(1, 21)
+    figure = draw_evidence(IMAGE, boxes, given, np.array([1.]), ('A', ))
+    lower = figure.axes[1]
+    assert lower.get_yticklabels()[-2].get_text() == 'rest, 8 RoIs'
+    assert sum(bar.get_width() for bar in lower.patches[:-1]) == pytest.approx(lower.patches[-1].get_width())
+
+
+def test_no_evidence_at_all_is_drawn():
+    assert '#3 +0 %' in texts(draw_evidence(IMAGE, BOXES, 0 * GIVEN, 0 * REST, ('A', 'B')).axes[0])
+
+
+def test_wrong_shapes_are_refused():
+    for wrong in ((BOXES[:2], GIVEN, REST), (BOXES, GIVEN[:, :1], REST), (BOXES, GIVEN, REST[:1]),
+                  (BOXES[:0], GIVEN[:0], REST)):
+        with pytest.raises(ValueError, match='evidence of 2 classes'):
+            draw_evidence(IMAGE, *wrong, ('A', 'B'))

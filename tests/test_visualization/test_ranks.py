@@ -1,0 +1,24 @@
+"""Ranks by pairs of criteria."""
+import pytest
+
+from mmaffinity.visualization import save_figure
+from mmaffinity.visualization.ranks import draw_ranks
+
+CRITERIA = {'mAP': {'a': .4, 'b': .5, 'c': .3}, 'F1': {'a': .9, 'b': .8, 'c': .8, 'd': .99}}
+
+
+def test_ranks_and_ties(tmp_path):
+    axis = draw_ranks(CRITERIA, [('mAP', 'F1')]).axes[0]
+    spots = {text.get_text(): tuple(text.xy) for text in axis.texts}
+    assert spots == {'a': (2, 1), 'b': (1, 2.5), 'c': (3, 2.5)}  # d has no mAP; b and c share a rank
+    assert axis.get_ylim()[0] > axis.get_ylim()[1] and 'mAP' in axis.get_xlabel()
+    same = draw_ranks({'x': dict(a=1, b=1), 'y': dict(a=1, b=1)}, [('x', 'y')])
+    assert [text.get_text() for text in same.axes[0].texts] == ['a, b']
+    save_figure(same, tmp_path / 'r.png', dpi=50)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='speed'):
+        draw_ranks(CRITERIA, [('mAP', 'speed')])
+    with pytest.raises(ValueError, match='two models'):
+        draw_ranks({'x': dict(a=1), 'y': dict(b=1)}, [('x', 'y')])
