@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run: what is done is kept')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU where there is one)')
-    parser.add_argument('--batch-size', type=int, default=4, help='slices at once (default: 4)')
+    parser.add_argument('--batch-size', type=int, help='slices at once (default: 8 on a GPU, 1 on the CPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='lesions with a lower score are left out (default: 0.5)')
     parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),

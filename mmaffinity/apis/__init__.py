@@ -1,8 +1,10 @@
 """The doors for programs: everything that the tools do."""
+from .inferencer import AffinityInferencer, SlicePrediction
+from .prediction import predict_to_folder
 from .testing import test_model
 from .training import train_model
 
 # pytest would take the function for a test wherever it is imported.
 test_model.__test__ = False
 
-__all__ = ['test_model', 'train_model']
+__all__ = ['AffinityInferencer', 'SlicePrediction', 'predict_to_folder', 'test_model', 'train_model']

@@ -83,13 +83,14 @@ class AffinityInferencer:
             print(prediction.slice.name, prediction.label, prediction.probabilities)
 
     Results come one after another while the input is read, in batches inside, so that a folder of any size needs the
-    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction.
+    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction beyond
+    rounding, as convolutions of another batch size may add in another order.
 
     Args:
         config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.
         checkpoint: weights that fit it; opened without running what is in it.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
-        batch_size: slices that the model gets at once.
+        batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
         options: how pixels become grey levels: window of Hounsfield units, rescaling, range of 16-bit images.
         cfg_options: overrides of config fields by dotted key.
 
@@ -106,10 +107,10 @@ class AffinityInferencer:
                  config: str | Path | Config,
                  checkpoint: str | Path,
                  device: str | None = None,
-                 batch_size: int = 4,
+                 batch_size: int | None = None,
                  options: ReadOptions | None = None,
                  cfg_options: dict | None = None) -> None:
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be 1 or more')
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
@@ -117,10 +118,11 @@ class AffinityInferencer:
             apply_settings(cfg)
         else:
             cfg = load_config(config, cfg_options)
-        self.cfg, self.batch_size, self.options = cfg, batch_size, options or ReadOptions()
+        self.cfg, self.options = cfg, options or ReadOptions()
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         if self.device.type == 'cuda' and not torch.cuda.is_available():
             raise ValueError(f'device is {device!r}, but torch sees no GPU; use device="cpu"')
+        self.batch_size = batch_size or (1 if self.device.type == 'cpu' else 8)
         init_default_scope('mmdet')
         content = load_checkpoint(checkpoint)
         self.model = _build_model(cfg, content, checkpoint).to(self.device).eval()
@@ -220,8 +222,8 @@ class AffinityInferencer:
                                  'checkpoint\'s weights are not finite; take an earlier one')
             names = names or tuple(f'class {index}' for index in range(len(scores)))
             if len(names) != len(scores):
-                raise ValueError(f'the model has {len(scores)} slice classes, but {len(names)} names: {", ".join(names)}; '
-                                 'set slice_classes in the config')
+                raise ValueError(f'the model has {len(scores)} slice classes, but {len(names)} names, '
+                                 f'{", ".join(names)}: set slice_classes in the config')
         return SlicePrediction(item, sample, names, self.lesion_classes)
 
 

@@ -1,5 +1,5 @@
 """The affinity model and what it is built from."""
-from .backbones import SliceVGG, TimmBackbone
+from .backbones import GreyResNet, SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
@@ -9,6 +9,6 @@ from .roi_heads import (AffinityRoIHead, ClassificationBranch, LesionMaskHead, M
 from .task_modules import RoundedAnchorGenerator, TopRoISelector, WeightedBoxCoder
 
 __all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',
-           'CovidCTMaskNet', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
+           'CovidCTMaskNet', 'GreyResNet', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
            'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead', 'SliceClassifier',
            'SliceDataPreprocessor', 'SliceVGG', 'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector', 'WeightedBoxCoder']

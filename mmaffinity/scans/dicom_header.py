@@ -19,8 +19,8 @@ CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
 ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1'
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
         'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
-        'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation',
-        'InstanceNumber', 'GantryDetectorTilt', 'BodyPartExamined', 'SeriesNumber', 'RescaleSlope', 'RescaleIntercept', 'ModalityLUTSequence')
+        'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
+        'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence')
 NOT_CHEST = ('HEAD', 'BRAIN', 'SKULL', 'NECK', 'ABDOMEN', 'PELVIS', 'KNEE', 'HIP', 'FOOT', 'ANKLE', 'HAND', 'WRIST',
              'SHOULDER', 'LSPINE', 'CSPINE', 'SINUS', 'EXTREMITY', 'LEG', 'ARM')
 

@@ -33,7 +33,6 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         edges = np.linspace(0, 1, len(counts) + 1)
         filled = np.asarray(counts) > 0
         upper.plot([0, 1], [0, 1], color='0.45', linestyle='--', linewidth=1)
-        upper.text(0.06, 0.1, 'ideal', rotation=45, rotation_mode='anchor', fontsize=8, color='0.35')
         upper.bar(edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35',
                   linewidth=0.8)
         upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4)
@@ -47,6 +46,6 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
     for index in range(len(panels), rows * columns):
         axes[2 * (index // columns), index % columns].set_axis_off()
         axes[2 * (index // columns) + 1, index % columns].set_axis_off()
-    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin. {NOTICE}'
+    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin; dashed: ideal. {NOTICE}'
     figure.supxlabel(textwrap.fill(foot, 28 + 50 * (columns - 1) + 22), fontsize=7, color='0.35')
     return figure

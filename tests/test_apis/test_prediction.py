@@ -29,7 +29,7 @@ def model(tmp_path_factory, repo_root):
 
 @pytest.fixture(scope='module')
 def inferencer(model):
-    return AffinityInferencer(*model, device='cpu', batch_size=2)
+    return AffinityInferencer(*model, device='cpu')
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ FAST = {
     'model.test_cfg.rpn.max_per_img': 30, 'model.train_cfg.rpn_proposal.max_per_img': 30,
     'default_hooks.logger.interval': 1,
 }
+FROZEN_LOSSES = []
 NO_VAL = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
 
 

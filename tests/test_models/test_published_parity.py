@@ -79,7 +79,7 @@ def compute(model, inputs) -> dict:
 
 @pytest.fixture(scope='module')
 def recording(shared_dir, tmp_path_factory):
-    """The recording's weights, converted, its slices as our pipeline reads them, and what the author's code computed."""
+    """The recording's weights, converted, its slices from our pipeline, and what the author's code computed."""
     if not (shared_dir / 'reference' / 'golden_c8.npz').is_file():
         pytest.skip(f'no {shared_dir}/reference/golden_c8.npz')
     folder = tmp_path_factory.mktemp('parity')

@@ -3,14 +3,17 @@
 _base_ = './affinity_rcnn_r18.py'
 model = dict(
     # Each slice by its own mean and unbiased standard deviation.
-    data_preprocessor=dict(_delete_=True, type='SliceDataPreprocessor', normalization='slice'),
+    data_preprocessor=dict(_delete_=True, type='SliceDataPreprocessor', normalization='slice', num_channels=3),
+    # Rounds as the published code does, see below.
+    backbone=dict(fold_norm=False, channels_last=False),
     roi_head=dict(
         # Division by weights instead of multiplication by deviations: the last bit of a box.
         bbox_head=dict(
             bbox_coder=dict(
                 _delete_=True, type='WeightedBoxCoder', weights=(10., 10., 5., 5.), wh_ratio_clip=16 / 1000)),
         # Here and below: what rounds as the published code does. Faster ways are as precise, but the affinity layer makes
-        # a last bit of its input some 1e-3 in Y and 1e-4 in the logits. fold=True and SparseRoIAlign have them back.
+        # a last bit of its input some 1e-3 in Y and 1e-4 in the logits. fold=True, fold_norm=True,
+        # channels_last=True, num_channels=1 and SparseRoIAlign have them back.
         bbox_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_head=dict(soft_targets=True),

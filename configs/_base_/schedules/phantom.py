@@ -5,11 +5,12 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
-    paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=2)}),
+    paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=4)}),
     clip_grad=dict(max_norm=10, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=3, convert_to_iter_based=True, eta_min_ratio=0.05),
+    # The last epoch has small steps: the classifier then reads features that no longer move.
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=2, convert_to_iter_based=True, eta_min_ratio=0.08),
 ]
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),

@@ -17,14 +17,15 @@ class GreyResNet(ResNet):
 
     * A slice of one channel stands for three equal ones: the first convolution runs once, with the sum of its weights over
       the input channels, through which all of them train. ``SliceDataPreprocessor(num_channels=1)`` gives such slices.
-    * Features are kept channels last in memory, for which max pooling on CPUs is vectorised. A convolution of one such
-      channel is not, so pixels are dealt to four channels of half the size, and the kernel likewise.
+    * Without a graph, features are kept channels last in memory, for which max pooling on CPUs is vectorised. A
+      convolution of one such channel is not, so pixels are dealt to four channels of half the size, and the kernel
+      likewise. With a graph the usual order stays: backward convolutions are slow in the other.
     * A BatchNorm in evaluation mode is folded into the convolution before it, in the graph, so that both train. This is
       the case at test, and in the classification stage of training.
 
     Args:
         fold_norm: whether to fold BatchNorm.
-        channels_last: whether to keep features channels last.
+        channels_last: whether to keep features channels last where no gradient is computed.
         kwargs: as for :class:`ResNet`. Blocks other than those of depth 18 and 34 run unchanged.
     """
 
@@ -47,14 +48,15 @@ class GreyResNet(ResNet):
         return tuple(outputs)
 
     def _stem(self, x: Tensor) -> Tensor:
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        channels_last = self.channels_last and not torch.is_grad_enabled()
+        layout = torch.channels_last if channels_last else torch.contiguous_format
         if self.deep_stem:
             return self.stem(x.expand(-1, self.stem[0].in_channels, -1, -1).contiguous(memory_format=layout))
         conv = self.conv1
         weight, padding, stride = conv.weight, conv.padding, conv.stride
         if x.shape[1] == 1:
             weight = weight.sum(1, keepdim=True)
-            if self.channels_last:
+            if channels_last:
                 x, weight = halve_resolution(x, weight)
                 padding, stride = 0, 1
         x = x.contiguous(memory_format=layout)

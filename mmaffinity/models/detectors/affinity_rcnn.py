@@ -114,7 +114,7 @@ class AffinityRCNN(TwoStageDetector):
         """Detect lesions and classify slices; backbone, neck and RPN run once for both.
 
         Args:
-            batch_inputs: normalised slices, shape (N, 3, H, W).
+            batch_inputs: normalised slices, shape (N, 1 or 3, H, W).
             batch_data_samples: N samples.
             rescale: whether boxes and masks are returned in the size of the original image.
 
@@ -123,11 +123,16 @@ class AffinityRCNN(TwoStageDetector):
         """
         x = self.extract_feat(batch_inputs)
         proposals = self._propose(x, batch_data_samples)
-        if self.mode != 'detection':
+        instances = slices = None
+        if self.mode == 'both':
+            instances, slices = self.roi_head.predict_both(x, proposals, batch_data_samples, rescale=rescale)
+        elif self.mode == 'classification':
             slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
+        else:
+            instances = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
+        if slices is not None:
             for sample, prediction in zip(batch_data_samples, slices):
                 sample.pred_slice = prediction
-        if self.mode != 'classification':
-            results = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
-            self.add_pred_to_datasample(batch_data_samples, results)
+        if instances is not None:
+            self.add_pred_to_datasample(batch_data_samples, instances)
         return batch_data_samples

@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Tuple
 
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import scale_boxes
+from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmdet.utils import ConfigType, InstanceList
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -62,11 +62,12 @@ class AffinityRoIHead(StandardRoIHead):
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def rank_rois(self, x: Tuple[Tensor, ...], proposals: InstanceList, img_metas: List[dict]) -> RankedRoIs:
-        """Return the beta best RoIs of each slice; arguments as in :meth:`loss_slice`."""
+    def rank_rois(self, x: Tuple[Tensor, ...], proposals: InstanceList, img_metas: List[dict],
+                  box_outputs: Optional[Tuple[Tensor, Tensor]] = None) -> RankedRoIs:
+        """Return the beta best RoIs of each slice; arguments as in :class:`ClassificationBranch`."""
         return self.classification_branch(
             x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
-            self._extract_mask if self.with_mask else None)
+            self._extract_mask if self.with_mask else None, box_outputs)
 
     def _extract_bbox(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
         return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)
@@ -98,7 +99,34 @@ class AffinityRoIHead(StandardRoIHead):
             One ``pred_slice`` per slice, see :class:`SliceDataSample`.
         """
         metas = [sample.metainfo for sample in data_samples]
-        predictions = self.cls_head.predict(self.rank_rois(x, proposals, metas))
+        return self._classify(self.rank_rois(x, proposals, metas), metas, rescale)
+
+    def predict_both(self, x: Tuple[Tensor, ...], proposals: InstanceList, data_samples: List[SliceDataSample],
+                     rescale: bool = True) -> Tuple[InstanceList, List[BaseDataElement]]:
+        """Detect lesions and classify slices: what :meth:`predict` and :meth:`predict_slice` return, for less.
+
+        The two branches read the same box features, and where their box heads are equal, as the training leaves them, one
+        pass serves both.
+        """
+        metas = [sample.metainfo for sample in data_samples]
+        boxes = [result.bboxes for result in proposals]
+        counts = [len(part) for part in boxes]
+        rois = bbox2roi(boxes)
+        features = self._extract_bbox(x, rois)
+        outputs = self.bbox_head(features)
+        same = self.classification_branch.is_copy_of(self.bbox_head)
+        ranked = self.rank_rois(x, proposals, metas, outputs if same else self.classification_branch.bbox_head(features))
+        slices = self._classify(ranked, metas, rescale)
+        cls_scores, deltas = outputs
+        instances = self.bbox_head.predict_by_feat(
+            rois=rois.split(counts), cls_scores=cls_scores.split(counts), bbox_preds=deltas.split(counts),
+            batch_img_metas=metas, rcnn_test_cfg=self.test_cfg, rescale=rescale and not self.with_mask)
+        if self.with_mask:
+            instances = self.predict_mask(x, metas, instances, rescale=rescale)
+        return instances, slices
+
+    def _classify(self, rois: RankedRoIs, metas: List[dict], rescale: bool) -> List[BaseDataElement]:
+        predictions = self.cls_head.predict(rois)
         if rescale:
             for prediction, meta in zip(predictions, metas):
                 prediction.roi_boxes = scale_boxes(prediction.roi_boxes, [1 / s for s in meta['scale_factor']])

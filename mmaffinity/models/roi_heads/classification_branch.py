@@ -45,8 +45,16 @@ class ClassificationBranch(BaseModule):
                 if name in weights:
                     value.copy_(weights[name])
 
+    def is_copy_of(self, bbox_head: nn.Module) -> bool:
+        """Whether a box head's weights are those of this branch, as after :meth:`copy_from`.
+
+        Compared by value, the small ones first: version counters do not see what is written through ``.data``.
+        """
+        pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
+        return all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
     def forward(self, x: Tuple[Tensor, ...], proposals: List[Tensor], img_metas: List[dict], bbox_extractor: Extractor,
-                mask_extractor: Optional[Extractor]) -> RankedRoIs:
+                mask_extractor: Optional[Extractor], box_outputs: Optional[Tuple[Tensor, Tensor]] = None) -> RankedRoIs:
         """Rank the RoIs of N slices.
 
         Args:
@@ -54,15 +62,18 @@ class ClassificationBranch(BaseModule):
             proposals: boxes of each slice by falling objectness, (P, 4) in pixels of the network's input.
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
             bbox_extractor, mask_extractor: RoI extractors of the RoI head.
+            box_outputs: class scores and deltas of this branch's box head for all proposals, if they are known already.
 
         Returns:
             The beta best RoIs of each slice.
         """
         # The choice of boxes is discrete and this head is frozen: without a graph it costs a third of the memory.
         # Only a slice head that reads scores and deltas themselves needs the way back through them.
-        with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
-            levels = x if self.box_gradients else [level.detach() for level in x]
-            cls_scores, deltas = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
+        if box_outputs is None:
+            with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
+                levels = x if self.box_gradients else [level.detach() for level in x]
+                box_outputs = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
+        cls_scores, deltas = box_outputs
         counts = [len(boxes) for boxes in proposals]
         chosen = [self._select(*args) for args in zip(cls_scores.split(counts), deltas.split(counts), proposals,
                                                       img_metas)]
