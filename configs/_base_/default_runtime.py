@@ -18,7 +18,8 @@ find_unused_parameters = True
 
 # TensorBoard, in a leaf config (and `make setup EXTRAS=tensorboard`):
 # visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
-visualizer = dict(type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+# Without a name of its own: each run in a process then has one, and logs into its own folder.
+visualizer = dict(type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 
 log_level = 'INFO'

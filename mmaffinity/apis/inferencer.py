@@ -83,7 +83,7 @@ class AffinityInferencer:
             print(prediction.slice.name, prediction.label, prediction.probabilities)
 
     Results come one after another while the input is read, in batches inside, so that a folder of any size needs the
-    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction beyond
+        batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
     rounding, as convolutions of another batch size may add in another order.
 
     Args:

@@ -18,7 +18,7 @@ from mmaffinity.scans.journal import Journal
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder, safe_name
-from mmaffinity.scans.writers import NOTICE, SCHEMA, write_coco, write_csv, write_prediction
+from mmaffinity.scans.writers import NOTICE, SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
 from mmaffinity.visualization import save_image
 
@@ -215,18 +215,9 @@ class _Writer:
                     scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer)
-        try:
+        if summary.num_slices:
             # Masks go first, as their notes go into the JSON.
-            if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
-                result.notes.append('no NIfTI mask: the slices are on no regular grid')
-        except (ValueError, MemoryError) as error:
-            result.notes.append(f'no NIfTI mask: {brief(error)}')
-        if self.dicom_seg and scan.info.kind == 'dicom':
-            try:
-                if not write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}'):
-                    result.notes.append('no DICOM-SEG: the series has no positions, or no lesion was found')
-            except (ValueError, MemoryError) as error:
-                result.notes.append(brief(error))
+            self._write_masks(scan, folder, records, result)
         head['scan']['notes'] = [*scan.info.notes, *result.notes]
         write_csv(self.out, folder, classes, records)
         write_coco(self.out, folder, self.inferencer.lesion_classes, records)
@@ -234,6 +225,21 @@ class _Writer:
         with self.out.write(folder, 'result.json') as file:
             file.write(json.dumps(asdict(result), allow_nan=False).encode('ascii') + b'\n')
         return result
+
+    def _write_masks(self, scan: Scan, folder: str, records: Records, result: ScanResult) -> None:
+        """Write the masks that the scan can have; what it cannot have is noted, and does not end the run."""
+        try:
+            if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
+                result.notes.append('no NIfTI mask: the slices are on no regular grid')
+        except (ValueError, MemoryError) as error:
+            result.notes.append(f'no NIfTI mask: {brief(error)}')
+        if not self.dicom_seg or scan.info.kind != 'dicom':
+            return
+        try:
+            if not write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}'):
+                result.notes.append('no DICOM-SEG: the series has no positions, or no lesion was found')
+        except (ValueError, MemoryError) as error:
+            result.notes.append(brief(error))
 
     def _model_name(self) -> str:
         config = self.inferencer.description['config']

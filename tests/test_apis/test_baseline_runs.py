@@ -5,6 +5,7 @@ import runpy
 import sys
 
 import pytest
+from model_helpers import NARROW
 
 from mmaffinity.apis import figures, test_model, train_model
 from mmaffinity.apis.report import write_report
@@ -17,6 +18,9 @@ FAST = {
     'test_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1}
 DETECTOR = {'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,
             'model.train_cfg.rpn_proposal.max_per_img': 30}
+# Narrow layers: seconds instead of minutes, and small checkpoints.
+SHARED = {f'model.{key}': value for key, value in NARROW.items() if '.cls_head.' not in key}
+AFFINITY = {f'model.{key}': value for key, value in NARROW.items()}
 VAL = {'val_dataloader.num_workers': 0, 'val_dataloader.persistent_workers': False}
 VGG = {'model.backbone.depth': 11, 'model.cls_head.fc_channels': (8, 8)}
 
@@ -30,8 +34,11 @@ class Runs:
 
     def config(self, name, root='cncb_ncov', **extra):
         config = load_config(self.repo_root / 'configs' / f'{name}.py')
-        changes = {**FAST, **(DETECTOR if 'roi_head' in config.model else {}),
-                   **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root), **extra}
+        changes = {**FAST, **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root), **extra}
+        if 'roi_head' in config.model:
+            changes.update(DETECTOR, **(AFFINITY if 'affinity' in name else SHARED))
+        elif config.model.backbone.type == 'ResNet':
+            changes['model.backbone.base_channels'] = 8
         return load_config(self.repo_root / 'configs' / f'{name}.py', changes)
 
     def __call__(self, name, root='cncb_ncov', epochs=1, **extra):
@@ -120,8 +127,9 @@ def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
 def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = str(repo_root / 'configs/affinity_c8_phantom.py')
-    options = ['--cfg-options', f'data_root={runs.phantom / "cncb_ncov"}', 'image_size=(64,64)',
-               'model.test_cfg.rpn.max_per_img=30']
+    changes = {**AFFINITY, 'data_root': runs.phantom / 'cncb_ncov', 'image_size': (64, 64),
+               'model.test_cfg.rpn.max_per_img': 30}
+    options = ['--cfg-options', *(f'{key}={value}'.replace(' ', '') for key, value in changes.items())]
     names = list({record['label']: record['rel_path'] for record in load(affinity)['slices']}.values())
     last = str(affinity / 'epoch_2.pth')
     calls = ((['affinity', config, str(affinity / 'epoch_1.pth'), last, '--slices', *names], options),

@@ -1,11 +1,12 @@
 """Pure tensor modules of the affinity layer; they know torch only."""
 from .affinity_mapping import AffinityMapping, AffinityOutput
 from .conv_norm import conv_norm
-from .folding import FoldedUpConv, fold_up_down
+from .folding import FoldedUpConv, fold_up_down, splits_into_blocks, upsample_blocks
 from .roi_refinement import RefinementStage, RoIRefinement
 from .roi_vectorization import RoIVectorization
 from .slice_batch_norm import SliceBatchNorm2d
 from .sparse_roi_align import sparse_roi_align
 
 __all__ = ['AffinityMapping', 'AffinityOutput', 'FoldedUpConv', 'RefinementStage', 'RoIRefinement', 'RoIVectorization',
-           'SliceBatchNorm2d', 'conv_norm', 'fold_up_down', 'sparse_roi_align']
+           'SliceBatchNorm2d', 'conv_norm', 'fold_up_down', 'sparse_roi_align', 'splits_into_blocks',
+           'upsample_blocks']

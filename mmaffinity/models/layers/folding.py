@@ -31,6 +31,28 @@ def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> Tuple[Tensor, Tenso
     return weight[..., None, None], bias
 
 
+def splits_into_blocks(up: nn.Module) -> bool:
+    """Whether a layer is a transposed convolution with kernel = stride = 2 that :func:`upsample_blocks` can compute."""
+    return isinstance(up, nn.ConvTranspose2d) and up.kernel_size == up.stride == (2, 2) and up.groups == 1 \
+        and not any((*up.padding, *up.output_padding)) and up.bias is not None
+
+
+def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
+    """Apply a 2x2 stride-2 transposed convolution as the matrix per position that it is.
+
+    Args:
+        x: features, shape (R, D, H, W).
+        up: D -> C channels, see :func:`splits_into_blocks`.
+
+    Returns:
+        The 2x2 pixels that each position grows into, channels last: shape (R, H, W, 2, 2, C).
+    """
+    rois, depth, height, width = x.shape
+    weight = up.weight.permute(0, 2, 3, 1).reshape(depth, -1)
+    blocks = torch.addmm(up.bias.repeat(4), x.permute(0, 2, 3, 1).reshape(-1, depth), weight)
+    return blocks.view(rois, height, width, 2, 2, up.out_channels)
+
+
 class FoldedUpConv:
     """``conv(up(x))`` of a 2x2 stride-2 transposed convolution and a 3x3 convolution, as one 2x2 convolution.
 

@@ -93,7 +93,7 @@ class _Interpolate(torch.autograd.Function):
     def forward(ctx: Any, cells: Tensor, starts: Tensor, columns: Tensor, values: Tensor) -> Tensor:
         ctx.save_for_backward(starts, columns, values)
         ctx.num_cells = len(cells)
-        return _csr(starts, columns, values, len(cells)) @ cells
+        return _product(_csr(starts, columns, values, len(cells)), cells)
 
     @staticmethod
     @once_differentiable
@@ -101,7 +101,12 @@ class _Interpolate(torch.autograd.Function):
         starts, columns, values = ctx.saved_tensors
         # Sorted by cell once, so that the product runs over rows again: no two threads add to the same cell.
         transposed = _csr(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
-        return transposed @ grad.contiguous(), None, None, None
+        return _product(transposed, grad.contiguous()), None, None, None
+
+
+def _product(matrix: Tensor, dense: Tensor) -> Tensor:
+    # In place: torch's matmul would first fill a result with zeros, and copy it at the end.
+    return dense.new_empty((matrix.shape[0], dense.shape[1])).addmm_(matrix, dense, beta=0)
 
 
 def _csr(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:

@@ -2,6 +2,7 @@
 from typing import List
 
 import torch
+import torch.nn.functional as F
 from mmcv.ops import roi_align
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.samplers import SamplingResult
@@ -9,9 +10,12 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, InstanceList
 from torch import Tensor, nn
 
-from mmaffinity.models.layers import FoldedUpConv
+from mmaffinity.models.layers import FoldedUpConv, splits_into_blocks, upsample_blocks
 
 from .mask_pasting import paste_masks
+
+# RoIs per pass of the mask head at test.
+CHUNK = 16
 
 
 @MODELS.register_module()
@@ -27,6 +31,23 @@ class LesionMaskHead(FCNMaskHead):
     def __init__(self, *args, soft_targets: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.soft_targets = soft_targets
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to mask logits (R, num_classes, 2S, 2S)."""
+        if not (splits_into_blocks(self.upsample) and isinstance(self.conv_logits, nn.Conv2d)
+                and self.conv_logits.kernel_size == (1, 1)):
+            return super().forward(x)
+        # Few RoIs at a time, where nothing has to be kept: the upsampled features then stay within the processor's cache.
+        chunk = CHUNK if x.is_cpu and not torch.is_grad_enabled() else max(len(x), 1)
+        return torch.cat([self._logits(part) for part in x.split(chunk)])
+
+    def _logits(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = conv(x)
+        blocks = self.relu(upsample_blocks(x, self.upsample))
+        logits = F.linear(blocks, self.conv_logits.weight.flatten(1), self.conv_logits.bias)
+        # Only the logits, not the features, have to be put in place.
+        return logits.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def get_targets(self, sampling_results: List[SamplingResult], batch_gt_instances: InstanceList,
                     rcnn_train_cfg: ConfigType) -> Tensor:
@@ -66,7 +87,8 @@ class MaskFeatureHead(FCNMaskHead):
     Args:
         extra_conv: insert a 3x3 convolution between the transposed convolution and its ReLU. The published code has
             one, which is in no other branch and is neither trained nor copied; its checkpoints need it.
-        fold: whether it and the transposed convolution are computed as one, see :class:`FoldedUpConv`.
+        fold: whether it and the transposed convolution are computed as one, see :class:`FoldedUpConv`; without it, whether
+            the transposed convolution is computed as the matrix product that it is.
     """
 
     def __init__(self, *args, extra_conv: bool = False, fold: bool = True, **kwargs) -> None:
@@ -89,8 +111,12 @@ class MaskFeatureHead(FCNMaskHead):
         """Map RoI features (R, C, S, S) to upsampled mask features (R, C, 2S, 2S)."""
         for conv in self.convs:
             x = conv(x)
+        if self.extra_conv is None and self.fold and splits_into_blocks(self.upsample):
+            blocks = self.relu(upsample_blocks(x, self.upsample))
+            return blocks.transpose(2, 3).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
         if self.extra_conv is None:
             return self.relu(self.upsample(x))
-        if not self.fold or any(p.requires_grad for layer in (self.upsample, self.extra_conv) for p in layer.parameters()):
+        trained = any(p.requires_grad for layer in (self.upsample, self.extra_conv) for p in layer.parameters())
+        if trained or not self.fold:
             return self.relu(self.extra_conv(self.upsample(x)))
         return self.relu(self._folded(x, self.upsample, self.extra_conv))

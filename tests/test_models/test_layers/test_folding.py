@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmaffinity.models.layers import FoldedUpConv, RoIRefinement, RoIVectorization, fold_up_down
+from mmaffinity.models.layers import FoldedUpConv, RoIRefinement, RoIVectorization, fold_up_down, splits_into_blocks, upsample_blocks
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
@@ -136,3 +136,32 @@ def test_up_conv_refuses_other_layers():
     up, conv = up_and_conv()
     with pytest.raises(ValueError, match='expected a 2x2 stride-2 transposed and a 3x3 convolution'):
         FoldedUpConv()(torch.zeros(1, 5, 4, 4), up, nn.Conv2d(7, 4, 3))
+
+
+# --- transposed convolution alone ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_blocks_are_the_pixels(dtype, channels_last):
+    up, _ = up_and_conv(dtype)
+    x = torch.randn(3, 5, 4, 6, dtype=dtype)
+    x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
+    blocks, expected = upsample_blocks(x, up), up(x)
+    assert blocks.shape == (3, 4, 6, 2, 2, 7)
+    for a in range(2):
+        for b in range(2):
+            close(blocks[:, :, :, a, b], expected[:, :, a::2, b::2].permute(0, 2, 3, 1))
+    factor = torch.randn(blocks.shape, dtype=dtype)
+    placed = factor.permute(0, 5, 1, 3, 2, 4).reshape(expected.shape)
+    wanted = [x, *up.parameters()]
+    for found, true in zip(torch.autograd.grad((blocks * factor).sum(), wanted),
+                           torch.autograd.grad((expected * placed).sum(), wanted)):
+        close(found, true)
+
+
+def test_which_layers_give_blocks():
+    assert splits_into_blocks(nn.ConvTranspose2d(3, 3, 2, stride=2))
+    for layer in (nn.ConvTranspose2d(3, 3, 3, stride=3), nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1), None,
+                  nn.ConvTranspose2d(3, 3, 2, stride=2, groups=3), nn.ConvTranspose2d(3, 3, 2, stride=2, bias=False),
+                  nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1), nn.Upsample(scale_factor=2)):
+        assert not splits_into_blocks(layer)
