@@ -9,8 +9,9 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    # The last epoch has small steps: the classifier then reads features that no longer move.
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=2, convert_to_iter_based=True, eta_min_ratio=0.08),
+    # The detector learns in the first epoch; then small steps, for the classifier reads features that should not move.
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=1, convert_to_iter_based=True, eta_min_ratio=0.15),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=2, end=3, convert_to_iter_based=True, eta_min_ratio=0.1),
 ]
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),
