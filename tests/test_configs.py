@@ -49,7 +49,7 @@ def test_config_builds_offline(leaf):
         HOOKS.build(hook)
     for evaluator in _evaluators(config):
         METRICS.build(evaluator)
-    VISUALIZERS.build(config.visualizer)
+    VISUALIZERS.build({**config.visualizer, 'name': leaf})  # the runner gives each run's name
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if config.get(name) is None:
             continue

@@ -135,7 +135,7 @@ class PickleReader:
         start = file.tell()
         try:
             for opcode, argument, position in pickletools.genops(file):
-                self._position = position - start
+                self._position = (position or 0) - start
                 if opcode.name == 'STOP':
                     return self._stack.pop()
                 self._execute(opcode.name, argument)
@@ -309,7 +309,7 @@ class PickleReader:
         elif type(target) is OrderedDict:
             # A state dict's versions of its modules; no other attribute of a dict is data.
             if isinstance(state, dict) and isinstance(state.get('_metadata'), dict):
-                target._metadata = state['_metadata']
+                setattr(target, '_metadata', state['_metadata'])  # noqa: B010  (typed dicts have no attributes)
         else:
             raise RefusedPickleError(f'refused to set the state of {describe(target)}')
 

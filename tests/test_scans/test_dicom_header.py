@@ -65,8 +65,9 @@ def deflated(tmp_path, size):
     start = 144 + int.from_bytes(raw[140:144], 'little')
     unpacked = zlib.decompress(raw[start:], -zlib.MAX_WBITS)
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    zeros = [packer.compress(bytes(1 << 20)) for _ in range(size >> 20)]
-    parts = [packer.compress(unpacked), *zeros, packer.flush()]
+    parts = [packer.compress(unpacked)]
+    parts += [packer.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    parts.append(packer.flush())
     (tmp_path / 'deflated.dcm').write_bytes(raw[:start] + b''.join(parts))
     return tmp_path / 'deflated.dcm'
 

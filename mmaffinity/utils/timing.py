@@ -1,0 +1,142 @@
+"""How long something takes, in seconds and in a unit that does not depend on the machine."""
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+import torch
+
+MATRIX_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What :func:`measure` found.
+
+    Attributes:
+        seconds: median time of a call.
+        fastest: shortest time of a call.
+        cpu_seconds: median processor time of a call, of all threads together.
+        peak_memory: largest memory during the calls, MiB: resident memory of the process, or on a GPU what torch had
+            allocated; None where the system does not tell.
+        runs: number of calls.
+    """
+
+    seconds: float
+    fastest: float
+    cpu_seconds: float
+    peak_memory: Optional[float]
+    runs: int
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what a GPU has still to do."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
+            device: torch.device = torch.device('cpu')) -> Timing:
+    """Time a job after some calls that do not count.
+
+    Raises:
+        ValueError: if ``runs`` is below 1.
+    """
+    if runs < 1:
+        raise ValueError(f'runs must be at least 1, not {runs}')
+    for _ in range(warmup):
+        job()
+    gc.collect()
+    _reset_peak_memory(device)
+    wall, cpu = [], []
+    for _ in range(runs):
+        synchronize(device)
+        start, cpu_start = time.perf_counter(), time.process_time()
+        job()
+        synchronize(device)
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - cpu_start)
+    return Timing(statistics.median(wall), min(wall), statistics.median(cpu), _peak_memory(device), runs)
+
+
+@torch.no_grad()
+def matrix_product_gflops(device: torch.device = torch.device('cpu'), runs: int = 7) -> float:
+    """Return the GFLOP/s of a 2048 x 2048 float32 matrix product with the threads that torch uses now.
+
+    Seconds times this is the *peak GFLOP* of a job: what the machine could have computed meanwhile.
+    """
+    left, right = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device) for _ in range(2))
+    timing = measure(lambda: left @ right, runs, 2, device)
+    return 2 * MATRIX_SIZE**3 / timing.seconds / 1e9
+
+
+def count_gflop(job: Callable[[], Any]) -> Optional[float]:
+    """Return the GFLOP of convolutions and matrix products in one call, by torch's counter; None if torch has none."""
+    try:
+        from torch.utils.flop_counter import FlopCounterMode
+    except ImportError:
+        return None
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return counter.get_total_flops() / 1e9
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads within the block.
+
+    Raises:
+        ValueError: if the number is below 1.
+    """
+    if number < 1:
+        raise ValueError(f'the number of threads must be at least 1, not {number}')
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def available_cores() -> int:
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def hardware(device: torch.device = torch.device('cpu')) -> str:
+    """Name the processor, or the GPU, that the numbers are from."""
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    try:
+        names = [line.split(':', 1)[1].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
+                 if line.startswith('model name')]
+    except OSError:
+        names = []
+    return f'{names[0] if names else platform.processor() or platform.machine()}, {available_cores()} cores'
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path('/proc/self/clear_refs').write_text('5')  # Linux: the high-water mark of the process starts anew
+    except OSError:
+        pass
+
+
+def _peak_memory(device: torch.device) -> Optional[float]:
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        status = Path('/proc/self/status').read_text()
+    except OSError:
+        return None
+    marks = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith('VmHWM')]
+    return marks[0] if marks else None
