@@ -83,8 +83,8 @@ class AffinityInferencer:
             print(prediction.slice.name, prediction.label, prediction.probabilities)
 
     Results come one after another while the input is read, in batches inside, so that a folder of any size needs the
-        batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
-    rounding, as convolutions of another batch size may add in another order.
+    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction
+    beyond rounding, as convolutions of another batch size may add in another order.
 
     Args:
         config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from .captions import NOTICE
 
 
-def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]], columns: int = 3) -> Figure:
+def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]],
+                     columns: int = 3) -> Figure:
     """Draw one panel per model: accuracy by confidence above, how many predictions below.
 
     Args:

@@ -34,7 +34,8 @@ TOLERANCE = 1e-3
 NAMES = ['feat_mean', 'feat_std', 'proposals', 'boxes', 'scores', 'mask_logits', 'cls_boxes', 'mask_feat_mean', 'x_vec',
          'Y', 'z', 'slice_logits']
 AMPLIFIED = ('x_vec', 'Y', 'z')  # behind the batch normalisations, see below
-FAST = {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
+FAST = {'model.backbone.type': 'GreyResNet',
+        'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_feature_head.fold': True, 'model.roi_head.cls_head.fold': True}
 SLICES = {0: 'ct_scan/IMG-0001-00020.jpg', 1: 'ct_scan/IMG-0001-00030.jpg', 2: 'ct_slices/COVID/covid_03.*'}

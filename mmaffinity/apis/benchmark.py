@@ -1,0 +1,266 @@
+"""Latency, throughput, memory and arithmetic of a model, on this machine and in a unit that does not depend on it."""
+import copy
+import csv
+import datetime
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import cv2
+import mmcv
+import mmdet
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import nn
+
+from mmaffinity import __version__
+from mmaffinity.datasets.phantom import draw_slice, make_patient
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.timing import Timing, available_cores, count_gflop, hardware, matrix_product_gflops, measure, threads
+
+MODES = ('classification', 'detection', 'both')
+JOBS = (*MODES, 'train', 'data')
+PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+MIN_LESION_AREA = 100
+LEVEL = 0.55  # of the phantom's lungs: near the middle, where lesions are
+COLUMNS = ('job', 'batch_size', 'objects', 'threads', 'precision', 'layout', 'seconds', 'fastest', 'cpu_seconds',
+           'slices_per_second', 'peak_gflop_per_slice', 'gflop_per_slice', 'peak_gflops', 'peak_memory_mib', 'runs', 'image_size',
+           'config', 'checkpoint', 'device', 'hardware', 'torch', 'mmcv', 'mmdet', 'mmaffinity', 'date')
+TABLE = COLUMNS[:14]
+
+
+class Benchmark:
+    """One model and what is timed of it.
+
+    Args:
+        config: a config or the path of one.
+        checkpoint: weights; by default random ones, which take the same time.
+        objects: how many objects each slice has at test: the best so many boxes, whatever their scores. None leaves that
+            to the weights and the config's thresholds.
+        device: 'cpu' or 'cuda'.
+        precision: 'float32', or 'bfloat16' or 'float16' by automatic mixed precision.
+        overrides: config values by dotted key.
+
+    Raises:
+        FileNotFoundError: if the config or the checkpoint is not there.
+        ValueError: if the checkpoint does not fit, the device is not there, or an argument is unknown.
+    """
+
+    def __init__(self, config: Union[str, Path, Config], checkpoint: Union[str, Path, None] = None,
+                 objects: Optional[int] = 24, device: str = 'cpu', precision: str = 'float32',
+                 overrides: Optional[dict] = None) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
+        if device.startswith('cuda') and not torch.cuda.is_available():
+            raise ValueError(f'device {device!r}: torch sees no GPU')
+        self.config = copy.deepcopy(config) if isinstance(config, Config) else load_config(config, overrides)
+        self.checkpoint, self.objects = checkpoint, objects
+        self.device, self.precision = torch.device(device), precision
+        self._slices: dict = {}
+        self.size = tuple(self.config.get('image_size', (512, 512)))
+        model = self.config.model
+        model.backbone.init_cfg = None
+        if objects is not None and model.get('test_cfg', {}).get('rcnn'):
+            if objects < 1:
+                raise ValueError(f'objects must be at least 1, not {objects}')
+            # No score is too low, and only equal boxes suppress each other.
+            model.test_cfg.rcnn.update(score_thr=-1., max_per_img=objects, nms=dict(type='nms', iou_threshold=0.9999))
+        self.model = self._build()
+
+    def _build(self) -> nn.Module:
+        init_default_scope('mmdet')
+        torch.manual_seed(0)
+        preprocessor = self.config.model.data_preprocessor
+        if preprocessor.get('normalization') == 'global' and preprocessor.get('mean') is None and \
+                not Path(preprocessor.get('statistics') or '').is_file():
+            preprocessor.update(mean=0.4, std=0.3)
+        model = MODELS.build(self.config.model)
+        if self.checkpoint is None:
+            model.init_weights()
+        else:
+            content = load_checkpoint(self.checkpoint)
+            weights = content.get('state_dict', content)
+            problem = explain_mismatch(model.state_dict(), weights)
+            if problem:
+                raise ValueError(f'{self.checkpoint}: {problem}')
+            model.load_state_dict(weights)
+        return model.to(self.device)
+
+    # --- what is timed -----------------------------------------------------------------------------------------------
+
+    def job(self, name: str, batch_size: int = 1) -> Callable[[], Any]:
+        """Return the call of a job: a mode of prediction, 'train' (both stages with the optimizer), or 'data'.
+
+        Raises:
+            ValueError: if the job is unknown or the model cannot do it.
+        """
+        if name not in JOBS:
+            raise ValueError(f'a job must be one of {JOBS}, not {name!r}')
+        if name == 'data':
+            return self._data_job(batch_size)
+        if name == 'train':
+            return self._train_job(batch_size)
+        if not hasattr(self.model, 'mode'):
+            raise ValueError(f'{type(self.model).__name__} has no modes; it can be timed for the jobs train and data only')
+        data = dict(inputs=[torch.from_numpy(self._phantom(i)[0])[None] for i in range(batch_size)],
+                    data_samples=[self._sample(CLASSIFICATION) for _ in range(batch_size)])
+
+        def predict() -> list:
+            self.model.eval()
+            self.model.mode = name
+            with torch.no_grad(), self._autocast():
+                return self.model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
+        return predict
+
+    def _train_job(self, batch_size: int) -> Callable[[], Any]:
+        wrapper = copy.deepcopy(self.config.optim_wrapper)
+        if self.precision != 'float32':
+            wrapper.update(type='AmpOptimWrapper', dtype=self.precision)
+        optimizer = build_optim_wrapper(self.model, wrapper)
+        slices = [self._phantom(i) for i in range(batch_size)]
+        stages = self._stages()
+
+        def train() -> None:
+            self.model.train()
+            for stage in stages:
+                if hasattr(self.model, 'set_stage'):
+                    self.model.set_stage(stage)
+                samples = [self._sample(stage, mask) for _, mask in slices]
+                self.model.train_step(dict(inputs=[torch.from_numpy(grey)[None] for grey, _ in slices],
+                                           data_samples=samples), optimizer)
+                if stage == SEGMENTATION and hasattr(self.model, 'copy_branch'):
+                    self.model.copy_branch()
+        return train
+
+    def _stages(self) -> list:
+        if not hasattr(self.model, 'stage_modules'):
+            return [SEGMENTATION if hasattr(self.model, 'roi_head') else CLASSIFICATION]
+        stages = []
+        for stage in (SEGMENTATION, CLASSIFICATION):
+            try:
+                self.model.stage_modules(stage)
+            except ValueError:  # a model that never trains in this stage
+                continue
+            stages.append(stage)
+        return stages
+
+    def _data_job(self, batch_size: int) -> Callable[[], Any]:
+        pipeline = Compose([TRANSFORMS.build(step) for step in self.config.slice_pipeline])
+        folder = tempfile.TemporaryDirectory()
+        paths = []
+        for i in range(batch_size):
+            paths.append(str(Path(folder.name) / f'{i}.png'))
+            cv2.imwrite(paths[-1], self._phantom(i)[0])
+
+        def load(_folder: tempfile.TemporaryDirectory = folder) -> list:
+            return [pipeline(dict(img_path=path, task=CLASSIFICATION, gt_slice_label=0)) for path in paths]
+        return load
+
+    def _autocast(self) -> Any:
+        dtype = PRECISIONS[self.precision]
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+
+    def _phantom(self, number: int) -> tuple:
+        if number not in self._slices:
+            # A COVID-19 phantom: several lesions.
+            pair = draw_slice(make_patient(0, number, 2), LEVEL, max(self.size))
+            self._slices[number] = tuple(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST) for image in pair)
+        return self._slices[number]
+
+    def _sample(self, task: str, mask: Optional[np.ndarray] = None) -> SliceDataSample:
+        shape = self.size[::-1]
+        sample = SliceDataSample(metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape,
+                                               scale_factor=(1., 1.)))
+        sample.gt_slice = BaseDataElement(label=torch.tensor([1]))
+        if task == SEGMENTATION:
+            number, parts, stats, _ = cv2.connectedComponentsWithStats((mask >= 2).astype(np.uint8), connectivity=8)
+            kept = [i for i in range(1, number) if stats[i, cv2.CC_STAT_AREA] > MIN_LESION_AREA]
+            boxes = [[x, y, x + w, y + h] for x, y, w, h in stats[kept, :4].tolist()]
+            sample.gt_instances = InstanceData(
+                bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels=torch.zeros(len(kept), dtype=torch.long),
+                masks=BitmapMasks(np.stack([parts == i for i in kept]).astype(np.uint8) if kept
+                                  else np.zeros((0, *shape), np.uint8), *shape))
+        return sample
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def row(self, name: str, batch_size: int = 1, num_threads: Optional[int] = None, runs: int = 20, warmup: int = 3,
+            count: bool = True) -> dict:
+        """Time a job and return one row of the table, with the keys ``COLUMNS``."""
+        job = self.job(name, batch_size)
+        with threads(num_threads or torch.get_num_threads()):
+            before = matrix_product_gflops(self.device)
+            timing = measure(job, runs, warmup, self.device)
+            peak = (before + matrix_product_gflops(self.device)) / 2
+            gflop = count_gflop(job) if count and name != 'data' else None
+            return self._row(name, batch_size, timing, peak, gflop)
+
+    def _row(self, name: str, batch_size: int, timing: Timing, peak: float, gflop: Optional[float]) -> dict:
+        backbone = getattr(self.model, 'backbone', None)
+        return dict(
+            job=name, batch_size=batch_size, objects=self.objects if name in ('detection', 'both') else None,
+            threads=torch.get_num_threads(), precision=self.precision,
+            layout='channels last' if getattr(backbone, 'channels_last', False) and name in MODES else 'contiguous',
+            seconds=timing.seconds, fastest=timing.fastest, cpu_seconds=timing.cpu_seconds,
+            slices_per_second=batch_size / timing.seconds, peak_gflop_per_slice=timing.seconds * peak / batch_size,
+            gflop_per_slice=None if gflop is None else gflop / batch_size, peak_gflops=peak,
+            peak_memory_mib=timing.peak_memory, runs=timing.runs, image_size='x'.join(map(str, self.size)),
+            config=Path(self.config.filename).stem if self.config.filename else None,
+            checkpoint=Path(self.checkpoint).name if self.checkpoint else 'random weights', device=self.device.type,
+            hardware=hardware(self.device), torch=torch.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__,
+            mmaffinity=__version__, date=datetime.date.today().isoformat())
+
+
+def benchmark(config: Union[str, Path, Config], checkpoint: Union[str, Path, None] = None, jobs: Sequence[str] = JOBS,
+              batch_sizes: Sequence[int] = (1, ), objects: Sequence[int] = (24, 100),
+              num_threads: Sequence[Optional[int]] = (None, ), runs: int = 20, warmup: int = 3, device: str = 'cpu',
+              precision: str = 'float32', overrides: Optional[dict] = None) -> Iterator[dict]:
+    """Time a model, row by row.
+
+    Args:
+        config, checkpoint, device, precision, overrides: as for :class:`Benchmark`.
+        jobs: any of 'classification', 'detection', 'both', 'train' and 'data'.
+        batch_sizes: slices per call; 'train' takes the first only.
+        objects: objects per slice for the jobs that detect.
+        num_threads: threads of torch; None takes as many as there are cores.
+        runs, warmup: calls that count, and calls before them that do not.
+
+    Yields:
+        Rows with the keys ``COLUMNS``.
+
+    Raises:
+        FileNotFoundError, ValueError: as :class:`Benchmark` does, and if a job is unknown.
+    """
+    unknown = [name for name in jobs if name not in JOBS]
+    if unknown:
+        raise ValueError(f'unknown jobs {unknown}; there are {JOBS}')
+    for index, number in enumerate(objects):
+        bench = Benchmark(config, checkpoint, number, device, precision, overrides)
+        for name in jobs:
+            if index and name not in ('detection', 'both'):
+                continue  # does not depend on the number of objects
+            for size in batch_sizes[:1] if name == 'train' else batch_sizes:
+                for threads_ in num_threads:
+                    yield bench.row(name, size, threads_ or available_cores(), runs, warmup)
+
+
+def format_rows(rows: Sequence[dict]) -> str:
+    """Return the rows as CSV text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: f'{value:.5g}' if isinstance(value, float) else value for key, value in row.items()})
+    return text.getvalue()

@@ -1,0 +1,63 @@
+"""How time grows with the number of slices, objects, RoIs and affinities."""
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+from mmengine.config import Config
+
+from mmaffinity.utils.config import load_config
+
+from .benchmark import Benchmark
+
+# What grows: the job that shows it, and the values.
+GROWTH = {
+    'slices': ('both', (1, 2, 4, 8, 16)),
+    'objects': ('both', (1, 10, 25, 50, 75, 100)),
+    'rois': ('classification', (2, 4, 8, 16, 32, 64)),
+    'affinities': ('classification', (8, 32, 128, 512)),
+}
+
+
+def measure_growth(config: Union[str, Path, Config], what: Sequence[str] = tuple(GROWTH), runs: int = 7, warmup: int = 2,
+                   num_threads: Optional[int] = None, device: str = 'cpu', overrides: Optional[dict] = None) -> dict:
+    """Time a model of random weights with more and more of something.
+
+    Args:
+        config: a config, or the path of one, of an affinity model.
+        what: any of the keys of ``GROWTH``: slices of a batch, objects per slice, RoIs beta, affinities C*.
+        runs, warmup, num_threads, device, overrides: as for :func:`benchmark`.
+
+    Returns:
+        By name, a pair (values, seconds), each a list.
+
+    Raises:
+        ValueError: if ``what`` names anything else.
+    """
+    unknown = [name for name in what if name not in GROWTH]
+    if unknown:
+        raise ValueError(f'unknown {unknown}; growth can be measured with the number of {tuple(GROWTH)}')
+    config = config if isinstance(config, Config) else load_config(config, overrides)
+    result = {}
+    for name in what:
+        job, values = GROWTH[name]
+        seconds = []
+        for value in values:
+            changed = copy.deepcopy(config)
+            if name == 'rois':
+                changed.merge_from_dict({'model.roi_head.cls_head.num_rois': value})
+            if name == 'affinities':
+                changed.merge_from_dict({'model.roi_head.cls_head.num_affinities': value})
+            bench = Benchmark(changed, objects=value if name == 'objects' else 24, device=device)
+            row = bench.row(job, value if name == 'slices' else 1, num_threads, runs, warmup, count=False)
+            seconds.append(row['seconds'])
+        result[name] = (list(values), seconds)
+    return result
+
+
+def growth_exponent(values: Sequence[float], seconds: Sequence[float]) -> float:
+    """Return the steepest exponent b of ``seconds ~ values**b`` between neighbouring points; 1 is linear growth."""
+    values, seconds = np.asarray(values, float), np.asarray(seconds, float)
+    steps = np.log(seconds[1:] / seconds[:-1]) / np.log(values[1:] / values[:-1])
+    return float(steps.max())

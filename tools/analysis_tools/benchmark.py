@@ -1,0 +1,58 @@
+#!/usr/bin/env python
+"""Time a model: prediction in all modes, training, data loading, and how time grows.
+
+    python tools/analysis_tools/benchmark.py configs/affinity_c8.py --out work_dirs/speed.csv
+    python tools/analysis_tools/benchmark.py configs/affinity_c8.py --growth work_dirs/growth.png
+"""
+import argparse
+
+from mmengine.config import DictAction
+
+from mmaffinity.apis.benchmark import JOBS, PRECISIONS, TABLE, benchmark, format_rows
+from mmaffinity.apis.growth import growth_exponent, measure_growth
+from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.cli import run_tool
+from mmaffinity.visualization.growth import draw_growth
+from mmaffinity.visualization.saving import save_figure, write_atomically
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Time a model')
+    parser.add_argument('config', help='config file, for example configs/affinity_c8.py')
+    parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones, which take the same time)')
+    parser.add_argument('--jobs', nargs='+', choices=JOBS, default=JOBS, help='what to time (default: everything)')
+    parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
+    parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice')
+    parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
+    parser.add_argument('--runs', type=int, default=20, help='calls of which the median is reported')
+    parser.add_argument('--warmup', type=int, default=3, help='calls before them')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--precision', choices=PRECISIONS, default='float32')
+    parser.add_argument('--out', help='CSV file; by default only a table is shown')
+    parser.add_argument('--growth', metavar='PNG', help='draw how time grows, instead')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.growth:
+        measured = measure_growth(args.config, num_threads=args.threads[0], device=args.device, overrides=args.cfg_options)
+        save_figure(draw_growth(measured), args.growth)
+        for name, (values, seconds) in measured.items():
+            times = ', '.join(f'{value}: {1000 * second:.0f} ms' for value, second in zip(values, seconds))
+            print(f'{name}: {times}; steepest exponent {growth_exponent(values, seconds):.2f}')
+        return
+    rows = []
+    for row in benchmark(args.config, args.checkpoint, args.jobs, args.batch_sizes, args.objects, args.threads, args.runs,
+                         args.warmup, args.device, args.precision, args.cfg_options):
+        rows.append(row)
+        if args.out:
+            write_atomically(args.out, format_rows(rows).encode())
+    cells = [['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key])
+              for key in TABLE] for row in rows]
+    print(format_table([key.replace('_', ' ') for key in TABLE], cells))
+
+
+if __name__ == '__main__':
+    run_tool(main)
