@@ -85,7 +85,8 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{len(found)} slices of the test set end in {path}; name one by as much of its path as tells it '
+            raise ValueError(f'{len(found)} slices of the test set end in {path}; name one by as much of its path as '
+                             'tells it '
                              'from the others')
         return found[0]
 
@@ -114,7 +115,8 @@ def surest_slices(run: SliceRun) -> Dict[int, str]:
             if len(right):
                 chosen[label] = run.paths[right[run.scores[right, label].argmax()]]
     if not chosen:
-        raise ValueError(f'{run.source}: no slice is rightly classified, so there is none to show; name some with --slices')
+        raise ValueError(f'{run.source}: no slice is rightly classified, so there is none to show; name some with '
+                         '--slices')
     return chosen
 
 
@@ -283,7 +285,8 @@ def slices_to_show(work_dir: Union[str, Path], task: str) -> List[str]:
     for file in [folder] if folder.is_file() else sorted(folder.glob('results*.json')):
         records += [record for record in json.loads(file.read_text())['lesions'] if record['num_gt']]
     if not records:
-        raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with --slices')
+        raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with '
+                         '--slices')
     records.sort(key=lambda record: (float(np.mean(record['ap'])), record['img_path']))
     places = dict.fromkeys(round(quantile * (len(records) - 1)) for quantile in LESION_QUANTILES)
     return [str(records[place].get('rel_path') or records[place]['img_path']) for place in places]

@@ -72,7 +72,8 @@ def use_split(cfg: Config, split: str) -> None:
         raise ValueError(f'split must be one of {SPLITS}, not {split!r}')
     if split == 'val':
         if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
-            raise ValueError(f'{cfg.filename} has no validation split; its data set publishes none, or the config leaves '
+            raise ValueError(f'{cfg.filename} has no validation split; its data set publishes none, or the config '
+                             'leaves '
                              'it out (val_dataloader)')
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.test_split = split

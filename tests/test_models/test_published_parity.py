@@ -34,7 +34,7 @@ TOLERANCE = 1e-3
 NAMES = ['feat_mean', 'feat_std', 'proposals', 'boxes', 'scores', 'mask_logits', 'cls_boxes', 'mask_feat_mean', 'x_vec',
          'Y', 'z', 'slice_logits']
 AMPLIFIED = ('x_vec', 'Y', 'z')  # behind the batch normalisations, see below
-FAST = {'model.backbone.type': 'GreyResNet',
+FAST = {'model.backbone.fold_norm': True, 'model.data_preprocessor.num_channels': 1,
         'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_feature_head.fold': True, 'model.roi_head.cls_head.fold': True}
