@@ -4,8 +4,8 @@ _base_ = './affinity_rcnn_r18.py'
 model = dict(
     # Each slice by its own mean and unbiased standard deviation.
     data_preprocessor=dict(_delete_=True, type='SliceDataPreprocessor', normalization='slice', num_channels=3),
-    # Here, and wherever the last bit is mentioned: what rounds as the published code does. The faster ways of
-    # affinity_rcnn_r18.py are as precise, but the affinity layer makes a last bit some 1e-3 in Y and 1e-4 in the logits.
+    # Here, and wherever the last bit is mentioned: what rounds as the published code does. The faster ways of the base
+    # config are as precise, but the affinity layer makes a last bit some 1e-3 in Y and 1e-4 in the logits.
     backbone=dict(fold_norm=False, channels_last=False),
     roi_head=dict(
         # The last bit: division by weights instead of multiplication by deviations.
