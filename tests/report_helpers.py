@@ -20,8 +20,9 @@ def slice_records(num: int, num_patients: int, seed: int = 0, quality: float = 2
         logits = quality * (np.arange(len(classes)) == label) - 1 + .7 * own[patient] + noise.normal(size=len(classes))
         scores = 1 / (1 + np.exp(-logits))
         path = f'{classes[label]}/{patient}/{patient // 2}/{first + index:05d}.png'
-        records.append(dict(img_path=f'/data/root/{path}', rel_path=path, patient_id=str(patient), scan_id=str(patient // 2),
-                            label=label, pred=int(logits.argmax()), scores=scores.tolist(), logits=logits.tolist()))
+        records.append(dict(img_path=f'/data/root/{path}', rel_path=path, patient_id=str(patient),
+                            scan_id=str(patient // 2), label=label, pred=int(logits.argmax()), scores=scores.tolist(),
+                            logits=logits.tolist()))
     return records
 
 
@@ -45,5 +46,6 @@ def write_results(folder: Path, slices: Sequence[dict] = (), lesions: Sequence[d
                  segmentation=dict(ann_files=['annotations/lesions_test.json']))
     (folder / name).write_text(json.dumps(dict(
         schema=2, split=split, lists=lists, checkpoint=str(folder / checkpoint), config='config.py',
-        slice_classes=list(classes) if slices else [], metrics=metrics or {}, slices=list(slices), lesions=list(lesions))))
+        slice_classes=list(classes) if slices else [], metrics=metrics or {}, slices=list(slices),
+        lesions=list(lesions))))
     return folder

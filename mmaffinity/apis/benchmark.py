@@ -157,7 +157,9 @@ class Benchmark:
         return stages
 
     def _data_job(self, batch_size: int) -> Callable[[], Any]:
-        pipeline = Compose([TRANSFORMS.build(step) for step in self.config.slice_pipeline])
+        steps = [dict(step, scale=self.size) if step['type'] == 'Resize' else dict(step)
+                 for step in self.config.slice_pipeline]
+        pipeline = Compose([TRANSFORMS.build(step) for step in steps])
         folder = tempfile.TemporaryDirectory()
         paths = []
         for i in range(batch_size):

@@ -27,6 +27,7 @@ SUFFIXES = ('.png', '.pdf')
 LESION_QUANTILES = (0.9, 0.5, 0.1)
 RANK_PAIRS = (('mAP', 'F1'), ('AP50', 'COVID-19 sensitivity'), ('F1', 'COVID-19 sensitivity'), ('CP sensitivity',
               'COVID-19 sensitivity'))
+SCORE_KEYS = ('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')
 Figures = List[Path]
 
 
@@ -120,8 +121,8 @@ def surest_slices(run: SliceRun) -> Dict[int, str]:
     return chosen
 
 
-def affinity_figure(config: Union[str, Path, Config], checkpoints: Sequence[Union[str, Path]], out_dir: Union[str, Path],
-                    slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
+def affinity_figure(config: Union[str, Path, Config], checkpoints: Sequence[Union[str, Path]],
+                    out_dir: Union[str, Path], slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
     """Figure 4: Y for some slices, usually one of each class, at one or several epochs side by side.
 
     Args:
@@ -237,10 +238,9 @@ def curve_figure(work_dir: Union[str, Path], out_dir: Union[str, Path]) -> Figur
             if validation and 'val' in record or 'step' not in record:
                 continue
             for key, value in record.items():
-                if validation and not key.startswith(('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')) or \
-                        not validation and not (key.startswith('loss_') or key == 'loss' and 'loss_slice' not in record):
-                    continue
-                if not isinstance(value, (int, float)) or not np.isfinite(value):
+                wanted = key.startswith(SCORE_KEYS if validation else 'loss_') or \
+                    key == 'loss' and 'loss_slice' not in record and not validation
+                if not wanted or not isinstance(value, (int, float)) or not np.isfinite(value):
                     continue
                 line = (scores if validation else losses).setdefault(key.removeprefix('slice/'), {})
                 if starts.setdefault((validation, key), record['step']) == record['step']:

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple
 
 
 def fingerprint(paths: Iterable[str]) -> str:
-    """SHA-256 over sorted relative paths: the same for the same slices wherever they lie and however they are ordered."""
+    """SHA-256 over sorted relative paths: the same for the same slices, wherever they lie and in whatever order."""
     return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
 
 

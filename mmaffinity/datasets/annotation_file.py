@@ -1,5 +1,8 @@
 """Reading of annotation files, with errors that say how to get or repair one."""
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +52,18 @@ def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
         raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below '
                          'data_root')
     return {key: next(iter(data_prefix.values()))}
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Keep the garbage collector from searching a growing heap, in which nothing is garbage, again and again.
+
+    Reading a large annotation file makes a million objects; the searches take as long as the reading.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -7,7 +7,7 @@ from mmdet.registry import DATASETS
 
 from mmaffinity.structures import SEGMENTATION
 
-from .annotation_file import image_prefix, load_annotation_file
+from .annotation_file import collection_paused, image_prefix, load_annotation_file
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 _ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area')
@@ -49,6 +49,10 @@ class LesionDataset(CocoDataset):
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file."""
+        with collection_paused():
+            return self._load_data_list()
+
+    def _load_data_list(self) -> list[dict]:
         content = load_annotation_file(self.ann_file, self.data_root, 'lesion annotations (COCO JSON)')
         for key in ('images', 'annotations', 'categories'):
             if not isinstance(content.get(key), list):

@@ -4,8 +4,8 @@ from scipy import ndimage
 
 from .windowing import Window
 
-METHOD = 'threshold mask (below -400 HU inside the body), approximate: airways count as lung, dense lesions only ' \
-         'where the model found them'
+METHOD = 'threshold mask (below -400 HU inside the body), approximate: airways and bowel gas count as lung, dense ' \
+         'lesions only where the model found them'
 AIR_LIMIT = -400.0  # HU, half-way between lung and soft tissue
 MIN_COMPONENT = 0.001  # of the slice's pixels; smaller ones are bowel gas, vessels of the mediastinum, noise
 MIN_LUNG = 0.005

@@ -22,7 +22,8 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
     Lines differ in style and grey level, scores in their marker too, and every one is named beside the panel.
 
     Args:
-        losses: (steps, values) of each loss, drawn on a logarithmic scale where they differ by a power of ten; the slice loss has a panel of its own.
+        losses: (steps, values) of each loss, drawn on a logarithmic scale where they differ by a power of ten; the
+            slice loss has a panel of its own.
         scores: (epochs, values in [0, 1]) of each validation score.
         title: above all.
 
@@ -44,7 +45,8 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
             axis.plot(steps, values, linestyle=STYLES[index % len(STYLES)], linewidth=1.4,
-                      color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black', label=NAMES.get(key, key.replace('_', ' ')),
+                      color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black',
+                      label=NAMES.get(key, key.replace('_', ' ')),
                       marker=MARKERS[index % len(MARKERS)] if len(steps) < 30 else None, markersize=3.5)
         if logarithmic:
             values = np.concatenate([line[1] for line in lines.values()])

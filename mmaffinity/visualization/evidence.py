@@ -18,8 +18,8 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
 
     What is exact and what is a first-order attribution is explained at
     :func:`mmaffinity.models.cls_heads.roi_evidence`: z is exactly a sum over the RoIs, z = X^T (W v); what each summand
-    gives to a logit is taken through the classifier's ReLUs as they stand at this z. Contributions and rest add up to the
-    logit exactly.
+    gives to a logit is taken through the classifier's ReLUs as they stand at this z. Contributions and rest add up to
+    the logit exactly.
 
     One column per class. Above, the RoIs on the slice: solid and bright speaks for the class, dashed and dark
     against it, a wider line has a larger share; the label gives rank and share. Below, the contributions as bars, in
@@ -44,7 +44,8 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
     num_classes = len(class_names)
     if boxes.ndim != 2 or boxes.shape[1:] != (4, ) or not len(boxes) or \
             contributions.shape != (len(boxes), num_classes) or rest.shape != (num_classes, ):
-        raise ValueError(f'evidence of {num_classes} classes needs boxes (beta, 4), contributions (beta, {num_classes}) and '
+        raise ValueError(f'evidence of {num_classes} classes needs boxes (beta, 4), contributions '
+                         f'(beta, {num_classes}) and '
                          f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}')
     boxes, contributions, names = _merge_repeats(boxes, contributions)
     totals = np.abs(contributions).sum(0)
@@ -67,8 +68,8 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
         lower.set_xlim(-limit, limit)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.supxlabel(f'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' evidence '
-                     f'for that class. {NOTICE}', fontsize=7, color='0.35')
+    figure.supxlabel(f'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' '
+                     f'evidence for that class. {NOTICE}', fontsize=7, color='0.35')
     return figure
 
 
@@ -95,16 +96,17 @@ def _draw_boxes(axis, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str
         if spot is None:
             continue  # its bar below says the same
         taken.append(spot)
-        axis.text(*spot, f'{names[index]} {_percent(shares[index])}', fontsize=6.5, color='white', ha='left', va='bottom',
-                  bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
+        axis.text(*spot, f'{names[index]} {_percent(shares[index])}', fontsize=6.5, color='white', ha='left',
+                  va='bottom', bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
 
 
-def _free_spot(box: np.ndarray, taken: Sequence[tuple[float, float]], width: int, height: int) -> tuple[float, float] | None:
+def _free_spot(box: np.ndarray, taken: Sequence[tuple[float, float]], width: int,
+               height: int) -> tuple[float, float] | None:
     """Lower left corner of a label beside a box that no other label is near, in pixels of the slice."""
     wide, high = 0.27 * width, 0.055 * height
     x1, y1, x2, y2 = box
-    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high), (x1 - wide, y1 + high),
-                 (x1, (y1 + y2) / 2)):
+    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high),
+                 (x1 - wide, y1 + high), (x1, (y1 + y2) / 2)):
         x, y = min(max(x, 0), width - wide), min(max(y, high), height - 1)
         if all(abs(x - a) >= wide or abs(y - b) >= high for a, b in taken):
             return x, y
@@ -125,8 +127,8 @@ def _draw_bars(axis, contributions: np.ndarray, shares: np.ndarray, rest: float,
         plain = label == 'logit' or label.startswith('rest')
         color = '0.55' if plain else FOR if value >= 0 else AGAINST
         axis.barh(place, value, 0.72, color=color, edgecolor='black', linewidth=0.7, hatch='' if value >= 0 else '///')
-        axis.annotate(note, (value, place), (3 if value >= 0 else -3, 0), textcoords='offset points', va='center', fontsize=6.5,
-                      ha='left' if value >= 0 else 'right')
+        axis.annotate(note, (value, place), (3 if value >= 0 else -3, 0), textcoords='offset points', va='center',
+                      fontsize=6.5, ha='left' if value >= 0 else 'right')
     axis.axhline(0.5, color='0.3', linewidth=0.8)
     axis.axvline(0, color='0.3', linewidth=0.8)
     axis.set_yticks(places, labels, fontsize=7)

@@ -53,7 +53,8 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         rgb = to_rgb(panel.image)
         for what, masks in (('predicted', panel.mask_scores), ('true', panel.true_masks)):
             if len(masks) and masks.shape[1:] != rgb.shape[:2]:
-                raise ValueError(f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, the slice {rgb.shape[:2]}')
+                raise ValueError(f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, the slice '
+                                 f'{rgb.shape[:2]}')
         keep = panel.scores >= score_thr
         boxes, scores, masks = panel.boxes[keep], panel.scores[keep], panel.mask_scores[keep]
         hidden = int((~keep).sum())
@@ -75,7 +76,8 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         figure.colorbar(heat_map, ax=row[1], fraction=0.045, pad=0.02)
         row[2].set_title(f'ground truth: {_count(len(panel.true_masks))}', fontsize=8)
         _outlines(row[2], panel.true_masks.astype(bool), TRUE, 'dashed')
-    figure.supxlabel(f'solid outline: predicted mask, score above its box; dashed outline: true lesion. {NOTICE}', fontsize=7,
+    figure.supxlabel(f'solid outline: predicted mask, score above its box; dashed outline: true lesion. '
+                     f'{NOTICE}', fontsize=7,
                      color='0.35')
     return figure
 

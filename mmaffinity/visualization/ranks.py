@@ -1,4 +1,5 @@
 """Ranks of models by pairs of criteria (the paper's Figure 5)."""
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,11 +9,12 @@ from scipy.stats import rankdata
 from .captions import NOTICE
 
 
-def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], columns: int = 2) -> Figure:
+def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]],
+               columns: int = 2) -> Figure:
     """Draw, for each pair of criteria, where each model stands by both.
 
-    A model near the upper left corner is good by both criteria; one far from the diagonal is good by one of them only. Equal
-    values share the mean of their ranks. A panel shows the models that have both figures.
+    A model near the upper left corner is good by both criteria; one far from the diagonal is good by one of them only.
+    Equal values share the mean of their ranks. A panel shows the models that have both figures.
 
     Args:
         criteria: figures of each model, higher is better, by criterion and model.
@@ -47,11 +49,20 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         places: dict[tuple[float, float], list[str]] = {}
         for model, spot in zip(models, zip(x, y)):
             places.setdefault(spot, []).append(model)
-        for (left, top), names in places.items():
+        rows_taken: dict[float, int] = {}
+        for (left, top), names in sorted(places.items()):
             axis.plot(left, top, 'o', color='black', markersize=6)
             right = left > (count + 1) / 2  # the name goes to the side where there is room
-            axis.annotate(', '.join(names), (left, top), (-7 if right else 7, 0), textcoords='offset points',
-                          ha='right' if right else 'left', va='center', fontsize=8, parse_math=False)
+            text = textwrap.fill(', '.join(names), 34)
+            offset, place = (-7 if right else 7, 0), dict(ha='right' if right else 'left', va='center')
+            if sum(other == top for _, other in places) > 1:  # equal ranks: names above and below in turn
+                index = rows_taken[top] = rows_taken.get(top, -1) + 1
+                above = index % 2 == 0
+                offset, place = (0, (7 + 12 * (index // 2)) * (1 if above else -1)), \
+                    dict(ha='center', va='bottom' if above else 'top')
+            note = axis.annotate(text, (left, top), offset, textcoords='offset points', fontsize=8, parse_math=False,
+                                 **place)
+            note.set_in_layout(False)  # a long name must not squeeze the panel
         axis.set(xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1),
                  yticks=np.arange(1, count + 1))
         axis.set_xlabel(f'rank by {first} (1 is best)', parse_math=False)

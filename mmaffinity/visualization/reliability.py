@@ -38,7 +38,8 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
                   linewidth=0.8)
         upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4)
         upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share that is right')
-        upper.set_title(title, fontsize=9, parse_math=False, wrap=True)
+        lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
+        upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)
         upper.text(0.04, 0.97, f'ECE {ece:.2%}', transform=upper.transAxes, va='top', fontsize=9)
         lower.bar(edges[:-1], counts, np.diff(edges), align='edge', color='0.5', edgecolor='0.25', linewidth=0.8)
         lower.set(xlabel='probability of the predicted class', ylabel='slices')

@@ -13,7 +13,8 @@ from mmaffinity.utils.config import load_config
 
 pytest.importorskip('sklearn', reason='scikit-learn is not installed: make setup EXTRAS=report')
 FAST = {
-    'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 3, 'train_dataloader.num_workers': 0,
+    'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 3,
+    'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False, 'test_dataloader.num_workers': 0,
     'test_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1}
 DETECTOR = {'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,
@@ -34,7 +35,8 @@ class Runs:
 
     def config(self, name, root='cncb_ncov', **extra):
         config = load_config(self.repo_root / 'configs' / f'{name}.py')
-        changes = {**FAST, **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root), **extra}
+        changes = {**FAST, **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root),
+                   **extra}
         if 'roi_head' in config.model:
             changes.update(DETECTOR, **(AFFINITY if 'affinity' in name else SHARED))
         elif config.model.backbone.type == 'ResNet':
@@ -56,7 +58,10 @@ class Runs:
 
 @pytest.fixture(scope='module')
 def runs(repo_root, tiny_phantom, tmp_path_factory):
-    return Runs(repo_root, tiny_phantom, tmp_path_factory.mktemp('runs'))
+    # MMEngine lays out the config that it logs by yapf, which takes longer than these trainings.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda code, **kwargs: (code, True))
+        yield Runs(repo_root, tiny_phantom, tmp_path_factory.mktemp('runs'))
 
 
 def load(work_dir, name='results.json'):
@@ -76,8 +81,8 @@ def train_all(runs):
 
 def test_each_baseline_gives_its_scores(runs):
     affinity, lesions, heads, mask_net, single, plain = train_all(runs)
-    for folder, slices, segmented in ((affinity, 6, 4), (lesions, 0, 4), (heads, 0, 4), (mask_net, 6, 4), (single, 6, 4),
-                                      (plain, 6, 0)):
+    for folder, slices, segmented in ((affinity, 6, 4), (lesions, 0, 4), (heads, 0, 4), (mask_net, 6, 4),
+                                      (single, 6, 4), (plain, 6, 0)):
         content = load(folder)
         assert (len(content['slices']), len(content['lesions'])) == (slices, segmented), folder.name
         assert ('slice/f1' in content['metrics'], 'lesion/mAP' in content['metrics']) == (slices > 0, segmented > 0)
@@ -85,7 +90,8 @@ def test_each_baseline_gives_its_scores(runs):
     lists = load(affinity)['lists']
     assert lists['segmentation'] == load(lesions)['lists']['segmentation']
     assert lists['classification'] == load(plain)['lists']['classification']
-    assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/') for record in load(affinity)['slices'])
+    assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/')
+               for record in load(affinity)['slices'])
 
 
 def test_vgg_on_the_second_hospital(runs):
@@ -119,8 +125,8 @@ def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
     again = write_report(folders, tmp_path / 'again', num_resamples=20)
     if '*(external)*' not in text:
         assert again['markdown'].read_text() == text  # the same seed gives the same report
-    files = figures.rank_figure(tmp_path / 'report.json', tmp_path) + figures.rank_figure(tmp_path / 'report.json',
-                                                                                        tmp_path / 'all', published=True)
+    files = figures.rank_figure(tmp_path / 'report.json', tmp_path)
+    files += figures.rank_figure(tmp_path / 'report.json', tmp_path / 'all', published=True)
     assert [file.name for file in files] == ['figure5_ranks.png', 'figure5_ranks.pdf'] * 2
 
 

@@ -14,8 +14,8 @@ def panel(scores, truth=1):
         masks[index, 4:12, 5:15] = .3 + .4 * (index == 0)
     true = np.zeros((truth, 32, 40), bool)
     true[:, 5:14, 0:14] = True
-    return LesionPanel(IMAGE, 'p/1.png', np.array([[5., 4., 15., 12.]] * len(scores)).reshape(-1, 4), np.array(scores), masks,
-                       true)
+    boxes = np.array([[5., 4., 15., 12.]] * len(scores)).reshape(-1, 4)
+    return LesionPanel(IMAGE, 'p/1.png', boxes, np.array(scores), masks, true)
 
 
 def test_panels(tmp_path):

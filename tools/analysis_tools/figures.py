@@ -25,11 +25,13 @@ def parse_args() -> argparse.Namespace:
     for name, (_, text) in MODEL_FIGURES.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument('config')
-        kind.add_argument('checkpoints' if name == 'affinity' else 'checkpoint', nargs='+' if name == 'affinity' else None)
-        kind.add_argument('--work-dir', help='finished run, whose results choose the slices (default: the folder of the '
-                          'last checkpoint)')
+        several = name == 'affinity'
+        kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
+        kind.add_argument('--work-dir', help='finished run, whose results choose the slices (default: the folder of '
+                          'the last checkpoint)')
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or its end')
-        kind.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
+        kind.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                          help='override config fields')
         if name == 'lesions':
             kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score shown (default: 0.5)')
     kind = kinds.add_parser('ranks', help='Figure 5: rank of each model for pairs of criteria')
@@ -40,7 +42,8 @@ def parse_args() -> argparse.Namespace:
     kind = kinds.add_parser('confusion', help='confusion matrices of finished runs')
     kind.add_argument('work_dirs', nargs='+')
     for kind in kinds.choices.values():
-        kind.add_argument('--out', default='work_dirs/figures', help='folder for the figures (default: work_dirs/figures)')
+        kind.add_argument('--out', default='work_dirs/figures',
+                          help='folder for the figures (default: work_dirs/figures)')
     return parser.parse_args()
 
 
@@ -53,7 +56,8 @@ def main() -> None:
         if args.figure == 'affinity':
             files = figures.affinity_figure(args.config, checkpoints, args.out, slices, args.cfg_options)
         elif args.figure == 'lesions':
-            files = figures.lesion_figure(args.config, checkpoints[0], args.out, slices, args.cfg_options, args.score_thr)
+            files = figures.lesion_figure(args.config, checkpoints[0], args.out, slices, args.cfg_options,
+                                          args.score_thr)
         else:
             files = figures.evidence_figures(args.config, checkpoints[0], args.out, slices, args.cfg_options)
     elif args.figure == 'ranks':

@@ -15,7 +15,8 @@ def parse_args() -> argparse.Namespace:
                         help='folders with results*.json from tools/test.py --out, or such files')
     parser.add_argument('--out', default='work_dirs/report', help='folder for the report (default: work_dirs/report)')
     parser.add_argument('--external', action='append', default=[], metavar='NAME=FILE',
-                        help='a system that is not trained here: its confusion matrix or predictions, see docs/report.md')
+                        help='a system that is not trained here: its confusion matrix or predictions, see '
+                             'docs/report.md')
     parser.add_argument('--resamples', type=int, default=1000, help='of the bootstrap (default: 1000)')
     parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
     parser.add_argument('--class-weights', type=float, nargs='+', metavar='W',

@@ -8,8 +8,9 @@ model = dict(
     # config are as precise, but the affinity layer makes a last bit some 1e-3 in Y and 1e-4 in the logits.
     backbone=dict(fold_norm=False, channels_last=False),
     roi_head=dict(
-        # The last bit: division by weights instead of multiplication by deviations.
+        # The last bit: the order of a sum, and division by weights instead of multiplication by deviations.
         bbox_head=dict(
+            type='Shared2FCBBoxHead',
             bbox_coder=dict(
                 _delete_=True, type='WeightedBoxCoder', weights=(10., 10., 5., 5.), wh_ratio_clip=16 / 1000)),
         # The last bit: mmcv's RoIAlign here, no folding of layers below.

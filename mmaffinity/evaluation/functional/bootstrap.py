@@ -134,4 +134,6 @@ def paired_difference(first: Estimate, second: Estimate, first_samples: np.ndarr
     """
     if first.value is None or second.value is None:
         return Estimate(None, note='undefined, as one of the two figures is')
+    if first.low is None or second.low is None:
+        return Estimate(first.value - second.value, note=first.note or second.note)
     return interval(first.value - second.value, first_samples - second_samples, num_units, kind)

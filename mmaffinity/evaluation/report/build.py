@@ -22,6 +22,9 @@ OVERALL_COLUMNS = [Column('accuracy', 'accuracy %'), Column('balanced_accuracy',
                    Column('mcc', 'Matthews correlation', False)]
 CALIBRATION_COLUMNS = [Column('ece', 'ECE %', best='low'), Column('temperature', 'temperature', False, best=None),
                        Column('ece_calibrated', 'ECE % after', best='low')]
+COCO_NOTE = ("COCO's own AP pools the objects of all images (at most 100 in each); it has no value per image to "
+             'resample, hence no interval')
+COCO_UNDEFINED = "COCO's AP is undefined without a lesion, or was not computed"
 CLASS_COLUMNS = (('sensitivity', 'sensitivity %', True), ('precision', 'precision %', True),
                  ('specificity', 'specificity %', True), ('f1_per_class', 'F1 %', True), ('roc_auc', 'ROC AUC', False),
                  ('average_precision', 'average precision', False))
@@ -85,14 +88,13 @@ def _segmentation(report: Report, group: Group, num_resamples: int, seed: int) -
     table = Table(group.key, group.paper.title,
                   f'Average precision of lesion masks per image, averaged over {images} images '
                   f'({with_lesions} with lesions, {lesions} lesions), list {group.tested}. '
-                  + _about_intervals(scores, num_resamples), SEGMENTATION_COLUMNS + (COCO_COLUMNS if coco else []), group.key)
+                  + _about_intervals(scores, num_resamples), SEGMENTATION_COLUMNS + (COCO_COLUMNS if coco else []),
+                  group.key)
     for run in group.runs:
         cells = dict(scores[run.name].estimates)
         for column in COCO_COLUMNS if coco else []:
             value = run.coco.get(column.metric)
-            cells[column.metric] = Estimate(value, note="COCO's own AP pools the objects of all images (at most 100 in each); "
-                                            'it has no value per image to resample, hence no interval' if value is not None
-                                            else "COCO's AP is undefined without a lesion, or was not computed")
+            cells[column.metric] = Estimate(value, note=COCO_UNDEFINED if value is None else COCO_NOTE)
         table.rows.append(Row(run.name, RUN, cells))
     _finish(report, table, group, scores, SEGMENTATION_COLUMNS)
 
@@ -103,7 +105,8 @@ def _classification(report: Report, group: Group, num_resamples: int, seed: int,
     calibrations: dict[str, Calibration] = {}
     for run in group.runs:
         if run.name in scores:
-            raise ValueError(f'two rows of {group.paper.title} are called {run.name}; give external systems other names')
+            raise ValueError(f'two rows of {group.paper.title} are called {run.name}; give external systems other '
+                             'names')
         scores[run.name], calibration = slice_scores(run, num_resamples, seed, class_weights)
         if calibration:
             calibrations[run.name] = calibration
@@ -123,8 +126,8 @@ def _classification(report: Report, group: Group, num_resamples: int, seed: int,
 
     overall = Table(f'{group.key}_overall', f'{group.paper.title}: all classes together',
                     'Matthews correlation is 0 where only one class is predicted. Balanced accuracy is the mean '
-                    'sensitivity of the classes that occur. ' + _about_intervals(scores, num_resamples), OVERALL_COLUMNS,
-                    group.key)
+                    'sensitivity of the classes that occur. ' + _about_intervals(scores, num_resamples),
+                    OVERALL_COLUMNS, group.key)
     overall.rows = [_row(run, scores[run.name].estimates) for run in group.runs]
     overall.mark_best()
     report.tables.append(overall)
@@ -132,8 +135,9 @@ def _classification(report: Report, group: Group, num_resamples: int, seed: int,
         columns = [Column(metric, title, percent) for metric, title, percent in CLASS_COLUMNS]
         one = Table(f'{group.key}_{name}', f'{group.paper.title}: {name} against the rest',
                     _about_intervals(scores, num_resamples), columns, group.key)
-        one.rows = [_row(run, {column.metric: scores[run.name].estimates[f'{column.metric}/{name}'] for column in columns})
-                    for run in group.runs]
+        for run in group.runs:
+            estimates = scores[run.name].estimates
+            one.rows.append(_row(run, {column.metric: estimates[f'{column.metric}/{name}'] for column in columns}))
         one.mark_best()
         report.tables.append(one)
     _add_calibration(report, group, scores, calibrations, num_resamples)
@@ -157,8 +161,8 @@ def _finish(report: Report, table: Table, group: Group, scores: dict[str, Scores
     for row in group.paper.rows:
         table.rows.append(Row(row.name, PUBLISHED, _published_cells(row, group.classes)))
     if group.paper.rows:
-        table.notes.append(f'Published figures are the paper\'s, on {group.paper.on}, with its weights; no intervals were '
-                           'published. Bold marks the best of the other rows.')
+        table.notes.append(f'Published figures are the paper\'s, on {group.paper.on}, with its weights; no intervals '
+                           'were published. Bold marks the best of the other rows.')
         if any(row.confusion for row in group.paper.rows):
             table.notes.append('Published rows with a confusion matrix: F1 with the weights of that publication '
                                '(0.45, 0.35, 0.20 for Normal, CP, COVID-19).')
@@ -174,8 +178,8 @@ def _finish(report: Report, table: Table, group: Group, scores: dict[str, Scores
     differences = Table(
         f'{group.key}_differences', f'{group.paper.title}: differences',
         f'First minus second model, from the same resamples of {first.num_units} {first.units} (paired '
-        'bootstrap). Bold: the 95 % interval does not hold 0. With many pairs some do so by chance.', columns, group.key,
-        first='pair')
+        'bootstrap). Bold: the 95 % interval does not hold 0. With many pairs some do so by chance.', columns,
+        group.key, first='pair')
     for one, other in combinations(paired, 2):
         a, b = scores[one.name], scores[other.name]
         cells = {c.metric: paired_difference(a.estimates[c.metric], b.estimates[c.metric], a.samples[c.metric],
@@ -234,8 +238,8 @@ def _add_aggregates(report: Report, group: Group, num_resamples: int, seed: int,
                 all_scores[rule + run.name] = scores
                 table.rows.append(Row(f'{run.name}, {rule}', EXTERNAL if run.external else RUN, scores.estimates))
             counts = ', '.join(f'{int((joined.labels == k).sum())} {name}' for k, name in enumerate(group.classes))
-            table.caption = f'{len(joined.units)} {level}s ({counts}), each with the class of its slices. By the class of ' \
-                'highest mean probability, or the one predicted for the largest share of the slices. '
+            table.caption = f'{len(joined.units)} {level}s ({counts}), each with the class of its slices. By the ' \
+                'class of highest mean probability, or the one predicted for the largest share of the slices. '
             if joined.mixed:
                 table.notes = [f'{len(joined.mixed)} {level}s are left out, as their slices are of several classes.']
         if table.rows:
@@ -243,8 +247,8 @@ def _add_aggregates(report: Report, group: Group, num_resamples: int, seed: int,
             table.mark_best()
             report.tables.append(table)
         else:
-            report.notes.append(f'{group.paper.title}: no scores by {level}, as the list does not name the {level} of every '
-                                'slice, or the slices of each are of several classes.')
+            report.notes.append(f'{group.paper.title}: no scores by {level}, as the list does not name the {level} of '
+                                'every slice, or the slices of each are of several classes.')
 
 
 def _units(run: SliceRun, level: str) -> list[tuple] | None:
@@ -255,7 +259,8 @@ def _units(run: SliceRun, level: str) -> list[tuple] | None:
 
 
 def _about_intervals(scores: dict[str, Scores], num_resamples: int) -> str:
-    kinds = {(s.num_units, s.units) for s in scores.values() if s.samples} or {(s.num_units, s.units) for s in scores.values()}
+    paired = [s for s in scores.values() if s.samples] or scores.values()
+    kinds = {(s.num_units, s.units) for s in paired}
     over = ' or '.join(f'{num} {kind}' for num, kind in sorted(kinds))
     unknown = ' (patients are not known)' if {kind for _, kind in kinds} == {'slices'} else ''
     return f'95 % percentile intervals from {num_resamples} bootstrap resamples of {over}{unknown}.'

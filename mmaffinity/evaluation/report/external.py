@@ -19,8 +19,8 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
     * JSON ``{"classes": ["Normal", ...], "confusion": [[...], ...], "source": "where it was published"}``;
     * CSV of a confusion matrix: the header is ``truth`` and the classes, each row a true class and its counts;
     * CSV of predictions: columns ``img_path`` (relative to the data root, as in the lists) and ``pred`` (a class by
-      name), optionally ``score_<class>`` for every class. Classes and labels are those of the run in the report that was
-      tested on the same slices.
+      name), optionally ``score_<class>`` for every class. Classes and labels are those of the run in the report that
+      was tested on the same slices.
 
     Args:
         name: how the report calls the system.
@@ -46,8 +46,8 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
             return _from_matrix(name, header[1:], [body[label] for label in header[1:]], file)
         return _from_predictions(name, [dict(zip(header, row)) for row in rows[1:]], file, known)
     except (KeyError, IndexError, TypeError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise ValueError(f'{file} is neither a confusion matrix nor a list of predictions ({type(error).__name__}: {error}); '
-                         'docs/report.md shows both forms') from error
+        raise ValueError(f'{file} is neither a confusion matrix nor a list of predictions ({type(error).__name__}: '
+                         f'{error}); docs/report.md shows both forms') from error
 
 
 def _from_matrix(name: str, classes: Sequence[str], confusion: Sequence[Sequence[int]], file: Path,
@@ -55,10 +55,11 @@ def _from_matrix(name: str, classes: Sequence[str], confusion: Sequence[Sequence
     matrix = np.array(confusion)
     if matrix.shape != (len(classes), len(classes)) or matrix.dtype.kind not in 'iu' or (matrix < 0).any() or \
             not matrix.sum():
-        raise ValueError(f'{file}: a confusion matrix of the classes {list(classes)} is {len(classes)} x {len(classes)} '
-                         f'counts of slices, not {np.array(confusion).tolist()}')
+        raise ValueError(f'{file}: a confusion matrix of the classes {list(classes)} is {len(classes)} x '
+                         f'{len(classes)} counts of slices, not {np.array(confusion).tolist()}')
     note = f'{name}: published confusion matrix' + (f' ({published})' if published else '') + \
-        '; its intervals are over slices, as patients are not known from it, and nothing that needs probabilities can be told.'
+        '; its intervals are over slices, as patients are not known from it, and nothing that needs probabilities ' \
+        'can be told.'
     return SliceRun(name, tuple(classes), matrix.astype(np.int64), external=True, source=str(file), notes=(note, ))
 
 
@@ -71,7 +72,8 @@ def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequen
             break
     else:
         near = max(known, key=lambda run: len(set(run.paths or ()) & set(predicted)), default=None)
-        missing = f'; of the list of {near.name}, {near.tested}, it has {len(set(near.paths) & set(predicted))}' if near else ''
+        missing = '' if near is None else \
+            f'; of the list of {near.name}, {near.tested}, it has {len(set(near.paths) & set(predicted))}'
         raise ValueError(f'{file}: the {len(predicted)} slices of {name} are those of no run in the report{missing}')
     numbers = {label: number for number, label in enumerate(run.classes)}
     columns = [f'score_{label}' for label in run.classes]
@@ -81,7 +83,8 @@ def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequen
         row = predicted[path]
         if row['pred'].strip() not in numbers:
             raise ValueError(f'{file}: the prediction {row["pred"]!r} for {path} is none of {list(run.classes)}')
-        record = dict(rel_path=path, label=int(label), pred=numbers[row['pred'].strip()], patient_id=patient, scan_id=scan)
+        record = dict(rel_path=path, label=int(label), pred=numbers[row['pred'].strip()], patient_id=patient,
+                      scan_id=scan)
         if scored:
             record['scores'] = [float(row[column]) for column in columns]
             if not all(0 <= score <= 1 for score in record['scores']):

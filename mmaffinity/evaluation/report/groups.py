@@ -35,9 +35,9 @@ class Group:
 def group_runs(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> list[Group]:
     """Sort runs into the paper's tables.
 
-    Segmentations make Table 3. Classifications make Table 7 if their classes are Negative and COVID-19, Table 5 if their
-    list is one of left-out slices, else Table 4, and a table of their own if the classes are others. External systems
-    go to the table of their classes, of Tables 4 and 5 the one whose slices theirs agree with.
+    Segmentations make Table 3. Classifications make Table 7 if their classes are Negative and COVID-19, Table 5 if
+    their list is one of left-out slices, else Table 4, and a table of their own if the classes are others. External
+    systems go to the table of their classes, of Tables 4 and 5 the one whose slices theirs agree with.
 
     Raises:
         ValueError: if two runs of one table were tested on different lists, or on other labels or classes.
@@ -82,5 +82,7 @@ def _check_one_list(group: Group) -> None:
             raise ValueError(f'{where}, as their labels differ, for example of {wrong}; one list was changed since')
         truth, other = first.confusion.sum(1), run.confusion.sum(1)
         if (truth != other).any():
-            raise ValueError(f'{where}, as they were tested on different lists: {first.name} on {truth.tolist()} slices of '
-                             f'{", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report them apart')
+            raise ValueError(f'{where}, as they were tested on different lists: {first.name} on {truth.tolist()} '
+                             'slices of '
+                             f'{", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report them '
+                             'apart')

@@ -119,14 +119,14 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         for test in partners:
             test.validation = run
         if not partners:
-            notes.append(f'{run.source}: no test results of the same checkpoint ({run.checkpoint}) are in the report, so '
-                         'these validation predictions are not used.')
+            notes.append(f'{run.source}: no test results of the same checkpoint ({run.checkpoint}) are in the report, '
+                         'so these validation predictions are not used.')
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
         if shared:
             raise ValueError(f'{run.name}: {len(shared)} slices, such as {min(shared)}, are in its test and in its '
-                             f'validation list ({run.source}, {run.validation.source}); a temperature fitted on test slices '
-                             'would flatter the model')
+                             f'validation list ({run.source}, {run.validation.source}); a temperature fitted on test '
+                             'slices would flatter the model')
     return slices, lesions, notes
 
 
@@ -199,8 +199,8 @@ def _result_files(place: Path) -> list[Path]:
         return [place]
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
-        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: python tools/test.py CONFIG CHECKPOINT --out '
-                                f'{place}/results.json')
+        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: python tools/test.py CONFIG CHECKPOINT '
+                                f'--out {place}/results.json')
     return files
 
 
@@ -221,6 +221,7 @@ def _read(file: Path) -> dict:
         if not all(isinstance(content[key], list) for key in ('slices', 'lesions', 'slice_classes')):
             raise TypeError('slices, lesions or slice_classes is no list')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{file} is not what tools/test.py --out writes ({type(error).__name__}: {error}); test again') \
+        raise ValueError(f'{file} is not what tools/test.py --out writes ({type(error).__name__}: {error}); test '
+                         'again') \
             from error
     return content

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -36,6 +37,17 @@ class Scores:
     def add(self, metric: str, value: float | None, samples: np.ndarray, undefined: str | None = None) -> None:
         self.samples[metric] = samples
         self.estimates[metric] = interval(value, samples, self.num_units, self.units, undefined)
+
+    def add_of_class(self, metric: str, value: float | None, samples: np.ndarray, units_of_class: int,
+                     undefined: str | None = None) -> None:
+        """As :meth:`add`, but without an interval where all slices of the class are of one unit.
+
+        Resamples then hold that unit or nothing of the class: the interval would be a point, and look like certainty.
+        """
+        self.add(metric, value, samples, undefined)
+        if value is not None and np.isfinite(value) and units_of_class < 2 <= self.num_units:
+            self.estimates[metric] = Estimate(
+                float(value), note=f'no interval: all slices of the class are of one of the {self.units}')
 
     def undefined(self, metric: str, why: str) -> None:
         self.estimates[metric] = Estimate(None, note=why)
@@ -74,8 +86,10 @@ def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: st
         return _matrix_scores(run, num_resamples, seed, class_weights), None
     resampler = Resampler.of(run.patients, num_resamples, seed)
     scores = Scores(units=resampler.kind, num_units=resampler.num_units)
+    spread = _units_of_classes(run.labels, len(run.classes), resampler)
     _add_confusion_scores(scores, run.classes, run.confusion,
-                          _resampled_confusions(run.labels, run.predictions, len(run.classes), resampler), class_weights)
+                          _resampled_confusions(run.labels, run.predictions, len(run.classes), resampler),
+                          class_weights, spread)
     for index, name in enumerate(run.classes):
         positive = run.labels == index
         if run.scores is None:
@@ -88,7 +102,7 @@ def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: st
         samples = resampled_ranking_scores(ranking, positive, resampler)
         why = f'every slice is {name}' if positive.all() else f'no slice is {name}'
         for metric, value, sample in zip(('roc_auc', 'average_precision'), values, samples):
-            scores.add(f'{metric}/{name}', value, sample, why)
+            scores.add_of_class(f'{metric}/{name}', value, sample, spread[index], why)
     return scores, _calibrate(run, scores, resampler)
 
 
@@ -100,6 +114,7 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
     if not joined.units:
         return found, joined
     resampler = Resampler.of([run.patients[index] for index in joined.first], num_resamples, seed)
+    spread = _units_of_classes(joined.labels, len(run.classes), resampler)
     rules = [('share of slices', joined.by_share, joined.shares)]
     if joined.mean_scores is not None:
         rules.insert(0, ('mean probability', joined.by_mean, joined.mean_scores))
@@ -107,14 +122,20 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
         scores = Scores(units=resampler.kind, num_units=resampler.num_units)
         confusion = np.bincount(joined.labels * len(run.classes) + predictions, minlength=len(run.classes)**2)
         _add_confusion_scores(scores, run.classes, confusion.reshape(len(run.classes), -1),
-                              _resampled_confusions(joined.labels, predictions, len(run.classes), resampler), class_weights)
+                              _resampled_confusions(joined.labels, predictions, len(run.classes), resampler),
+                              class_weights, spread)
         for index, name in enumerate(run.classes):
             positive = joined.labels == index
             value, _ = ranking_scores(evidence[:, index], positive)
-            scores.add(f'roc_auc/{name}', value, resampled_ranking_scores(evidence[:, index], positive, resampler)[0],
-                       f'no unit, or every one, is {name}')
+            samples, _ = resampled_ranking_scores(evidence[:, index], positive, resampler)
+            scores.add_of_class(f'roc_auc/{name}', value, samples, spread[index], f'no unit, or every one, is {name}')
         found[rule] = scores
     return found, joined
+
+
+def _units_of_classes(labels: np.ndarray, num_classes: int, resampler: Resampler) -> list[int]:
+    """How many units have slices of each class."""
+    return [len(np.unique(resampler.unit_of[labels == label])) for label in range(num_classes)]
 
 
 def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_classes: int,
@@ -129,7 +150,8 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
     total, shape = int(run.confusion.sum()), run.confusion.shape
     drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
     scores = Scores(units='slices', num_units=total)
-    _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights)
+    _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights,
+                          run.confusion.sum(1))
     for name in run.classes:
         for metric in ('roc_auc', 'average_precision'):
             scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
@@ -141,18 +163,19 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
 
 
 def _add_confusion_scores(scores: Scores, classes: Sequence[str], confusion: np.ndarray, resampled: np.ndarray,
-                          class_weights: str | Sequence[float]) -> None:
+                          class_weights: str | Sequence[float], spread: Sequence[int]) -> None:
     values, samples = confusion_scores(confusion, class_weights), confusion_scores(resampled, class_weights)
     for metric in OVERALL:
         scores.add(metric, float(values[metric]), samples[metric])
-    truth, predicted = confusion.sum(1), confusion.sum(0)
+    truth = confusion.sum(1)
     for metric in PER_CLASS:
         for index, name in enumerate(classes):
             why = {'sensitivity': f'{name} has no slice' if not truth[index] else None,
                    'precision': f'{name} is never predicted',
                    'specificity': f'every slice is {name}',
                    'f1_per_class': f'{name} neither occurs nor is predicted; it counts as 0 in the class-adjusted F1'}
-            scores.add(f'{metric}/{name}', float(values[metric][index]), samples[metric][:, index], why[metric])
+            add = scores.add if metric != 'sensitivity' else partial(scores.add_of_class, units_of_class=spread[index])
+            add(f'{metric}/{name}', float(values[metric][index]), samples[metric][:, index], undefined=why[metric])
 
 
 def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibration | None:

@@ -27,7 +27,8 @@ class SliceVGG(VGG, BaseModule):
             raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
         # mmcv's VGG calls super().__init__() without arguments, which reaches BaseModule.
         super().__init__(depth, out_indices=out_indices, **kwargs)
-        self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer='BatchNorm2d')]
+        self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'),
+                                     dict(type='Constant', val=1, layer='BatchNorm2d')]
 
     def init_weights(self, pretrained: None = None) -> None:
         """Initialise by ``init_cfg``, as every MMEngine module."""

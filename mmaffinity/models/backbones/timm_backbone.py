@@ -30,8 +30,8 @@ class TimmBackbone(BaseModule):
         try:
             import timm
         except ImportError as error:
-            raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, and '
-                             'torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
+            raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
+                             'and torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
         checkpoint = (init_cfg or {}).get('checkpoint')
         if checkpoint is not None and checkpoint != 'timm':
             kwargs['checkpoint_path'] = checkpoint

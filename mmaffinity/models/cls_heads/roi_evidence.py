@@ -35,16 +35,16 @@ def roi_evidence(head: AffinityClsHead, roi_features: Tensor, roi_weights: Tenso
 
     Two parts, of different standing:
 
-    * *Exact*: z = X^T (W v) = sum over k of (W v)_k X_k (Eqs. 3 and 6). The mapping has no nonlinearity, so z is the sum of
-      one vector per RoI, (W v)_k X_k, and nothing is assumed in saying so.
+    * *Exact*: z = X^T (W v) = sum over k of (W v)_k X_k (Eqs. 3 and 6). The mapping has no nonlinearity, so z is the
+      sum of one vector per RoI, (W v)_k X_k, and nothing is assumed in saying so.
     * *First order*: the image classifier after it has ReLUs. It is linear piece by piece: around this z, as long as no
       hidden unit changes between on and off, logits = J z + c, with J the Jacobian at z. So (W v)_k (J X_k) is what RoI
       k gives to the logits, 'gradient times input', and these with c add up to the logits exactly. But taking a RoI
       away may switch hidden units, and then changes a logit by another amount than its contribution.
 
-    X_k itself is taken as it is. With batch statistics of the slice it depends on the other RoIs too, and on the whole slice
-    through the backbone: the evidence says which RoI's vector carried the decision, not what would follow if its tissue
-    were healthy.
+    X_k itself is taken as it is. With batch statistics of the slice it depends on the other RoIs too, and on the whole
+    slice through the backbone: the evidence says which RoI's vector carried the decision, not what would follow if its
+    tissue were healthy.
 
     Args:
         head: the affinity head that the slice was classified with.

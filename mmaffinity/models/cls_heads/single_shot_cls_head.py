@@ -29,7 +29,8 @@ class SingleShotClsHead(BaseSliceHead):
     trains_through_boxes = True
 
     def __init__(self, num_classes: int = 3, num_rois: int = 128, fc_channels: Sequence[int] = (512, 512),
-                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
+                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
+                 init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         self.classifier = slice_classifier(5 * num_rois, fc_channels, num_classes)
 

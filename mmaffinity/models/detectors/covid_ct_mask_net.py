@@ -14,9 +14,9 @@ from .affinity_rcnn import AffinityRCNN
 class CovidCTMaskNet(AffinityRCNN):
     """:class:`AffinityRCNN` of which only the slice head and the affine weights of BatchNorm train.
 
-    It starts from a Mask R-CNN (``load_from``), whose backbone convolutions, neck, RPN and RoI heads keep their weights;
-    the classification branch takes those of the segmentation branch when they are loaded. There is no segmentation stage.
-    BatchNorm runs with its running averages, which stay as they are.
+    It starts from a Mask R-CNN (``load_from``), whose backbone convolutions, neck, RPN and RoI heads keep their
+    weights; the classification branch takes those of the segmentation branch when they are loaded. There is no
+    segmentation stage. BatchNorm runs with its running averages, which stay as they are.
     """
 
     def stage_modules(self, stage: str) -> List[nn.Module]:
@@ -26,8 +26,8 @@ class CovidCTMaskNet(AffinityRCNN):
             ValueError: if the stage is not 'classification'.
         """
         if stage != CLASSIFICATION:
-            raise ValueError(f'CovidCTMaskNet has no {stage} stage: train it on a SliceDataset alone, from a Mask R-CNN '
-                             'that was trained on lesions (load_from)')
+            raise ValueError(f'CovidCTMaskNet has no {stage} stage: train it on a SliceDataset alone, from a Mask '
+                             'R-CNN that was trained on lesions (load_from)')
         shared = [self.backbone] + ([self.neck] if self.with_neck else [])
         norms = [module for part in shared for module in part.modules() if isinstance(module, _BatchNorm)]
         return [*norms, self.roi_head.cls_head]

@@ -44,8 +44,8 @@ class SliceClassifier(BaseDetector):
             ValueError: if the slices carry lesions instead of classes.
         """
         if batch_task(batch_data_samples) != CLASSIFICATION:
-            raise ValueError('SliceClassifier trains on slices with a class, but the batch is of the segmentation task; '
-                             'train with a SliceDataset alone')
+            raise ValueError('SliceClassifier trains on slices with a class, but the batch is of the segmentation '
+                             'task; train with a SliceDataset alone')
         return self.cls_head.loss(self.extract_feat(batch_inputs), batch_data_samples)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample],
@@ -55,7 +55,8 @@ class SliceClassifier(BaseDetector):
             sample.pred_slice = prediction
         return batch_data_samples
 
-    def _forward(self, batch_inputs: Tensor, batch_data_samples: Optional[List[SliceDataSample]] = None) -> Tuple[Tensor]:
+    def _forward(self, batch_inputs: Tensor,
+                 batch_data_samples: Optional[List[SliceDataSample]] = None) -> Tuple[Tensor]:
         return (self.cls_head(self.extract_feat(batch_inputs)), )
 
 

@@ -57,7 +57,8 @@ class AffinityRoIHead(StandardRoIHead):
         # The weights of a model with one branch, a Mask R-CNN: both branches take them.
         branch = f'{prefix}classification_branch.'
         if not any(name.startswith(branch) for name in state_dict):
-            own = [name[len(prefix):] for name in state_dict if name.startswith((f'{prefix}bbox_head.', f'{prefix}mask_head.'))]
+            heads = (f'{prefix}bbox_head.', f'{prefix}mask_head.')
+            own = [name[len(prefix):] for name in state_dict if name.startswith(heads)]
             wanted = self.classification_branch.state_dict()
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -28,7 +28,8 @@ def test_a_resampled_patient_brings_all_its_slices(monkeypatch):
     order = np.array([5, 0, 3])
     records = np.concatenate(list(resampler.record_weights(order)))
     np.testing.assert_array_equal(records, resampler.weights[:, resampler.unit_of[order]])
-    monkeypatch.setattr('mmaffinity.evaluation.functional.bootstrap.CHUNK_VALUES', 7)  # the size of the pieces is no matter
+    # The size of the pieces is no matter.
+    monkeypatch.setattr('mmaffinity.evaluation.functional.bootstrap.CHUNK_VALUES', 7)
     np.testing.assert_allclose(resampler.sums(values), sums)
     np.testing.assert_array_equal(np.concatenate(list(resampler.record_weights(order))), records)
 
@@ -70,4 +71,6 @@ def test_paired_differences_are_narrower_than_two_intervals():
     assert difference.value == pytest.approx(first.mean() - second.mean())
     assert difference.low > 0 and a.low < b.high
     assert difference.high - difference.low < (a.high - a.low) / 3
+    alone = paired_difference(Estimate(.5, note='one patient'), b, *samples.T, 200)
+    assert alone.low is None and alone.note == 'one patient' and alone.value == pytest.approx(.5 - b.value)
     assert paired_difference(Estimate(None), b, *samples.T, 200).value is None

@@ -28,7 +28,8 @@ def test_resamples_against_scikit_learn(decimals):
 def test_one_class_alone_is_undefined():
     assert ranking_scores(np.array([.1, .2]), np.array([False, False])) == (None, None)
     assert ranking_scores(np.array([.1, .2]), np.array([True, True])) == (None, 1.)
-    areas, precisions = resampled_ranking_scores(np.array([.1, .2]), np.array([True, True]), Resampler.of([None] * 2, 5))
+    areas, precisions = resampled_ranking_scores(np.array([.1, .2]), np.array([True, True]),
+                                                 Resampler.of([None] * 2, 5))
     assert np.isnan(areas).all() and (precisions == 1).all()
 
 

@@ -162,6 +162,19 @@ def test_a_single_slice(tmp_path):
     assert 'there is one' in cell(report, 'table3', 'mAP').note
 
 
+def test_a_class_of_one_patient_has_no_interval(tmp_path):
+    records = slice_records(60, 12)
+    for record in records:
+        if record['label'] == 2:
+            record['patient_id'] = 'only'
+    report = report_of(write_results(tmp_path / 'a', records))
+    sensitivity = cell(report, 'table4', 'sensitivity/COVID-19')
+    assert sensitivity.value is not None and sensitivity.low is None and 'one of the patients' in sensitivity.note
+    assert cell(report, 'table4_COVID-19', 'roc_auc').low is None
+    assert cell(report, 'table4', 'sensitivity/CP').low is not None
+    assert cell(report, 'table4_COVID-19', 'specificity').low is not None
+
+
 def test_without_segmentation_there_is_a_sentence(tmp_path):
     report = report_of(write_results(tmp_path / 'a', slice_records(12, 4)))
     assert any('no Table 3' in note for note in report.notes)

@@ -20,7 +20,8 @@ def predictions(path, records=RECORDS, scores=True, pred=None):
         writer = csv.writer(stream)
         writer.writerow(['img_path', 'pred', *([f'score_{name}' for name in CLASSES] if scores else [])])
         for record in records:
-            writer.writerow([record['rel_path'], pred or CLASSES[record['pred']], *(record['scores'] if scores else [])])
+            own = record['scores'] if scores else []
+            writer.writerow([record['rel_path'], pred or CLASSES[record['pred']], *own])
     return path
 
 

@@ -24,7 +24,8 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val')
     run, = load_runs([folder])[0]
     assert len(run.validation.labels) == 12
-    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint='epoch_9.pth')
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val',
+                  checkpoint='epoch_9.pth')
     slices, _, notes = load_runs([folder])
     assert slices[0].validation is None and 'epoch_9.pth' in notes[0]
     write_results(folder, RECORDS[:3] + slice_records(5, 5, first=100), name='results_val.json', split='val')

@@ -1,0 +1,27 @@
+"""Box head that reads RoI features in the order they lie in memory."""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
+from mmdet.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class LesionBBoxHead(Shared2FCBBoxHead):
+    """:class:`Shared2FCBBoxHead` with the same weights and answers, for RoI features whose channels are last in memory.
+
+    Its first layer expects the channels first. Here the weights of that layer are brought into the features' order, which
+    is the smaller of the two and does not grow with the number of RoIs.
+    """
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Map RoI features (R, C, S, S) to class scores (R, num_classes + 1) and box deltas."""
+        if self.with_avg_pool or x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        first, second = self.shared_fcs
+        weight = first.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+        x = self.relu(F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, first.bias))
+        x = self.relu(second(x))
+        return self.fc_cls(x) if self.with_cls else None, self.fc_reg(x) if self.with_reg else None

@@ -1,0 +1,133 @@
+"""The benchmark as a user runs it, on a narrow model."""
+import csv
+import runpy
+import sys
+
+import pytest
+import torch
+from model_helpers import NARROW
+
+from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
+from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
+from mmaffinity.utils.config import load_config
+
+FAST = {**{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64),
+        'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,
+        'model.train_cfg.rpn_proposal.max_per_img': 30}
+
+
+@pytest.fixture(scope='module')
+def config(repo_root):
+    return repo_root / 'configs' / 'affinity_c8.py'
+
+
+@pytest.fixture(autouse=True)
+def quick_unit(monkeypatch):
+    # Measuring the real one takes longer than all else here.
+    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.)
+
+
+def test_rows_of_every_job(config):
+    rows = list(benchmark(config, batch_sizes=(1, 2), objects=(3, 5), num_threads=(1, ), runs=1, warmup=1, overrides=FAST))
+    assert {tuple(row) for row in rows} == {COLUMNS}
+    found = [(row['job'], row['batch_size'], row['objects']) for row in rows]
+    assert found == [('classification', 1, None), ('classification', 2, None), ('detection', 1, 3), ('detection', 2, 3),
+                     ('both', 1, 3), ('both', 2, 3), ('train', 1, None), ('data', 1, None), ('data', 2, None),
+                     ('detection', 1, 5), ('detection', 2, 5), ('both', 1, 5), ('both', 2, 5)]
+    for row in rows:
+        assert row['seconds'] > 0 and row['threads'] == 1 and row['config'] == 'affinity_c8'
+        assert row['slices_per_second'] == pytest.approx(row['batch_size'] / row['seconds'])
+        assert row['peak_gflop_per_slice'] * row['slices_per_second'] == pytest.approx(row['peak_gflops'])
+        assert (row['gflop_per_slice'] is None) == (row['job'] == 'data')
+        assert row['layout'] == ('channels last' if row['job'] in ('classification', 'detection', 'both') else 'contiguous')
+    gflop = {name: row['gflop_per_slice'] for name, row in zip(found, rows)}
+    assert gflop['classification', 1, None] < gflop['both', 1, 3] < gflop['both', 1, 5] < gflop['train', 1, None]
+    assert gflop['both', 1, 3] == pytest.approx(gflop['both', 2, 3], rel=0.05)  # folded weights are shared by a batch
+    read = list(csv.DictReader(format_rows(rows).splitlines()))
+    assert len(read) == len(rows) and tuple(read[0]) == COLUMNS and read[0]['objects'] == ''
+
+
+def test_number_of_objects_is_what_was_asked(config):
+    bench = Benchmark(config, objects=7, overrides=FAST)
+    for sample in bench.job('both', 2)():
+        assert len(sample.pred_instances) == 7 and 'pred_slice' in sample
+    sample, = bench.job('classification')()
+    assert 'pred_instances' not in sample
+
+
+def test_training_steps_move_the_weights(config):
+    bench = Benchmark(config, overrides={**FAST, 'optim_wrapper.optimizer.lr': 1e-3})
+    before = {name: value.clone() for name, value in bench.model.state_dict().items()}
+    bench.job('train')()
+    moved = {name.split('.')[0] + '.' + name.split('.')[1] for name, value in bench.model.state_dict().items()
+             if not torch.equal(value, before[name])}
+    assert {'backbone.conv1', 'rpn_head.rpn_conv', 'roi_head.bbox_head', 'roi_head.cls_head'} <= moved
+
+
+@pytest.mark.parametrize('name, jobs', [('baselines/resnet18_slice.py', ['train', 'data']),
+                                        ('baselines/mask_rcnn_full.py', ['train', 'data']),
+                                        ('baselines/covid_ct_mask_net.py', ['train', 'classification'])])
+def test_baselines(repo_root, name, jobs):
+    for row in benchmark(repo_root / 'configs' / name, jobs=jobs, num_threads=(1, ), runs=1, warmup=0, objects=(5, ),
+                         overrides={'image_size': (64, 64)}):
+        assert row['seconds'] > 0
+
+
+def test_weights_from_a_checkpoint(config, tmp_path):
+    bench = Benchmark(config, overrides=FAST)
+    torch.save({'state_dict': bench.model.state_dict()}, tmp_path / 'model.pth')
+    row, = benchmark(config, tmp_path / 'model.pth', ['data'], runs=1, warmup=0, overrides=FAST)
+    assert row['checkpoint'] == 'model.pth'
+    other = {**FAST, 'model.roi_head.cls_head.num_affinities': 16}
+    with pytest.raises(ValueError, match='model.pth: '):
+        Benchmark(config, tmp_path / 'model.pth', overrides=other)
+
+
+# --- growth ----------------------------------------------------------------------------------------------------------
+
+def test_growth_is_measured(config, monkeypatch):
+    for name in GROWTH:
+        monkeypatch.setitem(GROWTH, name, (GROWTH[name][0], (2, 4)))
+    measured = measure_growth(config, runs=1, warmup=0, num_threads=1, overrides=FAST)
+    assert list(measured) == list(GROWTH)
+    assert all(values == [2, 4] and len(seconds) == 2 and min(seconds) > 0 for values, seconds in measured.values())
+
+
+def test_exponents():
+    assert growth_exponent([1, 2, 4], [3., 6., 12.]) == pytest.approx(1)
+    assert growth_exponent([1, 2, 4], [1., 1., 4.]) == pytest.approx(2)
+    assert growth_exponent([1, 10], [5., 5.]) == pytest.approx(0)
+
+
+# --- the tool, wrong use -----------------------------------------------------------------------------------------------
+
+def test_the_tool_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
+    options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', str(config), '--jobs', 'classification', 'data', '--threads', '1',
+                                      '--runs', '1', '--warmup', '0', '--out', str(tmp_path / 'speed.csv'),
+                                      '--cfg-options', *options])
+    runpy.run_path(str(repo_root / 'tools' / 'analysis_tools' / 'benchmark.py'), run_name='__main__')
+    assert len((tmp_path / 'speed.csv').read_text().splitlines()) == 3
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == ['classification', 'data']
+
+
+def test_bad_arguments(config, repo_root):
+    with pytest.raises(ValueError, match=r"unknown jobs \['walk'\]"):
+        next(benchmark(config, jobs=['walk']))
+    with pytest.raises(ValueError, match="precision must be one of .*, not 'int8'"):
+        Benchmark(config, precision='int8')
+    with pytest.raises(ValueError, match='objects must be at least 1, not 0'):
+        Benchmark(config, objects=0)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match='torch sees no GPU'):
+            Benchmark(config, device='cuda')
+    with pytest.raises(ValueError, match=r"unknown \['patients'\]"):
+        measure_growth(config, ['patients'])
+    with pytest.raises(FileNotFoundError):
+        Benchmark(repo_root / 'configs' / 'none.py')
+    bench = Benchmark(repo_root / 'configs' / 'baselines' / 'resnet18_slice.py', overrides={'image_size': (64, 64)})
+    with pytest.raises(ValueError, match='SliceClassifier has no modes'):
+        bench.job('both')
+    with pytest.raises(ValueError, match="a job must be one of"):
+        bench.job('walk')
+    assert set(JOBS) == {'classification', 'detection', 'both', 'train', 'data'}
