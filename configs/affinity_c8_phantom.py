@@ -2,9 +2,9 @@ _base_ = [
     '_base_/models/affinity_rcnn_r18.py', '_base_/datasets/phantom_cncb_ncov.py', '_base_/schedules/phantom.py',
     '_base_/default_runtime.py'
 ]
-# From scratch in a few hundred steps: synthetic slices need no ImageNet weights, and nothing is downloaded for them. Boxes count
-# as lesions at lower IoU than in the paper, where after so few steps hardly any would, and weigh more; the classifier
-# starts with small logits, and its stage moves the backbone less than the segmentation stage does.
+# From scratch in a few hundred steps: synthetic slices need no ImageNet weights, and nothing is downloaded for them. Boxes
+# count as lesions at lower IoU than in the paper, where after so few steps hardly any would, and weigh more; the
+# classifier starts with small logits, and its stage moves the backbone less than the segmentation stage does.
 model = dict(
     backbone=dict(init_cfg=None),
     rpn_head=dict(loss_bbox=dict(loss_weight=5.0)),

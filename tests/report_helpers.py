@@ -1,7 +1,7 @@
 """Results files of made-up runs, as ``tools/test.py --out`` writes them."""
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def lesion_records(num: int, seed: int = 0, model_seed: int = 0) -> list:
 
 
 def write_results(folder: Path, slices: Sequence[dict] = (), lesions: Sequence[dict] = (), name: str = 'results.json',
-                  split: str = 'test', classes: Sequence[str] = CLASSES, ann_file: Optional[str] = None,
-                  metrics: Optional[dict] = None, checkpoint: str = 'epoch_1.pth') -> Path:
+                  split: str = 'test', classes: Sequence[str] = CLASSES, ann_file: str | None = None,
+                  metrics: dict | None = None, checkpoint: str = 'epoch_1.pth') -> Path:
     """Write a results file and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lists = dict(classification=dict(ann_files=[ann_file or f'annotations/slices_{split}.json']),

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import cv2
 import mmcv
@@ -28,7 +28,15 @@ from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
-from mmaffinity.utils.timing import Timing, available_cores, count_gflop, hardware, matrix_product_gflops, measure, threads
+from mmaffinity.utils.timing import (
+    Timing,
+    available_cores,
+    count_gflop,
+    hardware,
+    matrix_product_gflops,
+    measure,
+    threads,
+)
 
 MODES = ('classification', 'detection', 'both')
 JOBS = (*MODES, 'train', 'data')
@@ -36,8 +44,8 @@ PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.floa
 MIN_LESION_AREA = 100
 LEVEL = 0.55  # of the phantom's lungs: near the middle, where lesions are
 COLUMNS = ('job', 'batch_size', 'objects', 'threads', 'precision', 'layout', 'seconds', 'fastest', 'cpu_seconds',
-           'slices_per_second', 'peak_gflop_per_slice', 'gflop_per_slice', 'peak_gflops', 'peak_memory_mib', 'runs', 'image_size',
-           'config', 'checkpoint', 'device', 'hardware', 'torch', 'mmcv', 'mmdet', 'mmaffinity', 'date')
+           'slices_per_second', 'peak_gflop_per_slice', 'gflop_per_slice', 'peak_gflops', 'peak_memory_mib', 'runs',
+           'image_size', 'config', 'checkpoint', 'device', 'hardware', 'torch', 'mmcv', 'mmdet', 'mmaffinity', 'date')
 TABLE = COLUMNS[:14]
 
 
@@ -58,9 +66,9 @@ class Benchmark:
         ValueError: if the checkpoint does not fit, the device is not there, or an argument is unknown.
     """
 
-    def __init__(self, config: Union[str, Path, Config], checkpoint: Union[str, Path, None] = None,
-                 objects: Optional[int] = 24, device: str = 'cpu', precision: str = 'float32',
-                 overrides: Optional[dict] = None) -> None:
+    def __init__(self, config: str | Path | Config, checkpoint: str | Path | None = None,
+                 objects: int | None = 24, device: str = 'cpu', precision: str = 'float32',
+                 overrides: dict | None = None) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
         if device.startswith('cuda') and not torch.cuda.is_available():
@@ -181,7 +189,7 @@ class Benchmark:
             self._slices[number] = tuple(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST) for image in pair)
         return self._slices[number]
 
-    def _sample(self, task: str, mask: Optional[np.ndarray] = None) -> SliceDataSample:
+    def _sample(self, task: str, mask: np.ndarray | None = None) -> SliceDataSample:
         shape = self.size[::-1]
         sample = SliceDataSample(metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape,
                                                scale_factor=(1., 1.)))
@@ -191,14 +199,15 @@ class Benchmark:
             kept = [i for i in range(1, number) if stats[i, cv2.CC_STAT_AREA] > MIN_LESION_AREA]
             boxes = [[x, y, x + w, y + h] for x, y, w, h in stats[kept, :4].tolist()]
             sample.gt_instances = InstanceData(
-                bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels=torch.zeros(len(kept), dtype=torch.long),
+                bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+                labels=torch.zeros(len(kept), dtype=torch.long),
                 masks=BitmapMasks(np.stack([parts == i for i in kept]).astype(np.uint8) if kept
                                   else np.zeros((0, *shape), np.uint8), *shape))
         return sample
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def row(self, name: str, batch_size: int = 1, num_threads: Optional[int] = None, runs: int = 20, warmup: int = 3,
+    def row(self, name: str, batch_size: int = 1, num_threads: int | None = None, runs: int = 20, warmup: int = 3,
             count: bool = True) -> dict:
         """Time a job and return one row of the table, with the keys ``COLUMNS``."""
         job = self.job(name, batch_size)
@@ -209,7 +218,7 @@ class Benchmark:
             gflop = count_gflop(job) if count and name != 'data' else None
             return self._row(name, batch_size, timing, peak, gflop)
 
-    def _row(self, name: str, batch_size: int, timing: Timing, peak: float, gflop: Optional[float]) -> dict:
+    def _row(self, name: str, batch_size: int, timing: Timing, peak: float, gflop: float | None) -> dict:
         backbone = getattr(self.model, 'backbone', None)
         return dict(
             job=name, batch_size=batch_size, objects=self.objects if name in ('detection', 'both') else None,
@@ -225,10 +234,10 @@ class Benchmark:
             mmaffinity=__version__, date=datetime.date.today().isoformat())
 
 
-def benchmark(config: Union[str, Path, Config], checkpoint: Union[str, Path, None] = None, jobs: Sequence[str] = JOBS,
+def benchmark(config: str | Path | Config, checkpoint: str | Path | None = None, jobs: Sequence[str] = JOBS,
               batch_sizes: Sequence[int] = (1, ), objects: Sequence[int] = (24, 100),
-              num_threads: Sequence[Optional[int]] = (None, ), runs: int = 20, warmup: int = 3, device: str = 'cpu',
-              precision: str = 'float32', overrides: Optional[dict] = None) -> Iterator[dict]:
+              num_threads: Sequence[int | None] = (None, ), runs: int = 20, warmup: int = 3, device: str = 'cpu',
+              precision: str = 'float32', overrides: dict | None = None) -> Iterator[dict]:
     """Time a model, row by row.
 
     Args:

@@ -1,7 +1,8 @@
 """The figures of the paper, and evidence by RoI, for trained models."""
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ LESION_QUANTILES = (0.9, 0.5, 0.1)
 RANK_PAIRS = (('mAP', 'F1'), ('AP50', 'COVID-19 sensitivity'), ('F1', 'COVID-19 sensitivity'), ('CP sensitivity',
               'COVID-19 sensitivity'))
 SCORE_KEYS = ('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')
-Figures = List[Path]
+Figures = list[Path]
 
 
 class Tested(NamedTuple):
@@ -54,7 +55,7 @@ class TestedModel:
 
     __test__ = False
 
-    def __init__(self, config: Union[str, Path, Config], checkpoint: Union[str, Path], overrides: Optional[dict] = None,
+    def __init__(self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None,
                  mask_scores: bool = False) -> None:
         cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config.copy()
         init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -103,7 +104,7 @@ class TestedModel:
         return Tested(loaded['img'], sample)
 
 
-def surest_slices(run: SliceRun) -> Dict[int, str]:
+def surest_slices(run: SliceRun) -> dict[int, str]:
     """Of each class, the rightly classified slice that the model is surest of; the first by path of several.
 
     Raises:
@@ -121,8 +122,8 @@ def surest_slices(run: SliceRun) -> Dict[int, str]:
     return chosen
 
 
-def affinity_figure(config: Union[str, Path, Config], checkpoints: Sequence[Union[str, Path]],
-                    out_dir: Union[str, Path], slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
+def affinity_figure(config: str | Path | Config, checkpoints: Sequence[str | Path],
+                    out_dir: str | Path, slices: Sequence[str], overrides: dict | None = None) -> Figures:
     """Figure 4: Y for some slices, usually one of each class, at one or several epochs side by side.
 
     Args:
@@ -151,8 +152,8 @@ def affinity_figure(config: Union[str, Path, Config], checkpoints: Sequence[Unio
     return _save(figure, out_dir, 'figure4_affinity')
 
 
-def lesion_figure(config: Union[str, Path, Config], checkpoint: Union[str, Path], out_dir: Union[str, Path],
-                  slices: Sequence[str], overrides: Optional[dict] = None, score_thr: float = 0.5) -> Figures:
+def lesion_figure(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
+                  slices: Sequence[str], overrides: dict | None = None, score_thr: float = 0.5) -> Figures:
     """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, of some slices with lesion annotations."""
     model, panels = TestedModel(config, checkpoint, overrides, mask_scores=True), []
     for path in slices:
@@ -168,8 +169,8 @@ def lesion_figure(config: Union[str, Path, Config], checkpoint: Union[str, Path]
     return _save(draw_lesion_panels(panels, score_thr), out_dir, 'figure6_lesions')
 
 
-def evidence_figures(config: Union[str, Path, Config], checkpoint: Union[str, Path], out_dir: Union[str, Path],
-                     slices: Sequence[str], overrides: Optional[dict] = None) -> Figures:
+def evidence_figures(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
+                     slices: Sequence[str], overrides: dict | None = None) -> Figures:
     """The share of each RoI in the evidence for each class, one figure per slice; see :func:`roi_evidence`."""
     model, files = TestedModel(config, checkpoint, overrides), []
     for number, path in enumerate(slices, 1):
@@ -184,8 +185,8 @@ def evidence_figures(config: Union[str, Path, Config], checkpoint: Union[str, Pa
     return files
 
 
-def rank_figure(report: Union[str, Path], out_dir: Union[str, Path], published: bool = False,
-                pairs: Optional[Sequence[Tuple[str, str]]] = None) -> Figures:
+def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False,
+                pairs: Sequence[tuple[str, str]] | None = None) -> Figures:
     """Figure 5: rank of each model for pairs of criteria, from a ``report.json``.
 
     Args:
@@ -205,7 +206,7 @@ def rank_figure(report: Union[str, Path], out_dir: Union[str, Path], published: 
         tables = {table['key']: table['figures'] for table in json.loads(path.read_text())['tables']}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no report.json of tools/analysis_tools/report.py ({error})') from error
-    criteria: Dict[str, Dict[str, float]] = {}
+    criteria: dict[str, dict[str, float]] = {}
     for record in tables.get('table3', []) + tables.get('table4', []):
         if record['value'] is None or record['kind'] == 'published' and not published:
             continue
@@ -217,7 +218,7 @@ def rank_figure(report: Union[str, Path], out_dir: Union[str, Path], published: 
     return _save(draw_ranks(criteria, pairs), out_dir, 'figure5_ranks')
 
 
-def curve_figure(work_dir: Union[str, Path], out_dir: Union[str, Path]) -> Figures:
+def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
     """Losses and validation scores of a training, from the scalars that MMEngine logs.
 
     Where a training was resumed, the later run's values replace the earlier ones' from its start on.
@@ -228,8 +229,8 @@ def curve_figure(work_dir: Union[str, Path], out_dir: Union[str, Path]) -> Figur
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
         raise FileNotFoundError(f'{work_dir} holds no */vis_data/scalars.json: was a model trained there?')
-    losses: Dict[str, Dict[int, float]] = {}
-    scores: Dict[str, Dict[int, float]] = {}
+    losses: dict[str, dict[int, float]] = {}
+    scores: dict[str, dict[int, float]] = {}
     for file in files:
         records = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
         starts = {}
@@ -254,7 +255,7 @@ def curve_figure(work_dir: Union[str, Path], out_dir: Union[str, Path]) -> Figur
     return _save(figure, out_dir, 'training_curves')
 
 
-def confusion_figures(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str, Path]) -> Figures:
+def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> Figures:
     """The confusion matrix of every classification in finished runs."""
     files = []
     for run in load_runs(work_dirs)[0]:
@@ -266,7 +267,7 @@ def confusion_figures(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str,
     return files
 
 
-def slices_to_show(work_dir: Union[str, Path], task: str) -> List[str]:
+def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     """Choose slices from a finished run's results, without running the model.
 
     For 'classification' the surest right slice of each class. For 'segmentation' three slices with lesions: those at
@@ -302,5 +303,5 @@ def _truth(sample: SliceDataSample, class_names: Sequence[str]) -> str:
     return class_names[int(sample.gt_slice.label)] if 'gt_slice' in sample else 'unknown'
 
 
-def _save(figure, out_dir: Union[str, Path], stem: str) -> Figures:
+def _save(figure, out_dir: str | Path, stem: str) -> Figures:
     return [save_figure(figure, Path(out_dir) / f'{stem}{suffix}') for suffix in SUFFIXES]

@@ -2,7 +2,6 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -20,8 +19,8 @@ GROWTH = {
 }
 
 
-def measure_growth(config: Union[str, Path, Config], what: Sequence[str] = tuple(GROWTH), runs: int = 7, warmup: int = 2,
-                   num_threads: Optional[int] = None, device: str = 'cpu', overrides: Optional[dict] = None) -> dict:
+def measure_growth(config: str | Path | Config, what: Sequence[str] = tuple(GROWTH), runs: int = 7, warmup: int = 2,
+                   num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> dict:
     """Time a model of random weights with more and more of something.
 
     Args:

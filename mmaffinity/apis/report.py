@@ -1,8 +1,8 @@
 """The report on finished runs: Markdown, CSV, JSON and reliability diagrams."""
 import csv
 import io
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -16,10 +16,10 @@ NOTICE = 'Research use only; not a medical device.'
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'best', 'note')
 
 
-def write_report(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str, Path],
-                 external: Optional[Mapping[str, Union[str, Path]]] = None, num_resamples: int = 1000, seed: int = 0,
-                 class_weights: Union[str, Sequence[float]] = 'share',
-                 progress: Callable[[str], None] = lambda message: None) -> Dict[str, Path]:
+def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
+                 external: Mapping[str, str | Path] | None = None, num_resamples: int = 1000, seed: int = 0,
+                 class_weights: str | Sequence[float] = 'share',
+                 progress: Callable[[str], None] = lambda message: None) -> dict[str, Path]:
     """Report on finished runs, see docs/report.md.
 
     Args:
@@ -52,7 +52,7 @@ def write_report(work_dirs: Sequence[Union[str, Path]], out_dir: Union[str, Path
     return files
 
 
-def _reliability_figures(report: Report, out_dir: Path) -> Dict[str, str]:
+def _reliability_figures(report: Report, out_dir: Path) -> dict[str, str]:
     """Draw what calibrations there are; file name by table."""
     drawn = {}
     for key in sorted({group for group, _ in report.calibrations}):
@@ -73,7 +73,7 @@ def _reliability_figures(report: Report, out_dir: Path) -> Dict[str, str]:
     return drawn
 
 
-def _markdown(report: Report, figures: Dict[str, str]) -> str:
+def _markdown(report: Report, figures: dict[str, str]) -> str:
     parts = ['# Report', f'{NOTICE} Written by mmaffinity {__version__}.']
     parts += [f'* {note}' for note in report.notes]
     keys = list(dict.fromkeys(table.group for table in report.tables))

@@ -2,7 +2,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 
 def fingerprint(paths: Iterable[str]) -> str:
@@ -20,8 +20,8 @@ class TestedLists(NamedTuple):
     # pytest takes every class called Test... for a test case.
     __test__ = False
 
-    roots: List[str]
-    lists: Dict[str, dict]
+    roots: list[str]
+    lists: dict[str, dict]
 
     def relative(self, path: str) -> str:
         """The path of a slice relative to its data root, with forward slashes."""
@@ -31,7 +31,7 @@ class TestedLists(NamedTuple):
                 return pure.relative_to(root).as_posix()
         return pure.as_posix()
 
-    def as_dict(self) -> Dict[str, dict]:
+    def as_dict(self) -> dict[str, dict]:
         return self.lists
 
 
@@ -41,7 +41,7 @@ def find_tested_lists(dataset: Any) -> TestedLists:
     # The longest root first, should one lie in another.
     roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
     lists = TestedLists(roots, {})
-    paths: Dict[str, list] = {}
+    paths: dict[str, list] = {}
     for part in parts:
         entry = lists.lists.setdefault(part.task, dict(ann_files=[]))
         # A data set that lists folders itself has no annotation file.

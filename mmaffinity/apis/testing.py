@@ -1,7 +1,6 @@
 """Testing from a config and a checkpoint."""
 import datetime
 from pathlib import Path
-from typing import Union
 
 import mmcv
 import mmdet
@@ -20,8 +19,8 @@ SCHEMA = 2
 SPLITS = ('test', 'val')
 
 
-def test_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_dir: Union[str, Path, None] = None,
-               out: Union[str, Path, None] = None, show_dir: Union[str, Path, None] = None,
+def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
+               out: str | Path | None = None, show_dir: str | Path | None = None,
                launcher: str = 'none', split: str = 'test') -> dict:
     """Test a model: lesion segmentation and slice classification in one pass.
 

@@ -1,6 +1,5 @@
 """Training from a config."""
 from pathlib import Path
-from typing import Optional, Union
 from urllib.error import URLError
 
 import torch
@@ -10,8 +9,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmaffinity.utils.config import load_config
 
 
-def train_model(config: Union[str, Path, Config], work_dir: Union[str, Path, None] = None, resume: bool = False,
-                amp: bool = False, seed: Optional[int] = None, launcher: str = 'none') -> Runner:
+def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
+                amp: bool = False, seed: int | None = None, launcher: str = 'none') -> Runner:
     """Train a model.
 
     Args:

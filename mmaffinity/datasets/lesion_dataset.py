@@ -41,7 +41,7 @@ class LesionDataset(CocoDataset):
 
     def __init__(self,
                  ann_file: str = '',
-                 data_prefix: dict = dict(img=''),
+                 data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  filter_cfg: dict | None = None,
                  **kwargs) -> None:
         super().__init__(

@@ -70,7 +70,7 @@ class MultiTaskDataset(ConcatDataset):
         """Load the annotations of every part and check that they fit together."""
         if not self._fully_initialized:
             super().full_init()
-            self.metainfo  # raises where parts differ: parts may have learned theirs only now
+            _ = self.metainfo  # raises where parts differ: parts may have learned theirs only now
 
     @force_full_init
     def task_ranges(self) -> dict[str, list[range]]:

@@ -47,7 +47,7 @@ class SliceDataset(BaseDataset):
                  slice_classes: Sequence[str] | None = None,
                  samples_per_class: int | None = None,
                  seed: int = 0,
-                 data_prefix: dict = dict(img=''),
+                 data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  metainfo: dict | None = None,
                  **kwargs) -> None:
         if samples_per_class is not None and samples_per_class < 1:

@@ -4,8 +4,15 @@ from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShot
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
 from .detectors import AffinityRCNN, CovidCTMaskNet, SliceClassifier
-from .roi_heads import (AffinityRoIHead, ClassificationBranch, LesionBBoxHead, LesionMaskHead, MaskFeatureHead,
-                        SingleLevelRoIExtractor, SparseRoIAlign)
+from .roi_heads import (
+                        AffinityRoIHead,
+                        ClassificationBranch,
+                        LesionBBoxHead,
+                        LesionMaskHead,
+                        MaskFeatureHead,
+                        SingleLevelRoIExtractor,
+                        SparseRoIAlign,
+)
 from .task_modules import RoundedAnchorGenerator, TopRoISelector, WeightedBoxCoder
 
 __all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',

@@ -1,6 +1,5 @@
 """What the classification branch hands to a slice head."""
 from dataclasses import dataclass
-from typing import Optional
 
 from torch import Tensor
 
@@ -19,4 +18,4 @@ class RankedRoIs:
     boxes: Tensor
     scores: Tensor
     deltas: Tensor
-    mask_features: Optional[Tensor] = None
+    mask_features: Tensor | None = None

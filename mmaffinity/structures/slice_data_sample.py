@@ -1,5 +1,5 @@
 """How a slice's label and its prediction sit on MMDetection's data sample."""
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmdet.structures import DetDataSample
 from mmengine.structures import BaseDataElement

@@ -1,8 +1,9 @@
 """Opening checkpoints without running what is in them, and saying how one does not fit a model."""
 import logging
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def _allowed_globals() -> list:
             core.multiarray._reconstruct, core.multiarray.scalar]
 
 
-def load_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
+def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint: tensors, plain data and MMEngine's log history, nothing that can run code.
 
     Args:
@@ -68,14 +69,14 @@ def load_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
 def register_safe_loader() -> None:
     """Let MMEngine open local checkpoints (load_from, resume, pretrained weights) by :func:`load_checkpoint`."""
 
-    def load_local(filename: str, map_location: Any = None, logger: Optional[logging.Logger] = None) -> dict:
+    def load_local(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
         return load_checkpoint(filename, map_location)
 
     CheckpointLoader.register_scheme(prefixes='', loader=load_local, force=True)
 
 
-def explain_mismatch(model: Dict[str, Tensor], checkpoint: Dict[str, Tensor],
-                     new_layers: Iterable[str] = ()) -> Optional[str]:
+def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
+                     new_layers: Iterable[str] = ()) -> str | None:
     """Return in one sentence how a checkpoint's weights do not fit a model's, or None if they do.
 
     Args:
@@ -100,5 +101,5 @@ def explain_mismatch(model: Dict[str, Tensor], checkpoint: Dict[str, Tensor],
     return f'it holds {_some(foreign)}, which the config\'s model does not have' if foreign else None
 
 
-def _some(names: List[str]) -> str:
+def _some(names: list[str]) -> str:
     return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

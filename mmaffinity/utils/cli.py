@@ -1,7 +1,7 @@
 """What the command-line tools share."""
 import os
 import sys
-from typing import Callable
+from collections.abc import Callable
 
 # The errors that our own code raises on wrong use: their message is meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)

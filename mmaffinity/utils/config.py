@@ -1,14 +1,14 @@
 """Reading configs."""
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(path: Union[str, Path], overrides: Optional[dict] = None) -> Config:
+def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     """Read a config, apply overrides, and hand its top-level settings to the data sets.
 
     Three fields at the top of a config save repeating them, and one override changes them everywhere:

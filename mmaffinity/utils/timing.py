@@ -4,15 +4,16 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any
 
 import torch
 
 MATRIX_SIZE = 2048
+CPU = torch.device('cpu')
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Timing:
     seconds: float
     fastest: float
     cpu_seconds: float
-    peak_memory: Optional[float]
+    peak_memory: float | None
     runs: int
 
 
@@ -42,7 +43,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
-            device: torch.device = torch.device('cpu')) -> Timing:
+            device: torch.device = CPU) -> Timing:
     """Time a job after some calls that do not count.
 
     Raises:
@@ -66,7 +67,7 @@ def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
 
 
 @torch.no_grad()
-def matrix_product_gflops(device: torch.device = torch.device('cpu'), runs: int = 7) -> float:
+def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
     """Return the GFLOP/s of a 2048 x 2048 float32 matrix product with the threads that torch uses now.
 
     Seconds times this is the *peak GFLOP* of a job: what the machine could have computed meanwhile.
@@ -76,7 +77,7 @@ def matrix_product_gflops(device: torch.device = torch.device('cpu'), runs: int 
     return 2 * MATRIX_SIZE**3 / timing.seconds / 1e9
 
 
-def count_gflop(job: Callable[[], Any]) -> Optional[float]:
+def count_gflop(job: Callable[[], Any]) -> float | None:
     """Return the GFLOP of convolutions and matrix products in one call, by torch's counter; None if torch has none."""
     try:
         from torch.utils.flop_counter import FlopCounterMode
@@ -109,7 +110,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def hardware(device: torch.device = torch.device('cpu')) -> str:
+def hardware(device: torch.device = CPU) -> str:
     """Name the processor, or the GPU, that the numbers are from."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
@@ -131,7 +132,7 @@ def _reset_peak_memory(device: torch.device) -> None:
         pass
 
 
-def _peak_memory(device: torch.device) -> Optional[float]:
+def _peak_memory(device: torch.device) -> float | None:
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

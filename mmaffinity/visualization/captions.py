@@ -6,8 +6,18 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import (ROI_COLOR, TRUTH_COLOR, Color, draw_dashes, fit_text, lesion_color, load_font, mask_outlines,
-                      rectangle_points, tint)
+from .drawing import (
+    ROI_COLOR,
+    TRUTH_COLOR,
+    Color,
+    draw_dashes,
+    fit_text,
+    lesion_color,
+    load_font,
+    mask_outlines,
+    rectangle_points,
+    tint,
+)
 
 NOTICE = 'research use only'
 PAPER: Color = (246, 246, 246)

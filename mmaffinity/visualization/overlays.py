@@ -6,10 +6,27 @@ import cv2
 import numpy as np
 
 from .captions import PAPER, Caption, draw_caption
-from .drawing import (ROI_COLOR, TAG_COLOR, TRUTH_COLOR, Labels, box_corners, draw_dashes, lesion_color, mask_outlines,
-                      rectangle_points, tint)
-from .sample_arrays import (Lesions, predicted_lesions, ranked_rois, sample_name, slice_probabilities, true_class,
-                            true_lesions)
+from .drawing import (
+    ROI_COLOR,
+    TAG_COLOR,
+    TRUTH_COLOR,
+    Labels,
+    box_corners,
+    draw_dashes,
+    lesion_color,
+    mask_outlines,
+    rectangle_points,
+    tint,
+)
+from .sample_arrays import (
+    Lesions,
+    predicted_lesions,
+    ranked_rois,
+    sample_name,
+    slice_probabilities,
+    true_class,
+    true_lesions,
+)
 
 MIN_CAPTION_WIDTH = 560  # pixels, below which the caption would need too many rows
 MAX_LABELS = 50  # more would hide the lesions that they name
@@ -87,7 +104,7 @@ def draw_overlay(image: np.ndarray,
         caption.notes.append(f'true lesions: {len(truth) or "none"}')
 
     rois = ranked_rois(sample)[:max_objects] if show_rois and show_pred else []
-    for box, ranks, weight in rois:
+    for box, _, _ in rois:
         corners = box_corners(box, scale, picture.shape[:2])
         draw_dashes(picture, rectangle_points(corners), ROI_COLOR, 1, dash=2, gap=4)
     for box, ranks, weight in rois:

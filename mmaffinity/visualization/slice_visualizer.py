@@ -8,6 +8,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
 from mmaffinity.structures import SliceDataSample
+
 from .overlays import draw_overlay
 from .saving import save_image
 

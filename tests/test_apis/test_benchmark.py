@@ -9,7 +9,6 @@ from model_helpers import NARROW
 
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
-from mmaffinity.utils.config import load_config
 
 FAST = {**{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64),
         'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,

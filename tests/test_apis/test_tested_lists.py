@@ -3,8 +3,8 @@ import hashlib
 
 import pytest
 
-from mmaffinity.apis.testing import use_split
 from mmaffinity.apis.tested_lists import find_tested_lists, fingerprint
+from mmaffinity.apis.testing import use_split
 from mmaffinity.datasets import MultiTaskDataset, SliceDataset
 from mmaffinity.utils.config import load_config
 

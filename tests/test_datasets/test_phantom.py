@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import (ICTCF_SCANNER, LISTS, SLICE_CLASSES, PhantomSettings, draw_slice, make_patient,
-                                         plan_phantom, write_phantom)
+from mmaffinity.datasets.phantom import (
+    ICTCF_SCANNER,
+    LISTS,
+    SLICE_CLASSES,
+    PhantomSettings,
+    draw_slice,
+    make_patient,
+    plan_phantom,
+    write_phantom,
+)
 from mmaffinity.datasets.phantom import writer as writer_module
 
 SMALL = dict(seed=3, size=96, slices_per_patient=3, lesions_train=12, lesions_test=7, slices_train=20,

@@ -2,8 +2,16 @@
 import numpy as np
 import pytest
 
-from mmaffinity.visualization.drawing import (Labels, box_corners, draw_dashes, fit_text, load_font, mask_outlines,
-                                              rectangle_points, tint)
+from mmaffinity.visualization.drawing import (
+    Labels,
+    box_corners,
+    draw_dashes,
+    fit_text,
+    load_font,
+    mask_outlines,
+    rectangle_points,
+    tint,
+)
 
 
 def test_labels_stay_inside_and_apart():

@@ -5,8 +5,14 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization.sample_arrays import (predicted_lesions, ranked_rois, sample_name, slice_probabilities,
-                                                    to_array, true_class)
+from mmaffinity.visualization.sample_arrays import (
+    predicted_lesions,
+    ranked_rois,
+    sample_name,
+    slice_probabilities,
+    to_array,
+    true_class,
+)
 
 
 @pytest.mark.parametrize('meta, name', [

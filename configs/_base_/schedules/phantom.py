@@ -7,11 +7,12 @@ optim_wrapper = dict(
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
     paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=4)}),
     clip_grad=dict(max_norm=10, norm_type=2))
+# The first epoch is segmentation alone (segmentation_epochs of the sampler) and ends with steps so small that the features
+# which the slice head reads from then on hardly move.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    # The detector learns in the first epoch; then small steps, for the classifier reads features that should not move.
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=1, convert_to_iter_based=True, eta_min_ratio=0.15),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=2, end=3, convert_to_iter_based=True, eta_min_ratio=0.1),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=1, convert_to_iter_based=True, eta_min_ratio=0.08),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=2, end=3, convert_to_iter_based=True, eta_min_ratio=0.005),
 ]
 custom_hooks = [
     dict(type='AlternatingLossHook', copy='every'),

@@ -2,7 +2,8 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ class Canvas:
         """Pixel coordinates (n, 2), float, of points (n, 2) in units."""
         return (points @ self._turn + self._shift) * self.scale + 0.5 * self.size - 0.5
 
-    def fill(self, points: np.ndarray, value: float, image: Optional[np.ndarray] = None) -> None:
+    def fill(self, points: np.ndarray, value: float, image: np.ndarray | None = None) -> None:
         """Fill a polygon, (n, 2) in units, in the image or in another array of the same size."""
         corners = np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(self.hu if image is None else image, [corners], value, shift=_SHIFT)
@@ -87,7 +88,7 @@ def body_outline(patient: Patient, level: float) -> np.ndarray:
     return np.stack([points[:, 0] * swell, 0.04 + (points[:, 1] - 0.04) * swell], axis=1)
 
 
-def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> Tuple[int, int, int, int]:
+def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> tuple[int, int, int, int]:
     """Box of the body in the image: xmin, ymin, xmax, ymax in pixels, the maxima exclusive, as COVIDx-CT lists it."""
     pixels = Canvas(patient, size, zoom).pixels(body_outline(patient, level))
     low = np.clip(np.floor(pixels.min(0)), 0, size - 1).astype(int)
@@ -180,7 +181,7 @@ def _bump(level: float, centre: float, half: float) -> float:
     return max(0.0, 1 - ((level - centre) / half) ** 2) ** 0.5
 
 
-def _mediastinum(patient: Patient, level: float, back: float) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Outlines (of vessels and heart, of the fat that holds them) that push the lungs apart at a level."""
     a, b = thorax_axes(level, patient.thorax)
     big = patient.heart
@@ -224,7 +225,7 @@ def _mediastinum(patient: Patient, level: float, back: float) -> Tuple[List[np.n
 
 def _airways(canvas: Canvas, level: float) -> None:
     """Windpipe, its fork and the main bronchi, dark with a thin wall."""
-    pipes: List[Sequence[float]] = []
+    pipes: list[Sequence[float]] = []
     if level < 0.49:
         y = np.interp(level, (0, 0.49), (-0.06, 0.03))
         wide = np.interp(level, (0.40, 0.49), (1.0, 1.5))

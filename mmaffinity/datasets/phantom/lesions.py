@@ -2,7 +2,6 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
-from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ _MIN_RADIUS = 0.05  # units: about 13 pixels of 512
 _MIN_AREA = 0.0065  # units squared: 426 pixels of 512 x 512, 106 of 256 x 256, so the converters drop none
 
 
-def lesions_at(patient: Patient, level: float) -> List[Tuple[Lesion, float]]:
+def lesions_at(patient: Patient, level: float) -> list[tuple[Lesion, float]]:
     """Lesions of a patient that a level cuts, each with its radius there in units.
 
     A patient with a disease shows it at every level, COVID-19 in both lungs: where too few lesions reach, the nearest
@@ -104,7 +103,7 @@ def draw_lesions(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarr
     kinds = np.zeros((size, size), np.uint8)  # 2 and 3 as in the mask
     nets = np.zeros((size, size), np.uint8)
     air = np.zeros((size, size), np.uint8)
-    placed: List[Tuple[np.ndarray, float]] = []
+    placed: list[tuple[np.ndarray, float]] = []
     for lesion, radius in lesions_at(patient, level):
         lung = (lungs & (columns if lesion.side > 0 else ~columns)).astype(np.uint8)
         area = int(lung.sum())

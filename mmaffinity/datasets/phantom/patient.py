@@ -7,7 +7,6 @@ both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` 
 """
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Tuple, Union
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -61,7 +60,7 @@ class Patient:
         label: index into `SLICE_CLASSES`.
         lesions: empty for a normal patient.
     """
-    key: Tuple[int, ...]
+    key: tuple[int, ...]
     label: int
     breadth: float
     depth: float
@@ -70,13 +69,13 @@ class Patient:
     breast: float
     muscle: float
     tilt: float
-    shift: Tuple[float, float]
-    outline: Tuple[float, ...]
+    shift: tuple[float, float]
+    outline: tuple[float, ...]
     rib_phase: float
     bone: float
     lung_hu: float
     table: float
-    lesions: Tuple[Lesion, ...]
+    lesions: tuple[Lesion, ...]
 
     @cached_property
     def vessels(self) -> np.ndarray:
@@ -85,7 +84,7 @@ class Patient:
         return np.concatenate([grow_vessels(rng, side, self.thorax) for side in (-1, 1)])
 
 
-def thorax_axes(level: Union[float, np.ndarray], scale: float = 1.0) -> Tuple[np.ndarray, np.ndarray]:
+def thorax_axes(level: float | np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Half axes (lateral, sagittal) of the rib cage's inside at a level or an array of levels, units."""
     at = (0.0, 0.12, 0.30, 0.50, 0.80, 1.0)
     lateral = np.interp(level, at, (0.31, 0.40, 0.50, 0.565, 0.60, 0.60))
@@ -130,7 +129,7 @@ def grow_vessels(rng: np.random.Generator, side: int, thorax: float, num: int = 
     return np.concatenate([nodes[parent[1:]], nodes[1:], width[:, None]], axis=1)
 
 
-def _covid_lesions(rng: np.random.Generator) -> Tuple[Lesion, ...]:
+def _covid_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
     """Many rounded ground-glass patches under the pleura of both lungs, more of them and larger towards the base."""
     lesions = []
     for side in (-1, 1):
@@ -148,7 +147,7 @@ def _covid_lesions(rng: np.random.Generator) -> Tuple[Lesion, ...]:
     return tuple(lesions)
 
 
-def _cp_lesions(rng: np.random.Generator) -> Tuple[Lesion, ...]:
+def _cp_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
     """One or two large consolidations, mostly of one lung, near the bronchi."""
     side = -1 if rng.random() < 0.55 else 1
     angles = rng.permutation([rng.uniform(-0.9, -0.2), rng.uniform(0.35, 1.0)])

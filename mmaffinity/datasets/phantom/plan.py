@@ -3,7 +3,7 @@
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
 from dataclasses import asdict, dataclass
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class PlannedSlice(NamedTuple):
     """
     split: str
     image: str
-    mask: Optional[str]
+    mask: str | None
     name: str
     number: int
     label: int
@@ -103,7 +103,7 @@ class _Patients:
         self.settings = settings
         self.used = 0
 
-    def slices(self, count: int) -> List[Tuple[int, int]]:
+    def slices(self, count: int) -> list[tuple[int, int]]:
         """(patient number, index of the slice) of `count` slices of as many patients as that takes."""
         per = self.settings.slices_per_patient
         found = []
@@ -116,10 +116,10 @@ class _Patients:
         return found[:count]
 
 
-def plan_phantom(settings: PhantomSettings) -> List[PlannedSlice]:
+def plan_phantom(settings: PhantomSettings) -> list[PlannedSlice]:
     """List the slices of a phantom in the order of its lists; no patient is in two splits."""
     patients = _Patients(settings)
-    plan: List[PlannedSlice] = []
+    plan: list[PlannedSlice] = []
     first = 0
     for split in ('lesions_train', 'lesions_test'):
         first = _plan_lesions(plan, split, patients, first)
@@ -127,7 +127,7 @@ def plan_phantom(settings: PhantomSettings) -> List[PlannedSlice]:
     for split in ('slices_train', 'slices_val', 'slices_test'):
         total = getattr(settings, split)
         for label in (2, 1, 0):  # the order of the real lists
-            seen: Dict[int, int] = {}
+            seen: dict[int, int] = {}
             for number, index in patients.slices(total // 3 + (label < total % 3)):
                 person = seen.setdefault(number, ids[label] + len(seen))
                 folder, file = FOLDERS[label], f'{index:04d}.png'
@@ -139,7 +139,7 @@ def plan_phantom(settings: PhantomSettings) -> List[PlannedSlice]:
     return plan
 
 
-def _plan_lesions(plan: List[PlannedSlice], split: str, patients: _Patients, first: int) -> int:
+def _plan_lesions(plan: list[PlannedSlice], split: str, patients: _Patients, first: int) -> int:
     """Add the slices of a segmentation split, patients' names counting from `first`; returns the next name."""
     count = getattr(patients.settings, split)
     rng = np.random.default_rng([patients.settings.seed, 4, first])
@@ -156,7 +156,7 @@ def _plan_lesions(plan: List[PlannedSlice], split: str, patients: _Patients, fir
     return first + patients.used - start
 
 
-def _plan_ictcf(plan: List[PlannedSlice], patients: _Patients) -> None:
+def _plan_ictcf(plan: list[PlannedSlice], patients: _Patients) -> None:
     """Add the second hospital's splits, whose slices are numbered at random over both, as in reality."""
     settings = patients.settings
     for split in ('ictcf_train', 'ictcf_test'):
@@ -171,8 +171,8 @@ def _plan_ictcf(plan: List[PlannedSlice], patients: _Patients) -> None:
                     index / _SLICES, True, ICTCF_SCANNER))
 
 
-def list_rows(plan: List[PlannedSlice], settings: PhantomSettings,
-              patients: Dict[int, Patient]) -> Dict[str, List[str]]:
+def list_rows(plan: list[PlannedSlice], settings: PhantomSettings,
+              patients: dict[int, Patient]) -> dict[str, list[str]]:
     """Rows of every list of a phantom.
 
     Args:
@@ -181,7 +181,7 @@ def list_rows(plan: List[PlannedSlice], settings: PhantomSettings,
     Returns:
         rows by key of `LISTS`.
     """
-    rows: Dict[str, List[str]] = {split: [] for split in LISTS}
+    rows: dict[str, list[str]] = {split: [] for split in LISTS}
     for row in plan:
         text = row.name
         if row.split.startswith('slices'):

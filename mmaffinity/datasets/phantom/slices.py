@@ -3,7 +3,6 @@
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
 from dataclasses import dataclass
-from typing import Tuple
 
 import cv2
 import numpy as np
@@ -48,7 +47,7 @@ def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
 
 
 def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER,
-               lesions: bool = True) -> Tuple[np.ndarray, np.ndarray]:
+               lesions: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Draw one slice of a patient; the same arguments give the same pixels.
 
     Args:

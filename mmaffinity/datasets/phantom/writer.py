@@ -5,9 +5,9 @@ The phantom stands for data that may not be redistributed. It is never a source 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Dict, Optional, Union
 
 import cv2
 
@@ -36,8 +36,8 @@ class PhantomSummary:
     out_dir: Path
     written: int
     kept: int
-    slices: Dict[str, Dict[str, int]]
-    patients: Dict[str, int]
+    slices: dict[str, dict[str, int]]
+    patients: dict[str, int]
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -88,8 +88,8 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     _write(marker, (json.dumps(wanted, indent=2) + '\n').encode())
 
 
-def write_phantom(out_dir: Union[str, Path], seed: int = 0, size: int = 512, *, overwrite: bool = False,
-                  progress: Optional[Progress] = None, **counts: int) -> PhantomSummary:
+def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwrite: bool = False,
+                  progress: Progress | None = None, **counts: int) -> PhantomSummary:
     """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
 
     The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
@@ -111,7 +111,7 @@ def write_phantom(out_dir: Union[str, Path], seed: int = 0, size: int = 512, *, 
     out_dir = Path(out_dir)
     plan = plan_phantom(settings)
     _claim(out_dir, settings, overwrite)
-    patients: Dict[int, Patient] = {}
+    patients: dict[int, Patient] = {}
     written = kept = 0
     for done, row in enumerate(plan, 1):
         paths = [out_dir / path for path in (row.image, row.mask) if path]
@@ -128,8 +128,8 @@ def write_phantom(out_dir: Union[str, Path], seed: int = 0, size: int = 512, *, 
             progress(done, len(plan))
     for split, rows in list_rows(plan, settings, patients).items():
         _write(out_dir / LISTS[split], ''.join(row + '\n' for row in rows).encode())
-    slices: Dict[str, Dict[str, int]] = {}
-    numbers: Dict[str, set] = {}
+    slices: dict[str, dict[str, int]] = {}
+    numbers: dict[str, set] = {}
     for row in plan:
         classes = slices.setdefault(row.split, dict.fromkeys(SLICE_CLASSES, 0))
         classes[SLICE_CLASSES[row.label if row.lesions else 0]] += 1

@@ -30,20 +30,26 @@ class AlternatingSampler(Sampler):
     Args:
         dataset: a :class:`MultiTaskDataset` with both tasks.
         seed: the same on all processes; None draws one and shares it.
+        segmentation_epochs: how many epochs, at the start, are spent on segmentation alone, with lesion slices in place of
+            the labelled ones. The paper has none; a detector that starts from scratch gives the slice head nothing
+            to read at first, and what the head learns of nothing it has to unlearn.
 
     Raises:
-        ValueError: if the data set lacks a task, or the seed is negative.
+        ValueError: if the data set lacks a task, or the seed or ``segmentation_epochs`` is negative.
     """
 
-    def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
+    def __init__(self, dataset: Dataset, seed: int | None = None, segmentation_epochs: int = 0) -> None:
         if not hasattr(dataset, 'task_indices'):
             raise ValueError(f'AlternatingSampler needs a MultiTaskDataset, not {type(dataset).__name__}: wrap the '
                              'lesion and the slice data set in one, or use DefaultSampler')
         if seed is not None and seed < 0:
             raise ValueError(f'seed={seed} must not be negative')
+        if segmentation_epochs < 0:
+            raise ValueError(f'segmentation_epochs={segmentation_epochs} must not be negative')
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
+        self.segmentation_epochs = segmentation_epochs
         self.dataset = dataset
         self._lesion_slices = dataset.task_indices(SEGMENTATION)
         self._labelled_slices = dataset.task_indices(CLASSIFICATION)
@@ -65,14 +71,20 @@ class AlternatingSampler(Sampler):
         return 2 * self.num_slices
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[list[int]]:
-        """Yield the batches of the current epoch; only the last classification batch may be short."""
+        """Yield the batches of the current epoch; only the last classification batch may be short.
+
+        Their number is the same in an epoch of segmentation alone.
+        """
         labelled = self._random(_SLICE_STREAM).permutation(self._labelled_slices)
         labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank::self.world_size]
         steps = self.num_steps(batch_size, drop_last)
-        lesions = self._random(_LESION_STREAM, self.rank).randint(len(self._lesion_slices), size=(steps, batch_size))
-        for step in range(steps):
-            yield self._lesion_slices[lesions[step]].tolist()
-            yield labelled[step * batch_size:(step + 1) * batch_size].tolist()
+        alone = self.epoch < self.segmentation_epochs
+        shape = (2 * steps if alone else steps, batch_size)
+        lesions = self._random(_LESION_STREAM, self.rank).randint(len(self._lesion_slices), size=shape)
+        for step, lesion_batch in enumerate(lesions):
+            yield self._lesion_slices[lesion_batch].tolist()
+            if not alone:
+                yield labelled[step * batch_size:(step + 1) * batch_size].tolist()
 
     def num_steps(self, batch_size: int, drop_last: bool = False) -> int:
         """Return the number of pairs of batches in an epoch."""

@@ -1,6 +1,5 @@
 """The alternation of the two training stages."""
 import math
-from typing import Optional
 
 import torch
 from mmdet.registry import HOOKS
@@ -42,7 +41,7 @@ class AlternatingLossHook(Hook):
     def _detector(runner: Runner) -> torch.nn.Module:
         return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the stage of the coming step.
 
         Raises:
@@ -50,8 +49,8 @@ class AlternatingLossHook(Hook):
         """
         self._detector(runner).set_stage(batch_task(data_batch['data_samples']))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
         """Copy the branch if the step was one of segmentation."""
         if batch_task(data_batch['data_samples']) != SEGMENTATION:
             return

@@ -1,5 +1,5 @@
 """Loading a checkpoint wholly or not at all."""
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook

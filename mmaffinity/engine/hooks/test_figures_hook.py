@@ -1,6 +1,6 @@
 """Figures of a whole test run."""
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmdet.registry import HOOKS
@@ -26,16 +26,16 @@ class TestFiguresHook(Hook):
     # pytest takes every class called Test... for a test case.
     __test__ = False
 
-    def __init__(self, out_dir: Union[str, Path]) -> None:
+    def __init__(self, out_dir: str | Path) -> None:
         self.out_dir = Path(out_dir)
-        self._best: Dict[int, Tuple[float, str, np.ndarray]] = {}
+        self._best: dict[int, tuple[float, str, np.ndarray]] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Forget the slices of an earlier run."""
         self._best = {}
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                        outputs: Optional[Sequence[SliceDataSample]] = None) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence[SliceDataSample] | None = None) -> None:
         """Keep Y of the surest slice of each class."""
         for sample in outputs or ():
             if 'gt_slice' not in sample or 'pred_slice' not in sample or 'affinity' not in sample.pred_slice:
@@ -44,7 +44,7 @@ class TestFiguresHook(Hook):
             if label == int(sample.gt_slice.label) and score > self._best.get(label, (-1.,))[0]:
                 self._best[label] = (score, Path(str(sample.img_path)).name, sample.pred_slice.affinity.cpu().numpy())
 
-    def after_test_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw."""
         if not is_main_process():
             return

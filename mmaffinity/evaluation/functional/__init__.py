@@ -1,7 +1,12 @@
 """The arithmetic of the scores, on NumPy arrays and COCO run lengths: nothing here imports torch or MMDetection."""
 from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
-from .classification import (ClassificationReport, classification_report, confusion_matrix, format_confusion_matrix,
-                             format_report)
+from .classification import (
+                             ClassificationReport,
+                             classification_report,
+                             confusion_matrix,
+                             format_confusion_matrix,
+                             format_report,
+)
 from .mask_overlap import encode_masks, mask_iou
 from .text_table import format_table
 

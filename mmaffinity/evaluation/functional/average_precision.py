@@ -1,7 +1,7 @@
 """Average precision per image, the segmentation metric of the paper."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

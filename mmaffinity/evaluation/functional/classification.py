@@ -1,8 +1,8 @@
 """Scores of slice classification: confusion matrix, sensitivity, precision, specificity, class-adjusted F1."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """The scores of many confusion matrices at once, for the bootstrap."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

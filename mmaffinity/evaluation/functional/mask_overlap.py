@@ -1,7 +1,7 @@
 """Binary masks as COCO run lengths, and their overlaps."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as coco_mask

@@ -2,7 +2,7 @@
 
 A. Ter-Sarkisov, Applied Soft Computing 116 (2022) 108261, and the published confusion matrices of its predecessors.
 """
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 
 class PublishedRow(NamedTuple):
@@ -16,15 +16,15 @@ class PublishedRow(NamedTuple):
     """
     name: str
     values: dict
-    confusion: Optional[Tuple[Tuple[int, ...], ...]] = None
-    class_weights: Optional[Tuple[float, ...]] = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    class_weights: tuple[float, ...] | None = None
 
 
 def _segmentation(name: str, ap50: float, ap75: float, mean: float) -> PublishedRow:
     return PublishedRow(name, dict(AP50=ap50, AP75=ap75, mAP=mean))
 
 
-def _percent(name: str, f1: Optional[float], **sensitivity: float) -> PublishedRow:
+def _percent(name: str, f1: float | None, **sensitivity: float) -> PublishedRow:
     values = {f'sensitivity/{key.replace("_", "-")}': value / 100 for key, value in sensitivity.items()}
     return PublishedRow(name, values if f1 is None else {**values, 'f1': f1 / 100})
 
@@ -68,7 +68,7 @@ class PaperTable(NamedTuple):
     """
     title: str
     on: str
-    rows: Tuple[PublishedRow, ...]
+    rows: tuple[PublishedRow, ...]
 
 
 PAPER_TABLES = {

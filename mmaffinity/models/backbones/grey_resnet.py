@@ -1,5 +1,4 @@
 """ResNet for grey slices, with what does not change its answers left out."""
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +33,7 @@ class GreyResNet(ResNet):
         self.fold_norm = fold_norm
         self.channels_last = channels_last
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the stages of ``out_indices`` for slices (N, 1, H, W), or (N, 3, H, W) as any ResNet."""
         # The pooled maximum is rectified, a quarter of the work of rectifying before it.
         x = self.maxpool(self._stem(x))
@@ -82,7 +81,7 @@ class GreyResNet(ResNet):
         return block.relu(out)
 
 
-def halve_resolution(x: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
+def halve_resolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a stride-1 convolution without padding needs to equal a 7x7 stride-2 one with padding 3.
 
     Args:

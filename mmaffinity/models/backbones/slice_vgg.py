@@ -1,5 +1,5 @@
 """VGG without the layers that MMDetection's SSD adds to it."""
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmcv.cnn import VGG
 from mmdet.registry import MODELS
@@ -21,7 +21,7 @@ class SliceVGG(VGG, BaseModule):
         ValueError: if there is no VGG of that depth.
     """
 
-    def __init__(self, depth: int = 16, init_cfg: Optional[dict] = None, out_indices: Sequence[int] = (4, ),
+    def __init__(self, depth: int = 16, init_cfg: dict | None = None, out_indices: Sequence[int] = (4, ),
                  **kwargs) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
@@ -34,7 +34,7 @@ class SliceVGG(VGG, BaseModule):
         """Initialise by ``init_cfg``, as every MMEngine module."""
         super(VGG, self).init_weights()
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of the chosen stages for slices (N, 3, H, W)."""
         out = super().forward(x)
         return out if isinstance(out, tuple) else (out, )

@@ -1,5 +1,4 @@
 """Any image model of timm as a backbone."""
-from typing import Optional, Tuple
 
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
@@ -25,7 +24,7 @@ class TimmBackbone(BaseModule):
         ValueError: if timm is not installed or has no such model.
     """
 
-    def __init__(self, model_name: str, init_cfg: Optional[dict] = None, **kwargs) -> None:
+    def __init__(self, model_name: str, init_cfg: dict | None = None, **kwargs) -> None:
         super().__init__()
         try:
             import timm
@@ -45,6 +44,6 @@ class TimmBackbone(BaseModule):
         """Nothing to do: timm initialises or loads when it makes a model, and would start anew here."""
         self._is_init = True
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map slices (N, 3, H, W) to one output, features (N, C)."""
         return (self.model(x), )

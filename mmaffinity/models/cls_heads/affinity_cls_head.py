@@ -1,5 +1,5 @@
 """The slice head of the paper: affinity among the mask features of the best RoIs."""
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -46,9 +46,9 @@ class AffinityClsHead(BaseSliceHead):
     reads_mask_features = True
 
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
-                 roi_size: int = 28, refinement: Optional[dict] = None, fc_channels: Sequence[int] = (128, 128),
-                 bn_statistics: str = 'slice', classifier_std: Optional[float] = None, fold: bool = True,
-                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
+                 roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
+                 bn_statistics: str = 'slice', classifier_std: float | None = None, fold: bool = True,
+                 loss_cls: dict | None = None, class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
@@ -73,7 +73,7 @@ class AffinityClsHead(BaseSliceHead):
                     nn.init.normal_(module.weight, std=self.classifier_std)
         self.affinity.reset_parameters()
 
-    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+    def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Classify N slices.
 
         Args:

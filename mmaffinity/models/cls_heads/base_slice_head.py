@@ -1,6 +1,5 @@
 """What every slice head has in common: reading ranked RoIs, the loss, the prediction."""
 from abc import ABCMeta, abstractmethod
-from typing import Dict, List, Optional
 
 import torch
 from mmdet.registry import MODELS
@@ -27,8 +26,8 @@ class SliceLoss(BaseModule):
         ValueError: if K < 2, or ``class_reduction`` is neither 'mean' nor 'sum'.
     """
 
-    def __init__(self, num_classes: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, num_classes: int, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if num_classes < 2:
             raise ValueError(f'num_classes must be at least 2, not {num_classes}')
@@ -38,7 +37,7 @@ class SliceLoss(BaseModule):
         self.class_reduction = class_reduction
         self.loss_cls = MODELS.build(loss_cls or dict(type='CrossEntropyLoss', use_sigmoid=True))
 
-    def loss_of_logits(self, logits: Tensor, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss_of_logits(self, logits: Tensor, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Loss of the logits (N, K) of N slices with ``gt_slice.label``; see :meth:`BaseSliceHead.loss`."""
         labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
         for label, sample in zip(labels.tolist(), data_samples):
@@ -69,18 +68,18 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     reads_mask_features = False
     trains_through_boxes = False
 
-    def __init__(self, num_classes: int, num_rois: int, loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, num_classes: int, num_rois: int, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
         if num_rois < 1:
             raise ValueError(f'num_rois must be at least 1, not {num_rois}')
         self.num_rois = num_rois
 
     @abstractmethod
-    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+    def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Return 'logits' (N, K), and under other names what explains them, each with N as first dimension."""
 
-    def loss(self, rois: RankedRoIs, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss(self, rois: RankedRoIs, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Per-class sigmoid cross-entropy of the slices (Eq. 9), averaged over the batch.
 
         Args:
@@ -95,7 +94,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
         """
         return self.loss_of_logits(self(rois)['logits'], data_samples)
 
-    def predict(self, rois: RankedRoIs) -> List[BaseDataElement]:
+    def predict(self, rois: RankedRoIs) -> list[BaseDataElement]:
         """Classify N slices.
 
         Returns:

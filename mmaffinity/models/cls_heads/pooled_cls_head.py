@@ -1,5 +1,5 @@
 """The head of a plain slice classifier: pooled features of the whole slice."""
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 from mmdet.registry import MODELS
 from mmengine.structures import BaseDataElement
@@ -27,9 +27,9 @@ class PooledClsHead(SliceLoss):
         ValueError: if ``in_channels`` is not known, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
     """
 
-    def __init__(self, num_classes: int = 3, in_channels: Optional[int] = None, pool_size: int = 1,
-                 fc_channels: Sequence[int] = (), dropout: float = 0., loss_cls: Optional[dict] = None,
-                 class_reduction: str = 'mean', init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, num_classes: int = 3, in_channels: int | None = None, pool_size: int = 1,
+                 fc_channels: Sequence[int] = (), dropout: float = 0., loss_cls: dict | None = None,
+                 class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
         if in_channels is None:
             raise ValueError('PooledClsHead needs in_channels, the channels of the backbone\'s last output')
@@ -67,11 +67,11 @@ class PooledClsHead(SliceLoss):
                 x = self.dropout(x)
         return x
 
-    def loss(self, x: Tensor, data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss(self, x: Tensor, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Per-class sigmoid cross-entropy 'loss_slice' and 'slice_acc' in percent (see :class:`BaseSliceHead`)."""
         return self.loss_of_logits(self(x), data_samples)
 
-    def predict(self, x: Tensor) -> List[BaseDataElement]:
+    def predict(self, x: Tensor) -> list[BaseDataElement]:
         """One ``pred_slice`` per slice: 'label', 'score' (probabilities, K) and 'logits' (K)."""
         logits = self(x)
         return [BaseDataElement(label=row.argmax(keepdim=True), score=row.sigmoid(), logits=row) for row in logits]

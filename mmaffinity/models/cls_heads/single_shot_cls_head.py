@@ -1,5 +1,5 @@
 """The slice head of the paper's predecessors: scores and boxes instead of mask features."""
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -29,8 +29,8 @@ class SingleShotClsHead(BaseSliceHead):
     trains_through_boxes = True
 
     def __init__(self, num_classes: int = 3, num_rois: int = 128, fc_channels: Sequence[int] = (512, 512),
-                 loss_cls: Optional[dict] = None, class_reduction: str = 'mean',
-                 init_cfg: Optional[dict] = None) -> None:
+                 loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         self.classifier = slice_classifier(5 * num_rois, fc_channels, num_classes)
 
@@ -42,7 +42,7 @@ class SingleShotClsHead(BaseSliceHead):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
                 nn.init.constant_(module.bias, 0.01)
 
-    def forward(self, rois: RankedRoIs) -> Dict[str, Tensor]:
+    def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Classify N slices.
 
         Args:

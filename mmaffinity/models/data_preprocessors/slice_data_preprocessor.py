@@ -2,7 +2,6 @@
 import json
 import math
 from pathlib import Path
-from typing import Optional, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -31,8 +30,8 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         ValueError: if an argument is unknown or ``std`` is not positive, or ``statistics`` cannot be read.
     """
 
-    def __init__(self, normalization: str = 'global', mean: Optional[float] = None, std: Optional[float] = None,
-                 statistics: Optional[str] = None, num_channels: int = 3, non_blocking: bool = False) -> None:
+    def __init__(self, normalization: str = 'global', mean: float | None = None, std: float | None = None,
+                 statistics: str | None = None, num_channels: int = 3, non_blocking: bool = False) -> None:
         super().__init__(non_blocking)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f'normalization must be one of {NORMALIZATIONS}, not {normalization!r}')
@@ -51,7 +50,7 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
 
     @staticmethod
-    def _read(statistics: Union[str, Path]) -> tuple:
+    def _read(statistics: str | Path) -> tuple:
         try:
             content = json.loads(Path(statistics).read_text())
             mean, std = float(content['mean']), float(content['std'])

@@ -1,5 +1,4 @@
 """RPN that ranks its proposals by the raw logit."""
-from typing import List
 
 import torch
 from mmdet.models.dense_heads import RPNHead
@@ -18,8 +17,8 @@ class LogitRankedRPNHead(RPNHead):
     position, which reorders the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
     """
 
-    def _predict_by_feat_single(self, cls_score_list: List[Tensor], bbox_pred_list: List[Tensor],
-                                score_factor_list: List[Tensor], mlvl_priors: List[Tensor], img_meta: dict,
+    def _predict_by_feat_single(self, cls_score_list: list[Tensor], bbox_pred_list: list[Tensor],
+                                score_factor_list: list[Tensor], mlvl_priors: list[Tensor], img_meta: dict,
                                 cfg: ConfigType, rescale: bool = False, with_nms: bool = True) -> InstanceData:
         """Turn the outputs for one image into proposals; arguments as in :class:`RPNHead`.
 

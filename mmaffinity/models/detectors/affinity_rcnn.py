@@ -1,5 +1,4 @@
 """Mask R-CNN that also classifies the slice, and its two training stages."""
-from typing import Dict, List, Optional
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
@@ -31,8 +30,8 @@ class AffinityRCNN(TwoStageDetector):
     """
 
     def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
-                 neck: Optional[dict] = None, data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 neck: dict | None = None, data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, train_cfg=train_cfg,
                          test_cfg=test_cfg, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.mode = test_cfg.get('mode', 'both')
@@ -41,7 +40,7 @@ class AffinityRCNN(TwoStageDetector):
         # What the config itself froze (frozen_stages, requires_grad of norm_cfg) stays frozen in both stages.
         self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
 
-    def stage_modules(self, stage: str) -> List[nn.Module]:
+    def stage_modules(self, stage: str) -> list[nn.Module]:
         """Return the modules that a stage trains.
 
         Raises:
@@ -84,7 +83,7 @@ class AffinityRCNN(TwoStageDetector):
         """Copy the weights of the segmentation branch into the classification branch."""
         self.roi_head.copy_branch()
 
-    def loss(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Losses of the stage that the batch belongs to.
 
         Args:
@@ -105,12 +104,12 @@ class AffinityRCNN(TwoStageDetector):
         return self.roi_head.loss_slice(x, proposals, batch_data_samples)
 
     @torch.no_grad()
-    def _propose(self, x: tuple, batch_data_samples: List[SliceDataSample]) -> list:
+    def _propose(self, x: tuple, batch_data_samples: list[SliceDataSample]) -> list:
         # predict() of a dense head only reads outputs; no gradient passes through proposals.
         return self.rpn_head.predict(x, batch_data_samples, rescale=False)
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample],
-                rescale: bool = True) -> List[SliceDataSample]:
+    def predict(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample],
+                rescale: bool = True) -> list[SliceDataSample]:
         """Detect lesions and classify slices; backbone, neck and RPN run once for both.
 
         Args:

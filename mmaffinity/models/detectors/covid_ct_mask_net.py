@@ -1,5 +1,4 @@
 """COVID-CT-Mask-Net: a trained Mask R-CNN that learns to classify slices without forgetting its lesions."""
-from typing import List
 
 from mmdet.registry import MODELS
 from torch import nn
@@ -19,7 +18,7 @@ class CovidCTMaskNet(AffinityRCNN):
     segmentation stage. BatchNorm runs with its running averages, which stay as they are.
     """
 
-    def stage_modules(self, stage: str) -> List[nn.Module]:
+    def stage_modules(self, stage: str) -> list[nn.Module]:
         """Return the modules that train.
 
         Raises:

@@ -1,5 +1,4 @@
 """A plain image classifier for slices, without lesions: the paper's ResNet-18 and VGG-16 baselines."""
-from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -23,9 +22,9 @@ class SliceClassifier(BaseDetector):
         train_cfg, test_cfg: not used.
     """
 
-    def __init__(self, backbone: dict, cls_head: dict, data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None, train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None) -> None:
+    def __init__(self, backbone: dict, cls_head: dict, data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None, train_cfg: dict | None = None,
+                 test_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         cls_head = {'type': 'PooledClsHead', **cls_head}
@@ -37,7 +36,7 @@ class SliceClassifier(BaseDetector):
         """Return the backbone's last output for slices (N, 3, H, W)."""
         return self.backbone(batch_inputs)[-1]
 
-    def loss(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Return 'loss_slice' and 'slice_acc'.
 
         Raises:
@@ -48,15 +47,15 @@ class SliceClassifier(BaseDetector):
                              'task; train with a SliceDataset alone')
         return self.cls_head.loss(self.extract_feat(batch_inputs), batch_data_samples)
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: List[SliceDataSample],
-                rescale: bool = True) -> List[SliceDataSample]:
+    def predict(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample],
+                rescale: bool = True) -> list[SliceDataSample]:
         """Return the samples with ``pred_slice``."""
         for sample, prediction in zip(batch_data_samples, self.cls_head.predict(self.extract_feat(batch_inputs))):
             sample.pred_slice = prediction
         return batch_data_samples
 
     def _forward(self, batch_inputs: Tensor,
-                 batch_data_samples: Optional[List[SliceDataSample]] = None) -> Tuple[Tensor]:
+                 batch_data_samples: list[SliceDataSample] | None = None) -> tuple[Tensor]:
         return (self.cls_head(self.extract_feat(batch_inputs)), )
 
 

@@ -1,12 +1,11 @@
 """A convolution and the batch normalisation after it."""
-from typing import Optional, Tuple, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Optional[Tensor] = None,
-              padding: Union[int, Tuple[int, int], None] = None, stride: Union[int, Tuple[int, int], None] = None) -> Tensor:
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Tensor | None = None,
+              padding: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None) -> Tensor:
     """Return ``norm(conv(x))``, as one convolution where the normalisation is a fixed scale and shift per channel.
 
     That is so for a BatchNorm in evaluation mode. The fold is part of the graph: both layers train as if they ran one after

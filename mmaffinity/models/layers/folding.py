@@ -1,12 +1,11 @@
 """Neighbouring linear layers as one: the same answers for a part of the arithmetic."""
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> Tuple[Tensor, Tensor]:
+def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Fold a transposed convolution and the convolution after it, both with kernel = stride, into one 1x1 convolution.
 
     The first turns a position into a k x k block, the second turns that block into a position: together they are a matrix
@@ -65,7 +64,7 @@ class FoldedUpConv:
     """
 
     def __init__(self) -> None:
-        self._sources: Tuple[Tensor, ...] = ()
+        self._sources: tuple[Tensor, ...] = ()
         self._weight = self._bias = torch.empty(0)
 
     def __call__(self, x: Tensor, up: nn.ConvTranspose2d, conv: nn.Conv2d) -> Tensor:

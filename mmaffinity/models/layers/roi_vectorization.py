@@ -1,5 +1,4 @@
 """RoI vectorisation (paper, Section 3): from a feature map per RoI to a vector per RoI."""
-from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ class RoIVectorization(nn.Module):
         self.norms = nn.ModuleList(SliceBatchNorm2d(channels, statistics) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor, num_slices: int = 1, upsample: Optional[nn.ConvTranspose2d] = None) -> Tensor:
+    def forward(self, x: Tensor, num_slices: int = 1, upsample: nn.ConvTranspose2d | None = None) -> Tensor:
         """Turn RoI maps into RoI vectors.
 
         Args:

@@ -1,5 +1,4 @@
 """Batch normalisation whose batch is the RoIs of one slice."""
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -1,14 +1,14 @@
 """RoIAlign as the product of a sparse matrix and the feature map."""
 import warnings
-from functools import lru_cache
-from typing import Any, Optional, Tuple
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def sparse_roi_align(features: Tensor, rois: Tensor, output_size: Tuple[int, int], spatial_scale: float = 1.,
+def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float = 1.,
                      sampling_ratio: int = 2, aligned: bool = True) -> Tensor:
     """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017): the same values and gradients as mmcv's, for CPUs.
 
@@ -47,8 +47,8 @@ def sparse_roi_align(features: Tensor, rois: Tensor, output_size: Tuple[int, int
     return bins.view(len(rois), *output_size, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
-def _interpolation_matrix(rois: Tensor, map_shape: Tuple[int, int, int], output_size: Tuple[int, int], spatial_scale: float,
-                          sampling_ratio: int, aligned: bool) -> Tuple[Tensor, Tensor, Tensor]:
+def _interpolation_matrix(rois: Tensor, map_shape: tuple[int, int, int], output_size: tuple[int, int], spatial_scale: float,
+                          sampling_ratio: int, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return row starts, columns and values (compressed rows) of the (R * bins) x (N * H * W) matrix."""
     _, height, width = map_shape
     x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.)).unbind(1)
@@ -63,7 +63,7 @@ def _interpolation_matrix(rois: Tensor, map_shape: Tuple[int, int, int], output_
     return starts, cells[kept], weights[kept]
 
 
-def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int, aligned: bool) -> Tuple[Tensor, Tensor]:
+def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int, aligned: bool) -> tuple[Tensor, Tensor]:
     """Return the cells along one axis and their weights in each bin, both (R, bins, K), K the most that a bin touches."""
     extent = end - start
     step = (extent if aligned else extent.clamp(min=1.)) / bins
@@ -97,7 +97,7 @@ class _Interpolate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         starts, columns, values = ctx.saved_tensors
         # Sorted by cell once, so that the product runs over rows again: no two threads add to the same cell.
         transposed = _csr(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
@@ -114,7 +114,7 @@ def _csr(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> T
     return torch.sparse_csr_tensor(starts, columns, values, (len(starts) - 1, num_columns), check_invariants=False)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _announce_csr() -> None:
     """Let torch say once, unheard, that its compressed sparse rows are in beta."""
     with warnings.catch_warnings():

@@ -1,6 +1,5 @@
 """RoI head with two branches: one segments the lesions, the other classifies the slice."""
 import copy
-from typing import Dict, List, Optional, Tuple
 
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
@@ -30,8 +29,8 @@ class AffinityRoIHead(StandardRoIHead):
         ValueError: if the slice head reads mask features and there is no mask head.
     """
 
-    def __init__(self, cls_head: ConfigType, roi_selector: Optional[ConfigType] = None,
-                 mask_feature_head: Optional[ConfigType] = None, **kwargs) -> None:
+    def __init__(self, cls_head: ConfigType, roi_selector: ConfigType | None = None,
+                 mask_feature_head: ConfigType | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
         self.cls_head = MODELS.build(cls_head)
         mask_head = None
@@ -63,21 +62,21 @@ class AffinityRoIHead(StandardRoIHead):
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def rank_rois(self, x: Tuple[Tensor, ...], proposals: InstanceList, img_metas: List[dict],
-                  box_outputs: Optional[Tuple[Tensor, Tensor]] = None) -> RankedRoIs:
+    def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
+                  box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
         """Return the beta best RoIs of each slice; arguments as in :class:`ClassificationBranch`."""
         return self.classification_branch(
             x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
             self._extract_mask if self.with_mask else None, box_outputs)
 
-    def _extract_bbox(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    def _extract_bbox(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)
 
-    def _extract_mask(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    def _extract_mask(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         return self.mask_roi_extractor(x[:self.mask_roi_extractor.num_inputs], rois)
 
-    def loss_slice(self, x: Tuple[Tensor, ...], proposals: InstanceList,
-                   data_samples: List[SliceDataSample]) -> Dict[str, Tensor]:
+    def loss_slice(self, x: tuple[Tensor, ...], proposals: InstanceList,
+                   data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Losses of the classification stage.
 
         Args:
@@ -88,8 +87,8 @@ class AffinityRoIHead(StandardRoIHead):
         rois = self.rank_rois(x, proposals, [sample.metainfo for sample in data_samples])
         return self.cls_head.loss(rois, data_samples)
 
-    def predict_slice(self, x: Tuple[Tensor, ...], proposals: InstanceList, data_samples: List[SliceDataSample],
-                      rescale: bool = True) -> List[BaseDataElement]:
+    def predict_slice(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
+                      rescale: bool = True) -> list[BaseDataElement]:
         """Classify N slices.
 
         Args:
@@ -102,8 +101,8 @@ class AffinityRoIHead(StandardRoIHead):
         metas = [sample.metainfo for sample in data_samples]
         return self._classify(self.rank_rois(x, proposals, metas), metas, rescale)
 
-    def predict_both(self, x: Tuple[Tensor, ...], proposals: InstanceList, data_samples: List[SliceDataSample],
-                     rescale: bool = True) -> Tuple[InstanceList, List[BaseDataElement]]:
+    def predict_both(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
+                     rescale: bool = True) -> tuple[InstanceList, list[BaseDataElement]]:
         """Detect lesions and classify slices: what :meth:`predict` and :meth:`predict_slice` return, for less.
 
         The two branches read the same box features, and where their box heads are equal, as the training leaves them, one
@@ -126,7 +125,7 @@ class AffinityRoIHead(StandardRoIHead):
             instances = self.predict_mask(x, metas, instances, rescale=rescale)
         return instances, slices
 
-    def _classify(self, rois: RankedRoIs, metas: List[dict], rescale: bool) -> List[BaseDataElement]:
+    def _classify(self, rois: RankedRoIs, metas: list[dict], rescale: bool) -> list[BaseDataElement]:
         predictions = self.cls_head.predict(rois)
         if rescale:
             for prediction, meta in zip(predictions, metas):

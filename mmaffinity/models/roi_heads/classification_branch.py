@@ -1,5 +1,5 @@
 """The branch that finds the RoIs a slice is classified from."""
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmaffinity.structures import RankedRoIs
 
-Extractor = Callable[[Tuple[Tensor, ...], Tensor], Tensor]
+Extractor = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 
 
 class ClassificationBranch(BaseModule):
@@ -25,7 +25,7 @@ class ClassificationBranch(BaseModule):
         box_gradients: whether gradients also pass through scores and box deltas, for slice heads that read these.
     """
 
-    def __init__(self, bbox_head: dict, mask_head: Optional[dict], selector: dict, box_gradients: bool = False) -> None:
+    def __init__(self, bbox_head: dict, mask_head: dict | None, selector: dict, box_gradients: bool = False) -> None:
         super().__init__()
         self.box_gradients = box_gradients
         self.bbox_head = MODELS.build(bbox_head)
@@ -34,7 +34,7 @@ class ClassificationBranch(BaseModule):
         self.requires_grad_(False)
 
     @torch.no_grad()
-    def copy_from(self, bbox_head: nn.Module, mask_head: Optional[nn.Module]) -> None:
+    def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
         """Take over the weights of the segmentation branch, bit for bit; the extra convolution stays."""
         pairs = [(self.bbox_head, bbox_head)]
         if self.mask_head is not None and mask_head is not None:
@@ -53,8 +53,8 @@ class ClassificationBranch(BaseModule):
         pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
         return all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
-    def forward(self, x: Tuple[Tensor, ...], proposals: List[Tensor], img_metas: List[dict], bbox_extractor: Extractor,
-                mask_extractor: Optional[Extractor], box_outputs: Optional[Tuple[Tensor, Tensor]] = None) -> RankedRoIs:
+    def forward(self, x: tuple[Tensor, ...], proposals: list[Tensor], img_metas: list[dict], bbox_extractor: Extractor,
+                mask_extractor: Extractor | None, box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
         """Rank the RoIs of N slices.
 
         Args:
@@ -83,7 +83,7 @@ class ClassificationBranch(BaseModule):
             features = self.mask_head(mask_extractor(x, bbox2roi(list(boxes)))).unflatten(0, (len(boxes), -1))
         return RankedRoIs(boxes, scores, deltas, features)
 
-    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict) -> Tuple[Tensor, ...]:
+    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict) -> tuple[Tensor, ...]:
         # With several lesion classes the box of a proposal is that of its likeliest one, its score the sum of all.
         probabilities = cls_score.softmax(-1)
         lesion = probabilities[:, :-1].argmax(1)

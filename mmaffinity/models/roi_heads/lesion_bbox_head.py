@@ -1,5 +1,4 @@
 """Box head that reads RoI features in the order they lie in memory."""
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ class LesionBBoxHead(Shared2FCBBoxHead):
     is the smaller of the two and does not grow with the number of RoIs.
     """
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map RoI features (R, C, S, S) to class scores (R, num_classes + 1) and box deltas."""
         if self.with_avg_pool or x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)

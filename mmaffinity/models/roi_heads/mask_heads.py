@@ -1,5 +1,4 @@
 """Mask heads of the two branches."""
-from typing import List
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +48,7 @@ class LesionMaskHead(FCNMaskHead):
         # Only the logits, not the features, have to be put in place.
         return logits.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
-    def get_targets(self, sampling_results: List[SamplingResult], batch_gt_instances: InstanceList,
+    def get_targets(self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList,
                     rcnn_train_cfg: ConfigType) -> Tensor:
         """Return the mask targets of the positive RoIs, values in [0, 1], shape (num_pos, S, S)."""
         if not self.soft_targets:

@@ -1,5 +1,4 @@
 """From mask probabilities per box to masks of the whole slice, on CPUs."""
-from typing import Tuple
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int, t
     return out
 
 
-def _axis(start: np.ndarray, end: np.ndarray, size: int, cells: int) -> Tuple[np.ndarray, ...]:
+def _axis(start: np.ndarray, end: np.ndarray, size: int, cells: int) -> tuple[np.ndarray, ...]:
     """Return each box's window along one axis (first pixel and the one after the last), and for each of its pixels the
     lower cell of the padded mask and the weight of the upper one."""
     first = np.clip(np.floor(start) - 1, 0, None).astype(np.int32)

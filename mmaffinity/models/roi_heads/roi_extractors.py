@@ -1,5 +1,4 @@
 """RoI features from one level of the feature map, quickly on CPUs too."""
-from typing import List, Optional, Tuple
 
 import torch
 from mmcv.ops import RoIAlign
@@ -46,20 +45,20 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         ValueError: if ``featmap_strides`` names other than one level.
     """
 
-    def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: List[int], **kwargs) -> None:
+    def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: list[int], **kwargs) -> None:
         if len(featmap_strides) != 1:
             raise ValueError(f'SingleLevelRoIExtractor reads one feature level, but featmap_strides is {featmap_strides}; '
                              "use type='SingleRoIExtractor'")
         super().__init__(roi_layer=roi_layer, out_channels=out_channels, featmap_strides=featmap_strides, **kwargs)
 
-    def build_roi_layers(self, layer_cfg: ConfigType, featmap_strides: List[int]) -> nn.ModuleList:
+    def build_roi_layers(self, layer_cfg: ConfigType, featmap_strides: list[int]) -> nn.ModuleList:
         """Build the RoI layer: one registered under that name, or else one of mmcv.ops."""
         registered = MODELS.get(layer_cfg['type']) if isinstance(layer_cfg['type'], str) else None
         if registered is not None:
             layer_cfg = {**layer_cfg, 'type': registered}
         return super().build_roi_layers(layer_cfg, featmap_strides)
 
-    def forward(self, feats: Tuple[Tensor, ...], rois: Tensor, roi_scale_factor: Optional[float] = None) -> Tensor:
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Return the features of R RoIs (R, 5), shape (R, C, S, S)."""
         if len(rois) == 0:
             # Joined with the map, so that a step without positive RoIs still reaches every parameter.

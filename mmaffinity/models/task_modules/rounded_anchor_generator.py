@@ -1,5 +1,4 @@
 """Anchors as the published code makes them."""
-from typing import Optional
 
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
@@ -15,6 +14,6 @@ class RoundedAnchorGenerator(AnchorGenerator):
     """
 
     def gen_single_level_base_anchors(self, base_size: float, scales: Tensor, ratios: Tensor,
-                                      center: Optional[tuple] = None) -> Tensor:
+                                      center: tuple | None = None) -> Tensor:
         """Return the base anchors of one level, x1 y1 x2 y2 in pixels, shape (num_base_anchors, 4)."""
         return super().gen_single_level_base_anchors(base_size, scales, ratios, center).round()

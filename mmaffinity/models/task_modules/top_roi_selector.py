@@ -1,5 +1,4 @@
 """The choice of the beta RoIs that a slice is classified from."""
-from typing import Tuple
 
 import torch
 from mmcv.ops import nms
@@ -65,7 +64,7 @@ class TopRoISelector:
         self.min_area = min_area
         self.stretch = stretch
 
-    def __call__(self, boxes: Tensor, scores: Tensor, proposals: Tensor) -> Tuple[Tensor, Tensor]:
+    def __call__(self, boxes: Tensor, scores: Tensor, proposals: Tensor) -> tuple[Tensor, Tensor]:
         """Choose among the boxes of one slice.
 
         Args:

@@ -67,6 +67,22 @@ def test_single_indices_are_the_batches_of_one():
     assert len(sampler) == 18
 
 
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_epochs_of_segmentation_alone(batch_size):
+    sampler = AlternatingSampler(Indices(5, 9), seed=3, segmentation_epochs=2)
+    batch_sampler = AlternatingBatchSampler(sampler, batch_size)
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        batches = list(batch_sampler)
+        assert len(batches) == len(batch_sampler)
+        if epoch < 2:
+            assert all(index < 5 for batch in batches for index in batch) and all(len(b) == batch_size for b in batches)
+        else:
+            assert batches == batches_of(Indices(5, 9), batch_size, seed=3, epoch=epoch)
+    with pytest.raises(ValueError, match='segmentation_epochs=-1'):
+        AlternatingSampler(Indices(5, 9), segmentation_epochs=-1)
+
+
 def test_function_of_seed_and_epoch():
     dataset = Indices(20, 30)
     runs = itertools.product(range(4), range(4))

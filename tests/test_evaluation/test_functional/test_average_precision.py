@@ -4,8 +4,13 @@ import json
 import numpy as np
 import pytest
 
-from mmaffinity.evaluation.functional import (IOU_THRESHOLDS, encode_masks, image_average_precision, mask_iou,
-                                              summarize_average_precision)
+from mmaffinity.evaluation.functional import (
+    IOU_THRESHOLDS,
+    encode_masks,
+    image_average_precision,
+    mask_iou,
+    summarize_average_precision,
+)
 
 
 def slow_average_precision(gt_masks, gt_labels, pred_masks, pred_labels, scores, threshold):

@@ -3,8 +3,13 @@ import numpy as np
 import pytest
 
 from mmaffinity.evaluation.functional.bootstrap import Resampler
-from mmaffinity.evaluation.functional.calibration import (calibrated, fit_temperature, logits_of, reliability,
-                                                          resampled_ece)
+from mmaffinity.evaluation.functional.calibration import (
+    calibrated,
+    fit_temperature,
+    logits_of,
+    reliability,
+    resampled_ece,
+)
 
 
 def ece_by_hand(confidence, correct, bins=15):

@@ -3,8 +3,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from mmaffinity.evaluation.functional import (classification_report, confusion_matrix, format_confusion_matrix,
-                                              format_report)
+from mmaffinity.evaluation.functional import (
+    classification_report,
+    confusion_matrix,
+    format_confusion_matrix,
+    format_report,
+)
 
 CLASSES = ('Normal', 'CP', 'COVID-19')
 PUBLISHED_WEIGHTS = (0.45, 0.35, 0.20)

@@ -43,7 +43,8 @@ def samples(seed, num=15, empty=False):
         # Scores of few values: ties are ordered alike.
         sample.pred_instances = InstanceData(
             bboxes=torch.tensor([box_of(mask) for mask in found]).reshape(-1, 4),
-            labels=torch.from_numpy(rng.integers(0, 2, len(found))), scores=torch.from_numpy(rng.integers(1, 9, len(found)) / 9.),
+            labels=torch.from_numpy(rng.integers(0, 2, len(found))),
+            scores=torch.from_numpy(rng.integers(1, 9, len(found)) / 9.),
             masks=torch.from_numpy(np.array(found, bool).reshape(-1, SIZE, SIZE)))
         result.append(sample)
     return result

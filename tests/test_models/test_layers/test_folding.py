@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmaffinity.models.layers import FoldedUpConv, RoIRefinement, RoIVectorization, fold_up_down, splits_into_blocks, upsample_blocks
+from mmaffinity.models.layers import (
+    FoldedUpConv,
+    RoIRefinement,
+    RoIVectorization,
+    fold_up_down,
+    splits_into_blocks,
+    upsample_blocks,
+)
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
