@@ -2,7 +2,7 @@
 # tools/dataset_converters/cncb_ncov.py. It stands for data that may not be redistributed, never for results.
 _base_ = './cncb_ncov.py'
 data_root = 'data/phantom/cncb_ncov'
-image_size = (320, 320)
+image_size = (288, 288)
 train_dataloader = dict(batch_size=2, sampler=dict(segmentation_epochs=1))
 val_dataloader = dict(batch_size=4, dataset=dict(samples_per_class=None))
 test_dataloader = dict(batch_size=4)

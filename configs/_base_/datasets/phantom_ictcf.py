@@ -2,6 +2,6 @@
 # tools/dataset_converters/ictcf.py. It stands for data that may not be redistributed, never for results.
 _base_ = './ictcf.py'
 data_root = 'data/phantom/ictcf'
-image_size = (320, 320)
+image_size = (288, 288)
 train_dataloader = dict(batch_size=4)
 test_dataloader = dict(batch_size=4)
