@@ -3,5 +3,5 @@
 _base_ = './ictcf.py'
 data_root = 'data/phantom/ictcf'
 image_size = (288, 288)
-train_dataloader = dict(batch_size=4)
+train_dataloader = dict(batch_size=2)
 test_dataloader = dict(batch_size=4)
