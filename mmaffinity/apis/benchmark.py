@@ -18,6 +18,7 @@ from mmcv.transforms import Compose
 from mmdet.registry import MODELS, TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement, InstanceData
@@ -94,6 +95,8 @@ class Benchmark:
         if preprocessor.get('normalization') == 'global' and preprocessor.get('mean') is None and \
                 not Path(preprocessor.get('statistics') or '').is_file():
             preprocessor.update(mean=0.4, std=0.3)
+        # What each parameter starts from is no news here.
+        MMLogger.get_current_instance().setLevel('WARNING')
         model = MODELS.build(self.config.model)
         if self.checkpoint is None:
             model.init_weights()
