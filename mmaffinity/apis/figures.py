@@ -248,6 +248,8 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
                     for step in [step for step in line if step >= record['step']]:
                         del line[step]
                 line[record['step']] = value
+    if 'loss_slice' in losses:
+        losses.pop('loss', None)  # of an epoch of segmentation alone, before the others, where the sum mixes two stages
     # A figure per class in F1 repeats its sensitivity's message.
     scores = {key: line for key, line in scores.items() if not key.startswith('f1_')}
     figure = draw_training_curves(*({key: (list(line), list(line.values())) for key, line in lines.items()}

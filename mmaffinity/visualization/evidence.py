@@ -55,7 +55,7 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
 
     figure = Figure(figsize=(0.8 + 3.6 * num_classes, 4.4 + 0.24 * (bars + 2)), layout='constrained')
     axes = figure.subplots(2, num_classes, squeeze=False, height_ratios=[3.3, 0.5 + 0.24 * (bars + 2)])
-    limit = 1.35 * max(np.abs(contributions).max(), np.abs(rest).max(), np.abs(contributions.sum(0) + rest).max(), 1e-6)
+    limit = 1.6 * max(np.abs(contributions).max(), np.abs(rest).max(), np.abs(contributions.sum(0) + rest).max(), 1e-6)
     for column, name in enumerate(class_names):
         logit = contributions[:, column].sum() + rest[column]
         upper, lower = axes[:, column]

@@ -41,7 +41,7 @@ class SliceRun:
         patients, scans: N names, or None where unknown.
         external: whether the system is not ours.
         source: file.
-        checkpoint: weights, for matching the validation predictions.
+        checkpoint: the weights' SHA-256, or their path where it is unknown, for matching the validation predictions.
         notes: sentences for the foot of every table that the run is in.
     """
     name: str
@@ -119,7 +119,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         for test in partners:
             test.validation = run
         if not partners:
-            notes.append(f'{run.source}: no test results of the same checkpoint ({run.checkpoint}) are in the report, '
+            notes.append(f'{run.source}: no test results of the same checkpoint are in the report, '
                          'so these validation predictions are not used.')
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
@@ -161,7 +161,8 @@ def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     records = content['slices']
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
     files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
-    return make_slice_run(name, classes, records, files, str(file), checkpoint=content.get('checkpoint'))
+    checkpoint = content.get('checkpoint_sha256') or content.get('checkpoint')
+    return make_slice_run(name, classes, records, files, str(file), checkpoint=checkpoint)
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:

@@ -149,4 +149,6 @@ def _escape(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')
+    if not text.split(' ', 1)[0].endswith(':'):  # the name of a run stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ('' if text.endswith('.') else '.')

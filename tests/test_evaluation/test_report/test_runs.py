@@ -27,8 +27,16 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val',
                   checkpoint='epoch_9.pth')
     slices, _, notes = load_runs([folder])
-    assert slices[0].validation is None and 'epoch_9.pth' in notes[0]
+    assert slices[0].validation is None and 'no test results of the same checkpoint' in notes[0]
+    # The same weights under two paths, told by their digest.
+    write_results(folder, RECORDS, checkpoint_sha256='ab12')
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val',
+                  checkpoint='epoch_9.pth', checkpoint_sha256='ab12')
+    assert len(load_runs([folder])[0][0].validation.labels) == 12
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint_sha256='cd34')
+    assert load_runs([folder])[0][0].validation is None
     write_results(folder, RECORDS[:3] + slice_records(5, 5, first=100), name='results_val.json', split='val')
+    write_results(folder, RECORDS)
     with pytest.raises(ValueError, match='3 slices, such as'):
         load_runs([folder])
 
