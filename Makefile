@@ -1,7 +1,8 @@
-# make demo | test | setup    see docs/install.md for the variables
+# make demo | test | lint | setup    see docs/install.md for the variables
 VENV ?= .venv
 EXTRAS ?=
 MMCV_WHEEL ?=
+COVERAGE ?=
 
 # The first Python that really runs and is one of those supported; an environment that is there keeps its own.
 SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in "$(realpath $(VENV)/bin/python)" python3 python3.12 p
 	if "$$p" -c '$(SUPPORTED)' >/dev/null 2>&1; then echo "$$p"; break; fi; done)
 SETUP = "$(PYTHON)" tools/setup_env.py --venv "$(VENV)" --mmcv-wheel "$(MMCV_WHEEL)"
 
-.PHONY: demo test setup python
+.PHONY: demo test lint setup python
 
 demo: python
 	@$(SETUP) --extras "$(EXTRAS)"
@@ -17,7 +18,17 @@ demo: python
 
 test: python
 	@$(SETUP) --extras "$(EXTRAS),test"
+ifeq ($(COVERAGE),1)
+	"$(VENV)/bin/python" -m coverage run -m pytest
+	@"$(VENV)/bin/python" -m coverage report
+else
 	"$(VENV)/bin/python" -m pytest
+endif
+
+lint: python
+	@$(SETUP) --extras "$(EXTRAS),dev"
+	"$(VENV)/bin/python" -m ruff check .
+	"$(VENV)/bin/python" -m mypy
 
 setup: python
 	@$(SETUP) --extras "$(EXTRAS)"

@@ -71,19 +71,20 @@ def probe() -> None:
     import importlib
     import json
     import os
+    from collections.abc import Callable
 
-    def version(module):
+    def version(module: str) -> Callable[[], str]:
         return lambda: str(importlib.import_module(module).__version__)
 
-    def pycocotools():
+    def pycocotools() -> str:
         importlib.import_module('pycocotools.mask')
         return importlib.import_module('importlib.metadata').version('pycocotools')
 
-    def mmdet():
+    def mmdet() -> str:
         importlib.import_module('mmdet.models')
         return version('mmdet.version')()
 
-    def ops():
+    def ops() -> str:
         import torch
         from mmcv.ops import nms, roi_align
         devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
@@ -97,7 +98,7 @@ def probe() -> None:
                 raise RuntimeError(f'wrong results on {device}: nms kept {kept}, roi_align gave {pooled.item()}')
         return 'nms and roi_align run on ' + ' and '.join(devices)
 
-    def device():
+    def device() -> str:
         import torch
         cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -207,8 +208,8 @@ def find_problems(facts: Facts) -> list[Finding]:
         found += [describe_error(step, error, facts) for step, error in facts.errors.items()]
     if 'torch' in facts.works and [int(part) for part in facts.works['torch'].split('.')[:2]] < [2, 10]:
         found.append(Finding(f'torch {facts.works["torch"]}: its weights-only loading can be made to execute code '
-                             '(CVE-2025-32434 before 2.6, CVE-2026-24747 before 2.10); open only checkpoints that you '
-                             'trust', install_command('torch'), serious=False))
+                             '(CVE-2025-32434 before 2.6, CVE-2026-24747 before 2.10); .pth files are refused, unless '
+                             'MMAFFINITY_TRUST_PTH=1 says that you wrote them', install_command('torch'), serious=False))
     return found
 
 

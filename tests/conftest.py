@@ -1,12 +1,19 @@
 """What all tests share: where the real data is, small phantoms, silence on the network, and the count of skips."""
+import ipaddress
 import os
 import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+# Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
+settings.register_profile('fuzz', max_examples=int(os.environ.get('MMAFFINITY_FUZZ_EXAMPLES', '2000')), deadline=None,
+                          suppress_health_check=list(HealthCheck), print_blob=True)
+settings.register_profile('suite', deadline=None, derandomize=True, database=None)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'suite'))
 
 
 @pytest.fixture(scope='session')
@@ -23,17 +30,59 @@ def shared_dir() -> Path:
     return folder
 
 
+def is_local(host: object) -> bool:
+    """Return whether a host is this machine, as seen from itself."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, '', 'localhost', socket.gethostname()):
+        return True
+    try:
+        address = ipaddress.ip_address(str(name).split('%')[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """Fail any attempt to reach another machine; loopback stays open for distributed tests."""
-    connect = socket.socket.connect
+    """Fail a test that tries to reach another machine, also where the code that it tests swallows the error.
 
-    def guarded(self, address):
-        if self.family != socket.AF_UNIX and str(address[0]) not in ('127.0.0.1', '::1', 'localhost'):
-            raise OSError(f'the tests run offline, but something connected to {address}')
-        return connect(self, address)
+    Loopback and Unix sockets stay open for distributed tests. What compiled code (gloo) and other processes do is not
+    seen.
+    """
+    attempts = []
 
-    monkeypatch.setattr(socket.socket, 'connect', guarded)
+    def refuse(what: str) -> None:
+        attempts.append(what)
+        raise OSError(f'the tests run offline, but something tried to {what}')
+
+    def guard_address(name):
+        original = getattr(socket.socket, name)
+
+        def guarded(self, *arguments):
+            address = arguments[-1]
+            if self.family != socket.AF_UNIX and not (isinstance(address, tuple) and is_local(address[0])):
+                refuse(f'{name} to {address}')
+            return original(self, *arguments)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+    def guard_lookup(name):
+        original = getattr(socket, name)
+
+        def guarded(host, *arguments, **keywords):
+            if not is_local(host):
+                refuse(f'look up {host!r}')
+            return original(host, *arguments, **keywords)
+
+        monkeypatch.setattr(socket, name, guarded)
+
+    for name in ('connect', 'connect_ex', 'sendto'):
+        guard_address(name)
+    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex'):
+        guard_lookup(name)
+    yield attempts
+    if attempts:
+        pytest.fail(f'the tests run offline, but this one tried to {"; ".join(attempts)}', pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter):

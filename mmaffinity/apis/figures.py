@@ -2,7 +2,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -233,7 +233,7 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
     scores: dict[str, dict[int, float]] = {}
     for file in files:
         records = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-        starts = {}
+        starts: dict = {}
         for record in records:
             validation = 'lr' not in record
             if validation and 'val' in record or 'step' not in record:
@@ -252,8 +252,9 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
         losses.pop('loss', None)  # of an epoch of segmentation alone, before the others, where the sum mixes two stages
     # A figure per class in F1 repeats its sensitivity's message.
     scores = {key: line for key, line in scores.items() if not key.startswith('f1_')}
-    figure = draw_training_curves(*({key: (list(line), list(line.values())) for key, line in lines.items()}
-                                    for lines in (losses, scores)), title=Path(work_dir).name)
+    shown_losses, shown_scores = ({key: (list(line), list(line.values())) for key, line in lines.items()}
+                                  for lines in (losses, scores))
+    figure = draw_training_curves(shown_losses, shown_scores, title=Path(work_dir).name)
     return _save(figure, out_dir, 'training_curves')
 
 
@@ -295,7 +296,7 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     return [str(records[place].get('rel_path') or records[place]['img_path']) for place in places]
 
 
-def _prediction(sample: SliceDataSample, field: str):
+def _prediction(sample: SliceDataSample, field: str) -> Any:
     if 'pred_slice' not in sample or field not in sample.pred_slice:
         raise ValueError('this figure needs a model with an affinity head (AffinityClsHead)')
     return sample.pred_slice
@@ -305,5 +306,5 @@ def _truth(sample: SliceDataSample, class_names: Sequence[str]) -> str:
     return class_names[int(sample.gt_slice.label)] if 'gt_slice' in sample else 'unknown'
 
 
-def _save(figure, out_dir: str | Path, stem: str) -> Figures:
+def _save(figure: Any, out_dir: str | Path, stem: str) -> Figures:
     return [save_figure(figure, Path(out_dir) / f'{stem}{suffix}') for suffix in SUFFIXES]

@@ -262,7 +262,7 @@ def test_transforms(cfg: Config) -> list[dict]:
     return [dict(type='LoadCTSliceFromArray'), *kept]
 
 
-test_transforms.__test__ = False  # pytest would take it for a test wherever it is imported
+setattr(test_transforms, '__test__', False)  # noqa: B010  (pytest would take it for a test wherever it is imported)
 
 
 def _datasets(cfg: Config) -> Iterator[dict]:

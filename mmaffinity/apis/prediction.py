@@ -2,9 +2,10 @@
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import mmdet
@@ -103,7 +104,10 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
     report = PredictionReport()
     scans: list[Scan] = []
     for item in find_scans(inputs, inferencer.options, exclude=[folder.root]):
-        (report.problems if isinstance(item, Problem) else scans).append(item)
+        if isinstance(item, Problem):
+            report.problems.append(item)
+        else:
+            scans.append(item)
     total = sum(scan.info.num_slices for scan in scans)
     done = 0
     for scan in scans:
@@ -197,7 +201,7 @@ class _Writer:
     def _finished(self, folder: str) -> bool:
         return (self.out.root / folder / 'result.json').is_file()
 
-    def _finish(self, scan: Scan, folder: str, keys: list, journal: Journal) -> ScanResult:
+    def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
         """Write the files of a whole scan from its journal."""
         def records() -> Iterator[SliceRecord | Problem]:
             return journal.read(keys)
@@ -211,8 +215,8 @@ class _Writer:
         answer = summary.to_dict()
         if num_problems:
             scan.info.notes.append(f'{num_problems} slices could not be predicted: they are in no sum and no volume')
-        head = dict(created=_now(), model=self.inferencer.description, versions=versions(), settings=self.settings,
-                    scan=asdict(scan.info))
+        head: dict[str, Any] = dict(created=_now(), model=self.inferencer.description, versions=versions(),
+                                    settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer)
         if summary.num_slices:
@@ -243,7 +247,7 @@ class _Writer:
 
     def _model_name(self) -> str:
         config = self.inferencer.description['config']
-        return Path(config).stem if config else 'model'
+        return Path(str(config)).stem if config else 'model'
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _csv(report: Report) -> str:
 def _json(report: Report, num_resamples: int, seed: int) -> dict:
     reliability = []
     for (group, name), calibration in report.calibrations.items():
-        entry = dict(table=group, model=name, temperature=calibration.temperature,
+        entry: dict[str, Any] = dict(table=group, model=name, temperature=calibration.temperature,
                      num_validation=calibration.num_validation)
         reliability.append(entry)
         for state, found in (('raw', calibration.raw), ('after', calibration.after)):

@@ -17,9 +17,6 @@ class TestedLists(NamedTuple):
         roots: folders that paths are taken relative to.
         lists: by task, 'ann_files', 'num' (slices) and 'sha256' (see :func:`fingerprint`).
     """
-    # pytest takes every class called Test... for a test case.
-    __test__ = False
-
     roots: list[str]
     lists: dict[str, dict]
 
@@ -33,6 +30,9 @@ class TestedLists(NamedTuple):
 
     def as_dict(self) -> dict[str, dict]:
         return self.lists
+
+
+setattr(TestedLists, '__test__', False)  # noqa: B010  (pytest takes every class called Test... for a test case)
 
 
 def find_tested_lists(dataset: Any) -> TestedLists:

@@ -7,11 +7,15 @@ import mmdet
 import mmengine
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmaffinity import __version__
-from mmaffinity.utils.config import load_config
-from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.datasets.verification import record_of
+from mmaffinity.engine import join_processes
+from mmaffinity.engine.failures import plain_failures
+from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.files import sha256_of, write_json_atomic
 
 from .tested_lists import find_tested_lists
 
@@ -41,11 +45,11 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         ValueError: if the checkpoint does not fit the config, or is not safe to open.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    check_data(cfg, 'test_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}')
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
-    cfg.launcher = launcher
     use_split(cfg, split)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # All weights come from the checkpoint.
@@ -54,10 +58,13 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         cfg.custom_hooks = [*cfg.get('custom_hooks', []),
                             dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
                             dict(type='TestFiguresHook', out_dir=str(show_dir))]
-    runner = Runner.from_cfg(cfg)
-    metrics = runner.test()
-    if out is not None:
-        write_json_atomic(out, results_of(runner, metrics))
+    join_processes(cfg, launcher)
+    with plain_failures('mend that, and test again'):
+        runner = Runner.from_cfg(cfg)
+        metrics = runner.test()
+        # The main process alone has the records of all slices.
+        if out is not None and is_main_process():
+            write_json_atomic(out, results_of(runner, metrics))
     return metrics
 
 
@@ -80,19 +87,21 @@ def use_split(cfg: Config, split: str) -> None:
 
 def results_of(runner: Runner, metrics: dict) -> dict:
     """Collect what a finished test run found, as plain data: the content of the ``--out`` file."""
-    slices, lesions = [], []
+    slices: list[dict] = []
+    lesions: list[dict] = []
     for metric in runner.test_evaluator.metrics:
         slices += getattr(metric, 'predictions', [])
         lesions += getattr(metric, 'per_image', [])
     lists = find_tested_lists(runner.test_dataloader.dataset)
     for record in slices + lesions:
         record['rel_path'] = lists.relative(record['img_path'])
+    split = runner.cfg.get('test_split', 'test')
     return dict(
         schema=SCHEMA, notice='Research use only; not a medical device.',
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        config=runner.cfg.filename, checkpoint=runner.cfg.load_from,
+        config=runner.cfg.filename, checkpoint=runner.cfg.load_from, checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__,
                       mmcv=mmcv.__version__, mmdet=mmdet.__version__),
-        split=runner.cfg.get('test_split', 'test'), lists=lists.as_dict(),
+        split=split, lists=lists.as_dict(), data_fingerprint=record_of(runner.test_dataloader.dataset, split),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics, slices=slices, lesions=lesions)

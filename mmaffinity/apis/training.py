@@ -4,9 +4,14 @@ from urllib.error import URLError
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.engine import add_guards, join_processes, newest_whole_checkpoint
+from mmaffinity.engine.failures import check_writable, plain_failures
+from mmaffinity.utils.config import check_data, load_config
+
+from .data_record import record_training_data
 
 
 def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
@@ -16,7 +21,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     Args:
         config: a config or the path of one.
         work_dir: folder for checkpoints and logs; by default the config's, else ``work_dirs/<config's name>``.
-        resume: go on from the newest checkpoint in ``work_dir``, if there is one.
+        resume: go on from the newest whole checkpoint in ``work_dir``, if there is one.
         amp: automatic mixed precision; needs a GPU.
         seed: overrides the config's seed.
         launcher: 'none' or how the processes of a distributed run were started, for example 'pytorch'.
@@ -26,12 +31,13 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
 
     Raises:
         FileNotFoundError: if the config, its data, or the checkpoint that it starts from is not there.
-        ValueError: if something in the config cannot be.
+        ValueError: if something in the config cannot be, a loss is no finite number, the work folder cannot be written
+            to, or ``resume`` finds damaged checkpoints only.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
-    cfg.launcher = launcher
     if seed is not None:
         cfg.setdefault('randomness', {})['seed'] = seed
     if amp:
@@ -39,25 +45,52 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             raise ValueError('--amp needs a GPU, and torch sees none; train without it')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    # MMEngine would take load_from itself as the run to resume; here it stays what the run starts from if it is new.
-    cfg.resume = resume and find_latest_checkpoint(cfg.work_dir) is not None
-    if cfg.resume:
-        cfg.load_from = None
+    add_guards(cfg)
+    checkpoint = _checkpoint_to_resume(cfg) if resume else None
+    cfg.resume = checkpoint is not None
+    if checkpoint is not None:
+        cfg.load_from = str(checkpoint)
     start = cfg.get('load_from')
     if start:
         if '://' not in start and not Path(start).is_file():
             raise FileNotFoundError(
                 f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
                 'with --cfg-options load_from=PATH')
-    if start or cfg.resume:
         # The checkpoint brings every weight of the backbone, so nothing has to be downloaded for it.
         cfg.model.backbone.init_cfg = None
+    check_writable(cfg.work_dir)
+    join_processes(cfg, launcher)
     try:
-        runner = Runner.from_cfg(cfg)
-        runner.train()
+        with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: mend that, and start again with --resume'):
+            runner = Runner.from_cfg(cfg)
+            record_training_data(runner)
+            runner.train()
     except URLError as error:
         raise ValueError(
             f'the ImageNet weights {cfg.model.backbone.get("init_cfg", {}).get("checkpoint")} could not be downloaded '
             f'({error.reason}); give a local copy with --cfg-options model.backbone.init_cfg.checkpoint=PATH, or start from '
             'scratch with --cfg-options model.backbone.init_cfg=None') from error
     return runner
+
+
+def _checkpoint_to_resume(cfg: Config) -> Path | None:
+    """Return the newest whole checkpoint of a run, or None for a run that has not written any yet.
+
+    Raises:
+        ValueError: if there are checkpoints, but none is whole.
+    """
+    folders = [Path(cfg.work_dir)]
+    elsewhere = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
+    if elsewhere and '://' not in elsewhere:
+        folders.append(Path(elsewhere) / folders[0].name)  # as MMEngine's hook puts it together
+    checkpoint, problems = newest_whole_checkpoint(folders)
+    weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
+    if checkpoint is None and not problems and weights:
+        raise ValueError(f'--resume cannot go on from {weights[0]}: .safetensors holds weights, but no optimizer and no random '
+                         f'states. Start a new run from it, in another work folder: --cfg-options load_from={weights[0]}')
+    if checkpoint is None and problems:
+        raise ValueError(f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
+                         'or start anew in another work folder')
+    for problem in problems:
+        print_log(f'passed over: {problem}', logger='current')
+    return checkpoint

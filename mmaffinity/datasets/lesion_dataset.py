@@ -1,5 +1,6 @@
 """Slices with annotated lesions, for the segmentation task."""
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -8,13 +9,15 @@ from mmdet.registry import DATASETS
 from mmaffinity.structures import SEGMENTATION
 
 from .annotation_file import collection_paused, image_prefix, load_annotation_file
+from .coco_checks import check_annotation, check_image, check_reference
+from .unreadable import UnreadablePolicy
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 _ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area')
 
 
 @DATASETS.register_module()
-class LesionDataset(CocoDataset):
+class LesionDataset(UnreadablePolicy, CocoDataset):
     """COCO annotations of lesions, with patient and scan of each slice where the file has them.
 
     Differences from MMDetection's class: the file's categories must be the classes, in this order (there, a class that
@@ -29,7 +32,8 @@ class LesionDataset(CocoDataset):
         data_prefix: ``img``: folder, relative to ``data_root``, that the file's image names start from.
         filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` slices with a side below that
             many pixels; neither in test mode.
-        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`.
+        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
+            :class:`UnreadablePolicy`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
@@ -43,7 +47,7 @@ class LesionDataset(CocoDataset):
                  ann_file: str = '',
                  data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  filter_cfg: dict | None = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
             ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
@@ -55,8 +59,8 @@ class LesionDataset(CocoDataset):
     def _load_data_list(self) -> list[dict]:
         content = load_annotation_file(self.ann_file, self.data_root, 'lesion annotations (COCO JSON)')
         for key in ('images', 'annotations', 'categories'):
-            if not isinstance(content.get(key), list):
-                raise ValueError(f'{self.ann_file} has no list "{key}": it is not a COCO file')
+            if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
+                raise ValueError(f'{self.ann_file} has no list "{key}" of objects: it is not a COCO file')
         self._index_categories(content['categories'])
         annotations = self._group_annotations(content['annotations'], content['images'])
         return [
@@ -94,6 +98,8 @@ class LesionDataset(CocoDataset):
             raise ValueError(f'{self.ann_file} has the categories {names}, but the data set is configured for the '
                              f'classes {classes}: set metainfo=dict(classes={names}), and the number of classes of the '
                              'model, or convert the data with these classes')
+        for row, category in enumerate(categories):
+            self._check(f'categories[{row}]', check_reference, category.get('id'), 'id')
         self.cat_ids = [category['id'] for category in categories]
         self.cat2label = {category_id: label for label, category_id in enumerate(self.cat_ids)}
         if len(self.cat2label) != len(categories):
@@ -101,24 +107,35 @@ class LesionDataset(CocoDataset):
 
     def _group_annotations(self, annotations: list[dict], images: list[dict]) -> dict[Any, list[dict]]:
         """Return the annotations by image id, after checks that a hand-written file is likely to need."""
-        image_ids = set()
+        by_id: dict[Any, dict] = {}
         for row, image in enumerate(images):
             self._require_keys(image, _IMAGE_KEYS, f'images[{row}]')
-            if image['id'] in image_ids:
+            self._check(f'images[{row}]', check_image, image)
+            if image['id'] in by_id:
                 raise ValueError(f'images[{row}] of {self.ann_file} repeats the id {image["id"]!r}')
-            image_ids.add(image['id'])
-        by_image, annotation_ids = defaultdict(list), set()
+            by_id[image['id']] = image
+        by_image: dict[Any, list[dict]] = defaultdict(list)
+        annotation_ids = set()
         for row, annotation in enumerate(annotations):
             self._require_keys(annotation, _ANNOTATION_KEYS, f'annotations[{row}]')
-            for key, known in (('image_id', image_ids), ('category_id', self.cat2label)):
+            for key in ('id', 'image_id', 'category_id'):
+                self._check(f'annotations[{row}]', check_reference, annotation[key], key)
+            for key, known in (('image_id', by_id), ('category_id', self.cat2label)):
                 if annotation[key] not in known:
                     raise ValueError(f'annotations[{row}] of {self.ann_file} refers to the unknown {key} '
                                      f'{annotation[key]!r}')
             if annotation['id'] in annotation_ids:
                 raise ValueError(f'annotations[{row}] of {self.ann_file} repeats the id {annotation["id"]!r}')
             annotation_ids.add(annotation['id'])
+            self._check(f'annotations[{row}]', check_annotation, annotation, by_id[annotation['image_id']])
             by_image[annotation['image_id']].append(annotation)
         return by_image
+
+    def _check(self, place: str, check: Callable[..., None], *arguments: Any) -> None:
+        try:
+            check(*arguments)
+        except ValueError as error:
+            raise ValueError(f'{place} of {self.ann_file} {error}; run the converter again, or mend the file') from error
 
     def _require_keys(self, entry: dict, keys: tuple[str, ...], name: str) -> None:
         missing = [key for key in keys if key not in entry]

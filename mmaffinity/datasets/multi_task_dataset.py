@@ -50,7 +50,8 @@ class MultiTaskDataset(ConcatDataset):
         Raises:
             ValueError: if parts of the same task differ in a key that ``ignore_keys`` does not name.
         """
-        union, by_task = {}, defaultdict(dict)
+        union: dict[str, Any] = {}
+        by_task: dict[str, dict] = defaultdict(dict)
         for index, part in enumerate(self.datasets):
             for key, value in part.metainfo.items():
                 first, known = by_task[part.task].setdefault(key, (index, value))

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 from mmdet.registry import DATASETS
-from mmengine.dataset import BaseDataset
 
 from mmaffinity.structures import CLASSIFICATION
 
 from .annotation_file import image_prefix, load_annotation_file
+from .unreadable import UnreadablePolicy
 
 
 @DATASETS.register_module()
-class SliceDataset(BaseDataset):
+class SliceDataset(UnreadablePolicy):
     """A list of labelled slices.
 
     The annotation file is JSON::
@@ -32,7 +32,8 @@ class SliceDataset(BaseDataset):
         samples_per_class: number of slices to draw from each class, without replacement. None takes all.
         seed: seed of that draw; the same seed and file give the same slices, in the file's order.
         data_prefix: ``img``: folder, relative to ``data_root``, that the file's image names start from.
-        **kwargs: as :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: as :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
+            :class:`UnreadablePolicy`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
@@ -49,7 +50,7 @@ class SliceDataset(BaseDataset):
                  seed: int = 0,
                  data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  metainfo: dict | None = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if samples_per_class is not None and samples_per_class < 1:
             raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
         metainfo = dict(metainfo or {})
@@ -76,6 +77,10 @@ class SliceDataset(BaseDataset):
         row = raw_data_info['row']
         if not isinstance(raw_data_info.get('img_path'), str) or 'label' not in raw_data_info:
             raise ValueError(f'row {row} of {self.source} must have an "img_path" and a "label"')
+        for key in ('patient_id', 'scan_id'):
+            if type(raw_data_info.get(key)) not in (str, int, type(None)):
+                raise ValueError(f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
+                                 'null where it is not known, is needed')
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
             raise ValueError(f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
@@ -98,7 +103,11 @@ class SliceDataset(BaseDataset):
         rows = content.get('data_list')
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')
-        metainfo = dict(content.get('metainfo') or {})
+        metainfo = content.get('metainfo') or {}
+        if not isinstance(metainfo, dict):
+            raise ValueError(f'{self.ann_file} has a "metainfo" that is no object but {type(metainfo).__name__}: it must hold '
+                             '"slice_classes", or be left out')
+        metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:
             metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], f'metainfo of {self.ann_file}')
         for key, value in metainfo.items():
@@ -116,10 +125,10 @@ class SliceDataset(BaseDataset):
         labels = np.array([info['gt_slice_label'] for info in data_list])
         # RandomState, not Generator: NumPy guarantees its stream for ever, so a subset can be cited by its seed.
         random = np.random.RandomState(self.seed)
-        chosen = []
+        chosen: list[int] = []
         for label, name in enumerate(self._metainfo['slice_classes']):
             members = np.flatnonzero(labels == label)
-            if len(members) < self.samples_per_class:
+            if len(members) < (self.samples_per_class or 0):
                 raise ValueError(f'samples_per_class={self.samples_per_class}, but {self.source} has only '
                                  f'{len(members)} slices of class {name}')
             chosen.extend(random.permutation(members)[:self.samples_per_class])

@@ -3,6 +3,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.registry import DATASETS
 
@@ -44,7 +45,7 @@ class SliceFolderDataset(SliceDataset):
                  patient_pattern: str | None = None,
                  folds: int | None = None,
                  fold: int = 0,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         for name in ('ann_file', 'data_prefix'):
             if name in kwargs:
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
@@ -52,12 +53,11 @@ class SliceFolderDataset(SliceDataset):
             raise ValueError(f'folds={folds}, fold={fold}: folds must be at least 2, and fold within 0..folds-1')
         if patient_pattern is not None and re.compile(patient_pattern).groups < 1:
             raise ValueError(f'patient_pattern={patient_pattern!r} has no group: enclose the patient in parentheses')
-        mapping = isinstance(slice_classes, Mapping)
-        self.folders = tuple(slice_classes.values()) if mapping else slice_classes
+        self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         self.patient_pattern = patient_pattern
         self.folds = folds
         self.fold = fold
-        super().__init__(slice_classes=list(slice_classes) if mapping else slice_classes, data_root=data_root, **kwargs)
+        super().__init__(slice_classes=list(slice_classes), data_root=data_root, **kwargs)
 
     @property
     def source(self) -> str:
@@ -73,7 +73,8 @@ class SliceFolderDataset(SliceDataset):
         return info
 
     def _read_rows(self) -> list[dict]:
-        root, rows = Path(self.data_root), []
+        root = Path(self.data_root)
+        rows: list[dict[str, Any]] = []
         for label, folder in enumerate(self.folders):
             paths = _list_images(root / folder)
             for path in paths:
@@ -86,7 +87,7 @@ class SliceFolderDataset(SliceDataset):
         return rows
 
     def _patient_of(self, path: str) -> str:
-        match = re.search(self.patient_pattern, path)
+        match = re.search(self.patient_pattern or '', path)
         patient = match and match[1 if 'patient' not in match.re.groupindex else 'patient']
         if not patient:
             raise ValueError(f'patient_pattern={self.patient_pattern!r} finds no patient in {path} of {self.data_root}')
@@ -94,7 +95,7 @@ class SliceFolderDataset(SliceDataset):
 
     def _fold_of(self, row: dict) -> int:
         key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % self.folds
+        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % (self.folds or 1)
 
 
 def _list_images(folder: Path) -> list[Path]:

@@ -1,4 +1,22 @@
-"""What drives training and testing: hooks."""
-from .hooks import AlternatingLossHook, CheckpointGuardHook, EpochSeedHook, SliceVisualizationHook, TestFiguresHook
+"""What drives training and testing: hooks, the guards of a run, several processes, and where a run goes on."""
+from .guards import add_guards
+from .hooks import (
+    AlternatingLossHook,
+    CheckpointGuardHook,
+    EpochSeedHook,
+    FiniteLossHook,
+    MemoryHook,
+    NormSyncHook,
+    SliceVisualizationHook,
+    TestFiguresHook,
+    UnreadableSlicesHook,
+    WholeCheckpointHook,
+)
+from .processes import join_processes
+from .resuming import newest_whole_checkpoint
 
-__all__ = ['AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'SliceVisualizationHook', 'TestFiguresHook']
+__all__ = [
+    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'MemoryHook', 'NormSyncHook',
+    'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook', 'WholeCheckpointHook', 'add_guards',
+    'join_processes', 'newest_whole_checkpoint'
+]

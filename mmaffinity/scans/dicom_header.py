@@ -165,7 +165,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
         series_uid=_uid(data, 'SeriesInstanceUID'), study_uid=_uid(data, 'StudyInstanceUID'), shape=(rows, columns),
-        orientation=orientation, corner=corner, spacing=spacing,
+        orientation=orientation, corner=corner, spacing=None if spacing is None else (spacing[0], spacing[1]),
         thickness=thickness[0] if thickness and thickness[0] > 0 else None, location=location[0] if location else None,
         number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0, notes=tuple(notes))
 

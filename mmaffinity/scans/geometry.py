@@ -134,7 +134,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
 def tilt_degrees(normal: np.ndarray, first_corner: Sequence[float], last_corner: Sequence[float]) -> float:
     """Angle between a stack's axis and its slices' normal: above 0 where the gantry was tilted."""
     way = np.asarray(last_corner, dtype=np.float64) - np.asarray(first_corner, dtype=np.float64)
-    length = np.linalg.norm(way)
+    length = float(np.linalg.norm(way))
     if length < 1e-3:
         return 0.0
     return math.degrees(math.acos(min(1.0, abs(float(way @ normal)) / length)))

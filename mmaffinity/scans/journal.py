@@ -77,7 +77,8 @@ class Journal:
                 file.seek(self.places[key])
                 content = json.loads(file.readline())
                 if 'problem' in content:
-                    yield Problem(*content['problem'], key)
+                    source, reason = content['problem']
+                    yield Problem(source, reason, key)
                 else:
                     yield SliceRecord.from_dict({**content['slice'], 'index': index})
 

@@ -4,7 +4,7 @@ import io
 import zlib
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -212,7 +212,7 @@ def _read_header(path: Path) -> tuple[Any, bool]:
     with open_regular(path) as file:
         compressed = file.read(2) == b'\x1f\x8b'
         file.seek(0)
-        stream: BinaryIO = gzip.GzipFile(fileobj=file) if compressed else file
+        stream: Any = gzip.GzipFile(fileobj=file) if compressed else file
         try:
             block = stream.read(HEAD_BYTES)
         except (OSError, EOFError, zlib.error) as error:

@@ -86,7 +86,9 @@ def write_coco(out: OutputFolder, folder: str, lesion_classes: Iterable[str], re
 def _annotations(records: Iterable[SliceRecord | Problem]) -> Iterator[dict]:
     number = 0
     for record in records:
-        for lesion in record.lesions if isinstance(record, SliceRecord) else ():
+        if not isinstance(record, SliceRecord):
+            continue
+        for lesion in record.lesions:
             number += 1
             x1, y1, x2, y2 = lesion.box
             annotation = {'id': number, 'image_id': record.index, 'category_id': lesion.label + 1,

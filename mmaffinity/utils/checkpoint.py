@@ -1,15 +1,27 @@
 """Opening checkpoints without running what is in them, and saying how one does not fit a model."""
 import logging
+import os
 import pickle
+import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
+
+from .files import sha256_of
+from .optional import require
+from .shared_config import read_description
+
+SAFE_TORCH = (2, 10)  # the first release whose weights-only loading has no known hole
+TRUST_VARIABLE = 'MMAFFINITY_TRUST_PTH'
 
 # What the shape of a parameter says about the model, for messages that name the cause instead of the symptom.
 TELLING_SHAPES = (
@@ -39,40 +51,166 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint: tensors, plain data and MMEngine's log history, nothing that can run code.
 
     Args:
-        path: a ``.pth`` file.
+        path: a ``.safetensors`` file, or one of ``torch.save`` (``.pth``).
         map_location: device of the tensors, as in ``torch.load``.
 
     Returns:
-        The content of the file.
+        The content of the file. That of a ``.safetensors`` file is under 'state_dict', and 'meta' has what the JSON beside
+        it says, as far as there is one.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint, is damaged, or holds an object that would have to run code to come to life;
-            the message names that object. There is no unsafe fallback.
+            the message names that object. There is no unsafe fallback. Also if it is a ``.pth`` and the installed torch
+            cannot open such files safely, see :func:`check_torch`.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint {path}')
+    if path.suffix == '.safetensors':
+        return load_safetensors(path, map_location)
+    check_torch(path)
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with _safe_globals():
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[-1].strip() if 'Unsupported' in str(error) else str(error)
-        raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: {reason}') from error
-    except (RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f'{path} is no checkpoint or is damaged ({error}); copy or download it again') from error
+        raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: '
+                         f'{_reason(error)}') from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a crooked file brings about in a reader that expects a straight one
+        raise ValueError(f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it '
+                         'again') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} is no checkpoint: it holds a {type(content).__name__} instead of a dict')
     return content
 
 
+def _reason(error: pickle.UnpicklingError) -> str:
+    """Return what torch refused, without its advice, which is to open the file unsafely."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    advice = ('weights_only', 'torch.load', 'pytorch.org', 'add_safe_globals')
+    return ' '.join(line for line in lines if line and not any(word in line for word in advice)) or 'an unknown object'
+
+
+def check_torch(path: str | Path) -> None:
+    """Refuse files of ``torch.save`` where torch's weights-only loading can be made to run code.
+
+    Raises:
+        ValueError: with torch before 2.10, unless MMAFFINITY_TRUST_PTH is 1.
+    """
+    numbers = re.match(r'(\d+)\.(\d+)', torch.__version__)
+    version = tuple(int(number) for number in numbers.groups()) if numbers else (0, 0)
+    if version < SAFE_TORCH and os.environ.get(TRUST_VARIABLE) != '1':
+        raise ValueError(
+            f'{path} was not opened: a crafted .pth can make torch {torch.__version__} execute code even when only weights '
+            'are asked for (CVE-2025-32434 before torch 2.6, CVE-2026-24747 before 2.10). Install torch 2.10 or later, or '
+            'take the weights as .safetensors, which holds no code; for files that you wrote yourself, set '
+            f'{TRUST_VARIABLE}=1')
+
+
+def _safe_globals() -> AbstractContextManager:
+    names = getattr(torch.serialization, 'safe_globals', None)  # torch 2.5 and later
+    return names(_allowed_globals()) if names else nullcontext()
+
+
+def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
+    """Read weights from a ``.safetensors`` file, which can hold nothing else.
+
+    Args:
+        path: the file. A JSON of the same name beside it, which ``tools/model_converters/export_safetensors.py`` wrote, is
+            held against it and gives the names of the classes.
+        map_location: device of the tensors; a function, as ``torch.load`` takes it too, gives the CPU.
+
+    Returns:
+        A checkpoint: 'state_dict' and 'meta'.
+
+    Raises:
+        ValueError: if the package safetensors is missing, the file is damaged, or the JSON beside it belongs to other
+            weights.
+    """
+    path = Path(path)
+    safetensors = require('safetensors.torch', 'safetensors')
+    device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
+    try:
+        weights = safetensors.load_file(path, device=device)
+    except MemoryError:
+        raise
+    except Exception as error:  # SafetensorError is no ValueError, and truncated files raise others
+        raise ValueError(f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download '
+                         'it again') from error
+    return dict(meta=_described(path), state_dict=weights)
+
+
+def _described(path: Path) -> dict:
+    """Return the meta data that the JSON beside shared weights gives, after comparing it with the weights."""
+    description = read_description(path.with_suffix('.json'))
+    if description is None:
+        return {}
+    stated = description.get('weights')
+    stated = stated.get('sha256') if isinstance(stated, dict) else None
+    if stated != sha256_of(path):
+        raise ValueError(f'{path} are not the weights that {path.with_suffix(".json").name} beside it describes: the SHA-256 '
+                         'differs; download both again, or move the JSON away')
+    names = {key: description.get(key) for key in ('slice_classes', 'classes')}
+    return dict(dataset_meta={key: tuple(map(str, value)) for key, value in names.items() if isinstance(value, list)})
+
+
 def register_safe_loader() -> None:
-    """Let MMEngine open local checkpoints (load_from, resume, pretrained weights) by :func:`load_checkpoint`."""
+    """Let MMEngine open checkpoints (load_from, resume, pretrained weights) by :func:`load_checkpoint` alone.
 
-    def load_local(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
-        return load_checkpoint(filename, map_location)
+    Local files and http(s) addresses are opened. MMEngine's other schemes, which would end in its own loader and its unsafe
+    fallback, are refused.
+    """
+    others = set(CheckpointLoader._schemes) - {'', 'http://', 'https://'}
+    CheckpointLoader.register_scheme(prefixes=['', 'http://', 'https://'], loader=_load_for_mmengine, force=True)
+    CheckpointLoader.register_scheme(prefixes=sorted(others), loader=_refuse_scheme, force=True)
 
-    CheckpointLoader.register_scheme(prefixes='', loader=load_local, force=True)
+
+def _load_for_mmengine(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
+    path = download(filename) if filename.startswith(('http://', 'https://')) else Path(filename).expanduser()
+    content = load_checkpoint(path, map_location)
+    meta = content.get('meta')
+    if isinstance(meta, dict):
+        # Runner.resume executes this text as a Python config.
+        meta.pop('config', None)
+    return content
+
+
+def _refuse_scheme(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
+    raise ValueError(f'{filename} was not opened: checkpoints are local files or http(s) addresses; download it and name '
+                     'the file')
+
+
+def download(url: str) -> Path:
+    """Fetch a checkpoint into torch's cache, once, and return its place there; it is not opened.
+
+    A part of the name like ``-f37072fd.`` is the beginning of its SHA-256, which is compared. In a distributed run one
+    process fetches it, and the others wait.
+
+    Raises:
+        URLError: if it cannot be fetched.
+        ValueError: if its SHA-256 does not begin as the name says.
+    """
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    name = Path(urlparse(url).path).name
+    if not name:
+        raise ValueError(f'{url} names no file; name a checkpoint')
+    path, digest = folder / name, re.search(r'-([a-f0-9]{8,})\.', name)
+    rank, processes = get_dist_info()
+    try:
+        if rank == 0 and not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(url, str(path), digest and digest.group(1), progress=False)
+            except RuntimeError as error:
+                raise ValueError(f'{url} was not kept, as it is not the file that its name says: {error}') from error
+    finally:
+        if processes > 1:
+            barrier()  # also on errors, or the others would wait for ever
+    if not path.exists():
+        raise FileNotFoundError(f'{url} could not be fetched by the first process; its message says why')
+    return path
 
 
 def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],

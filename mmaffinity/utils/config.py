@@ -5,6 +5,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .shared_config import read_shared_config
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -18,12 +20,13 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     * ``slice_classes``: names of the classes, checked against every slice list that names none of its own.
 
     Args:
-        path: config file (Python). A config is code: reading it runs it.
+        path: config file (Python), which is code: reading it runs it. Or the JSON of a shared model, which is data:
+            see :mod:`~mmaffinity.utils.shared_config`.
         overrides: values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read as a config.
+        ValueError: if it cannot be read as a config, or is JSON that holds more than the description of a model.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,14 +34,36 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         near = get_close_matches(path.name, names)
         hint = f'; did you mean {" or ".join(str(path.parent / name) for name in near)}?' if near else ''
         raise FileNotFoundError(f'no config {path}{hint}')
+    if path.suffix not in ('.py', '.json'):
+        # YAML not either: MMEngine's reader runs the functions that a YAML file names.
+        raise ValueError(f'{path} is no config: a config is a Python file, or the JSON of a shared model')
+    if path.suffix == '.json':
+        config = read_shared_config(path)
+    else:
+        try:
+            config = Config.fromfile(path)
+        except Exception as error:
+            raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     try:
-        config = Config.fromfile(path)
         if overrides:
             config.merge_from_dict(overrides)
+        apply_settings(config)
     except Exception as error:
-        raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
-    apply_settings(config)
+        named = f' with {overrides}' if overrides else ''
+        raise ValueError(f'{path} cannot be read as a config{named}: {type(error).__name__}: {error}') from error
     return config
+
+
+def check_data(config: Config, loader: str) -> None:
+    """Check that a config names the data that a run is to read; the description of a shared model names none.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    dataset = (config.get(loader) or {}).get('dataset') or {}
+    if not dataset.get('type'):
+        raise ValueError(f'{config.filename} has no data set in {loader}; the JSON of a shared model is for prediction. Take '
+                         'a Python config of the same model, for example from configs/, which names its data')
 
 
 def apply_settings(config: Config) -> None:

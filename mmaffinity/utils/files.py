@@ -1,4 +1,5 @@
 """Writing files so that a reader, or an interrupted run, never meets half of one."""
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -6,6 +7,15 @@ from pathlib import Path
 from typing import Any
 
 PathLike = str | os.PathLike
+
+
+def sha256_of(path: PathLike) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_json_atomic(path: PathLike, obj: Any) -> None:

@@ -83,12 +83,13 @@ def convert_back(checkpoint: dict) -> dict:
         raise ValueError('it is no checkpoint of an affinity model: it has no affinity matrix, or no classifier')
     entries = published_layout(matrix.shape[1], last.shape[0], matrix.shape[0])
     known = {entry.ours for entry in entries}
-    problems = [f'missing {name}' for name in sorted(known - set(state) - {None})]
+    problems = [f'missing {name}' for name in sorted(name for name in known if name is not None and name not in state)]
     problems += [f'unknown {name}' for name in state if name not in known]
     if problems:
         raise ValueError(f'only models of configs/published have the published layout; {_listed(problems)}')
     extra = checkpoint.get(EXTRA) or {}
-    dropped, weights = extra.get('dropped', {}), {}
+    dropped = extra.get('dropped', {})
+    weights: dict[str, Any] = {}
     for entry in entries:
         if entry.copy_of:
             weights[entry.key] = weights[entry.copy_of]

@@ -1,6 +1,7 @@
 """Which tensor of the author's published checkpoints is which of ours."""
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Change:
     """
 
     forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor | None], Tensor]
+    backward: Callable[[Tensor, Any], Tensor]
     dropped: Callable[[Tensor], Tensor] | None = None
 
 

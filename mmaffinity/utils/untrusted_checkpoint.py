@@ -1,10 +1,12 @@
 """Opening checkpoints of strangers, in both formats that ``torch.save`` has had, without running anything in them."""
+import io
 import os
 import struct
 import zipfile
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -55,8 +57,12 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
                 raise ValueError(f'{path} is no checkpoint but {what}')
         try:
             return (_ZipFile if head.startswith(b'PK\x03\x04') else _LegacyFile)(file, size).load()
-        except (RefusedPickleError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        except RefusedPickleError as error:
             raise ValueError(f'{path} was not opened: {error}') from error
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a crooked file brings about in zipfile: a negative offset, a password
+            raise ValueError(f'{path} was not opened: it is damaged ({type(error).__name__}: {error})') from error
 
 
 class _CheckpointFile:
@@ -66,9 +72,10 @@ class _CheckpointFile:
         self._file = file
         self._size = size
         self._storages: dict[str, Tensor] = {}
-        rebuilders = {'_rebuild_tensor': self._tensor, '_rebuild_tensor_v2': self._tensor,
+        rebuilders: dict[str, Callable[..., Any]] = {
+            '_rebuild_tensor': self._tensor, '_rebuild_tensor_v2': self._tensor,
                       '_rebuild_parameter': self._parameter}
-        known = {f'torch._utils.{name}': Constructor(f'torch._utils.{name}', build)
+        known: dict[str, Any] = {f'torch._utils.{name}': Constructor(f'torch._utils.{name}', build)
                  for name, build in rebuilders.items()}
         known.update({f'torch.{name}': dtype for name, dtype in STORAGE_DTYPES.items()})
         known['torch.Size'] = Constructor('torch.Size', lambda sizes=(): tuple(sizes))
@@ -136,7 +143,7 @@ class _ZipFile(_CheckpointFile):
         if f'{self._prefix}byteorder' in self._entries and self._entry('byteorder') != b'little':
             raise RefusedPickleError('it was written on a big-endian machine; save it anew on a little-endian one')
         with self._zip.open(pickles[0]) as file:
-            return self._reader.load(file)
+            return self._reader.load(cast(BinaryIO, file))
 
     def _entry(self, name: str) -> bytearray:
         entry = self._entries.get(self._prefix + name)
@@ -147,7 +154,7 @@ class _ZipFile(_CheckpointFile):
             with self._zip.open(entry) as file:
                 view, filled = memoryview(buffer), 0
                 while filled < len(buffer):
-                    count = file.readinto(view[filled:])
+                    count = cast(io.BufferedIOBase, file).readinto(view[filled:])
                     if not count:
                         raise EOFError
                     filled += count
@@ -185,7 +192,7 @@ class _LegacyFile(_CheckpointFile):
     """PyTorch before 1.6: five pickles, then the storages one after the other."""
 
     def load(self) -> Any:
-        file = _BoundedFile(self._file, self._size)
+        file = cast(BinaryIO, _BoundedFile(self._file, self._size))
         try:
             magic = self._reader.load(file)
         except RefusedPickleError as error:
@@ -225,6 +232,6 @@ class _LegacyFile(_CheckpointFile):
         head = self._file.read(8)
         if len(head) == 8 and struct.unpack('<q', head)[0] != storage.numel():
             raise RefusedPickleError('damaged checkpoint: a storage has another length than its tensors')
-        raw = storage.view(torch.uint8).numpy() if storage.numel() else b''
-        if len(head) != 8 or (len(raw) and self._file.readinto(memoryview(raw)) != len(raw)):
+        raw: Any = storage.view(torch.uint8).numpy() if storage.numel() else b''
+        if len(head) != 8 or (len(raw) and cast(io.BufferedIOBase, self._file).readinto(memoryview(raw)) != len(raw)):
             raise RefusedPickleError('it is truncated; copy or download it again')

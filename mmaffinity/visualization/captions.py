@@ -1,6 +1,7 @@
 """The strip below a picture: class, probabilities, what the lines mean, and whose slice it is."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -108,8 +109,7 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
         text = fit_text(text, small, flow.room - int(2.6 * size))
         x, y = flow.place(2.6 * size + small.getlength(text))
         flow.tiles.append((x, y, kind))
-        flow.strokes.append(lambda pen, spot=(x + int(2.6 * size), y), text=text: pen.text(
-            spot, text, font=small, fill=INK))
+        flow.strokes.append(partial(_write, spot=(x + int(2.6 * size), y), text=text, font=small))
     flow.next_row()
     for note in caption.notes:
         flow.text(note, small)
@@ -127,6 +127,10 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
     for x, y, kind in flow.tiles:
         _draw_tile(strip[y:y + int(1.25 * size), x:x + int(2.1 * size)], kind)
     return strip
+
+
+def _write(pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> None:
+    pen.text(spot, text, font=font, fill=INK)
 
 
 def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFont.FreeTypeFont, size: int) -> None:

@@ -1,5 +1,6 @@
 """Which RoI spoke for which class, drawn on the slice."""
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -82,7 +83,7 @@ def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.nda
     return boxes[first], np.stack([contributions[own].sum(0) for own in groups.values()]), names
 
 
-def _draw_boxes(axis, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
+def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
     for index in np.argsort(np.abs(shares)):  # the largest share last, on top
         (x1, y1, x2, y2), share = boxes[index], shares[index]
         style = dict(color=FOR, linestyle='-') if share >= 0 else dict(color=AGAINST, linestyle=(0, (3, 2)))
@@ -113,7 +114,7 @@ def _free_spot(box: np.ndarray, taken: Sequence[tuple[float, float]], width: int
     return None
 
 
-def _draw_bars(axis, contributions: np.ndarray, shares: np.ndarray, rest: float, logit: float, names: Sequence[str],
+def _draw_bars(axis: Any, contributions: np.ndarray, shares: np.ndarray, rest: float, logit: float, names: Sequence[str],
                bars: int) -> None:
     kept = np.sort(np.argsort(-np.abs(contributions), kind='stable')[:bars])
     left_out = len(contributions) - len(kept)

@@ -1,6 +1,7 @@
 """Segmentation of slices in panels: prediction, mask scores, truth (the paper's Figure 6)."""
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -82,7 +83,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
     return figure
 
 
-def _outlines(axis, masks: np.ndarray, color: str, style: str) -> None:
+def _outlines(axis: Any, masks: np.ndarray, color: str, style: str) -> None:
     for mask in masks:
         if mask.any():
             padded = np.pad(mask, 1).astype(float)  # so that a mask at the border has an outline there too

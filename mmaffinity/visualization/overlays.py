@@ -80,7 +80,7 @@ def draw_overlay(image: np.ndarray,
     if max_objects < 0:
         raise ValueError(f'max_objects is {max_objects}: it must be 0 or more')
     shape = grey_rgb.shape[:2]
-    scale = picture_scale(*shape, min_size)
+    scale = picture_scale(shape[0], shape[1], min_size)
     picture = grey_rgb.repeat(scale, axis=0).repeat(scale, axis=1)
     caption = Caption(*_class_lines(sample, class_names, name, show_gt, show_pred), legend=[], notes=[], name=name)
     labels = Labels(picture.shape[:2], _font_size(picture.shape[1], 0))

@@ -145,7 +145,7 @@ def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]
         return []
     boxes = to_array(prediction.roi_boxes).reshape(-1, 4)
     weights = to_array(prediction.roi_weights).reshape(-1) if 'roi_weights' in prediction else None
-    rois = {}
+    rois: dict[bytes, tuple[np.ndarray, list[int]]] = {}
     for rank, box in enumerate(boxes, 1):
         rois.setdefault(box.tobytes(), (box, []))[1].append(rank)
     return [(box, ranks, None if weights is None else float(sum(weights[rank - 1] for rank in ranks)))

@@ -1,5 +1,6 @@
 """MMDetection's visualizer with the drawings of this package."""
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmdet.registry import VISUALIZERS
@@ -28,7 +29,7 @@ class SliceVisualizer(DetLocalVisualizer):
         **kwargs: of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
     """
 
-    def __init__(self, name: str = 'visualizer', max_objects: int = 100, show_rois: bool = False, **kwargs) -> None:
+    def __init__(self, name: str = 'visualizer', max_objects: int = 100, show_rois: bool = False, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.max_objects = max_objects
         self.show_rois = show_rois

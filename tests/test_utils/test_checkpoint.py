@@ -1,6 +1,7 @@
 """Opening checkpoints: nothing in them runs, and what does not fit is said."""
 import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 import mmaffinity  # noqa: F401  (registers the safe loader)
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.utils.checkpoint import download, explain_mismatch, load_checkpoint
 
 
 class Payload:
@@ -95,3 +96,67 @@ def test_explain_mismatch():
     assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
     assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
     assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
+
+
+@pytest.mark.parametrize('version, refused', [('2.1.0', True), ('2.5.1+cu121', True), ('2.9.1', True), ('2.10.0', False),
+                                              ('2.13.0+cpu', False), ('3.0.0a0', False), ('unknown', True)])
+def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
+    """CVE-2025-32434 and CVE-2026-24747: before 2.10, a crafted file runs code in spite of weights_only."""
+    path = tmp_path / 'a.pth'
+    torch.save({'state_dict': {'w': torch.zeros(2)}}, path)
+    monkeypatch.setattr(torch, '__version__', version)
+    monkeypatch.delenv('MMAFFINITY_TRUST_PTH', raising=False)
+    if not refused:
+        assert 'w' in load_checkpoint(path)['state_dict']
+        return
+    opened = []
+    monkeypatch.setattr(torch, 'load', lambda *_, **__: opened.append(1) or {})
+    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        with pytest.raises(ValueError, match='a.pth was not opened: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
+            door(path)
+    assert not opened
+    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user says that the file is their own
+    load_checkpoint(path)
+    assert opened
+
+
+def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
+    safetensors = pytest.importorskip('safetensors.torch')
+    safetensors.save_file({'w': torch.arange(3.)}, tmp_path / 'a.safetensors')
+    monkeypatch.setattr(torch, '__version__', '2.5.1')
+    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.))
+
+
+@pytest.mark.parametrize('cut', [0, 7, 20, -1])
+def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = tmp_path / 'a.safetensors'
+    safetensors.save_file({'w': torch.arange(3.)}, path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match='a.safetensors is no .safetensors file or is damaged'):
+        load_checkpoint(path)
+
+
+def test_safetensors_is_optional(tmp_path, monkeypatch):
+    (tmp_path / 'a.safetensors').write_bytes(b'')
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
+    with pytest.raises(ValueError, match=r'pip install "mmaffinity\[safetensors\]"'):
+        load_checkpoint(tmp_path / 'a.safetensors')
+
+
+def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    asked = []
+    monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                        lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close())
+    for _ in range(2):  # the second time it is there
+        assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
+    assert asked == ['f37072fd']
+
+    def differ(*_, **__):
+        raise RuntimeError('invalid hash value')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
+    with pytest.raises(ValueError, match='not the file that its name says'):
+        download('https://example.org/x/other-f37072fd.pth')

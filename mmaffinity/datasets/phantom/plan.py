@@ -106,7 +106,7 @@ class _Patients:
     def slices(self, count: int) -> list[tuple[int, int]]:
         """(patient number, index of the slice) of `count` slices of as many patients as that takes."""
         per = self.settings.slices_per_patient
-        found = []
+        found: list = []
         while len(found) < count:
             rng = np.random.default_rng([self.settings.seed, self.used, 3])
             step = 2 if per > 20 else min(4, (_LAST - _FIRST) // max(1, per - 1))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -52,7 +53,7 @@ def _write(path: Path, content: bytes) -> None:
         raise
 
 
-def _encode(image, suffix: str) -> bytes:
+def _encode(image: Any, suffix: str) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == '.jpg' else [cv2.IMWRITE_PNG_COMPRESSION, 3]
     return cv2.imencode(suffix, image, options)[1].tobytes()
 

@@ -3,6 +3,7 @@ import math
 
 import torch
 from mmdet.registry import HOOKS
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -55,7 +56,10 @@ class AlternatingLossHook(Hook):
         if batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
-            loss = outputs['loss'].item()
+            # Of all processes together, or one would copy where another does not.
+            loss = outputs['loss'].detach().clone()
+            all_reduce(loss, 'mean')
+            loss = loss.item()
             if not loss < self.best_loss:
                 return
             self.best_loss = loss

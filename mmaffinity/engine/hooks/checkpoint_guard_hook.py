@@ -25,8 +25,12 @@ class CheckpointGuardHook(Hook):
         """Check the weights that were read, before they reach the model.
 
         Raises:
-            ValueError: if the checkpoint does not fit the config, with the first difference.
+            ValueError: if the checkpoint does not fit the config, with the first difference; or if it is to be resumed and
+                holds weights only.
         """
+        if runner._resume and 'optimizer' not in checkpoint:
+            raise ValueError(f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
+                             'from it: load_from=PATH with resume=False')
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = checkpoint.get('state_dict', checkpoint)
         # The loop of a run that only tests is never built.

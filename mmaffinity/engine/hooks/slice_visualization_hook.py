@@ -55,7 +55,7 @@ class SliceVisualizationHook(Hook):
         self.show_dir = None if show_dir is None else Path(show_dir)
         self.interval = interval
         self.max_slices = max_slices
-        self.options = dict(score_thr=score_thr, max_objects=max_objects, show_gt=show_gt, show_rois=show_rois)
+        self.options: dict[str, Any] = dict(score_thr=score_thr, max_objects=max_objects, show_gt=show_gt, show_rois=show_rois)
         self.loader = loader
         self._reset()
 
@@ -63,7 +63,7 @@ class SliceVisualizationHook(Hook):
         self._num_seen = 0
         self._num_drawn = 0
         self._names: dict[str, str] = {}
-        self._load = None
+        self._load: Any = None
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Start counting, and naming, anew."""

@@ -29,6 +29,8 @@ class Aggregate:
     @property
     def by_mean(self) -> np.ndarray:
         """Class of the highest mean probability, shape (U,)."""
+        if self.mean_scores is None:
+            raise ValueError('these units have no probabilities, only shares of slices; use by_share')
         return self.mean_scores.argmax(1)
 
     @property

@@ -9,8 +9,9 @@ import numpy as np
 IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
 
-def image_average_precision(ious: np.ndarray, scores: Sequence[float], pred_labels: Sequence[int] | None = None,
-                            gt_labels: Sequence[int] | None = None,
+def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarray,
+                            pred_labels: Sequence[int] | np.ndarray | None = None,
+                            gt_labels: Sequence[int] | np.ndarray | None = None,
                             iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> np.ndarray:
     """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
 

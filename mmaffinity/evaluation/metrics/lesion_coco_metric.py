@@ -134,7 +134,7 @@ def _average_precision(results: list[dict], iou_type: str, coco_class: type, eva
 
 def _coco(results: list[dict], key: str, iou_type: str, coco_class: type) -> Any:
     # Images are numbered by their place: two concatenated data sets may use the same img_id.
-    annotations = []
+    annotations: list[dict] = []
     for image_id, result in enumerate(results):
         for annotation in result[key]:
             rle = annotation.get('segmentation')

@@ -110,7 +110,7 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
                      class_weights: str | Sequence[float] = 'share') -> tuple[dict[str, Scores], Aggregate]:
     """Scores of scans or patients, by 'mean probability' (where there are any) and by 'share of slices'."""
     joined = aggregate(units, run.labels, run.predictions, len(run.classes), run.scores)
-    found = {}
+    found: dict[str, Scores] = {}
     if not joined.units:
         return found, joined
     resampler = Resampler.of([run.patients[index] for index in joined.first], num_resamples, seed)

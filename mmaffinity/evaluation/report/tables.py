@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..functional.bootstrap import Estimate
 
@@ -122,7 +123,7 @@ class Table:
                 for row in self.rows for column in self.columns if column.metric in row.cells]
 
 
-def _cell(estimate: Estimate, column: Column, bold: bool, mark) -> str:
+def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
     note = mark(estimate.note) if estimate.note else ''
     if estimate.value is None:
         return DASH + note

@@ -1,5 +1,7 @@
 """ResNet for grey slices, with what does not change its answers left out."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmdet.models.backbones import ResNet
@@ -28,7 +30,7 @@ class GreyResNet(ResNet):
         kwargs: as for :class:`ResNet`. Blocks other than those of depth 18 and 34 run unchanged.
     """
 
-    def __init__(self, depth: int, *args, fold_norm: bool = True, channels_last: bool = True, **kwargs) -> None:
+    def __init__(self, depth: int, *args: Any, fold_norm: bool = True, channels_last: bool = True, **kwargs: Any) -> None:
         super().__init__(depth, *args, **kwargs)
         self.fold_norm = fold_norm
         self.channels_last = channels_last

@@ -1,5 +1,6 @@
 """VGG without the layers that MMDetection's SSD adds to it."""
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import VGG
 from mmdet.registry import MODELS
@@ -22,7 +23,7 @@ class SliceVGG(VGG, BaseModule):
     """
 
     def __init__(self, depth: int = 16, init_cfg: dict | None = None, out_indices: Sequence[int] = (4, ),
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
         # mmcv's VGG calls super().__init__() without arguments, which reaches BaseModule.

@@ -1,8 +1,12 @@
 """Any image model of timm as a backbone."""
 
+from typing import Any
+
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
+
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 
 
 @MODELS.register_module()
@@ -24,7 +28,7 @@ class TimmBackbone(BaseModule):
         ValueError: if timm is not installed or has no such model.
     """
 
-    def __init__(self, model_name: str, init_cfg: dict | None = None, **kwargs) -> None:
+    def __init__(self, model_name: str, init_cfg: dict | None = None, **kwargs: Any) -> None:
         super().__init__()
         try:
             import timm
@@ -32,12 +36,17 @@ class TimmBackbone(BaseModule):
             raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
                              'and torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
         checkpoint = (init_cfg or {}).get('checkpoint')
-        if checkpoint is not None and checkpoint != 'timm':
-            kwargs['checkpoint_path'] = checkpoint
         try:
             self.model = timm.create_model(model_name, pretrained=checkpoint == 'timm', num_classes=0, **kwargs)
         except RuntimeError as error:
             raise ValueError(f'timm cannot make {model_name}: {error}') from error
+        if checkpoint is not None and checkpoint != 'timm':
+            content = load_checkpoint(checkpoint)
+            weights = content.get('state_dict', content)
+            mismatch = explain_mismatch(self.model.state_dict(), weights)
+            if mismatch:
+                raise ValueError(f'{checkpoint} does not fit timm\'s {model_name} without its classifier: {mismatch}')
+            self.model.load_state_dict(weights)
         self.out_channels = getattr(self.model, 'head_hidden_size', None) or self.model.num_features
 
     def init_weights(self) -> None:

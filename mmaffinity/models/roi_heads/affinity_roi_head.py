@@ -1,5 +1,6 @@
 """RoI head with two branches: one segments the lesions, the other classifies the slice."""
 import copy
+from typing import Any
 
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
@@ -30,7 +31,7 @@ class AffinityRoIHead(StandardRoIHead):
     """
 
     def __init__(self, cls_head: ConfigType, roi_selector: ConfigType | None = None,
-                 mask_feature_head: ConfigType | None = None, **kwargs) -> None:
+                 mask_feature_head: ConfigType | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cls_head = MODELS.build(cls_head)
         mask_head = None
@@ -52,7 +53,7 @@ class AffinityRoIHead(StandardRoIHead):
         """Copy the weights of the segmentation branch into the classification branch."""
         self.classification_branch.copy_from(self.bbox_head, self.mask_head if self.with_mask else None)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # The weights of a model with one branch, a Mask R-CNN: both branches take them.
         branch = f'{prefix}classification_branch.'
         if not any(name.startswith(branch) for name in state_dict):

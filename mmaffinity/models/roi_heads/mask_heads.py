@@ -1,5 +1,7 @@
 """Mask heads of the two branches."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.ops import roi_align
@@ -27,7 +29,7 @@ class LesionMaskHead(FCNMaskHead):
             interpolated values themselves.
     """
 
-    def __init__(self, *args, soft_targets: bool = False, **kwargs) -> None:
+    def __init__(self, *args: Any, soft_targets: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.soft_targets = soft_targets
 
@@ -90,7 +92,7 @@ class MaskFeatureHead(FCNMaskHead):
             the transposed convolution is computed as the matrix product that it is.
     """
 
-    def __init__(self, *args, extra_conv: bool = False, fold: bool = True, **kwargs) -> None:
+    def __init__(self, *args: Any, extra_conv: bool = False, fold: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.upsample_method != 'deconv':
             raise ValueError(f"MaskFeatureHead upsamples by 'deconv' only, not {self.upsample_method!r}")

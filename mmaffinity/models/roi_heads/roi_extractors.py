@@ -1,5 +1,7 @@
 """RoI features from one level of the feature map, quickly on CPUs too."""
 
+from typing import Any
+
 import torch
 from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -45,7 +47,7 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         ValueError: if ``featmap_strides`` names other than one level.
     """
 
-    def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: list[int], **kwargs) -> None:
+    def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: list[int], **kwargs: Any) -> None:
         if len(featmap_strides) != 1:
             raise ValueError(f'SingleLevelRoIExtractor reads one feature level, but featmap_strides is {featmap_strides}; '
                              "use type='SingleRoIExtractor'")

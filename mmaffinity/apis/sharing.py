@@ -1,0 +1,131 @@
+"""Sharing a model as data: weights as safetensors, and all else that is needed to run it as JSON."""
+import datetime
+import os
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import mmdet
+import mmengine
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from mmaffinity import __version__
+from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.files import sha256_of, write_json_atomic
+from mmaffinity.utils.optional import require
+from mmaffinity.utils.shared_config import FORMAT, REFUSED_KEYS, SCHEMA, check_shared_config, decode, encode
+
+from .inferencer import test_transforms
+
+NOTICE = 'Research use only; not a medical device.'
+
+
+def export_model(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
+                 cfg_options: dict | None = None) -> tuple[Path, Path]:
+    """Write a model in two files that hold no code, ``OUT.safetensors`` and ``OUT.json``.
+
+    The JSON has the model's config, resolved, the transforms of its test pipeline, the classes, the versions, the SHA-256 of
+    the weights and of the checkpoint that they came from. Both files are written aside and renamed. Predicting from them:
+    ``tools/predict.py ... --config OUT.json --checkpoint OUT.safetensors``.
+
+    Args:
+        config: a config or the path of one.
+        checkpoint: weights that fit it; optimizer, log and random states in it are left out.
+        out: name of the files, with or without ``.safetensors``; files of this name are replaced.
+        cfg_options: config values by dotted key; for a path only.
+
+    Returns:
+        Paths of weights and JSON.
+
+    Raises:
+        FileNotFoundError: if the config or the checkpoint is not there.
+        ValueError: if they do not fit, the model is made of modules that a description may not name, the checkpoint is not
+            safe to open, or the package safetensors is missing.
+    """
+    safetensors = require('safetensors.torch', 'safetensors')
+    cfg = load_config(config, cfg_options) if isinstance(config, (str, Path)) else config
+    out = Path(out)
+    stem = out.with_suffix('') if out.suffix in ('.safetensors', '.json') else out
+    weights_path, json_path = Path(f'{stem}.safetensors'), Path(f'{stem}.json')
+    if any(path.exists() and path.samefile(checkpoint) for path in (weights_path, json_path)):
+        raise ValueError(f'{weights_path} is the checkpoint to read; name another file to write')
+    content = load_checkpoint(checkpoint)
+    state = content.get('state_dict', content)
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted first, by '
+                         'tools/model_converters/published_to_mmaffinity.py')
+    # Copies of their own: safetensors refuses tensors that share memory, as the views of a checkpoint may.
+    weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+    meta = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    names = meta.get('dataset_meta') or {}
+    classes = list(map(str, names.get('slice_classes') or cfg.get('slice_classes') or ()))
+    description = describe_model(cfg, classes)
+    try:
+        check_shared_config(description)
+        encoded = encode(description)
+    except ValueError as error:
+        raise ValueError(f'{cfg.filename} cannot be shared as data: {error}') from error
+    _check_fit(decode(encoded), weights, checkpoint, cfg)
+    record = dict(
+        format=FORMAT, schema=SCHEMA, notice=NOTICE,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        weights=dict(file=weights_path.name), slice_classes=classes,
+        classes=list(map(str, names.get('classes') or ('lesion', ))),
+        config=encoded,
+        source=dict(config=Path(cfg.filename).name if cfg.filename else None, checkpoint=Path(checkpoint).name,
+                    checkpoint_sha256=sha256_of(checkpoint), epoch=_number(meta.get('epoch')), iter=_number(meta.get('iter')),
+                    seed=_number(meta.get('seed'))),
+        versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__, mmcv=mmcv.__version__,
+                      mmdet=mmdet.__version__))
+    weights_path.parent.mkdir(parents=True, exist_ok=True)
+    part = weights_path.with_name(f'{weights_path.name}.part')
+    try:
+        safetensors.save_file(weights, part, metadata=dict(format='pt', notice=NOTICE))
+        with open(part, 'rb+') as file:
+            os.fsync(file.fileno())
+        record['weights'].update(sha256=sha256_of(part), bytes=part.stat().st_size)
+        # If the second renaming fails, reading says that weights and JSON do not belong together.
+        os.replace(part, weights_path)
+        write_json_atomic(json_path, record)
+    finally:
+        part.unlink(missing_ok=True)
+    return weights_path, json_path
+
+
+def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
+    """Return what of a config describes its model, without files and addresses: they are of this machine."""
+    plain = cfg.to_dict()
+    model = _without_files(plain['model'])
+    described = dict(model=model, slice_classes=slice_classes,
+                     test_dataloader=dict(dataset=dict(pipeline=[
+                         _without_files(step) for step in Config(dict(steps=test_transforms(cfg)[1:])).to_dict()['steps']])))
+    if plain.get('image_size') is not None:
+        described['image_size'] = tuple(plain['image_size'])
+    return described
+
+
+def _without_files(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_files(item) for key, item in value.items() if key not in REFUSED_KEYS}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_files(item) for item in value)
+    return value
+
+
+def _check_fit(description: dict, weights: dict[str, Tensor], checkpoint: str | Path, cfg: Config) -> None:
+    """Build the model from its description, as the receiver will, and hold the weights against it."""
+    init_default_scope('mmdet')
+    model = MODELS.build(Config(description).model)
+    mismatch = explain_mismatch(model.state_dict(), weights)
+    if mismatch:
+        raise ValueError(f'{checkpoint} does not fit the config {cfg.filename}: {mismatch}')
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None

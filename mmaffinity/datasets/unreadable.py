@@ -1,0 +1,76 @@
+"""What a data set does about a slice that cannot be read."""
+import logging
+from typing import Any
+
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from torch import Tensor
+
+POLICIES = ('stop', 'skip')
+# Where so many in a row cannot be read, not a file is broken but a disk, a mount or the config.
+MAX_IN_A_ROW = 10
+
+
+class UnreadablePolicy(BaseDataset):
+    """Base of data sets that either stop at a slice which cannot be read, or take another one and count.
+
+    With 'skip', the next slice of the same data set stands in for it. That keeps the task of the batch, and with it the
+    alternation of the stages, and hangs on nothing but the slice's place in the list: it is the same with any number of
+    loader workers, and when a run is repeated or resumed.
+
+    Args:
+        on_unreadable: 'stop' raises what the pipeline says of the slice; 'skip' logs it and goes on.
+        **kwargs: as :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        ValueError: if ``on_unreadable`` is neither, or 'skip' is asked for in test mode: metrics that leave out slices
+            compare with no others.
+    """
+
+    def __init__(self, *args: Any, on_unreadable: str = 'stop', **kwargs: Any) -> None:
+        if on_unreadable not in POLICIES:
+            raise ValueError(f'on_unreadable must be one of {POLICIES}, not {on_unreadable!r}')
+        if on_unreadable == 'skip' and kwargs.get('test_mode', False):
+            raise ValueError("on_unreadable='skip' is for training; a test that leaves out slices compares with no other. "
+                             'Take it out, or take those slices out of the test list')
+        self.on_unreadable = on_unreadable
+        self._skipped: Tensor | None = None
+        super().__init__(*args, **kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotations, and make the memory that loader workers mark skipped slices in."""
+        super().full_init()
+        if self.on_unreadable == 'skip' and self._skipped is None:
+            self._skipped = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+
+    def __getitem__(self, idx: int) -> dict:
+        """Return a slice after the pipeline.
+
+        Raises:
+            FileNotFoundError, ValueError: if it cannot be read; with 'skip', if so many in a row cannot.
+        """
+        if self.on_unreadable == 'stop':
+            return super().__getitem__(idx)
+        if not self._fully_initialized:
+            self.full_init()
+        skipped = self._skipped
+        assert skipped is not None
+        tries = min(MAX_IN_A_ROW, len(self))
+        for place in range(idx, idx + tries):
+            place %= len(self)
+            try:
+                return super().__getitem__(place)
+            except (OSError, ValueError) as error:
+                if not skipped[place]:
+                    print_log(f'slice skipped: {error}', logger='current', level=logging.WARNING)
+                skipped[place] = 1
+                last = error
+        raise ValueError(f'{tries} slices in a row could not be read, so more than single files is broken; the last '
+                         f'error: {last}') from last
+
+    def skipped(self) -> list[str]:
+        """Return the paths of the slices that were skipped so far, by this process and its loader workers."""
+        if self._skipped is None:
+            return []
+        return [str(self.get_data_info(place)['img_path']) for place in self._skipped.nonzero().flatten().tolist()]

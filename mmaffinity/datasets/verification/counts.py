@@ -1,0 +1,76 @@
+"""How many slices, patients and lesions each data set has, of which class, size and depth."""
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmaffinity.structures import SEGMENTATION
+
+from .findings import Finding, plural
+from .image_facts import FileFacts
+from .parts import Part
+
+
+def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any]:
+    """Count a data set.
+
+    Args:
+        part: the data set.
+        facts: of every file, by the slice's path; None where files were not read.
+
+    Returns:
+        ``num``, ``patients`` and ``scans`` (None where unknown), ``unknown_patients`` (slices), ``classes`` (slices or
+        lesions by class), ``with_lesions`` (slices; None for labelled ones), ``sizes`` ('width x height') and
+        ``depths`` by number of slices (None where not read).
+    """
+    lesions = part.task == SEGMENTATION
+    labels = [label for listed in part.slices for label in listed.lesions] if lesions else \
+        [listed.label for listed in part.slices if listed.label is not None]
+    by_label = Counter(labels)
+    patients = {listed.patient for listed in part.slices if listed.patient is not None}
+    scans = {(listed.patient, listed.scan) for listed in part.slices if listed.scan is not None}
+    whole = [facts[listed.path] for listed in part.slices if facts[listed.path].error is None] if facts is not None else []
+    return dict(
+        split=part.split, name=part.name, task=part.task, data_root=part.root, ann_file=part.ann_file,
+        num=len(part.slices), patients=len(patients) or None, scans=len(scans) or None,
+        unknown_patients=sum(listed.patient is None for listed in part.slices),
+        classes={name: by_label[label] for label, name in enumerate(part.classes)},
+        with_lesions=sum(bool(listed.lesions) for listed in part.slices) if lesions else None,
+        sizes=_counted([f'{fact.width} x {fact.height}' for fact in whole]) if facts is not None else None,
+        depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None)
+
+
+def check_counts(parts: Sequence[Part]) -> list[Finding]:
+    """Find classes without a case."""
+    findings = []
+    for part in parts:
+        row = describe(part, None)
+        empty = [name for name, number in row['classes'].items() if not number]
+        if empty:
+            noun = 'lesion' if part.task == SEGMENTATION else 'slice'
+            counts = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
+            consequence = 'it cannot be learned' if part.split == 'train' else 'its scores have no value'
+            findings.append(Finding('class-counts', f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): '
+                                    f'{consequence}', len(empty), empty))
+    return findings
+
+
+def describe_in_words(row: Mapping[str, Any]) -> str:
+    """Say what :func:`describe` counted, in one line."""
+    classes = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
+    words = [f'{row["name"]}: {plural(row["num"], "slice")}']
+    if row['with_lesions'] is not None:
+        words[0] += f', {row["with_lesions"]} with lesions ({classes})'
+    elif classes:
+        words[0] += f' ({classes})'
+    words.append('no patients named' if row['patients'] is None else plural(row['patients'], 'patient'))
+    if row['scans'] is not None:
+        words.append(plural(row['scans'], 'scan'))
+    if row['sizes']:
+        words.append(' and '.join(row['sizes']) if len(row['sizes']) < 3 else f'{len(row["sizes"])} sizes')
+        words.append(' and '.join(row['depths']) + ' bit')
+    return ', '.join(words)
+
+
+def _counted(values: Sequence[str]) -> dict[str, int]:
+    """Count texts, the most frequent first."""
+    return dict(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,0 +1,183 @@
+"""The same picture under two names: equal pixels, or nearly equal ones."""
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from mmaffinity.structures import CLASSIFICATION
+
+from .findings import Finding, first_few, plural
+from .hamming import MAX_RADIUS, near_pairs
+from .image_facts import THUMB_SIDE, FileFacts
+from .parts import ListedSlice, Part, same_file_key
+
+MAX_PAIRS = 100_000  # of near-identical slices, per pair of splits; a set with more is one finding anyway
+
+_BLOCK = 1 << 14  # pairs whose pictures are compared at once, 16 MB a side
+
+
+@dataclass(frozen=True)
+class Near:
+    """What counts as nearly the same picture.
+
+    On real CT, copies (recoded, scaled, brightened) are within 6 bits and correlate by 0.995 and more, as most
+    neighbouring slices of a scan do, and pairs of different patients never met both.
+
+    Attributes:
+        radius: bits in which the hashes may differ, of 64.
+        correlation: that the pictures at 16 x 16 must reach at least.
+
+    Raises:
+        ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
+    """
+    radius: int = 6
+    correlation: float = 0.995
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.radius <= MAX_RADIUS:
+            raise ValueError(f'the bits in which near-identical slices may differ are {self.radius}; they must be within '
+                             f'0..{MAX_RADIUS}')
+        if not 0 < self.correlation <= 1:
+            raise ValueError(f'the correlation of near-identical slices is {self.correlation}; it must be above 0 and at '
+                             'most 1')
+
+
+class _Picture(NamedTuple):
+    part: Part
+    listed: ListedSlice
+    facts: FileFacts
+
+    @property
+    def name(self) -> str:
+        return f'{self.part.split}: {self.listed.rel_path}'
+
+
+def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
+    """Compare pictures across splits, and labels of equal pictures.
+
+    Pictures of one grey level are left out: they are equal to each other, and a finding of their own.
+
+    Args:
+        parts: the data sets.
+        facts: of every file, by the slice's path.
+        near: what counts as nearly the same.
+    """
+    near = near or Near()
+    pictures = [_Picture(part, listed, facts[listed.path]) for part in parts for listed in part.slices
+                if facts[listed.path].error is None and facts[listed.path].thumb is not None]
+    by_pixels: dict[str, list[_Picture]] = defaultdict(list)
+    for picture in pictures:
+        by_pixels[picture.facts.pixels].append(picture)
+    groups = [group for group in by_pixels.values() if len(group) > 1]
+    return [*_check_identical(groups), *_check_repeated(groups), *_check_labels(groups), *_check_near(pictures, near)]
+
+
+def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+    pairs: dict[tuple[str, str], list[tuple[_Picture, _Picture]]] = defaultdict(list)
+    for group in groups:
+        by_split: dict[str, list[_Picture]] = defaultdict(list)
+        for picture in group:
+            by_split[picture.part.split].append(picture)
+        for one, other in combinations(by_split, 2):
+            # One file in both lists is a finding of its own; here are pictures under two names.
+            match = next(((a, b) for a in by_split[one] for b in by_split[other]
+                          if same_file_key(a.listed.path) != same_file_key(b.listed.path)), None)
+            if match is not None:
+                pairs[one, other].append(match)
+    findings = []
+    for (one, other), matches in pairs.items():
+        names = [f'{a.listed.rel_path} = {b.listed.rel_path}' for a, b in matches]
+        findings.append(Finding(
+            'identical-slices', f'{plural(len(matches), "picture", "is")} in both {one} and {other} under different names, '
+            f'pixel for pixel ({first_few(names)}): take them out of one of the two, or accept it with '
+            '--allow identical-slices', len(matches), [{one: a.listed.rel_path, other: b.listed.rel_path}
+                                                       for a, b in matches]))
+    return findings
+
+
+def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+    repeated: dict[tuple[str, str | None], list[list[_Picture]]] = defaultdict(list)
+    for group in groups:
+        # A slice with lesion masks and a label is listed once per task, rightly.
+        by_use: dict[tuple[str, str | None], list[_Picture]] = defaultdict(list)
+        for picture in group:
+            by_use[picture.part.split, picture.part.task].append(picture)
+        for use, members in by_use.items():
+            if len(members) > 1:
+                repeated[use].append(members)
+    findings = []
+    for (split, task), sets in repeated.items():
+        names = [' = '.join(picture.listed.rel_path for picture in members[:2]) for members in sets]
+        findings.append(Finding(
+            'repeated-slices', f'{plural(len(sets), "picture", "is")} more than once among the {task or "other"} slices of '
+            f'{split} ({first_few(names)}): they count more than others', len(sets),
+            [[picture.listed.rel_path for picture in members] for members in sets]))
+    return findings
+
+
+def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+    items, names = [], []
+    for group in groups:
+        by_label: dict[str, _Picture] = {}
+        for picture in group:
+            if picture.part.task == CLASSIFICATION and picture.listed.label is not None:
+                by_label.setdefault(_class_of(picture), picture)
+        if len(by_label) > 1:
+            items.append({label: picture.name for label, picture in by_label.items()})
+            names.append(' and '.join(f'{label} in {picture.name}' for label, picture in by_label.items()))
+    if not items:
+        return []
+    return [Finding('conflicting-labels', f'{plural(len(items), "picture", "has")} two labels ({first_few(names, 2)}): '
+                    'correct the list', len(items), items)]
+
+
+def _class_of(picture: _Picture) -> str:
+    label, classes = picture.listed.label, picture.part.classes
+    return classes[label] if label is not None and label < len(classes) else str(label)
+
+
+def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
+    by_split: dict[str, list[_Picture]] = defaultdict(list)
+    for picture in pictures:
+        by_split[picture.part.split].append(picture)
+    thumbs = {split: _standardised(members) for split, members in by_split.items()}
+    numbers = {digest: number for number, digest in enumerate(dict.fromkeys(picture.facts.pixels for picture in pictures))}
+    pixels = {split: np.array([numbers[picture.facts.pixels] for picture in members]) for split, members in by_split.items()}
+    hashes = {split: np.array([picture.facts.hash for picture in members], np.uint64)
+              for split, members in by_split.items()}
+    findings = []
+    for one, other in combinations(by_split, 2):
+
+        def confirm(left: np.ndarray, right: np.ndarray, one: str = one, other: str = other) -> np.ndarray:
+            keep = pixels[one][left] != pixels[other][right]
+            for start in range(0, len(left), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                likeness = np.einsum('ij,ij->i', thumbs[one][left[block]], thumbs[other][right[block]])
+                keep[block] &= likeness >= near.correlation
+            return keep
+
+        pairs, cut = near_pairs(hashes[one], hashes[other], near.radius, confirm, MAX_PAIRS)
+        if not len(pairs):
+            continue
+        items = [{one: by_split[one][a].listed.rel_path, other: by_split[other][b].listed.rel_path, 'bits': int(bits),
+                  'correlation': round(float(thumbs[one][a] @ thumbs[other][b]), 4)} for a, b, bits in pairs]
+        # The likest first: those are looked at.
+        items.sort(key=lambda item: (-item['correlation'], item['bits']))
+        names = [f'{item[one]} ~ {item[other]}' for item in items]
+        findings.append(Finding(
+            'near-identical-slices', f'{"at least " if cut else ""}{plural(len(pairs), "pair")} of nearly identical pictures '
+            f'across {one} and {other}: {plural(len(set(pairs[:, 0].tolist())), "slice")} of {one}, '
+            f'{len(set(pairs[:, 1].tolist()))} of {other} ({first_few(names)}). They may be copies, or neighbours in one '
+            'scan: look at them', len(pairs), items))
+    return findings
+
+
+def _standardised(pictures: Sequence[_Picture]) -> np.ndarray:
+    """Pictures at 16 x 16 with mean 0 and length 1, float32, shape (n, 256): a product is a correlation."""
+    thumbs = np.frombuffer(b''.join(picture.facts.thumb or b'' for picture in pictures), np.uint8)
+    values = thumbs.reshape(len(pictures), THUMB_SIDE * THUMB_SIDE).astype(np.float32)
+    values -= values.mean(1, keepdims=True)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)

@@ -1,0 +1,88 @@
+"""Files that are missing, damaged, or of another kind than the others of their data set."""
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from .findings import Finding, first_few, plural
+from .image_facts import FileFacts
+from .parts import ListedSlice, Part
+
+_DARK = 4095  # 12 bits
+
+
+def check_files(parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[Finding]:
+    """Check each data set's files.
+
+    Args:
+        parts: the data sets.
+        facts: of every file, by the slice's path.
+    """
+    return [finding for part in parts for finding in _check_part(part, facts)]
+
+
+def _check_part(part: Part, facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    missing = [listed.rel_path for listed in part.slices if facts[listed.path].missing]
+    if missing:
+        where = f' under {part.root}' if part.root else ''
+        yield Finding('missing-files', f'{plural(len(missing), "file")} of {part.name} {"is" if len(missing) == 1 else "are"} '
+                      f'not there{where} ({first_few(missing)}): download or unpack the data again, or run the converter '
+                      'again', len(missing), missing)
+    corrupt = [listed for listed in part.slices if facts[listed.path].error and not facts[listed.path].missing]
+    if corrupt:
+        reasons = [f'{listed.rel_path} {facts[listed.path].error}' for listed in corrupt]
+        yield Finding('corrupt-files', f'{plural(len(corrupt), "file")} of {part.name} cannot be used '
+                      f'({first_few(reasons)})', len(corrupt),
+                      [dict(file=listed.rel_path, error=facts[listed.path].error) for listed in corrupt])
+    whole = [(listed, facts[listed.path]) for listed in part.slices if facts[listed.path].error is None]
+    yield from _check_sizes(part, whole)
+    yield from _check_levels(part, whole)
+
+
+def _check_sizes(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> Iterator[Finding]:
+    sizes = Counter((fact.width, fact.height) for _, fact in whole)
+    if len(sizes) > 1:
+        (width, height), _ = sizes.most_common(1)[0]
+        others = [(listed, fact) for listed, fact in whole if (fact.width, fact.height) != (width, height)]
+        names = [f'{listed.rel_path} is {fact.width} x {fact.height}' for listed, fact in others]
+        yield Finding('sizes', f'{plural(len(others), "slice")} of {part.name} {"is" if len(others) == 1 else "are"} not '
+                      f'{width} x {height} (width x height) like the other {len(whole) - len(others)} '
+                      f'({first_few(names)}): they are resized differently', len(others),
+                      [dict(file=listed.rel_path, width=fact.width, height=fact.height) for listed, fact in others])
+    wrong = [(listed, fact) for listed, fact in whole
+             if listed.size is not None and listed.size != (fact.width, fact.height)]
+    if wrong:
+        names = [f'{listed.rel_path} is {fact.width} x {fact.height}, annotated as {listed.size[0]} x {listed.size[1]}'
+                 for listed, fact in wrong if listed.size]
+        yield Finding('annotated-sizes', f'{plural(len(wrong), "image", "is")} of another size than {part.name} says '
+                      f'(width x height: {first_few(names)}): run the converter again on the images that are there now',
+                      len(wrong), [dict(file=listed.rel_path, file_size=[fact.width, fact.height],
+                                        annotated=list(listed.size or ())) for listed, fact in wrong])
+
+
+def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> Iterator[Finding]:
+    deep = [(listed, fact) for listed, fact in whole if fact.depth == 16]
+    if deep and len(deep) < len(whole):
+        few = deep if 2 * len(deep) <= len(whole) else [(listed, fact) for listed, fact in whole if fact.depth != 16]
+        depth = few[0][1].depth
+        names = [listed.rel_path for listed, _ in few]
+        yield Finding('bit-depths', f'{plural(len(few), "slice", "has")} {depth} bits in {part.name}, where the other '
+                      f'{len(whole) - len(few)} have {24 - depth} ({first_few(names)}): their grey levels mean something '
+                      'else unless they were windowed alike', len(few), [dict(file=name, depth=depth) for name in names])
+    if part.max_value is None:
+        dark = [listed.rel_path for listed, fact in deep if 0 < fact.high <= _DARK]
+        if dark:
+            yield Finding('bit-depths', f'{plural(len(dark), "16-bit slice")} of {part.name} '
+                          f'{"has" if len(dark) == 1 else "have"} no pixel above {_DARK} and will be nearly black '
+                          f'({first_few(dark)}): for 12-bit content set max_value=4095 in LoadCTSlice', len(dark), dark)
+    else:
+        bright = [(listed.rel_path, fact.high) for listed, fact in deep if fact.high > part.max_value]
+        if bright:
+            names = [f'{name}: {high}' for name, high in bright]
+            yield Finding('above-white', f'{plural(len(bright), "slice", "has")} a pixel above max_value={part.max_value} '
+                          f'in {part.name} ({first_few(names)}): raise max_value in LoadCTSlice', len(bright),
+                          [dict(file=name, high=high) for name, high in bright])
+    blank = [(listed.rel_path, fact.low) for listed, fact in whole if fact.low == fact.high]
+    if blank:
+        names = [f'{name}: {level}' for name, level in blank]
+        yield Finding('blank-slices', f'{plural(len(blank), "slice", "is")} of one grey level in {part.name} '
+                      f'({first_few(names)}): {"it shows" if len(blank) == 1 else "they show"} nothing', len(blank),
+                      [dict(file=name, level=level) for name, level in blank])

@@ -1,0 +1,92 @@
+"""What a verification can find, and how it is said."""
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FAILURE, WARNING, ALLOWED = 'failure', 'warning', 'allowed'
+MAX_ITEMS = 1000  # of one finding in the report; the sentence has the full count
+
+# Every check by name: the severity of what it finds, and what it looks for. docs/data.md has the same table.
+CHECKS = {
+    'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
+    'shared-patients': (FAILURE, 'a patient in two splits'),
+    'shared-scans': (FAILURE, 'a scan in two splits'),
+    'shared-slices': (FAILURE, 'a file in two splits'),
+    'identical-slices': (FAILURE, 'two files of the same pixels in two splits'),
+    'near-identical-slices': (WARNING, 'two files of nearly the same picture in two splits'),
+    'unknown-patients': (WARNING, 'slices whose patient is not known'),
+    'repeated-slices': (WARNING, 'the same pixels twice in one split'),
+    'conflicting-labels': (FAILURE, 'the same pixels with two labels'),
+    'missing-files': (FAILURE, 'a listed file that is not there'),
+    'corrupt-files': (FAILURE, 'a file that cannot be read as a slice'),
+    'sizes': (WARNING, 'slices of another size than most'),
+    'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 12-bit content taken as 16-bit'),
+    'above-white': (FAILURE, 'a pixel above the max_value that the config sets'),
+    'blank-slices': (WARNING, 'a picture of one grey level'),
+    'annotated-sizes': (FAILURE, 'width and height in the lesion file differ from the image'),
+    'lesions-outside': (FAILURE, 'a lesion that leaves its picture'),
+    'broken-annotations': (FAILURE, 'a lesion without area, or whose mask cannot be decoded'),
+    'boxes-and-masks': (WARNING, 'a lesion whose box or area is not that of its mask'),
+    'mask-values': (FAILURE, 'a raw mask with other values than 0 to 3'),
+    'mask-files': (FAILURE, 'a raw mask that cannot be read, or of another size than its image'),
+    'mask-without-image': (WARNING, 'a raw mask whose image is not there'),
+    'image-without-mask': (WARNING, 'a raw lesion image whose mask is not there; a failure if it is in a list'),
+    'class-counts': (WARNING, 'a class without a slice, or a lesion class without a lesion'),
+}
+
+
+@dataclass
+class Finding:
+    """One thing that is wrong, or might be.
+
+    Attributes:
+        check: name of the check, a key of :data:`CHECKS`.
+        message: one sentence with the number, the first examples, and the way out.
+        count: how many cases there are.
+        items: the cases as plain data, :data:`MAX_ITEMS` at most.
+        severity: 'failure', 'warning', or 'allowed': a failure that the user accepted.
+    """
+    check: str
+    message: str
+    count: int
+    items: Sequence[Any] = field(default_factory=list)
+    severity: str = ''
+
+    def __post_init__(self) -> None:
+        self.severity = self.severity or CHECKS[self.check][0]
+        self.items = list(self.items[:MAX_ITEMS])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as plain data."""
+        return dict(check=self.check, severity=self.severity, count=self.count, message=self.message, items=self.items)
+
+
+def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), strict: bool = False) -> list[Finding]:
+    """Turn failures of allowed checks to 'allowed', and with ``strict`` the warnings of the others to failures.
+
+    Raises:
+        ValueError: if a name in ``allow`` is no check's.
+    """
+    unknown = sorted(set(allow) - CHECKS.keys())
+    if unknown:
+        raise ValueError(f'there is no check {unknown[0]!r} to allow; the checks are {", ".join(CHECKS)}')
+    found = list(findings)
+    for finding in found:
+        if finding.check in allow:
+            finding.severity = ALLOWED
+        elif strict:
+            finding.severity = FAILURE
+    return found
+
+
+def first_few(names: Sequence[str], number: int = 3) -> str:
+    """Name the first examples: 'a, b, c, ...'."""
+    return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
+
+
+def plural(count: int, noun: str, verb: str = '') -> str:
+    """'1 slice is', '2 slices are': a count with its noun and, where given, the verb 'is', 'has' or 'does'."""
+    verbs = {'is': 'are', 'has': 'have', 'does': 'do', '': ''}
+    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
+        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
+    return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()

@@ -1,0 +1,140 @@
+"""What verification wants to know of one file, read once and remembered."""
+import base64
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..conversion.coco import read_lesion_mask
+from ..transforms.decoding import decode_slice
+
+SLICE, MASK = 'slice', 'mask'
+THUMB_SIDE = 16
+_DCT_SIDE, _HASH_SIDE = 32, 8
+
+
+class FileFacts(NamedTuple):
+    """What was read of a slice or a raw mask.
+
+    Attributes:
+        error: why it cannot be used; None where it can.
+        missing: whether it is not there.
+        num_bytes: of the file; None where it could not be read.
+        sha256: of the file's bytes.
+        pixels: SHA-256 of the decoded pixels, their type and shape.
+        width, height: pixels.
+        depth: bits per pixel, 8 or 16.
+        low, high: smallest and largest value, in the file's own units.
+        hash: 64 bits that are alike for pictures that look alike, see :func:`perceptual_hash`; None for a blank one.
+        thumb: the picture at 16 x 16, stretched to 0..255; None for a blank one.
+        foreign: whether a mask has values beside 0, 1, 2 and 3.
+    """
+    error: str | None = None
+    missing: bool = False
+    num_bytes: int | None = None
+    sha256: str = ''
+    pixels: str = ''
+    width: int = 0
+    height: int = 0
+    depth: int = 0
+    low: int = 0
+    high: int = 0
+    hash: int | None = None
+    thumb: bytes | None = None
+    foreign: bool = False
+
+    def to_row(self) -> list[Any]:
+        """The facts as JSON stores them."""
+        row = list(self)
+        if self.thumb is not None:
+            row[self._fields.index('thumb')] = base64.b85encode(self.thumb).decode('ascii')
+        return row
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> 'FileFacts':
+        """The inverse of :meth:`to_row`.
+
+        Raises:
+            ValueError: if the row is not one.
+        """
+        if not isinstance(row, list) or len(row) != len(cls._fields):
+            raise ValueError('not a row of facts')
+        facts = cls(*row)
+        return facts if facts.thumb is None else facts._replace(thumb=base64.b85decode(row[cls._fields.index('thumb')]))
+
+
+def read_facts(kind: str, path: str) -> FileFacts:
+    """Read a file; what is wrong with it is among the facts, nothing is raised.
+
+    Args:
+        kind: 'slice' or 'mask'.
+        path: of the file.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return FileFacts(error='is not there', missing=True)
+    except OSError as error:
+        return FileFacts(error=f'cannot be read: {error.strerror or error}')
+    try:
+        facts = _mask_facts(path) if kind == MASK else _slice_facts(content)
+    except ValueError as error:
+        facts = FileFacts(error=str(error))
+    return facts._replace(num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def perceptual_hash(small: np.ndarray) -> int:
+    """Hash a picture by the signs of its coarse cosine coefficients about their median.
+
+    Recoding, scaling, and changes of brightness or contrast alter few of the 64 bits; another patient's chest alters
+    about 30. The constant term is left out, the 63 others of the lowest 8 x 8 and one above them remain.
+
+    Args:
+        small: the picture at 32 x 32, float32.
+
+    Returns:
+        The hash, 0 to 2^64 - 1.
+    """
+    coefficients = cv2.dct(small)
+    low = np.append(coefficients[:_HASH_SIDE, :_HASH_SIDE].ravel()[1:], coefficients[_HASH_SIDE, 0])
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), 'big')
+
+
+def _slice_facts(content: bytes) -> FileFacts:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of dark 16-bit slices: a finding of its own
+        img = decode_slice(content)
+    digest = hashlib.sha256(f'{img.dtype} {img.shape}'.encode())
+    digest.update(np.ascontiguousarray(img).data)
+    low, high = float(img.min()), float(img.max())
+    depth = 8 if img.dtype == np.uint8 else 16
+    scale = 1 if depth == 8 else 65535 / 255
+    hashed, thumb = None, None
+    if high > low:
+        small = cv2.resize(img, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        hashed = perceptual_hash(small)
+        # The mean of 2 x 2 cells of the 32 x 32 picture is the picture at 16 x 16.
+        coarse = small.reshape(THUMB_SIDE, 2, THUMB_SIDE, 2).mean((1, 3))
+        spread = float(coarse.max() - coarse.min())
+        if spread > 0:
+            thumb = np.round((coarse - coarse.min()) * (255 / spread)).astype(np.uint8).tobytes()
+    return FileFacts(pixels=digest.hexdigest(), width=img.shape[1], height=img.shape[0], depth=depth, low=round(low * scale),
+                     high=round(high * scale), hash=hashed if thumb else None, thumb=thumb)
+
+
+def _mask_facts(path: str) -> FileFacts:
+    try:
+        values = read_lesion_mask(Path(path))
+    except ValueError as error:
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except (OSError, SyntaxError, ValueError):
+            return FileFacts(error=str(error))
+        return FileFacts(error=str(error), foreign=True)  # it can be read, so its values are the matter
+    return FileFacts(width=values.shape[1], height=values.shape[0], depth=8, low=int(values.min(initial=0)),
+                     high=int(values.max(initial=0)))

@@ -1,0 +1,78 @@
+"""Patients, scans and files that two splits share."""
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+
+from .findings import Finding, first_few, plural
+from .parts import ListedSlice, Part, same_file_key
+
+Key = tuple[str, ...]
+
+
+def check_leakage(parts: Sequence[Part]) -> list[Finding]:
+    """Compare the splits of a config, by the lists alone.
+
+    Patients are compared by their names as the lists give them, over all data roots: a name under two roots may be two
+    persons, but that is the user's to know.
+    """
+    findings = list(_check_unknown(parts))
+    shared = [
+        ('shared-patients', 'patient', _patient_of, 'results on the one say nothing about new patients'),
+        ('shared-scans', 'scan', _scan_of, 'their slices show the same lungs'),
+        ('shared-slices', 'file', _file_of, 'the model is measured on what it was fitted to'),
+    ]
+    for check, noun, key_of, consequence in shared:
+        for (first, one), (second, other) in combinations(_keys_by_split(parts, key_of).items(), 2):
+            common = sorted(one.keys() & other.keys())
+            if not common:
+                continue
+            names = [_say(check, key, one[key][0]) for key in common]
+            items = [{noun: name, first: len(one[key]), second: len(other[key])} for name, key in zip(names, common)]
+            slices = f'{plural(sum(len(one[key]) for key in common), "slice")} of {first}, ' \
+                     f'{sum(len(other[key]) for key in common)} of {second}'
+            findings.append(Finding(
+                check, f'{plural(len(common), noun, "is")} in both {first} and {second} ({slices}), for example '
+                f'{first_few(names)}: {consequence}. Split by patient, or accept it with --allow {check}',
+                len(common), items))
+    return findings
+
+
+def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
+    if len({part.split for part in parts}) < 2:
+        return
+    for part in parts:
+        unknown = [listed.rel_path for listed in part.slices if listed.patient is None]
+        if unknown:
+            share = 'names no patient' if len(unknown) == len(part.slices) else \
+                f'names no patient for {len(unknown)} of {len(part.slices)} slices ({first_few(unknown)})'
+            yield Finding('unknown-patients', f'{part.name} {share}: leakage, that is a patient in two splits, cannot be '
+                          'excluded', len(unknown), [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))])
+
+
+def _keys_by_split(parts: Sequence[Part],
+                   key_of: Callable[[ListedSlice], Key | None]) -> dict[str, dict[Key, list[ListedSlice]]]:
+    """Return the slices of each split by key; those without a key are left out."""
+    by_split: dict[str, dict[Key, list[ListedSlice]]] = {}
+    for part in parts:
+        keys = by_split.setdefault(part.split, {})
+        for listed in part.slices:
+            key = key_of(listed)
+            if key is not None:
+                keys.setdefault(key, []).append(listed)
+    return by_split
+
+
+def _patient_of(listed: ListedSlice) -> Key | None:
+    return None if listed.patient is None else (listed.patient, )
+
+
+def _scan_of(listed: ListedSlice) -> Key | None:
+    # Some data sets number scans within a patient, so both make the scan; without a patient the scan stands alone.
+    return None if listed.scan is None else (listed.patient or '', listed.scan)
+
+
+def _file_of(listed: ListedSlice) -> Key:
+    return (same_file_key(listed.path), )
+
+
+def _say(check: str, key: Key, listed: ListedSlice) -> str:
+    return listed.rel_path if check == 'shared-slices' else '/'.join(part for part in key if part)

@@ -1,0 +1,119 @@
+"""Lesions as annotated, compared with their pictures' size and with themselves."""
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..annotation_file import load_annotation_file
+from .findings import Finding, first_few, plural
+from .rle import mask_extent
+
+_BORDER = 0.5  # pixels: what rounding, or counting from pixel centres, may add
+_SLACK = 1.0  # pixels between a box and its mask's, which may be counted inclusively
+
+_MESSAGES = {
+    'broken-annotations': ('cannot be used', 'run the converter again, or correct the annotation'),
+    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; run the converter again'),
+    'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
+}
+
+
+def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Check the annotations of lesion files, also of slices that a data set leaves out.
+
+    A data set drops boxes outside the picture without a word, and refuses a file at its first fault, so the file itself
+    is read. One that is no COCO file is passed over: its data set says so.
+
+    Args:
+        files: the data sets that use it, by path of each lesion file.
+    """
+    findings: list[Finding] = []
+    for path, users in files.items():
+        problems: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for row, annotation, image in _annotations(path):
+            place = f'annotations[{row}] of {image.get("file_name")}'
+            try:
+                problem_list = list(_check_lesion(annotation, image['width'], image['height']))
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                problem_list = [('broken-annotations', f'{type(error).__name__}: {error}')]
+            for check, problem in problem_list:
+                problems[check].append((place, problem))
+        for check, found in problems.items():
+            what, remedy = _MESSAGES[check]
+            one = len(found) == 1
+            what = what.format(leave='leaves' if one else 'leave', differ='differs' if one else 'differ')
+            noun = 'box' if check == 'boxes-and-masks' else 'lesion'
+            examples = first_few([f'{place}: {problem}' for place, problem in found])
+            findings.append(Finding(check, f'{plural(len(found), noun)} of {", ".join(users)} {what} ({examples}): {remedy}',
+                                    len(found), [dict(lesion=place, problem=problem) for place, problem in found]))
+    return findings
+
+
+def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+    """Yield row, annotation and image, as far as they can be told."""
+    try:
+        content = load_annotation_file(path, None, 'lesion annotations (COCO JSON)')
+    except (OSError, ValueError):
+        return
+    by_id = {image['id']: image for image in _list(content, 'images')
+             if isinstance(image, dict) and isinstance(image.get('id'), (int, str))}
+    for row, annotation in enumerate(_list(content, 'annotations')):
+        if isinstance(annotation, dict) and isinstance(annotation.get('image_id'), (int, str)):
+            image = by_id.get(annotation['image_id'])
+            if image is not None:
+                yield row, annotation, image
+
+
+def _list(content: dict[str, Any], key: str) -> list[Any]:
+    value = content.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterator[tuple[str, str]]:
+    """Yield check and problem; ``width`` and ``height`` are the picture's, in pixels."""
+    try:
+        x, y, w, h = (float(side) for side in annotation['bbox'])
+    except (TypeError, ValueError):
+        yield 'broken-annotations', f'its box {annotation["bbox"]!r} is not [x, y, width, height]'
+        return
+    if not (w > 0 and h > 0):
+        yield 'broken-annotations', f'its box is {w:g} wide and {h:g} high'
+    if not (x >= -_BORDER and y >= -_BORDER and x + w <= width + _BORDER and y + h <= height + _BORDER):
+        yield 'lesions-outside', f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of ' \
+                                 f'{width} x {height}'
+    segmentation = annotation.get('segmentation')
+    if isinstance(segmentation, dict):
+        yield from _check_mask(segmentation, (x, y, w, h), annotation['area'], width, height)
+    elif isinstance(segmentation, list) and segmentation:
+        yield from _check_polygons(segmentation, width, height)
+    else:
+        yield 'broken-annotations', 'it has no mask'
+
+
+def _check_mask(rle: dict[str, Any], box: tuple[float, ...], area: Any, width: int,
+                height: int) -> Iterator[tuple[str, str]]:
+    try:
+        extent = mask_extent(rle)
+    except ValueError as error:
+        yield 'broken-annotations', str(error)
+        return
+    if list(rle['size']) != [height, width]:
+        yield 'lesions-outside', f'its mask is for a picture of {rle["size"][1]} x {rle["size"][0]}, not {width} x {height}'
+    if not extent.area:
+        yield 'broken-annotations', 'its mask is empty'
+    elif any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
+        yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
+    elif not isinstance(area, (int, float)) or abs(area - extent.area) > 0.5:
+        yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels'
+
+
+def _check_polygons(polygons: list[Any], width: int, height: int) -> Iterator[tuple[str, str]]:
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or \
+                not all(isinstance(value, (int, float)) for value in polygon):
+            yield 'broken-annotations', 'its outline is not a list of three or more points'
+            return
+    xs = [value for polygon in polygons for value in polygon[::2]]
+    ys = [value for polygon in polygons for value in polygon[1::2]]
+    if not (min(xs) >= -_BORDER and min(ys) >= -_BORDER and max(xs) <= width + _BORDER and max(ys) <= height + _BORDER):
+        yield 'lesions-outside', f'its outline reaches from ({min(xs):g}, {min(ys):g}) to ({max(xs):g}, {max(ys):g}) in ' \
+                                 f'a picture of {width} x {height}'

@@ -1,0 +1,208 @@
+"""The slices that a config trains, validates and tests with, data set by data set."""
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmaffinity.structures import SEGMENTATION
+
+from .findings import Finding
+
+_OURS = ('LesionDataset', 'SliceDataset', 'SliceFolderDataset')
+SPLITS = dict(train='train_dataloader', val='val_dataloader', test='test_dataloader')
+
+
+class ListedSlice(NamedTuple):
+    """One slice as a data set lists it.
+
+    Attributes:
+        path: of the file.
+        rel_path: below the data root, with forward slashes.
+        patient, scan: None where unknown.
+        label: of the slice's class; None for lesion slices.
+        size: (width, height) in pixels, as annotated; None where not.
+        lesions: label of each lesion.
+        annotation: SHA-256 of what the model learns from: the label, or the lesions' labels, boxes and masks.
+    """
+    path: str
+    rel_path: str
+    patient: str | None
+    scan: str | None
+    label: int | None
+    size: tuple[int, int] | None
+    lesions: tuple[int, ...]
+    annotation: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One data set of one split.
+
+    Attributes:
+        split: 'train', 'val' or 'test'.
+        name: split and list, as findings call it.
+        task: 'segmentation' or 'classification'; None for a data set that says neither.
+        root: the data root, '' where there is none.
+        ann_file: path of the list; '' where folders are listed instead.
+        classes: names of the labels.
+        slices: what it lists: after filters, draws and folds.
+        max_value: white of 16-bit slices, as the pipeline reads them; None is 65535.
+    """
+    split: str
+    name: str
+    task: str | None
+    root: str
+    ann_file: str
+    classes: tuple[str, ...]
+    slices: tuple[ListedSlice, ...]
+    max_value: int | None = None
+
+
+def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
+    """Load every data set of a config's dataloaders, concatenations and wrappers taken apart.
+
+    A data set that cannot be loaded becomes a finding, so that the others are verified all the same.
+
+    Args:
+        config: as :func:`mmaffinity.utils.config.load_config` gives it.
+
+    Raises:
+        ValueError: if the config has no data set.
+    """
+    parts: list[Part] = []
+    findings: list[Finding] = []
+    number = 0
+    for split, key in SPLITS.items():
+        loader = config.get(key)
+        for leaf in _leaf_configs(loader.get('dataset') if loader else None):
+            number += 1
+            try:
+                # Transforms are not needed, and may not be installed; the list is.
+                with DefaultScope.overwrite_default_scope('mmdet'):
+                    dataset = DATASETS.build({**leaf, 'pipeline': [], **_unpacked(leaf)})
+                parts.append(part_of(dataset, split, _max_value(leaf)))
+            except Exception as error:  # a list may hold anything, and a user's data set may raise anything of it
+                reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
+                findings.append(Finding('unreadable-lists', f'a data set of {split} cannot be loaded, and is not verified '
+                                        f'further: {reason}', 1, [dict(split=split, type=str(leaf.get('type')), error=reason)]))
+    if not number:
+        raise ValueError(f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has '
+                         'a dataset')
+    return parts, findings
+
+
+def find_lesion_files(config: Config) -> dict[str, list[str]]:
+    """Return the data sets that use it by path of each lesion file, also of those that cannot be loaded."""
+    files: dict[str, list[str]] = {}
+    for split, key in SPLITS.items():
+        loader = config.get(key)
+        for leaf in _leaf_configs(loader.get('dataset') if loader else None):
+            if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
+                # As the data set joins them: an absolute path stays as it is.
+                path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
+                files.setdefault(path, []).append(f'{split} ({leaf["ann_file"]})')
+    return files
+
+
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
+    """Take concatenations and wrappers apart, down to the data sets that list slices."""
+    inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else None)
+    if inner is None:
+        yield dataset
+    else:
+        for part in inner:
+            yield from leaf_datasets(part)
+
+
+def lists_paths(dataset: Any) -> bool:
+    """Whether a data set tells the paths of its slices; one that makes them up as it goes cannot be verified."""
+    return hasattr(dataset, 'get_data_info') and (not len(dataset) or 'img_path' in dataset.get_data_info(0))
+
+
+def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
+    """Read a data set's slices.
+
+    Args:
+        dataset: a lesion or slice data set, or any other of MMEngine's form; no concatenation.
+        split: what it is used for.
+        max_value: see :class:`Part`.
+
+    Raises:
+        ValueError: if the data set does not tell the paths of its slices.
+    """
+    if not lists_paths(dataset):
+        raise ValueError(f'{type(dataset).__name__} does not tell the paths of its slices (get_data_info with img_path)')
+    root, ann_file = str(getattr(dataset, 'data_root', '') or ''), str(getattr(dataset, 'ann_file', '') or '')
+    metainfo, task = dataset.metainfo, getattr(dataset, 'task', None)
+    classes = tuple(metainfo.get('classes' if task == SEGMENTATION else 'slice_classes') or ())
+    listed = _relative(ann_file, root) if ann_file else str(getattr(dataset, 'source', type(dataset).__name__))
+    slices = tuple(_listed_slice(dataset.get_data_info(index), root, task) for index in range(len(dataset)))
+    return Part(split, f'{split} ({listed})', task, root, ann_file, classes, slices, max_value)
+
+
+def _listed_slice(info: dict[str, Any], root: str, task: str | None) -> ListedSlice:
+    lesions = info.get('instances') or [] if task == SEGMENTATION else []
+    label = info.get('gt_slice_label')
+    if task == SEGMENTATION:
+        rows = [json.dumps([lesion.get('bbox_label'), lesion.get('ignore_flag'),
+                            [float(side) for side in lesion.get('bbox', ())], _plain(lesion.get('mask'))], sort_keys=True)
+                for lesion in lesions]
+        content = '\n'.join(sorted(rows))
+    else:
+        content = str(label)
+    size = (info['width'], info['height']) if 'width' in info and 'height' in info else None
+    return ListedSlice(info['img_path'], _relative(info['img_path'], root), _text(info.get('patient_id')),
+                       _text(info.get('scan_id')), label, size,
+                       tuple(int(lesion.get('bbox_label', 0)) for lesion in lesions),
+                       hashlib.sha256(content.encode()).hexdigest())
+
+
+def _plain(mask: Any) -> Any:
+    if isinstance(mask, dict):
+        return {key: _plain(value) for key, value in mask.items()}
+    return mask.decode('ascii') if isinstance(mask, bytes) else mask
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _relative(path: str, root: str) -> str:
+    # normpath, so that 'a/../b' and './b' are the same file to every check.
+    pure = PurePath(os.path.normpath(path))
+    top = os.path.normpath(root) if root else ''
+    return pure.relative_to(top).as_posix() if top and pure.is_relative_to(top) else pure.as_posix()
+
+
+def _leaf_configs(dataset: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(dataset, dict):
+        return
+    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
+    for part in inner:
+        yield from _leaf_configs(part)
+    if not inner:
+        yield dict(dataset)
+
+
+def _unpacked(leaf: dict[str, Any]) -> dict[str, bool]:
+    """Our own data sets need not pack their lists for loader workers, which takes a search of the whole heap each."""
+    return {'serialize_data': False} if leaf.get('type') in _OURS else {}
+
+
+def _max_value(dataset: dict[str, Any]) -> int | None:
+    for transform in dataset.get('pipeline') or []:
+        if transform.get('type') == 'LoadCTSlice':
+            return transform.get('max_value')
+    return None
+
+
+def same_file_key(path: str) -> str:
+    """One text per file, however its path is written; links are not followed, as their pixels tell."""
+    return os.path.abspath(Path(path))

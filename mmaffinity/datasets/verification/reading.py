@@ -1,0 +1,123 @@
+"""Read many files with several processes, through the cache."""
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
+
+import cv2
+
+from . import image_facts
+from .fact_cache import FactCache
+from .image_facts import FileFacts
+
+Job = tuple[str, str]  # kind and path
+Progress = Callable[[int, int], None]
+CHUNK = 16
+CRASHED = 'crashes the process that decodes it; replace the file'
+
+
+def read_all(jobs: Sequence[Job], cache: FactCache, workers: int | None = None,
+             progress: Progress | None = None) -> tuple[dict[Job, FileFacts], int]:
+    """Read what the cache does not know.
+
+    Args:
+        jobs: kind ('slice' or 'mask') and path of each file.
+        cache: what is known; what is read is added.
+        workers: number of processes, by default one per core that this process may use; 0 reads in this process.
+        progress: called as ``progress(done, total)`` over the files that are to be read.
+
+    Returns:
+        Facts of every job, and how many of them were read rather than remembered.
+
+    Raises:
+        ValueError: if ``workers`` is negative.
+    """
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    if workers < 0:
+        raise ValueError(f'the number of workers is {workers}; it has to be 0 or more')
+    facts: dict[Job, FileFacts] = {}
+    todo: list[Job] = []
+    for job in dict.fromkeys(jobs):
+        known = cache.get(*job)
+        if known is None:
+            todo.append(job)
+        else:
+            facts[job] = known
+    chunks = [todo[start:start + CHUNK] for start in range(0, len(todo), CHUNK)]
+    done = 0
+    # Processes do not pay for a handful of files.
+    for chunk, results in (_serially(chunks) if workers == 0 or len(chunks) < 2 else _in_processes(chunks, workers)):
+        for job, result in zip(chunk, results):
+            facts[job] = result
+            cache.add(*job, result)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(todo))
+    return facts, len(todo)
+
+
+def _read_chunk(chunk: Sequence[Job]) -> list[FileFacts]:
+    return [image_facts.read_facts(*job) for job in chunk]
+
+
+def _serially(chunks: Sequence[Sequence[Job]]) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
+    for chunk in chunks:
+        yield chunk, _read_chunk(chunk)
+
+
+def _in_processes(chunks: Sequence[Sequence[Job]],
+                  workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
+    """Keep a few chunks ahead of each process; where one dies, find the file that killed it and go on."""
+    waiting = deque(chunks)
+    while waiting:
+        running: deque[tuple[Sequence[Job], Future]] = deque()
+        executor = ProcessPoolExecutor(workers, _context(), _start_worker, (os.getpid(),))
+        try:
+            while waiting or running:
+                while waiting and len(running) < 4 * workers:
+                    running.append((waiting[0], executor.submit(_read_chunk, waiting[0])))
+                    waiting.popleft()  # after submit: a pool that broke meanwhile has not taken it
+                chunk, future = running[0]
+                result = future.result()
+                running.popleft()
+                yield chunk, result
+        except BrokenProcessPool:
+            suspects = [chunk for chunk, _ in running]
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+        if running:
+            for chunk in suspects:
+                yield chunk, [_read_alone(job) for job in chunk]
+
+
+def _read_alone(job: Job) -> FileFacts:
+    with ProcessPoolExecutor(1, _context(), _start_worker, (os.getpid(),)) as executor:
+        try:
+            return executor.submit(_read_chunk, [job]).result()[0]
+        except BrokenProcessPool:
+            return FileFacts(error=CRASHED)
+
+
+def _context() -> BaseContext:
+    # A forked process is there at once; a spawned one would import torch first.
+    return multiprocessing.get_context('fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn')
+
+
+def _start_worker(parent: int) -> None:
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and the processes are what uses the cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent was killed, which would leave it waiting for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -1,0 +1,66 @@
+"""The outcome of a verification, as data and as sentences."""
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmaffinity import __version__
+from mmaffinity.utils.files import write_json_atomic
+
+from .counts import describe_in_words
+from .findings import ALLOWED, FAILURE, WARNING, Finding, plural
+
+REPORT_SCHEMA = 1
+
+
+@dataclass
+class VerificationReport:
+    """What was verified and what was found.
+
+    Attributes:
+        config: path of the config; None where it has none.
+        datasets: a row per data set, see :func:`~.counts.describe`, with ``content_sha256`` and ``listing_sha256``.
+        findings: failures first.
+        reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None where files were not read.
+    """
+    config: str | None
+    datasets: Sequence[dict[str, Any]]
+    findings: Sequence[Finding]
+    reading: dict[str, Any] | None
+
+    def of(self, severity: str) -> list[Finding]:
+        """The findings of a severity."""
+        return [finding for finding in self.findings if finding.severity == severity]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no failure."""
+        return not self.of(FAILURE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data, see docs/data.md."""
+        return dict(
+            schema=REPORT_SCHEMA, created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            version=__version__, config=self.config, passed=self.passed, reading=self.reading, datasets=list(self.datasets),
+            findings=[finding.as_dict() for finding in self.findings])
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the report as JSON, whole or not at all."""
+        write_json_atomic(path, self.as_dict())
+
+    def sentences(self) -> list[str]:
+        """The report in words: what there is, what is wrong, and the verdict."""
+        lines = []
+        for row in self.datasets:
+            lines.append(describe_in_words(row))
+            lines.append(f'  fingerprint of the files: {row["content_sha256"] or "none, as files were not read"}; of the '
+                         f'listing: {row["listing_sha256"]}')
+        lines += [f'{finding.severity}: {finding.message} [{finding.check}]' for finding in self.findings]
+        failures, warnings, allowed = (len(self.of(severity)) for severity in (FAILURE, WARNING, ALLOWED))
+        accepted = f', {allowed} accepted with --allow' if allowed else ''
+        verdict = 'nothing is wrong' if self.passed and not warnings and not allowed else \
+            f'{plural(failures, "failure")}, {plural(warnings, "warning")}{accepted}'
+        lists_only = ' (lists only: no file was read)' if self.reading is None else ''
+        lines.append(f'{"passed" if self.passed else "FAILED"}: {verdict}{lists_only}')
+        return lines

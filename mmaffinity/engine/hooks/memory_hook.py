@@ -1,0 +1,63 @@
+"""How much memory a run holds."""
+import os
+from pathlib import Path
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class MemoryHook(Hook):
+    """Write down the resident memory of the process and of its loader workers, on Linux.
+
+    Args:
+        interval: iterations between two rows.
+        last: end the run after the epoch of this iteration; None lets it go on.
+
+    Attributes:
+        rows: (iteration, MiB of the process, MiB of its loader workers) of every interval. Workers share memory with the
+            process, which counts for each of them.
+
+    Raises:
+        ValueError: if ``interval`` is below 1, or the system does not tell.
+    """
+
+    # After everything else that a step does.
+    priority = 'LOWEST'
+
+    def __init__(self, interval: int = 200, last: int | None = None) -> None:
+        if interval < 1:
+            raise ValueError(f'interval={interval} of MemoryHook must be 1 or more')
+        if not Path('/proc/self/status').exists():
+            raise ValueError('resident memory is read from /proc, which this system does not have: use Linux')
+        self.interval = interval
+        self.last = last
+        self.rows: list[tuple[int, float, float]] = []
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Add a row where one is due."""
+        iteration = runner.iter + 1
+        if iteration % self.interval == 0:
+            own = os.getpid()
+            process, workers = _resident(own), sum(_resident(child) for child in _children(own))
+            self.rows.append((iteration, process, workers))
+            runner.logger.info(f'iteration {iteration}: {process:.1f} MiB resident, loader workers {workers:.1f} MiB')
+        if self.last is not None and iteration >= self.last:
+            runner.train_loop.stop_training = True
+
+
+def _resident(process: int) -> float:
+    """Resident memory of a process in MiB; 0 if it has ended."""
+    try:
+        status = Path(f'/proc/{process}/status').read_text()
+    except OSError:
+        return 0.
+    lines = [line for line in status.splitlines() if line.startswith('VmRSS')]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.
+
+
+def _children(process: int) -> list[int]:
+    children = Path(f'/proc/{process}/task/{process}/children')
+    return [int(child) for child in children.read_text().split()] if children.exists() else []

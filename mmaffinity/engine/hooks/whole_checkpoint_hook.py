@@ -1,0 +1,131 @@
+"""Checkpoints that are there whole or not at all, and never spoilt."""
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(CheckpointHook):
+    """:class:`mmengine.hooks.CheckpointHook` that loses nothing when a run is killed or the disk is full.
+
+    Three differences: a checkpoint is written aside, as ``<name>.part``, and renamed once all of it is on the disk;
+    what ``max_keep_ckpts`` or a better checkpoint makes superfluous is removed after the new one is there, not
+    before; and a checkpoint with a NaN or an infinite number in its weights or in the optimizer's state is refused.
+
+    Takes the arguments of MMEngine's hook. :func:`mmaffinity.apis.train_model` puts it in the place of that one.
+
+    Attributes:
+        last_whole: path of the last checkpoint that this run wrote; None before the first.
+
+    Raises:
+        ValueError: while saving, if a weight is NaN or infinite.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.last_whole: str | None = None
+        self._superfluous: _LaterRemoval | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the folder, as MMEngine's hook does."""
+        self.file_backend: Any
+        super().before_train(runner)
+        # Other backends, such as object stores, write whole objects already.
+        if isinstance(getattr(self, 'file_backend', None), LocalBackend):
+            self._superfluous = _LaterRemoval()
+            self.file_backend: Any = self._superfluous
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look at every number that is about to be saved.
+
+        Raises:
+            ValueError: if one is NaN or infinite; names the first.
+        """
+        for name, value in _tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}):
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
+                raise ValueError(f'no checkpoint was written after iteration {runner.iter}, as {name} holds a NaN or an '
+                                 f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
+                                 'gradients (optim_wrapper.clip_grad), and train anew or from there')
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        super()._save_checkpoint_with_step(self._aside(runner), step, meta)
+        self.last_whole = str(self.last_ckpt)
+        self._remove_superfluous()
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        super()._save_best_checkpoint(self._aside(runner), metrics)
+        self._remove_superfluous()
+
+    def _aside(self, runner: Any) -> Any:
+        if self._superfluous is None or isinstance(runner, _WritingAside):
+            return runner
+        return _WritingAside(runner)
+
+    def _remove_superfluous(self) -> None:
+        if self._superfluous is not None:
+            self._superfluous.catch_up()
+
+
+class _WritingAside:
+    """A runner whose :meth:`save_checkpoint` writes aside and renames; in all else the runner itself."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        path, part = Path(out_dir, filename), Path(out_dir, f'{filename}.part')
+        try:
+            self._runner.save_checkpoint(out_dir, part.name, *args, **kwargs)
+            if is_main_process():
+                _sync(part)  # or a power cut after the rename could leave an empty file
+                os.replace(part, path)
+                _sync(path.parent)  # or it could undo the rename, after the older checkpoint was removed
+        except BaseException:  # KeyboardInterrupt too
+            if is_main_process():
+                part.unlink(missing_ok=True)
+            raise
+
+
+class _LaterRemoval(LocalBackend):
+    """A file backend that removes files when told to catch up, so that the old one outlives a failing write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due: list[Path] = []
+
+    def remove(self, filepath: str | Path) -> None:
+        self._due.append(Path(filepath))
+
+    def catch_up(self) -> None:
+        while self._due:
+            self._due.pop().unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of nested dicts and lists, each with its place as a dotted name."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(part, f'{name}.{key}' if name else str(key))

@@ -1,0 +1,49 @@
+"""Several processes, on GPUs or on CPUs."""
+import os
+from collections.abc import Mapping
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from torch import distributed
+
+_VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Prepare a config and this process for a distributed run; a run in one process is left alone.
+
+    Each stage leaves some parameters without gradient, so the wrapper of the model has to look for those that a step did
+    not use; a step then also ends where a process' slices have no lesion. On CPUs, which MMEngine does not
+    provide for, the processes are joined here, by gloo, and the wrapper gets no device.
+
+    Args:
+        cfg: gets 'launcher', and 'model_wrapper_cfg' unless it has one.
+        launcher: 'none', 'pytorch' (torchrun), 'slurm' or 'mpi'.
+        environ: the environment, with the variables that torchrun sets.
+
+    Raises:
+        ValueError: if the process was not started as ``launcher`` says, or there are fewer GPUs than processes.
+    """
+    cfg.launcher = launcher
+    if launcher == 'none':
+        return
+    missing = [name for name in _VARIABLES if name not in environ]
+    if launcher == 'pytorch' and missing:
+        raise ValueError(f'--launcher pytorch is for processes that torchrun started, but {", ".join(missing)} is not set; '
+                         'use tools/dist_train.sh or tools/dist_test.sh, or leave the option out')
+    on_gpus = torch.cuda.is_available()
+    if launcher != 'pytorch' and not on_gpus:
+        raise ValueError(f'--launcher {launcher} needs GPUs, and torch sees none; on CPUs start the processes by torchrun: '
+                         'tools/dist_train.sh, tools/dist_test.sh')
+    if launcher == 'pytorch' and on_gpus and int(environ['LOCAL_RANK']) >= torch.cuda.device_count():
+        raise ValueError(f'process {environ["LOCAL_RANK"]} of this machine has no GPU left, torch sees '
+                         f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
+                         '(CUDA_VISIBLE_DEVICES=) to run on CPUs')
+    wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=True, broadcast_buffers=False)
+    if not on_gpus:
+        wrapper['device_ids'] = None
+        if not is_distributed():
+            distributed.init_process_group('gloo')
+    if cfg.get('model_wrapper_cfg') is None:
+        cfg.model_wrapper_cfg = wrapper

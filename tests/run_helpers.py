@@ -1,0 +1,150 @@
+"""Training runs in processes of their own, which can be killed, and in several processes."""
+import multiprocessing
+import os
+import runpy
+import signal
+import socket
+import sys
+from multiprocessing import forkserver
+
+import torch
+from mmengine.fileio import LocalBackend
+from model_helpers import NARROW
+
+from mmaffinity.evaluation import SliceClassificationMetric
+from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.utils.config import load_config
+
+# Two epochs of three pairs of stages on the tiny phantom: 64 x 64, narrow layers, both stages from the start.
+STEPS = 6
+SMALL = {
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64), 'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
+    'train_dataloader.sampler.segmentation_epochs': 0, 'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30, 'model.train_cfg.rpn_proposal.max_per_img': 30,
+    'default_hooks.logger.interval': 1,
+    **{f'{split}_dataloader.{key}': value for split in ('train', 'val', 'test')
+       for key, value in (('num_workers', 0), ('persistent_workers', False))},
+}
+_CONTEXT = multiprocessing.get_context('forkserver')
+
+
+def process(target, *args):
+    """Start a fresh process, forked by a server that has imported all this once."""
+    before = os.environ.get('PYTHONPATH')
+    # The server looks there for what it shall import before it forks; before Python 3.13 it does not get sys.path.
+    os.environ['PYTHONPATH'] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        _CONTEXT.set_forkserver_preload(['run_helpers'])
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ['PYTHONPATH']
+        else:
+            os.environ['PYTHONPATH'] = before
+    started = _CONTEXT.Process(target=target, args=args)
+    started.start()
+    return started
+
+
+def join(processes):
+    """Wait for processes; return their exit codes, negative for signals."""
+    for started in processes:
+        started.join(300)
+        if started.exitcode is None:
+            started.kill()
+            raise AssertionError('the run hangs')
+    return [started.exitcode for started in processes]
+
+
+def small_config(repo_root, data_root, **extra):
+    """The config of a small run, as an object."""
+    return load_config(repo_root / 'configs/affinity_c8_phantom.py', {**SMALL, 'data_root': str(data_root), **extra})
+
+
+def write_small_config(repo_root, data_root, path, **extra):
+    """The same in a file, as a command takes it."""
+    small_config(repo_root, data_root, **extra).dump(path)
+    return path
+
+
+def kill_me():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_in_step():
+    """Die in the middle of the second epoch, inside the optimizer's step."""
+    step, calls = torch.optim.Adam.step, []
+
+    def dying(self, *args, **kwargs):
+        calls.append(0)
+        if len(calls) == STEPS + 3:
+            kill_me()
+        return step(self, *args, **kwargs)
+
+    torch.optim.Adam.step = dying
+
+
+def kill_in_writing():
+    """Die when half of the second checkpoint is on the disk."""
+    put = LocalBackend.put
+
+    def dying(self, content, path):
+        if 'epoch_2' not in str(path):
+            return put(self, content, path)
+        with open(path, 'wb') as file:
+            file.write(content[:len(content) // 2])
+        kill_me()
+
+    LocalBackend.put = dying
+
+
+def kill_in_validation():
+    """Die in the validation after the first epoch."""
+    SliceClassificationMetric.process = lambda *args: kill_me()
+
+
+def _run(root, arguments, before):
+    torch.set_num_threads(1)
+    if before is not None:
+        before()
+    os.chdir(root)
+    sys.argv = [str(argument) for argument in arguments]
+    import time
+    open('/tmp/s/cpu.log','a').write(f'start {time.process_time():.1f}\n')
+    runpy.run_path(sys.argv[0], run_name='__main__')
+    open('/tmp/s/cpu.log','a').write(f'end {time.process_time():.1f} {sys.argv[:1]}\n')
+
+
+def run_command(root, *arguments, before=None):
+    """Run a tool in a process of its own, after a function; return the exit code, negative for a signal."""
+    return join([process(_run, root, arguments, before)])[0]
+
+
+def run_pair(root, *arguments):
+    """Run a tool in two processes, without torchrun, which would have to import everything again; return the exit codes."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    return join([process(_run_as_rank, root, rank, 2, port, arguments) for rank in range(2)])
+
+
+def run_state(path):
+    """Weights and optimizer state of a checkpoint, flat."""
+    content = load_checkpoint(path)
+    moments = {f'{index}.{name}': torch.as_tensor(value) for index, state in content['optimizer']['state'].items()
+               for name, value in state.items()}
+    return {**content['state_dict'], **moments}
+
+
+def differences(first, second):
+    """Names of the tensors that differ in any bit."""
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+def _run_as_rank(root, rank, world_size, port, arguments):
+    """What torchrun makes of a process, in this one."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size), MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
+    _run(root, [*arguments, '--launcher', 'pytorch'], None)

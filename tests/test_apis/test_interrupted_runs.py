@@ -1,0 +1,189 @@
+"""Runs that are killed, whose disk is full, or whose checkpoints were cut: what is left, and where they go on."""
+import json
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from run_helpers import (
+    STEPS,
+    differences,
+    kill_in_step,
+    kill_in_validation,
+    kill_in_writing,
+    run_command,
+    run_state,
+    small_config,
+    write_small_config,
+)
+
+from mmaffinity.apis import train_model
+from mmaffinity.models import AffinityRCNN
+from mmaffinity.utils.cli import USER_ERRORS
+
+WORKERS = ('--cfg-options', 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
+
+
+@pytest.fixture(scope='module')
+def tiny(tiny_phantom, repo_root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('interrupted')
+    return folder, write_small_config(repo_root, tiny_phantom / 'cncb_ncov', folder / 'tiny.py')
+
+
+@pytest.fixture(scope='module')
+def straight(tiny, repo_root):
+    """Work folder of a run that nothing happened to."""
+    folder, config = tiny
+    assert train(repo_root, config, folder / 'straight') == 0
+    return folder / 'straight'
+
+
+def train(root, config, work_dir, *options, before=None):
+    return run_command(root, 'tools/train.py', config, '--work-dir', work_dir, '--resume', *options, before=before)
+
+
+def checkpoints(work_dir):
+    return sorted(path.name for path in work_dir.glob('*.pth*'))
+
+
+@pytest.mark.parametrize('before, options, left', [
+    (kill_in_step, WORKERS, ['epoch_1.pth']),
+    (kill_in_writing, (), ['epoch_1.pth', 'epoch_2.pth.part']),
+    (kill_in_validation, (), ['epoch_1.pth']),
+])
+def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, tiny, repo_root):
+    """The same command again; the first also shows that two loader workers change no bit."""
+    folder, config = tiny
+    work_dir = folder / before.__name__
+    assert train(repo_root, config, work_dir, *options, before=before) == -signal.SIGKILL
+    assert checkpoints(work_dir) == left
+    assert train(repo_root, config, work_dir, *options) == 0
+    assert checkpoints(work_dir) == ['epoch_1.pth', 'epoch_2.pth']
+    assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
+
+
+def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_root):
+    """The newest file is cut, as a copy may be, and ``last_checkpoint`` names it."""
+    folder, config = tiny
+    work_dir = folder / 'cut'
+    work_dir.mkdir()
+    shutil.copy(straight / 'epoch_1.pth', work_dir)
+    (work_dir / 'epoch_2.pth').write_bytes((straight / 'epoch_2.pth').read_bytes()[:-1000])
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_2.pth'))
+    assert train(repo_root, config, work_dir) == 0
+    assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
+
+
+def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root, tmp_path):
+    (tmp_path / 'epoch_1.pth').write_bytes(b'half')
+    with pytest.raises(ValueError, match=r'no whole checkpoint in .*epoch_1\.pth is cut or damaged'):
+        train_model(small_config(repo_root, tiny_phantom / 'cncb_ncov'), work_dir=tmp_path, resume=True)
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+
+
+@pytest.fixture
+def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
+    """Train the second epoch, after the first of the straight run."""
+    shutil.copy(straight / 'epoch_1.pth', tmp_path)
+
+    def go_on(**extra):
+        config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **extra)
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+        return train_model(config, work_dir=tmp_path, resume=True)
+
+    return go_on
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full, the device that is always full')
+def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path):
+    before = (tmp_path / 'epoch_1.pth').read_bytes()
+    (tmp_path / 'epoch_2.pth.part').symlink_to('/dev/full')
+    with pytest.raises(USER_ERRORS, match='there is no space left; the checkpoints in .* --resume'):
+        second_epoch(**{'default_hooks.checkpoint.max_keep_ckpts': 1})
+    assert checkpoints(tmp_path) == ['epoch_1.pth'] and (tmp_path / 'epoch_1.pth').read_bytes() == before
+
+
+@pytest.fixture
+def read_only():
+    """A folder that the user of the test may not write to; root may, so root becomes nobody for a while."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / 'epoch_1.pth').write_bytes(b'precious')
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    if user == 0:
+        os.seteuid(user)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='permissions as on Linux and macOS')
+def test_read_only_work_folder_ends_in_a_sentence(read_only, tiny, repo_root):
+    config = small_config(repo_root, tiny[0])
+    for work_dir in (read_only, read_only / 'below'):
+        with pytest.raises(ValueError, match='nothing can be written to the work folder .*Permission denied.*--work-dir'):
+            train_model(config, work_dir=work_dir)
+    assert os.listdir(read_only) == ['epoch_1.pth']
+
+
+@pytest.mark.parametrize('call, stage, term', [(2, 'segmentation', 'loss_mask'), (3, 'classification', 'loss_slice')])
+def test_nan_loss_stops_the_run(call, stage, term, second_epoch, tmp_path, monkeypatch):
+    calls, loss = [], AffinityRCNN.loss
+
+    def spoilt(self, inputs, samples):
+        losses = loss(self, inputs, samples)
+        calls.append([sample.img_path for sample in samples])
+        if len(calls) == call + 1:
+            losses[term] = losses[term] * float('nan')
+        return losses
+
+    monkeypatch.setattr(AffinityRCNN, 'loss', spoilt)
+    with pytest.raises(USER_ERRORS) as stop:
+        second_epoch()
+    message = str(stop.value)
+    for part in (f'the {stage} stage', f'{term} = nan', ', '.join(calls[-1]), str(tmp_path / 'epoch_1.pth')):
+        assert part in message, (part, message)
+    assert len(calls) == call + 1
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+
+
+def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monkeypatch):
+    """The epoch's last step spoils them, so no loss can tell."""
+    calls, step = [], torch.optim.Adam.step
+
+    def spoiling(self, *args, **kwargs):
+        calls.append(step(self, *args, **kwargs))
+        if len(calls) == STEPS:
+            self.param_groups[0]['params'][0].data.view(-1)[0] = float('nan')
+
+    monkeypatch.setattr(torch.optim.Adam, 'step', spoiling)
+    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ holds a NaN or an infinite number'):
+        second_epoch()
+    assert len(calls) == STEPS and checkpoints(tmp_path) == ['epoch_1.pth']
+
+
+def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phantom):
+    """Two loader workers meet slices that are not there, live on, and the run says how many there were."""
+    runner = second_epoch(**{
+        'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True,
+        'train_dataloader.dataset.datasets.1.data_prefix': dict(img=''),
+        'train_dataloader.dataset.datasets.1.on_unreadable': 'skip',
+        'train_dataloader.dataset.datasets.1.ann_file': str(_with_missing(tiny_phantom, tmp_path))})
+    assert runner.message_hub.get_info('skipped_slices') == 2
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert '2 slices could not be read and were skipped' in log and 'gone_0.png' in log and 'gone_1.png' in log
+
+
+def _with_missing(tiny_phantom, folder):
+    """The training list with two slices more, whose files are missing."""
+    content = json.loads((tiny_phantom / 'cncb_ncov/annotations/slices_train.json').read_text())
+    rows = content['data_list']
+    rows[1:1] = [dict(rows[0], img_path='gone_0.png')]
+    rows.append(dict(rows[0], img_path='gone_1.png'))
+    (folder / 'list.json').write_text(json.dumps(content))
+    return folder / 'list.json'

@@ -1,0 +1,89 @@
+"""Two fingerprints: of the files' bytes, and of the listing; kept apart by name."""
+import hashlib
+import json
+import os
+import shutil
+
+from mmdet.registry import DATASETS
+
+from mmaffinity.datasets.verification import record_of
+
+
+def prints(bench):
+    rows = bench.verify().datasets
+    return {row['name'].split(' ', 1)[0] + ' ' + row['task']: (row['content_sha256'], row['listing_sha256']) for row in rows}
+
+
+def test_written_out(bench):
+    """Both, computed from the list and the files alone."""
+    bench.config()
+    rows = json.loads((bench.root / 'annotations/slices_val.json').read_text())['data_list']
+
+    def expected(kind, value):
+        lines = [json.dumps([kind, 1, 'classification', ['Normal', 'COVID-19']])]
+        lines += sorted(json.dumps([row['img_path'], value(bench.root / row['img_path']),
+                                    hashlib.sha256(str(row['label']).encode()).hexdigest()]) for row in rows)
+        return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+    content, listing = prints(bench)['val classification']
+    assert content == expected('content', lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+    assert listing == expected('listing', lambda path: path.stat().st_size)
+
+
+def test_what_changes_which(bench):
+    before = prints(bench)
+    key = 'train classification'
+    # One byte, the size kept: only reading the files tells.
+    path = bench.root / 'slices/train_0.png'
+    content = path.read_bytes()
+    image = bench.read('slices/train_0.png')
+    end = content.index(b'IEND') - 4
+    path.write_bytes(content[:end] + b'\0\0\0\1tEXt' + b'x' + b'\0\0\0\0' + content[end:])
+    grown = prints(bench)
+    assert grown[key][0] != before[key][0] and grown[key][1] != before[key][1]
+    path.write_bytes(content[:end] + b'\0\0\0\1tEXt' + b'y' + b'\0\0\0\0' + content[end:])
+    assert prints(bench)[key][0] != grown[key][0] and prints(bench)[key][1] == grown[key][1]
+    path.write_bytes(content)
+    assert (bench.read('slices/train_0.png') == image).all() and prints(bench) == before
+    # A label.
+    bench.slices['train'][0]['label'] = 1
+    changed = prints(bench)
+    assert changed[key][0] != before[key][0] and changed[key][1] != before[key][1]
+    assert {name for name in before if changed[name] != before[name]} == {key}
+    bench.slices['train'][0]['label'] = 0
+    # A lesion's box.
+    bench.lesions['test']['annotations'][0]['bbox'][0] += 1
+    changed = prints(bench)
+    assert {name for name in before if changed[name] != before[name]} == {'test segmentation'}
+    assert all(a != b for a, b in zip(changed['test segmentation'], before['test segmentation']))
+
+
+def test_neither_place_nor_order_nor_time_matters(bench, tmp_path):
+    before = prints(bench)
+    bench.slices['val'].reverse()
+    os.utime(bench.root / 'slices/val_0.png')
+    shutil.move(bench.root, tmp_path / 'moved')
+    bench.root = tmp_path / 'moved'
+    assert prints(bench) == before
+
+
+def test_record_of_a_run(bench):
+    config = bench.config()
+    record = record_of(DATASETS.build(dict(config.test_dataloader.dataset, datasets=[
+        dict(part, pipeline=[]) for part in config.test_dataloader.dataset.datasets])), 'test')
+    before = prints(bench)
+    assert [part['listing_sha256'] for part in record['parts']] == [before['test segmentation'][1],
+                                                                  before['test classification'][1]]
+    assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 1
+    both = '\n'.join(sorted(part['listing_sha256'] for part in record['parts']))
+    assert record['listing_sha256'] == hashlib.sha256(both.encode()).hexdigest()
+
+
+def test_a_data_set_without_paths_does_not_end_a_run():
+    class Drawn:
+        def __len__(self):
+            return 3
+
+    record = record_of(Drawn(), 'train')
+    assert record['listing_sha256'] is None and record['parts'][0] == dict(
+        name='train (Drawn)', task=None, num=3, listing_sha256=None)

@@ -1,0 +1,84 @@
+"""Hooks that every training gets, and those that watch memory and BatchNorm."""
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from mmaffinity.engine import AlternatingLossHook, MemoryHook, NormSyncHook, add_guards
+from mmaffinity.engine.hooks import alternating_loss_hook, norm_sync_hook
+from mmaffinity.structures import SEGMENTATION
+
+
+def test_guards_are_added_once():
+    cfg = Config(dict(custom_hooks=[dict(type='FiniteLossHook', mark=1)],
+                      default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=5))))
+    for _ in range(2):
+        add_guards(cfg)
+        assert [hook.type for hook in cfg.custom_hooks] == ['FiniteLossHook', 'NormSyncHook', 'UnreadableSlicesHook']
+        assert cfg.custom_hooks[0].mark == 1
+        assert cfg.default_hooks.checkpoint == dict(type='WholeCheckpointHook', interval=5)
+
+
+def test_configs_without_hooks_and_with_their_own():
+    cfg = Config({})
+    add_guards(cfg)
+    assert len(cfg.custom_hooks) == 3
+    cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='Own'))))
+    add_guards(cfg)
+    assert cfg.default_hooks.checkpoint.type == 'Own'
+
+
+def average_with(monkeypatch, module, other):
+    """Let a second process with the values ``other`` take part in an average."""
+    def all_reduce(values, op):
+        assert op == 'mean'
+        values.copy_((values + other) / 2)
+
+    monkeypatch.setattr(module, 'all_reduce', all_reduce)
+
+
+def test_norm_statistics_are_averaged(monkeypatch):
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3))
+    model[0].running_mean.fill_(4.)
+    model[2].running_var.fill_(10.)
+    weight = model[1].weight.clone()
+    monkeypatch.setattr(norm_sync_hook, 'get_world_size', lambda: 2)
+    average_with(monkeypatch, norm_sync_hook, 2.)
+    NormSyncHook().after_train_epoch(SimpleNamespace(model=model))
+    # Two means of 2 and 3 channels, two variances that start at 1.
+    assert model[0].running_mean.tolist() == [3., 3.] and model[0].running_var.tolist() == [1.5, 1.5]
+    assert model[2].running_mean.tolist() == [1.] * 3 and model[2].running_var.tolist() == [6.] * 3
+    assert torch.equal(model[1].weight, weight)
+
+
+def test_best_copy_is_decided_by_all_processes(monkeypatch):
+    """Own losses 3, then 1: below; with the other process' 1 and then 5 the mean rises from 2 to 3."""
+    copies = []
+    runner = SimpleNamespace(model=SimpleNamespace(copy_branch=lambda: copies.append(0)), _resume=False)
+    hook = AlternatingLossHook(copy='best')
+    data = dict(data_samples=[dict(task=SEGMENTATION)])
+    for own, other in ((3., 1.), (1., 5.)):
+        average_with(monkeypatch, alternating_loss_hook, other)
+        outputs = dict(loss=torch.tensor(own))
+        hook.after_train_iter(runner, 0, data, outputs)
+        assert outputs['loss'] == own
+    assert len(copies) == 1 and hook.best_loss == 2.
+
+
+def test_memory_hook_sees_what_is_held(tmp_path):
+    try:
+        hook = MemoryHook(interval=2, last=4)
+    except ValueError as error:
+        pytest.skip(str(error))
+    runner = SimpleNamespace(iter=0, logger=MMLogger.get_instance('memory'), train_loop=SimpleNamespace(stop_training=False))
+    held = []
+    for runner.iter in range(4):
+        held.append(bytearray(b'x' * (32 << 20)))
+        assert not runner.train_loop.stop_training
+        hook.after_train_iter(runner, 0)
+    assert [row[0] for row in hook.rows] == [2, 4] and runner.train_loop.stop_training
+    assert 50 < hook.rows[1][1] - hook.rows[0][1] < 80  # 64 MiB
+    with pytest.raises(ValueError, match='interval=0'):
+        MemoryHook(interval=0)

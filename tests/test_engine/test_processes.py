@@ -1,0 +1,61 @@
+"""Several processes: what a config gets, and who is told that the launcher does not fit."""
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmaffinity.engine import join_processes, processes
+
+TORCHRUN = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29500')
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """Note the backend instead of waiting for other processes."""
+    backends = []
+    monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
+    return backends
+
+
+def gpus(monkeypatch, number):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: number > 0)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: number)
+
+
+def test_one_process_is_left_alone(joined):
+    cfg = Config({})
+    join_processes(cfg, 'none', {})
+    assert cfg.launcher == 'none' and 'model_wrapper_cfg' not in cfg and not joined
+
+
+def test_cpus(joined, monkeypatch):
+    gpus(monkeypatch, 0)
+    cfg = Config({})
+    join_processes(cfg, 'pytorch', TORCHRUN)
+    assert joined == ['gloo']
+    assert cfg.model_wrapper_cfg.device_ids is None and cfg.model_wrapper_cfg.find_unused_parameters
+
+
+def test_gpus_are_joined_by_mmengine(joined, monkeypatch):
+    gpus(monkeypatch, 2)
+    cfg = Config({})
+    join_processes(cfg, 'pytorch', TORCHRUN)
+    assert not joined and 'device_ids' not in cfg.model_wrapper_cfg and cfg.model_wrapper_cfg.find_unused_parameters
+
+
+def test_own_wrapper_stays(joined, monkeypatch):
+    gpus(monkeypatch, 2)
+    cfg = Config(dict(model_wrapper_cfg=dict(type='Own')))
+    join_processes(cfg, 'pytorch', TORCHRUN)
+    assert cfg.model_wrapper_cfg == dict(type='Own')
+
+
+@pytest.mark.parametrize('launcher, environ, number, sentence', [
+    ('pytorch', {}, 0, 'RANK, WORLD_SIZE, .* is not set; use tools/dist_train.sh'),
+    ('pytorch', TORCHRUN, 1, 'process 1 of this machine has no GPU left, torch sees 1'),
+    ('slurm', {}, 0, '--launcher slurm needs GPUs'),
+    ('mpi', {}, 0, '--launcher mpi needs GPUs'),
+])
+def test_wrong_use(launcher, environ, number, sentence, monkeypatch):
+    gpus(monkeypatch, number)
+    with pytest.raises(ValueError, match=sentence):
+        processes.join_processes(Config({}), launcher, environ)

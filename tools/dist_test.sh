@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Test in several processes: one per GPU, or on CPUs where there is no GPU.
+#
+#     tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    echo "usage: $0 CONFIG CHECKPOINT PROCESSES [options of tools/test.py]" >&2
+    exit 2
+fi
+exec "$(dirname "$0")/launch.sh" test.py "$3" "$1" "$2" "${@:4}"

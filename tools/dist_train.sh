@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Train in several processes: one per GPU, or on CPUs where there is no GPU.
+#
+#     tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
+#
+# Several machines: the same command on each, with NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT set (docs/distributed.md).
+set -euo pipefail
+if [ $# -lt 2 ]; then
+    echo "usage: $0 CONFIG PROCESSES [options of tools/train.py]" >&2
+    exit 2
+fi
+exec "$(dirname "$0")/launch.sh" train.py "$2" "$1" "${@:3}"

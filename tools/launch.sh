@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Start a tool in several processes by torchrun; dist_train.sh and dist_test.sh call this.
+#
+#     tools/launch.sh TOOL PROCESSES [arguments of the tool]
+set -euo pipefail
+tools=$(cd "$(dirname "$0")" && pwd)
+tool=$1
+processes=$2
+shift 2
+if ! [[ $processes =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: the number of processes must be a positive integer, not '$processes'" >&2
+    exit 2
+fi
+if [ "${NNODES:-1}" = 1 ] && [ -z "${MASTER_PORT:-}" ]; then
+    # One machine: torchrun takes a free port, so that two runs do not meet.
+    where=(--standalone)
+else
+    where=(--nnodes "${NNODES:-1}" --node-rank "${NODE_RANK:-0}" --master-addr "${MASTER_ADDR:-127.0.0.1}"
+           --master-port "${MASTER_PORT:-29500}")
+fi
+# The package need not be installed: the checkout comes first.
+export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
+# As torchrun does, but without its warning; on CPUs with many cores per process, set it yourself.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "${PYTHON:-python}" -m torch.distributed.run "${where[@]}" --nproc-per-node "$processes" \
+    "$tools/$tool" "$@" --launcher pytorch
