@@ -8,8 +8,10 @@ import sys
 from multiprocessing import forkserver
 
 import torch
+import torch._dynamo  # noqa: F401  (every optimizer imports it, which takes seconds: once, in the server)
 from mmengine.fileio import LocalBackend
 from model_helpers import NARROW
+from yapf.yapflib import yapf_api
 
 from mmaffinity.evaluation import SliceClassificationMetric
 from mmaffinity.utils.checkpoint import load_checkpoint
@@ -104,16 +106,26 @@ def kill_in_validation():
     SliceClassificationMetric.process = lambda *args: kill_me()
 
 
+def leave_configs_unformatted(set_attribute=setattr):
+    """Spare a run the formatting of its config, which takes longer than the few steps of these tests."""
+    set_attribute(yapf_api, 'FormatCode', lambda text, **options: (text, True))
+
+
 def _run(root, arguments, before):
     torch.set_num_threads(1)
+    leave_configs_unformatted()
     if before is not None:
         before()
     os.chdir(root)
     sys.argv = [str(argument) for argument in arguments]
-    import time
-    open('/tmp/s/cpu.log','a').write(f'start {time.process_time():.1f}\n')
     runpy.run_path(sys.argv[0], run_name='__main__')
-    open('/tmp/s/cpu.log','a').write(f'end {time.process_time():.1f} {sys.argv[:1]}\n')
+
+
+def _run_as_rank(root, rank, world_size, port, arguments):
+    """What torchrun makes of a process, in this one."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size), MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
+    _run(root, [*arguments, '--launcher', 'pytorch'], None)
 
 
 def run_command(root, *arguments, before=None):
@@ -141,10 +153,3 @@ def differences(first, second):
     """Names of the tensors that differ in any bit."""
     assert first.keys() == second.keys()
     return [name for name in first if not torch.equal(first[name], second[name])]
-
-
-def _run_as_rank(root, rank, world_size, port, arguments):
-    """What torchrun makes of a process, in this one."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size), MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
-    _run(root, [*arguments, '--launcher', 'pytorch'], None)

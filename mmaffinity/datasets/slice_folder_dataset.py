@@ -57,7 +57,8 @@ class SliceFolderDataset(SliceDataset):
         self.patient_pattern = patient_pattern
         self.folds = folds
         self.fold = fold
-        super().__init__(slice_classes=list(slice_classes), data_root=data_root, **kwargs)
+        names = list(slice_classes) if isinstance(slice_classes, Mapping) else slice_classes
+        super().__init__(slice_classes=names, data_root=data_root, **kwargs)
 
     @property
     def source(self) -> str:

@@ -40,9 +40,10 @@ class WholeCheckpointHook(CheckpointHook):
         self.file_backend: Any
         super().before_train(runner)
         # Other backends, such as object stores, write whole objects already.
-        if isinstance(getattr(self, 'file_backend', None), LocalBackend):
+        backend: Any = getattr(self, 'file_backend', None)
+        if isinstance(backend, LocalBackend):
             self._superfluous = _LaterRemoval()
-            self.file_backend: Any = self._superfluous
+            self.file_backend = self._superfluous
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at every number that is about to be saved.
