@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+CORE = getattr(np, '_core', None) or np.core  # NumPy 1 has it under the other name
+
 
 class Call:
     """Pickles as a call."""
@@ -119,9 +121,9 @@ BUILDERS: dict[str, Callable[[Path], bytes]] = {
     'inside a log buffer': lambda mark: saved(Call(HistoryBuffer, touch(mark))),
     'state of a log buffer': history_state,
     'method of a log buffer': history_method,
-    'inside an array': lambda mark: saved(Call(np._core.multiarray._reconstruct, np.ndarray, (0, ), b'b',
+    'inside an array': lambda mark: saved(Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b',
                                                state=(1, (1, ), np.dtype('O'), False, [touch(mark)]))),
-    'scalar of objects': lambda mark: saved(Call(np._core.multiarray.scalar, np.dtype('O'), touch(mark))),
+    'scalar of objects': lambda mark: saved(Call(CORE.multiarray.scalar, np.dtype('O'), touch(mark))),
     'storage within a storage': lambda mark: saved(Call(torch.storage._load_from_bytes, saved(touch(mark)))),
     'type of a storage': lambda mark: zipped(pickled_storage(('storage', touch(mark), '0', 'cpu', 2))),
     'before PyTorch 1.6': lambda mark: saved(touch(mark), legacy=True),
