@@ -20,7 +20,7 @@ def slice_records(num: int, num_patients: int, seed: int = 0, quality: float = 2
         logits = quality * (np.arange(len(classes)) == label) - 1 + .7 * own[patient] + noise.normal(size=len(classes))
         scores = 1 / (1 + np.exp(-logits))
         path = f'{classes[label]}/{patient}/{patient // 2}/{first + index:05d}.png'
-        records.append(dict(img_path=f'/data/root/{path}', rel_path=path, patient_id=str(patient),
+        records.append(dict(img_path=f'/data/cncb/{path}', rel_path=path, patient_id=str(patient),
                             scan_id=str(patient // 2), label=label, pred=int(logits.argmax()), scores=scores.tolist(),
                             logits=logits.tolist()))
     return records
@@ -32,7 +32,7 @@ def lesion_records(num: int, seed: int = 0, model_seed: int = 0) -> list:
     for index in range(num):
         num_gt, top = int(random.integers(0, 5)), noise.uniform(.2, 1)
         ap = [float(num_gt > 0) * max(0., top - .08 * step) for step in range(10)]
-        records.append(dict(img_path=f'/data/root/ct/{index // 2}/{index}.png', rel_path=f'ct/{index // 2}/{index}.png',
+        records.append(dict(img_path=f'/data/cncb/ct/{index // 2}/{index}.png', rel_path=f'ct/{index // 2}/{index}.png',
                             patient_id=str(index // 2), scan_id=None, num_gt=num_gt, num_pred=3, ap=ap))
     return records
 

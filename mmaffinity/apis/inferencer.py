@@ -20,6 +20,7 @@ from mmaffinity.scans.opening import brief
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import apply_settings, load_config
+from mmaffinity.utils.files import sha256_of
 from mmaffinity.visualization import draw_overlay
 from mmaffinity.visualization.sample_arrays import to_array
 
@@ -133,7 +134,7 @@ class AffinityInferencer:
         self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
         self.description = dict(
             config=str(cfg.filename) if cfg.filename else None, config_sha256=config_hash(cfg),
-            checkpoint=str(checkpoint), checkpoint_sha256=file_hash(checkpoint), slice_classes=list(self.slice_classes),
+            checkpoint=str(checkpoint), checkpoint_sha256=sha256_of(checkpoint), slice_classes=list(self.slice_classes),
             lesion_classes=list(self.lesion_classes))
 
     def __call__(self, inputs: Input | Iterable[Input],
@@ -288,12 +289,3 @@ def _metainfo(cfg: Config) -> dict:
 def config_hash(cfg: Config) -> str:
     """SHA-256 of a config's content, whatever files it was written in."""
     return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,5 +1,4 @@
 """The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import load_checkpoint
+from .files import sha256_of
 from .foreign_pickler import save_with_foreign_objects
 from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
 from .safe_pickle import ForeignGlobal, ForeignObject, describe
@@ -126,7 +126,7 @@ def convert_published_file(source: PathLike, target: PathLike) -> dict:
         checkpoint = convert_published(content)
     except ValueError as error:
         raise ValueError(f'{source} was not converted: {error}') from error
-    checkpoint['meta']['source'] = dict(file=Path(source).name, sha256=_sha256(source))
+    checkpoint['meta']['source'] = dict(file=Path(source).name, sha256=sha256_of(source))
     _write(target, source, lambda file: torch.save(checkpoint, file))
     return checkpoint['meta']
 
@@ -282,14 +282,6 @@ def _own(tensor: Tensor) -> Tensor:
 def _listed(problems: list[str], most: int = 60) -> str:
     rest = f' and {len(problems) - most} more' if len(problems) > most else ''
     return ', '.join(problems[:most]) + rest
-
-
-def _sha256(path: PathLike) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _write(target: PathLike, source: PathLike, write: Callable[[BinaryIO], None]) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import runpy
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from pycocotools import mask as mask_util
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.published_checkpoint import convert_published, convert_published_file
+from mmaffinity.utils.timing import threads
 
 ROOT = Path(__file__).resolve().parents[2]
 FROZEN = ROOT / 'tests' / 'data' / 'published_c8_frozen.npz'
@@ -39,17 +39,6 @@ FAST = {'model.backbone.fold_norm': True, 'model.data_preprocessor.num_channels'
         'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_feature_head.fold': True, 'model.roi_head.cls_head.fold': True}
 SLICES = {0: 'ct_scan/IMG-0001-00020.jpg', 1: 'ct_scan/IMG-0001-00030.jpg', 2: 'ct_slices/COVID/covid_03.*'}
-
-
-@contextmanager
-def threads(number):
-    """Compute with so many threads: sums are split among them, and float32 rounds by the split."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def build(state_dict: dict, options: dict | None = None) -> torch.nn.Module:

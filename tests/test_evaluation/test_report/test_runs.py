@@ -44,7 +44,7 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
 def test_results_without_logits_and_relative_paths(tmp_path):
     old = [{key: value for key, value in record.items() if key not in ('logits', 'rel_path')} for record in RECORDS]
     run, = load_runs([write_results(tmp_path / 'a', old)])[0]
-    assert run.logits is None and run.paths[0].startswith('/data/root/')
+    assert run.logits is None and run.paths[0].startswith('/data/cncb/')
 
 
 def test_errors_say_what_to_do(tmp_path):
