@@ -3,6 +3,8 @@ VENV ?= .venv
 EXTRAS ?=
 MMCV_WHEEL ?=
 COVERAGE ?=
+# One test process per core, of one thread each: tests are small, and threads would only wait for each other.
+WORKERS ?= auto
 
 # The first Python that really runs and is one of those supported; an environment that is there keeps its own.
 SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
@@ -18,12 +20,7 @@ demo: python
 
 test: python
 	@$(SETUP) --extras "$(EXTRAS),test"
-ifeq ($(COVERAGE),1)
-	"$(VENV)/bin/python" -m coverage run -m pytest
-	@"$(VENV)/bin/python" -m coverage report
-else
-	"$(VENV)/bin/python" -m pytest
-endif
+	"$(VENV)/bin/python" -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal $(if $(filter 1,$(COVERAGE)),--cov)
 
 lint: python
 	@$(SETUP) --extras "$(EXTRAS),dev"

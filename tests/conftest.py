@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # Before torch is imported, and for the processes that tests start: the workers share the cores.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
 settings.register_profile('fuzz', max_examples=int(os.environ.get('MMAFFINITY_FUZZ_EXAMPLES', '2000')), deadline=None,

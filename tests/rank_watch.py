@@ -8,10 +8,6 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from run_helpers import leave_configs_unformatted
-
-if 'RANK' in os.environ:  # in a process of a distributed run
-    leave_configs_unformatted()
 
 
 @HOOKS.register_module()

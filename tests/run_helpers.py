@@ -11,7 +11,6 @@ import torch
 import torch._dynamo  # noqa: F401  (every optimizer imports it, which takes seconds: once, in the server)
 from mmengine.fileio import LocalBackend
 from model_helpers import NARROW
-from yapf.yapflib import yapf_api
 
 from mmaffinity.evaluation import SliceClassificationMetric
 from mmaffinity.utils.checkpoint import load_checkpoint
@@ -106,14 +105,8 @@ def kill_in_validation():
     SliceClassificationMetric.process = lambda *args: kill_me()
 
 
-def leave_configs_unformatted(set_attribute=setattr):
-    """Spare a run the formatting of its config, which takes longer than the few steps of these tests."""
-    set_attribute(yapf_api, 'FormatCode', lambda text, **options: (text, True))
-
-
 def _run(root, arguments, before):
     torch.set_num_threads(1)
-    leave_configs_unformatted()
     if before is not None:
         before()
     os.chdir(root)

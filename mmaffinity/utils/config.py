@@ -44,6 +44,10 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
             config = Config.fromfile(path)
         except Exception as error:
             raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+        # MMEngine writes a config down five times per run and in every checkpoint, each time through yapf, which takes
+        # seconds where a path is long; unformatted it is still indented Python. fromfile() has an option for that, but
+        # does not hand it on for configs with _base_.
+        object.__setattr__(config, '_format_python_code', False)
     try:
         if overrides:
             config.merge_from_dict(overrides)

@@ -13,7 +13,7 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from run_helpers import differences, leave_configs_unformatted, run_pair, run_state, small_config
+from run_helpers import differences, run_pair, run_state, small_config
 
 from mmaffinity.apis import test_model as evaluate_model
 from mmaffinity.datasets import AlternatingBatchSampler, AlternatingSampler
@@ -207,12 +207,11 @@ def test_the_survivors_checkpoint_goes_on(died, straight, data_root, repo_root):
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
-def test_every_slice_is_tested_once(straight, config, data_root, repo_root, monkeypatch):
+def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
     """Seven slices over two processes; the metrics and the records are those of one process."""
     result = torchrun(repo_root, 'dist_test.sh', data_root / 'two.py', straight / 'epoch_2.pth', 2, '--work-dir',
                       data_root / 'tested', '--out', data_root / 'two.json', WORK=str(data_root))
     assert result.returncode == 0, result.stdout[-3000:]
-    leave_configs_unformatted(monkeypatch.setattr)
     metrics = evaluate_model(copy.deepcopy(config), straight / 'epoch_2.pth', work_dir=data_root / 'alone',
                              out=data_root / 'one.json')
     one, two = (json.loads((data_root / f'{name}.json').read_text()) for name in ('one', 'two'))

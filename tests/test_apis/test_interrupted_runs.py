@@ -14,7 +14,6 @@ from run_helpers import (
     kill_in_step,
     kill_in_validation,
     kill_in_writing,
-    leave_configs_unformatted,
     run_command,
     run_state,
     small_config,
@@ -86,9 +85,8 @@ def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root,
 
 
 @pytest.fixture
-def second_epoch(straight, tiny_phantom, repo_root, tmp_path, monkeypatch):
+def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
     """Train the second epoch, after the first of the straight run."""
-    leave_configs_unformatted(monkeypatch.setattr)
     shutil.copy(straight / 'epoch_1.pth', tmp_path)
 
     def go_on(**extra):

@@ -350,7 +350,7 @@ class TestMakefile:
                 path.write_text(f'#!/bin/sh\nexit {code}\n')
                 path.chmod(0o755)
             env = {**os.environ, 'PATH': str(tmp_path)}
-            for name in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'PYTHON', 'VENV', 'EXTRAS', 'MMCV_WHEEL', 'COVERAGE'):
+            for name in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'PYTHON', 'VENV', 'EXTRAS', 'MMCV_WHEEL', 'COVERAGE', 'WORKERS'):
                 env.pop(name, None)  # of the `make test` that runs us
             return subprocess.run([shutil.which('make'), '-C', str(repo_root), *arguments], env=env, text=True,
                                   capture_output=True)
