@@ -1,12 +1,14 @@
 """The benchmark as a user runs it, on a narrow model."""
 import csv
+import functools
 import runpy
 import sys
 
 import pytest
 import torch
-from model_helpers import NARROW
+from model_helpers import NARROW, build_model
 
+from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
 
@@ -98,6 +100,25 @@ def test_exponents():
     assert growth_exponent([1, 10], [5., 5.]) == pytest.approx(0)
 
 
+# --- one change at a time ----------------------------------------------------------------------------------------------
+
+def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
+    # Scores are spread, so that no rank hangs on the last bit.
+    torch.save({'state_dict': build_model().state_dict()}, tmp_path / 'model.pth')
+    rows = ablate(config, tmp_path / 'model.pth', jobs=('both', 'detection'), batch_size=2, objects=3, runs=1, warmup=0,
+                  num_threads=1, overrides=FAST)
+    assert [(row['change'], row['job']) for row in rows] == \
+        [(name, job) for name in ('as configured', *ABLATIONS) for job in ('both', 'detection')]
+    drift = {row['change']: row['probability_drift'] for row in rows if row['job'] == 'both'}
+    for row in rows:
+        assert row['seconds'] > 0 and row['ratio'] > 0
+        assert (row['logit_drift'] is None) == (row['job'] == 'detection')
+    assert drift['as configured'] == 0 < drift['bfloat16'] <= 1  # it may change the rank of RoIs
+    exact = [value for name, value in drift.items() if name not in ('bfloat16', 'float16')]
+    assert max(exact) < 1e-4, drift
+
+
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 def test_the_tool_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
@@ -122,6 +143,10 @@ def test_bad_arguments(config, repo_root):
             Benchmark(config, device='cuda')
     with pytest.raises(ValueError, match=r"unknown \['patients'\]"):
         measure_growth(config, ['patients'])
+    with pytest.raises(ValueError, match=r"unknown \['no RPN', 'data'\]; changes are"):
+        ablate(config, changes=['no RPN'], jobs=['data'])
+    with pytest.raises(ValueError, match='runs must be at least 1, not 0'):
+        ablate(config, runs=0)
     with pytest.raises(FileNotFoundError):
         Benchmark(repo_root / 'configs' / 'none.py')
     bench = Benchmark(repo_root / 'configs' / 'baselines' / 'resnet18_slice.py', overrides={'image_size': (64, 64)})

@@ -1,4 +1,6 @@
 """What runs in each mode and stage, and that leaving the rest out changes nothing."""
+import functools
+
 import pytest
 import torch
 from model_helpers import allow_float64, batch, build_model, images, lesion_sample, slice_sample
@@ -188,3 +190,22 @@ def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
             # A bias before a normalisation has no gradient but rounding.
             scale = torch.maximum(expected.abs().max(), 1e-6 * largest_of_all)
             torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-6, msg=name)
+
+
+# --- compiled parts --------------------------------------------------------------------------------------------------
+
+def test_compiled_parts_answer_the_same(model, monkeypatch):
+    # Traced as for the default backend, but not translated to C++, which takes a minute.
+    monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='aot_eager'))
+    compiled = build_model({'compile_parts': ['backbone', 'rpn_head', 'roi_head.cls_head']}).eval()
+    assert list(compiled.state_dict()) == list(model.state_dict())
+    compiled.load_state_dict(model.state_dict())
+    torch._dynamo.utils.counters.clear()
+    assert_equal(predict(compiled), predict(model), exact=False)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] >= 3
+    assert_equal(predict(compiled, num=3), predict(model, num=3), exact=False)
+
+
+def test_only_parts_that_are_there_can_be_compiled():
+    with pytest.raises(ValueError, match="compile_parts names 'head', which the model does not have; .*rpn_head"):
+        build_model({'compile_parts': ['head']})

@@ -3,12 +3,16 @@
 
     python tools/analysis_tools/benchmark.py configs/affinity_c8.py --out work_dirs/speed.csv
     python tools/analysis_tools/benchmark.py configs/affinity_c8.py --growth work_dirs/growth.png
+    python tools/analysis_tools/benchmark.py configs/affinity_c8.py --ablate
 """
 import argparse
+from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
-from mmaffinity.apis.benchmark import JOBS, PRECISIONS, TABLE, benchmark, format_rows
+from mmaffinity.apis.ablation import ABLATIONS, ablate
+from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
+from mmaffinity.apis.benchmark import JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
 from mmaffinity.apis.growth import growth_exponent, measure_growth
 from mmaffinity.evaluation.functional import format_table
 from mmaffinity.utils.cli import run_tool
@@ -30,6 +34,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
     parser.add_argument('--out', help='CSV file; by default only a table is shown')
     parser.add_argument('--growth', metavar='PNG', help='draw how time grows, instead')
+    parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
+                        help='time the model with one change each, in turns, instead; by default every one of: '
+                             f'{", ".join(ABLATIONS)}')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
     return parser.parse_args()
 
@@ -43,15 +50,25 @@ def main() -> None:
             times = ', '.join(f'{value}: {1000 * second:.0f} ms' for value, second in zip(values, seconds))
             print(f'{name}: {times}; steepest exponent {growth_exponent(values, seconds):.2f}')
         return
+    if args.ablate is not None:
+        rows = ablate(args.config, args.checkpoint, args.ablate or tuple(ABLATIONS), [job for job in args.jobs if job in MODES],
+                      args.batch_sizes[0], args.objects[0], args.runs, args.warmup, args.threads[0], args.device,
+                      args.cfg_options)
+        print_rows(rows, ABLATION_COLUMNS)
+        return
     rows = []
     for row in benchmark(args.config, args.checkpoint, args.jobs, args.batch_sizes, args.objects, args.threads, args.runs,
                          args.warmup, args.device, args.precision, args.cfg_options):
         rows.append(row)
         if args.out:
             write_atomically(args.out, format_rows(rows).encode())
+    print_rows(rows, TABLE)
+
+
+def print_rows(rows: list[dict], columns: Sequence[str]) -> None:
     cells = [['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key])
-              for key in TABLE] for row in rows]
-    print(format_table([key.replace('_', ' ') for key in TABLE], cells))
+              for key in columns] for row in rows]
+    print(format_table([key.replace('_', ' ') for key in columns], cells))
 
 
 if __name__ == '__main__':

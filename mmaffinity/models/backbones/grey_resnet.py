@@ -26,11 +26,14 @@ class GreyResNet(ResNet):
 
     Args:
         fold_norm: whether to fold BatchNorm.
-        channels_last: whether to keep features channels last where no gradient is computed.
+        channels_last: whether to keep features channels last where no gradient is computed. mmcv's RoI kernels take such
+            features for channels first and answer wrongly, without a word, so None, the default, is no, but where
+            :class:`AffinityRCNN` sees that its RoI extractors can read them.
         kwargs: as for :class:`ResNet`. Blocks other than those of depth 18 and 34 run unchanged.
     """
 
-    def __init__(self, depth: int, *args: Any, fold_norm: bool = True, channels_last: bool = True, **kwargs: Any) -> None:
+    def __init__(self, depth: int, *args: Any, fold_norm: bool = True,
+                 channels_last: bool | None = None, **kwargs: Any) -> None:
         super().__init__(depth, *args, **kwargs)
         self.fold_norm = fold_norm
         self.channels_last = channels_last

@@ -1,11 +1,15 @@
 """Mask R-CNN that also classifies the slice, and its two training stages."""
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmaffinity.models.roi_heads import SingleLevelRoIExtractor
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 
 MODES = ('both', 'detection', 'classification')
@@ -24,14 +28,16 @@ class AffinityRCNN(TwoStageDetector):
         roi_head: config of an :class:`AffinityRoIHead`.
         test_cfg: as for any two-stage detector; ``mode`` says what :meth:`predict` computes: 'both' (default),
             'detection' or 'classification'.
+        compile_parts: names of parts that go through ``torch.compile``, for example ``['backbone', 'rpn_head']``. It needs
+            a C++ compiler, and a minute at the first slice; docs/speed.md says what it is worth. Checkpoints stay the same.
 
     Raises:
-        ValueError: if ``mode`` is none of these.
+        ValueError: if ``mode`` is none of these, or the model has no part of a name.
     """
 
     def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
-                 neck: dict | None = None, data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 neck: dict | None = None, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 compile_parts: Sequence[str] = ()) -> None:
         super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, train_cfg=train_cfg,
                          test_cfg=test_cfg, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.mode = test_cfg.get('mode', 'both')
@@ -39,6 +45,15 @@ class AffinityRCNN(TwoStageDetector):
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
         # What the config itself froze (frozen_stages, requires_grad of norm_cfg) stays frozen in both stages.
         self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        if getattr(self.backbone, 'channels_last', False) is None:
+            extractors = [module for module in self.roi_head.modules() if isinstance(module, BaseRoIExtractor)]
+            self.backbone.channels_last = all(isinstance(module, SingleLevelRoIExtractor) for module in extractors)
+        parts = dict(self.named_modules())
+        for name in compile_parts:
+            if name not in parts:
+                raise ValueError(f'compile_parts names {name!r}, which the model does not have; it has '
+                                 f'{", ".join(part for part in parts if 0 < len(part) and part.count(".") < 2)}')
+            parts[name].compile()
 
     def stage_modules(self, stage: str) -> list[nn.Module]:
         """Return the modules that a stage trains.

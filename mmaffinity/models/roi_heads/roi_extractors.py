@@ -34,7 +34,7 @@ class SparseRoIAlign(RoIAlign):
             return sparse_roi_align(features, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned)
         # In single precision: bfloat16 knows coordinates near 512 to 2 pixels only.
         dtype = torch.promote_types(features.dtype, torch.float32)
-        return super().forward(features.to(dtype), rois.to(dtype)).to(features.dtype)
+        return super().forward(_plain(features.to(dtype)), _plain(rois.to(dtype))).to(features.dtype)
 
 
 @MODELS.register_module()
@@ -69,4 +69,11 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
         layer = self.roi_layers[0]
-        return layer(feats[0], rois if isinstance(layer, SparseRoIAlign) else rois.type_as(feats[0]))
+        if isinstance(layer, SparseRoIAlign):
+            return layer(feats[0], rois)
+        return layer(_plain(feats[0]), _plain(rois.type_as(feats[0])))
+
+
+def _plain(values: Tensor) -> Tensor:
+    # mmcv's kernels read memory as if channels came first, whatever the tensor says, and answer wrongly otherwise.
+    return values.contiguous()

@@ -1,0 +1,97 @@
+"""What each means of speed is worth: the same model with and without it, timed in turns in one run."""
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.timing import available_cores, synchronize, threads
+
+from .benchmark import MODES, Benchmark
+
+ALL_ON = 'as configured'
+# One change each to the config; 'precision' is that of Benchmark.
+ABLATIONS = {
+    'RoIAlign of mmcv': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
+                         'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
+    'slice head not folded': {'model.roi_head.cls_head.fold': False},
+    'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},
+    'features channels first': {'model.backbone.channels_last': False},
+    'BatchNorm not folded': {'model.backbone.fold_norm': False},
+    'backbone compiled': {'model.compile_parts': ['backbone']},
+    'RPN head compiled': {'model.compile_parts': ['rpn_head']},
+    'slice head compiled': {'model.compile_parts': ['roi_head.cls_head']},
+    'bfloat16': {'precision': 'bfloat16'},
+    'float16': {'precision': 'float16'},
+}
+COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')
+
+
+def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, changes: Sequence[str] = tuple(ABLATIONS),
+           jobs: Sequence[str] = ('classification', 'both'), batch_size: int = 1, objects: int = 24, runs: int = 20,
+           warmup: int = 3, num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> list[dict]:
+    """Time a model as its config says and with one change each, in turns, so that other work on the machine hits all alike.
+
+    Args:
+        config, checkpoint, device, overrides: as for :class:`Benchmark`; an affinity model. Random weights are the same in
+            every variant.
+        changes: keys of ``ABLATIONS``.
+        jobs: modes of prediction.
+        batch_size, objects: slices per call, and objects per slice.
+        runs, warmup: rounds that count, and rounds before them that do not.
+        num_threads: threads of torch; None takes as many as there are cores.
+
+    Returns:
+        A row per variant and job with the keys ``COLUMNS``: the median time of a call, its ratio to that of the model as
+        configured, and, against the same, the largest difference of a logit and of a probability of the slices' classes
+        and the share of slices whose class stays (None where the job does not classify).
+
+    Raises:
+        FileNotFoundError, ValueError: as :class:`Benchmark` does, and if a change or a job is unknown.
+    """
+    unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in MODES]
+    if unknown:
+        raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES}')
+    if runs < 1:
+        raise ValueError(f'runs must be at least 1, not {runs}')
+    config = config if isinstance(config, Config) else load_config(config, overrides)
+    calls = {}
+    for name in (ALL_ON, *changes):
+        changed, values = copy.deepcopy(config), dict(ABLATIONS.get(name, {}))
+        precision = values.pop('precision', 'float32')
+        changed.merge_from_dict(values)
+        if changed.model.backbone.type == 'ResNet':
+            for key in ('fold_norm', 'channels_last'):
+                changed.model.backbone.pop(key, None)
+        bench = Benchmark(changed, checkpoint, objects, device, precision)
+        for job in jobs:
+            calls[name, job] = bench.job(job, batch_size)
+    seconds: dict = {key: [] for key in calls}
+    outputs = {}
+    with threads(num_threads or available_cores()):
+        for turn in range(warmup + runs):
+            for key, call in calls.items():
+                synchronize(bench.device)
+                start = time.perf_counter()
+                outputs[key] = call()
+                synchronize(bench.device)
+                if turn >= warmup:
+                    seconds[key].append(time.perf_counter() - start)
+    rows = []
+    for (name, job), times in seconds.items():
+        median, plain = statistics.median(times), statistics.median(seconds[ALL_ON, job])
+        rows.append(dict(zip(COLUMNS, (name, job, median, median / plain, *_drift(outputs[name, job], outputs[ALL_ON, job])))))
+    return rows
+
+
+def _drift(samples: list, plain: list) -> tuple[float | None, float | None, float | None]:
+    if 'pred_slice' not in samples[0]:
+        return None, None, None
+    logits, expected = (torch.stack([sample.pred_slice.logits for sample in group]).double().cpu()
+                        for group in (samples, plain))
+    return ((logits - expected).abs().max().item(), (logits.sigmoid() - expected.sigmoid()).abs().max().item(),
+            (logits.argmax(1) == expected.argmax(1)).double().mean().item())
