@@ -194,7 +194,8 @@ class _Writer:
             return result.key or result.source, result
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
-            picture = f'{record.index:04d}_{safe_name(record.name.replace(chr(92), "/").rsplit("/", 1)[-1])}.png'
+            name = safe_name(record.name.replace(chr(92), '/').rsplit('/', 1)[-1]).removesuffix('.png')
+            picture = f'{record.index:04d}_{name}.png'
             save_image(result.overlay(self.score_thr, self.show_rois), self.out.path(folder, 'overlays', picture))
         return result.slice.key, record
 

@@ -69,7 +69,7 @@ def test_best_copy_is_decided_by_all_processes(monkeypatch):
 
 def test_memory_hook_sees_what_is_held(tmp_path):
     try:
-        hook = MemoryHook(interval=2, last=4)
+        hook = MemoryHook(interval=2, last=4, limit=50)
     except ValueError as error:
         pytest.skip(str(error))
     runner = SimpleNamespace(iter=0, logger=MMLogger.get_instance('memory'), train_loop=SimpleNamespace(stop_training=False))
@@ -80,5 +80,24 @@ def test_memory_hook_sees_what_is_held(tmp_path):
         hook.after_train_iter(runner, 0)
     assert [row[0] for row in hook.rows] == [2, 4] and runner.train_loop.stop_training
     assert 50 < hook.rows[1][1] - hook.rows[0][1] < 80  # 64 MiB
+    with pytest.raises(ValueError, match=r'the memory grew by \d\d\.\d MiB, more than the limit of 50'):
+        hook.after_train(runner)
+    hook.limit = 100
+    hook.after_train(runner)
+
+
+def test_memory_of_a_test_run(tmp_path):
+    try:
+        hook = MemoryHook(interval=1, limit=20)
+    except ValueError as error:
+        pytest.skip(str(error))
+    runner = SimpleNamespace(logger=MMLogger.get_instance('memory'))
+    for i in range(3):
+        hook.after_test_iter(runner, i)
+    assert [row[0] for row in hook.rows] == [1, 2, 3]
+    hook.after_test(runner)  # nothing was held
+
+
+def test_memory_hook_with_a_wrong_interval():
     with pytest.raises(ValueError, match='interval=0'):
         MemoryHook(interval=0)

@@ -1,5 +1,6 @@
 """How much memory a run holds."""
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.registry import HOOKS
@@ -13,39 +14,65 @@ class MemoryHook(Hook):
 
     Args:
         interval: iterations between two rows.
-        last: end the run after the epoch of this iteration; None lets it go on.
+        last: end a training after the epoch of this iteration; None lets it go on.
+        limit: MiB that the memory may grow between the first and the last row of a training or test; None is no limit.
 
     Attributes:
         rows: (iteration, MiB of the process, MiB of its loader workers) of every interval. Workers share memory with the
             process, which counts for each of them.
 
     Raises:
-        ValueError: if ``interval`` is below 1, or the system does not tell.
+        ValueError: if ``interval`` is below 1, the system does not tell, or, at the end of a run, the memory grew by more
+            than the limit.
     """
 
     # After everything else that a step does.
     priority = 'LOWEST'
 
-    def __init__(self, interval: int = 200, last: int | None = None) -> None:
+    def __init__(self, interval: int = 200, last: int | None = None, limit: float | None = None) -> None:
         if interval < 1:
             raise ValueError(f'interval={interval} of MemoryHook must be 1 or more')
         if not Path('/proc/self/status').exists():
             raise ValueError('resident memory is read from /proc, which this system does not have: use Linux')
         self.interval = interval
         self.last = last
+        self.limit = limit
         self.rows: list[tuple[int, float, float]] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Add a row where one is due."""
-        iteration = runner.iter + 1
+        self._note(runner, runner.iter + 1)
+        if self.last is not None and runner.iter + 1 >= self.last:
+            runner.train_loop.stop_training = True
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence | None = None) -> None:
+        """Add a row where one is due."""
+        self._note(runner, batch_idx + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        """Say by how much the memory grew."""
+        self._conclude(runner)
+
+    def after_test(self, runner: Runner) -> None:
+        """Say by how much the memory grew."""
+        self._conclude(runner)
+
+    def _note(self, runner: Runner, iteration: int) -> None:
         if iteration % self.interval == 0:
             own = os.getpid()
             process, workers = _resident(own), sum(_resident(child) for child in _children(own))
             self.rows.append((iteration, process, workers))
             runner.logger.info(f'iteration {iteration}: {process:.1f} MiB resident, loader workers {workers:.1f} MiB')
-        if self.last is not None and iteration >= self.last:
-            runner.train_loop.stop_training = True
+
+    def _conclude(self, runner: Runner) -> None:
+        if len(self.rows) < 2:
+            return
+        growth = sum(self.rows[-1][1:]) - sum(self.rows[0][1:])
+        runner.logger.info(f'memory from iteration {self.rows[0][0]} to {self.rows[-1][0]}: {growth:+.1f} MiB')
+        if self.limit is not None and growth > self.limit:
+            raise ValueError(f'the memory grew by {growth:.1f} MiB, more than the limit of {self.limit:g}')
 
 
 def _resident(process: int) -> float:

@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from mmaffinity.evaluation.functional import IOU_THRESHOLDS
+
 RESULTS = 'results*.json'
+Run = TypeVar('Run')
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,12 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         name = names[place]
         if content.get('split', 'test') == 'val':
             if content['slices']:
-                validation.append(_slice_run(name, content, file))
+                validation.append(_read_run(_slice_run, name, content, file))
             continue
         if content['slices']:
-            slices.append(_slice_run(name, content, file))
+            slices.append(_read_run(_slice_run, name, content, file))
         if content['lesions']:
-            lesions.append(_lesion_run(name, content, file))
+            lesions.append(_read_run(_lesion_run, name, content, file))
         if not content['slices'] and not content['lesions']:
             notes.append(f'{file} holds no tested slice and is left out.')
     for run in validation:
@@ -157,6 +161,14 @@ def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], f
         source=source, **fields)
 
 
+def _read_run(read: Callable[[str, dict, Path], Run], name: str, content: dict, file: Path) -> Run:
+    try:
+        return read(name, content, file)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f'{file} is not what tools/test.py --out writes: in its records, {type(error).__name__}: {error}; '
+                         'test again') from error
+
+
 def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     records = content['slices']
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
@@ -171,7 +183,11 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     files = content.get('lists', {}).get('segmentation', {}).get('ann_files') or ['unnamed list']
     coco = {key: value for key, value in content.get('metrics', {}).items()
             if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')}
-    return LesionRun(name, np.array([record['ap'] for record in records]),
+    for record in records:
+        if len(record['ap']) != len(IOU_THRESHOLDS) or not np.isfinite(np.array(record['ap'], np.float64)).all():
+            raise ValueError(f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
+                             'for each IoU threshold; test again')
+    return LesionRun(name, np.array([record['ap'] for record in records], np.float64),
                      TestedList(tuple(files), len(paths), _fingerprint(paths)),
                      tuple(record.get('patient_id') for record in records),
                      np.array([record['num_gt'] for record in records]),

@@ -66,3 +66,10 @@ def test_errors_say_what_to_do(tmp_path):
         load_runs([write_results(tmp_path / 'd', wrong)])
     _, _, notes = load_runs([write_results(tmp_path / 'e')])
     assert 'holds no tested slice' in notes[0]
+    for number, (field, value) in enumerate([('ap', [.5, .4]), ('ap', 3), ('ap', [None] * 10), ('num_gt', None)]):
+        damaged = lesion_records(3)
+        damaged[1][field] = value
+        if value is None:
+            del damaged[1][field]  # a key that is not there
+        with pytest.raises(ValueError, match='test again'):
+            load_runs([write_results(tmp_path / f'lesions{number}', lesions=damaged)])
