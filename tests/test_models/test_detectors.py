@@ -245,6 +245,24 @@ def test_mixed_precision(sample):
     assert all(torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in built.parameters() if p.requires_grad)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.15), (torch.float16, 0.02)], ids=str)
+def test_mixed_precision_moves_the_answers_little(model, dtype, tolerance):
+    """Of the features, and of the slice head on the same RoIs; which RoIs are the best may change, see docs/speed.md."""
+    model.eval()
+    samples = some_slices()
+    data = model.data_preprocessor(dict(inputs=images(3, seed=4), data_samples=samples))
+    x = model.extract_feat(data['inputs'])
+    ranked = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
+    expected = model.roi_head.cls_head(ranked)['logits']
+    with torch.autocast('cpu', dtype):
+        features = model.extract_feat(data['inputs'])
+        logits = model.roi_head.cls_head(ranked)['logits']
+    for found, exact in ((features[0], x[0]), (logits, expected)):
+        drift = (found.float() - exact).abs().max() / exact.abs().max()
+        assert 0 < drift < tolerance, drift
+
+
 @pytest.mark.parametrize('size', [64, 96])
 def test_other_image_sizes(model, size):
     sample, = predict(model, batch(slice_sample(size=size)))
