@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,7 +16,7 @@ from .benchmark import MODES, Benchmark
 
 ALL_ON = 'as configured'
 # One change each to the config; 'precision' is that of Benchmark.
-ABLATIONS = {
+ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign of mmcv': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
                          'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
     'slice head not folded': {'model.roi_head.cls_head.fold': False},

@@ -1,20 +1,24 @@
 """Predicting scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
 import datetime
 import json
+import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmcv
 import mmdet
 import mmengine
+import numpy as np
 import torch
 
 from mmaffinity import __version__
 from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, find_scans
-from mmaffinity.scans.discovery import Input
+from mmaffinity.scans.discovery import JOURNAL, Input
 from mmaffinity.scans.journal import Journal
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
 from mmaffinity.scans.opening import brief
@@ -25,7 +29,6 @@ from mmaffinity.visualization import save_image
 
 from .inferencer import AffinityInferencer, SlicePrediction
 
-JOURNAL = 'journal.jsonl'
 REPORT = 'report.json'
 OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
@@ -121,7 +124,8 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
             if isinstance(result, ScanResult):
                 report.scans.append(result)
             else:
-                done += 1
+                # A problem without key is one of the whole scan, whose slices have been counted.
+                done += not isinstance(result, Problem) or result.key is not None
                 if isinstance(result, Problem):
                     report.problems.append(result)
                 if progress is not None and isinstance(result, (SliceRecord, Problem)):
@@ -160,18 +164,37 @@ class _Writer:
             name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
-            known = {key for key in keys if key in journal.places}
-            for result in journal.read(keys):
+            # What could not be read is tried again: a drive may be back, a package installed.
+            known = journal.predicted().intersection(keys)
+            for result in journal.read(keys, known):
                 yield result if isinstance(result, Problem) else result.name
+            if len(known) < len(keys):
+                # From here to the end of _finish() the result of an earlier run is not that of this scan.
+                (self.out.root / folder / 'result.json').unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):
-                key, item = self._one(folder, result)
-                journal.add(key, item)
-                yield item
+                yield self._noted(journal, folder, result)
             if len(known) == len(keys) == len(journal.places) and self._finished(folder):
                 content = json.loads((self.out.root / folder / 'result.json').read_text())
                 yield ScanResult(**content)
                 return
-            yield self._finish(scan, folder, keys, journal)
+            try:
+                finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
+            except (ValueError, OverflowError, MemoryError) as error:
+                # Numbers of a header that no check foresaw: the other scans go on.
+                finished = Problem(scan.info.name, f'was predicted, but its results cannot be written: {brief(error)}')
+            yield finished
+
+    def _noted(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
+        """Measure and draw a prediction, and write it down."""
+        try:
+            key, item = self._one(folder, result)
+            journal.add(key, item)
+        except (ValueError, OverflowError, MemoryError) as error:
+            if isinstance(result, Problem):
+                raise
+            item = Problem(result.slice.name, f'was predicted, but cannot be measured: {brief(error)}', result.slice.key)
+            journal.add(result.slice.key, item)
+        return item
 
     def _folder_of(self, scan: Scan, source: str) -> str:
         """Name of the scan's folder: its own where that is free, and the same one at every run."""
@@ -252,9 +275,16 @@ class _Writer:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part in a prediction."""
-    return dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__, mmcv=mmcv.__version__,
-                mmdet=mmdet.__version__)
+    """Versions of what takes part in a prediction: the model's and those that make the pixels."""
+    found = dict(mmaffinity=__version__, python=platform.python_version(), torch=torch.__version__,
+                 mmengine=mmengine.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__, numpy=np.__version__,
+                 opencv=cv2.__version__)
+    for name in ('Pillow', 'pydicom', 'nibabel'):
+        try:
+            found[name.lower()] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def _now() -> str:

@@ -14,6 +14,8 @@ from .nifti_scan import NiftiScan
 from .opening import DICOM, IMAGE, brief, file_key, kind_of, printable
 
 Input = str | Path | np.ndarray
+JOURNAL = 'journal.jsonl'  # which every folder of results has
+ARRAYS_AT_ONCE = 64
 
 
 def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = None,
@@ -25,21 +27,28 @@ def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = No
     problem.
 
     Args:
-        inputs: a path, an array of one slice, or an iterable of these.
+        inputs: a path, an array of one slice, or an iterable of these. Arrays of a list are one scan; those of an iterator,
+            which may be endless, come 64 at a time.
         options: how pixels become grey levels.
         exclude: folders to leave out, such as that of the results.
 
     Yields:
-        Scans, whose pixels have not been read yet, and problems, as they are met.
+        Scans, whose pixels have not been read yet, and problems: folders as they are met, then files that are named one by
+        one, then arrays.
     """
     options = options or ReadOptions()
     inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else inputs
     excluded = {Path(folder).resolve() for folder in exclude}
     files: list[Path] = []
     arrays: list[np.ndarray] = []
+    num_arrays = 0
     for item in inputs:
         if isinstance(item, np.ndarray):
             arrays.append(item)
+            if isinstance(inputs, Iterator) and len(arrays) == ARRAYS_AT_ONCE:
+                yield ArrayScan(arrays, options, num_arrays)
+                num_arrays += len(arrays)
+                arrays = []
             continue
         try:
             path = Path(item)
@@ -56,12 +65,15 @@ def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = No
     if files:
         yield from _sort_files(dict.fromkeys(files), options)
     if arrays:
-        yield ArrayScan(arrays, options)
+        yield ArrayScan(arrays, options, num_arrays)
 
 
 def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Iterator[Scan | Problem]:
     headers: list[DicomHeader] = []
     root_name = printable(root.name) or 'scan'
+    if root in excluded:
+        yield Problem(root_name, 'is the folder that the results go to: name another --out')
+        return
     for folder, names in _walk(root, excluded):
         if isinstance(names, str):
             yield Problem(_shown(folder, root), names)
@@ -140,6 +152,9 @@ def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | s
                         yield Path(entry.path), 'is not a regular file'
         except OSError as error:
             yield folder, f'cannot be listed: {error.strerror or error}'
+        if JOURNAL in names:
+            yield folder, 'holds results of an earlier run, which are no scans'
+            continue
         yield folder, sorted(names, key=natural)
         waiting += [folder / name for name in sorted(folders, key=natural, reverse=True)]
 

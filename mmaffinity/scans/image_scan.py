@@ -8,7 +8,7 @@ import numpy as np
 
 from mmaffinity.datasets.transforms import LoadCTSliceFromArray, decode_slice
 
-from .items import Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .items import MAX_SLICE_PIXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
 from .opening import brief, file_key, printable, read_regular
 
 
@@ -30,6 +30,7 @@ class ImageScan(Scan):
         self.folder = folder
         self.names = sorted(names, key=natural)
         self.options = options
+        self._keys: list[str] = []
 
     def _key(self, name: str) -> str:
         try:
@@ -38,18 +39,22 @@ class ImageScan(Scan):
             return f'{printable(name)}|gone'
 
     def keys(self) -> Sequence[str]:
-        return [self._key(name) for name in self.names]
+        # Once: a file that changes while the run goes on would be known by two keys, and by neither in the results.
+        if not self._keys:
+            self._keys = [self._key(name) for name in self.names]
+        return self._keys
 
     def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
-        for index, name in enumerate(self.names):
-            key = self._key(name)
+        for index, (name, key) in enumerate(zip(self.names, self.keys())):
             if key in done:
                 continue
             shown = f'{self.info.name}/{printable(name)}'
             try:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter('always')
-                    grey = decode_slice(read_regular(self.folder / name), self.options.max_value)
+                    grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
+                if self._key(name) != key:
+                    raise ValueError('was changed while the run went on: go on with --resume to predict it as it is now')
                 check_side(*grey.shape)
                 notes = tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
                 yield Slice(shown, key, index, grey, notes=notes + blank_note(grey))
@@ -66,19 +71,21 @@ class ArrayScan(Scan):
     Args:
         arrays: the slices.
         options: ``max_value`` is used for uint16.
+        first: number of the first, where others were given before.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions) -> None:
+    def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions, first: int = 0) -> None:
         super().__init__(ScanInfo(name='arrays', source='memory', kind='images', num_slices=len(arrays)))
         self.arrays = arrays
+        self.first = first
         self.load = LoadCTSliceFromArray(max_value=options.max_value)
 
     def keys(self) -> Sequence[str]:
-        return [f'array#{index}' for index in range(len(self.arrays))]
+        return [f'array#{self.first + index}' for index in range(len(self.arrays))]
 
     def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
         for index, array in enumerate(self.arrays):
-            key = name = f'array#{index}'
+            key = name = f'array#{self.first + index}'
             if key in done:
                 continue
             try:

@@ -10,6 +10,8 @@ from .geometry import SAME_VIEW, View
 from .windowing import TRAINING_WINDOW, Window
 
 MIN_SIDE = 32  # pixels; no CT slice is smaller, and the network's stride is 16
+# Of a slice that is predicted: a hundred lesion masks of that size are 1.6 GB. CT has 512 x 512, seldom 2048 x 2048.
+MAX_SLICE_PIXELS = 4096 ** 2
 MAX_VOXELS = 1024 ** 3  # of a volume; a chest scan of 0.5 mm slices has about 0.2 of it
 
 
@@ -142,11 +144,14 @@ class Scan(ABC):
 
 
 def check_side(rows: int, columns: int) -> None:
-    """Refuse what is too small to be a slice.
+    """Refuse what is too small or too large to be a slice.
 
     Raises:
-        ValueError: if a side is shorter than 32 pixels.
+        ValueError: if a side is shorter than 32 pixels, or there are more pixels than 4096 x 4096.
     """
+    if rows * columns > MAX_SLICE_PIXELS:
+        raise ValueError(f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at '
+                         'most): scale it down')
     if min(rows, columns) < MIN_SIDE:
         raise ValueError(f'is {rows} x {columns} pixels, too small for an axial slice ({MIN_SIDE} x {MIN_SIDE} or '
                          'more)')

@@ -1,7 +1,7 @@
 """What is known of a scan's slices so far, one line each on disk, so that an interrupted run can go on."""
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from .items import Problem
@@ -10,6 +10,8 @@ from .records import SliceRecord
 
 class Journal:
     """Results of one scan, appended slice by slice. Holds a key and a place in the file per slice, not the results.
+
+    A key that comes again replaces what was there: a slice that had a problem may be predicted later.
 
     Args:
         path: of the file; one line of what the results depend on, then one line per slice.
@@ -23,6 +25,7 @@ class Journal:
     def __init__(self, path: Path, settings: dict, resume: bool = False) -> None:
         self.path = path
         self.places: dict[str, int] = {}
+        self.problems: set[str] = set()
         header = json.dumps({'settings': settings}, sort_keys=True)
         end = 0
         if resume and path.exists():
@@ -43,7 +46,7 @@ class Journal:
                     content = json.loads(line) if line.endswith(b'\n') else None
                 except ValueError:
                     content = None
-                if not isinstance(content, dict):
+                if not isinstance(content, dict) or (end and not isinstance(content.get('key'), str)):
                     break
                 if end == 0:
                     if content.get('settings') != settings:
@@ -52,9 +55,16 @@ class Journal:
                         raise ValueError(f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
                                          'name another --out, or give the same settings to resume')
                 else:
-                    self.places[content['key']] = end
+                    self._note(content, end)
                 end += len(line)
         return end
+
+    def _note(self, content: dict, place: int) -> None:
+        self.places[content['key']] = place
+        if 'problem' in content:
+            self.problems.add(content['key'])
+        else:
+            self.problems.discard(content['key'])
 
     def _write(self, line: str) -> int:
         place = self._file.tell()
@@ -66,13 +76,18 @@ class Journal:
         """Append a slice's result or what kept it from having one."""
         content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else \
             {'slice': result.to_dict()}
-        self.places[key] = self._write(json.dumps({'key': key, **content}, allow_nan=False))
+        self._note(dict(content, key=key), self._write(json.dumps({'key': key, **content}, allow_nan=False)))
 
-    def read(self, keys: Sequence[str]) -> Iterator[SliceRecord | Problem]:
-        """Read results back in the order of ``keys``, leaving out those without one; indices are numbered anew."""
+    def predicted(self) -> set[str]:
+        """Keys of the slices that have a prediction; the others are worth another try."""
+        return set(self.places) - self.problems
+
+    def read(self, keys: Sequence[str], only: Container[str] | None = None) -> Iterator[SliceRecord | Problem]:
+        """Read results back in the order of ``keys``, leaving out those without one, or not in ``only``; indices are
+        numbered anew."""
         with open(self.path, 'rb') as file:
             for index, key in enumerate(keys):
-                if key not in self.places:
+                if key not in self.places or (only is not None and key not in only):
                     continue
                 file.seek(self.places[key])
                 content = json.loads(file.readline())

@@ -1,5 +1,4 @@
 """What is written of a predicted slice: plain data, measured in the slice's own pixels and millimetres."""
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -101,12 +100,15 @@ def measure(item: Slice, label: str | None, probabilities: dict[str, float], box
     height, width = item.grey.shape
     pixel = None if item.spacing is None else item.spacing[0] * item.spacing[1]
     order = [at for at in np.argsort(-np.asarray(scores), kind='stable') if scores[at] >= score_thr]
-    runs: Sequence[dict | None] = [None] * len(order)
+    runs: list[dict | None] = [None] * len(order)
     union = np.zeros((height, width), dtype=bool)
     if masks is not None and order:
-        chosen = np.asarray(masks)[order].astype(bool)
-        union = chosen.any(axis=0)
-        runs = encode_masks(chosen)
+        # One at a time: a hundred masks of a large slice should not be there twice.
+        runs = []
+        for at in order:
+            mask = np.asarray(masks[at], dtype=bool)
+            union |= mask
+            runs += encode_masks(mask[None])
     lesions = []
     for at, run in zip(order, runs):
         area = 0 if run is None else int(coco_masks.area(run))

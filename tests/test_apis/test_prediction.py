@@ -17,9 +17,11 @@ from scan_helpers import (
     write_series,
 )
 
+from mmaffinity.apis import inferencer as inferencer_module
+from mmaffinity.apis import prediction
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import TimeLeft, predict_to_folder
-from mmaffinity.scans import ReadOptions
+from mmaffinity.scans import ReadOptions, image_scan
 
 
 @pytest.fixture(scope='module')
@@ -144,6 +146,89 @@ def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
     assert len(content['not_predicted']) == 1 == len(report.problems) and report.scans[0].num_slices == 3
 
 
+def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inferencer, monkeypatch):
+    """An earlier, whole run's result must not pass for that of the grown scan."""
+    folder = write_images(tmp_path / 'in', 2)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    write_images(folder, 3)
+
+    def die(*args, **kwargs):
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mmaffinity.apis.prediction.write_csv', die)
+        with pytest.raises(Interrupt):
+            predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    assert report.scans[0].num_slices == report.scans[0].num_predicted == 3
+    assert len(read(tmp_path / 'out/in/prediction.json')['slices']) == 3
+
+
+def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeypatch):
+    folder = write_images(tmp_path / 'in', 3)
+    decode, fails = image_scan.decode_slice, [False, True, False]
+
+    def sometimes(*args):
+        if fails.pop():
+            raise MemoryError('not now')
+        return decode(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_scan, 'decode_slice', sometimes)
+        report = predict_to_folder(inferencer, folder, tmp_path / 'out')
+    assert report.scans[0].num_predicted == 2 and len(report.problems) == 1
+    done = []
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True, progress=lambda *args: done.append(args[:2]))
+    assert report.scans[0].num_predicted == 3 and not report.problems and done[-1] == (3, 3)
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    assert report.scans[0].num_predicted == 3 and not report.problems
+
+
+def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 3)
+
+    def touch(done, total, name):
+        if done == 1:
+            os.utime(folder / 'slice_2.png', ns=(1, 1))
+
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=touch)
+    scan, = report.scans
+    assert (scan.num_slices, scan.num_predicted, scan.num_not_predicted) == (3, 2, 1)
+    assert 'changed while the run went on' in report.problems[0].reason
+    assert predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True).scans[0].num_predicted == 3
+
+
+def test_one_scan_whose_results_cannot_be_written_does_not_end_the_others(tmp_path, inferencer, monkeypatch):
+    for name in ('a', 'b'):
+        write_images(tmp_path / 'in' / name, 2)
+    write_csv = prediction.write_csv
+
+    def refuse_a(out, folder, *args):
+        if folder.endswith('a'):
+            raise ValueError('Out of range float values are not JSON compliant')
+        write_csv(out, folder, *args)
+
+    monkeypatch.setattr(prediction, 'write_csv', refuse_a)
+    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+    assert [scan.name for scan in report.scans] == ['in/b']
+    assert 'its results cannot be written: Out of range' in report.problems[0].reason
+    assert read(tmp_path / 'out/report.json')['not_predicted'][0]['source'] == 'in/a'
+
+
+def test_a_slice_that_cannot_be_measured_does_not_end_the_others(tmp_path, inferencer, monkeypatch):
+    folder = write_images(tmp_path / 'in', 3)
+    measure = inferencer_module.measure
+
+    def fail_one(item, *args, **kwargs):
+        if item.index == 1:
+            raise MemoryError('too many masks')
+        return measure(item, *args, **kwargs)
+
+    monkeypatch.setattr(inferencer_module, 'measure', fail_one)
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out')
+    assert report.scans[0].num_predicted == 2 and 'cannot be measured' in report.problems[0].reason
+
+
 def test_earlier_results_are_not_overwritten_by_accident(tmp_path, model, inferencer):
     folder = write_images(tmp_path / 'in', 1)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
@@ -198,7 +283,7 @@ def test_hostile_folder(tmp_path, inferencer):
     reasons = {problem.source: problem.reason for problem in report.problems}
     assert sum('empty' in reason for reason in reasons.values()) == 300
     for source, words in (('in/dcm/im_002.dcm', 'truncated'), ('in/mr.dcm', 'modality MR'),
-                          ('in/huge.dcm', 'claims 65000'),
+                          ('in/huge.dcm', '65000 x 65000 pixels, too large'),
                           ('in/nan.nii.gz#1', 'no finite value'), ('in/huge.nii', 'claims the shape'),
                           ('in/bomb.zip', 'zip archive'), ('in/..hidden.png', 'truncated JPEG'),
                           ('in/out_link', 'link to outside'), ('in/passwd.png', 'link to outside')):

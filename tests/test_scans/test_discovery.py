@@ -77,6 +77,34 @@ def test_results_in_the_input_folder_are_no_input(tmp_path):
     assert list(scans) == ['in'] and not problems
 
 
+def test_results_of_an_earlier_run_are_no_input(tmp_path):
+    write_images(tmp_path / 'in', 1)
+    write_images(tmp_path / 'in' / 'results' / 'scan' / 'overlays', 2)
+    (tmp_path / 'in' / 'results' / 'scan' / 'journal.jsonl').touch()
+    scan, problem = sorted(find_scans(tmp_path / 'in'), key=lambda item: isinstance(item, Problem))
+    assert scan.info.num_slices == 1 and problem.reason == 'holds results of an earlier run, which are no scans'
+    problem, = find_scans(tmp_path / 'in', exclude=[tmp_path / 'in'])
+    assert 'the folder that the results go to' in problem.reason
+
+
+def test_arrays_of_an_iterator_are_not_all_awaited():
+    given = []
+
+    def arrays():
+        for index in range(150):
+            given.append(index)
+            yield np.full((40, 40), index, np.uint8)
+
+    names = []
+    for scan in find_scans(arrays()):
+        assert len(given) - len(names) <= 64
+        names += [item.name for item in scan.read()]
+        assert [item.grey[0, 0] for item in scan.read()] == [int(key.split('#')[1]) for key in scan.keys()]
+    assert names == [f'array#{index}' for index in range(150)]
+    scan, = find_scans([np.zeros((40, 40), np.uint8)] * 150)
+    assert scan.info.num_slices == 150
+
+
 def test_names_that_are_no_text(tmp_path):
     folder = tmp_path / 'a'
     write_images(folder, 1)

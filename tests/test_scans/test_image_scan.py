@@ -52,6 +52,14 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
     assert len(scan.keys()) == 5
 
 
+def test_a_picture_that_is_no_slice_costs_no_memory(tmp_path):
+    cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((4097, 4096), np.uint8))
+    problem, = ImageScan(tmp_path, ['large.png'], 'n', ReadOptions()).read()
+    assert '16781312 pixels, more than max_pixels=16777216' in problem.reason
+    problem, = ArrayScan([np.zeros((4097, 4096), np.uint8)], ReadOptions()).read()
+    assert 'too large for an axial slice' in problem.reason
+
+
 def test_arrays():
     grey = to_grey(chest())
     scan = ArrayScan([grey, np.stack([grey] * 3, axis=-1), grey.astype(float), np.zeros((3, 3, 3, 3)), grey[:1, :1]],

@@ -58,3 +58,27 @@ def test_is_plain_lines(tmp_path):
         journal.add('k', record(0))
     lines = [json.loads(line) for line in (tmp_path / 'j').read_text().splitlines()]
     assert lines[0]['settings'] == SETTINGS and lines[1]['key'] == 'k' and lines[1]['slice']['label'] == 'CP'
+
+
+def test_a_later_line_replaces_an_earlier_one(tmp_path):
+    with Journal(tmp_path / 'j', SETTINGS) as journal:
+        journal.add('k0', Problem('s0', 'is damaged', 'k0'))
+        journal.add('k1', record(1))
+        assert journal.predicted() == {'k1'}
+    with Journal(tmp_path / 'j', SETTINGS, resume=True) as journal:
+        assert journal.predicted() == {'k1'} and len(list(journal.read(['k0', 'k1']))) == 2
+        assert list(journal.read(['k0', 'k1'], only={'k1'})) == [record(1)]
+        journal.add('k0', record(0))
+        assert journal.predicted() == {'k0', 'k1'} and list(journal.read(['k0', 'k1'])) == [record(0), record(1)]
+
+
+@pytest.mark.parametrize('line', [b'{}\n', b'{"key": 3}\n', b'[1]\n', b'null\n'])
+def test_a_line_without_a_key_ends_what_is_known(tmp_path, line):
+    path = tmp_path / 'j'
+    with Journal(path, SETTINGS) as journal:
+        journal.add('k0', record(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole + line)
+    with Journal(path, SETTINGS, resume=True) as journal:
+        assert set(journal.places) == {'k0'}
+    assert path.read_bytes() == whole

@@ -16,6 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
 
+PHOTOMETRIC = 262  # TIFF tag; 0 is 'white is zero'
+
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _JPEG_SIGNATURE = b'\xff\xd8'
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -87,20 +89,22 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
         max_value = 65535
         if 0 < peak <= 4095:
             warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} is nearly black: for 12-bit content set '
-                          'max_value=4095 in LoadCTSlice', stacklevel=2)
+                          'max_value=4095 in LoadCTSlice (--max-value 4095 of tools/predict.py)', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)
 
 
-def _decode(content: bytes, max_value: int | None) -> np.ndarray:
+def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) -> np.ndarray:
     try:
         img = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
     except cv2.error as error:
         raise ValueError(f'cannot be decoded: {error.err}') from error
     if img is None:
         raise ValueError('is damaged, or of a variant that OpenCV does not decode: save it again as PNG')
-    return to_grey_levels(img, max_value)
+    grey = to_grey_levels(img, max_value)
+    # OpenCV inverts such files itself, but not those of 16 bits.
+    return np.float32(255) - grey if white_is_zero and img.dtype == np.uint16 else grey
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -163,6 +167,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
             with Image.open(io.BytesIO(content), formats=('BMP', 'PPM', 'TIFF', 'WEBP')) as image:
                 _check_size(*image.size, max_pixels)
                 pages = getattr(image, 'n_frames', 1)
+                white_is_zero = image.format == 'TIFF' and getattr(image, 'tag_v2', {}).get(PHOTOMETRIC) == 0
                 if pages == 1:
                     image.load()
     except UnidentifiedImageError:
@@ -177,7 +182,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
         raise ValueError(f'is truncated or damaged: {error}') from error
     if pages > 1:
         raise ValueError(f'holds {pages} pages: save one slice per file')
-    return _decode(content, max_value)
+    return _decode(content, max_value, white_is_zero)
 
 
 def _guess_kind(content: bytes) -> str:

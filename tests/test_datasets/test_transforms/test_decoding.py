@@ -1,4 +1,5 @@
 import io
+import struct
 
 import cv2
 import numpy as np
@@ -134,6 +135,18 @@ WHOLE = {
     'tiff': encode(GREY, 'TIFF'),
     'bmp': encode(GREY, 'BMP'),
 }
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_tiff_in_which_zero_is_white(dtype):
+    """OpenCV inverts the one and not the other."""
+    stored = GREY.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    content = cv2.imencode('.tiff', stored)[1].tobytes()
+    black_is_zero, white_is_zero = (struct.pack('<HHIHH', 262, 3, 1, value, 0) for value in (1, 0))
+    assert content.count(black_is_zero) == 1
+    np.testing.assert_allclose(decode_slice(content), GREY, atol=1e-3)
+    np.testing.assert_allclose(decode_slice(content.replace(black_is_zero, white_is_zero)), 255. - GREY, atol=1e-3)
+
 
 
 @pytest.mark.parametrize('kind', WHOLE)
