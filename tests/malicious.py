@@ -105,6 +105,30 @@ def history_state(mark: Path) -> bytes:
     return saved(Call(HistoryBuffer, state={'_statistics_methods': {'mean': touch(mark)}}))
 
 
+def numpy_array(call: Call) -> bytes:
+    return saved({'note': call})
+
+
+def array_of_pointers(dtype: object) -> Call:
+    """An array whose bytes NumPy is to take for objects."""
+    return Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(1, (2, ), dtype, False, b'A' * 16))
+
+
+NUMPY_KINDS = {
+    'dtype with object fields': array_of_pointers(Call(np.dtype, 'f8', False, True, state=(
+        3, '<', None, ('f', ), {'f': (Call(np.dtype, 'O', False, True), 0)}, -1, -1, 1))),
+    'dtype with flags': array_of_pointers(Call(np.dtype, 'f8', False, True, state=(3, '<', None, None, None, -1, -1, 1))),
+    'dtype of objects': array_of_pointers(Call(np.dtype, 'O', False, True, state=(3, '|', None, None, None, -1, -1, 63))),
+    'array of objects over bytes': Call(np.ndarray, (2, ), 'O', b'A' * 16),
+    'array class of the dtype': Call(type(np.dtype('f8'))),
+    'scalar of objects': Call(CORE.multiarray.scalar, Call(np.dtype, 'O', False, True), b'A' * 8),
+    'array of lists': Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(
+        1, (1, ), Call(np.dtype, 'f8', False, True), False, [touch(Path('mark'))])),
+    'array larger than its bytes': Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(
+        1, (1 << 40, ), Call(np.dtype, 'f8', False, True), False, b'A' * 16)),
+}
+
+
 def history_method(mark: Path) -> bytes:
     """The getattr that MMEngine's log buffers need, of the module's globals: there is os."""
     return saved(Call(Call(getattr, Call(getattr, HistoryBuffer, '__init__'), '__globals__'), 'os', touch(mark)))

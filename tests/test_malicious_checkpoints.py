@@ -4,10 +4,12 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 import torch
-from malicious import BUILDERS, Call, touch
+from malicious import BUILDERS, NUMPY_KINDS, Call, numpy_array, touch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from model_helpers import NARROW
 from scan_helpers import write_images, write_model
@@ -156,6 +158,37 @@ def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path
     resumed.train_cfg.max_epochs = 2
     assert train_model(resumed, work_dir=work_dir, resume=True).epoch == 2
     assert not mark.exists()
+
+
+@pytest.mark.parametrize('kind', NUMPY_KINDS)
+def test_numpy_is_given_no_pointers(kind, tmp_path):
+    """Not code, but what ends in memory of the writer's choice: NumPy would follow the bytes as objects."""
+    path = tmp_path / 'evil.pth'
+    path.write_bytes(numpy_array(NUMPY_KINDS[kind]))
+    with pytest.raises(ValueError, match='evil.pth'):
+        load_checkpoint(path)
+    with pytest.raises(ValueError, match='evil.pth'):
+        CheckpointLoader.load_checkpoint(str(path))
+
+
+def test_plain_numpy_numbers_are_read(tmp_path):
+    history = HistoryBuffer([1., 2.5], [1, 1])
+    content = {'state_dict': {}, 'message_hub': {'log_scalars': {'train/loss': history}, 'runtime_info': {
+        'a': np.arange(6, dtype='i4').reshape(2, 3), 'fortran': np.asfortranarray(np.arange(6.).reshape(2, 3)),
+        'scalar': np.float32(1.5), 'flag': np.bool_(True), 'in tuple': (np.zeros(2, 'u1'), )}}}
+    torch.save(content, tmp_path / 'a.pth')
+    read = load_checkpoint(tmp_path / 'a.pth')['message_hub']
+    buffer = read['log_scalars']['train/loss']
+    assert type(buffer) is HistoryBuffer and buffer.mean() == 1.75 and type(buffer._log_history) is np.ndarray
+    for name, value in content['message_hub']['runtime_info'].items():
+        found = read['runtime_info'][name]
+        assert type(found) is type(value), name
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(value))
+        assert np.asarray(found).dtype == np.asarray(value).dtype
+    big_endian = {'state_dict': {}, 'meta': np.arange(3, dtype='>f8')}
+    torch.save(big_endian, tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match="numpy.dtype with the state"):
+        load_checkpoint(tmp_path / 'b.pth')
 
 
 def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):

@@ -6,12 +6,10 @@
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, TimeLeft, predict_to_folder
 from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='pictures of which slices (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the boxes that the class was read from')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')
     return parser.parse_args()
 

@@ -5,10 +5,8 @@
 """
 import argparse
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis import test_model
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import load_config
 
 
@@ -21,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', choices=['test', 'val'], default='test',
                         help='slices to test on; predictions for val are what the report fits its temperature on')
     parser.add_argument('--show-dir', help='folder for pictures: overlays, confusion matrix, affinities')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run were started')

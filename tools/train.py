@@ -5,10 +5,8 @@
 """
 import argparse
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis import train_model
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import load_config
 
 
@@ -19,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work dir')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision, on a GPU')
     parser.add_argument('--seed', type=int, help="seed, instead of the config's")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run were started')

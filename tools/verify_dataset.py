@@ -8,11 +8,9 @@ Exit code 0 if nothing failed, 1 on a failure, 2 on wrong use. docs/data.md says
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis.prediction import TimeLeft
 from mmaffinity.datasets.verification import CHECKS, Near, verify_config
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import load_config
 
 
@@ -34,7 +32,7 @@ def parse_args() -> argparse.Namespace:
                         help=f'bits of 64 in which hashes of near-identical slices may differ (default: {near.radius})')
     parser.add_argument('--near-correlation', type=float, default=near.correlation,
                         help=f'that near-identical slices reach at 16 x 16 (default: {near.correlation})')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
     return parser.parse_args()
 

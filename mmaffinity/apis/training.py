@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmaffinity.engine import add_guards, join_processes, newest_whole_checkpoint
 from mmaffinity.engine.failures import check_writable, plain_failures
+from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import check_data, load_config
 
 from .data_record import record_training_data
@@ -32,14 +33,16 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     Raises:
         FileNotFoundError: if the config, its data, or the checkpoint that it starts from is not there.
         ValueError: if something in the config cannot be, a loss is no finite number, the work folder cannot be written
-            to, or ``resume`` finds damaged checkpoints only.
+            to, ``resume`` finds damaged checkpoints only, or ``seed`` is not that of the run to resume.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else config
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+    randomness = cfg.setdefault('randomness', {})
+    randomness.setdefault('seed', None)
     if seed is not None:
-        cfg.setdefault('randomness', {})['seed'] = seed
+        randomness['seed'] = seed
     if amp:
         if not torch.cuda.is_available():
             raise ValueError('--amp needs a GPU, and torch sees none; train without it')
@@ -50,6 +53,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     cfg.resume = checkpoint is not None
     if checkpoint is not None:
         cfg.load_from = str(checkpoint)
+        _keep_seed(cfg, checkpoint, seed)
     start = cfg.get('load_from')
     if start:
         if '://' not in start and not Path(start).is_file():
@@ -71,6 +75,24 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             f'({error.reason}); give a local copy with --cfg-options model.backbone.init_cfg.checkpoint=PATH, or start from '
             'scratch with --cfg-options model.backbone.init_cfg=None') from error
     return runner
+
+
+def _keep_seed(cfg: Config, checkpoint: Path, seed: int | None) -> None:
+    """Let a resumed run go on with the seed that it was started with: samplers take it before MMEngine restores it.
+
+    Raises:
+        ValueError: if another seed was asked for.
+    """
+    stored = (load_checkpoint(checkpoint).get('meta') or {}).get('seed')
+    if stored is None:
+        return
+    if seed is not None and seed != stored:
+        raise ValueError(f'--seed {seed} cannot go on with {checkpoint}, which was trained with seed {stored}: leave --seed '
+                         'out, or start anew in another work folder')
+    if cfg.randomness.seed not in (None, stored):
+        print_log(f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config',
+                  logger='current')
+    cfg.randomness.seed = stored
 
 
 def _checkpoint_to_resume(cfg: Config) -> Path | None:

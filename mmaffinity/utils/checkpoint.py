@@ -22,6 +22,7 @@ from .shared_config import read_description
 
 SAFE_TORCH = (2, 10)  # the first release whose weights-only loading has no known hole
 TRUST_VARIABLE = 'MMAFFINITY_TRUST_PTH'
+PLAIN_DTYPES = ('b1', 'u1', 'i4', 'i8', 'u4', 'u8', 'f4', 'f8')  # as NumPy pickles them; what log histories hold
 
 # What the shape of a parameter says about the model, for messages that name the cause instead of the symptom.
 TELLING_SHAPES = (
@@ -39,12 +40,73 @@ def _history_method(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+class _StoredDtype:
+    """Stand in for numpy.dtype in a file: of plain numbers, with the state that NumPy writes for them and no other.
+
+    NumPy's own takes any state: object fields over raw bytes, for example, which it then follows as pointers.
+    """
+
+    def __init__(self, name: Any, align: Any = False, copy: Any = False) -> None:
+        if name not in PLAIN_DTYPES:
+            raise pickle.UnpicklingError(f'refused: numpy.dtype({name!r})')
+        self.dtype = np.dtype(name).newbyteorder('<')
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple) or state[:2] not in ((3, '<'), (3, '|')) or state[2:] != (None, None, None, -1, -1, 0):
+            raise pickle.UnpicklingError(f'refused: numpy.dtype with the state {state!r:.80}')
+
+
+class _StoredArray:
+    """Stand in for numpy.ndarray in a file, which called with an object type takes bytes for pointers."""
+
+    array: np.ndarray
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes):
+            raise pickle.UnpicklingError('refused: numpy.ndarray of something else than plain numbers')
+        self.array = np.frombuffer(data, dtype.dtype).reshape(shape, order='F' if fortran else 'C').copy()
+
+
+def _stored_array(*_: Any) -> _StoredArray:
+    """Stand in for NumPy's _reconstruct, whatever it is called with."""
+    return _StoredArray()
+
+
+def _stored_scalar(dtype: Any, data: Any) -> Any:
+    """Stand in for NumPy's scalar."""
+    if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes) or len(data) != dtype.dtype.itemsize:
+        raise pickle.UnpicklingError('refused: a numpy scalar that is no plain number')
+    return np.frombuffer(data, dtype.dtype)[0]
+
+
 def _allowed_globals() -> list:
-    core = getattr(np, '_core', None) or np.core
-    scalars = {type(np.dtype(name)) for name in ('bool', 'uint8', 'int32', 'int64', 'uint32', 'uint64', 'float32',
-                                                 'float64')}
-    return [HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype, *scalars,
-            core.multiarray._reconstruct, core.multiarray.scalar]
+    """What a checkpoint may name. Of NumPy nothing: its names lead to the stand-ins above."""
+    numpy_names = [(_stored_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')]
+    numpy_names += [(_stored_scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')]
+    return [HistoryBuffer, (_history_method, 'builtins.getattr'), (_StoredDtype, 'numpy.dtype'),
+            (_StoredArray, 'numpy.ndarray'), *numpy_names]
+
+
+def _with_arrays(value: Any, seen: set[int]) -> Any:
+    """Put the arrays in the place of what stood in for them, in dicts, lists, tuples and log histories."""
+    if isinstance(value, _StoredArray):
+        return value.array
+    if isinstance(value, _StoredDtype):
+        return value.dtype
+    if isinstance(value, tuple):
+        return tuple(_with_arrays(item, seen) for item in value) if type(value) is tuple else value
+    if id(value) in seen:
+        return value
+    if isinstance(value, (dict, HistoryBuffer)):
+        seen.add(id(value))
+        items = value if isinstance(value, dict) else vars(value)
+        for key, item in list(items.items()):
+            items[key] = _with_arrays(item, seen)
+    elif isinstance(value, list):
+        seen.add(id(value))
+        value[:] = [_with_arrays(item, seen) for item in value]
+    return value
 
 
 def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
@@ -72,7 +134,7 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     check_torch(path)
     try:
         with _safe_globals():
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            content = _with_arrays(torch.load(path, map_location=map_location, weights_only=True), set())
     except pickle.UnpicklingError as error:
         raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: '
                          f'{_reason(error)}') from error
@@ -90,7 +152,10 @@ def _reason(error: pickle.UnpicklingError) -> str:
     """Return what torch refused, without its advice, which is to open the file unsafely."""
     lines = [line.strip() for line in str(error).splitlines()]
     advice = ('weights_only', 'torch.load', 'pytorch.org', 'add_safe_globals')
-    return ' '.join(line for line in lines if line and not any(word in line for word in advice)) or 'an unknown object'
+    kept = ' '.join(line for line in lines if line and not any(word in line for word in advice))
+    # Where the name stands in one line with the advice, only the name.
+    named = re.search(r'(?:GLOBAL|BUILD|instance of|type)\s+([\w.]+\.[\w.]+)', str(error))
+    return kept or (f'an object of {named.group(1)}' if named else 'an unknown object')
 
 
 def check_torch(path: str | Path) -> None:

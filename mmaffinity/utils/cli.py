@@ -1,10 +1,26 @@
 """What the command-line tools share."""
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
+
+from mmengine.config import DictAction
 
 # The errors that our own code raises on wrong use: their message is meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+class ConfigOptions(DictAction):
+    """MMEngine's ``KEY=VALUE`` options, of which a crooked one is wrong use and no traceback."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError, RecursionError) as error:
+            parser.error(f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
+                         f'text, [list] or (tuple) ({type(error).__name__}: {error})')
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -51,11 +51,35 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     try:
         if overrides:
             config.merge_from_dict(overrides)
+        _check_kinds(config)
         apply_settings(config)
     except Exception as error:
         named = f' with {overrides}' if overrides else ''
         raise ValueError(f'{path} cannot be read as a config{named}: {type(error).__name__}: {error}') from error
     return config
+
+
+def _check_kinds(config: Config) -> None:
+    """Check that fields which every run reads are of the kind that it expects; an override replaces a dict by anything.
+
+    Raises:
+        TypeError: if one is not.
+    """
+    for name in ('model', 'default_hooks', 'env_cfg', 'randomness', 'optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg',
+                 *DATALOADERS):
+        _check_kind(name, config.get(name), dict, 'a dict')
+    for loader in DATALOADERS:
+        _check_kind(f'{loader}.dataset', (config.get(loader) or {}).get('dataset'), dict, 'a dict')
+    _check_kind('custom_hooks', config.get('custom_hooks'), (list, tuple), 'a list of dicts')
+    for number, hook in enumerate(config.get('custom_hooks') or ()):
+        if not isinstance(hook, dict):
+            raise TypeError(f'custom_hooks.{number} is {hook!r:.80}, not a dict')
+    _check_kind('load_from', config.get('load_from'), str, 'a path')
+
+
+def _check_kind(name: str, value: Any, kind: type | tuple[type, ...], called: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f'{name} is {value!r:.80}, not {called}')
 
 
 def check_data(config: Config, loader: str) -> None:

@@ -65,6 +65,23 @@ def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, 
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
+def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_path):
+    """Samplers take the seed before MMEngine restores that of the checkpoint."""
+    shutil.copy(straight / 'epoch_1.pth', tmp_path)
+
+    def go_on(config_seed, seed=None):
+        config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'randomness.seed': config_seed})
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+        return train_model(config, work_dir=tmp_path, resume=True, seed=seed)
+
+    with pytest.raises(ValueError, match='--seed 7 cannot go on with .*epoch_1.pth, which was trained with seed 0'):
+        go_on(0, seed=7)
+    for config_seed in (5, None):
+        go_on(config_seed)
+        assert not differences(run_state(straight / 'epoch_2.pth'), run_state(tmp_path / 'epoch_2.pth'))
+        (tmp_path / 'epoch_2.pth').unlink()
+
+
 def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_root):
     """The newest file is cut, as a copy may be, and ``last_checkpoint`` names it."""
     folder, config = tiny

@@ -16,7 +16,8 @@ def test_guards_are_added_once():
                       default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=5))))
     for _ in range(2):
         add_guards(cfg)
-        assert [hook.type for hook in cfg.custom_hooks] == ['FiniteLossHook', 'NormSyncHook', 'UnreadableSlicesHook']
+        assert [hook.type for hook in cfg.custom_hooks] == ['FiniteLossHook', 'CheckpointGuardHook', 'EpochSeedHook',
+                                                            'NormSyncHook', 'UnreadableSlicesHook']
         assert cfg.custom_hooks[0].mark == 1
         assert cfg.default_hooks.checkpoint == dict(type='WholeCheckpointHook', interval=5)
 
@@ -24,7 +25,7 @@ def test_guards_are_added_once():
 def test_configs_without_hooks_and_with_their_own():
     cfg = Config({})
     add_guards(cfg)
-    assert len(cfg.custom_hooks) == 3
+    assert len(cfg.custom_hooks) == 5
     cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='Own'))))
     add_guards(cfg)
     assert cfg.default_hooks.checkpoint.type == 'Own'

@@ -111,3 +111,24 @@ def test_best_checkpoint_is_replaced_after_the_better_one_is_there(writer, tmp_p
             assert 'best_f1_epoch_1.pth' in writer.seen[0]
         writer.epoch += 1
     assert [name for name in names(tmp_path) if 'best' in name] == ['best_f1_epoch_2.pth']
+
+
+@pytest.mark.parametrize('name', ['thesis.tex', 'best_f1_epoch_9.pth', 'folder'])
+def test_nothing_outside_the_runs_folder_is_removed(name, writer, tmp_path):
+    """A resumed checkpoint says which one was the best: one that was copied names the folder that it comes from."""
+    theirs = tmp_path / 'elsewhere' / name
+    theirs.parent.mkdir()
+    theirs.mkdir() if name == 'folder' else theirs.write_text('precious')
+    writer.work_dir = str(tmp_path / 'ours')
+    os.mkdir(writer.work_dir)
+    writer.message_hub.update(best_ckpt=str(theirs), best_score=-1.)
+    hook = hook_of(writer, save_best='f1', rule='greater')
+    writer.run_epochs(hook, 1)
+    hook.after_val_epoch(writer, dict(f1=0.5))
+    assert theirs.exists() and [file for file in names(writer.work_dir) if 'best' in file] == ['best_f1_epoch_1.pth']
+    own = os.path.join(writer.work_dir, 'notes.txt')
+    open(own, 'w').close()
+    hook.file_backend.remove(own)
+    hook.file_backend.rmtree(str(tmp_path / 'elsewhere'))
+    hook.file_backend.catch_up()
+    assert os.path.exists(own) and theirs.exists()

@@ -8,14 +8,12 @@
 import argparse
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
 from mmaffinity.apis.benchmark import JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
 from mmaffinity.apis.growth import growth_exponent, measure_growth
 from mmaffinity.evaluation.functional import format_table
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.visualization.growth import draw_growth
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
@@ -37,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
                         help='time the model with one change each, in turns, instead; by default every one of: '
                              f'{", ".join(ABLATIONS)}')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
     return parser.parse_args()
 
 

@@ -9,10 +9,8 @@ Where slices are not named, they are chosen by the results.json of RUN (tools/te
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis import figures
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 
 MODEL_FIGURES = {'affinity': ('classification', 'Figure 4: Y for a slice of each class, at each checkpoint'),
                  'lesions': ('segmentation', 'Figure 6: boxes, scores, masks; mask scores; ground truth'),
@@ -30,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         kind.add_argument('--work-dir', help='finished run, whose results choose the slices (default: the folder of '
                           'the last checkpoint)')
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or its end')
-        kind.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        kind.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                           help='override config fields')
         if name == 'lesions':
             kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score shown (default: 0.5)')

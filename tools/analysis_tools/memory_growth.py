@@ -7,10 +7,8 @@
 import argparse
 import tempfile
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis import test_model, train_model
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import load_config
 
 
@@ -22,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--interval', type=int, default=200, help='iterations between two rows')
     parser.add_argument('--limit', type=float, help='MiB that the memory may grow between the first and the last row; '
                         'with more the exit code is 2')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
     return parser.parse_args()
 
 

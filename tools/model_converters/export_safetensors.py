@@ -6,10 +6,8 @@
 """
 import argparse
 
-from mmengine.config import DictAction
-
 from mmaffinity.apis.sharing import NOTICE, export_model
-from mmaffinity.utils.cli import run_tool
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.files import sha256_of
 
 
@@ -18,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, for example configs/affinity_c8.py')
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('out', metavar='OUT', help='name of the two files, without ending; they replace those of this name')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config fields')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
     return parser.parse_args()
 
 

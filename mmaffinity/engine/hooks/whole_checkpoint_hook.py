@@ -17,9 +17,10 @@ from torch import Tensor
 class WholeCheckpointHook(CheckpointHook):
     """:class:`mmengine.hooks.CheckpointHook` that loses nothing when a run is killed or the disk is full.
 
-    Three differences: a checkpoint is written aside, as ``<name>.part``, and renamed once all of it is on the disk;
+    Four differences: a checkpoint is written aside, as ``<name>.part``, and renamed once all of it is on the disk;
     what ``max_keep_ckpts`` or a better checkpoint makes superfluous is removed after the new one is there, not
-    before; and a checkpoint with a NaN or an infinite number in its weights or in the optimizer's state is refused.
+    before; nothing but a checkpoint in this run's folder is removed, whatever a resumed file names; and a checkpoint
+    with a NaN or an infinite number in its weights or in the optimizer's state is refused.
 
     Takes the arguments of MMEngine's hook. :func:`mmaffinity.apis.train_model` puts it in the place of that one.
 
@@ -42,8 +43,22 @@ class WholeCheckpointHook(CheckpointHook):
         # Other backends, such as object stores, write whole objects already.
         backend: Any = getattr(self, 'file_backend', None)
         if isinstance(backend, LocalBackend):
-            self._superfluous = _LaterRemoval()
+            self._superfluous = _LaterRemoval(Path(self.out_dir))
             self.file_backend = self._superfluous
+            self._forget_foreign_best()
+
+    def _forget_foreign_best(self) -> None:
+        """Take no path of a best checkpoint from a resumed file that lies elsewhere: in the folder that this one was copied
+        from, or anywhere that its writer liked."""
+        ours = self._superfluous
+        if ours is None:
+            return
+        if not ours.owns(getattr(self, 'best_ckpt_path', None) or ''):
+            self.best_ckpt_path = None
+        paths = getattr(self, 'best_ckpt_path_dict', None) or {}
+        for name, path in paths.items():
+            if not ours.owns(path or ''):
+                paths[name] = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at every number that is about to be saved.
@@ -101,14 +116,25 @@ class _WritingAside:
 
 
 class _LaterRemoval(LocalBackend):
-    """A file backend that removes files when told to catch up, so that the old one outlives a failing write."""
+    """A file backend that removes checkpoints of one folder when told to catch up, so that the old one outlives a failing
+    write, and removes nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
+        self._folder = folder.resolve()
         self._due: list[Path] = []
 
+    def owns(self, filepath: str | Path) -> bool:
+        """Return whether a path is that of a checkpoint in the folder."""
+        path = Path(filepath)
+        return path.suffix == '.pth' and path.parent.resolve() == self._folder
+
     def remove(self, filepath: str | Path) -> None:
-        self._due.append(Path(filepath))
+        if self.owns(filepath):
+            self._due.append(Path(filepath))
+
+    def rmtree(self, dir_path: str | Path) -> None:
+        """Remove nothing: our checkpoints are files."""
 
     def catch_up(self) -> None:
         while self._due:

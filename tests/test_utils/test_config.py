@@ -1,0 +1,43 @@
+"""Reading configs: what an override can spoil, and how the tools say so."""
+import argparse
+
+import pytest
+
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.config import load_config
+
+
+@pytest.mark.parametrize('overrides, words', [
+    ({'randomness': 5}, 'randomness is 5, not a dict'),
+    ({'custom_hooks': 5}, 'custom_hooks is 5, not a list of dicts'),
+    ({'custom_hooks': [5]}, r'custom_hooks.0 is 5, not a dict'),
+    ({'default_hooks': 5}, 'default_hooks is 5, not a dict'),
+    ({'load_from': 5}, 'load_from is 5, not a path'),
+    ({'train_dataloader.dataset': 3}, 'train_dataloader.dataset is 3, not a dict'),
+    ({'model': 'x'}, "model is 'x', not a dict"),
+])
+def test_fields_of_the_wrong_kind(repo_root, overrides, words):
+    with pytest.raises(ValueError, match=f'affinity_c8_phantom.py cannot be read as a config with .*: TypeError: {words}'):
+        load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides)
+
+
+def test_none_switches_a_field_off(repo_root):
+    overrides = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, 'load_from': None}
+    assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).val_dataloader is None
+
+
+@pytest.mark.parametrize('option', ['a=[(]', 'a', 'a=[1,2'])
+def test_crooked_options_are_wrong_use(option, capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    with pytest.raises(SystemExit, match='2'):
+        parser.parse_args(['--cfg-options', option])
+    error = capsys.readouterr().err
+    assert f'argument --cfg-options: {option} is not of the form KEY=VALUE' in error and 'Traceback' not in error
+
+
+def test_straight_options_are_read():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    options = parser.parse_args(['--cfg-options', 'a.b=1', 'c=[1,2]', 'd=text', 'e=(3,4)', 'f=None', 'g=True']).cfg_options
+    assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
