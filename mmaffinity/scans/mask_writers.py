@@ -40,14 +40,18 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
             # A DICOM raster is (row, column), a NIfTI volume made of it (column, row, slice).
             stored = stored.T if isinstance(scan, DicomScan) else stored
             volume[(*(slice(None),) * axis, record.index)] = stored
-    affine = np.asarray(scan.info.affine)
-    image = nibabel.Nifti1Image(volume.reshape(scan.info.shape, order='F'), affine)
+    volume = volume.reshape(scan.info.shape, order='F')
     if isinstance(scan, NiftiScan):
+        # NIfTI-1 would round the affine of NIfTI-2 to 32 bits; the scan's own affine is in mm, the header's in its unit.
+        kind = nibabel.Nifti2Image if isinstance(scan.header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        image = kind(volume, scan.header.get_best_affine())
         _copy_orientation(image, scan.header)
     else:
+        affine = np.asarray(scan.info.affine)
+        image = nibabel.Nifti1Image(volume, affine)
         image.set_qform(None if not _orthogonal(affine) else affine, 1 if _orthogonal(affine) else 0)
         image.set_sform(affine, 1)
-    image.header.set_xyzt_units('mm')
+        image.header.set_xyzt_units('mm')
     image.header['descrip'] = f'mmaffinity {__version__}, research use only'.encode()
     with out.write(folder, 'lesions.nii.gz') as file, \
             gzip.GzipFile(filename='', fileobj=file, mode='wb', compresslevel=6, mtime=0) as packed:
@@ -56,9 +60,9 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
 
 
 def _copy_orientation(image: Any, header: Any) -> None:
-    """Take over both transforms with their codes, so that any viewer lays the mask on the scan."""
+    """Take over both transforms with their codes and unit, so that any viewer lays the mask on the scan."""
     for name in ('qform_code', 'sform_code', 'quatern_b', 'quatern_c', 'quatern_d', 'qoffset_x', 'qoffset_y',
-                 'qoffset_z', 'srow_x', 'srow_y', 'srow_z', 'pixdim'):
+                 'qoffset_z', 'srow_x', 'srow_y', 'srow_z', 'pixdim', 'xyzt_units'):
         image.header[name] = header[name]
 
 

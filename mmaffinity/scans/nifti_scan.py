@@ -10,13 +10,20 @@ import numpy as np
 
 from mmaffinity.utils.optional import require
 
-from .geometry import head_normal, radiological_view
+from .geometry import MAX_TILT, head_normal, radiological_view
 from .items import MAX_VOXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
 from .opening import HEAD_BYTES, brief, file_key, open_regular
+from .windowing import LOWEST
 
 MAX_OFFSET = 16 * 1024 ** 2  # bytes of header extensions
 MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that has to be held whole
 NUMBERS = 'iuf'
+MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's code for the unit of length: m, mm, micrometre
+MIN_SPACING, MAX_SPACING = 1e-3, 1e3  # mm
+MAX_POSITION = 1e6  # mm from the scanner's centre; what is much larger overflows in areas and volumes
+MIN_VOLUME = 0.01  # of a voxel with edges of length 1; a gantry tilt of 30 degrees leaves 0.87
+SOFT_TISSUE, AIR_BELOW = -100, -500  # HU
+MIN_SHARE = 0.05  # of a chest scan is air, around the body or in the lungs; other values that low are strays
 
 
 class NiftiScan(Scan):
@@ -47,55 +54,76 @@ class NiftiScan(Scan):
         if self.dtype.kind not in NUMBERS:
             raise ValueError(f'has voxels of type {self.dtype}, which are no Hounsfield units')
         self.offset = int(self.header.get_data_offset())
-        affine = np.asarray(self.header.get_best_affine(), dtype=np.float64)
-        notes = self._orient(affine, volume)
+        notes: list[str] = []
+        affine, zooms = self._place(notes)
+        self._orient(affine, zooms, volume)
         self.volume_shape = volume
         self._check_length(path)
-        self.slope, self.intercept = self._scaling()
-        self._checked = False
+        self.slope, self.intercept = self._scaling(notes)
+        self._refusal: str | None = None  # None: not looked at; empty: nothing against it
         self._unread: list[int] = []
         size = file_key(path)
         self._keys = [f'{name}#{index}|{size}' for index in range(volume[self.axis])]
-        zooms = np.linalg.norm(affine[:3, :3], axis=0)
-        known = bool((zooms > 0).all() and np.isfinite(zooms).all())
-        spacing = self.view.spacing(*zooms[self.in_plane]) if known else None
+        spacing = self.view.spacing(*zooms[self.in_plane])
         step = affine[:3, self.axis] * (-1, -1, 1)
         self.start, self.step = float(affine[:3, 3] * (-1, -1, 1) @ self.normal), float(step @ self.normal)
-        sheared = abs(self.step) / max(float(np.linalg.norm(step)), 1e-9)
-        if known and sheared < 0.9998:
-            tilt = np.degrees(np.arccos(min(sheared, 1)))
+        tilt = np.degrees(np.arccos(min(abs(self.step) / zooms[self.axis], 1)))
+        turn = np.degrees(np.arccos(min(self.normal[2], 1)))
+        if tilt > MAX_TILT:
             notes.append(f'gantry tilt: the slices are shifted by {tilt:.1f} degrees against their normal; they are '
                          'predicted as they are, without straightening')
+        elif turn > MAX_TILT:
+            notes.append(f'slices are turned by {turn:.1f} degrees against the body axis')
         super().__init__(ScanInfo(
             name=name, source=str(path), kind='nifti', num_slices=len(self._keys),
-            spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
-            slice_spacing=abs(self.step) if known else None, affine=affine.tolist(), shape=shape, notes=notes))
+            spacing=(float(spacing[0]), float(spacing[1])), slice_spacing=abs(self.step), affine=affine.tolist(),
+            shape=shape, notes=notes))
 
-    def _orient(self, affine: np.ndarray, volume: tuple[int, ...]) -> list[str]:
-        """Find the slice axis and the view; say what had to be assumed."""
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise ValueError('has an affine that is none: not finite, or without volume')
-        notes = []
+    def _place(self, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Affine in mm, and the spacing along its axes; say what had to be assumed."""
         if int(self.header['qform_code']) == 0 and int(self.header['sform_code']) == 0:
             notes.append('the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
                          'the left, second to the front, third to the head')
+        affine = np.asarray(self.header.get_best_affine(), dtype=np.float64).copy()
+        if not np.isfinite(affine).all():
+            raise ValueError('has an affine with values that are not finite: correct its qform or sform')
         unit = int(self.header['xyzt_units']) % 8
-        if unit not in (0, 2):
-            notes.append(f'the header\'s unit of length is not mm (code {unit}), taken as mm all the same')
-        directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) * np.array([[-1], [-1], [1]])
+        with np.errstate(all='ignore'):  # what overflows is refused below
+            affine[:3] *= MILLIMETRES.get(unit, 1.0)
+            zooms = np.hypot.reduce(affine[:3, :3], axis=0)  # squares would overflow, and hide the value
+        lengths = ' x '.join(f'{zoom:g}' for zoom in zooms)
+        if not ((zooms >= MIN_SPACING) & (zooms <= MAX_SPACING)).all():
+            raise ValueError(f'has a voxel spacing of {lengths} mm, outside {MIN_SPACING:g} to {MAX_SPACING:g} mm: '
+                             f'correct the affine or the unit of length (code {unit}) in its header')
+        if np.abs(affine[:3, 3]).max() > MAX_POSITION:
+            raise ValueError(f'has its first voxel at {", ".join(f"{place:g}" for place in affine[:3, 3])} mm, further '
+                             f'than {MAX_POSITION:g} mm from the centre: correct the offset of its affine')
+        if unit not in MILLIMETRES:
+            notes.append(f'the header names no unit of length (code {unit}): taken as mm')
+        elif unit != 2:
+            notes.append(f'the header\'s unit of length is {"m" if unit == 1 else "micrometre"}: voxels are {lengths} mm')
+        return affine, zooms
+
+    def _orient(self, affine: np.ndarray, zooms: np.ndarray, volume: tuple[int, ...]) -> None:
+        """Find the slice axis and the view."""
+        directions = affine[:3, :3] / zooms * np.array([[-1], [-1], [1]])
+        if abs(np.linalg.det(directions)) < MIN_VOLUME:
+            raise ValueError('has an affine without volume, its three axes lie in one plane: correct its qform or sform')
         self.axis = int(np.argmax(np.abs(directions[2])))
         self.in_plane = [axis for axis in range(3) if axis != self.axis]
         first, second = (directions[:, axis] for axis in self.in_plane)
         self.normal = head_normal(first, second)
         self.view = radiological_view(first, second)
         check_side(*(volume[axis] for axis in self.in_plane))
-        return notes
 
-    def _scaling(self) -> tuple[float, float]:
+    def _scaling(self, notes: list[str]) -> tuple[float, float]:
         slope, intercept = self.header.get_slope_inter()
         slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
         if not np.isfinite([slope, intercept]).all():
             raise ValueError(f'has slope {slope} and intercept {intercept}, which lead to no Hounsfield units')
+        stored = float(self.header['scl_slope'])
+        if np.isinf(stored):  # 0 and NaN are the usual ways to say that voxels are not scaled
+            notes.append(f'scl_slope is {stored}: taken as not scaled, slope 1 and intercept 0')
         return slope, intercept
 
     def _check_length(self, path: Path) -> None:
@@ -145,7 +173,8 @@ class NiftiScan(Scan):
         else:
             volume = self._whole() if self.compressed else np.memmap(
                 self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
-            slices = ((index, np.asarray(np.take(volume, index, axis=self.axis))) for index in wanted)
+            # Not np.take, which copies the whole of a volume in this order for each slice.
+            slices = ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
         for index, raster in slices:
             self._unread.pop(0)
             yield index, raster
@@ -172,32 +201,54 @@ class NiftiScan(Scan):
         Raises:
             ValueError: if they are a mask, scaled to a small range, or 12-bit values without rescaling.
         """
-        if self._checked:
-            return
-        self._checked = True
-        low, high = np.inf, -np.inf
+        if self._refusal is None:
+            self._refusal = self._judge()
+        if self._refusal:
+            raise ValueError(self._refusal)
+
+    def _judge(self) -> str:
+        """Say why these are no Hounsfield units; empty if they seem to be. Notes doubts, applies ``rescale``."""
+        low, high, negative, air = self._look(self.slope, self.intercept)
+        if not np.isfinite([low, high]).all():
+            return ''
+        if high - low < 100:
+            return f'has values from {low:g} to {high:g}: a mask or a rescaled volume, not Hounsfield units'
+        if negative < MIN_SHARE and high > 1500 and self.options.rescale is not None:
+            slope, intercept = self.options.rescale
+            scaling = self.slope * slope, self.intercept * slope + intercept
+            low, high, negative, air = self._look(*scaling)
+            if not (negative < MIN_SHARE and high > 1500):
+                self.slope, self.intercept = scaling
+                self.info.notes.append(f'the given slope {slope:g} and intercept {intercept:g} were used')
+        if negative < MIN_SHARE and high > 1500:
+            return (f'has values from {low:g} to {high:g}, fewer than 1 in 20 of them below {SOFT_TISSUE}: no Hounsfield '
+                    'units of a chest; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
+                    '(--rescale 1 -1024)')
+        if air < MIN_SHARE:
+            self.info.notes.append(f'values from {low:g} to {high:g}, fewer than 1 in 20 of them of air (below '
+                                   f'{AIR_BELOW}): are these Hounsfield units?')
+        return ''
+
+    def _look(self, slope: float, intercept: float) -> tuple[float, float, float, float]:
+        """Lowest and highest value of all voxels, and the shares below soft tissue and of air.
+
+        The shares are of voxels from -1024 on: what is below was not measured, but fills the corners of many scans.
+        """
+        low, high, measured, negative, air = np.inf, -np.inf, 0, 0, 0
         try:
             for _, raster in self._rasters(range(self.volume_shape[self.axis])):
-                finite = raster[np.isfinite(raster)] if self.dtype.kind == 'f' else raster
-                if finite.size:
-                    low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+                with np.errstate(all='ignore'):
+                    hu = raster.astype(np.float64) * slope + intercept
+                hu = hu[np.isfinite(hu)]
+                if hu.size:
+                    low, high = min(low, float(hu.min())), max(high, float(hu.max()))
+                hu = hu[hu >= LOWEST]
+                measured += hu.size
+                negative += int(np.count_nonzero(hu < SOFT_TISSUE))
+                air += int(np.count_nonzero(hu < AIR_BELOW))
         except (OSError, EOFError, zlib.error):
             pass  # the slices before the damage are fine, and the reading that follows reports it
-        low, high = sorted((low * self.slope + self.intercept, high * self.slope + self.intercept))
-        if not np.isfinite([low, high]).all():
-            return
-        if high - low < 100:
-            raise ValueError(f'has values from {low:g} to {high:g}: a mask or a rescaled volume, not Hounsfield units')
-        if low >= 0 and high > 1500 and self.options.rescale is not None:
-            slope, intercept = self.options.rescale
-            self.slope, self.intercept = self.slope * slope, self.intercept * slope + intercept
-            low, high = low * slope + intercept, high * slope + intercept
-            self.info.notes.append(f'the given slope {slope:g} and intercept {intercept:g} were used')
-        if low >= 0 and high > 1500:
-            raise ValueError(f'has values from {low:g} to {high:g}, none below 0: no Hounsfield units; if they are '
-                             '12-bit values that start at air, give slope 1 and intercept -1024 (--rescale 1 -1024)')
-        if low > -500:
-            self.info.notes.append(f'values from {low:g} to {high:g}, none of air: are these Hounsfield units?')
+        return low, high, negative / max(measured, 1), air / max(measured, 1)
 
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         return self.view.to_stored(mask)
@@ -222,8 +273,13 @@ def _read_header(path: Path) -> tuple[Any, bool]:
             raise ValueError('is one half of a .hdr/.img pair, which is not read: save it as a single .nii file')
         kind, length = (nifti1.Nifti1Header, 348) if block[344:348] == b'n+1\0' else (nifti2.Nifti2Header, 540)
         header = kind.from_fileobj(io.BytesIO(block[:length]), check=False)
-        if not 0 <= int(header['vox_offset']) <= MAX_OFFSET:
-            raise ValueError(f'has its voxels at byte {int(header["vox_offset"])}, beyond anything a header needs')
+        offset = float(header['vox_offset'])
+        if not offset <= MAX_OFFSET:  # nor NaN
+            raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
+        # Readers differ on 0: nibabel takes it at its word and reads the header as voxels, others skip the header.
+        if offset < length + 4:
+            raise ValueError(f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set '
+                             f'vox_offset to {length + 4} if they follow the header, or convert the scan again')
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
         return header, compressed
     except (MemoryError, Exception) as error:

@@ -43,6 +43,24 @@ def test_lies_on_a_nifti_volume(tmp_path, axes, flips):
     assert mask.get_data_dtype() == np.uint8
 
 
+@pytest.mark.parametrize('kind, unit, per_mm', [
+    ('Nifti1Image', 'meter', 1e-3), ('Nifti1Image', 'micron', 1e3), ('Nifti1Image', 'unknown', 1),
+    ('Nifti2Image', 'mm', 1), ('Nifti2Image', 'meter', 1e-3)])
+def test_has_the_unit_and_the_precision_of_the_input(tmp_path, kind, unit, per_mm):
+    affine = np.array([[-0.7123456789, 0, 0, 100.123456789], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    affine[:3] *= per_mm
+    image = getattr(nibabel, kind)(chest_volume(), affine)
+    image.header.set_xyzt_units(unit, 'sec')
+    image.to_filename(tmp_path / 'v.nii')
+    source = nibabel.load(tmp_path / 'v.nii')
+    scan, mask = mask_of(tmp_path / 'v.nii', tmp_path / 'out')
+    assert type(mask) is getattr(nibabel, kind) and mask.header.get_xyzt_units() == (unit, 'sec')
+    assert np.array_equal(mask.affine, source.affine) and mask.header.get_zooms() == source.header.get_zooms()
+    assert (kind == 'Nifti1Image') != np.array_equal(mask.affine, affine)
+    assert np.array_equal(np.asarray(mask.dataobj), chest_volume() >= 148)
+    assert scan.info.spacing == pytest.approx((0.8, 0.7123456789))
+
+
 def test_keeps_a_fourth_axis_of_one(tmp_path):
     path = write_nifti(tmp_path / 'v.nii', chest_volume()[..., None])
     _, mask = mask_of(path, tmp_path / 'out')

@@ -1,6 +1,7 @@
 """NIfTI volumes."""
 import gzip
 import itertools
+import json
 import struct
 import tracemalloc
 
@@ -30,7 +31,8 @@ def test_slices_in_the_radiological_view(tmp_path, name):
     for index, item in enumerate(slices):
         assert np.array_equal(item.grey, to_grey(chest(index))) and item.index == index
         assert item.spacing == pytest.approx((0.8, 0.7)) and item.thickness == pytest.approx(5)
-    assert scan.info.notes == [] and scan.info.shape == (64, 64, 4)
+    assert scan.info.shape == (64, 64, 4)
+    assert scan.info.notes == ['the header names no unit of length (code 0): taken as mm']  # nibabel writes none
 
 
 @pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))
@@ -62,10 +64,12 @@ def test_scaled_types_and_rescaling(tmp_path):
     for path in (scaled, write_nifti(tmp_path / 'f.nii', chest_volume().astype(np.float64))):
         assert np.array_equal(next(scan_of(path).read()).grey, to_grey(chest(0)))
     twelve = write_nifti(tmp_path / 'twelve.nii', (chest_volume() + 1024).astype(np.uint16))
-    with pytest.raises(ValueError, match='none below 0.*--rescale 1 -1024'):
+    with pytest.raises(ValueError, match='from 24 to 1624, fewer than 1 in 20.*--rescale 1 -1024'):
         scan_of(twelve)
     scan = scan_of(twelve, rescale=(1, -1024))
-    assert np.array_equal(next(scan.read()).grey, to_grey(chest(0))) and 'intercept -1024' in scan.info.notes[0]
+    assert np.array_equal(next(scan.read()).grey, to_grey(chest(0))) and 'intercept -1024' in scan.info.notes[-1]
+    with pytest.raises(ValueError, match='from 24 to 1624'):  # a rescaling that does not help
+        scan_of(twelve, rescale=(1, 0))
     # What is in Hounsfield units is not rescaled again.
     assert np.array_equal(next(scan_of(scaled, rescale=(1, -1024)).read()).grey, to_grey(chest(0)))
 
@@ -87,12 +91,97 @@ def test_refuses_what_is_no_ct_volume(tmp_path, volume, reason):
         scan_of(write_nifti(tmp_path / 'v.nii', volume))
 
 
-def test_notes_on_orientation_and_unit(tmp_path):
-    image = nibabel.Nifti1Image(chest_volume(), None)
-    image.header.set_xyzt_units('meter')
-    image.to_filename(tmp_path / 'v.nii')
-    notes = ' '.join(scan_of(tmp_path / 'v.nii').info.notes)
-    assert 'no orientation' in notes and 'not mm' in notes
+@pytest.mark.parametrize('low', [-1, -2000])
+def test_stray_low_voxels_do_not_make_hounsfield_units(tmp_path, low):
+    """A single -1, or corners that the scanner never measured."""
+    volume = (chest_volume() + 1024).astype(np.int16)
+    volume[0, 0, 0] = low
+    if low == -2000:
+        volume[:10] = low
+    path = write_nifti(tmp_path / 'v.nii', volume)
+    with pytest.raises(ValueError, match=f'from {low} to 1624, fewer than 1 in 20.*--rescale 1 -1024'):
+        scan_of(path)
+    scan = scan_of(path, rescale=(1, -1024))
+    expected = to_grey(np.where(volume[..., 0] == low, -1000, volume[..., 0] - 1024))  # not measured: air
+    assert np.array_equal(scan.stored_masks(0, next(scan.read()).grey), expected)
+
+
+def test_a_refused_volume_stays_refused(tmp_path):
+    scan = NiftiScan(write_nifti(tmp_path / 'v.nii', (chest_volume() + 1024).astype(np.uint16)), 'v',
+                     ReadOptions(rescale=(1, 0)))
+    for _ in range(3):
+        with pytest.raises(ValueError, match='no Hounsfield units'):
+            scan.check()
+    assert (scan.slope, scan.intercept) == (1, 0)
+
+
+def test_an_infinite_slope_is_noted(tmp_path):
+    scan = scan_of(patched(write_nifti(tmp_path / 'v.nii', chest_volume()), 112, '<2f', float('inf'), 5))
+    assert any('scl_slope is inf: taken as not scaled' in note for note in scan.info.notes)
+    assert np.array_equal(next(scan.read()).grey, to_grey(chest(0)))
+    for usual in (0, float('nan')):
+        scan = scan_of(patched(tmp_path / 'v.nii', 112, '<2f', usual, 5))
+        assert not any('scl_slope' in note for note in scan.info.notes)
+
+
+@pytest.mark.parametrize('code, per_mm, words', [
+    (1, 1e-3, 'unit of length is m: voxels are 0.7 x 0.8 x 5 mm'), (2, 1, None), (3, 1e3, 'unit of length is micrometre'),
+    (0, 1, 'names no unit of length (code 0): taken as mm'), (7, 1, 'names no unit of length (code 7): taken as mm')])
+def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    affine[:3] *= per_mm
+    scan = scan_of(patched(write_nifti(tmp_path / 'v.nii', chest_volume(), affine), 123, '<B', code + 8))
+    assert [item.position for item in scan.read()] == pytest.approx([-300, -295, -290])
+    assert scan.info.spacing == pytest.approx((0.8, 0.7)) and scan.info.slice_spacing == pytest.approx(5)
+    assert np.allclose(np.array(scan.info.affine)[:3], affine[:3] / per_mm)
+    assert scan.info.notes == [] if words is None else words in scan.info.notes[0]
+
+
+@pytest.mark.parametrize('change, reason', [
+    (np.diag([1e200, 1e200, 1e200, 1]), r'spacing of 7e\+199 x 8e\+199 x 5e\+200 mm, outside 0.001 to 1000 mm: correct'),
+    (np.diag([1e-4, 1, 1, 1]), 'spacing of 7e-05 x'), (np.diag([1, 1, 300, 1]), 'x 1500 mm, outside'),
+    (np.array([[1., 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -1e7], [0, 0, 0, 1]]), 'further than 1e\\+06 mm from the centre'),
+    (np.diag([np.inf, 1, 1, 1]), 'not finite'),
+    (np.array([[1., 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'without volume')])
+def test_implausible_affines_are_refused(tmp_path, change, reason):
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    path = tmp_path / 'v.nii'
+    nibabel.Nifti2Image(chest_volume(), np.eye(4)).to_filename(path)
+    with np.errstate(all='ignore'):
+        rows = np.nan_to_num(change @ affine, nan=0, posinf=np.inf, neginf=-np.inf)
+    patched(path, 348, '<i', 2)  # sform_code
+    with pytest.raises(ValueError, match=reason):
+        scan_of(patched(path, 400, '<12d', *rows[:3].ravel()))
+
+
+@pytest.mark.parametrize('kind, field, form, least', [('Nifti1Image', 108, '<f', 352), ('Nifti2Image', 168, '<q', 544)])
+def test_the_header_is_not_read_as_voxels(tmp_path, kind, field, form, least):
+    path = tmp_path / 'v.nii'
+    getattr(nibabel, kind)(chest_volume(), np.diag([-1, 1, 5, 1.])).to_filename(path)
+    assert np.array_equal(next(scan_of(path).read()).grey, to_grey(chest(0)))
+    for offset in (0, least - 4, -least):
+        with pytest.raises(ValueError, match=f'at byte {offset}, within its header of {least} bytes: set vox_offset'):
+            scan_of(patched(path, field, form, offset))
+    if form == '<f':
+        with pytest.raises(ValueError, match='at byte nan'):
+            scan_of(patched(path, field, form, float('nan')))
+
+
+@pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
+def test_slices_of_too_many_pixels_are_refused(tmp_path, name):
+    """Few bytes of gzip hold a slice that takes many gigabytes; its header tells before anything is unpacked."""
+    path = patched(write_nifti(tmp_path / name, np.zeros((64, 64, 1), np.uint8)), 40, '<4h', 3, 12000, 12000, 1)
+    with pytest.raises(ValueError, match='12000 x 12000 pixels, too large for an axial slice'):
+        scan_of(path)
+
+
+def test_notes_on_orientation(tmp_path):
+    nibabel.Nifti1Image(chest_volume(), None).to_filename(tmp_path / 'v.nii')
+    assert 'no orientation' in ' '.join(scan_of(tmp_path / 'v.nii').info.notes)
+    cos, sin = np.cos(np.radians(20)), np.sin(np.radians(20))
+    turned = np.array([[-0.7, 0, 0, 100], [0, 0.8 * cos, -5 * sin, -90], [0, 0.8 * sin, 5 * cos, -300], [0, 0, 0, 1.]])
+    notes = ' '.join(scan_of(write_nifti(tmp_path / 't.nii', chest_volume(), turned)).info.notes)
+    assert 'slices are turned by 20.0 degrees against the body axis' in notes and 'tilt' not in notes
     sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
     assert 'gantry tilt: the slices are shifted by 21.8' in ' '.join(
         scan_of(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes)
@@ -100,7 +189,7 @@ def test_notes_on_orientation_and_unit(tmp_path):
     with pytest.raises(ValueError, match='oblique, not axial'):
         scan_of(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
     grey = write_nifti(tmp_path / 'g.nii', np.arange(64 * 64 * 2).reshape(64, 64, 2).astype(np.uint8))
-    assert 'none of air' in ' '.join(scan_of(grey).info.notes)
+    assert 'fewer than 1 in 20 of them of air' in ' '.join(scan_of(grey).info.notes)
 
 
 def patched(path, offset, form, *values):
@@ -148,6 +237,21 @@ def test_compressed_volumes_are_streamed(tmp_path):
     assert peak < 60 * 256 * 256 * 2 / 2
 
 
+@pytest.mark.parametrize('axis', [0, 1, 2])
+def test_uncompressed_volumes_are_read_in_constant_memory(tmp_path, axis):
+    order = np.roll(np.arange(3), 2 - axis)  # where each axis goes; the third, across the slices, to `axis`
+    image = nibabel.Nifti1Image(np.tile(chest(size=256).astype(np.int16)[..., None], (1, 1, 60)), np.diag([-1, 1, 5, 1.]))
+    image.as_reoriented(np.stack([order, np.ones(3)], axis=1)).to_filename(tmp_path / 'v.nii')
+    scan = NiftiScan(tmp_path / 'v.nii', 'v', ReadOptions())
+    assert scan.axis == axis
+    for work in (scan.check, lambda: list(scan._rasters(range(60)))):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5 * 256 * 256 * 8  # a few slices of float64; the volume has 60 of int16
+
+
 def test_a_compressed_volume_against_its_storage_order_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(nifti_scan, 'MAX_WHOLE', 1000)
     image = nibabel.Nifti1Image(chest_volume(40), np.diag([-1, 1, 5, 1.]))
@@ -177,7 +281,9 @@ def test_any_damage_gives_slices_or_reasons(tmp_path, data):
     damaged = tmp_path / f'damaged.nii{".gz" if packed else ""}'
     damaged.write_bytes(gzip.compress(bytes(raw)) if packed else raw)
     try:
-        for item in scan_of(damaged).read():
+        scan = scan_of(damaged)
+        json.dumps([scan.info.affine, scan.info.spacing, scan.info.slice_spacing], allow_nan=False)
+        for item in scan.read():
             assert isinstance(item, Problem) or (item.grey.dtype == np.uint8 and min(item.grey.shape) >= 32)
     except ValueError as error:
         assert str(error)
