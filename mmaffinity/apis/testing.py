@@ -17,6 +17,7 @@ from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 
+from .inferencer import config_hash
 from .tested_lists import find_tested_lists
 
 SCHEMA = 2
@@ -45,6 +46,8 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         ValueError: if the checkpoint does not fit the config, or is not safe to open.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    # Of what the caller gave, before this run's own folders and files are put in.
+    given_hash = config_hash(cfg)
     check_data(cfg, 'test_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     if not Path(checkpoint).is_file():
@@ -64,7 +67,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         metrics = runner.test()
         # The main process alone has the records of all slices.
         if out is not None and is_main_process():
-            write_json_atomic(out, results_of(runner, metrics))
+            write_json_atomic(out, results_of(runner, metrics, given_hash))
     return metrics
 
 
@@ -85,8 +88,14 @@ def use_split(cfg: Config, split: str) -> None:
     cfg.test_split = split
 
 
-def results_of(runner: Runner, metrics: dict) -> dict:
-    """Collect what a finished test run found, as plain data: the content of the ``--out`` file."""
+def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
+    """Collect what a finished test run found, as plain data: the content of the ``--out`` file.
+
+    Args:
+        runner: of the run.
+        metrics: what it measured.
+        config_sha256: hash of the config as the caller gave it; the runner's own names this run's folders too.
+    """
     slices: list[dict] = []
     lesions: list[dict] = []
     for metric in runner.test_evaluator.metrics:
@@ -99,7 +108,8 @@ def results_of(runner: Runner, metrics: dict) -> dict:
     return dict(
         schema=SCHEMA, notice='Research use only; not a medical device.',
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        config=runner.cfg.filename, checkpoint=runner.cfg.load_from, checkpoint_sha256=sha256_of(runner.cfg.load_from),
+        config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
+        checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__,
                       mmcv=mmcv.__version__, mmdet=mmdet.__version__),
         split=split, lists=lists.as_dict(), data_fingerprint=record_of(runner.test_dataloader.dataset, split),

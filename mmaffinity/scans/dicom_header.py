@@ -2,7 +2,6 @@
 import math
 import warnings
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,15 +13,19 @@ from .geometry import head_normal
 from .items import check_side
 from .opening import MAX_FILE_BYTES, brief, open_regular, printable
 
-DEFLATED = b'1.2.840.10008.1.2.1.99'
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
 ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1'
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
         'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
-        'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence')
-NOT_CHEST = ('HEAD', 'BRAIN', 'SKULL', 'NECK', 'ABDOMEN', 'PELVIS', 'KNEE', 'HIP', 'FOOT', 'ANKLE', 'HAND', 'WRIST',
-             'SHOULDER', 'LSPINE', 'CSPINE', 'SINUS', 'EXTREMITY', 'LEG', 'ARM')
+        'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence', 'PhotometricInterpretation', 'RescaleSlope',
+        'RescaleIntercept', 'PixelRepresentation')
+CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # within BodyPartExamined, which also names combinations
+# Lengths in mm beyond which a header entry is damaged or hostile; sums and products of those within stay finite.
+SIZES = (1e-3, 1e3)  # of pixels and of slices
+FARTHEST = 1e6  # from the scanner's origin
+STEEPEST = 90.0  # degrees, of the gantry
+NO_AIR = -500.0  # HU; a chest without any lower value has no lungs
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,22 @@ class DicomHeader:
 
     @property
     def group(self) -> tuple:
-        """What the slices of one scan have in common; a series may also hold a localizer or another reconstruction."""
-        def rounded(values: Sequence[float] | None, digits: int) -> tuple | None:
-            return None if values is None else tuple(round(value, digits) + 0.0 for value in values)
-        return self.series_uid, self.shape, rounded(self.orientation, 2), rounded(self.spacing, 3), self.corner is None
+        """What the slices of one scan have exactly in common; see also :meth:`fits`."""
+        # Without a series UID, nothing but the folder keeps patients apart.
+        folder = '' if self.series_uid else str(self.path.parent)
+        return (self.study_uid, self.series_uid, folder, self.shape, self.orientation is None, self.spacing is None,
+                self.corner is None)
+
+    def fits(self, other: 'DicomHeader') -> bool:
+        """Whether a slice of the same group is of the same reconstruction: orientation and spacing agree.
+
+        They are compared within a tolerance: writers round them, and rounding once more only moves where they split.
+        """
+        near = all(math.isclose(one, two, abs_tol=0.01, rel_tol=0)
+                   for one, two in zip(self.orientation or (), other.orientation or (), strict=True))
+        # A thousandth is half a pixel over a slice of 512.
+        return near and all(math.isclose(one, two, rel_tol=1e-3)
+                            for one, two in zip(self.spacing or (), other.spacing or (), strict=True))
 
 
 def read_dataset(path: Path, header_only: bool = False) -> Any:
@@ -81,29 +96,40 @@ def read_dataset(path: Path, header_only: bool = False) -> Any:
     with open_regular(path, MAX_FILE_BYTES) as file, warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
         try:
-            _check_deflated(file)
-            return pydicom.dcmread(file, force=True, stop_before_pixels=header_only,
+            return pydicom.dcmread(_DeflateGuard(file), force=True, stop_before_pixels=header_only,
                                    specific_tags=list(TAGS) if header_only else None)
         except (MemoryError, Exception) as error:
             raise ValueError(f'is damaged DICOM: {brief(error)}') from error
 
 
-def _check_deflated(file: BinaryIO) -> None:
-    """Refuse a deflated file that unpacks to more than a file may have; pydicom would unpack it whole."""
-    head = file.read(4096)
-    file.seek(0)
-    if head[128:132] != b'DICM' or DEFLATED not in head:
-        return
-    # The first element is the length of the group that names the transfer syntax; what is packed follows it.
-    if head[132:140] != b'\2\0\0\0UL\4\0':
-        raise ValueError('it is deflated, without saying from where on')
-    file.seek(144 + int.from_bytes(head[140:144], 'little'))
-    unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while not unpack.eof and (packed := unpack.unconsumed_tail or file.read(1 << 16)):
-        total += len(unpack.decompress(packed, 1 << 20))
-        if total > MAX_FILE_BYTES:
-            raise ValueError(f'it unpacks to more than {MAX_FILE_BYTES} bytes')
-    file.seek(0)
+class _DeflateGuard:
+    """A file whose rest can only be taken at once if it does not unpack to more than a file may have.
+
+    What of a deflated file is packed only pydicom's own parsing tells, and any other reading of the header can be led
+    to another result. But pydicom unpacks nothing except what it takes by a read without size.
+
+    Args:
+        file: open for reading.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.name, self.seek, self.tell = file.name, file.seek, file.tell
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read as a file does; raises ValueError for a rest that unpacks to too much."""
+        if size is not None and size >= 0:
+            return self._file.read(size)
+        rest = self._file.read()
+        unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        for start in range(0, len(rest), 1 << 16):
+            packed = rest[start:start + (1 << 16)]
+            while packed and not unpack.eof:
+                total += len(unpack.decompress(packed, 1 << 20))
+                packed = unpack.unconsumed_tail
+                if total > MAX_FILE_BYTES:
+                    raise ValueError(f'it unpacks to more than {MAX_FILE_BYTES} bytes')
+        return rest
 
 
 def read_header(path: Path, name: str, key: str) -> DicomHeader:
@@ -126,7 +152,7 @@ def read_header(path: Path, name: str, key: str) -> DicomHeader:
 def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     sop_class, modality = str(data.get('SOPClassUID') or ''), str(data.get('Modality') or '').strip().upper()
     image_type = [str(value).upper() for value in _values(data.get('ImageType'))]
-    notes = []
+    notes: list[str] = []
     if sop_class == ENHANCED_CT or int(data.get('NumberOfFrames') or 1) > 1:
         raise ValueError(f'holds {data.get("NumberOfFrames")} frames in one file (enhanced DICOM), which is not '
                          'read: convert it to one file per slice, or to NIfTI with dcm2niix')
@@ -144,29 +170,38 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError(f'claims {rows} x {columns} pixels, more than {MAX_PIXELS}')
     if int(data.get('SamplesPerPixel') or 1) != 1:
         raise ValueError(f'has {data.SamplesPerPixel} samples per pixel: it is a colour picture, no CT slice')
+    photometric = str(data.get('PhotometricInterpretation') or '').strip().upper()
+    if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
+        raise ValueError(f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
+                         'measurements; export the slice as MONOCHROME2')
     if 'ModalityLUTSequence' in data:
         raise ValueError('has a modality look-up table instead of a rescale slope, which is not read')
     orientation = _floats(data, 'ImageOrientationPatient', 6)
-    corner = _floats(data, 'ImagePositionPatient', 3)
+    corner = _bounded(data, 'ImagePositionPatient', 3, (0, FARTHEST), notes)
     if orientation is None:
         notes.append('no ImageOrientationPatient: taken as an axial slice, lying on the back, in the radiological view')
     else:
         head_normal(orientation[3:], orientation[:3])
-    spacing = _floats(data, 'PixelSpacing', 2)
-    if spacing is not None and min(spacing) <= 0:
-        spacing = None
+    spacing = _bounded(data, 'PixelSpacing', 2, SIZES, notes)
     if spacing is None:
         notes.append('no PixelSpacing: areas and volumes are unknown')
     part = str(data.get('BodyPartExamined') or '').strip().upper()
-    if part and any(part.startswith(other) for other in NOT_CHEST):
+    if part and not any(name in part for name in CHEST):
         notes.append(f'BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
-    thickness, tilt = _floats(data, 'SliceThickness', 1), _floats(data, 'GantryDetectorTilt', 1)
-    location, number = _floats(data, 'SliceLocation', 1), _floats(data, 'InstanceNumber', 1)
+    slope, intercept = _floats(data, 'RescaleSlope', 1), _floats(data, 'RescaleIntercept', 1)
+    if slope and intercept and slope[0] > 0 and intercept[0] > NO_AIR and data.get('PixelRepresentation') == 0:
+        notes.append(f'RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value can '
+                     f'lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
+                     'values that start at air have the intercept -1024)')
+    thickness = _bounded(data, 'SliceThickness', 1, SIZES, notes)
+    tilt = _bounded(data, 'GantryDetectorTilt', 1, (0, STEEPEST), notes)
+    location = _bounded(data, 'SliceLocation', 1, (0, FARTHEST), notes)
+    number = _floats(data, 'InstanceNumber', 1)
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
         series_uid=_uid(data, 'SeriesInstanceUID'), study_uid=_uid(data, 'StudyInstanceUID'), shape=(rows, columns),
         orientation=orientation, corner=corner, spacing=None if spacing is None else (spacing[0], spacing[1]),
-        thickness=thickness[0] if thickness and thickness[0] > 0 else None, location=location[0] if location else None,
+        thickness=thickness[0] if thickness else None, location=location[0] if location else None,
         number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0, notes=tuple(notes))
 
 
@@ -183,6 +218,19 @@ def _floats(data: Any, keyword: str, count: int) -> tuple[float, ...] | None:
     except (TypeError, ValueError):
         return None
     return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+
+
+def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], notes: list[str]) -> tuple[float, ...] | None:
+    """Numbers of a header entry whose size without sign is within bounds; None, with a note, where one is not."""
+    numbers = _floats(data, keyword, count)
+    if numbers is None or all(size[0] <= abs(number) <= size[1] for number in numbers) and \
+            (size[0] == 0 or min(numbers) > 0):
+        return numbers
+    # Zero is how many writers say that they do not know.
+    if any(numbers):
+        notes.append(f'{keyword} is {", ".join(f"{number:g}" for number in numbers)}, which cannot be (sizes from '
+                     f'{size[0]:g} to {size[1]:g} are read): taken as absent')
+    return None
 
 
 def _uid(data: Any, keyword: str) -> str:

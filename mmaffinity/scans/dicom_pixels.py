@@ -16,6 +16,7 @@ from .windowing import AIR, Window
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
+PLUGINS = 'pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg'
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -66,8 +67,9 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     try:
         raw = data.PixelData
         if syntax.is_encapsulated:
-            frames = require('pydicom.encaps', 'medical').generate_frames(raw, number_of_frames=1)
-            claimed = codestream_size(next(iter(frames)))
+            frame = _only_frame(data)
+            _check_length(frame, shape, int(data.BitsAllocated), syntax.name.startswith('RLE'))
+            claimed = codestream_size(frame)
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
                                  f'{shape[0]} x {shape[1]}')
@@ -79,13 +81,54 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             warnings.simplefilter('ignore')
             pixels = data.pixel_array
     except (MemoryError, Exception) as error:
-        missing = 'missing' in str(error) or 'plugin' in str(error)
-        hint = '; install a plugin for this compression: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg' \
-            if missing and syntax.is_encapsulated else ''
-        raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {brief(error)}{hint}') from error
+        # Reasons are cut in length, so that the way out goes before the library's words. These name "all available
+        # plugins" for damaged pixels too, where nothing needs to be installed.
+        hint = f'install a plugin for this compression with {PLUGINS}; ' if 'missing dependenc' in str(error) else ''
+        raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {hint}{brief(error, 120)}') from error
     if pixels.shape != shape:
         raise ValueError(f'its pixels decode to {pixels.shape}, but the header says {shape}')
     return pixels
+
+
+def _only_frame(data: Any) -> bytes:
+    """The compressed frame of a dataset.
+
+    Raises:
+        ValueError: if there are several, all of which pydicom would decode, whatever number the header says.
+    """
+    # Offsets in the header could lead pydicom to another frame than the one that is checked here.
+    for keyword in ('ExtendedOffsetTable', 'ExtendedOffsetTableLengths'):
+        if keyword in data:
+            delattr(data, keyword)
+    frames = require('pydicom.encaps', 'medical').generate_frames(data.PixelData, number_of_frames=1)
+    frame = next(frames)
+    if next(frames, None) is not None:
+        raise ValueError('pixel data has more than one frame, but the header says 1')
+    return frame
+
+
+def _check_length(frame: bytes, shape: tuple[int, int], bits: int, run_lengths: bool) -> None:
+    """Refuse a compressed frame that is longer than any encoder makes it, or unpacks to more than the header says."""
+    pixels = shape[0] * shape[1]
+    longest = 2 * pixels * max(1, bits // 8) + (1 << 20)
+    if len(frame) > longest:
+        raise ValueError(f'a compressed frame of {len(frame)} bytes, more than the {longest} that {shape[0]} x {shape[1]} '
+                         'pixels can need')
+    if not run_lengths or len(frame) < 64:
+        return
+    # RLE has no size of its own; decoders unpack each segment to its end, whatever the header says.
+    number, *starts = struct.unpack_from('<16I', frame)
+    ends = [*starts[1:number], len(frame)]
+    for start, end in zip(starts[:number], ends, strict=False):
+        unpacked = 0
+        while start < min(end, len(frame)):
+            control = frame[start]
+            unpacked += control + 1 if control < 128 else 257 - control if control > 128 else 0
+            start += control + 2 if control < 128 else 2 if control > 128 else 1
+            # Twice the size leaves room for padding.
+            if unpacked > 2 * pixels + 256:
+                raise ValueError(f'a segment of run lengths unpacks to more than the {pixels} bytes that '
+                                 f'{shape[0]} x {shape[1]} pixels have')
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:

@@ -1,4 +1,5 @@
 """DICOM series: which files make one, in which order, and what is irregular about them."""
+import hashlib
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
@@ -45,6 +46,9 @@ class DicomScan(Scan):
         affine = None
         if None not in self.positions:
             notes += spacing_notes(self.positions)
+        if first.corner is None and abs(first.tilt) > MAX_TILT:
+            notes.append(f'gantry tilt: {abs(first.tilt):.1f} degrees by the header; slices are predicted as they are, '
+                         'without straightening')
         if first.corner is not None:
             affine = self._affine(normal, notes)
         spacing = first.spacing and self.view.spacing(*first.spacing)
@@ -106,26 +110,49 @@ class DicomScan(Scan):
 
 def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                  options: ReadOptions) -> Iterator[DicomScan | Problem]:
-    """Keep series apart, and leave out files that hold the same image as another."""
-    groups: dict[tuple, dict[str, DicomHeader]] = {}
+    """Keep series apart, and leave out files that hold the same image as another.
+
+    The first series has the name of the folder, others a name made of their identifiers: results are found by name when
+    a run is resumed, so that a series that is new must not rename those that were there.
+    """
+    parts: dict[tuple, list[list[DicomHeader]]] = {}
+    images: dict[tuple, DicomHeader] = {}
+    uids: dict[tuple, int] = {}
     for header in headers:
-        group = groups.setdefault(header.group, {})
-        twin = group.setdefault(header.instance_uid or header.key, header)
+        # Broken anonymisers give all slices one identifier; a true copy also lies where the other does.
+        uid = (*header.group, header.instance_uid or header.key)
+        twin = images.setdefault((*uid, header.corner, header.location, header.number), header)
         if twin is not header:
             yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})')
-    uids = [key[0] for key in groups]
-    for number, (key, group) in enumerate(groups.items(), 1):
-        members = list(group.values())
-        name = root_name if len(groups) == 1 else f'{root_name}/series_{number}'
-        try:
-            scan = DicomScan(members, name, source, options)
-        except (MemoryError, Exception) as error:
-            yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
             continue
-        if uids.count(key[0]) > 1:
-            scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
-                                   'taken as scans of their own')
-        yield scan
+        uids[uid] = uids.get(uid, 0) + 1
+        alike = parts.setdefault(header.group, [])
+        for members in alike:
+            if members[0].fits(header):
+                members.append(header)
+                break
+        else:
+            alike.append([header])
+    series = [key[:3] for key, alike in parts.items() for _ in alike]
+    name = root_name
+    for key, alike in parts.items():
+        other = f'{root_name}/series_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}'
+        for number, members in enumerate(alike, 1):
+            name = name or (other if number == 1 else f'{other}_{number}')
+            try:
+                scan = DicomScan(members, name, source, options)
+            except (MemoryError, Exception) as error:
+                yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
+                continue
+            finally:
+                name = ''
+            if series.count(key[:3]) > 1:
+                scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
+                                       'taken as scans of their own')
+            if any(uids[(*key, header.instance_uid or header.key)] > 1 for header in members):
+                scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
+                                       'were kept; was the series anonymised wrongly?')
+            yield scan
 
 
 def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,

@@ -1,10 +1,11 @@
-"""The data's fingerprint, in the work folder, in checkpoints and in test results."""
+"""What a run records of its data and its config, in the work folder, in checkpoints and in test results."""
 import json
 
 import pytest
 from run_helpers import small_config
 
 from mmaffinity.apis import test_model, train_model
+from mmaffinity.apis.inferencer import config_hash
 from mmaffinity.datasets.verification import verify_config
 from mmaffinity.utils.checkpoint import load_checkpoint
 
@@ -48,9 +49,13 @@ def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capf
 
 def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tmp_path):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
+    # Of what was given: neither the checkpoint nor the folders of this run count.
+    expected = config_hash(config)
+    other = config_hash(small_config(repo_root, tiny_phantom / 'cncb_ncov', image_size=(96, 96)))
     test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')
     content = json.loads((tmp_path / 'results.json').read_text())
     assert content['schema'] == 2
+    assert content['config_sha256'] == expected and content['config_sha256'] != other
     parts = content['data_fingerprint']['parts']
     assert [(part['task'], part['num']) for part in parts] == [('segmentation', 4), ('classification', 6)]
     assert all(part['listing_sha256'] == listings[part['name']] for part in parts)

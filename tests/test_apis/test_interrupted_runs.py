@@ -169,6 +169,25 @@ def test_nan_loss_stops_the_run(call, stage, term, second_epoch, tmp_path, monke
     assert checkpoints(tmp_path) == ['epoch_1.pth']
 
 
+def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
+    """The network refuses its output before there is a loss to look at."""
+    batches, step = [], AffinityRCNN.train_step
+
+    def noting(self, data, optim_wrapper):
+        batches.append([sample.img_path for sample in data['data_samples']])
+        return step(self, data, optim_wrapper)
+
+    monkeypatch.setattr(AffinityRCNN, 'train_step', noting)
+    config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'optim_wrapper.optimizer.lr': 1e30, 'param_scheduler': []})
+    with pytest.raises(USER_ERRORS) as stop:
+        train_model(config, work_dir=tmp_path)
+    message = str(stop.value)
+    for part in (f'iteration {len(batches)} (epoch 1)', 'the network\'s output in the ', ' stage is not finite; ',
+                 f'slices of the batch: {", ".join(batches[-1])}; ', 'none was written yet', 'RATE is below 1e+30'):
+        assert part in message, (part, message)
+    assert not checkpoints(tmp_path)
+
+
 def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monkeypatch):
     """The epoch's last step spoils them, so no loss can tell."""
     calls, step = [], torch.optim.Adam.step

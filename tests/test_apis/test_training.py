@@ -97,6 +97,18 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
 
 
+def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phantom, repo_root, tmp_path):
+    """Every number of the results file, floats as they were written, with no and with two loader workers."""
+    found = []
+    for number, workers in enumerate((0, 0, 2)):
+        config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov',
+                             **{'test_dataloader.num_workers': workers})
+        test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / f'{number}.json')
+        content = json.loads((tmp_path / f'{number}.json').read_text())
+        found.append({key: content[key] for key in ('metrics', 'slices', 'lesions')})
+    assert found[0]['slices'] and found[0]['lesions'] and found[0] == found[1] == found[2]
+
+
 def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.optim_wrapper.optimizer.lr = 0.

@@ -6,11 +6,28 @@ import pytest
 import torch
 
 from mmaffinity.engine import FiniteLossHook, WholeCheckpointHook
+from mmaffinity.engine.hooks.finite_loss_hook import _Step
+from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
 
 
 @pytest.fixture
 def runner():
-    return SimpleNamespace(iter=6, epoch=1, hooks=[], _resume=False, _load_from='pretrained.pth')
+    return SimpleNamespace(iter=6, epoch=1, hooks=[], _resume=False, _load_from='pretrained.pth', model=Refusing(),
+                           cfg=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))))
+
+
+class Refusing(torch.nn.Module):
+    """A model whose weights diverged."""
+
+    def train_step(self, data, optim_wrapper):
+        raise NonFiniteOutputError('the network\'s output for innocent.png is not finite')
+
+
+class Late:
+    """Stands for the event of a GPU: losses that have not been looked at when the next step begins."""
+
+    def synchronize(self):
+        pass
 
 
 def batch(task):
@@ -55,6 +72,45 @@ def test_numbers_pass(runner):
         hook.after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=value, acc=math.nan))
     hook.after_train_epoch(runner)
     hook.before_save_checkpoint(runner, {})
+
+
+def test_advice_is_a_new_run_as_resume_restores_the_rate(runner):
+    with pytest.raises(ValueError) as stop:
+        FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
+    message = str(stop.value)
+    assert 'load_from' not in message and message.endswith(
+        'another work folder (--work-dir), without --resume, with --cfg-options optim_wrapper.optimizer.lr=RATE, where RATE is '
+        'below 0.02')
+    runner._resume, runner._load_from = True, 'my work/epoch_3.pth'
+    with pytest.raises(ValueError, match="--cfg-options load_from='my work/epoch_3.pth' optim_wrapper.optimizer.lr=RATE"):
+        FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
+
+
+def test_refused_output_names_the_whole_batch(runner):
+    hook = FiniteLossHook()
+    hook.before_train(runner)
+    with pytest.raises(ValueError) as stop:
+        runner.model.train_step(batch('segmentation'), optim_wrapper=None)
+    message = str(stop.value)
+    for part in ('iteration 7 (epoch 2)', 'output in the segmentation stage is not finite; ', 'a.png, b.png; last good',
+                 'none was written yet', 'lr=RATE'):
+        assert part in message, (part, message)
+    assert isinstance(stop.value.__cause__, NonFiniteOutputError)
+    hook.after_train(runner)
+    assert runner.model.train_step.__func__ is Refusing.train_step
+
+
+@pytest.mark.parametrize('value, blamed', [(math.nan, 'iteration 7 .*loss of the segmentation stage.*loss_a = nan.*a.png'),
+                                           (1., 'iteration 8 .*output in the classification stage.*innocent.png')])
+def test_refused_output_after_a_pending_step(value, blamed, runner):
+    """The pending step is reported where it is the cause, and not the slices that came after it."""
+    hook = FiniteLossHook()
+    hook.before_train(runner)
+    hook._pending = _Step(7, 2, 'segmentation', ['a.png'], ['loss_a'], torch.tensor([value]), Late())
+    runner.iter += 1
+    with pytest.raises(ValueError, match=blamed) as stop:
+        runner.model.train_step(dict(data_samples=[dict(task='classification', img_path='innocent.png')]), None)
+    assert ('innocent' in str(stop.value)) is (value == 1.)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU, on which losses arrive a step later')

@@ -32,7 +32,7 @@ def test_reads_what_ordering_and_geometry_need(tmp_path):
     (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'enhanced'), (dict(NumberOfFrames=5), '5 frames'),
     (dict(Modality=None, SOPClassUID=None), 'neither modality'),
     (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
-    (dict(Rows=60000, Columns=60000), 'claims 60000 x 60000'), (dict(SamplesPerPixel=3), 'colour'),
+    (dict(Rows=60000, Columns=60000), '60000 x 60000'), (dict(SamplesPerPixel=3), 'colour'),
     (dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 'coronal'),
     (dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'sagittal')])
 def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
@@ -100,3 +100,35 @@ def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
         assert min(read_header(path, 'x', 'key').shape) >= 32
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize('case', ['no preamble', 'a large element before the transfer syntax'])
+def test_deflated_files_are_bounded_however_the_meta_is_written(tmp_path, monkeypatch, case):
+    monkeypatch.setattr(dicom_header, 'MAX_FILE_BYTES', 4 << 20)
+    path = deflated(tmp_path, 8 << 20)
+    raw = path.read_bytes()
+    if case == 'no preamble':
+        path.write_bytes(raw[132:])
+    else:
+        filler = b'\2\0\1\0OB\0\0' + (8192).to_bytes(4, 'little') + bytes(8192)
+        path.write_bytes(raw[:132] + filler + raw[144:])
+    with pytest.raises(ValueError, match='unpacks to more than 4194304 bytes'):
+        read_header(path, 'x', 'key')
+
+
+@pytest.mark.parametrize('changes, attribute, words', [
+    (dict(PixelSpacing=['1e200', '1e200']), 'spacing', 'PixelSpacing is 1e+200, 1e+200'),
+    (dict(ImagePositionPatient=['0', '0', '1e308']), 'corner', 'ImagePositionPatient is 0, 0, 1e+308'),
+    (dict(SliceThickness='1e308'), 'thickness', 'SliceThickness is 1e+308'),
+    (dict(SliceLocation='-1e300'), 'location', 'SliceLocation is -1e+300')])
+def test_numbers_beyond_any_patient_are_as_absent_and_noted(tmp_path, changes, attribute, words):
+    header = header_of(tmp_path, **changes)
+    assert getattr(header, attribute) is None and words in ' '.join(header.notes)
+
+
+def test_refuses_colours_and_notes_impossible_air_and_other_parts(tmp_path):
+    with pytest.raises(ValueError, match='PALETTE COLOR'):
+        header_of(tmp_path, PhotometricInterpretation='PALETTE COLOR')
+    assert 'the model knows the chest only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
+    assert header_of(tmp_path, BodyPartExamined='CHESTABDPELVIS').notes == ()
+    assert 'so there is no air' in ' '.join(header_of(tmp_path, PixelRepresentation=0).notes)

@@ -157,3 +157,15 @@ def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
         assert read(tmp_path, data)[0].shape == (32, 32)
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize('runs, reason', [(1 << 14, 'unpacks to more than'), (4 << 20, 'compressed frame of')])
+def test_run_lengths_may_not_unpack_to_more_than_the_slice(tmp_path, runs, reason):
+    segment = b'\x81\x00' * runs
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
+    frame = b''.join(value.to_bytes(4, 'little') for value in (2, 64, 64 + len(segment), *[0] * 13)) + segment * 2
+    data.PixelData = pydicom.encaps.encapsulate([frame])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = pydicom.uid.RLELossless
+    with pytest.raises(ValueError, match=reason):
+        read(tmp_path, data)

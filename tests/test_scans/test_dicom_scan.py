@@ -137,3 +137,52 @@ def test_reads_only_what_is_not_done(tmp_path):
     scan = only_scan(write_series(tmp_path, 3))
     keys = scan.keys()
     assert [item.key for item in scan.read({keys[0], keys[2]})] == [keys[1]] and len(set(keys)) == 3
+
+
+@pytest.mark.parametrize('syntax, content, hinted', [
+    ('JPEGLosslessSV1', b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', True), ('RLELossless', b'\1' * 80, False)])
+def test_the_plugin_to_install_reaches_the_user(tmp_path, syntax, content, hinted):
+    import pydicom
+    uid = getattr(pydicom.uid, syntax)
+    if hinted and pydicom.pixels.get_decoder(uid).is_available:
+        pytest.skip('a plugin is installed')
+    data = dicom_slice(chest().astype(np.int16))
+    data.PixelData = pydicom.encaps.encapsulate([content])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = uid
+    save_dicom(tmp_path / 'x.dcm', data)
+    problem, = only_scan(tmp_path).read()
+    assert ('pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg' in problem.reason) == hinted
+
+
+def test_patients_without_series_uid_are_kept_apart_by_folder_and_study(tmp_path):
+    for patient in 'ab':
+        for index in range(2):
+            save_dicom(tmp_path / 'all' / patient / f'{index}.dcm', dicom_slice(
+                chest(index).astype(np.int16), index, SeriesInstanceUID=None, SOPInstanceUID=None))
+    assert [scan.info.num_slices for scan in scans_in(tmp_path / 'all')] == [2, 2]
+
+
+def test_spacing_that_is_rounded_differently_is_one_scan(tmp_path):
+    for index, spacing in enumerate(('0.70049', '0.70051', '0.70049')):
+        save_dicom(tmp_path / f'{index}.dcm', dicom_slice(chest().astype(np.int16), index, PixelSpacing=[spacing] * 2))
+    assert only_scan(tmp_path).info.num_slices == 3
+
+
+def test_one_instance_uid_for_all_slices_keeps_them(tmp_path):
+    info = only_scan(write_series(tmp_path, 4, SOPInstanceUID='1.2.3')).info
+    assert info.num_slices == 4 and 'same SOPInstanceUID' in ' '.join(info.notes)
+
+
+def test_a_new_series_does_not_rename_the_others(tmp_path):
+    write_series(tmp_path / 'in', 2, series='a')
+    names = [[scan.info.name for scan in scans_in(tmp_path / 'in')]]
+    for series in 'cb':
+        write_series(tmp_path / 'in' / series, 2, series=series)
+        names.append([scan.info.name for scan in scans_in(tmp_path / 'in')])
+    assert names[0] == ['in'] and set(names[0]) < set(names[1]) < set(names[2]) and len(names[2]) == 3
+
+
+def test_tilt_is_noted_without_positions(tmp_path):
+    save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), ImagePositionPatient=None, GantryDetectorTilt=20))
+    assert 'gantry tilt: 20.0 degrees' in ' '.join(only_scan(tmp_path).info.notes)

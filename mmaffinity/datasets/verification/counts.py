@@ -1,4 +1,5 @@
-"""How many slices, patients and lesions each data set has, of which class, size and depth."""
+"""How many slices, patients and lesions each data set has, of which class, size, depth and kind of file."""
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +20,8 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
 
     Returns:
         ``num``, ``patients`` and ``scans`` (None where unknown), ``unknown_patients`` (slices), ``classes`` (slices or
-        lesions by class), ``with_lesions`` (slices; None for labelled ones), ``sizes`` ('width x height') and
-        ``depths`` by number of slices (None where not read).
+        lesions by class), ``with_lesions`` (slices; None for labelled ones), ``kinds`` (file extensions, in lower case,
+        by number of slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None where not read).
     """
     lesions = part.task == SEGMENTATION
     labels = [label for listed in part.slices for label in listed.lesions] if lesions else \
@@ -35,6 +36,8 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
         unknown_patients=sum(listed.patient is None for listed in part.slices),
         classes={name: by_label[label] for label, name in enumerate(part.classes)},
         with_lesions=sum(bool(listed.lesions) for listed in part.slices) if lesions else None,
+        # By name, as the list has it: known without reading, though a file may be of another kind than it says.
+        kinds=_counted([os.path.splitext(listed.rel_path)[1].lower() for listed in part.slices]),
         sizes=_counted([f'{fact.width} x {fact.height}' for fact in whole]) if facts is not None else None,
         depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None)
 
@@ -65,6 +68,7 @@ def describe_in_words(row: Mapping[str, Any]) -> str:
     words.append('no patients named' if row['patients'] is None else plural(row['patients'], 'patient'))
     if row['scans'] is not None:
         words.append(plural(row['scans'], 'scan'))
+    words.append(' and '.join(kind or 'no extension' for kind in row['kinds']))
     if row['sizes']:
         words.append(' and '.join(row['sizes']) if len(row['sizes']) < 3 else f'{len(row["sizes"])} sizes')
         words.append(' and '.join(row['depths']) + ' bit')

@@ -14,7 +14,7 @@ CHECKS = {
     'shared-slices': (FAILURE, 'a file in two splits'),
     'identical-slices': (FAILURE, 'two files of the same pixels in two splits'),
     'near-identical-slices': (WARNING, 'two files of nearly the same picture in two splits'),
-    'unknown-patients': (WARNING, 'slices whose patient is not known'),
+    'unknown-patients': (WARNING, 'slices whose patient is not known, or lists whose patients cannot be compared'),
     'repeated-slices': (WARNING, 'the same pixels twice in one split'),
     'conflicting-labels': (FAILURE, 'the same pixels with two labels'),
     'missing-files': (FAILURE, 'a listed file that is not there'),

@@ -1,4 +1,5 @@
 """Patients, scans and files that two splits share."""
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
@@ -12,9 +13,10 @@ def check_leakage(parts: Sequence[Part]) -> list[Finding]:
     """Compare the splits of a config, by the lists alone.
 
     Patients are compared by their names as the lists give them, over all data roots: a name under two roots may be two
-    persons, but that is the user's to know.
+    persons, but that is the user's to know. Where two lists name their patients so that no two names can be equal, it
+    says that leakage cannot be excluded.
     """
-    findings = list(_check_unknown(parts))
+    findings = [*_check_unknown(parts), *_check_name_spaces(parts)]
     shared = [
         ('shared-patients', 'patient', _patient_of, 'results on the one say nothing about new patients'),
         ('shared-scans', 'scan', _scan_of, 'their slices show the same lungs'),
@@ -46,6 +48,42 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
                 f'names no patient for {len(unknown)} of {len(part.slices)} slices ({first_few(unknown)})'
             yield Finding('unknown-patients', f'{part.name} {share}: leakage, that is a patient in two splits, cannot be '
                           'excluded', len(unknown), [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))])
+
+
+def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
+    """Find lists of one data root whose patients cannot be compared: one begins with what no other does.
+
+    The lesion slices of CNCB-NCOV are such: ``ct_lesion_seg/12`` differs from every ``12`` of the labelled slices, and
+    whether one of them is the same person is not known.
+    """
+    roots: dict[str, list[tuple[Part, set[str], str]]] = {}
+    for part in parts:
+        patients = {listed.patient for listed in part.slices if listed.patient is not None}
+        if patients:  # without any, the list names none, which is said already
+            roots.setdefault(part.root, []).append((part, patients, _name_space(patients)))
+    for lists in roots.values():
+        pairs = []
+        for (first, names, space), (second, other_names, other_space) in combinations(lists, 2):
+            lone = [*_lone(space, other_names), *_lone(other_space, names)]
+            if first.split != second.split and lone:
+                pairs.append(dict(first=first.name, second=second.name, name_spaces=lone))
+        if pairs:
+            words = [f'between {pair["first"]} and {pair["second"]}' for pair in pairs]
+            spaces = sorted({space for pair in pairs for space in pair['name_spaces']})
+            yield Finding('unknown-patients', 'leakage, that is a patient in two splits, cannot be excluded '
+                          f'{", ".join(words)}: all patients of one list begin with {" or ".join(spaces)} and none of the '
+                          'other does, so a person who is in both has two names', len(pairs), pairs)
+
+
+def _name_space(patients: set[str]) -> str:
+    """What all names begin with, up to a slash; '' where they share no such beginning."""
+    head, slash, _ = os.path.commonprefix(sorted(patients)).rpartition('/')
+    return head + slash
+
+
+def _lone(space: str, others: set[str]) -> list[str]:
+    """The name space, where none of the other list's names is in it."""
+    return [space] if space and not any(name.startswith(space) for name in others) else []
 
 
 def _keys_by_split(parts: Sequence[Part],

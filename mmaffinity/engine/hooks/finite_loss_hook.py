@@ -1,7 +1,9 @@
 """The end of a run whose loss is no number any more."""
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
@@ -10,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmaffinity.structures import SliceDataSample
+from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
 
 from .whole_checkpoint_hook import WholeCheckpointHook
 
@@ -29,13 +32,16 @@ class _Step:
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stop training when a loss is NaN or infinite, and say where.
+    """Stop training when a loss or the network's output is NaN or infinite, and say where.
 
     The losses that a step reports are those before the scaling of mixed precision, so steps that its gradient scaler leaves
     out, which is how it finds its scale, do not count.
 
     On a GPU, reading a loss at once would make the program wait for the step's backward pass. The losses are copied
     beside the computation instead, and looked at after the next step, or before a checkpoint is written.
+
+    Where the weights diverged, the network may refuse its own output before there is any loss. The step before is then
+    looked at first, as its loss may be the cause; otherwise the error is told like that of a loss.
 
     Raises:
         ValueError: during training, with the stage, the terms, the slices of the batch and the last good checkpoint.
@@ -46,6 +52,26 @@ class FiniteLossHook(Hook):
     def __init__(self) -> None:
         self._pending: _Step | None = None
 
+    def before_train(self, runner: Runner) -> None:
+        """Stand around the model's steps, as MMEngine has no hook for a step that fails."""
+        model: Any = runner.model
+        step = model.train_step
+
+        def train_step(data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
+            try:
+                return step(data, optim_wrapper=optim_wrapper)
+            except NonFiniteOutputError as error:
+                self._check(runner)
+                stage, slices = _content(data)
+                raise ValueError(_sentence(runner, runner.iter + 1, runner.epoch + 1, 'the network\'s output in', stage, '',
+                                           slices)) from error
+
+        model.train_step = train_step
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the model as its class has it."""
+        vars(runner.model).pop('train_step', None)
+
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Look at the step before, and at this one where its numbers are on the CPU already."""
@@ -53,7 +79,6 @@ class FiniteLossHook(Hook):
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name and isinstance(value, Tensor)}
         if not losses:
             return
-        samples: Sequence[SliceDataSample] = (data_batch or {}).get('data_samples') or ()
         values = torch.stack([value.detach().float().mean() for value in losses.values()])
         event = None
         if values.is_cuda:
@@ -61,9 +86,8 @@ class FiniteLossHook(Hook):
             arrived.copy_(values, non_blocking=True)
             values, event = arrived, torch.cuda.Event()
             event.record()
-        self._pending = _Step(
-            runner.iter + 1, runner.epoch + 1, ' and '.join(sorted({str(sample.get('task')) for sample in samples})),
-            [str(sample.get('img_path')) for sample in samples], list(losses), values, event)
+        stage, slices = _content(data_batch)
+        self._pending = _Step(runner.iter + 1, runner.epoch + 1, stage, slices, list(losses), values, event)
         if event is None:
             self._check(runner)
 
@@ -87,14 +111,30 @@ class FiniteLossHook(Hook):
         # The sum is named only where no single term is to blame.
         blamed = {name: value for name, value in bad.items() if name != 'loss'} or bad
         terms = ', '.join(f'{name} = {value}' for name, value in blamed.items())
-        raise ValueError(
-            f'training stopped at iteration {step.iteration} (epoch {step.epoch}), as the loss of the {step.stage} stage is '
-            f'not finite: {terms}; slices of the batch: {", ".join(step.slices)}; last good checkpoint: '
-            f'{_last_good(runner)}. Look at these slices, or lower the learning rate (optim_wrapper.optimizer.lr), and go '
-            'on from that checkpoint')
+        raise ValueError(_sentence(runner, step.iteration, step.epoch, 'the loss of', step.stage, f': {terms}', step.slices))
 
 
-def _last_good(runner: Runner) -> str:
+def _content(batch: dict | None) -> tuple[str, list[str]]:
+    """Return the stage that a batch trains, and its slices."""
+    samples: Sequence[SliceDataSample] = (batch or {}).get('data_samples') or ()
+    stage = ' and '.join(sorted({str(sample.get('task')) for sample in samples}))
+    return stage, [str(sample.get('img_path')) for sample in samples]
+
+
+def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str, values: str, slices: list[str]) -> str:
+    """Say where training stopped and how to go on."""
+    good = _last_good(runner)
+    # A resumed run takes the optimizer's rate from the checkpoint, so a lower one needs a new run.
+    start = f'load_from={shlex.quote(good)} ' if good else ''
+    rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
+    below = 'lower than before' if rate is None else f'below {rate}'
+    return (f'training stopped at iteration {iteration} (epoch {epoch}), as {what} the {stage} stage is not finite{values}; '
+            f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Look at these '
+            f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
+            f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}')
+
+
+def _last_good(runner: Runner) -> str | None:
     written = [hook.last_whole for hook in runner.hooks if isinstance(hook, WholeCheckpointHook) and hook.last_whole]
     start = runner._load_from if runner._resume else None
-    return written[-1] if written else str(start or 'none was written yet')
+    return str(written[-1]) if written else start and str(start)

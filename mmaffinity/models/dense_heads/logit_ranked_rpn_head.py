@@ -8,6 +8,8 @@ from mmdet.utils import ConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
+
 
 @MODELS.register_module()
 class LogitRankedRPNHead(RPNHead):
@@ -23,7 +25,7 @@ class LogitRankedRPNHead(RPNHead):
         """Turn the outputs for one image into proposals; arguments as in :class:`RPNHead`.
 
         Raises:
-            ValueError: if an output is not finite. RoIAlign would read outside the feature map and end the process.
+            NonFiniteOutputError: if an output is not finite. RoIAlign would read outside the feature map and end the process.
         """
         cfg = self.test_cfg if cfg is None else cfg
         nms_pre = cfg.get('nms_pre', -1)
@@ -44,9 +46,9 @@ class LogitRankedRPNHead(RPNHead):
         ranked = torch.cat(logits)
         boxes = self.bbox_coder.decode(cat_boxes(priors), torch.cat(deltas), max_shape=img_meta['img_shape'])
         if not (torch.isfinite(boxes).all() and torch.isfinite(ranked).all()):
-            raise ValueError(f'the network\'s output for {img_meta.get("img_path")} is not finite: the slice or the '
-                             'weights hold NaN or infinity; if training diverged, go back to an earlier checkpoint with '
-                             'a lower learning rate')
+            raise NonFiniteOutputError(
+                f'the network\'s output for {img_meta.get("img_path")} is not finite: the slice or the weights hold NaN or '
+                'infinity; if training diverged, go back to an earlier checkpoint with a lower learning rate')
         results = InstanceData(bboxes=boxes, scores=ranked, level_ids=torch.cat(levels))
         results = self._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
         results.scores = results.scores.sigmoid()

@@ -47,7 +47,7 @@ class Bench:
                 rle = mask_utils.encode(np.asfortranarray(mask // 2))
                 images, annotations = self.lesions[split]['images'], self.lesions[split]['annotations']
                 images.append(dict(id=index + 1, file_name=image, width=SIZE, height=SIZE,
-                                   patient_id=f'ct_lesion_seg/{patient}', scan_id=None))
+                                   patient_id=f'lesion-{patient}', scan_id=None))
                 annotations.append(dict(
                     id=index + 1, image_id=index + 1, category_id=1, bbox=[12., 10., 10., 20.], area=200, iscrowd=0,
                     segmentation=dict(size=[SIZE, SIZE], counts=rle['counts'].decode())))

@@ -31,9 +31,15 @@ def verify(repo_root, name, root):
     return verify_config(config, read_files=False)
 
 
-def test_cncb_splits_share_no_patient(repo_root, cncb_root):
+def test_cncb_slice_splits_share_no_patient_and_lesions_are_unknown(repo_root, cncb_root):
     report = verify(repo_root, 'affinity_c8.py', cncb_root)
-    assert [(finding.check, finding.items) for finding in report.findings] == [('class-counts', ['lesion'])] * 2
+    unknown, *counts = report.findings
+    assert [(finding.check, finding.items) for finding in counts] == [('class-counts', ['lesion'])] * 2
+    # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, can equal none of the labelled slices'.
+    assert report.passed and unknown.check == 'unknown-patients' and unknown.severity == 'warning'
+    pairs = {tuple(item[key].split('/')[-1].removesuffix('.json)') for key in ('first', 'second')) for item in unknown.items}
+    assert pairs == {('lesions_train', 'slices_val'), ('lesions_train', 'slices_test'), ('slices_train', 'lesions_test'),
+                     ('slices_val', 'lesions_test')}
     rows = {row['name'].split('/')[-1].removesuffix('.json)'): row for row in report.datasets}
     assert rows['slices_train']['classes'] == {'Normal': 1000, 'CP': 1000, 'COVID-19': 1000}
     assert rows['slices_test']['num'] == 21191 and rows['slices_test']['patients'] == 293

@@ -29,6 +29,7 @@ def test_nothing_is_found_where_nothing_is_wrong(bench):
     slices = rows['train (annotations/slices_train.json)']
     assert (slices['num'], slices['patients'], slices['scans'], slices['unknown_patients']) == (4, 2, 2, 0)
     assert slices['classes'] == {'Normal': 2, 'COVID-19': 2}
+    assert slices['kinds'] == {'.png': 4}
     assert slices['sizes'] == {'48 x 48': 4} and slices['depths'] == {'8': 4}
     lesions = rows['test (annotations/lesions_test.json)']
     assert (lesions['num'], lesions['with_lesions'], lesions['classes']) == (2, 2, {'lesion': 2})
@@ -81,6 +82,55 @@ def test_unknown_patients(bench):
     finding, = only(report, 'unknown-patients')
     assert report.passed and finding.severity == 'warning' and finding.count == 3
     assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
+
+
+def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
+    """Lesion patients as cncb_ncov.py names them: no name equals one of the labelled slices, whoever it is."""
+    for content in bench.lesions.values():
+        for image in content['images']:
+            image['patient_id'] = f'ct_lesion_seg/{image["patient_id"]}'
+    report = bench.verify(read_files=False)
+    finding, = only(report, 'unknown-patients')
+    assert report.passed and finding.severity == 'warning' and finding.count == 4
+    names = {split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
+             for split in ('train', 'val', 'test')}
+    # Of the two lesion lists, and of the lists of slices, names can be compared; train's lists are one split.
+    pairs = {(names['train'][0], names['val'][1]), (names['train'][0], names['test'][1]),
+             (names['train'][1], names['test'][0]), (names['val'][1], names['test'][0])}
+    assert {(item['first'], item['second']) for item in finding.items} == pairs
+    assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
+    assert f'leakage, that is a patient in two splits, cannot be excluded between {names["train"][0]}' in finding.message
+    # A patient of both lists' name space makes them comparable.
+    bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
+    bench.slices['test'][0]['scan_id'] = 'other'
+    assert only(bench.verify(read_files=False), 'unknown-patients')[0].count == 3
+
+
+def test_name_spaces_are_those_of_one_data_root(bench):
+    """Two roots are two collections: a name that is in one alone says nothing."""
+    config = bench.config()
+    config.train_dataloader.dataset = dict(config.train_dataloader.dataset.datasets[1])
+    for rows, site in ((bench.slices['train'], 'site_a'), (bench.slices['val'], 'site_b'), (bench.slices['test'], 'site_b')):
+        for row in rows:
+            row['patient_id'] = f'hospitals/{site}/{row["patient_id"]}'
+    config.test_dataloader = None
+    bench.config()  # writes the lists
+    finding, = only(verify_config(config, read_files=False), 'unknown-patients')
+    assert finding.items[0]['name_spaces'] == ['hospitals/site_a/', 'hospitals/site_b/']
+    (bench.root / 'other').symlink_to(bench.root)
+    config.val_dataloader.dataset.data_root = str(bench.root / 'other')
+    only(verify_config(config, read_files=False))
+
+
+def test_file_kinds_are_counted_by_name(bench):
+    image = bench.read('slices/val_0.png')
+    for index, name in enumerate(('slices/val_0.JPG', 'slices/val_1.jpg')):
+        bench.write(name, image)
+        bench.slices['val'][index]['img_path'] = name
+    report = bench.verify(read_files=False)
+    row = next(row for row in report.datasets if row['split'] == 'val')
+    assert row['kinds'] == {'.jpg': 2, '.png': 2} and row['sizes'] is None
+    assert any('2 patients, 2 scans, .jpg and .png' in line for line in report.sentences())
 
 
 def test_one_split_alone_leaks_nothing(bench):
