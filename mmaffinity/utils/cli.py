@@ -35,6 +35,12 @@ def run_tool(main: Callable[[], None]) -> None:
             raise
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
+    except TypeError as error:
+        # What the registries say of a field that the config has and the class does not: mostly a slip in --cfg-options.
+        if 'got an unexpected keyword argument' not in str(error) or os.environ.get('MMAFFINITY_TRACEBACK') == '1':
+            raise
+        print(f'error: {error}: look for a slip in --cfg-options or in the config', file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)

@@ -2,8 +2,9 @@
 import argparse
 
 import pytest
+from mmdet.registry import MODELS
 
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import load_config
 
 
@@ -34,6 +35,20 @@ def test_crooked_options_are_wrong_use(option, capsys):
         parser.parse_args(['--cfg-options', option])
     error = capsys.readouterr().err
     assert f'argument --cfg-options: {option} is not of the form KEY=VALUE' in error and 'Traceback' not in error
+
+
+def test_a_slip_in_a_field_name_is_wrong_use(capsys, monkeypatch):
+    def build(name):
+        return MODELS.build(dict(type='GreyResNet', depth=18, **{name: 1}))
+
+    with pytest.raises(SystemExit, match='2'):
+        run_tool(lambda: build('chanels'))
+    assert "unexpected keyword argument 'chanels'" in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(TypeError, match='integer'):  # other errors of that kind are ours, and keep their traceback
+        run_tool(lambda: range('a'))
+    monkeypatch.setenv('MMAFFINITY_TRACEBACK', '1')
+    with pytest.raises(TypeError, match='chanels'):
+        run_tool(lambda: build('chanels'))
 
 
 def test_straight_options_are_read():
