@@ -18,8 +18,8 @@ import torch
 
 from mmaffinity import __version__
 from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, find_scans
-from mmaffinity.scans.discovery import JOURNAL, Input
-from mmaffinity.scans.journal import Journal
+from mmaffinity.scans.discovery import Input
+from mmaffinity.scans.journal import JOURNAL, Journal
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder, safe_name
@@ -166,8 +166,7 @@ class _Writer:
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
             # What could not be read is tried again: a drive may be back, a package installed.
             known = journal.predicted().intersection(keys)
-            for result in journal.read(keys, known):
-                yield result if isinstance(result, Problem) else result.name
+            yield from (record.name for record in journal.read(keys, known) if isinstance(record, SliceRecord))
             if len(known) < len(keys):
                 # From here to the end of _finish() the result of an earlier run is not that of this scan.
                 (self.out.root / folder / 'result.json').unlink(missing_ok=True)

@@ -2,15 +2,10 @@
 import datetime
 from pathlib import Path
 
-import mmcv
-import mmdet
-import mmengine
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmaffinity import __version__
 from mmaffinity.datasets.verification import record_of
 from mmaffinity.engine import join_processes
 from mmaffinity.engine.failures import plain_failures
@@ -18,6 +13,7 @@ from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 
 from .inferencer import config_hash
+from .prediction import versions
 from .tested_lists import find_tested_lists
 
 SCHEMA = 2
@@ -110,8 +106,7 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
         checkpoint_sha256=sha256_of(runner.cfg.load_from),
-        versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__,
-                      mmcv=mmcv.__version__, mmdet=mmdet.__version__),
+        versions=versions(),
         split=split, lists=lists.as_dict(), data_fingerprint=record_of(runner.test_dataloader.dataset, split),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics, slices=slices, lesions=lesions)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmaffinity.datasets.transforms.decoding import MAX_PIXELS
 from mmaffinity.utils.optional import require
 
 from .geometry import head_normal
@@ -166,8 +165,6 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
     rows, columns = int(data.get('Rows') or 0), int(data.get('Columns') or 0)
     check_side(rows, columns)
-    if rows * columns > MAX_PIXELS:
-        raise ValueError(f'claims {rows} x {columns} pixels, more than {MAX_PIXELS}')
     if int(data.get('SamplesPerPixel') or 1) != 1:
         raise ValueError(f'has {data.SamplesPerPixel} samples per pixel: it is a colour picture, no CT slice')
     photometric = str(data.get('PhotometricInterpretation') or '').strip().upper()

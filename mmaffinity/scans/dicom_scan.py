@@ -133,26 +133,22 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                 break
         else:
             alike.append([header])
-    series = [key[:3] for key, alike in parts.items() for _ in alike]
-    name = root_name
-    for key, alike in parts.items():
-        other = f'{root_name}/series_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}'
-        for number, members in enumerate(alike, 1):
-            name = name or (other if number == 1 else f'{other}_{number}')
-            try:
-                scan = DicomScan(members, name, source, options)
-            except (MemoryError, Exception) as error:
-                yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
-                continue
-            finally:
-                name = ''
-            if series.count(key[:3]) > 1:
-                scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
-                                       'taken as scans of their own')
-            if any(uids[(*key, header.instance_uid or header.key)] > 1 for header in members):
-                scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
-                                       'were kept; was the series anonymised wrongly?')
-            yield scan
+    found = [(key, number, members) for key, alike in parts.items() for number, members in enumerate(alike, 1)]
+    series = [key[:3] for key, _, _ in found]
+    for place, (key, number, members) in enumerate(found):
+        name = f'{root_name}/series_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}' if place else root_name
+        try:
+            scan = DicomScan(members, name if not place or number == 1 else f'{name}_{number}', source, options)
+        except (MemoryError, Exception) as error:
+            yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
+            continue
+        if series.count(key[:3]) > 1:
+            scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
+                                   'taken as scans of their own')
+        if any(uids[(*key, header.instance_uid or header.key)] > 1 for header in members):
+            scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
+                                   'were kept; was the series anonymised wrongly?')
+        yield scan
 
 
 def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,

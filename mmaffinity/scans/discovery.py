@@ -10,11 +10,11 @@ from .dicom_header import DicomHeader, read_header
 from .dicom_scan import group_series
 from .image_scan import ArrayScan, ImageScan, natural
 from .items import Problem, ReadOptions, Scan
+from .journal import JOURNAL
 from .nifti_scan import NiftiScan
 from .opening import DICOM, IMAGE, brief, file_key, kind_of, printable
 
 Input = str | Path | np.ndarray
-JOURNAL = 'journal.jsonl'  # which every folder of results has
 ARRAYS_AT_ONCE = 64
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from .items import Problem
 from .records import SliceRecord
 
+JOURNAL = 'journal.jsonl'  # which every folder of results has
+
 
 class Journal:
     """Results of one scan, appended slice by slice. Holds a key and a place in the file per slice, not the results.

@@ -1,9 +1,11 @@
 """Reading configs."""
+import inspect
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
 from .shared_config import read_shared_config
 
@@ -50,6 +52,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         object.__setattr__(config, '_format_python_code', False)
     try:
         if overrides:
+            _check_names(config, overrides)
             config.merge_from_dict(overrides)
         _check_kinds(config)
         apply_settings(config)
@@ -57,6 +60,19 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         named = f' with {overrides}' if overrides else ''
         raise ValueError(f'{path} cannot be read as a config{named}: {type(error).__name__}: {error}') from error
     return config
+
+
+def _check_names(config: Config, overrides: dict) -> None:
+    """Refuse overrides of a field that no config has, but one has nearly: they would change nothing, without a word.
+
+    Raises:
+        ValueError: with the field that was probably meant.
+    """
+    fields = {*config.keys(), *inspect.signature(Runner.__init__).parameters}
+    for name in {str(key).split('.')[0] for key in overrides} - fields:
+        near = get_close_matches(name, fields, n=1, cutoff=0.8)
+        if near:
+            raise ValueError(f'there is no field {name}; did you mean {near[0]}?')
 
 
 def _check_kinds(config: Config) -> None:

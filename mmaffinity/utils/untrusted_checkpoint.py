@@ -3,6 +3,7 @@ import io
 import os
 import struct
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -65,7 +66,7 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
             raise ValueError(f'{path} was not opened: it is damaged ({type(error).__name__}: {error})') from error
 
 
-class _CheckpointFile:
+class _CheckpointFile(ABC):
     """What both formats have in common: how a pickle speaks of tensors."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -81,8 +82,9 @@ class _CheckpointFile:
         known['torch.Size'] = Constructor('torch.Size', lambda sizes=(): tuple(sizes))
         self._reader = PickleReader(known, self._persistent)
 
+    @abstractmethod
     def _persistent(self, pid: Any) -> Any:
-        raise NotImplementedError
+        """Return what a persistent id speaks of."""
 
     def _parse_storage(self, pid: Any) -> tuple[str, torch.dtype, int]:
         """Return key, data type and number of elements that a persistent id speaks of."""

@@ -22,6 +22,18 @@ def test_fields_of_the_wrong_kind(repo_root, overrides, words):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides)
 
 
+@pytest.mark.parametrize('slip, meant', [('tran_cfg.max_epochs', 'train_cfg'), ('data_rot', 'data_root'),
+                                         ('optim_wraper.optimizer.lr', 'optim_wrapper')])
+def test_a_slip_in_the_first_word_changes_nothing_without_a_word(repo_root, slip, meant):
+    with pytest.raises(ValueError, match=f'there is no field {slip.split(".")[0]}; did you mean {meant}\\?'):
+        load_config(repo_root / 'configs/affinity_c8_phantom.py', {slip: 1})
+
+
+def test_new_fields_may_be_added(repo_root):
+    overrides = {'my_note': 'x', 'work_dir': 'w', 'resume': False, 'cfg_note.a': 1}
+    assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).my_note == 'x'
+
+
 def test_none_switches_a_field_off(repo_root):
     overrides = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, 'load_from': None}
     assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).val_dataloader is None

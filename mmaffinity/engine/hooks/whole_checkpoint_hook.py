@@ -45,14 +45,11 @@ class WholeCheckpointHook(CheckpointHook):
         if isinstance(backend, LocalBackend):
             self._superfluous = _LaterRemoval(Path(self.out_dir))
             self.file_backend = self._superfluous
-            self._forget_foreign_best()
+            self._forget_foreign_best(self._superfluous)
 
-    def _forget_foreign_best(self) -> None:
+    def _forget_foreign_best(self, ours: '_LaterRemoval') -> None:
         """Take no path of a best checkpoint from a resumed file that lies elsewhere: in the folder that this one was copied
         from, or anywhere that its writer liked."""
-        ours = self._superfluous
-        if ours is None:
-            return
         if not ours.owns(getattr(self, 'best_ckpt_path', None) or ''):
             self.best_ckpt_path = None
         paths = getattr(self, 'best_ckpt_path_dict', None) or {}
