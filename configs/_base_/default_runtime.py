@@ -26,3 +26,5 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=0, deterministic=False)
+# Training and test write the SHA-256 over the files of their data into what they leave; False spares a slow network drive.
+hash_files = True

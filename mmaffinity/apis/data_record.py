@@ -1,6 +1,7 @@
-"""Which data a run was trained with: the listing fingerprint, written beside its checkpoints and into them."""
+"""Which data a run was trained with: fingerprints, written beside its checkpoints and into them."""
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmaffinity.utils.files import write_json_atomic
 
 FILE = 'data_fingerprint.json'
 META_KEY = 'data_fingerprint'
+_KEYS = ('content_sha256', 'listing_sha256')
 
 
 class DataRecordHook(Hook):
@@ -20,27 +22,36 @@ class DataRecordHook(Hook):
 
     The file holds ``train`` and ``val`` (null without validation), each as
     :func:`~mmaffinity.datasets.verification.record_of` gives them, and ``earlier``: fingerprints of other training data
-    that the same run began with, before it was resumed. A checkpoint's ``meta`` holds the two fingerprints alone.
+    that the same run began with, before it was resumed. A checkpoint's ``meta`` holds the fingerprints alone.
+
+    Args:
+        read_files: whether to read every slice for the SHA-256 of its content; see :func:`reads_files`.
     """
 
-    def __init__(self) -> None:
-        self.meta: dict[str, str | None] = {}
+    def __init__(self, read_files: bool = True) -> None:
+        self.read_files = read_files
+        self.meta: dict[str, dict[str, str | None] | None] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Record the data; say so where a resumed run goes on with other data than it began with."""
         if not is_main_process():
             return
-        train = record_of(runner.train_dataloader.dataset, 'train')
+        started = time.monotonic()
+        train = record_of(runner.train_dataloader.dataset, 'train', self.read_files)
         # Without validation there is no loop that could tell its data.
-        val = record_of(runner.val_dataloader.dataset, 'val') if runner.val_loop is not None else None
+        val = (record_of(runner.val_dataloader.dataset, 'val', self.read_files)
+               if runner.val_loop is not None else None)
+        runner.logger.info(f'fingerprints of the data: training {_identity(train)}, validation '
+                           f'{_identity(val) if val else "none"} ({time.monotonic() - started:.1f} s)')
         file = Path(runner.work_dir) / FILE
-        earlier = _earlier(file) if runner._resume else []
-        if earlier and earlier[-1] != train['listing_sha256']:
+        before = _read(file) if runner._resume else None
+        earlier = list(before['earlier']) if before else []
+        if before and not _same(before['train'], train):
+            earlier.append(_identity(before['train']))
             runner.logger.log(logging.WARNING, f'the training data is not that which this run began with: its fingerprint '
-                              f'was {earlier[-1]} and is {train["listing_sha256"]} now ({file})')
-        earlier = [fingerprint for fingerprint in earlier if fingerprint != train['listing_sha256']]
+                              f'was {earlier[-1]} and is {_identity(train)} now ({file})')
         write_json_atomic(file, dict(train=train, val=val, earlier=earlier))
-        self.meta = dict(train=train['listing_sha256'], val=val['listing_sha256'] if val else None)
+        self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the fingerprints into a checkpoint's ``meta``."""
@@ -49,13 +60,36 @@ class DataRecordHook(Hook):
 
 def record_training_data(runner: Runner) -> None:
     """Let a run record the data that it is trained with; call it before training."""
-    runner.register_hook(DataRecordHook())
+    runner.register_hook(DataRecordHook(reads_files(runner)))
 
 
-def _earlier(file: Path) -> list[Any]:
-    """Fingerprints of the training data up to now, the last one at the end."""
+def reads_files(runner: Runner) -> bool:
+    """Whether a run hashes the files of its data: the config's ``hash_files``, True by default.
+
+    That is a matter of seconds, and some minutes for all of CNCB-NCOV on a slow network drive.
+    """
+    return bool(runner.cfg.get('hash_files', True))
+
+
+def _fingerprints(record: dict[str, Any]) -> dict[str, str | None]:
+    return {key: record[key] for key in _KEYS}
+
+
+def _identity(record: dict[str, Any]) -> str | None:
+    return record.get('content_sha256') or record['listing_sha256']
+
+
+def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two records tell the same data, by all that both know."""
+    return all(first[key] == second[key] for key in _KEYS if first.get(key) and second.get(key))
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """What the run recorded before it was resumed."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-        return [*content['earlier'], content['train']['listing_sha256']]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # the run is older than this record, or the file was taken away
+        return dict(train={'listing_sha256': content['train']['listing_sha256'],
+                           'content_sha256': content['train'].get('content_sha256')},
+                    earlier=list(content['earlier']))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # the run is older than this record, or the file was taken away

@@ -1,4 +1,5 @@
 """Testing from a config and a checkpoint."""
+import copy
 import datetime
 from pathlib import Path
 
@@ -7,11 +8,12 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmaffinity.datasets.verification import record_of
-from mmaffinity.engine import join_processes
+from mmaffinity.engine import LoaderWorkersHook, join_processes
 from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 
+from .data_record import reads_files
 from .inferencer import config_hash
 from .prediction import versions
 from .tested_lists import find_tested_lists
@@ -26,7 +28,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
-        config: a config or the path of one.
+        config: a config, which stays as it is, or the path of one.
         checkpoint: weights that fit it.
         work_dir: folder for logs; by default the config's, else ``work_dirs/<config's name>``.
         out: JSON file for metrics and per-slice predictions, see docs/results.md.
@@ -41,7 +43,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         FileNotFoundError: if the config, its data or the checkpoint is not there.
         ValueError: if the checkpoint does not fit the config, or is not safe to open.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     # Of what the caller gave, before this run's own folders and files are put in.
     given_hash = config_hash(cfg)
     check_data(cfg, 'test_dataloader')
@@ -52,7 +54,8 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     use_split(cfg, split)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # All weights come from the checkpoint.
-    cfg.model.backbone.init_cfg = None
+    if 'backbone' in cfg.model:
+        cfg.model.backbone.init_cfg = None
     if show_dir is not None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []),
                             dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
@@ -60,6 +63,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     join_processes(cfg, launcher)
     with plain_failures('mend that, and test again'):
         runner = Runner.from_cfg(cfg)
+        runner.register_hook(LoaderWorkersHook())
         metrics = runner.test()
         # The main process alone has the records of all slices.
         if out is not None and is_main_process():
@@ -107,6 +111,7 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
         config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
         checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=versions(),
-        split=split, lists=lists.as_dict(), data_fingerprint=record_of(runner.test_dataloader.dataset, split),
+        split=split, lists=lists.as_dict(),
+        data_fingerprint=record_of(runner.test_dataloader.dataset, split, reads_files(runner)),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics, slices=slices, lesions=lesions)

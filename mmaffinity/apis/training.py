@@ -1,4 +1,5 @@
 """Training from a config."""
+import copy
 from pathlib import Path
 from urllib.error import URLError
 
@@ -7,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmaffinity.engine import add_guards, join_processes, newest_whole_checkpoint
+from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes, newest_whole_checkpoint
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import check_data, load_config
@@ -20,7 +21,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     """Train a model.
 
     Args:
-        config: a config or the path of one.
+        config: a config, which stays as it is, or the path of one.
         work_dir: folder for checkpoints and logs; by default the config's, else ``work_dirs/<config's name>``.
         resume: go on from the newest whole checkpoint in ``work_dir``, if there is one.
         amp: automatic mixed precision; needs a GPU.
@@ -35,7 +36,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         ValueError: if something in the config cannot be, a loss is no finite number, the work folder cannot be written
             to, ``resume`` finds damaged checkpoints only, or ``seed`` is not that of the run to resume.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
@@ -61,17 +62,25 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
                 f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
                 'with --cfg-options load_from=PATH')
         # The checkpoint brings every weight of the backbone, so nothing has to be downloaded for it.
-        cfg.model.backbone.init_cfg = None
+        if 'backbone' in cfg.model:
+            cfg.model.backbone.init_cfg = None
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:
         with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: mend that, and start again with --resume'):
             runner = Runner.from_cfg(cfg)
             record_training_data(runner)
-            runner.train()
+            try:
+                runner.train()
+            except BaseException:
+                for hook in runner.hooks:
+                    if isinstance(hook, UnreadableSlicesHook):
+                        hook.tell(runner)
+                raise
     except URLError as error:
+        init_cfg = (cfg.model.get('backbone') or {}).get('init_cfg') or {}
         raise ValueError(
-            f'the ImageNet weights {cfg.model.backbone.get("init_cfg", {}).get("checkpoint")} could not be downloaded '
+            f'the ImageNet weights {init_cfg.get("checkpoint")} could not be downloaded '
             f'({error.reason}); give a local copy with --cfg-options model.backbone.init_cfg.checkpoint=PATH, or start from '
             'scratch with --cfg-options model.backbone.init_cfg=None') from error
     return runner

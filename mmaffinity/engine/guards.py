@@ -1,12 +1,13 @@
 """What watches over every training run, whatever its config says."""
 from mmengine.config import Config
 
-GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'NormSyncHook', 'UnreadableSlicesHook')
+GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'LoaderWorkersHook', 'NormSyncHook', 'UnreadableSlicesHook')
 
 
 def add_guards(cfg: Config) -> None:
     """Add the hooks that keep checkpoints whole, load them whole, seed each epoch so that a resumed run goes on as if it had
-    not been interrupted, stop at losses that are no numbers, and report skipped slices.
+    not been interrupted, stop at losses that are no numbers, take loader workers along when a run is killed, and report
+    skipped slices.
 
     Configs need not name them, so that one which a user wrote, or wrote before they existed, is guarded as well. A hook
     that a config does name stays as it is.

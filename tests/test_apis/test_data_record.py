@@ -1,13 +1,18 @@
 """What a run records of its data and its config, in the work folder, in checkpoints and in test results."""
 import json
+import logging
+from types import SimpleNamespace
 
 import pytest
 from run_helpers import small_config
 
-from mmaffinity.apis import test_model, train_model
+from mmaffinity.apis import data_record, test_model, train_model
 from mmaffinity.apis.inferencer import config_hash
 from mmaffinity.datasets.verification import verify_config
 from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.utils.files import write_json_atomic
+
+KEYS = ('content_sha256', 'listing_sha256')
 
 
 @pytest.fixture(scope='module')
@@ -21,27 +26,32 @@ def trained(tiny_phantom, repo_root, tmp_path_factory):
 @pytest.fixture(scope='module')
 def listings(tiny_phantom, repo_root):
     """What verification says of the same data sets."""
-    report = verify_config(small_config(repo_root, tiny_phantom / 'cncb_ncov'), read_files=False)
-    return {row['name']: row['listing_sha256'] for row in report.datasets}
+    report = verify_config(small_config(repo_root, tiny_phantom / 'cncb_ncov'), workers=0)
+    return {row['name']: {key: row[key] for key in KEYS} for row in report.datasets}
+
+
+def fingerprints(part):
+    return {key: part[key] for key in KEYS}
 
 
 def test_training_records_its_data(trained, listings):
     record = json.loads((trained / 'data_fingerprint.json').read_text())
     for split, number in (('train', 2), ('val', 1)):
         assert len(record[split]['parts']) == number
-        assert all(part['listing_sha256'] == listings[part['name']] for part in record[split]['parts'])
+        assert all(fingerprints(part) == listings[part['name']] for part in record[split]['parts'])
     assert record['earlier'] == []
     meta = load_checkpoint(trained / 'epoch_1.pth')['meta']
-    assert meta['data_fingerprint'] == {split: record[split]['listing_sha256'] for split in ('train', 'val')}
+    assert meta['data_fingerprint'] == {split: fingerprints(record[split]) for split in ('train', 'val')}
+    assert all(meta['data_fingerprint']['train'].values())
 
 
 def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capfd):
-    before = json.loads((trained / 'data_fingerprint.json').read_text())['train']['listing_sha256']
+    before = json.loads((trained / 'data_fingerprint.json').read_text())['train']['content_sha256']
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
     config.train_dataloader.dataset.datasets[1].samples_per_class = 1
     train_model(config, work_dir=trained, resume=True)
     record = json.loads((trained / 'data_fingerprint.json').read_text())
-    now = record['train']['listing_sha256']
+    now = record['train']['content_sha256']
     assert now != before and record['earlier'] == [before]
     said = ''.join(capfd.readouterr()) + ''.join(path.read_text() for path in trained.glob('*/*.log'))
     assert f'its fingerprint was {before} and is {now} now' in said
@@ -58,4 +68,30 @@ def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tm
     assert content['config_sha256'] == expected and content['config_sha256'] != other
     parts = content['data_fingerprint']['parts']
     assert [(part['task'], part['num']) for part in parts] == [('segmentation', 4), ('classification', 6)]
-    assert all(part['listing_sha256'] == listings[part['name']] for part in parts)
+    assert all(fingerprints(part) == listings[part['name']] for part in parts)
+
+
+@pytest.mark.parametrize('earlier, said', [
+    (dict(listing_sha256='a', content_sha256='other'), True),
+    (dict(listing_sha256='other', content_sha256='b'), True),
+    (dict(listing_sha256='a', content_sha256='b'), False),
+    (dict(listing_sha256='a', content_sha256=None), False),  # files were not read then
+    (dict(listing_sha256='a'), False),  # by an older version
+])
+def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
+    """A slice altered without changing its size is other data; not having read the files is not."""
+    write_json_atomic(tmp_path / data_record.FILE, dict(train=earlier, earlier=[]))
+    monkeypatch.setattr(data_record, 'record_of', lambda *args: dict(listing_sha256='a', content_sha256='b'))
+    runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=None), val_loop=None, work_dir=tmp_path, _resume=True,
+                             logger=logging.getLogger('records'))
+    data_record.DataRecordHook().before_train(runner)
+    assert ('is not that which this run began with' in caplog.text) == said
+    content = json.loads((tmp_path / data_record.FILE).read_text())
+    assert content['earlier'] == ([earlier.get('content_sha256') or 'a'] if said else [])
+
+
+def test_files_need_not_be_read(trained, tiny_phantom, repo_root, tmp_path):
+    config = small_config(repo_root, tiny_phantom / 'cncb_ncov', hash_files=False)
+    test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')
+    record = json.loads((tmp_path / 'results.json').read_text())['data_fingerprint']
+    assert record['content_sha256'] is None and record['listing_sha256']

@@ -22,6 +22,7 @@ from run_helpers import (
 
 from mmaffinity.apis import train_model
 from mmaffinity.models import AffinityRCNN
+from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.cli import USER_ERRORS
 
 WORKERS = ('--cfg-options', 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
@@ -203,16 +204,47 @@ def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monke
     assert len(calls) == STEPS and checkpoints(tmp_path) == ['epoch_1.pth']
 
 
+def _skipping(tiny_phantom, folder):
+    return {'train_dataloader.dataset.datasets.1.data_prefix': dict(img=''),
+            'train_dataloader.dataset.datasets.1.on_unreadable': 'skip',
+            'train_dataloader.dataset.datasets.1.ann_file': str(_with_missing(tiny_phantom, folder))}
+
+
+def _log_of(work_dir):
+    return '\n'.join(path.read_text() for path in work_dir.glob('*/*.log'))
+
+
 def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phantom):
     """Two loader workers meet slices that are not there, live on, and the run says how many there were."""
     runner = second_epoch(**{
         'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True,
-        'train_dataloader.dataset.datasets.1.data_prefix': dict(img=''),
-        'train_dataloader.dataset.datasets.1.on_unreadable': 'skip',
-        'train_dataloader.dataset.datasets.1.ann_file': str(_with_missing(tiny_phantom, tmp_path))})
+        **_skipping(tiny_phantom, tmp_path)})
     assert runner.message_hub.get_info('skipped_slices') == 2
-    log = next(tmp_path.glob('*/*.log')).read_text()
+    log = _log_of(tmp_path)
     assert '2 slices could not be read and were skipped' in log and 'gone_0.png' in log and 'gone_1.png' in log
+    assert [Path(path).name for path in load_checkpoint(tmp_path / 'epoch_2.pth')['meta']['skipped_slices']] == [
+        'gone_0.png', 'gone_1.png']
+
+
+def test_skipped_slices_are_counted_over_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
+    """What was skipped is told although the run ends by an error, and again at the end of the one that goes on."""
+    step = torch.optim.Adam.step
+
+    def failing(self, *args, **kwargs):
+        if next(number) == STEPS - 1:
+            raise RuntimeError('the power went off')
+        return step(self, *args, **kwargs)
+
+    number = iter(range(STEPS))
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match='the power went off'):
+        patch.setattr(torch.optim.Adam, 'step', failing)
+        second_epoch(**_skipping(tiny_phantom, tmp_path))
+    assert '2 slices could not be read and were skipped' in _log_of(tmp_path)
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+    second_epoch(**_skipping(tiny_phantom, tmp_path))
+    (tmp_path / 'list.json').unlink()
+    runner = second_epoch(**{'train_cfg.max_epochs': 3, 'train_dataloader.dataset.datasets.1.on_unreadable': 'skip'})
+    assert runner.epoch == 3 and runner.message_hub.get_info('skipped_slices') == 2  # all of them before
 
 
 def _with_missing(tiny_phantom, folder):

@@ -1,18 +1,23 @@
 """Two fingerprints of a data set, which are never to be mixed up.
 
-``content_sha256``, of the verification, reads every file: it changes with any byte of any slice. ``listing_sha256``, of
-training and test, reads none: it changes with a slice's path, size in bytes, label or lesions. Both are the same for
-the same data under another data root and in another order.
+``content_sha256`` reads every file: it changes with any byte of any slice. ``listing_sha256`` reads none: it changes with a
+slice's path, size in bytes, label or lesions. Both are the same for the same data under another data root and in
+another order.
 """
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from mmaffinity.utils.files import sha256_of
 
 from .parts import ListedSlice, Part, leaf_datasets, lists_paths, part_of
 
-FINGERPRINT_SCHEMA = 1
+FINGERPRINT_SCHEMA = 1  # part of what is hashed
+RECORD_SCHEMA = 2
+_READERS = 8
 
 
 def listing_fingerprint(part: Part, num_bytes: Mapping[str, int] | None = None) -> str:
@@ -44,26 +49,42 @@ def content_fingerprint(part: Part, sha256: Mapping[str, str]) -> str | None:
     return _digest('content', part, lambda listed: sha256[listed.path])
 
 
-def record_of(dataset: Any, split: str) -> dict[str, Any]:
-    """What a run writes of the data it used: the listing fingerprint of each data set, and one of all together.
+def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, Any]:
+    """What a run writes of the data it used: the fingerprints of each data set, and of all together.
 
     Args:
         dataset: as a dataloader holds it; concatenations are taken apart.
         split: what it is used for.
+        read_files: False leaves ``content_sha256`` null and reads no file.
 
     Returns:
-        ``schema``, ``listing_sha256`` of all, and ``parts``: ``name``, ``task``, ``num`` (slices) and ``listing_sha256``
-        of each; null for a data set that does not tell the paths of its slices.
+        ``schema``, ``content_sha256`` and ``listing_sha256`` of all, and ``parts``: ``name``, ``task``, ``num`` (slices) and
+        the two fingerprints of each. Both are null for a data set that does not tell the paths of its slices;
+        ``content_sha256`` is null too where a file cannot be read.
     """
+    leaves = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
+    sha256 = hash_files({listed.path for _, part in leaves if part for listed in part.slices}) if read_files else None
     rows: list[dict[str, Any]] = []
-    for leaf in leaf_datasets(dataset):
-        if lists_paths(leaf):
-            part = part_of(leaf, split)
+    for leaf, part in leaves:
+        if part is not None:
             rows.append(dict(name=part.name, task=part.task, num=len(part.slices),
+                             content_sha256=None if sha256 is None else content_fingerprint(part, sha256),
                              listing_sha256=listing_fingerprint(part)))
         else:  # a run must not end over its own record
-            rows.append(dict(name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), listing_sha256=None))
-    return dict(schema=FINGERPRINT_SCHEMA, listing_sha256=combine([row['listing_sha256'] for row in rows]), parts=rows)
+            rows.append(dict(name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), content_sha256=None,
+                             listing_sha256=None))
+    return dict(schema=RECORD_SCHEMA, content_sha256=combine([row['content_sha256'] for row in rows]),
+                listing_sha256=combine([row['listing_sha256'] for row in rows]), parts=rows)
+
+
+def hash_files(paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each file, by its path; files that cannot be read are left out.
+
+    Several at a time, as a network drive's answer takes longer than the hash.
+    """
+    ordered = sorted(paths)
+    with ThreadPoolExecutor(_READERS) as pool:
+        return {path: digest for path, digest in zip(ordered, pool.map(_hash_file, ordered)) if digest is not None}
 
 
 def combine(fingerprints: Sequence[str | None]) -> str | None:
@@ -79,6 +100,13 @@ def _digest(kind: str, part: Part, file_value: Callable[[ListedSlice], Any]) -> 
     for row in rows:
         digest.update(b'\n' + row.encode())
     return digest.hexdigest()
+
+
+def _hash_file(path: str) -> str | None:
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
 
 
 def _num_bytes(path: str) -> int | None:

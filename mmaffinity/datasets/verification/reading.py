@@ -2,8 +2,6 @@
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 
 import cv2
+
+from mmaffinity.utils.parent_watch import end_with_parent
 
 from . import image_facts
 from .fact_cache import FactCache
@@ -113,11 +113,4 @@ def _context() -> BaseContext:
 def _start_worker(parent: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and the processes are what uses the cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent was killed, which would leave it waiting for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    end_with_parent(parent)

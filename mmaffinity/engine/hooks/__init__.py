@@ -3,6 +3,7 @@ from .alternating_loss_hook import AlternatingLossHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
+from .loader_workers_hook import LoaderWorkersHook
 from .memory_hook import MemoryHook
 from .norm_sync_hook import NormSyncHook
 from .slice_visualization_hook import SliceVisualizationHook
@@ -11,6 +12,6 @@ from .unreadable_slices_hook import UnreadableSlicesHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
-    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'MemoryHook', 'NormSyncHook',
-    'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook', 'WholeCheckpointHook'
+    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'LoaderWorkersHook', 'MemoryHook',
+    'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook', 'WholeCheckpointHook'
 ]

@@ -5,22 +5,59 @@ from typing import Any
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 _SHOWN = 20
+_META_KEY = 'skipped_slices'
 
 
 @HOOKS.register_module()
 class UnreadableSlicesHook(Hook):
-    """Say at the end of training how many slices could not be read and were skipped (``on_unreadable='skip'``)."""
+    """Say at the end of training how many slices could not be read and were skipped (``on_unreadable='skip'``).
+
+    Checkpoints carry the paths up to their epoch, so that the end of a resumed run counts what was skipped before, too.
+    A run that ends by an error tells what its own process knows, see :meth:`tell`.
+    """
+
+    def __init__(self) -> None:
+        self._earlier: set[str] = set()
+        self._known: list[str] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on counting where a resumed run was."""
+        if runner._resume:
+            self._earlier = set((checkpoint.get('meta') or {}).get(_META_KEY) or ())
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Collect the paths of all processes, as one alone writes the checkpoint."""
+        if _skips(runner):
+            self._known = sorted({path for theirs in all_gather_object(self._mine(runner)) for path in theirs})
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the paths into a checkpoint's ``meta``."""
+        if self._known:
+            checkpoint.setdefault('meta', {})[_META_KEY] = list(self._known)
 
     def after_train(self, runner: Runner) -> None:
         """Log the count, and the paths; of all processes together."""
-        parts = list(_parts(runner.train_dataloader.dataset))
-        if not any(part.on_unreadable == 'skip' for part in parts):
-            return
-        mine = [path for part in parts for path in part.skipped()]
-        paths = sorted({path for theirs in all_gather_object(mine) for path in theirs})
+        if _skips(runner):
+            self.after_train_epoch(runner)
+            self._log(runner, self._known)
+
+    def tell(self, runner: Runner) -> None:
+        """Log what this process and, up to the last epoch, the others skipped, after a run that did not come to its end.
+
+        Nothing is asked of other processes, which may have ended.
+        """
+        # Asking a runner for its loop builds it, and with it data sets that may be the reason why the run ended.
+        if isinstance(runner._train_loop, BaseLoop) and _skips(runner):
+            self._log(runner, sorted({*self._known, *self._mine(runner)}))
+
+    def _mine(self, runner: Runner) -> list[str]:
+        parts = _parts(runner.train_dataloader.dataset)
+        return sorted(self._earlier.union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
+
+    def _log(self, runner: Runner, paths: list[str]) -> None:
         runner.message_hub.update_info('skipped_slices', len(paths))
         if not paths:
             runner.logger.info('0 slices were skipped: all could be read')
@@ -28,6 +65,10 @@ class UnreadableSlicesHook(Hook):
         more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
         runner.logger.warning(f'{len(paths)} slices could not be read and were skipped, their successors in the list taken '
                               f'instead: {", ".join(paths[:_SHOWN])}{more}')
+
+
+def _skips(runner: Runner) -> bool:
+    return any(part.on_unreadable == 'skip' for part in _parts(runner.train_dataloader.dataset))
 
 
 def _parts(dataset: Any) -> Iterator[Any]:

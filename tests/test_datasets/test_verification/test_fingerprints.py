@@ -72,11 +72,12 @@ def test_record_of_a_run(bench):
     record = record_of(DATASETS.build(dict(config.test_dataloader.dataset, datasets=[
         dict(part, pipeline=[]) for part in config.test_dataloader.dataset.datasets])), 'test')
     before = prints(bench)
-    assert [part['listing_sha256'] for part in record['parts']] == [before['test segmentation'][1],
-                                                                  before['test classification'][1]]
-    assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 1
-    both = '\n'.join(sorted(part['listing_sha256'] for part in record['parts']))
-    assert record['listing_sha256'] == hashlib.sha256(both.encode()).hexdigest()
+    for place, key in enumerate(('content_sha256', 'listing_sha256')):
+        assert [part[key] for part in record['parts']] == [before['test segmentation'][place],
+                                                           before['test classification'][place]]
+        both = '\n'.join(sorted(part[key] for part in record['parts']))
+        assert record[key] == hashlib.sha256(both.encode()).hexdigest()
+    assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 2
 
 
 def test_a_data_set_without_paths_does_not_end_a_run():
@@ -86,4 +87,16 @@ def test_a_data_set_without_paths_does_not_end_a_run():
 
     record = record_of(Drawn(), 'train')
     assert record['listing_sha256'] is None and record['parts'][0] == dict(
-        name='train (Drawn)', task=None, num=3, listing_sha256=None)
+        name='train (Drawn)', task=None, num=3, content_sha256=None, listing_sha256=None)
+
+
+def test_a_record_with_a_missing_file_or_without_reading(bench):
+    """The others keep their fingerprints; nothing is raised, as the run itself will say what is missing."""
+    part = dict(bench.config().test_dataloader.dataset.datasets[1], pipeline=[])
+    listing = record_of(DATASETS.build(part), 'test', read_files=False)
+    assert listing['content_sha256'] is None
+    assert listing['parts'][0]['listing_sha256'] == prints(bench)['test classification'][1]
+    dataset = DATASETS.build(part)
+    os.remove(dataset.get_data_info(0)['img_path'])
+    record = record_of(dataset, 'test')
+    assert record['content_sha256'] is None and record['listing_sha256'] not in (None, listing['listing_sha256'])

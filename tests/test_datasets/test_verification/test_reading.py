@@ -1,12 +1,11 @@
 """Reading with several processes."""
 import os
-import time
 
 import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.verification import image_facts, reading
+from mmaffinity.datasets.verification import image_facts
 from mmaffinity.datasets.verification.fact_cache import FactCache
 from mmaffinity.datasets.verification.reading import CHUNK, CRASHED, read_all
 
@@ -63,15 +62,6 @@ def test_a_file_that_kills_its_reader_is_named_and_the_others_are_read(jobs, mon
     facts, number = read_all(jobs, FactCache(None), 2)
     assert facts[deadly].error == CRASHED and number == NUMBER
     assert [job for job, fact in facts.items() if fact.error] == [deadly]
-
-
-def test_workers_do_not_outlive_a_killed_parent(monkeypatch):
-    """A worker whose parent is gone ends within a few seconds."""
-    ended = []
-    monkeypatch.setattr(reading.os, '_exit', ended.append)
-    monkeypatch.setattr(time, 'sleep', lambda seconds: None)
-    reading._end_with(os.getppid() + 1)
-    assert ended == [1]
 
 
 def test_negative_workers(jobs):
