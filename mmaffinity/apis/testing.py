@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
 from mmaffinity.engine import LoaderWorkersHook, join_processes
 from mmaffinity.engine.failures import plain_failures
@@ -49,9 +50,10 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     check_data(cfg, 'test_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+        raise FileNotFoundError(_no_checkpoint(Path(checkpoint), cfg))
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
     use_split(cfg, split)
+    check_sources(cfg.test_dataloader.dataset)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # All weights come from the checkpoint.
     if 'backbone' in cfg.model:
@@ -69,6 +71,14 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         if out is not None and is_main_process():
             write_json_atomic(out, results_of(runner, metrics, given_hash))
     return metrics
+
+
+def _no_checkpoint(path: Path, cfg: Config) -> str:
+    others = sorted(other.name for other in path.parent.iterdir() if other.suffix in ('.pth', '.safetensors')) \
+        if path.parent.is_dir() else []
+    if others:
+        return f'no checkpoint {path}; in {path.parent} there are {", ".join(others)}'
+    return f'no checkpoint {path}; train the model first: python tools/train.py {cfg.filename or "CONFIG"}'
 
 
 def use_split(cfg: Config, split: str) -> None:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmaffinity.datasets import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes, newest_whole_checkpoint
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.checkpoint import load_checkpoint
@@ -64,6 +65,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         # The checkpoint brings every weight of the backbone, so nothing has to be downloaded for it.
         if 'backbone' in cfg.model:
             cfg.model.backbone.init_cfg = None
+    for loader in ('train_dataloader', 'val_dataloader'):
+        check_sources((cfg.get(loader) or {}).get('dataset'))
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:

@@ -4,9 +4,10 @@ from .multi_task_dataset import MultiTaskDataset
 from .samplers import AlternatingBatchSampler, AlternatingSampler
 from .slice_dataset import SliceDataset
 from .slice_folder_dataset import SliceFolderDataset
+from .sources import check_sources
 from .transforms import LoadCTSlice, LoadCTSliceFromArray, PackSliceInputs
 
 __all__ = [
     'AlternatingBatchSampler', 'AlternatingSampler', 'LesionDataset', 'LoadCTSlice', 'LoadCTSliceFromArray',
-    'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset'
+    'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset', 'check_sources'
 ]

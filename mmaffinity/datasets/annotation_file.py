@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
 _CONVERTERS = ('python tools/dataset_converters/cncb_ncov.py DATA_ROOT for CNCB-NCOV, '
-               'python tools/dataset_converters/ictcf.py DATA_ROOT for iCTCF')
+               'python tools/dataset_converters/ictcf.py DATA_ROOT for iCTCF, '
+               'python tools/dataset_converters/phantom.py data/phantom for the phantom')
 
 
 def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:
@@ -16,28 +18,42 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     Args:
         path: the file, with ``data_root`` already joined.
         data_root: root of the data set, named by the error where it is what is missing.
-        kind: what the file holds, as the errors call it, such as 'lesion annotations'.
+        kind: what the file holds, as the errors call it: :data:`LESIONS` or :data:`SLICES`.
 
     Raises:
         FileNotFoundError: if the data root or the file does not exist.
         ValueError: if the file is no JSON object.
     """
-    file = Path(path)
-    if not path:
-        raise ValueError(f'no file with {kind} given: set ann_file')
-    if not file.is_file():
-        if data_root and not Path(data_root).is_dir():
-            raise FileNotFoundError(f'data root {data_root} does not exist: set data_root in the config to where the '
-                                    f'data set lies, then write its annotations with {_CONVERTERS}')
-        raise FileNotFoundError(f'file with {kind} not found: {path}. Write it with {_CONVERTERS}; for other data '
-                                'write the JSON yourself and set ann_file')
+    check_annotation_file(path, data_root, kind)
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(Path(path).read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not valid JSON ({error}): run the converter again') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
     return content
+
+
+def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
+    """Check that an annotation file is there, without reading it.
+
+    Args:
+        path, data_root, kind: as for :func:`load_annotation_file`.
+
+    Raises:
+        FileNotFoundError: if the data root or the file does not exist.
+        ValueError: if no file is named.
+    """
+    if not path:
+        raise ValueError(f'no file with {kind} given: set ann_file')
+    if Path(path).is_file():
+        return
+    if data_root and not Path(data_root).is_dir():
+        raise FileNotFoundError(
+            f'data root {data_root} does not exist: name the place of the data set with --cfg-options data_root=PATH or, in '
+            f'the environment, CNCB_NCOV_ROOT=PATH or ICTCF_ROOT=PATH; then write its annotations with {_CONVERTERS}')
+    raise FileNotFoundError(f'file with {kind} not found: {path}. Write it with {_CONVERTERS}; for other data '
+                            'write the JSON yourself and set ann_file')
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:

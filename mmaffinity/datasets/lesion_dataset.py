@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 
 from mmaffinity.structures import SEGMENTATION
 
-from .annotation_file import collection_paused, image_prefix, load_annotation_file
+from .annotation_file import LESIONS, check_annotation_file, collection_paused, image_prefix, load_annotation_file
 from .coco_checks import check_annotation, check_image, check_reference
 from .unreadable import UnreadablePolicy
 
@@ -51,13 +51,21 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         super().__init__(
             ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
+    def check_source(self) -> None:
+        """Check that the annotation file is there.
+
+        Raises:
+            FileNotFoundError: if not.
+        """
+        check_annotation_file(self.ann_file, self.data_root, LESIONS)
+
     def load_data_list(self) -> list[dict]:
         """Read the annotation file."""
         with collection_paused():
             return self._load_data_list()
 
     def _load_data_list(self) -> list[dict]:
-        content = load_annotation_file(self.ann_file, self.data_root, 'lesion annotations (COCO JSON)')
+        content = load_annotation_file(self.ann_file, self.data_root, LESIONS)
         for key in ('images', 'annotations', 'categories'):
             if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
                 raise ValueError(f'{self.ann_file} has no list "{key}" of objects: it is not a COCO file')

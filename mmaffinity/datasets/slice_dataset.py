@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 
 from mmaffinity.structures import CLASSIFICATION
 
-from .annotation_file import image_prefix, load_annotation_file
+from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file
 from .unreadable import UnreadablePolicy
 
 
@@ -63,6 +63,14 @@ class SliceDataset(UnreadablePolicy):
         data_prefix = image_prefix(data_prefix, 'img_path')
         super().__init__(ann_file=ann_file, data_prefix=data_prefix, metainfo=metainfo, **kwargs)
 
+    def check_source(self) -> None:
+        """Check that the list is there.
+
+        Raises:
+            FileNotFoundError: if not.
+        """
+        check_annotation_file(self.ann_file, self.data_root, SLICES)
+
     def load_data_list(self) -> list[dict]:
         """Read the list, check every row, and draw the subset."""
         data_list = [self.parse_data_info(row) for row in self._read_rows()]
@@ -99,7 +107,7 @@ class SliceDataset(UnreadablePolicy):
         return self.ann_file
 
     def _read_rows(self) -> list[dict]:
-        content = load_annotation_file(self.ann_file, self.data_root, 'a slice list')
+        content = load_annotation_file(self.ann_file, self.data_root, SLICES)
         rows = content.get('data_list')
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')

@@ -1,7 +1,7 @@
 """Slices with a class each, from one folder per class, for the classification task."""
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ class SliceFolderDataset(SliceDataset):
             return self.data_root
         return f'{self.data_root} ({"" if self.test_mode else "all but "}fold {self.fold} of {self.folds})'
 
+    def check_source(self) -> None:
+        """Check that each class has its folder, and an image in it.
+
+        Raises:
+            FileNotFoundError: if a folder is missing.
+            ValueError: if one holds no image.
+        """
+        for folder in self.folders:
+            _find_any(Path(self.data_root) / folder)
+
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Bring one row to a sample's entries; there is no annotation file whose row errors could name."""
         info = super().parse_data_info(raw_data_info)
@@ -100,13 +110,19 @@ class SliceFolderDataset(SliceDataset):
 
 
 def _list_images(folder: Path) -> list[Path]:
+    _find_any(folder)
+    return sorted(_images(folder), key=lambda path: path.as_posix())
+
+
+def _find_any(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f'no such folder of slices: {folder}. Set data_root to the folder that holds one '
                                 'folder per class, and slice_classes to their names')
-    # Names that start with a dot are leftovers of operating systems, such as macOS's ._x.png, which are no images.
-    paths = sorted((path for path in folder.rglob('*')
-                    if path.suffix.lower() in EXTENSIONS and not path.name.startswith('.') and path.is_file()),
-                   key=lambda path: path.as_posix())
-    if not paths:
+    if next(_images(folder), None) is None:
         raise ValueError(f'folder {folder} holds no image ({", ".join(EXTENSIONS)})')
-    return paths
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    # Names that start with a dot are leftovers of operating systems, such as macOS's ._x.png, which are no images.
+    return (path for path in folder.rglob('*')
+            if path.suffix.lower() in EXTENSIONS and not path.name.startswith('.') and path.is_file())

@@ -15,7 +15,7 @@ def test_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'slice list not found: .*a\.json.*cncb_ncov\.py DATA_ROOT.*ictcf'):
         load_annotation_file(str(tmp_path / 'a.json'), str(tmp_path), 'a slice list')
     root = tmp_path / 'nowhere'
-    with pytest.raises(FileNotFoundError, match=r'data root .*nowhere does not exist: set data_root'):
+    with pytest.raises(FileNotFoundError, match=r'data root .*nowhere does not exist: .* data_root=PATH.* CNCB_NCOV_ROOT=PATH'):
         load_annotation_file(str(root / 'a.json'), str(root), 'a slice list')
     with pytest.raises(ValueError, match='set ann_file'):
         load_annotation_file('', str(tmp_path), 'a slice list')

@@ -79,7 +79,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
             return
         if not overwrite:
             raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
-                             'another folder, or overwrite it')
+                             'another folder, or overwrite it (--overwrite)')
         for folder in ('cncb_ncov', 'ictcf'):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from mmengine.registry import DefaultScope
 
 from mmaffinity.structures import SEGMENTATION
 
+from ..sources import leaf_configs
 from .findings import Finding
 
 _OURS = ('LesionDataset', 'SliceDataset', 'SliceFolderDataset')
@@ -78,10 +80,11 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
     """
     parts: list[Part] = []
     findings: list[Finding] = []
+    broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # one reason is told once
     number = 0
     for split, key in SPLITS.items():
         loader = config.get(key)
-        for leaf in _leaf_configs(loader.get('dataset') if loader else None):
+        for leaf in leaf_configs(loader.get('dataset') if loader else None):
             number += 1
             try:
                 # Transforms are not needed, and may not be installed; the list is.
@@ -90,8 +93,12 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
                 parts.append(part_of(dataset, split, _max_value(leaf)))
             except Exception as error:  # a list may hold anything, and a user's data set may raise anything of it
                 reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
-                findings.append(Finding('unreadable-lists', f'a data set of {split} cannot be loaded, and is not verified '
-                                        f'further: {reason}', 1, [dict(split=split, type=str(leaf.get('type')), error=reason)]))
+                broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
+    for reason, places in broken.items():
+        splits = ', '.join(dict.fromkeys(place['split'] for place in places))
+        what = (f'a data set of {splits} cannot be loaded, and is' if len(places) == 1
+                else f'{len(places)} data sets ({splits}) cannot be loaded, and are')
+        findings.append(Finding('unreadable-lists', f'{what} not verified further: {reason}', len(places), places))
     if not number:
         raise ValueError(f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has '
                          'a dataset')
@@ -103,7 +110,7 @@ def find_lesion_files(config: Config) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     for split, key in SPLITS.items():
         loader = config.get(key)
-        for leaf in _leaf_configs(loader.get('dataset') if loader else None):
+        for leaf in leaf_configs(loader.get('dataset') if loader else None):
             if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
                 # As the data set joins them: an absolute path stays as it is.
                 path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
@@ -179,16 +186,6 @@ def _relative(path: str, root: str) -> str:
     pure = PurePath(os.path.normpath(path))
     top = os.path.normpath(root) if root else ''
     return pure.relative_to(top).as_posix() if top and pure.is_relative_to(top) else pure.as_posix()
-
-
-def _leaf_configs(dataset: Any) -> Iterator[dict[str, Any]]:
-    if not isinstance(dataset, dict):
-        return
-    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
-    for part in inner:
-        yield from _leaf_configs(part)
-    if not inner:
-        yield dict(dataset)
 
 
 def _unpacked(leaf: dict[str, Any]) -> dict[str, bool]:

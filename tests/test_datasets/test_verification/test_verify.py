@@ -345,6 +345,15 @@ def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
     assert 'NoSuchDataset' in only(verify_config(config, workers=0), 'unreadable-lists')[0].message
 
 
+def test_one_reason_is_told_once(bench):
+    """A data root that is not there concerns all."""
+    config = bench.config()
+    bench.root.rename(bench.root.parent / 'elsewhere')
+    finding, *others = only(verify_config(config, workers=0), 'unreadable-lists')
+    assert not others and finding.count == len(finding.items) == 5
+    assert finding.message.startswith('5 data sets (train, val, test) cannot be loaded, and are not verified further: data')
+
+
 def test_config_without_data():
     with pytest.raises(ValueError, match='has no data set: none of train_dataloader, val_dataloader, test_dataloader'):
         verify_config(Config(dict(model=dict())))
