@@ -15,6 +15,7 @@ class RankWatch(Hook):
     """Append a row per step to ``<folder>/rank_<rank>.jsonl``; keep gradients and weights of the first ``keep`` steps.
 
     Environment: RANK_WATCH_DIE=<rank>:<iteration> ends that process there, without a word to the others.
+    RANK_WATCH_SPOIL=<rank>:<iteration> makes a weight of that process NaN there.
     """
 
     priority = 'LOWEST'
@@ -32,6 +33,8 @@ class RankWatch(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if os.environ.get('RANK_WATCH_DIE') == f'{get_rank()}:{runner.iter}':
             os._exit(7)
+        if os.environ.get('RANK_WATCH_SPOIL') == f'{get_rank()}:{runner.iter}':
+            next(runner.model.module.backbone.parameters()).data.fill_(float('nan'))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         model, samples = runner.model.module, data_batch['data_samples']

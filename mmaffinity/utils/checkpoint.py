@@ -1,4 +1,5 @@
 """Opening checkpoints without running what is in them, and saying how one does not fit a model."""
+import hashlib
 import logging
 import os
 import pickle
@@ -250,8 +251,9 @@ def _refuse_scheme(filename: str, map_location: Any = None, logger: logging.Logg
 def download(url: str) -> Path:
     """Fetch a checkpoint into torch's cache, once, and return its place there; it is not opened.
 
-    A part of the name like ``-f37072fd.`` is the beginning of its SHA-256, which is compared. In a distributed run one
-    process fetches it, and the others wait.
+    A part of the name like ``-f37072fd.`` is the beginning of its SHA-256, which is compared. Names without one say little,
+    so such files are kept apart by their address. In a distributed run one process of each machine fetches it, and the
+    others wait; where machines share a home folder, each fetches it aside and puts it there whole.
 
     Raises:
         URLError: if it cannot be fetched.
@@ -261,10 +263,14 @@ def download(url: str) -> Path:
     name = Path(urlparse(url).path).name
     if not name:
         raise ValueError(f'{url} names no file; name a checkpoint')
-    path, digest = folder / name, re.search(r'-([a-f0-9]{8,})\.', name)
+    digest = re.search(r'-([a-f0-9]{8,})\.', name)
+    if digest is None:
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:16]
+    path = folder / name
     rank, processes = get_dist_info()
+    local_rank = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', str(rank)))
     try:
-        if rank == 0 and not path.exists():
+        if (processes == 1 or local_rank == '0') and not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 torch.hub.download_url_to_file(url, str(path), digest and digest.group(1), progress=False)
@@ -274,7 +280,7 @@ def download(url: str) -> Path:
         if processes > 1:
             barrier()  # also on errors, or the others would wait for ever
     if not path.exists():
-        raise FileNotFoundError(f'{url} could not be fetched by the first process; its message says why')
+        raise FileNotFoundError(f'{url} could not be fetched by the first process of this machine; its message says why')
     return path
 
 

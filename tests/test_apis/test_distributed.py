@@ -207,6 +207,20 @@ def test_the_survivors_checkpoint_goes_on(died, straight, data_root, repo_root):
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
+def test_bad_numbers_in_one_process_end_both(config, straight, data_root, repo_root):
+    """The second process alone has a NaN, in the classification stage; its message names its slice, and nothing hangs."""
+    work_dir = data_root / 'spoiled'
+    result = torchrun(repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_SPOIL='1:9',
+                      WORK=str(data_root))
+    assert result.returncode not in (0, 124), result.stdout[-3000:]
+    message = next(line for line in result.stdout.splitlines() if 'training stopped at iteration 10 (epoch 2)' in line)
+    dealt = rows(straight)[1][9]
+    assert dealt['task'] == CLASSIFICATION and f'slices of the batch: {dealt["slices"][0]};' in message
+    assert f'last good checkpoint: {work_dir / "epoch_1.pth"}' in message
+    assert sorted(path.name for path in work_dir.glob('*.pth')) == ['epoch_1.pth']
+    assert not differences(run_state(straight / 'epoch_1.pth'), run_state(work_dir / 'epoch_1.pth'))
+
+
 def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
     """Seven slices over two processes; the metrics and the records are those of one process."""
     result = torchrun(repo_root, 'dist_test.sh', data_root / 'two.py', straight / 'epoch_2.pth', 2, '--work-dir',

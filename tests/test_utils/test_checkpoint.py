@@ -2,6 +2,7 @@
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 import mmaffinity  # noqa: F401  (registers the safe loader)
+from mmaffinity.utils import checkpoint as checkpoint_module
 from mmaffinity.utils.checkpoint import download, explain_mismatch, load_checkpoint
 
 
@@ -160,3 +162,34 @@ def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
     with pytest.raises(ValueError, match='not the file that its name says'):
         download('https://example.org/x/other-f37072fd.pth')
+
+
+def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
+    """Two authors call their file model.pth."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
+    urls = [f'https://example.org/{author}/model.pth' for author in 'ab']
+    assert [download(url).read_text() for url in urls + urls] == urls + urls
+
+
+@pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
+def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
+    """Four processes on two machines, whose homes are their own."""
+    waited, fetched = [], []
+    monkeypatch.setattr(checkpoint_module, 'barrier', lambda: waited.append(0))
+    for name in ('LOCAL_RANK', 'SLURM_LOCALID'):
+        monkeypatch.delenv(name, raising=False)
+    for rank in range(4):
+        home = tmp_path / str(rank // 2)
+        monkeypatch.setattr(torch.hub, 'get_dir', lambda home=home: str(home))
+        monkeypatch.setattr(checkpoint_module, 'get_dist_info', lambda rank=rank: (rank, 4))
+        if variable:
+            monkeypatch.setenv(variable, str(rank % 2))
+        monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                            lambda url, target, *_, rank=rank, **__: fetched.append(rank) or Path(target).touch())
+        if variable or rank < 2:
+            assert download('https://example.org/x-f37072fd.pth').is_relative_to(home)
+        else:
+            with pytest.raises(FileNotFoundError, match='the first process of this machine'):
+                download('https://example.org/x-f37072fd.pth')
+    assert fetched == ([0, 2] if variable else [0]) and len(waited) == 4
