@@ -1,4 +1,5 @@
 """Checkpoints that carry code go through every public door; the code does not run, and the file is named."""
+import copy
 import runpy
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_doors_that_open_a_file(door, kind, evil, config_file, tmp_path):
 @pytest.mark.parametrize('door', HEAVY)
 def test_doors_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
     with pytest.raises(ValueError, match='evil.pth|epoch_1.pth'):
-        HEAVY[door](phantom_config.copy(), evil(kind), tmp_path / 'work')
+        HEAVY[door](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
 
 
 def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, capsys):
@@ -150,11 +151,11 @@ def test_other_schemes_of_mmengine_are_closed(address):
 def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path):
     """MMEngine executes meta['config'] as a Python config when it resumes: a payload that is nothing but text."""
     mark, work_dir = tmp_path / 'mark', tmp_path / 'work'
-    train_model(phantom_config.copy(), work_dir=work_dir)
+    train_model(copy.deepcopy(phantom_config), work_dir=work_dir)
     content = load_checkpoint(work_dir / 'epoch_1.pth')
     content['meta']['config'] = f'open({str(mark)!r}, "w").close()\nmodel = None\n'
     torch.save(content, work_dir / 'epoch_1.pth')
-    resumed = phantom_config.copy()
+    resumed = copy.deepcopy(phantom_config)
     resumed.train_cfg.max_epochs = 2
     assert train_model(resumed, work_dir=work_dir, resume=True).epoch == 2
     assert not mark.exists()
