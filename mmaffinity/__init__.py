@@ -2,7 +2,10 @@
 
 Importing this package registers all its modules in MMDetection's registries.
 """
+import contextlib
+import io
 import sys
+import warnings
 
 __version__ = '0.1.0'
 
@@ -10,6 +13,11 @@ __version__ = '0.1.0'
 # mmdet are missing or broken; sys.argv[0] is '-m' only while Python looks for the module that it is to run.
 if sys.argv[:1] != ['-m'] or 'mmaffinity.check_env' not in sys.orig_argv:
     try:
+        # Two notes on packages that nothing here needs, one of which says that metrics will not be computed; they are.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+            import mmdet.datasets
+            import mmdet.evaluation  # noqa: F401
         from mmaffinity import datasets, engine, evaluation, models, structures, visualization  # noqa: F401
         from mmaffinity.utils.checkpoint import register_safe_loader
         register_safe_loader()
