@@ -47,6 +47,8 @@ class SliceRun:
         source: file.
         checkpoint: the weights' SHA-256, or their path where it is unknown, for matching the validation predictions.
         notes: sentences for the foot of every table that the run is in.
+        validation: the same model on the validation split, or None.
+        synthetic: whether the slices are of the phantom, which is no CT.
     """
     name: str
     classes: tuple[str, ...]
@@ -64,6 +66,7 @@ class SliceRun:
     checkpoint: str | None = None
     notes: tuple[str, ...] = ()
     validation: SliceRun | None = None
+    synthetic: bool = False
 
 
 @dataclass
@@ -78,6 +81,7 @@ class LesionRun:
         num_lesions: in each slice, shape (N,).
         coco: COCO's own figures, by name.
         source: file.
+        synthetic: whether the slices are of the phantom, which is no CT.
     """
     name: str
     ap: np.ndarray
@@ -86,6 +90,7 @@ class LesionRun:
     num_lesions: np.ndarray
     coco: dict[str, float] = field(default_factory=dict)
     source: str = ''
+    synthetic: bool = False
 
 
 def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[LesionRun], list[str]]:
@@ -93,18 +98,20 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
 
     Args:
         places: working folders, each with one or several ``results*.json``, or such files. Results on the validation
-            split are joined with those of the same checkpoint on the test split.
+            split are joined with those of the same checkpoint on the test split. Several results of a folder on one
+            list are told apart by their files' names.
 
     Returns:
         Classifications, segmentations, and sentences on what was left out.
 
     Raises:
-        FileNotFoundError: if a folder holds no results.
-        ValueError: if a file is not what ``tools/test.py --out`` writes, or two runs have one name.
+        FileNotFoundError: if a folder or file is not there, or a folder holds no results.
+        ValueError: if a file is not what ``tools/test.py --out`` writes, or is given twice.
     """
     slices, lesions, validation, notes = [], [], [], []
     files = [(place, file) for place in map(Path, places) for file in _result_files(place)]
-    names = _names([place for place, _ in dict.fromkeys((place, None) for place, _ in files)])
+    _check_once([file for _, file in files])
+    names = _names([place for place, _ in files])
     for place, file in files:
         content = _read(file)
         name = names[place]
@@ -118,6 +125,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
             lesions.append(_read_run(_lesion_run, name, content, file))
         if not content['slices'] and not content['lesions']:
             notes.append(f'{file} holds no tested slice and is left out.')
+    _tell_apart(slices, lesions)
     for run in validation:
         partners = [test for test in slices if test.checkpoint == run.checkpoint and test.classes == run.classes]
         for test in partners:
@@ -174,15 +182,18 @@ def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
     files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
     checkpoint = content.get('checkpoint_sha256') or content.get('checkpoint')
-    return make_slice_run(name, classes, records, files, str(file), checkpoint=checkpoint)
+    return make_slice_run(name, classes, records, files, str(file), checkpoint=checkpoint,
+                          synthetic=_synthetic(content, 'classification'))
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     records = sorted(content['lesions'], key=_path)
     paths = tuple(_path(record) for record in records)
     files = content.get('lists', {}).get('segmentation', {}).get('ann_files') or ['unnamed list']
+    # COCO's own code writes -1 where an AP is undefined.
     coco = {key: value for key, value in content.get('metrics', {}).items()
-            if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')}
+            if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
+            and isinstance(value, (int, float)) and np.isfinite(value) and value >= 0}
     for record in records:
         if len(record['ap']) != len(IOU_THRESHOLDS) or not np.isfinite(np.array(record['ap'], np.float64)).all():
             raise ValueError(f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
@@ -191,7 +202,12 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
                      TestedList(tuple(files), len(paths), _fingerprint(paths)),
                      tuple(record.get('patient_id') for record in records),
                      np.array([record['num_gt'] for record in records]),
-                     {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file))
+                     {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file),
+                     _synthetic(content, 'segmentation'))
+
+
+def _synthetic(content: dict, task: str) -> bool:
+    return bool(content.get('lists', {}).get(task, {}).get('synthetic', False))
 
 
 def _path(record: dict) -> str:
@@ -208,17 +224,50 @@ def _matrix(records: Sequence[dict], key: str, num_classes: int, source: str) ->
         return None
     if any(len(row) != num_classes for row in rows):
         raise ValueError(f'{source}: {key} of a slice are not {num_classes} numbers, one for each class')
-    return np.array(rows, dtype=np.float64)
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f'{source}: {key} of a slice are no numbers ({error}); test again') from error
+    wrong = ~np.isfinite(values) if key == 'logits' else ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        index = int(wrong.any(1).argmax())
+        kind = 'finite numbers' if key == 'logits' else 'probabilities, numbers from 0 to 1'
+        raise ValueError(f'{source}: {key} of {_path(records[index])} are {rows[index]}, not {kind}; test again')
+    return values
 
 
 def _result_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
+    if not place.exists():
+        raise FileNotFoundError(f'there is no folder or file {place}; give working folders of finished runs, or their '
+                                'results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
         raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: python tools/test.py CONFIG CHECKPOINT '
                                 f'--out {place}/results.json')
     return files
+
+
+def _check_once(files: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for file in files:
+        if file.resolve() in seen:
+            raise ValueError(f'{file} is given twice; two rows of the same figures would look like two runs')
+        seen[file.resolve()] = file
+
+
+def _tell_apart(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> None:
+    """Put the name of the file behind the name of runs that are called the same and were tested on the same list."""
+    shared = set()
+    for runs in (slices, lesions):
+        sources: dict[tuple[str, str], list[str]] = {}
+        for run in runs:
+            sources.setdefault((run.name, run.tested.sha256 if run.tested else ''), []).append(run.source)
+        shared |= {source for files in sources.values() if len(files) > 1 for source in files}
+    for run in [*slices, *lesions]:
+        if run.source in shared:  # of both tasks, so that a model keeps one name
+            run.name += f' ({Path(run.source).stem})'
 
 
 def _names(places: Sequence[Path]) -> dict[Path, str]:

@@ -50,7 +50,7 @@ def test_results_without_logits_and_relative_paths(tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match='tools/test.py'):
         load_runs([tmp_path])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match='there is no folder or file .*absent'):
         load_runs([tmp_path / 'absent'])
     (tmp_path / 'results.json').write_text('{"slices": []}')
     with pytest.raises(ValueError, match='test again'):
@@ -73,3 +73,38 @@ def test_errors_say_what_to_do(tmp_path):
             del damaged[1][field]  # a key that is not there
         with pytest.raises(ValueError, match='test again'):
             load_runs([write_results(tmp_path / f'lesions{number}', lesions=damaged)])
+
+
+def test_results_of_one_folder_on_one_list_are_told_apart(tmp_path):
+    folder = write_results(tmp_path / 'a', RECORDS, lesion_records(3))
+    write_results(folder, [], lesion_records(3, model_seed=1), name='results_epoch_9.json')
+    slices, lesions, _ = load_runs([folder])
+    assert [run.name for run in lesions] == ['a (results)', 'a (results_epoch_9)']
+    assert [run.name for run in slices] == ['a (results)']  # a model has one name in all tables
+    assert (lesions[0].ap != lesions[1].ap).any()
+    write_results(folder, slice_records(9, 3, first=70), name='results_epoch_9.json', ann_file='annotations/left_out.json')
+    assert [run.name for run in load_runs([folder])[0]] == ['a', 'a']  # of two lists: in two tables
+
+
+def test_results_given_twice_are_refused(tmp_path):
+    folder = write_results(tmp_path / 'a', RECORDS)
+    for places in ([folder, folder], [folder, folder / 'results.json'], [folder, tmp_path / 'a' / '..' / 'a']):
+        with pytest.raises(ValueError, match='results.json is given twice'):
+            load_runs(places)
+
+
+@pytest.mark.parametrize('field, value', [('scores', [float('nan')] * 3), ('scores', [1.5, 0, 0]), ('scores', [-.1, 0, 0]),
+                                          ('scores', ['x', 0, 0]), ('logits', [float('inf'), 0, 0])])
+def test_scores_that_are_no_probabilities_name_their_slice(tmp_path, field, value):
+    records = json.loads(json.dumps(RECORDS))
+    records[4][field] = value
+    with pytest.raises(ValueError, match='x' if 'x' in value else records[4]['rel_path']) as error:
+        load_runs([write_results(tmp_path, records)])
+    assert 'results.json' in str(error.value)
+
+
+@pytest.mark.parametrize('value', [-1, float('nan'), None, 'x'])
+def test_an_undefined_coco_ap_is_none(tmp_path, value):
+    metrics = {'coco/segm_mAP': value, 'coco/segm_mAP_50': .5}
+    run, = load_runs([write_results(tmp_path, lesions=lesion_records(3), metrics=metrics)])[1]
+    assert run.coco == {'segm_mAP_50': .5}
