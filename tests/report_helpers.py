@@ -39,11 +39,12 @@ def lesion_records(num: int, seed: int = 0, model_seed: int = 0) -> list:
 
 def write_results(folder: Path, slices: Sequence[dict] = (), lesions: Sequence[dict] = (), name: str = 'results.json',
                   split: str = 'test', classes: Sequence[str] = CLASSES, ann_file: str | None = None,
-                  metrics: dict | None = None, checkpoint: str = 'epoch_1.pth', **content: object) -> Path:
+                  metrics: dict | None = None, checkpoint: str = 'epoch_1.pth', synthetic: bool = False,
+                  **content: object) -> Path:
     """Write a results file and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    lists = dict(classification=dict(ann_files=[ann_file or f'annotations/slices_{split}.json']),
-                 segmentation=dict(ann_files=['annotations/lesions_test.json']))
+    lists = dict(classification=dict(ann_files=[ann_file or f'annotations/slices_{split}.json'], synthetic=synthetic),
+                 segmentation=dict(ann_files=['annotations/lesions_test.json'], synthetic=synthetic))
     (folder / name).write_text(json.dumps(dict(
         schema=2, split=split, lists=lists, checkpoint=str(folder / checkpoint), config='config.py',
         slice_classes=list(classes) if slices else [], metrics=metrics or {}, slices=list(slices),

@@ -110,7 +110,7 @@ def _json(report: Report, num_resamples: int, seed: int) -> dict:
                 entry[state] = dict(count=found.count.tolist(), confidence=_plain(found.confidence),
                                     accuracy=_plain(found.accuracy), ece=found.ece)
     return dict(schema=1, notice=NOTICE, mmaffinity=__version__, num_resamples=num_resamples, seed=seed,
-                notes=report.notes, confusions=report.confusions, reliability=reliability,
+                synthetic=report.synthetic, notes=report.notes, confusions=report.confusions, reliability=reliability,
                 tables=[dict(key=table.key, title=table.title, caption=table.caption, notes=table.notes,
                              figures=table.records()) for table in report.tables])
 

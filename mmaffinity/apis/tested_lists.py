@@ -1,8 +1,10 @@
 """Which slices a test run was on, so that runs on different lists are never compared."""
 import hashlib
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+
+from mmaffinity.datasets.phantom.writer import MARKER
 
 
 def fingerprint(paths: Iterable[str]) -> str:
@@ -15,7 +17,8 @@ class TestedLists(NamedTuple):
 
     Attributes:
         roots: folders that paths are taken relative to.
-        lists: by task, 'ann_files', 'num' (slices) and 'sha256' (see :func:`fingerprint`).
+        lists: by task, 'ann_files', 'num' (slices), 'sha256' (see :func:`fingerprint`) and 'synthetic', whether slices
+            are of a phantom, told by the marker that its writer leaves.
     """
     roots: list[str]
     lists: dict[str, dict]
@@ -35,6 +38,12 @@ class TestedLists(NamedTuple):
 setattr(TestedLists, '__test__', False)  # noqa: B010  (pytest takes every class called Test... for a test case)
 
 
+def _is_phantom(root: str | None) -> bool:
+    # A phantom holds one folder for each data set, and its marker beside them.
+    place = Path(root).resolve() if root else None
+    return place is not None and any((folder / MARKER).is_file() for folder in (place, place.parent))
+
+
 def find_tested_lists(dataset: Any) -> TestedLists:
     """Read the lists off a data set, or a concatenation of several."""
     parts = list(getattr(dataset, 'datasets', [dataset]))
@@ -43,7 +52,8 @@ def find_tested_lists(dataset: Any) -> TestedLists:
     lists = TestedLists(roots, {})
     paths: dict[str, list] = {}
     for part in parts:
-        entry = lists.lists.setdefault(part.task, dict(ann_files=[]))
+        entry = lists.lists.setdefault(part.task, dict(ann_files=[], synthetic=False))
+        entry['synthetic'] |= _is_phantom(part.data_root)
         # A data set that lists folders itself has no annotation file.
         entry['ann_files'].append(lists.relative(str(part.ann_file or getattr(part, 'source', type(part).__name__))))
         paths.setdefault(part.task, []).extend(

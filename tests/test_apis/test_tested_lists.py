@@ -1,5 +1,6 @@
 """The fingerprint of the slices that were tested."""
 import hashlib
+import shutil
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_lists_of_both_tasks(tiny_phantom):
     assert lists['classification']['sha256'] == fingerprint(paths)
     assert find_tested_lists(alone).as_dict()['classification'] == lists['classification']
     assert found.relative('/elsewhere/x.png') == '/elsewhere/x.png'
+    assert lists['segmentation']['synthetic'] is lists['classification']['synthetic'] is True
+
+
+def test_other_data_is_not_called_synthetic(tiny_phantom, tmp_path):
+    # The phantom's list and slices, but not in a phantom: its marker is not beside them.
+    root = tmp_path / 'hospital' / 'cncb_ncov'
+    shutil.copytree(tiny_phantom / 'cncb_ncov', root)
+    alone = SliceDataset(ann_file='annotations/slices_test.json', data_root=str(root), test_mode=True)
+    assert find_tested_lists(alone).as_dict()['classification']['synthetic'] is False
 
 
 def test_split(repo_root):

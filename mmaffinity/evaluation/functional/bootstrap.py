@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 
 LEVEL = 0.95
+SAME = 1e-9  # of an interval without width, rounding aside
+POINT = 'the interval is a point, as the resamples give one value: that is no certainty about other cases'
 CHUNK_VALUES = 2_000_000  # weights expanded at once, so that memory does not grow with resamples times slices
 
 
@@ -110,7 +112,8 @@ def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str
         undefined: why the figure is undefined, if it is.
 
     Returns:
-        The estimate. Resamples in which the figure is undefined are left out; more than one in twenty is noted.
+        The estimate. Resamples in which the figure is undefined are left out; more than one in twenty is noted, and so
+        is an interval without width, as of a class whose slices are all right.
     """
     if value is None or not np.isfinite(value):
         return Estimate(None, note=undefined or 'undefined')
@@ -122,6 +125,8 @@ def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str
     low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     share = 1 - len(defined) / len(samples)
     note = f'undefined in {share:.0%} of the resamples, which the interval leaves out' if share > 0.05 else None
+    if high - low < SAME:
+        note = f'{POINT}; {note}' if note else POINT
     return Estimate(float(value), float(low), float(high), note)
 
 

@@ -24,6 +24,8 @@ CALIBRATION_COLUMNS = [Column('ece', 'ECE %', best='low'), Column('temperature',
                        Column('ece_calibrated', 'ECE % after', best='low')]
 COCO_NOTE = ("COCO's own AP pools the objects of all images (at most 100 in each); it has no value per image to "
              'resample, hence no interval')
+SYNTHETIC = 'Synthetic slices, drawn by mmaffinity (the phantom): figures on them say that the machinery works, nothing ' \
+    'about CT, and are not to be held against published ones.'
 COCO_UNDEFINED = "COCO's AP is undefined without a lesion, or was not computed"
 CLASS_COLUMNS = (('sensitivity', 'sensitivity %', True), ('precision', 'precision %', True),
                  ('specificity', 'specificity %', True), ('f1_per_class', 'F1 %', True), ('roc_auc', 'ROC AUC', False),
@@ -40,12 +42,14 @@ class Report:
         confusions: confusion matrices as plain data.
         calibrations: by table and run, of classifications with probabilities.
         notes: sentences on what was left out.
+        synthetic: names of runs that were tested on the phantom.
     """
     tables: list[Table] = field(default_factory=list)
     matrices: dict[str, list[str]] = field(default_factory=dict)
     confusions: list[dict] = field(default_factory=list)
     calibrations: dict[tuple[str, str], Calibration] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    synthetic: list[str] = field(default_factory=list)
 
 
 def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_resamples: int = 1000, seed: int = 0,
@@ -58,18 +62,24 @@ def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_r
         num_resamples: of the bootstrap.
         seed: of the bootstrap.
         class_weights: of the class-adjusted F1, see :func:`classification_report`; numbers are used in tables with as
-            many classes only.
+            many classes only, and there must be one.
         notes: sentences to carry on.
         progress: called with what is being done.
 
     Raises:
-        ValueError: if there is nothing to report, or runs of one table were tested on different lists.
+        ValueError: if there is nothing to report, runs of one table were tested on different lists, or the class
+            weights do not sum to 1 or fit no table.
     """
     if not slices and not lesions:
         raise ValueError('no run with tested slices was given, so there is nothing to report')
+    groups = group_runs(slices, lesions)
+    _check_class_weights(class_weights, groups)
     report = Report(notes=list(notes))
-    for group in group_runs(slices, lesions):
-        progress(f'{group.paper.title}: {len(group.runs)} rows')
+    report.synthetic = list(dict.fromkeys(run.name for run in [*slices, *lesions] if run.synthetic))
+    if report.synthetic:
+        report.notes.insert(0, f'{SYNTHETIC} This is of: {", ".join(report.synthetic)}.')
+    for group in groups:
+        progress(f'{group.paper.title}: {len(group.runs)} run{"" if len(group.runs) == 1 else "s"}')
         if group.key == 'table3':
             _segmentation(report, group, num_resamples, seed)
         else:
@@ -77,7 +87,23 @@ def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_r
             _classification(report, group, num_resamples, seed, class_weights if fits else 'share')
     if not lesions:
         report.notes.append('No run has lesion masks, so there is no Table 3.')
+    on_phantom = {group.key for group in groups if any(run.synthetic for run in group.runs)}
+    for table in report.tables:
+        if table.group in on_phantom:
+            table.caption = f'Synthetic slices, no CT. {table.caption}'
     return report
+
+
+def _check_class_weights(class_weights: str | Sequence[float], groups: Sequence[Group]) -> None:
+    if isinstance(class_weights, str):
+        return
+    weights = np.asarray(class_weights, dtype=np.float64)
+    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
+        raise ValueError(f'class weights must be at least 0 and sum to 1, got {list(class_weights)}')
+    sizes = {len(group.classes) for group in groups if group.classes}
+    if len(weights) not in sizes:
+        raise ValueError(f'{len(weights)} class weights fit no table of this report, whose tables have '
+                         f'{" or ".join(map(str, sorted(sizes))) or "no"} classes')
 
 
 def _segmentation(report: Report, group: Group, num_resamples: int, seed: int) -> None:
@@ -195,7 +221,7 @@ def _published_cells(row: PublishedRow, classes: Sequence[str]) -> dict[str, Est
         found = confusion_scores(np.array(row.confusion), row.class_weights or 'share')
         values.update({f'sensitivity/{name}': float(value) for name, value in zip(classes, found['sensitivity'])},
                       f1=float(found['f1']))
-    return {metric: Estimate(value) for metric, value in values.items()}
+    return {metric: Estimate(value, note=row.notes.get(metric)) for metric, value in values.items()}
 
 
 def _add_calibration(report: Report, group: Group, scores: dict[str, Scores], calibrations: dict[str, Calibration],

@@ -205,3 +205,58 @@ def test_fixed_class_weights(two_runs):
     assert cell(report, 'table4', 'f1').value == pytest.approx(
         classification_report(run.confusion, class_weights=(.45, .35, .2)).f1)
     assert '0.45' in table(report, 'table4').caption
+
+
+def test_class_weights_that_cannot_be_are_refused(two_runs):
+    for wrong, message in (((.5, .5, .5), 'sum to 1'), ((1.5, -.5, 0), 'at least 0'), ((float('nan'), .5, .5), 'at least 0'),
+                           ((.5, .5), '2 class weights fit no table.*have 3 classes')):
+        with pytest.raises(ValueError, match=message):
+            report_of(two_runs[0], class_weights=wrong)
+
+
+def test_two_results_of_a_folder_keep_their_own_figures(tmp_path):
+    folder = write_results(tmp_path / 'a', [], lesion_records(12))
+    write_results(folder, [], lesion_records(12, model_seed=3), name='results_2.json')
+    report = report_of(folder)
+    values = [row.cells['mAP'].value for row in table(report, 'table3').rows if row.kind == 'run']
+    assert values == [pytest.approx(run.ap.mean()) for run in load_runs([folder])[1]] and values[0] != values[1]
+
+
+def test_an_interval_that_is_a_point_has_a_footnote(tmp_path):
+    records = slice_records(60, 12)
+    for record in records:
+        record['pred'] = record['label']
+    report = report_of(write_results(tmp_path / 'a', records))
+    sensitivity = cell(report, 'table4', 'sensitivity/CP')
+    assert (sensitivity.low, sensitivity.high) == (1, 1) and 'no certainty' in sensitivity.note
+    assert 'no certainty' in table(report, 'table4').markdown()
+
+
+def test_synthetic_slices_are_said(tmp_path):
+    folder = write_results(tmp_path / 'drawn', slice_records(30, 9), lesion_records(6), synthetic=True)
+    report = report_of(folder)
+    assert report.synthetic == ['drawn'] and 'Synthetic slices' in report.notes[0] and 'drawn' in report.notes[0]
+    assert all(one.caption.startswith('Synthetic slices, no CT.') for one in report.tables)
+    real = report_of(write_results(tmp_path / 'real', slice_records(30, 9)))
+    assert not real.synthetic and not any('ynthetic' in text for text in [*real.notes, *(one.caption for one in real.tables)])
+
+
+def test_published_figures_are_those_of_the_paper():
+    """Every published number, typed anew; shares in percent, average precisions as printed."""
+    rows = {key: [list(row.values.values()) for row in PAPER_TABLES[key].rows if not row.confusion] for key in PAPER_TABLES}
+    assert rows['table3'] == [[.590, .389, .424], [.571, .352, .391], [.614, .382, .395], [.603, .414, .422],
+                              [.511, .301, .298], [.565, .413, .352]]
+    percent = {key: [[round(100 * value, 2) for value in row] for row in rows[key]] for key in ('table4', 'table5', 'table7')}
+    assert percent['table4'] == [[93.55, 96.93, 99.37, 97.37]]
+    assert percent['table5'] == [[97.97, 97.22, 99.33, 98.31], [98.30, 97.10, 99.43, 98.38], [98.69, 98.18, 99.16, 98.41],
+                                 [98.37, 96.78, 97.25, 97.31]]
+    assert percent['table7'] == [[95.73, 98.30, 97.53], [97.81, 97.39, 97.51], [99.35, 83.27, 87.88], [97.92, 91.46, 93.30],
+                                 [97.00, 85.47]]
+    single, mask_net = (np.array(row.confusion) for row in PAPER_TABLES['table4'].rows[1:])
+    assert single.sum() == mask_net.sum() == 21191
+    assert classification_report(single, class_weights=(.45, .35, .20)).f1 == pytest.approx(.9676, abs=5e-5)
+    assert classification_report(mask_net).accuracy == pytest.approx(.9633, abs=5e-5)
+
+
+def test_the_two_published_figures_of_one_class_have_a_footnote(two_runs):
+    assert 'The paper says both 99.37 and 99.47 %.' in table(report_of(*two_runs), 'table4').markdown()
