@@ -192,7 +192,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
     Args:
         report: written by :func:`write_report`.
         out_dir: folder for ``figure5_ranks.png`` and ``.pdf``.
-        published: also rank the published rows, marked by a star.
+        published: also rank the published rows, marked as such.
         pairs: of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
 
     Raises:
@@ -203,7 +203,9 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
     if not path.is_file():
         raise FileNotFoundError(f'no report {path}; write it with tools/analysis_tools/report.py')
     try:
-        tables = {table['key']: table['figures'] for table in json.loads(path.read_text())['tables']}
+        content = json.loads(path.read_text())
+        tables = {table['key']: table['figures'] for table in content['tables']}
+        synthetic = content.get('synthetic', [])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no report.json of tools/analysis_tools/report.py ({error})') from error
     criteria: dict[str, dict[str, float]] = {}
@@ -215,7 +217,10 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         model = record['model'] + (' (published)' if record['kind'] == 'published' else '')
         criteria.setdefault(name, {})[model] = record['value']
     pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
-    return _save(draw_ranks(criteria, pairs), out_dir, 'figure5_ranks')
+    note = 'Published figures are on the paper\'s slices, not on those of the runs.' if published else ''
+    if synthetic:
+        note += f' Synthetic slices, no CT: {", ".join(synthetic)}.'
+    return _save(draw_ranks(criteria, pairs, note=note.strip()), out_dir, 'figure5_ranks')
 
 
 def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
@@ -287,7 +292,9 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     folder = Path(work_dir)
     records = []
     for file in [folder] if folder.is_file() else sorted(folder.glob('results*.json')):
-        records += [record for record in json.loads(file.read_text())['lesions'] if record['num_gt']]
+        content = json.loads(file.read_text())
+        if content.get('split', 'test') == 'test':
+            records += [record for record in content['lesions'] if record['num_gt']]
     if not records:
         raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with '
                          '--slices')

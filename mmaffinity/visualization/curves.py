@@ -44,10 +44,14 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
     for axis, (name, unit, lines, logarithmic) in zip(axes, groups):
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
+            # Hollow markers, smaller from line to line, so that equal values are seen to be several.
             axis.plot(steps, values, linestyle=STYLES[index % len(STYLES)], linewidth=1.4,
                       color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black',
-                      label=NAMES.get(key, key.replace('_', ' ')),
-                      marker=MARKERS[index % len(MARKERS)] if len(steps) < 30 else None, markersize=3.5)
+                      label=NAMES.get(key, key.replace('_', ' ')), clip_on=False, fillstyle='none',
+                      marker=MARKERS[index % len(MARKERS)] if len(steps) < 30 else None,
+                      markersize=max(8.5 - 1.2 * index, 3.5) if unit == 'epoch' else 4)
+        if unit == 'step':
+            axis.set_xlim(*_with_margin([step for steps, _ in losses.values() for step in steps]))
         if logarithmic:
             values = np.concatenate([line[1] for line in lines.values()])
             if values.min() > 0 and values.max() >= LOG_RATIO * values.min():
@@ -63,3 +67,10 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
         figure.suptitle(title, fontsize=10, parse_math=False)
     figure.supxlabel(NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
     return figure
+
+
+def _with_margin(steps: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis that all loss panels share, so that one step stands below another."""
+    low, high = min(steps), max(steps)
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin

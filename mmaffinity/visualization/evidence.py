@@ -1,4 +1,5 @@
 """Which RoI spoke for which class, drawn on the slice."""
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from .overlays import to_rgb
 
 FOR, AGAINST = '#e8a94a', '#386cb8'
 MAX_BARS = 12
+# Of a label in the font and panel size below, as shares of the panel.
+LABEL_CHARACTER, LABEL_MARGIN, LABEL_HEIGHT = 0.0215, 0.012, 0.055
 
 
 def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarray, rest: np.ndarray,
@@ -69,8 +72,9 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
         lower.set_xlim(-limit, limit)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.supxlabel(f'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' '
-                     f'evidence for that class. {NOTICE}', fontsize=7, color='0.35')
+    foot = 'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' evidence for that ' \
+           f'class; rest: what no RoI gives (biases); logit: the sum. {NOTICE}'
+    figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure
 
 
@@ -90,26 +94,29 @@ def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequenc
         width = 1 + 3 * abs(share)
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='black', linewidth=width + 1.4))
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=width, **style))
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[float, float, float]] = []
     height, width = axis.get_images()[0].get_array().shape[:2]
     for index in np.argsort(-np.abs(shares)):
-        spot = _free_spot(boxes[index], taken, width, height)
+        text = f'{names[index]} {_percent(shares[index])}'
+        wide = (LABEL_CHARACTER * len(text) + LABEL_MARGIN) * width
+        spot = _free_spot(boxes[index], wide, taken, width, height)
         if spot is None:
             continue  # its bar below says the same
-        taken.append(spot)
-        axis.text(*spot, f'{names[index]} {_percent(shares[index])}', fontsize=6.5, color='white', ha='left',
-                  va='bottom', bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
+        taken.append((*spot, wide))
+        axis.text(spot[0] + wide / 2, spot[1], text, fontsize=6.5, color='white', ha='center', va='bottom',
+                  bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
 
 
-def _free_spot(box: np.ndarray, taken: Sequence[tuple[float, float]], width: int,
+def _free_spot(box: np.ndarray, wide: float, taken: Sequence[tuple[float, float, float]], width: int,
                height: int) -> tuple[float, float] | None:
-    """Lower left corner of a label beside a box that no other label is near, in pixels of the slice."""
-    wide, high = 0.27 * width, 0.055 * height
+    """Lower left corner of a label of some width at a box that overlaps no other label, in pixels of the slice."""
+    high = LABEL_HEIGHT * height
     x1, y1, x2, y2 = box
-    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high),
-                 (x1 - wide, y1 + high), (x1, (y1 + y2) / 2)):
-        x, y = min(max(x, 0), width - wide), min(max(y, high), height - 1)
-        if all(abs(x - a) >= wide or abs(y - b) >= high for a, b in taken):
+    # Above, below, to the right, to the left; then on the box itself. All touch their box, or it could not be told whose.
+    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high), (x2, y2),
+                 (x1 - wide, y1 + high), (x1 - wide, y2), ((x1 + x2 - wide) / 2, (y1 + y2 + high) / 2)):
+        x, y = min(max(x, 0), max(width - wide, 0)), min(max(y, high), height - 1)
+        if all(x >= a + b or a >= x + wide or abs(y - c) >= high for a, c, b in taken):
             return x, y
     return None
 
@@ -138,8 +145,13 @@ def _draw_bars(axis: Any, contributions: np.ndarray, shares: np.ndarray, rest: f
 
 
 def _signed(value: float) -> str:
-    return f'{value:+.2f}'.replace('-', '\u2212')
+    return _unsigned_zero(f'{value:+.2f}')
 
 
 def _percent(share: float) -> str:
-    return f'{100 * share:+.0f} %'.replace('-', '\u2212')
+    return f'{_unsigned_zero(f"{100 * share:+.0f}")} %'
+
+
+def _unsigned_zero(number: str) -> str:
+    """A number that rounds to 0 has no sign; the others have a true minus."""
+    return number.replace('-', '\u2212') if float(number) else number.lstrip('+-')

@@ -10,7 +10,7 @@ from .captions import NOTICE
 
 
 def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]],
-               columns: int = 2) -> Figure:
+               columns: int = 2, note: str = '') -> Figure:
     """Draw, for each pair of criteria, where each model stands by both.
 
     A model near the upper left corner is good by both criteria; one far from the diagonal is good by one of them only.
@@ -20,6 +20,7 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         criteria: figures of each model, higher is better, by criterion and model.
         pairs: criteria of the horizontal and the vertical axis.
         columns: panels in a row.
+        note: a sentence for the foot, such as what the figures are of.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -60,9 +61,9 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
                 above = index % 2 == 0
                 offset, place = (0, (7 + 12 * (index // 2)) * (1 if above else -1)), \
                     dict(ha='center', va='bottom' if above else 'top')
-            note = axis.annotate(text, (left, top), offset, textcoords='offset points', fontsize=8, parse_math=False,
-                                 **place)
-            note.set_in_layout(False)  # a long name must not squeeze the panel
+            label = axis.annotate(text, (left, top), offset, textcoords='offset points', fontsize=8, parse_math=False,
+                                  bbox=dict(facecolor='white', edgecolor='none', pad=0.5, alpha=0.8), **place)
+            label.set_in_layout(False)  # a long name must not squeeze the panel
         axis.set(xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1),
                  yticks=np.arange(1, count + 1))
         axis.set_xlabel(f'rank by {first} (1 is best)', parse_math=False)
@@ -71,5 +72,6 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         axis.set_axisbelow(True)
     for axis in axes.flat[len(shown):]:
         axis.set_axis_off()
-    figure.supxlabel(f'grey line: equal rank by both. {NOTICE}', x=0.995, ha='right', fontsize=7, color='0.35')
+    foot = ' '.join(part for part in ('grey line: equal rank by both.', note, NOTICE) if part)
+    figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), x=0.995, ha='right', fontsize=7, color='0.35')
     return figure

@@ -36,7 +36,8 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         upper.plot([0, 1], [0, 1], color='0.45', linestyle='--', linewidth=1)
         upper.bar(edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35',
                   linewidth=0.8)
-        upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4)
+        upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4,
+                   clip_on=False, zorder=3)  # whole dots also at 0 and 1
         upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share that is right')
         lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
         upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)
@@ -49,5 +50,5 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         axes[2 * (index // columns), index % columns].set_axis_off()
         axes[2 * (index // columns) + 1, index % columns].set_axis_off()
     foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin; dashed: ideal. {NOTICE}'
-    figure.supxlabel(textwrap.fill(foot, 28 + 50 * (columns - 1) + 22), fontsize=7, color='0.35')
+    figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure

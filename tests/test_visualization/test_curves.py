@@ -22,3 +22,13 @@ def test_a_loss_of_zero_is_drawn_and_nothing_is_refused():
     assert len(figure.axes) == 1 and figure.axes[0].get_yscale() == 'linear'
     with pytest.raises(ValueError, match='no loss'):
         draw_training_curves({}, {'f1': ([], [])})
+
+
+def test_equal_scores_are_seen_to_be_several_and_steps_stand_below_one_another():
+    losses = {'loss_cls': ([10, 200], [3., .1]), 'loss_slice': ([100, 200], [.7, .1])}
+    figure = draw_training_curves(losses, {name: ([1], [1.]) for name in ('f1', 'accuracy', 'sensitivity_CP')})
+    segmentation, classification, scores = figure.axes
+    assert segmentation.get_xlim() == classification.get_xlim()
+    sizes = [line.get_markersize() for line in scores.lines]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+    assert all(line.get_fillstyle() == 'none' and not line.get_clip_on() for line in scores.lines)

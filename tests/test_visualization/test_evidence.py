@@ -41,7 +41,7 @@ def test_many_rois_are_joined_in_the_rest():
 
 
 def test_no_evidence_at_all_is_drawn():
-    assert '#3 +0 %' in texts(draw_evidence(IMAGE, BOXES, 0 * GIVEN, 0 * REST, ('A', 'B')).axes[0])
+    assert '#3 0 %' in texts(draw_evidence(IMAGE, BOXES, 0 * GIVEN, 0 * REST, ('A', 'B')).axes[0])
 
 
 def test_wrong_shapes_are_refused():
@@ -49,3 +49,31 @@ def test_wrong_shapes_are_refused():
                   (BOXES[:0], GIVEN[:0], REST)):
         with pytest.raises(ValueError, match='evidence of 2 classes'):
             draw_evidence(IMAGE, *wrong, ('A', 'B'))
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign():
+    given = np.array([[-1e-4, 1e-4], [2., 2.], [-2., 1.]])
+    boxes = BOXES + np.arange(3)[:, None]
+    figure = draw_evidence(IMAGE, boxes, given, -1e-4 * np.ones(2), ('A', 'B'))
+    words = [text for axis in figure.axes for text in texts(axis)]
+    assert '0.00' in words and '0.00  (0 %)' in words
+    assert not any(text.startswith(('\u22120.00', '+0.00')) or '\u22120 %' in text or '+0 %' in text for text in words)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_labels_touch_their_box_and_no_other_label(seed):
+    random = np.random.default_rng(seed)
+    size = 256
+    corner = random.uniform(0, size - 60, (8, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(10, 60, (8, 2))], 1)
+    figure = draw_evidence(np.full((size, size), 90, np.uint8), boxes, random.normal(size=(8, 2)), np.zeros(2), ('A', 'B'))
+    figure.draw_without_rendering()
+    for axis in figure.axes[:2]:
+        spots = {text.get_text(): text.get_window_extent().transformed(axis.transData.inverted()) for text in axis.texts}
+        assert len(spots) >= 5
+        for name, label in spots.items():
+            x1, y1, x2, y2 = boxes[int(name[1]) - 1]
+            gap = max(label.xmin - x2, x1 - label.xmax, min(label.y0, label.y1) - y2, y1 - max(label.y0, label.y1))
+            assert gap < 0.05 * size, (name, gap)
+            for other, place in spots.items():
+                assert other == name or not label.overlaps(place), (name, other)

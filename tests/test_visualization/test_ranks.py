@@ -15,6 +15,7 @@ def test_ranks_and_ties(tmp_path):
     same = draw_ranks({'x': dict(a=1, b=1), 'y': dict(a=1, b=1)}, [('x', 'y')])
     assert [text.get_text() for text in same.axes[0].texts] == ['a, b']
     save_figure(same, tmp_path / 'r.png', dpi=50)
+    assert 'of a phantom' in draw_ranks(CRITERIA, [('mAP', 'F1')], note='Ranks of a phantom.').get_supxlabel()
 
 
 def test_errors():
