@@ -83,6 +83,30 @@ def write_series(folder: Path, number: int = 3, size: int = SIZE, **changes) -> 
     return folder
 
 
+def jpeg_lossless(pixels: np.ndarray, bits: int = 16) -> bytes:
+    """A JPEG Lossless code stream (ITU-T T.81, process 14, selection value 1) of unsigned pixels (H, W).
+
+    Slow and plain: each difference to the left neighbour is written with a Huffman code of five bits for its length.
+    """
+    values = pixels.astype(int)
+    before = np.roll(values, 1, axis=1)
+    before[1:, 0], before[0, 0] = values[:-1, 0], 1 << (bits - 1)
+    text = []
+    for change in (values - before).ravel().tolist():
+        change = (change + (1 << 15)) % (1 << 16) - (1 << 15)
+        size = abs(change).bit_length()
+        text.append(f'{size:05b}')
+        if 0 < size < 16:
+            text.append(f'{change if change > 0 else change + (1 << size) - 1:0{size}b}')
+    content = ''.join(text)
+    content += '1' * (-len(content) % 8)
+    scan = int(content, 2).to_bytes(len(content) // 8, 'big').replace(b'\xff', b'\xff\0')
+    height, width = pixels.shape
+    head = b'\xff\xc3\0\x0b' + bytes([bits]) + height.to_bytes(2, 'big') + width.to_bytes(2, 'big') + b'\1\1\x11\0'
+    codes = b'\xff\xc4' + (19 + 17).to_bytes(2, 'big') + bytes([0, 0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
+    return b'\xff\xd8' + head + codes + b'\xff\xda\0\x08\1\1\0\1\0\0' + scan + b'\xff\xd9'
+
+
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray | None = None) -> Path:
     """A volume of any type, with an LAS affine (first axis to the left) of 0.7 x 0.8 x 5 mm."""
     import nibabel

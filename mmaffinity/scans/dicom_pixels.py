@@ -8,15 +8,22 @@ import numpy as np
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import DicomHeader, read_dataset
+from .dicom_header import NO_AIR, DicomHeader, read_dataset
 from .items import ReadOptions
 from .opening import brief
-from .windowing import AIR, Window
+from .windowing import AIR, IMPLAUSIBLE, LOWEST, Window
 
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
-PLUGINS = 'pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg'
+MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
+LEAST_AIR = 0.001  # of the pixels; with less, values are no Hounsfield units of a chest
+# What reads the compressions that the extra does not: by the end of the transfer syntax's name in pydicom.
+PLUGINS = {
+    'JPEG Extended (Process 2 and 4)': 'pip install pylibjpeg pylibjpeg-libjpeg (the latter under GPL-3.0)',
+    'High-Throughput JPEG 2000': 'pip install pylibjpeg pylibjpeg-openjpeg',
+}
+EXTRA = 'pip install "mmaffinity[medical]"'
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -43,8 +50,19 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
     hu = stored.astype(np.float64) * slope + intercept
     if str(data.get('PhotometricInterpretation', '')).strip() == 'MONOCHROME1':
         hu = _upright(hu, stored, data, (slope, intercept), options.window, padding, notes)
+    notes += _implausible(hu, padding)
     hu[padding] = AIR
     return hu, notes
+
+
+def _implausible(hu: np.ndarray, padding: np.ndarray) -> list[str]:
+    """A note if a slice shows no air: as with signed pixels whose rescale tags are missing the offset of -1024."""
+    # What is below -1024 HU was not measured: it is padding that no tag names.
+    measured = hu[~padding & (hu >= LOWEST)]
+    if not measured.size or np.count_nonzero(measured < NO_AIR) >= LEAST_AIR * measured.size:
+        return []
+    return [f'{IMPLAUSIBLE}: values from {measured.min():g} to {measured.max():g}, but no air (below {NO_AIR:g}), which every '
+            'slice of a chest shows; are the rescale tags right?']
 
 
 def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -67,8 +85,11 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     try:
         raw = data.PixelData
         if syntax.is_encapsulated:
+            run_lengths = syntax.name.startswith('RLE')
+            _check_length(raw, shape, int(data.BitsAllocated))
             frame = _only_frame(data)
-            _check_length(frame, shape, int(data.BitsAllocated), syntax.name.startswith('RLE'))
+            if run_lengths:
+                _check_run_lengths(frame, shape, int(data.BitsAllocated))
             claimed = codestream_size(frame)
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
@@ -83,11 +104,17 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     except (MemoryError, Exception) as error:
         # Reasons are cut in length, so that the way out goes before the library's words. These name "all available
         # plugins" for damaged pixels too, where nothing needs to be installed.
-        hint = f'install a plugin for this compression with {PLUGINS}; ' if 'missing dependenc' in str(error) else ''
+        lacking = 'missing dependenc' in str(error) or 'does not support' in str(error)
+        hint = f'this compression needs a plugin of pydicom: {_plugins_for(syntax.name)}; ' if lacking else ''
         raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {hint}{brief(error, 120)}') from error
     if pixels.shape != shape:
         raise ValueError(f'its pixels decode to {pixels.shape}, but the header says {shape}')
     return pixels
+
+
+def _plugins_for(syntax: str) -> str:
+    """The command that installs what reads a transfer syntax."""
+    return next((command for name, command in PLUGINS.items() if syntax.startswith(name)), EXTRA)
 
 
 def _only_frame(data: Any) -> bytes:
@@ -107,26 +134,48 @@ def _only_frame(data: Any) -> bytes:
     return frame
 
 
-def _check_length(frame: bytes, shape: tuple[int, int], bits: int, run_lengths: bool) -> None:
-    """Refuse a compressed frame that is longer than any encoder makes it, or unpacks to more than the header says."""
-    pixels = shape[0] * shape[1]
-    longest = 2 * pixels * max(1, bits // 8) + (1 << 20)
-    if len(frame) > longest:
-        raise ValueError(f'a compressed frame of {len(frame)} bytes, more than the {longest} that {shape[0]} x {shape[1]} '
+def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
+    """Refuse compressed pixel data longer, or in more fragments, than any encoder makes it, before pydicom takes it apart.
+
+    It makes an object of every fragment, and one of none takes 8 bytes (DICOM PS3.5, annex A.4).
+    """
+    longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
+    if len(raw) > longest:
+        raise ValueError(f'compressed pixel data of {len(raw)} bytes, more than the {longest} that {shape[0]} x {shape[1]} '
                          'pixels can need')
-    if not run_lengths or len(frame) < 64:
-        return
-    # RLE has no size of its own; decoders unpack each segment to its end, whatever the header says.
+    position = number = 0
+    while position + 8 <= len(raw):
+        position += 8 + struct.unpack_from('<I', raw, position + 4)[0]
+        number += 1
+        if number > MAX_FRAGMENTS:
+            raise ValueError(f'compressed pixel data in more than {MAX_FRAGMENTS} fragments')
+
+
+def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
+    """Refuse an RLE frame that unpacks to more than the header says, at a cost that the slice's size bounds.
+
+    RLE has no size of its own; decoders unpack each segment to its end, whatever the header says (DICOM PS3.5, annex G).
+    """
+    if len(frame) < 64:
+        raise ValueError(f'pixel data of {len(frame)} bytes, shorter than the head of run lengths')
     number, *starts = struct.unpack_from('<16I', frame)
+    expected = max(1, bits // 8)
+    if number != expected:
+        raise ValueError(f'pixel data of {number} segments of run lengths, but {bits} bits per pixel make {expected}')
     ends = [*starts[1:number], len(frame)]
-    for start, end in zip(starts[:number], ends, strict=False):
+    # In order and apart, so that no byte is walked over twice.
+    if starts[0] < 64 or any(start > end for start, end in zip(starts[:number], ends)):
+        raise ValueError('pixel data whose segments of run lengths overlap, or lie outside it')
+    pixels = shape[0] * shape[1]
+    most = 2 * pixels + 256  # twice the size leaves room for padding
+    for start, end in zip(starts[:number], ends):
         unpacked = 0
-        while start < min(end, len(frame)):
+        while start < end:
             control = frame[start]
-            unpacked += control + 1 if control < 128 else 257 - control if control > 128 else 0
+            # Bytes of 128, which stand for nothing, count as well: a segment of them would be walked to its end.
+            unpacked += control + 1 if control < 128 else 257 - control
             start += control + 2 if control < 128 else 2 if control > 128 else 1
-            # Twice the size leaves room for padding.
-            if unpacked > 2 * pixels + 256:
+            if unpacked > most:
                 raise ValueError(f'a segment of run lengths unpacks to more than the {pixels} bytes that '
                                  f'{shape[0]} x {shape[1]} pixels have')
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scan_helpers import chest, dicom_slice, save_dicom
+from scan_helpers import chest, dicom_slice, jpeg_lossless, save_dicom
 
 from mmaffinity.scans.dicom_header import read_header
 from mmaffinity.scans.dicom_pixels import codestream_size, read_hounsfield
@@ -105,6 +105,37 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
     assert np.array_equal(read(tmp_path, data)[0], HU)
 
 
+@pytest.mark.parametrize('bits', [12, 16])
+@pytest.mark.parametrize('name', ['JPEGLosslessSV1', 'JPEGLossless'])
+def test_jpeg_lossless(tmp_path, name, bits):
+    """By the plugin of the extra, from a code stream that the tests write themselves."""
+    pytest.importorskip('gdcm', reason='the plugin of pydicom for JPEG Lossless, in the extra "medical"')
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024, BitsStored=bits, HighBit=bits - 1)
+    data.PixelData = pydicom.encaps.encapsulate([jpeg_lossless(HU + 1024, bits)])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, name)
+    hu, notes = read(tmp_path, data)
+    assert np.array_equal(hu, HU) and not notes
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(), 'HU look implausible: values from 24 to 1624, but no air (below -500)'),
+    (dict(RescaleIntercept=-1024), ''), (dict(RescaleSlope=2, RescaleIntercept=-400), 'values from -352 to 2848')])
+def test_values_without_air_are_noted(tmp_path, changes, words):
+    """Signed pixels whose rescale tags are there, but lack the offset."""
+    hu, notes = read(tmp_path, dicom_slice(HU + 1024, **changes))
+    assert words in notes and (words or not notes)
+
+
+def test_padding_is_not_taken_for_air(tmp_path):
+    padded = HU + 1024
+    padded[:5] = -2000
+    assert 'HU look implausible: values from 24' in read(tmp_path, dicom_slice(padded))[1]
+    assert 'HU look implausible: values from 24' in read(tmp_path, dicom_slice(padded, PixelPaddingValue=-2000))[1]
+    blank = np.full((64, 64), -2000, np.int16)
+    assert not read(tmp_path, dicom_slice(blank, PixelPaddingValue=-2000))[1]
+
+
 def test_names_the_plugins_that_a_compression_needs(tmp_path):
     data = dicom_slice(HU)
     data.PixelData = pydicom.encaps.encapsulate([b'\xff\xd8\xff\xd9'])
@@ -145,7 +176,7 @@ def test_code_stream_sizes():
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200), st.sampled_from(['RLELossless', 'JPEGBaseline8Bit', 'JPEG2000', 'JPEGLSLossless',
-                                                 'ExplicitVRLittleEndian']))
+                                                 'JPEGLosslessSV1', 'ExplicitVRLittleEndian']))
 def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
     data = dicom_slice(chest(size=32).astype(np.uint16))
     data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
@@ -159,7 +190,7 @@ def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
         assert str(error)
 
 
-@pytest.mark.parametrize('runs, reason', [(1 << 14, 'unpacks to more than'), (4 << 20, 'compressed frame of')])
+@pytest.mark.parametrize('runs, reason', [(1 << 14, 'unpacks to more than'), (4 << 20, 'compressed pixel data of')])
 def test_run_lengths_may_not_unpack_to_more_than_the_slice(tmp_path, runs, reason):
     segment = b'\x81\x00' * runs
     data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
@@ -169,3 +200,38 @@ def test_run_lengths_may_not_unpack_to_more_than_the_slice(tmp_path, runs, reaso
     data.file_meta.TransferSyntaxUID = pydicom.uid.RLELossless
     with pytest.raises(ValueError, match=reason):
         read(tmp_path, data)
+
+
+def run_length_head(*starts):
+    return b''.join(value.to_bytes(4, 'little') for value in (len(starts), *starts, *[0] * (15 - len(starts))))
+
+
+NOTHING = b'\x80' * (1 << 20)  # control bytes that stand for nothing
+
+
+@pytest.mark.parametrize('content, reason', [
+    (run_length_head(*[64, len(NOTHING)] * 7, 64) + NOTHING, 'of 15 segments of run lengths, but 16 bits per pixel make 2'),
+    (run_length_head(len(NOTHING), 64) + NOTHING, 'segments of run lengths overlap'),
+    (run_length_head(64, 1 << 31) + NOTHING, 'segments of run lengths overlap'),
+    (run_length_head(0, 64) + NOTHING, 'segments of run lengths overlap'),
+    (run_length_head(64, 128) + NOTHING, 'unpacks to more than'), (b'\2\0\0\0', 'shorter than the head')])
+def test_run_lengths_are_walked_over_once(tmp_path, content, reason):
+    data = dicom_slice((HU + 1024).astype(np.uint16))
+    data.PixelData = pydicom.encaps.encapsulate([content])
+    data['PixelData'].is_undefined_length = True
+    data.file_meta.TransferSyntaxUID = pydicom.uid.RLELossless
+    with pytest.raises(ValueError, match=reason):
+        read(tmp_path, data)
+
+
+@pytest.mark.parametrize('syntax', ['RLELossless', 'JPEG2000'])
+def test_fragments_are_counted_before_they_are_taken_apart(tmp_path, monkeypatch, syntax):
+    """An object for each empty fragment of a 50 MB file took a minute and over a gigabyte."""
+    monkeypatch.setattr(pydicom.encaps, 'generate_frames', lambda *args, **kwargs: pytest.fail('taken apart'))
+    for number, reason in ((5000, 'in more than 4096 fragments'), (1 << 18, 'compressed pixel data of 2097152 bytes')):
+        data = dicom_slice((HU + 1024).astype(np.uint16))
+        data.PixelData = b'\xfe\xff\x00\xe0\0\0\0\0' * number
+        data['PixelData'].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+        with pytest.raises(ValueError, match=reason):
+            read(tmp_path, data)
