@@ -3,6 +3,7 @@ import math
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +28,7 @@ STEEPEST = 90.0  # degrees, of the gantry
 NO_AIR = -500.0  # HU; a chest without any lower value has no lungs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DicomHeader:
     """The few values of a CT slice's header that ordering, geometry and pixels need.
 
@@ -196,10 +197,18 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     number = _floats(data, 'InstanceNumber', 1)
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
-        series_uid=_uid(data, 'SeriesInstanceUID'), study_uid=_uid(data, 'StudyInstanceUID'), shape=(rows, columns),
-        orientation=orientation, corner=corner, spacing=None if spacing is None else (spacing[0], spacing[1]),
+        series_uid=_shared(_uid(data, 'SeriesInstanceUID')), study_uid=_shared(_uid(data, 'StudyInstanceUID')),
+        shape=(rows, columns), orientation=_shared(orientation), corner=corner,
+        spacing=_shared(None if spacing is None else (spacing[0], spacing[1])),
         thickness=thickness[0] if thickness else None, location=location[0] if location else None,
-        number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0, notes=tuple(notes))
+        number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0,
+        notes=_shared(tuple(notes)))
+
+
+@lru_cache(maxsize=256)
+def _shared(value: Any) -> Any:
+    """The same object for equal values: what the slices of a series have in common is kept once, not for each."""
+    return value
 
 
 def _values(value: Any) -> list:

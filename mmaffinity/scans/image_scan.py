@@ -101,9 +101,12 @@ def blank_note(grey: np.ndarray) -> tuple[str, ...]:
     return () if grey.min() < grey.max() else (f'all pixels are {grey.flat[0]:g}: the slice shows nothing',)
 
 
-def natural(name: str) -> list:
+def natural(name: str) -> str:
     """Sort key by which slice 10 comes after slice 9."""
-    parts = re.split(r'(\d+)', name)
-    # Digits in length first: numbers of any size compare without being converted.
-    return [(1, len(part.lstrip('0')), part.lstrip('0')) if at % 2 else (0, 0, part.lower())
-            for at, part in enumerate(parts)] + [(0, 0, name)]
+    def number(match: re.Match) -> str:
+        # Digits in length first: numbers of any size compare without being converted.
+        digits = match[0].lstrip('0')
+        return f'\x01{chr(len(digits))}{digits}'
+
+    # One string, not a list of parts: the keys of a large folder are all there at once while it is sorted.
+    return f'{re.sub(r"[0-9]+", number, name.lower())}\0{name}'

@@ -1,4 +1,6 @@
 """Images of one folder, and arrays."""
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,15 @@ def test_natural_order():
     ordered = sorted(names, key=natural)
     assert ordered[:2] == ['7', '10'] and ordered.index('a9') < ordered.index('a10') < ordered.index('a' + '9' * 5000)
     assert sorted(reversed(names), key=natural) == ordered
+
+
+def test_the_order_of_a_large_folder_takes_little_memory():
+    names = [f'slice_{index:06d}.png' for index in range(5000)]
+    tracemalloc.start()
+    assert sorted(reversed(names), key=natural) == names
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / 5000 < 250
 
 
 def test_eight_and_sixteen_bit(tmp_path):
