@@ -8,7 +8,7 @@ import sys
 
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, TimeLeft, predict_to_folder
-from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
+from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window, check_inputs
 from mmaffinity.utils.cli import ConfigOptions, run_tool
 
 
@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_inputs(args.inputs)  # before the model is built
     options = ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), args.max_value)
     inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options,
                                     args.cfg_options)

@@ -4,6 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 import torch
 
 from mmaffinity import __version__
-from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, find_scans
+from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, check_inputs, find_scans
 from mmaffinity.scans.discovery import Input
 from mmaffinity.scans.journal import JOURNAL, Journal
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
 from mmaffinity.scans.opening import brief
-from mmaffinity.scans.output_folder import OutputFolder, safe_name
+from mmaffinity.scans.output_folder import OutputFolder
+from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
+from mmaffinity.scans.windowing import IMPLAUSIBLE
 from mmaffinity.scans.writers import NOTICE, SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
 from mmaffinity.visualization import save_image
@@ -89,7 +92,9 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
         What became of the inputs. What cannot be read does not end the run.
 
     Raises:
+        FileNotFoundError: if an input is not there; ``out`` is not made then.
         FileExistsError: if ``out`` holds results and ``resume`` is not set.
+        ValueError: if another process is writing to ``out``.
         ValueError: if ``dicom_seg`` needs a package that is not installed.
         ValueError: if an argument cannot be, what is there was made with other settings, or nothing could be predicted.
     """
@@ -99,18 +104,36 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
         raise ValueError(f'overlays={overlays!r} must be one of {", ".join(OVERLAYS)}')
     if dicom_seg:
         require('highdicom', 'medical')
+    inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else list(inputs)
+    check_inputs(inputs)
+    with ExitStack() as stack:
+        # Locked before it is looked into; made only when there is something to put there.
+        folder = _open(out, resume, stack) if Path(out).is_dir() else None
+        report = PredictionReport()
+        scans: list[Scan] = []
+        for item in find_scans(inputs, inferencer.options, exclude=[out]):
+            if isinstance(item, Problem):
+                report.problems.append(item)
+            else:
+                scans.append(item)
+        if not scans and not report.problems:
+            raise ValueError(f'there is nothing to predict: no file in {", ".join(map(str, inputs)) or "no input"}')
+        folder = folder or _open(out, resume, stack)
+        _predict(_Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg), scans, report, progress)
+    return report
+
+
+def _open(out: str | Path, resume: bool, stack: ExitStack) -> OutputFolder:
+    """Make and lock the output folder until the stack is left; refuse one with results that are not to be continued."""
     folder = OutputFolder(out)
+    stack.enter_context(folder.lock())
     if not resume and ((folder.root / REPORT).exists() or any(folder.root.glob(f'*/{JOURNAL}'))):
-        raise FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name '
-                              'another --out')
-    writer = _Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg)
-    report = PredictionReport()
-    scans: list[Scan] = []
-    for item in find_scans(inputs, inferencer.options, exclude=[folder.root]):
-        if isinstance(item, Problem):
-            report.problems.append(item)
-        else:
-            scans.append(item)
+        raise FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
+    return folder
+
+
+def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None) -> None:
+    """Predict scans one after another, and write the report on all."""
     total = sum(scan.info.num_slices for scan in scans)
     done = 0
     for scan in scans:
@@ -130,16 +153,16 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
                     report.problems.append(result)
                 if progress is not None and isinstance(result, (SliceRecord, Problem)):
                     progress(done, total, result.source if isinstance(result, Problem) else result.name)
-    with folder.write(REPORT) as file:
-        content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=inferencer.description, versions=versions(),
-                       settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
+    with writer.out.write(REPORT) as file:
+        content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=writer.inferencer.description,
+                       versions=versions(), settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
                        not_predicted=[dict(source=item.source, reason=item.reason) for item in report.problems])
         file.write(json.dumps(content, indent=1, allow_nan=False).encode('ascii') + b'\n')
     if not any(scan.num_predicted for scan in report.scans):
-        reasons = '; '.join(str(problem) for problem in report.problems[:3]) or 'no file in it'
-        raise ValueError(f'nothing could be predicted, {len(report.problems)} inputs were left out: {reasons}; all '
-                         f'are in {folder.root / REPORT}')
-    return report
+        reasons = '; '.join(str(problem) for problem in report.problems[:3])
+        more = len(report.problems) - 3
+        raise ValueError(f'nothing could be predicted: {reasons}' + (f'; and {more} more' if more > 0 else '')
+                         + f'. The reasons are also in {writer.out.root / REPORT}')
 
 
 class _Writer:
@@ -154,19 +177,19 @@ class _Writer:
             window_level=options.window.level, window_width=options.window.width,
             rescale=None if options.rescale is None else list(options.rescale), max_value=options.max_value,
             score_thr=score_thr, overlays=overlays, show_rois=show_rois, dicom_seg=dicom_seg)
-        self._taken: set[str] = set()
+        self._folders = ResultFolders(out)
 
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         """Predict a scan: yields a record, a problem, or (what an earlier run did) a key per slice, then the result."""
-        source = '|'.join((scan.info.kind, scan.info.source, scan.info.name, scan.info.series_uid or ''))
-        folder = self._folder_of(scan, source)
+        folder, source = self._folders.of(scan)
         settings = dict(self.settings, schema=SCHEMA, source=source, **{
             name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
             # What could not be read is tried again: a drive may be back, a package installed.
             known = journal.predicted().intersection(keys)
-            yield from (record.name for record in journal.read(keys, known) if isinstance(record, SliceRecord))
+            earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
+            yield from (record.name for record in earlier if isinstance(record, SliceRecord))
             if len(known) < len(keys):
                 # From here to the end of _finish() the result of an earlier run is not that of this scan.
                 (self.out.root / folder / 'result.json').unlink(missing_ok=True)
@@ -195,30 +218,13 @@ class _Writer:
             journal.add(result.slice.key, item)
         return item
 
-    def _folder_of(self, scan: Scan, source: str) -> str:
-        """Name of the scan's folder: its own where that is free, and the same one at every run."""
-        name = safe_name(scan.info.name)
-        if name.lower() in self._taken or self._source_in(name) not in (None, source):
-            name = safe_name(scan.info.name, source)
-        self._taken.add(name.lower())
-        return name
-
-    def _source_in(self, name: str) -> str | None:
-        """Source of the scan whose journal is in a folder."""
-        try:
-            with open(self.out.root / name / JOURNAL, encoding='ascii') as file:
-                return json.loads(file.readline())['settings']['source']
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def _one(self, folder: str, result: SlicePrediction | Problem) -> tuple[str, SliceRecord | Problem]:
         if isinstance(result, Problem):
             return result.key or result.source, result
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
-            name = safe_name(record.name.replace(chr(92), '/').rsplit('/', 1)[-1]).removesuffix('.png')
-            picture = f'{record.index:04d}_{name}.png'
-            save_image(result.overlay(self.score_thr, self.show_rois), self.out.path(folder, 'overlays', picture))
+            picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
+            save_image(result.overlay(self.score_thr, self.show_rois), picture)
         return result.slice.key, record
 
     def _finished(self, folder: str) -> bool:
@@ -227,21 +233,29 @@ class _Writer:
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
         """Write the files of a whole scan from its journal."""
         def records() -> Iterator[SliceRecord | Problem]:
-            return journal.read(keys)
+            # Slices that came since an earlier run made the slabs of their neighbours thinner.
+            return (record if isinstance(record, Problem) else record.at(*scan.place(record.index))
+                    for record in journal.read(keys))
 
-        summary, num_problems = ScanSummary(), 0
+        summary, num_problems, implausible = ScanSummary(), 0, 0
         for record in records():
             if isinstance(record, Problem):
                 num_problems += 1
             else:
                 summary.add(record)
+                implausible += any(note.startswith(IMPLAUSIBLE) for note in record.notes)
         answer = summary.to_dict()
+        if implausible:
+            scan.info.notes.append(f'{IMPLAUSIBLE} in {implausible} of {summary.num_slices} slices, which show no air: see '
+                                   'their notes')
         if num_problems:
             scan.info.notes.append(f'{num_problems} slices could not be predicted: they are in no sum and no volume')
         head: dict[str, Any] = dict(created=_now(), model=self.inferencer.description, versions=versions(),
                                     settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer)
+        for name in ('lesions.nii.gz', 'lesions.dcm'):
+            (self.out.root / folder / name).unlink(missing_ok=True)  # of an earlier run, perhaps of another shape
         if summary.num_slices:
             # Masks go first, as their notes go into the JSON.
             self._write_masks(scan, folder, records, result)

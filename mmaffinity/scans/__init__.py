@@ -1,5 +1,5 @@
 """Reading of scans (images, DICOM, NIfTI) and writing of what was predicted on them; no model in here."""
-from .discovery import find_scans
+from .discovery import check_inputs, find_scans
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
 from .records import Lesion, SliceRecord, measure
 from .summary import ScanSummary
@@ -7,5 +7,5 @@ from .windowing import TRAINING_WINDOW, Window
 
 __all__ = [
     'TRAINING_WINDOW', 'Lesion', 'Problem', 'ReadOptions', 'Scan', 'ScanInfo', 'ScanSummary', 'Slice', 'SliceRecord',
-    'Window', 'find_scans', 'measure'
+    'Window', 'check_inputs', 'find_scans', 'measure'
 ]

@@ -1,5 +1,6 @@
 """DICOM series: which files make one, in which order, and what is irregular about them."""
 import hashlib
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
@@ -29,10 +30,13 @@ class DicomScan(Scan):
         name: of the scan.
         source: folder or file that it is in.
         options: how pixels become grey levels.
+        identity: of the series, see :class:`Scan`; by default that of its first header.
     """
 
-    def __init__(self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions) -> None:
+    def __init__(self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions,
+                 identity: str = '') -> None:
         first = headers[0]
+        self._identity = identity or _identity(first)
         notes = list(dict.fromkeys(note for header in headers for note in header.notes))
         self.options = options
         if first.orientation is None:
@@ -86,6 +90,13 @@ class DicomScan(Scan):
         affine[:2] *= -1  # NIfTI counts to the right and to the front
         return affine + 0.0
 
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    def place(self, index: int) -> tuple[float | None, float | None]:
+        return self.positions[index], self.slabs[index]
+
     def keys(self) -> Sequence[str]:
         return [header.key for header in self.headers]
 
@@ -112,8 +123,8 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                  options: ReadOptions) -> Iterator[DicomScan | Problem]:
     """Keep series apart, and leave out files that hold the same image as another.
 
-    The first series has the name of the folder, others a name made of their identifiers: results are found by name when
-    a run is resumed, so that a series that is new must not rename those that were there.
+    Each has a name made of the folder's and of its own identifiers, also where it is alone: a series that is added later
+    must not rename those that were there, in whatever order their files come.
     """
     parts: dict[tuple, list[list[DicomHeader]]] = {}
     images: dict[tuple, DicomHeader] = {}
@@ -133,12 +144,15 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                 break
         else:
             alike.append([header])
-    found = [(key, number, members) for key, alike in parts.items() for number, members in enumerate(alike, 1)]
-    series = [key[:3] for key, _, _ in found]
-    for place, (key, number, members) in enumerate(found):
-        name = f'{root_name}/series_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}' if place else root_name
+    found = [(key, members) for key, alike in parts.items() for members in alike]
+    series = [key[:3] for key, _ in found]
+    numbers: Counter[str] = Counter()
+    for key, members in found:
+        identity = _identity(members[0])
+        numbers[identity] += 1
+        again = '' if numbers[identity] == 1 else f'_{numbers[identity]}'
         try:
-            scan = DicomScan(members, name if not place or number == 1 else f'{name}_{number}', source, options)
+            scan = DicomScan(members, f'{root_name}/series_{_mark(members[0])}{again}', source, options, identity + again)
         except (MemoryError, Exception) as error:
             yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
             continue
@@ -149,6 +163,25 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
             scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
                                    'were kept; was the series anonymised wrongly?')
         yield scan
+
+
+def _identity(header: DicomHeader, folder: str | None = None) -> str:
+    """What the slices of a scan have in common and those of others do not.
+
+    Orientation and spacing are rounded coarsely, as slices that fit each other differ a little: which of them comes first
+    must not matter.
+    """
+    if folder is None:
+        folder = str(header.path.parent)
+    geometry = (header.shape, [round(value, 1) + 0.0 for value in header.orientation or ()],
+                [round(value, 2) for value in header.spacing or ()], header.corner is None)
+    return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}'
+
+
+def _mark(header: DicomHeader) -> str:
+    """Eight hexadecimal digits of a scan's identity, which stay when the input is moved as a whole."""
+    identity = _identity(header, header.name.rpartition('/')[0])
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
 def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,

@@ -18,6 +18,28 @@ Input = str | Path | np.ndarray
 ARRAYS_AT_ONCE = 64
 
 
+def check_inputs(inputs: Iterable[Input]) -> None:
+    """Look whether what a user names is there, which is quick and needs no model.
+
+    Raises:
+        FileNotFoundError: if a file or folder is not there; all that are not are named.
+    """
+    missing = []
+    for item in inputs:
+        if isinstance(item, np.ndarray):
+            continue
+        try:
+            found = bool(str(item)) and Path(item).resolve(strict=True)
+        except FileNotFoundError:
+            found = False
+        except (OSError, RuntimeError, ValueError, TypeError):
+            continue  # something is there; find_scans says what is wrong with it
+        if not found:
+            missing.append(printable(str(item)) or "'' (an empty name)")
+    if missing:
+        raise FileNotFoundError(f'there is no file or folder {", ".join(missing)}')
+
+
 def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = None,
                exclude: Sequence[str | Path] = ()) -> Iterator[Scan | Problem]:
     """Find the scans in files, folders and arrays.

@@ -119,6 +119,15 @@ class Scan(ABC):
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
 
+    @property
+    def identity(self) -> str:
+        """What tells the scan from all others and depends on nothing beside it: results are found by it to resume."""
+        return '|'.join((self.info.kind, self.info.source, self.info.name))
+
+    def place(self, index: int) -> tuple[float | None, float | None]:
+        """Position of slice ``index`` along the patient and thickness of its slab, mm, as in :class:`Slice`."""
+        return None, None
+
     def check(self) -> None:  # noqa: B027  (most kinds have nothing to look at)
         """Look at the scan as a whole before it is predicted.
 

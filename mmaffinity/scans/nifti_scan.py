@@ -152,6 +152,9 @@ class NiftiScan(Scan):
             reason = brief(error if isinstance(error, ValueError) else ValueError(f'is truncated or damaged: {error}'))
             yield from (Problem(self._name(index), reason, self._keys[index]) for index in self._unread)
 
+    def place(self, index: int) -> tuple[float | None, float | None]:
+        return self.start + index * self.step, self.info.slice_spacing
+
     def _name(self, index: int) -> str:
         return f'{self.info.name}#{index}'
 
@@ -163,7 +166,7 @@ class NiftiScan(Scan):
         except ValueError as error:
             return Problem(self._name(index), brief(error), self._keys[index])
         return Slice(self._name(index), self._keys[index], index, np.ascontiguousarray(grey), self.info.spacing,
-                     self.info.slice_spacing, self.start + index * self.step, self.options.window, self.view, notes)
+                     self.place(index)[1], self.place(index)[0], self.options.window, self.view, notes)
 
     def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index, raster) of the wanted slices; ``_unread`` keeps track of those still to come."""

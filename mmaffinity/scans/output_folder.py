@@ -1,13 +1,18 @@
 """The one folder that results are written to, and nothing beside it."""
+import errno
 import hashlib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 MAX_NAME = 80  # characters; file systems allow 255 bytes
+LOCK = '.lock'
+HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another has
 
 
 class OutputFolder:
@@ -46,6 +51,43 @@ class OutputFolder:
                              'link that leads out')
 
     @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from writing to the folder until the block ends.
+
+        The system holds the lock, not the file: it ends with the process, however that dies, and a file that is left
+        behind locks nobody out.
+
+        Raises:
+            ValueError: if another process holds it.
+        """
+        while True:
+            descriptor = os.open(self.path(LOCK), os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0), 0o666)
+            try:
+                _lock(descriptor)
+                same = os.path.samestat(os.fstat(descriptor), os.stat(self.root / LOCK))
+            except FileNotFoundError:
+                same = False
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno in HELD:
+                    raise ValueError(f'another process is writing to {self.root}: wait until it has ended, or name '
+                                     'another --out') from error
+                warnings.warn(f'{self.root} is on a file system without locks ({error.strerror}): see to it that no '
+                              'other process writes there', stacklevel=3)
+                yield
+                return
+            if same:
+                break
+            # The one who had it removed the file between our opening and locking: a third could lock a new one.
+            os.close(descriptor)
+        try:
+            yield
+        finally:
+            if sys.platform != 'win32':  # which removes no open file
+                (self.root / LOCK).unlink(missing_ok=True)
+            os.close(descriptor)
+
+    @contextmanager
     def write(self, *parts: str) -> Iterator[IO[bytes]]:
         """Open a file for writing; it replaces the old one when the block ends without an error."""
         path = self.path(*parts)
@@ -61,6 +103,16 @@ class OutputFolder:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for this process; raises OSError at once if another has done so."""
+    if sys.platform == 'win32':
+        import msvcrt
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def safe_name(text: str, tag: str = '') -> str:

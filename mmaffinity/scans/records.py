@@ -1,5 +1,5 @@
 """What is written of a predicted slice: plain data, measured in the slice's own pixels and millimetres."""
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from pycocotools import mask as coco_masks
@@ -76,6 +76,11 @@ class SliceRecord:
     def from_dict(cls, content: dict) -> 'SliceRecord':
         """Undo :meth:`to_dict`."""
         return cls(**{**content, 'lesions': [Lesion(**lesion) for lesion in content['lesions']]})
+
+    def at(self, position_mm: float | None, thickness_mm: float | None) -> 'SliceRecord':
+        """The same slice with another place in its scan: the volume is that of its slab."""
+        volume = None if self.lesion_area_mm2 is None or thickness_mm is None else self.lesion_area_mm2 * thickness_mm / 1000
+        return replace(self, position_mm=position_mm, thickness_mm=thickness_mm, lesion_volume_ml=volume)
 
     def lesion_mask(self) -> np.ndarray:
         """Union of the lesions, boolean (height, width)."""

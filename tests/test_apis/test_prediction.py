@@ -60,12 +60,13 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
                                progress=lambda *step: steps.append(step))
     assert [step[:2] for step in steps] == [(index, 9) for index in range(1, 10)]
     assert {path.split('/')[0] for path in snapshot(tmp_path) - before} == {'out'}
-    assert sorted(scan.folder for scan in report.scans) == ['in', 'in_png', 'in_v.nii.gz'] and not report.problems
+    series, = (scan.folder for scan in report.scans if scan.folder.startswith('in_series_'))
+    assert sorted(scan.folder for scan in report.scans) == ['in_png', series, 'in_v.nii.gz'] and not report.problems
     files = {scan.folder: {path.name for path in (tmp_path / 'out' / scan.folder).iterdir()} for scan in report.scans}
     common = {'journal.jsonl', 'result.json', 'prediction.json', 'slices.csv', 'lesions.json', 'overlays'}
     assert files == {'in_png': common, 'in_v.nii.gz': common | {'lesions.nii.gz'},
-                     'in': common | {'lesions.nii.gz', 'lesions.dcm'}}
-    content = read(tmp_path / 'out' / 'in' / 'prediction.json')
+                     series: common | {'lesions.nii.gz', 'lesions.dcm'}}
+    content = read(tmp_path / 'out' / series / 'prediction.json')
     assert content['schema'] == 1 and content['model']['checkpoint_sha256'] and content['versions']['mmdet']
     assert content['scan']['kind'] == 'dicom' and content['settings']['window_level'] == -600
     assert [item['position_mm'] for item in content['slices']] == [-300, -295, -290]
@@ -76,7 +77,7 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     areas = [item['lesion_area_mm2'] for item in content['slices']]
     assert summary['lesions']['volume_ml'] == pytest.approx(sum(areas) * 5 / 1000)
     assert summary['most_affected_slice']['index'] == int(np.argmax(areas)) and summary['lesions']['share_of_lung']
-    with open(tmp_path / 'out' / 'in' / 'slices.csv', newline='') as file:
+    with open(tmp_path / 'out' / series / 'slices.csv', newline='') as file:
         assert [float(row['lesion_area_mm2']) for row in csv.DictReader(file)] == pytest.approx(areas, rel=1e-4)
     import nibabel
     mask, source = nibabel.load(tmp_path / 'out' / 'in_v.nii.gz' / 'lesions.nii.gz'), nibabel.load(mixed / 'v.nii.gz')
@@ -299,9 +300,116 @@ def test_hostile_folder(tmp_path, inferencer):
 def test_nothing_predicted_is_an_error_with_a_report(tmp_path, inferencer):
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / 'a.png').touch()
-    with pytest.raises(ValueError, match='nothing could be predicted, 1 inputs were left out: in/a.png: is empty'):
+    with pytest.raises(ValueError, match=r'nothing could be predicted: in/a.png: is empty .*again\. The reasons are also in '):
         predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
     assert len(read(tmp_path / 'out' / 'report.json')['not_predicted']) == 1
+
+
+def test_of_many_reasons_three_are_said_and_the_others_counted(tmp_path, inferencer):
+    (tmp_path / 'in').mkdir()
+    for name in 'abcde':
+        (tmp_path / 'in' / name).touch()
+    with pytest.raises(ValueError, match=r'nothing could be predicted: in/a: .*; in/b: .*; in/c: .*; and 2 more\. '):
+        predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+
+
+def test_what_is_not_there_is_said_and_leaves_nothing_behind(tmp_path, inferencer):
+    (tmp_path / 'in' / 'empty').mkdir(parents=True)
+    with pytest.raises(ValueError, match=r'there is nothing to predict: no file in \S*/in$'):
+        predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+    with pytest.raises(FileNotFoundError, match=r'there is no file or folder \S*/absent, \S*/gone\.png$'):
+        predict_to_folder(inferencer, [tmp_path / 'absent', tmp_path / 'in', tmp_path / 'gone.png'], tmp_path / 'out')
+    with pytest.raises(ValueError, match='there is nothing to predict: no file in no input'):
+        predict_to_folder(inferencer, [], tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 2)
+    refused = []
+
+    def second(done, total, name):
+        for resume in (False, True):
+            with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'):
+                predict_to_folder(inferencer, folder, tmp_path / 'out', resume=resume)
+            refused.append(resume)
+
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
+    assert len(refused) == 4 and report.scans[0].num_predicted == 2
+    # Nothing of the lock is left, and nothing in the way of the next run.
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'report.json']
+    predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+
+
+@pytest.fixture
+def predicted(inferencer, monkeypatch):
+    """Names of the slices that the model gets."""
+    names, predict_slices = [], inferencer.predict_slices
+    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
+        names.append(item.name) or item for item in slices))
+    return names
+
+
+@pytest.mark.parametrize('first, second', [('b', 'a'), ('a', 'b')])
+def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferencer, predicted, first, second):
+    pytest.importorskip('pydicom')
+    write_series(tmp_path / 'in' / first, 2, series=first)
+    predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+    predicted.clear()
+    write_series(tmp_path / 'in' / second, 3, series=second)
+    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', resume=True)
+    assert sorted(predicted) == [f'in/{second}/im_00{index}.dcm' for index in (1, 2, 3)]
+    assert {path.parent.name for path in (tmp_path / 'out').glob('*/journal.jsonl')} == {scan.folder for scan in report.scans}
+    predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'whole')
+    assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+
+
+def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, inferencer, predicted):
+    """Numbers, pictures, slabs, volumes and masks of the earlier slices are those that they have now."""
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    folder = write_series(tmp_path / 'in', 5)
+    (tmp_path / 'aside').mkdir()
+    for name in ('im_002.dcm', 'im_004.dcm'):
+        (folder / name).rename(tmp_path / 'aside' / name)
+    # Two files of one name, whose number in the scan changes.
+    (folder / 'sub').mkdir()
+    (folder / 'im_003.dcm').rename(folder / 'sub' / 'im_001.dcm')
+    first, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    for path in (tmp_path / 'aside').iterdir():
+        path.rename(folder / path.name)
+    predicted.clear()
+    second, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    assert sorted(predicted) == ['in/im_002.dcm', 'in/im_004.dcm'] and first.folder == second.folder
+    whole, = predict_to_folder(inferencer, folder, tmp_path / 'whole', score_thr=0.3).scans
+    assert second.summary == whole.summary and second.summary['lesions']['volume_ml'] > 0
+    results, expected = strip(tmp_path / 'out'), strip(tmp_path / 'whole')
+    for content in (results, expected):  # written in the order of prediction
+        content.pop(f'{whole.folder}/journal.jsonl')
+    assert results == expected and sum('/overlays/' in name for name in results) == 5
+
+
+def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    folder = write_series(tmp_path / 'in', 3)
+    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    assert (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
+    save_dicom(folder / 'far.dcm', dicom_slice(chest().astype(np.int16), 40))
+    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    assert not (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
+    assert 'no NIfTI mask: the slices are on no regular grid' in scan.notes
+
+
+def test_implausible_values_are_told_of_the_scan(tmp_path, inferencer):
+    """Signed pixels whose rescale tags lack the offset: no slice shows air."""
+    pytest.importorskip('pydicom')
+    for index in range(3):
+        pixels = chest(index).astype(np.int16) + (1024 if index else 0)
+        save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(pixels, index))
+    scan, = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out').scans
+    content = read(tmp_path / 'out' / scan.folder / 'prediction.json')
+    assert 'HU look implausible in 2 of 3 slices, which show no air: see their notes' in content['scan']['notes']
+    assert [any('HU look implausible: values from 24' in note for note in item['notes'])
+            for item in content['slices']] == [False, True, True]
 
 
 @pytest.mark.parametrize('wrong', [dict(score_thr=1.5), dict(overlays='some')])

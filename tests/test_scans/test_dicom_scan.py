@@ -140,19 +140,22 @@ def test_reads_only_what_is_not_done(tmp_path):
 
 
 @pytest.mark.parametrize('syntax, content, hinted', [
-    ('JPEGLosslessSV1', b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', True), ('RLELossless', b'\1' * 80, False)])
-def test_the_plugin_to_install_reaches_the_user(tmp_path, syntax, content, hinted):
+    *((name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pip install "mmaffinity[medical]"')
+      for name in ('JPEGLosslessSV1', 'JPEGLossless', 'JPEGLSLossless', 'JPEG2000Lossless')),
+    ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pylibjpeg-libjpeg (the latter under'),
+    ('HTJ2KLossless', b'\0\0', 'pip install pylibjpeg pylibjpeg-openjpeg'), ('RLELossless', b'\1' * 80, '')])
+def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, content, hinted):
     import pydicom
     uid = getattr(pydicom.uid, syntax)
-    if hinted and pydicom.pixels.get_decoder(uid).is_available:
-        pytest.skip('a plugin is installed')
+    if hinted:  # as where no plugin is installed
+        monkeypatch.setattr(pydicom.pixels.get_decoder(uid), '_available', {})
     data = dicom_slice(chest().astype(np.int16))
     data.PixelData = pydicom.encaps.encapsulate([content])
     data['PixelData'].is_undefined_length = True
     data.file_meta.TransferSyntaxUID = uid
     save_dicom(tmp_path / 'x.dcm', data)
     problem, = only_scan(tmp_path).read()
-    assert ('pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg' in problem.reason) == hinted
+    assert hinted in problem.reason and ('pip install' in problem.reason) == bool(hinted)
 
 
 def test_patients_without_series_uid_are_kept_apart_by_folder_and_study(tmp_path):
@@ -175,12 +178,35 @@ def test_one_instance_uid_for_all_slices_keeps_them(tmp_path):
 
 
 def test_a_new_series_does_not_rename_the_others(tmp_path):
-    write_series(tmp_path / 'in', 2, series='a')
-    names = [[scan.info.name for scan in scans_in(tmp_path / 'in')]]
-    for series in 'cb':
-        write_series(tmp_path / 'in' / series, 2, series=series)
-        names.append([scan.info.name for scan in scans_in(tmp_path / 'in')])
-    assert names[0] == ['in'] and set(names[0]) < set(names[1]) < set(names[2]) and len(names[2]) == 3
+    write_series(tmp_path / 'in' / 'm', 2, series='a')
+    found = [{scan.identity: scan.info.name for scan in scans_in(tmp_path / 'in')}]
+    # After it, before it, and of the same series but another size, each found first or last.
+    for folder, series, size in (('z', 'c', 64), ('b', 'b', 64), ('a', 'a', 48), ('y', 'a', 96)):
+        write_series(tmp_path / 'in' / folder, 2, size, series=series)
+        found.append({scan.identity: scan.info.name for scan in scans_in(tmp_path / 'in')})
+    for earlier, later in zip(found, found[1:]):
+        assert earlier.items() < later.items()
+    assert len(set(found[-1].values())) == 5 and all(name.startswith('in/series_') for name in found[-1].values())
+
+
+def test_names_stay_when_the_input_is_moved(tmp_path):
+    for series in (dict(series='a'), dict(series='b', SeriesInstanceUID=None)):
+        write_series(tmp_path / 'one' / 'in' / series['series'], 2, **series)
+    before = {scan.info.name for scan in scans_in(tmp_path / 'one' / 'in')}
+    (tmp_path / 'one').rename(tmp_path / 'two')
+    assert {scan.info.name for scan in scans_in(tmp_path / 'two' / 'in')} == before and len(before) == 2
+
+
+def test_parts_of_a_series_are_told_by_their_geometry_not_their_order(tmp_path):
+    for folder, spacing in (('b', 0.7), ('a', 0.9)):
+        write_series(tmp_path / 'in' / folder, 2, PixelSpacing=[spacing, spacing], SOPInstanceUID=f'1.{spacing}')
+    names = {scan.info.spacing[0]: scan.info.name for scan in scans_in(tmp_path / 'in')}
+    write_series(tmp_path / 'in' / '0', 2, PixelSpacing=[0.8, 0.8], SOPInstanceUID='1.2')
+    later = {scan.info.spacing[0]: scan.info.name for scan in scans_in(tmp_path / 'in')}
+    assert names.items() < later.items() and len(set(later.values())) == 3
+    # So alike that only their number tells them apart.
+    write_series(tmp_path / 'in' / '1', 2, PixelSpacing=[0.8015, 0.8015], SOPInstanceUID='1.3')
+    assert sum(scan.info.name.endswith('_2') for scan in scans_in(tmp_path / 'in')) == 1
 
 
 def test_tilt_is_noted_without_positions(tmp_path):

@@ -1,5 +1,6 @@
 """Finding scans in what a user names."""
 import os
+import re
 import tracemalloc
 import zipfile
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
+from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.scans import Problem, find_scans
+from mmaffinity.scans import Problem, check_inputs, find_scans
 
 
 def sorted_out(inputs, **kwargs):
@@ -27,9 +28,10 @@ def test_a_mixed_folder(tmp_path):
     write_nifti(root / 'deep' / 'v.nii.gz', chest_volume())
     (root / 'notes.txt').write_text('hello')
     scans, problems = sorted_out(root)
-    # The images of the top folder and the series found below it would have one name, which the kind tells apart.
+    series, = (scan for scan in find_scans(root) if not isinstance(scan, Problem) and scan.info.kind == 'dicom')
+    assert re.fullmatch('mixed/series_[0-9a-f]{8}', series.info.name)
     assert sorted((scan.info.kind, scan.info.name) for scan in find_scans(root) if not isinstance(scan, Problem)) == [
-        ('dicom', 'mixed'), ('images', 'mixed'), ('images', 'mixed/png'), ('nifti', 'mixed/deep/v.nii.gz')]
+        ('dicom', series.info.name), ('images', 'mixed'), ('images', 'mixed/png'), ('nifti', 'mixed/deep/v.nii.gz')]
     assert sum(scan.info.num_slices for scan in find_scans(root) if not isinstance(scan, Problem)) == 11
     assert list(problems) == ['mixed/notes.txt']
 
@@ -150,6 +152,27 @@ def test_memory_per_slice_is_a_name(tmp_path):
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert scan.info.num_slices == 3000 and kept / 3000 < 400
+
+
+def test_memory_per_dicom_slice_is_bounded(tmp_path):
+    pytest.importorskip('pydicom')
+    for index in range(200):
+        save_dicom(tmp_path / 'in' / f'im_{index:04d}.dcm', dicom_slice(np.zeros((32, 32), np.int16), index))
+    list(find_scans(tmp_path / 'in'))  # imports, and what is kept for all
+    tracemalloc.start()
+    scan, = find_scans(tmp_path / 'in')
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert scan.info.num_slices == 200 and kept / 200 < 1400
+
+
+@pytest.mark.parametrize('inputs, named', [(['absent'], 'absent'), (['', 'there', 'a', 'b/c'], "'' .an empty name., a, b/c")])
+def test_inputs_that_are_not_there_are_all_named(tmp_path, monkeypatch, inputs, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there').touch()
+    check_inputs(['there', '.', to_grey(chest()), 3, 'nul\0'])
+    with pytest.raises(FileNotFoundError, match=f'there is no file or folder {named}$'):
+        check_inputs(inputs)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,11 +1,16 @@
 """Nothing is written outside the output folder."""
+import errno
+import os
 import string
+import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmaffinity.scans.output_folder import OutputFolder, safe_name
+from mmaffinity.scans import output_folder
+from mmaffinity.scans.output_folder import LOCK, OutputFolder, safe_name
 
 HARMLESS = set(string.ascii_letters + string.digits + '._-')
 
@@ -46,6 +51,67 @@ def test_the_folder_may_not_be_a_file(tmp_path):
     (tmp_path / 'file').write_text('x')
     with pytest.raises(ValueError, match='a part of it is a file'):
         OutputFolder(tmp_path / 'file')
+
+
+HOLD = """
+import sys
+from mmaffinity.scans.output_folder import OutputFolder
+with OutputFolder(sys.argv[1]).lock():
+    print('locked', flush=True)
+    sys.stdin.readline()
+"""
+
+
+def hold(root, folder):
+    """A process that has the lock."""
+    process = subprocess.Popen([sys.executable, '-c', HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True, env={**os.environ, 'PYTHONPATH': str(root)})
+    assert process.stdout.readline() == 'locked\n'
+    return process
+
+
+@pytest.mark.parametrize('end', ['regular', 'killed'])
+def test_one_process_at_a_time(tmp_path, repo_root, end):
+    out = OutputFolder(tmp_path / 'out')
+    with hold(repo_root, tmp_path / 'out') as process:
+        with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'), out.lock():
+            pass
+        if end == 'killed':
+            process.kill()
+        else:
+            process.communicate('\n', timeout=60)
+        process.wait(60)
+    assert (out.root / LOCK).exists() == (end == 'killed')
+    with out.lock(), pytest.raises(ValueError, match='another process'), OutputFolder(tmp_path / 'out').lock():
+        pass
+    assert not list(out.root.iterdir())
+
+
+def test_a_lock_file_that_its_holder_removes_meanwhile_locks_nobody_in(tmp_path, monkeypatch):
+    """Between opening and locking, the former holder removes the file; a third process would lock a new one."""
+    out, lock, times = OutputFolder(tmp_path / 'out'), output_folder._lock, []
+
+    def late(descriptor):
+        times.append(descriptor)
+        if len(times) == 1:
+            (out.root / LOCK).unlink()
+        lock(descriptor)
+
+    monkeypatch.setattr(output_folder, '_lock', late)
+    with out.lock():
+        monkeypatch.undo()
+        assert len(times) == 2
+        with pytest.raises(ValueError, match='another process'), out.lock():
+            pass
+
+
+def test_a_file_system_without_locks_is_said_to_be_one(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(output_folder, '_lock', refuse)
+    with pytest.warns(UserWarning, match='file system without locks'), OutputFolder(tmp_path).lock():
+        pass
 
 
 @settings(deadline=None, max_examples=50)
