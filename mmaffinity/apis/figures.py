@@ -218,8 +218,9 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         criteria.setdefault(name, {})[model] = record['value']
     pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
     note = 'Published figures are on the paper\'s slices, not on those of the runs.' if published else ''
-    if synthetic:
-        note += f' Synthetic slices, no CT: {", ".join(synthetic)}.'
+    drawn = [name for name in synthetic if any(name in values for values in criteria.values())]
+    if drawn:
+        note += f' Synthetic slices, no CT: {", ".join(drawn)}.'
     return _save(draw_ranks(criteria, pairs, note=note.strip()), out_dir, 'figure5_ranks')
 
 

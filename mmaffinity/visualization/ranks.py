@@ -41,7 +41,7 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     most = max(len(models) for *_, models in shown)
-    figure = Figure(figsize=(5.2 * columns, 0.4 + rows * (1.5 + 0.42 * most)), layout='constrained')
+    figure = Figure(figsize=(5.2 * columns, 0.4 + rows * max(1.5 + 0.42 * most, 3.6)), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, (first, second, models) in zip(axes.flat, shown):
         x, y = (rankdata([-criteria[name][model] for model in models]) for name in (first, second))

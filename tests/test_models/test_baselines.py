@@ -279,3 +279,21 @@ def test_other_depths_are_one_line(repo_root, name, channels):
     model = MODELS.build(config.model)
     with torch.no_grad():
         assert model.extract_feat(torch.zeros(1, 3, 64, 64))[0].shape == (1, 256, 4, 4)
+
+
+def test_weights_that_a_config_starts_from_are_those_that_another_leaves(repo_root):
+    """A config names work_dirs/<config>/epoch_<N>.pth: N is the last epoch of that config's own training."""
+    found = {}
+    for path in (*(repo_root / 'configs').glob('*.py'), *(repo_root / 'configs/baselines').glob('*.py')):
+        config = load_config(path)
+        for start in (config.get('load_from'), (config.model.backbone.get('init_cfg') or {}).get('checkpoint')):
+            if start and start.startswith('work_dirs/'):
+                source, epoch = start.removeprefix('work_dirs/').removesuffix('.pth').split('/epoch_')
+                found[path.stem] = source, int(epoch)
+    assert found['covid_ct_mask_net'] == ('mask_rcnn_full', 630)
+    assert {'covid_ct_mask_net_phantom', 'mask_rcnn_heads_only_phantom', 'affinity_c8_phantom_ictcf'} <= set(found)
+    for name, (source, epoch) in found.items():
+        file = repo_root / 'configs' / f'{source}.py'
+        config = load_config(file if file.is_file() else repo_root / 'configs' / 'baselines' / f'{source}.py')
+        assert config.train_cfg.max_epochs == epoch, name
+        assert epoch % config.default_hooks.checkpoint.interval == 0, name
