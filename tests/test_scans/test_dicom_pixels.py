@@ -108,14 +108,32 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
 @pytest.mark.parametrize('bits', [12, 16])
 @pytest.mark.parametrize('name', ['JPEGLosslessSV1', 'JPEGLossless'])
 def test_jpeg_lossless(tmp_path, name, bits):
-    """By the plugin of the extra, from a code stream that the tests write themselves."""
-    pytest.importorskip('gdcm', reason='the plugin of pydicom for JPEG Lossless, in the extra "medical"')
-    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024, BitsStored=bits, HighBit=bits - 1)
-    data.PixelData = pydicom.encaps.encapsulate([jpeg_lossless(HU + 1024, bits)])
+    """Without any plugin, from a code stream that the tests write themselves."""
+    for signed in (False, True):
+        stored = HU + (0 if signed else 1024)
+        data = dicom_slice(stored.astype(np.int16 if signed else np.uint16), BitsStored=bits, HighBit=bits - 1,
+                           RescaleIntercept=0 if signed else -1024)
+        data.PixelData = pydicom.encaps.encapsulate([jpeg_lossless(stored.astype(int) % (1 << bits), bits)])
+        data['PixelData'].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, name)
+        hu, notes = read(tmp_path, data)
+        assert np.array_equal(hu, HU) and not notes
+
+
+def test_gdcm_decodes_nothing(tmp_path, monkeypatch):
+    """It ends the process at some damaged files; whoever has it installed must not have it tried."""
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
+    data.PixelData = pydicom.encaps.encapsulate([jpeg_lossless(HU + 1024)])
     data['PixelData'].is_undefined_length = True
-    data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, name)
-    hu, notes = read(tmp_path, data)
-    assert np.array_equal(hu, HU) and not notes
+    for name in ('JPEGLosslessSV1', 'JPEG2000Lossless'):
+        data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, name)
+        decoder = pydicom.pixels.get_decoder(data.file_meta.TransferSyntaxUID)
+        monkeypatch.setattr(decoder, '_available', {'gdcm': lambda *args: pytest.fail('asked'), **decoder._available})
+        if name == 'JPEGLosslessSV1':
+            assert np.array_equal(read(tmp_path, data)[0], HU)
+        else:
+            with pytest.raises(ValueError, match='cannot be decoded .*pillow: '):
+                read(tmp_path, data)
 
 
 @pytest.mark.parametrize('changes, words', [

@@ -141,7 +141,7 @@ def test_reads_only_what_is_not_done(tmp_path):
 
 @pytest.mark.parametrize('syntax, content, hinted', [
     *((name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pip install "mmaffinity[medical]"')
-      for name in ('JPEGLosslessSV1', 'JPEGLossless', 'JPEGLSLossless', 'JPEG2000Lossless')),
+      for name in ('JPEGLSLossless', 'JPEG2000Lossless')),
     ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pylibjpeg-libjpeg (the latter under'),
     ('HTJ2KLossless', b'\0\0', 'pip install pylibjpeg pylibjpeg-openjpeg'), ('RLELossless', b'\1' * 80, '')])
 def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, content, hinted):
