@@ -36,12 +36,14 @@ class Resampler:
         """Resample by patient; a record whose patient is None is a unit of its own.
 
         Raises:
-            ValueError: if there is no record, or fewer than one resample.
+            ValueError: if there is no record, fewer than one resample, or a negative seed.
         """
         if not len(patients):
             raise ValueError('there is nothing to resample')
         if num_resamples < 1:
             raise ValueError(f'the number of resamples must be at least 1, not {num_resamples}')
+        if seed < 0:
+            raise ValueError(f'the seed must be 0 or more, not {seed}')
         known = sum(patient is not None for patient in patients)
         names = [('patient', str(patient)) if patient is not None else ('slice', index)
                  for index, patient in enumerate(patients)]

@@ -289,4 +289,6 @@ def _about_intervals(scores: dict[str, Scores], num_resamples: int) -> str:
     kinds = {(s.num_units, s.units) for s in paired}
     over = ' or '.join(f'{num} {kind}' for num, kind in sorted(kinds))
     unknown = ' (patients are not known)' if {kind for _, kind in kinds} == {'slices'} else ''
-    return f'95 % percentile intervals from {num_resamples} bootstrap resamples of {over}{unknown}.'
+    apart = [name for name, s in scores.items() if not s.samples] if any(s.samples for s in scores.values()) else []
+    matrices = f'; of {", ".join(apart)}, of slices, as there is but a confusion matrix' if apart and not unknown else ''
+    return f'95 % percentile intervals from {num_resamples} bootstrap resamples of {over}{unknown}{matrices}.'

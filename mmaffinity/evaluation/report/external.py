@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from .runs import SliceRun, make_slice_run
+
+Number = TypeVar('Number', int, float)
 
 
 def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> SliceRun:
@@ -42,7 +45,11 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
             rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
         header = [cell.strip() for cell in rows[0]]
         if header[0].lower() == 'truth':
-            body = {row[0].strip(): [int(cell) for cell in row[1:]] for row in rows[1:]}
+            names = [row[0].strip() for row in rows[1:]]
+            if sorted(names) != sorted(header[1:]):
+                raise ValueError(f'{file}: the rows are of the classes {names}, the columns of {header[1:]}; each class has '
+                                 'one row and one column')
+            body = {name: [_number(int, cell, file) for cell in row[1:]] for name, row in zip(names, rows[1:])}
             return _from_matrix(name, header[1:], [body[label] for label in header[1:]], file)
         return _from_predictions(name, [dict(zip(header, row)) for row in rows[1:]], file, known)
     except (KeyError, IndexError, TypeError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
@@ -50,13 +57,26 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
                          f'{error}); docs/report.md shows both forms') from error
 
 
+def _number(kind: Callable[[str], Number], cell: str, file: Path) -> Number:
+    try:
+        return kind(cell)
+    except ValueError as error:
+        what = 'whole number' if kind is int else 'number'
+        raise ValueError(f'{file}: {cell.strip()!r} is no {what}') from error
+
+
 def _from_matrix(name: str, classes: Sequence[str], confusion: Sequence[Sequence[int]], file: Path,
                  published: str | None = None) -> SliceRun:
-    matrix = np.array(confusion)
+    if isinstance(classes, str) or len(set(classes)) < len(classes) or not all(isinstance(label, str) for label in classes):
+        raise ValueError(f'{file}: classes are a list of different names, not {classes!r}')
+    try:
+        matrix = np.array(confusion)
+    except ValueError:  # rows of several lengths
+        matrix = np.empty(0)
     if matrix.shape != (len(classes), len(classes)) or matrix.dtype.kind not in 'iu' or (matrix < 0).any() or \
             not matrix.sum():
         raise ValueError(f'{file}: a confusion matrix of the classes {list(classes)} is {len(classes)} x '
-                         f'{len(classes)} counts of slices, not {np.array(confusion).tolist()}')
+                         f'{len(classes)} counts of slices, not {confusion}')
     note = f'{name}: published confusion matrix' + (f' ({published})' if published else '') + \
         '; its intervals are over slices, as patients are not known from it, and nothing that needs probabilities ' \
         'can be told.'
@@ -86,7 +106,7 @@ def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequen
         record = dict(rel_path=path, label=int(label), pred=numbers[row['pred'].strip()], patient_id=patient,
                       scan_id=scan)
         if scored:
-            record['scores'] = [float(row[column]) for column in columns]
+            record['scores'] = [_number(float, row[column], file) for column in columns]
             if not all(0 <= score <= 1 for score in record['scores']):
                 raise ValueError(f'{file}: the scores for {path} are no probabilities: {record["scores"]}')
         records.append(record)

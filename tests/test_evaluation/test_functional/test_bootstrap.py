@@ -12,7 +12,7 @@ def test_units_are_patients_or_slices():
     assert (by_slice.kind, by_slice.num_units) == ('slices', 4)
     mixed = Resampler.of(['a', None, 'a', None])
     assert mixed.num_units == 3 and 'unknown patients' in mixed.kind
-    for wrong in (dict(patients=[]), dict(patients=['a'], num_resamples=0)):
+    for wrong in (dict(patients=[]), dict(patients=['a'], num_resamples=0), dict(patients=['a'], seed=-1)):
         with pytest.raises(ValueError):
             Resampler.of(**wrong)
 

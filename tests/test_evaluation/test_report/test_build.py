@@ -191,6 +191,9 @@ def test_an_external_matrix_of_other_slices_is_refused(two_runs):
     row = table(report, 'table4').rows[2]
     assert row.kind == 'external' and row.cells['f1'].low is not None
     assert cell(report, 'table4_CP', 'roc_auc', 2).note
+    for key in ('table4', 'table4_overall', 'table4_CP'):  # what its intervals are over is said wherever it stands
+        assert '39 patients; of Other, of slices' in table(report, key).caption
+    assert 'Other' not in table(report, 'table4_patients').caption
     assert not any('Other' in row.name for row in table(report, 'table4_differences').rows)
     no_nan(report)
     with pytest.raises(ValueError, match='different lists'):

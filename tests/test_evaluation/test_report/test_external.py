@@ -61,3 +61,30 @@ def test_wrong_files_are_named(tmp_path, known):
     (tmp_path / 'm.json').write_text(json.dumps(dict(classes=['a', 'b'], confusion=[[1, 2], [3, -4]])))
     with pytest.raises(ValueError, match='counts of slices'):
         load_external('System', tmp_path / 'm.json', known)
+
+
+@pytest.mark.parametrize('rows, message', [
+    (['Normal,1.5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], "'1.5' is no whole number"),
+    (['Normal,1,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'counts of slices'),
+    (['Normal,1,0,0', 'Normal,5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'each class has one row'),
+    (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class has one row')])
+def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, message):
+    (tmp_path / 'm.csv').write_text('\n'.join(['truth,Normal,CP,COVID-19', *rows]))
+    with pytest.raises(ValueError, match=f'm.csv: .*{message}'):
+        load_external('System', tmp_path / 'm.csv', [])
+
+
+@pytest.mark.parametrize('classes, confusion, message', [
+    (['a', 'a'], [[1, 0], [1, 1]], 'different names'), ('ab', [[1, 0], [1, 1]], 'different names'),
+    ([1, 2], [[1, 0], [1, 1]], 'different names'), (['a', 'b'], [[1], [1, 1]], 'counts of slices')])
+def test_a_json_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, classes, confusion, message):
+    (tmp_path / 'm.json').write_text(json.dumps(dict(classes=classes, confusion=confusion)))
+    with pytest.raises(ValueError, match=f'm.json: .*{message}'):
+        load_external('System', tmp_path / 'm.json', [])
+
+
+def test_a_score_that_is_no_number_is_named(tmp_path, known):
+    file = predictions(tmp_path / 'p.csv')
+    file.write_text(file.read_text().replace(str(RECORDS[2]['scores'][1]), 'high'))
+    with pytest.raises(ValueError, match="p.csv: 'high' is no number"):
+        load_external('System', file, known)
