@@ -2,6 +2,8 @@
 import csv
 import json
 import os
+import re
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -21,7 +23,7 @@ from mmaffinity.apis import inferencer as inferencer_module
 from mmaffinity.apis import prediction
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import TimeLeft, predict_to_folder
-from mmaffinity.scans import ReadOptions, image_scan
+from mmaffinity.scans import Lesion, ReadOptions, SliceRecord, image_scan
 
 
 @pytest.fixture(scope='module')
@@ -89,6 +91,26 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     for path in (tmp_path / 'out').rglob('*.*'):
         if path.is_file() and path.name != 'lesions.dcm':
             assert b'Secret' not in path.read_bytes() and b'secret-id' not in path.read_bytes()
+
+
+def test_every_field_that_is_written_is_documented(tmp_path, repo_root, inferencer):
+    pytest.importorskip('pydicom')
+    folder = write_series(tmp_path / 'in', 2)
+    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    content = read(tmp_path / 'out' / scan.folder / 'prediction.json')
+    text = (repo_root / 'docs' / 'prediction.md').read_text()
+    described = dict(row.strip('| ').split(' | ', 1) for row in text.splitlines() if row.startswith('| `'))
+    rows = {name: set(re.findall('`([^`]+)`', rest)) for name, rest in described.items()}
+    named = {name for names in described for name in re.findall('`([^`]+)`', names)}
+    assert {name for name in content if name not in ('summary', 'slices', 'not_predicted')} <= named
+    assert set(content['scan']) <= rows['`scan`'] and set(content['settings']) == rows['`settings`']
+    assert set(content['model']) == rows['`model`']
+    assert {f'summary.{name}' for name in content['summary']} <= named
+    assert set(content['summary']['lesions']) <= rows['`summary.lesions`']
+    assert set(content['summary']['most_affected_slice']) == rows['`summary.most_affected_slice`']
+    assert set(content['summary']['lesions']['share_of_lung']) == rows['`summary.lesions.share_of_lung`']
+    record = content['slices'][0]
+    assert set(record) <= named | {'lesions'} and set(record['lesions'][0]) <= rows['`lesions[]`']
 
 
 def strip(folder):
@@ -240,6 +262,31 @@ def test_earlier_results_are_not_overwritten_by_accident(tmp_path, model, infere
     other = AffinityInferencer(*model, device='cpu', options=ReadOptions(max_value=4095))
     with pytest.raises(ValueError, match=r'other settings \(max_value\)'):
         predict_to_folder(other, folder, tmp_path / 'out', resume=True)
+
+
+def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, monkeypatch):
+    """Of results, nothing is kept: neither while slices come nor while the files of the scan are written."""
+    pixel, number, seen = write_images(tmp_path / 'one', 1) / 'slice_0.png', 3000, []
+    (tmp_path / 'in').mkdir()
+    for index in range(number):
+        os.link(pixel, tmp_path / 'in' / f'slice_{index}.png')
+    lesion = Lesion(0.9, 0, [0, 0, 9, 9], 81, None, {'size': [64, 64], 'counts': 'x' * 2000})
+    monkeypatch.setattr(inferencer, 'predict_scan', lambda scan, done: enumerate(scan.keys()))
+    monkeypatch.setattr(prediction._Writer, '_one', lambda self, folder, result: (result[1], SliceRecord(
+        result[0], result[1], 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion])))
+
+    def look(done, total, name):
+        if done in (500, number):
+            seen.append(tracemalloc.get_traced_memory()[0])
+            tracemalloc.reset_peak()
+
+    tracemalloc.start()
+    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', progress=look)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.scans[0].num_predicted == number
+    # A record has over 2000 bytes.
+    assert (seen[1] - seen[0]) / (number - 500) < 400 and (peak - seen[1]) / number < 400
 
 
 def test_scans_of_one_name_do_not_mix(tmp_path, inferencer):
