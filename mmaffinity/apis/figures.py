@@ -1,4 +1,5 @@
 """The figures of the paper, and evidence by RoI, for trained models."""
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +58,7 @@ class TestedModel:
 
     def __init__(self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None,
                  mask_scores: bool = False) -> None:
-        cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config.copy()
+        cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         cfg.model.backbone.init_cfg = None
         if mask_scores:

@@ -297,3 +297,12 @@ def test_weights_that_a_config_starts_from_are_those_that_another_leaves(repo_ro
         config = load_config(file if file.is_file() else repo_root / 'configs' / 'baselines' / f'{source}.py')
         assert config.train_cfg.max_epochs == epoch, name
         assert epoch % config.default_hooks.checkpoint.interval == 0, name
+
+
+def test_torchvision_of_another_build_is_told(tmp_path, monkeypatch):
+    """torch refuses its operators by a RuntimeError, in the middle of timm's import."""
+    monkeypatch.delitem(sys.modules, 'timm', raising=False)
+    (tmp_path / 'timm.py').write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r'torchvision::nms does not exist.*torchvision in the build for your torch'):
+        MODELS.build(dict(type='TimmBackbone', model_name='vgg11'))

@@ -32,7 +32,7 @@ class TimmBackbone(BaseModule):
         super().__init__()
         try:
             import timm
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # torchvision of another build raises a RuntimeError
             raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
                              'and torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
         checkpoint = (init_cfg or {}).get('checkpoint')
