@@ -42,11 +42,16 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
 
     Raises:
         FileNotFoundError: if the data root or the file does not exist.
+        PermissionError: if a folder on the way is closed to this user.
         ValueError: if no file is named.
     """
     if not path:
         raise ValueError(f'no file with {kind} given: set ann_file')
-    if Path(path).is_file():
+    try:
+        there = Path(path).is_file()
+    except PermissionError as error:
+        raise PermissionError(f'this user may not read {path}: {error.strerror}') from error
+    if there:
         return
     if data_root and not Path(data_root).is_dir():
         raise FileNotFoundError(

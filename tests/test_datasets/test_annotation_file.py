@@ -1,8 +1,9 @@
 import gc
+from pathlib import Path
 
 import pytest
 
-from mmaffinity.datasets.annotation_file import collection_paused, image_prefix, load_annotation_file
+from mmaffinity.datasets.annotation_file import SLICES, collection_paused, image_prefix, load_annotation_file
 
 
 def test_load(tmp_path):
@@ -59,3 +60,12 @@ def test_garbage_collection_is_paused_and_goes_on():
         assert not gc.isenabled()  # as it was
     finally:
         gc.enable()
+
+
+def test_a_folder_that_is_closed(tmp_path, monkeypatch):
+    def closed(*_, **__):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(Path, 'is_file', closed)
+    with pytest.raises(PermissionError, match=r'this user may not read .*a\.json: Permission denied'):
+        load_annotation_file(str(tmp_path / 'a.json'), str(tmp_path), SLICES)

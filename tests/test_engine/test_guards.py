@@ -1,4 +1,5 @@
 """Hooks that every training gets, and those that watch memory and BatchNorm."""
+import mmap
 from types import SimpleNamespace
 
 import pytest
@@ -76,7 +77,8 @@ def test_memory_hook_sees_what_is_held(tmp_path):
     runner = SimpleNamespace(iter=0, logger=MMLogger.get_instance('memory'), train_loop=SimpleNamespace(stop_training=False))
     held = []
     for runner.iter in range(4):
-        held.append(bytearray(b'x' * (32 << 20)))
+        held.append(mmap.mmap(-1, 32 << 20))  # pages of its own, where bytes might get memory that was freed before
+        held[-1].write(b'x' * (32 << 20))
         assert not runner.train_loop.stop_training
         hook.after_train_iter(runner, 0)
     assert [row[0] for row in hook.rows] == [2, 4] and runner.train_loop.stop_training
