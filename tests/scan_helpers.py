@@ -83,35 +83,29 @@ def write_series(folder: Path, number: int = 3, size: int = SIZE, **changes) -> 
     return folder
 
 
-def jpeg_lossless(pixels: np.ndarray, bits: int = 16, predictor: int = 1, restart: int = 0, point: int = 0) -> bytes:
-    """A JPEG Lossless code stream (ITU-T T.81, process 14) of unsigned pixels (H, W), slow and plain.
+def jpeg_lossless(pixels: np.ndarray, bits: int = 16) -> bytes:
+    """A JPEG Lossless code stream (ITU-T T.81, process 14, selection value 1) of unsigned pixels (H, W), slow and plain.
 
-    Each difference is written with a Huffman code of five bits for its length. ``predictor`` is the selection value,
-    ``restart`` the rows of an interval, and the last ``point`` bits of the pixels are not stored.
+    Each difference to the left neighbour, or to the upper one in the first column, is written with a Huffman code of five
+    bits for its length.
     """
     height, width = pixels.shape
-    restart = restart or height
-    parts = []
-    for start in range(0, height, restart):
-        values = pixels[start:start + restart].astype(int) >> point
-        a, b, c = (np.roll(values, shift, axis) for shift, axis in ((1, 1), (1, 0), ((1, 1), (0, 1))))
-        guess = [a, b, c, a + b - c, a + (b - c >> 1), b + (a - c >> 1), a + b >> 1][predictor - 1]
-        guess[0], guess[1:, 0] = a[0], b[1:, 0]
-        guess[0, 0] = 1 << (bits - point - 1)
-        text = ''
-        for change in (values - guess).ravel().tolist():
-            change = (change + (1 << 15)) % (1 << 16) - (1 << 15)
-            size = abs(change).bit_length()
-            text += f'{size:05b}'
-            if 0 < size < 16:
-                text += f'{change if change > 0 else change + (1 << size) - 1:0{size}b}'
-        text += '1' * (-len(text) % 8)
-        parts.append(int(text, 2).to_bytes(len(text) // 8, 'big').replace(b'\xff', b'\xff\0'))
-    scan = b''.join(part + (bytes([0xFF, 0xD0 + at % 8]) if at + 1 < len(parts) else b'') for at, part in enumerate(parts))
+    values = pixels.astype(int)
+    guess = np.roll(values, 1, axis=1)
+    guess[1:, 0] = values[:-1, 0]
+    guess[0, 0] = 1 << (bits - 1)
+    text = ''
+    for change in (values - guess).ravel().tolist():
+        change = (change + (1 << 15)) % (1 << 16) - (1 << 15)
+        size = abs(change).bit_length()
+        text += f'{size:05b}'
+        if 0 < size < 16:
+            text += f'{change if change > 0 else change + (1 << size) - 1:0{size}b}'
+    text += '1' * (-len(text) % 8)
+    scan = int(text, 2).to_bytes(len(text) // 8, 'big').replace(b'\xff', b'\xff\0')
     head = b'\xff\xc3\0\x0b' + bytes([bits]) + height.to_bytes(2, 'big') + width.to_bytes(2, 'big') + b'\1\1\x11\0'
     codes = b'\xff\xc4' + (19 + 17).to_bytes(2, 'big') + bytes([0, 0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
-    interval = b'\xff\xdd\0\4' + (restart * width).to_bytes(2, 'big') if restart < height else b''
-    return b'\xff\xd8' + head + codes + interval + b'\xff\xda\0\x08\1\1\0' + bytes([predictor, 0, point]) + scan + b'\xff\xd9'
+    return b'\xff\xd8' + head + codes + b'\xff\xda\0\x08\1\1\0\1\0\0' + scan + b'\xff\xd9'
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray | None = None) -> Path:

@@ -10,7 +10,6 @@ from mmaffinity.utils.optional import require
 
 from .dicom_header import NO_AIR, DicomHeader, read_dataset
 from .items import ReadOptions
-from .jpeg_lossless import decode_jpeg_lossless
 from .opening import brief
 from .windowing import AIR, IMPLAUSIBLE, LOWEST, Window
 
@@ -19,13 +18,6 @@ PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
 MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
 LEAST_AIR = 0.001  # of the pixels; with less, values are no Hounsfield units of a chest
-# What reads the compressions that the extra does not: by the end of the transfer syntax's name in pydicom.
-PLUGINS = {
-    'JPEG Extended (Process 2 and 4)': 'pip install pylibjpeg pylibjpeg-libjpeg (the latter under GPL-3.0)',
-    'High-Throughput JPEG 2000': 'pip install pylibjpeg pylibjpeg-openjpeg',
-}
-LOSSLESS = 'JPEG Lossless, Non-Hierarchical'  # how the names of processes 14 and 15 begin
-EXTRA = 'pip install "mmaffinity[medical]"'
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -102,24 +94,23 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
                 raise ValueError(f'pixel data is truncated: {len(raw)} of {needed} bytes')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            pixels = _decompressed(data, frame, shape, syntax) if syntax.is_encapsulated else data.pixel_array
+            pixels = _decompressed(data, syntax) if syntax.is_encapsulated else data.pixel_array
     except (MemoryError, Exception) as error:
         # Reasons are cut in length, so that the way out goes before the library's words. These name "all available
         # plugins" for damaged pixels too, where nothing needs to be installed.
         lacking = 'missing dependenc' in str(error) or 'does not support' in str(error)
-        hint = f'this compression needs a plugin of pydicom: {_plugins_for(syntax.name)}; ' if lacking else ''
+        extra = 'medical' if syntax.name.startswith('JPEG-LS') else 'jpeg'
+        hint = f'this compression needs a plugin of pydicom: pip install "mmaffinity[{extra}]"; ' if lacking else ''
         raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {hint}{brief(error, 120)}') from error
     if pixels.shape != shape:
         raise ValueError(f'its pixels decode to {pixels.shape}, but the header says {shape}')
     return pixels
 
 
-def _decompressed(data: Any, frame: bytes, shape: tuple[int, int], syntax: Any) -> np.ndarray:
+def _decompressed(data: Any, syntax: Any) -> np.ndarray:
     """Decode by the first of pydicom's plugins that can, but never by GDCM, which ends the process at some damaged files."""
     decoder = require('pydicom.pixels', 'medical').get_decoder(syntax)
     plugins = [name for name in decoder.available_plugins if name != 'gdcm']
-    if not plugins and syntax.name.startswith(LOSSLESS):
-        return decode_jpeg_lossless(frame, shape, data.get('PixelRepresentation') == 1)
     if not plugins:
         raise ValueError('missing dependencies: no plugin of pydicom reads it')
     reasons = []
@@ -130,11 +121,6 @@ def _decompressed(data: Any, frame: bytes, shape: tuple[int, int], syntax: Any) 
         except (MemoryError, Exception) as error:
             reasons.append(f'{name}: {brief(error, 100)}')
     raise ValueError('; '.join(reasons))
-
-
-def _plugins_for(syntax: str) -> str:
-    """The command that installs what reads a transfer syntax."""
-    return next((command for name, command in PLUGINS.items() if syntax.startswith(name)), EXTRA)
 
 
 def _only_frame(data: Any) -> bytes:

@@ -140,10 +140,10 @@ def test_reads_only_what_is_not_done(tmp_path):
 
 
 @pytest.mark.parametrize('syntax, content, hinted', [
-    *((name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pip install "mmaffinity[medical]"')
-      for name in ('JPEGLSLossless', 'JPEG2000Lossless')),
-    ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'pylibjpeg-libjpeg (the latter under'),
-    ('HTJ2KLossless', b'\0\0', 'pip install pylibjpeg pylibjpeg-openjpeg'), ('RLELossless', b'\1' * 80, '')])
+    *((name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', extra)
+      for name, extra in (('JPEGLSLossless', 'medical'), ('JPEG2000Lossless', 'jpeg'), ('JPEGLosslessSV1', 'jpeg'))),
+    ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'jpeg'),
+    ('HTJ2KLossless', b'\0\0', 'jpeg'), ('RLELossless', b'\1' * 80, '')])
 def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, content, hinted):
     import pydicom
     uid = getattr(pydicom.uid, syntax)
@@ -155,7 +155,7 @@ def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, c
     data.file_meta.TransferSyntaxUID = uid
     save_dicom(tmp_path / 'x.dcm', data)
     problem, = only_scan(tmp_path).read()
-    assert hinted in problem.reason and ('pip install' in problem.reason) == bool(hinted)
+    assert f'mmaffinity[{hinted}]' in problem.reason if hinted else 'pip install' not in problem.reason
 
 
 def test_patients_without_series_uid_are_kept_apart_by_folder_and_study(tmp_path):
