@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from scan_helpers import chest, chest_volume, to_grey, write_images, write_model, write_nifti, write_series
+from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
 
 from mmaffinity.apis.inferencer import AffinityInferencer, SlicePrediction, config_hash, test_transforms
 from mmaffinity.scans import Problem, ReadOptions, Slice, Window
@@ -18,11 +18,6 @@ from mmaffinity.utils.config import load_config
 
 def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory, repo_root):
-    return write_model(tmp_path_factory.mktemp('model'), repo_root)
 
 
 @pytest.fixture(scope='module')

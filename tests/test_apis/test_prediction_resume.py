@@ -1,0 +1,220 @@
+"""Predictions that were interrupted, continued, or made twice into one folder."""
+import json
+import os
+
+import numpy as np
+import pytest
+from scan_helpers import (
+    chest,
+    dicom_slice,
+    save_dicom,
+    write_images,
+    write_series,
+)
+
+from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.apis.prediction import predict_to_folder
+from mmaffinity.scans import ReadOptions, image_scan
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob('*')}
+
+
+def strip(folder):
+    """Content of the result files without the time that they were written."""
+    contents = {}
+    for path in sorted(folder.rglob('*')):
+        if path.suffix in ('.json', '.csv', '.jsonl'):
+            text = path.read_text()
+            contents[str(path.relative_to(folder))] = [line for line in text.splitlines() if '"created"' not in line]
+        elif path.is_file():
+            contents[str(path.relative_to(folder))] = path.read_bytes()
+    return contents
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize('after', [1, 4, 8])
+def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, monkeypatch, after):
+    options = dict(score_thr=0.3, overlays='lesions')
+    predict_to_folder(inferencer, mixed, tmp_path / 'whole', **options)
+
+    def stop(done, total, name):
+        if done == after:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        predict_to_folder(inferencer, mixed, tmp_path / 'out', progress=stop, **options)
+    assert not (tmp_path / 'out' / 'report.json').exists()
+    # Half a line is what a killed process leaves.
+    for journal in (tmp_path / 'out').glob('*/journal.jsonl'):
+        with open(journal, 'a') as file:
+            file.write('{"key": "ha')
+    predicted = []
+    predict_slices = inferencer.predict_slices
+    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
+        predicted.append(item.name) or item for item in slices))
+    predict_to_folder(inferencer, mixed, tmp_path / 'out', resume=True, **options)
+    assert len(predicted) == 9 - after
+    assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+    predicted.clear()
+    report = predict_to_folder(inferencer, mixed, tmp_path / 'out', resume=True, **options)
+    assert predicted == [] and len(report.scans) == 3 and strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+
+
+def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 2, first=1)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    write_images(folder, 1)
+    (folder / 'slice_2.png').write_bytes(b'\x89PNG\r\n\x1a\n')
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    content = read(tmp_path / 'out' / 'in' / 'prediction.json')
+    found = [(item['index'], item['name']) for item in content['slices']]
+    assert found == [(0, 'in/slice_0.png'), (1, 'in/slice_1.png')]
+    assert len(content['not_predicted']) == 1 == len(report.problems) and report.scans[0].num_slices == 3
+
+
+def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inferencer, monkeypatch):
+    """An earlier, whole run's result must not pass for that of the grown scan."""
+    folder = write_images(tmp_path / 'in', 2)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    write_images(folder, 3)
+
+    def die(*args, **kwargs):
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mmaffinity.apis.prediction.write_csv', die)
+        with pytest.raises(Interrupt):
+            predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    assert report.scans[0].num_slices == report.scans[0].num_predicted == 3
+    assert len(read(tmp_path / 'out/in/prediction.json')['slices']) == 3
+
+
+def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeypatch):
+    folder = write_images(tmp_path / 'in', 3)
+    decode, fails = image_scan.decode_slice, [False, True, False]
+
+    def sometimes(*args):
+        if fails.pop():
+            raise MemoryError('not now')
+        return decode(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_scan, 'decode_slice', sometimes)
+        report = predict_to_folder(inferencer, folder, tmp_path / 'out')
+    assert report.scans[0].num_predicted == 2 and len(report.problems) == 1
+    done = []
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True, progress=lambda *args: done.append(args[:2]))
+    assert report.scans[0].num_predicted == 3 and not report.problems and done[-1] == (3, 3)
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+    assert report.scans[0].num_predicted == 3 and not report.problems
+
+
+def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 3)
+
+    def touch(done, total, name):
+        if done == 1:
+            os.utime(folder / 'slice_2.png', ns=(1, 1))
+
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=touch)
+    scan, = report.scans
+    assert (scan.num_slices, scan.num_predicted, scan.num_not_predicted) == (3, 2, 1)
+    assert 'changed while the run went on' in report.problems[0].reason
+    assert predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True).scans[0].num_predicted == 3
+
+
+def test_earlier_results_are_not_overwritten_by_accident(tmp_path, model, inferencer):
+    folder = write_images(tmp_path / 'in', 1)
+    predict_to_folder(inferencer, folder, tmp_path / 'out')
+    with pytest.raises(FileExistsError, match='--resume'):
+        predict_to_folder(inferencer, folder, tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'other settings \(score_thr\)'):
+        predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.2, resume=True)
+    other = AffinityInferencer(*model, device='cpu', options=ReadOptions(max_value=4095))
+    with pytest.raises(ValueError, match=r'other settings \(max_value\)'):
+        predict_to_folder(other, folder, tmp_path / 'out', resume=True)
+
+
+def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
+    folder = write_images(tmp_path / 'in', 2)
+    refused = []
+
+    def second(done, total, name):
+        for resume in (False, True):
+            with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'):
+                predict_to_folder(inferencer, folder, tmp_path / 'out', resume=resume)
+            refused.append(resume)
+
+    report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
+    assert len(refused) == 4 and report.scans[0].num_predicted == 2
+    # Nothing of the lock is left, and nothing in the way of the next run.
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'report.json']
+    predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
+
+
+@pytest.fixture
+def predicted(inferencer, monkeypatch):
+    """Names of the slices that the model gets."""
+    names, predict_slices = [], inferencer.predict_slices
+    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
+        names.append(item.name) or item for item in slices))
+    return names
+
+
+@pytest.mark.parametrize('first, second', [('b', 'a'), ('a', 'b')])
+def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferencer, predicted, first, second):
+    pytest.importorskip('pydicom')
+    write_series(tmp_path / 'in' / first, 2, series=first)
+    predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
+    predicted.clear()
+    write_series(tmp_path / 'in' / second, 3, series=second)
+    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', resume=True)
+    assert sorted(predicted) == [f'in/{second}/im_00{index}.dcm' for index in (1, 2, 3)]
+    assert {path.parent.name for path in (tmp_path / 'out').glob('*/journal.jsonl')} == {scan.folder for scan in report.scans}
+    predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'whole')
+    assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
+
+
+def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, inferencer, predicted):
+    """Numbers, pictures, slabs, volumes and masks of the earlier slices are those that they have now."""
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    folder = write_series(tmp_path / 'in', 5)
+    (tmp_path / 'aside').mkdir()
+    for name in ('im_002.dcm', 'im_004.dcm'):
+        (folder / name).rename(tmp_path / 'aside' / name)
+    # Two files of one name, whose number in the scan changes.
+    (folder / 'sub').mkdir()
+    (folder / 'im_003.dcm').rename(folder / 'sub' / 'im_001.dcm')
+    first, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    for path in (tmp_path / 'aside').iterdir():
+        path.rename(folder / path.name)
+    predicted.clear()
+    second, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    assert sorted(predicted) == ['in/im_002.dcm', 'in/im_004.dcm'] and first.folder == second.folder
+    whole, = predict_to_folder(inferencer, folder, tmp_path / 'whole', score_thr=0.3).scans
+    assert second.summary == whole.summary and second.summary['lesions']['volume_ml'] > 0
+    results, expected = strip(tmp_path / 'out'), strip(tmp_path / 'whole')
+    for content in (results, expected):  # written in the order of prediction
+        content.pop(f'{whole.folder}/journal.jsonl')
+    assert results == expected and sum('/overlays/' in name for name in results) == 5
+
+
+def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer):
+    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
+    folder = write_series(tmp_path / 'in', 3)
+    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    assert (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
+    save_dicom(folder / 'far.dcm', dicom_slice(chest().astype(np.int16), 40))
+    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    assert not (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
+    assert 'no NIfTI mask: the slices are on no regular grid' in scan.notes

@@ -1,0 +1,142 @@
+"""Verification of what splits share: patients, scans, files, and pictures that are the same or nearly."""
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from verification_helpers import only
+
+from mmaffinity.datasets.verification import Near, verify_config
+
+
+@pytest.mark.parametrize('field, check, name', [('patient_id', 'shared-patients', 'train-1'),
+                                                ('scan_id', 'shared-scans', 'train-1/s1')])
+def test_shared_patients_and_scans(bench, field, check, name):
+    bench.slices['test'][0]['patient_id'] = 'train-1'
+    bench.slices['test'][0]['scan_id'] = 's1' if field == 'scan_id' else 'other'
+    report = bench.verify()
+    found = {finding.check: finding for finding in report.findings}
+    assert set(found) == ({'shared-patients'} if field == 'patient_id' else {'shared-patients', 'shared-scans'})
+    assert found[check].count == 1 and name in found[check].message and 'both train and test' in found[check].message
+    assert '2 slices of train, 1 of test' in found[check].message
+    assert not report.passed
+
+
+def test_a_scan_number_is_its_patients(bench):
+    """Every patient of the bench has scans s0 or s1: numbers within a patient are no shared scans."""
+    assert {row['scan_id'] for rows in bench.slices.values() for row in rows} == {'s0', 's1'}
+    only(bench.verify())
+    for split in ('train', 'test'):
+        for row in bench.slices[split]:
+            row['patient_id'] = None
+    found = only(bench.verify(), 'unknown-patients', 'shared-scans')
+    assert found[0].check == 'shared-scans' and found[0].count == 2  # without patients, the numbers are all there is
+
+
+def test_unknown_patients(bench):
+    for row in bench.slices['test'][:3]:
+        row['patient_id'] = None
+    report = bench.verify()
+    finding, = only(report, 'unknown-patients')
+    assert report.passed and finding.severity == 'warning' and finding.count == 3
+    assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
+
+
+def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
+    """Lesion patients as cncb_ncov.py names them: no name equals one of the labelled slices, whoever it is."""
+    for content in bench.lesions.values():
+        for image in content['images']:
+            image['patient_id'] = f'ct_lesion_seg/{image["patient_id"]}'
+    report = bench.verify(read_files=False)
+    finding, = only(report, 'unknown-patients')
+    assert report.passed and finding.severity == 'warning' and finding.count == 4
+    names = {split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
+             for split in ('train', 'val', 'test')}
+    # Of the two lesion lists, and of the lists of slices, names can be compared; train's lists are one split.
+    pairs = {(names['train'][0], names['val'][1]), (names['train'][0], names['test'][1]),
+             (names['train'][1], names['test'][0]), (names['val'][1], names['test'][0])}
+    assert {(item['first'], item['second']) for item in finding.items} == pairs
+    assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
+    assert f'leakage, that is a patient in two splits, cannot be excluded between {names["train"][0]}' in finding.message
+    # A patient of both lists' name space makes them comparable.
+    bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
+    bench.slices['test'][0]['scan_id'] = 'other'
+    assert only(bench.verify(read_files=False), 'unknown-patients')[0].count == 3
+
+
+def test_name_spaces_are_those_of_one_data_root(bench):
+    """Two roots are two collections: a name that is in one alone says nothing."""
+    config = bench.config()
+    config.train_dataloader.dataset = dict(config.train_dataloader.dataset.datasets[1])
+    for rows, site in ((bench.slices['train'], 'site_a'), (bench.slices['val'], 'site_b'), (bench.slices['test'], 'site_b')):
+        for row in rows:
+            row['patient_id'] = f'hospitals/{site}/{row["patient_id"]}'
+    config.test_dataloader = None
+    bench.config()  # writes the lists
+    finding, = only(verify_config(config, read_files=False), 'unknown-patients')
+    assert finding.items[0]['name_spaces'] == ['hospitals/site_a/', 'hospitals/site_b/']
+    (bench.root / 'other').symlink_to(bench.root)
+    config.val_dataloader.dataset.data_root = str(bench.root / 'other')
+    only(verify_config(config, read_files=False))
+
+
+def test_one_split_alone_leaks_nothing(bench):
+    config = bench.config()
+    config.val_dataloader = config.test_dataloader = None
+    for row in bench.slices['train']:
+        row['patient_id'] = None
+    only(verify_config(config, workers=0))
+
+
+def test_shared_file(bench):
+    bench.slices['test'][0]['img_path'] = './slices/../slices/train_0.png'  # the same file, written otherwise
+    finding, = only(bench.verify(), 'shared-slices')
+    assert finding.count == 1 and 'slices/train_0.png' in finding.message
+
+
+def test_identical_slice_under_another_name_and_in_another_format(bench):
+    cv2.imwrite(str(bench.root / 'slices/test_0.png'), bench.read('slices/train_0.png'),
+                [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    assert (bench.root / 'slices/test_0.png').read_bytes() != (bench.root / 'slices/train_0.png').read_bytes()
+    finding, = only(bench.verify(), 'identical-slices')
+    assert finding.items == [dict(train='slices/train_0.png', test='slices/test_0.png')]
+    assert finding.severity == 'failure' and 'slices/train_0.png = slices/test_0.png' in finding.message
+
+
+def test_identical_across_tasks(bench):
+    """A lesion training slice among the slices of the classification test."""
+    shutil.copy(bench.root / 'ct_lesion_seg/image/0/slice1.png', bench.root / 'slices/test_0.png')
+    assert only(bench.verify(), 'identical-slices')[0].count == 1
+
+
+@pytest.mark.parametrize('alter', [
+    lambda image: cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], 0),
+    lambda image: np.clip(image * .8 + 20, 0, 255).astype(np.uint8),
+    lambda image: cv2.flip(cv2.flip(image, 1), 1) ^ np.eye(48, dtype=np.uint8),
+], ids=['recoded', 'brightness', 'a few pixels'])
+def test_near_identical_slice(bench, alter):
+    bench.write('slices/test_0.png', alter(bench.read('slices/train_0.png')))
+    report = bench.verify()
+    finding, = only(report, 'near-identical-slices')
+    assert report.passed and finding.severity == 'warning' and finding.count == 1
+    item, = finding.items
+    assert (item['train'], item['test']) == ('slices/train_0.png', 'slices/test_0.png')
+    assert 0 <= item['bits'] <= 6 and 0.995 <= item['correlation'] <= 1
+    only(bench.verify(near=Near(correlation=1.)))
+
+
+def test_near_is_checked_first():
+    with pytest.raises(ValueError, match='they must be within 0..15'):
+        Near(radius=16)
+    with pytest.raises(ValueError, match='at most 1'):
+        Near(correlation=1.5)
+
+
+def test_repeated_slices_and_conflicting_labels(bench):
+    shutil.copy(bench.root / 'slices/train_0.png', bench.root / 'slices/train_2.png')  # same label
+    finding, = only(bench.verify(), 'repeated-slices')
+    assert finding.items == [['slices/train_0.png', 'slices/train_2.png']]
+    shutil.copy(bench.root / 'slices/train_0.png', bench.root / 'slices/train_1.png')  # another
+    found = only(bench.verify(), 'repeated-slices', 'conflicting-labels')
+    assert found[0].check == 'conflicting-labels' and found[0].severity == 'failure'
+    assert found[0].items == [{'Normal': 'train: slices/train_0.png', 'COVID-19': 'train: slices/train_1.png'}]
