@@ -20,13 +20,12 @@ class UnreadableSlicesHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._earlier: set[str] = set()
         self._known: list[str] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Go on counting where a resumed run was."""
         if runner._resume:
-            self._earlier = set((checkpoint.get('meta') or {}).get(_META_KEY) or ())
+            self._known = list((checkpoint.get('meta') or {}).get(_META_KEY) or ())
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Collect the paths of all processes, as one alone writes the checkpoint."""
@@ -51,11 +50,12 @@ class UnreadableSlicesHook(Hook):
         """
         # Asking a runner for its loop builds it, and with it data sets that may be the reason why the run ended.
         if isinstance(runner._train_loop, BaseLoop) and _skips(runner):
-            self._log(runner, sorted({*self._known, *self._mine(runner)}))
+            self._log(runner, self._mine(runner))
 
     def _mine(self, runner: Runner) -> list[str]:
+        """What is known of all processes, and what this one skipped since."""
         parts = _parts(runner.train_dataloader.dataset)
-        return sorted(self._earlier.union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
+        return sorted(set(self._known).union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
 
     def _log(self, runner: Runner, paths: list[str]) -> None:
         runner.message_hub.update_info('skipped_slices', len(paths))
