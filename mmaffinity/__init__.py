@@ -4,23 +4,19 @@ Importing this package registers all its modules in MMDetection's registries.
 """
 import contextlib
 import io
-import sys
 import warnings
 
 __version__ = '0.1.0'
 
-# Python imports this package before it runs `python -m mmaffinity.check_env`, which has to work where torch, mmcv or
-# mmdet are missing or broken; sys.argv[0] is '-m' only while Python looks for the module that it is to run.
-if sys.argv[:1] != ['-m'] or 'mmaffinity.check_env' not in sys.orig_argv:
-    try:
-        # Two notes on packages that nothing here needs, one of which says that metrics will not be computed; they are.
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
-            import mmdet.datasets
-            import mmdet.evaluation  # noqa: F401
-        from mmaffinity import datasets, engine, evaluation, models, structures, visualization  # noqa: F401
-        from mmaffinity.utils.checkpoint import register_safe_loader
-        register_safe_loader()
-    except Exception as error:
-        raise ImportError(f'mmaffinity cannot be loaded ({type(error).__name__}: {error}); what is wrong and the '
-                          'command that mends it: python -m mmaffinity.check_env') from error
+try:
+    # Two notes on packages that nothing here needs, one of which claims that metrics will not be computed; they are.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+        import mmdet.datasets
+        import mmdet.evaluation  # noqa: F401
+    from mmaffinity import datasets, engine, evaluation, models, registry, structures, visualization  # noqa: F401
+    from mmaffinity.utils.checkpoint import register_safe_loader
+    register_safe_loader()
+except Exception as error:
+    raise ImportError(f'mmaffinity cannot be imported ({type(error).__name__}: {error}); "mmaffinity check-env" reports the '
+                      'problem and how to fix it') from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmaffinity.datasets.verification import record_of
@@ -41,8 +42,8 @@ class DataRecordHook(Hook):
         # Without validation there is no loop that could tell its data.
         val = (record_of(runner.val_dataloader.dataset, 'val', self.read_files)
                if runner.val_loop is not None else None)
-        runner.logger.info(f'fingerprints of the data: training {_identity(train)}, validation '
-                           f'{_identity(val) if val else "none"} ({time.monotonic() - started:.1f} s)')
+        print_log(f'fingerprints of the data: training {_identity(train)}, validation {_identity(val) if val else "none"} '
+                  f'({time.monotonic() - started:.1f} s)', logger=runner.logger)
         file = Path(runner.work_dir) / FILE
         before = _read(file) if runner._resume else None
         earlier = list(before['earlier']) if before else []

@@ -202,13 +202,13 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
     """
     path = Path(report)
     if not path.is_file():
-        raise FileNotFoundError(f'no report {path}; write it with tools/analysis_tools/report.py')
+        raise FileNotFoundError(f'no report {path}; write it with mmaffinity report')
     try:
         content = json.loads(path.read_text())
         tables = {table['key']: table['figures'] for table in content['tables']}
         synthetic = content.get('synthetic', [])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no report.json of tools/analysis_tools/report.py ({error})') from error
+        raise ValueError(f'{path} is no report.json of mmaffinity report ({error})') from error
     criteria: dict[str, dict[str, float]] = {}
     for record in tables.get('table3', []) + tables.get('table4', []):
         if record['value'] is None or record['kind'] == 'published' and not published:

@@ -237,7 +237,7 @@ def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn
     state = {name: value for name, value in state.items()} if isinstance(state, dict) else {}
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted by '
-                         'tools/model_converters/published_to_mmaffinity.py')
+                         'mmaffinity convert published')
     mismatch = explain_mismatch(model.state_dict(), state)
     if mismatch:
         raise ValueError(f'{checkpoint} does not fit the config {cfg.filename}: {mismatch}')

@@ -2,7 +2,6 @@
 import datetime
 import json
 import platform
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -302,21 +301,3 @@ def versions() -> dict[str, str]:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
-
-
-class TimeLeft:
-    """Estimates how long a run still takes, from the slices that this run predicted."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._start: tuple[float, int] | None = None
-
-    def __call__(self, done: int, total: int) -> float | None:
-        """Seconds left; None at the first slice."""
-        now = self._clock()
-        if self._start is None:
-            # The first slice pays for warming up, and those before it were done by an earlier run.
-            self._start = now, done
-            return None
-        start, first = self._start
-        return (now - start) / (done - first) * (total - done) if done > first else None

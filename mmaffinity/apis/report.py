@@ -24,7 +24,7 @@ def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
     """Report on finished runs, see docs/report.md.
 
     Args:
-        work_dirs: working folders with ``results*.json`` from ``tools/test.py --out``, or such files.
+        work_dirs: working folders with ``results*.json`` from ``mmaffinity test --out``, or such files.
         out_dir: folder for ``report.md``, ``report.csv``, ``report.json`` and ``reliability_*.png`` / ``.pdf``.
         external: files of systems that are not trained here, by name; see :func:`load_external`.
         num_resamples: of the bootstrap.

@@ -31,7 +31,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
 
     The JSON has the model's config, resolved, the transforms of its test pipeline, the classes, the versions, the SHA-256 of
     the weights and of the checkpoint that they came from. Both files are written aside and renamed. Predicting from them:
-    ``tools/predict.py ... --config OUT.json --checkpoint OUT.safetensors``.
+    ``mmaffinity predict ... --config OUT.json --checkpoint OUT.safetensors``.
 
     Args:
         config: a config or the path of one.
@@ -58,7 +58,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     state = content.get('state_dict', content)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted first, by '
-                         'tools/model_converters/published_to_mmaffinity.py')
+                         'mmaffinity convert published')
     # Copies of their own: safetensors refuses tensors that share memory, as the views of a checkpoint may.
     weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format) for name, value in state.items()}
     meta = content.get('meta')

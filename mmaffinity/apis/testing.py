@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
 from mmaffinity.engine import LoaderWorkersHook, join_processes
+from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
@@ -25,7 +26,7 @@ SPLITS = ('test', 'val')
 
 def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
                out: str | Path | None = None, show_dir: str | Path | None = None,
-               launcher: str = 'none', split: str = 'test') -> dict:
+               launcher: str = 'none', split: str = 'test', verbose: bool = True) -> dict:
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
@@ -36,6 +37,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         show_dir: folder for pictures: an overlay per slice, the confusion matrix, affinities of one slice per class.
         launcher: as for :func:`train_model`.
         split: 'test', or 'val' for the validation slices, from which the report fits the temperature.
+        verbose: as for :func:`train_model`.
 
     Returns:
         Metrics by name.
@@ -64,7 +66,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
                             dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
     with plain_failures('mend that, and test again'):
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg, verbose)
         runner.register_hook(LoaderWorkersHook())
         metrics = runner.test()
         # The main process alone has the records of all slices.
@@ -78,7 +80,7 @@ def _no_checkpoint(path: Path, cfg: Config) -> str:
         if path.parent.is_dir() else []
     if others:
         return f'no checkpoint {path}; in {path.parent} there are {", ".join(others)}'
-    return f'no checkpoint {path}; train the model first: python tools/train.py {cfg.filename or "CONFIG"}'
+    return f'no checkpoint {path}; train the model first: mmaffinity train {cfg.filename or "CONFIG"}'
 
 
 def use_split(cfg: Config, split: str) -> None:

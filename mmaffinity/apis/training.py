@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes, newest_whole_checkpoint
+from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import check_data, load_config
@@ -18,7 +19,7 @@ from .data_record import record_training_data
 
 
 def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
-                amp: bool = False, seed: int | None = None, launcher: str = 'none') -> Runner:
+                amp: bool = False, seed: int | None = None, launcher: str = 'none', verbose: bool = True) -> Runner:
     """Train a model.
 
     Args:
@@ -28,6 +29,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         amp: automatic mixed precision; needs a GPU.
         seed: overrides the config's seed.
         launcher: 'none' or how the processes of a distributed run were started, for example 'pytorch'.
+        verbose: show MMEngine's log on the console; otherwise one line of progress and what concerns the user. The log
+            file has everything either way.
 
     Returns:
         The runner, after training.
@@ -71,7 +74,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     join_processes(cfg, launcher)
     try:
         with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: mend that, and start again with --resume'):
-            runner = Runner.from_cfg(cfg)
+            runner = build_runner(cfg, verbose)
             record_training_data(runner)
             try:
                 runner.train()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
-_CONVERTERS = ('python tools/dataset_converters/cncb_ncov.py DATA_ROOT for CNCB-NCOV, '
-               'python tools/dataset_converters/ictcf.py DATA_ROOT for iCTCF, '
-               'python tools/dataset_converters/phantom.py data/phantom for the phantom')
+_CONVERTERS = ('mmaffinity convert cncb-ncov DATA_ROOT for CNCB-NCOV, '
+               'mmaffinity convert ictcf DATA_ROOT for iCTCF, '
+               'mmaffinity phantom data/phantom for the phantom')
 
 
 def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:

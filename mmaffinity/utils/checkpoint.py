@@ -184,7 +184,7 @@ def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
     """Read weights from a ``.safetensors`` file, which can hold nothing else.
 
     Args:
-        path: the file. A JSON of the same name beside it, which ``tools/model_converters/export_safetensors.py`` wrote, is
+        path: the file. A JSON of the same name beside it, which ``mmaffinity export safetensors`` wrote, is
             held against it and gives the names of the classes.
         map_location: device of the tensors; a function, as ``torch.load`` takes it too, gives the CPU.
 

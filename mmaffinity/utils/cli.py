@@ -23,13 +23,16 @@ class ConfigOptions(DictAction):
                          f'text, [list] or (tuple) ({type(error).__name__}: {error})')
 
 
-def run_tool(main: Callable[[], None]) -> None:
-    """Run a tool's main function; wrong use ends in one sentence and exit code 2 instead of a traceback.
+def run_tool(main: Callable[[], int | None]) -> int:
+    """Run a command; wrong use ends in a message and exit code 2 instead of a traceback.
 
     ``MMAFFINITY_TRACEBACK=1`` shows the traceback all the same.
+
+    Returns:
+        The exit code that the command gives, 0 if it gives none.
     """
     try:
-        main()
+        return main() or 0
     except USER_ERRORS as error:
         if os.environ.get('MMAFFINITY_TRACEBACK') == '1':
             raise

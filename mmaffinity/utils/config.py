@@ -22,7 +22,8 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     * ``slice_classes``: names of the classes, checked against every slice list that names none of its own.
 
     Args:
-        path: config file (Python), which is code: reading it runs it. Or the JSON of a shared model, which is data:
+        path: config file (Python), which is code: reading it runs it; or the name of one of this package, such as
+            'affinity_c8' or 'baselines/single_shot', see :func:`find_config`. Or the JSON of a shared model, which is data:
             see :mod:`~mmaffinity.utils.shared_config`.
         overrides: values by dotted key, as ``--cfg-options`` gives them.
 
@@ -30,12 +31,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read as a config, or is JSON that holds more than the description of a model.
     """
-    path = Path(path)
-    if not path.is_file():
-        names = [other.name for other in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, names)
-        hint = f'; did you mean {" or ".join(str(path.parent / name) for name in near)}?' if near else ''
-        raise FileNotFoundError(f'no config {path}{hint}')
+    path = find_config(path)
     if path.suffix not in ('.py', '.json'):
         # YAML not either: MMEngine's reader runs the functions that a YAML file names.
         raise ValueError(f'{path} is no config: a config is a Python file, or the JSON of a shared model')
@@ -60,6 +56,41 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         named = f' with {overrides}' if overrides else ''
         raise ValueError(f'{path} cannot be read as a config{named}: {type(error).__name__}: {error}') from error
     return config
+
+
+def config_folder() -> Path:
+    """Return the folder of this package's configs: in the wheel, or in the checkout beside the package."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (package / '.mim' / 'configs' / 'affinity', package.parent / 'configs')
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def find_config(path: str | Path) -> Path:
+    """Find a config by its path, or by its name among those of this package.
+
+    Args:
+        path: of a file; or a name, with or without '.py', such as 'affinity_c8' or 'baselines/single_shot'.
+
+    Raises:
+        FileNotFoundError: if there is neither; names that are nearly the same are given.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    ours = config_folder()
+    name = path.with_suffix('') if path.suffix == '.py' else path
+    if not path.is_absolute() and '..' not in path.parts and '_base_' not in path.parts:
+        # 'configs/affinity_c8.py' is how the checkout names it.
+        parts = name.parts[1:] if name.parts[:1] == ('configs',) else name.parts
+        found = ours.joinpath(*parts).with_suffix('.py') if parts else ours
+        if found.is_file():
+            return found
+    siblings = [str(other) for other in path.parent.glob('*.py')] if path.parent.is_dir() else []
+    known = sorted(str(other.relative_to(ours).with_suffix('')) for other in ours.rglob('*.py')
+                   if '_base_' not in other.parts)
+    near = get_close_matches(str(path), siblings) or get_close_matches(str(name), known)
+    hint = f'; did you mean {" or ".join(near)}?' if near else ''
+    raise FileNotFoundError(f'no config {path}{hint}')
 
 
 def _check_names(config: Config, overrides: dict) -> None:

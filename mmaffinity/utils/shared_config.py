@@ -32,7 +32,7 @@ def read_shared_config(path: str | Path) -> Config:
     """Read the config of a described model; nothing that the file names is imported, evaluated or opened.
 
     Args:
-        path: the JSON that ``tools/model_converters/export_safetensors.py`` wrote.
+        path: the JSON that ``mmaffinity export safetensors`` wrote.
 
     Returns:
         A config with the model, its classes and the test pipeline: enough to predict, not to train.
@@ -42,8 +42,8 @@ def read_shared_config(path: str | Path) -> Config:
     """
     content = read_description(path)
     if content is None:
-        raise ValueError(f'{path} is no model description: a JSON config is one that tools/model_converters/'
-                         'export_safetensors.py wrote; other configs are Python files')
+        raise ValueError(f'{path} is no model description: a JSON config is one that mmaffinity export '
+                         'safetensors wrote; other configs are Python files')
     try:
         config = decode(content.get('config'))
         check_shared_config(config)

@@ -20,7 +20,7 @@ from scan_helpers import (
 
 from mmaffinity.apis import inferencer as inferencer_module
 from mmaffinity.apis import prediction
-from mmaffinity.apis.prediction import TimeLeft, predict_to_folder
+from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans import Lesion, SliceRecord
 
 
@@ -259,12 +259,6 @@ def test_without_pydicom_the_run_goes_on(tmp_path, mixed, inferencer, monkeypatc
     report = predict_to_folder(inferencer, mixed, tmp_path / 'out')
     assert len(report.problems) == 3 and all('mmaffinity[medical]' in item.reason for item in report.problems)
     assert sum(scan.num_predicted for scan in report.scans) == 6
-
-
-def test_time_left():
-    now = iter([0.0, 10.0, 30.0])
-    left = TimeLeft(lambda: next(now))
-    assert left(5, 25) is None and left(6, 25) == pytest.approx(190) and left(10, 25) == pytest.approx(90)
 
 
 def test_output_below_the_input(tmp_path, inferencer):

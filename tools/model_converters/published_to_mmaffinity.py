@@ -1,37 +1,6 @@
-#!/usr/bin/env python3
-"""Convert a checkpoint that the author published to one of this package, without executing anything in it."""
-import argparse
-
-from mmaffinity.utils.cli import run_tool
-from mmaffinity.utils.published_checkpoint import convert_published_file
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', metavar='IN.pth', help='published affinity model, or Mask R-CNN or Single-Shot Model')
-    parser.add_argument('target', metavar='OUT.pth', help='file to write; it replaces one of this name')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    meta = convert_published_file(args.source, args.target)
-    published = ', '.join(f'{key} {value}' for key, value in meta['published'].items() if value is not None)
-    print(f'{args.target}: {meta["kind"]} from {meta["source"]["file"]} ({published})')
-    print(f'sha256 of the source: {meta["source"]["sha256"]}')
-    if meta['config']:
-        options = ' '.join(f'{key}={value}' for key, value in meta['cfg_options'].items())
-        print(f'config: {meta["config"]}' + (f' --cfg-options {options}' if options else ''))
-    else:
-        print('config: none, as these parts alone are no whole model')
-    print(f'read: {", ".join(meta["parts"])}')
-    if meta['not_read']:
-        print(f'not read: {", ".join(meta["not_read"])}')
-    if meta['ignored']:
-        print(f'ignored: {", ".join(meta["ignored"])}')
-    if meta['anchors'] is None:
-        print('the file says nothing about anchors; those of configs/published are assumed')
-
+#!/usr/bin/env python
+"""Convert a published checkpoint; the same as ``mmaffinity convert published``."""
+from mmaffinity_cli import main
 
 if __name__ == '__main__':
-    run_tool(main)
+    main('convert', 'published')

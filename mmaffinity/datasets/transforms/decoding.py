@@ -89,7 +89,7 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
         max_value = 65535
         if 0 < peak <= 4095:
             warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} is nearly black: for 12-bit content set '
-                          'max_value=4095 in LoadCTSlice (--max-value 4095 of tools/predict.py)', stacklevel=2)
+                          'max_value=4095 in LoadCTSlice (--max-value 4095 of mmaffinity predict)', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)

@@ -1,4 +1,4 @@
-"""Finished runs, as ``tools/test.py --out`` wrote them, and external systems."""
+"""Finished runs, as ``mmaffinity test --out`` wrote them, and external systems."""
 from __future__ import annotations
 
 import hashlib
@@ -106,7 +106,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
 
     Raises:
         FileNotFoundError: if a folder or file is not there, or a folder holds no results.
-        ValueError: if a file is not what ``tools/test.py --out`` writes, or is given twice.
+        ValueError: if a file is not what ``mmaffinity test --out`` writes, or is given twice.
     """
     slices, lesions, validation, notes = [], [], [], []
     files = [(place, file) for place in map(Path, places) for file in _result_files(place)]
@@ -173,7 +173,7 @@ def _read_run(read: Callable[[str, dict, Path], Run], name: str, content: dict, 
     try:
         return read(name, content, file)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f'{file} is not what tools/test.py --out writes: in its records, {type(error).__name__}: {error}; '
+        raise ValueError(f'{file} is not what mmaffinity test --out writes: in its records, {type(error).__name__}: {error}; '
                          'test again') from error
 
 
@@ -244,7 +244,7 @@ def _result_files(place: Path) -> list[Path]:
                                 'results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
-        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: python tools/test.py CONFIG CHECKPOINT '
+        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: mmaffinity test CONFIG CHECKPOINT '
                                 f'--out {place}/results.json')
     return files
 
@@ -287,7 +287,7 @@ def _read(file: Path) -> dict:
         if not all(isinstance(content[key], list) for key in ('slices', 'lesions', 'slice_classes')):
             raise TypeError('slices, lesions or slice_classes is no list')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{file} is not what tools/test.py --out writes ({type(error).__name__}: {error}); test '
+        raise ValueError(f'{file} is not what mmaffinity test --out writes ({type(error).__name__}: {error}); test '
                          'again') \
             from error
     return content

@@ -191,7 +191,7 @@ def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibrati
     validation = run.validation
     if validation is None or validation.scores is None:
         scores.undefined('ece_calibrated', f'{run.name}: no temperature, as the work dir has no validation predictions '
-                         '(tools/test.py --split val --out WORK_DIR/results_val.json, where the data set has a validation '
+                         '(mmaffinity test --split val --out WORK_DIR/results_val.json, where the data set has a validation '
                          'split)')
         return result
     logits = logits_of(validation.scores) if validation.logits is None else validation.logits

@@ -56,7 +56,7 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             mean, std = float(content['mean']), float(content['std'])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{statistics} holds no "mean" and "std" ({error}); write it anew with the data set\'s '
-                             'converter in tools/dataset_converters') from error
+                             'converter, mmaffinity convert') from error
         if not (math.isfinite(mean) and std > 0):
             raise ValueError(f'{statistics} holds mean {mean} and std {std}; both must be finite and std positive')
         return mean, std
@@ -106,6 +106,6 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if not torch.isfinite(self.mean):
             raise ValueError(f'the grey-level mean and std of the training set are not known: {self.statistics} does not '
-                             'exist; run the converter in tools/dataset_converters, or set mean and std, or '
+                             'exist; run the converter, mmaffinity convert, or set mean and std, or '
                              "normalization='slice', in the config's data_preprocessor")
         return (grey - self.mean) / self.std

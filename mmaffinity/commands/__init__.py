@@ -1,0 +1,4 @@
+"""The commands: each module parses its arguments and calls the package.
+
+``mmaffinity COMMAND`` and the scripts in ``tools/`` run them through :mod:`mmaffinity_cli`.
+"""

@@ -1,0 +1,28 @@
+"""Convert a checkpoint that the author published to one of this package, without executing anything in it."""
+import argparse
+
+from mmaffinity.utils.published_checkpoint import convert_published_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('source', metavar='IN.pth', help='published affinity model, or Mask R-CNN or Single-Shot Model')
+    parser.add_argument('target', metavar='OUT.pth', help='file to write; it replaces one of this name')
+
+
+def run(args: argparse.Namespace) -> None:
+    meta = convert_published_file(args.source, args.target)
+    published = ', '.join(f'{key} {value}' for key, value in meta['published'].items() if value is not None)
+    print(f'{args.target}: {meta["kind"]} from {meta["source"]["file"]} ({published})')
+    print(f'sha256 of the source: {meta["source"]["sha256"]}')
+    if meta['config']:
+        options = ' '.join(f'{key}={value}' for key, value in meta['cfg_options'].items())
+        print(f'config: {meta["config"]}' + (f' --cfg-options {options}' if options else ''))
+    else:
+        print('config: none, as these parts alone are no whole model')
+    print(f'read: {", ".join(meta["parts"])}')
+    if meta['not_read']:
+        print(f'not read: {", ".join(meta["not_read"])}')
+    if meta['ignored']:
+        print(f'ignored: {", ".join(meta["ignored"])}')
+    if meta['anchors'] is None:
+        print('the file says nothing about anchors; those of configs/published are assumed')

@@ -1,0 +1,84 @@
+"""Run everything on synthetic slices: draw, convert, train, test, fine-tune on a second hospital, test.
+
+Every step is a command that is printed before it runs and can be typed by hand. An interrupted demo continues where it
+stopped. The phantom stands for data that may not be redistributed; its scores say nothing about real CT.
+"""
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# What the demo aims at on held-out phantom patients.
+GOALS = (('slice/f1', 'class-adjusted F1, three classes', 0.90), ('lesion/AP50', 'lesion AP50', 0.50))
+FIRST, SECOND = 'affinity_c8_phantom', 'affinity_c8_phantom_ictcf'
+NUM_STEPS = 7
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'),
+                        help='folder for models and pictures (default: work_dirs/demo)')
+    parser.add_argument('--data', type=Path, default=Path('data/phantom'),
+                        help='folder for the phantom (default: data/phantom)')
+
+
+class Steps:
+    """Runs the steps of the demo, each in a process of its own.
+
+    Args:
+        log: file that takes what the preparing steps print.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.number = 0
+
+    def __call__(self, title: str, *arguments: object, show: bool = True) -> None:
+        """Print a command and run it; without ``show``, what it prints goes to the log.
+
+        Raises:
+            ValueError: if it fails.
+        """
+        self.number += 1
+        command = [str(argument) for argument in arguments]
+        print(f'\n[{self.number}/{NUM_STEPS}] {title}\n$ mmaffinity {shlex.join(command)}', flush=True)
+        start = time.monotonic()
+        with open(self.log, 'a', encoding='utf-8') as file:
+            done = subprocess.run([sys.executable, '-m', 'mmaffinity', *command], stdout=None if show else file)
+        if done.returncode != 0:
+            raise ValueError(f'the step "{title}" failed; its output is above' + ('' if show else f' and in {self.log}'))
+        print(f'done in {time.monotonic() - start:.0f} s', flush=True)
+
+
+def newest(folder: Path) -> Path:
+    """Return the checkpoint that a finished training left."""
+    return Path((folder / 'last_checkpoint').read_text().strip())
+
+
+def run(args: argparse.Namespace) -> None:
+    start = time.monotonic()
+    args.out.mkdir(parents=True, exist_ok=True)
+    step = Steps(args.out / 'demo.log')
+    pictures, first, second = args.out / 'pictures', args.out / FIRST, args.out / SECOND
+    cncb, ictcf = args.data / 'cncb_ncov', args.data / 'ictcf'
+    step('Draw the phantom, two hospitals', 'phantom', args.data, '--size', 256, '--lesions-train', 160, '--slices-train', 320,
+         '--slices-selected', 240, show=False)
+    step('Convert the first hospital', 'convert', 'cncb-ncov', cncb, show=False)
+    step('Convert the second hospital', 'convert', 'ictcf', ictcf, show=False)
+    step('Train on the first hospital', 'train', FIRST, '--work-dir', first, '--resume', '--cfg-options', f'data_root={cncb}')
+    step('Test on its held-out patients', 'test', FIRST, newest(first), '--work-dir', first, '--out', first / 'results.json',
+         '--show-dir', pictures / 'cncb_ncov', '--cfg-options', f'data_root={cncb}')
+    step('Fine-tune on the second hospital', 'train', SECOND, '--work-dir', second, '--resume', '--cfg-options',
+         f'data_root={ictcf}', f'load_from={newest(first)}')
+    step('Test on its held-out patients', 'test', SECOND, newest(second), '--work-dir', second, '--out',
+         second / 'results.json', '--show-dir', pictures / 'ictcf', '--cfg-options', f'data_root={ictcf}')
+
+    results = json.loads((first / 'results.json').read_text())['metrics']
+    finetuned = json.loads((second / 'results.json').read_text())['metrics']
+    print(f'\nThe demo took {(time.monotonic() - start) / 60:.1f} minutes.')
+    for key, name, goal in GOALS:
+        print(f'{name} on held-out phantom patients: {results[key]:.3f} (goal: {goal:.2f})')
+    print(f'class-adjusted F1 on the second hospital, two classes: {finetuned["slice/f1"]:.3f}')
+    print(f'Overlays, confusion matrices and affinities are in {pictures.absolute()}; the log is {step.log}')

@@ -1,0 +1,23 @@
+"""Write a model as data that anybody can open safely: OUT.safetensors with the weights, OUT.json with all else.
+
+    mmaffinity export safetensors affinity_c8 epoch_100.pth shared/affinity_c8
+    mmaffinity predict SLICES --config shared/affinity_c8.json --checkpoint shared/affinity_c8.safetensors --out results
+"""
+import argparse
+
+from mmaffinity.apis.sharing import NOTICE, export_model
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.files import sha256_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
+    parser.add_argument('out', metavar='OUT', help='name of the two files, without ending; they replace those of this name')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    weights, description = export_model(args.config, args.checkpoint, args.out, args.cfg_options)
+    print(f'{weights}: {weights.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(weights)}')
+    print(f'{description}: the model\'s config as data. {NOTICE}')

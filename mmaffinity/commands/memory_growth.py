@@ -1,0 +1,37 @@
+"""Train, or test, for a while and print how the memory grows.
+
+    mmaffinity memory-growth affinity_c8_phantom --iterations 2000
+    mmaffinity memory-growth affinity_c8_phantom --test work_dirs/affinity_c8_phantom/epoch_2.pth
+"""
+import argparse
+import tempfile
+
+from mmaffinity.apis import test_model, train_model
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.config import load_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config, for example affinity_c8_phantom')
+    parser.add_argument('--iterations', type=int, default=2000, help='iterations to train, whole epochs at least')
+    parser.add_argument('--test', metavar='CHECKPOINT', help='test this model on all its test slices, instead')
+    parser.add_argument('--interval', type=int, default=200, help='iterations between two rows')
+    parser.add_argument('--limit', type=float, help='MiB that the memory may grow between the first and the last row; '
+                        'with more the exit code is 2')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    config = load_config(args.config, args.cfg_options)
+    hook = dict(type='MemoryHook', interval=args.interval, limit=args.limit)
+    with tempfile.TemporaryDirectory() as work_dir:
+        if args.test:
+            config.custom_hooks = [*config.custom_hooks, hook]
+            test_model(config, args.test, work_dir=work_dir)
+            return
+        if args.iterations < 2 * args.interval:
+            raise ValueError(f'--iterations {args.iterations} gives fewer than two rows of --interval {args.interval}')
+        config.custom_hooks = [*config.custom_hooks, dict(hook, last=args.iterations)]
+        config.train_cfg.max_epochs = args.iterations  # the hook ends the run
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+        train_model(config, work_dir=work_dir)

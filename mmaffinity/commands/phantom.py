@@ -1,0 +1,43 @@
+"""Write the phantom: synthetic chest-CT slices in the raw layouts and lists of CNCB-NCOV and iCTCF.
+
+It stands for data that may not be redistributed; it is never a source of results.
+
+    mmaffinity phantom data/phantom --size 256
+"""
+import argparse
+from dataclasses import fields
+
+from mmaffinity.datasets.phantom import PhantomSettings, write_phantom
+from mmaffinity.utils.console import ProgressLine
+
+HELP = {
+    'seed': 'seed of all patients',
+    'size': 'side of the slices, pixels',
+    'slices_per_patient': 'neighbouring slices of each patient',
+    'lesions_train': 'training slices with lesion masks',
+    'lesions_test': 'test slices with lesion masks',
+    'slices_train': 'training slices with class labels',
+    'slices_selected': 'how many of them the balanced training list names; the rest is left out',
+    'slices_val': 'validation slices with class labels',
+    'slices_test': 'test slices with class labels',
+    'ictcf_train': 'training slices of the second hospital',
+    'ictcf_test': 'test slices of the second hospital',
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('out_dir', nargs='?', default='data/phantom', help='folder to write (default: data/phantom)')
+    for field in fields(PhantomSettings):
+        parser.add_argument('--' + field.name.replace('_', '-'), type=int, default=field.default, metavar='N',
+                            help=f'{HELP[field.name]} (default: {field.default})')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace a phantom of other settings in that folder, with what was converted from it')
+
+
+def run(args: argparse.Namespace) -> None:
+    settings = {field.name: getattr(args, field.name) for field in fields(PhantomSettings)}
+    summary = write_phantom(args.out_dir, progress=ProgressLine('drawing', 'slices'), overwrite=args.overwrite, **settings)
+    for split, classes in summary.slices.items():
+        counts = ', '.join(f'{count} {name}' for name, count in classes.items() if count)
+        print(f'{split}: {sum(classes.values())} slices of {summary.patients[split]} patients ({counts})')
+    print(f'{summary.out_dir}: {summary.written} files written, {summary.kept} kept')

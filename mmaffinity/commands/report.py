@@ -1,0 +1,35 @@
+"""Tables 3, 4, 5 and 7 of the paper for finished runs, with intervals, comparisons and calibration.
+
+    mmaffinity report work_dirs/affinity_c8 work_dirs/resnet18_slice --out work_dirs/report
+"""
+import argparse
+
+from mmaffinity.apis.report import write_report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR',
+                        help='folders with results*.json from mmaffinity test --out, or such files')
+    parser.add_argument('--out', default='work_dirs/report', help='folder for the report (default: work_dirs/report)')
+    parser.add_argument('--external', action='append', default=[], metavar='NAME=FILE',
+                        help='a system that is not trained here: its confusion matrix or predictions, see '
+                             'docs/report.md')
+    parser.add_argument('--resamples', type=int, default=1000, help='of the bootstrap (default: 1000)')
+    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
+    parser.add_argument('--class-weights', type=float, nargs='+', metavar='W',
+                        help='of the class-adjusted F1, such as 0.45 0.35 0.20 (default: the share of each class)')
+
+
+def run(args: argparse.Namespace) -> None:
+    external = {}
+    for pair in args.external:
+        name, _, file = pair.partition('=')
+        if not name or not file:
+            raise ValueError(f'--external takes NAME=FILE, not {pair!r}')
+        if name in external:
+            raise ValueError(f'--external {name} is given twice')
+        external[name] = file
+    files = write_report(args.work_dirs, args.out, external, args.resamples, args.seed, args.class_weights or 'share',
+                         progress=lambda message: print(message, flush=True))
+    for file in files.values():
+        print(file)

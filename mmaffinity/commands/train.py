@@ -1,0 +1,32 @@
+"""Train a model.
+
+    mmaffinity train affinity_c8
+"""
+import argparse
+
+from mmengine.dist import is_main_process
+
+from mmaffinity.apis import train_model
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.config import load_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<name of the config>)')
+    parser.add_argument('--resume', action='store_true', help='resume from the newest checkpoint in the work folder')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision, on a GPU')
+    parser.add_argument('--seed', type=int, help="instead of the config's")
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
+                        help='override config fields, for example data_root=/data/cncb_ncov')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how the processes of a distributed run were started')
+    parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> None:
+    runner = train_model(load_config(args.config, args.cfg_options), work_dir=args.work_dir, resume=args.resume, amp=args.amp,
+                         seed=args.seed, launcher=args.launcher, verbose=args.verbose)
+    if is_main_process():
+        print(f'The checkpoints are in {runner.work_dir}, the log is {runner.logger.log_file}')

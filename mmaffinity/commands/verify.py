@@ -1,0 +1,59 @@
+"""Verify the data of a config: leakage between splits, damaged files, duplicates, annotations, fingerprints.
+
+    mmaffinity verify affinity_c8 --out work_dirs/verification.json
+
+Exit code 0 if nothing failed, 1 on a failure, 2 on wrong use. docs/data.md says what is checked.
+"""
+import argparse
+import sys
+
+from mmaffinity.datasets.verification import CHECKS, Near, verify_config
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.console import ProgressLine
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    near = Near()
+    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
+    parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
+                        help=f'accept what these checks find: {", ".join(CHECKS)}')
+    parser.add_argument('--strict', action='store_true', help='warnings fail too')
+    parser.add_argument('--lists-only', action='store_true', help='read no slice: lists, classes and lesions only')
+    parser.add_argument('--cache', default='work_dirs/verify_dataset_cache.jsonl', metavar='FILE',
+                        help='what was read of each file, so that the next run, or one that was interrupted, reads only '
+                             'the others (default: work_dirs/verify_dataset_cache.jsonl)')
+    parser.add_argument('--no-cache', action='store_true', help='read every file again and remember nothing')
+    parser.add_argument('--workers', type=int, help='processes that read (default: one per core)')
+    parser.add_argument('--near-bits', type=int, default=near.radius,
+                        help=f'bits of 64 in which hashes of near-identical slices may differ (default: {near.radius})')
+    parser.add_argument('--near-correlation', type=float, default=near.correlation,
+                        help=f'that near-identical slices reach at 16 x 16 (default: {near.correlation})')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
+                        help='override config fields, for example data_root=/data/cncb_ncov')
+
+
+def run(args: argparse.Namespace) -> int:
+    progress = ProgressLine('reading', 'files')
+    try:
+        report = verify_config(load_config(args.config, args.cfg_options), args.allow, args.strict, not args.lists_only,
+                               None if args.no_cache else args.cache, args.workers,
+                               Near(args.near_bits, args.near_correlation), progress)
+    except KeyboardInterrupt:
+        if not args.no_cache:
+            progress.close()
+            print(f'the same command continues, from {args.cache}', file=sys.stderr)
+        raise
+    finally:
+        progress.close()
+    for line in report.sentences():
+        print(line)
+    if report.reading and report.reading['read']:
+        reading = report.reading
+        print(f'{reading["read"]} of {reading["files"]} files read in {reading["seconds"]:.1f} s, '
+              f'{reading["seconds"] / reading["read"] * 1000:.2f} ms each')
+    if args.out:
+        report.write(args.out)
+        print(f'The report is in {args.out}')
+    return 0 if report.passed else 1

@@ -1,0 +1,112 @@
+"""What a run shows on the console: its own messages and one line of progress. The log file has everything."""
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmaffinity.utils.console import ProgressLine
+
+PACKAGE = Path(__file__).resolve().parent.parent
+# Warnings of MMEngine about what is meant so (the branch that no step trains) or is its own business.
+NOISE = ('is skipped since its requires_grad=False', 'will be deprecated', 'is the alias of')
+
+
+class QuietRunner(Runner):
+    """MMEngine's runner, whose dump of environment, hooks and config goes to the log file only."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build MMEngine's logger and show on the console what :func:`concerns_user` lets pass."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.addFilter(concerns_user)
+                handler.setFormatter(logging.Formatter('%(message)s'))
+        return logger
+
+
+def concerns_user(record: logging.LogRecord) -> bool:
+    """Let warnings and the messages of this package pass, and clear the line of progress for them."""
+    noise = any(words in record.getMessage() for words in NOISE)
+    shown = (record.levelno >= logging.WARNING and not noise) or PACKAGE in Path(record.pathname).parents
+    if shown:
+        ProgressLine.clear_current()
+    return shown
+
+
+class ProgressHook(Hook):
+    """Shows how far training, validation or test are, with the last losses of both stages.
+
+    Not for configs: commands add it to a run that is not ``--verbose``.
+    """
+
+    # After everything else that a step does.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._line: ProgressLine | None = None
+        self._losses: dict[str, Tensor] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the line of a training."""
+        self._start('training', 'steps')
+
+    def before_val(self, runner: Runner) -> None:
+        """Start the line of a validation."""
+        self._start('validating', 'batches')
+
+    def before_test(self, runner: Runner) -> None:
+        """Start the line of a test."""
+        self._start('testing', 'batches')
+
+    def _start(self, what: str, unit: str) -> None:
+        if self._line is not None:
+            self._line.close()
+        self._line = ProgressLine(what, unit) if is_main_process() else None
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Show a training step."""
+        if self._line is None:
+            return
+        if self._line.what != 'training':  # a validation was in between
+            self._start('training', 'steps')
+        loss = (outputs or {}).get('loss')
+        if isinstance(loss, Tensor):
+            self._losses[_task_of(data_batch)] = loss.detach()
+        detail = f'epoch {runner.epoch + 1} of {runner.max_epochs}'
+        if self._line.due(runner.iter + 1 == runner.max_iters):  # a GPU is waited for only where the line shows
+            detail += ''.join(f', {name} loss {float(value):.3f}' for name, value in sorted(self._losses.items()))
+        self._line(runner.iter + 1, runner.max_iters, detail)
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                       outputs: Sequence | None = None) -> None:
+        """Show a batch of a validation."""
+        if self._line is not None:
+            self._line(batch_idx + 1, len(runner.val_dataloader))
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence | None = None) -> None:
+        """Show a batch of a test."""
+        if self._line is not None:
+            self._line(batch_idx + 1, len(runner.test_dataloader))
+
+
+def build_runner(cfg: Config, verbose: bool) -> Runner:
+    """Build a runner; unless it is verbose, its console shows one line of progress and what concerns the user."""
+    if verbose:
+        return Runner.from_cfg(cfg)
+    runner = QuietRunner.from_cfg(cfg)
+    runner.register_hook(ProgressHook())
+    return runner
+
+
+def _task_of(batch: Mapping | None) -> str:
+    samples = (batch or {}).get('data_samples') or ()
+    return str(samples[0].get('task')) if samples else 'training'

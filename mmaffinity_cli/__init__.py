@@ -1,0 +1,72 @@
+"""The command ``mmaffinity``.
+
+A package of its own, which imports nothing but the standard library: ``mmaffinity --help`` answers at once, and
+``mmaffinity check-env`` works where torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
+"""
+import argparse
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module, metadata
+from typing import Any
+
+CHECK_ENV = 'check-env'
+COMMANDS = {
+    'demo': 'run everything on synthetic slices: draw, train, test, fine-tune, test',
+    'train': 'train a model',
+    'test': 'test a model: lesion segmentation and slice classification',
+    'predict': 'predict scans: images, DICOM series, NIfTI volumes',
+    'convert': 'convert downloaded data sets and published checkpoints',
+    'phantom': 'draw a synthetic data set',
+    'verify': 'verify the data of a config: leakage, damaged files, duplicates, annotations',
+    'report': "build the paper's tables from finished test runs",
+    'figures': "draw the paper's figures for finished runs",
+    'export': 'share a model as safetensors, or in the layout of the published checkpoints',
+    'benchmark': 'time a model',
+    'memory-growth': 'measure how the memory of a run grows',
+    CHECK_ENV: 'report what is wrong with this installation and how to fix it',
+}
+
+
+def main(*verbs: str) -> None:
+    """Run a command.
+
+    Args:
+        verbs: the command, where a script of ``tools/`` stands for it; by default the first argument on the command line.
+    """
+    arguments = [*verbs, *sys.argv[1:]]
+    if not arguments or arguments[0] in ('-h', '--help'):
+        print(overview())
+        return
+    if arguments[0] == '--version':
+        print(f'mmaffinity {metadata.version("mmaffinity")}')
+        return
+    name = arguments[0]
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f'did you mean {near[0]}?' if near else f'choose from {", ".join(COMMANDS)}'
+        print(f'mmaffinity: error: there is no command {name!r}; {hint}', file=sys.stderr)
+        sys.exit(2)
+    if name == CHECK_ENV:
+        from .check_env import main as check_env
+        sys.exit(check_env(arguments[1:]))
+    module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+    prog = None if verbs else f'mmaffinity {name}'
+    sys.exit(run(module, arguments[1:], prog))
+
+
+def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:
+    """Parse the arguments of a command and run it; return the exit code."""
+    from mmaffinity.utils.cli import run_tool
+    parser = argparse.ArgumentParser(prog=prog, description=module.__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments)
+    return run_tool(lambda: module.run(args))
+
+
+def overview() -> str:
+    """Return the text of ``mmaffinity --help``."""
+    width = max(map(len, COMMANDS))
+    rows = '\n'.join(f'  {name:<{width}}  {text}' for name, text in COMMANDS.items())
+    return f'usage: mmaffinity COMMAND ...\n\ncommands:\n{rows}\n\nmmaffinity COMMAND --help explains each.'

@@ -1,0 +1,83 @@
+"""The command `mmaffinity`: its list of commands, and the scripts in tools/ that stand for them."""
+import ast
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mmaffinity_cli import CHECK_ENV, COMMANDS, main
+
+
+def run(monkeypatch, *arguments, verbs=()):
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *arguments])
+    main(*verbs)
+
+
+@pytest.mark.parametrize('arguments', [[], ['--help'], ['-h']])
+def test_help_lists_every_command(monkeypatch, capsys, arguments):
+    run(monkeypatch, *arguments)
+    text = capsys.readouterr().out
+    assert all(re.search(rf'^  {name} +{re.escape(what)}$', text, re.M) for name, what in COMMANDS.items())
+
+
+def test_help_imports_the_standard_library_only():
+    code = 'import sys; from mmaffinity_cli import main; main("--help"); print([n for n in ("torch", "mmaffinity") if n in sys.modules])'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == '[]'
+
+
+def test_version(monkeypatch, capsys):
+    run(monkeypatch, '--version')
+    assert re.fullmatch(r'mmaffinity \d+\.\d+\S*\n', capsys.readouterr().out)
+
+
+def test_unknown_commands_name_a_near_one(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, 'trian')
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "mmaffinity: error: there is no command 'trian'; did you mean train?\n"
+
+
+@pytest.mark.parametrize('name', sorted(set(COMMANDS) - {CHECK_ENV}))
+def test_every_command_has_help(monkeypatch, capsys, name):
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, name, '--help')
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f'usage: mmaffinity {name} ')
+    module = importlib.import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+    assert (module.__doc__ or '').splitlines()[0] in text
+
+
+def test_wrong_use_has_exit_code_2_and_no_traceback(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, 'train', 'affinity_c9')
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: no config affinity_c9; did you mean ') and 'Traceback' not in error
+
+
+def test_every_script_stands_for_a_command(repo_root, monkeypatch):
+    """Each of tools/*.py is a call of main() with a command, or a kind of it, that exists."""
+    scripts = sorted(path for path in (repo_root / 'tools').rglob('*.py'))
+    stood_for = set()
+    for script in scripts:
+        calls = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Call)]
+        assert len(calls) == 1 and calls[0].func.id == 'main', script
+        verbs = [argument.value for argument in calls[0].args]
+        assert verbs[0] in COMMANDS, script
+        if len(verbs) == 2:
+            assert verbs[1] in importlib.import_module(f'mmaffinity.commands.{verbs[0]}').KINDS, script
+        stood_for.add(verbs[0])
+        assert f'mmaffinity {" ".join(verbs)}' in ast.get_docstring(ast.parse(script.read_text())), script
+    assert stood_for == set(COMMANDS) - {CHECK_ENV}
+
+
+def test_a_script_runs_its_command(repo_root):
+    done = subprocess.run([sys.executable, 'tools/dataset_converters/ictcf.py', '/nowhere'], cwd=repo_root, capture_output=True,
+                          text=True)
+    assert done.returncode == 2 and done.stderr.startswith('error: ') and '/nowhere' in done.stderr
+
+
