@@ -49,10 +49,12 @@ def main(*verbs: str) -> None:
         sys.exit(2)
     if name == CHECK_ENV:
         from .check_env import main as check_env
-        sys.exit(check_env(arguments[1:]))
-    module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
-    prog = None if verbs else f'mmaffinity {name}'
-    sys.exit(run(module, arguments[1:], prog))
+        code = check_env(arguments[1:])
+    else:
+        module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+        code = run(module, arguments[1:], None if verbs else f'mmaffinity {name}')
+    if code:
+        sys.exit(code)
 
 
 def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:

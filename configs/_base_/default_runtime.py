@@ -16,7 +16,7 @@ env_cfg = dict(
 # Each stage leaves some parameters without gradient.
 find_unused_parameters = True
 
-# TensorBoard, in a leaf config (and `make setup EXTRAS=tensorboard`):
+# TensorBoard, in a leaf config (and the extra `tensorboard`):
 # visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 # Without a name of its own: each run in a process then has one, and logs into its own folder.
 visualizer = dict(type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -17,7 +17,7 @@ from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.shared_config import check_shared_config, decode, encode
 
-pytest.importorskip('safetensors', reason='safetensors is not installed: make setup EXTRAS=safetensors')
+pytest.importorskip('safetensors', reason='safetensors is not installed: install the extra safetensors')
 
 
 def digest(path):

@@ -67,7 +67,7 @@ def test_frozen_losses(trained):
 
 
 def test_tensorboard_by_a_config_line(trained, tiny_phantom, repo_root, tmp_path):
-    pytest.importorskip('tensorboard', reason='tensorboard is not installed: make setup EXTRAS=tensorboard')
+    pytest.importorskip('tensorboard', reason='tensorboard is not installed: install the extra tensorboard')
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.visualizer.vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
     train_model(config, work_dir=tmp_path)

@@ -112,7 +112,7 @@ def test_shared_category_id(two_task_root):
 
 
 def test_missing_file_names_the_converter(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'lesions\.json.*tools/dataset_converters/cncb_ncov\.py DATA_ROOT'):
+    with pytest.raises(FileNotFoundError, match=r'lesions\.json.*mmaffinity convert cncb-ncov DATA_ROOT'):
         build(tmp_path)
 
 

@@ -110,7 +110,7 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
 @pytest.mark.parametrize('name', ['JPEGLosslessSV1', 'JPEGLossless'])
 def test_jpeg_lossless(tmp_path, name, bits):
     """From a code stream that the tests write themselves, as no encoder is at hand."""
-    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
+    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: install the extra jpeg')
     for signed in (False, True):
         stored = HU + (0 if signed else 1024)
         data = dicom_slice(stored.astype(np.int16 if signed else np.uint16), BitsStored=bits, HighBit=bits - 1,
@@ -125,7 +125,7 @@ def test_jpeg_lossless(tmp_path, name, bits):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, len(STREAM) - 1), st.integers(0, 255)), max_size=6), st.integers(0, len(STREAM)))
 def test_damaged_jpeg_lossless_gives_pixels_or_a_reason(tmp_path, changes, cut):
-    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
+    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: install the extra jpeg')
     content = bytearray(STREAM)
     for place, value in changes:
         content[place] = value
@@ -142,7 +142,7 @@ def test_damaged_jpeg_lossless_gives_pixels_or_a_reason(tmp_path, changes, cut):
 def test_gdcm_decodes_nothing(tmp_path, monkeypatch):
     """It ends the process at some damaged files; whoever has it installed must not have it tried."""
     data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
-    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
+    pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: install the extra jpeg')
     data.PixelData = pydicom.encaps.encapsulate([STREAM])
     data['PixelData'].is_undefined_length = True
     for name in ('JPEGLosslessSV1', 'JPEG2000Lossless'):

@@ -48,7 +48,7 @@ def test_results_without_logits_and_relative_paths(tmp_path):
 
 
 def test_errors_say_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match='tools/test.py'):
+    with pytest.raises(FileNotFoundError, match='mmaffinity test'):
         load_runs([tmp_path])
     with pytest.raises(FileNotFoundError, match='there is no folder or file .*absent'):
         load_runs([tmp_path / 'absent'])

@@ -5,7 +5,7 @@ import sys
 import pytest
 from report_helpers import lesion_records, slice_records, write_results
 
-pytest.importorskip('sklearn', reason='scikit-learn is not installed: make setup EXTRAS=report')
+pytest.importorskip('sklearn', reason='scikit-learn is not installed: install the extra report')
 MEASURED = """
 import resource, runpy, sys
 sys.argv = sys.argv[1:]
