@@ -66,7 +66,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         if 'backbone' in cfg.model:
             cfg.model.backbone.init_cfg = None
     for loader in ('train_dataloader', 'val_dataloader'):
-        check_sources((cfg.get(loader) or {}).get('dataset'))
+        check_sources((cfg.get(loader) or {}).get('dataset'), cfg.model)
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:

@@ -2,7 +2,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from .findings import Finding, first_few, plural
+from mmaffinity.utils.wording import first_few, plural
+
+from .findings import Finding
 from .image_facts import FileFacts
 from .parts import ListedSlice, Part
 

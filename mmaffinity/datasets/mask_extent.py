@@ -1,9 +1,8 @@
-"""Box and area of COCO's run-length masks, from the runs alone: nothing is drawn that might be broken."""
+"""Box and area of COCO masks, from run lengths and corners alone: nothing is drawn that might be broken."""
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from ..coco_checks import run_lengths
 
 
 class MaskExtent(NamedTuple):
@@ -13,8 +12,19 @@ class MaskExtent(NamedTuple):
         box: x, y, width, height in pixels of the smallest box around it; zeros for an empty mask.
         area: pixels.
     """
-    box: tuple[int, int, int, int]
-    area: int
+    box: tuple[float, float, float, float]
+    area: float
+
+
+def outline_extent(polygons: Sequence[Sequence[float]]) -> MaskExtent:
+    """Measure a mask given as outlines, each a list [x, y, x, y, ...] of three points or more; overlaps count twice."""
+    area, corners = 0., []
+    for polygon in polygons:
+        x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
+        area += abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+        corners += [(x.min(), y.min()), (x.max(), y.max())]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    return MaskExtent((float(left), float(top), float(right - left), float(bottom - top)), area)
 
 
 def mask_extent(rle: Any) -> MaskExtent:
@@ -51,7 +61,7 @@ def mask_extent(rle: Any) -> MaskExtent:
 
 def _runs(counts: Any) -> np.ndarray:
     if isinstance(counts, list):
-        if not all(type(count) is int and abs(count) < 2**40 for count in counts):
+        if not all(type(count) is int and abs(count) < 2**31 for count in counts):
             raise ValueError('the runs of its mask are not whole numbers of pixels')
         return np.array(counts, np.int64)
     if isinstance(counts, bytes):
@@ -62,3 +72,31 @@ def _runs(counts: Any) -> np.ndarray:
         return run_lengths(counts)
     except ValueError as error:
         raise ValueError(f'it has a mask {error}') from None
+
+
+def run_lengths(counts: str) -> np.ndarray:
+    """Return the run lengths of a compressed RLE, as COCO defines it.
+
+    Each number is written in digits of 5 bits, the lowest first, bit 6 says that more follow, and the last digit's bit 5 is
+    the sign; from the fourth number on, the difference to the one before the last is written.
+
+    Raises:
+        ValueError: if the text is no such code.
+    """
+    try:
+        digits = np.frombuffer(counts.encode('ascii'), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        raise ValueError('whose counts are no ASCII text') from None
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        raise ValueError('whose counts are cut or no run lengths')
+    ends = np.flatnonzero(digits & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > 8:  # 40 bits; no picture has so many pixels
+        raise ValueError('whose counts are no run lengths')
+    places = np.arange(digits.size) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((digits & 31) << 5 * places, starts)
+    numbers -= np.where(digits[ends] & 16, np.left_shift(1, 5 * lengths), 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
