@@ -17,7 +17,7 @@ _CLUTTER = frozenset({'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__ma
 _MASK_WORD = r'(masks?|segs?|segmentations?|labels?|annotations?|ground[ _-]?truths?|gt)'
 _MASK_FOLDER = re.compile(rf'(.*masks?|(.*[ _.-])?{_MASK_WORD})([ _.-]?(\d+|png|jpe?g|tiff?|bmp|images?|files?))?', re.I)
 _MASK_FILE = re.compile(rf'(.+?)[ _.-]+{_MASK_WORD}([ _.-]*\d+)?', re.I)
-MASK, BROKEN_LINK, NO_EXTENSION = 'masks', 'broken links', 'no extension'
+MASK, BROKEN_LINK, SPECIAL, NO_EXTENSION = 'masks', 'broken links', 'special files', 'no extension'
 
 
 def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[Path, str | None]]:
@@ -53,8 +53,8 @@ def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
 
 
 def _why_unused(path: Path) -> str | None:
-    if not path.exists():
-        return BROKEN_LINK
+    if not os.path.isfile(path):  # a pipe would never end
+        return BROKEN_LINK if path.is_symlink() else SPECIAL
     if path.suffix.lower() not in EXTENSIONS and not _starts_like_image(path):
         name = path.name.lower()
         return '.nii.gz' if name.endswith('.nii.gz') else path.suffix.lower() or NO_EXTENSION
@@ -63,8 +63,6 @@ def _why_unused(path: Path) -> str | None:
 
 def _starts_like_image(path: Path) -> bool:
     try:
-        if not path.is_file():  # a pipe would never end
-            return False
         with open(path, 'rb') as file:
             return starts_like_image(file.read(32))
     except OSError:
@@ -81,7 +79,7 @@ def missing_folder(folder: Path) -> str:
     """Say what is there instead of a folder that is not."""
     names = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir()) if folder.parent.is_dir() else []
     near = [name for name in names if name.casefold() == folder.name.casefold()] or get_close_matches(folder.name, names)
-    there = f'; did you mean {" or ".join(near)}?' if near else f'; there are {", ".join(names[:10])}' if names else ''
+    there = f' (did you mean {" or ".join(near)}?)' if near else f' (there are {", ".join(names[:10])})' if names else ''
     return f'no such folder of slices: {folder}{there}'
 
 

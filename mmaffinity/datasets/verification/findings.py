@@ -9,6 +9,7 @@ MAX_ITEMS = 1000  # of one finding in the report; the sentence has the full coun
 # Every check by name: the severity of what it finds, and what it looks for. docs/data.md has the same table.
 CHECKS = {
     'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
+    'unused-files': (WARNING, 'files or folders that a data set of class folders does not use'),
     'shared-patients': (FAILURE, 'a patient in two splits'),
     'shared-scans': (FAILURE, 'a scan in two splits'),
     'shared-slices': (FAILURE, 'a file in two splits'),
@@ -20,7 +21,7 @@ CHECKS = {
     'missing-files': (FAILURE, 'a listed file that is not there'),
     'corrupt-files': (FAILURE, 'a file that cannot be read as a slice'),
     'sizes': (WARNING, 'slices of another size than most'),
-    'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 12-bit content taken as 16-bit'),
+    'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 16-bit slices far below white'),
     'above-white': (FAILURE, 'a pixel above the max_value that the config sets'),
     'blank-slices': (WARNING, 'a picture of one grey level'),
     'annotated-sizes': (FAILURE, 'width and height in the lesion file differ from the image'),
