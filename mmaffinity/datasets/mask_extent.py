@@ -43,7 +43,7 @@ def mask_extent(rle: Any) -> MaskExtent:
         raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
     height, width = size
     runs = _runs(counts)
-    if (runs < 0).any() or runs.sum() != height * width:
+    if (runs < 0).any() or runs.sum() != height * width:  # a negative run may hide in a right sum
         raise ValueError(f'the runs of its mask add up to {runs.sum()} pixels, not to {height} x {width}')
     ends = np.cumsum(runs)
     starts = (ends - runs)[1::2]
