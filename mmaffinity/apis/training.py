@@ -13,7 +13,7 @@ from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.config import check_data, load_config
 
 from .data_record import record_training_data
-from .resumption import resume_run
+from .resumption import ResumeNotesHook, resume_run
 
 
 def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
@@ -53,8 +53,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     add_guards(cfg)
     cfg.resume = False
-    if resume:
-        resume_run(cfg, seed)
+    notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')
     if start:
         if '://' not in start and not Path(start).is_file():
@@ -72,6 +71,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: fix that, and start again with --resume'):
             runner = Runner.from_cfg(cfg)
             record_training_data(runner)
+            runner.register_hook(ResumeNotesHook(notes))
             try:
                 runner.train()
             except BaseException:

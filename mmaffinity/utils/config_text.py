@@ -35,15 +35,21 @@ def _value(node: ast.expr) -> Any:
         items = [_value(item) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict):
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values) if key is not None}
+        return {ast.literal_eval(key): _value(value) for key, value in zip(node.keys, node.values) if _named(key)}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
         entries: dict[Any, Any] = {}
         for argument in node.args:
             entries.update(_value(argument))
-        return {**entries, **{keyword.arg: _value(keyword.value) for keyword in node.keywords}}
+        return {**entries, **{keyword.arg: _value(keyword.value) for keyword in node.keywords if _named(keyword.arg)}}
     if isinstance(node, ast.Name) and node.id in _NUMBERS:
         return _NUMBERS[node.id]
     return ast.literal_eval(node)
+
+
+def _named(key: ast.expr | str | None) -> bool:
+    if key is None:
+        raise ValueError('** unpacks what is not in the text')
+    return True
 
 
 def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozenset(),
