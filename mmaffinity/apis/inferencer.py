@@ -91,7 +91,8 @@ class AffinityInferencer:
     Args:
         config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.
         checkpoint: weights that fit it; opened without running what is in it.
-        device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None takes a GPU if there is one.
+        device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None takes a GPU if there is
+            one.
         batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
         options: how pixels become grey levels: window of Hounsfield units, rescaling, range of 16-bit images.
         cfg_options: overrides of config fields by dotted key.

@@ -84,7 +84,7 @@ def _keep_schedule(cfg: Config, checkpoint: Path, stored: dict[str, Any]) -> Ite
         differences = config_differences(before.get(name), now.get(name), place=place)
         if differences:
             yield (f'{place} of the config is not used, as the run is resumed with its own ({_list(differences, "not")}); to '
-                   f'change it, start a new run from these weights in another work folder: --cfg-options load_from={checkpoint}')
+                   f'change it, start a new run from these weights in another folder: --cfg-options load_from={checkpoint}')
             now[name] = before.get(name)
 
 
@@ -101,8 +101,8 @@ def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator
         done, last = meta.get(unit), limits.get(limit)
         if isinstance(done, int) and isinstance(last, int):
             if done >= last:
-                yield (f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to train '
-                       f'longer, raise train_cfg.{limit}')
+                yield (f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to '
+                       f'train longer, raise train_cfg.{limit}')
             return
 
 
@@ -125,8 +125,8 @@ def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
     checkpoint, problems = newest_whole_checkpoint(folders)
     weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
     if checkpoint is None and not problems and weights:
-        raise ValueError(f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no random '
-                         f'states. Start a new run from it, in another work folder: --cfg-options load_from={weights[0]}')
+        raise ValueError(f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no '
+                         f'random states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}')
     if checkpoint is None and problems:
         raise ValueError(f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
                          'or start a new run in another work folder')

@@ -90,8 +90,8 @@ def portable_name(name: str, prefix: str) -> str:
     if os.name == 'nt':
         return name
     if re.match(r'[A-Za-z]:[\\/]', name):
-        raise ValueError(f'has the image name {name!r}, an absolute path of Windows: write it relative to {prefix or "data_root"}, '
-                         'with forward slashes')
+        raise ValueError(f'has the image name {name!r}, an absolute path of Windows: write it relative to '
+                         f'{prefix or "data_root"}, with forward slashes')
     # Here a backslash may be part of a name; only such names are looked up.
     return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
 

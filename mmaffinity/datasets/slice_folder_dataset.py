@@ -18,11 +18,12 @@ from .slice_dataset import SliceDataset
 class SliceFolderDataset(SliceDataset):
     """Labelled slices from one folder per class, optionally split into folds; no annotation file is needed.
 
-    Images are searched in the folders and below, by their content, and sorted by path; see :func:`~.folder_listing.list_folder`
-    for what counts. Files that are not used are logged, by extension. With ``folds``, a slice's fold is read off a hash
-    of its patient, or of its file name where ``patient_pattern`` is None: it stays when other files come or go, on
-    every machine. Folds are of nearly equal size only for large sets. In test mode the data set is the fold numbered
-    ``fold``, otherwise all others.
+    Images are searched in the folders and below, by their content, and sorted by path; see
+    :func:`~.folder_listing.list_folder` for what counts. Files that are not used are logged, by extension.
+
+    With ``folds``, a slice's fold follows from a hash of its patient, or of its file name where ``patient_pattern`` is None:
+    it stays when other files come or go, on every machine. Folds are of nearly equal size only for large sets. In test mode
+    the data set is the fold numbered ``fold``, otherwise all others.
 
     Sample entries: as :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
 
@@ -41,8 +42,8 @@ class SliceFolderDataset(SliceDataset):
 
     Raises:
         FileNotFoundError: if a folder is missing.
-        ValueError: if an argument is out of range, two classes have one folder, a class has no image, a path does not match ``patient_pattern``, or
-            no slice is left.
+        ValueError: if an argument is out of range, two classes have one folder, a class has no image, a path
+            does not match ``patient_pattern``, or no slice is left.
     """
 
     def __init__(self,
@@ -132,7 +133,7 @@ class SliceFolderDataset(SliceDataset):
         message = describe_unused(folder, [reason for _, reason in others])
         if not images:
             there = f': {message}' if others else ', nor any other file'
-            raise ValueError(f'folder {Path(self.data_root) / folder} holds no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
+            raise ValueError(f'folder {Path(self.data_root, folder)} holds no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
         if others:
             self.unused[message] = [self._relative(path) for path, _ in others]
         return sorted(images, key=lambda path: path.as_posix())

@@ -63,8 +63,8 @@ def _check_classes(metainfo: dict[str, Any], name: str, heads: list[tuple[str, s
         classes = metainfo[key]
         have = ', '.join(f'{place}={number}' for place, number in places)
         remedy = ' '.join(f'{place}={len(classes)}' for place, _ in places)
-        raise ValueError(f'{name} has {plural(len(classes), noun)} ({", ".join(map(str, classes))}), but the model is configured '
-                         f'with {have}: set --cfg-options {remedy}, or use data with the classes of the model')
+        raise ValueError(f'{name} has {plural(len(classes), noun)} ({", ".join(map(str, classes))}), but the model is '
+                         f'configured with {have}: set --cfg-options {remedy}, or use data with the classes of the model')
 
 
 def _heads(config: Any, place: str) -> Iterator[tuple[str, str, str, int]]:

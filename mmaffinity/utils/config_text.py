@@ -35,21 +35,19 @@ def _value(node: ast.expr) -> Any:
         items = [_value(item) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict):
-        return {ast.literal_eval(key): _value(value) for key, value in zip(node.keys, node.values) if _named(key)}
+        if None in node.keys:
+            raise ValueError('** unpacks what is not in the text')
+        return {ast.literal_eval(key): _value(value) for key, value in zip(node.keys, node.values) if key is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        if None in [keyword.arg for keyword in node.keywords]:
+            raise ValueError('** unpacks what is not in the text')
         entries: dict[Any, Any] = {}
         for argument in node.args:
             entries.update(_value(argument))
-        return {**entries, **{keyword.arg: _value(keyword.value) for keyword in node.keywords if _named(keyword.arg)}}
+        return {**entries, **{keyword.arg: _value(keyword.value) for keyword in node.keywords}}
     if isinstance(node, ast.Name) and node.id in _NUMBERS:
         return _NUMBERS[node.id]
     return ast.literal_eval(node)
-
-
-def _named(key: ast.expr | str | None) -> bool:
-    if key is None:
-        raise ValueError('** unpacks what is not in the text')
-    return True
 
 
 def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozenset(),
@@ -61,11 +59,12 @@ def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozen
         ignored: names of fields that are not compared, wherever they are.
         place: name of the values.
     """
+    parts: list[tuple[str, Any, Any]]
     if isinstance(first, dict) and isinstance(second, dict):
-        parts = [(name, first.get(name), second.get(name)) for name in {**first, **second} if name not in ignored]
+        parts = [(str(name), first.get(name), second.get(name)) for name in {**first, **second} if name not in ignored]
     elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
-        parts = [(str(index), *items) for index, items in enumerate(zip(first, second))]
+        parts = [(str(index), one, other) for index, (one, other) in enumerate(zip(first, second))]
     else:
         return [] if first == second else [(place, first, second)]
-    return [difference for name, *values in parts
-            for difference in config_differences(*values, ignored, f'{place}.{name}' if place else str(name))]
+    return [difference for name, one, other in parts
+            for difference in config_differences(one, other, ignored, f'{place}.{name}' if place else name)]

@@ -47,8 +47,8 @@ def test_other_files_are_told_by_kind(tmp_path):
         (tmp_path / name).write_bytes(b'\x1f\x8b')
     for name, text in (('BMI.txt', 'BM of the patients is listed below'), ('notes', 'P 5'), ('empty.jfif', '')):
         (tmp_path / name).write_text(text)
-    for clutter in ('.DS_Store', '._a.png', '.hidden/a.png', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/a.png', 'Thumbs.db',
-                    'desktop.ini'):
+    for clutter in ('.DS_Store', '._a.png', '.hidden/a.png', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/a.png',
+                    'Thumbs.db', 'desktop.ini'):
         picture(tmp_path / clutter, 'PNG')
     slices, unused = listed(tmp_path)
     assert slices == ['a.png']
@@ -63,8 +63,8 @@ def test_damaged_files_with_an_images_name_stay_in_the_list(tmp_path):
     assert listed(tmp_path) == (['empty.png', 'gif.tif', 'text.jpg'], {})
 
 
-@pytest.mark.parametrize('folder', ['mask', 'Masks', 'lesion_mask', 'lung masks', 'lungmask', 'masks_png', 'labels', 'Segmentation',
-                                    'lesion-seg', 'ground_truth', 'GT', 'annotations'])
+@pytest.mark.parametrize('folder', ['mask', 'Masks', 'lesion_mask', 'lung masks', 'lungmask', 'masks_png', 'labels',
+                                    'Segmentation', 'lesion-seg', 'ground_truth', 'GT', 'annotations'])
 def test_masks_in_a_folder(tmp_path, folder):
     picture(tmp_path / 'p1/a.png', 'PNG')
     picture(tmp_path / f'p1/{folder}/deep/a.png', 'PNG')
@@ -81,7 +81,8 @@ def test_other_folders_hold_slices(tmp_path, folder):
 
 
 def test_masks_beside_their_slices(tmp_path):
-    for name in ('a (1).png', 'a (1)_mask.png', 'a (1)_mask_1.png', 'b.jpg', 'b-seg.png', 'c_mask.png', 'mask.png', 'label_1.png'):
+    for name in ('a (1).png', 'a (1)_mask.png', 'a (1)_mask_1.png', 'b.jpg', 'b-seg.png', 'c_mask.png', 'mask.png',
+                 'label_1.png'):
         picture(tmp_path / name, 'PNG')
     slices, unused = listed(tmp_path)
     assert unused == {'masks': ['a (1)_mask.png', 'a (1)_mask_1.png', 'b-seg.png']}

@@ -78,15 +78,17 @@ def heads(lesion_classes=None, slice_classes=None):
 
 @pytest.mark.parametrize('names, number', [(('a', ), 2), (('a', 'b'), 1), (('a', 'b', 'c'), 2), (('a', 'b'), 3)])
 def test_classes_of_data_and_model(root, names, number):
-    for wrap in (lambda x: x, lambda x: dict(type='RepeatDataset', dataset=x), lambda x: dict(type='ConcatDataset', datasets=[x])):
+    for wrap in (lambda x: x, lambda x: dict(type='RepeatDataset', dataset=x),
+                 lambda x: dict(type='ConcatDataset', datasets=[x])):
         check_sources(wrap(lesions(root, *names)), heads(len(names)))
         check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier takes no notice of lesions
-        with pytest.raises(ValueError, match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_classes='
-                           rf'{number}, model.roi_head.mask_head.num_classes={number}: set --cfg-options .*={len(names)}'):
+        with pytest.raises(ValueError, match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_'
+                           rf'classes={number}, model.roi_head.mask_head.num_classes={number}: set .*={len(names)}'):
             check_sources(wrap(lesions(root, *names)), heads(number))
         for kind in (slices(root, *names), slices(root, *names, slice_classes=names)):
             check_sources(wrap(kind), heads(number, len(names)))
-            with pytest.raises(ValueError, match=rf'slices.json has {len(names)} slice class.* model.cls_head.num_classes={number}'):
+            with pytest.raises(ValueError, match=rf'slices.json has {len(names)} slice class.* model.cls_head.num_classes='
+                               rf'{number}'):
                 check_sources(wrap(kind), heads(1, number))
 
 
@@ -126,7 +128,7 @@ def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
 
 
 @pytest.mark.parametrize('name, changes, words', [
-    ('baselines/resnet18_slice_phantom', dict(slice_classes=None), '2 slice classes .A, B., but .* model.cls_head.num_classes=3'),
+    ('baselines/resnet18_slice_phantom', dict(slice_classes=None), '2 slice classes .A, B., .* model.cls_head.num_classes=3'),
     ('baselines/vgg16_ictcf_phantom', {'slice_classes': None, 'model.cls_head.num_classes': 4}, 'model.cls_head.num_classes=4'),
     ('baselines/single_shot_phantom', dict(slice_classes=None), 'model.roi_head.cls_head.num_classes=3'),
     ('baselines/mask_rcnn_full_phantom', {'model.roi_head.bbox_head.num_classes': 2}, 'model.roi_head.bbox_head.num_classes=2'),

@@ -27,7 +27,8 @@ def test_values():
 
 @pytest.mark.parametrize('text', [
     "import os", "a = __import__('os')", "a = open('x', 'w')", "a = dict(b=exit())", "a = dict(**b)", "a = [x for x in ()]",
-    "a = {**b}", "a.b = 1", "print(1)", "a = 'x' % 1", "a = dict(1)", "a = {[]: 1}", "a = (", "a = " + "(" * 500, "a = \0", None, 7])
+    "a = {**b}", "a.b = 1", "print(1)", "a = 'x' % 1", "a = dict(1)", "a = {[]: 1}", "a = (", "a = " + "(" * 500, "a = \0",
+    None, 7])
 def test_anything_else_is_not(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_config_text(text) is None and not list(tmp_path.iterdir())

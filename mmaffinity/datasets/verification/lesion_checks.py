@@ -15,7 +15,8 @@ _SLACK = 1.0  # pixels between a box and its mask's, which may be counted inclus
 
 _MESSAGES = {
     'broken-annotations': ('cannot be used', 'correct the annotations, or write the file again'),
-    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; write the file again from the images that are there now'),
+    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; write '
+                        'the file again from the images that are there now'),
     'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
 }
 

@@ -60,7 +60,7 @@ def _compare_classes(path: str, learned: dict, data: dict) -> None:
         if not first or not second or first == second:
             continue
         if sorted(map(str, first)) == sorted(map(str, second)):
-            raise ValueError(f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels would '
-                             "be misread. Give the data the checkpoint's classes, in its order")
+            raise ValueError(f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels '
+                             "would be misread. Give the data the checkpoint's classes, in its order")
         print_log(f'{path} was trained with the {key} {first}, the data has {second}: they are taken to be the same, in this '
                   'order', logger='current', level=logging.WARNING)

@@ -26,8 +26,7 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     class, and recall counts all instances. With k classes this is not a mean over classes: a class without instances
     in the image does not enter by itself, only its predictions do, as false positives. A prediction that is no true
     positive and lies on a crowd region of its class is left out of the ranking, as in COCO: nobody knows which instances
-    are there. Precision is made monotone from
-    the right, and AP is the area under that step curve.
+    are there. Precision is made monotone from the right, and AP is the area under that step curve.
 
     Args:
         ious: shape (n, m), IoU of each of n predictions with each of m instances.
@@ -39,8 +38,8 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
             such regions.
 
     Returns:
-        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted that counts, else 0; with instances and without
-        predictions it is 0.
+        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted that counts, else 0; with instances and
+        without predictions it is 0.
 
     Raises:
         ValueError: if shapes disagree, only one of the label lists is given, or a score is not a finite number.

@@ -67,8 +67,9 @@ def test_slices_far_below_white(bench, peak, dark):
         assert not [finding for finding in bench.verify().findings if 'far below white' in finding.message]
 
 
-@pytest.mark.parametrize('change, warned', [({}, False), (dict(area=None), False), (dict(bbox=None), False), (dict(area=0), True),
-                                            (dict(area=-3), True), (dict(area=float('nan')), True), (dict(area='many'), True)])
+@pytest.mark.parametrize('change, warned', [
+    ({}, False), (dict(area=None), False), (dict(bbox=None), False), (dict(area=0), True), (dict(area=-3), True),
+    (dict(area=float('nan')), True), (dict(area='many'), True)])
 def test_area_and_box_are_the_masks(bench, change, warned):
     annotation = bench.lesions['test']['annotations'][1]
     annotation.update(change)
