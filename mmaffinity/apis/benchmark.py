@@ -29,6 +29,7 @@ from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.device import find_device
 from mmaffinity.utils.timing import (
     Timing,
     available_cores,
@@ -58,7 +59,7 @@ class Benchmark:
         checkpoint: weights; by default random ones, which take the same time.
         objects: how many objects each slice has at test: the best so many boxes, whatever their scores. None leaves that
             to the weights and the config's thresholds.
-        device: 'cpu' or 'cuda'.
+        device: see :func:`~mmaffinity.utils.device.find_device`.
         precision: 'float32', or 'bfloat16' or 'float16' by automatic mixed precision.
         overrides: config values by dotted key.
 
@@ -72,11 +73,9 @@ class Benchmark:
                  overrides: dict | None = None) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
-        if device.startswith('cuda') and not torch.cuda.is_available():
-            raise ValueError(f'device {device!r}: torch sees no GPU')
         self.config = copy.deepcopy(config) if isinstance(config, Config) else load_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
-        self.device, self.precision = torch.device(device), precision
+        self.device, self.precision = find_device(device), precision
         self._slices: dict = {}
         self.size = tuple(self.config.get('image_size', (512, 512)))
         model = self.config.model

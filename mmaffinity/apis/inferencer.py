@@ -20,6 +20,7 @@ from mmaffinity.scans.opening import brief
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import apply_settings, load_config
+from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.visualization import draw_overlay
 from mmaffinity.visualization.sample_arrays import to_array
@@ -90,7 +91,8 @@ class AffinityInferencer:
     Args:
         config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.
         checkpoint: weights that fit it; opened without running what is in it.
-        device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
+        device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None takes a GPU if there is
+            one.
         batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
         options: how pixels become grey levels: window of Hounsfield units, rescaling, range of 16-bit images.
         cfg_options: overrides of config fields by dotted key.
@@ -107,7 +109,7 @@ class AffinityInferencer:
     def __init__(self,
                  config: str | Path | Config,
                  checkpoint: str | Path,
-                 device: str | None = None,
+                 device: str | int | torch.device | None = None,
                  batch_size: int | None = None,
                  options: ReadOptions | None = None,
                  cfg_options: dict | None = None) -> None:
@@ -120,9 +122,7 @@ class AffinityInferencer:
         else:
             cfg = load_config(config, cfg_options)
         self.cfg, self.options = cfg, options or ReadOptions()
-        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        if self.device.type == 'cuda' and not torch.cuda.is_available():
-            raise ValueError(f'device is {device!r}, but torch sees no GPU; use device="cpu"')
+        self.device = find_device(device)
         self.batch_size = batch_size or (1 if self.device.type == 'cpu' else 8)
         init_default_scope('mmdet')
         content = load_checkpoint(checkpoint)

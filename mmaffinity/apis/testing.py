@@ -55,7 +55,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         raise FileNotFoundError(_no_checkpoint(Path(checkpoint), cfg))
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
     use_split(cfg, split)
-    check_sources(cfg.test_dataloader.dataset)
+    check_sources(cfg.test_dataloader.dataset, cfg.model)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # All weights come from the checkpoint.
     if 'backbone' in cfg.model:

@@ -5,17 +5,16 @@ from urllib.error import URLError
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
-from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes, newest_whole_checkpoint
+from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import check_data, load_config
 
 from .data_record import record_training_data
+from .resumption import ResumeNotesHook, resume_run
 
 
 def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
@@ -25,7 +24,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     Args:
         config: a config, which stays as it is, or the path of one.
         work_dir: folder for checkpoints and logs; by default the config's, else ``work_dirs/<config's name>``.
-        resume: go on from the newest whole checkpoint in ``work_dir``, if there is one.
+        resume: continue from the newest whole checkpoint in ``work_dir``, if there is one, with the seed, the optimizer and
+            the schedule of that run; see :func:`~.resumption.resume_run`.
         amp: automatic mixed precision; needs a GPU.
         seed: overrides the config's seed.
         launcher: 'none' or how the processes of a distributed run were started, for example 'pytorch'.
@@ -38,7 +38,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     Raises:
         FileNotFoundError: if the config, its data, or the checkpoint that it starts from is not there.
         ValueError: if something in the config cannot be, a loss is no finite number, the work folder cannot be written
-            to, ``resume`` finds damaged checkpoints only, or ``seed`` is not that of the run to resume.
+            to, the classes of data and model differ, ``resume`` finds damaged checkpoints only, or ``seed`` is not that of
+            the run to resume.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     check_data(cfg, 'train_dataloader')
@@ -54,11 +55,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     add_guards(cfg)
-    checkpoint = _checkpoint_to_resume(cfg) if resume else None
-    cfg.resume = checkpoint is not None
-    if checkpoint is not None:
-        cfg.load_from = str(checkpoint)
-        _keep_seed(cfg, checkpoint, seed)
+    cfg.resume = False
+    notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')
     if start:
         if '://' not in start and not Path(start).is_file():
@@ -69,13 +67,14 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         if 'backbone' in cfg.model:
             cfg.model.backbone.init_cfg = None
     for loader in ('train_dataloader', 'val_dataloader'):
-        check_sources((cfg.get(loader) or {}).get('dataset'))
+        check_sources((cfg.get(loader) or {}).get('dataset'), cfg.model)
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:
-        with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: mend that, and start again with --resume'):
+        with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: fix that, and start again with --resume'):
             runner = build_runner(cfg, verbose)
             record_training_data(runner)
+            runner.register_hook(ResumeNotesHook(notes))
             try:
                 runner.train()
             except BaseException:
@@ -90,44 +89,3 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             f'({error.reason}); give a local copy with --cfg-options model.backbone.init_cfg.checkpoint=PATH, or start from '
             'scratch with --cfg-options model.backbone.init_cfg=None') from error
     return runner
-
-
-def _keep_seed(cfg: Config, checkpoint: Path, seed: int | None) -> None:
-    """Let a resumed run go on with the seed that it was started with: samplers take it before MMEngine restores it.
-
-    Raises:
-        ValueError: if another seed was asked for.
-    """
-    stored = (load_checkpoint(checkpoint).get('meta') or {}).get('seed')
-    if stored is None:
-        return
-    if seed is not None and seed != stored:
-        raise ValueError(f'--seed {seed} cannot go on with {checkpoint}, which was trained with seed {stored}: leave --seed '
-                         'out, or start anew in another work folder')
-    if cfg.randomness.seed not in (None, stored):
-        print_log(f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config',
-                  logger='current')
-    cfg.randomness.seed = stored
-
-
-def _checkpoint_to_resume(cfg: Config) -> Path | None:
-    """Return the newest whole checkpoint of a run, or None for a run that has not written any yet.
-
-    Raises:
-        ValueError: if there are checkpoints, but none is whole.
-    """
-    folders = [Path(cfg.work_dir)]
-    elsewhere = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
-    if elsewhere and '://' not in elsewhere:
-        folders.append(Path(elsewhere) / folders[0].name)  # as MMEngine's hook puts it together
-    checkpoint, problems = newest_whole_checkpoint(folders)
-    weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
-    if checkpoint is None and not problems and weights:
-        raise ValueError(f'--resume cannot go on from {weights[0]}: .safetensors holds weights, but no optimizer and no random '
-                         f'states. Start a new run from it, in another work folder: --cfg-options load_from={weights[0]}')
-    if checkpoint is None and problems:
-        raise ValueError(f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
-                         'or start anew in another work folder')
-    for problem in problems:
-        print_log(f'passed over: {problem}', logger='current')
-    return checkpoint

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
     parser.add_argument('--runs', type=int, default=20, help='calls of which the median is reported')
     parser.add_argument('--warmup', type=int, default=3, help='calls before them')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU')
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
     parser.add_argument('--out', help='CSV file; by default only a table is shown')
     parser.add_argument('--growth', metavar='PNG', help='draw how time grows, instead')

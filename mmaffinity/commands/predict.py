@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', required=True, help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run: what is done is kept')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU where there is one)')
+    parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices at once (default: 8 on a GPU, 1 on the CPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='lesions with a lower score are left out (default: 0.5)')

@@ -1,6 +1,8 @@
 """Reading of annotation files, with errors that say how to get or repair one."""
 import gc
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +29,8 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     check_annotation_file(path, data_root, kind)
     try:
         content = json.loads(Path(path).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): run the converter again') from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write the file again') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
     return content
@@ -73,6 +75,25 @@ def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
         raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below '
                          'data_root')
     return {key: next(iter(data_prefix.values()))}
+
+
+def portable_name(name: str, prefix: str) -> str:
+    """Return an image's name as a list has it, with forward slashes where it was written on Windows.
+
+    Args:
+        name: relative to ``prefix``, or absolute.
+        prefix: folder of the images.
+
+    Raises:
+        ValueError: if it begins with a drive of Windows, and this machine has none.
+    """
+    if os.name == 'nt':
+        return name
+    if re.match(r'[A-Za-z]:[\\/]', name):
+        raise ValueError(f'has the image name {name!r}, an absolute path of Windows: write it relative to '
+                         f'{prefix or "data_root"}, with forward slashes')
+    # Here a backslash may be part of a name; only such names are looked up.
+    return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Checks of COCO entries, so that what is wrong in a file is said with its row, and not by the code that decodes masks.
+"""Reading of COCO entries, so that what is wrong in a file is reported with its row, and not by the code that decodes masks.
 
 pycocotools decodes in C: negative and oversized run lengths, sizes and coordinates end there in errors without a place, or
 in gigabytes of memory.
@@ -7,104 +7,107 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from .mask_extent import MaskExtent, mask_extent, outline_extent
 from .transforms.decoding import MAX_PIXELS
 
 
-def check_image(image: dict) -> None:
-    """Check an entry of ``images``.
+def read_image(image: dict) -> dict:
+    """Return an entry of ``images`` with whole numbers as integers; some tools write 512.0.
 
     Raises:
         ValueError: with what is wrong, for a sentence that begins with the entry's place.
     """
-    check_reference(image['id'], 'id')
     if not isinstance(image['file_name'], str) or not image['file_name']:
         raise ValueError(f'has the file_name {_short(image["file_name"])}, which is no text')
-    width, height = image['width'], image['height']
-    if type(width) is not int or type(height) is not int or width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f'has width {_short(width)} and height {_short(height)}; whole numbers of pixels are needed, from 1, '
-                         f'and no more than {MAX_PIXELS} pixels in all')
+    width, height = whole(image['width']), whole(image['height'])
+    if width is None or height is None or width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise ValueError(f'has width {_short(image["width"])} and height {_short(image["height"])}; whole numbers of pixels '
+                         f'are needed, from 1, and no more than {MAX_PIXELS} pixels in all')
+    return {**image, 'id': read_reference(image['id'], 'id'), 'width': width, 'height': height}
 
 
-def check_annotation(annotation: dict, image: dict) -> None:
-    """Check an entry of ``annotations`` against its image, which :func:`check_image` has passed.
+def read_annotation(annotation: dict, image: dict) -> dict:
+    """Return an entry of ``annotations`` with the area of its mask, and a box.
+
+    The mask decides: tools leave ``area`` out, write 0, or the area of the box. A box that is absent, or thinner than a
+    pixel, is taken from the mask as well.
+
+    Args:
+        annotation: the entry, whose references were read.
+        image: its image, from :func:`read_image`.
 
     Raises:
-        ValueError: as :func:`check_image`.
+        ValueError: as :func:`read_image`.
     """
-    if not _numbers(annotation['bbox']) or len(annotation['bbox']) != 4:
-        raise ValueError(f'has the bbox {_short(annotation["bbox"])}; four finite numbers are needed: x, y, width, height')
-    if not _numbers([annotation['area']]):
-        raise ValueError(f'has the area {_short(annotation["area"])}, which is no finite number')
     for key in ('iscrowd', 'ignore'):
         if annotation.get(key) not in (None, 0, 1):
             raise ValueError(f'has {key} {_short(annotation[key])}, which must be 0 or 1')
-    problem = _mask_problem(annotation.get('segmentation'), image['height'], image['width'])
-    if problem:
-        raise ValueError(f'has a segmentation {problem}')
+    box = annotation.get('bbox')
+    if box is not None and not (_numbers(box) and len(box) == 4):
+        raise ValueError(f'has the bbox {_short(box)}; four finite numbers are needed: x, y, width, height')
+    mask, extent = _read_mask(annotation.get('segmentation'), image['height'], image['width'])
+    if box is None or min(box[2:]) < 1:
+        box = list(extent.box)
+    return {**annotation, 'segmentation': mask, 'area': extent.area, 'bbox': box}
 
 
-def check_reference(value: Any, name: str) -> None:
-    """Check an id, or what refers to one.
+def is_used(annotation: dict, image: dict) -> bool:
+    """Whether a lesion counts, by MMDetection's rule: not flagged ``ignore``, with area, its box a pixel wide, on the slice.
+
+    Args:
+        annotation, image: from :func:`read_annotation` and :func:`read_image`.
+    """
+    x, y, w, h = annotation['bbox']
+    return bool(not annotation.get('ignore') and annotation['area'] > 0 and min(w, h) >= 1
+                and min(x + w, image['width']) > max(x, 0) and min(y + h, image['height']) > max(y, 0))
+
+
+def read_reference(value: Any, name: str) -> int | str:
+    """Return an id, or what refers to one.
 
     Raises:
         ValueError: if it is neither a whole number nor text.
     """
-    if type(value) not in (int, str):
+    number = value if isinstance(value, str) else whole(value)
+    if number is None:
         raise ValueError(f'has the {name} {_short(value)}; a whole number or text is needed')
+    return number
 
 
-def run_lengths(counts: str) -> np.ndarray:
-    """Return the run lengths of a compressed RLE, as COCO defines it.
-
-    Each number is written in digits of 5 bits, the lowest first, bit 6 says that more follow, and the last digit's bit 5 is
-    the sign; from the fourth number on, the difference to the one before the last is written.
-
-    Raises:
-        ValueError: if the text is no such code.
-    """
-    try:
-        digits = np.frombuffer(counts.encode('ascii'), np.uint8).astype(np.int64) - 48
-    except UnicodeEncodeError:
-        raise ValueError('whose counts are no ASCII text') from None
-    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        raise ValueError('whose counts are cut or no run lengths')
-    ends = np.flatnonzero(digits & 32 == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > 8:  # 40 bits; no picture has so many pixels
-        raise ValueError('whose counts are no run lengths')
-    places = np.arange(digits.size) - np.repeat(starts, lengths)
-    numbers = np.add.reduceat((digits & 31) << 5 * places, starts)
-    numbers -= np.where(digits[ends] & 16, np.left_shift(1, 5 * lengths), 0)
-    for first in (1, 2):
-        numbers[first::2] = np.cumsum(numbers[first::2])
-    return numbers
+def whole(value: Any) -> int | None:
+    """Return a number without fraction as an integer; None for anything else."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
-def _mask_problem(mask: Any, height: int, width: int) -> str | None:
+def whole_list(values: Any) -> Any:
+    """Return a list of whole numbers as integers; anything else as it is."""
+    if not isinstance(values, list):
+        return values
+    numbers = [whole(value) for value in values]
+    return values if None in numbers else numbers
+
+
+def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
     if isinstance(mask, list):
         reach = 100 * max(height, width)
         if not mask or not all(_numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6
                                and max(map(abs, polygon)) <= reach for polygon in mask):
-            return 'that is no list of polygons [x, y, x, y, ...] of three points or more, near the picture'
-        return None
+            raise ValueError(f'has a segmentation that is no list of polygons [[x, y, x, y, ...], ...] of three points or '
+                             f'more, near the picture: {_short(mask)}')
+        return mask, outline_extent(mask)
     if not isinstance(mask, dict) or 'counts' not in mask or 'size' not in mask:
-        return f'that is neither polygons nor RLE: {_short(mask)}'
-    if mask['size'] != [height, width]:
-        return f'of size {_short(mask["size"])}, but the image is [{height}, {width}] (height, width)'
-    counts = mask['counts']
-    if isinstance(counts, str):
-        try:
-            runs = run_lengths(counts)
-        except ValueError as error:
-            return str(error)
-        good = bool((runs >= 0).all()) and int(runs.sum()) == height * width
-    else:
-        good = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts) and \
-            sum(counts) == height * width
-    return None if good else f'whose run lengths do not add up to the {height * width} pixels of its image'
+        raise ValueError(f'has a segmentation that is neither polygons nor RLE: {_short(mask)}')
+    size, counts = whole_list(mask['size']), whole_list(mask['counts'])
+    if size != [height, width]:
+        raise ValueError(f'has a segmentation of size {_short(mask["size"])}, but the image is [{height}, {width}] '
+                         '(height, width)')
+    mask = {**mask, 'size': size, 'counts': counts}
+    try:
+        return mask, mask_extent(mask)
+    except ValueError as error:
+        raise ValueError(f'has a segmentation that cannot be decoded: {error}') from None
 
 
 def _numbers(values: Any) -> bool:

@@ -1,28 +1,40 @@
 """Slices with annotated lesions, for the segmentation task."""
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.wording import first_few
 
-from .annotation_file import LESIONS, check_annotation_file, collection_paused, image_prefix, load_annotation_file
-from .coco_checks import check_annotation, check_image, check_reference
+from .annotation_file import (
+    LESIONS,
+    check_annotation_file,
+    collection_paused,
+    image_prefix,
+    load_annotation_file,
+    portable_name,
+)
+from .coco_checks import is_used, read_annotation, read_image, read_reference
 from .unreadable import UnreadablePolicy
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
-_ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area')
+_ANNOTATION_KEYS = ('id', 'image_id', 'category_id')
 
 
 @DATASETS.register_module()
 class LesionDataset(UnreadablePolicy, CocoDataset):
     """COCO annotations of lesions, with patient and scan of each slice where the file has them.
 
-    Differences from MMDetection's class: the file's categories must be the classes, in this order (there, a class that
-    the file lacks silently leaves no annotation, and classes in another order than the file's swap their labels);
-    a slice whose only lesions are degenerate, or flagged as crowd, counts as one without lesions; nothing is printed.
+    Differences from MMDetection's class: the file's categories must be the classes, in any order (there, a class that
+    the file lacks silently leaves no annotation, and classes in another order than the file's swap their labels), except
+    for a category without annotations that is only the supercategory of others, as Roboflow writes it; the area is that of
+    the mask, whatever the file says, and so is a box that is absent or thinner than a pixel; lesions that are left out are
+    logged; a slice whose only lesions are left out, or flagged as crowd, counts as one without lesions.
 
     Sample entries beside MMDetection's: ``task`` ('segmentation'), ``patient_id`` and ``scan_id`` (None where unknown),
     ``ann_file`` and ``row`` (index in the file's ``images``), which loading errors name.
@@ -51,6 +63,11 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         super().__init__(
             ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
+    @property
+    def source(self) -> str:
+        """What errors call the place that the slices are listed in."""
+        return self.ann_file
+
     def check_source(self) -> None:
         """Check that the annotation file is there.
 
@@ -59,26 +76,42 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         """
         check_annotation_file(self.ann_file, self.data_root, LESIONS)
 
+    def check_classes(self) -> None:
+        """Check that the file's categories are the classes.
+
+        Raises:
+            ValueError: if they are not, or the file is no COCO file.
+        """
+        content = self._load_content()
+        self._index_categories(content['categories'], content['annotations'])
+
     def load_data_list(self) -> list[dict]:
         """Read the annotation file."""
         with collection_paused():
             return self._load_data_list()
 
-    def _load_data_list(self) -> list[dict]:
+    def _load_content(self) -> dict[str, Any]:
         content = load_annotation_file(self.ann_file, self.data_root, LESIONS)
         for key in ('images', 'annotations', 'categories'):
             if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
                 raise ValueError(f'{self.ann_file} has no list "{key}" of objects: it is not a COCO file')
-        self._index_categories(content['categories'])
-        annotations = self._group_annotations(content['annotations'], content['images'])
+        return content
+
+    def _load_data_list(self) -> list[dict]:
+        content = self._load_content()
+        if left_out := self._index_categories(content['categories'], content['annotations']):
+            self._log(f'{self.ann_file}: the categories {left_out} are left out, as they have no annotations and are only the '
+                      'supercategory of others')
+        images = self._read_images(content['images'])
+        annotations = self._group_annotations(content['annotations'], {image['id']: image for image in images})
         return [
             self.parse_data_info({'raw_img_info': {**image, 'img_id': image['id'], 'row': row},
                                   'raw_ann_info': annotations[image['id']]})
-            for row, image in enumerate(content['images'])
+            for row, image in enumerate(images)
         ]
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
-        """Parse one slice; degenerate boxes (outside the slice, or thinner than a pixel) are dropped."""
+        """Parse one slice, whose annotations were read by :func:`~.coco_checks.read_annotation`."""
         data_info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
         data_info.update(task=self.task, patient_id=image.get('patient_id'), scan_id=image.get('scan_id'),
@@ -99,53 +132,90 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                              f'filter_cfg={self.filter_cfg}')
         return kept
 
-    def _index_categories(self, categories: list[dict]) -> None:
-        names = tuple(category.get('name') for category in categories)
-        classes = tuple(self.metainfo['classes'])
-        if names != classes:
-            raise ValueError(f'{self.ann_file} has the categories {names}, but the data set is configured for the '
-                             f'classes {classes}: set metainfo=dict(classes={names}), and the number of classes of the '
-                             'model, or convert the data with these classes')
+    def _index_categories(self, categories: list[dict], annotations: list[dict]) -> tuple[str, ...]:
+        """Give each category the label of the class of its name; return the names of those that are left out."""
         for row, category in enumerate(categories):
-            self._check(f'categories[{row}]', check_reference, category.get('id'), 'id')
-        self.cat_ids = [category['id'] for category in categories]
-        self.cat2label = {category_id: label for label, category_id in enumerate(self.cat_ids)}
-        if len(self.cat2label) != len(categories):
-            raise ValueError(f'{self.ann_file} has categories that share an id: {self.cat_ids}')
+            category['id'] = self._read(f'categories[{row}]', read_reference, category.get('id'), 'id')
+        if len({category['id'] for category in categories}) != len(categories):
+            raise ValueError(f'two categories of {self.ann_file} share an id: {[category["id"] for category in categories]}')
+        classes = [str(name) for name in self.metainfo['classes']]
+        kept = categories
+        if not _same_names(kept, classes):
+            used = [annotation.get('category_id') for annotation in annotations]
+            kept = [category for category in categories
+                    if category['id'] in used or not _is_supercategory(category, categories)]
+        if not _same_names(kept, classes):
+            names = [str(category.get('name')) for category in kept]
+            raise ValueError(f'{self.ann_file} has the categories {tuple(names)}, but the data set is configured for the '
+                             f'classes {tuple(classes)}: set metainfo=dict(classes={names}) in the config of every lesion '
+                             f'data set, and num_classes={len(names)} in the bbox_head and the mask_head of the model; or '
+                             'write the file with these classes')
+        self.cat2label = {category['id']: classes.index(str(category['name'])) for category in kept}
+        self.cat_ids = list(self.cat2label)
+        return tuple(str(category.get('name')) for category in categories if category['id'] not in self.cat2label)
 
-    def _group_annotations(self, annotations: list[dict], images: list[dict]) -> dict[Any, list[dict]]:
-        """Return the annotations by image id, after checks that a hand-written file is likely to need."""
-        by_id: dict[Any, dict] = {}
-        for row, image in enumerate(images):
-            self._require_keys(image, _IMAGE_KEYS, f'images[{row}]')
-            self._check(f'images[{row}]', check_image, image)
-            if image['id'] in by_id:
+    def _read_images(self, entries: list[dict]) -> list[dict]:
+        images, ids = [], set()
+        for row, entry in enumerate(entries):
+            self._require_keys(entry, _IMAGE_KEYS, f'images[{row}]')
+            image = self._read(f'images[{row}]', read_image, entry)
+            image['file_name'] = self._read(f'images[{row}]', portable_name, image['file_name'], self.data_prefix['img'])
+            if image['id'] in ids:
                 raise ValueError(f'images[{row}] of {self.ann_file} repeats the id {image["id"]!r}')
-            by_id[image['id']] = image
+            ids.add(image['id'])
+            images.append(image)
+        return images
+
+    def _group_annotations(self, entries: list[dict], images: dict[Any, dict]) -> dict[Any, list[dict]]:
+        """Return the annotations by image, and log which are not as the file has them."""
         by_image: dict[Any, list[dict]] = defaultdict(list)
         annotation_ids = set()
-        for row, annotation in enumerate(annotations):
-            self._require_keys(annotation, _ANNOTATION_KEYS, f'annotations[{row}]')
-            for key in ('id', 'image_id', 'category_id'):
-                self._check(f'annotations[{row}]', check_reference, annotation[key], key)
-            for key, known in (('image_id', by_id), ('category_id', self.cat2label)):
-                if annotation[key] not in known:
-                    raise ValueError(f'annotations[{row}] of {self.ann_file} refers to the unknown {key} '
-                                     f'{annotation[key]!r}')
-            if annotation['id'] in annotation_ids:
-                raise ValueError(f'annotations[{row}] of {self.ann_file} repeats the id {annotation["id"]!r}')
-            annotation_ids.add(annotation['id'])
-            self._check(f'annotations[{row}]', check_annotation, annotation, by_id[annotation['image_id']])
-            by_image[annotation['image_id']].append(annotation)
+        changed, left_out = [], []
+        for row, entry in enumerate(entries):
+            place = f'annotations[{row}]'
+            self._require_keys(entry, _ANNOTATION_KEYS, place)
+            ids = {key: self._read(place, read_reference, entry[key], key) for key in _ANNOTATION_KEYS}
+            for key, known in (('image_id', images), ('category_id', self.cat2label)):
+                if ids[key] not in known:
+                    raise ValueError(f'{place} of {self.ann_file} refers to the unknown {key} {ids[key]!r}')
+            if ids['id'] in annotation_ids:
+                raise ValueError(f'{place} of {self.ann_file} repeats the id {ids["id"]!r}')
+            annotation_ids.add(ids['id'])
+            annotation = self._read(place, read_annotation, {**entry, **ids}, images[ids['image_id']])
+            if not is_used(annotation, images[ids['image_id']]):
+                left_out.append(place)
+                continue
+            if annotation['bbox'] != entry.get('bbox'):
+                changed.append(place)
+            by_image[ids['image_id']].append(annotation)
+        if changed:
+            self._log(f'{self.ann_file}: boxes that are absent or thinner than a pixel were taken from the masks: '
+                      f'{len(changed)} of {len(entries)} ({first_few(changed)})')
+        if left_out:
+            self._log(f'{self.ann_file}: lesions outside their slice, without area or flagged "ignore" are left out: '
+                      f'{len(left_out)} of {len(entries)} ({first_few(left_out)})')
         return by_image
 
-    def _check(self, place: str, check: Callable[..., None], *arguments: Any) -> None:
+    def _log(self, message: str) -> None:
+        print_log(message, logger='current', level=logging.WARNING)
+
+    def _read(self, place: str, read: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            check(*arguments)
+            return read(*arguments)
         except ValueError as error:
-            raise ValueError(f'{place} of {self.ann_file} {error}; run the converter again, or mend the file') from error
+            raise ValueError(f'{place} of {self.ann_file} {error}; correct the file, or write it again') from error
 
     def _require_keys(self, entry: dict, keys: tuple[str, ...], name: str) -> None:
         missing = [key for key in keys if key not in entry]
         if missing:
             raise ValueError(f'{name} of {self.ann_file} lacks {", ".join(missing)}')
+
+
+def _same_names(categories: list[dict], classes: list[str]) -> bool:
+    return sorted(str(category.get('name')) for category in categories) == sorted(classes)
+
+
+def _is_supercategory(category: dict, categories: list[dict]) -> bool:
+    name = category.get('name')
+    return name is not None and any(other is not category and other.get('supercategory') == name for other in categories)
+

@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 
 from mmaffinity.structures import CLASSIFICATION
 
-from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file
+from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
 from .unreadable import UnreadablePolicy
 
 
@@ -71,6 +71,14 @@ class SliceDataset(UnreadablePolicy):
         """
         check_annotation_file(self.ann_file, self.data_root, SLICES)
 
+    def check_classes(self) -> None:
+        """Learn the classes from the list, and check that they are those of the config.
+
+        Raises:
+            ValueError: if they are not, or the list is none.
+        """
+        self._read_rows()
+
     def load_data_list(self) -> list[dict]:
         """Read the list, check every row, and draw the subset."""
         data_list = [self.parse_data_info(row) for row in self._read_rows()]
@@ -93,7 +101,12 @@ class SliceDataset(UnreadablePolicy):
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
             raise ValueError(f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
                              f'{len(classes) - 1}: {", ".join(classes)}')
-        return dict(img_path=osp.join(self.data_prefix['img_path'], raw_data_info['img_path']), img_id=row,
+        prefix = self.data_prefix['img_path']
+        try:
+            name = portable_name(raw_data_info['img_path'], prefix)
+        except ValueError as error:
+            raise ValueError(f'row {row} of {self.source} {error}') from error
+        return dict(img_path=osp.join(prefix, name), img_id=row,
                     task=self.task, gt_slice_label=label, patient_id=raw_data_info.get('patient_id'),
                     scan_id=raw_data_info.get('scan_id'), ann_file=self.ann_file or None, row=row)
 

@@ -1,25 +1,29 @@
 """Slices with a class each, from one folder per class, for the classification task."""
 import hashlib
+import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 
+from .folder_listing import describe_unused, list_folder, missing_folder
 from .slice_dataset import SliceDataset
-
-EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()
 class SliceFolderDataset(SliceDataset):
     """Labelled slices from one folder per class, optionally split into folds; no annotation file is needed.
 
-    Images are searched in the folders and below, and sorted by path. With ``folds``, a slice's fold is read off a hash
-    of its patient, or of its file name where ``patient_pattern`` is None: it stays when other files come or go, on
-    every machine. Folds are of nearly equal size only for large sets. In test mode the data set is the fold numbered
-    ``fold``, otherwise all others.
+    Images are searched in the folders and below, by their content, and sorted by path; see
+    :func:`~.folder_listing.list_folder` for what counts. Files that are not used are logged, by extension.
+
+    With ``folds``, a slice's fold follows from a hash of its patient, or of its file name where ``patient_pattern`` is None:
+    it stays when other files come or go, on every machine. Folds are of nearly equal size only for large sets. In test mode
+    the data set is the fold numbered ``fold``, otherwise all others.
 
     Sample entries: as :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
 
@@ -33,10 +37,13 @@ class SliceFolderDataset(SliceDataset):
         fold: the fold to test on, 0 to folds - 1.
         **kwargs: as :class:`SliceDataset` (``samples_per_class``, ``pipeline``, ``test_mode``, ...).
 
+    Attributes:
+        unused: after loading, the files that are not used by what is logged of them.
+
     Raises:
         FileNotFoundError: if a folder is missing.
-        ValueError: if an argument is out of range, a class has no image, a path does not match ``patient_pattern``, or
-            no slice is left.
+        ValueError: if an argument is out of range, two classes have one folder, a class has no image, a path
+            does not match ``patient_pattern``, or no slice is left.
     """
 
     def __init__(self,
@@ -54,6 +61,10 @@ class SliceFolderDataset(SliceDataset):
         if patient_pattern is not None and re.compile(patient_pattern).groups < 1:
             raise ValueError(f'patient_pattern={patient_pattern!r} has no group: enclose the patient in parentheses')
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
+        places = [os.path.normpath(folder) for folder in self.folders]
+        if len(set(places)) < len(places):
+            raise ValueError(f'two classes have the same folder: {", ".join(self.folders)}')
+        self.unused: dict[str, list[str]] = {}
         self.patient_pattern = patient_pattern
         self.folds = folds
         self.fold = fold
@@ -75,7 +86,11 @@ class SliceFolderDataset(SliceDataset):
             ValueError: if one holds no image.
         """
         for folder in self.folders:
-            _find_any(Path(self.data_root) / folder)
+            if not any(reason is None for _, reason in self._list(folder)):
+                self._images_of(folder)  # raises, with what is there instead
+
+    def check_classes(self) -> None:
+        """Check nothing: the classes are those of the config."""
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Bring one row to a sample's entries; there is no annotation file whose row errors could name."""
@@ -84,18 +99,55 @@ class SliceFolderDataset(SliceDataset):
         return info
 
     def _read_rows(self) -> list[dict]:
-        root = Path(self.data_root)
+        self.unused = {}
         rows: list[dict[str, Any]] = []
         for label, folder in enumerate(self.folders):
-            paths = _list_images(root / folder)
-            for path in paths:
-                rows.append({'img_path': path.relative_to(root).as_posix(), 'label': label, 'row': len(rows)})
+            for path in self._images_of(folder):
+                rows.append({'img_path': self._relative(path), 'label': label, 'row': len(rows)})
+        if others := self._other_folders():
+            self.unused[f'folders of {self.data_root} that are no class are not used: {", ".join(others)}'] = others
+        for message in self.unused:
+            print_log(message, logger='current', level=logging.WARNING)
         if self.patient_pattern is not None:
             for row in rows:
                 row['patient_id'] = self._patient_of(row['img_path'])
         if self.folds is not None:
             rows = [row for row in rows if (self._fold_of(row) == self.fold) == bool(self.test_mode)]
         return rows
+
+    def _list(self, folder: str) -> Iterator[tuple[Path, str | None]]:
+        root = Path(self.data_root)
+        if not (root / folder).is_dir():
+            raise FileNotFoundError(f'{missing_folder(root / folder)}. Set data_root to the folder that holds one folder per '
+                                    'class, and slice_classes to their names')
+        return list_folder(root / folder, [root / other for other in self.folders if other != folder])
+
+    def _images_of(self, folder: str) -> list[Path]:
+        """Return the slices of a class, sorted, and remember its other files."""
+        images, others = [], []
+        for path, reason in self._list(folder):
+            if reason is None:
+                images.append(path)
+            else:
+                others.append((path, reason))
+        message = describe_unused(folder, [reason for _, reason in others])
+        if not images:
+            there = f': {message}' if others else ', nor any other file'
+            raise ValueError(f'folder {Path(self.data_root, folder)} holds no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
+        if others:
+            self.unused[message] = [self._relative(path) for path, _ in others]
+        return sorted(images, key=lambda path: path.as_posix())
+
+    def _other_folders(self) -> list[str]:
+        """Return the folders beside those of the classes."""
+        classes = [os.path.abspath(Path(self.data_root, folder)) for folder in self.folders]
+        places = {name: os.path.abspath(os.path.join(self.data_root, name)) for name in sorted(os.listdir(self.data_root))
+                  if not name.startswith('.')}
+        return [name for name, place in places.items() if os.path.isdir(place)
+                and not any(os.path.commonpath([place, folder]) in (place, folder) for folder in classes)]
+
+    def _relative(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self.data_root)).as_posix()
 
     def _patient_of(self, path: str) -> str:
         match = re.search(self.patient_pattern or '', path)
@@ -107,22 +159,3 @@ class SliceFolderDataset(SliceDataset):
     def _fold_of(self, row: dict) -> int:
         key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % (self.folds or 1)
-
-
-def _list_images(folder: Path) -> list[Path]:
-    _find_any(folder)
-    return sorted(_images(folder), key=lambda path: path.as_posix())
-
-
-def _find_any(folder: Path) -> None:
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no such folder of slices: {folder}. Set data_root to the folder that holds one '
-                                'folder per class, and slice_classes to their names')
-    if next(_images(folder), None) is None:
-        raise ValueError(f'folder {folder} holds no image ({", ".join(EXTENSIONS)})')
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    # Names that start with a dot are leftovers of operating systems, such as macOS's ._x.png, which are no images.
-    return (path for path in folder.rglob('*')
-            if path.suffix.lower() in EXTENSIONS and not path.name.startswith('.') and path.is_file())

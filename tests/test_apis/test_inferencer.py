@@ -202,9 +202,16 @@ def test_wrong_use(tmp_path, model):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_says_when_there_is_no_gpu(model):
+@pytest.mark.parametrize('device', ['cuda', 'gpu', '0', 0, 'cuda:7'])
+def test_says_when_there_is_no_gpu(model, device):
     with pytest.raises(ValueError, match='torch sees no GPU'):
-        AffinityInferencer(*model, device='cuda')
+        AffinityInferencer(*model, device=device)
+
+
+@pytest.mark.parametrize('device', ['mps', 'nonsense'])
+def test_other_devices_are_refused(model, device):
+    with pytest.raises(ValueError, match=f'device {device!r} is not supported'):
+        AffinityInferencer(*model, device=device)
 
 
 def test_refuses_a_checkpoint_that_would_run_code(tmp_path, model):

@@ -75,7 +75,7 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
         return train_model(config, work_dir=tmp_path, resume=True, seed=seed)
 
-    with pytest.raises(ValueError, match='--seed 7 cannot go on with .*epoch_1.pth, which was trained with seed 0'):
+    with pytest.raises(ValueError, match='--seed 7 does not fit .*epoch_1.pth, which was trained with seed 0'):
         go_on(0, seed=7)
     for config_seed in (5, None):
         go_on(config_seed)

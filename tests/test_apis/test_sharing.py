@@ -109,7 +109,7 @@ def test_training_and_testing_say_what_they_need(shared, tmp_path):
 def test_resume_refuses_weights_without_optimizer(shared, tmp_path, tiny_phantom, repo_root):
     (tmp_path / 'epoch_1.safetensors').write_bytes(shared[0].read_bytes())
     config = load_config(repo_root / 'configs/affinity_c8_phantom.py', {'data_root': str(tiny_phantom / 'cncb_ncov')})
-    with pytest.raises(ValueError, match='--resume cannot go on from .*epoch_1.safetensors.* no optimizer'):
+    with pytest.raises(ValueError, match='--resume cannot continue from .*epoch_1.safetensors.* no optimizer'):
         train_model(config, work_dir=tmp_path, resume=True)
 
 

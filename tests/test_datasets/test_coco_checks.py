@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
-from mmaffinity.datasets.coco_checks import check_annotation, check_image, run_lengths
+from mmaffinity.datasets.coco_checks import is_used, read_annotation, read_image, read_reference
+from mmaffinity.datasets.mask_extent import run_lengths
 
 IMAGE = {'id': 1, 'file_name': 'a.png', 'width': 4, 'height': 3}
 GOOD = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 2, 2.5], 'area': 4,
@@ -28,33 +29,71 @@ def test_other_text_is_no_code(counts):
 
 
 def test_good_entries_pass():
-    check_image(IMAGE)
+    assert read_image(IMAGE) == IMAGE
     for mask in (GOOD['segmentation'], [[0, 0, 3, 0, 3, 2.5]], {'size': [3, 4], 'counts': mask_utils.encode(
             np.asfortranarray(np.eye(3, 4, dtype=np.uint8)))['counts'].decode()}):
-        check_annotation({**GOOD, 'segmentation': mask, 'iscrowd': 0}, IMAGE)
+        read = read_annotation({**GOOD, 'segmentation': mask, 'iscrowd': 0}, IMAGE)
+        assert read['segmentation'] == mask and read['bbox'] == GOOD['bbox'] and is_used(read, IMAGE)
 
 
-@pytest.mark.parametrize('change', [{'id': None}, {'id': [1]}, {'id': 1.5}, {'file_name': 3}, {'file_name': ''},
-                                    {'width': 0}, {'width': 4.}, {'height': True}, {'width': 10**6, 'height': 10**6}])
+def test_whole_numbers_written_as_floats():
+    read = read_image({**IMAGE, 'id': 2.0, 'width': 4.0, 'height': 3.0})
+    assert [type(read[key]) for key in ('id', 'width', 'height')] == [int, int, int] and read['id'] == 2
+    mask = {'size': [3.0, 4.0], 'counts': [2.0, 4.0, 6.0]}
+    assert repr(read_annotation({**GOOD, 'segmentation': mask}, read)['segmentation']) == repr(GOOD['segmentation'])
+    assert read_reference(2**70, 'id') == 2**70 and read_reference('a', 'id') == 'a'
+
+
+@pytest.mark.parametrize('area', [0, -5, 0.001, float('nan'), 'four', None, [4]])
+def test_the_mask_decides_on_the_area(area):
+    """Tools write 0, the area of the box, or nothing; only the mask is trained on."""
+    absent = {key: value for key, value in GOOD.items() if key != 'area'}
+    for annotation in ({**GOOD, 'area': area}, absent):
+        assert read_annotation(annotation, IMAGE)['area'] == 4
+    assert read_annotation({**GOOD, 'segmentation': [[0, 0, 3, 0, 3, 2], [0, 2, 1, 3, 0, 3]]}, IMAGE)['area'] == 3.5
+
+
+@pytest.mark.parametrize('box', [None, [0, 0, 0, 0], [5, 5, -3, 8], [1, 1, 0.5, 2]])
+def test_a_box_that_is_none_is_taken_from_the_mask(box):
+    """Pixels 2 to 5 of columns of 3: the last of the first column, and all of the second."""
+    absent = {key: value for key, value in GOOD.items() if key != 'bbox'}
+    for annotation in ({**GOOD, 'bbox': box}, absent):
+        assert read_annotation(annotation, IMAGE)['bbox'] == [0, 0, 2, 3]
+    polygon = {**GOOD, 'bbox': box, 'segmentation': [[1, 0.5, 3, 0.5, 3, 2]]}
+    assert read_annotation(polygon, IMAGE)['bbox'] == [1, 0.5, 2, 1.5]
+
+
+@pytest.mark.parametrize('change', [
+    {'ignore': 1}, {'bbox': [4, 0, 2, 2]}, {'bbox': [-2, 0, 2, 2]}, {'segmentation': {'size': [3, 4], 'counts': [12]}},
+    {'segmentation': [[0, 0, 3, 0, 1, 0]]}, {'bbox': None, 'segmentation': [[0, 0, 0.5, 0, 0.5, 3]]}])
+def test_lesions_without_a_pixel_of_the_slice(change):
+    assert not is_used(read_annotation({**GOOD, **change}, IMAGE), IMAGE)
+
+
+@pytest.mark.parametrize('change', [{'id': None}, {'id': [1]}, {'id': 1.5}, {'id': True}, {'file_name': 3}, {'file_name': ''},
+                                    {'width': 0}, {'width': 4.5}, {'width': '4'}, {'width': float('nan')}, {'height': True},
+                                    {'height': float('inf')}, {'width': -4}, {'width': 10**6, 'height': 10**6}])
 def test_images(change):
     with pytest.raises(ValueError, match='^has '):
-        check_image({**IMAGE, **change})
+        read_image({**IMAGE, **change})
 
 
 @pytest.mark.parametrize('change, match', [
-    ({'bbox': [1, 2, 3]}, 'four finite numbers'), ({'bbox': None}, 'four finite numbers'),
+    ({'bbox': [1, 2, 3]}, 'four finite numbers'), ({'bbox': {}}, 'four finite numbers'),
     ({'bbox': [0, 0, 1, float('nan')]}, 'four finite numbers'), ({'bbox': '1234'}, 'four finite numbers'),
-    ({'bbox': [0, 0, 1, 10**400]}, 'four finite numbers'), ({'area': None}, 'area None'), ({'iscrowd': 2}, 'iscrowd 2'),
+    ({'bbox': [0, 0, 1, 10**400]}, 'four finite numbers'), ({'iscrowd': 2}, 'iscrowd 2'), ({'iscrowd': '1'}, "iscrowd '1'"),
     ({'ignore': 'x'}, "ignore 'x'"), ({'segmentation': None}, 'neither polygons nor RLE'), ({'segmentation': []}, 'polygons'),
-    ({'segmentation': [[1, 2]]}, 'polygons'), ({'segmentation': [[1, 2, 3, 4, 5, 1e9]]}, 'near the picture'),
+    ({'segmentation': [[1, 2]]}, 'polygons'), ({'segmentation': [[1, 2, 3, 4, 5]]}, 'polygons'),
+    ({'segmentation': [0, 0, 3, 0, 3, 2]}, 'polygons'), ({'segmentation': [[1, 2, 3, 4, 5, 1e9]]}, 'near the picture'),
     ({'segmentation': {'counts': [12]}}, 'neither polygons nor RLE'),
     ({'segmentation': {'size': [4, 3], 'counts': [12]}}, r'of size \[4, 3\], but the image is \[3, 4\]'),
-    ({'segmentation': {'size': [3, 4], 'counts': [-1, 13]}}, 'do not add up to the 12 pixels'),
-    ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 5]}}, 'do not add up to the 12 pixels'),
-    ({'segmentation': {'size': [3, 4], 'counts': [2, '4', 6]}}, 'do not add up to the 12 pixels'),
-    ({'segmentation': {'size': [3, 4], 'counts': 7}}, 'do not add up to the 12 pixels'),
+    ({'segmentation': {'size': [3, 4], 'counts': [-1, 13]}}, 'add up to 12 pixels, not to 3 x 4'),
+    ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 5]}}, 'add up to 11 pixels, not to 3 x 4'),
+    ({'segmentation': {'size': [3, 4], 'counts': [2, '4', 6]}}, 'not whole numbers'),
+    ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 6, 2**70]}}, 'not whole numbers'),
+    ({'segmentation': {'size': [3, 4], 'counts': 7}}, 'neither text nor a list'),
     ({'segmentation': {'size': [3, 4], 'counts': 'oooo'}}, 'counts are cut'),
 ])
 def test_annotations(change, match):
     with pytest.raises(ValueError, match=match):
-        check_annotation({**GOOD, **change}, IMAGE)
+        read_annotation({**GOOD, **change}, IMAGE)

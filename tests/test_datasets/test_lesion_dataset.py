@@ -1,17 +1,18 @@
 import json
+import os
 
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
 
-import mmaffinity.datasets  # noqa: F401 (registers)
+from mmaffinity.datasets import lesion_dataset
 
 PIPELINE = [dict(type='LoadCTSlice'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='PackSliceInputs')]
 
 
 def build(root, **options):
-    return DATASETS.build(dict(type='LesionDataset', data_root=str(root), ann_file='lesions.json', **options))
+    return DATASETS.build({**dict(type='LesionDataset', data_root=str(root), ann_file='lesions.json'), **options})
 
 
 def edit(root, change) -> None:
@@ -20,9 +21,17 @@ def edit(root, change) -> None:
     (root / 'lesions.json').write_text(json.dumps(content))
 
 
-def test_entries(two_task_root, capfd):
+@pytest.fixture
+def logged(monkeypatch):
+    """What the data set logs."""
+    messages = []
+    monkeypatch.setattr(lesion_dataset, 'print_log', lambda message, **_: messages.append(message))
+    return messages
+
+
+def test_entries(two_task_root, capfd, logged):
     dataset = build(two_task_root)
-    assert 'annotations' not in capfd.readouterr().out  # pycocotools would report here
+    assert 'annotations' not in capfd.readouterr().out and not logged  # pycocotools would report here
     assert len(dataset) == 5 and dataset.task == 'segmentation'
     assert dataset.metainfo['classes'] == ('lesion', )
     info = dataset.get_data_info(2)
@@ -58,7 +67,7 @@ def test_filter(two_task_root):
 def test_degenerate_lesions_count_as_none(two_task_root):
     def spoil(content):
         content['annotations'][2].update(bbox=[40, 5, 8, 8])  # image 3: outside
-        content['annotations'][3].update(bbox=[5, 5, 0.5, 8])  # image 4: thinner than a pixel
+        content['annotations'][3].update(segmentation=[[5, 5, 9, 9, 5, 5]])  # image 4: an outline without area
         content['annotations'][0].update(iscrowd=1)  # image 1 keeps its second lesion
 
     edit(two_task_root, spoil)
@@ -67,7 +76,7 @@ def test_degenerate_lesions_count_as_none(two_task_root):
     sample = dataset[0]['data_samples']
     assert len(sample.gt_instances) == 1 and len(sample.ignored_instances) == 1
 
-    edit(two_task_root, lambda content: content['annotations'][1].update(area=0))
+    edit(two_task_root, lambda content: content['annotations'][1].update(ignore=1))
     with pytest.raises(ValueError, match='no slice .* is left'):
         build(two_task_root, filter_cfg=dict(filter_empty_gt=True))
 
@@ -83,8 +92,11 @@ def test_two_classes(two_task_root):
     dataset = build(two_task_root, metainfo=dict(classes=['GGO', 'Consolidation']))
     labels = [[lesion['bbox_label'] for lesion in dataset.get_data_info(i)['instances']] for i in range(5)]
     assert labels == [[0, 1], [], [1], [0], []]
-    for classes in (('Consolidation', 'GGO'), ('GGO', ), ('lesion', )):
-        with pytest.raises(ValueError, match=r"categories \('GGO', 'Consolidation'\).*classes \('" + classes[0]):
+    swapped = build(two_task_root, metainfo=dict(classes=['Consolidation', 'GGO']))  # by name, whatever the order
+    assert [[lesion['bbox_label'] for lesion in swapped.get_data_info(i)['instances']] for i in (0, 2, 3)] == [[1, 0], [0], [1]]
+    for classes in (('GGO', ), ('lesion', ), ('GGO', 'Consolidation', 'Effusion')):
+        with pytest.raises(ValueError, match=r"categories \('GGO', 'Consolidation'\).*classes \('" + classes[0]
+                           + r".*metainfo=dict\(classes=\['GGO', 'Consolidation'\]\).*num_classes=2"):
             build(two_task_root, metainfo=dict(classes=classes))
 
 
@@ -92,7 +104,7 @@ def test_two_classes(two_task_root):
     (lambda c: c.pop('images'), 'no list "images"'),
     (lambda c: c['images'][1].pop('width'), r'images\[1\] of .*lesions.json lacks width'),
     (lambda c: c['images'][1].update(id=1), r'images\[1\] .*repeats the id 1'),
-    (lambda c: c['annotations'][3].pop('bbox'), r'annotations\[3\] .*lacks bbox'),
+    (lambda c: c['annotations'][3].pop('id'), r'annotations\[3\] .*lacks id'),
     (lambda c: c['annotations'][3].update(id=1), r'annotations\[3\] .*repeats the id 1'),
     (lambda c: c['annotations'][3].update(image_id=99), r'annotations\[3\] .*unknown image_id 99'),
     (lambda c: c['annotations'][3].update(category_id=2), r'annotations\[3\] .*unknown category_id 2'),
@@ -128,3 +140,110 @@ def test_lazy_init(tmp_path):
     assert dataset.metainfo['classes'] == ('lesion', ) and dataset.task == 'segmentation'
     with pytest.raises(FileNotFoundError):
         dataset.full_init()
+
+
+def roots(*names):
+    """Categories as Roboflow writes them: a root that is only their supercategory."""
+    return [dict(id=0, name='findings', supercategory='none'),
+            *(dict(id=index, name=name, supercategory='findings') for index, name in enumerate(names, 1))]
+
+
+def test_a_category_that_is_only_a_supercategory_is_left_out(two_task_root, logged):
+    edit(two_task_root, lambda c: c.update(categories=roots('lesion')))
+    dataset = build(two_task_root)
+    assert sum(len(dataset.get_data_info(i)['instances']) for i in range(5)) == 4
+    assert len(logged) == 1 and "the categories ('findings',) are left out" in logged[0]
+    # Roboflow calls the root like the project, which may be the name of the class.
+    edit(two_task_root, lambda c: c.update(categories=[dict(id=0, name='lesion', supercategory='none'),
+                                                       dict(id=1, name='lesion', supercategory='lesion')]))
+    assert len(build(two_task_root)) == 5
+
+
+def test_other_categories_are_not_left_out(two_task_root):
+    edit(two_task_root, lambda c: c.update(categories=roots('lesion', 'GGO')))  # a class without annotations
+    with pytest.raises(ValueError, match=r"has the categories \('lesion', 'GGO'\)"):
+        build(two_task_root)
+    edit(two_task_root, lambda c: (c.update(categories=roots('lesion')), c['annotations'][0].update(category_id=0)))
+    with pytest.raises(ValueError, match=r"has the categories \('findings', 'lesion'\)"):  # the root has an annotation
+        build(two_task_root)
+    edit(two_task_root, lambda c: c.update(categories=[dict(id=1, name='lesion', supercategory='lesion')]))
+    with pytest.raises(ValueError, match='unknown category_id 0'):  # its own supercategory
+        build(two_task_root)
+    edit(two_task_root, lambda c: c.update(categories=[dict(id=1), dict(id=2)]))
+    with pytest.raises(ValueError, match=r"has the categories \('None', 'None'\)"):
+        build(two_task_root)
+
+
+def test_ids_from_zero_with_gaps_and_very_large(two_task_root):
+    def renumber(content):
+        content['categories'] = [dict(id=0, name='b'), dict(id=2**70, name='a')]
+        for image in content['images']:
+            image['id'] = image['id'] * 2**65
+        for annotation, category in zip(content['annotations'], (0, 2**70, 0, 0)):
+            annotation.update(category_id=category, image_id=annotation['image_id'] * 2**65)
+
+    edit(two_task_root, renumber)
+    dataset = build(two_task_root, metainfo=dict(classes=('a', 'b')), pipeline=PIPELINE)
+    assert dataset[0]['data_samples'].gt_instances.labels.tolist() == [1, 0]
+
+
+def test_what_is_left_out_or_changed_is_logged(two_task_root, logged):
+    def spoil(content):
+        content['annotations'][0].update(bbox=[400, 5, 8, 8])
+        content['annotations'][1].update(bbox=[20, 10, 0, 0], area=0)
+
+    edit(two_task_root, spoil)
+    boxes = [lesion['bbox'] for lesion in build(two_task_root).get_data_info(0)['instances']]
+    assert boxes == [[20, 10, 26, 16]]
+    changed, left_out = logged
+    assert 'taken from the masks: 1 of 4 (annotations[1])' in changed and 'left out: 1 of 4 (annotations[0])' in left_out
+
+
+@pytest.mark.parametrize('name', ['image\\lesion_0.png', 'image\\../image/lesion_0.png', './image\\lesion_0.png', 'absolute'])
+def test_names_written_on_windows(two_task_root, name):
+    name = str(two_task_root / 'image/lesion_0.png') if name == 'absolute' else name
+    edit(two_task_root, lambda c: c['images'][0].update(file_name=name))
+    assert build(two_task_root, pipeline=PIPELINE)[0]['inputs'].unique().tolist() == [10]
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has drives, and no backslashes in names')
+def test_names_of_windows_drives_and_with_backslashes(two_task_root):
+    odd = two_task_root / 'image' / 'a\\b.png'
+    odd.write_bytes((two_task_root / 'image/lesion_3.png').read_bytes())
+    edit(two_task_root, lambda c: c['images'][0].update(file_name='image/a\\b.png'))
+    assert build(two_task_root, pipeline=PIPELINE)[0]['inputs'].unique().tolist() == [13]
+    edit(two_task_root, lambda c: c['images'][2].update(file_name='C:\\data\\a.png'))
+    with pytest.raises(ValueError, match=r'images\[2\] of .* an absolute path of Windows: write it relative to'):
+        build(two_task_root)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-32'])
+def test_other_encodings(two_task_root, encoding):
+    path = two_task_root / 'lesions.json'
+    path.write_bytes(path.read_text().encode(encoding))
+    assert len(build(two_task_root)) == 5
+
+
+def cases(shared_dir):
+    if not (shared_dir / 'cases/coco').is_dir():
+        pytest.skip(f'no {shared_dir}/cases/coco')
+    return shared_dir / 'cases/coco'
+
+
+@pytest.mark.parametrize('name', ['k06_crowd_rle', 'k07_float_sizes', 'k08_backslashes', 'k10_roboflow',
+                                  'k26_area_zero_mask_fine'])
+def test_reported_files_are_the_reference(shared_dir, name):
+    """Variants of one file, after public reports, with its pictures; boxes, labels and pixels are the same."""
+    root = cases(shared_dir)
+
+    def load(file):
+        return build(root, pipeline=PIPELINE, test_mode=True, ann_file=f'{file}.json')
+
+    for want, got in zip(load('k00_ref'), load(name), strict=True):
+        want, got = want['data_samples'], got['data_samples']
+        assert want.img_path == got.img_path and want.ori_shape == got.ori_shape
+        crowd = len(got.ignored_instances)
+        assert crowd == (name == 'k06_crowd_rle' and got.img_path.endswith('40/20.jpg'))
+        assert len(want.gt_instances) == len(got.gt_instances) + crowd
+        assert np.array_equal(want.gt_instances.masks.masks[crowd:], got.gt_instances.masks.masks)
+        assert want.gt_instances.bboxes[crowd:].tolist() == got.gt_instances.bboxes.tolist()

@@ -73,6 +73,16 @@ def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int =
     return _decode(content, max_value)
 
 
+def starts_like_image(head: bytes) -> bool:
+    """Whether the first 32 bytes of a file are those of a format that :func:`decode_slice` reads."""
+    if head.startswith((_PNG_SIGNATURE, b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
+        return True
+    if head[:2] == b'BM':  # two letters that a text may start with; the size of the second header tells
+        return head[14:18] in {struct.pack('<I', size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+    is_portable = head[:1] == b'P' and head[1:2] in b'123456' and head[2:3].isspace()
+    return is_portable or (head[:4] == b'RIFF' and head[8:12] == b'WEBP')
+
+
 def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     """Bring a grey array of shape (H, W) to uint8, or from uint16 to float32 in units of 8-bit grey levels.
 
@@ -93,6 +103,15 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)
+
+
+def far_below_white(peak: int, white: int = 65535) -> bool:
+    """Whether the brightest pixel of a 16-bit slice is so dark that another value probably stands for white.
+
+    True up to a quarter of white: content of 14 bits or fewer. A chest slice has bone, which is above a quarter in any
+    usual window.
+    """
+    return 0 < 4 * peak <= white + 1
 
 
 def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) -> np.ndarray:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.wording import plural
 
-from .findings import Finding, plural
+from .findings import Finding
 from .image_facts import FileFacts
 from .parts import Part
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.wording import first_few, plural
 
-from .findings import Finding, first_few, plural
+from .findings import Finding
 from .hamming import MAX_RADIUS, near_pairs
 from .image_facts import THUMB_SIDE, FileFacts
 from .parts import ListedSlice, Part, same_file_key

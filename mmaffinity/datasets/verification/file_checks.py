@@ -2,11 +2,12 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from .findings import Finding, first_few, plural
+from mmaffinity.utils.wording import first_few, plural
+
+from ..transforms.decoding import far_below_white
+from .findings import Finding
 from .image_facts import FileFacts
 from .parts import ListedSlice, Part
-
-_DARK = 4095  # 12 bits
 
 
 def check_files(parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[Finding]:
@@ -24,8 +25,8 @@ def _check_part(part: Part, facts: Mapping[str, FileFacts]) -> Iterator[Finding]
     if missing:
         where = f' under {part.root}' if part.root else ''
         yield Finding('missing-files', f'{plural(len(missing), "file")} of {part.name} {"is" if len(missing) == 1 else "are"} '
-                      f'not there{where} ({first_few(missing)}): download or unpack the data again, or run the converter '
-                      'again', len(missing), missing)
+                      f'not there{where} ({first_few(missing)}): copy them there, or write the list again without '
+                      'them', len(missing), missing)
     corrupt = [listed for listed in part.slices if facts[listed.path].error and not facts[listed.path].missing]
     if corrupt:
         reasons = [f'{listed.rel_path} {facts[listed.path].error}' for listed in corrupt]
@@ -53,7 +54,7 @@ def _check_sizes(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> 
         names = [f'{listed.rel_path} is {fact.width} x {fact.height}, annotated as {listed.size[0]} x {listed.size[1]}'
                  for listed, fact in wrong if listed.size]
         yield Finding('annotated-sizes', f'{plural(len(wrong), "image", "is")} of another size than {part.name} says '
-                      f'(width x height: {first_few(names)}): run the converter again on the images that are there now',
+                      f'(width x height: {first_few(names)}): write the list again from the images that are there now',
                       len(wrong), [dict(file=listed.rel_path, file_size=[fact.width, fact.height],
                                         annotated=list(listed.size or ())) for listed, fact in wrong])
 
@@ -67,19 +68,20 @@ def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) ->
         yield Finding('bit-depths', f'{plural(len(few), "slice", "has")} {depth} bits in {part.name}, where the other '
                       f'{len(whole) - len(few)} have {24 - depth} ({first_few(names)}): their grey levels mean something '
                       'else unless they were windowed alike', len(few), [dict(file=name, depth=depth) for name in names])
-    if part.max_value is None:
-        dark = [listed.rel_path for listed, fact in deep if 0 < fact.high <= _DARK]
-        if dark:
-            yield Finding('bit-depths', f'{plural(len(dark), "16-bit slice")} of {part.name} '
-                          f'{"has" if len(dark) == 1 else "have"} no pixel above {_DARK} and will be nearly black '
-                          f'({first_few(dark)}): for 12-bit content set max_value=4095 in LoadCTSlice', len(dark), dark)
-    else:
-        bright = [(listed.rel_path, fact.high) for listed, fact in deep if fact.high > part.max_value]
-        if bright:
-            names = [f'{name}: {high}' for name, high in bright]
-            yield Finding('above-white', f'{plural(len(bright), "slice", "has")} a pixel above max_value={part.max_value} '
-                          f'in {part.name} ({first_few(names)}): raise max_value in LoadCTSlice', len(bright),
-                          [dict(file=name, high=high) for name, high in bright])
+    white = 65535 if part.max_value is None else part.max_value
+    dark = [(listed.rel_path, fact.high) for listed, fact in deep if far_below_white(fact.high, white)]
+    if dark:
+        names = [f'{name}: {high}' for name, high in dark]
+        yield Finding('bit-depths', f'{plural(len(dark), "16-bit slice", "is")} far below white ({white}) in {part.name} and '
+                      f'will be nearly black (brightest pixels: {first_few(names)}): set max_value in LoadCTSlice, --max-value '
+                      'of tools/predict.py, to the pixel value that stands for white; for 12-bit content max_value=4095',
+                      len(dark), [dict(file=name, high=high) for name, high in dark])
+    bright = [(listed.rel_path, fact.high) for listed, fact in deep if fact.high > white]
+    if bright:
+        names = [f'{name}: {high}' for name, high in bright]
+        yield Finding('above-white', f'{plural(len(bright), "slice", "has")} a pixel above max_value={white} in {part.name} '
+                      f'({first_few(names)}): raise max_value in LoadCTSlice', len(bright),
+                      [dict(file=name, high=high) for name, high in bright])
     blank = [(listed.rel_path, fact.low) for listed, fact in whole if fact.low == fact.high]
     if blank:
         names = [f'{name}: {level}' for name, level in blank]

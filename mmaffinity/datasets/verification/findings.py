@@ -9,6 +9,7 @@ MAX_ITEMS = 1000  # of one finding in the report; the sentence has the full coun
 # Every check by name: the severity of what it finds, and what it looks for. docs/data.md has the same table.
 CHECKS = {
     'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
+    'unused-files': (WARNING, 'files or folders that a data set of class folders does not use'),
     'shared-patients': (FAILURE, 'a patient in two splits'),
     'shared-scans': (FAILURE, 'a scan in two splits'),
     'shared-slices': (FAILURE, 'a file in two splits'),
@@ -20,7 +21,7 @@ CHECKS = {
     'missing-files': (FAILURE, 'a listed file that is not there'),
     'corrupt-files': (FAILURE, 'a file that cannot be read as a slice'),
     'sizes': (WARNING, 'slices of another size than most'),
-    'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 12-bit content taken as 16-bit'),
+    'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 16-bit slices far below white'),
     'above-white': (FAILURE, 'a pixel above the max_value that the config sets'),
     'blank-slices': (WARNING, 'a picture of one grey level'),
     'annotated-sizes': (FAILURE, 'width and height in the lesion file differ from the image'),
@@ -77,16 +78,3 @@ def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), s
         elif strict:
             finding.severity = FAILURE
     return found
-
-
-def first_few(names: Sequence[str], number: int = 3) -> str:
-    """Name the first examples: 'a, b, c, ...'."""
-    return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
-
-
-def plural(count: int, noun: str, verb: str = '') -> str:
-    """'1 slice is', '2 slices are': a count with its noun and, where given, the verb 'is', 'has' or 'does'."""
-    verbs = {'is': 'are', 'has': 'have', 'does': 'do', '': ''}
-    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
-        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
-    return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()

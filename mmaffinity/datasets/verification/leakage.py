@@ -3,7 +3,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
-from .findings import Finding, first_few, plural
+from mmaffinity.utils.wording import first_few, plural
+
+from .findings import Finding
 from .parts import ListedSlice, Part, same_file_key
 
 Key = tuple[str, ...]

@@ -3,16 +3,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..annotation_file import load_annotation_file
-from .findings import Finding, first_few, plural
-from .rle import mask_extent
+from mmaffinity.utils.wording import first_few, plural
+
+from ..annotation_file import LESIONS, load_annotation_file
+from ..coco_checks import whole_list
+from ..mask_extent import mask_extent
+from .findings import Finding
 
 _BORDER = 0.5  # pixels: what rounding, or counting from pixel centres, may add
 _SLACK = 1.0  # pixels between a box and its mask's, which may be counted inclusively
 
 _MESSAGES = {
-    'broken-annotations': ('cannot be used', 'run the converter again, or correct the annotation'),
-    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; run the converter again'),
+    'broken-annotations': ('cannot be used', 'correct the annotations, or write the file again'),
+    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; write '
+                        'the file again from the images that are there now'),
     'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
 }
 
@@ -51,7 +55,7 @@ def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
 def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
     """Yield row, annotation and image, as far as they can be told."""
     try:
-        content = load_annotation_file(path, None, 'lesion annotations (COCO JSON)')
+        content = load_annotation_file(path, None, LESIONS)
     except (OSError, ValueError):
         return
     by_id = {image['id']: image for image in _list(content, 'images')
@@ -70,27 +74,31 @@ def _list(content: dict[str, Any], key: str) -> list[Any]:
 
 def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterator[tuple[str, str]]:
     """Yield check and problem; ``width`` and ``height`` are the picture's, in pixels."""
-    try:
-        x, y, w, h = (float(side) for side in annotation['bbox'])
-    except (TypeError, ValueError):
-        yield 'broken-annotations', f'its box {annotation["bbox"]!r} is not [x, y, width, height]'
-        return
-    if not (w > 0 and h > 0):
-        yield 'broken-annotations', f'its box is {w:g} wide and {h:g} high'
-    if not (x >= -_BORDER and y >= -_BORDER and x + w <= width + _BORDER and y + h <= height + _BORDER):
-        yield 'lesions-outside', f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of ' \
-                                 f'{width} x {height}'
+    box = annotation.get('bbox')
+    if box is not None:
+        try:
+            x, y, w, h = box = tuple(float(side) for side in box)
+        except (TypeError, ValueError):
+            yield 'broken-annotations', f'its box {box!r} is not [x, y, width, height]'
+            return
+        if not (w > 0 and h > 0):
+            yield 'broken-annotations', f'its box is {w:g} wide and {h:g} high'
+        if not (x >= -_BORDER and y >= -_BORDER and x + w <= width + _BORDER and y + h <= height + _BORDER):
+            yield 'lesions-outside', f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of ' \
+                                     f'{width} x {height}'
     segmentation = annotation.get('segmentation')
     if isinstance(segmentation, dict):
-        yield from _check_mask(segmentation, (x, y, w, h), annotation['area'], width, height)
+        rle = {**segmentation, **{key: whole_list(segmentation.get(key)) for key in ('size', 'counts')}}
+        yield from _check_mask(rle, box, annotation.get('area'), width, height)
     elif isinstance(segmentation, list) and segmentation:
         yield from _check_polygons(segmentation, width, height)
     else:
         yield 'broken-annotations', 'it has no mask'
 
 
-def _check_mask(rle: dict[str, Any], box: tuple[float, ...], area: Any, width: int,
+def _check_mask(rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, width: int,
                 height: int) -> Iterator[tuple[str, str]]:
+    """Compare a mask with its picture, and with box and area, None where the file has none."""
     try:
         extent = mask_extent(rle)
     except ValueError as error:
@@ -100,10 +108,10 @@ def _check_mask(rle: dict[str, Any], box: tuple[float, ...], area: Any, width: i
         yield 'lesions-outside', f'its mask is for a picture of {rle["size"][1]} x {rle["size"][0]}, not {width} x {height}'
     if not extent.area:
         yield 'broken-annotations', 'its mask is empty'
-    elif any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
+    elif box is not None and any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
         yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
-    elif not isinstance(area, (int, float)) or abs(area - extent.area) > 0.5:
-        yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels'
+    elif area is not None and not (isinstance(area, (int, float)) and abs(area - extent.area) <= 0.5):
+        yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels, which is used'
 
 
 def _check_polygons(polygons: list[Any], width: int, height: int) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.wording import first_few, plural
 
-from .findings import FAILURE, Finding, first_few, plural
+from .findings import FAILURE, Finding
 from .image_facts import FileFacts
 from .parts import Part, same_file_key
 

@@ -81,6 +81,7 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
     parts: list[Part] = []
     findings: list[Finding] = []
     broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # one reason is told once
+    unused: dict[str, list[str]] = {}  # likewise: splits may list the same folders
     number = 0
     for split, key in SPLITS.items():
         loader = config.get(key)
@@ -91,6 +92,7 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
                 with DefaultScope.overwrite_default_scope('mmdet'):
                     dataset = DATASETS.build({**leaf, 'pipeline': [], **_unpacked(leaf)})
                 parts.append(part_of(dataset, split, _max_value(leaf)))
+                unused.update(getattr(dataset, 'unused', {}))
             except Exception as error:  # a list may hold anything, and a user's data set may raise anything of it
                 reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
                 broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
@@ -99,6 +101,7 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
         what = (f'a data set of {splits} cannot be loaded, and is' if len(places) == 1
                 else f'{len(places)} data sets ({splits}) cannot be loaded, and are')
         findings.append(Finding('unreadable-lists', f'{what} not verified further: {reason}', len(places), places))
+    findings += [Finding('unused-files', message, len(items), items) for message, items in unused.items()]
     if not number:
         raise ValueError(f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has '
                          'a dataset')

@@ -7,9 +7,10 @@ from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.utils.wording import plural
 
 from .counts import describe_in_words
-from .findings import ALLOWED, FAILURE, WARNING, Finding, plural
+from .findings import ALLOWED, FAILURE, WARNING, Finding
 
 REPORT_SCHEMA = 1
 

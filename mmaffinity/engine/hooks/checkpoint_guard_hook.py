@@ -1,8 +1,10 @@
 """Loading a checkpoint wholly or not at all."""
+import logging
 from collections.abc import Sequence
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
@@ -12,6 +14,8 @@ from mmaffinity.utils.checkpoint import explain_mismatch
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
     """Refuse a checkpoint that does not fit the model, where MMEngine would load a part and log a warning.
+
+    A model that is resumed or tested must also have learned its classes in the order of the data; other names are logged.
 
     Args:
         new_layers: prefixes of layers that start anew when training starts from another model's checkpoint
@@ -25,8 +29,8 @@ class CheckpointGuardHook(Hook):
         """Check the weights that were read, before they reach the model.
 
         Raises:
-            ValueError: if the checkpoint does not fit the config, with the first difference; or if it is to be resumed and
-                holds weights only.
+            ValueError: if the checkpoint does not fit the config, with the first difference; if its classes are those of the
+                data in another order; or if it is to be resumed and holds weights only.
         """
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
@@ -43,3 +47,20 @@ class CheckpointGuardHook(Hook):
                                                         for name, value in weights.items()}, renew)
         if problem:
             raise ValueError(f'the checkpoint {runner._load_from} does not fit the config: {problem}')
+        if not starting:
+            loader = runner.train_dataloader if isinstance(runner._train_loop, BaseLoop) else runner.test_dataloader
+            _compare_classes(runner._load_from, (checkpoint.get('meta') or {}).get('dataset_meta') or {},
+                             getattr(getattr(loader, 'dataset', None), 'metainfo', None) or {})
+
+
+def _compare_classes(path: str, learned: dict, data: dict) -> None:
+    """Compare the names of classes, as far as both sides know them; their number is compared elsewhere."""
+    for key in ('classes', 'slice_classes'):
+        first, second = (tuple(names.get(key) or ()) for names in (learned, data))
+        if not first or not second or first == second:
+            continue
+        if sorted(map(str, first)) == sorted(map(str, second)):
+            raise ValueError(f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels '
+                             "would be misread. Give the data the checkpoint's classes, in its order")
+        print_log(f'{path} was trained with the {key} {first}, the data has {second}: they are taken to be the same, in this '
+                  'order', logger='current', level=logging.WARNING)

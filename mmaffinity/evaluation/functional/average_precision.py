@@ -12,7 +12,8 @@ IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarray,
                             pred_labels: Sequence[int] | np.ndarray | None = None,
                             gt_labels: Sequence[int] | np.ndarray | None = None,
-                            iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> np.ndarray:
+                            iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
+                            crowd_overlaps: np.ndarray | None = None) -> np.ndarray:
     """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
 
     Ground-truth instances are visited in order; the candidates of each are the predictions of its class with an IoU
@@ -23,8 +24,9 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
 
     All predictions of the image stand in one ranking by falling score (equal scores keep their order), whatever their
     class, and recall counts all instances. With k classes this is not a mean over classes: a class without instances
-    in the image does not enter by itself, only its predictions do, as false positives. Precision is made monotone from
-    the right, and AP is the area under that step curve.
+    in the image does not enter by itself, only its predictions do, as false positives. A prediction that is no true
+    positive and lies on a crowd region of its class is left out of the ranking, as in COCO: nobody knows which instances
+    are there. Precision is made monotone from the right, and AP is the area under that step curve.
 
     Args:
         ious: shape (n, m), IoU of each of n predictions with each of m instances.
@@ -32,10 +34,12 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
         pred_labels: (n,) classes of the predictions; None where there is one class only.
         gt_labels: (m,) classes of the instances; None where there is one class only.
         iou_thresholds: T thresholds.
+        crowd_overlaps: (n,), the largest share of each prediction that one crowd region of its class covers; None without
+            such regions.
 
     Returns:
-        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted, else 0; with instances and without
-        predictions it is 0.
+        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted that counts, else 0; with instances and
+        without predictions it is 0.
 
     Raises:
         ValueError: if shapes disagree, only one of the label lists is given, or a score is not a finite number.
@@ -49,8 +53,12 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     if not np.isfinite(scores).all():
         raise ValueError(f'scores must be finite numbers, got {scores[~np.isfinite(scores)][0]}')
     num_pred, num_gt = ious.shape
+    crowd_overlaps = np.zeros(num_pred) if crowd_overlaps is None else np.asarray(crowd_overlaps, dtype=np.float64)
+    if crowd_overlaps.shape != scores.shape:
+        raise ValueError(f'crowd_overlaps must have shape {scores.shape} like the scores, got {crowd_overlaps.shape}')
+    on_crowd = crowd_overlaps > thresholds[:, None]  # (T, n)
     if num_gt == 0:
-        return np.full(len(thresholds), float(num_pred == 0))
+        return on_crowd.all(axis=1).astype(np.float64)
     if num_pred == 0:
         return np.zeros(len(thresholds))
 
@@ -61,7 +69,8 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     np.maximum.at(best, taken, ious[taken, np.arange(num_gt)])
 
     true_positive = best > thresholds[:, None]  # (T, n)
-    precision = np.cumsum(true_positive, axis=1) / np.arange(1, num_pred + 1)
+    counted = true_positive | ~on_crowd[:, order]
+    precision = np.cumsum(true_positive, axis=1) / np.maximum(np.cumsum(counted, axis=1), 1)
     monotone = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     # Recall rises by 1/m at each true positive and nowhere else.
     return (monotone * true_positive).sum(axis=1) / num_gt

@@ -32,12 +32,13 @@ def encode_masks(masks: np.ndarray | Sequence, size: tuple[int, int] | None = No
     return [_encode_one(mask, size) for mask in masks]
 
 
-def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict]) -> np.ndarray:
+def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict], crowd: bool = False) -> np.ndarray:
     """Intersection over union of every prediction with every instance, exact in float64.
 
     Args:
         pred_rles: n predicted masks, as :func:`encode_masks` gives them.
         gt_rles: m ground-truth masks of the same height and width.
+        crowd: the ground truth is crowd regions: intersection over the prediction's own area, as COCO defines it for them.
 
     Returns:
         Shape (n, m). Two empty masks have IoU 0.
@@ -51,7 +52,7 @@ def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict]) -> np.ndarray:
                          'must both be at the size of the original image')
     if not pred_rles or not gt_rles:
         return np.zeros((len(pred_rles), len(gt_rles)))
-    return np.asarray(coco_mask.iou(list(pred_rles), list(gt_rles), [0] * len(gt_rles)), dtype=np.float64)
+    return np.asarray(coco_mask.iou(list(pred_rles), list(gt_rles), [int(crowd)] * len(gt_rles)), dtype=np.float64)
 
 
 def _as_bool(array: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ class ImageAveragePrecision(BaseMetric):
 
     Unlike COCO's AP, which pools the detections of all images, every slice counts the same, a slice without lesions
     included (:func:`mmaffinity.evaluation.functional.image_average_precision`). All ten thresholds come from one pass
-    over the data. Samples of the classification task are ignored, and so are annotated objects with an ``ignore_flag``.
+    over the data. Samples of the classification task are ignored. An annotated object with an ``ignore_flag`` (COCO's
+    ``iscrowd``) is a region that need not be found; predictions on it are not counted either.
     The masks of a slice are dropped as soon as its ten numbers are known.
 
     Args:
@@ -64,11 +65,13 @@ class ImageAveragePrecision(BaseMetric):
     def _score(sample: dict) -> dict:
         pred, instances = sample['pred_instances'], lesion_instances(sample)
         try:
+            rles, labels = prediction_rles(sample), to_numpy(pred['labels'])
             ap = image_average_precision(
-                mask_iou(prediction_rles(sample), instance_rles(sample, instances)),
+                mask_iou(rles, instance_rles(sample, instances)),
                 to_numpy(pred['scores']),
-                to_numpy(pred['labels']),
-                np.array([instance['bbox_label'] for instance in instances], dtype=np.int64))
+                labels,
+                np.array([instance['bbox_label'] for instance in instances], dtype=np.int64),
+                crowd_overlaps=_crowd_overlaps(sample, rles, labels))
         except ValueError as error:
             raise ValueError(f'{image_name(sample)}: {error}') from error
         return dict(
@@ -78,3 +81,14 @@ class ImageAveragePrecision(BaseMetric):
             num_gt=len(instances),
             num_pred=len(pred['scores']),
             ap=ap.tolist())
+
+
+def _crowd_overlaps(sample: dict, rles: list[dict], labels: np.ndarray) -> np.ndarray | None:
+    """Shape (n,): the largest share of each prediction that one crowd region of its class covers."""
+    crowds = [instance for instance in lesion_instances(sample, ignored=True)
+              if instance.get('ignore_flag', 0) and instance.get('mask')]
+    if not crowds:
+        return None
+    overlaps = mask_iou(rles, instance_rles(sample, crowds), crowd=True)
+    same_class = labels[:, None] == np.array([crowd['bbox_label'] for crowd in crowds])
+    return np.where(same_class, overlaps, 0.).max(axis=1)

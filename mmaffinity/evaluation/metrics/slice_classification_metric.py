@@ -57,6 +57,21 @@ class SliceClassificationMetric(BaseMetric):
         elif class_weights != 'share':
             raise ValueError(f"class_weights must be 'share' or one number per class, got '{class_weights}'")
 
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Meta information of the data set, which a runner hands over before it tests."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict | None) -> None:
+        classes = (dataset_meta or {}).get('slice_classes')
+        expected = self.class_names if isinstance(self.class_weights, str) else self.class_weights
+        if classes and expected is not None and len(expected) != len(classes):
+            name = 'class_names' if expected is self.class_names else 'class_weights'
+            raise ValueError(f'{name} of SliceClassificationMetric has {len(expected)} entries, but the data set has '
+                             f'{len(classes)} classes: {list(classes)}')
+        self._dataset_meta = dataset_meta
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep label and probabilities of a batch.
 

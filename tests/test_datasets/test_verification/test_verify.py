@@ -7,7 +7,7 @@ from mmengine.config import Config
 from verification_helpers import only
 
 from mmaffinity.datasets.verification import CHECKS, verify_config
-from mmaffinity.datasets.verification.findings import plural
+from mmaffinity.utils.wording import plural
 
 
 def test_nothing_is_found_where_nothing_is_wrong(bench):

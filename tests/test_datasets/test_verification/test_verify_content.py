@@ -52,6 +52,35 @@ def test_bit_depths(bench):
     assert above.check == 'above-white' and above.items == [dict(file='slices/train_0.png', high=int(dark.max()))]
 
 
+@pytest.mark.parametrize('peak, dark', [(200, True), (4095, True), (5000, True), (8191, True), (16384, True), (16385, False),
+                                        (30000, False), (65535, False)])
+def test_slices_far_below_white(bench, peak, dark):
+    """Content of 12, 13 or 14 bits in 16; 5000 is the peak of a published set."""
+    image = bench.read('slices/train_0.png').astype(np.float64)
+    bench.write('slices/train_0.png', np.round(image * (peak / image.max())).astype(np.uint16))
+    found = [finding for finding in bench.verify().findings if 'far below white (65535)' in finding.message]
+    assert len(found) == dark
+    if dark:
+        assert f'slices/train_0.png: {peak}' in found[0].message and '--max-value' in found[0].message
+        assert found[0].severity == 'warning' and found[0].items == [dict(file='slices/train_0.png', high=peak)]
+        bench.loading['max_value'] = peak
+        assert not [finding for finding in bench.verify().findings if 'far below white' in finding.message]
+
+
+@pytest.mark.parametrize('change, warned', [
+    ({}, False), (dict(area=None), False), (dict(bbox=None), False), (dict(area=0), True), (dict(area=-3), True),
+    (dict(area=float('nan')), True), (dict(area='many'), True)])
+def test_area_and_box_are_the_masks(bench, change, warned):
+    annotation = bench.lesions['test']['annotations'][1]
+    annotation.update(change)
+    for key in [key for key, value in change.items() if value is None]:
+        del annotation[key]
+    size = annotation['segmentation']['size']
+    annotation['segmentation']['size'] = [float(side) for side in size]
+    report = bench.verify()
+    assert report.passed and [finding.check for finding in report.findings] == ['boxes-and-masks'] * warned
+
+
 def test_blank_slices_are_no_duplicates_of_each_other(bench):
     for split in ('train', 'test'):
         bench.write(f'slices/{split}_0.png', np.full((48, 48), 7, np.uint8))

@@ -141,3 +141,19 @@ def test_bad_arguments(args, message):
 def test_bad_summary(per_image):
     with pytest.raises(ValueError, match='at least one image at 10 thresholds'):
         summarize_average_precision(per_image)
+
+
+def test_predictions_on_a_crowd_region_are_not_counted():
+    """As if they had not been made; but one that finds an instance counts, wherever it lies."""
+    ious = np.array([[0.], [0.9], [0.], [0.1]])
+    scores = [0.9, 0.8, 0.7, 0.6]
+    on_crowd = np.array([1., 1., 0., 0.72])
+    ap = image_average_precision(ious, scores, crowd_overlaps=on_crowd)
+    for threshold, value in zip(IOU_THRESHOLDS, ap):
+        kept = [index for index in range(4) if index == 1 or on_crowd[index] <= threshold]
+        assert value == image_average_precision(ious[kept], np.array(scores)[kept], iou_thresholds=[threshold])[0]
+    assert ap[0] == 1 and image_average_precision(ious, scores)[0] == 0.5
+    nothing = np.zeros((2, 0))
+    assert image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1., 0.72]).tolist() == [1.] * 5 + [0.] * 5
+    with pytest.raises(ValueError, match='crowd_overlaps must have shape'):
+        image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1.])

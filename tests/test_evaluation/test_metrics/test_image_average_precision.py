@@ -9,7 +9,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from mmaffinity.evaluation import ImageAveragePrecision
+from mmaffinity.evaluation import ImageAveragePrecision, LesionCocoMetric
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 
 
@@ -63,6 +63,21 @@ def test_polygons_and_ignored_instances():
     metric = ImageAveragePrecision(prefix='p')
     assert Evaluator(metric).offline_evaluate([sample]) == pytest.approx({'p/AP50': .5, 'p/AP75': .5, 'p/mAP': .5})
     assert metric.per_image[0]['num_gt'] == 1
+
+
+@pytest.mark.parametrize('label, expected', [(0, 1.), (1, .5)])
+def test_a_false_alarm_on_a_crowd_region_of_its_class_does_not_count(label, expected):
+    """As COCO's own evaluation has it; the false alarm is (10, 10) to (14, 14), the crowd twice as wide."""
+    sample = small_sample()
+    crowd = dict(bbox=[6, 6, 16, 16], bbox_label=label, ignore_flag=1, mask=[[6, 6, 16, 6, 16, 16, 6, 16]])
+    sample.set_field([*sample.instances, crowd], 'instances', field_type='metainfo')
+    metric = ImageAveragePrecision()
+    assert Evaluator(metric).offline_evaluate([sample])['lesion/mAP'] == expected
+    assert metric.per_image[0]['num_gt'] == 1
+    if not label:
+        sample.pred_instances.bboxes = torch.tensor([[10., 10, 14, 14], [2, 2, 8, 8]])
+        sample.instances[0]['bbox'] = [2, 2, 8, 8]
+        assert Evaluator(LesionCocoMetric('segm')).offline_evaluate([sample])['coco/segm_mAP'] == pytest.approx(1)
 
 
 def test_predictions_of_another_class_do_not_match():

@@ -123,3 +123,12 @@ def test_unclassified_slice_names_itself():
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         SliceClassificationMetric(**kwargs)
+
+
+@pytest.mark.parametrize('options, words', [(dict(class_names=('a', 'b', 'c')), 'class_names .* has 3 entries, .* 2 classes'),
+                                            (dict(class_weights=(.5, .3, .2)), 'class_weights .* has 3 entries, .* 2 classes')])
+def test_other_classes_are_told_before_the_test(options, words):
+    """A runner hands the meta information over when it builds its loop, before the first slice."""
+    with pytest.raises(ValueError, match=words):
+        Evaluator(SliceClassificationMetric(**options)).dataset_meta = dict(slice_classes=('x', 'y'))
+    Evaluator(SliceClassificationMetric(**options)).dataset_meta = dict(slice_classes=('x', 'y', 'z'))

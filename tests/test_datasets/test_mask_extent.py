@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mmaffinity.datasets.verification.rle import mask_extent
+from mmaffinity.datasets.mask_extent import mask_extent
 
 
 def random_mask(seed):

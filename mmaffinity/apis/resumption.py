@@ -1,0 +1,133 @@
+"""What of a config applies to a run that is resumed."""
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmaffinity.engine import newest_whole_checkpoint
+from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.utils.config_text import config_differences, read_config_text
+
+# The checkpoint holds the state of these, which fits nothing else: what the config says now cannot apply.
+_STATEFUL = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+_COMPARED = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
+# Where things are, and how fast they are read; what is in the data is recorded apart.
+_IGNORED = frozenset({'init_cfg', 'data_root', 'data_prefix', 'statistics', 'num_workers', 'persistent_workers', 'pin_memory',
+                      'prefetch_factor', *(name.split('.')[-1] for name in _STATEFUL)})
+
+
+class ResumeNotesHook(Hook):
+    """Log what a user should know of a resumed run right before it trains, where it is seen.
+
+    Args:
+        notes: from :func:`resume_run`.
+    """
+
+    def __init__(self, notes: Sequence[str]) -> None:
+        self.notes = notes
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the notes, in the main process."""
+        for note in self.notes:
+            runner.logger.warning(note)
+
+
+def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
+    """Let a config continue from the newest whole checkpoint in its work folder, if there is one.
+
+    Seed, optimizer and schedule stay those of the run, other fields apply as they are now.
+
+    Args:
+        cfg: its ``resume``, ``load_from``, ``randomness``, ``optim_wrapper`` and ``param_scheduler`` are changed.
+        seed: the seed that the user asked for, if any.
+
+    Returns:
+        A sentence on each field that does not apply, one on those that changed, one if nothing is left to train, one on each
+        damaged checkpoint.
+
+    Raises:
+        ValueError: if there are checkpoints, but none is whole; or ``seed`` is not that of the run.
+    """
+    checkpoint, notes = _find_checkpoint(cfg)
+    if checkpoint is None:
+        return [f'no checkpoint in {cfg.work_dir} to resume: a new run starts']
+    cfg.resume, cfg.load_from = True, str(checkpoint)
+    meta = load_checkpoint(checkpoint).get('meta') or {}
+    stored = read_config_text(meta.get('cfg')) or {}
+    notes += _keep_seed(cfg, checkpoint, meta.get('seed'), seed)
+    if stored:
+        notes += [*_keep_schedule(cfg, checkpoint, stored), *_changes(cfg, stored)]
+    return [*notes, *_end_of_run(cfg, checkpoint, meta)]
+
+
+def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | None) -> Iterator[str]:
+    """Keep the seed that the run was started with: samplers take it before MMEngine restores it."""
+    if stored is None:
+        return
+    if seed is not None and seed != stored:
+        raise ValueError(f'--seed {seed} does not fit {checkpoint}, which was trained with seed {stored}: leave --seed out, or '
+                         'start a new run in another work folder')
+    if cfg.randomness.seed not in (None, stored):
+        yield f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config'
+    cfg.randomness.seed = stored
+
+
+def _keep_schedule(cfg: Config, checkpoint: Path, stored: dict[str, Any]) -> Iterator[str]:
+    for place in _STATEFUL:
+        *outer, name = place.split('.')
+        now, before = cfg, stored
+        for part in outer:
+            now, before = now.get(part) or {}, before.get(part) or {}
+        differences = config_differences(before.get(name), now.get(name), place=place)
+        if differences:
+            yield (f'{place} of the config is not used, as the run is resumed with its own ({_list(differences, "not")}); to '
+                   f'change it, start a new run from these weights in another folder: --cfg-options load_from={checkpoint}')
+            now[name] = before.get(name)
+
+
+def _changes(cfg: Config, stored: dict[str, Any]) -> Iterator[str]:
+    differences = [difference for name in _COMPARED
+                   for difference in config_differences(cfg.get(name), stored.get(name), _IGNORED, name)]
+    if differences:
+        yield f'the config is not that of the run so far; from here on it has {_list(differences, "was")}'
+
+
+def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator[str]:
+    limits = cfg.get('train_cfg') or {}
+    for unit, limit in (('iter', 'max_iters'), ('epoch', 'max_epochs')):
+        done, last = meta.get(unit), limits.get(limit)
+        if isinstance(done, int) and isinstance(last, int):
+            if done >= last:
+                yield (f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to '
+                       f'train longer, raise train_cfg.{limit}')
+            return
+
+
+def _list(differences: list[tuple[str, Any, Any]], word: str, shown: int = 4) -> str:
+    texts = [f'{place}={first!r:.60}, {word} {second!r:.60}' for place, first, second in differences]
+    rest = f'; and {len(texts) - shown} more' if len(texts) > shown else ''
+    return '; '.join(texts[:shown]) + rest
+
+
+def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
+    """Return the newest whole checkpoint of a run, None if it has not written any yet, and which newer ones are damaged.
+
+    Raises:
+        ValueError: if there are checkpoints, but none is whole.
+    """
+    folders = [Path(cfg.work_dir)]
+    elsewhere = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
+    if elsewhere and '://' not in elsewhere:
+        folders.append(Path(elsewhere) / folders[0].name)  # as MMEngine's hook puts it together
+    checkpoint, problems = newest_whole_checkpoint(folders)
+    weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
+    if checkpoint is None and not problems and weights:
+        raise ValueError(f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no '
+                         f'random states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}')
+    if checkpoint is None and problems:
+        raise ValueError(f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
+                         'or start a new run in another work folder')
+    return checkpoint, [f'passed over: {problem}' for problem in problems]

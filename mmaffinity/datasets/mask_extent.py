@@ -1,0 +1,102 @@
+"""Box and area of COCO masks, from run lengths and corners alone: nothing is drawn that might be broken."""
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class MaskExtent(NamedTuple):
+    """Where a mask lies.
+
+    Attributes:
+        box: x, y, width, height in pixels of the smallest box around it; zeros for an empty mask.
+        area: pixels.
+    """
+    box: tuple[float, float, float, float]
+    area: float
+
+
+def outline_extent(polygons: Sequence[Sequence[float]]) -> MaskExtent:
+    """Measure a mask given as outlines, each a list [x, y, x, y, ...] of three points or more; overlaps count twice."""
+    area, corners = 0., []
+    for polygon in polygons:
+        x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
+        area += abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+        corners += [(x.min(), y.min()), (x.max(), y.max())]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    return MaskExtent((float(left), float(top), float(right - left), float(bottom - top)), area)
+
+
+def mask_extent(rle: Any) -> MaskExtent:
+    """Measure a run-length mask.
+
+    Args:
+        rle: ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, runs of background and
+            lesion in turn, down the columns.
+
+    Raises:
+        ValueError: if it is none, or its runs do not add up to its size.
+    """
+    size, counts = rle.get('size'), rle.get('counts')
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(
+            type(side) is int and 0 < side < 2**20 for side in size):
+        raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
+    height, width = size
+    runs = _runs(counts)
+    if (runs < 0).any() or runs.sum() != height * width:  # a negative run may hide in a right sum
+        raise ValueError(f'the runs of its mask add up to {runs.sum()} pixels, not to {height} x {width}')
+    ends = np.cumsum(runs)
+    starts = (ends - runs)[1::2]
+    ends = ends[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return MaskExtent((0, 0, 0, 0), 0)
+    left, right = starts.min() // height, (ends.max() - 1) // height
+    # A run over a column's end fills the picture's lowest and topmost row.
+    wraps = (starts // height != (ends - 1) // height).any()
+    top = 0 if wraps else (starts % height).min()
+    bottom = height - 1 if wraps else ((ends - 1) % height).max()
+    return MaskExtent((int(left), int(top), int(right - left + 1), int(bottom - top + 1)), int((ends - starts).sum()))
+
+
+def _runs(counts: Any) -> np.ndarray:
+    if isinstance(counts, list):
+        if not all(type(count) is int and abs(count) < 2**31 for count in counts):
+            raise ValueError('the runs of its mask are not whole numbers of pixels')
+        return np.array(counts, np.int64)
+    if isinstance(counts, bytes):
+        counts = counts.decode('ascii', 'replace')
+    if not isinstance(counts, str):
+        raise ValueError(f'the runs of its mask are {type(counts).__name__}, neither text nor a list')
+    try:
+        return run_lengths(counts)
+    except ValueError as error:
+        raise ValueError(f'it has a mask {error}') from None
+
+
+def run_lengths(counts: str) -> np.ndarray:
+    """Return the run lengths of a compressed RLE, as COCO defines it.
+
+    Each number is written in digits of 5 bits, the lowest first, bit 6 says that more follow, and the last digit's bit 5 is
+    the sign; from the fourth number on, the difference to the one before the last is written.
+
+    Raises:
+        ValueError: if the text is no such code.
+    """
+    try:
+        digits = np.frombuffer(counts.encode('ascii'), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        raise ValueError('whose counts are no ASCII text') from None
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        raise ValueError('whose counts are cut or no run lengths')
+    ends = np.flatnonzero(digits & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > 8:  # 40 bits; no picture has so many pixels
+        raise ValueError('whose counts are no run lengths')
+    places = np.arange(digits.size) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((digits & 31) << 5 * places, starts)
+    numbers -= np.where(digits[ends] & 16, np.left_shift(1, 5 * lengths), 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers

@@ -1,0 +1,36 @@
+"""Choice of the device that a model runs on."""
+import re
+
+import torch
+
+_NAME = re.compile(r'(?:(?:cuda|gpu)(?::(\d+))?|(\d+))', re.ASCII)
+
+
+def find_device(name: str | int | torch.device | None = None) -> torch.device:
+    """Return the device that a user names.
+
+    Args:
+        name: 'cpu'; 'cuda' or 'gpu', the current GPU; 'cuda:1', 'gpu:1', '1' or 1, the second GPU; None takes a GPU if torch
+            sees one, else the CPU.
+
+    Raises:
+        ValueError: if there is no such device, or models have not been tested on it.
+    """
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    text = '' if isinstance(name, bool) else str(name).strip().lower()
+    if text in ('cpu', 'cpu:0'):
+        return torch.device('cpu')
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise ValueError(f'device {name!r} is not supported: use cpu, or cuda, cuda:1, ... for a GPU of NVIDIA')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        raise ValueError(f'device {name!r}: torch sees no GPU; use cpu')
+    number = match[1] or match[2]
+    if number is None:
+        return torch.device('cuda')
+    if int(number) >= count:
+        raise ValueError(f'device {name!r} does not exist: torch sees {count} GPU{"" if count == 1 else "s"}, '
+                         f'{", ".join(f"cuda:{index}" for index in range(count))}')
+    return torch.device('cuda', int(number))

@@ -1,0 +1,15 @@
+"""Counts and lists in messages."""
+from collections.abc import Sequence
+
+
+def first_few(names: Sequence[str], number: int = 3) -> str:
+    """Name the first examples: 'a, b, c, ...'."""
+    return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
+
+
+def plural(count: int, noun: str, verb: str = '') -> str:
+    """'1 slice is', '2 slices are': a count with its noun and, where given, the verb 'is', 'has' or 'does'."""
+    verbs = {'is': 'are', 'has': 'have', 'does': 'do', '': ''}
+    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
+        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
+    return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()

@@ -1,0 +1,111 @@
+"""What of a config applies to a run that is resumed, and what the user is told."""
+import copy
+import re
+
+import pytest
+import torch
+from run_helpers import small_config
+
+from mmaffinity.apis import train_model
+from mmaffinity.apis.resumption import resume_run
+
+
+@pytest.fixture
+def config(repo_root, tmp_path):
+    config = small_config(repo_root, tmp_path / 'data')
+    config.work_dir = str(tmp_path)
+    return config
+
+
+def save(config, name='epoch_1.pth', **meta):
+    """Write a checkpoint with all that resuming needs."""
+    meta = dict(epoch=1, iter=6, seed=0, cfg=config.pretty_text, **meta)
+    torch.save(dict(meta=meta, state_dict={}, optimizer={}, message_hub={}), f'{config.work_dir}/{name}')
+
+
+def test_the_same_config_says_nothing(config, tmp_path):
+    save(config)
+    before = copy.deepcopy(config)
+    # Other places, and ways of reading, change nothing of the run.
+    config.train_dataloader.num_workers = 7
+    config.train_dataloader.dataset.datasets[0].data_root = 'elsewhere'
+    config.model.backbone.init_cfg = None
+    assert resume_run(config) == []
+    assert config.resume and config.load_from == str(tmp_path / 'epoch_1.pth')
+    assert config.param_scheduler == before.param_scheduler and config.optim_wrapper == before.optim_wrapper
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'optim_wrapper.optimizer.lr': 0.1}, 'optim_wrapper.optimizer of the config is not used.*lr=0.001, not 0.1'),
+    ({'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.001, weight_decay=0.001)}, "type='Adam', not 'SGD'"),
+    ({'optim_wrapper.paramwise_cfg.custom_keys': {'backbone': dict(lr_mult=0)}}, r'paramwise_cfg of the config .*lr_mult'),
+    ({'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}, 'param_scheduler of the config is not used'),
+    ({'param_scheduler': None}, 'param_scheduler of the config is not used.*, not None'),
+    ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is not used.*param_scheduler.1.T_max=None, not 9'),
+])
+def test_optimizer_and_schedule_stay(config, change, words):
+    """The checkpoint holds their state, which MMEngine would load over those of the config without a word."""
+    save(config)
+    before = copy.deepcopy(config)
+    config.merge_from_dict(change)
+    note, = resume_run(config)
+    assert re.search(words, note) and '--cfg-options load_from=' in note and '\n' not in note
+    assert config.optim_wrapper == before.optim_wrapper and list(config.param_scheduler) == list(before.param_scheduler)
+
+
+def test_other_fields_apply(config):
+    save(config)
+    config.merge_from_dict({'train_cfg.max_epochs': 9, 'train_dataloader.batch_size': 4, 'optim_wrapper.clip_grad.max_norm': 5,
+                            'model.roi_head.cls_head.num_affinities': 32, 'train_dataloader.sampler.segmentation_epochs': 2})
+    note, = resume_run(config)
+    assert note.startswith('the config is not that of the run so far; from here on it has ')
+    for words in ('num_affinities=32, was 8', 'train_dataloader.batch_size=4, was 2', 'max_norm=5, was 10', 'and 1 more'):
+        assert words in note
+    assert config.train_cfg.max_epochs == 9
+
+
+@pytest.mark.parametrize('limits, meta, words', [
+    (dict(type='EpochBasedTrainLoop', max_epochs=2), {}, None),
+    (dict(type='EpochBasedTrainLoop', max_epochs=1), {}, r'epoch_1.pth is the end of a finished run \(epoch 1 of 1\)'),
+    (dict(type='IterBasedTrainLoop', max_iters=7), {}, None),
+    (dict(type='IterBasedTrainLoop', max_iters=5), {}, r'finished run \(iter 6 of 5\).*raise train_cfg.max_iters'),
+])
+def test_a_finished_run_is_told(config, limits, meta, words):
+    config.train_cfg = limits
+    save(config)
+    notes = resume_run(config)
+    assert len(notes) == (words is not None) and all(re.search(words, note) for note in notes)
+
+
+def test_no_checkpoint_yet(config, tmp_path):
+    config.resume = False
+    assert resume_run(config) == [f'no checkpoint in {tmp_path} to resume: a new run starts'] and not config.resume
+
+
+def test_checkpoints_without_a_readable_config(config):
+    """Other people's, or crafted ones: they are resumed as before, and nothing in the text runs."""
+    for text in (None, 'import os', "a = open('x', 'w')"):
+        torch.save(dict(meta=dict(epoch=1, iter=6, cfg=text), state_dict={}, optimizer={}, message_hub={}),
+                   f'{config.work_dir}/epoch_1.pth')
+        config.optim_wrapper.optimizer.lr = 0.5
+        assert resume_run(config) == [] and config.optim_wrapper.optimizer.lr == 0.5
+
+
+def test_a_resumed_run_tells_it_before_it_trains(tiny_phantom, repo_root, tmp_path):
+    def train(resume, **changes):
+        config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1, **changes})
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+        runner = train_model(config, work_dir=tmp_path, resume=resume)
+        return runner, (tmp_path / runner.timestamp / f'{runner.timestamp}.log').read_text()
+
+    first, _ = train(False)
+    rates = [group['initial_lr'] for group in first.optim_wrapper.param_groups]
+    runner, log = train(True, **{'optim_wrapper.optimizer': dict(type='SGD', lr=0.5), 'param_scheduler': [],
+                                 'train_cfg.max_epochs': 2})
+    assert runner.epoch == 2 and type(runner.optim_wrapper.optimizer).__name__ == 'Adam'
+    assert [group['initial_lr'] for group in runner.optim_wrapper.param_groups] == rates
+    told = [line for line in log.splitlines() if 'WARNING' in line]
+    assert sum('of the config is not used' in line for line in told) == 2
+    assert log.index('resumed epoch: 1') < log.index('of the config is not used') < log.index('Epoch(train)')
+    _, log = train(True, **{'train_cfg.max_epochs': 2})
+    assert 'epoch_2.pth is the end of a finished run (epoch 2 of 2)' in log and 'Epoch(train)' not in log
