@@ -23,6 +23,7 @@ from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import apply_settings, load_config
 from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.text import plural
 from mmaffinity.visualization import draw_overlay
 from mmaffinity.visualization.sample_arrays import to_array
 
@@ -146,7 +147,8 @@ class AffinityInferencer:
         Args:
             inputs: a file, a folder, an array of one slice ((H, W) or colour; uint8, uint16, or float in 8-bit grey
                 levels), or an iterable of these; see :func:`find_scans`.
-            on_problem: called with what cannot be read or is no axial CT slice. By default that is a warning each.
+            on_problem: called with what cannot be read, is no axial CT slice, or fails. By default that is a warning each, but
+                none for clutter.
 
         Yields:
             Predictions, scan after scan, each in the order of its slices.
@@ -170,7 +172,7 @@ class AffinityInferencer:
                     problems = [*problems[:2], result]
                     warnings.warn(str(result), stacklevel=2)
         if num_problems and not num_predicted:
-            raise ValueError(f'nothing could be predicted, {num_problems} inputs were left out: '
+            raise ValueError(f'nothing could be predicted, {plural(num_problems, "input", "was")} left out: '
                              + '; '.join(map(str, problems)))
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:

@@ -72,8 +72,8 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         meta.TransferSyntaxUID = syntax
         data.file_meta = meta
     if not syntax.is_transfer_syntax:
-        raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps private to '
-                         'a vendor: export the series again, as explicit VR little endian')
+        raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps a '
+                         'vendor\'s own: export the series again, as explicit VR little endian')
     if 'PixelData' not in data:
         raise ValueError('has no pixel data')
     try:
@@ -241,8 +241,8 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
 def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
     found = numbers(data, keyword, 1, notes)
     if found is None and values_of(data, keyword):
-        raise ValueError(f'has {shown(data, keyword)}, which is no number, so that Hounsfield units are not known: correct '
-                         'this entry')
+        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this '
+                         'entry')
     return None if found is None else found[0]
 
 

@@ -89,7 +89,7 @@ def slab_thickness(positions: Sequence[float | None], nominal: float | None = No
     places, which = _places(positions)
     if len(places) < 2:
         return [None] * len(positions)
-    gaps = np.diff(places)
+    gaps = np.abs(np.diff(places))
     halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # leaves uneven but complete scans as they are
     # The outermost slices reach as far outwards as inwards.
     halves = np.concatenate([halves[:1], halves, halves[-1:]])
@@ -100,7 +100,7 @@ def slab_thickness(positions: Sequence[float | None], nominal: float | None = No
 def _places(positions: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
     """Distinct places of slices, sorted, mm, and for each slice the number of its place."""
     known = np.asarray(positions, dtype=np.float64)
-    moved = np.diff(known, prepend=known[0]) > SAME_PLACE
+    moved = np.abs(np.diff(known, prepend=known[0])) > SAME_PLACE
     return known[moved | (np.arange(len(known)) == 0)], np.cumsum(moved)
 
 
@@ -108,7 +108,7 @@ def slice_spacing(positions: Sequence[float | None]) -> float | None:
     """Median distance of neighbouring slices in mm; None where it is not known, or all lie at one place."""
     if len(positions) < 2 or None in positions:
         return None
-    gaps = np.diff(_places(positions)[0])
+    gaps = np.abs(np.diff(_places(positions)[0]))
     return float(np.median(gaps)) if gaps.size else None
 
 
@@ -124,7 +124,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
     if len(places) < 2:
         return [f'{WARNING}all {len(positions)} slices are at one position (bolus tracking, or one slice exported several '
                 'times?): there is no volume, and no volume mask']
-    gaps = np.diff(places)
+    gaps = np.abs(np.diff(places))
     usual = float(np.median(gaps))
     notes = []
     repeated = len(positions) - len(places)

@@ -49,11 +49,11 @@ def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
     if len(values) < 2:
         return [part]
     if 2 * len(values) > len(part.headers):  # as if each slice were another patient's
-        note = f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients in one ' \
-               'series? Was it anonymised wrongly?'
+        note = f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients ' \
+               'in one series? Was it anonymised wrongly?'
         return [Part(part.headers, part.mark, (*part.notes, note))]
-    note = f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several patients or ' \
-           'visits in one series; was it anonymised wrongly?'
+    note = f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several ' \
+           'patients or visits in one series; was it anonymised wrongly?'
     return _grouped(part, lambda header: header.subject[at], note)
 
 

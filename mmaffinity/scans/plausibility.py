@@ -22,6 +22,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.low, self.high = np.inf, -np.inf
+        self._lowest = np.inf  # that was measured
         self._total = self._measured = self._negative = self._air = self._soft = 0
 
     def add(self, hu: np.ndarray) -> 'Tally':
@@ -32,6 +33,7 @@ class Tally:
         self._total += hu.size
         hu = hu[hu >= LOWEST]  # what is below was not measured, but fills the corners of many scans
         self._measured += hu.size
+        self._lowest = min(self._lowest, float(hu.min(initial=np.inf)))
         self._negative += int(np.count_nonzero(hu < BELOW_TISSUE))
         self._air += int(np.count_nonzero(hu < AIR_BELOW))
         self._soft += int(np.count_nonzero((hu > SOFT_TISSUE[0]) & (hu < SOFT_TISSUE[1])))
@@ -50,8 +52,8 @@ class Tally:
         if not self._total:
             return ''
         if self._measured and self._share(self._air) < LEAST_AIR:
-            return (f'{IMPLAUSIBLE}: {self.range}, but no air (below {AIR_BELOW:g}), which every slice of a chest shows; '
-                    'are the rescale tags right?')
+            return (f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
+                    'which every slice of a chest shows; are the rescale tags right?')
         if self._share(self._soft) < LEAST_SOFT:
             return (f'{IMPLAUSIBLE}: {self.range}, {1 - self._measured / self._total:.0%} of them below {LOWEST:g}, but '
                     f'hardly any soft tissue ({SOFT_TISSUE[0]:g} to {SOFT_TISSUE[1]:g}), which every slice of a chest '

@@ -29,14 +29,14 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
         raise ValueError(f'has BitsStored {stored}, but words of {allocated} bits')
     high = whole_number(data, 'HighBit', stored - 1)
     lowest = _lowest(words, allocated - stored)
-    fits = np.array_equal(lowest, words)
+    # Signed values may come without the repeated sign, as decoders of unsigned code streams leave them.
+    plain = words.view(f'u{words.dtype.itemsize}')
+    fits = np.array_equal(lowest, words) or int(plain.max()) < 1 << stored
     shift = high + 1 - stored
-    if not 0 <= shift <= allocated - stored or (shift and fits):
-        notes.append(f'HighBit {high} does not fit BitsStored {stored}: values were taken from the lowest bits, where they lie'
-                     if shift and fits else f'HighBit {high} cannot be, with BitsStored {stored} in words of {allocated} bits: '
-                     'values were taken from the lowest bits')
-        shift = 0
-    if shift:
+    if shift < 0 or high >= allocated or (shift and fits):
+        notes.append(f'HighBit {high} does not fit BitsStored {stored} and the words of {allocated} bits: values were taken '
+                     'from the lowest bits')
+    elif shift:
         notes.append(f'HighBit is {high} and BitsStored {stored}: values were shifted down by {shift} bits')
         return _lowest(words >> shift, allocated - stored)
     if not fits:

@@ -100,7 +100,7 @@ def test_dicom_seg_refers_to_the_slices(tmp_path):
     highdicom = pytest.importorskip('highdicom')
     scan, = find_scans(write_series(tmp_path / 's', 3))
     out = OutputFolder(tmp_path / 'out')
-    assert write_dicom_seg(out, 'scan', scan, bone(scan), 'model')
+    assert write_dicom_seg(out, 'scan', scan, bone(scan), 'model') == ''
     seg = highdicom.seg.segread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
     import pydicom
     sources = [pydicom.dcmread(path) for path in scan.source_paths()]
@@ -116,11 +116,11 @@ def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
     pytest.importorskip('highdicom')
     out = OutputFolder(tmp_path / 'out')
     images, = find_scans(write_images(tmp_path / 'png', 2))
-    assert not write_dicom_seg(out, 'scan', images, bone(images), 'model')
+    assert write_dicom_seg(out, 'scan', images, bone(images), 'model') == 'the scan is no DICOM series'
     scan, = find_scans(write_series(tmp_path / 's', 2))
-    assert not write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model')
-    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None, StudyInstanceUID=None))
-    with pytest.raises(ValueError, match='DICOM-SEG could not be written'):
+    assert write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model') == 'no lesion was found'
+    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None))
+    with pytest.raises(ValueError, match='highdicom cannot write it'):
         write_dicom_seg(out, 'scan', bare, bone(bare), 'model')
     monkeypatch.setitem(__import__('sys').modules, 'highdicom.seg', None)
     with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):

@@ -188,8 +188,6 @@ def test_notes_on_orientation(tmp_path):
     oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.]])
     with pytest.raises(ValueError, match='oblique, not axial'):
         scan_of(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
-    grey = write_nifti(tmp_path / 'g.nii', np.arange(64 * 64 * 2).reshape(64, 64, 2).astype(np.uint8))
-    assert 'fewer than 1 in 20 of them of air' in ' '.join(scan_of(grey).info.notes)
 
 
 def patched(path, offset, form, *values):

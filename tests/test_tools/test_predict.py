@@ -28,7 +28,7 @@ def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
     done = run(folder, '--out', tmp_path / 'out', '--score-thr', '0.3', '--overlays', 'none')
     assert done.returncode == 0, done.stderr
     assert '3 of 3 slices' in done.stderr and 'scan: 3 of 3 slices' in done.stdout
-    assert '1 inputs were not predicted' in done.stdout and 'Research use only' in done.stdout
+    assert '1 input was not predicted' in done.stdout and 'Research use only' in done.stdout
     content = json.loads((tmp_path / 'out' / 'scan' / 'prediction.json').read_text())
     assert len(content['slices']) == 3 and content['settings']['score_thr'] == 0.3
     again = run(folder, '--out', tmp_path / 'out')
