@@ -126,8 +126,8 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
             else:
                 scans.append(item)
         if not scans and not report.problems:
-            found = f'only {report.clutter[0]}' if report.clutter else 'no file'
-            raise ValueError(f'there is nothing to predict: {found} in {", ".join(map(str, inputs)) or "no input"}')
+            found = report.clutter[0] if report.clutter else f'no file in {", ".join(map(str, inputs)) or "no input"}'
+            raise ValueError(f'there is nothing to predict: {found}')
         folder = folder or _open(out, resume, stack)
         _predict(_Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg), scans, report, progress)
     return report

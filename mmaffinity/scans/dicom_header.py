@@ -173,6 +173,8 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
     _check_frames(data, sop_class)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
+    if not rows or not columns:
+        raise ValueError('has no pixels: its Rows or Columns are absent or 0')
     check_side(rows, columns)
     samples = whole_number(data, 'SamplesPerPixel', 1)
     if samples > 1:

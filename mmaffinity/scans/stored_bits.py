@@ -33,7 +33,7 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
     plain = words.view(f'u{words.dtype.itemsize}')
     fits = np.array_equal(lowest, words) or int(plain.max()) < 1 << stored
     shift = high + 1 - stored
-    if shift < 0 or high >= allocated or (shift and fits):
+    if shift < 0 or high >= allocated or (shift and fits and np.any(words & ((1 << shift) - 1))):
         notes.append(f'HighBit {high} does not fit BitsStored {stored} and the words of {allocated} bits: values were taken '
                      'from the lowest bits')
     elif shift:
