@@ -30,7 +30,8 @@ def only_scan(folder):
 
 
 @pytest.mark.parametrize('keyword, text, expected', [
-    ('PixelSpacing', '0,8\\0,7', (0.8, 0.7)), ('PixelSpacing', ' 0,8\\0.7', (0.8, 0.7)), ('PixelSpacing', '8,0E-1\\0,7', (0.8, 0.7)),
+    ('PixelSpacing', '0,8\\0,7', (0.8, 0.7)), ('PixelSpacing', ' 0,8\\0.7', (0.8, 0.7)),
+    ('PixelSpacing', '8,0E-1\\0,7', (0.8, 0.7)),
     ('SliceThickness', '2,5', 2.5), ('ImagePositionPatient', '-100,0\\-80,0\\-300,5', (-100, -80, -300.5)),
     ('ImageOrientationPatient', '1,0\\0,0\\0,0\\0,0\\1,0\\0,0', (1, 0, 0, 0, 1, 0)), ('SliceLocation', '-12,5', -12.5)])
 def test_a_decimal_comma_is_read_and_noted(tmp_path, keyword, text, expected):

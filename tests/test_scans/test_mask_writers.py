@@ -128,9 +128,12 @@ def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
 
 
 CHARSETS = [
-    (['', 'ISO 2022 IR 87'], 'Yamada^Tarou=山田^太郎=やまだ^たろう'), (['', 'ISO 2022 IR 149'], 'Hong^Gildong=洪^吉洞=홍^길동'),
-    ('GB18030', 'Wang^XiaoDong=王^小东'), ('GBK', 'Wang^XiaoDong=王^小东'), ('ISO_IR 100', 'Müller^Jörg'), ('ISO_IR 144', 'Люкceмбypг'),
-    ('ISO_IR 192', 'Müller^山田'), ('ISO_IR 6', 'Smith^John'), ('', 'Smith^John'), (None, 'Smith^John'), (['ISO_IR 100'], 'Müller')]
+    (['', 'ISO 2022 IR 87'], 'Yamada^Tarou=山田^太郎=やまだ^たろう'),
+    (['', 'ISO 2022 IR 149'], 'Hong^Gildong=洪^吉洞=홍^길동'),
+    ('GB18030', 'Wang^XiaoDong=王^小东'), ('GBK', 'Wang^XiaoDong=王^小东'), ('ISO_IR 100', 'Müller^Jörg'),
+    ('ISO_IR 144', 'Люкceмбypг'),
+    ('ISO_IR 192', 'Müller^山田'),
+    ('ISO_IR 6', 'Smith^John'), ('', 'Smith^John'), (None, 'Smith^John'), (['ISO_IR 100'], 'Müller')]
 
 
 @pytest.mark.parametrize('charset, name', CHARSETS)

@@ -95,7 +95,8 @@ def test_a_series_whose_slices_each_have_another_value_stays_one(tmp_path):
     for index in range(4):
         write(tmp_path, str(index), 1, -300 + 5 * index, index, PatientID=f'random{index}')
     scan, = scans_in(tmp_path)
-    assert scan.info.num_slices == 4 and 'warning: 4 slices of one series have 4 different PatientIDs' in ' '.join(scan.info.notes)
+    assert scan.info.num_slices == 4
+    assert 'warning: 4 slices of one series have 4 different PatientIDs' in ' '.join(scan.info.notes)
 
 
 def test_a_value_that_some_files_lack_takes_nothing_apart(tmp_path):

@@ -5,7 +5,8 @@ from mmaffinity.scans.notes import MAX_KINDS, SliceNotes
 def test_alike_but_for_numbers_is_one_kind():
     counted = SliceNotes()
     for index in range(4):
-        counted.add(f's/{index}', ['the same for all', f'values from {index} to 1.5e+0{index}', *(['once'] if index == 2 else [])])
+        notes = ['the same for all', f'values from {index} to 1.5e+0{index}']
+        counted.add(f's/{index}', [*notes, 'once'] if index == 2 else notes)
     assert counted.lines(4) == ['the same for all', 'values from 0 to 1.5e+00 (4 of 4 slices; this is s/0)', 'once (s/2)']
     assert counted.lines(9)[0] == 'the same for all (4 of 9 slices; this is s/0)'
 

@@ -34,8 +34,9 @@ def test_a_volume_that_is_none_is_refused(values, words):
 
 
 @pytest.mark.parametrize('values, words', [
-    (HU + 1024, 'values from 24 to 1624, but no air'), (HU - 1024, '71% of them below -1024, but hardly any soft tissue'),
-    (np.full((64, 64), -2000.0), '100% of them below'), (np.where(HU > -500, 2000.0, HU), 'hardly any soft tissue'), (HU * 0.1, 'no air')])
+    (HU + 1024, 'values from 24 to 1624, but no air'), (HU - 1024, '71% of them below -1024, but hardly any'),
+    (np.full((64, 64), -2000.0), '100% of them below'),
+    (np.where(HU > -500, 2000.0, HU), 'hardly any soft tissue'), (HU * 0.1, 'no air')])
 def test_a_slice_that_is_implausible_is_noted(values, words):
     note = tally(values).doubt()
     assert note.startswith('warning: HU look implausible') and words in note
