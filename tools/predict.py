@@ -6,9 +6,9 @@
 import argparse
 import sys
 
-from mmaffinity.apis.console import report_lines
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, TimeLeft, predict_to_folder
+from mmaffinity.apis.prediction_report import report_lines
 from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window, check_inputs
 from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.text import plural

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,52 +32,11 @@ from mmaffinity.utils.text import plural
 from mmaffinity.visualization import save_image
 
 from .inferencer import AffinityInferencer, SlicePrediction, failure, refused
+from .prediction_report import PredictionReport, ScanResult
 
 REPORT = 'report.json'
 OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass
-class ScanResult:
-    """What became of a scan.
-
-    Attributes:
-        name: of the scan.
-        folder: below the output folder.
-        num_slices, num_predicted, num_not_predicted: how many slices.
-        summary: the scan's answer, see docs/prediction.md.
-        notes: on the scan, on its slices (those alike once, with how many), on outputs that could not be written. Serious
-            ones start with :data:`~mmaffinity.scans.notes.WARNING`.
-    """
-
-    name: str
-    folder: str
-    num_slices: int
-    num_predicted: int
-    num_not_predicted: int
-    summary: dict
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class PredictionReport:
-    """What became of all inputs; ``report.json`` holds it.
-
-    Attributes:
-        scans: those that were predicted.
-        problems: inputs that belong to no scan, and slices that could not be predicted, each with its reason.
-        clutter: files that come along with scans and hold none.
-    """
-
-    scans: list[ScanResult] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    clutter: list[Problem] = field(default_factory=list)
-
-    @property
-    def failed(self) -> bool:
-        """Whether something failed that was not refused: predicting a scan, or writing its results."""
-        return any(problem.failed for problem in self.problems)
 
 
 def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
@@ -228,9 +187,10 @@ class _Writer:
                     return
                 yield self._noted(journal, folder, result)
             if len(known) == len(keys) == len(journal.places) and self._finished(folder):
-                content = json.loads((self.out.root / folder / 'result.json').read_text())
-                yield ScanResult(**content)
-                return
+                earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
+                if not earlier_result.failed:
+                    yield earlier_result
+                    return
             try:
                 finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
             except Exception as error:
@@ -305,12 +265,14 @@ class _Writer:
                 result.notes.append('no NIfTI mask: the slices are on no regular grid')
         except Exception as error:
             result.notes.append(f'{WARNING}{failure("no NIfTI mask (lesions.nii.gz)", "it cannot be written", error)}')
+            result.failed = not isinstance(error, ValueError)
         if not self.dicom_seg:
             return
         try:
             lacking = write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}')
         except Exception as error:
             lacking = brief(error)
+            result.failed |= not isinstance(error, ValueError)
         if lacking:  # it was asked for
             result.notes.append(f'{WARNING}no DICOM-SEG (lesions.dcm): {lacking}')
 

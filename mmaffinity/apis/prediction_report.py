@@ -1,13 +1,57 @@
-"""What the prediction tool prints of a run: an answer per scan, what may spoil it, and what was left out."""
+"""What became of the scans of a prediction run, and the lines that the tool prints of it."""
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmaffinity.scans import Problem
 from mmaffinity.scans.notes import WARNING
 from mmaffinity.utils.text import plural
 
-from .prediction import PredictionReport, ScanResult
-
 MAX_EXAMPLES = 3
+
+
+@dataclass
+class ScanResult:
+    """What became of a scan.
+
+    Attributes:
+        name: of the scan.
+        folder: below the output folder.
+        num_slices, num_predicted, num_not_predicted: how many slices.
+        summary: the scan's answer, see docs/prediction.md.
+        notes: on the scan, on its slices (those alike once, with how many), on outputs that could not be written. Serious
+            ones start with :data:`~mmaffinity.scans.notes.WARNING`.
+        failed: whether writing a mask failed for a reason that no check foresaw.
+    """
+
+    name: str
+    folder: str
+    num_slices: int
+    num_predicted: int
+    num_not_predicted: int
+    summary: dict
+    notes: list[str] = field(default_factory=list)
+    failed: bool = False
+
+
+@dataclass
+class PredictionReport:
+    """What became of all inputs; ``report.json`` holds it.
+
+    Attributes:
+        scans: those that were predicted.
+        problems: inputs that belong to no scan, and slices that could not be predicted, each with its reason.
+        clutter: files that come along with scans and hold none.
+    """
+
+    scans: list[ScanResult] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    clutter: list[Problem] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something failed that was not refused: predicting a scan, or writing its results."""
+        return any(problem.failed for problem in self.problems) or any(scan.failed for scan in self.scans)
 
 
 def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:

@@ -1,6 +1,5 @@
-"""What the prediction tool prints."""
-from mmaffinity.apis.console import report_lines
-from mmaffinity.apis.prediction import PredictionReport, ScanResult
+"""The report of a prediction run, as it is printed."""
+from mmaffinity.apis.prediction_report import PredictionReport, ScanResult, report_lines
 from mmaffinity.scans import Problem
 
 SUMMARY = dict(label='CP', mean_probability={'Normal': 0.25, 'CP': 0.5}, lesions=dict(number=1, volume_ml=None))
