@@ -40,7 +40,8 @@ def run(installed, cwd, *command, **kwargs):
 
 
 def test_the_installed_package_is_used(installed, tmp_path):
-    done = run(installed, tmp_path, '-c', 'import mmaffinity, mmaffinity_cli; print(mmaffinity.__file__, mmaffinity_cli.__file__)')
+    code = 'import mmaffinity, mmaffinity_cli; print(mmaffinity.__file__, mmaffinity_cli.__file__)'
+    done = run(installed, tmp_path, '-c', code)
     assert [Path(file).parents[1] for file in done.stdout.split()] == [installed, installed], done.stderr
     assert (installed / 'bin' / 'mmaffinity').is_file()
 
@@ -63,21 +64,21 @@ def test_the_index_names_files_of_the_wheel(installed):
 
 
 def test_configs_are_found_by_name(installed, tmp_path):
-    code = ('from mmaffinity.utils.config import load_config; '
-            'print(load_config("baselines/single_shot").filename, load_config("affinity_c16").model.roi_head.cls_head.num_affinities)')
+    code = ('from mmaffinity.utils.config import load_config; affinity = load_config("affinity_c16"); '
+            'print(load_config("baselines/single_shot").filename, affinity.model.roi_head.cls_head.num_affinities)')
     done = run(installed, tmp_path, '-c', code, check=True)
     assert done.stdout.split() == [str(installed / 'mmaffinity/.mim/configs/affinity/baselines/single_shot.py'), '16']
 
 
 def test_a_leaf_outside_of_the_checkout_trains_and_predicts(installed, tmp_path):
     """Convert, train from an inherited config and predict, in an empty folder."""
-    phantom = ('phantom', '--size', 64, '--slices-per-patient', 2, '--lesions-train', 2, '--lesions-test', 2, '--slices-train', 3,
-               '--slices-selected', 3, '--slices-val', 3, '--slices-test', 3, '--ictcf-train', 4, '--ictcf-test', 4)
+    phantom = ('phantom', '--size', 64, '--slices-per-patient', 2, '--lesions-train', 2, '--lesions-test', 2,
+               '--slices-train', 3, '--slices-selected', 3, '--slices-val', 3, '--slices-test', 3, '--ictcf-train', 4, '--ictcf-test', 4)
     (tmp_path / 'leaf.py').write_text(LEAF)
     for command in (phantom, ('convert', 'ictcf', 'data/phantom/ictcf'), ('train', 'leaf.py')):
         done = run(installed, tmp_path, '-m', 'mmaffinity', *command)
         assert done.returncode == 0, done.stdout + done.stderr
-    done = run(installed, tmp_path, '-m', 'mmaffinity', 'predict', 'data/phantom/ictcf/nCT', '--config', 'leaf.py', '--checkpoint',
-               'work_dirs/leaf/epoch_1.pth', '--out', 'results')
+    done = run(installed, tmp_path, '-m', 'mmaffinity', 'predict', 'data/phantom/ictcf/nCT', '--config', 'leaf.py',
+               '--checkpoint', 'work_dirs/leaf/epoch_1.pth', '--out', 'results')
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / 'results' / 'report.json').is_file()

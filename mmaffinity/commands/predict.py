@@ -7,6 +7,7 @@ import sys
 
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
+from mmaffinity.apis.prediction_report import report_lines
 from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window, check_inputs
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='override config fields')
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     check_inputs(args.inputs)  # before the model is built
     options = ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), args.max_value)
     inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options,
@@ -52,13 +53,7 @@ def run(args: argparse.Namespace) -> None:
         raise
     finally:
         progress.close()
-    for scan in report.scans:
-        answer = scan.summary
-        lesions = answer['lesions']
-        volume = '' if lesions['volume_ml'] is None else f', {lesions["volume_ml"]:.1f} ml'
-        probabilities = ', '.join(f'{name} {mean:.3f}' for name, mean in answer['mean_probability'].items())
-        print(f'{scan.folder}: {scan.num_predicted} of {scan.num_slices} slices; {answer["label"]} ({probabilities}); '
-              f'{lesions["number"]} lesions{volume}')
-    if report.problems:
-        print(f'{len(report.problems)} inputs were not predicted, for example {report.problems[0]}')
+    for line in report_lines(report, args.out):
+        print(line)
     print(f'Results are in {args.out}. Research use only; not a medical device.')
+    return 1 if report.failed else 0

@@ -2,6 +2,7 @@
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from .image_scan import ArrayScan, ImageScan, natural
 from .items import Problem, ReadOptions, Scan
 from .journal import JOURNAL
 from .nifti_scan import NiftiScan
-from .opening import DICOM, IMAGE, brief, file_key, kind_of, printable
+from .opening import DICOM, IMAGE, Clutter, brief, file_key, is_clutter, kind_of, printable
 
 Input = str | Path | np.ndarray
 ARRAYS_AT_ONCE = 64
@@ -123,7 +124,7 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
         if isinstance(item, DicomHeader):
             series.setdefault(path.parent, []).append(item)
         elif isinstance(item, Problem):
-            yield Problem(printable(path), item.reason)
+            yield replace(item, source=printable(path))
         elif item is not None:
             yield item
         elif found:
@@ -145,7 +146,9 @@ def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Sc
             return read_header(path, shown, f'{shown}|{file_key(path)}')
         return NiftiScan(path, shown, options)
     except (MemoryError, Exception) as error:
-        return Problem(shown, brief(error))
+        if is_clutter(path):
+            return Problem(shown, 'is left by a file manager, and holds no slice', clutter=True)
+        return Problem(shown, brief(error), clutter=isinstance(error, Clutter))
 
 
 def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:

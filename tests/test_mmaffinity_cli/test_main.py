@@ -23,7 +23,8 @@ def test_help_lists_every_command(monkeypatch, capsys, arguments):
 
 
 def test_help_imports_the_standard_library_only():
-    code = 'import sys; from mmaffinity_cli import main; main("--help"); print([n for n in ("torch", "mmaffinity") if n in sys.modules])'
+    code = ('import sys; from mmaffinity_cli import main; main("--help"); '
+            'print([name for name in ("torch", "mmaffinity") if name in sys.modules])')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == '[]'
 

@@ -16,6 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
 
+DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # of white, see far_below_white()
+
 PHOTOMETRIC = 262  # TIFF tag; 0 is 'white is zero'
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -97,21 +99,22 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     peak = int(img.max(initial=0))
     if max_value is None:
         max_value = 65535
-        if 0 < peak <= 4095:
-            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} is nearly black: for 12-bit content set '
-                          'max_value=4095 in LoadCTSlice (--max-value 4095 of mmaffinity predict)', stacklevel=2)
+        if far_below_white(peak):
+            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: set the value that '
+                          'stands for white, for example 4095 for 12-bit content (max_value=4095 in LoadCTSlice, --max-value 4095 of '
+                          'mmaffinity predict)', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)
 
 
-def far_below_white(peak: int, white: int = 65535) -> bool:
+def far_below_white(peak: int, max_value: int | None = None) -> bool:
     """Whether the brightest pixel of a 16-bit slice is so dark that another value probably stands for white.
 
-    True up to a quarter of white: content of 14 bits or fewer. A chest slice has bone, which is above a quarter in any
-    usual window.
+    A training slice shows bone and soft tissue, so its brightest pixel is nearly white: three quarters of 65535 are demanded,
+    or a quarter of a value that the user gave.
     """
-    return 0 < 4 * peak <= white + 1
+    return 0 < peak < (DARKEST_PEAK * 65535 if max_value is None else DARKEST_GIVEN * max_value)
 
 
 def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) -> np.ndarray:

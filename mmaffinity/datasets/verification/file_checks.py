@@ -69,12 +69,12 @@ def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) ->
                       f'{len(whole) - len(few)} have {24 - depth} ({first_few(names)}): their grey levels mean something '
                       'else unless they were windowed alike', len(few), [dict(file=name, depth=depth) for name in names])
     white = 65535 if part.max_value is None else part.max_value
-    dark = [(listed.rel_path, fact.high) for listed, fact in deep if far_below_white(fact.high, white)]
+    dark = [(listed.rel_path, fact.high) for listed, fact in deep if far_below_white(fact.high, part.max_value)]
     if dark:
         names = [f'{name}: {high}' for name, high in dark]
         yield Finding('bit-depths', f'{plural(len(dark), "16-bit slice", "is")} far below white ({white}) in {part.name} and '
                       f'will be nearly black (brightest pixels: {first_few(names)}): set max_value in LoadCTSlice, --max-value '
-                      'of tools/predict.py, to the pixel value that stands for white; for 12-bit content max_value=4095',
+                      'of mmaffinity predict, to the pixel value that stands for white; for 12-bit content max_value=4095',
                       len(dark), [dict(file=name, high=high) for name, high in dark])
     bright = [(listed.rel_path, fact.high) for listed, fact in deep if fact.high > white]
     if bright:
