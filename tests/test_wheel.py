@@ -73,7 +73,8 @@ def test_configs_are_found_by_name(installed, tmp_path):
 def test_a_leaf_outside_of_the_checkout_trains_and_predicts(installed, tmp_path):
     """Convert, train from an inherited config and predict, in an empty folder."""
     phantom = ('phantom', '--size', 64, '--slices-per-patient', 2, '--lesions-train', 2, '--lesions-test', 2,
-               '--slices-train', 3, '--slices-selected', 3, '--slices-val', 3, '--slices-test', 3, '--ictcf-train', 4, '--ictcf-test', 4)
+               '--slices-train', 3, '--slices-selected', 3, '--slices-val', 3, '--slices-test', 3,
+               '--ictcf-train', 4, '--ictcf-test', 4)
     (tmp_path / 'leaf.py').write_text(LEAF)
     for command in (phantom, ('convert', 'ictcf', 'data/phantom/ictcf'), ('train', 'leaf.py')):
         done = run(installed, tmp_path, '-m', 'mmaffinity', *command)

@@ -101,8 +101,8 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
         max_value = 65535
         if far_below_white(peak):
             warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: set the value that '
-                          'stands for white, for example 4095 for 12-bit content (max_value=4095 in LoadCTSlice, --max-value 4095 of '
-                          'mmaffinity predict)', stacklevel=2)
+                          'stands for white, for example 4095 for 12-bit content (max_value=4095 in LoadCTSlice, '
+                          '--max-value 4095 of mmaffinity predict)', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)
