@@ -55,9 +55,13 @@ class Tally:
             return (f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
                     'which every slice of a chest shows; are the rescale tags right?')
         if self._share(self._soft) < LEAST_SOFT:
-            return (f'{IMPLAUSIBLE}: {self.range}, {1 - self._measured / self._total:.0%} of them below {LOWEST:g}, but '
-                    f'hardly any soft tissue ({SOFT_TISSUE[0]:g} to {SOFT_TISSUE[1]:g}), which every slice of a chest '
-                    'shows; are the stored values Hounsfield units already, and the rescale intercept wrong?')
+            below = 1 - self._measured / self._total
+            shifted = below > MIN_SHARE
+            share = f', {below:.0%} of them below {LOWEST:g}' if shifted else ''
+            return (f'{IMPLAUSIBLE}: {self.range}{share}, but hardly any soft tissue ({SOFT_TISSUE[0]:g} to '
+                    f'{SOFT_TISSUE[1]:g}), which every slice of a chest shows; are '
+                    + ('the stored values Hounsfield units already, and the rescale intercept wrong?' if shifted
+                       else 'the rescale tags right?'))
         return ''
 
     def refusal(self) -> str:

@@ -61,7 +61,7 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
     (tmp_path / 'in' / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--dicom-seg')
     assert done.returncode == 0, done.stderr
-    for words in ('4 notes, see ', 'the serious ones:', 'warning: HU look implausible', 'warning: RescaleSlope 1',
+    for words in ('5 notes, see ', 'the serious ones:', 'warning: HU look implausible', 'warning: RescaleSlope 1',
                   'warning: no DICOM-SEG (lesions.dcm): ', '1 file without slices left aside: .DS_Store'):
         assert words in done.stdout, words
 
