@@ -2,6 +2,7 @@
 import math
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any, BinaryIO
 
 from mmaffinity.utils.optional import require
 
+from .frame_pixels import Frame
 from .geometry import head_normal
 from .items import check_side
 from .opening import MAX_FILE_BYTES, brief, open_regular, printable
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
-ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1'
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
         'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
@@ -25,6 +26,7 @@ CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # within BodyPartExamined,
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
+MAX_HEADER_BYTES = 64 * 1024 ** 2  # of what precedes the pixels; that of 2000 frames has about 2 MB
 NO_AIR = -500.0  # HU; a chest without any lower value has no lungs
 
 
@@ -45,6 +47,8 @@ class DicomHeader:
         location, number: SliceLocation in mm and InstanceNumber, which order slices without ``corner``.
         tilt: of the gantry, degrees; 0 where absent.
         notes: what is doubtful, as sentences about the series.
+        frame: where the slice is in a multi-frame file; None for a file of one slice.
+        stack: what tells the slice's stack, phase or reconstruction from others of its file.
     """
 
     path: Path
@@ -62,6 +66,13 @@ class DicomHeader:
     number: int | None
     tilt: float
     notes: tuple[str, ...]
+    frame: Frame | None = None
+    stack: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> str:
+        """What identifies the slice among all others; '' where the file has no UID."""
+        return f'{self.instance_uid}#{self.frame.number}' if self.instance_uid and self.frame else self.instance_uid
 
     @property
     def group(self) -> tuple:
@@ -69,7 +80,7 @@ class DicomHeader:
         # Without a series UID, nothing but the folder keeps patients apart.
         folder = '' if self.series_uid else str(self.path.parent)
         return (self.study_uid, self.series_uid, folder, self.shape, self.orientation is None, self.spacing is None,
-                self.corner is None)
+                self.corner is None, self.frame.unit if self.frame else '', self.stack)
 
     def fits(self, other: 'DicomHeader') -> bool:
         """Whether a slice of the same group is of the same reconstruction: orientation and spacing agree.
@@ -92,34 +103,60 @@ def read_dataset(path: Path, header_only: bool = False) -> Any:
     Raises:
         ValueError: without pydicom, or if it is no whole DICOM file, or unpacks to more than a slice can have.
     """
+    with open_regular(path, MAX_FILE_BYTES) as file:
+        return _parse(file, 2 * MAX_FILE_BYTES, stop_before_pixels=header_only, specific_tags=list(TAGS) if header_only else None)
+
+
+def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
+    """Read what precedes the pixels of a DICOM file of any size.
+
+    Args:
+        path: the file.
+        tags: keywords to keep; None keeps all.
+
+    Returns:
+        pydicom's dataset, and where its pixel data begins, which means nothing if the file is deflated.
+
+    Raises:
+        ValueError: as :func:`read_dataset`, or if it is longer than 64 MiB.
+    """
+    with open_regular(path) as file:
+        return _parse(file, MAX_HEADER_BYTES, stop_before_pixels=True, specific_tags=tags and list(tags)), file.tell()
+
+
+def _parse(file: BinaryIO, most: int, **options: Any) -> Any:
     pydicom = require('pydicom', 'medical')
-    with open_regular(path, MAX_FILE_BYTES) as file, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
         try:
-            return pydicom.dcmread(_DeflateGuard(file), force=True, stop_before_pixels=header_only,
-                                   specific_tags=list(TAGS) if header_only else None)
+            return pydicom.dcmread(_ReadGuard(file, most), force=True, **options)
         except (MemoryError, Exception) as error:
             raise ValueError(f'is damaged DICOM: {brief(error)}') from error
 
 
-class _DeflateGuard:
-    """A file whose rest can only be taken at once if it does not unpack to more than a file may have.
+class _ReadGuard:
+    """A file of which only so much can be read, and whose rest can only be taken at once if it does not unpack to too much.
 
     What of a deflated file is packed only pydicom's own parsing tells, and any other reading of the header can be led
     to another result. But pydicom unpacks nothing except what it takes by a read without size.
 
     Args:
         file: open for reading.
+        most: bytes that may be read in all.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._most, self._left = file, most, most
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:
         """Read as a file does; raises ValueError for a rest that unpacks to too much."""
         if size is not None and size >= 0:
-            return self._file.read(size)
+            content = self._file.read(min(size, self._left + 1))
+            self._left -= len(content)
+            if self._left < 0:
+                raise ValueError(f'its header is longer than the {self._most} bytes that are read of one')
+            return content
         rest = self._file.read()
         unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         for start in range(0, len(rest), 1 << 16):
@@ -138,7 +175,11 @@ def read_header(path: Path, name: str, key: str) -> DicomHeader:
     Raises:
         ValueError: without pydicom, or if the file is no DICOM, or no axial CT slice; the message says what it is.
     """
-    data = read_dataset(path, header_only=True)
+    return to_header(read_dataset(path, header_only=True), path, name, key)
+
+
+def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
+    """Check header entries (a dataset, or values by keyword), and keep those that a slice needs; see :func:`read_header`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -153,9 +194,9 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     sop_class, modality = str(data.get('SOPClassUID') or ''), str(data.get('Modality') or '').strip().upper()
     image_type = [str(value).upper() for value in _values(data.get('ImageType'))]
     notes: list[str] = []
-    if sop_class == ENHANCED_CT or int(data.get('NumberOfFrames') or 1) > 1:
-        raise ValueError(f'holds {data.get("NumberOfFrames")} frames in one file (enhanced DICOM), which is not '
-                         'read: convert it to one file per slice, or to NIfTI with dcm2niix')
+    if int(data.get('NumberOfFrames') or 1) > 1:
+        raise ValueError(f'holds {data.get("NumberOfFrames")} frames in one file, but is no Enhanced CT: convert it to one '
+                         'file per slice, or to NIfTI with dcm2niix')
     if modality and modality != 'CT':
         raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
     if 'LOCALIZER' in image_type:
@@ -167,7 +208,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     rows, columns = int(data.get('Rows') or 0), int(data.get('Columns') or 0)
     check_side(rows, columns)
     if int(data.get('SamplesPerPixel') or 1) != 1:
-        raise ValueError(f'has {data.SamplesPerPixel} samples per pixel: it is a colour picture, no CT slice')
+        raise ValueError(f'has {data.get("SamplesPerPixel")} samples per pixel: it is a colour picture, no CT slice')
     photometric = str(data.get('PhotometricInterpretation') or '').strip().upper()
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
         raise ValueError(f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
@@ -197,16 +238,16 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     number = _floats(data, 'InstanceNumber', 1)
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
-        series_uid=_shared(_uid(data, 'SeriesInstanceUID')), study_uid=_shared(_uid(data, 'StudyInstanceUID')),
-        shape=(rows, columns), orientation=_shared(orientation), corner=corner,
-        spacing=_shared(None if spacing is None else (spacing[0], spacing[1])),
+        series_uid=shared(_uid(data, 'SeriesInstanceUID')), study_uid=shared(_uid(data, 'StudyInstanceUID')),
+        shape=(rows, columns), orientation=shared(orientation), corner=corner,
+        spacing=shared(None if spacing is None else (spacing[0], spacing[1])),
         thickness=thickness[0] if thickness else None, location=location[0] if location else None,
         number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0,
-        notes=_shared(tuple(notes)))
+        notes=shared(tuple(notes)))
 
 
 @lru_cache(maxsize=256)
-def _shared(value: Any) -> Any:
+def shared(value: Any) -> Any:
     """The same object for equal values: what the slices of a series have in common is kept once, not for each."""
     return value
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .dicom_header import DicomHeader
 from .dicom_pixels import read_hounsfield
+from .dicom_stacks import keep_stacks_apart
 from .geometry import (
     MAX_TILT,
     SAME_VIEW,
@@ -129,12 +130,16 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
     parts: dict[tuple, list[list[DicomHeader]]] = {}
     images: dict[tuple, DicomHeader] = {}
     uids: dict[tuple, int] = {}
-    for header in headers:
+    copies: set[tuple[Path, Path]] = set()
+    for header in keep_stacks_apart(headers):
         # Broken anonymisers give all slices one identifier; a true copy also lies where the other does.
-        uid = (*header.group, header.instance_uid or header.key)
+        uid = (*header.group, header.image or header.key)
         twin = images.setdefault((*uid, header.corner, header.location, header.number), header)
         if twin is not header:
-            yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})')
+            if (header.path, twin.path) not in copies:  # once for a file, not for each of its frames
+                copies.add((header.path, twin.path))
+                yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
+                              + (', as do all further frames of these files' if header.frame else ''))
             continue
         uids[uid] = uids.get(uid, 0) + 1
         alike = parts.setdefault(header.group, [])
@@ -157,9 +162,9 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
             yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
             continue
         if series.count(key[:3]) > 1:
-            scan.info.notes.append('its series also holds slices of another size, orientation or spacing, which were '
-                                   'taken as scans of their own')
-        if any(uids[(*key, header.instance_uid or header.key)] > 1 for header in members):
+            scan.info.notes.append('its series also holds slices of another size, orientation, spacing, multi-frame file or '
+                                   'stack, which were taken as scans of their own')
+        if any(uids[(*key, header.image or header.key)] > 1 for header in members):
             scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
                                    'were kept; was the series anonymised wrongly?')
         yield scan
@@ -175,7 +180,8 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
         folder = str(header.path.parent)
     geometry = (header.shape, [round(value, 1) + 0.0 for value in header.orientation or ()],
                 [round(value, 2) for value in header.spacing or ()], header.corner is None)
-    return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}'
+    frames = f'|{header.frame.unit}|{header.stack}' if header.frame and (header.frame.unit or header.stack) else ''
+    return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}{frames}'
 
 
 def _mark(header: DicomHeader) -> str:
@@ -196,7 +202,8 @@ def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
         ordered = sorted(headers, key=lambda header: (header.location, header.name))
         return ordered, [header.location for header in ordered]
     known = all(header.number is not None for header in headers)
-    notes.append(f'no slice positions: ordered by {"InstanceNumber" if known else "file name"}, and volumes rest on '
+    by = 'file name' if not known else 'frame number' if headers[0].frame else 'InstanceNumber'
+    notes.append(f'no slice positions: ordered by {by}, and volumes rest on '
                  'the slice thickness of the header')
     ordered = sorted(headers, key=lambda header: (header.number if known else 0, header.name))
     return ordered, [None] * len(ordered)

@@ -11,6 +11,7 @@ from mmaffinity.utils.optional import require
 
 from .dicom_header import read_dataset
 from .dicom_scan import DicomScan
+from .frame_references import frames_as_slices, refer_to_frames
 from .items import Problem, Scan
 from .nifti_scan import NiftiScan
 from .output_folder import OutputFolder
@@ -73,7 +74,7 @@ def _orthogonal(affine: np.ndarray) -> bool:
 
 def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem],
                     model: str) -> bool:
-    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series.
+    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames of its files.
 
     Args:
         model: name of the algorithm in the file.
@@ -91,7 +92,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     for record in records:
         if isinstance(record, SliceRecord) and record.lesions:
             masks.append(scan.stored_masks(record.index, record.lesion_mask()).astype(np.uint8))
-            sources.append(scan.headers[record.index].path)
+            sources.append(scan.headers[record.index])
             if len(masks) * masks[0].size > MAX_SEGMENT_VOXELS:
                 raise ValueError('DICOM-SEG: too many slices with lesions to be written at once')
     if not masks:
@@ -108,14 +109,18 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
+            framed = any(header.frame for header in sources)
+            images = frames_as_slices(sources) if framed else [read_dataset(header.path) for header in sources]
             segmentation = seg.Segmentation(
-                source_images=[_with_defaults(read_dataset(path)) for path in sources], pixel_array=np.stack(masks),
+                source_images=[_with_defaults(image) for image in images], pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
                 series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
                 instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
                 software_versions=__version__, device_serial_number='0', content_label='LESIONS',
                 content_description='Research use only; not a medical device', omit_empty_frames=True,
                 series_description='Predicted lesions, research use only')
+            if framed:
+                refer_to_frames(segmentation, images, sources)
             with out.write(folder, 'lesions.dcm') as file:
                 segmentation.save_as(file)
     except OSError:
