@@ -1,4 +1,5 @@
 """The slices in a DICOM file: one, or the frames of an Enhanced CT, whose headers are put together from functional groups."""
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -25,6 +26,11 @@ _LOOSE_TRAITS = ('TemporalPositionIndex', 'NominalCardiacTriggerDelayTime', 'Nom
                  'TemporalPositionTimeOffset', 'ConvolutionKernelGroup', 'ReconstructionAlgorithm', 'FrameType')
 _PLACE = ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation',
           'GantryDetectorTilt', 'BodyPartExamined', 'InStackPositionNumber')
+# Macros that hold these; the others, among them long lists of references, are not taken apart.
+_MACROS = ('PlaneOrientation', 'PlanePosition', 'PixelMeasures', 'PixelValueTransformation', 'CTImageFrameType', 'FrameContent',
+           'FrameAnatomy', 'CTReconstruction', 'CTXRayDetails', 'CTAcquisitionDetails', 'CardiacSynchronization',
+           'RespiratorySynchronization', 'TemporalPosition', 'MultienergyCTCharacteristics',
+           'UnassignedSharedConvertedAttributes', 'UnassignedPerFrameConvertedAttributes')
 _GROUPS = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
 _CONCATENATION = ('ConcatenationUID', 'SOPInstanceUIDOfConcatenationSource', 'InConcatenationNumber',
                   'InConcatenationTotalNumber', 'ConcatenationFrameOffsetNumber')
@@ -53,7 +59,9 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
             raise ValueError(f'has {size} bytes, more than the {MAX_FILE_BYTES} that are read of such a file')
         return [to_header(data, path, name, key)]
     try:
-        return _Frames(data, path, name, key).headers(end)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of odd values; those that matter are checked
+            return _Frames(data, path, name, key).headers(end)
     except ValueError:
         raise
     except (MemoryError, Exception) as error:
@@ -147,18 +155,23 @@ def _wanted() -> dict[int, str]:
                                                   'AnatomicRegionSequence')}
 
 
+@lru_cache(maxsize=1)
+def _macros() -> frozenset[int]:
+    tag = require('pydicom.datadict', 'medical').tag_for_keyword
+    return frozenset(tag(f'{name}Sequence') for name in _MACROS)
+
+
 def _values(group: Any) -> dict[str, Any]:
-    """Entries of a frame's, or of all frames', functional groups by keyword, whatever macro they are in."""
+    """Entries of a frame's, or of all frames', functional groups by keyword."""
     wanted, values = _wanted(), {}
-    for macro in group:
-        if macro.VR != 'SQ' or not macro.value:
-            continue
-        for tag in macro.value[0].keys() & wanted.keys():
-            value, keyword = macro.value[0][tag].value, wanted[tag]
-            if keyword == 'AnatomicRegionSequence':
-                values.update({'BodyPartExamined': value[0].get('CodeMeaning')} if value else {})
-            elif value is not None and value != '':
-                values[keyword] = _plain(value)
+    for macro in sorted(group.keys() & _macros()):
+        for item in group[macro].value[:1]:
+            for tag in item.keys() & wanted.keys():
+                value, keyword = item[tag].value, wanted[tag]
+                if keyword == 'AnatomicRegionSequence':
+                    values.update({'BodyPartExamined': _plain(value[0].get('CodeMeaning'))} if value else {})
+                elif value is not None and value != '':
+                    values[keyword] = _plain(value)
     return values
 
 

@@ -157,7 +157,9 @@ class _ReadGuard:
             if self._left < 0:
                 raise ValueError(f'its header is longer than the {self._most} bytes that are read of one')
             return content
-        rest = self._file.read()
+        rest = self._file.read(MAX_FILE_BYTES + 1)
+        if len(rest) > MAX_FILE_BYTES:
+            raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
         unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         for start in range(0, len(rest), 1 << 16):
             packed = rest[start:start + (1 << 16)]

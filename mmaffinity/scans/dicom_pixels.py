@@ -36,7 +36,9 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
         ValueError: without pydicom or what it needs to decode the compression, or if the pixels are truncated or
             damaged, or their unit cannot be told.
     """
-    data = header.frame.read() if header.frame else read_dataset(header.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd values in headers
+        data = header.frame.read() if header.frame else read_dataset(header.path)
     stored = decode(data, header.shape)
     notes: list[str] = []
     slope, intercept = _rescale_of(data, stored, options, notes)
