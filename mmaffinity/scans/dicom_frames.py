@@ -52,20 +52,20 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
     Raises:
         ValueError: without pydicom, or if the file is no DICOM, or holds no axial CT slice; the message says what it is.
     """
-    data, end = read_until_pixels(path, dict.fromkeys((*TAGS, *_FRAME_TAGS)))
-    if str(data.get('SOPClassUID') or '') not in ENHANCED_CT:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ValueError(f'has {size} bytes, more than the {MAX_FILE_BYTES} that are read of such a file')
-        return [to_header(data, path, name, key)]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of odd values; those that matter are checked
-            return _Frames(data, path, name, key).headers(end)
-    except ValueError:
-        raise
-    except (MemoryError, Exception) as error:
-        raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
+    data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd values; those that matter are checked
+        try:
+            if str(data.get('SOPClassUID') or '') in ENHANCED_CT:
+                return _Frames(data, path, name, key).headers(end)
+        except ValueError:
+            raise
+        except (MemoryError, Exception) as error:
+            raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f'has {size} bytes, more than the {MAX_FILE_BYTES} that are read of such a file')
+    return [to_header(data, path, name, key)]
 
 
 class _Frames:

@@ -1,4 +1,4 @@
-"""References from a DICOM segmentation to frames of multi-frame files, which highdicom knows within one file only."""
+"""References from a DICOM segmentation to frames, for scans of which highdicom would want all frames, in one file."""
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,74 +6,81 @@ from typing import Any
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import DicomHeader, read_until_pixels
+from .dicom_header import CT_CLASSES, DicomHeader, read_until_pixels
 
-_NOT_OF_A_SLICE = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence', 'NumberOfFrames',
-                   'DimensionIndexSequence', 'DimensionOrganizationSequence')
+# Of a file's header, what is not copied, or replaced.
+_OF_FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence', 'NumberOfFrames', 'DimensionIndexSequence',
+              'DimensionOrganizationSequence', 'SOPInstanceUID', 'ImageOrientationPatient', 'ImagePositionPatient',
+              'PixelSpacing', 'SliceThickness')
+Places = dict[str, tuple[DicomHeader, str]]
 
 
-def frames_as_slices(headers: Sequence[DicomHeader]) -> list[Any]:
-    """Headers of slices as pydicom datasets of files of one slice, each with a SOP instance UID of its own for the time being.
+def frames_as_slices(headers: Sequence[DicomHeader]) -> tuple[list[Any], Places]:
+    """Headers of slices, frames or not, as those of CT files of one slice each.
 
     Args:
-        headers: of slices with position and orientation, frames or not, of one file or of several.
+        headers: with position and orientation, of any number of files.
+
+    Returns:
+        pydicom datasets, each with a SOP instance UID made for the time being, and by that UID the slice's header and SOP
+        class.
 
     Raises:
-        ValueError: if a file cannot be read any more.
+        ValueError: if a file can no longer be read.
     """
-    uid = require('pydicom.uid', 'medical')
-    files: dict[Path, Any] = {}
-    slices = []
+    uid, dataset = require('pydicom.uid', 'medical'), require('pydicom.dataset', 'medical').Dataset
+    files: dict[Path, tuple[Any, str]] = {}
+    slices, places = [], {}
     for header in headers:
         if header.path not in files:
-            data, _ = read_until_pixels(header.path)
-            for keyword in _NOT_OF_A_SLICE:
-                if keyword in data:
-                    delattr(data, keyword)
-            files[header.path] = data
-        data = copy.copy(files[header.path])
+            common, _ = read_until_pixels(header.path)
+            sop_class = str(common.SOPClassUID)
+            for keyword in _OF_FRAMES:
+                common.pop(keyword, None)
+            common.SOPClassUID = CT_CLASSES[0]
+            files[header.path] = common, sop_class
+        common, sop_class = files[header.path]
+        data = dataset()
+        data.update(common)
         data.SOPInstanceUID = uid.generate_uid()
+        places[str(data.SOPInstanceUID)] = header, sop_class
         data.ImageOrientationPatient, data.ImagePositionPatient = list(header.orientation or ()), list(header.corner or ())
         if header.spacing is not None:
             data.PixelSpacing = list(header.spacing)
         if header.thickness is not None:
             data.SliceThickness = header.thickness
         slices.append(data)
-    return slices
+    return slices, places
 
 
-def refer_to_frames(segmentation: Any, slices: Sequence[Any], headers: Sequence[DicomHeader]) -> None:
-    """Replace, in a segmentation of :func:`frames_as_slices`, the UIDs for the time being by files and frame numbers.
+def refer_to_frames(segmentation: Any, places: Places) -> None:
+    """Let a segmentation of :func:`frames_as_slices` refer to the files and frames that these stand for.
 
     Args:
-        segmentation: changed in place.
-        slices: that it was made of.
-        headers: of ``slices``, in the same order.
+        segmentation: highdicom's, changed in place.
+        places: of its sources, by their UIDs for the time being.
     """
-    places = {str(data.SOPInstanceUID): header for data, header in zip(slices, headers, strict=True)}
     for group in segmentation.PerFrameFunctionalGroupsSequence:
         for derivation in group.get('DerivationImageSequence') or ():
             for source in derivation.get('SourceImageSequence') or ():
                 _refer(source, [places[str(source.ReferencedSOPInstanceUID)]])
-    files: dict[str, list[DicomHeader]] = {}
-    for header in headers:
-        files.setdefault(header.instance_uid, []).append(header)
+    files: dict[str, list[tuple[DicomHeader, str]]] = {}
+    for place in places.values():
+        files.setdefault(place[0].instance_uid, []).append(place)
     dataset = require('pydicom.dataset', 'medical').Dataset
-    classes = {header.instance_uid: data.SOPClassUID for data, header in zip(slices, headers)}
-    sources, instances = [], []
-    for instance_uid, inside in files.items():
-        instance = dataset()
-        instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = classes[instance_uid], instance_uid
-        sources.append(_refer(copy.copy(instance), inside))
-        instances.append(instance)
+    sources = [_refer(dataset(), inside) for inside in files.values()]
+    instances = copy.deepcopy(sources)
+    for instance in instances:
+        instance.pop('ReferencedFrameNumber', None)
     segmentation.SourceImageSequence = sources
     segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = instances
 
 
-def _refer(reference: Any, headers: Sequence[DicomHeader]) -> Any:
+def _refer(reference: Any, places: Sequence[tuple[DicomHeader, str]]) -> Any:
     """Make a reference one to slices of one file."""
-    reference.ReferencedSOPInstanceUID = headers[0].instance_uid
-    numbers = sorted(header.frame.number for header in headers if header.frame)
+    header, reference.ReferencedSOPClassUID = places[0]
+    reference.ReferencedSOPInstanceUID = header.instance_uid
+    numbers = sorted(header.frame.number for header, _ in places if header.frame)
     if numbers:
         reference.ReferencedFrameNumber = numbers[0] if len(numbers) == 1 else numbers
     return reference

@@ -110,7 +110,8 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             framed = any(header.frame for header in sources)
-            images = frames_as_slices(sources) if framed else [read_dataset(header.path) for header in sources]
+            images, places = frames_as_slices(sources) if framed else \
+                ([read_dataset(header.path) for header in sources], {})
             segmentation = seg.Segmentation(
                 source_images=[_with_defaults(image) for image in images], pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
@@ -120,7 +121,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
                 content_description='Research use only; not a medical device', omit_empty_frames=True,
                 series_description='Predicted lesions, research use only')
             if framed:
-                refer_to_frames(segmentation, images, sources)
+                refer_to_frames(segmentation, places)
             with out.write(folder, 'lesions.dcm') as file:
                 segmentation.save_as(file)
     except OSError:
