@@ -11,7 +11,7 @@ from mmaffinity.utils.optional import require
 from .dicom_header import TAGS, DicomHeader, read_until_pixels, shared, to_header
 from .frame_pixels import MAX_FRAMES, Frame, FrameFile, locate_frames
 from .items import Problem, check_side
-from .opening import MAX_FILE_BYTES, brief, printable
+from .opening import MAX_FILE_BYTES, brief
 
 ENHANCED_CT = ('1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2')  # Enhanced, Legacy Converted Enhanced
 # Of the file. The shape that they claim is that of all frames.
@@ -56,7 +56,7 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values; those that matter are checked
         try:
-            if str(data.get('SOPClassUID') or '') in ENHANCED_CT:
+            if _text(data, 'SOPClassUID') in ENHANCED_CT:
                 return _Frames(data, path, name, key).headers(end)
         except ValueError:
             raise
@@ -73,19 +73,19 @@ class _Frames:
 
     def __init__(self, data: Any, path: Path, name: str, key: str) -> None:
         self.data, self.path, self.name, self.key = data, path, name, key
-        modality = str(data.get('Modality') or 'CT').strip().upper()
+        modality = (_text(data, 'Modality') or 'CT').upper()
         if modality != 'CT':
-            raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
+            raise ValueError(f'has modality {modality[:16]}, not CT')
         self.groups: Sequence[Any] = data.get('PerFrameFunctionalGroupsSequence') or ()
         self.claimed = _integer(data, 'NumberOfFrames')
         if not self.groups:
-            raise ValueError(f'has SOPClassUID {data.SOPClassUID} (Enhanced CT) and NumberOfFrames {data.get("NumberOfFrames")}, '
+            raise ValueError(f'has SOPClassUID {data.SOPClassUID} (Enhanced CT) and NumberOfFrames {_value(data, "NumberOfFrames")}, '
                              'but no PerFrameFunctionalGroupsSequence, which places its frames: export it again, or as one '
                              'file per slice')
         if len(self.groups) > MAX_FRAMES:
             raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
         check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
-        self.common = {keyword: _plain(data[keyword].value) for keyword in (*TAGS, *_VALUES) if keyword in data}
+        self.common = {keyword: _value(data, keyword) for keyword in (*TAGS, *_VALUES) if keyword in data}
         for keyword in ('SOPClassUID', 'NumberOfFrames', *(_OF_ONE_SLICE if len(self.groups) > 1 else ())):
             self.common.pop(keyword, None)
         self.common['Modality'] = modality
@@ -106,26 +106,25 @@ class _Frames:
         counts = [len(self.groups)]
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
-            notes = (f'NumberOfFrames is {self.data.get("NumberOfFrames")}, but PerFrameFunctionalGroupsSequence has '
+            notes = (f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence has '
                      f'{counts[0]} items: is a frame missing? Positions may be those of other frames',)
             if self.claimed and 0 < self.claimed <= MAX_FRAMES:
                 counts.append(self.claimed)
-        pixels = shared(tuple((keyword, _plain(self.data[keyword].value)) for keyword in _PIXELS if keyword in self.data))
+        pixels = shared(tuple((keyword, _value(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
         file = locate_frames(self.data, self.path, end, counts, pixels)
         found: list[DicomHeader | Problem] = []
-        refused: dict[str, Sequence[int]] = {}
+        refused: dict[str, list[int]] = {}
         for index, group in enumerate(self.groups):
             try:
                 found.append(self._header(index, group, file, notes))
             except (MemoryError, Exception) as error:
-                reason = brief(error)
-                refused[reason] = [*refused.get(reason, ()), index + 1]
+                refused.setdefault(brief(error), []).append(index + 1)
         if not found:
             raise ValueError('; '.join(list(refused)[:3]))
-        if self.claimed and self.claimed > counts[0]:
-            refused[f'has no item in PerFrameFunctionalGroupsSequence, whose length is {counts[0]}, not {self.claimed}'] = \
-                range(counts[0] + 1, self.claimed + 1)
         found += (Problem(f'{self.name}{_numbers(numbers)}', reason) for reason, numbers in refused.items())
+        if self.claimed and self.claimed > counts[0]:
+            found.append(Problem(f'{self.name}{_numbers(range(counts[0] + 1, self.claimed + 1))}',
+                                 f'has no item in PerFrameFunctionalGroupsSequence, which has {counts[0]}'))
         return found
 
     def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
@@ -167,16 +166,25 @@ def _values(group: Any) -> dict[str, Any]:
     for macro in sorted(group.keys() & _macros()):
         for item in group[macro].value[:1]:
             for tag in item.keys() & wanted.keys():
-                value, keyword = item[tag].value, wanted[tag]
-                if keyword == 'AnatomicRegionSequence':
-                    values.update({'BodyPartExamined': _plain(value[0].get('CodeMeaning'))} if value else {})
-                elif value is not None and value != '':
-                    values[keyword] = _plain(value)
+                if wanted[tag] == 'AnatomicRegionSequence':
+                    values.update({'BodyPartExamined': _value(region, 'CodeMeaning') for region in item[tag].value[:1]})
+                elif (value := _value(item, tag)) not in (None, ''):
+                    values[wanted[tag]] = value
     return values
 
 
+def _value(data: Any, name: int | str) -> Any:
+    """Value of an entry by tag or keyword, None where it is absent; as text where it does not fit its type."""
+    try:
+        return _plain(data[name].value) if name in data else None
+    except Exception:  # pydicom raises what its converters do
+        value = getattr(data.get_item(name), 'value', None)
+        texts = value.decode('latin-1').split('\\') if isinstance(value, bytes) else [str(value)]
+        return texts[0] if len(texts) == 1 else tuple(texts)
+
+
 def _plain(value: Any) -> Any:
-    """A header value that holds on to nothing of the file, and can be compared."""
+    """A value that holds on to nothing of the file, and can be compared."""
     if value is None or isinstance(value, bytes):
         return value
     for kind in (str, int, float):
@@ -190,12 +198,12 @@ def _short(value: Any) -> str:
 
 
 def _text(data: Any, keyword: str) -> str:
-    return _short(data.get(keyword) or '').strip()
+    return _short(_value(data, keyword) or '').strip()
 
 
 def _integer(data: Any, keyword: str) -> int | None:
     try:
-        return int(data.get(keyword))
+        return int(_value(data, keyword))
     except (TypeError, ValueError, OverflowError):
         return None
 

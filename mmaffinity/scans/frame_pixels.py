@@ -59,9 +59,12 @@ class FrameFile:
         data.file_meta = dataset.FileMetaDataset()
         data.file_meta.TransferSyntaxUID = require('pydicom.uid', 'medical').UID(self.syntax)
         for keyword, value in (*self.shared, *values):
-            setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
+            try:
+                setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
+            except (TypeError, ValueError, OverflowError):
+                data.add_new(keyword, 'LO', str(value))  # the value does not fit its type; whoever needs it reports it
         length = sum(self.lengths[first:end])
-        longest = 2 * data.Rows * data.Columns * max(1, data.BitsAllocated // 8) + (1 << 20)
+        longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
         if length > longest:
             raise ValueError(f'its pixel data has {length} bytes, more than the {longest} that {data.Rows} x {data.Columns} '
                              'pixels can need')
@@ -78,7 +81,7 @@ class FrameFile:
             data['PixelData'].is_undefined_length = True
         else:
             data.PixelData = raw
-            data['PixelData'].VR = 'OW' if data.BitsAllocated > 8 else 'OB'
+            data['PixelData'].VR = 'OW' if int(data.BitsAllocated) > 8 else 'OB'
         return data
 
 

@@ -242,6 +242,32 @@ def test_a_damaged_frame_costs_only_itself(tmp_path):
     assert all('truncated' in reason and '2 whole frames' in reason for reason in reasons.values())
 
 
+@pytest.mark.parametrize('old, new, words', [
+    (b'PIXELSPACING', b'0,8\\0,7', 'no PixelSpacing'), (b'1234567', b'not one', 'could not convert')])
+def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, old, new, words):
+    number = b'0.123456\\0.7' if old == b'PIXELSPACING' else b'1234567'
+    macro = {'PixelMeasures': dict(PixelSpacing=[0.123456, 0.7])} if old == b'PIXELSPACING' else \
+        {'PixelValueTransformation': dict(RescaleSlope=1234567, RescaleIntercept=0)}
+    path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3), [{}, macro, {}]))
+    content = path.read_bytes()
+    assert content.count(number) == 1
+    path.write_bytes(content.replace(number, new.ljust(len(number))))
+    scans = [item for item in find_scans(path) if not isinstance(item, Problem)]
+    results = {item.source if isinstance(item, Problem) else item.name: item for scan in scans for item in scan.read()}
+    assert len(results) == 3 and not any(isinstance(results[f'm.dcm#frame {at}'], Problem) for at in (1, 3))
+    if old == b'PIXELSPACING':
+        assert words in ' '.join(next(scan for scan in scans if scan.info.num_slices == 1).info.notes)
+    else:
+        assert words in results['m.dcm#frame 2'].reason
+
+
+def test_a_number_of_frames_that_is_none(tmp_path):
+    path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3), NumberOfFrames=1234))
+    path.write_bytes(path.read_bytes().replace(b'1234', b'many', 1))
+    scan, problems = frames_in(path)
+    assert len(read(scan)) == 3 and 'NumberOfFrames is many, but' in ' '.join(scan.info.notes) and not problems
+
+
 def test_a_changed_file_is_not_read_by_old_offsets(tmp_path):
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3)))
     scan, _ = frames_in(path)
