@@ -52,7 +52,8 @@ def enhanced_ct(frames: Sequence[np.ndarray], per_frame: Sequence[dict] | None =
     data.SharedFunctionalGroupsSequence = [groups(**macros)]
     per_frame = [{}] * len(frames) if per_frame is None else per_frame
     data.PerFrameFunctionalGroupsSequence = [
-        groups(**{'FrameContent': dict(StackID='1', InStackPositionNumber=index + 1), 'PlanePosition': position(index), **macros})
+        groups(**{'FrameContent': dict(StackID='1', InStackPositionNumber=index + 1), 'PlanePosition': position(index),
+                  **macros})
         for index, macros in enumerate(per_frame)]
     data.PixelData = b''.join(frame.tobytes() for frame in frames)
     data['PixelData'].VR = 'OW'

@@ -76,12 +76,13 @@ class _Frames:
         modality = (_text(data, 'Modality') or 'CT').upper()
         if modality != 'CT':
             raise ValueError(f'has modality {modality[:16]}, not CT')
+        _check_items(data, path.stat().st_size)
         self.groups: Sequence[Any] = data.get('PerFrameFunctionalGroupsSequence') or ()
         self.claimed = _integer(data, 'NumberOfFrames')
         if not self.groups:
-            raise ValueError(f'has SOPClassUID {data.SOPClassUID} (Enhanced CT) and NumberOfFrames {_value(data, "NumberOfFrames")}, '
-                             'but no PerFrameFunctionalGroupsSequence, which places its frames: export it again, or as one '
-                             'file per slice')
+            raise ValueError(f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
+                             f'{_short(_value(data, "NumberOfFrames"))}, but no PerFrameFunctionalGroupsSequence, which places '
+                             'its frames: export it again, or as one file per slice')
         if len(self.groups) > MAX_FRAMES:
             raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
         check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
@@ -106,8 +107,8 @@ class _Frames:
         counts = [len(self.groups)]
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
-            notes = (f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence has '
-                     f'{counts[0]} items: is a frame missing? Positions may be those of other frames',)
+            notes = (f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
+                     f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',)
             if self.claimed and 0 < self.claimed <= MAX_FRAMES:
                 counts.append(self.claimed)
         pixels = shared(tuple((keyword, _value(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
@@ -115,6 +116,9 @@ class _Frames:
         found: list[DicomHeader | Problem] = []
         refused: dict[str, list[int]] = {}
         for index, group in enumerate(self.groups):
+            if not file.holds(index):
+                refused.setdefault(f'pixel data is truncated or cannot be found: {file.missing}', []).append(index + 1)
+                continue
             try:
                 found.append(self._header(index, group, file, notes))
             except (MemoryError, Exception) as error:
@@ -146,6 +150,19 @@ class _Frames:
         return shared(tuple(traits))
 
 
+def _check_items(data: Any, size: int) -> None:
+    """Refuse sequences of which pydicom would make far more than a file of ``size`` bytes can hold frames for.
+
+    Raises:
+        ValueError: if they have more than 4 MiB and a quarter of the file, or 10 000 items and one for each 256 bytes.
+    """
+    held = [data.get_item(keyword) for keyword in (*_GROUPS, 'DimensionIndexSequence') if keyword in data]
+    raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were read within bounds
+    items = sum(value.count(mark) for value in raw for mark in (b'\xfe\xff\0\xe0', b'\xff\xfe\xe0\0'))
+    if sum(map(len, raw)) > (4 << 20) + size // 4 or items > 10_000 + size // 256:
+        raise ValueError('has functional groups of more entries than a file of its size needs')
+
+
 @lru_cache(maxsize=1)
 def _wanted() -> dict[int, str]:
     """Tags of the entries of functional groups that are used."""
@@ -167,7 +184,8 @@ def _values(group: Any) -> dict[str, Any]:
         for item in group[macro].value[:1]:
             for tag in item.keys() & wanted.keys():
                 if wanted[tag] == 'AnatomicRegionSequence':
-                    values.update({'BodyPartExamined': _value(region, 'CodeMeaning') for region in item[tag].value[:1]})
+                    for region in item[tag].value[:1]:
+                        values['BodyPartExamined'] = _value(region, 'CodeMeaning')
                 elif (value := _value(item, tag)) not in (None, ''):
                     values[wanted[tag]] = value
     return values

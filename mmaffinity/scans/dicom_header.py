@@ -1,5 +1,6 @@
 """What a DICOM file says of itself, read without its pixels, and whether that is an axial CT slice."""
 import math
+import os
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -104,7 +105,8 @@ def read_dataset(path: Path, header_only: bool = False) -> Any:
         ValueError: without pydicom, or if it is no whole DICOM file, or unpacks to more than a slice can have.
     """
     with open_regular(path, MAX_FILE_BYTES) as file:
-        return _parse(file, 2 * MAX_FILE_BYTES, stop_before_pixels=header_only, specific_tags=list(TAGS) if header_only else None)
+        return _parse(file, 2 * MAX_FILE_BYTES, stop_before_pixels=header_only,
+                      specific_tags=list(TAGS) if header_only else None)
 
 
 def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
@@ -128,10 +130,12 @@ def _parse(file: BinaryIO, most: int, **options: Any) -> Any:
     pydicom = require('pydicom', 'medical')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
+        guard = _ReadGuard(file, most)
         try:
-            return pydicom.dcmread(_ReadGuard(file, most), force=True, **options)
+            return pydicom.dcmread(guard, force=True, **options)
         except (MemoryError, Exception) as error:
-            raise ValueError(f'is damaged DICOM: {brief(error)}') from error
+            # pydicom puts errors of its own in place of the guard's.
+            raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
 
 
 class _ReadGuard:
@@ -142,11 +146,14 @@ class _ReadGuard:
 
     Args:
         file: open for reading.
-        most: bytes that may be read in all.
+        most: bytes that may be read in all. How often they may depends on the file's size: pydicom reads each entry by
+            itself, and makes objects of it that take far more memory.
     """
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most, self._left = file, most, most
+        self.refusal = ''
+        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:
@@ -154,8 +161,13 @@ class _ReadGuard:
         if size is not None and size >= 0:
             content = self._file.read(min(size, self._left + 1))
             self._left -= len(content)
+            self._reads -= 1
             if self._left < 0:
-                raise ValueError(f'its header is longer than the {self._most} bytes that are read of one')
+                self.refusal = f'has a header longer than the {self._most} bytes that are read of one'
+            elif self._reads < 0:
+                self.refusal = 'has a header of more entries than a CT file of its size needs'
+            if self.refusal:
+                raise ValueError(self.refusal)
             return content
         rest = self._file.read(MAX_FILE_BYTES + 1)
         if len(rest) > MAX_FILE_BYTES:

@@ -28,7 +28,7 @@ class FrameFile:
         starts, lengths: byte offset and length of each piece of pixel data: of frames, or of fragments if compressed.
         pieces: for each frame the numbers of its first piece and of the one after its last; (0, 0) where its pixels cannot
             be found.
-        problem: why they cannot.
+        missing: why they cannot.
         shared: header entries that all frames have in common.
     """
 
@@ -38,22 +38,24 @@ class FrameFile:
     starts: array
     lengths: array
     pieces: array
-    problem: str
+    missing: str
     shared: tuple[tuple[str, Any], ...]
+
+    def holds(self, index: int) -> bool:
+        """Whether the pixels of frame ``index`` (from 0) can be found."""
+        return 2 * index < len(self.pieces) and self.pieces[2 * index] < self.pieces[2 * index + 1]
 
     def read(self, index: int, values: Sequence[tuple[str, Any]]) -> Any:
         """Read frame ``index`` (from 0) as the dataset of a file with this frame alone.
 
         Args:
-            index: of the frame.
+            index: of a frame that the file holds.
             values: header entries of the frame, by keyword.
 
         Raises:
-            ValueError: if the file has changed since, or the frame is missing, cut, or longer than any encoder makes it.
+            ValueError: if the file has changed since, or the frame is longer than any encoder makes it.
         """
-        first, end = self.pieces[2 * index:2 * index + 2] if 2 * index < len(self.pieces) else (0, 0)
-        if first == end:
-            raise ValueError(f'its pixel data is truncated or cannot be found: {self.problem}')
+        first, end = self.pieces[2 * index:2 * index + 2]
         dataset = require('pydicom.dataset', 'medical')
         data = dataset.Dataset()
         data.file_meta = dataset.FileMetaDataset()
@@ -141,7 +143,8 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
     default = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
     syntax = uid.UID(getattr(data, 'file_meta', {}).get('TransferSyntaxUID') or default)
     if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ValueError(f'has the transfer syntax {syntax!s:.64}, which is not DICOM\'s: convert it to Explicit VR Little Endian')
+        raise ValueError(f'has the transfer syntax {syntax!s:.64}, which is not DICOM\'s: convert it to Explicit VR Little '
+                         'Endian')
     if syntax.is_deflated:
         raise ValueError('is deflated as a whole, so that its frames cannot be read one by one: convert it to Explicit VR '
                          'Little Endian, for example with dcmconv +te')
@@ -162,10 +165,10 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
             there = max(0, stamp[0] - start)
             whole = min(there, length) // size
             used = min(whole, max(counts))
-            problem = f'{there} of the {length} bytes of pixel data are there, {whole} whole frames of {size} bytes'
+            missing = f'{min(there, length)} of {length} bytes are there, which are {whole} whole frames of {size} bytes'
             return FrameFile(path, stamp, str(syntax), array('q', (start + at * size for at in range(used))),
                              array('q', [size]) * used, array('q', (at for one in range(used) for at in (one, one + 1))),
-                             problem, shared)
+                             missing, shared)
         if length != 0xFFFFFFFF:
             raise ValueError(f'is compressed ({syntax.name}), but its pixel data is not in fragments')
         limit = min(4096 * max(counts), MAX_FRAGMENTS)
@@ -177,10 +180,11 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
     if starts and stop is not None:
         places[stop + 8 - starts[0]] = len(starts)
     found = _assign([places.get(entry) for entry in table], heads, counts, complete)
+    found = [(first, last) if any(lengths[first:last]) else (0, 0) for first, last in found]
     held = sum(first < last for first, last in found)
-    problem = f'{held} of {counts[0]} frames were found in {len(starts)} fragments' + \
+    missing = f'{held} of {counts[0]} frames were found in {len(starts)} fragments' + \
         ('' if complete else ', and the file ends within the pixel data')
-    return FrameFile(path, stamp, str(syntax), starts, lengths, array('q', (at for pair in found for at in pair)), problem,
+    return FrameFile(path, stamp, str(syntax), starts, lengths, array('q', (at for pair in found for at in pair)), missing,
                      shared)
 
 
@@ -194,7 +198,9 @@ def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array
     Raises:
         ValueError: if there are more than ``limit`` fragments.
     """
-    starts, lengths, heads, table = array('q'), array('q'), [], []
+    starts, lengths = array('q'), array('q')
+    heads: list[bool] = []
+    table: list[int] = []
     position = start
     while True:
         file.seek(position)

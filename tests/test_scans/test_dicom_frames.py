@@ -169,16 +169,14 @@ def test_notes_of_geometry_and_anatomy(tmp_path):
         assert words in notes
 
 
-def test_without_positions_frames_keep_their_order(tmp_path):
-    for index, content in enumerate((dict(), dict(InStackPositionNumber=None))):
-        macros = [{'PlanePosition': {}, 'FrameContent': dict(StackID='1', InStackPositionNumber=12 - at) if index == 0 else {}}
-                  for at in range(12)]
-        save_dicom(tmp_path / f'{index}.dcm', enhanced_ct(chest_frames(12), macros))
-        scan, _ = frames_in(tmp_path / f'{index}.dcm')
-        assert 'ordered by frame number' in ' '.join(scan.info.notes)
-        numbers = [int(item.name.rpartition(' ')[2]) for item in scan.read()]
-        assert numbers == (list(range(12, 0, -1)) if index == 0 else list(range(1, 13)))
-        assert scan.info.affine is None
+@pytest.mark.parametrize('numbered', [True, False])
+def test_without_positions_frames_keep_their_order(tmp_path, numbered):
+    macros = [{'PlanePosition': {}, 'FrameContent': dict(InStackPositionNumber=12 - at) if numbered else {}}
+              for at in range(12)]
+    scan, _ = frames_in(save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(12), macros)))
+    assert 'ordered by frame number' in ' '.join(scan.info.notes) and scan.info.affine is None
+    numbers = [int(item.name.rpartition(' ')[2]) for item in scan.read()]
+    assert numbers == (list(range(12, 0, -1)) if numbered else list(range(1, 13)))
 
 
 @pytest.mark.parametrize('change, words', [
@@ -227,19 +225,23 @@ def test_a_frame_missing_in_the_headers(tmp_path, syntax):
 
 
 def test_a_damaged_frame_costs_only_itself(tmp_path):
-    data = enhanced_ct(chest_frames(4))
-    data.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence[0].ImagePositionPatient = [0, 0, 0]
+    data = enhanced_ct(chest_frames(5))
     del data.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
     path = save_dicom(tmp_path / 'm.dcm', data)
     path.write_bytes(path.read_bytes()[:-8192 - 100])
-    found = list(find_scans(path))
-    # The frame without position is a scan of its own, with a note.
-    scans = sorted((item for item in found if not isinstance(item, Problem)), key=lambda scan: -scan.info.num_slices)
-    assert [scan.info.num_slices for scan in scans] == [3, 1]
-    results = [item for scan in scans for item in scan.read()]
-    reasons = {item.source: item.reason for item in results if isinstance(item, Problem)}
-    assert set(reasons) == {'m.dcm#frame 3', 'm.dcm#frame 4'}
-    assert all('truncated' in reason and '2 whole frames' in reason for reason in reasons.values())
+    *scans, problem = sorted(find_scans(path), key=lambda item: isinstance(item, Problem))
+    # The frame without position is a scan of its own.
+    assert [[item.name for item in read(scan)] for scan in sorted(scans, key=lambda scan: -scan.info.num_slices)] == [
+        ['m.dcm#frame 1', 'm.dcm#frame 2'], ['m.dcm#frame 3']]
+    assert problem.source.endswith('m.dcm#frames 4 to 5') and 'truncated' in problem.reason
+    assert '3 whole frames of 8192 bytes' in problem.reason
+
+
+def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
+    data = enhanced_ct(chest_frames(2))
+    data.PerFrameFunctionalGroupsSequence = [*data.PerFrameFunctionalGroupsSequence, *[pydicom.Dataset()] * 5000]
+    scan, (problem,) = frames_in(save_dicom(tmp_path / 'm.dcm', data))
+    assert scan.info.num_slices == 2 and problem.source.endswith('#frames 3 to 5002')
 
 
 @pytest.mark.parametrize('old, new, words', [
@@ -311,6 +313,20 @@ def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
     monkeypatch.setattr('mmaffinity.scans.dicom_frames.MAX_FRAMES', 7)
     problem, = find_scans(path)
     assert 'has 8 frames, more than the 7' in problem.reason
+
+
+@pytest.mark.parametrize('undefined', [False, True])
+def test_headers_of_very_many_entries_are_refused(tmp_path, undefined):
+    """pydicom takes minutes and gigabytes for them."""
+    path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(2)))
+    content = path.read_bytes()
+    at = content.index(b'\0\x52\x30\x92SQ\0\0')
+    end = at + 12 + struct.unpack_from('<I', content, at + 8)[0]
+    items = (b'\xfe\xff\0\xe0' + struct.pack('<I', 8) + b'\x20\0\x56\x90SH\0\0') * 150_000
+    length = b'\xff\xff\xff\xff' if undefined else struct.pack('<I', len(items))
+    path.write_bytes(content[:at + 8] + length + items + b'\xfe\xff\xdd\xe0\0\0\0\0' * undefined + content[end:])
+    problem, = find_scans(path)
+    assert 'more entries than a' in problem.reason
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,10 +18,15 @@ def packed(table='basic', syntax='RLELossless', frames=FRAMES, fragments=1):
 
 def outcome(path):
     """For each frame whether its pixels are right, or the reason why there are none."""
-    scan, = find_scans(path)
-    assert not isinstance(scan, Problem), scan
-    return [item.reason if isinstance(item, Problem) else np.array_equal(item.grey, to_grey(FRAMES[at]))
-            for at, item in enumerate(scan.read())]
+    results = {}
+    for found in find_scans(path):
+        for item in [found] if isinstance(found, Problem) else found.read():
+            if isinstance(item, Problem):
+                results[item.source.rpartition('#')[2]] = item.reason
+            else:
+                number = item.name.rpartition('#')[2]
+                results[number] = np.array_equal(item.grey, to_grey(FRAMES[int(number.split()[1]) - 1]))
+    return results
 
 
 @pytest.mark.parametrize('table', ['basic', 'extended', 'none'])
@@ -30,10 +35,12 @@ def test_a_cut_file_costs_the_frames_that_it_lacks(tmp_path, table, syntax):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, syntax))
     content = path.read_bytes()
     path.write_bytes(content[:-8 - 20])  # the delimiter and the end of the last frame
-    good, bad = outcome(path)[:3], outcome(path)[3]
-    assert good == [True] * 3 and '3 of 4 frames' in bad and 'the file ends' in bad
+    results = outcome(path)
+    bad = results.pop('frame 4')
+    assert results == dict.fromkeys(('frame 1', 'frame 2', 'frame 3'), True)
+    assert '3 of 4 frames' in bad and 'the file ends' in bad
     path.write_bytes(content[:-8])
-    assert outcome(path) == [True] * 4
+    assert list(outcome(path).values()) == [True] * 4
 
 
 @pytest.mark.parametrize('table', ['basic', 'none'])
@@ -41,14 +48,14 @@ def test_a_cut_file_of_frames_in_fragments(tmp_path, table):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, 'JPEGLSLossless', fragments=2))
     path.write_bytes(path.read_bytes()[:-8 - 20])
     results = outcome(path)
-    assert results[:3] == [True] * 3 and 'the file ends' in results[3]
+    assert 'the file ends' in results.pop('frame 4') and list(results.values()) == [True] * 3
 
 
 def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
     """Without a table nobody knows which it is, and values must not be given to other frames."""
     data = packed('none', frames=FRAMES[:2] + FRAMES[3:])
-    results = outcome(save_dicom(tmp_path / 'm.dcm', data))
-    assert all('0 of 4 frames were found in 3 fragments' in reason for reason in results)
+    problem, = find_scans(save_dicom(tmp_path / 'm.dcm', data))
+    assert isinstance(problem, Problem) and '0 of 4 frames were found in 3 fragments' in problem.reason
 
 
 @pytest.mark.parametrize('begins, heads, counts, complete, expected', [
@@ -74,7 +81,8 @@ def test_a_damaged_code_stream_costs_its_frame(tmp_path):
     frames[2] = frames[2][:-40]
     encapsulated(data, frames, pydicom.uid.JPEGLSLossless, 'none')
     results = outcome(save_dicom(tmp_path / 'm.dcm', data))
-    assert results[0] is True and results[3] is True and 'the header says 64 x 64' in results[1] and 'has no end mark' in results[2]
+    assert results['frame 1'] is True and results['frame 4'] is True
+    assert 'the header says 64 x 64' in results['frame 2'] and 'has no end mark' in results['frame 3']
 
 
 def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
@@ -86,7 +94,8 @@ def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
     encapsulated(data := enhanced_ct(FRAMES), frames, pydicom.uid.RLELossless)
     path = save_dicom(tmp_path / 'm.dcm', data)
     results = outcome(path)
-    assert results[2:] == [True, True] and 'run lengths unpacks to more' in results[0] and 'bytes, more than' in results[1]
+    assert results['frame 3'] is True and results['frame 4'] is True
+    assert 'run lengths unpacks to more' in results['frame 1'] and 'bytes, more than' in results['frame 2']
     monkeypatch.setattr(frame_pixels, 'MAX_FRAGMENTS', 3)
     problem, = find_scans(path)
     assert 'more than 3 fragments' in problem.reason
