@@ -105,8 +105,7 @@ def read_dataset(path: Path, header_only: bool = False) -> Any:
         ValueError: without pydicom, or if it is no whole DICOM file, or unpacks to more than a slice can have.
     """
     with open_regular(path, MAX_FILE_BYTES) as file:
-        return _parse(file, 2 * MAX_FILE_BYTES, stop_before_pixels=header_only,
-                      specific_tags=list(TAGS) if header_only else None)
+        return _parse(file, 2 * MAX_FILE_BYTES, header_only, TAGS if header_only else None)
 
 
 def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
@@ -123,16 +122,16 @@ def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[An
         ValueError: as :func:`read_dataset`, or if it is longer than 64 MiB.
     """
     with open_regular(path) as file:
-        return _parse(file, MAX_HEADER_BYTES, stop_before_pixels=True, specific_tags=tags and list(tags)), file.tell()
+        return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
 
 
-def _parse(file: BinaryIO, most: int, **options: Any) -> Any:
+def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
     pydicom = require('pydicom', 'medical')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
-        guard = _ReadGuard(file, most)
+        guard = _ReadGuard(file, most, header_only)
         try:
-            return pydicom.dcmread(guard, force=True, **options)
+            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
         except (MemoryError, Exception) as error:
             # pydicom puts errors of its own in place of the guard's.
             raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
@@ -146,14 +145,15 @@ class _ReadGuard:
 
     Args:
         file: open for reading.
-        most: bytes that may be read in all. How often they may depends on the file's size: pydicom reads each entry by
-            itself, and makes objects of it that take far more memory.
+        most: bytes that may be read in all.
+        header_only: bound the number of reads, too: pydicom reads each header entry by itself, and makes objects of it
+            that take far more memory.
     """
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
+    def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
         self._file, self._most, self._left = file, most, most
         self.refusal = ''
-        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64
+        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64 if header_only else math.inf
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:

@@ -246,7 +246,8 @@ def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequenc
         for firsts in ((exact,) if len(exact) == len(begins) else ()) + ((range(number), streams) if complete else ()):
             if count == len(firsts) and firsts[0] == 0 and all(one < two for one, two in zip(firsts, firsts[1:])):
                 pairs = list(zip(firsts, [*firsts[1:], number]))
-                return pairs if complete or number == count else [*pairs[:-1], (0, 0)]
+                if not any(any(heads[one + 1:two]) for one, two in pairs):
+                    return pairs if complete or number == count else [*pairs[:-1], (0, 0)]
     if len(begins) in counts:
         return [(one, two) if one is not None and two is not None and one < two and not any(heads[one + 1:two]) else (0, 0)
                 for one, two in zip(begins, [*begins[1:], number if complete else None])]

@@ -65,7 +65,8 @@ def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
     ([], [True, False, True, False], [2], True, [(0, 2), (2, 4)]),
     ([], [False, False, False], [2, 3], True, [(0, 1), (1, 2), (2, 3)]),
     ([], [False, False, False], [2], True, []), ([], [], [2], True, []), ([], [], [2], False, []),
-    ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (2, 4)][:2] + [(0, 0)]),
+    ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (0, 0)]),
+    ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are no frame
     ([0, None, 2], [False] * 4, [3], True, [(0, 0), (0, 0), (2, 4)]),
     ([2, 1, 0], [False] * 4, [3], True, [(0, 0), (0, 0), (0, 4)]),
     ([0, 1, 2], [True] * 2, [3], False, [(0, 1), (1, 2), (0, 0)]),
