@@ -8,8 +8,10 @@ import sys
 
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, TimeLeft, predict_to_folder
+from mmaffinity.apis.prediction_report import report_lines
 from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window, check_inputs
 from mmaffinity.utils.cli import ConfigOptions, run_tool
+from mmaffinity.utils.text import plural
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,7 +53,7 @@ def main() -> None:
         left = time_left(done, total)
         if live or done == total or done % 50 == 0:
             rest = '' if left is None else f', {left // 60:.0f} min {left % 60:02.0f} s left'
-            text = f'{done} of {total} slices{rest}: {name}'
+            text = f'{done} of {plural(total, "slice")}{rest}: {name}'
             print(f'\r\033[K{text[:100]}' if live else text, end='' if live else '\n', file=sys.stderr, flush=True)
 
     try:
@@ -64,16 +66,11 @@ def main() -> None:
     finally:
         if live:
             print(file=sys.stderr)
-    for scan in report.scans:
-        answer = scan.summary
-        lesions = answer['lesions']
-        volume = '' if lesions['volume_ml'] is None else f', {lesions["volume_ml"]:.1f} ml'
-        probabilities = ', '.join(f'{name} {mean:.3f}' for name, mean in answer['mean_probability'].items())
-        print(f'{scan.folder}: {scan.num_predicted} of {scan.num_slices} slices; {answer["label"]} ({probabilities}); '
-              f'{lesions["number"]} lesions{volume}')
-    if report.problems:
-        print(f'{len(report.problems)} inputs were not predicted, for example {report.problems[0]}')
+    for line in report_lines(report, args.out):
+        print(line)
     print(f'Results are in {args.out}. Research use only; not a medical device.')
+    if report.failed:
+        sys.exit(1)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 import copy
 import hashlib
 import json
+import os
+import traceback
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import apply_settings, load_config
 from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.text import plural
 from mmaffinity.visualization import draw_overlay
 from mmaffinity.visualization.sample_arrays import to_array
 
@@ -144,7 +147,8 @@ class AffinityInferencer:
         Args:
             inputs: a file, a folder, an array of one slice ((H, W) or colour; uint8, uint16, or float in 8-bit grey
                 levels), or an iterable of these; see :func:`find_scans`.
-            on_problem: called with what cannot be read or is no axial CT slice. By default that is a warning each.
+            on_problem: called with what cannot be read, is no axial CT slice, or fails. By default that is a warning each, but
+                none for clutter.
 
         Yields:
             Predictions, scan after scan, each in the order of its slices.
@@ -159,6 +163,8 @@ class AffinityInferencer:
                 if isinstance(result, SlicePrediction):
                     num_predicted += 1
                     yield result
+                elif result.clutter and on_problem is None:
+                    continue
                 elif on_problem is not None:
                     on_problem(result)
                 else:
@@ -166,29 +172,37 @@ class AffinityInferencer:
                     problems = [*problems[:2], result]
                     warnings.warn(str(result), stacklevel=2)
         if num_problems and not num_predicted:
-            raise ValueError(f'nothing could be predicted, {num_problems} inputs were left out: '
+            raise ValueError(f'nothing could be predicted, {plural(num_problems, "input", "was")} left out: '
                              + '; '.join(map(str, problems)))
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
         """Predict the slices of a scan, without those whose key is in ``done``, in their order.
 
-        A scan that is refused as a whole is yielded as one problem, without key.
+        A scan that is refused as a whole, or fails for whatever reason, is yielded as one problem, without key.
         """
         try:
             scan.check()
-        except ValueError as error:
-            yield Problem(scan.info.name, brief(error))
+        except Exception as error:
+            yield refused(scan, error)
             return
-        for result in self.predict_slices(scan.read(done)):
-            yield result if isinstance(result, Problem) else SlicePrediction(
-                result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
+        try:
+            for result in self.predict_slices(scan.read(done)):
+                yield result if isinstance(result, Problem) else SlicePrediction(
+                    result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
+        except Exception as error:
+            yield failure(scan.info.name, 'cannot be predicted', error)
 
     def predict_slices(self, slices: Iterable[Slice | Problem]) -> Iterator[SlicePrediction | Problem]:
         """Predict slices in batches; problems are passed on in their place."""
         waiting: list[tuple[Slice | Problem, dict | None]] = []
         size = None
         for item in slices:
-            packed = None if isinstance(item, Problem) else self._prepare(item)
+            packed = None
+            if not isinstance(item, Problem):
+                try:
+                    packed = self._prepare(item)
+                except Exception as error:
+                    item = failure(item.name, 'cannot be prepared for the model', error, item.key)
             shape = size if packed is None else packed['inputs'].shape
             # A test pipeline that keeps the ratio gives inputs of several sizes, which cannot share a batch.
             full = sum(entry is not None for _, entry in waiting) == self.batch_size
@@ -204,7 +218,16 @@ class AffinityInferencer:
 
     def _flush(self, waiting: list) -> Iterator[SlicePrediction | Problem]:
         packed = [entry for _, entry in waiting if entry is not None]
-        samples = iter(self._forward(packed) if packed else ())
+        try:
+            samples = iter(self._forward(packed) if packed else ())
+        except Exception as error:
+            if len(packed) > 1:  # each by itself: one that is too much for the memory does not take the others with it
+                for item, entry in waiting:
+                    yield from self._flush([(item, entry)])
+                return
+            for item, entry in waiting:
+                yield item if entry is None else failure(item.name, 'cannot be predicted', error, item.key)
+            return
         for item, entry in waiting:
             yield item if entry is None else self._predicted(item, next(samples))
 
@@ -226,6 +249,23 @@ class AffinityInferencer:
                 raise ValueError(f'the model has {len(scores)} slice classes, but {len(names)} names, '
                                  f'{", ".join(names)}: set slice_classes in the config')
         return SlicePrediction(item, sample, names, self.lesion_classes)
+
+
+def refused(scan: Scan, error: Exception) -> Problem:
+    """The problem of a scan whose check raised: a refusal if it is a ValueError, else a failure."""
+    if isinstance(error, ValueError):
+        return Problem(scan.info.name, brief(error))
+    return failure(scan.info.name, 'cannot be checked', error)
+
+
+def failure(source: str, what: str, error: Exception, key: str | None = None) -> Problem:
+    """The problem of something that failed for a reason that nothing foresaw.
+
+    ``MMAFFINITY_TRACEBACK=1`` shows its traceback.
+    """
+    if os.environ.get('MMAFFINITY_TRACEBACK') == '1':
+        traceback.print_exception(error)
+    return Problem(source, f'{what}: {brief(error) if str(error) else type(error).__name__}', key, failed=True)
 
 
 def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn.Module:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,55 +20,23 @@ import torch
 from mmaffinity import __version__
 from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, check_inputs, find_scans
 from mmaffinity.scans.discovery import Input
-from mmaffinity.scans.journal import JOURNAL, Journal
+from mmaffinity.scans.journal import JOURNAL, Journal, OtherSettings
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
+from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
-from mmaffinity.scans.windowing import IMPLAUSIBLE
 from mmaffinity.scans.writers import NOTICE, SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.text import plural
 from mmaffinity.visualization import save_image
 
-from .inferencer import AffinityInferencer, SlicePrediction
+from .inferencer import AffinityInferencer, SlicePrediction, failure, refused
+from .prediction_report import PredictionReport, ScanResult
 
 REPORT = 'report.json'
 OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass
-class ScanResult:
-    """What became of a scan.
-
-    Attributes:
-        name: of the scan.
-        folder: below the output folder.
-        num_slices, num_predicted, num_not_predicted: how many slices.
-        summary: the scan's answer, see docs/prediction.md.
-        notes: on single outputs that could not be written.
-    """
-
-    name: str
-    folder: str
-    num_slices: int
-    num_predicted: int
-    num_not_predicted: int
-    summary: dict
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class PredictionReport:
-    """What became of all inputs; ``report.json`` holds it.
-
-    Attributes:
-        scans: those that were predicted.
-        problems: inputs that belong to no scan, and slices that could not be predicted, each with its reason.
-    """
-
-    scans: list[ScanResult] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
@@ -89,7 +57,7 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
         progress: called with the number of slices done, of all slices, and the name of the slice.
 
     Returns:
-        What became of the inputs. What cannot be read does not end the run.
+        What became of the inputs. Neither what cannot be read nor a scan that fails, for whatever reason, ends the run.
 
     Raises:
         FileNotFoundError: if an input is not there; ``out`` is not made then.
@@ -113,11 +81,12 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
         scans: list[Scan] = []
         for item in find_scans(inputs, inferencer.options, exclude=[out]):
             if isinstance(item, Problem):
-                report.problems.append(item)
+                (report.clutter if item.clutter else report.problems).append(item)
             else:
                 scans.append(item)
         if not scans and not report.problems:
-            raise ValueError(f'there is nothing to predict: no file in {", ".join(map(str, inputs)) or "no input"}')
+            found = report.clutter[0] if report.clutter else f'no file in {", ".join(map(str, inputs)) or "no input"}'
+            raise ValueError(f'there is nothing to predict: {found}')
         folder = folder or _open(out, resume, stack)
         _predict(_Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg), scans, report, progress)
     return report
@@ -139,8 +108,8 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
     for scan in scans:
         try:
             scan.check()
-        except ValueError as error:
-            report.problems.append(Problem(scan.info.name, brief(error)))
+        except Exception as error:
+            report.problems.append(refused(scan, error))
             total -= scan.info.num_slices
             continue
         for result in writer.run(scan):
@@ -153,16 +122,23 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
                     report.problems.append(result)
                 if progress is not None and isinstance(result, (SliceRecord, Problem)):
                     progress(done, total, result.source if isinstance(result, Problem) else result.name)
-    with writer.out.write(REPORT) as file:
-        content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=writer.inferencer.description,
-                       versions=versions(), settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
-                       not_predicted=[dict(source=item.source, reason=item.reason) for item in report.problems])
-        file.write(json.dumps(content, indent=1, allow_nan=False).encode('ascii') + b'\n')
+    content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=writer.inferencer.description, versions=versions(),
+                   settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
+                   not_predicted=_plain(report.problems), clutter=_plain(report.clutter))
+    try:
+        with writer.out.write(REPORT) as file:
+            file.write(json.dumps(content, indent=1, allow_nan=False).encode('ascii') + b'\n')
+    except OSError as error:
+        raise ValueError(f'{writer.out.root / REPORT} cannot be written: {brief(error)}; --resume continues') from error
     if not any(scan.num_predicted for scan in report.scans):
         reasons = '; '.join(str(problem) for problem in report.problems[:3])
         more = len(report.problems) - 3
         raise ValueError(f'nothing could be predicted: {reasons}' + (f'; and {more} more' if more > 0 else '')
                          + f'. The reasons are also in {writer.out.root / REPORT}')
+
+
+def _plain(problems: Iterable[Problem]) -> list[dict]:
+    return [dict(source=item.source, reason=item.reason) for item in problems]
 
 
 class _Writer:
@@ -180,7 +156,19 @@ class _Writer:
         self._folders = ResultFolders(out)
 
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
-        """Predict a scan: yields a record, a problem, or (what an earlier run did) a key per slice, then the result."""
+        """Predict a scan: yields a record, a problem, or (what an earlier run did) a key per slice, then the result.
+
+        Whatever fails is yielded as a problem of the scan, which has no results then; what was predicted is kept for
+        ``--resume``. Only results of other settings end the run.
+        """
+        try:
+            yield from self._run(scan)
+        except OtherSettings:
+            raise
+        except Exception as error:
+            yield failure(scan.info.name, 'failed, and --resume tries it again', error)
+
+    def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         folder, source = self._folders.of(scan)
         settings = dict(self.settings, schema=SCHEMA, source=source, **{
             name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
@@ -194,16 +182,20 @@ class _Writer:
                 # From here to the end of _finish() the result of an earlier run is not that of this scan.
                 (self.out.root / folder / 'result.json').unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):
+                if isinstance(result, Problem) and result.key is None:
+                    yield result  # of the scan as a whole: what came before is in the journal, and no result yet
+                    return
                 yield self._noted(journal, folder, result)
             if len(known) == len(keys) == len(journal.places) and self._finished(folder):
-                content = json.loads((self.out.root / folder / 'result.json').read_text())
-                yield ScanResult(**content)
-                return
+                earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
+                if not earlier_result.failed:
+                    yield earlier_result
+                    return
             try:
                 finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
-            except (ValueError, OverflowError, MemoryError) as error:
-                # Numbers of a header that no check foresaw: the other scans go on.
-                finished = Problem(scan.info.name, f'was predicted, but its results cannot be written: {brief(error)}')
+            except Exception as error:
+                # Numbers of a header that no check foresaw, a full disk: the other scans go on.
+                finished = failure(scan.info.name, 'was predicted, but its results cannot be written', error)
             yield finished
 
     def _noted(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
@@ -211,10 +203,10 @@ class _Writer:
         try:
             key, item = self._one(folder, result)
             journal.add(key, item)
-        except (ValueError, OverflowError, MemoryError) as error:
-            if isinstance(result, Problem):
+        except Exception as error:
+            if isinstance(result, Problem) or isinstance(error, OSError):
                 raise
-            item = Problem(result.slice.name, f'was predicted, but cannot be measured: {brief(error)}', result.slice.key)
+            item = failure(result.slice.name, 'was predicted, but cannot be measured', error, result.slice.key)
             journal.add(result.slice.key, item)
         return item
 
@@ -237,29 +229,28 @@ class _Writer:
             return (record if isinstance(record, Problem) else record.at(*scan.place(record.index))
                     for record in journal.read(keys))
 
-        summary, num_problems, implausible = ScanSummary(), 0, 0
+        summary, num_problems, counted = ScanSummary(), 0, SliceNotes()
         for record in records():
             if isinstance(record, Problem):
                 num_problems += 1
             else:
                 summary.add(record)
-                implausible += any(note.startswith(IMPLAUSIBLE) for note in record.notes)
+                counted.add(record.name, record.notes)
         answer = summary.to_dict()
-        if implausible:
-            scan.info.notes.append(f'{IMPLAUSIBLE} in {implausible} of {summary.num_slices} slices, which show no air: see '
-                                   'their notes')
+        notes = [*scan.info.notes]
         if num_problems:
-            scan.info.notes.append(f'{num_problems} slices could not be predicted: they are in no sum and no volume')
+            notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted: in no sum and no volume')
         head: dict[str, Any] = dict(created=_now(), model=self.inferencer.description, versions=versions(),
                                     settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
-        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer)
+        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm'):
             (self.out.root / folder / name).unlink(missing_ok=True)  # of an earlier run, perhaps of another shape
         if summary.num_slices:
             # Masks go first, as their notes go into the JSON.
             self._write_masks(scan, folder, records, result)
-        head['scan']['notes'] = [*scan.info.notes, *result.notes]
+        notes += counted.lines(summary.num_slices)
+        head['scan']['notes'] = notes
         write_csv(self.out, folder, classes, records)
         write_coco(self.out, folder, self.inferencer.lesion_classes, records)
         write_prediction(self.out, folder, head, answer, records)
@@ -272,15 +263,18 @@ class _Writer:
         try:
             if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
                 result.notes.append('no NIfTI mask: the slices are on no regular grid')
-        except (ValueError, MemoryError) as error:
-            result.notes.append(f'no NIfTI mask: {brief(error)}')
-        if not self.dicom_seg or scan.info.kind != 'dicom':
+        except Exception as error:
+            result.notes.append(f'{WARNING}{failure("no NIfTI mask (lesions.nii.gz)", "it cannot be written", error)}')
+            result.failed = not isinstance(error, ValueError)
+        if not self.dicom_seg:
             return
         try:
-            if not write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}'):
-                result.notes.append('no DICOM-SEG: the series has no positions, or no lesion was found')
-        except (ValueError, MemoryError) as error:
-            result.notes.append(brief(error))
+            lacking = write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}')
+        except Exception as error:
+            lacking = brief(error)
+            result.failed |= not isinstance(error, ValueError)
+        if lacking:  # it was asked for
+            result.notes.append(f'{WARNING}no DICOM-SEG (lesions.dcm): {lacking}')
 
     def _model_name(self) -> str:
         config = self.inferencer.description['config']

@@ -81,8 +81,8 @@ class _Frames:
         self.claimed = _integer(data, 'NumberOfFrames')
         if not self.groups:
             raise ValueError(f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
-                             f'{_short(_value(data, "NumberOfFrames"))}, but no PerFrameFunctionalGroupsSequence, which places '
-                             'its frames: export it again, or as one file per slice')
+                             f'{_text(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
+                             'places its frames: export it again, or as one file per slice')
         if len(self.groups) > MAX_FRAMES:
             raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
         check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
@@ -133,7 +133,8 @@ class _Frames:
 
     def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
         values = {**self.common, **_values(group)}
-        number = values.get('InStackPositionNumber')
+        # Numbers order the frames where they have no positions; those within stacks may begin again in each file.
+        number = values.get('InStackPositionNumber') if 'ImagePositionPatient' not in values else None
         values['InstanceNumber'] = self.offset + index + 1 if number is None else number
         values['ImageType'] = values.get('FrameType') or values.get('ImageType')
         frame = Frame(file, index, shared(tuple((keyword, values[keyword]) for keyword in _VALUES if keyword in values)),

@@ -10,25 +10,30 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.text import plural
 
+from .dicom_values import digest, numbers, values_of, whole_number
 from .frame_pixels import Frame
 from .geometry import head_normal
 from .items import check_side
-from .opening import MAX_FILE_BYTES, brief, open_regular, printable
+from .notes import WARNING
+from .opening import MAX_FILE_BYTES, Clutter, brief, open_regular, printable
+from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
+DIRECTORY = '1.2.840.10008.1.3.10'
+SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # tell patients and visits apart where UIDs do not
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
         'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
         'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence', 'PhotometricInterpretation', 'RescaleSlope',
-        'RescaleIntercept', 'PixelRepresentation')
+        'RescaleIntercept', 'PixelRepresentation', 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity', *SUBJECT)
 CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # within BodyPartExamined, which also names combinations
 # Lengths in mm beyond which a header entry is damaged or hostile; sums and products of those within stay finite.
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
 MAX_HEADER_BYTES = 64 * 1024 ** 2  # of what precedes the pixels; that of 2000 frames has about 2 MB
-NO_AIR = -500.0  # HU; a chest without any lower value has no lungs
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class DicomHeader:
         location, number: SliceLocation in mm and InstanceNumber, which order slices without ``corner``.
         tilt: of the gantry, degrees; 0 where absent.
         notes: what is doubtful, as sentences about the series.
+        subject: for each of :data:`SUBJECT`, a digest that tells values apart and names none; empty where absent.
         frame: where the slice is in a multi-frame file; None for a file of one slice.
         stack: what tells the slice's stack, phase or reconstruction from others of its file.
     """
@@ -67,6 +73,7 @@ class DicomHeader:
     number: int | None
     tilt: float
     notes: tuple[str, ...]
+    subject: tuple[str, ...] = ()
     frame: Frame | None = None
     stack: tuple[str, ...] = ()
 
@@ -187,6 +194,7 @@ def read_header(path: Path, name: str, key: str) -> DicomHeader:
     """Read the header of an axial CT slice.
 
     Raises:
+        Clutter: if the file is a DICOMDIR.
         ValueError: without pydicom, or if the file is no DICOM, or no axial CT slice; the message says what it is.
     """
     return to_header(read_dataset(path, header_only=True), path, name, key)
@@ -205,12 +213,11 @@ def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
 
 
 def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
-    sop_class, modality = str(data.get('SOPClassUID') or ''), str(data.get('Modality') or '').strip().upper()
-    image_type = [str(value).upper() for value in _values(data.get('ImageType'))]
+    sop_class, modality = _text(data, 'SOPClassUID'), _text(data, 'Modality').upper()
+    image_type = [str(value).strip().upper() for value in values_of(data, 'ImageType')]
     notes: list[str] = []
-    if int(data.get('NumberOfFrames') or 1) > 1:
-        raise ValueError(f'holds {data.get("NumberOfFrames")} frames in one file, but is no Enhanced CT: convert it to one '
-                         'file per slice, or to NIfTI with dcm2niix')
+    if _is_directory(data, sop_class):
+        raise Clutter('is a DICOMDIR, the index of a disc, and not needed: the slices are in the folders beside it')
     if modality and modality != 'CT':
         raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
     if 'LOCALIZER' in image_type:
@@ -219,17 +226,21 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError(f'is no CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
         raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
-    rows, columns = int(data.get('Rows') or 0), int(data.get('Columns') or 0)
+    _check_frames(data)
+    rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
+    if not rows or not columns:
+        raise ValueError('has no pixels: its Rows or Columns are absent or 0')
     check_side(rows, columns)
-    if int(data.get('SamplesPerPixel') or 1) != 1:
-        raise ValueError(f'has {data.get("SamplesPerPixel")} samples per pixel: it is a colour picture, no CT slice')
-    photometric = str(data.get('PhotometricInterpretation') or '').strip().upper()
+    samples = whole_number(data, 'SamplesPerPixel', 1)
+    if samples > 1:
+        raise ValueError(f'has {samples} samples per pixel: it is a colour picture, no CT slice')
+    photometric = _text(data, 'PhotometricInterpretation').upper()
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
         raise ValueError(f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
                          'measurements; export the slice as MONOCHROME2')
     if 'ModalityLUTSequence' in data:
         raise ValueError('has a modality look-up table instead of a rescale slope, which is not read')
-    orientation = _floats(data, 'ImageOrientationPatient', 6)
+    orientation = numbers(data, 'ImageOrientationPatient', 6, notes)
     corner = _bounded(data, 'ImagePositionPatient', 3, (0, FARTHEST), notes)
     if orientation is None:
         notes.append('no ImageOrientationPatient: taken as an axial slice, lying on the back, in the radiological view')
@@ -237,19 +248,20 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         head_normal(orientation[3:], orientation[:3])
     spacing = _bounded(data, 'PixelSpacing', 2, SIZES, notes)
     if spacing is None:
-        notes.append('no PixelSpacing: areas and volumes are unknown')
-    part = str(data.get('BodyPartExamined') or '').strip().upper()
+        usable = 'usable ' if values_of(data, 'PixelSpacing') else ''
+        notes.append(f'no {usable}PixelSpacing: areas and volumes are unknown')
+    part = _text(data, 'BodyPartExamined').upper()
     if part and not any(name in part for name in CHEST):
-        notes.append(f'BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
-    slope, intercept = _floats(data, 'RescaleSlope', 1), _floats(data, 'RescaleIntercept', 1)
-    if slope and intercept and slope[0] > 0 and intercept[0] > NO_AIR and data.get('PixelRepresentation') == 0:
-        notes.append(f'RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value can '
-                     f'lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
+        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
+    slope, intercept = numbers(data, 'RescaleSlope', 1, []), numbers(data, 'RescaleIntercept', 1, [])
+    if slope and intercept and slope[0] > 0 and intercept[0] > AIR_BELOW and data.get('PixelRepresentation') == 0:
+        notes.append(f'{WARNING}RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value '
+                     f'can lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
                      'values that start at air have the intercept -1024)')
     thickness = _bounded(data, 'SliceThickness', 1, SIZES, notes)
     tilt = _bounded(data, 'GantryDetectorTilt', 1, (0, STEEPEST), notes)
     location = _bounded(data, 'SliceLocation', 1, (0, FARTHEST), notes)
-    number = _floats(data, 'InstanceNumber', 1)
+    number = numbers(data, 'InstanceNumber', 1, notes)
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
         series_uid=shared(_uid(data, 'SeriesInstanceUID')), study_uid=shared(_uid(data, 'StudyInstanceUID')),
@@ -257,7 +269,25 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         spacing=shared(None if spacing is None else (spacing[0], spacing[1])),
         thickness=thickness[0] if thickness else None, location=location[0] if location else None,
         number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0,
-        notes=shared(tuple(notes)))
+        notes=shared(tuple(dict.fromkeys(notes))), subject=shared(tuple(digest(data, keyword) for keyword in SUBJECT)))
+
+
+def _is_directory(data: Any, sop_class: str) -> bool:
+    stated = str(getattr(getattr(data, 'file_meta', None), 'MediaStorageSOPClassUID', '') or '')
+    return stated == DIRECTORY or \
+        not sop_class and 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity' in data
+
+
+def _check_frames(data: Any) -> None:
+    """Refuse what holds several frames and is no Enhanced CT, whose frames are read by themselves.
+
+    Raises:
+        ValueError: for a file of more than one frame.
+    """
+    frames = whole_number(data, 'NumberOfFrames', 0)
+    if frames > 1:
+        raise ValueError(f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
+                         'slice, or to NIfTI with dcm2niix')
 
 
 @lru_cache(maxsize=256)
@@ -266,36 +296,24 @@ def shared(value: Any) -> Any:
     return value
 
 
-def _values(value: Any) -> list:
-    if value is None:
-        return []
-    return [value] if isinstance(value, (str, bytes)) or not hasattr(value, '__iter__') else list(value)
-
-
-def _floats(data: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    """Finite numbers of a header entry; None where they are absent or not ``count``."""
-    try:
-        numbers = tuple(float(value) for value in _values(data.get(keyword)))
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+def _text(data: Any, keyword: str) -> str:
+    return ' '.join(str(value) for value in values_of(data, keyword)).strip(' \0')
 
 
 def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], notes: list[str]) -> tuple[float, ...] | None:
     """Numbers of a header entry whose size without sign is within bounds; None, with a note, where one is not."""
-    numbers = _floats(data, keyword, count)
-    if numbers is None or all(size[0] <= abs(number) <= size[1] for number in numbers) and \
-            (size[0] == 0 or min(numbers) > 0):
-        return numbers
+    found = numbers(data, keyword, count, notes)
+    if found is None or all(size[0] <= abs(number) <= size[1] for number in found) and (size[0] == 0 or min(found) > 0):
+        return found
     # Zero is how many writers say that they do not know.
-    if any(numbers):
-        notes.append(f'{keyword} is {", ".join(f"{number:g}" for number in numbers)}, which cannot be (sizes from '
+    if any(found):
+        notes.append(f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
                      f'{size[0]:g} to {size[1]:g} are read): taken as absent')
     return None
 
 
 def _uid(data: Any, keyword: str) -> str:
-    return printable(str(data.get(keyword) or ''))[:64]
+    return printable(_text(data, keyword))[:64]
 
 
 def _class_name(uid: str) -> str:

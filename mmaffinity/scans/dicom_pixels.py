@@ -1,5 +1,4 @@
 """From the pixel data of a DICOM slice to Hounsfield units."""
-import math
 import struct
 import warnings
 from typing import Any
@@ -8,16 +7,19 @@ import numpy as np
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import NO_AIR, DicomHeader, read_dataset
+from .dicom_header import DicomHeader, read_dataset
+from .dicom_values import numbers, shown, values_of
 from .items import ReadOptions
-from .opening import brief
-from .windowing import AIR, IMPLAUSIBLE, LOWEST, Window
+from .notes import WARNING
+from .opening import brief, printable
+from .plausibility import Tally
+from .stored_bits import stored_values
+from .windowing import AIR, Window
 
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
 MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
-LEAST_AIR = 0.001  # of the pixels; with less, values are no Hounsfield units of a chest
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -39,30 +41,23 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers
         data = header.frame.read() if header.frame else read_dataset(header.path)
-    stored = decode(data, header.shape)
     notes: list[str] = []
+    words = decode(data, header.shape)
+    stored = stored_values(words, data, notes)
     slope, intercept = _rescale_of(data, stored, options, notes)
-    padding = _padding_mask(data, stored, slope, intercept, notes)
+    padding = _padding_mask(data, (stored, words), slope, intercept, notes)
     hu = stored.astype(np.float64) * slope + intercept
     if str(data.get('PhotometricInterpretation', '')).strip() == 'MONOCHROME1':
         hu = _upright(hu, stored, data, (slope, intercept), options.window, padding, notes)
-    notes += _implausible(hu, padding)
+    doubt = Tally().add(hu[~padding]).doubt()
     hu[padding] = AIR
-    return hu, notes
-
-
-def _implausible(hu: np.ndarray, padding: np.ndarray) -> list[str]:
-    """A note if a slice shows no air: as with signed pixels whose rescale tags are missing the offset of -1024."""
-    # What is below -1024 HU was not measured: it is padding that no tag names.
-    measured = hu[~padding & (hu >= LOWEST)]
-    if not measured.size or np.count_nonzero(measured < NO_AIR) >= LEAST_AIR * measured.size:
-        return []
-    return [f'{IMPLAUSIBLE}: values from {measured.min():g} to {measured.max():g}, but no air (below {NO_AIR:g}), which every '
-            'slice of a chest shows; are the rescale tags right?']
+    return hu, [*notes, doubt] if doubt else notes
 
 
 def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     """Decode the pixels of a dataset, (rows, columns) as ``shape`` says, after checking how much that may be.
+
+    Bits that no value has are left in, see :func:`.stored_bits.stored_values`.
 
     Raises:
         ValueError: if they are truncated, damaged, of another size, or compressed in a way that nothing installed
@@ -72,10 +67,15 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     if syntax is None:
         # Files without a mark; pydicom found out which of the uncompressed encodings it is.
         uid = require('pydicom.uid', 'medical')
-        syntax = uid.ImplicitVRLittleEndian if data.original_encoding[0] else uid.ExplicitVRLittleEndian
+        implicit, little = data.original_encoding
+        syntax = uid.ImplicitVRLittleEndian if implicit else \
+            uid.ExplicitVRLittleEndian if little is not False else uid.ExplicitVRBigEndian
         meta = require('pydicom.dataset', 'medical').FileMetaDataset()
         meta.TransferSyntaxUID = syntax
         data.file_meta = meta
+    if not syntax.is_transfer_syntax:
+        raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps a '
+                         'vendor\'s own: export the series again, as explicit VR little endian')
     if 'PixelData' not in data:
         raise ValueError('has no pixel data')
     try:
@@ -99,7 +99,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
                 raise ValueError(f'pixel data is truncated: {len(raw)} of {needed} bytes')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            pixels = _decompressed(data, syntax) if syntax.is_encapsulated else data.pixel_array
+            pixels = _decompressed(data, syntax) if syntax.is_encapsulated else _pixel_array(data)
     except (MemoryError, Exception) as error:
         # Reasons are cut in length, so that the way out goes before the library's words. These name "all available
         # plugins" for damaged pixels too, where nothing needs to be installed.
@@ -120,12 +120,17 @@ def _decompressed(data: Any, syntax: Any) -> np.ndarray:
         raise ValueError('missing dependencies: no plugin of pydicom reads it')
     reasons = []
     for name in plugins:
-        data.pixel_array_options(decoding_plugin=name)
         try:
-            return data.pixel_array
+            return _pixel_array(data, decoding_plugin=name)
         except (MemoryError, Exception) as error:
             reasons.append(f'{name}: {brief(error, 100)}')
     raise ValueError('; '.join(reasons))
+
+
+def _pixel_array(data: Any, **options: str) -> np.ndarray:
+    # pydicom clears unused bits of some encodings only, and does not know where HighBit puts the value.
+    data.pixel_array_options(correct_unused_bits=False, **options)
+    return data.pixel_array
 
 
 def _only_frame(data: Any) -> bytes:
@@ -217,14 +222,13 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list[str]) -> tuple[float, float]:
-    slope, intercept = data.get('RescaleSlope'), data.get('RescaleIntercept')
-    if slope is not None and intercept is not None and str(slope) and str(intercept):
-        slope, intercept = float(slope), float(intercept)
-        if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+    slope, intercept = (_rescale_entry(data, keyword, notes) for keyword in ('RescaleSlope', 'RescaleIntercept'))
+    if slope is not None and intercept is not None:
+        if slope == 0:
             raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} lead to no Hounsfield units')
         unit = str(data.get('RescaleType') or 'HU').strip()
         if unit not in ('HU', 'HU_MOD', 'US'):
-            notes.append(f'RescaleType is {unit[:16]}, taken as Hounsfield units')
+            notes.append(f'{WARNING}RescaleType is {printable(unit)[:16]}, taken as Hounsfield units')
         return slope, intercept
     if options.rescale is not None:
         slope, intercept = options.rescale
@@ -239,22 +243,32 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
                      '(--rescale 1 -1024)')
 
 
-def _padding_mask(data: Any, stored: np.ndarray, slope: float, intercept: float, notes: list[str]) -> np.ndarray:
-    """Pixels outside the field of view, as the header tells them."""
-    try:
-        value = int(data.get('PixelPaddingValue'))
-    except (TypeError, ValueError):
-        return np.zeros(stored.shape, dtype=bool)
-    limit = data.get('PixelPaddingRangeLimit')
-    ends = sorted((value, value if limit is None else int(limit)))
+def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
+    found = numbers(data, keyword, 1, notes)
+    if found is None and values_of(data, keyword):
+        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this '
+                         'entry')
+    return None if found is None else found[0]
+
+
+def _padding_mask(data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: float, intercept: float,
+                  notes: list[str]) -> np.ndarray:
+    """Pixels outside the field of view, as the header tells them: as values, or in words that have more bits than these."""
+    nothing = np.zeros(rasters[0].shape, dtype=bool)
+    value, limit = (numbers(data, f'PixelPadding{name}', 1, notes) for name in ('Value', 'RangeLimit'))
+    if value is None:
+        return nothing
+    ends = sorted((int(value[0]), int((limit or value)[0])))
     # Some writers store it as unsigned although the pixels are signed.
     if data.get('PixelRepresentation') == 1 and ends[0] >= 2 ** 15:
         ends = [end - 2 ** 16 for end in ends]
     values = [end * slope + intercept for end in ends]
     if any(TISSUE[0] < hu < TISSUE[1] for hu in values):
         notes.append(f'PixelPaddingValue {ends[0]} is {values[0]:g} HU, which is tissue: it was not used')
-        return np.zeros(stored.shape, dtype=bool)
-    return (stored >= ends[0]) & (stored <= ends[1])
+        return nothing
+    for raster in rasters:
+        nothing |= (raster >= ends[0]) & (raster <= ends[1])
+    return nothing
 
 
 def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float, float], window: Window,
@@ -273,7 +287,7 @@ def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float
     if _air_share(mirrored, padding) >= AIR_SHARE:
         notes.append('MONOCHROME1: stored values were inverted')
         return mirrored
-    notes.append('MONOCHROME1: the slice was inverted as it would be shown')
+    notes.append(f'{WARNING}MONOCHROME1 without air: the slice was inverted as it would be shown')
     high = window.low + window.width
     inside = [np.count_nonzero((values >= window.low) & (values <= high)) for values in (mirrored, hu)]
     return mirrored if inside[0] >= inside[1] else 2 * window.level - hu

@@ -12,6 +12,7 @@ from .dicom_stacks import keep_stacks_apart
 from .geometry import (
     MAX_TILT,
     SAME_VIEW,
+    STEEPEST_STACK,
     head_normal,
     radiological_view,
     slab_thickness,
@@ -19,7 +20,10 @@ from .geometry import (
     spacing_notes,
     tilt_degrees,
 )
+from .image_scan import natural
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
+from .mixed_series import Copies, take_apart
+from .notes import WARNING, SliceNotes
 from .opening import brief
 
 
@@ -38,7 +42,10 @@ class DicomScan(Scan):
                  identity: str = '') -> None:
         first = headers[0]
         self._identity = identity or _identity(first)
-        notes = list(dict.fromkeys(note for header in headers for note in header.notes))
+        counted = SliceNotes()
+        for header in headers:
+            counted.add(header.name, header.notes)
+        notes = counted.lines(len(headers))
         self.options = options
         if first.orientation is None:
             self.view, normal = SAME_VIEW, np.array([0.0, 0.0, 1.0])
@@ -67,8 +74,15 @@ class DicomScan(Scan):
     def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
         """NIfTI affine of voxel (column, row, slice); None where no affine fits. Notes tilt on the way."""
         first, last = self.headers[0], self.headers[-1]
+        number = len(self.headers)
+        if number > 1 and slice_spacing(self.positions) is None:
+            return None  # all at one place, perhaps shifted sideways
         tilt = tilt_degrees(normal, first.corner, last.corner)
         axis = abs(np.degrees(np.arccos(min(1.0, normal[2]))))
+        if tilt > STEEPEST_STACK:
+            notes.append(f'{WARNING}the slices lie side by side rather than above each other ({tilt:.0f} degrees between the '
+                         'stack and their normal): there is no volume mask')
+            return None
         if max(tilt, abs(first.tilt)) > MAX_TILT:
             notes.append(f'gantry tilt: {abs(first.tilt):.1f} degrees by the header, {tilt:.1f} between the stack and '
                          'its slices\' normal; slices are predicted as they are, without straightening')
@@ -76,7 +90,6 @@ class DicomScan(Scan):
             notes.append(f'slices are turned by {axis:.1f} degrees against the body axis')
         if first.orientation is None or first.spacing is None:
             return None
-        number = len(self.headers)
         step = normal * (first.thickness or 1.0)
         if number > 1:
             step = (np.asarray(last.corner) - np.asarray(first.corner)) / (number - 1)
@@ -128,16 +141,16 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
     must not rename those that were there, in whatever order their files come.
     """
     parts: dict[tuple, list[list[DicomHeader]]] = {}
-    images: dict[tuple, DicomHeader] = {}
+    copies = Copies()
     uids: dict[tuple, int] = {}
-    copies: set[tuple[Path, Path]] = set()
+    told: set[tuple[Path, Path]] = set()
     for header in keep_stacks_apart(headers):
         # Broken anonymisers give all slices one identifier; a true copy also lies where the other does.
         uid = (*header.group, header.image or header.key)
-        twin = images.setdefault((*uid, header.corner, header.location, header.number), header)
-        if twin is not header:
-            if (header.path, twin.path) not in copies:  # once for a file, not for each of its frames
-                copies.add((header.path, twin.path))
+        twin = copies.original((*uid, header.corner, header.location, header.number, header.subject), header)
+        if twin is not None:
+            if (header.path, twin.path) not in told:  # once for a file, not for each of its frames
+                told.add((header.path, twin.path))
                 yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
                               + (', as do all further frames of these files' if header.frame else ''))
             continue
@@ -153,21 +166,25 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
     series = [key[:3] for key, _ in found]
     numbers: Counter[str] = Counter()
     for key, members in found:
-        identity = _identity(members[0])
-        numbers[identity] += 1
-        again = '' if numbers[identity] == 1 else f'_{numbers[identity]}'
-        try:
-            scan = DicomScan(members, f'{root_name}/series_{_mark(members[0])}{again}', source, options, identity + again)
-        except (MemoryError, Exception) as error:
-            yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in members)
-            continue
-        if series.count(key[:3]) > 1:
-            scan.info.notes.append('its series also holds slices of another size, orientation, spacing, multi-frame file or '
-                                   'stack, which were taken as scans of their own')
-        if any(uids[(*key, header.image or header.key)] > 1 for header in members):
-            scan.info.notes.append('several slices have the same SOPInstanceUID at different positions or numbers: all '
-                                   'were kept; was the series anonymised wrongly?')
-        yield scan
+        for part in take_apart(members):
+            first = part.headers[0]
+            identity = _identity(first) + part.mark
+            numbers[identity] += 1
+            again = '' if numbers[identity] == 1 else f'_{numbers[identity]}'
+            name = f'{root_name}/series_{_mark(first, part.mark)}{again}'
+            try:
+                scan = DicomScan(part.headers, name, source, options, identity + again)
+            except (MemoryError, Exception) as error:
+                yield from (Problem(header.name, f'its series cannot be ordered: {brief(error)}') for header in part.headers)
+                continue
+            scan.info.notes += part.notes
+            if series.count(key[:3]) > 1:
+                scan.info.notes.append('its series also holds slices of another size, orientation, spacing or stack, of '
+                                       'another multi-frame file, or without position, which were taken as scans of their own')
+            if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
+                scan.info.notes.append(f'{WARNING}several slices have the same SOPInstanceUID: all were kept; was the series '
+                                       'anonymised wrongly?')
+            yield scan
 
 
 def _identity(header: DicomHeader, folder: str | None = None) -> str:
@@ -184,26 +201,29 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
     return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}{frames}'
 
 
-def _mark(header: DicomHeader) -> str:
+def _mark(header: DicomHeader, part: str) -> str:
     """Eight hexadecimal digits of a scan's identity, which stay when the input is moved as a whole."""
-    identity = _identity(header, header.name.rpartition('/')[0])
+    identity = _identity(header, header.name.rpartition('/')[0]) + part
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
 def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
               notes: list[str]) -> tuple[list[DicomHeader], list[float | None]]:
     """Order slices from the feet to the head; positions along the normal in mm where the headers have them."""
+    def by_number(header: DicomHeader) -> tuple:
+        return header.number or 0, natural(header.name)
+
     if all(header.corner is not None for header in headers):
-        placed = sorted(((float(np.dot(header.corner, normal)), header.number or 0, header.name, at)
-                         for at, header in enumerate(headers)))
-        return [headers[at] for *_, at in placed], [place for place, *_ in placed]
+        ordered = sorted(headers, key=lambda header: (float(np.dot(header.corner, normal)), *by_number(header)))
+        return ordered, [float(np.dot(header.corner, normal)) for header in ordered]
     if all(header.location is not None for header in headers):
         notes.append('no ImagePositionPatient: ordered by SliceLocation')
-        ordered = sorted(headers, key=lambda header: (header.location, header.name))
+        ordered = sorted(headers, key=lambda header: (header.location, *by_number(header)))
         return ordered, [header.location for header in ordered]
-    known = all(header.number is not None for header in headers)
+    numbers = {header.number for header in headers}
+    known = None not in numbers and (len(numbers) > 1 or len(headers) == 1)
     by = 'file name' if not known else 'frame number' if headers[0].frame else 'InstanceNumber'
     notes.append(f'no slice positions: ordered by {by}, and volumes rest on '
                  'the slice thickness of the header')
-    ordered = sorted(headers, key=lambda header: (header.number if known else 0, header.name))
+    ordered = sorted(headers, key=by_number if known else lambda header: natural(header.name))
     return ordered, [None] * len(ordered)

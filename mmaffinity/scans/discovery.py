@@ -2,6 +2,7 @@
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from .image_scan import ArrayScan, ImageScan, natural
 from .items import Problem, ReadOptions, Scan
 from .journal import JOURNAL
 from .nifti_scan import NiftiScan
-from .opening import DICOM, IMAGE, brief, file_key, kind_of, printable
+from .opening import DICOM, IMAGE, Clutter, brief, file_key, is_clutter, kind_of, printable
 
 Input = str | Path | np.ndarray
 ARRAYS_AT_ONCE = 64
@@ -125,7 +126,7 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
             if isinstance(item, DicomHeader):
                 series.setdefault(path.parent, []).append(item)
             elif isinstance(item, Problem):
-                yield Problem(printable(path) + item.source.removeprefix(shown), item.reason)
+                yield replace(item, source=printable(path) + item.source.removeprefix(shown))
             else:
                 yield item
         if found:
@@ -147,7 +148,9 @@ def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Se
             return read_headers(path, shown, f'{shown}|{file_key(path)}')
         return [NiftiScan(path, shown, options)]
     except (MemoryError, Exception) as error:
-        return [Problem(shown, brief(error))]
+        if is_clutter(path):
+            return [Problem(shown, 'is left by a file manager, and holds no slice', clutter=True)]
+        return [Problem(shown, brief(error), clutter=isinstance(error, Clutter))]
 
 
 def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:

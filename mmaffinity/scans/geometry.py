@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmaffinity.utils.text import plural
+
+from .notes import WARNING
+
 AXIAL = 0.8  # least cosine between a slice's normal and the body axis; gantries tilt up to 30 degrees (0.87)
 MAX_TILT = 1.0  # degrees that are not worth a note
+STEEPEST_STACK = 45.0  # degrees between a stack and its slices' normal; beyond, the slices lie side by side
+SAME_PLACE = 0.05  # mm; the table stands still to within this, and no scanner makes slices so close to each other
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
 def slab_thickness(positions: Sequence[float | None], nominal: float | None = None) -> list[float | None]:
     """Thickness of the slab that each slice stands for: half-way to its neighbours on both sides, mm.
 
-    Where slices are missing, only the usual distance counts, so that a volume is that of what was seen.
+    Where slices are missing, only the usual distance counts, so that a volume is that of what was seen. Slices at one
+    place share its slab; where all are at one place, there is none.
 
     Args:
         positions: of the slices along their normal, sorted, mm.
@@ -79,53 +86,59 @@ def slab_thickness(positions: Sequence[float | None], nominal: float | None = No
     """
     if len(positions) < 2 or None in positions:
         return [nominal] * len(positions)
-    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
-    usual = _usual_gap(gaps)
-    halves = np.minimum(gaps, usual if usual is not None else 0.0) / 2
+    places, which = _places(positions)
+    if len(places) < 2:
+        return [None] * len(positions)
+    gaps = np.abs(np.diff(places))
+    halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # leaves uneven but complete scans as they are
     # The outermost slices reach as far outwards as inwards.
     halves = np.concatenate([halves[:1], halves, halves[-1:]])
-    return (halves[:-1] + halves[1:]).tolist()
+    slabs = halves[:-1] + halves[1:]
+    return (slabs / np.bincount(which))[which].tolist()
 
 
-def _usual_gap(gaps: np.ndarray) -> float | None:
-    """Median distance, times 1.5 to leave uneven but complete scans as they are; None if all slices share a place."""
-    moved = gaps[gaps > 1e-3]
-    return float(np.median(moved)) * 1.5 if moved.size else None
+def _places(positions: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct places of slices, sorted, mm, and for each slice the number of its place."""
+    known = np.asarray(positions, dtype=np.float64)
+    moved = np.abs(np.diff(known, prepend=known[0])) > SAME_PLACE
+    return known[moved | (np.arange(len(known)) == 0)], np.cumsum(moved)
 
 
 def slice_spacing(positions: Sequence[float | None]) -> float | None:
-    """Median distance of neighbouring slices in mm; None where it is not known."""
+    """Median distance of neighbouring slices in mm; None where it is not known, or all lie at one place."""
     if len(positions) < 2 or None in positions:
         return None
-    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
-    moved = gaps[gaps > 1e-3]
-    return float(np.median(moved)) if moved.size else None
+    gaps = np.abs(np.diff(_places(positions)[0]))
+    return float(np.median(gaps)) if gaps.size else None
 
 
 def spacing_notes(positions: Sequence[float]) -> list[str]:
-    """Say in sentences what is irregular in the positions of a scan's slices: missing, repeated, uneven.
+    """Say what is irregular in the positions of a scan's slices: missing, repeated, uneven.
 
     Args:
         positions: sorted, mm.
     """
-    usual = slice_spacing(positions)
     if len(positions) < 2:
         return []
-    if usual is None:
-        return [f'all {len(positions)} slices are at one position: they are no scan of a body']
-    gaps = np.abs(np.diff(np.asarray(positions, dtype=np.float64)))
+    places, _ = _places(positions)
+    if len(places) < 2:
+        return [f'{WARNING}all {len(positions)} slices are at one position (bolus tracking, or one slice exported several '
+                'times?): there is no volume, and no volume mask']
+    gaps = np.abs(np.diff(places))
+    usual = float(np.median(gaps))
     notes = []
-    repeated = int(np.count_nonzero(gaps <= 1e-3))
+    repeated = len(positions) - len(places)
     if repeated:
-        notes.append(f'{repeated} slices lie where another slice lies: is this several scans in one series?')
+        notes.append(f'{WARNING}{repeated} of {len(positions)} slices lie where another slice lies: are these several scans '
+                     'or phases in one series? Volumes count each place once')
     wide = np.flatnonzero(gaps > 1.5 * usual)
     if wide.size:
         missing = int(sum(max(1, round(gaps[at] / usual) - 1) for at in wide))
-        places = ', '.join(f'{positions[at]:.1f} and {positions[at + 1]:.1f} mm' for at in wide[:3])
-        more = f' and {wide.size - 3} more places' if wide.size > 3 else ''
-        notes.append(f'about {missing} slices are missing, between {places}{more}; volumes are of the slices that are '
-                     'there')
-    rest = gaps[(gaps > 1e-3) & (gaps <= 1.5 * usual)]
+        ends = ', '.join(f'{places[at]:.1f} and {places[at + 1]:.1f} mm' for at in wide[:3])
+        more = f' and {plural(wide.size - 3, "more place")}' if wide.size > 3 else ''
+        notes.append(f'{WARNING}about {plural(missing, "slice", "is")} missing, between {ends}{more}; volumes are of the '
+                     'slices that are there')
+    rest = gaps[gaps <= 1.5 * usual]
     if rest.size and np.abs(rest - usual).max() > max(0.05 * usual, 0.05):
         notes.append(f'slice spacing is uneven: {rest.min():.2f} to {rest.max():.2f} mm')
     return notes

@@ -9,7 +9,11 @@ import numpy as np
 from mmaffinity.datasets.transforms import LoadCTSliceFromArray, decode_slice
 
 from .items import MAX_SLICE_PIXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .notes import WARNING
 from .opening import brief, file_key, printable, read_regular
+
+MASK_LEVELS = 4  # as many grey levels as a mask has at most; slices have over a hundred
+DARK = 128  # the brightest pixel of the slices that were looked at is 249 or more
 
 
 class ImageScan(Scan):
@@ -56,8 +60,8 @@ class ImageScan(Scan):
                 if self._key(name) != key:
                     raise ValueError('was changed while the run went on: go on with --resume to predict it as it is now')
                 check_side(*grey.shape)
-                notes = tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
-                yield Slice(shown, key, index, grey, notes=notes + blank_note(grey))
+                notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
+                yield Slice(shown, key, index, grey, notes=notes or grey_notes(grey))
             except (MemoryError, Exception) as error:
                 yield Problem(shown, brief(error), key)
 
@@ -89,16 +93,27 @@ class ArrayScan(Scan):
             if key in done:
                 continue
             try:
-                grey = self.load.transform({'img': array})['img']
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter('always')
+                    grey = self.load.transform({'img': array})['img']
                 check_side(*grey.shape)
-                yield Slice(name, key, index, grey, notes=blank_note(grey))
-            except ValueError as error:
+                notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
+                yield Slice(name, key, index, grey, notes=notes or grey_notes(grey))
+            except (MemoryError, Exception) as error:
                 yield Problem(name, brief(error), key)
 
 
-def blank_note(grey: np.ndarray) -> tuple[str, ...]:
-    """Say so where there is nothing to see."""
-    return () if grey.min() < grey.max() else (f'all pixels are {grey.flat[0]:g}: the slice shows nothing',)
+def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
+    """Say so where grey levels are not those of a slice in a lung window: blank, a mask, much too dark."""
+    low, high = grey.min(), grey.max()
+    if low == high:
+        return (f'{WARNING}all pixels are {low:g}: the slice shows nothing',)
+    levels = len(np.unique(grey))
+    if levels <= MASK_LEVELS:
+        return (f'{WARNING}only {levels} grey levels: is it a mask?',)
+    if high < DARK:
+        return (f'{WARNING}the brightest pixel is {high:g} of 255: is it windowed for the lungs, as the training slices are?',)
+    return ()
 
 
 def natural(name: str) -> str:

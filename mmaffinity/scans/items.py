@@ -43,11 +43,15 @@ class Problem:
         source: file, or slice of a volume.
         reason: one sentence, with the way out where there is one.
         key: of the slice in its scan; None for what is in no scan.
+        clutter: whether it comes along with scans and holds none: the index of a disc, files of a file manager.
+        failed: whether the input was not refused, but predicting it or writing its results failed.
     """
 
     source: str
     reason: str
     key: str | None = None
+    clutter: bool = False
+    failed: bool = False
 
     def __str__(self) -> str:
         return f'{self.source}: {self.reason}'
@@ -97,7 +101,8 @@ class ScanInfo:
         affine: 4 x 4, voxel (i, j, k) of the input to mm in NIfTI's axes (right, anterior, superior); None where
             unknown, or where no affine describes the slices, as with uneven spacing.
         shape: of the voxel array that ``affine`` speaks of.
-        notes: what a reader of the result should know: missing slices, tilt, what had to be assumed.
+        notes: what a reader of the result should know: missing slices, tilt, what had to be assumed. Those that may
+            change what the result is worth start with :data:`.notes.WARNING`.
     """
 
     name: str

@@ -10,6 +10,10 @@ from .records import SliceRecord
 JOURNAL = 'journal.jsonl'  # which every folder of results has
 
 
+class OtherSettings(ValueError):
+    """What is there was made with another model or other options, so that continuing it would mix the two."""
+
+
 class Journal:
     """Results of one scan, appended slice by slice. Holds a key and a place in the file per slice, not the results.
 
@@ -21,7 +25,7 @@ class Journal:
         resume: keep what is there.
 
     Raises:
-        ValueError: if what is there was made with other settings.
+        OtherSettings: if what is there was made with other settings.
     """
 
     def __init__(self, path: Path, settings: dict, resume: bool = False) -> None:
@@ -54,8 +58,8 @@ class Journal:
                     if content.get('settings') != settings:
                         changed = sorted(name for name in settings
                                          if (content.get('settings') or {}).get(name) != settings[name])
-                        raise ValueError(f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
-                                         'name another --out, or give the same settings to resume')
+                        raise OtherSettings(f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
+                                            'name another --out, or give the same settings to resume')
                 else:
                     self._note(content, end)
                 end += len(line)

@@ -1,15 +1,19 @@
 """Lesion masks in the geometry of the input: NIfTI and DICOM-SEG."""
 import gzip
+import logging
 import warnings
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from mmaffinity import __version__
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.text import plural
 
-from .dicom_header import read_dataset
+from .dicom_header import DicomHeader, read_dataset
 from .dicom_scan import DicomScan
 from .frame_references import frames_as_slices, refer_to_frames
 from .items import Problem, Scan
@@ -73,30 +77,39 @@ def _orthogonal(affine: np.ndarray) -> bool:
 
 
 def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem],
-                    model: str) -> bool:
-    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames of its files.
+                    model: str) -> str:
+    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames.
 
     Args:
         model: name of the algorithm in the file.
 
     Returns:
-        False where the scan is no DICOM series with positions, or has no lesion (a segmentation must have a frame).
+        Why nothing was written: the scan is no DICOM series, has no positions, no identifiers to refer to, or no lesion
+        (a segmentation must have a frame). Empty where the file was written.
 
     Raises:
         ValueError: without highdicom or pydicom, or if highdicom refuses the series, for example for a header that
             lacks what DICOM-SEG has to copy.
     """
-    if not isinstance(scan, DicomScan) or scan.headers[0].corner is None or scan.headers[0].orientation is None:
-        return False
-    masks, sources = [], []
+    if not isinstance(scan, DicomScan):
+        return 'the scan is no DICOM series'
+    if scan.headers[0].corner is None or scan.headers[0].orientation is None:
+        return 'the series has no slice positions'
+    refusal = _unnamed(scan)
+    if refusal:
+        return refusal
+    masks: list[np.ndarray] = []
+    sources: list[DicomHeader] = []
     for record in records:
         if isinstance(record, SliceRecord) and record.lesions:
             masks.append(scan.stored_masks(record.index, record.lesion_mask()).astype(np.uint8))
             sources.append(scan.headers[record.index])
             if len(masks) * masks[0].size > MAX_SEGMENT_VOXELS:
-                raise ValueError('DICOM-SEG: too many slices with lesions to be written at once')
+                raise ValueError('too many slices with lesions to be written at once')
     if not masks:
-        return False
+        return 'no lesion was found'
+    if len({header.corner for header in sources}) < len(sources):
+        return 'some slices with lesions lie at equal positions, for which highdicom writes none'
     seg = require('highdicom.seg', 'medical')
     highdicom, codes = require('highdicom', 'medical'), require('pydicom.sr.codedict', 'medical').codes
     algorithm = highdicom.AlgorithmIdentificationSequence(
@@ -107,13 +120,12 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         segmented_property_type=codes.SCT.Lesion, algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
+        with _quiet():
             framed = any(header.frame for header in sources)
             images, places = frames_as_slices(sources) if framed else \
                 ([read_dataset(header.path) for header in sources], {})
             segmentation = seg.Segmentation(
-                source_images=[_with_defaults(image) for image in images], pixel_array=np.stack(masks),
+                source_images=[_as_source(*source) for source in zip(images, sources)], pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
                 series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
                 instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
@@ -127,14 +139,57 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f'DICOM-SEG could not be written: {type(error).__name__}: {error}') from error
-    return True
+        raise ValueError(f'highdicom cannot write it: {type(error).__name__}: {error}') from error
+    return ''
 
 
-def _with_defaults(data: Any) -> Any:
-    """Entries that DICOM wants to be there, if only empty, and that highdicom copies."""
+def _unnamed(scan: DicomScan) -> str:
+    """Why a segmentation could not refer to the slices; empty if it can."""
+    counts = Counter(header.image for header in scan.headers)
+    missing = counts.pop('', 0)
+    if missing:
+        return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID, so that it would refer to nothing'
+    equal = sum(count for count in counts.values() if count > 1)
+    if equal:
+        return f'{equal} of {len(scan.headers)} slices share their SOPInstanceUID with another, so that it could not tell ' \
+               'which it means'
+    for name, uid in (('StudyInstanceUID', scan.info.study_uid), ('SeriesInstanceUID', scan.info.series_uid)):
+        if not uid:
+            return f'the series has no {name} to refer to'
+    return ''
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep highdicom's warnings and log from the console: what matters is checked here, and noted."""
+    logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _as_source(data: Any, header: DicomHeader) -> Any:
+    """A slice as highdicom takes it.
+
+    Entries that DICOM wants to be there, and that are copied, are there, if only empty; text of any character set becomes
+    UTF-8; lengths are those that were read, however they were written.
+    """
+    data.decode()
+    data.SpecificCharacterSet = 'ISO_IR 192'
     for keyword in ('PatientID', 'PatientName', 'PatientBirthDate', 'PatientSex', 'StudyDate', 'StudyTime', 'StudyID',
                     'AccessionNumber', 'ReferringPhysicianName'):
         if keyword not in data:
             setattr(data, keyword, '')
+    for keyword, value in (('PixelSpacing', header.spacing), ('ImagePositionPatient', header.corner),
+                           ('ImageOrientationPatient', header.orientation), ('SliceThickness', header.thickness)):
+        if value is not None:
+            setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
+        elif keyword in data:
+            delattr(data, keyword)
     return data

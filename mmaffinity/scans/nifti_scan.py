@@ -12,8 +12,9 @@ from mmaffinity.utils.optional import require
 
 from .geometry import MAX_TILT, head_normal, radiological_view
 from .items import MAX_VOXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .notes import WARNING
 from .opening import HEAD_BYTES, brief, file_key, open_regular
-from .windowing import LOWEST
+from .plausibility import Tally
 
 MAX_OFFSET = 16 * 1024 ** 2  # bytes of header extensions
 MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that has to be held whole
@@ -22,8 +23,7 @@ MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's code for the unit
 MIN_SPACING, MAX_SPACING = 1e-3, 1e3  # mm
 MAX_POSITION = 1e6  # mm from the scanner's centre; what is much larger overflows in areas and volumes
 MIN_VOLUME = 0.01  # of a voxel with edges of length 1; a gantry tilt of 30 degrees leaves 0.87
-SOFT_TISSUE, AIR_BELOW = -100, -500  # HU
-MIN_SHARE = 0.05  # of a chest scan is air, around the body or in the lungs; other values that low are strays
+MAX_REST = 1024 ** 2  # bytes after the voxels of a compressed volume that are unpacked to check its checksum
 
 
 class NiftiScan(Scan):
@@ -41,7 +41,8 @@ class NiftiScan(Scan):
 
     def __init__(self, path: Path, name: str, options: ReadOptions) -> None:
         self.path, self.options = path, options
-        self.header, self.compressed = _read_header(path)
+        notes: list[str] = []
+        self.header, self.compressed = _read_header(path, notes)
         shape = tuple(int(side) for side in self.header.get_data_shape())
         if len(shape) < 2 or any(side < 1 for side in shape):
             raise ValueError(f'claims the shape {shape}, which is no volume')
@@ -54,7 +55,6 @@ class NiftiScan(Scan):
         if self.dtype.kind not in NUMBERS:
             raise ValueError(f'has voxels of type {self.dtype}, which are no Hounsfield units')
         self.offset = int(self.header.get_data_offset())
-        notes: list[str] = []
         affine, zooms = self._place(notes)
         self._orient(affine, zooms, volume)
         self.volume_shape = volume
@@ -191,18 +191,35 @@ class NiftiScan(Scan):
                 content = _read_exactly(stream, length)
                 if index in wanted:
                     yield index, np.frombuffer(content, self.dtype).reshape((rows, columns), order='F')
+            self._end(stream)
 
     def _whole(self) -> np.ndarray:
         length = int(np.prod(self.volume_shape)) * self.dtype.itemsize
         with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
             _read_exactly(stream, self.offset)
-            return np.frombuffer(_read_exactly(stream, length), self.dtype).reshape(self.volume_shape, order='F')
+            volume = np.frombuffer(_read_exactly(stream, length), self.dtype).reshape(self.volume_shape, order='F')
+            self._end(stream)
+            return volume
+
+    def _end(self, stream: Any) -> None:
+        """Read to the end of a compressed file, where its checksum is, and note what is wrong there."""
+        note = ''
+        try:
+            if len(stream.read(MAX_REST)) == MAX_REST:
+                note = 'the file goes on after its voxels: its checksum was not looked at'
+        except (OSError, EOFError, zlib.error) as error:
+            # What follows a complete gzip stream has nothing to do with it; its checksum was right.
+            note = 'other bytes follow the compressed volume, and were left out' if 'Not a gzipped file' in str(error) else \
+                f'{WARNING}the compressed file does not fit its own checksum ({brief(error)}), so that voxels may be wrong: ' \
+                'copy or download it again'
+        if note and note not in self.info.notes:
+            self.info.notes.append(note)
 
     def check(self) -> None:
         """Look at all voxels once, before the model does: are these Hounsfield units?
 
         Raises:
-            ValueError: if they are a mask, scaled to a small range, or 12-bit values without rescaling.
+            ValueError: if they are a mask, grey levels, 12-bit values without rescaling, or show no air.
         """
         if self._refusal is None:
             self._refusal = self._judge()
@@ -211,47 +228,34 @@ class NiftiScan(Scan):
 
     def _judge(self) -> str:
         """Say why these are no Hounsfield units; empty if they seem to be. Notes doubts, applies ``rescale``."""
-        low, high, negative, air = self._look(self.slope, self.intercept)
-        if not np.isfinite([low, high]).all():
-            return ''
-        if high - low < 100:
-            return f'has values from {low:g} to {high:g}: a mask or a rescaled volume, not Hounsfield units'
-        if negative < MIN_SHARE and high > 1500 and self.options.rescale is not None:
+        found = self._look(self.slope, self.intercept)
+        refusal = found.refusal()
+        if self.options.rescale is not None:
             slope, intercept = self.options.rescale
-            scaling = self.slope * slope, self.intercept * slope + intercept
-            low, high, negative, air = self._look(*scaling)
-            if not (negative < MIN_SHARE and high > 1500):
-                self.slope, self.intercept = scaling
-                self.info.notes.append(f'the given slope {slope:g} and intercept {intercept:g} were used')
-        if negative < MIN_SHARE and high > 1500:
-            return (f'has values from {low:g} to {high:g}, fewer than 1 in 20 of them below {SOFT_TISSUE}: no Hounsfield '
-                    'units of a chest; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
-                    '(--rescale 1 -1024)')
-        if air < MIN_SHARE:
-            self.info.notes.append(f'values from {low:g} to {high:g}, fewer than 1 in 20 of them of air (below '
-                                   f'{AIR_BELOW}): are these Hounsfield units?')
-        return ''
+            given = f'the given slope {slope:g} and intercept {intercept:g}'
+            if refusal:
+                scaling = self.slope * slope, self.intercept * slope + intercept
+                found = self._look(*scaling)
+                if found.refusal():
+                    return f'{refusal}. With {given} it has {found.range}, which are none either'
+                (self.slope, self.intercept), refusal = scaling, ''
+                self.info.notes.append(f'{given} were used')
+            else:
+                self.info.notes.append(f'{given} were not used: the values look like Hounsfield units without them')
+        if not refusal and found.doubt_of_volume():
+            self.info.notes.append(found.doubt_of_volume())
+        return refusal
 
-    def _look(self, slope: float, intercept: float) -> tuple[float, float, float, float]:
-        """Lowest and highest value of all voxels, and the shares below soft tissue and of air.
-
-        The shares are of voxels from -1024 on: what is below was not measured, but fills the corners of many scans.
-        """
-        low, high, measured, negative, air = np.inf, -np.inf, 0, 0, 0
+    def _look(self, slope: float, intercept: float) -> Tally:
+        """Count all voxels."""
+        tally = Tally()
         try:
             for _, raster in self._rasters(range(self.volume_shape[self.axis])):
                 with np.errstate(all='ignore'):
-                    hu = raster.astype(np.float64) * slope + intercept
-                hu = hu[np.isfinite(hu)]
-                if hu.size:
-                    low, high = min(low, float(hu.min())), max(high, float(hu.max()))
-                hu = hu[hu >= LOWEST]
-                measured += hu.size
-                negative += int(np.count_nonzero(hu < SOFT_TISSUE))
-                air += int(np.count_nonzero(hu < AIR_BELOW))
+                    tally.add(raster.astype(np.float64) * slope + intercept)
         except (OSError, EOFError, zlib.error):
             pass  # the slices before the damage are fine, and the reading that follows reports it
-        return low, high, negative / max(measured, 1), air / max(measured, 1)
+        return tally
 
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         return self.view.to_stored(mask)
@@ -260,9 +264,13 @@ class NiftiScan(Scan):
         return [self.path]
 
 
-def _read_header(path: Path) -> tuple[Any, bool]:
-    """Header of a single-file NIfTI, and whether the file is compressed."""
+def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
+    """Header of a single-file NIfTI, as nibabel reads it, and whether the file is compressed.
+
+    Notes where a header breaks the standard in a way that nibabel corrects: qfac 0, negative spacing.
+    """
     nifti1, nifti2 = (require(f'nibabel.nifti{number}', 'medical') for number in (1, 2))
+    quiet = require('nibabel.imageglobals', 'medical').LoggingOutputSuppressor
     with open_regular(path) as file:
         compressed = file.read(2) == b'\x1f\x8b'
         file.seek(0)
@@ -271,23 +279,29 @@ def _read_header(path: Path) -> tuple[Any, bool]:
             block = stream.read(HEAD_BYTES)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f'is truncated or damaged: {brief(error)}') from error
+    if block[344:348] == b'ni1\0' or block[4:8] == b'ni2\0':
+        raise ValueError('is one half of a .hdr/.img pair, which is not read: save it as a single .nii file')
+    kind, length = (nifti1.Nifti1Header, 348) if block[344:348] == b'n+1\0' else (nifti2.Nifti2Header, 540)
+    block = block[:length]
     try:
-        if block[344:348] in (b'ni1\0',) or block[4:8] == b'ni2\0':
-            raise ValueError('is one half of a .hdr/.img pair, which is not read: save it as a single .nii file')
-        kind, length = (nifti1.Nifti1Header, 348) if block[344:348] == b'n+1\0' else (nifti2.Nifti2Header, 540)
-        header = kind.from_fileobj(io.BytesIO(block[:length]), check=False)
-        offset = float(header['vox_offset'])
-        if not offset <= MAX_OFFSET:  # nor NaN
-            raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
-        # Readers differ on 0: nibabel takes it at its word and reads the header as voxels, others skip the header.
-        if offset < length + 4:
-            raise ValueError(f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set '
-                             f'vox_offset to {length + 4} if they follow the header, or convert the scan again')
+        offset = float(kind.from_fileobj(io.BytesIO(block), check=False)['vox_offset'])
+        with quiet():
+            # What is wrong with the offset is said below.
+            header = kind.from_fileobj(io.BytesIO(block), check=length + 4 <= offset <= MAX_OFFSET)
+            found = kind.diagnose_binaryblock(block).splitlines()
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
-        return header, compressed
     except (MemoryError, Exception) as error:
-        reason = brief(error) if type(error) is ValueError else f'has a damaged header: {brief(error)}'
-        raise ValueError(reason) from error
+        raise ValueError(f'has a damaged header, which nibabel does not read either: {brief(error)}') from error
+    if not offset <= MAX_OFFSET:  # nor NaN
+        raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
+    # Readers differ on 0: nibabel takes it at its word and reads the header as voxels, others skip the header.
+    if offset < length + 4:
+        raise ValueError(f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set vox_offset to '
+                         f'{length + 4} if they follow the header, or convert the scan again')
+    found = [line for line in found if line.startswith(('pixdim', 'qform_code', 'sform_code'))]
+    if found:
+        notes.append(f'the header breaks the NIfTI standard and was read as nibabel does: {"; ".join(found)}')
+    return header, compressed
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:

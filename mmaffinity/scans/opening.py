@@ -13,11 +13,29 @@ _IMAGE_STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'BM
 _OTHER_STARTS = (
     (b'PK\x03\x04', 'is a zip archive: unpack it'), (b'PK\x05\x06', 'is an empty zip archive'),
     (b'BZh', 'is bzip2-compressed: unpack it'), (b'\xfd7zXZ', 'is xz-compressed: unpack it'),
+    (b'\x28\xb5\x2f\xfd', 'is zstd-compressed: unpack it'),
     (b'Rar!', 'is a RAR archive: unpack it'), (b"7z\xbc\xaf'\x1c", 'is a 7z archive: unpack it'),
     (b'\x89HDF', 'is HDF5: save it as NIfTI'), (b'NRRD', 'is NRRD: save it as NIfTI'),
+    (b'ObjectType = Image', 'is MetaImage: save it as NIfTI'), (b'\x93NUMPY', 'is a NumPy array: hand it over in Python'),
     (b'GIF8', 'is GIF: save it as PNG'), (b'%PDF', 'is a PDF: save its pictures as PNG'),
+    (b'\0\0\0\x0cjP  \r\n\x87\n', 'is JPEG 2000: save it as PNG'),
+    (b'\xff\x4f\xff\x51', 'is a JPEG 2000 code stream: save it as PNG'),
+    (b'\0\0\0\x0cJXL \r\n\x87\n', 'is JPEG XL: save it as PNG'), (b'\xff\x0a', 'is JPEG XL: save it as PNG'),
+    (b'II+\0', 'is BigTIFF: save it as PNG'), (b'MM\0+', 'is BigTIFF: save it as PNG'),
+    (b'8BPS', 'is a Photoshop file: save it as PNG'), (b'v/1\x01', 'is OpenEXR: save it as PNG'),
     (b'version https://git-lfs', 'is a Git LFS pointer: fetch the file itself with git lfs pull'),
 )
+_BOXES = ((b'avi', 'AVIF'), (b'hei', 'HEIC'), (b'hev', 'HEIC'), (b'mif1', 'HEIF'), (b'msf1', 'HEIF'))  # by brand
+# Names, in lower case, of files that systems leave in any folder.
+_CLUTTER = frozenset(('.ds_store', '.localized', '.directory', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'autorun.inf',
+                      '.picasa.ini', 'icon\r'))
+_APPLE_DOUBLE = (b'\0\x05\x16\x07', b'\0\x05\x16\0')
+# Value representations that a DICOM file can begin with, where it states them (PS3.5, section 7.1).
+_FIRST_TYPES = frozenset((b'UL', b'UI', b'CS', b'OB', b'SH', b'LO', b'DA', b'TM', b'DT', b'AE', b'AS', b'US', b'IS', b'ST'))
+
+
+class Clutter(ValueError):
+    """A file that comes along with scans and holds none: the index of a disc, what a file manager left."""
 
 
 def open_regular(path: Path, max_bytes: int | None = None) -> BinaryIO:
@@ -72,7 +90,7 @@ def brief(error: BaseException, length: int = 300) -> str:
     """An error as a reason of bounded length on one line."""
     text = ' '.join(str(error).split())
     # Our own errors are sentences on the file; those of the libraries need their type to be understood.
-    text = text if type(error) is ValueError and text else f'{type(error).__name__}: {text}'.rstrip(': ')
+    text = text if type(error) in (ValueError, Clutter) and text else f'{type(error).__name__}: {text}'.rstrip(': ')
     return text if len(text) <= length else text[:length - 1] + '\u2026'
 
 
@@ -99,13 +117,45 @@ def kind_of(path: Path) -> str:
     for start, reason in _OTHER_STARTS:
         if head.startswith(start):
             raise ValueError(reason)
-    if name.endswith(('.dcm', '.dicom', '.ima')) and head[:2] in (b'\x08\0', b'\0\x08', b'\x02\0'):
-        return DICOM  # of the time before DICOM had a mark
+    if head[4:8] == b'ftyp':
+        brand = head[8:12]
+        box = next((kind for start, kind in _BOXES if brand.startswith(start)), 'a video or image container')
+        raise ValueError(f'is {box} ({brand.decode("latin-1").strip()}): save it as PNG')
+    if _is_bare_dicom(head) or name.endswith(('.dcm', '.dicom', '.ima')) and head[:2] in (b'\x08\0', b'\0\x08', b'\x02\0'):
+        return DICOM
     if not head.strip(b'\0'):
         raise ValueError('starts with nothing but zero bytes: copy or download it again')
     if head.lstrip()[:1] == b'<':
         raise ValueError('looks like a web page or XML, perhaps from a failed download')
     raise ValueError(f'is neither DICOM, NIfTI nor an image: it starts with {head[:12]!r}')
+
+
+def _is_bare_dicom(head: bytes) -> bool:
+    """Whether a file begins with an entry of group 2 or 8, as DICOM did before it had a mark, and some writers still do."""
+    for order in ('little', 'big'):
+        group, element = (int.from_bytes(head[at:at + 2], order) for at in (0, 2))
+        # No file begins with an entry of more than a few hundred bytes; the next is of the same group or one of the patient's.
+        if group in (2, 8) and element < 0x1200 and len(head) > 16:
+            if head[4:6] in _FIRST_TYPES:
+                return True
+            if order == 'little' and int.from_bytes(head[4:8], order) <= 512:
+                start = 8 + int.from_bytes(head[4:8], order)
+                following = int.from_bytes(head[start:start + 2], order)
+                return group <= following <= 0x28 or start + 2 > len(head)
+    return False
+
+
+def is_clutter(path: Path) -> bool:
+    """Whether a file that is no image and no scan is one that systems leave everywhere, and no loss."""
+    if path.name.lower() in _CLUTTER:
+        return True
+    if not path.name.startswith('._'):  # what macOS stores beside each file on foreign drives
+        return False
+    try:
+        with open_regular(path) as file:
+            return file.read(4) in _APPLE_DOUBLE
+    except ValueError as error:
+        return 'empty' in str(error)
 
 
 def gunzip_head(compressed: bytes, length: int = HEAD_BYTES) -> bytes:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 AIR = -1000.0  # HU
-IMPLAUSIBLE = 'HU look implausible'  # how a slice's note on values without air begins
 LOWEST = -1024.0  # HU; scanners write no lower value for anything they measured
 
 

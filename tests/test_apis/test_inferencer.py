@@ -225,17 +225,18 @@ def test_weights_that_are_not_finite_are_an_error(tmp_path, model):
 
 
 def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, model):
-    """A few of its slices; with a window that maps 0..255 HU to 0..255, all three have to agree."""
+    """A few of its slices; with a window that maps their values back to 0..255, all three have to agree."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     from scan_helpers import dicom_slice, save_dicom
     paths = sorted((shared_dir / 'data' / 'ct_scan').glob('*.jpg'))[5:50:15]
     greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
     # Apex first on disk: the first slice lies highest.
     for index, grey in enumerate(greys):
-        save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(grey.astype(np.int16), len(greys) - index))
-    volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16)
+        save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(
+            grey.astype(np.int16) * 5 - 1000, len(greys) - index))
+    volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16) * 5 - 1000
     write_nifti(tmp_path / 'v.nii.gz', volume)
-    identity = AffinityInferencer(*model, device='cpu', batch_size=3, options=ReadOptions(Window(127.5, 255)))
+    identity = AffinityInferencer(*model, device='cpu', batch_size=3, options=ReadOptions(Window(-362.5, 1275)))
     jpeg = list(inferencer(paths))
     dicom, nifti = list(identity(tmp_path / 'dcm'))[::-1], list(identity(tmp_path / 'v.nii.gz'))[::-1]
     assert len(jpeg) == len(dicom) == len(nifti) == 3

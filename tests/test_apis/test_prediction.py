@@ -237,7 +237,9 @@ def test_implausible_values_are_told_of_the_scan(tmp_path, inferencer):
         save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(pixels, index))
     scan, = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out').scans
     content = read(tmp_path / 'out' / scan.folder / 'prediction.json')
-    assert 'HU look implausible in 2 of 3 slices, which show no air: see their notes' in content['scan']['notes']
+    note, = content['scan']['notes']
+    assert note.startswith('warning: HU look implausible: values from 24') and '(2 of 3 slices; this is in/1.dcm)' in note
+    assert scan.notes == content['scan']['notes'] == read(tmp_path / 'out/report.json')['scans'][0]['notes']
     assert [any('HU look implausible: values from 24' in note for note in item['notes'])
             for item in content['slices']] == [False, True, True]
 

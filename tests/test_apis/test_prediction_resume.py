@@ -37,8 +37,8 @@ def strip(folder):
     return contents
 
 
-class Interrupt(Exception):
-    pass
+class Interrupt(BaseException):
+    """As a key press or a signal: not what is caught around each scan."""
 
 
 @pytest.mark.parametrize('after', [1, 4, 8])

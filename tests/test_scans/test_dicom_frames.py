@@ -165,7 +165,7 @@ def test_notes_of_geometry_and_anatomy(tmp_path):
         chest_frames(4), [{'PlanePosition': dict(ImagePositionPatient=[0, 0, height])} for height in (0, 5, 10, 20)],
         {'FrameAnatomy': dict(AnatomicRegionSequence=[region]), 'CTAcquisitionDetails': dict(GantryDetectorTilt=12.0)}))
     notes = ' '.join(frames_in(tmp_path / 'm.dcm')[0].info.notes)
-    for words in ('BodyPartExamined is ABDOMEN', 'gantry tilt: 12.0 degrees', 'slices are missing'):
+    for words in ('BodyPartExamined is ABDOMEN', 'gantry tilt: 12.0 degrees', 'missing, between'):
         assert words in notes
 
 
@@ -181,7 +181,7 @@ def test_without_positions_frames_keep_their_order(tmp_path, numbered):
 
 @pytest.mark.parametrize('change, words', [
     (dict(PerFrameFunctionalGroupsSequence=None), 'NumberOfFrames 3, but no PerFrameFunctionalGroupsSequence'),
-    (dict(NumberOfFrames=None, PerFrameFunctionalGroupsSequence=None), 'NumberOfFrames None, but no PerFrame'),
+    (dict(NumberOfFrames=None, PerFrameFunctionalGroupsSequence=None), 'NumberOfFrames absent, but no PerFrame'),
     (dict(Modality='MR'), 'has modality MR'), (dict(Rows=None), '0 x 64'), (dict(Rows=60000, Columns=60000), 'too large'),
     (dict(PixelData=None), 'no pixel data'), (dict(BitsAllocated=None), 'BitsAllocated None'),
     (dict(SamplesPerPixel=3), 'colour'), (dict(PhotometricInterpretation='RGB'), 'colours')])
@@ -245,7 +245,7 @@ def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
 
 
 @pytest.mark.parametrize('old, new, words', [
-    (b'PIXELSPACING', b'0,8\\0,7', 'no PixelSpacing'), (b'1234567', b'not one', 'could not convert')])
+    (b'PIXELSPACING', b'0,8\\0,7', 'decimal comma'), (b'1234567', b'not one', 'which is no number')])
 def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, old, new, words):
     number = b'0.123456\\0.7' if old == b'PIXELSPACING' else b'1234567'
     macro = {'PixelMeasures': dict(PixelSpacing=[0.123456, 0.7])} if old == b'PIXELSPACING' else \
@@ -258,7 +258,7 @@ def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, o
     results = {item.source if isinstance(item, Problem) else item.name: item for scan in scans for item in scan.read()}
     assert len(results) == 3 and not any(isinstance(results[f'm.dcm#frame {at}'], Problem) for at in (1, 3))
     if old == b'PIXELSPACING':
-        assert words in ' '.join(next(scan for scan in scans if scan.info.num_slices == 1).info.notes)
+        assert words in ' '.join(scans[0].info.notes)
     else:
         assert words in results['m.dcm#frame 2'].reason
 

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scan_helpers import chest, dicom_slice, jpeg_lossless, save_dicom
 
+from mmaffinity.scans import find_scans
 from mmaffinity.scans.dicom_header import read_header
 from mmaffinity.scans.dicom_pixels import codestream_size, read_hounsfield
 from mmaffinity.scans.items import ReadOptions
@@ -278,3 +279,37 @@ def test_fragments_are_counted_before_they_are_taken_apart(tmp_path, monkeypatch
         data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
         with pytest.raises(ValueError, match=reason):
             read(tmp_path, data)
+
+
+@pytest.mark.parametrize('high, stored', [(15, 12), (11, 12)], ids=['shifted', 'lowest'])
+@pytest.mark.parametrize('signed', [False, True])
+def test_bits_beside_the_value_are_left_out(tmp_path, high, stored, signed):
+    values = HU.astype(np.int16) if signed else (HU + 1024).astype(np.uint16)
+    words = ((values.view(np.uint16) & 0xFFF) << (high - 11)).astype(np.uint16)
+    words |= np.uint16(1 << (0 if high == 15 else 14)) * (np.indices(words.shape).sum(axis=0) % 5 == 0).astype(np.uint16)
+    data = dicom_slice(words.view(values.dtype), BitsStored=stored, HighBit=high, RescaleIntercept=0 if signed else -1024)
+    hu, notes = read(tmp_path, data)
+    assert np.array_equal(hu, HU) and ('shifted down' if high == 15 else 'an overlay?') in notes
+
+
+@pytest.mark.parametrize('intercept, words', [
+    (-1024, 'hardly any soft tissue'), (-1000, 'hardly any soft tissue'), (1024, 'no air')])
+def test_hounsfield_units_that_are_rescaled_again_are_noted(tmp_path, intercept, words):
+    note = read(tmp_path, dicom_slice(HU.astype(np.int16), RescaleIntercept=intercept))[1]
+    assert note.startswith('warning: HU look implausible') and words in note
+
+
+def test_a_transfer_syntax_of_a_vendor_is_named(tmp_path):
+    data = dicom_slice(HU.astype(np.int16))
+    path = save_dicom(tmp_path / 'im.dcm', data)
+    path.write_bytes(path.read_bytes().replace(b'1.2.840.10008.1.2.1\0', b'1.2.840.113619.5.2\0\0'))
+    scan, = find_scans(path)
+    problem, = scan.read()
+    assert 'transfer syntax 1.2.840.113619.5.2' in problem.reason and 'export the series again' in problem.reason
+
+
+def test_padding_is_found_in_words_that_have_more_bits_than_values(tmp_path):
+    words = (HU + 1024).astype(np.uint16)
+    words[:5] = 63536
+    hu, _ = read(tmp_path, dicom_slice(words, BitsStored=12, HighBit=11, RescaleIntercept=-1024, PixelPaddingValue=63536))
+    assert (hu[:5] == -1000).all() and np.array_equal(hu[5:], HU[5:])

@@ -85,7 +85,7 @@ def place(path, positions, **changes):
 
 
 @pytest.mark.parametrize('heights, words', [
-    ((0, 5, 15, 20), 'about 1 slices are missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')])
+    ((0, 5, 15, 20), 'about 1 slice is missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')])
 def test_irregular_positions_are_noted(tmp_path, heights, words):
     info = place(tmp_path, [[0, 0, height] for height in heights])
     assert words in ' '.join(info.notes) and info.affine is None
@@ -212,3 +212,47 @@ def test_parts_of_a_series_are_told_by_their_geometry_not_their_order(tmp_path):
 def test_tilt_is_noted_without_positions(tmp_path):
     save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), ImagePositionPatient=None, GantryDetectorTilt=20))
     assert 'gantry tilt: 20.0 degrees' in ' '.join(only_scan(tmp_path).info.notes)
+
+
+@pytest.mark.parametrize('step', [(0, 0, 0), (0, 0, 1e-4), (0, 0, 0.01), (30, 0, 0), (0.001, 20, 0.001)],
+                         ids=['none', 'nearly none', 'jitter', 'sideways', 'sideways jitter'])
+@pytest.mark.parametrize('number', [2, 8])
+def test_slices_at_one_position_have_no_volume(tmp_path, step, number):
+    info = place(tmp_path, [[index * one for one in step] for index in range(number)])
+    scan = only_scan(tmp_path)
+    assert scan.slabs == [None] * number and info.affine is None and info.slice_spacing is None
+    assert info.notes[0].startswith(f'warning: all {number} slices are at one position') and 'tilt' not in ' '.join(info.notes)
+    assert [header.number for header in scan.headers] == list(range(1, number + 1))
+
+
+def test_slices_side_by_side_have_no_affine(tmp_path):
+    info = place(tmp_path, [[40 * index, 0, 5 * index] for index in range(3)])
+    assert info.affine is None and 'warning: the slices lie side by side' in ' '.join(info.notes)
+
+
+def test_phases_at_equal_positions_share_the_slabs(tmp_path):
+    info = place(tmp_path, [[0, 0, height] for height in (0, 0, 5, 5, 10, 10)])
+    assert only_scan(tmp_path).slabs == [2.5] * 6 and 'warning: 3 of 6 slices lie where another' in ' '.join(info.notes)
+
+
+@pytest.mark.parametrize('number', [None, 7], ids=['no numbers', 'one number'])
+def test_without_positions_and_numbers_the_natural_order_of_names_counts(tmp_path, number):
+    for index in range(12):
+        save_dicom(tmp_path / f'{index}.dcm', dicom_slice(
+            chest().astype(np.int16), index, ImagePositionPatient=None, InstanceNumber=number))
+    scan = only_scan(tmp_path)
+    assert [header.name.rsplit('/')[-1] for header in scan.headers] == [f'{index}.dcm' for index in range(12)]
+    assert any('ordered by file name' in note for note in scan.info.notes)
+
+
+def test_a_slice_whose_position_is_none_is_no_part_of_the_scan(tmp_path):
+    """Not a number, as some converters write."""
+    write_series(tmp_path, 4)
+    path = tmp_path / 'im_002.dcm'
+    content = path.read_bytes()
+    assert content.count(b'-290.0') == 1
+    path.write_bytes(content.replace(b'-290.0', b'NaN   '))
+    scans = scans_in(tmp_path)
+    assert sorted(scan.info.num_slices for scan in scans) == [1, 3]
+    lone, = (scan for scan in scans if scan.info.num_slices == 1)
+    assert any('ImagePositionPatient' in note and 'taken as absent' in note for note in lone.info.notes)

@@ -194,3 +194,64 @@ def test_any_folder_is_sorted_out(tmp_path, files):
         if not isinstance(scan, Problem):
             for item in scan.read():
                 assert isinstance(item, Problem) or isinstance(item.grey, np.ndarray)
+
+
+@pytest.mark.parametrize('form', ['written by pydicom', 'class only', 'tags only', 'no preamble'])
+def test_the_index_of_a_disc_is_clutter(tmp_path, form):
+    pydicom = pytest.importorskip('pydicom')
+    folder = write_series(tmp_path / 'cd' / 'IMAGES', 2)
+    from pydicom.fileset import FileSet
+    index = FileSet()
+    for path in folder.iterdir():
+        index.add(path)
+    index.write(tmp_path / 'disc')
+    data = pydicom.dcmread(tmp_path / 'disc' / 'DICOMDIR')
+    target = tmp_path / 'cd' / 'DICOMDIR'
+    if form == 'class only':
+        del data.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity
+    if form == 'tags only':
+        data.file_meta.MediaStorageSOPClassUID = '1.2.3'
+    data.save_as(target)
+    if form == 'no preamble':
+        target.write_bytes(target.read_bytes()[132:])
+    found = list(find_scans(tmp_path / 'cd'))
+    scan, = (item for item in found if not isinstance(item, Problem))
+    problem, = (item for item in found if isinstance(item, Problem))
+    assert problem.clutter and problem.source == 'cd/DICOMDIR' and 'the index of a disc' in problem.reason
+    named, = find_scans(target)
+    assert named.clutter
+
+
+def test_clutter_is_told_from_what_is_lost(tmp_path):
+    root = write_images(tmp_path / 'in', 1)
+    for folder in (root, root / '__MACOSX'):
+        folder.mkdir(exist_ok=True)
+        (folder / '._slice_0.png').write_bytes(b'\0\5\x16\7' + bytes(80))
+        (folder / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
+    (root / 'notes.txt').write_text('hello')
+    problems = {item.source: item.clutter for item in find_scans(root) if isinstance(item, Problem)}
+    assert problems == {'in/._slice_0.png': True, 'in/.DS_Store': True, 'in/notes.txt': False,
+                        'in/__MACOSX/._slice_0.png': True, 'in/__MACOSX/.DS_Store': True}
+
+
+@pytest.mark.parametrize('changes, reason', [
+    (dict(Modality='RTDOSE', NumberOfFrames=15, SOPClassUID='1.2.840.10008.5.1.4.1.1.481.2'), 'has modality RTDOSE, not CT'),
+    (dict(Modality='MR', NumberOfFrames=20, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1'), 'has modality MR, not CT'),
+    (dict(Modality='SEG', NumberOfFrames=3), 'has modality SEG'), (dict(Modality='NM', NumberOfFrames=0), 'has modality NM'),
+    (dict(NumberOfFrames=2, SOPClassUID='1.2.840.10008.5.1.4.1.1.7.3'), 'is no CT image: Multi-frame Grayscale Word'),
+    (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is no CT image: Enhanced MR')])
+def test_what_is_no_ct_is_called_so_first(tmp_path, changes, reason):
+    pytest.importorskip('pydicom')
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # pydicom's, of what is written here
+        save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes))
+    problem, = find_scans(tmp_path / 'x.dcm')
+    assert problem.reason.startswith(reason)
+
+
+def test_enhanced_ct_without_its_number_of_frames_is_named(tmp_path):
+    pytest.importorskip('pydicom')
+    save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'))
+    problem, = find_scans(tmp_path / 'x.dcm')
+    assert problem.reason.startswith('has SOPClassUID 1.2.840.10008.5.1.4.1.1.2.1 (Enhanced CT) and NumberOfFrames absent')

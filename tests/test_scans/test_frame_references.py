@@ -21,7 +21,7 @@ def bone(scan, without=()):
 
 
 def segmentation_of(scan, tmp_path, without=()):
-    assert write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan, without), 'model')
+    assert not write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan, without), 'model')
     return highdicom.seg.segread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
 
 

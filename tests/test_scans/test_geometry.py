@@ -65,7 +65,8 @@ def test_slabs_reach_half_way_to_the_neighbours():
     assert slab_thickness([0, 5, 10, 40, 45]) == [5, 5, 6.25, 6.25, 5]
     # Two slices at one place share their slab.
     assert slab_thickness([0, 5, 5, 10]) == [5, 2.5, 2.5, 5]
-    assert slab_thickness([7, 7]) == [0, 0]
+    assert slab_thickness([0, 0, 5, 5, 10, 10]) == [2.5] * 6
+    assert slab_thickness([7, 7], 5) == [None, None] == slab_thickness([7, 7.01], 5)
 
 
 def test_regular_spacing_needs_no_note():
@@ -74,8 +75,8 @@ def test_regular_spacing_needs_no_note():
 
 
 @pytest.mark.parametrize('positions, words', [
-    ([0, 5, 15, 20], ['about 1 slices are missing', '5.0 and 15.0 mm']), ([0, 5, 10, 40, 45], ['about 5 slices']),
-    ([0, 5, 5, 10], ['1 slices lie where another']), ([0, 5, 11, 16], ['uneven: 5.00 to 6.00']),
+    ([0, 5, 15, 20], ['about 1 slice is missing', '5.0 and 15.0 mm']), ([0, 5, 10, 40, 45], ['about 5 slices']),
+    ([0, 5, 5, 10], ['1 of 4 slices lie where another']), ([0, 5, 11, 16], ['uneven: 5.00 to 6.00']),
     ([4, 4, 4], ['all 3 slices are at one position'])])
 def test_irregular_spacing_is_noted(positions, words):
     notes = ' '.join(spacing_notes(positions))
@@ -93,8 +94,7 @@ def test_tilt():
 def test_slabs_are_finite_and_never_more_than_the_scan(positions):
     positions = sorted(positions)
     slabs = slab_thickness(positions, 1.0)
-    assert len(slabs) == len(positions) and all(np.isfinite(slab) and slab >= 0 for slab in slabs)
-    if len(positions) > 1:
-        gaps = np.diff(positions)
-        assert sum(slabs) <= positions[-1] - positions[0] + (gaps[0] + gaps[-1]) / 2 + 1e-6
+    assert len(slabs) == len(positions) and all(slab is None or 0 <= slab < np.inf for slab in slabs)
+    if len(positions) > 1:  # the outermost slabs reach half a step outwards
+        assert sum(slab or 0 for slab in slabs) <= 2 * (positions[-1] - positions[0]) + 1e-6
     assert all(isinstance(note, str) for note in spacing_notes(positions))

@@ -80,3 +80,32 @@ def test_arrays():
     assert [type(item) for item in results[2:]] == [Problem, Problem] and len(scan.keys()) == 5
     with pytest.raises(ValueError, match='rescale'):
         ReadOptions(rescale=(0, 1))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('peak', [255, 1023, 255 * 16, 4095, 5000, 32767, 32768 + 1600])
+def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
+    low = 32768 if peak > 32768 else 0  # Hounsfield units with an offset
+    pixels = (to_grey(chest()) / 255 * (peak - low) + low).round().astype(np.uint16)
+    cv2.imwrite(str(tmp_path / f'a{suffix}'), pixels)
+    item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
+    note, = item.notes
+    assert note.startswith('warning: ') and f'brightest pixel is {peak} of 65535' in note and '--max-value' in note
+    array, = ArrayScan([pixels], ReadOptions()).read()
+    assert array.notes == item.notes
+    item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
+    assert item.notes == ()
+
+
+@pytest.mark.parametrize('grey, words', [
+    (np.full((64, 64), 9, np.uint8), 'all pixels are 9'), ((chest() > 0).astype(np.uint8), 'only 2 grey levels: is it a mask?'),
+    ((chest() > 0) * np.uint8(255), 'only 2 grey levels'), (to_grey(chest()) // 4, 'the brightest pixel is 63 of 255')])
+def test_grey_levels_that_training_never_saw_are_noted(grey, words):
+    item, = ArrayScan([grey], ReadOptions()).read()
+    assert item.notes[0].startswith('warning: ') and words in item.notes[0] and len(item.notes) == 1
+
+
+def test_real_slices_need_no_note(shared_dir):
+    folder = shared_dir / 'data' / 'ct_slices' / 'COVID'
+    names = [path.name for path in sorted(folder.iterdir())]
+    assert names and all(item.notes == () for item in ImageScan(folder, names, 'n', ReadOptions()).read())

@@ -100,7 +100,7 @@ def test_dicom_seg_refers_to_the_slices(tmp_path):
     highdicom = pytest.importorskip('highdicom')
     scan, = find_scans(write_series(tmp_path / 's', 3))
     out = OutputFolder(tmp_path / 'out')
-    assert write_dicom_seg(out, 'scan', scan, bone(scan), 'model')
+    assert write_dicom_seg(out, 'scan', scan, bone(scan), 'model') == ''
     seg = highdicom.seg.segread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
     import pydicom
     sources = [pydicom.dcmread(path) for path in scan.source_paths()]
@@ -116,12 +116,92 @@ def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
     pytest.importorskip('highdicom')
     out = OutputFolder(tmp_path / 'out')
     images, = find_scans(write_images(tmp_path / 'png', 2))
-    assert not write_dicom_seg(out, 'scan', images, bone(images), 'model')
+    assert write_dicom_seg(out, 'scan', images, bone(images), 'model') == 'the scan is no DICOM series'
     scan, = find_scans(write_series(tmp_path / 's', 2))
-    assert not write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model')
-    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None, StudyInstanceUID=None))
-    with pytest.raises(ValueError, match='DICOM-SEG could not be written'):
+    assert write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model') == 'no lesion was found'
+    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None))
+    with pytest.raises(ValueError, match='highdicom cannot write it'):
         write_dicom_seg(out, 'scan', bare, bone(bare), 'model')
     monkeypatch.setitem(__import__('sys').modules, 'highdicom.seg', None)
     with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):
         write_dicom_seg(out, 'scan', scan, bone(scan), 'model')
+
+
+CHARSETS = [
+    (['', 'ISO 2022 IR 87'], 'Yamada^Tarou=山田^太郎=やまだ^たろう'),
+    (['', 'ISO 2022 IR 149'], 'Hong^Gildong=洪^吉洞=홍^길동'),
+    ('GB18030', 'Wang^XiaoDong=王^小东'), ('GBK', 'Wang^XiaoDong=王^小东'), ('ISO_IR 100', 'Müller^Jörg'),
+    ('ISO_IR 144', 'Люкceмбypг'),
+    ('ISO_IR 192', 'Müller^山田'),
+    ('ISO_IR 6', 'Smith^John'), ('', 'Smith^John'), (None, 'Smith^John'), (['ISO_IR 100'], 'Müller')]
+
+
+@pytest.mark.parametrize('charset, name', CHARSETS)
+def test_dicom_seg_keeps_names_in_any_character_set(tmp_path, charset, name):
+    pytest.importorskip('highdicom')
+    import pydicom
+    changes = {} if charset is None else dict(SpecificCharacterSet=charset)
+    scan, = find_scans(write_series(tmp_path / 's', 2, **changes, PatientName=name))
+    assert write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model') == ''
+    seg = pydicom.dcmread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
+    assert seg.SpecificCharacterSet == 'ISO_IR 192' and str(seg.PatientName) == name
+
+
+@pytest.mark.parametrize('charset', [None, 'ISO_IR 6', 'ISO_IR 192', 'NONSENSE'])
+def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path, charset):
+    pytest.importorskip('highdicom')
+    folder = write_series(tmp_path / 's', 2, **({} if charset is None else dict(SpecificCharacterSet='ISO_IR 100')),
+                          PatientName='Muller^Jorg')
+    for path in folder.iterdir():
+        content = path.read_bytes().replace(b'Muller^Jorg', b'M\xfcller^J\xf6rg')
+        path.write_bytes(content.replace(b'ISO_IR 100', (charset or '').encode().ljust(10)) if charset else content)
+    scan, = find_scans(folder)
+    assert write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model') == ''
+
+
+@pytest.mark.parametrize('changes, reason', [
+    (dict(SOPInstanceUID=''), '3 of 3 slices have no SOPInstanceUID, so that it would refer to nothing'),
+    (dict(SOPInstanceUID=None), '3 of 3 slices have no SOPInstanceUID'),
+    (dict(SOPInstanceUID='1.2.3'), '3 of 3 slices share their SOPInstanceUID'),
+    (dict(StudyInstanceUID=None), 'no StudyInstanceUID'), (dict(SeriesInstanceUID=None), 'no SeriesInstanceUID'),
+    (dict(ImagePositionPatient=[0, 0, 0]), 'lie at equal positions'), (dict(ImagePositionPatient=None), 'no slice positions')])
+def test_dicom_seg_that_would_refer_to_nothing_is_not_written(tmp_path, changes, reason):
+    pytest.importorskip('highdicom')
+    for index in range(3):
+        save_dicom(tmp_path / 's' / f'{index}.dcm', dicom_slice(chest(index).astype(np.int16), index, **changes))
+    scan, = find_scans(tmp_path / 's')
+    assert reason in write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
+    assert not (tmp_path / 'out' / 'scan').exists()
+
+
+def test_one_slice_without_identifier_is_enough(tmp_path):
+    pytest.importorskip('highdicom')
+    write_series(tmp_path / 's', 2)
+    save_dicom(tmp_path / 's' / '9.dcm', dicom_slice(chest(2).astype(np.int16), 2, SOPInstanceUID=''))
+    scan, = find_scans(tmp_path / 's')
+    assert '1 of 3 slices have no' in write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
+
+
+def test_highdicom_says_nothing_on_the_console(tmp_path, capfd, monkeypatch):
+    """Its log would come out raw where no program has set logging up."""
+    highdicom = pytest.importorskip('highdicom')
+    import logging
+    real = highdicom.seg.Segmentation
+
+    def loud(*args, **kwargs):
+        logging.getLogger('highdicom.base').warning('duplicate references')
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(highdicom.seg, 'Segmentation', loud)
+    monkeypatch.setattr(logging.getLogger(), 'handlers', [])
+    scan, = find_scans(write_series(tmp_path / 's', 2))
+    assert write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model') == ''
+    assert capfd.readouterr() == ('', '') and logging.getLogger('highdicom').propagate
+
+
+def test_a_series_at_one_position_has_no_nifti_mask(tmp_path):
+    for index in range(2):
+        save_dicom(tmp_path / 's' / f'{index}.dcm', dicom_slice(chest(index).astype(np.int16), index,
+                                                                ImagePositionPatient=[0, 0, 7]))
+    scan, = find_scans(tmp_path / 's')
+    assert not write_nifti_mask(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan))

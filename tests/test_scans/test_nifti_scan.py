@@ -188,8 +188,6 @@ def test_notes_on_orientation(tmp_path):
     oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.]])
     with pytest.raises(ValueError, match='oblique, not axial'):
         scan_of(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
-    grey = write_nifti(tmp_path / 'g.nii', np.arange(64 * 64 * 2).reshape(64, 64, 2).astype(np.uint8))
-    assert 'fewer than 1 in 20 of them of air' in ' '.join(scan_of(grey).info.notes)
 
 
 def patched(path, offset, form, *values):
@@ -287,3 +285,96 @@ def test_any_damage_gives_slices_or_reasons(tmp_path, data):
             assert isinstance(item, Problem) or (item.grey.dtype == np.uint8 and min(item.grey.shape) >= 32)
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize('volume', [
+    chest_volume() + 1024, np.clip(chest_volume(), -160, 240), (chest_volume() > 0) * 255, np.abs(chest_volume()),
+    chest_volume() / 1500.0, chest_volume().astype(np.int32) + 32768, np.full((64, 64, 3), -1000)],
+    ids=['12 bit', 'soft-tissue window', 'mask', 'PET', 'float', 'offset', 'constant'])
+@pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
+def test_values_that_are_no_hounsfield_units_are_refused(tmp_path, volume, suffix):
+    kind = np.float32 if volume.dtype.kind == 'f' else np.int32
+    with pytest.raises(ValueError, match='Hounsfield units|no air'):
+        scan_of(write_nifti(tmp_path / f'v{suffix}', volume.astype(kind)))
+
+
+def test_a_slope_of_the_header_counts(tmp_path):
+    wrong = patched(write_nifti(tmp_path / 'v.nii', chest_volume()), 112, '<2f', 1, 1024)
+    with pytest.raises(ValueError, match='from 24 to 1624'):
+        scan_of(wrong)
+
+
+@pytest.mark.parametrize('grey, rescale', [
+    (to_grey(chest_volume()), (1500 / 255, -1350)), (to_grey(chest_volume()) / 255, (1500, -1350))], ids=['grey', 'float 0..1'])
+def test_grey_levels_can_be_rescaled(tmp_path, grey, rescale):
+    path = write_nifti(tmp_path / 'v.nii', grey.astype(np.float32))
+    scan = scan_of(path, rescale=rescale)
+    assert np.abs(next(scan.read()).grey.astype(int) - to_grey(chest(0))).max() <= 1
+    with pytest.raises(ValueError, match='With the given slope 2 and intercept 0 it has values from .* none either'):
+        scan_of(path, rescale=(2, 0))
+
+
+def test_a_rescaling_that_is_not_needed_is_said_to_be_unused(tmp_path):
+    scan = scan_of(write_nifti(tmp_path / 'v.nii', chest_volume()), rescale=(1, -1024))
+    assert 'the given slope 1 and intercept -1024 were not used' in scan.info.notes[-1]
+
+
+@pytest.mark.parametrize('pixdim, words', [
+    ((0, 0.7, 0.8, 5), 'qfac'), ((1, -0.7, 0.8, 5), 'should be positive'), ((1, 0.7, 0.8, -5), 'should be positive'),
+    ((0, -0.7, -0.8, -5), 'should be positive'), ((3, 0.7, 0.8, 5), 'qfac')])
+@pytest.mark.parametrize('version', [1, 2])
+def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixdim, words, version):
+    kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
+    image = kind(chest_volume(), None)
+    image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
+    image.header.set_xyzt_units('mm')
+    image.to_filename(tmp_path / 'v.nii')
+    patched(tmp_path / 'v.nii', 76 if version == 1 else 104, '<4f' if version == 1 else '<4d', *pixdim)
+    expected = nibabel.load(tmp_path / 'v.nii').affine
+    capfd.readouterr()
+    scan = scan_of(tmp_path / 'v.nii')
+    assert np.allclose(scan.info.affine, expected) and scan.info.spacing == pytest.approx((0.8, 0.7))
+    note, = scan.info.notes
+    assert 'was read as nibabel does' in note and words in note
+    assert capfd.readouterr() == ('', '')  # nor does nibabel's own log reach the console
+
+
+def test_an_orientation_that_nibabel_refuses_is_refused(tmp_path):
+    image = nibabel.Nifti1Image(chest_volume(), None)
+    image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
+    image.to_filename(tmp_path / 'v.nii')
+    with pytest.raises(ValueError, match='damaged header, which nibabel does not read either: w2 should be positive'):
+        scan_of(patched(tmp_path / 'v.nii', 256, '<2f', 1, 1))
+
+
+def broken(content: bytes, how: str) -> bytes:
+    return {'checksum': content[:-8] + b'1234' + content[-4:], 'length': content[:-4] + b'1234', 'cut': content[:-5],
+            'trailer': content + b'something else', 'zeros': content + bytes(512),
+            'members': content + gzip.compress(b'')}[how]
+
+
+@pytest.mark.parametrize('how, words', [
+    ('checksum', 'warning: the compressed file does not fit its own checksum'), ('length', 'warning: the compressed file'),
+    ('cut', 'warning: the compressed file'), ('trailer', 'other bytes follow'), ('zeros', None), ('members', None)])
+@pytest.mark.parametrize('across', [False, True], ids=['streamed', 'whole'])
+def test_the_end_of_a_compressed_file_is_looked_at(tmp_path, how, words, across):
+    image = nibabel.Nifti1Image(chest_volume(), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]]))
+    image.header.set_xyzt_units('mm')
+    turned = image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1]])) if across else image
+    turned.to_filename(tmp_path / 'v.nii.gz')
+    path = tmp_path / 'v.nii.gz'
+    path.write_bytes(broken(path.read_bytes(), how))
+    scan = scan_of(path)
+    assert np.array_equal(next(scan.read()).grey, to_grey(chest(0)))
+    assert [note for note in scan.info.notes if note.startswith(words or '')] == scan.info.notes
+    assert len(scan.info.notes) == (words is not None)
+
+
+def test_what_follows_the_voxels_is_not_unpacked_without_end(tmp_path):
+    path = write_nifti(tmp_path / 'v.nii.gz', chest_volume())
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(64 * 1024 ** 2), 1))
+    tracemalloc.start()
+    scan = scan_of(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 'the file goes on after its voxels' in scan.info.notes[-1] and peak < 16 * 1024 ** 2

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from scan_helpers import write_images, write_model
+from scan_helpers import chest, dicom_slice, save_dicom, to_grey, write_images, write_model
 
 from mmaffinity.scans.output_folder import OutputFolder
 
@@ -14,11 +14,11 @@ from mmaffinity.scans.output_folder import OutputFolder
 def run(tmp_path_factory, repo_root):
     config, checkpoint = write_model(tmp_path_factory.mktemp('model'), repo_root)
 
-    def call(*arguments):
+    def call(*arguments, path=''):
         command = [sys.executable, repo_root / 'tools' / 'predict.py', *arguments, '--config', config, '--checkpoint',
                    checkpoint, '--device', 'cpu']
         return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, cwd='/',
-                              env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'})
+                              env={**os.environ, 'PYTHONPATH': f'{repo_root}{os.pathsep}{path}', 'OMP_NUM_THREADS': '1'})
     return call
 
 
@@ -28,7 +28,7 @@ def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
     done = run(folder, '--out', tmp_path / 'out', '--score-thr', '0.3', '--overlays', 'none')
     assert done.returncode == 0, done.stderr
     assert '3 of 3 slices' in done.stderr and 'scan: 3 of 3 slices' in done.stdout
-    assert '1 inputs were not predicted' in done.stdout and 'Research use only' in done.stdout
+    assert '1 input was not predicted' in done.stdout and 'Research use only' in done.stdout
     content = json.loads((tmp_path / 'out' / 'scan' / 'prediction.json').read_text())
     assert len(content['slices']) == 3 and content['settings']['score_thr'] == 0.3
     again = run(folder, '--out', tmp_path / 'out')
@@ -52,3 +52,39 @@ def test_a_second_process_ends_with_a_sentence(tmp_path, run):
     assert done.returncode == 2 and 'Traceback' not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith('error: another process is writing to ')
     assert run(folder, '--out', tmp_path / 'out').returncode == 0
+
+
+def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
+    pytest.importorskip('pydicom')
+    for index in range(2):
+        save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(to_grey(chest(index)), index, PixelSpacing=None))
+    (tmp_path / 'in' / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
+    done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--dicom-seg')
+    assert done.returncode == 0, done.stderr
+    for words in ('4 notes, see ', 'the serious ones:', 'warning: HU look implausible', 'warning: RescaleSlope 1',
+                  'warning: no DICOM-SEG (lesions.dcm): ', '1 file without slices left aside: .DS_Store'):
+        assert words in done.stdout, words
+
+
+def test_the_exit_code_says_that_something_failed(tmp_path, run):
+    """A scan that fails for a reason that nothing foresaw: one that a module loaded by the interpreter brings in."""
+    for name in 'ab':
+        write_images(tmp_path / 'in' / name, 1)
+    (tmp_path / 'site' / 'sitecustomize.py').parent.mkdir()
+    (tmp_path / 'site' / 'sitecustomize.py').write_text(
+        'import sys\n'
+        'class Late:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        '        if name == "mmaffinity.scans.summary":\n'
+        '            import mmaffinity.scans.image_scan as module\n'
+        '            keys = module.ImageScan.keys\n'
+        '            def fail(self):\n'
+        '                if self.info.name == "in/a":\n'
+        '                    raise RuntimeError("odd")\n'
+        '                return keys(self)\n'
+        '            module.ImageScan.keys = fail\n'
+        'sys.meta_path.insert(0, Late())\n')
+    done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', path=tmp_path / 'site')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
+    assert 'in_b: 1 of 1 slice' in done.stdout and 'in/a: failed, and --resume tries it again: RuntimeError: odd' in done.stdout
+    assert run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--resume').returncode == 0

@@ -16,6 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
 
+# Of white: a slice of training shows bone and soft tissue, so that its brightest pixel is nearly white.
+DARKEST_PEAK = 0.75
+
 PHOTOMETRIC = 262  # TIFF tag; 0 is 'white is zero'
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -87,9 +90,10 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     peak = int(img.max(initial=0))
     if max_value is None:
         max_value = 65535
-        if 0 < peak <= 4095:
-            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} is nearly black: for 12-bit content set '
-                          'max_value=4095 in LoadCTSlice (--max-value 4095 of tools/predict.py)', stacklevel=2)
+        if 0 < peak < DARKEST_PEAK * max_value:
+            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: say which value is '
+                          'white, for example 4095 for 12-bit content (max_value=4095 in LoadCTSlice, --max-value 4095 of '
+                          'tools/predict.py)', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)

@@ -2,11 +2,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from mmaffinity.datasets.transforms.decoding import DARKEST_PEAK
+
 from .findings import Finding, first_few, plural
 from .image_facts import FileFacts
 from .parts import ListedSlice, Part
-
-_DARK = 4095  # 12 bits
 
 
 def check_files(parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[Finding]:
@@ -68,11 +68,13 @@ def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) ->
                       f'{len(whole) - len(few)} have {24 - depth} ({first_few(names)}): their grey levels mean something '
                       'else unless they were windowed alike', len(few), [dict(file=name, depth=depth) for name in names])
     if part.max_value is None:
-        dark = [listed.rel_path for listed, fact in deep if 0 < fact.high <= _DARK]
+        darkest = int(DARKEST_PEAK * 65535)
+        dark = [listed.rel_path for listed, fact in deep if 0 < fact.high <= darkest]
         if dark:
             yield Finding('bit-depths', f'{plural(len(dark), "16-bit slice")} of {part.name} '
-                          f'{"has" if len(dark) == 1 else "have"} no pixel above {_DARK} and will be nearly black '
-                          f'({first_few(dark)}): for 12-bit content set max_value=4095 in LoadCTSlice', len(dark), dark)
+                          f'{"has" if len(dark) == 1 else "have"} no pixel above {darkest} of 65535 and will be too '
+                          f'dark ({first_few(dark)}): set max_value in LoadCTSlice to the value of white, for example 4095 for '
+                          '12-bit content', len(dark), dark)
     else:
         bright = [(listed.rel_path, fact.high) for listed, fact in deep if fact.high > part.max_value]
         if bright:

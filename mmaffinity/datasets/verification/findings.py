@@ -3,6 +3,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmaffinity.utils.text import plural as plural
+
 FAILURE, WARNING, ALLOWED = 'failure', 'warning', 'allowed'
 MAX_ITEMS = 1000  # of one finding in the report; the sentence has the full count
 
@@ -82,11 +84,3 @@ def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), s
 def first_few(names: Sequence[str], number: int = 3) -> str:
     """Name the first examples: 'a, b, c, ...'."""
     return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
-
-
-def plural(count: int, noun: str, verb: str = '') -> str:
-    """'1 slice is', '2 slices are': a count with its noun and, where given, the verb 'is', 'has' or 'does'."""
-    verbs = {'is': 'are', 'has': 'have', 'does': 'do', '': ''}
-    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
-        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
-    return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()

@@ -116,6 +116,15 @@ def test_12_bit_content_in_16_bit_file():
     np.testing.assert_array_equal(decode_slice(encode(GREY, 'PNG'), max_value=4095), GREY)
 
 
+@pytest.mark.parametrize('peak, dark', [(1, True), (1023, True), (5000, True), (49151, True), (49152, False), (65535, False)])
+@pytest.mark.parametrize('fmt', ['PNG', 'TIFF'])
+def test_16_bits_far_below_white_are_warned_of(recwarn, peak, dark, fmt):
+    pixels = np.zeros((8, 8), np.uint16)
+    pixels[3, 4] = peak
+    decode_slice(encode(pixels, fmt))
+    assert [f'brightest pixel is {peak} of 65535' in str(warning.message) for warning in recwarn] == [True] * dark
+
+
 @pytest.mark.parametrize('dtype', [np.int16, np.int32, np.float32])
 def test_other_pixel_types(dtype):
     content = cv2.imencode('.tiff', GREY.astype(dtype))[1].tobytes()

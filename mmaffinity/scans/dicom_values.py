@@ -1,0 +1,85 @@
+"""Values of a DICOM header as numbers, whatever the writer made of them: decimal commas, text, several or none."""
+import hashlib
+import math
+import re
+from typing import Any
+
+from .opening import printable
+
+_DECIMAL_COMMA = re.compile(r'[-+]?\d*,\d+(?:[eE][-+]?\d+)?|[-+]?\d+,(?:[eE][-+]?\d+)?')
+
+
+def values_of(data: Any, keyword: str) -> list:
+    """The values of an entry, those that pydicom cannot convert as text; empty where there is none."""
+    try:
+        value = data.get(keyword)
+    except Exception:  # the value does not fit its type, and pydicom raises what its converters do
+        value = getattr(data.get_item(keyword), 'value', None)
+    if isinstance(value, bytes):
+        value = value.decode('latin-1').split('\\')
+    values = [] if value is None else [value] if isinstance(value, str) or not hasattr(value, '__iter__') else list(value)
+    return [one for one in values if not isinstance(one, str) or one.strip(' \0')]
+
+
+def shown(data: Any, keyword: str) -> str:
+    """An entry with its value, for messages: "PixelSpacing '0.8'"."""
+    return f'{keyword} {printable(chr(92).join(str(value) for value in values_of(data, keyword)))[:48]!r}'
+
+
+def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[float, ...] | None:
+    """Finite numbers of an entry.
+
+    Args:
+        data: pydicom's dataset.
+        keyword: of the entry.
+        count: of the numbers that it must have.
+        notes: a decimal comma is noted here, and an entry that is no such numbers.
+
+    Returns:
+        The numbers; None where the entry is absent or empty, or is no ``count`` finite numbers.
+    """
+    values, found = values_of(data, keyword), []
+    if not values:
+        return None
+    for value in values:
+        text = str(value).strip(' \0')
+        if _DECIMAL_COMMA.fullmatch(text):
+            notes.append(f'{keyword} is written with a decimal comma, which was read as a point')
+            text = text.replace(',', '.')
+        try:
+            found.append(float(text))
+        except ValueError:
+            break
+    if len(found) == len(values) == count and all(map(math.isfinite, found)):
+        return tuple(found)
+    notes.append(f'{shown(data, keyword)} is not {"a number" if count == 1 else f"{count} numbers"}: taken as absent')
+    return None
+
+
+def whole_number(data: Any, keyword: str, absent: int) -> int:
+    """A whole number that the pixels cannot be read without.
+
+    Args:
+        data: pydicom's dataset.
+        keyword: of the entry.
+        absent: what stands for an entry that is absent or empty.
+
+    Raises:
+        ValueError: if the entry is none, or negative; the message names it and its value.
+    """
+    if not values_of(data, keyword):
+        return absent
+    found = numbers(data, keyword, 1, [])
+    if found is None or found[0] != int(found[0]) or found[0] < 0:
+        raise ValueError(f'has {shown(data, keyword)}, which is not a whole number: correct this entry, or export the slice '
+                         'again')
+    return int(found[0])
+
+
+def digest(data: Any, keyword: str) -> str:
+    """Eight hexadecimal digits that tell values apart without naming them; empty where there is none.
+
+    Case and the separators of names are left out, as writers differ in them.
+    """
+    text = re.sub(r'[\W_]+', '', ''.join(str(value) for value in values_of(data, keyword)).casefold())
+    return hashlib.blake2b(text.encode('utf-8', 'backslashreplace'), digest_size=4).hexdigest() if text else ''

@@ -1,0 +1,125 @@
+"""Files of several patients under one series UID, as careless anonymisers leave them: taken apart where something tells."""
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mmaffinity.utils.text import plural
+
+from .dicom_header import SUBJECT, DicomHeader, read_dataset
+from .notes import WARNING
+
+
+@dataclass(frozen=True)
+class Part:
+    """Slices of one patient.
+
+    Attributes:
+        headers: of the slices.
+        mark: tells the part from others of the series; empty where the series was not taken apart.
+        notes: on what was found.
+    """
+
+    headers: list[DicomHeader]
+    mark: str = ''
+    notes: tuple[str, ...] = ()
+
+
+def take_apart(headers: list[DicomHeader]) -> list[Part]:
+    """Take the slices of a series apart by patient, date of the study, and folders that number their slices alike.
+
+    A value that is absent in some files does not take them apart from the others, unless these have several.
+
+    Args:
+        headers: of slices with one series UID, size, orientation and spacing.
+
+    Returns:
+        One part, mostly; several with a note each.
+    """
+    parts = [Part(headers)]
+    for at, keyword in enumerate(SUBJECT):
+        parts = [new for part in parts for new in _by_subject(part, at, keyword)]
+    parts = [new for part in parts for new in _by_folder(part)]
+    return [Part(part.headers, part.mark, (*part.notes, *_repeated_numbers(part.headers))) for part in parts]
+
+
+def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
+    values = {header.subject[at] for header in part.headers if header.subject} - {''}
+    if len(values) < 2:
+        return [part]
+    if 2 * len(values) > len(part.headers):  # as if each slice were another patient's
+        note = f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients ' \
+               'in one series? Was it anonymised wrongly?'
+        return [Part(part.headers, part.mark, (*part.notes, note))]
+    note = f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several ' \
+           'patients or visits in one series; was it anonymised wrongly?'
+    return _grouped(part, lambda header: header.subject[at], note)
+
+
+def _by_folder(part: Part) -> list[Part]:
+    """Take folders apart if most numbers of slices come again in another: one scan counts through its folders."""
+    folders: dict[str, set] = {}
+    for header in part.headers:
+        folders.setdefault(_folder(header), set()).add(header.number)
+    repeated = any(None not in one | two and 2 * len(one & two) >= min(len(one), len(two))
+                   for one, two in itertools.combinations(list(folders.values())[:50], 2))
+    if not repeated or len(part.headers) < 2 * len(folders):
+        return [part]
+    note = f'{WARNING}{len(folders)} folders hold slices of one series with the same InstanceNumbers, and were taken apart: ' \
+           'several patients or phases under one series UID?'
+    return _grouped(part, lambda header: hashlib.sha256(_folder(header).encode()).hexdigest()[:8], note)
+
+
+def _folder(header: DicomHeader) -> str:
+    return header.name.rpartition('/')[0]
+
+
+def _grouped(part: Part, key: Callable[[DicomHeader], str], note: str) -> list[Part]:
+    groups: dict[str, list[DicomHeader]] = {}
+    for header in part.headers:
+        groups.setdefault(key(header), []).append(header)
+    return [Part(members, f'{part.mark}|{value}', (*part.notes, note)) for value, members in groups.items()]
+
+
+def _repeated_numbers(headers: Sequence[DicomHeader]) -> Iterator[str]:
+    counts = Counter(header.number for header in headers if header.number is not None)
+    repeated = sum(count > 1 for count in counts.values())
+    if repeated and len(counts) > 1:  # the same on all slices says nothing
+        yield f'{WARNING}{plural(repeated, "InstanceNumber")} of {len(counts)} occur more than once: several scans or ' \
+              'patients in one series?'
+
+
+class Copies:
+    """Finds files that hold the same image as another, of those whose identifiers and places are equal."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple, DicomHeader] = {}
+        self._pixels: dict[tuple, dict[str, DicomHeader]] = {}
+
+    def original(self, key: tuple, header: DicomHeader) -> DicomHeader | None:
+        """The file that this one copies; None if it copies none.
+
+        Anonymisers that give all slices one identifier make different images look alike, so that the pixels decide. They
+        are read only where the key comes again.
+
+        Args:
+            key: identifiers and place of the slice.
+            header: of the slice.
+        """
+        first = self._first.setdefault(key, header)
+        if first is header:
+            return None
+        known = self._pixels.setdefault(key, {})
+        if not known:
+            known[_pixel_digest(first)] = first
+        found = known.setdefault(_pixel_digest(header), header)
+        return None if found is header else found
+
+
+def _pixel_digest(header: DicomHeader) -> str:
+    try:
+        data = header.frame.read() if header.frame else read_dataset(header.path)
+        return hashlib.sha256(data.PixelData).hexdigest()
+    except (AttributeError, TypeError, ValueError):
+        return ''  # unreadable; reading the slice says why

@@ -1,0 +1,90 @@
+"""Can these be Hounsfield units of a chest? Judged by how many values lie where air and soft tissue must."""
+import numpy as np
+
+from .notes import WARNING
+from .windowing import LOWEST
+
+IMPLAUSIBLE = f'{WARNING}HU look implausible'
+BELOW_TISSUE, AIR_BELOW = -100.0, -500.0  # HU; a chest without any lower value than the second has no lungs
+SOFT_TISSUE = (-200.0, 300.0)  # HU; fat to enhanced vessels
+LEAST_AIR = 0.001  # of the pixels of a slice
+LEAST_SOFT = 0.02  # of the pixels of a slice; real slices have about half, and under 0.01 when shifted by -1024
+MIN_SHARE = 0.05  # of a volume is air, around the body or in the lungs; other values that low are strays
+LEAST_RANGE = 100.0  # HU from lowest to highest value
+
+
+class Tally:
+    """Counts values, piece by piece.
+
+    Attributes:
+        low, high: of all finite values.
+    """
+
+    def __init__(self) -> None:
+        self.low, self.high = np.inf, -np.inf
+        self._lowest = np.inf  # that was measured
+        self._total = self._measured = self._negative = self._air = self._soft = 0
+
+    def add(self, hu: np.ndarray) -> 'Tally':
+        """Count the values of a slice; those that are not finite are left out."""
+        hu = hu[np.isfinite(hu)]
+        if hu.size:
+            self.low, self.high = min(self.low, float(hu.min())), max(self.high, float(hu.max()))
+        self._total += hu.size
+        hu = hu[hu >= LOWEST]  # what is below was not measured, but fills the corners of many scans
+        self._measured += hu.size
+        self._lowest = min(self._lowest, float(hu.min(initial=np.inf)))
+        self._negative += int(np.count_nonzero(hu < BELOW_TISSUE))
+        self._air += int(np.count_nonzero(hu < AIR_BELOW))
+        self._soft += int(np.count_nonzero((hu > SOFT_TISSUE[0]) & (hu < SOFT_TISSUE[1])))
+        return self
+
+    def _share(self, count: int) -> float:
+        return count / max(self._measured, 1)
+
+    @property
+    def range(self) -> str:
+        """The lowest and the highest value, in words."""
+        return f'values from {self.low:g} to {self.high:g}'
+
+    def doubt(self) -> str:
+        """A note if a slice shows no air, or no soft tissue; empty if it shows both."""
+        if not self._total:
+            return ''
+        if self._measured and self._share(self._air) < LEAST_AIR:
+            return (f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
+                    'which every slice of a chest shows; are the rescale tags right?')
+        if self._share(self._soft) < LEAST_SOFT:
+            below = 1 - self._measured / self._total
+            shifted = below > MIN_SHARE
+            share = f', {below:.0%} of them below {LOWEST:g}' if shifted else ''
+            return (f'{IMPLAUSIBLE}: {self.range}{share}, but hardly any soft tissue ({SOFT_TISSUE[0]:g} to '
+                    f'{SOFT_TISSUE[1]:g}), which every slice of a chest shows; are '
+                    + ('the stored values Hounsfield units already, and the rescale intercept wrong?' if shifted
+                       else 'the rescale tags right?'))
+        return ''
+
+    def refusal(self) -> str:
+        """Why a volume is no chest in Hounsfield units; empty if it may be one. Without any finite value it may."""
+        if not self._total:
+            return ''
+        advice = ('. Give what leads to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
+                  'air), or predict slices in a lung window as PNG')
+        if self.high - self.low < LEAST_RANGE:
+            return f'has {self.range}: a mask or a rescaled volume, not Hounsfield units{advice}'
+        if self._measured and self._share(self._negative) < MIN_SHARE:
+            return (f'has {self.range}, fewer than 1 in 20 of them below {BELOW_TISSUE:g}: no Hounsfield units of a chest '
+                    f'(grey levels, a mask, another modality?){advice}')
+        if self._measured and self._share(self._air) < LEAST_AIR:
+            return (f'has {self.range}, but no air (below {AIR_BELOW:g}): no chest, or cut to the values of a soft-tissue '
+                    'window; export it without a window')
+        if self.high < SOFT_TISSUE[0]:
+            return f'has {self.range}, but no soft tissue (above {SOFT_TISSUE[0]:g}): no Hounsfield units of a chest{advice}'
+        return ''
+
+    def doubt_of_volume(self) -> str:
+        """A note if a volume that is not refused shows little air or soft tissue; empty if it shows enough."""
+        if self._total and self._share(self._air) < MIN_SHARE:
+            return (f'{WARNING}{self.range}, fewer than 1 in 20 of them of air (below {AIR_BELOW:g}): are these Hounsfield '
+                    'units?')
+        return self.doubt()

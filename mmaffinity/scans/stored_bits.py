@@ -1,0 +1,49 @@
+"""From decoded words to stored values: which bits of a word are the value (DICOM PS3.5, section 8.1.1)."""
+from typing import Any
+
+import numpy as np
+
+from .dicom_values import whole_number
+
+
+def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
+    """Take the values out of their words, as BitsStored, HighBit and PixelRepresentation tell.
+
+    The bits beside a value may hold an overlay. HighBit is believed only where the words do not speak against it: many
+    writers leave it at 15 although the values are in the lowest bits.
+
+    Args:
+        words: as decoded, any integer type, signed where PixelRepresentation is 1.
+        data: pydicom's dataset.
+        notes: what was left out, or shifted, is noted here.
+
+    Returns:
+        Values of the type of ``words``.
+
+    Raises:
+        ValueError: if BitsStored or HighBit are no whole numbers, or BitsStored does not fit the words.
+    """
+    allocated = 8 * words.dtype.itemsize
+    stored = whole_number(data, 'BitsStored', allocated)
+    if not 1 <= stored <= allocated:
+        raise ValueError(f'has BitsStored {stored}, but words of {allocated} bits')
+    high = whole_number(data, 'HighBit', stored - 1)
+    lowest = _lowest(words, allocated - stored)
+    # Signed values may come without the repeated sign, as decoders of unsigned code streams leave them.
+    plain = words.view(f'u{words.dtype.itemsize}')
+    fits = np.array_equal(lowest, words) or int(plain.max()) < 1 << stored
+    shift = high + 1 - stored
+    if shift < 0 or high >= allocated or (shift and fits and np.any(words & ((1 << shift) - 1))):
+        notes.append(f'HighBit {high} does not fit BitsStored {stored} and the words of {allocated} bits: values were taken '
+                     'from the lowest bits')
+    elif shift:
+        notes.append(f'HighBit is {high} and BitsStored {stored}: values were shifted down by {shift} bits')
+        return _lowest(words >> shift, allocated - stored)
+    if not fits:
+        notes.append(f'words hold more than the {stored} bits of BitsStored (an overlay?): the others were left out')
+    return lowest
+
+
+def _lowest(words: np.ndarray, unused: int) -> np.ndarray:
+    """Keep the lowest bits of words, and repeat the sign where they are signed."""
+    return (words << unused) >> unused

@@ -1,0 +1,15 @@
+"""Wording of messages."""
+
+
+def plural(count: int, noun: str, verb: str = '') -> str:
+    """A count with its noun and, where given, its verb: '1 slice is', '2 slices are'.
+
+    Args:
+        count: how many.
+        noun: in the singular.
+        verb: 'is', 'has', 'does' or 'was'.
+    """
+    verbs = {'is': 'are', 'has': 'have', 'does': 'do', 'was': 'were', '': ''}
+    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
+        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
+    return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()
