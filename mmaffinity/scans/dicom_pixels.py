@@ -38,7 +38,9 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
         ValueError: without pydicom or what it needs to decode the compression, or if the pixels are truncated or
             damaged, or their unit cannot be told.
     """
-    data = read_dataset(header.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd values in headers
+        data = header.frame.read() if header.frame else read_dataset(header.path)
     notes: list[str] = []
     words = decode(data, header.shape)
     stored = stored_values(words, data, notes)
@@ -88,6 +90,9 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
                                  f'{shape[0]} x {shape[1]}')
+            # Decoders of JPEG-LS fill what is missing with zeros, and do not say so.
+            if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
+                raise ValueError('pixel data is truncated: its code stream has no end mark')
         else:
             needed = shape[0] * shape[1] * int(data.BitsAllocated) // 8
             if len(raw) < needed:

@@ -15,6 +15,7 @@ from mmaffinity.utils.wording import plural
 
 from .dicom_header import DicomHeader, read_dataset
 from .dicom_scan import DicomScan
+from .frame_references import frames_as_slices, refer_to_frames
 from .items import Problem, Scan
 from .nifti_scan import NiftiScan
 from .output_folder import OutputFolder
@@ -77,7 +78,7 @@ def _orthogonal(affine: np.ndarray) -> bool:
 
 def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem],
                     model: str) -> str:
-    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series.
+    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames.
 
     Args:
         model: name of the algorithm in the file.
@@ -120,14 +121,19 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         algorithm_identification=algorithm)
     try:
         with _quiet():
+            framed = any(header.frame for header in sources)
+            images, places = frames_as_slices(sources) if framed else \
+                ([read_dataset(header.path) for header in sources], {})
             segmentation = seg.Segmentation(
-                source_images=[_as_source(header) for header in sources], pixel_array=np.stack(masks),
+                source_images=[_as_source(*source) for source in zip(images, sources)], pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
                 series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
                 instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
                 software_versions=__version__, device_serial_number='0', content_label='LESIONS',
                 content_description='Research use only; not a medical device', omit_empty_frames=True,
                 series_description='Predicted lesions, research use only')
+            if framed:
+                refer_to_frames(segmentation, places)
             with out.write(folder, 'lesions.dcm') as file:
                 segmentation.save_as(file)
     except OSError:
@@ -139,7 +145,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
 
 def _unnamed(scan: DicomScan) -> str:
     """Why a segmentation could not refer to the slices; empty if it can."""
-    counts = Counter(header.instance_uid for header in scan.headers)
+    counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
     if missing:
         return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID, so that it would refer to nothing'
@@ -168,13 +174,12 @@ def _quiet() -> Iterator[None]:
         logger.propagate = propagate
 
 
-def _as_source(header: DicomHeader) -> Any:
+def _as_source(data: Any, header: DicomHeader) -> Any:
     """A slice as highdicom takes it.
 
     Entries that DICOM wants to be there, and that are copied, are there, if only empty; text of any character set becomes
     UTF-8; lengths are those that were read, however they were written.
     """
-    data = read_dataset(header.path)
     data.decode()
     data.SpecificCharacterSet = 'ISO_IR 192'
     for keyword in ('PatientID', 'PatientName', 'PatientBirthDate', 'PatientSex', 'StudyDate', 'StudyTime', 'StudyID',

@@ -107,6 +107,20 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
     assert np.array_equal(read(tmp_path, data)[0], HU)
 
 
+@pytest.mark.parametrize('cut', [0, 1, 2, 100])
+def test_a_cut_code_stream_is_not_filled_with_zeros(tmp_path, cut):
+    """The decoder of JPEG-LS takes it without a word."""
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
+    data.compress(pydicom.uid.JPEGLSLossless)
+    stream = pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1).rstrip(b'\0')
+    data.PixelData = pydicom.encaps.encapsulate([stream[:len(stream) - cut]])
+    if cut == 0:
+        assert np.array_equal(read(tmp_path, data)[0], HU)
+    else:
+        with pytest.raises(ValueError, match='truncated: its code stream has no end mark'):
+            read(tmp_path, data)
+
+
 @pytest.mark.parametrize('bits', [12, 16])
 @pytest.mark.parametrize('name', ['JPEGLosslessSV1', 'JPEGLossless'])
 def test_jpeg_lossless(tmp_path, name, bits):
