@@ -13,11 +13,14 @@ __version__ = '0.1.0'
 # mmdet are missing or broken; sys.argv[0] is '-m' only while Python looks for the module that it is to run.
 if sys.argv[:1] != ['-m'] or 'mmaffinity.check_env' not in sys.orig_argv:
     try:
+        from mmaffinity.ops import operations_in_torch
+
         # Two notes on packages that nothing here needs, one of which says that metrics will not be computed; they are.
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
             warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
             import mmdet.datasets
-            import mmdet.evaluation  # noqa: F401
+            import mmdet.evaluation
+            import mmdet.models  # noqa: F401
         from mmaffinity import datasets, engine, evaluation, models, structures, visualization  # noqa: F401
         from mmaffinity.utils.checkpoint import register_safe_loader
         register_safe_loader()
