@@ -11,17 +11,19 @@ def is_compiled() -> bool:
     return util.find_spec('mmcv._ext') is not None
 
 
-def load_compiled(name: str) -> Callable:
+def load_compiled(name: str, config_name: str | None = None) -> Callable:
     """Return an operation of ``mmcv.ops``.
 
     Args:
-        name: such as 'DeformConv2d'.
+        name: such as 'ModulatedDeformConv2dPack'.
+        config_name: how configs call it, such as 'DCNv2', if they call it otherwise.
 
     Raises:
         ValueError: if mmcv has no such operation, is installed without compiled operations, or they do not load; with the
             way to get it.
     """
-    problem = f'{name!r} is none of the operations of this package'
+    called = f'{config_name!r} ({name})' if config_name not in (None, name) else repr(name)
+    problem = f'{called} is none of the operations of this package'
     try:
         return getattr(importlib.import_module('mmcv.ops'), name)
     except AttributeError as error:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import mmcv
+from mmdet.registry import MODELS as DETECTION_MODELS
 from mmengine.registry import MODELS
 
 from .compiled import is_compiled, load_compiled
@@ -33,8 +34,10 @@ REGISTERED = {
 class _StandIn(type):
     """A class that stands for one of mmcv's operations, which is loaded when it is called and not before."""
 
+    registered_as: str | None = None
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return load_compiled(cls.__name__)(*args, **kwargs)
+        return load_compiled(cls.__name__, cls.registered_as)(*args, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         compiled = getattr(sys.modules.get(NAME), cls.__name__, None)
@@ -47,7 +50,8 @@ class _Operations(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
             raise AttributeError(name)
-        operation = OWN.get(name) or _StandIn(name, (), {'__module__': __name__})
+        # MMDetection looks up a RoI layer here, by name; one that is registered will do.
+        operation = OWN.get(name) or DETECTION_MODELS.module_dict.get(name) or _StandIn(name, (), {'__module__': __name__})
         setattr(self, name, operation)
         return operation
 
@@ -84,7 +88,8 @@ def operations_in_torch() -> Iterator[None]:
     there is one answer everywhere.
 
     Any other operation of mmcv is loaded when a model uses it. Where it is not compiled, that raises a ValueError which
-    names it and the way to get it; so do the registered names of mmcv's layers, such as 'DCNv2'.
+    names it and the way to get it; so do the registered names of mmcv's layers, such as 'DCNv2'. Modules of MMDetection
+    that are imported later than ``mmaffinity``, none of them part of a model, see mmcv as it is.
     """
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_operations(name)}
     vars(mmcv).pop('ops', None)
@@ -124,7 +129,7 @@ def _switch_over(compiled: ModuleType | None) -> None:
 def _register() -> None:
     for key, name in REGISTERED.items():
         if key not in MODELS.module_dict:
-            MODELS.register_module(key, module=_StandIn(name, (), {'__module__': __name__}))
+            MODELS.register_module(key, module=_StandIn(name, (), {'__module__': __name__, 'registered_as': key}))
 
 
 def _unregister() -> None:
