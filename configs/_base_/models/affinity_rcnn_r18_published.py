@@ -13,7 +13,7 @@ model = dict(
             type='Shared2FCBBoxHead',
             bbox_coder=dict(
                 _delete_=True, type='WeightedBoxCoder', weights=(10., 10., 5., 5.), wh_ratio_clip=16 / 1000)),
-        # The last bit: mmcv's RoIAlign here, no folding of layers below.
+        # The last bit: RoIAlign in the order of mmcv's kernel here, no folding of layers below.
         bbox_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_head=dict(soft_targets=True),

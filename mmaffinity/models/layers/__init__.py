@@ -5,8 +5,6 @@ from .folding import FoldedUpConv, fold_up_down, splits_into_blocks, upsample_bl
 from .roi_refinement import RefinementStage, RoIRefinement
 from .roi_vectorization import RoIVectorization
 from .slice_batch_norm import SliceBatchNorm2d
-from .sparse_roi_align import sparse_roi_align
 
 __all__ = ['AffinityMapping', 'AffinityOutput', 'FoldedUpConv', 'RefinementStage', 'RoIRefinement', 'RoIVectorization',
-           'SliceBatchNorm2d', 'conv_norm', 'fold_up_down', 'sparse_roi_align', 'splits_into_blocks',
-           'upsample_blocks']
+           'SliceBatchNorm2d', 'conv_norm', 'fold_up_down', 'splits_into_blocks', 'upsample_blocks']

@@ -1,9 +1,10 @@
 """The choice of the beta RoIs that a slice is classified from."""
 
 import torch
-from mmcv.ops import nms
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
+
+from mmaffinity.ops import nms
 
 STRETCHES = ('even', 'random')
 
@@ -80,7 +81,7 @@ class TopRoISelector:
         """
         valid = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) > self.min_area).nonzero().squeeze(1)
         if len(valid):
-            _, keep = nms(boxes[valid].contiguous(), scores[valid].contiguous(), self.nms_iou)
+            _, keep = nms(boxes[valid], scores[valid], self.nms_iou)
             chosen, source = valid[keep[:self.num_rois]], boxes
         else:
             chosen, source = torch.arange(len(proposals), device=boxes.device), proposals
