@@ -33,5 +33,5 @@ def load_compiled(name: str, config_name: str | None = None) -> Callable:
         raise ValueError(
             f'{problem}; if mmcv has it, it needs mmcv\'s compiled operations, and those of the installed mmcv '
             f'{mmcv.__version__} {state} ({error}). Choose another type in the config, or compile mmcv for the installed '
-            'torch: pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary onedl-mmcv onedl-mmcv=='
-            f'{mmcv.__version__} (it needs setuptools, ninja and a C++ compiler, and nvcc for GPUs)') from error
+            'torch: pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary onedl-mmcv '
+            f'onedl-mmcv=={mmcv.__version__} (it needs setuptools, ninja and a C++ compiler, and nvcc for GPUs)') from error
