@@ -55,14 +55,13 @@ def test_equals_mmcv(compiled, channels, dtype):
 
 @pytest.mark.parametrize('aligned', [False, True])
 def test_masks_equal_mmcv(compiled, aligned):
-    """As mask targets are made: one channel, an image per RoI, and halves at which they are binarised."""
+    """As mask targets are made: one channel and an image per RoI."""
     generator = torch.Generator().manual_seed(0)
     masks = (torch.rand(12, 1, 90, 70, generator=generator) > 0.5).float()
     corner = (torch.rand(12, 2, generator=generator) * 40).round()
     rois = torch.cat([torch.arange(12)[:, None], corner, corner + (torch.rand(12, 2, generator=generator) * 70).round()], 1)
     found = roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned)
     assert_same(found, compiled.roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned))
-    assert (found == 0.5).any()
 
 
 def test_mmcv_misreads_channels_last(compiled):
