@@ -49,7 +49,8 @@ def map_and_rois(channels: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
     features = torch.randn(2, channels, 7, 9, generator=generator)
     corner = (torch.rand(10, 2, generator=generator) * 1.4 - 0.2) * torch.tensor([9., 7.]) / SCALE
     boxes = torch.cat([corner, corner + torch.rand(10, 2, generator=generator) ** 2 * 60], 1)
-    special = torch.tensor([[0., 0., 9., 7.], [3., 2., 3., 2.], [4., 1., 4., 6.], [50., 50., 60., 60.], [1., 1., 2., 2.]]) / SCALE
+    special = torch.tensor([[0., 0., 9., 7.], [3., 2., 3., 2.], [4., 1., 4., 6.], [50., 50., 60., 60.],
+                            [1., 1., 2., 2.]]) / SCALE
     boxes = torch.cat([boxes, special])
     return features, torch.cat([torch.arange(len(boxes))[:, None] % 2, boxes], 1)
 
@@ -65,7 +66,8 @@ def record() -> None:
         for number, options in enumerate(NMS_OPTIONS):
             answers[f'nms {kind} {number}'] = ops.nms(boxes, scores, 0.25, **options)[1]
         for number, options in enumerate(BATCHED_OPTIONS):
-            answers[f'batched {kind} {number}'] = ops.batched_nms(boxes, scores, groups(40, 4), {'iou_threshold': 0.25, **options})[1]
+            options = {'iou_threshold': 0.25, **options}
+            answers[f'batched {kind} {number}'] = ops.batched_nms(boxes, scores, groups(40, 4), options)[1]
     features, rois = map_and_rois()
     answers['features'], answers['rois'] = features, rois
     for number, (size, ratio, mode, aligned) in enumerate(ALIGN_OPTIONS):

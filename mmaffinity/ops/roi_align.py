@@ -26,10 +26,11 @@ class _Axis:
     number: Tensor  # samples per bin of each RoI, (R,)
 
     def part(self, rois: Tensor) -> '_Axis':
-        """Return the samples of some RoIs, without those that none of them takes."""
-        number = self.number[rois]
-        values = (self.low, self.high, self.low_weight, self.high_weight)
-        return _Axis(*(value[rois, :, :int(number.max())] for value in values), number)
+        """Return the samples of some RoIs, without those that count for none of them, such as all far outside the map."""
+        low, high, low_weight, high_weight = (
+            value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
+        used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
+        return _Axis(*(value[:, :, used] for value in (low, high, low_weight, high_weight)), self.number[rois])
 
 
 @dataclass
@@ -48,6 +49,10 @@ class _Samples:
                         (row_weights[:, :, None, i] * column_weights[:, None, :, j]).flatten())
                        for rows, row_weights in ((self.y.low, self.y.low_weight), (self.y.high, self.y.high_weight))
                        for columns, column_weights in ((self.x.low, self.x.low_weight), (self.x.high, self.x.high_weight))]
+
+    def part(self, rois: Tensor) -> '_Samples':
+        """Return the samples of some RoIs, along both axes."""
+        return _Samples(self.y.part(rois), self.x.part(rois), self.map_width)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -140,8 +145,9 @@ class _Average(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, samples: _Samples) -> Tensor:
-        ctx.samples, ctx.num_cells = samples, len(cells)
         rois, height, width = samples.shape
+        samples = samples.part(torch.arange(rois, device=cells.device))
+        ctx.samples, ctx.num_cells = samples, len(cells)
         channels = cells.shape[1]
         pooled = cells.new_empty((rois, channels, height * width))
         # RoIs of equal numbers of samples side by side, so that none waits for the largest.
@@ -150,7 +156,7 @@ class _Average(torch.autograd.Function):
         pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
         add_up = _add_up_one_channel if channels == 1 else _add_up
         for part in order.split(pass_number.unique_consecutive(return_counts=True)[1].tolist()):
-            chosen = _Samples(samples.y.part(part), samples.x.part(part), samples.map_width)
+            chosen = samples.part(part)
             pooled[part] = add_up(cells, chosen) / chosen.number[:, None, None]
         return pooled
 

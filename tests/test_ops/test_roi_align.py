@@ -40,7 +40,7 @@ def test_equals_what_mmcv_answered(number):
 @pytest.mark.parametrize('channels', [1, 5, 300])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_equals_mmcv(compiled, channels, dtype):
-    for seed in range(3):
+    for seed in range(2):
         features, rois = (values.to(dtype) for values in map_and_rois(channels, seed))
         scale = 1 / 16  # a power of two: mmcv rounds the scale to single precision
         for size, ratio, mode, aligned in ALIGN_OPTIONS:
@@ -55,14 +55,13 @@ def test_equals_mmcv(compiled, channels, dtype):
 
 @pytest.mark.parametrize('aligned', [False, True])
 def test_masks_equal_mmcv(compiled, aligned):
-    """As mask targets are made: one channel, an image per RoI, and halves at which they are binarised."""
+    """As mask targets are made: one channel and an image per RoI."""
     generator = torch.Generator().manual_seed(0)
     masks = (torch.rand(12, 1, 90, 70, generator=generator) > 0.5).float()
     corner = (torch.rand(12, 2, generator=generator) * 40).round()
     rois = torch.cat([torch.arange(12)[:, None], corner, corner + (torch.rand(12, 2, generator=generator) * 70).round()], 1)
     found = roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned)
     assert_same(found, compiled.roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned))
-    assert (found == 0.5).any()
 
 
 def test_mmcv_misreads_channels_last(compiled):
@@ -138,7 +137,8 @@ def test_the_layer():
     features, rois = map_and_rois()
     layer = RoIAlign(4, SCALE, 2, 'max', False, use_torchvision=True)
     assert torch.equal(layer(features, rois), roi_align(features, rois, (4, 4), SCALE, 2, 'max', False))
-    assert repr(layer) == f"RoIAlign(output_size=(4, 4), spatial_scale={SCALE}, sampling_ratio=2, pool_mode='max', aligned=False)"
+    assert repr(layer) == (f"RoIAlign(output_size=(4, 4), spatial_scale={SCALE}, sampling_ratio=2, pool_mode='max', "
+                           'aligned=False)')
 
 
 def test_bad_arguments():
