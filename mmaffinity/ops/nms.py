@@ -54,7 +54,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, sc
         raise ValueError(f'nms takes boxes (N, 4) and scores (N,), not {tuple(boxes.shape)} and {tuple(scores.shape)}')
     if offset not in (0, 1):
         raise ValueError(f'offset must be 0 or 1, not {offset}')
-    order = _rank(scores.detach())
+    order = scores.detach().sort(descending=True, stable=True).indices
     if score_threshold > 0:
         order = order[scores[order] > score_threshold]
     kept = order[_greedy(boxes.detach()[order], iou_threshold, offset, max_num)]
@@ -122,10 +122,6 @@ def _find(kind: str | Callable) -> Callable:
         raise ValueError(f'nms names the type {kind!r}, but there are only '
                          f'{", ".join(map(repr, (*SUPPRESSIONS.module_dict, *COMPILED_SUPPRESSIONS)))}')
     return found
-
-
-def _rank(scores: Tensor) -> Tensor:
-    return scores.sort(descending=True, stable=True).indices
 
 
 @torch.no_grad()
