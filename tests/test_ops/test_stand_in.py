@@ -102,7 +102,9 @@ def test_all_that_mmcv_registers_has_a_stand_in():
     ''')
     listed = dict(line.split() for line in found.splitlines())
     assert listed == REGISTERED
-    assert all(hasattr(__import__('mmcv.ops').ops, name) for name in (*OWN, *REGISTERED.values()))
+    # mmcv registers its four-dimensional convolutions without exporting them.
+    missing = {name for name in (*OWN, *REGISTERED.values()) if not hasattr(__import__('mmcv.ops').ops, name)}
+    assert missing == {'SparseConv4d', 'SubMConv4d'}
 
 
 @needs_pure
@@ -155,7 +157,8 @@ def test_mmdetections_own_mask_rcnn_trains_and_predicts():
     data['inputs'] = [image.expand(3, -1, -1) for image in data['inputs']]
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     total(losses).backward()
-    assert torch.isfinite(model.backbone.conv1.weight.grad).all() and losses['loss_mask'] > 0
+    gradient = model.backbone.layer2[0].conv1.weight.grad  # its first stage is frozen
+    assert torch.isfinite(gradient).all() and gradient.any() and losses['loss_mask'] > 0
     model.test_cfg.rcnn.score_thr = 0.
     found = model.eval().val_step(data)[0].pred_instances
     assert len(found) == 100 and found.masks.shape == (100, 128, 128)
