@@ -30,7 +30,7 @@ class _Axis:
         low, high, low_weight, high_weight = (
             value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
         used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
-        return _Axis(*(value[:, :, used] for value in (low, high, low_weight, high_weight)), self.number[rois])
+        return _Axis(low[:, :, used], high[:, :, used], low_weight[:, :, used], high_weight[:, :, used], self.number[rois])
 
 
 @dataclass
@@ -96,7 +96,7 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int]
                          f'{tuple(rois.shape)}')
     if pool_mode not in POOL_MODES:
         raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
-    size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    size = (output_size, output_size) if isinstance(output_size, int) else output_size
     channels = features.shape[1]
     dtype = torch.promote_types(features.dtype, torch.float32)
     cells = features.permute(0, 2, 3, 1).reshape(-1, channels).to(dtype).contiguous()
@@ -207,12 +207,12 @@ def _add_up_one_channel(cells: Tensor, samples: _Samples) -> Tensor:
     parts = windows.index_select(0, (rows + first).flatten()).view(rois, -1, extent).transpose(1, 2).flatten(0, 1)
     columns = columns - first + torch.arange(0, rois * extent, extent, device=cells.device)[:, None]
     corners = parts.index_select(0, columns.flatten()).view(rois, 2, -1, 2, rows.shape[1] // 2)
-    value = None
+    terms = []
     for i, row_weights in enumerate((y.low_weight, y.high_weight)):
         for j, column_weights in enumerate((x.low_weight, x.high_weight)):
             weight = column_weights.flatten(1)[:, :, None] * row_weights.flatten(1)[:, None]
-            term = weight.mul_(corners[:, j, :, i])
-            value = term if value is None else value.add_(term)
+            terms.append(weight.mul_(corners[:, j, :, i]))
+    value = terms[0].add_(terms[1]).add_(terms[2]).add_(terms[3])
     value = value.view(rois, width, -1, height, y.low.shape[2])
     total = cells.new_zeros((rois, width, height))
     for i in range(value.shape[4]):
@@ -253,7 +253,8 @@ class RoIAlign(nn.Module):
         super().__init__()
         if pool_mode not in POOL_MODES:
             raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+        height, width = (output_size, output_size) if isinstance(output_size, int) else output_size
+        self.output_size = (height, width)
         self.spatial_scale = float(spatial_scale)
         self.sampling_ratio = int(sampling_ratio)
         self.pool_mode = pool_mode

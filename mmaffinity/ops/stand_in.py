@@ -123,7 +123,7 @@ def _switch_over(compiled: ModuleType | None) -> None:
             if content[name] is getattr(compiled, name, None) or getattr(content[name], '__module__', '') == module.__name__:
                 setattr(module, name, OWN[name])
         if compiled is not None and content.get('ops') is compiled:
-            module.ops = _Operations(NAME)
+            content['ops'] = _Operations(NAME)
 
 
 def _register() -> None:

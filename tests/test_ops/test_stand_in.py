@@ -157,7 +157,7 @@ def test_mmdetections_own_mask_rcnn_trains_and_predicts():
     data['inputs'] = [image.expand(3, -1, -1) for image in data['inputs']]
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     total(losses).backward()
-    gradient = model.backbone.layer2[0].conv1.weight.grad  # its first stage is frozen
+    gradient = model.neck.lateral_convs[0].conv.weight.grad
     assert torch.isfinite(gradient).all() and gradient.any() and losses['loss_mask'] > 0
     model.test_cfg.rcnn.score_thr = 0.
     found = model.eval().val_step(data)[0].pred_instances
