@@ -1,3 +1,9 @@
-_base_ = ['./affinity_c8_phantom_ictcf.py', '_base_/models/steady_head.py']
-model = {{_base_.steady_head}}
+_base_ = [
+    '_base_/models/affinity_rcnn_r18_steady.py', '_base_/datasets/phantom_ictcf.py', '_base_/schedules/finetune_head_10e.py',
+    '_base_/default_runtime.py'
+]
+model = dict(
+    backbone=dict(init_cfg=None),
+    frozen_parts=['backbone', 'neck'],
+    roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2, classifier_std=0.05)))
 load_from = 'work_dirs/affinity_c8_steady_phantom/epoch_3.pth'

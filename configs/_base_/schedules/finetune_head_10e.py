@@ -1,0 +1,15 @@
+# Fine-tuning of the slice head to the labels of a new data set: the last layer of the classifier starts anew, the features are
+# those of `load_from`, if the leaf config sets model.frozen_parts = ['backbone', 'neck']. With few slices the outcome of
+# finetune_10e.py depends on the seed; docs/report.md compares both.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
+val_cfg = None
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3))
+param_scheduler = [
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
+]
+custom_hooks = [
+    dict(type='AlternatingLossHook', copy='every'),
+    dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head.classifier.4']),
+    dict(type='EpochSeedHook'),
+]
