@@ -29,7 +29,7 @@ def iou(a, b):
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def by_hand(boxes, logits, objectness, num_rois, num_candidates, threshold=.25, alpha=4.):
+def by_hand(boxes, logits, objectness, num_rois, num_candidates, threshold=.25, alpha=16.):
     """The equations of the docstring, one sum at a time."""
     boxes, logits, objectness = boxes.tolist(), logits.tolist(), objectness.tolist()
     every, cut = range(len(boxes)), min(objectness)

@@ -4,7 +4,7 @@
 #     model = {{_base_.steady_head}}
 steady_head = dict(
     roi_head=dict(
-        roi_selector=dict(_delete_=True, type='SoftRoISelector', num_candidates=16, nms_iou=0.25, sharpness=4.0),
+        roi_selector=dict(_delete_=True, type='SoftRoISelector', num_candidates=16, nms_iou=0.25, sharpness=16.0),
         # Each RoI by itself: a RoI without weight does not reach the others through shared statistics.
         cls_head=dict(norm_cfg=dict(type='GN', num_groups=32))),
     # No suppression in the RPN: which of two overlapping proposals stays would hang on their order.
