@@ -1,6 +1,7 @@
-# Fine-tuning of the slice head to the labels of a new data set: the last layer of the classifier starts anew, the features are
-# those of `load_from`, if the leaf config sets model.frozen_parts = ['backbone', 'neck']. With few slices the outcome of
-# finetune_10e.py depends on the seed; docs/report.md compares both.
+# Fine-tuning of W, v and the classifier to the labels of a new data set; the last layer of the classifier starts anew. The RoI
+# vectors are those of `load_from`: the leaf config names in model.frozen_parts what makes them. finetune_10e.py, the
+# paper's, moves everything by small steps; with few slices it ends before a new last layer has forgotten its random start,
+# and its result depends on the seed.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')
