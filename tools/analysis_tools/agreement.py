@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Compare a model's answers under other threads, processor instructions, batch sizes and rounding with those in float64.
 
-    python tools/analysis_tools/agreement.py configs/affinity_c8_phantom.py work_dirs/demo/affinity_c8_phantom/epoch_3.pth \\
-        data/phantom/cncb_ncov/{NCP,CP,Normal} --out work_dirs/agreement.json
+    python tools/analysis_tools/agreement.py configs/affinity_c8_steady.py work_dirs/affinity_c8_steady/epoch_100.pth SLICES \\
+        --out work_dirs/agreement.json
 """
 import argparse
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Train and test a config with several seeds; an interrupted series is resumed by the same command.
 
-    python tools/analysis_tools/train_seeds.py configs/affinity_c8_phantom.py --seeds 5
-    python tools/analysis_tools/report.py work_dirs/affinity_c8_phantom_seeds/seed_* --out work_dirs/report
+    python tools/analysis_tools/train_seeds.py configs/affinity_c8_steady_phantom.py --seeds 5
+    python tools/analysis_tools/report.py work_dirs/affinity_c8_steady_phantom_seeds/seed_* --out work_dirs/report
 """
 import argparse
 import statistics
