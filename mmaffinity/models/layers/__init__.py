@@ -9,5 +9,5 @@ from .slice_batch_norm import SliceBatchNorm2d
 from .sparse_roi_align import sparse_roi_align
 
 __all__ = ['AffinityMapping', 'AffinityOutput', 'FoldedUpConv', 'RefinementStage', 'RoIGroupNorm', 'RoIRefinement',
-           'RoIVectorization', 'SliceBatchNorm2d', 'build_roi_norm', 'conv_norm', 'fold_up_down', 'sparse_roi_align', 'splits_into_blocks',
-           'upsample_blocks']
+           'RoIVectorization', 'SliceBatchNorm2d', 'build_roi_norm', 'conv_norm', 'fold_up_down', 'sparse_roi_align',
+           'splits_into_blocks', 'upsample_blocks']
