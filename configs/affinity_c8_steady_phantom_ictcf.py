@@ -9,4 +9,6 @@ model = dict(
 load_from = 'work_dirs/affinity_c8_steady_phantom/epoch_3.pth'
 # As good as ten for sixty synthetic slices.
 train_cfg = dict(max_epochs=5)
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True, eta_min_ratio=0.01)]
+param_scheduler = [
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True, eta_min_ratio=0.01)
+]

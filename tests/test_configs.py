@@ -89,13 +89,13 @@ def test_steady_configs_change_the_slice_head_only():
         config['model']['test_cfg'].pop('rpn')
         config.pop('steady_head', None)
     assert paper == steady
-    for leaf in ('affinity_c8_steady', 'affinity_c8_steady_phantom', 'affinity_c8_steady_ictcf', 'affinity_c8_steady_phantom_ictcf'):
-        config = load_config(CONFIGS / f'{leaf}.py')
+    for suffix in ('', '_phantom', '_ictcf', '_phantom_ictcf'):
+        config = load_config(CONFIGS / f'affinity_c8_steady{suffix}.py')
         assert config.model.roi_head.roi_selector.type == 'SoftRoISelector'
         assert config.model.roi_head.cls_head.norm_cfg.type == 'GN' and config.model.roi_head.cls_head.num_rois == 8
         rpn = config.model.test_cfg.rpn
         assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (400, 400, 1.)  # no suppression, one cut
-        if leaf.endswith('ictcf'):
+        if suffix.endswith('ictcf'):
             assert config.model.frozen_parts == ['backbone', 'neck', 'roi_head.cls_head.refinement',
                                                  'roi_head.cls_head.vectorization']
             assert config.model.roi_head.cls_head.num_classes == 2

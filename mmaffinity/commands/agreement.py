@@ -1,7 +1,6 @@
 """Compare a model's answers under other threads, processor instructions, batch sizes and rounding with those in float64.
 
-    mmaffinity agreement affinity_c8_phantom work_dirs/demo/affinity_c8_phantom/epoch_3.pth \\
-        data/phantom/cncb_ncov/{NCP,CP,Normal} --out work_dirs/agreement.json
+    mmaffinity agreement affinity_c8_steady work_dirs/affinity_c8_steady/epoch_100.pth SLICES --out work_dirs/agreement.json
 """
 import argparse
 

@@ -1,7 +1,7 @@
 """Train and test a config with several seeds; an interrupted series is resumed by the same command.
 
-    mmaffinity train-seeds affinity_c8_phantom --seeds 5
-    mmaffinity report work_dirs/affinity_c8_phantom_seeds/seed_* --out work_dirs/report
+    mmaffinity train-seeds affinity_c8_steady_phantom --seeds 5
+    mmaffinity report work_dirs/affinity_c8_steady_phantom_seeds/seed_* --out work_dirs/report
 """
 import argparse
 import statistics

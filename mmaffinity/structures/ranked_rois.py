@@ -9,8 +9,8 @@ class RankedRoIs:
     """The RoIs that N slices are classified from: the beta best of each, best first, or M weighted candidates.
 
     Attributes:
-        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4); of M candidates, here and
-            below, M stands for beta.
+        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4); of
+            candidates there are M in place of beta, here and below.
         scores: lesion probabilities, shape (N, beta).
         deltas: raw regression output of the box head for the lesion class (not decoded), shape (N, beta, 4).
         mask_features: output of MaskPrediction(C), shape (N, beta, C, H, W); None if the slice head does not read them.

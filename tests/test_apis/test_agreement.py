@@ -47,7 +47,8 @@ def test_differences_by_hand():
 
 
 def test_variants_fit_the_model_and_the_machine(repo_root):
-    names = [variant.name for variant in default_variants(load_config(repo_root / 'configs/affinity_c8.py'), seeds=2, cuda=True)]
+    config = load_config(repo_root / 'configs/affinity_c8.py')
+    names = [variant.name for variant in default_variants(config, seeds=2, cuda=True)]
     assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
     assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
     plain = default_variants(load_config(repo_root / 'configs/baselines/single_shot.py'), seeds=0, cuda=False)

@@ -32,9 +32,10 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
         if len(set(members.values())) < 2:
             continue
         names = sorted(members)
-        sentences.append(f'{", ".join(names)} are runs of {config.name} with several seeds; their rows are followed by one of mean \u00b1 standard '
-                         'deviation over these runs, with the lowest and the highest in brackets. That is how far training '
-                         'hangs on its seed; the intervals of the runs are how far their figures hang on the patients tested.')
+        sentences.append(f'{", ".join(names)} are runs of {config.name} with several seeds. Below their rows, one gives the '
+                         'mean \u00b1 standard deviation over these runs, and in brackets the lowest and the highest: how much '
+                         'depends on the draw of the training. Intervals of the runs say how much depends on the patients '
+                         'tested.')
         for table in tables:
             if not table.key.endswith('_differences'):
                 _add_row(table, config.name, names)

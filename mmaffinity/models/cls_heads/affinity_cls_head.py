@@ -51,7 +51,8 @@ class AffinityClsHead(BaseSliceHead):
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
                  roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
                  bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
-                 fold: bool = True, loss_cls: dict | None = None, class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
+                 fold: bool = True, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2 and norm_cfg is None:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '

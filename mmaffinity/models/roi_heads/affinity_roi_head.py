@@ -20,7 +20,8 @@ class AffinityRoIHead(StandardRoIHead):
 
     Args:
         cls_head: config of the slice head, for example :class:`AffinityClsHead`.
-        roi_selector: config of the choice of the RoIs, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the slice head's ``num_rois``.
+        roi_selector: config of the choice of the RoIs, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the
+            slice head's ``num_rois``.
         mask_feature_head: what differs between the mask heads of the two branches, for example
             ``dict(extra_conv=True)``; everything else is taken from ``mask_head``.
         kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,

@@ -83,8 +83,8 @@ class ClassificationBranch(BaseModule):
                 box_outputs = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
         cls_scores, deltas = box_outputs
         counts = [len(boxes) for boxes in proposals]
-        chosen = [self._select(*args) for args in zip(cls_scores.split(counts), deltas.split(counts), proposals, img_metas,
-                                                      objectness or [None] * len(proposals))]
+        parts = [cls_scores.split(counts), deltas.split(counts), proposals, img_metas]
+        chosen = [self._select(*args) for args in zip(*parts, *([] if objectness is None else [objectness]))]
         boxes, scores, deltas, *weights = (torch.stack(parts) for parts in zip(*chosen))
         features = None
         if self.mask_head is not None:

@@ -51,8 +51,8 @@ class SoftRoISelector:
     * *Boxes without area* are dropped: :math:`q_i` is multiplied by :math:`\min(1, area_i)`, the area in square pixels.
     * *Suppression* (IoU above 0.25 with a better box): overlapping boxes share one vote,
       :math:`m_i = u_i / \sum_j g_{ij} u_j` with :math:`u_i = (s_i / (1 - s_i))^\alpha` and
-      :math:`g_{ij} = \min(1, IoU_{ij} / 2t)`, a ramp with threshold t at its middle. A clear winner has :math:`m \approx 1`, the
-      boxes that it overlaps :math:`m \approx 0`, two equal boxes 1/2 each.
+      :math:`g_{ij} = \min(1, IoU_{ij} / 2t)`, a ramp with threshold t at its middle. A clear winner has
+      :math:`m \approx 1`, the boxes that it overlaps :math:`m \approx 0`, two equal boxes 1/2 each.
     * *No score threshold*, so that arbitrary boxes fill the list of a healthy slice: a box weighs
       :math:`a_i = s_i m_i`. Without a lesion all weights are small, and the bias of the classifier answers.
     * *Ranks*: the rank of a box is the expected number of lesions above it that it does not overlap,
@@ -64,10 +64,10 @@ class SoftRoISelector:
 
     All of these are sums, products and quotients with positive denominators, exponentials, minima and order statistics of
     (objectness, logits, boxes), hence continuous, and so is z = sum_ik a_ik (W v)_k X_i, which never sees an order. Nor is
-    it steep: a change of one logit by e moves no :math:`a_i` by more than :math:`\alpha e`. For a lesion logit that follows from
-    :math:`|\partial \log u_j / \partial \ell_j| \le \alpha`; for an objectness it does because the share of j in the vote of i is
-    at most :math:`(s_j / s_i)^\alpha` while :math:`s_j` is small. What remains discontinuous: the likeliest class of a box, with
-    several lesion classes; the lists of further feature levels.
+    it steep: a change of one logit by e moves :math:`a_i` by about :math:`\alpha e` at most. For a lesion logit, because
+    :math:`|\partial \log u_j / \partial \ell_j| \le \alpha`. For an objectness, whose :math:`\log u_j` is steep near the cut,
+    because j then has at most the share :math:`(s_j / s_i)^\alpha` in the vote of i. What remains discontinuous: the
+    likeliest class of a box, with several lesion classes; the lists of further feature levels.
 
     Args:
         num_rois: beta, the number of ranks.
