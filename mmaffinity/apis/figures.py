@@ -23,6 +23,7 @@ from mmaffinity.visualization.evidence import draw_evidence
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
 from mmaffinity.visualization.ranks import draw_ranks
 from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions
+from mmaffinity.utils.wording import plural
 
 SUFFIXES = ('.png', '.pdf')
 # Of the segmented slices, by falling AP: a good one, one in the middle, a bad one.
@@ -88,9 +89,7 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{len(found)} slices of the test set end in {path}; name one by as much of its path as '
-                             'tells it '
-                             'from the others')
+            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give as much of the path as only one of them ends in')
         return found[0]
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from mmaffinity.utils.wording import plural
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,7 +20,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f'the table has {len(header)} columns, but a row has {len(row)} cells: {list(row)}')
+            raise ValueError(f'the table has {plural(len(header), "column")}, but a row has {plural(len(row), "cell")}: {list(row)}')
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
