@@ -17,13 +17,13 @@ from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.wording import plural
 from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
 from mmaffinity.visualization.curves import draw_training_curves
 from mmaffinity.visualization.evidence import draw_evidence
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
 from mmaffinity.visualization.ranks import draw_ranks
 from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions
-from mmaffinity.utils.wording import plural
 
 SUFFIXES = ('.png', '.pdf')
 # Of the segmented slices, by falling AP: a good one, one in the middle, a bad one.
@@ -89,7 +89,8 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give as much of the path as only one of them ends in')
+            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give as much of the path as '
+                             'only one ends in')
         return found[0]
 
     @torch.no_grad()

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from mmaffinity.utils.wording import plural
 
 

@@ -6,6 +6,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from torch import Tensor
+
 from mmaffinity.utils.wording import plural
 
 POLICIES = ('stop', 'skip')

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
 from mmaffinity.utils.wording import plural
 
 PathLike = str | os.PathLike

@@ -2,6 +2,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
 from mmaffinity.utils.wording import plural
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')

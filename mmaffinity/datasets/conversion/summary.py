@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+
 from mmaffinity.utils.wording import plural
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ class ConversionSummary:
         shared = sorted(set(patients) & set(others))
         if shared:
             first = ', '.join(shared[:3]) + (', ...' if len(shared) > 3 else '')
-            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): {other} does not measure a model '
-                      'on people whom it has not seen')
+            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): {other} does not measure '
+                      'a model on people whom it has not seen')
 
     def table(self) -> str:
         """Return the counts as text, ending with the statistics and the files' names."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmaffinity.utils.wording import plural
 from PIL import Image, UnidentifiedImageError
+
+from mmaffinity.utils.wording import plural
 
 MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
 

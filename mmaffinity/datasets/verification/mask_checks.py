@@ -62,8 +62,8 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
     without = [relative(masks.masks[key]) for key in sorted(masks.masks.keys() - masks.images.keys())]
     if without:
         yield Finding('mask-without-image', f'{plural(len(without), "mask", "has")} no image under {masks.root} '
-                      f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, unpack it '
-                      'again', len(without), without)
+                      f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, '
+                      'unpack it again', len(without), without)
     bare = [masks.images[key] for key in sorted(masks.images.keys() - masks.masks.keys())]
     if bare:
         used = [path for path in bare if same_file_key(path) in listed]

@@ -11,10 +11,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.overlays import draw_overlay
 from mmaffinity.visualization.sample_arrays import sample_name
 from mmaffinity.visualization.saving import save_image
-from mmaffinity.utils.wording import plural
 
 
 @HOOKS.register_module()

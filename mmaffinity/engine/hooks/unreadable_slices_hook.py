@@ -6,6 +6,7 @@ from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
+
 from mmaffinity.utils.wording import plural
 
 _SHOWN = 20

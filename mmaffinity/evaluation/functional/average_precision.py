@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from mmaffinity.utils.wording import plural
 
 # Written out: np.arange(0.5, 1, 0.05) yields 0.6000000000000001, which an IoU of exactly 0.6 would not tell from 0.6.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from mmaffinity.utils.wording import plural
 
 from .text_table import format_table

@@ -8,6 +8,7 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+
 from mmaffinity.utils.wording import plural
 
 from ..functional import image_average_precision, mask_iou, summarize_average_precision

@@ -63,8 +63,8 @@ def prediction_rles(sample: dict) -> list[dict]:
         masks = pred.get('masks')
         if masks is None:
             if len(pred['scores']):
-                raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')} without 'masks'. The "
-                                 'lesion metrics need a model with a mask head')
+                raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')} without 'masks'. "
+                                 'The lesion metrics need a model with a mask head')
             masks = []
         try:
             pred['mask_rles'] = encode_masks(to_numpy(masks) if isinstance(masks, Tensor) else masks)

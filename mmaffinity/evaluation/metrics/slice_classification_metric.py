@@ -11,6 +11,7 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+
 from mmaffinity.utils.wording import plural
 
 from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report

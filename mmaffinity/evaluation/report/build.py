@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+
 from mmaffinity.utils.wording import plural
 
 from ..functional.bootstrap import Estimate, paired_difference
@@ -237,7 +238,8 @@ def _add_calibration(report: Report, group: Group, scores: dict[str, Scores], ca
         cells, calibration = dict(scores[run.name].estimates), calibrations.get(run.name)
         if calibration and calibration.temperature is not None:
             cells['temperature'] = Estimate(calibration.temperature, note='fitted on '
-                                            f'{plural(calibration.num_validation, "validation slice")} of list {run.validation.tested}; a setting, not a '
+                                            f'{plural(calibration.num_validation, "validation slice")} of list '
+                                            f'{run.validation.tested}; a setting, not a '
                                             'score, so without an interval')
         else:
             cells['temperature'] = Estimate(None, note=cells['ece_calibrated'].note)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
 from mmaffinity.utils.wording import plural
 
 from .runs import SliceRun, make_slice_run
