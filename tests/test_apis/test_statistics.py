@@ -140,4 +140,4 @@ def test_the_command_agrees_with_the_converters(tiny_phantom, repo_root, tmp_pat
         config = load_config(repo_root / f'configs/{name}.py', {'data_root': str(tiny_phantom / folder)})
         written = write_statistics(config, out=tmp_path / f'{folder}.json')
         theirs = json.loads((tiny_phantom / folder / 'annotations/statistics.json').read_text())
-        assert {key: written.content[key] for key in theirs} == theirs
+        assert all(written.content[key] == theirs[key] for key in ('mean', 'std', 'num_slices'))

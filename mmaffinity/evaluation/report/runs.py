@@ -137,8 +137,8 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
         if shared:
-            raise ValueError(f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, such as '
-                             f'{min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
+            raise ValueError(f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
+                             f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
                              'slices would flatter the model')
     return slices, lesions, notes
 
