@@ -19,6 +19,7 @@ COMMANDS = {
     'convert': 'convert downloaded data sets and published checkpoints',
     'phantom': 'draw a synthetic data set',
     'verify': 'verify the data of a config: leakage, damaged files, duplicates, annotations',
+    'statistics': 'compute the mean and std of the grey levels of the training slices',
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as safetensors, or in the layout of the published checkpoints',

@@ -7,7 +7,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Computes mean and std of the training slices where the data set has no statistics.json.
+    statistics=dict(type='GreyLevelStatisticsHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

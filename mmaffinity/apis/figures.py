@@ -17,6 +17,7 @@ from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.wording import plural
 from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
 from mmaffinity.visualization.curves import draw_training_curves
 from mmaffinity.visualization.evidence import draw_evidence
@@ -88,9 +89,8 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{len(found)} slices of the test set end in {path}; name one by as much of its path as '
-                             'tells it '
-                             'from the others')
+            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give as much of the path as '
+                             'only one ends in')
         return found[0]
 
     @torch.no_grad()

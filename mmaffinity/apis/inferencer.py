@@ -246,7 +246,7 @@ class AffinityInferencer:
                                  'checkpoint\'s weights are not finite; take an earlier one')
             names = names or tuple(f'class {index}' for index in range(len(scores)))
             if len(names) != len(scores):
-                raise ValueError(f'the model has {len(scores)} slice classes, but {len(names)} names, '
+                raise ValueError(f'the model has {plural(len(scores), "slice class")}, but {plural(len(names), "name")}, '
                                  f'{", ".join(names)}: set slice_classes in the config')
         return SlicePrediction(item, sample, names, self.lesion_classes)
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from mmaffinity.datasets.phantom import PhantomSettings, write_phantom
 from mmaffinity.utils.console import ProgressLine
+from mmaffinity.utils.wording import plural
 
 HELP = {
     'seed': 'seed of all patients',
@@ -39,5 +40,5 @@ def run(args: argparse.Namespace) -> None:
     summary = write_phantom(args.out_dir, progress=ProgressLine('drawing', 'slices'), overwrite=args.overwrite, **settings)
     for split, classes in summary.slices.items():
         counts = ', '.join(f'{count} {name}' for name, count in classes.items() if count)
-        print(f'{split}: {sum(classes.values())} slices of {summary.patients[split]} patients ({counts})')
-    print(f'{summary.out_dir}: {summary.written} files written, {summary.kept} kept')
+        print(f'{split}: {plural(sum(classes.values()), "slice")} of {plural(summary.patients[split], "patient")} ({counts})')
+    print(f'{summary.out_dir}: {plural(summary.written, "file")} written, {summary.kept} kept')

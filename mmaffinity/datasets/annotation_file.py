@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
-_CONVERTERS = ('mmaffinity convert cncb-ncov DATA_ROOT for CNCB-NCOV, '
-               'mmaffinity convert ictcf DATA_ROOT for iCTCF, '
-               'mmaffinity phantom data/phantom for the phantom')
+# Converters of published data sets, with the folders of their downloads by which a data root is known.
+_CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'ictcf': ('nCT', 'pCT')}
 
 
 def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     try:
         content = json.loads(Path(path).read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write the file again') from error
+        raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write or export it again') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
     return content
@@ -57,10 +56,19 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
         return
     if data_root and not Path(data_root).is_dir():
         raise FileNotFoundError(
-            f'data root {data_root} does not exist: name the place of the data set with --cfg-options data_root=PATH or, in '
-            f'the environment, CNCB_NCOV_ROOT=PATH or ICTCF_ROOT=PATH; then write its annotations with {_CONVERTERS}')
-    raise FileNotFoundError(f'file with {kind} not found: {path}. Write it with {_CONVERTERS}; for other data '
-                            'write the JSON yourself and set ann_file')
+            f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH or, for CNCB-NCOV and iCTCF, with '
+            'CNCB_NCOV_ROOT=PATH or ICTCF_ROOT=PATH in the environment; mmaffinity phantom data/phantom draws synthetic data')
+    raise FileNotFoundError(f'file with {kind} not found: {path}. {_how_to_get(data_root, kind)}')
+
+
+def _how_to_get(data_root: str | None, kind: str) -> str:
+    """What to do about a missing list: convert a published data set, or name or write the file of one's own."""
+    for converter, folders in _CONVERTERS.items():
+        if data_root and all((Path(data_root) / folder).is_dir() for folder in folders):
+            return f'Write it with mmaffinity convert {converter} {data_root}'
+    folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
+    return f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. ' \
+           'mmaffinity convert writes the lists of CNCB-NCOV and iCTCF'
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 
 class MaskExtent(NamedTuple):
     """Where a mask lies.
@@ -44,7 +46,7 @@ def mask_extent(rle: Any) -> MaskExtent:
     height, width = size
     runs = _runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:  # a negative run may hide in a right sum
-        raise ValueError(f'the runs of its mask add up to {runs.sum()} pixels, not to {height} x {width}')
+        raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
     ends = np.cumsum(runs)
     starts = (ends - runs)[1::2]
     ends = ends[1::2]

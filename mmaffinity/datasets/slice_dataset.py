@@ -7,6 +7,7 @@ import numpy as np
 from mmdet.registry import DATASETS
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.wording import plural
 
 from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
 from .unreadable import UnreadablePolicy
@@ -151,7 +152,7 @@ class SliceDataset(UnreadablePolicy):
             members = np.flatnonzero(labels == label)
             if len(members) < (self.samples_per_class or 0):
                 raise ValueError(f'samples_per_class={self.samples_per_class}, but {self.source} has only '
-                                 f'{len(members)} slices of class {name}')
+                                 f'{plural(len(members), "slice")} of class {name}')
             chosen.extend(random.permutation(members)[:self.samples_per_class])
         return [data_list[index] for index in sorted(chosen)]
 

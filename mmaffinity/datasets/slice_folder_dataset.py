@@ -143,7 +143,7 @@ class SliceFolderDataset(SliceDataset):
         classes = [os.path.abspath(Path(self.data_root, folder)) for folder in self.folders]
         places = {name: os.path.abspath(os.path.join(self.data_root, name)) for name in sorted(os.listdir(self.data_root))
                   if not name.startswith('.')}
-        return [name for name, place in places.items() if os.path.isdir(place)
+        return [name for name, place in places.items() if os.path.isdir(place) and not _holds_lists_only(place)
                 and not any(os.path.commonpath([place, folder]) in (place, folder) for folder in classes)]
 
     def _relative(self, path: Path) -> str:
@@ -159,3 +159,11 @@ class SliceFolderDataset(SliceDataset):
     def _fold_of(self, row: dict) -> int:
         key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % (self.folds or 1)
+
+
+def _holds_lists_only(folder: str) -> bool:
+    """Whether a folder has nothing but JSON, as that of ``annotations/statistics.json``."""
+    try:
+        return all(name.endswith('.json') for name in os.listdir(folder))
+    except OSError:
+        return False

@@ -7,6 +7,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmaffinity.utils.wording import plural
+
 POLICIES = ('stop', 'skip')
 # Where so many in a row cannot be read, not a file is broken but a disk, a mount or the config.
 MAX_IN_A_ROW = 10
@@ -66,7 +68,7 @@ class UnreadablePolicy(BaseDataset):
                     print_log(f'slice skipped: {error}', logger='current', level=logging.WARNING)
                 skipped[place] = 1
                 last = error
-        raise ValueError(f'{tries} slices in a row could not be read, so more than single files is broken; the last '
+        raise ValueError(f'{plural(tries, "slice")} in a row could not be read, so more than single files is broken; the last '
                          f'error: {last}') from last
 
     def skipped(self) -> list[str]:

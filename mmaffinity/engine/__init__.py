@@ -5,6 +5,7 @@ from .hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
     FiniteLossHook,
+    GreyLevelStatisticsHook,
     LoaderWorkersHook,
     MemoryHook,
     NormSyncHook,
@@ -17,7 +18,7 @@ from .processes import join_processes
 from .resuming import newest_whole_checkpoint
 
 __all__ = [
-    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'LoaderWorkersHook', 'MemoryHook',
-    'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook', 'WholeCheckpointHook', 'add_guards',
-    'join_processes', 'newest_whole_checkpoint'
+    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook',
+    'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
 ]

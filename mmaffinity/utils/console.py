@@ -70,7 +70,8 @@ class ProgressLine:
             return
         self._shown = self._clock()
         rest = '' if left is None or done >= total else f', {left // 60:.0f} min {left % 60:02.0f} s left'
-        text = f'{self.what}: {done} of {total} {self.unit}{rest}' + (f', {detail}' if detail else '')
+        unit = self.unit if total != 1 else self.unit.removesuffix('es' if self.unit.endswith('ches') else 's')
+        text = f'{self.what}: {done} of {total} {unit}{rest}' + (f', {detail}' if detail else '')
         self._stream.write(f'\r\033[K{text[:WIDTH]}' if self._live else f'{text}\n')
         self._stream.flush()
         self._open = self._live

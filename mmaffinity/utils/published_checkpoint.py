@@ -13,6 +13,7 @@ from .foreign_pickler import save_with_foreign_objects
 from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
 from .safe_pickle import ForeignGlobal, ForeignObject, describe
 from .untrusted_checkpoint import load_untrusted_checkpoint
+from .wording import plural
 
 PathLike = str | Path
 SLICE_CLASSES = {3: ('Normal', 'CP', 'COVID-19'), 2: ('Negative', 'COVID-19')}
@@ -183,7 +184,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
     stated = fields.get('affinity', num_affinities)
     if type(stated) is not int or stated != num_affinities:
         stated = stated if type(stated) is int else f'a {describe(stated)}'
-        raise ValueError(f'its field affinity is {stated}, but its matrix has {num_affinities} columns')
+        raise ValueError(f'its field affinity is {stated}, but its matrix has {plural(num_affinities, "column")}')
     stem, options = num_affinities, {}
     if num_affinities not in CONFIGURED_AFFINITIES:
         stem, options = 8, {'model.roi_head.cls_head.num_affinities': num_affinities}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .safe_pickle import Constructor, ForeignGlobal, PickleReader, RefusedPickleError, describe
+from .wording import plural
 
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
 LEGACY_PROTOCOL = 1001
@@ -96,7 +97,7 @@ class _CheckpointFile(ABC):
         if not isinstance(dtype, torch.dtype) or type(key) is not str or type(numel) is not int or numel < 0:
             raise RefusedPickleError('damaged checkpoint: a storage without type, key or length')
         if numel * dtype.itemsize > self._size:
-            raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {numel} elements, more than the file has')
+            raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {plural(numel, "element")}, more than the file has')
         return key, dtype, numel
 
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
@@ -105,7 +106,7 @@ class _CheckpointFile(ABC):
             raise RefusedPickleError('damaged checkpoint: a tensor without storage, size or stride')
         # A stride of 0 repeats elements: nothing in this view, but gigabytes in its first copy.
         if prod(size) * storage.itemsize > self._size:
-            raise RefusedPickleError(f'a tensor claims {prod(size)} elements, more than the file has')
+            raise RefusedPickleError(f'a tensor claims {plural(prod(size), "element")}, more than the file has')
         try:
             return storage.as_strided(size, stride, offset)
         except (RuntimeError, TypeError) as error:
@@ -171,7 +172,8 @@ class _ZipFile(_CheckpointFile):
         if key not in self._storages:
             raw = self._entry(f'data/{key}')
             if numel * dtype.itemsize > len(raw):
-                raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {numel} elements, but has {len(raw)} bytes')
+                raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {plural(numel, "element")}, but has '
+                                         f'{plural(len(raw), "byte")}')
             empty = torch.empty(0, dtype=dtype)
             self._storages[key] = torch.frombuffer(raw, dtype=dtype, count=numel) if numel else empty
         if self._storages[key].dtype != dtype:

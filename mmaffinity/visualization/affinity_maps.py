@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from mmaffinity.utils.wording import plural
+
 from .captions import NOTICE
 from .sample_arrays import to_array
 
@@ -78,10 +80,11 @@ def _check(matrices: Sequence[np.ndarray], titles: Sequence[str], columns: int |
         if matrix.ndim != 2 or 0 in matrix.shape:
             raise ValueError(f'the affinity matrix of {title!r} has shape {matrix.shape}, not (C*, C)')
         if not np.isfinite(matrix).all():
-            raise ValueError(f'the affinity matrix of {title!r} has {np.count_nonzero(~np.isfinite(matrix))} values '
+            number = int(np.count_nonzero(~np.isfinite(matrix)))
+            raise ValueError(f'the affinity matrix of {title!r} has {plural(number, "value")} '
                              'that are not finite: was the model trained with too high a learning rate?')
     if len(titles) != len(matrices):
-        raise ValueError(f'{len(matrices)} affinity matrices but {len(titles)} titles: give one title for each')
+        raise ValueError(f'{plural(len(titles), "title", "was")} given for {len(matrices)} affinity matrices: give as many')
     if limit is not None and not limit > 0:
         raise ValueError(f'the end of the colour scale is {limit}: it must be above 0')
     if columns is not None and columns < 1:

@@ -5,6 +5,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 from .captions import PAPER, Caption, draw_caption
 from .drawing import (
     ROI_COLOR,
@@ -147,9 +149,9 @@ def _class_lines(sample: Any, class_names: Sequence[str] | None, name: str, show
     """Headline, truth and probabilities of the caption."""
     predicted, scores = slice_probabilities(sample) if show_pred else (None, [])
     if class_names is not None and scores and len(class_names) != len(scores):
-        raise ValueError(f'{len(class_names)} class names ({", ".join(class_names)}) were given, but the prediction of '
-                         f'{name} has {len(scores)} probabilities: give the slice classes that the model was trained '
-                         'on')
+        raise ValueError(f'{plural(len(class_names), "class name", "was")} given ({", ".join(class_names)}), but the '
+                         f'prediction of {name} has {plural(len(scores), "probability")}: give the slice classes that the '
+                         'model was trained on')
     actual = true_class(sample) if show_gt else None
     truth = None
     if actual is not None:

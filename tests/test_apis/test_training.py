@@ -170,7 +170,7 @@ test_dataloader = dict(
 @pytest.mark.parametrize('arguments, sentence', [
     (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
     (['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
-     'tools/dataset_converters/cncb_ncov.py'),
+     'data root /nowhere does not exist: set it with --cfg-options data_root=PATH'),
     (['tools/train.py', 'configs/affinity_c8_ictcf.py'], 'work_dirs/affinity_c8/epoch_100.pth'),
     (['tools/test.py', 'configs/affinity_c8.py', 'missing.pth'], 'no checkpoint missing.pth'),
     (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'GPU'),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mmaffinity.datasets.annotation_file import SLICES, collection_paused, image_prefix, load_annotation_file
+from mmaffinity.datasets.annotation_file import LESIONS, SLICES, collection_paused, image_prefix, load_annotation_file
 
 
 def test_load(tmp_path):
@@ -13,13 +13,29 @@ def test_load(tmp_path):
 
 
 def test_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'slice list not found: .*a\.json.*cncb_ncov\.py DATA_ROOT.*ictcf'):
+    with pytest.raises(FileNotFoundError, match=r'slice list not found: .*a\.json\. Set ann_file or data_root .*docs/data\.md'):
         load_annotation_file(str(tmp_path / 'a.json'), str(tmp_path), 'a slice list')
     root = tmp_path / 'nowhere'
     with pytest.raises(FileNotFoundError, match=r'data root .*nowhere does not exist: .* data_root=PATH.* CNCB_NCOV_ROOT=PATH'):
         load_annotation_file(str(root / 'a.json'), str(root), 'a slice list')
     with pytest.raises(ValueError, match='set ann_file'):
         load_annotation_file('', str(tmp_path), 'a slice list')
+
+
+@pytest.mark.parametrize('folders, advice', [
+    (('NCP', 'CP', 'Normal'), r'Write it with mmaffinity convert cncb-ncov .*root$'),
+    (('nCT', 'pCT'), r'Write it with mmaffinity convert ictcf .*root$'),
+    (('healthy', 'covid'), r'one folder of images per class needs no list, see SliceFolderDataset'),
+])
+def test_advice_fits_the_data_at_hand(tmp_path, folders, advice):
+    root = tmp_path / 'root'
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=advice):
+        load_annotation_file(str(root / 'a.json'), str(root), SLICES)
+    with pytest.raises(FileNotFoundError) as error:
+        load_annotation_file(str(root / 'a.json'), str(root), LESIONS)
+    assert 'SliceFolderDataset' not in str(error.value)  # which has no lesions
 
 
 @pytest.mark.parametrize('content', [b'', b'{"images": [', b'\xff\xfe\x00', b'\x89PNG'])

@@ -18,7 +18,8 @@ def test_guards_are_added_once():
     for _ in range(2):
         add_guards(cfg)
         assert [hook.type for hook in cfg.custom_hooks] == ['FiniteLossHook', 'CheckpointGuardHook', 'EpochSeedHook',
-                                                            'LoaderWorkersHook', 'NormSyncHook', 'UnreadableSlicesHook']
+                                                            'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'NormSyncHook',
+                                                            'UnreadableSlicesHook']
         assert cfg.custom_hooks[0].mark == 1
         assert cfg.default_hooks.checkpoint == dict(type='WholeCheckpointHook', interval=5)
 
@@ -26,7 +27,7 @@ def test_guards_are_added_once():
 def test_configs_without_hooks_and_with_their_own():
     cfg = Config({})
     add_guards(cfg)
-    assert len(cfg.custom_hooks) == 6
+    assert len(cfg.custom_hooks) == 7
     cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='Own'))))
     add_guards(cfg)
     assert cfg.default_hooks.checkpoint.type == 'Own'

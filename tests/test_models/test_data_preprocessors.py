@@ -81,7 +81,7 @@ def test_bad_statistics_file(tmp_path, content):
 def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
     missing = str(tmp_path / 'none.json')
     unknown = SliceDataPreprocessor(statistics=missing)
-    with pytest.raises(ValueError, match='none.json does not exist; run the converter'):
+    with pytest.raises(ValueError, match='none.json does not exist. Compute them with mmaffinity statistics CONFIG'):
         run(unknown, grey())
     # A checkpoint brings them, and wins over the config's.
     source = SliceDataPreprocessor(mean=.3, std=.2)
@@ -92,8 +92,23 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
 
 
 def test_no_statistics_at_all_tell_so():
-    with pytest.raises(ValueError, match='mean and std of the training set are not known'):
+    with pytest.raises(ValueError, match='mean and std of the training set are not known: the config sets neither'):
         run(SliceDataPreprocessor(), grey())
+
+
+def test_set_statistics():
+    preprocessor = SliceDataPreprocessor()
+    assert preprocessor.needs_statistics
+    preprocessor.set_statistics(.3, .2)
+    assert not preprocessor.needs_statistics
+    assert torch.equal(run(preprocessor, grey()), run(SliceDataPreprocessor(mean=.3, std=.2), grey()))
+    for values in ((.3, 0.), (float('nan'), .2), (.3, float('nan')), (.3, float('inf'))):
+        with pytest.raises(ValueError, match='must be finite, and std positive'):
+            preprocessor.set_statistics(*values)
+    other = SliceDataPreprocessor('slice')
+    assert not other.needs_statistics
+    with pytest.raises(ValueError, match="normalization='slice' has no mean"):
+        other.set_statistics(.3, .2)
 
 
 @pytest.mark.parametrize('normalization', ['slice', 'none'])

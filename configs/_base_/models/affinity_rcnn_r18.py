@@ -8,7 +8,8 @@ bbox_roi_extractor = dict(
     featmap_strides=[16])
 model = dict(
     type='AffinityRCNN',
-    # Mean and standard deviation of the training slices, which the converters write; relative to `data_root`.
+    # Mean and standard deviation of the training slices, relative to `data_root`. The converters write them, and `mmaffinity
+    # statistics` for data of your own; where the file is missing, training computes them.
     data_preprocessor=dict(
         type='SliceDataPreprocessor',
         normalization='global',

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmaffinity.utils.files import write_jsons_atomic
+from mmaffinity.utils.wording import plural
 
 from .coco import LesionFile, build_coco
 from .lists import (
@@ -166,8 +167,8 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
     train = parse_covidx_list(train_path)
     if samples_per_class is not None:
         if 'train_sample' in finder.given:
-            raise ValueError(f'both the list {finder.given["train_sample"]} and {samples_per_class} samples per class '
-                             'are given for the training slices; leave one out')
+            raise ValueError(f'both the list {finder.given["train_sample"]} and {plural(samples_per_class, "sample")} per '
+                             'class are given for the training slices; leave one out')
         sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
     else:
         sample_path = finder.find('train_sample')
@@ -176,8 +177,8 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
         foreign = [row for row in sample if row not in known]
         if foreign:
             first = ', '.join('_'.join(map(str, row)) for row in foreign[:3]) + (', ...' if len(foreign) > 3 else '')
-            raise ValueError(f'{len(foreign)} of the {len(sample)} rows of {sample_path} are not in {train_path}, '
-                             f'which they should be drawn from ({first}); give two lists that belong together')
+            raise ValueError(f'{plural(len(foreign), "row", "is")} in {sample_path}, of {len(sample)}, but not in '
+                             f'{train_path}, which it should be drawn from ({first}); give two lists that belong together')
     drawn = set(sample)
     splits = dict(
         slices_train=(sample, sample_path),
@@ -209,8 +210,8 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     for label, name in enumerate(CNCB_CLASSES):
         members = sorted(row for row in rows if row.label == label)
         if len(members) < samples_per_class:
-            raise ValueError(f'{samples_per_class} samples per class are wanted, but the training list has only '
-                             f'{len(members)} slices of {name}; ask for fewer')
+            raise ValueError(f'samples_per_class={samples_per_class}, but the training list has only '
+                             f'{plural(len(members), "slice")} of {name}; ask for fewer')
         chosen = generator.choice(len(members), samples_per_class, replace=False)
         sample += [members[index] for index in sorted(chosen)]
     return sample

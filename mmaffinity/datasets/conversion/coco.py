@@ -46,7 +46,8 @@ def read_lesion_mask(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             values = np.array(image)  # a palette image gives its indices
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'the mask {path} cannot be read ({error}); unpack the download again') from None
+        raise ValueError(f'the mask {path} cannot be read ({error}); save it again as PNG, or unpack its archive '
+                         'again') from None
     if values.ndim == 3:
         # A fourth channel, or the second of two, is opacity.
         colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
@@ -57,7 +58,8 @@ def read_lesion_mask(path: Path) -> np.ndarray:
     if values.size and (values.min() < 0 or values.max() > CONSOLIDATION):
         foreign = sorted(set(np.unique(values).tolist()) - {0, 1, 2, 3})
         raise ValueError(f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
-                         '1 lung, 2 ground glass opacity, 3 consolidation only: unpack the download again')
+                         '1 lung, 2 ground glass opacity, 3 consolidation only: give masks of your own these values, '
+                         'for example 2 instead of 255; unpack those of an archive again')
     return values.astype(np.uint8)
 
 
@@ -141,7 +143,8 @@ def build_coco(data_root: Path,
         height, width = read_slice(data_root / file.image).shape
         if mask.shape != (height, width):
             raise ValueError(f'the mask {data_root / file.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its '
-                             f'image {data_root / file.image} is {width} x {height}; unpack the download again')
+                             f'image {data_root / file.image} is {width} x {height}; save the mask in the size '
+                             'of its image, or unpack the archive again')
         return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
 
     images: list[dict[str, Any]] = []

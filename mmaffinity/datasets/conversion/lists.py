@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from mmaffinity.utils.wording import plural
+
 PathLike = str | os.PathLike
 Row = TypeVar('Row', bound=Hashable)
 
@@ -188,7 +190,7 @@ def _parse(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
         rows.append(row)
     if bad:
         number, text, reason = bad[0]
-        others = f' ({len(bad) - 1} more rows of this list cannot be read either)' if len(bad) > 1 else ''
+        others = f' ({plural(len(bad) - 1, "other row")} of this list cannot be read either)' if len(bad) > 1 else ''
         raise ValueError(f'{path}, line {number}: {text[:80]!r} cannot be read: {reason}{others}; correct the row or '
                          'download the list again')
     if not rows:

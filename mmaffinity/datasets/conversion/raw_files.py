@@ -3,6 +3,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmaffinity.utils.wording import plural
+
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
@@ -77,11 +79,10 @@ class MissingFiles:
         """
         if not self._missing:
             return
-        counts = ', '.join(f'{len(paths)} for {rows} slices from {source}' for source, rows, paths in self._missing)
+        counts = ', '.join(f'{len(paths)} for {plural(rows, "slice")} from {source}' for source, rows, paths in self._missing)
         paths = [path for _, _, found in self._missing for path in found]
         first = ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
-        plural = 'file is' if len(paths) == 1 else 'files are'
-        raise FileNotFoundError(f'{len(paths)} {plural} missing under {self.data_root} ({counts}): {first}; '
+        raise FileNotFoundError(f'{plural(len(paths), "file", "is")} missing under {self.data_root} ({counts}): {first}; '
                                 f'{self.remedy}')
 
 

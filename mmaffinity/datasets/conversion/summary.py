@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mmaffinity.utils.wording import plural
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,9 +63,8 @@ class ConversionSummary:
         shared = sorted(set(patients) & set(others))
         if shared:
             first = ', '.join(shared[:3]) + (', ...' if len(shared) > 3 else '')
-            noun = 'patient is' if len(shared) == 1 else 'patients are'
-            self.warn(f'{len(shared)} {noun} in both {split} and {other} ({first}): {other} does not measure a model '
-                      'on people whom it has not seen')
+            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): {other} does not measure '
+                      'a model on people whom it has not seen')
 
     def table(self) -> str:
         """Return the counts as text, ending with the statistics and the files' names."""
@@ -87,8 +88,8 @@ class ConversionSummary:
                       row['too_small']) for row in self.lesions]
             parts.append(_align(rows))
         if self.statistics is not None:
-            parts.append('grey levels of {num_slices} slices ({source}): mean {mean:.6f}, standard deviation '
-                         '{std:.6f}'.format(**self.statistics))
+            parts.append(f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
+                         f'{self.statistics["mean"]:.6f}, standard deviation {self.statistics["std"]:.6f}')
         if self.files:
             parts.append(f'written to {self.files[0].parent}: ' + ', '.join(file.name for file in self.files))
         return '\n\n'.join(parts)

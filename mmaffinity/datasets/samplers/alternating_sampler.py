@@ -8,6 +8,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+from mmaffinity.utils.wording import plural
 
 # Constants that keep the two random streams of an epoch apart.
 _LESION_STREAM, _SLICE_STREAM = 0, 1
@@ -122,7 +123,7 @@ class AlternatingBatchSampler(Sampler):
             raise ValueError(f'batch_size={batch_size!r} must be a positive integer')
         if sampler.num_steps(batch_size, drop_last) == 0:
             raise ValueError(f'batch_size={batch_size} with drop_last=True leaves no batch: each process has only '
-                             f'{sampler.num_slices} labelled slices')
+                             f'{plural(sampler.num_slices, "labelled slice")}')
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last

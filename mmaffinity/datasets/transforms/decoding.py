@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmaffinity.utils.wording import plural
+
 MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
 
 DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # of white, see far_below_white()
@@ -64,7 +66,7 @@ def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int =
 def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode the bytes of an image file; see :func:`read_slice`. Error messages lack the file's name."""
     if not content:
-        raise ValueError('is empty (0 bytes): copy or download it again')
+        raise ValueError('is empty (0 bytes): copy, export or download it again')
     if content.startswith(_PNG_SIGNATURE):
         width, height = _check_png(content)
     elif content.startswith(_JPEG_SIGNATURE):
@@ -152,7 +154,7 @@ def _check_png(content: bytes) -> tuple[int, int]:
         if kind == b'IEND' and size is not None:
             return size
         position = end
-    raise ValueError(f'is a truncated PNG: it ends after {len(content)} bytes without its end mark')
+    raise ValueError(f'is a truncated PNG: it ends after {plural(len(content), "byte")} without its end mark')
 
 
 def _check_jpeg(content: bytes) -> tuple[int, int]:
@@ -161,7 +163,7 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
     Within a scan every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the marker cannot occur there
     by chance; before it (in an EXIF thumbnail, say) it can, which is why the segments are walked.
     """
-    truncated = ValueError(f'is a truncated JPEG: it ends after {len(content)} bytes without its end mark')
+    truncated = ValueError(f'is a truncated JPEG: it ends after {plural(len(content), "byte")} without its end mark')
     position, size = 2, None
     while position + 4 <= len(content):
         if content[position] != 0xFF:
@@ -220,5 +222,5 @@ def _guess_kind(content: bytes) -> str:
     if content.lstrip()[:1] == b'<':
         return 'it looks like a web page, perhaps from a failed download'
     if not content.strip(b'\0'):
-        return f'all of its {len(content)} bytes are zero; copy or download it again'
+        return f'it holds nothing but {plural(len(content), "zero byte")}; copy, export or download it again'
     return f'it starts with {content[:12]!r}; PNG, JPEG, TIFF, BMP, WebP and PGM can be read'

@@ -47,8 +47,9 @@ class LoadCTSlice(BaseTransform):
         annotated = results.get('height', img.shape[0]), results.get('width', img.shape[1])
         if annotated != img.shape:
             raise ValueError(f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
-                             f'but annotated as {annotated[0]} x {annotated[1]}{_origin(results)}: run the converter '
-                             'again on the images that are there now')
+                             f'but annotated as {annotated[0]} x {annotated[1]}{_origin(results)}: correct width '
+                             'and height in that file, or restore the image that was annotated; a list of mmaffinity '
+                             'convert is renewed by running that again')
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape
         return results

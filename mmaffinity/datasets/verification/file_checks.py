@@ -25,8 +25,8 @@ def _check_part(part: Part, facts: Mapping[str, FileFacts]) -> Iterator[Finding]
     if missing:
         where = f' under {part.root}' if part.root else ''
         yield Finding('missing-files', f'{plural(len(missing), "file")} of {part.name} {"is" if len(missing) == 1 else "are"} '
-                      f'not there{where} ({first_few(missing)}): copy them there, or write the list again without '
-                      'them', len(missing), missing)
+                      f'not there{where} ({first_few(missing)}): copy {"it" if len(missing) == 1 else "them"} there, or edit '
+                      'the list', len(missing), missing)
     corrupt = [listed for listed in part.slices if facts[listed.path].error and not facts[listed.path].missing]
     if corrupt:
         reasons = [f'{listed.rel_path} {facts[listed.path].error}' for listed in corrupt]
@@ -45,7 +45,7 @@ def _check_sizes(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> 
         others = [(listed, fact) for listed, fact in whole if (fact.width, fact.height) != (width, height)]
         names = [f'{listed.rel_path} is {fact.width} x {fact.height}' for listed, fact in others]
         yield Finding('sizes', f'{plural(len(others), "slice")} of {part.name} {"is" if len(others) == 1 else "are"} not '
-                      f'{width} x {height} (width x height) like the other {len(whole) - len(others)} '
+                      f'{width} x {height} (width x height) like the other {plural(len(whole) - len(others), "slice")} '
                       f'({first_few(names)}): they are resized differently', len(others),
                       [dict(file=listed.rel_path, width=fact.width, height=fact.height) for listed, fact in others])
     wrong = [(listed, fact) for listed, fact in whole
@@ -54,8 +54,8 @@ def _check_sizes(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> 
         names = [f'{listed.rel_path} is {fact.width} x {fact.height}, annotated as {listed.size[0]} x {listed.size[1]}'
                  for listed, fact in wrong if listed.size]
         yield Finding('annotated-sizes', f'{plural(len(wrong), "image", "is")} of another size than {part.name} says '
-                      f'(width x height: {first_few(names)}): write the list again from the images that are there now',
-                      len(wrong), [dict(file=listed.rel_path, file_size=[fact.width, fact.height],
+                      f'(width x height: {first_few(names)}): correct width and height in the list, or restore the '
+                      'images that were annotated', len(wrong), [dict(file=listed.rel_path, file_size=[fact.width, fact.height],
                                         annotated=list(listed.size or ())) for listed, fact in wrong])
 
 
@@ -65,9 +65,10 @@ def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) ->
         few = deep if 2 * len(deep) <= len(whole) else [(listed, fact) for listed, fact in whole if fact.depth != 16]
         depth = few[0][1].depth
         names = [listed.rel_path for listed, _ in few]
-        yield Finding('bit-depths', f'{plural(len(few), "slice", "has")} {depth} bits in {part.name}, where the other '
-                      f'{len(whole) - len(few)} have {24 - depth} ({first_few(names)}): their grey levels mean something '
-                      'else unless they were windowed alike', len(few), [dict(file=name, depth=depth) for name in names])
+        yield Finding('bit-depths', f'{plural(len(few), "slice", "has")} {depth} bits in {part.name}, where '
+                      f'{plural(len(whole) - len(few), "other", "has")} {24 - depth} ({first_few(names)}): their grey levels '
+                      'mean something else unless they were windowed alike', len(few),
+                      [dict(file=name, depth=depth) for name in names])
     white = 65535 if part.max_value is None else part.max_value
     dark = [(listed.rel_path, fact.high) for listed, fact in deep if far_below_white(fact.high, part.max_value)]
     if dark:

@@ -47,7 +47,7 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
         unknown = [listed.rel_path for listed in part.slices if listed.patient is None]
         if unknown:
             share = 'names no patient' if len(unknown) == len(part.slices) else \
-                f'names no patient for {len(unknown)} of {len(part.slices)} slices ({first_few(unknown)})'
+                f'names no patient for {len(unknown)} of {plural(len(part.slices), "slice")} ({first_few(unknown)})'
             yield Finding('unknown-patients', f'{part.name} {share}: leakage, that is a patient in two splits, cannot be '
                           'excluded', len(unknown), [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))])
 

@@ -14,9 +14,9 @@ _BORDER = 0.5  # pixels: what rounding, or counting from pixel centres, may add
 _SLACK = 1.0  # pixels between a box and its mask's, which may be counted inclusively
 
 _MESSAGES = {
-    'broken-annotations': ('cannot be used', 'correct the annotations, or write the file again'),
-    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together; write '
-                        'the file again from the images that are there now'),
+    'broken-annotations': ('cannot be used', 'correct the annotations, or export the file again'),
+    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together: correct '
+                        'the annotations, or restore the images that were annotated'),
     'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
 }
 

@@ -62,14 +62,16 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
     without = [relative(masks.masks[key]) for key in sorted(masks.masks.keys() - masks.images.keys())]
     if without:
         yield Finding('mask-without-image', f'{plural(len(without), "mask", "has")} no image under {masks.root} '
-                      f'({first_few(without)}): unpack the download again', len(without), without)
+                      f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, '
+                      'unpack it again', len(without), without)
     bare = [masks.images[key] for key in sorted(masks.images.keys() - masks.masks.keys())]
     if bare:
         used = [path for path in bare if same_file_key(path) in listed]
-        clause = f', of which {len(used)} {"is" if len(used) == 1 else "are"} in a list' if used else ''
+        clause = f', of which {plural(len(used), "image", "is")} in a list' if used else ''
         names = [relative(path) for path in (used or bare)]
         yield Finding('image-without-mask', f'{plural(len(bare), "lesion image", "has")} no mask under {masks.root}{clause} '
-                      f'({first_few(names)}): unpack the download again', len(bare), [relative(path) for path in bare],
+                      f'({first_few(names)}): add the masks, empty ones for slices without lesions; if the files are from an '
+                      'archive, unpack it again', len(bare), [relative(path) for path in bare],
                       FAILURE if used else '')
     foreign = [(relative(mask), str(facts[mask].error)) for _, mask in masks.pairs if facts[mask].foreign]
     if foreign:

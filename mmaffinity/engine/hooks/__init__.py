@@ -3,6 +3,7 @@ from .alternating_loss_hook import AlternatingLossHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
+from .grey_level_statistics_hook import GreyLevelStatisticsHook
 from .loader_workers_hook import LoaderWorkersHook
 from .memory_hook import MemoryHook
 from .norm_sync_hook import NormSyncHook
@@ -12,6 +13,7 @@ from .unreadable_slices_hook import UnreadableSlicesHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
-    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'LoaderWorkersHook', 'MemoryHook',
-    'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook', 'WholeCheckpointHook'
+    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook',
+    'WholeCheckpointHook'
 ]

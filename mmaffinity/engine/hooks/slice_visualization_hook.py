@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.overlays import draw_overlay
 from mmaffinity.visualization.sample_arrays import sample_name
 from mmaffinity.visualization.saving import save_image
@@ -98,7 +99,7 @@ class SliceVisualizationHook(Hook):
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Say where the pictures are."""
         if self.show_dir is not None:
-            runner.logger.info(f'{self._num_drawn} of {self._num_seen} slices drawn in {self.show_dir}')
+            runner.logger.info(f'{self._num_drawn} of {plural(self._num_seen, "slice")} drawn in {self.show_dir}')
 
     def file_name(self, sample: SliceDataSample) -> str:
         """Name of a slice's picture: patient, scan and slice, in letters that every file system takes.

@@ -7,6 +7,8 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
+from mmaffinity.utils.wording import plural
+
 _SHOWN = 20
 _META_KEY = 'skipped_slices'
 
@@ -60,11 +62,11 @@ class UnreadableSlicesHook(Hook):
     def _log(self, runner: Runner, paths: list[str]) -> None:
         runner.message_hub.update_info('skipped_slices', len(paths))
         if not paths:
-            runner.logger.info('0 slices were skipped: all could be read')
+            runner.logger.info('no slice was skipped: all could be read')
             return
         more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
-        runner.logger.warning(f'{len(paths)} slices could not be read and were skipped, their successors in the list taken '
-                              f'instead: {", ".join(paths[:_SHOWN])}{more}')
+        runner.logger.warning(f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, as reading '
+                              f'failed: {", ".join(paths[:_SHOWN])}{more}')
 
 
 def _skips(runner: Runner) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 # Written out: np.arange(0.5, 1, 0.05) yields 0.6000000000000001, which an IoU of exactly 0.6 would not tell from 0.6.
 IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
@@ -110,6 +112,6 @@ def _same_class(pred_labels: Sequence[int] | None, gt_labels: Sequence[int] | No
         raise ValueError('give the classes of the predictions and of the instances, or neither')
     pred_labels, gt_labels = np.asarray(pred_labels), np.asarray(gt_labels)
     if (pred_labels.shape, gt_labels.shape) != (shape[:1], shape[1:]):
-        raise ValueError(f'{shape[0]} predictions and {shape[1]} instances need as many labels, '
+        raise ValueError(f'{plural(shape[0], "prediction")} and {plural(shape[1], "instance")} need as many labels, '
                          f'got shapes {pred_labels.shape} and {gt_labels.shape}')
     return pred_labels[:, None] == gt_labels[None, :]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 from .text_table import format_table
 
 SHARE = 'share'
@@ -75,7 +77,7 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_clas
     """
     labels, predictions = np.asarray(labels).ravel(), np.asarray(predictions).ravel()
     if len(labels) != len(predictions):
-        raise ValueError(f'{len(labels)} labels, but {len(predictions)} predictions')
+        raise ValueError(f'{plural(len(labels), "label")}, but {plural(len(predictions), "prediction")}')
     for name, classes in (('label', labels), ('prediction', predictions)):
         wrong = classes[(classes < 0) | (classes >= num_classes) | (classes != np.floor(classes))]
         if wrong.size:
@@ -142,7 +144,7 @@ def format_report(report: ClassificationReport) -> str:
         format_confusion_matrix(report.confusion, report.class_names), '',
         format_table(['class', 'sensitivity %', 'precision %', 'specificity %', 'F1 %', 'weight in F1'], rows), '',
         f'class-adjusted F1 {100 * report.f1:.2f} %, accuracy {100 * report.accuracy:.2f} % '
-        f'({int(np.diag(report.confusion).sum())} of {int(report.confusion.sum())} slices)'
+        f'({int(np.diag(report.confusion).sum())} of {plural(int(report.confusion.sum()), "slice")})'
     ]
     return '\n'.join(parts + report.notes())
 
@@ -159,7 +161,7 @@ def _key(class_name: str) -> str:
 def _check_names(class_names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
     names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
-        raise ValueError(f'{num_classes} classes, but {len(names)} class names: {list(names)}')
+        raise ValueError(f'{plural(num_classes, "class")}, but {plural(len(names), "class name")}: {list(names)}')
     if len({_key(name) for name in names}) < len(names):
         raise ValueError(f'class names must differ from one another, got {list(names)}')
     return names
@@ -172,7 +174,7 @@ def _check_weights(class_weights: str | Sequence[float], truth: np.ndarray) -> t
         return tuple((truth / truth.sum()).tolist())
     weights = np.asarray(class_weights, dtype=np.float64)
     if weights.shape != truth.shape:
-        raise ValueError(f'{len(truth)} classes need as many class weights, got {list(class_weights)}')
+        raise ValueError(f'{plural(len(truth), "class")} must have as many class weights, got {list(class_weights)}')
     if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
         raise ValueError(f'class weights must be at least 0 and sum to 1, got {list(class_weights)}')
     return tuple(weights.tolist())

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmaffinity.utils.wording import plural
+
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Set cells under their header: the first column to the left, all others to the right.
@@ -19,7 +21,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f'the table has {len(header)} columns, but a row has {len(row)} cells: {list(row)}')
+            raise ValueError(f'the table has {plural(len(header), "column")}, but a row has '
+                             f'{plural(len(row), "cell")}: {list(row)}')
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from mmaffinity.utils.wording import plural
+
 from ..functional import image_average_precision, mask_iou, summarize_average_precision
 from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
 
@@ -58,7 +60,7 @@ class ImageAveragePrecision(BaseMetric):
         with_lesions = sum(image['num_gt'] > 0 for image in self.per_image)
         logger.info('Lesion masks, mean over images: '
                     + ', '.join(f'{name} {value:.3f}' for name, value in metrics.items())
-                    + f' ({len(self.per_image)} slices, {with_lesions} of them with lesions)')
+                    + f' ({plural(len(self.per_image), "slice")}, {with_lesions} with lesions)')
         return metrics
 
     @staticmethod

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.wording import plural
 
 from ..functional import format_table
 from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
@@ -84,7 +85,7 @@ class LesionCocoMetric(BaseMetric):
             metrics.update(_average_precision(results, iou_type, *self.coco_classes))
         names = [*AREA_ROWS, *THRESHOLD_ROWS]
         rows = [[iou_type, *(_cell(metrics.get(f'{iou_type}_{name}')) for name in names)] for iou_type in self.metrics]
-        logger.info(f'COCO average precision, pooled over {len(results)} slices (-: no lesion of that size):\n'
+        logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
                     + format_table(['overlap of', *names], rows))
         return metrics
 

@@ -5,6 +5,7 @@ import numpy as np
 from torch import Tensor
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.wording import plural
 
 from ..functional import encode_masks
 
@@ -62,16 +63,16 @@ def prediction_rles(sample: dict) -> list[dict]:
         masks = pred.get('masks')
         if masks is None:
             if len(pred['scores']):
-                raise ValueError(f"{image_name(sample)}: {len(pred['scores'])} predicted objects without 'masks'. The "
-                                 'lesion metrics need a model with a mask head')
+                raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')} without 'masks'. "
+                                 'The lesion metrics need a model with a mask head')
             masks = []
         try:
             pred['mask_rles'] = encode_masks(to_numpy(masks) if isinstance(masks, Tensor) else masks)
         except ValueError as error:
             raise ValueError(f'{image_name(sample)}: {error}') from error
     if len(pred['mask_rles']) != len(pred['scores']):
-        raise ValueError(f"{image_name(sample)}: {len(pred['scores'])} predicted objects, but "
-                         f"{len(pred['mask_rles'])} masks")
+        raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')}, but "
+                         f"{plural(len(pred['mask_rles']), 'mask')}")
     return pred['mask_rles']
 
 

@@ -12,6 +12,8 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from mmaffinity.utils.wording import plural
+
 from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report
 from .lesion_samples import image_name, to_numpy
 
@@ -68,8 +70,8 @@ class SliceClassificationMetric(BaseMetric):
         expected = self.class_names if isinstance(self.class_weights, str) else self.class_weights
         if classes and expected is not None and len(expected) != len(classes):
             name = 'class_names' if expected is self.class_names else 'class_weights'
-            raise ValueError(f'{name} of SliceClassificationMetric has {len(expected)} entries, but the data set has '
-                             f'{len(classes)} classes: {list(classes)}')
+            raise ValueError(f'{name} of SliceClassificationMetric has {plural(len(expected), "entry")}, but the data set has '
+                             f'{plural(len(classes), "class")}: {list(classes)}')
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -102,8 +104,8 @@ class SliceClassificationMetric(BaseMetric):
         names = self._names()
         for record in self.predictions:
             if len(record['scores']) != len(names):
-                raise ValueError(f"{record['img_path']}: the model gives {len(record['scores'])} probabilities, but "
-                                 f'the data set has {len(names)} classes: {list(names)}')
+                raise ValueError(f"{record['img_path']}: the model gives {plural(len(record['scores']), 'probability')}, but "
+                                 f'the data set has {plural(len(names), "class")}: {list(names)}')
             if not 0 <= record['label'] < len(names):
                 raise ValueError(f"{record['img_path']}: label {record['label']} is none of the {len(names)} classes "
                                  f'{list(names)}, numbered from 0')
@@ -113,7 +115,7 @@ class SliceClassificationMetric(BaseMetric):
         logger.info('Slice classification\n' + format_report(self.report))
         if self.out_file is not None:
             _write_json(Path(self.out_file), self.predictions)
-            logger.info(f'{len(self.predictions)} predictions written to {self.out_file}')
+            logger.info(f'{plural(len(self.predictions), "prediction")} written to {self.out_file}')
         return self.report.as_dict()
 
     def _names(self) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 from ..functional.bootstrap import Estimate, paired_difference
 from ..functional.confusion_scores import confusion_scores
 from .groups import Group, group_runs
@@ -104,7 +106,7 @@ def _check_class_weights(class_weights: str | Sequence[float], groups: Sequence[
         raise ValueError(f'class weights must be at least 0 and sum to 1, got {list(class_weights)}')
     sizes = {len(group.classes) for group in groups if group.classes}
     if len(weights) not in sizes:
-        raise ValueError(f'{len(weights)} class weights fit no table of this report, whose tables have '
+        raise ValueError(f'{plural(len(weights), "class weight", "does")} not fit any table of this report, whose tables have '
                          f'{" or ".join(map(str, sorted(sizes))) or "no"} classes')
 
 
@@ -114,8 +116,8 @@ def _segmentation(report: Report, group: Group, num_resamples: int, seed: int) -
     with_lesions = int((group.runs[0].num_lesions > 0).sum())
     coco = any(run.coco for run in group.runs)
     table = Table(group.key, group.paper.title,
-                  f'Average precision of lesion masks per image, averaged over {images} images '
-                  f'({with_lesions} with lesions, {lesions} lesions), list {group.tested}. '
+                  f'Average precision of lesion masks per image, averaged over {plural(images, "image")} '
+                  f'({with_lesions} with lesions, {plural(lesions, "lesion")}), list {group.tested}. '
                   + _about_intervals(scores, num_resamples), SEGMENTATION_COLUMNS + (COCO_COLUMNS if coco else []),
                   group.key)
     for run in group.runs:
@@ -145,7 +147,7 @@ def _classification(report: Report, group: Group, num_resamples: int, seed: int,
     weights = 'the share of each class' if isinstance(class_weights, str) else \
         f'the weights {", ".join(map(str, class_weights))} for {", ".join(group.classes)}'
     table = Table(group.key, group.paper.title,
-                  f'Sensitivity of each class and class-adjusted F1 (by {weights}), {int(counts.sum())} slices '
+                  f'Sensitivity of each class and class-adjusted F1 (by {weights}), {plural(int(counts.sum()), "slice")} '
                   f'({per_class}), {where}. ' + _about_intervals(scores, num_resamples), columns, group.key)
     for run in group.runs:
         table.rows.append(_row(run, scores[run.name].estimates))
@@ -237,8 +239,9 @@ def _add_calibration(report: Report, group: Group, scores: dict[str, Scores], ca
     for run in group.runs:
         cells, calibration = dict(scores[run.name].estimates), calibrations.get(run.name)
         if calibration and calibration.temperature is not None:
-            cells['temperature'] = Estimate(calibration.temperature, note=f'fitted on {calibration.num_validation} '
-                                            f'validation slices of list {run.validation.tested}; a setting, not a '
+            cells['temperature'] = Estimate(calibration.temperature, note='fitted on '
+                                            f'{plural(calibration.num_validation, "validation slice")} of list '
+                                            f'{run.validation.tested}; a setting, not a '
                                             'score, so without an interval')
         else:
             cells['temperature'] = Estimate(None, note=cells['ece_calibrated'].note)
@@ -266,10 +269,10 @@ def _add_aggregates(report: Report, group: Group, num_resamples: int, seed: int,
                 all_scores[rule + run.name] = scores
                 table.rows.append(Row(f'{run.name}, {rule}', EXTERNAL if run.external else RUN, scores.estimates))
             counts = ', '.join(f'{int((joined.labels == k).sum())} {name}' for k, name in enumerate(group.classes))
-            table.caption = f'{len(joined.units)} {level}s ({counts}), each with the class of its slices. By the ' \
+            table.caption = f'{plural(len(joined.units), level)} ({counts}), each with the class of its slices. By the ' \
                 'class of highest mean probability, or the one predicted for the largest share of the slices. '
             if joined.mixed:
-                table.notes = [f'{len(joined.mixed)} {level}s are left out, as their slices are of several classes.']
+                table.notes = [f'{plural(len(joined.mixed), level, "is")} left out, with slices of several classes.']
         if table.rows:
             table.caption += _about_intervals(all_scores, num_resamples)
             table.mark_best()
@@ -289,8 +292,8 @@ def _units(run: SliceRun, level: str) -> list[tuple] | None:
 def _about_intervals(scores: dict[str, Scores], num_resamples: int) -> str:
     paired = [s for s in scores.values() if s.samples] or scores.values()
     kinds = {(s.num_units, s.units) for s in paired}
-    over = ' or '.join(f'{num} {kind}' for num, kind in sorted(kinds))
+    over = ' or '.join(plural(num, kind.removesuffix('s')) for num, kind in sorted(kinds))
     unknown = ' (patients are not known)' if {kind for _, kind in kinds} == {'slices'} else ''
     apart = [name for name, s in scores.items() if not s.samples] if any(s.samples for s in scores.values()) else []
     matrices = f'; of {", ".join(apart)}, of slices, as there is but a confusion matrix' if apart and not unknown else ''
-    return f'95 % percentile intervals from {num_resamples} bootstrap resamples of {over}{unknown}{matrices}.'
+    return f'95 % percentile intervals from {plural(num_resamples, "bootstrap resample")} of {over}{unknown}{matrices}.'

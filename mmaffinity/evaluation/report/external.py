@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from mmaffinity.utils.wording import plural
+
 from .runs import SliceRun, make_slice_run
 
 Number = TypeVar('Number', int, float)
@@ -94,7 +96,7 @@ def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequen
         near = max(known, key=lambda run: len(set(run.paths or ()) & set(predicted)), default=None)
         missing = '' if near is None else \
             f'; of the list of {near.name}, {near.tested}, it has {len(set(near.paths) & set(predicted))}'
-        raise ValueError(f'{file}: the {len(predicted)} slices of {name} are those of no run in the report{missing}')
+        raise ValueError(f'{file}: no run in the report has the {plural(len(predicted), "slice")} of {name}{missing}')
     numbers = {label: number for number, label in enumerate(run.classes)}
     columns = [f'score_{label}' for label in run.classes]
     scored = all(column in rows[0] for column in columns)

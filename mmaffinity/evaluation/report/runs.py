@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mmaffinity.evaluation.functional import IOU_THRESHOLDS
+from mmaffinity.utils.wording import plural
 
 RESULTS = 'results*.json'
 Run = TypeVar('Run')
@@ -26,7 +27,7 @@ class TestedList:
     sha256: str
 
     def __str__(self) -> str:
-        return f'{", ".join(self.files)} ({self.num} slices, sha256 {self.sha256[:12]})'
+        return f'{", ".join(self.files)} ({plural(self.num, "slice")}, sha256 {self.sha256[:12]})'
 
 
 class TestedConfig(NamedTuple):
@@ -148,8 +149,8 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
         if shared:
-            raise ValueError(f'{run.name}: {len(shared)} slices, such as {min(shared)}, are in its test and in its '
-                             f'validation list ({run.source}, {run.validation.source}); a temperature fitted on test '
+            raise ValueError(f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
+                             f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
                              'slices would flatter the model')
     return slices, lesions, notes
 

@@ -20,9 +20,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             so with each slice's own mean and unbiased standard deviation, as the published checkpoints expect; 'none'
             leaves [0, 1].
         mean, std: the training set's values, of grey levels in [0, 1].
-        statistics: path of the ``statistics.json`` that the dataset converters write, instead of ``mean`` and ``std``. It
-            need not exist where a checkpoint is loaded: the values are part of the weights, and those of the checkpoint win,
-            also when a model is finetuned to another data set.
+        statistics: path of a ``statistics.json``, instead of ``mean`` and ``std``; the converters write it, and
+            ``mmaffinity statistics`` for data of your own. It need not exist where a checkpoint is loaded: the values are part
+            of the weights, and those of the checkpoint win, also when a model is fine-tuned on another data set. In a training
+            from scratch, :class:`~mmaffinity.engine.GreyLevelStatisticsHook` computes what is missing.
         num_channels: channels of the output.
         non_blocking: passed on to ``Tensor.to``.
 
@@ -49,14 +50,32 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             self.register_buffer('mean', torch.tensor(math.nan if mean is None else float(mean)))
             self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
 
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether mean and std are needed and not known."""
+        return self.normalization == 'global' and not bool(torch.isfinite(self.mean))
+
+    def set_statistics(self, mean: float, std: float) -> None:
+        """Set the training set's mean and std, of grey levels in [0, 1].
+
+        Raises:
+            ValueError: if the normalisation is not 'global', or a value cannot be.
+        """
+        if self.normalization != 'global':
+            raise ValueError(f'normalization={self.normalization!r} has no mean and std of a training set')
+        if not (math.isfinite(mean) and 0 < std < math.inf):
+            raise ValueError(f'mean {mean} and std {std} must be finite, and std positive')
+        self.mean.fill_(mean)
+        self.std.fill_(std)
+
     @staticmethod
     def _read(statistics: str | Path) -> tuple:
         try:
             content = json.loads(Path(statistics).read_text())
             mean, std = float(content['mean']), float(content['std'])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{statistics} holds no "mean" and "std" ({error}); write it anew with the data set\'s '
-                             'converter, mmaffinity convert') from error
+            raise ValueError(f'{statistics} holds no "mean" and "std" ({error}): delete it, and training computes them, or '
+                             'write it with mmaffinity statistics CONFIG') from error
         if not (math.isfinite(mean) and std > 0):
             raise ValueError(f'{statistics} holds mean {mean} and std {std}; both must be finite and std positive')
         return mean, std
@@ -104,8 +123,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             # tell, as the mean is rounded.
             flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
-        if not torch.isfinite(self.mean):
-            raise ValueError(f'the grey-level mean and std of the training set are not known: {self.statistics} does not '
-                             'exist; run the converter, mmaffinity convert, or set mean and std, or '
-                             "normalization='slice', in the config's data_preprocessor")
+        if self.needs_statistics:
+            missing = f'{self.statistics} does not exist' if self.statistics else 'the config sets neither them nor statistics'
+            raise ValueError(f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
+                             'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
+                             "which brings them, or set mean and std, or normalization='slice', in the config's "
+                             'data_preprocessor')
         return (grey - self.mean) / self.std

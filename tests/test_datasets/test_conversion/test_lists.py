@@ -72,7 +72,7 @@ def test_bad_row_is_named(tmp_path, parse, row, reason):
 
 def test_further_bad_rows_are_counted_and_long_ones_cut(tmp_path):
     path = write(tmp_path / 'list.txt', '0_1.jpg', 'x' * 500, 'y', 'z')
-    with pytest.raises(ValueError, match=r'line 2.*\(2 more rows of this list cannot be read either\)') as info:
+    with pytest.raises(ValueError, match=r'line 2.*\(2 other rows of this list cannot be read either\)') as info:
         parse_segmentation_list(path)
     assert len(str(info.value)) < 400
 

@@ -212,7 +212,7 @@ def test_fixed_class_weights(two_runs):
 
 def test_class_weights_that_cannot_be_are_refused(two_runs):
     for wrong, message in (((.5, .5, .5), 'sum to 1'), ((1.5, -.5, 0), 'at least 0'), ((float('nan'), .5, .5), 'at least 0'),
-                           ((.5, .5), '2 class weights fit no table.*have 3 classes')):
+                           ((.5, .5), '2 class weights do not fit any table.*have 3 classes')):
         with pytest.raises(ValueError, match=message):
             report_of(two_runs[0], class_weights=wrong)
 

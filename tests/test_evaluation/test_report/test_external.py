@@ -47,7 +47,7 @@ def test_predictions_take_labels_and_patients_from_the_same_list(tmp_path, known
 def test_wrong_files_are_named(tmp_path, known):
     with pytest.raises(FileNotFoundError, match='System'):
         load_external('System', tmp_path / 'absent.csv', known)
-    with pytest.raises(ValueError, match=r'19 slices of System are those of no run.*run.*it has 19'):
+    with pytest.raises(ValueError, match=r'no run in the report has the 19 slices of System.*run.*it has 19'):
         load_external('System', predictions(tmp_path / 'p.csv', RECORDS[:-1]), known)
     with pytest.raises(ValueError, match="'Flu' for .* is none of"):
         load_external('System', predictions(tmp_path / 'p.csv', pred='Flu'), known)

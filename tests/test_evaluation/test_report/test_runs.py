@@ -37,7 +37,7 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
     assert load_runs([folder])[0][0].validation is None
     write_results(folder, RECORDS[:3] + slice_records(5, 5, first=100), name='results_val.json', split='val')
     write_results(folder, RECORDS)
-    with pytest.raises(ValueError, match='3 slices, such as'):
+    with pytest.raises(ValueError, match='3 slices are in both its test list and its validation list, such as'):
         load_runs([folder])
 
 

@@ -1,0 +1,85 @@
+"""The grey-level statistics of a config's training slices, where the config expects them."""
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmaffinity.datasets import check_sources
+from mmaffinity.datasets.conversion.parallel import Progress
+from mmaffinity.datasets.training_statistics import training_statistics
+from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.files import write_json_atomic
+
+
+class WrittenStatistics(NamedTuple):
+    """What was computed: the file, its content, and whether it was there already, with the same mean and std."""
+    file: Path
+    content: dict[str, Any]
+    was_there: bool
+
+
+def write_statistics(config: str | Path | Config, out: str | Path | None = None, overwrite: bool = False,
+                     workers: int | None = None, progress: Progress | None = None) -> WrittenStatistics:
+    """Compute mean and std of the grey levels of a config's training slices, and write them as JSON, whole or not at all.
+
+    Args:
+        config: a config, or the path of one.
+        out: file to write; by default that of ``model.data_preprocessor.statistics``.
+        overwrite: replace a file of other values.
+        workers: threads that read; by default one per core, eight at most.
+        progress: called as ``progress('slices', done, total)``.
+
+    Returns:
+        The file and what it holds, see :func:`~mmaffinity.datasets.training_statistics.training_statistics`.
+
+    Raises:
+        FileNotFoundError: if the config or its data is not there.
+        ValueError: if the model takes no statistics and no ``out`` is given, the file exists with other values, it cannot be
+            written, or a slice cannot be read.
+    """
+    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    check_data(cfg, 'train_dataloader')
+    file = Path(out or _configured_file(cfg))
+    check_sources(cfg.train_dataloader.dataset)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    content = training_statistics(dataset, workers, progress)
+    before = _read(file)
+    was_there = isinstance(before, dict) and all(before.get(key) == content[key] for key in content)
+    if file.exists() and not was_there:
+        if not overwrite:
+            old = {key: before.get(key) for key in ('mean', 'std')} if isinstance(before, dict) else 'something else'
+            raise ValueError(f'{file} exists and holds {old}; computed were mean {content["mean"]} and std {content["std"]}. '
+                             '--overwrite replaces it, --out FILE keeps both')
+    if not was_there:
+        try:
+            write_json_atomic(file, content)
+        except OSError as error:
+            raise ValueError(f'{file} cannot be written ({error.strerror}): write it elsewhere with --out FILE, and set '
+                             'model.data_preprocessor.statistics to the absolute path of that file') from error
+    return WrittenStatistics(file, content, was_there)
+
+
+def _configured_file(cfg: Config) -> str:
+    preprocessor: Any = cfg.model.get('data_preprocessor') or {}
+    name = cfg.filename or 'the config'
+    normalization = preprocessor.get('normalization', 'global')
+    if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
+        raise ValueError(f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
+                         '--out FILE writes them all the same')
+    if preprocessor.get('mean') is not None:
+        raise ValueError(f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
+                         'write the statistics elsewhere with --out FILE')
+    if not preprocessor.get('statistics'):
+        raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')
+    return str(preprocessor.statistics)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None

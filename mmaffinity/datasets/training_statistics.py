@@ -1,0 +1,111 @@
+"""Grey-level statistics of the slices that a data set trains on, read as training reads them."""
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmaffinity.structures import CLASSIFICATION
+
+from .conversion.parallel import Progress
+from .conversion.statistics import grey_level_statistics
+from .verification.parts import leaf_datasets
+
+SLICES_KEY = 'slices_sha256'
+
+
+class _Slice(NamedTuple):
+    dataset: Any
+    number: int
+
+
+def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Compute mean and standard deviation of the grey levels of a training set.
+
+    The labelled slices count, as in the converters' ``statistics.json``; where there are none, the lesion slices. Each is
+    read by the first transforms of its data set's pipeline, up to the one that loads the image, at its own size.
+
+    Args:
+        dataset: as a dataloader holds it; concatenations and wrappers are taken apart.
+        workers: threads that read; by default one per core, eight at most.
+        progress: called as ``progress('slices', done, total)``.
+
+    Returns:
+        The content of a ``statistics.json``: ``mean`` and ``std`` of grey levels in [0, 1], ``num_slices``, ``source`` (the
+        lists), and ``slices_sha256``, see :func:`fingerprint`. Slices that cannot be read are left out where the data set has
+        ``on_unreadable='skip'``.
+
+    Raises:
+        FileNotFoundError: if a slice is not there.
+        ValueError: if a slice cannot be read, the data set loads no images, or all pixels have one grey level.
+    """
+    leaves = _leaves(dataset)
+    slices = [_Slice(leaf, index) for leaf in leaves for index in range(len(leaf))]
+    statistics = grey_level_statistics(slices, workers, progress, _read)
+    source = ', '.join(map(_source_of, leaves))
+    if not statistics['std'] > 0:
+        raise ValueError(f'the training slices of {source} all have the same grey level, {statistics["mean"] * 255:g} of 255: '
+                         'they cannot be normalised; check the images')
+    return dict(statistics, source=source, **{SLICES_KEY: fingerprint(dataset)})
+
+
+def fingerprint(dataset: Any) -> str:
+    """SHA-256 over what the statistics of a training set depend on, without reading a slice.
+
+    It changes with the name or the number of bytes of a slice and with the arguments of the loading transforms; it is the
+    same for a copy of the data in another place.
+
+    Raises:
+        ValueError: if the data set loads no images.
+    """
+    rows = []
+    for leaf in _leaves(dataset):
+        loader = repr(leaf.pipeline.transforms[0])
+        root = str(getattr(leaf, 'data_root', '') or '')
+        for index in range(len(leaf)):
+            path = str(leaf.get_data_info(index).get('img_path'))
+            rows.append(f'{os.path.relpath(path, root) if root else path}\0{_num_bytes(path)}\0{loader}')
+    return hashlib.sha256('\n'.join(sorted(rows)).encode(errors='surrogateescape')).hexdigest()
+
+
+def _leaves(dataset: Any) -> Sequence[Any]:
+    leaves = list(leaf_datasets(dataset))
+    labelled = [leaf for leaf in leaves if getattr(leaf, 'task', None) == CLASSIFICATION]
+    leaves = labelled or leaves
+    for leaf in leaves:
+        if not hasattr(leaf, 'get_data_info') or not getattr(getattr(leaf, 'pipeline', None), 'transforms', None):
+            raise ValueError(f'the grey levels of {type(leaf).__name__} cannot be read, as it has no pipeline that loads '
+                             "slices: set mean and std in the config's data_preprocessor, or normalization='slice'")
+    return leaves
+
+
+def _source_of(leaf: Any) -> str:
+    root, ann_file = str(getattr(leaf, 'data_root', '') or ''), str(getattr(leaf, 'ann_file', '') or '')
+    if ann_file:
+        return os.path.relpath(ann_file, root) if root else ann_file
+    return str(getattr(leaf, 'source', type(leaf).__name__))
+
+
+def _read(slice_: _Slice) -> np.ndarray | None:
+    dataset = slice_.dataset
+    results = dataset.get_data_info(slice_.number)
+    try:
+        for transform in dataset.pipeline.transforms:
+            results = transform(results)
+            if results is None or 'img' in results:
+                break
+    except (OSError, ValueError):
+        if getattr(dataset, 'on_unreadable', 'stop') == 'skip':
+            return None
+        raise
+    if results is None or 'img' not in results:
+        raise ValueError(f'the pipeline of {type(dataset).__name__} loads no image: begin it with LoadCTSlice')
+    return np.asarray(results['img'])
+
+
+def _num_bytes(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
