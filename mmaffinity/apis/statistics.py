@@ -15,7 +15,7 @@ from mmaffinity.utils.files import write_json_atomic
 
 
 class WrittenStatistics(NamedTuple):
-    """What was computed: the file, its content, and whether it was there already, with the same mean and std."""
+    """What was computed: the file, its content, and whether it held the same values already."""
     file: Path
     content: dict[str, Any]
     was_there: bool
@@ -47,13 +47,11 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
     with DefaultScope.overwrite_default_scope('mmdet'):
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
     content = training_statistics(dataset, workers, progress)
-    before = _read(file)
-    was_there = isinstance(before, dict) and all(before.get(key) == content[key] for key in content)
-    if file.exists() and not was_there:
-        if not overwrite:
-            old = {key: before.get(key) for key in ('mean', 'std')} if isinstance(before, dict) else 'something else'
-            raise ValueError(f'{file} exists and holds {old}; computed were mean {content["mean"]} and std {content["std"]}. '
-                             '--overwrite replaces it, --out FILE keeps both')
+    before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
+    was_there = before == new and not overwrite
+    if file.exists() and not was_there and not overwrite:
+        raise ValueError(f'{file} exists and holds mean {before[0]} and std {before[1]}; computed were {new[0]} and {new[1]}. '
+                         '--overwrite replaces it, --out FILE keeps both')
     if not was_there:
         try:
             write_json_atomic(file, content)
@@ -78,8 +76,8 @@ def _configured_file(cfg: Config) -> str:
     return str(preprocessor.statistics)
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return None
+        return dict(json.loads(file.read_text(encoding='utf-8')))
+    except (OSError, ValueError, TypeError):
+        return {}

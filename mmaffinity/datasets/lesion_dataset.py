@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from mmaffinity.structures import SEGMENTATION
-from mmaffinity.utils.wording import first_few, plural
+from mmaffinity.utils.wording import first_few
 
 from .annotation_file import (
     LESIONS,
@@ -127,7 +127,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             min_size = self.filter_cfg.get('min_size', 0)
             kept = [info for info in kept if min(info['width'], info['height']) >= min_size]
         if not kept:
-            raise ValueError(f'no slice of {self.ann_file} is left: {plural(len(self.data_list), "slice")} in the file, '
+            raise ValueError(f'no slice of {self.ann_file} is left: {len(self.data_list)} in the file, '
                              f'{sum(bool(info["instances"]) for info in self.data_list)} with lesions, '
                              f'filter_cfg={self.filter_cfg}')
         return kept

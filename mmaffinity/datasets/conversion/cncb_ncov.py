@@ -177,8 +177,8 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
         foreign = [row for row in sample if row not in known]
         if foreign:
             first = ', '.join('_'.join(map(str, row)) for row in foreign[:3]) + (', ...' if len(foreign) > 3 else '')
-            raise ValueError(f'{plural(len(foreign), "row", "is")} in {sample_path}, of {len(sample)}, but not in '
-                             f'{train_path}, which it should be drawn from ({first}); give two lists that belong together')
+            raise ValueError(f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be '
+                             f'drawn from it ({first}); give two lists that belong together')
     drawn = set(sample)
     splits = dict(
         slices_train=(sample, sample_path),

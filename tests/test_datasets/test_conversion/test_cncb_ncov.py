@@ -163,7 +163,7 @@ def test_sample_depends_on_the_seed_and_not_on_the_order():
 
 def test_sample_list_of_another_training_list(root):
     write_lists(root / 'lists', sample=SAMPLE[:1] + ['1_5_15_0000', '2_3_12_0009'])
-    with pytest.raises(ValueError, match=r'2 of the 3 rows of .* \(1_5_15_0000, 2_3_12_0009\)'):
+    with pytest.raises(ValueError, match=r'lacks 2 rows of .* \(1_5_15_0000, 2_3_12_0009\)'):
         convert_cncb_ncov(root)
 
 
