@@ -115,7 +115,9 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     if len({header.corner for header in sources}) < len(sources):
         return 'some slices with lesions lie at equal positions, for which highdicom writes none'
     images, places = _sources(sources, thickness)
-    if not all(values_of(image, 'FrameOfReferenceUID') for image in images):
+    with _quiet():
+        placed = all(values_of(image, 'FrameOfReferenceUID') for image in images)
+    if not placed:
         return 'the series has no FrameOfReferenceUID, which says what its positions refer to'
     seg = require('highdicom.seg', 'medical')
     highdicom, codes = require('highdicom', 'medical'), require('pydicom.sr.codedict', 'medical').codes
