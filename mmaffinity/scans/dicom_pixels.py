@@ -20,6 +20,7 @@ TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
 MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
+ITEM = b'\xfe\xff\0\xe0'  # begins compressed pixel data (DICOM PS3.5, annex A.4)
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -77,10 +78,15 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps a '
                          'vendor\'s own: export the series again, as explicit VR little endian')
     if 'PixelData' not in data:
-        raise ValueError('has no pixel data')
+        raise ValueError('has pixels of floating-point numbers, which no CT image has: export the slice as integers'
+                         if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data else 'has no pixel data')
     try:
         raw = data.PixelData
+        if raw[:4] == ITEM and not syntax.is_encapsulated:
+            raise ValueError('they are compressed, but the transfer syntax says that they are not: correct TransferSyntaxUID')
         if syntax.is_encapsulated:
+            if raw[:4] != ITEM:
+                raise ValueError('they are not compressed, but the transfer syntax says so: correct TransferSyntaxUID')
             run_lengths = syntax.name.startswith('RLE')
             _check_length(raw, shape, int(data.BitsAllocated))
             frame = _only_frame(data)
