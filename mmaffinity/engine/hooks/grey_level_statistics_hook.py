@@ -40,7 +40,7 @@ class GreyLevelStatisticsHook(Hook):
             ValueError: if one cannot be read, or all have the same grey level.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        preprocessor = getattr(model, 'data_preprocessor', None)
+        preprocessor: Any = getattr(model, 'data_preprocessor', None)
         if not getattr(preprocessor, 'needs_statistics', False):
             if is_main_process() and not runner._resume:
                 self._compare(runner, preprocessor)
