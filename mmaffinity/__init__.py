@@ -9,11 +9,14 @@ import warnings
 __version__ = '0.1.0'
 
 try:
+    from mmaffinity.ops import operations_in_torch
+
     # Two notes on packages that nothing here needs, one of which claims that metrics will not be computed; they are.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
         warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
         import mmdet.datasets
-        import mmdet.evaluation  # noqa: F401
+        import mmdet.evaluation
+        import mmdet.models  # noqa: F401
     from mmaffinity import datasets, engine, evaluation, models, registry, structures, visualization  # noqa: F401
     from mmaffinity.utils.checkpoint import register_safe_loader
     register_safe_loader()

@@ -23,6 +23,8 @@ COMMANDS = {
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as safetensors, or in the layout of the published checkpoints',
+    'train-seeds': 'train and test a config with several seeds',
+    'agreement': 'compare answers across threads, processors, batch sizes and rounding',
     'benchmark': 'time a model',
     'memory-growth': 'measure how the memory of a run grows',
     CHECK_ENV: 'report what is wrong with this installation and how to fix it',

@@ -12,6 +12,9 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     # Before torch is imported, and for the processes that tests start: the workers share the cores.
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+# Before any mmdet.models, which needs mmcv's compiled operations unless this package supplies its own.
+import mmaffinity  # noqa: E402, F401
+
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
 settings.register_profile('fuzz', max_examples=int(os.environ.get('MMAFFINITY_FUZZ_EXAMPLES', '2000')), deadline=None,

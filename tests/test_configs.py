@@ -80,6 +80,30 @@ def test_affinity_configs_have_the_papers_numbers(count):
     assert left_out.test_dataloader.dataset.ann_file == 'annotations/slices_train_left_out.json'
 
 
+def test_steady_configs_change_the_slice_head_only():
+    paper, steady = (load_config(CONFIGS / f'affinity_c8{suffix}.py').to_dict() for suffix in ('', '_steady'))
+    assert paper['model']['roi_head']['roi_selector']['type'] == 'TopRoISelector'
+    for config in (paper, steady):
+        for key in ('roi_selector', 'cls_head'):
+            config['model']['roi_head'].pop(key)
+        config['model']['test_cfg'].pop('rpn')
+        config.pop('steady_head', None)
+    assert paper == steady
+    for suffix in ('', '_phantom', '_ictcf', '_phantom_ictcf'):
+        config = load_config(CONFIGS / f'affinity_c8_steady{suffix}.py')
+        assert config.model.roi_head.roi_selector.type == 'SoftRoISelector'
+        assert config.model.roi_head.cls_head.norm_cfg.type == 'GN' and config.model.roi_head.cls_head.num_rois == 8
+        rpn = config.model.test_cfg.rpn
+        assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (400, 400, 1.)  # no suppression, one cut
+        if suffix.endswith('ictcf'):
+            assert config.model.frozen_parts == ['backbone', 'neck', 'roi_head.cls_head.refinement',
+                                                 'roi_head.cls_head.vectorization']
+            assert config.model.roi_head.cls_head.num_classes == 2
+            assert config.param_scheduler[0].end == config.train_cfg.max_epochs  # the last steps are small
+            guard = next(hook for hook in config.custom_hooks if hook.type == 'CheckpointGuardHook')
+            assert guard.new_layers == ['roi_head.cls_head.classifier.4']
+
+
 def test_one_field_moves_all_data():
     config = load_config(CONFIGS / 'affinity_c8.py', dict(data_root='/elsewhere', image_size=(256, 192)))
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

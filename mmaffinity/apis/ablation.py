@@ -17,7 +17,7 @@ from .benchmark import MODES, Benchmark
 ALL_ON = 'as configured'
 # One change each to the config; 'precision' is that of Benchmark.
 ABLATIONS: dict[str, dict[str, Any]] = {
-    'RoIAlign of mmcv': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
+    'RoIAlign sample by sample': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
                          'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
     'slice head not folded': {'model.roi_head.cls_head.fold': False},
     'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},

@@ -211,7 +211,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         raise ValueError(f'{path} is no report.json of mmaffinity report ({error})') from error
     criteria: dict[str, dict[str, float]] = {}
     for record in tables.get('table3', []) + tables.get('table4', []):
-        if record['value'] is None or record['kind'] == 'published' and not published:
+        if record['value'] is None or record['kind'] == 'seeds' or record['kind'] == 'published' and not published:
             continue
         metric = record['metric']
         name = 'F1' if metric == 'f1' else f'{metric.split("/")[1]} sensitivity' if '/' in metric else metric

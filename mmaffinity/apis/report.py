@@ -14,7 +14,7 @@ from mmaffinity.visualization.reliability import draw_reliability
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
 NOTICE = 'Research use only; not a medical device.'
-CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'best', 'note')
+CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
 
 
 def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,

@@ -62,18 +62,18 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
 
 
 def _configured_file(cfg: Config) -> str:
-    preprocessor: dict[str, Any] = cfg.model.get('data_preprocessor') or {}
+    preprocessor: Any = cfg.model.get('data_preprocessor') or {}
     name = cfg.filename or 'the config'
     normalization = preprocessor.get('normalization', 'global')
     if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
         raise ValueError(f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
                          '--out FILE writes them all the same')
     if preprocessor.get('mean') is not None:
-        raise ValueError(f'{name} sets mean={preprocessor["mean"]} and std={preprocessor.get("std")} itself; take them out, or '
+        raise ValueError(f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
                          'write the statistics elsewhere with --out FILE')
     if not preprocessor.get('statistics'):
         raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')
-    return str(preprocessor['statistics'])
+    return str(preprocessor.statistics)
 
 
 def _read(file: Path) -> dict[str, Any]:

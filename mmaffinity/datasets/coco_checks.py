@@ -10,6 +10,8 @@ from typing import Any
 from .mask_extent import MaskExtent, mask_extent, outline_extent
 from .transforms.decoding import MAX_PIXELS
 
+COUNTING = 2.0  # pixels by which tools that count them from 0 or 1, inclusively or not, differ
+
 
 def read_image(image: dict) -> dict:
     """Return an entry of ``images`` with whole numbers as integers; some tools write 512.0.
@@ -29,8 +31,8 @@ def read_image(image: dict) -> dict:
 def read_annotation(annotation: dict, image: dict) -> dict:
     """Return an entry of ``annotations`` with the area of its mask, and a box.
 
-    The mask decides: tools leave ``area`` out, write 0, or the area of the box. A box that is absent, or thinner than a
-    pixel, is taken from the mask as well.
+    The mask decides: tools leave ``area`` out, write 0, or the area of the box. A box that is absent, thinner than a pixel,
+    or on the slice but far from its mask (many tools write two corners), is taken from the mask as well.
 
     Args:
         annotation: the entry, whose references were read.
@@ -46,7 +48,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
     if box is not None and not (_numbers(box) and len(box) == 4):
         raise ValueError(f'has the bbox {_short(box)}; four finite numbers are needed: x, y, width, height')
     mask, extent = _read_mask(annotation.get('segmentation'), image['height'], image['width'])
-    if box is None or min(box[2:]) < 1:
+    if box is None or min(box[2:]) < 1 or (extent.area and _overlaps(box, image) and _is_far(box, extent.box)):
         box = list(extent.box)
     return {**annotation, 'segmentation': mask, 'area': extent.area, 'bbox': box}
 
@@ -57,9 +59,8 @@ def is_used(annotation: dict, image: dict) -> bool:
     Args:
         annotation, image: from :func:`read_annotation` and :func:`read_image`.
     """
-    x, y, w, h = annotation['bbox']
-    return bool(not annotation.get('ignore') and annotation['area'] > 0 and min(w, h) >= 1
-                and min(x + w, image['width']) > max(x, 0) and min(y + h, image['height']) > max(y, 0))
+    return bool(not annotation.get('ignore') and annotation['area'] > 0 and min(annotation['bbox'][2:]) >= 1
+                and _overlaps(annotation['bbox'], image))
 
 
 def read_reference(value: Any, name: str) -> int | str:
@@ -108,6 +109,20 @@ def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
         return mask, mask_extent(mask)
     except ValueError as error:
         raise ValueError(f'has a segmentation that cannot be decoded: {error}') from None
+
+
+def _overlaps(box: Sequence[float], image: dict) -> bool:
+    x, y, w, h = box
+    return min(x + w, image['width']) > max(x, 0) and min(y + h, image['height']) > max(y, 0)
+
+
+def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether boxes (x, y, width, height) share less than half of their union, by more than ways to count pixels explain."""
+    if all(abs(one - two) <= COUNTING for one, two in zip(box, other)):
+        return False
+    width, height = (min(box[at] + box[at + 2], other[at] + other[at + 2]) - max(box[at], other[at]) for at in (0, 1))
+    shared = max(width, 0) * max(height, 0)
+    return shared < 0.5 * (box[2] * box[3] + other[2] * other[3] - shared)
 
 
 def _numbers(values: Any) -> bool:

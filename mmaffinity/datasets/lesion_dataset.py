@@ -33,8 +33,8 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
     Differences from MMDetection's class: the file's categories must be the classes, in any order (there, a class that
     the file lacks silently leaves no annotation, and classes in another order than the file's swap their labels), except
     for a category without annotations that is only the supercategory of others, as Roboflow writes it; the area is that of
-    the mask, whatever the file says, and so is a box that is absent or thinner than a pixel; lesions that are left out are
-    logged; a slice whose only lesions are left out, or flagged as crowd, counts as one without lesions.
+    the mask, whatever the file says, and so is a box that is absent, thinner than a pixel or far from it; lesions that are
+    left out are logged; a slice whose only lesions are left out, or flagged as crowd, counts as one without lesions.
 
     Sample entries beside MMDetection's: ``task`` ('segmentation'), ``patient_id`` and ``scan_id`` (None where unknown),
     ``ann_file`` and ``row`` (index in the file's ``images``), which loading errors name.
@@ -189,8 +189,9 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                 changed.append(place)
             by_image[ids['image_id']].append(annotation)
         if changed:
-            self._log(f'{self.ann_file}: boxes that are absent or thinner than a pixel were taken from the masks: '
-                      f'{len(changed)} of {len(entries)} ({first_few(changed)})')
+            self._log(f'{self.ann_file}: boxes that are absent, thinner than a pixel, or far from their mask (x, y, width, '
+                      f'height are expected, not two corners) were taken from the masks: {len(changed)} of {len(entries)} '
+                      f'({first_few(changed)})')
         if left_out:
             self._log(f'{self.ann_file}: lesions outside their slice, without area or flagged "ignore" are left out: '
                       f'{len(left_out)} of {len(entries)} ({first_few(left_out)})')

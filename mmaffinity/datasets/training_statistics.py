@@ -17,7 +17,7 @@ SLICES_KEY = 'slices_sha256'
 
 class _Slice(NamedTuple):
     dataset: Any
-    row: int
+    number: int
 
 
 def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _source_of(leaf: Any) -> str:
 
 def _read(slice_: _Slice) -> np.ndarray | None:
     dataset = slice_.dataset
-    results = dataset.get_data_info(slice_.row)
+    results = dataset.get_data_info(slice_.number)
     try:
         for transform in dataset.pipeline.transforms:
             results = transform(results)

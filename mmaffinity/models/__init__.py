@@ -13,10 +13,10 @@ from .roi_heads import (
                         SingleLevelRoIExtractor,
                         SparseRoIAlign,
 )
-from .task_modules import RoundedAnchorGenerator, TopRoISelector, WeightedBoxCoder
+from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
 __all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',
            'CovidCTMaskNet', 'GreyResNet', 'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead',
            'PooledClsHead', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead',
-           'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector',
-           'WeightedBoxCoder']
+           'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector', 'SparseRoIAlign', 'TimmBackbone',
+           'TopRoISelector', 'WeightedBoxCoder']

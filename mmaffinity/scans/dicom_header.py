@@ -1,7 +1,9 @@
 """What a DICOM file says of itself, read without its pixels, and whether that is an axial CT slice."""
 import math
+import os
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +13,7 @@ from mmaffinity.utils.optional import require
 from mmaffinity.utils.wording import plural
 
 from .dicom_values import digest, numbers, values_of, whole_number
+from .frame_pixels import Frame
 from .geometry import head_normal
 from .items import check_side
 from .notes import WARNING
@@ -18,7 +21,6 @@ from .opening import MAX_FILE_BYTES, Clutter, brief, open_regular, printable
 from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
-ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1'
 DIRECTORY = '1.2.840.10008.1.3.10'
 SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # tell patients and visits apart where UIDs do not
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
@@ -31,6 +33,7 @@ CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # within BodyPartExamined,
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
+MAX_HEADER_BYTES = 64 * 1024 ** 2  # of what precedes the pixels; that of 2000 frames has about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class DicomHeader:
         tilt: of the gantry, degrees; 0 where absent.
         notes: what is doubtful, as sentences about the series.
         subject: for each of :data:`SUBJECT`, a digest that tells values apart and names none; empty where absent.
+        frame: where the slice is in a multi-frame file; None for a file of one slice.
+        stack: what tells the slice's stack, phase or reconstruction from others of its file.
     """
 
     path: Path
@@ -69,6 +74,13 @@ class DicomHeader:
     tilt: float
     notes: tuple[str, ...]
     subject: tuple[str, ...] = ()
+    frame: Frame | None = None
+    stack: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> str:
+        """What identifies the slice among all others; '' where the file has no UID."""
+        return f'{self.instance_uid}#{self.frame.number}' if self.instance_uid and self.frame else self.instance_uid
 
     @property
     def group(self) -> tuple:
@@ -76,7 +88,7 @@ class DicomHeader:
         # Without a series UID, nothing but the folder keeps patients apart.
         folder = '' if self.series_uid else str(self.path.parent)
         return (self.study_uid, self.series_uid, folder, self.shape, self.orientation is None, self.spacing is None,
-                self.corner is None)
+                self.corner is None, self.frame.unit if self.frame else '', self.stack)
 
     def fits(self, other: 'DicomHeader') -> bool:
         """Whether a slice of the same group is of the same reconstruction: orientation and spacing agree.
@@ -99,35 +111,74 @@ def read_dataset(path: Path, header_only: bool = False) -> Any:
     Raises:
         ValueError: without pydicom, or if it is no whole DICOM file, or unpacks to more than a slice can have.
     """
+    with open_regular(path, MAX_FILE_BYTES) as file:
+        return _parse(file, 2 * MAX_FILE_BYTES, header_only, TAGS if header_only else None)
+
+
+def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
+    """Read what precedes the pixels of a DICOM file of any size.
+
+    Args:
+        path: the file.
+        tags: keywords to keep; None keeps all.
+
+    Returns:
+        pydicom's dataset, and where its pixel data begins, which means nothing if the file is deflated.
+
+    Raises:
+        ValueError: as :func:`read_dataset`, or if it is longer than 64 MiB.
+    """
+    with open_regular(path) as file:
+        return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
+
+
+def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
     pydicom = require('pydicom', 'medical')
-    with open_regular(path, MAX_FILE_BYTES) as file, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
+        guard = _ReadGuard(file, most, header_only)
         try:
-            return pydicom.dcmread(_DeflateGuard(file), force=True, stop_before_pixels=header_only,
-                                   specific_tags=list(TAGS) if header_only else None)
+            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
         except (MemoryError, Exception) as error:
-            raise ValueError(f'is damaged DICOM: {brief(error)}') from error
+            # pydicom puts errors of its own in place of the guard's.
+            raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
 
 
-class _DeflateGuard:
-    """A file whose rest can only be taken at once if it does not unpack to more than a file may have.
+class _ReadGuard:
+    """A file of which only so much can be read, and whose rest can only be taken at once if it does not unpack to too much.
 
     What of a deflated file is packed only pydicom's own parsing tells, and any other reading of the header can be led
     to another result. But pydicom unpacks nothing except what it takes by a read without size.
 
     Args:
         file: open for reading.
+        most: bytes that may be read in all.
+        header_only: bound the number of reads, too: pydicom reads each header entry by itself, and makes objects of it
+            that take far more memory.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
+        self._file, self._most, self._left = file, most, most
+        self.refusal = ''
+        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64 if header_only else math.inf
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:
         """Read as a file does; raises ValueError for a rest that unpacks to too much."""
         if size is not None and size >= 0:
-            return self._file.read(size)
-        rest = self._file.read()
+            content = self._file.read(min(size, self._left + 1))
+            self._left -= len(content)
+            self._reads -= 1
+            if self._left < 0:
+                self.refusal = f'has a header longer than the {self._most} bytes that are read of one'
+            elif self._reads < 0:
+                self.refusal = 'has a header of more entries than a CT file of its size needs'
+            if self.refusal:
+                raise ValueError(self.refusal)
+            return content
+        rest = self._file.read(MAX_FILE_BYTES + 1)
+        if len(rest) > MAX_FILE_BYTES:
+            raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
         unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         for start in range(0, len(rest), 1 << 16):
             packed = rest[start:start + (1 << 16)]
@@ -146,7 +197,11 @@ def read_header(path: Path, name: str, key: str) -> DicomHeader:
         Clutter: if the file is a DICOMDIR.
         ValueError: without pydicom, or if the file is no DICOM, or no axial CT slice; the message says what it is.
     """
-    data = read_dataset(path, header_only=True)
+    return to_header(read_dataset(path, header_only=True), path, name, key)
+
+
+def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
+    """Check header entries (a dataset, or values by keyword), and keep those that a slice needs; see :func:`read_header`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -167,11 +222,11 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
     if 'LOCALIZER' in image_type:
         raise ValueError('is a localizer (scout view), not an axial slice')
-    if sop_class and sop_class not in (*CT_CLASSES, ENHANCED_CT):
+    if sop_class and sop_class not in CT_CLASSES:
         raise ValueError(f'is no CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
         raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
-    _check_frames(data, sop_class)
+    _check_frames(data)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
         raise ValueError('has no pixels: its Rows or Columns are absent or 0')
@@ -209,12 +264,12 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     number = numbers(data, 'InstanceNumber', 1, notes)
     return DicomHeader(
         path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
-        series_uid=_shared(_uid(data, 'SeriesInstanceUID')), study_uid=_shared(_uid(data, 'StudyInstanceUID')),
-        shape=(rows, columns), orientation=_shared(orientation), corner=corner,
-        spacing=_shared(None if spacing is None else (spacing[0], spacing[1])),
+        series_uid=shared(_uid(data, 'SeriesInstanceUID')), study_uid=shared(_uid(data, 'StudyInstanceUID')),
+        shape=(rows, columns), orientation=shared(orientation), corner=corner,
+        spacing=shared(None if spacing is None else (spacing[0], spacing[1])),
         thickness=thickness[0] if thickness else None, location=location[0] if location else None,
         number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0,
-        notes=_shared(tuple(dict.fromkeys(notes))), subject=_shared(tuple(digest(data, keyword) for keyword in SUBJECT)))
+        notes=shared(tuple(dict.fromkeys(notes))), subject=shared(tuple(digest(data, keyword) for keyword in SUBJECT)))
 
 
 def _is_directory(data: Any, sop_class: str) -> bool:
@@ -223,24 +278,20 @@ def _is_directory(data: Any, sop_class: str) -> bool:
         not sop_class and 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity' in data
 
 
-def _check_frames(data: Any, sop_class: str) -> None:
-    """Refuse what holds several frames.
+def _check_frames(data: Any) -> None:
+    """Refuse what holds several frames and is no Enhanced CT, whose frames are read by themselves.
 
     Raises:
-        ValueError: for enhanced CT, and any other file of more than one frame.
+        ValueError: for a file of more than one frame.
     """
     frames = whole_number(data, 'NumberOfFrames', 0)
-    if sop_class != ENHANCED_CT and frames <= 1:
-        return
-    if not frames:
-        raise ValueError('is enhanced (multi-frame) CT, but has no NumberOfFrames: export it again, or convert it to one file '
-                         'per slice')
-    raise ValueError(f'holds {plural(frames, "frame")} in one file (enhanced DICOM), which is not read: convert it to one file '
-                     'per slice, or to NIfTI with dcm2niix')
+    if frames > 1:
+        raise ValueError(f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
+                         'slice, or to NIfTI with dcm2niix')
 
 
 @lru_cache(maxsize=256)
-def _shared(value: Any) -> Any:
+def shared(value: Any) -> Any:
     """The same object for equal values: what the slices of a series have in common is kept once, not for each."""
     return value
 

@@ -20,6 +20,7 @@ TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
 MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
+ITEM = b'\xfe\xff\0\xe0'  # begins compressed pixel data (DICOM PS3.5, annex A.4)
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -38,7 +39,9 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
         ValueError: without pydicom or what it needs to decode the compression, or if the pixels are truncated or
             damaged, or their unit cannot be told.
     """
-    data = read_dataset(header.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd values in headers
+        data = header.frame.read() if header.frame else read_dataset(header.path)
     notes: list[str] = []
     words = decode(data, header.shape)
     stored = stored_values(words, data, notes)
@@ -75,10 +78,15 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps a '
                          'vendor\'s own: export the series again, as explicit VR little endian')
     if 'PixelData' not in data:
-        raise ValueError('has no pixel data')
+        raise ValueError('has pixels of floating-point numbers, which no CT image has: export the slice as integers'
+                         if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data else 'has no pixel data')
     try:
         raw = data.PixelData
+        if raw[:4] == ITEM and not syntax.is_encapsulated:
+            raise ValueError('they are compressed, but the transfer syntax says that they are not: correct TransferSyntaxUID')
         if syntax.is_encapsulated:
+            if raw[:4] != ITEM:
+                raise ValueError('they are not compressed, but the transfer syntax says so: correct TransferSyntaxUID')
             run_lengths = syntax.name.startswith('RLE')
             _check_length(raw, shape, int(data.BitsAllocated))
             frame = _only_frame(data)
@@ -88,6 +96,9 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
                                  f'{shape[0]} x {shape[1]}')
+            # Decoders of JPEG-LS fill what is missing with zeros, and do not say so.
+            if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
+                raise ValueError('pixel data is truncated: its code stream has no end mark')
         else:
             needed = shape[0] * shape[1] * int(data.BitsAllocated) // 8
             if len(raw) < needed:

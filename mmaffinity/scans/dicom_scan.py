@@ -8,6 +8,7 @@ import numpy as np
 
 from .dicom_header import DicomHeader
 from .dicom_pixels import read_hounsfield
+from .dicom_stacks import keep_stacks_apart
 from .geometry import (
     MAX_TILT,
     SAME_VIEW,
@@ -142,12 +143,16 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
     parts: dict[tuple, list[list[DicomHeader]]] = {}
     copies = Copies()
     uids: dict[tuple, int] = {}
-    for header in headers:
+    told: set[tuple[Path, Path]] = set()
+    for header in keep_stacks_apart(headers):
         # Broken anonymisers give all slices one identifier; a true copy also lies where the other does.
-        uid = (*header.group, header.instance_uid or header.key)
+        uid = (*header.group, header.image or header.key)
         twin = copies.original((*uid, header.corner, header.location, header.number, header.subject), header)
         if twin is not None:
-            yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})')
+            if (header.path, twin.path) not in told:  # once for a file, not for each of its frames
+                told.add((header.path, twin.path))
+                yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
+                              + (', as do all further frames of these files' if header.frame else ''))
             continue
         uids[uid] = uids.get(uid, 0) + 1
         alike = parts.setdefault(header.group, [])
@@ -174,9 +179,9 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                 continue
             scan.info.notes += part.notes
             if series.count(key[:3]) > 1:
-                scan.info.notes.append('its series also holds slices of another size, orientation or spacing, or without '
-                                       'position, which were taken as scans of their own')
-            if any(uids[(*key, header.instance_uid or header.key)] > 1 for header in part.headers):
+                scan.info.notes.append('its series also holds slices of another size, orientation, spacing or stack, of '
+                                       'another multi-frame file, or without position, which were taken as scans of their own')
+            if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
                 scan.info.notes.append(f'{WARNING}several slices have the same SOPInstanceUID: all were kept; was the series '
                                        'anonymised wrongly?')
             yield scan
@@ -192,7 +197,8 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
         folder = str(header.path.parent)
     geometry = (header.shape, [round(value, 1) + 0.0 for value in header.orientation or ()],
                 [round(value, 2) for value in header.spacing or ()], header.corner is None)
-    return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}'
+    frames = f'|{header.frame.unit}|{header.stack}' if header.frame and (header.frame.unit or header.stack) else ''
+    return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}{frames}'
 
 
 def _mark(header: DicomHeader, part: str) -> str:
@@ -216,7 +222,8 @@ def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
         return ordered, [header.location for header in ordered]
     numbers = {header.number for header in headers}
     known = None not in numbers and (len(numbers) > 1 or len(headers) == 1)
-    notes.append(f'no slice positions: ordered by {"InstanceNumber" if known else "file name"}, and volumes rest on '
+    by = 'file name' if not known else 'frame number' if headers[0].frame else 'InstanceNumber'
+    notes.append(f'no slice positions: ordered by {by}, and volumes rest on '
                  'the slice thickness of the header')
     ordered = sorted(headers, key=by_number if known else lambda header: natural(header.name))
     return ordered, [None] * len(ordered)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .dicom_header import DicomHeader, read_header
+from .dicom_frames import read_headers
+from .dicom_header import DicomHeader
 from .dicom_scan import group_series
 from .image_scan import ArrayScan, ImageScan, natural
 from .items import Problem, ReadOptions, Scan
@@ -104,11 +105,11 @@ def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Itera
         images: list[str] = []
         for name in names:
             path = folder / name
-            item = _take(path, _shown(path, root), images, options)
-            if isinstance(item, DicomHeader):
-                headers.append(item)
-            elif item is not None:
-                yield item
+            for item in _take(path, _shown(path, root), images, options):
+                if isinstance(item, DicomHeader):
+                    headers.append(item)
+                else:
+                    yield item
         if images:
             yield ImageScan(folder, images, _shown(folder, root), options)
     yield from group_series(headers, root_name, printable(root), options)
@@ -120,14 +121,15 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
     series: dict[Path, list[DicomHeader]] = {}
     for path in files:
         found: list[str] = []
-        item = _take(path, printable(path.name), found, options)
-        if isinstance(item, DicomHeader):
-            series.setdefault(path.parent, []).append(item)
-        elif isinstance(item, Problem):
-            yield replace(item, source=printable(path))
-        elif item is not None:
-            yield item
-        elif found:
+        shown = printable(path.name)
+        for item in _take(path, shown, found, options):
+            if isinstance(item, DicomHeader):
+                series.setdefault(path.parent, []).append(item)
+            elif isinstance(item, Problem):
+                yield replace(item, source=printable(path) + item.source.removeprefix(shown))
+            else:
+                yield item
+        if found:
             images.setdefault(path.parent, []).extend(found)
     for folder, names in images.items():
         yield ImageScan(folder, names, printable(folder.name) or 'images', options)
@@ -135,20 +137,20 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
         yield from group_series(headers, printable(folder.name) or 'series', printable(folder), options)
 
 
-def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Scan | Problem | DicomHeader | None:
-    """Sort one file: an image goes to ``images``, others are returned."""
+def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Sequence[Scan | Problem | DicomHeader]:
+    """Sort one file: the name of an image goes to ``images``; what other files hold is returned."""
     try:
         kind = kind_of(path)
         if kind == IMAGE:
             images.append(path.name)
-            return None
+            return []
         if kind == DICOM:
-            return read_header(path, shown, f'{shown}|{file_key(path)}')
-        return NiftiScan(path, shown, options)
+            return read_headers(path, shown, f'{shown}|{file_key(path)}')
+        return [NiftiScan(path, shown, options)]
     except (MemoryError, Exception) as error:
         if is_clutter(path):
-            return Problem(shown, 'is left by a file manager, and holds no slice', clutter=True)
-        return Problem(shown, brief(error), clutter=isinstance(error, Clutter))
+            return [Problem(shown, 'is left by a file manager, and holds no slice', clutter=True)]
+        return [Problem(shown, brief(error), clutter=isinstance(error, Clutter))]
 
 
 def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:

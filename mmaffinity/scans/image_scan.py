@@ -104,13 +104,16 @@ class ArrayScan(Scan):
 
 
 def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
-    """Say so where grey levels are not those of a slice in a lung window: blank, a mask, much too dark."""
+    """Say so where grey levels are not those of a slice in a lung window: blank, a mask, much too dark or bright."""
     low, high = grey.min(), grey.max()
     if low == high:
         return (f'{WARNING}all pixels are {low:g}: the slice shows nothing',)
     levels = len(np.unique(grey))
     if levels <= MASK_LEVELS:
         return (f'{WARNING}only {levels} grey levels: is it a mask?',)
+    if low >= DARK:
+        return (f'{WARNING}the darkest pixel is {low:g} of 255, but air is nearly black: is it windowed for the lungs, as the '
+                'training slices are?',)
     if high < DARK:
         return (f'{WARNING}the brightest pixel is {high:g} of 255: is it windowed for the lungs, as the training slices are?',)
     return ()

@@ -1,9 +1,10 @@
 """Lesion masks in the geometry of the input: NIfTI and DICOM-SEG."""
 import gzip
+import io
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +16,11 @@ from mmaffinity.utils.wording import plural
 
 from .dicom_header import DicomHeader, read_dataset
 from .dicom_scan import DicomScan
+from .dicom_values import values_of
+from .frame_references import Places, frames_as_slices, refer_to_frames
 from .items import Problem, Scan
 from .nifti_scan import NiftiScan
+from .opening import brief
 from .output_folder import OutputFolder
 from .records import SliceRecord
 
@@ -77,38 +81,44 @@ def _orthogonal(affine: np.ndarray) -> bool:
 
 def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem],
                     model: str) -> str:
-    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series.
+    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames.
 
     Args:
         model: name of the algorithm in the file.
 
     Returns:
-        Why nothing was written: the scan is no DICOM series, has no positions, no identifiers to refer to, or no lesion
-        (a segmentation must have a frame). Empty where the file was written.
+        Why nothing was written: the scan is no DICOM series, lacks what a segmentation has to copy (positions, identifiers,
+        lengths), or has no lesion (a segmentation must have a frame). Empty where the file was written.
 
     Raises:
-        ValueError: without highdicom or pydicom, or if highdicom refuses the series, for example for a header that
-            lacks what DICOM-SEG has to copy.
+        ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
     """
     if not isinstance(scan, DicomScan):
         return 'the scan is no DICOM series'
     if scan.headers[0].corner is None or scan.headers[0].orientation is None:
         return 'the series has no slice positions'
-    refusal = _unnamed(scan)
+    refusal = _unnamed(scan) or _unmeasured(scan)
     if refusal:
         return refusal
     masks: list[np.ndarray] = []
     sources: list[DicomHeader] = []
+    thickness: list[float | None] = []
     for record in records:
         if isinstance(record, SliceRecord) and record.lesions:
             masks.append(scan.stored_masks(record.index, record.lesion_mask()).astype(np.uint8))
             sources.append(scan.headers[record.index])
+            thickness.append(sources[-1].thickness or scan.slabs[record.index])
             if len(masks) * masks[0].size > MAX_SEGMENT_VOXELS:
                 raise ValueError('too many slices with lesions to be written at once')
     if not masks:
         return 'no lesion was found'
     if len({header.corner for header in sources}) < len(sources):
         return 'some slices with lesions lie at equal positions, for which highdicom writes none'
+    images, places = _sources(sources, thickness)
+    with _quiet():
+        placed = all(values_of(image, 'FrameOfReferenceUID') for image in images)
+    if not placed:
+        return 'the series has no FrameOfReferenceUID, which says what its positions refer to'
     seg = require('highdicom.seg', 'medical')
     highdicom, codes = require('highdicom', 'medical'), require('pydicom.sr.codedict', 'medical').codes
     algorithm = highdicom.AlgorithmIdentificationSequence(
@@ -121,25 +131,27 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     try:
         with _quiet():
             segmentation = seg.Segmentation(
-                source_images=[_as_source(header) for header in sources], pixel_array=np.stack(masks),
+                source_images=images, pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
                 series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
                 instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
                 software_versions=__version__, device_serial_number='0', content_label='LESIONS',
                 content_description='Research use only; not a medical device', omit_empty_frames=True,
                 series_description='Predicted lesions, research use only')
-            with out.write(folder, 'lesions.dcm') as file:
-                segmentation.save_as(file)
-    except OSError:
-        raise
+            if places:
+                refer_to_frames(segmentation, places)
+            content = io.BytesIO()
+            segmentation.save_as(content)
     except Exception as error:
-        raise ValueError(f'highdicom cannot write it: {type(error).__name__}: {error}') from error
+        raise ValueError(f'highdicom cannot write it: {brief(error)}') from error
+    with out.write(folder, 'lesions.dcm') as file:
+        file.write(content.getbuffer())
     return ''
 
 
 def _unnamed(scan: DicomScan) -> str:
     """Why a segmentation could not refer to the slices; empty if it can."""
-    counts = Counter(header.instance_uid for header in scan.headers)
+    counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
     if missing:
         return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID, so that it would refer to nothing'
@@ -153,9 +165,18 @@ def _unnamed(scan: DicomScan) -> str:
     return ''
 
 
+def _unmeasured(scan: DicomScan) -> str:
+    """Which length of the slices a segmentation would lack; empty if it lacks none."""
+    if scan.headers[0].spacing is None:
+        return 'the series has no PixelSpacing'
+    if any((header.thickness or slab) is None for header, slab in zip(scan.headers, scan.slabs, strict=True)):
+        return 'the series has no SliceThickness, nor slices at several positions, which would tell it'
+    return ''
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep highdicom's warnings and log from the console: what matters is checked here, and noted."""
+    """Keep the warnings of highdicom and pydicom, and highdicom's log, from the console: what matters is checked and noted."""
     logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
@@ -168,13 +189,29 @@ def _quiet() -> Iterator[None]:
         logger.propagate = propagate
 
 
-def _as_source(header: DicomHeader) -> Any:
+def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) -> tuple[list[Any], Places]:
+    """Slices as highdicom takes them, and what those that were made of frames stand for.
+
+    Raises:
+        ValueError: if a file cannot be read, or an entry of it cannot be copied.
+    """
+    try:
+        with _quiet():
+            images, places = frames_as_slices(headers) if any(header.frame for header in headers) else \
+                ([read_dataset(header.path) for header in headers], {})
+            return [_as_source(*source) for source in zip(images, headers, thickness, strict=True)], places
+    except ValueError:
+        raise
+    except Exception as error:  # damaged sequences come out as OSError
+        raise ValueError(f'an entry of the headers cannot be copied: {brief(error)}') from error
+
+
+def _as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
     """A slice as highdicom takes it.
 
     Entries that DICOM wants to be there, and that are copied, are there, if only empty; text of any character set becomes
-    UTF-8; lengths are those that were read, however they were written.
+    UTF-8; lengths are those that were read, however they were written. ``thickness`` is that of the header or of the slab.
     """
-    data = read_dataset(header.path)
     data.decode()
     data.SpecificCharacterSet = 'ISO_IR 192'
     for keyword in ('PatientID', 'PatientName', 'PatientBirthDate', 'PatientSex', 'StudyDate', 'StudyTime', 'StudyID',
@@ -182,7 +219,7 @@ def _as_source(header: DicomHeader) -> Any:
         if keyword not in data:
             setattr(data, keyword, '')
     for keyword, value in (('PixelSpacing', header.spacing), ('ImagePositionPatient', header.corner),
-                           ('ImageOrientationPatient', header.orientation), ('SliceThickness', header.thickness)):
+                           ('ImageOrientationPatient', header.orientation), ('SliceThickness', thickness)):
         if value is not None:
             setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
         elif keyword in data:

@@ -119,6 +119,7 @@ class Copies:
 
 def _pixel_digest(header: DicomHeader) -> str:
     try:
-        return hashlib.sha256(read_dataset(header.path).PixelData).hexdigest()
+        data = header.frame.read() if header.frame else read_dataset(header.path)
+        return hashlib.sha256(data.PixelData).hexdigest()
     except (AttributeError, TypeError, ValueError):
         return ''  # unreadable; reading the slice says why

@@ -87,6 +87,10 @@ class NiftiScan(Scan):
         affine = np.asarray(self.header.get_best_affine(), dtype=np.float64).copy()
         if not np.isfinite(affine).all():
             raise ValueError('has an affine with values that are not finite: correct its qform or sform')
+        if not affine[:3, 3].any():
+            notes.append(f'{WARNING}the affine puts the first voxel at 0, 0, 0, which no scanner does: the volume was probably '
+                         'saved from an array with a placeholder, so that its spacing, which way is up, and which axis counts '
+                         'the slices may be wrong')
         unit = int(self.header['xyzt_units']) % 8
         with np.errstate(all='ignore'):  # what overflows is refused below
             affine[:3] *= MILLIMETRES.get(unit, 1.0)

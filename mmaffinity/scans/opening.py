@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_FILE_BYTES = 512 * 1024 ** 2  # of an image or a DICOM file; a CT slice has about half a megabyte
+ANALYZE_SIZE = 348  # bytes of the header, which begins with its size
 HEAD_BYTES = 544  # holds the DICOM mark and the headers of NIfTI-1 and NIfTI-2
 
 DICOM, NIFTI, IMAGE = 'dicom', 'nifti', 'image'
@@ -88,7 +89,8 @@ def printable(path: str | os.PathLike) -> str:
 
 def brief(error: BaseException, length: int = 300) -> str:
     """An error as a reason of bounded length on one line."""
-    text = ' '.join(str(error).split())
+    # pydicom puts the traceback of an inner error into the message.
+    text = ' '.join(str(error).partition('Traceback (most recent call last)')[0].split())
     # Our own errors are sentences on the file; those of the libraries need their type to be understood.
     text = text if type(error) in (ValueError, Clutter) and text else f'{type(error).__name__}: {text}'.rstrip(': ')
     return text if len(text) <= length else text[:length - 1] + '\u2026'
@@ -123,6 +125,10 @@ def kind_of(path: Path) -> str:
         raise ValueError(f'is {box} ({brand.decode("latin-1").strip()}): save it as PNG')
     if _is_bare_dicom(head) or name.endswith(('.dcm', '.dicom', '.ima')) and head[:2] in (b'\x08\0', b'\0\x08', b'\x02\0'):
         return DICOM
+    if int.from_bytes(head[:4], 'little') == ANALYZE_SIZE or int.from_bytes(head[:4], 'big') == ANALYZE_SIZE:
+        raise ValueError('is an Analyze header, which has no orientation: save the scan as a single .nii file')
+    if name.endswith('.img') and path.with_suffix('.hdr').exists():
+        raise ValueError('holds the voxels of a .hdr/.img pair, which is not read: save it as a single .nii file')
     if not head.strip(b'\0'):
         raise ValueError('starts with nothing but zero bytes: copy or download it again')
     if head.lstrip()[:1] == b'<':

@@ -6,16 +6,20 @@ from torch import Tensor
 
 @dataclass
 class RankedRoIs:
-    """The beta best RoIs of each of N slices, best first.
+    """The RoIs that N slices are classified from: the beta best of each, best first, or M weighted candidates.
 
     Attributes:
-        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4).
+        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4); of
+            candidates there are M in place of beta, here and below.
         scores: lesion probabilities, shape (N, beta).
         deltas: raw regression output of the box head for the lesion class (not decoded), shape (N, beta, 4).
         mask_features: output of MaskPrediction(C), shape (N, beta, C, H, W); None if the slice head does not read them.
+        rank_weights: share of each candidate in each rank, shape (N, M, beta), see :class:`SoftRoISelector`; None if the
+            k-th RoI has rank k.
     """
 
     boxes: Tensor
     scores: Tensor
     deltas: Tensor
     mask_features: Tensor | None = None
+    rank_weights: Tensor | None = None

@@ -1,8 +1,8 @@
 """Model descriptions as data: the JSON beside shared weights, and the config that is read from it.
 
 A Python config is code, and so, to MMEngine, are YAML and JSON configs: ``custom_imports`` imports what it names,
-``_base_`` may name a Python file, a ``type`` with a dot calls anything that can be imported, mmcv evaluates the ``type``
-of a suppression as an expression, and ``!!python`` tags of YAML call functions. A model description is therefore not read
+``_base_`` may name a Python file, a ``type`` with a dot calls anything that can be imported, and ``!!python`` tags of YAML
+call functions. A model description is therefore not read
 by MMEngine. It holds the model and what prepares a slice for it, and it can name only the modules listed here.
 """
 import json

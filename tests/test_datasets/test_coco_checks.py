@@ -63,6 +63,17 @@ def test_a_box_that_is_none_is_taken_from_the_mask(box):
     assert read_annotation(polygon, IMAGE)['bbox'] == [1, 0.5, 2, 1.5]
 
 
+def test_a_box_far_from_its_mask_is_taken_from_it():
+    """mmdetection#3901 and vision#1128: two corners instead of x, y, width, height."""
+    image = {**IMAGE, 'width': 100, 'height': 100}
+    outline = {**GOOD, 'segmentation': [[40, 50, 60, 50, 60, 80, 40, 80]]}
+    assert read_annotation({**outline, 'bbox': [40, 50, 60, 80]}, image)['bbox'] == [40, 50, 20, 30]
+    for box in ([40, 50, 20, 30], [41, 51, 19, 29], [38, 48, 22, 32], [40, 50, 25, 30], [120, 50, 20, 30]):
+        assert read_annotation({**outline, 'bbox': box}, image)['bbox'] == box
+    tiny = {**GOOD, 'segmentation': [[40, 50, 42, 50, 42, 52, 40, 52]]}
+    assert read_annotation({**tiny, 'bbox': [40, 50, 1, 1]}, image)['bbox'] == [40, 50, 1, 1]
+
+
 @pytest.mark.parametrize('change', [
     {'ignore': 1}, {'bbox': [4, 0, 2, 2]}, {'bbox': [-2, 0, 2, 2]}, {'segmentation': {'size': [3, 4], 'counts': [12]}},
     {'segmentation': [[0, 0, 3, 0, 1, 0]]}, {'bbox': None, 'segmentation': [[0, 0, 0.5, 0, 0.5, 3]]}])

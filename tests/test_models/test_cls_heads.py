@@ -81,6 +81,37 @@ def test_a_batch_gives_what_its_slices_give(training):
             torch.testing.assert_close(value[0], together[name][i], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize('training', [True, False])
+def test_weighted_candidates_are_dealt_to_ranks(training):
+    cls_head = head(norm_cfg=dict(type='GN', num_groups=2)).double().train(training)
+    ranked = rois(2, torch.float64)
+    candidates, dealt = 3, torch.rand(2, 3, BETA, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    weighted = RankedRoIs(*(value[:, :candidates] for value in (ranked.boxes, ranked.scores, ranked.deltas,
+                                                                ranked.mask_features)), dealt)
+    out = cls_head(weighted)
+    w, v = cls_head.affinity.matrix, cls_head.affinity.vector
+    for n in range(2):
+        x = cls_head.vectorization(cls_head.refinement(ranked.mask_features[n, :candidates]))[0]
+        torch.testing.assert_close(out['roi_features'][n], x)
+        of_rank = [sum(dealt[n, i, k] * x[i] for i in range(candidates)) for k in range(BETA)]
+        torch.testing.assert_close(out['affinity'][n], w.t() @ torch.stack(of_rank))
+        z = sum((w @ v)[k] * of_rank[k] for k in range(BETA))
+        torch.testing.assert_close(out['features'][n], z)
+        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)
+    # The RoIs of the paper's form have one rank each.
+    plain = cls_head(ranked)
+    ranked.rank_weights = torch.eye(BETA, dtype=torch.float64).expand(2, -1, -1)
+    for name, value in cls_head(ranked).items():
+        torch.testing.assert_close(value, plain[name])
+
+
+def test_without_weight_the_bias_answers():
+    cls_head, ranked = head(norm_cfg=dict(type='GN', num_groups=2)).eval(), rois(2)
+    ranked.rank_weights = torch.zeros(2, BETA, BETA)
+    logits = cls_head(ranked)['logits']
+    torch.testing.assert_close(logits, cls_head.classifier(torch.zeros(2, C)))
+
+
 def test_the_order_of_the_rois_counts():
     cls_head, ranked = head().eval(), rois(1)
     swapped = RankedRoIs(ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features.flip(1))
@@ -175,6 +206,8 @@ def test_options_reach_the_layers():
     assert len(cls_head.refinement.stages) == 1 and cls_head.refinement.repeats == 9
     norms = [m for m in cls_head.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 4 and {norm.statistics for norm in norms} == {'running'}
+    norms = [m for m in head(norm_cfg=dict(type='GN', num_groups=2)).modules() if isinstance(m, nn.GroupNorm)]
+    assert len(norms) == 6 and head(norm_cfg=dict(type='GN', num_groups=2), num_rois=1).num_rois == 1
     defaults = AffinityClsHead()
     assert (defaults.num_rois, defaults.num_affinities, defaults.class_reduction) == (8, 8, 'mean')
     assert [tuple(layer.weight.shape) for layer in defaults.classifier[::2]] == [(128, 256), (128, 128), (3, 128)]
@@ -194,6 +227,8 @@ def test_slice_classifier_without_hidden_layers():
     (dict(bn_statistics='batch'), "not 'batch'"),
     (dict(roi_size=30), 'multiple of 4'),
     (dict(refinement=dict(num_stages=0)), 'num_stages'),
+    (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN' or 'GN', not 'LN'"),
+    (dict(norm_cfg=dict(type='GN', num_groups=4)), 'num_groups=4 .* does not divide its 6 channels'),
 ])
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmcv.ops import roi_align
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from mmdet.registry import MODELS, TRANSFORMS
 from mmdet.structures.bbox import bbox2roi
@@ -21,6 +20,7 @@ from mmengine.registry import init_default_scope
 from published_helpers import published_weights, synthetic_slice
 from pycocotools import mask as mask_util
 
+from mmaffinity.ops import roi_align
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.published_checkpoint import convert_published, convert_published_file

@@ -1,16 +1,15 @@
-"""RoIAlign as a sparse product against mmcv's kernel and against plain loops."""
+"""RoI extractors, and RoIAlign as a sparse product against the form that adds sample by sample and against plain loops."""
 import copy
 import math
 
 import pytest
 import torch
-from mmcv.ops import roi_align
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from model_helpers import build_model, images, slice_sample
 
 from mmaffinity.models import SingleLevelRoIExtractor, SparseRoIAlign
-from mmaffinity.models.layers import sparse_roi_align
+from mmaffinity.ops import roi_align, sparse_roi_align
 
 HEIGHT, WIDTH, STRIDE = 24, 32, 16
 
@@ -41,11 +40,11 @@ def random_rois(num=60, images=2, size=120., seed=1):
 @pytest.mark.parametrize('aligned', [False, True])
 @pytest.mark.parametrize('size, ratio', [(7, 2), (14, 2), ((3, 5), 1), (4, 3)])
 @pytest.mark.parametrize('channels_last', [False, True])
-def test_equals_mmcv(size, ratio, aligned, channels_last):
+def test_equals_the_sum_sample_by_sample(size, ratio, aligned, channels_last):
     x = features(channels_last=channels_last).requires_grad_()
-    rois = random_rois()[:-1 if aligned else None]  # there, mmcv refuses a RoI whose corners are swapped
+    rois = random_rois()
     size = (size, size) if isinstance(size, int) else size
-    expected = roi_align(x.contiguous(), rois, size, 1 / STRIDE, ratio, 'avg', aligned)
+    expected = roi_align(x, rois, size, 1 / STRIDE, ratio, 'avg', aligned)
     found = sparse_roi_align(x, rois, size, 1 / STRIDE, ratio, aligned)
     assert found.shape == expected.shape and found.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
@@ -143,7 +142,7 @@ def test_extractor_equals_mmdet():
 
 
 @pytest.mark.parametrize('changes', [dict(sampling_ratio=0), dict(pool_mode='max')])
-def test_what_the_sparse_form_does_not_cover_is_left_to_mmcv(changes):
+def test_what_the_sparse_form_does_not_cover_is_left_to_the_plain_one(changes):
     x, rois = features(), random_rois()
     settings = {**dict(sampling_ratio=2, pool_mode='avg'), **changes}
     expected = roi_align(x, rois, (7, 7), 1 / STRIDE, settings['sampling_ratio'], settings['pool_mode'], False)
@@ -169,13 +168,6 @@ def test_bad_arguments():
 
 # --- memory format -----------------------------------------------------------------------------------------------------
 
-def test_mmcv_misreads_channels_last():
-    """The reason for the copies that the next test checks; where this fails, mmcv was mended and they can go."""
-    rois = random_rois()
-    expected = roi_align(features(), rois, 7, 1 / STRIDE, 2, 'avg', False)
-    assert (roi_align(features(channels_last=True), rois, 7, 1 / STRIDE, 2, 'avg', False) - expected).abs().max() > 1
-
-
 @pytest.mark.parametrize('layer', [dict(type='RoIAlign'), dict(type='RoIAlign', pool_mode='max'),
                                    dict(type='SparseRoIAlign', pool_mode='max'),
                                    dict(type='SparseRoIAlign', sampling_ratio=0), dict(type='SparseRoIAlign')], ids=str)
@@ -189,19 +181,19 @@ def test_the_memory_format_changes_nothing(layer):
 
 
 @torch.no_grad()
-def test_the_whole_model_with_mmcvs_layer():
+def test_the_whole_model_with_each_layer():
     """Features stay channels last in the default model, and all three extractors answer the same."""
     data = dict(inputs=images(2, seed=4), data_samples=[slice_sample(), slice_sample()])
     found = {}
     for name, options, last in (
             ('sparse', {}, True),
-            ('mmcv', {f'roi_head.{part}_roi_extractor.roi_layer.type': 'RoIAlign' for part in ('bbox', 'mask')}, True),
+            ('plain', {f'roi_head.{part}_roi_extractor.roi_layer.type': 'RoIAlign' for part in ('bbox', 'mask')}, True),
             ('mmdet', {f'roi_head.{part}_roi_extractor.{key}': value for part in ('bbox', 'mask')
                        for key, value in (('type', 'SingleRoIExtractor'), ('roi_layer.type', 'RoIAlign'))}, False)):
         model = build_model(options).eval()
         assert model.backbone.channels_last is last, name
         found[name] = model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
-    for name in ('mmcv', 'mmdet'):
+    for name in ('plain', 'mmdet'):
         for ours, theirs in zip(found['sparse'], found[name]):
             torch.testing.assert_close(theirs.pred_slice.logits, ours.pred_slice.logits, rtol=1e-4, atol=1e-4)
             torch.testing.assert_close(theirs.pred_instances.bboxes, ours.pred_instances.bboxes, rtol=0, atol=1e-3)

@@ -219,3 +219,18 @@ def test_training_repeats_bit_for_bit():
 
     first, second = run(), run()
     assert first == second, f'{first}\n{second}'
+
+
+def test_frozen_parts_stay_and_cost_no_gradient():
+    """Fine-tuning of the slice head alone: backbone and neck keep weights, moments and BatchNorm statistics in both stages."""
+    training = Training(build_model({'frozen_parts': ['backbone', 'neck']}))
+    training.step('classification')
+    assert training.moved == names(training.model, 'roi_head.cls_head.')
+    assert not any(name.startswith(SHARED) for name in training.changed)
+    training.step('segmentation')
+    assert training.moved == names(training.model, TRAINED['segmentation'][2:])
+    assert not any(name.startswith(SHARED) for name in training.changed)
+    features, = training.model.extract_feat(training.model.data_preprocessor(data_of('classification'))['inputs'])
+    assert not features.requires_grad
+    with pytest.raises(ValueError, match="frozen_parts names 'body', which the model does not have; .*neck"):
+        build_model({'frozen_parts': ['body']})

@@ -180,3 +180,16 @@ def test_random_selector_differs_between_calls():
 def test_bad_selector(kwargs, message):
     with pytest.raises(ValueError, match=message):
         TopRoISelector(**kwargs)
+
+
+def test_equal_scores_are_ranked_by_index_or_as_the_sort_leaves_them():
+    """Twenty boxes apart, all of one score: by index unless the sort of the processor at hand is asked for."""
+    corners = torch.arange(20.)[:, None] * 10
+    boxes = torch.cat((corners, corners, corners + 5, corners + 5), 1)
+    scores = torch.ones(20)
+    _, index = TopRoISelector(num_rois=20)(boxes, scores, boxes)
+    assert index.tolist() == list(range(20))
+    _, index = TopRoISelector(num_rois=20, ties='unstable')(boxes, scores, boxes)
+    assert index.tolist() == scores.sort(descending=True).indices.tolist()
+    with pytest.raises(ValueError, match="ties must be one of .*not 'random'"):
+        TopRoISelector(ties='random')

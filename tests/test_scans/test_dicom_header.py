@@ -29,7 +29,7 @@ def test_reads_what_ordering_and_geometry_need(tmp_path):
 @pytest.mark.parametrize('changes, reason', [
     (dict(Modality='MR'), 'modality MR, not CT'), (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
     (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'no CT image: Secondary Capture'),
-    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'enhanced'), (dict(NumberOfFrames=5), '5 frames'),
+    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'Enhanced CT'), (dict(NumberOfFrames=5), '5 frames'),
     (dict(Modality=None, SOPClassUID=None), 'neither modality'),
     (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
     (dict(Rows=60000, Columns=60000), '60000 x 60000'), (dict(SamplesPerPixel=3), 'colour'),

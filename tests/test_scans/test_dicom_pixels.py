@@ -107,6 +107,20 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
     assert np.array_equal(read(tmp_path, data)[0], HU)
 
 
+@pytest.mark.parametrize('cut', [0, 1, 2, 100])
+def test_a_cut_code_stream_is_not_filled_with_zeros(tmp_path, cut):
+    """The decoder of JPEG-LS takes it without a word."""
+    data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
+    data.compress(pydicom.uid.JPEGLSLossless)
+    stream = pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1).rstrip(b'\0')
+    data.PixelData = pydicom.encaps.encapsulate([stream[:len(stream) - cut]])
+    if cut == 0:
+        assert np.array_equal(read(tmp_path, data)[0], HU)
+    else:
+        with pytest.raises(ValueError, match='truncated: its code stream has no end mark'):
+            read(tmp_path, data)
+
+
 @pytest.mark.parametrize('bits', [12, 16])
 @pytest.mark.parametrize('name', ['JPEGLosslessSV1', 'JPEGLossless'])
 def test_jpeg_lossless(tmp_path, name, bits):
@@ -299,3 +313,28 @@ def test_padding_is_found_in_words_that_have_more_bits_than_values(tmp_path):
     words[:5] = 63536
     hu, _ = read(tmp_path, dicom_slice(words, BitsStored=12, HighBit=11, RescaleIntercept=-1024, PixelPaddingValue=63536))
     assert (hu[:5] == -1000).all() and np.array_equal(hu[5:], HU[5:])
+
+
+@pytest.mark.parametrize('syntax, compressed, words', [
+    ('1.2.840.10008.1.2.1', True, 'they are compressed, but the transfer syntax says that they are not'),
+    ('1.2.840.10008.1.2.5', False, 'they are not compressed, but the transfer syntax says so')])
+def test_pixels_and_transfer_syntax_that_do_not_fit(tmp_path, syntax, compressed, words):
+    """pydicom#1320 and #738. Noise is longer when compressed, and was read as if it were pixels."""
+    pixels = np.random.RandomState(0).randint(-1000, 1000, (64, 64)).astype(np.int16)
+    data = dicom_slice(pixels)
+    if compressed:
+        data.compress('1.2.840.10008.1.2.5', encoding_plugin='pydicom')
+        assert len(data.PixelData) > pixels.nbytes
+    path = save_dicom(tmp_path / 'a.dcm', data)
+    uids = (b'1.2.840.10008.1.2.5\0', b'1.2.840.10008.1.2.1\0')
+    path.write_bytes(path.read_bytes().replace(uids[not compressed], syntax.encode() + b'\0', 1))
+    item, = next(find_scans(path)).read()
+    assert words in item.reason
+
+
+def test_floating_point_pixels_are_named(tmp_path):
+    """vtk-dicom#49."""
+    data = dicom_slice(chest().astype(np.int16), BitsAllocated=32, PixelData=None)
+    data.FloatPixelData = chest().astype(np.float32).tobytes()
+    item, = next(find_scans(save_dicom(tmp_path / 'a.dcm', data))).read()
+    assert 'floating-point numbers' in item.reason

@@ -254,4 +254,4 @@ def test_enhanced_ct_without_its_number_of_frames_is_named(tmp_path):
     pytest.importorskip('pydicom')
     save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'))
     problem, = find_scans(tmp_path / 'x.dcm')
-    assert problem.reason.startswith('is enhanced (multi-frame) CT, but has no NumberOfFrames')
+    assert problem.reason.startswith('has SOPClassUID 1.2.840.10008.5.1.4.1.1.2.1 (Enhanced CT) and NumberOfFrames absent')

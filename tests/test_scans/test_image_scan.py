@@ -91,13 +91,16 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
     item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
     note, = item.notes
     assert note.startswith('warning: ') and f'brightest pixel is {peak} of 65535' in note and '--max-value' in note
+    assert ('--max-value 4095' in note) == (low == 0) and ('begin at 33144' in note) == (low > 0)
     array, = ArrayScan([pixels], ReadOptions()).read()
     assert array.notes == item.notes
     item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
-    assert item.notes == ()
+    # Nearly white all over, whatever stands for white.
+    assert item.notes == () if low == 0 else 'the darkest pixel is 24' in item.notes[0]
 
 
 @pytest.mark.parametrize('grey, words', [
+    (to_grey(chest()) // 4 + 150, 'the darkest pixel is 165 of 255'),
     (np.full((64, 64), 9, np.uint8), 'all pixels are 9'), ((chest() > 0).astype(np.uint8), 'only 2 grey levels: is it a mask?'),
     ((chest() > 0) * np.uint8(255), 'only 2 grey levels'), (to_grey(chest()) // 4, 'the brightest pixel is 63 of 255')])
 def test_grey_levels_that_training_never_saw_are_noted(grey, words):

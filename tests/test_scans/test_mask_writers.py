@@ -119,9 +119,6 @@ def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
     assert write_dicom_seg(out, 'scan', images, bone(images), 'model') == 'the scan is no DICOM series'
     scan, = find_scans(write_series(tmp_path / 's', 2))
     assert write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model') == 'no lesion was found'
-    bare, = find_scans(write_series(tmp_path / 'bare', 2, FrameOfReferenceUID=None))
-    with pytest.raises(ValueError, match='highdicom cannot write it'):
-        write_dicom_seg(out, 'scan', bare, bone(bare), 'model')
     monkeypatch.setitem(__import__('sys').modules, 'highdicom.seg', None)
     with pytest.raises(ValueError, match=r'mmaffinity\[medical\]'):
         write_dicom_seg(out, 'scan', scan, bone(scan), 'model')
@@ -163,6 +160,7 @@ def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path
     (dict(SOPInstanceUID=''), '3 of 3 slices have no SOPInstanceUID, so that it would refer to nothing'),
     (dict(SOPInstanceUID=None), '3 of 3 slices have no SOPInstanceUID'),
     (dict(SOPInstanceUID='1.2.3'), '3 of 3 slices share their SOPInstanceUID'),
+    (dict(PixelSpacing=None), 'no PixelSpacing'), (dict(FrameOfReferenceUID=None), 'no FrameOfReferenceUID'),
     (dict(StudyInstanceUID=None), 'no StudyInstanceUID'), (dict(SeriesInstanceUID=None), 'no SeriesInstanceUID'),
     (dict(ImagePositionPatient=[0, 0, 0]), 'lie at equal positions'), (dict(ImagePositionPatient=None), 'no slice positions')])
 def test_dicom_seg_that_would_refer_to_nothing_is_not_written(tmp_path, changes, reason):
@@ -172,6 +170,46 @@ def test_dicom_seg_that_would_refer_to_nothing_is_not_written(tmp_path, changes,
     scan, = find_scans(tmp_path / 's')
     assert reason in write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
     assert not (tmp_path / 'out' / 'scan').exists()
+
+
+@pytest.mark.parametrize('thickness', [None, 0, 5000])
+def test_dicom_seg_takes_a_missing_thickness_from_the_positions(tmp_path, thickness):
+    """dcmjs#29: a segmentation must state it, and scanners' exports do not always."""
+    pytest.importorskip('highdicom')
+    import pydicom
+    folder = write_series(tmp_path / 's', 3, SliceThickness=thickness)
+    scan, = find_scans(folder)
+    assert scan.headers[0].thickness is None
+    assert write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model') == ''
+    seg = pydicom.dcmread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
+    assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness == 5
+    scan, = find_scans(next(folder.iterdir()))
+    assert 'no SliceThickness' in write_dicom_seg(OutputFolder(tmp_path / 'one'), 'scan', scan, bone(scan), 'model')
+
+
+def test_dicom_seg_of_a_header_with_a_damaged_sequence(tmp_path):
+    """Found by fuzzing: pydicom's OSError passed for a full disk, and its traceback for the reason."""
+    pytest.importorskip('highdicom')
+    path = next(write_series(tmp_path / 's', 1).iterdir())
+    content = path.read_bytes()
+    at = content.index(b'\x08\0\x20\0DA')
+    path.write_bytes(content[:at] + b'\x08\0\x10\x01SQ\0\0\1\0\0\0 ' + content[at:])
+    scan, = find_scans(path)
+    with pytest.raises(ValueError, match='an entry of the headers cannot be copied') as raised:
+        write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
+    assert 'Traceback' not in str(raised.value)
+
+
+def test_dicom_seg_of_an_identifier_that_is_none(tmp_path):
+    """Found by fuzzing: a FrameOfReferenceUID of the type of a number raised TypeError."""
+    pytest.importorskip('highdicom')
+    path = next(write_series(tmp_path / 's', 1).iterdir())
+    content = path.read_bytes()
+    at = content.index(b'\x20\0\x52\0UI') + 4
+    path.write_bytes(content[:at] + b'US' + content[at + 2:])
+    scan, = find_scans(path)
+    with pytest.raises(ValueError, match='cannot'):
+        write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
 
 
 def test_one_slice_without_identifier_is_enough(tmp_path):

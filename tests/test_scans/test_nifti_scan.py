@@ -326,7 +326,7 @@ def test_a_rescaling_that_is_not_needed_is_said_to_be_unused(tmp_path):
 def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixdim, words, version):
     kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
     image = kind(chest_volume(), None)
-    image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
+    image.header.set_qform(np.array([[0.7, 0, 0, -20], [0, 0.8, 0, -30], [0, 0, 5, -300], [0, 0, 0, 1]]), 1)
     image.header.set_xyzt_units('mm')
     image.to_filename(tmp_path / 'v.nii')
     patched(tmp_path / 'v.nii', 76 if version == 1 else 104, '<4f' if version == 1 else '<4d', *pixdim)
@@ -378,3 +378,14 @@ def test_what_follows_the_voxels_is_not_unpacked_without_end(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 'the file goes on after its voxels' in scan.info.notes[-1] and peak < 16 * 1024 ** 2
+
+
+@pytest.mark.parametrize('affine', [np.eye(4), np.diag([-1, -1, 1, 1]), np.diag([-0.8, -0.8, 0.8, 1])])
+def test_an_affine_that_is_a_placeholder_is_warned_of(tmp_path, affine):
+    """nnUNet#459: an array saved as (slice, row, column) was cut the wrong way, without a word."""
+    scan = scan_of(write_nifti(tmp_path / 'v.nii', chest_volume(40).T, affine))
+    assert any(note.startswith('warning: the affine puts the first voxel at 0, 0, 0') for note in scan.info.notes)
+    moved = affine.copy()
+    moved[:3, 3] = 0, -20.5, 0
+    scan = scan_of(write_nifti(tmp_path / 'v.nii', chest_volume(40).T, moved))
+    assert not any('first voxel' in note for note in scan.info.notes)

@@ -169,3 +169,22 @@ def test_any_bytes_are_sorted_or_refused(tmp_path, content, magic):
 
 def test_arrays_of_the_helpers_are_what_they_say():
     assert chest_volume(2).shape[2] == 2 and chest_volume().dtype == np.int16
+
+
+def test_pairs_of_header_and_voxels_are_named(tmp_path):
+    nibabel = pytest.importorskip('nibabel')
+    voxels, affine = np.full((4, 4, 4), -1000, np.int16), np.eye(4)
+    for kind, words in ((nibabel.AnalyzeImage, 'is an Analyze header'), (nibabel.Nifti1Pair, '')):
+        kind(voxels, affine).to_filename(str(tmp_path / 'v.img'))
+        with pytest.raises(ValueError, match='voxels of a .hdr/.img pair'):
+            kind_of(tmp_path / 'v.img')
+        if words:
+            with pytest.raises(ValueError, match=words):
+                kind_of(tmp_path / 'v.hdr')
+        else:
+            assert kind_of(tmp_path / 'v.hdr') == 'nifti'
+
+
+def test_a_reason_holds_no_traceback():
+    error = OSError('With tag (0008,0103) got exception: No tag\nTraceback (most recent call last):\n  File "x"')
+    assert brief(error) == 'OSError: With tag (0008,0103) got exception: No tag'

@@ -1,11 +1,12 @@
 """Reading configs: what an override can spoil, and how the tools say so."""
 import argparse
+from pathlib import Path
 
 import pytest
 from mmdet.registry import MODELS
 
 from mmaffinity.utils.cli import ConfigOptions, run_tool
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import find_config, load_config
 
 
 @pytest.mark.parametrize('overrides, words', [
@@ -68,3 +69,33 @@ def test_straight_options_are_read():
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
     options = parser.parse_args(['--cfg-options', 'a.b=1', 'c=[1,2]', 'd=text', 'e=(3,4)', 'f=None', 'g=True']).cfg_options
     assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
+
+
+@pytest.mark.parametrize('name', ['affinity_c8', 'affinity_c8.py', 'configs/affinity_c8.py', 'baselines/single_shot',
+                                  'published/affinity_c16_ictcf.py'])
+def test_configs_are_found_by_name(repo_root, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    parts = [part for part in name.removesuffix('.py').split('/') if part != 'configs']
+    assert find_config(name).resolve() == (repo_root / 'configs').joinpath(*parts).with_suffix('.py')
+
+
+def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'affinity_c8.py').write_text('model = dict()')
+    assert find_config('affinity_c8.py') == Path('affinity_c8.py')
+    assert find_config('affinity_c8').is_absolute()
+
+
+@pytest.mark.parametrize('name, near', [('affinity_c9', 'affinity_c'), ('baselines/single_shoot', 'baselines/single_shot'),
+                                        ('configs/afinity_c8.py', 'affinity_c8')])
+def test_names_that_are_nearly_right(tmp_path, monkeypatch, name, near):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f'no config {name}; did you mean .*{near}'):
+        find_config(name)
+
+
+@pytest.mark.parametrize('name', ['', '.', '../configs/affinity_c8', '_base_/default_runtime', '/affinity_c8', 'nothing'])
+def test_names_of_nothing(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match='no config'):
+        find_config(name)

@@ -2,7 +2,7 @@
 # C* (num_affinities) and the number of classes are set by the leaf configs.
 bbox_roi_extractor = dict(
     type='SingleLevelRoIExtractor',
-    # On CPUs ten times as fast as mmcv's 'RoIAlign', to which it falls back elsewhere.
+    # On CPUs ten times as fast as 'RoIAlign', to which it falls back elsewhere; the two differ in their last bits.
     roi_layer=dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False),
     out_channels=256,
     featmap_strides=[16])

@@ -13,7 +13,7 @@ model = dict(
             type='Shared2FCBBoxHead',
             bbox_coder=dict(
                 _delete_=True, type='WeightedBoxCoder', weights=(10., 10., 5., 5.), wh_ratio_clip=16 / 1000)),
-        # The last bit: mmcv's RoIAlign here, no folding of layers below.
+        # The last bit: RoIAlign in the order of mmcv's kernel here, no folding of layers below.
         bbox_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_head=dict(soft_targets=True),
@@ -21,6 +21,7 @@ model = dict(
         mask_feature_head=dict(extra_conv=True, fold=False),
         # The published code draws anew, at every call, which boxes fill the places where a slice has fewer than beta.
         # 'even' is one of its possible draws and the same each time; 'random' draws as it does.
-        roi_selector=dict(stretch='even'),
+        # Saturated scores are equal, and how it ranks those hangs on the processor, as in the published code.
+        roi_selector=dict(stretch='even', ties='unstable'),
         # Three copies of one block, run three times.
         cls_head=dict(refinement=dict(num_stages=9, shared=True), fold=False)))

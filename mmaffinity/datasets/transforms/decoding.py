@@ -102,9 +102,14 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     if max_value is None:
         max_value = 65535
         if far_below_white(peak):
-            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: set the value that '
-                          'stands for white, for example 4095 for 12-bit content (max_value=4095 in LoadCTSlice, '
-                          '--max-value 4095 of mmaffinity predict)', stacklevel=2)
+            low = int(img.min())
+            advice = ('set the value that stands for white, for example 4095 for 12-bit content (max_value=4095 in '
+                      'LoadCTSlice, --max-value 4095 of mmaffinity predict); if its values are Hounsfield units plus an '
+                      'offset, save them in a lung window instead')
+            if 2 * low > peak:
+                advice = (f'its values begin at {low}: if they are Hounsfield units plus an offset, save them in a lung window '
+                          '(level -600, width 1500) as 8 bits; no max_value (--max-value) makes them grey levels')
+            warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: {advice}', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
     return img * np.float32(255.0 / max_value)

@@ -7,7 +7,7 @@ from mmaffinity.utils.wording import first_few, plural
 
 from ..annotation_file import LESIONS, load_annotation_file
 from ..coco_checks import whole_list
-from ..mask_extent import mask_extent
+from ..mask_extent import mask_extent, outline_extent
 from .findings import Finding
 
 _BORDER = 0.5  # pixels: what rounding, or counting from pixel centres, may add
@@ -91,7 +91,7 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
         rle = {**segmentation, **{key: whole_list(segmentation.get(key)) for key in ('size', 'counts')}}
         yield from _check_mask(rle, box, annotation.get('area'), width, height)
     elif isinstance(segmentation, list) and segmentation:
-        yield from _check_polygons(segmentation, width, height)
+        yield from _check_polygons(segmentation, box, width, height)
     else:
         yield 'broken-annotations', 'it has no mask'
 
@@ -114,12 +114,17 @@ def _check_mask(rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, w
         yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels, which is used'
 
 
-def _check_polygons(polygons: list[Any], width: int, height: int) -> Iterator[tuple[str, str]]:
+def _check_polygons(polygons: list[Any], box: tuple[float, ...] | None, width: int, height: int) -> Iterator[tuple[str, str]]:
     for polygon in polygons:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or \
                 not all(isinstance(value, (int, float)) for value in polygon):
             yield 'broken-annotations', 'its outline is not a list of three or more points'
             return
+    extent = outline_extent(polygons)
+    if min(extent.box[2:]) < 1:
+        yield 'broken-annotations', f'its outline is {extent.box[2]:g} wide and {extent.box[3]:g} high: coordinates are pixels'
+    elif box is not None and any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
+        yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
     xs = [value for polygon in polygons for value in polygon[::2]]
     ys = [value for polygon in polygons for value in polygon[1::2]]
     if not (min(xs) >= -_BORDER and min(ys) >= -_BORDER and max(xs) <= width + _BORDER and max(ys) <= height + _BORDER):

@@ -93,13 +93,15 @@ class Estimate:
 
     Attributes:
         value: from the data themselves.
-        low, high: ends of the 95 % percentile interval; None without one.
+        low, high: ends of the 95 % percentile interval; None without one. Over several runs, the lowest and the highest.
         note: a sentence for the foot of the table, or None.
+        std: standard deviation over several runs, of which ``value`` is the mean; else None.
     """
     value: float | None
     low: float | None = None
     high: float | None = None
     note: str | None = None
+    std: float | None = None
 
 
 def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str = 'units',

@@ -15,6 +15,7 @@ from .groups import Group, group_runs
 from .published import PublishedRow
 from .runs import LesionRun, SliceRun
 from .scores import Calibration, Scores, aggregate_scores, lesion_scores, slice_scores
+from .seeds import add_seed_rows
 from .tables import EXTERNAL, PUBLISHED, RUN, Column, Row, Table, markdown_matrix
 
 SEGMENTATION_COLUMNS = [Column('AP50', 'AP50', False), Column('AP75', 'AP75', False), Column('mAP', 'mAP', False)]
@@ -89,6 +90,7 @@ def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_r
             _classification(report, group, num_resamples, seed, class_weights if fits else 'share')
     if not lesions:
         report.notes.append('No run has lesion masks, so there is no Table 3.')
+    report.notes += add_seed_rows(report.tables, [*slices, *lesions])
     on_phantom = {group.key for group in groups if any(run.synthetic for run in group.runs)}
     for table in report.tables:
         if table.group in on_phantom:

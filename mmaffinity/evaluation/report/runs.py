@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class TestedList:
         return f'{", ".join(self.files)} ({plural(self.num, "slice")}, sha256 {self.sha256[:12]})'
 
 
+class TestedConfig(NamedTuple):
+    """Name of a config, and SHA-256 of its content."""
+
+    name: str
+    sha256: str
+
+
 @dataclass
 class SliceRun:
     """Classification of a list of slices by one model, or an external system.
@@ -50,6 +57,7 @@ class SliceRun:
         notes: sentences for the foot of every table that the run is in.
         validation: the same model on the validation split, or None.
         synthetic: whether the slices are of the phantom, which is no CT.
+        config: that was tested, by which runs of several seeds are known; None where its hash is unknown.
     """
     name: str
     classes: tuple[str, ...]
@@ -68,6 +76,7 @@ class SliceRun:
     notes: tuple[str, ...] = ()
     validation: SliceRun | None = None
     synthetic: bool = False
+    config: TestedConfig | None = None
 
 
 @dataclass
@@ -83,6 +92,7 @@ class LesionRun:
         coco: COCO's own figures, by name.
         source: file.
         synthetic: whether the slices are of the phantom, which is no CT.
+        config, checkpoint: as of :class:`SliceRun`.
     """
     name: str
     ap: np.ndarray
@@ -92,6 +102,8 @@ class LesionRun:
     coco: dict[str, float] = field(default_factory=dict)
     source: str = ''
     synthetic: bool = False
+    config: TestedConfig | None = None
+    checkpoint: str | None = None
 
 
 def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[LesionRun], list[str]]:
@@ -182,9 +194,8 @@ def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     records = content['slices']
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
     files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
-    checkpoint = content.get('checkpoint_sha256') or content.get('checkpoint')
-    return make_slice_run(name, classes, records, files, str(file), checkpoint=checkpoint,
-                          synthetic=_synthetic(content, 'classification'))
+    return make_slice_run(name, classes, records, files, str(file), checkpoint=_checkpoint(content),
+                          synthetic=_synthetic(content, 'classification'), config=_config(content))
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
@@ -204,11 +215,20 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
                      tuple(record.get('patient_id') for record in records),
                      np.array([record['num_gt'] for record in records]),
                      {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file),
-                     _synthetic(content, 'segmentation'))
+                     _synthetic(content, 'segmentation'), _config(content), _checkpoint(content))
 
 
 def _synthetic(content: dict, task: str) -> bool:
     return bool(content.get('lists', {}).get(task, {}).get('synthetic', False))
+
+
+def _config(content: dict) -> TestedConfig | None:
+    digest = content.get('config_sha256')
+    return TestedConfig(Path(str(content.get('config') or 'config')).stem, str(digest)) if digest else None
+
+
+def _checkpoint(content: dict) -> str | None:
+    return content.get('checkpoint_sha256') or content.get('checkpoint')
 
 
 def _path(record: dict) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..functional.bootstrap import Estimate
 
 DASH = '\u2013'
-RUN, PUBLISHED, EXTERNAL = 'run', 'published', 'external'
+RUN, PUBLISHED, EXTERNAL, SEEDS = 'run', 'published', 'external', 'seeds'
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Row:
 
     Attributes:
         name: first cell.
-        kind: 'run', 'published' or 'external'.
+        kind: 'run', 'published', 'external', or 'seeds' for the spread over several runs.
         cells: estimates by metric; a metric that is not there is a dash without a footnote, 'not reported'.
         bold: metrics that are in bold.
     """
@@ -103,7 +103,7 @@ class Table:
                  '|---' + '|---:' * len(self.columns) + '|']
         missing = False
         for row in self.rows:
-            name = _escape(row.name) + {RUN: '', PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}[row.kind]
+            name = _escape(row.name) + {PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}.get(row.kind, '')
             cells = []
             for column in self.columns:
                 estimate = row.cells.get(column.metric)
@@ -118,8 +118,8 @@ class Table:
         """One flat record per figure, for CSV and JSON."""
         return [dict(table=self.key, model=row.name, kind=row.kind, metric=column.metric,
                      value=row.cells[column.metric].value, low=row.cells[column.metric].low,
-                     high=row.cells[column.metric].high, best=column.metric in row.bold,
-                     note=row.cells[column.metric].note)
+                     high=row.cells[column.metric].high, std=row.cells[column.metric].std,
+                     best=column.metric in row.bold, note=row.cells[column.metric].note)
                 for row in self.rows for column in self.columns if column.metric in row.cells]
 
 
@@ -129,6 +129,8 @@ def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
         return DASH + note
     text = column.number(estimate.value)
     text = f'**{text}**' if bold else text
+    if estimate.std is not None:
+        text += f' \u00b1 {column.number(estimate.std).lstrip("+")}'
     if estimate.low is not None:
         text += f' ({column.number(estimate.low)} to {column.number(estimate.high)})'
     return text + note

@@ -26,8 +26,8 @@ class GreyResNet(ResNet):
 
     Args:
         fold_norm: whether to fold BatchNorm.
-        channels_last: whether to keep features channels last where no gradient is computed. mmcv's RoI kernels take such
-            features for channels first and answer wrongly, without a word, so None, the default, is no, but where
+        channels_last: whether to keep features channels last where no gradient is computed. mmcv's compiled RoI
+            layers take such features for channels first and silently answer wrongly, so None, the default, is no, except where
             :class:`AffinityRCNN` sees that its RoI extractors can read them.
         kwargs: as for :class:`ResNet`. Blocks other than those of depth 18 and 34 run unchanged.
     """

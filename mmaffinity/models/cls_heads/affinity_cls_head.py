@@ -32,6 +32,8 @@ class AffinityClsHead(BaseSliceHead):
         refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``.
         fc_channels: widths of the hidden layers of the classifier.
         bn_statistics: what normalises in evaluation mode, see :class:`SliceBatchNorm2d`.
+        norm_cfg: normalisation of refinement and vectorisation in MMDetection's manner. None is the paper's, over the RoIs
+            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI by itself, see :class:`RoIGroupNorm`.
         classifier_std: standard deviation of the classifier's weights at the start. None takes the published Kaiming
             weights, with which the first logits are near 100 in size: many thousand small steps undo that, a short
             training from scratch cannot.
@@ -39,24 +41,27 @@ class AffinityClsHead(BaseSliceHead):
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
-        ValueError: as :class:`BaseSliceHead`, and if beta is 1 while batch statistics are wanted: after the last
-            convolution there is one value per RoI and channel, which has no variance.
+        ValueError: as :class:`BaseSliceHead`; if ``norm_cfg`` is none of these; and if beta is 1 while batch statistics are
+            wanted: after the last convolution there is one value per RoI and channel, which has no variance.
     """
 
     reads_mask_features = True
+    reads_rank_weights = True
 
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
                  roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
-                 bn_statistics: str = 'slice', classifier_std: float | None = None, fold: bool = True,
-                 loss_cls: dict | None = None, class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
+                 bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
+                 fold: bool = True, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
-        if num_rois < 2:
+        if num_rois < 2 and norm_cfg is None:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
                              'variance over the RoIs of a slice')
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
-        self.refinement = RoIRefinement(in_channels, statistics=bn_statistics, fold=fold, **(refinement or {}))
-        self.vectorization = RoIVectorization(in_channels, roi_size, statistics=bn_statistics, fold=fold)
+        norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
+        self.refinement = RoIRefinement(in_channels, norm_cfg=norm_cfg, fold=fold, **(refinement or {}))
+        self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg, fold=fold)
         self.affinity = AffinityMapping(num_rois, num_affinities)
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
@@ -77,15 +82,22 @@ class AffinityClsHead(BaseSliceHead):
         """Classify N slices.
 
         Args:
-            rois: ranked RoIs with ``mask_features`` of shape (N, beta, C, S, S).
+            rois: RoIs with ``mask_features`` of shape (N, beta, C, S, S), or (N, M, C, S, S) with ``rank_weights`` A of shape
+                (N, M, beta). M weighted candidates are dealt to the beta ranks, X' = A^T X, which are mapped as ever:
+                z = X^T (A W v).
 
         Returns:
-            'logits' (N, K); 'roi_features' X (N, beta, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
-            'roi_weights' W v, repeated to (N, beta).
+            'logits' (N, K); 'roi_features' X (N, beta or M, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
+            'roi_weights', W v repeated to (N, beta), or A W v (N, M).
         """
         num_slices = rois.mask_features.shape[0]
         x = self.refinement.bottleneck(rois.mask_features.flatten(0, 1), num_slices)
         roi_features = self.vectorization(x, num_slices, upsample=self.refinement.conv_up)
-        affinity, features = self.affinity(roi_features)
+        weights = self.affinity.roi_weights.expand(num_slices, -1)
+        ranked = roi_features
+        if rois.rank_weights is not None:
+            dealt = rois.rank_weights.to(roi_features.dtype)
+            ranked, weights = dealt.transpose(1, 2) @ roi_features, dealt @ self.affinity.roi_weights
+        affinity, features = self.affinity(ranked)
         return dict(logits=self.classifier(features), roi_features=roi_features, affinity=affinity, features=features,
-                    roi_weights=self.affinity.roi_weights.expand(num_slices, -1))
+                    roi_weights=weights)

@@ -53,8 +53,9 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     """Classify a slice from its ranked RoIs.
 
     A subclass implements :meth:`forward` and says by ``reads_mask_features`` whether it needs
-    :attr:`RankedRoIs.mask_features`, which are costly, and by ``trains_through_boxes`` whether its gradient passes
-    through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the backbone.
+    :attr:`RankedRoIs.mask_features`, which are costly, by ``reads_rank_weights`` whether it heeds
+    :attr:`RankedRoIs.rank_weights`, and by ``trains_through_boxes`` whether its gradient passes through
+    :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the backbone.
 
     Args:
         num_classes: K.
@@ -66,6 +67,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     """
 
     reads_mask_features = False
+    reads_rank_weights = False
     trains_through_boxes = False
 
     def __init__(self, num_classes: int, num_rois: int, loss_cls: dict | None = None, class_reduction: str = 'mean',

@@ -25,14 +25,13 @@ class LogitRankedRPNHead(RPNHead):
         """Turn the outputs for one image into proposals; arguments as in :class:`RPNHead`.
 
         Raises:
-            NonFiniteOutputError: if an output is not finite. RoIAlign would read outside the feature map and end the process.
+            NonFiniteOutputError: if an output is not finite.
         """
         cfg = self.test_cfg if cfg is None else cfg
         nms_pre = cfg.get('nms_pre', -1)
         logits, deltas, priors, levels = [], [], [], []
         for level, (score, pred, prior) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_priors)):
-            # In mixed precision the maps are of half precision, which knows pixels near 512 too coarsely, and which
-            # mmcv's NMS on CPUs does not know.
+            # In mixed precision the maps are of half precision, which knows pixels near 512 too coarsely.
             dtype = torch.promote_types(score.dtype, torch.float32)
             score = score.to(dtype).permute(1, 2, 0).reshape(-1)
             pred = pred.to(dtype).permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)

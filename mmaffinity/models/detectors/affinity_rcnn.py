@@ -30,6 +30,8 @@ class AffinityRCNN(TwoStageDetector):
             'detection' or 'classification'.
         compile_parts: names of parts that go through ``torch.compile``, for example ``['backbone', 'rpn_head']``. It needs
             a C++ compiler, and a minute at the first slice; docs/speed.md says what it is worth. Checkpoints stay the same.
+        frozen_parts: names of parts that no stage trains, for example ``['backbone', 'neck']`` to fine-tune the slice head
+            alone; their BatchNorm runs in evaluation mode, and no gradient is computed for what only they would need.
 
     Raises:
         ValueError: if ``mode`` is none of these, or the model has no part of a name.
@@ -37,23 +39,27 @@ class AffinityRCNN(TwoStageDetector):
 
     def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
                  neck: dict | None = None, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
-                 compile_parts: Sequence[str] = ()) -> None:
+                 compile_parts: Sequence[str] = (), frozen_parts: Sequence[str] = ()) -> None:
         super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, train_cfg=train_cfg,
                          test_cfg=test_cfg, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.mode = test_cfg.get('mode', 'both')
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
+        self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
         # What the config itself froze (frozen_stages, requires_grad of norm_cfg) stays frozen in both stages.
         self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         if getattr(self.backbone, 'channels_last', False) is None:
             extractors = [module for module in self.roi_head.modules() if isinstance(module, BaseRoIExtractor)]
             self.backbone.channels_last = all(isinstance(module, SingleLevelRoIExtractor) for module in extractors)
-        parts = dict(self.named_modules())
         for name in compile_parts:
-            if name not in parts:
-                raise ValueError(f'compile_parts names {name!r}, which the model does not have; it has '
-                                 f'{", ".join(part for part in parts if 0 < len(part) and part.count(".") < 2)}')
-            parts[name].compile()
+            self._part(name, 'compile_parts').compile()
+
+    def _part(self, name: str, option: str) -> nn.Module:
+        parts = dict(self.named_modules())
+        if name not in parts:
+            raise ValueError(f'{option} names {name!r}, which the model does not have; it has '
+                             f'{", ".join(part for part in parts if 0 < len(part) and part.count(".") < 2)}')
+        return parts[name]
 
     def stage_modules(self, stage: str) -> list[nn.Module]:
         """Return the modules that a stage trains.
@@ -93,6 +99,8 @@ class AffinityRCNN(TwoStageDetector):
                 if isinstance(module, _BatchNorm):
                     module.train(stage == SEGMENTATION)
         self.roi_head.cls_head.train(stage == CLASSIFICATION)
+        for part in self._frozen_parts:
+            part.eval()
 
     def copy_branch(self) -> None:
         """Copy the weights of the segmentation branch into the classification branch."""

@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .folding import fold_up_down
-from .slice_batch_norm import SliceBatchNorm2d
+from .roi_norm import build_roi_norm
 
 
 class RefinementStage(nn.Module):
@@ -12,10 +12,10 @@ class RefinementStage(nn.Module):
     :class:`RoIRefinement` runs its layers.
     """
 
-    def __init__(self, channels: int, mid_channels: int, statistics: str) -> None:
+    def __init__(self, channels: int, mid_channels: int, norm_cfg: dict | None) -> None:
         super().__init__()
         self.conv_down = nn.Conv2d(channels, mid_channels, 2, stride=2)
-        self.norm = SliceBatchNorm2d(mid_channels, statistics)
+        self.norm = build_roi_norm(norm_cfg, mid_channels)
         self.relu = nn.ReLU(inplace=True)
         self.conv_up = nn.ConvTranspose2d(mid_channels, channels, 2, stride=2)
 
@@ -29,7 +29,7 @@ class RoIRefinement(nn.Module):
         num_stages: how many stages are applied, N = 3 in the paper.
         shared: whether one stage is applied ``num_stages`` times instead of so many distinct ones. The published code
             does this with 9 applications.
-        statistics: see :class:`SliceBatchNorm2d`.
+        norm_cfg: see :func:`build_roi_norm`.
         fold: whether the way up of a stage and the way down of the next are computed as one. They are the same but for
             the rounding, which the published model, for one, amplifies.
 
@@ -38,14 +38,14 @@ class RoIRefinement(nn.Module):
     """
 
     def __init__(self, channels: int = 256, mid_channels: int = 128, num_stages: int = 3, shared: bool = False,
-                 statistics: str = 'slice', fold: bool = True) -> None:
+                 norm_cfg: dict | None = None, fold: bool = True) -> None:
         super().__init__()
         if num_stages < 1:
             raise ValueError(f'num_stages of the RoI refinement must be at least 1, not {num_stages}')
         self.fold = fold
         self.repeats = num_stages if shared else 1
         self.stages = nn.ModuleList(
-            RefinementStage(channels, mid_channels, statistics) for _ in range(1 if shared else num_stages))
+            RefinementStage(channels, mid_channels, norm_cfg) for _ in range(1 if shared else num_stages))
 
     @property
     def conv_up(self) -> nn.ConvTranspose2d:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .folding import fold_up_down
-from .slice_batch_norm import SliceBatchNorm2d
+from .roi_norm import build_roi_norm
 
 
 class RoIVectorization(nn.Module):
@@ -13,14 +13,14 @@ class RoIVectorization(nn.Module):
     Args:
         channels: channels C.
         roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
-        statistics: see :class:`SliceBatchNorm2d`.
+        norm_cfg: see :func:`build_roi_norm`.
         fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
 
     Raises:
         ValueError: if ``roi_size`` is no positive multiple of 4.
     """
 
-    def __init__(self, channels: int = 256, roi_size: int = 28, statistics: str = 'slice', fold: bool = True) -> None:
+    def __init__(self, channels: int = 256, roi_size: int = 28, norm_cfg: dict | None = None, fold: bool = True) -> None:
         super().__init__()
         if roi_size < 4 or roi_size % 4:
             raise ValueError(f'roi_size must be a positive multiple of 4 (two halvings), not {roi_size}')
@@ -30,7 +30,7 @@ class RoIVectorization(nn.Module):
         self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 2, stride=2),
                                     nn.Conv2d(channels, channels, 2, stride=2),
                                     nn.Conv2d(channels, channels, last)])
-        self.norms = nn.ModuleList(SliceBatchNorm2d(channels, statistics) for _ in self.convs)
+        self.norms = nn.ModuleList(build_roi_norm(norm_cfg, channels) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, num_slices: int = 1, upsample: nn.ConvTranspose2d | None = None) -> Tensor:

@@ -20,14 +20,16 @@ class AffinityRoIHead(StandardRoIHead):
 
     Args:
         cls_head: config of the slice head, for example :class:`AffinityClsHead`.
-        roi_selector: config of the choice of the beta RoIs; beta is the slice head's ``num_rois``.
+        roi_selector: config of the choice of the RoIs, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the
+            slice head's ``num_rois``.
         mask_feature_head: what differs between the mask heads of the two branches, for example
             ``dict(extra_conv=True)``; everything else is taken from ``mask_head``.
         kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,
             ``test_cfg``.
 
     Raises:
-        ValueError: if the slice head reads mask features and there is no mask head.
+        ValueError: if the slice head reads mask features and there is no mask head, or reads no weighted RoIs, which the
+            selector gives.
     """
 
     def __init__(self, cls_head: ConfigType, roi_selector: ConfigType | None = None,
@@ -41,6 +43,8 @@ class AffinityRoIHead(StandardRoIHead):
             mask_head = {**copy.deepcopy(kwargs['mask_head']), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
             mask_head.pop('soft_targets', None)
         selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
+        if selector['type'] == 'SoftRoISelector' and not self.cls_head.reads_rank_weights:
+            raise ValueError(f'{type(self.cls_head).__name__} reads a list of ranked RoIs; SoftRoISelector gives weighted ones')
         self.classification_branch = ClassificationBranch(copy.deepcopy(kwargs['bbox_head']), mask_head, selector,
                                                           self.cls_head.trains_through_boxes)
 
@@ -65,10 +69,11 @@ class AffinityRoIHead(StandardRoIHead):
 
     def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
                   box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
-        """Return the beta best RoIs of each slice; arguments as in :class:`ClassificationBranch`."""
+        """Return the RoIs that each slice is classified from; arguments as in :class:`ClassificationBranch`."""
         return self.classification_branch(
             x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
-            self._extract_mask if self.with_mask else None, box_outputs)
+            self._extract_mask if self.with_mask else None, box_outputs,
+            [result.scores for result in proposals] if self.classification_branch.weighs_rois else None)
 
     def _extract_bbox(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)

@@ -7,6 +7,7 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmaffinity.models.task_modules import SoftRoISelector
 from mmaffinity.structures import RankedRoIs
 
 Extractor = Callable[[tuple[Tensor, ...], Tensor], Tensor]
@@ -21,7 +22,7 @@ class ClassificationBranch(BaseModule):
     Args:
         bbox_head: config of the box head, the same as the segmentation branch's.
         mask_head: config of a :class:`MaskFeatureHead`, or None if the slice head reads no mask features.
-        selector: config of the choice of RoIs, see :class:`TopRoISelector`.
+        selector: config of the choice of RoIs, see :class:`TopRoISelector` and :class:`SoftRoISelector`.
         box_gradients: whether gradients also pass through scores and box deltas, for slice heads that read these.
     """
 
@@ -32,6 +33,11 @@ class ClassificationBranch(BaseModule):
         self.mask_head = None if mask_head is None else MODELS.build(mask_head)
         self.selector = TASK_UTILS.build(selector)
         self.requires_grad_(False)
+
+    @property
+    def weighs_rois(self) -> bool:
+        """Whether the RoIs are weighted candidates instead of a ranked list."""
+        return isinstance(self.selector, SoftRoISelector)
 
     @torch.no_grad()
     def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
@@ -54,7 +60,8 @@ class ClassificationBranch(BaseModule):
         return all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
     def forward(self, x: tuple[Tensor, ...], proposals: list[Tensor], img_metas: list[dict], bbox_extractor: Extractor,
-                mask_extractor: Extractor | None, box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
+                mask_extractor: Extractor | None, box_outputs: tuple[Tensor, Tensor] | None = None,
+                objectness: list[Tensor] | None = None) -> RankedRoIs:
         """Rank the RoIs of N slices.
 
         Args:
@@ -63,9 +70,10 @@ class ClassificationBranch(BaseModule):
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
             bbox_extractor, mask_extractor: RoI extractors of the RoI head.
             box_outputs: class scores and deltas of this branch's box head for all proposals, if they are known already.
+            objectness: probabilities of the proposals from the RPN, each (P,); :class:`SoftRoISelector` needs them.
 
         Returns:
-            The beta best RoIs of each slice.
+            The beta best RoIs of each slice, or its weighted candidates.
         """
         # The choice of boxes is discrete and this head is frozen: without a graph it costs a third of the memory.
         # Only a slice head that reads scores and deltas themselves needs the way back through them.
@@ -75,15 +83,16 @@ class ClassificationBranch(BaseModule):
                 box_outputs = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
         cls_scores, deltas = box_outputs
         counts = [len(boxes) for boxes in proposals]
-        chosen = [self._select(*args) for args in zip(cls_scores.split(counts), deltas.split(counts), proposals,
-                                                      img_metas)]
-        boxes, scores, deltas = (torch.stack(parts) for parts in zip(*chosen))
+        parts = [cls_scores.split(counts), deltas.split(counts), proposals, img_metas]
+        chosen = [self._select(*args) for args in zip(*parts, *([] if objectness is None else [objectness]))]
+        boxes, scores, deltas, *weights = (torch.stack(parts) for parts in zip(*chosen))
         features = None
         if self.mask_head is not None:
             features = self.mask_head(mask_extractor(x, bbox2roi(list(boxes)))).unflatten(0, (len(boxes), -1))
-        return RankedRoIs(boxes, scores, deltas, features)
+        return RankedRoIs(boxes, scores, deltas, features, *weights)
 
-    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict) -> tuple[Tensor, ...]:
+    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict,
+                objectness: Tensor | None = None) -> tuple[Tensor, ...]:
         # With several lesion classes the box of a proposal is that of its likeliest one, its score the sum of all.
         probabilities = cls_score.softmax(-1)
         lesion = probabilities[:, :-1].argmax(1)
@@ -94,5 +103,11 @@ class ClassificationBranch(BaseModule):
         deltas = deltas.flatten(1)
         with torch.no_grad():
             decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
+            if self.weighs_rois:
+                # Not from the probability, which is 1 in float32 for all confident boxes.
+                logits = cls_score.to(decoded.dtype)
+                logits = logits[:, :-1].logsumexp(1) - logits[:, -1]
+                index, weights = self.selector(decoded, logits, objectness.to(decoded.dtype))
+                return decoded[index], scores[index], deltas[index], weights
             boxes, index = self.selector(decoded, scores, proposals)
         return boxes, scores[index], deltas[index]

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import roi_align
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
@@ -12,6 +11,7 @@ from mmdet.utils import ConfigType, InstanceList
 from torch import Tensor, nn
 
 from mmaffinity.models.layers import FoldedUpConv, splits_into_blocks, upsample_blocks
+from mmaffinity.ops import roi_align
 
 from .mask_pasting import paste_masks
 

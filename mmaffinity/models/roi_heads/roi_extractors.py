@@ -2,39 +2,27 @@
 
 from typing import Any
 
-import torch
-from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
 from torch import Tensor, nn
 
-from mmaffinity.models.layers import sparse_roi_align
+from mmaffinity.ops import RoIAlign, sparse_roi_align
 
 
 @MODELS.register_module()
 class SparseRoIAlign(RoIAlign):
-    """mmcv's :class:`RoIAlign`; on CPUs its values come from :func:`sparse_roi_align`, an order of magnitude sooner.
+    """:class:`RoIAlign`; on CPUs its values come from :func:`sparse_roi_align`, an order of magnitude sooner.
 
-    mmcv's kernel takes over on other devices and for what the sparse form does not cover: maximum pooling and the
-    adaptive number of samples (``sampling_ratio=0``). Arguments as there.
+    The two differ in the order of a sum, hence in the last bits. :class:`RoIAlign` itself takes over on other devices and for
+    what the sparse form does not cover: maximum pooling and the adaptive number of samples (``sampling_ratio=0``).
     """
 
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:
-        """Return the bins of R RoIs.
-
-        Args:
-            features: map, shape (N, C, H, W).
-            rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the network's input, shape (R, 5).
-
-        Returns:
-            Shape (R, C, S, S).
-        """
+        """Return the bins of R RoIs (R, 5) on a map (N, C, H, W), shape (R, C, height, width)."""
         if features.is_cpu and self.pool_mode == 'avg' and self.sampling_ratio > 0:
             return sparse_roi_align(features, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned)
-        # In single precision: bfloat16 knows coordinates near 512 to 2 pixels only.
-        dtype = torch.promote_types(features.dtype, torch.float32)
-        return super().forward(_plain(features.to(dtype)), _plain(rois.to(dtype))).to(features.dtype)
+        return super().forward(features, rois)
 
 
 @MODELS.register_module()
@@ -54,7 +42,7 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         super().__init__(roi_layer=roi_layer, out_channels=out_channels, featmap_strides=featmap_strides, **kwargs)
 
     def build_roi_layers(self, layer_cfg: ConfigType, featmap_strides: list[int]) -> nn.ModuleList:
-        """Build the RoI layer: one registered under that name, or else one of mmcv.ops."""
+        """Build the RoI layer: one registered under that name, or else a compiled one of mmcv."""
         registered = MODELS.get(layer_cfg['type']) if isinstance(layer_cfg['type'], str) else None
         if registered is not None:
             layer_cfg = {**layer_cfg, 'type': registered}
@@ -69,11 +57,7 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
         layer = self.roi_layers[0]
-        if isinstance(layer, SparseRoIAlign):
+        if isinstance(layer, RoIAlign):
             return layer(feats[0], rois)
-        return layer(_plain(feats[0]), _plain(rois.type_as(feats[0])))
-
-
-def _plain(values: Tensor) -> Tensor:
-    # mmcv's kernels read memory as if channels came first, whatever the tensor says, and answer wrongly otherwise.
-    return values.contiguous()
+        # A compiled layer of mmcv reads memory as if channels came first, and only RoIs of the features' type.
+        return layer(feats[0].contiguous(), rois.type_as(feats[0]).contiguous())

@@ -1,11 +1,13 @@
 """The choice of the beta RoIs that a slice is classified from."""
 
 import torch
-from mmcv.ops import nms
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
+from mmaffinity.ops import nms
+
 STRETCHES = ('even', 'random')
+TIES = ('index', 'unstable')
 
 
 def stretch_indices(num_boxes: int, num_rois: int, stretch: str = 'even') -> Tensor:
@@ -47,22 +49,28 @@ class TopRoISelector:
         nms_iou: boxes that overlap a better one by more than this IoU are dropped.
         min_area: boxes of at most this area, in square pixels of the network's input, are dropped.
         stretch: 'even' or 'random', see :func:`stretch_indices`.
+        ties: how boxes of equal score are ranked: by 'index', the same everywhere, or as torch's 'unstable' sort leaves them
+            on the processor at hand, which is how the published code ranks them.
 
     Raises:
-        ValueError: if ``num_rois`` is below 1, ``nms_iou`` is outside [0, 1], or ``stretch`` is unknown.
+        ValueError: if ``num_rois`` is below 1, ``nms_iou`` is outside [0, 1], or ``stretch`` or ``ties`` is unknown.
     """
 
-    def __init__(self, num_rois: int = 8, nms_iou: float = 0.25, min_area: float = 1e-5, stretch: str = 'even') -> None:
+    def __init__(self, num_rois: int = 8, nms_iou: float = 0.25, min_area: float = 1e-5, stretch: str = 'even',
+                 ties: str = 'index') -> None:
         if num_rois < 1:
             raise ValueError(f'num_rois must be at least 1, not {num_rois}')
         if not 0 <= nms_iou <= 1:
             raise ValueError(f'nms_iou must be within [0, 1], not {nms_iou}')
         if stretch not in STRETCHES:
             raise ValueError(f'stretch must be one of {STRETCHES}, not {stretch!r}')
+        if ties not in TIES:
+            raise ValueError(f'ties must be one of {TIES}, not {ties!r}')
         self.num_rois = num_rois
         self.nms_iou = nms_iou
         self.min_area = min_area
         self.stretch = stretch
+        self.ties = ties
 
     def __call__(self, boxes: Tensor, scores: Tensor, proposals: Tensor) -> tuple[Tensor, Tensor]:
         """Choose among the boxes of one slice.
@@ -80,7 +88,9 @@ class TopRoISelector:
         """
         valid = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) > self.min_area).nonzero().squeeze(1)
         if len(valid):
-            _, keep = nms(boxes[valid].contiguous(), scores[valid].contiguous(), self.nms_iou)
+            if self.ties == 'unstable':  # nms ranks equal scores by index, and so keeps this order
+                valid = valid[scores[valid].sort(descending=True).indices]
+            _, keep = nms(boxes[valid], scores[valid], self.nms_iou)
             chosen, source = valid[keep[:self.num_rois]], boxes
         else:
             chosen, source = torch.arange(len(proposals), device=boxes.device), proposals

@@ -94,6 +94,8 @@ def test_blank_slices_are_no_duplicates_of_each_other(bench):
     (dict(bbox=[-8., 10., 10., 20.]), 'lesions-outside', '(-8, 10)'),
     (dict(bbox=[12., 10., 0., 20.]), 'broken-annotations', '0 wide'),
     (dict(bbox=[12., 10., 30., 20.]), 'boxes-and-masks', 'that of its mask [12, 10, 10, 20]'),
+    (dict(bbox=[10., 10., 20., 30.], segmentation=[[10, 10, 20, 10, 20, 30, 10, 30]]), 'boxes-and-masks', 'that of its mask'),
+    (dict(bbox=[.1, .1, .1, .2], segmentation=[[.1, .1, .2, .1, .2, .3]]), 'broken-annotations', 'coordinates are pixels'),
     (dict(area=150), 'boxes-and-masks', 'its area is 150, that of its mask 200'),
     (dict(segmentation=dict(size=[48, 48], counts=[100, 200])), 'broken-annotations', 'add up to 300'),
     (dict(segmentation=dict(size=[48, 48], counts='~~~')), 'broken-annotations', 'no run lengths'),

@@ -52,7 +52,7 @@ def test_the_input_is_left_alone():
 
 
 def test_statistics_reach_the_norms():
-    layer = RoIRefinement(C, MID, statistics='running')
+    layer = RoIRefinement(C, MID, norm_cfg=dict(type='SliceBN', statistics='running'))
     assert [stage.norm.statistics for stage in layer.stages] == ['running'] * 3
 
 
@@ -60,4 +60,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match='num_stages of the RoI refinement must be at least 1, not 0'):
         RoIRefinement(C, MID, num_stages=0)
     with pytest.raises(ValueError, match='statistics'):
-        RoIRefinement(C, MID, statistics='global')
+        RoIRefinement(C, MID, norm_cfg=dict(type='SliceBN', statistics='global'))

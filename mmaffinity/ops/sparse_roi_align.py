@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float = 1.,
                      sampling_ratio: int = 2, aligned: bool = True) -> Tensor:
-    """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017): the same values and gradients as mmcv's, for CPUs.
+    """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017), up to rounding that of :func:`roi_align`, for CPUs.
 
     A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are one sparse matrix times the map with
     its channels last. Cells that several samples of a bin touch are merged: RoIs of a few cells need 4 to 6 weights
@@ -30,11 +30,11 @@ def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int
         Bins, shape (R, C, height, width), channels last in memory.
 
     Raises:
-        ValueError: if ``sampling_ratio`` is below 1; the adaptive number of mmcv's ratio 0 differs from RoI to RoI.
+        ValueError: if ``sampling_ratio`` is below 1; the adaptive number of samples differs from RoI to RoI.
     """
     if sampling_ratio < 1:
-        raise ValueError(f'sampling_ratio must be at least 1, not {sampling_ratio}; use mmcv.ops.roi_align for the adaptive '
-                         'number of samples')
+        raise ValueError(f'sampling_ratio must be at least 1, not {sampling_ratio}; roi_align has the adaptive number of '
+                         'samples')
     num_images, channels, height, width = features.shape
     # Half precision is interpolated in single, coordinates included.
     dtype = torch.promote_types(features.dtype, torch.float32)
@@ -93,23 +93,25 @@ class _Interpolate(torch.autograd.Function):
     def forward(ctx: Any, cells: Tensor, starts: Tensor, columns: Tensor, values: Tensor) -> Tensor:
         ctx.save_for_backward(starts, columns, values)
         ctx.num_cells = len(cells)
-        return _product(_csr(starts, columns, values, len(cells)), cells)
+        return product(csr_matrix(starts, columns, values, len(cells)), cells)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         starts, columns, values = ctx.saved_tensors
         # Sorted by cell once, so that the product runs over rows again: no two threads add to the same cell.
-        transposed = _csr(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
-        return _product(transposed, grad.contiguous()), None, None, None
+        transposed = csr_matrix(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
+        return product(transposed, grad.contiguous()), None, None, None
 
 
-def _product(matrix: Tensor, dense: Tensor) -> Tensor:
+def product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """Return a sparse matrix times a dense one."""
     # In place: torch's matmul would first fill a result with zeros, and copy it at the end.
     return dense.new_empty((matrix.shape[0], dense.shape[1])).addmm_(matrix, dense, beta=0)
 
 
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
+def csr_matrix(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
+    """Return a matrix of compressed rows; row r holds the values from starts[r] to starts[r + 1]."""
     _announce_csr()
     return torch.sparse_csr_tensor(starts, columns, values, (len(starts) - 1, num_columns), check_invariants=False)
 

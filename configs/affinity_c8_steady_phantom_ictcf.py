@@ -1,0 +1,14 @@
+_base_ = [
+    '_base_/models/affinity_rcnn_r18_steady.py', '_base_/datasets/phantom_ictcf.py', '_base_/schedules/finetune_head_10e.py',
+    '_base_/default_runtime.py'
+]
+model = dict(
+    backbone=dict(init_cfg=None),
+    frozen_parts=['backbone', 'neck', 'roi_head.cls_head.refinement', 'roi_head.cls_head.vectorization'],
+    roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2, classifier_std=0.05)))
+load_from = 'work_dirs/affinity_c8_steady_phantom/epoch_3.pth'
+# As good as ten for sixty synthetic slices.
+train_cfg = dict(max_epochs=5)
+param_scheduler = [
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True, eta_min_ratio=0.01)
+]

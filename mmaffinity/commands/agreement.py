@@ -1,0 +1,39 @@
+"""Compare a model's answers under other threads, processor instructions, batch sizes and rounding with those in float64.
+
+    mmaffinity agreement affinity_c8_steady work_dirs/affinity_c8_steady/epoch_100.pth SLICES --out work_dirs/agreement.json
+"""
+import argparse
+
+from mmaffinity.apis.agreement import default_variants, format_agreement, measure_agreement
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.files import write_json_atomic
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of the config of a model that classifies slices')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders of slices, as for prediction')
+    parser.add_argument('--max-slices', type=int, help='take every n-th slice, so that there are at most so many')
+    parser.add_argument('--noise', type=float, default=1e-6, help='relative noise on the features (default: 1e-6)')
+    parser.add_argument('--draws', type=int, default=3, help='draws of the noise (default: 3)')
+    parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these, by name (default: all that fit '
+                        'this machine)')
+    parser.add_argument('--out', metavar='JSON', help='file for all figures')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    config = load_config(args.config, args.cfg_options)
+    variants = default_variants(config, args.noise, args.draws)
+    if args.variants:
+        names = [variant.name for variant in variants]
+        unknown = [name for name in args.variants if name not in names]
+        if unknown:
+            raise ValueError(f'there is no variant {unknown[0]!r} on this machine; there are {", ".join(names)}')
+        variants = [variants[0], *(variant for variant in variants[1:] if variant.name in args.variants)]
+    found = measure_agreement(config, args.checkpoint, args.inputs, variants, max_slices=args.max_slices,
+                              progress=lambda message: print(message, flush=True))
+    if args.out:
+        write_json_atomic(args.out, found)
+    print(f'\n{format_agreement(found)}')

@@ -1,0 +1,31 @@
+"""Train and test a config with several seeds; an interrupted series is resumed by the same command.
+
+    mmaffinity train-seeds affinity_c8_steady_phantom --seeds 5
+    mmaffinity report work_dirs/affinity_c8_steady_phantom_seeds/seed_* --out work_dirs/report
+"""
+import argparse
+import statistics
+
+from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
+from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.cli import ConfigOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config')
+    parser.add_argument('--seeds', type=int, default=5, help='how many (default: 5)')
+    parser.add_argument('--first', type=int, default=0, help='the first seed; the others follow it (default: 0)')
+    parser.add_argument('--work-dir', help='folder for one folder per seed (default: work_dirs/<config>_seeds)')
+    parser.add_argument('--gpus', nargs='+', default=[''], metavar='INDEX', help='one training at a time on each of these '
+                        'GPUs (default: one after another)')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    seeds = range(args.first, args.first + args.seeds)
+    found = spread_of_seeds(train_seeds(args.config, seeds, args.work_dir, args.cfg_options, args.gpus,
+                                        progress=lambda message: print(message, flush=True)))
+    rows = [[name, f'{statistics.mean(values):.3f}', f'{statistics.stdev(values):.3f}' if len(values) > 1 else '-',
+             f'{min(values):.3f}', f'{max(values):.3f}', ' '.join(f'{value:.3f}' for value in values)]
+            for name, values in found.items()]
+    print(format_table(['metric', 'mean', 'std', 'lowest', 'highest', f'seeds {seeds[0]} to {seeds[-1]}'], rows))

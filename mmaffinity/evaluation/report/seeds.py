@@ -1,0 +1,67 @@
+"""Several runs of one config, which differ by their seed: one row for them all in every table."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..functional.bootstrap import Estimate
+from .runs import LesionRun, SliceRun, TestedConfig
+from .tables import RUN, SEEDS, Row, Table
+
+
+def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun]) -> list[str]:
+    """Put a row of mean, standard deviation, lowest and highest below the runs of each config in each table.
+
+    Runs belong together if their results name the same ``config_sha256``: the seed is not part of a test's config, and their
+    weights differ. Tables of differences stay as they are.
+
+    Args:
+        tables: of the report, whose rows are named after runs, or after a run and a rule.
+        runs: all of them.
+
+    Returns:
+        A sentence for each config with several runs.
+    """
+    configs: dict[TestedConfig, dict[str, str]] = {}
+    for run in runs:
+        if run.config is not None:
+            configs.setdefault(run.config, {})[run.name] = run.checkpoint or run.source
+    sentences = []
+    for config, members in configs.items():
+        if len(set(members.values())) < 2:
+            continue
+        names = sorted(members)
+        sentences.append(f'{", ".join(names)} are runs of {config.name} with several seeds. Below their rows, one gives the '
+                         'mean \u00b1 standard deviation over these runs, and in brackets the lowest and the highest: how much '
+                         'depends on the draw of the training. Intervals of the runs say how much depends on the patients '
+                         'tested.')
+        for table in tables:
+            if not table.key.endswith('_differences'):
+                _add_row(table, config.name, names)
+    return sentences
+
+
+def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
+    """Add the row behind the last of these runs, one for each rule that rows are named after."""
+    rows: dict[str, list[Row]] = {}
+    for row in table.rows:
+        name = next((name for name in names if row.name == name or row.name.startswith(f'{name}, ')), None)
+        if row.kind == RUN and name is not None:
+            rows.setdefault(row.name[len(name):], []).append(row)
+    for rule, members in rows.items():
+        if len(members) < 2:
+            continue
+        cells = {column.metric: _spread([row.cells.get(column.metric) for row in members]) for column in table.columns}
+        row = Row(f'{config}, {len(members)} seeds{rule}', SEEDS,
+                  {metric: cell for metric, cell in cells.items() if cell is not None})
+        table.rows.insert(table.rows.index(members[-1]) + 1, row)
+
+
+def _spread(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    values = [estimate.value for estimate in estimates if estimate is not None and estimate.value is not None]
+    if not values:
+        return None
+    note = None if len(values) == len(estimates) else f'of {len(values)} of {len(estimates)} seeds; undefined in the others'
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Estimate(float(np.mean(values)), min(values), max(values), note, std)

@@ -1,0 +1,40 @@
+"""Normalisation of RoI features: over the RoIs of a slice, or of each RoI by itself."""
+from torch import Tensor, nn
+
+from .slice_batch_norm import SliceBatchNorm2d
+
+
+class RoIGroupNorm(nn.GroupNorm):
+    """:class:`torch.nn.GroupNorm` (Wu and He, ECCV 2018), called as :class:`SliceBatchNorm2d` is.
+
+    Each RoI is normalised by its own mean and variance, over groups of channels and all positions. A RoI's vector then
+    depends on no other RoI, arbitrary ones of a healthy slice included, and the mean level that tells slices apart is kept
+    from RoI to RoI.
+    """
+
+    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
+        """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N does not matter."""
+        return super().forward(x)
+
+
+def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
+    """Build a normalisation of C channels, called with (N * beta, C, H, W) and N.
+
+    Args:
+        cfg: 'type' and arguments: 'SliceBN' (None means it) with those of :class:`SliceBatchNorm2d`, or 'GN' with
+            ``num_groups``, by default 32.
+        channels: C.
+
+    Raises:
+        ValueError: if the type is none of these, or the groups do not divide C.
+    """
+    arguments = dict(cfg or dict(type='SliceBN'))
+    kind = arguments.pop('type', None)
+    if kind == 'SliceBN':
+        return SliceBatchNorm2d(channels, **arguments)
+    if kind == 'GN':
+        groups = arguments.pop('num_groups', 32)
+        if groups < 1 or channels % groups:
+            raise ValueError(f'num_groups={groups} of the slice head\'s norm_cfg does not divide its {channels} channels')
+        return RoIGroupNorm(groups, channels, **arguments)
+    raise ValueError(f"norm_cfg of the slice head must be of type 'SliceBN' or 'GN', not {kind!r}")

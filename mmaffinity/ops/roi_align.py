@@ -1,0 +1,271 @@
+"""RoIAlign in plain torch, with the answers of mmcv's compiled operation."""
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .sparse_roi_align import csr_matrix, product
+
+POOL_MODES = ('avg', 'max')
+# Values that are interpolated at once on CPUs, so that what is added up stays within the processor's cache.
+CHUNK = 2**16
+
+
+@dataclass
+class _Axis:
+    """Samples along one axis: R RoIs, B bins per RoI, S samples per bin (fewer where a RoI takes fewer)."""
+
+    low: Tensor  # cells, (R, B, S)
+    high: Tensor
+    low_weight: Tensor  # weights of these cells, 0 for samples outside the map and beyond the number, (R, B, S)
+    high_weight: Tensor
+    number: Tensor  # samples per bin of each RoI, (R,)
+
+    def part(self, rois: Tensor) -> '_Axis':
+        """Return the samples of some RoIs, without those that count for none of them, such as all far outside the map."""
+        low, high, low_weight, high_weight = (
+            value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
+        used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
+        return _Axis(low[:, :, used], high[:, :, used], low_weight[:, :, used], high_weight[:, :, used], self.number[rois])
+
+
+@dataclass
+class _Samples:
+    """Samples of R RoIs; the cells of all maps are numbered by image, row and column, and ``y`` names the first of a row."""
+
+    y: _Axis
+    x: _Axis
+    map_width: int
+
+    def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
+        """Yield, for one sample of every bin after the other, its four cells and their weights, each (R * bins,)."""
+        for i in range(self.y.low.shape[2]):
+            for j in range(self.x.low.shape[2]):
+                yield [((rows[:, :, None, i] + columns[:, None, :, j]).flatten(),
+                        (row_weights[:, :, None, i] * column_weights[:, None, :, j]).flatten())
+                       for rows, row_weights in ((self.y.low, self.y.low_weight), (self.y.high, self.y.high_weight))
+                       for columns, column_weights in ((self.x.low, self.x.low_weight), (self.x.high, self.x.high_weight))]
+
+    def part(self, rois: Tensor) -> '_Samples':
+        """Return the samples of some RoIs, along both axes."""
+        return _Samples(self.y.part(rois), self.x.part(rois), self.map_width)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """R, and bins along y and x."""
+        return self.y.low.shape[0], self.y.low.shape[1], self.x.low.shape[1]
+
+    @property
+    def number(self) -> Tensor:
+        """Samples per bin, at least 1, (R,)."""
+        return (self.y.number * self.x.number).clamp(min=1)
+
+
+def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float = 1.,
+              sampling_ratio: int = 0, pool_mode: str = 'avg', aligned: bool = True) -> Tensor:
+    """RoIAlign (He et al., Mask R-CNN, ICCV 2017), with the arguments of ``mmcv.ops.roi_align``.
+
+    Terms are added in the order of mmcv's kernel for CPUs, so values are equal bit for bit where that was compiled without
+    fused multiply-add, as on x86-64; gradients are equal up to rounding, with respect to the features only. Unlike there,
+    any memory format is read correctly, half precision is interpolated in single, and a RoI whose corners are swapped is
+    no error: its samples run backwards, as in mmcv's kernel for GPUs.
+
+    Args:
+        features: map, shape (N, C, H, W).
+        rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the input, shape (R, 5).
+        output_size: bins per RoI, one number or (height, width).
+        spatial_scale: cells per pixel of the input, for example 1/16.
+        sampling_ratio: samples per bin and axis; 0 takes one per cell that the bin covers, rounded up.
+        pool_mode: 'avg' or 'max' of a bin's samples.
+        aligned: whether coordinates refer to pixel centres (half a cell is subtracted, and a RoI may be smaller than a
+            cell), or not.
+
+    Returns:
+        Bins, shape (R, C, height, width).
+
+    Raises:
+        ValueError: if a shape or ``pool_mode`` is wrong.
+        IndexError: if a RoI names an image that is not in the batch.
+    """
+    if features.dim() != 4 or rois.dim() != 2 or rois.shape[1] != 5:
+        raise ValueError(f'roi_align takes features (N, C, H, W) and rois (R, 5), not {tuple(features.shape)} and '
+                         f'{tuple(rois.shape)}')
+    if pool_mode not in POOL_MODES:
+        raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
+    size = (output_size, output_size) if isinstance(output_size, int) else output_size
+    channels = features.shape[1]
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    cells = features.permute(0, 2, 3, 1).reshape(-1, channels).to(dtype).contiguous()
+    with torch.no_grad():
+        samples = _place_samples(rois.to(dtype), features.shape, size, spatial_scale, sampling_ratio, aligned)
+    pooled = _Average.apply(cells, samples) if pool_mode == 'avg' else _maximum(cells, samples)
+    return pooled.view(len(rois), channels, *size).to(features.dtype)
+
+
+def _place_samples(rois: Tensor, shape: torch.Size, size: tuple[int, int], scale: float, ratio: int, aligned: bool) -> _Samples:
+    images, _, height, width = shape
+    x1, y1, x2, y2 = (rois[:, 1:] * scale - (0.5 if aligned else 0.)).unbind(1)
+    y, x = _axis(y1, y2, height, size[0], ratio, aligned), _axis(x1, x2, width, size[1], ratio, aligned)
+    first = rois[:, 0].long()[:, None, None] * height
+    index = torch.int32 if images * height * width < 2**31 else torch.int64  # the smaller, the sooner
+    y.low, y.high = (((first + rows) * width).to(index) for rows in (y.low, y.high))
+    x.low, x.high = x.low.to(index), x.high.to(index)
+    return _Samples(y, x, width)
+
+
+def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned: bool) -> _Axis:
+    """Place the samples along one axis; every step rounds as mmcv's kernel does."""
+    extent = end - start if aligned else (end - start).clamp(min=1.)
+    step = extent / bins
+    if ratio > 0:
+        number = torch.full_like(start, ratio, dtype=torch.long)
+    else:
+        number = step.float().ceil().nan_to_num(1., 1., 1.).clamp(min=0).long()
+    most = int(number.max()) if len(number) else 0
+    index = torch.arange(most, device=start.device)
+    used = index < number[:, None]
+    within = (index + 0.5).to(step) * step[:, None] / number.clamp(min=1)[:, None]
+    position = (start[:, None] + torch.arange(bins, device=start.device) * step[:, None])[:, :, None] + within[:, None]
+    outside = (position < -1) | (position > size) | ~used[:, None]
+    position = position.clamp(0, size - 1)
+    # A coordinate that is not a number gives values that are not, but reads no foreign memory.
+    low = position.nan_to_num().long()
+    high_weight = position - low
+    low_weight = 1 - high_weight
+    return _Axis(low, (low + 1).clamp(max=size - 1), low_weight.masked_fill_(outside, 0),
+                 high_weight.masked_fill_(outside, 0), number)
+
+
+class _Average(torch.autograd.Function):
+    """Mean of each bin's samples, (R, C, bins); the gradient is the product with the transposed matrix of their weights."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, samples: _Samples) -> Tensor:
+        rois, height, width = samples.shape
+        samples = samples.part(torch.arange(rois, device=cells.device))
+        ctx.samples, ctx.num_cells = samples, len(cells)
+        channels = cells.shape[1]
+        pooled = cells.new_empty((rois, channels, height * width))
+        # RoIs of equal numbers of samples side by side, so that none waits for the largest.
+        numbers, order = samples.number.sort(stable=True)
+        values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
+        pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
+        add_up = _add_up_one_channel if channels == 1 else _add_up
+        for part in order.split(pass_number.unique_consecutive(return_counts=True)[1].tolist()):
+            chosen = samples.part(part)
+            pooled[part] = add_up(cells, chosen) / chosen.number[:, None, None]
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        samples: _Samples = ctx.samples
+        grad = grad.transpose(1, 2).flatten(0, 1)
+        corners = [corner for sample in samples for corner in sample]
+        if not corners or not len(grad):
+            return grad.new_zeros((ctx.num_cells, grad.shape[1])), None
+        _, height, width = samples.shape
+        cells = torch.stack([index.int() for index, _ in corners], 1)
+        weights = torch.stack([weight for _, weight in corners], 1) / samples.number.repeat_interleave(height * width)[:, None]
+        starts = torch.arange(0, cells.numel() + 1, cells.shape[1], dtype=torch.int32, device=grad.device)
+        matrix = csr_matrix(starts, cells.flatten(), weights.flatten(), ctx.num_cells)
+        with torch.autocast(grad.device.type, enabled=False):
+            return product(matrix.t().to_sparse_csr(), grad.contiguous()), None
+
+
+def _add_up(cells: Tensor, samples: _Samples) -> Tensor:
+    """Return the sum of each bin's samples, (R, C, bins), one sample of all bins after the other."""
+    rois, height, width = samples.shape
+    value, term, total = cells.new_zeros((3, rois * height * width, cells.shape[1]))
+    for corners in samples:
+        for number, (index, weight) in enumerate(corners):
+            target = term if number else value
+            torch.index_select(cells, 0, index, out=target)
+            target *= weight[:, None]
+            if number:
+                value += term  # not fused with the product, which would round once only
+        total += value
+    return total.view(rois, height * width, cells.shape[1]).transpose(1, 2)
+
+
+def _add_up_one_channel(cells: Tensor, samples: _Samples) -> Tensor:
+    """:func:`_add_up` for maps of one channel, such as masks: rows are gathered, and columns as rows, instead of cells."""
+    rois, height, width = samples.shape
+    y, x = samples.y, samples.x
+    if not y.low.numel() or not x.low.numel():
+        return cells.new_zeros((rois, 1, height * width))
+    rows = torch.stack((y.low, y.high), 1).flatten(1)
+    columns = torch.stack((x.low, x.high), 1).flatten(1)
+    # Of each row only the columns from the first one on; the last window of a map ends with the map.
+    extent = int((columns.amax(1) - columns.amin(1)).max()) + 1
+    first = columns.amin(1, keepdim=True).clamp(max=samples.map_width - extent)
+    windows = cells.as_strided((len(cells) - extent + 1, extent), (1, 1))
+    parts = windows.index_select(0, (rows + first).flatten()).view(rois, -1, extent).transpose(1, 2).flatten(0, 1)
+    columns = columns - first + torch.arange(0, rois * extent, extent, device=cells.device)[:, None]
+    corners = parts.index_select(0, columns.flatten()).view(rois, 2, -1, 2, rows.shape[1] // 2)
+    terms = []
+    for i, row_weights in enumerate((y.low_weight, y.high_weight)):
+        for j, column_weights in enumerate((x.low_weight, x.high_weight)):
+            weight = column_weights.flatten(1)[:, :, None] * row_weights.flatten(1)[:, None]
+            terms.append(weight.mul_(corners[:, j, :, i]))
+    value = terms[0].add_(terms[1]).add_(terms[2]).add_(terms[3])
+    value = value.view(rois, width, -1, height, y.low.shape[2])
+    total = cells.new_zeros((rois, width, height))
+    for i in range(value.shape[4]):
+        for j in range(value.shape[2]):
+            total += value[:, :, j, :, i]
+    return total.transpose(1, 2).reshape(rois, 1, -1)
+
+
+def _maximum(cells: Tensor, samples: _Samples) -> Tensor:
+    """Return the largest of each bin's samples, (R, C, bins)."""
+    rois, height, width = samples.shape
+    best = cells.new_full((rois * height * width, cells.shape[1]), -1e4)  # mmcv's value of a bin without samples
+    best = best + cells[:0].sum()  # joined with the map, also where there is no sample
+    taken = [axis.number.repeat_interleave(height * width) for axis in (samples.y, samples.x)]
+    for place, corners in enumerate(samples):
+        i, j = divmod(place, samples.x.low.shape[2])
+        first, second, third, fourth = (cells.index_select(0, index) * weight[:, None] for index, weight in corners)
+        value = first + second + third + fourth
+        best = torch.where((taken[0] > i)[:, None] & (taken[1] > j)[:, None] & (value > best), value, best)
+    return best.view(rois, height * width, cells.shape[1]).transpose(1, 2).contiguous()
+
+
+@MODELS.register_module()
+class RoIAlign(nn.Module):
+    """:func:`roi_align` as a layer, with the arguments of mmcv's :class:`RoIAlign`.
+
+    Args:
+        output_size: bins per RoI, one number or (height, width).
+        spatial_scale, sampling_ratio, pool_mode, aligned: as for :func:`roi_align`.
+        use_torchvision: accepted for configs of MMDetection and without effect: the answers are the same.
+
+    Raises:
+        ValueError: if ``pool_mode`` is unknown.
+    """
+
+    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1., sampling_ratio: int = 0,
+                 pool_mode: str = 'avg', aligned: bool = True, use_torchvision: bool = False) -> None:
+        super().__init__()
+        if pool_mode not in POOL_MODES:
+            raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
+        height, width = (output_size, output_size) if isinstance(output_size, int) else output_size
+        self.output_size = (height, width)
+        self.spatial_scale = float(spatial_scale)
+        self.sampling_ratio = int(sampling_ratio)
+        self.pool_mode = pool_mode
+        self.aligned = aligned
+
+    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
+        """Return the bins of R RoIs (R, 5) on a map (N, C, H, W), shape (R, C, height, width)."""
+        return roi_align(features, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.pool_mode,
+                         self.aligned)
+
+    def extra_repr(self) -> str:
+        """Return the arguments, for printing."""
+        return (f'output_size={self.output_size}, spatial_scale={self.spatial_scale}, sampling_ratio={self.sampling_ratio}, '
+                f'pool_mode={self.pool_mode!r}, aligned={self.aligned}')

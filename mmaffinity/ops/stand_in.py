@@ -1,0 +1,138 @@
+"""MMDetection on the operations of this package, whether mmcv's are compiled or not.
+
+MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch` puts
+a stand-in in its place while MMDetection is imported. Afterwards ``mmcv.ops`` is what it was, for everyone else.
+"""
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import mmcv
+from mmdet.registry import MODELS as DETECTION_MODELS
+from mmengine.registry import MODELS
+
+from .compiled import is_compiled, load_compiled
+from .nms import batched_nms, nms
+from .roi_align import RoIAlign, roi_align
+
+NAME = 'mmcv.ops'
+OWN = {'nms': nms, 'batched_nms': batched_nms, 'roi_align': roi_align, 'RoIAlign': RoIAlign}
+# What mmcv.ops registers as it is imported, by registered name; configs name these, as in dcn=dict(type='DCNv2').
+REGISTERED = {
+    'DCN': 'DeformConv2dPack', 'DCNv2': 'ModulatedDeformConv2dPack', 'SAC': 'SAConv2d', 'carafe': 'CARAFEPack',
+    'MMSyncBN': 'SyncBatchNorm', 'CrissCrossAttention': 'CrissCrossAttention',
+    'MultiScaleDeformableAttention': 'MultiScaleDeformableAttention',
+    **{name: name for name in ('SparseConv2d', 'SparseConv3d', 'SparseConv4d', 'SparseConvTranspose2d', 'SparseConvTranspose3d',
+                               'SparseInverseConv2d', 'SparseInverseConv3d', 'SubMConv2d', 'SubMConv3d', 'SubMConv4d')},
+}
+
+
+class _StandIn(type):
+    """A class that stands for one of mmcv's operations, which is loaded when it is called and not before."""
+
+    registered_as: str | None = None
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return load_compiled(cls.__name__, cls.registered_as)(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        compiled = getattr(sys.modules.get(NAME), cls.__name__, None)
+        return isinstance(compiled, type) and compiled is not cls and isinstance(instance, compiled)
+
+
+class _Operations(ModuleType):
+    """What MMDetection finds as ``mmcv.ops`` or one of its modules."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        # MMDetection looks up a RoI layer here, by name; one that is registered will do.
+        operation = OWN.get(name) or DETECTION_MODELS.module_dict.get(name) or _StandIn(name, (), {'__module__': __name__})
+        setattr(self, name, operation)
+        return operation
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Finds the stand-in while ``active``; otherwise makes room in the registry for what the real ``mmcv.ops`` registers."""
+
+    active = False
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if _is_operations(fullname) and self.active:
+            return ModuleSpec(fullname, self, is_package=True)
+        if fullname == NAME and is_compiled():
+            _unregister()
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Operations(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the module as it is: its attributes are made when they are asked for."""
+
+
+_FINDER = _Finder()
+
+
+@contextmanager
+def operations_in_torch() -> Iterator[None]:
+    """Let MMDetection, imported within this context, use this package's nms, batched_nms, roi_align and RoIAlign.
+
+    Importing ``mmaffinity`` does this once, for all of MMDetection, so that its own detectors and heads run without compiled
+    operations too: ``mmaffinity`` has to be imported before ``mmdet.models``, as ``custom_imports`` of a config does.
+    If MMDetection was imported before, which takes a compiled mmcv, its modules are switched over at the end. Either way
+    there is one answer everywhere.
+
+    Any other operation of mmcv is loaded when a model uses it. Where it is not compiled, that raises a ValueError which
+    names it and the way to get it; so do the registered names of mmcv's layers, such as 'DCNv2'. Modules of MMDetection
+    that are imported later than ``mmaffinity``, none of them part of a model, see mmcv as it is.
+    """
+    before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_operations(name)}
+    vars(mmcv).pop('ops', None)
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
+    _FINDER.active = True
+    try:
+        yield
+    finally:
+        _FINDER.active = False
+        for name in [name for name in sys.modules if _is_operations(name)]:
+            del sys.modules[name]
+        vars(mmcv).pop('ops', None)
+        sys.modules.update(before)
+        if before:
+            mmcv.ops = before[NAME]
+    _switch_over(before.get(NAME))
+    if not before:
+        _register()
+
+
+def _is_operations(name: str) -> bool:
+    return name == NAME or name.startswith(f'{NAME}.')
+
+
+def _switch_over(compiled: ModuleType | None) -> None:
+    """Replace what MMDetection's modules hold of ``mmcv.ops``, or of their own stubs, which only raise."""
+    for module in [module for name, module in sys.modules.items() if name.startswith('mmdet.')]:
+        content = vars(module)
+        for name in OWN.keys() & content.keys():
+            if content[name] is getattr(compiled, name, None) or getattr(content[name], '__module__', '') == module.__name__:
+                setattr(module, name, OWN[name])
+        if compiled is not None and content.get('ops') is compiled:
+            content['ops'] = _Operations(NAME)
+
+
+def _register() -> None:
+    for key, name in REGISTERED.items():
+        if key not in MODELS.module_dict:
+            MODELS.register_module(key, module=_StandIn(name, (), {'__module__': __name__, 'registered_as': key}))
+
+
+def _unregister() -> None:
+    for key in REGISTERED:
+        if isinstance(MODELS.module_dict.get(key), _StandIn):
+            del MODELS.module_dict[key]

@@ -1,0 +1,237 @@
+"""The slices in a DICOM file: one, or the frames of an Enhanced CT, whose headers are put together from functional groups."""
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmaffinity.utils.optional import require
+
+from .dicom_header import TAGS, DicomHeader, read_until_pixels, shared, to_header
+from .frame_pixels import MAX_FRAMES, Frame, FrameFile, locate_frames
+from .items import Problem, check_side
+from .opening import MAX_FILE_BYTES, brief
+
+ENHANCED_CT = ('1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2')  # Enhanced, Legacy Converted Enhanced
+# Of the file. The shape that they claim is that of all frames.
+_PIXELS = ('Rows', 'Columns', 'SamplesPerPixel', 'PhotometricInterpretation', 'BitsAllocated', 'BitsStored', 'HighBit',
+           'PixelRepresentation')
+# Of a frame; some files give them once for all.
+_VALUES = ('RescaleSlope', 'RescaleIntercept', 'RescaleType', 'PixelPaddingValue', 'PixelPaddingRangeLimit')
+# What tells frames of one file apart: by itself, or only where several frames lie at one place (see dicom_stacks).
+STRICT_TRAITS = ('StackID', 'ConvolutionKernel', 'KVP', 'MonoenergeticEnergyEquivalent', 'NominalPercentageOfCardiacPhase',
+                 'NominalPercentageOfRespiratoryPhase')
+_LOOSE_TRAITS = ('TemporalPositionIndex', 'NominalCardiacTriggerDelayTime', 'NominalRespiratoryTriggerDelayTime',
+                 'TemporalPositionTimeOffset', 'ConvolutionKernelGroup', 'ReconstructionAlgorithm', 'FrameType')
+_PLACE = ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation',
+          'GantryDetectorTilt', 'BodyPartExamined', 'InStackPositionNumber')
+# Macros that hold these; the others, among them long lists of references, are not taken apart.
+_MACROS = ('PlaneOrientation', 'PlanePosition', 'PixelMeasures', 'PixelValueTransformation', 'CTImageFrameType', 'FrameContent',
+           'FrameAnatomy', 'CTReconstruction', 'CTXRayDetails', 'CTAcquisitionDetails', 'CardiacSynchronization',
+           'RespiratorySynchronization', 'TemporalPosition', 'MultienergyCTCharacteristics',
+           'UnassignedSharedConvertedAttributes', 'UnassignedPerFrameConvertedAttributes')
+_GROUPS = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
+_CONCATENATION = ('ConcatenationUID', 'SOPInstanceUIDOfConcatenationSource', 'InConcatenationNumber',
+                  'InConcatenationTotalNumber', 'ConcatenationFrameOffsetNumber')
+_FRAME_TAGS = (*_PIXELS, *_VALUES, *_CONCATENATION, *_GROUPS, 'DimensionIndexSequence', 'ExtendedOffsetTable')
+_OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
+
+
+def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]:
+    """Read the headers of the axial CT slices in a file, which is read once, whatever their number.
+
+    Args:
+        path: the file.
+        name: for people; frames are ``name#frame 12``.
+        key: what tells that the file is still the same.
+
+    Returns:
+        A header for each slice, and problems with single frames.
+
+    Raises:
+        ValueError: without pydicom, or if the file is no DICOM, or holds no axial CT slice; the message says what it is.
+    """
+    data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd values; those that matter are checked
+        try:
+            if _text(data, 'SOPClassUID') in ENHANCED_CT:
+                return _Frames(data, path, name, key).headers(end)
+        except ValueError:
+            raise
+        except (MemoryError, Exception) as error:
+            raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f'has {size} bytes, more than the {MAX_FILE_BYTES} that are read of such a file')
+    return [to_header(data, path, name, key)]
+
+
+class _Frames:
+    """The header of an Enhanced CT, taken apart into those of its frames."""
+
+    def __init__(self, data: Any, path: Path, name: str, key: str) -> None:
+        self.data, self.path, self.name, self.key = data, path, name, key
+        modality = (_text(data, 'Modality') or 'CT').upper()
+        if modality != 'CT':
+            raise ValueError(f'has modality {modality[:16]}, not CT')
+        _check_items(data, path.stat().st_size)
+        self.groups: Sequence[Any] = data.get('PerFrameFunctionalGroupsSequence') or ()
+        self.claimed = _integer(data, 'NumberOfFrames')
+        if not self.groups:
+            raise ValueError(f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
+                             f'{_text(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
+                             'places its frames: export it again, or as one file per slice')
+        if len(self.groups) > MAX_FRAMES:
+            raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
+        check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
+        self.common = {keyword: _value(data, keyword) for keyword in (*TAGS, *_VALUES) if keyword in data}
+        for keyword in ('SOPClassUID', 'NumberOfFrames', *(_OF_ONE_SLICE if len(self.groups) > 1 else ())):
+            self.common.pop(keyword, None)
+        self.common['Modality'] = modality
+        if data.get('SharedFunctionalGroupsSequence'):
+            self.common |= _values(data.SharedFunctionalGroupsSequence[0])
+        pointers = [item.get('DimensionIndexPointer') for item in data.get('DimensionIndexSequence') or ()]
+        self.dimensions = [None if pointer is None or int(pointer) in _wanted() else f'{int(pointer):08x}'
+                           for pointer in pointers]
+        uid = _text(data, 'ConcatenationUID') or _text(data, 'SOPInstanceUIDOfConcatenationSource')
+        self.offset = _integer(data, 'ConcatenationFrameOffsetNumber') or 0 if uid else 0
+        self.part = (_integer(data, 'InConcatenationNumber') or 0, _integer(data, 'InConcatenationTotalNumber') or 0) \
+            if uid else (0, 0)
+        # A file of one frame is one slice of a series, as any other file of one slice.
+        self.unit = uid or ('' if len(self.groups) == 1 else _text(data, 'SOPInstanceUID') or name.rpartition('/')[2])
+
+    def headers(self, end: int) -> list[DicomHeader | Problem]:
+        """Headers of the frames in the file's order, then problems; ``end`` is where the pixel data begins."""
+        counts = [len(self.groups)]
+        notes: tuple[str, ...] = ()
+        if self.claimed != counts[0]:
+            notes = (f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
+                     f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',)
+            if self.claimed and 0 < self.claimed <= MAX_FRAMES:
+                counts.append(self.claimed)
+        pixels = shared(tuple((keyword, _value(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
+        file = locate_frames(self.data, self.path, end, counts, pixels)
+        found: list[DicomHeader | Problem] = []
+        refused: dict[str, list[int]] = {}
+        for index, group in enumerate(self.groups):
+            if not file.holds(index):
+                refused.setdefault(f'pixel data is truncated or cannot be found: {file.missing}', []).append(index + 1)
+                continue
+            try:
+                found.append(self._header(index, group, file, notes))
+            except (MemoryError, Exception) as error:
+                refused.setdefault(brief(error), []).append(index + 1)
+        if not found:
+            raise ValueError('; '.join(list(refused)[:3]))
+        found += (Problem(f'{self.name}{_numbers(numbers)}', reason) for reason, numbers in refused.items())
+        if self.claimed and self.claimed > counts[0]:
+            found.append(Problem(f'{self.name}{_numbers(range(counts[0] + 1, self.claimed + 1))}',
+                                 f'has no item in PerFrameFunctionalGroupsSequence, which has {counts[0]}'))
+        return found
+
+    def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
+        values = {**self.common, **_values(group)}
+        # Numbers order the frames where they have no positions; those within stacks may begin again in each file.
+        number = values.get('InStackPositionNumber') if 'ImagePositionPatient' not in values else None
+        values['InstanceNumber'] = self.offset + index + 1 if number is None else number
+        values['ImageType'] = values.get('FrameType') or values.get('ImageType')
+        frame = Frame(file, index, shared(tuple((keyword, values[keyword]) for keyword in _VALUES if keyword in values)),
+                      self._traits(values), self.unit, self.part)
+        mark = f'{self.name}#frame {frame.number}'
+        header = to_header(values, self.path, mark, f'{mark}|{self.key.removeprefix(f"{self.name}|")}')
+        return replace(header, frame=frame, notes=shared(header.notes + notes))
+
+    def _traits(self, values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        traits = [(keyword, _short(values[keyword])) for keyword in (*STRICT_TRAITS, *_LOOSE_TRAITS) if keyword in values]
+        indices = values.get('DimensionIndexValues') or ()
+        indices = indices if isinstance(indices, tuple) else (indices,)
+        traits += ((f'dimension {name}', str(at)) for name, at in zip(self.dimensions, indices) if name)
+        return shared(tuple(traits))
+
+
+def _check_items(data: Any, size: int) -> None:
+    """Refuse sequences of which pydicom would make far more than a file of ``size`` bytes can hold frames for.
+
+    Raises:
+        ValueError: if they have more than 4 MiB and a quarter of the file, or 10 000 items and one for each 256 bytes.
+    """
+    held = [data.get_item(keyword) for keyword in (*_GROUPS, 'DimensionIndexSequence') if keyword in data]
+    raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were read within bounds
+    items = sum(value.count(mark) for value in raw for mark in (b'\xfe\xff\0\xe0', b'\xff\xfe\xe0\0'))
+    if sum(map(len, raw)) > (4 << 20) + size // 4 or items > 10_000 + size // 256:
+        raise ValueError('has functional groups of more entries than a file of its size needs')
+
+
+@lru_cache(maxsize=1)
+def _wanted() -> dict[int, str]:
+    """Tags of the entries of functional groups that are used."""
+    tag = require('pydicom.datadict', 'medical').tag_for_keyword
+    return {tag(keyword): keyword for keyword in (*_PLACE, *_VALUES, *STRICT_TRAITS, *_LOOSE_TRAITS, 'DimensionIndexValues',
+                                                  'AnatomicRegionSequence')}
+
+
+@lru_cache(maxsize=1)
+def _macros() -> frozenset[int]:
+    tag = require('pydicom.datadict', 'medical').tag_for_keyword
+    return frozenset(tag(f'{name}Sequence') for name in _MACROS)
+
+
+def _values(group: Any) -> dict[str, Any]:
+    """Entries of a frame's, or of all frames', functional groups by keyword."""
+    wanted, values = _wanted(), {}
+    for macro in sorted(group.keys() & _macros()):
+        for item in group[macro].value[:1]:
+            for tag in item.keys() & wanted.keys():
+                if wanted[tag] == 'AnatomicRegionSequence':
+                    for region in item[tag].value[:1]:
+                        values['BodyPartExamined'] = _value(region, 'CodeMeaning')
+                elif (value := _value(item, tag)) not in (None, ''):
+                    values[wanted[tag]] = value
+    return values
+
+
+def _value(data: Any, name: int | str) -> Any:
+    """Value of an entry by tag or keyword, None where it is absent; as text where it does not fit its type."""
+    try:
+        return _plain(data[name].value) if name in data else None
+    except Exception:  # pydicom raises what its converters do
+        value = getattr(data.get_item(name), 'value', None)
+        texts = value.decode('latin-1').split('\\') if isinstance(value, bytes) else [str(value)]
+        return texts[0] if len(texts) == 1 else tuple(texts)
+
+
+def _plain(value: Any) -> Any:
+    """A value that holds on to nothing of the file, and can be compared."""
+    if value is None or isinstance(value, bytes):
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return tuple(_plain(item) for item in value) if hasattr(value, '__iter__') else str(value)
+
+
+def _short(value: Any) -> str:
+    return ''.join(char for char in str(value) if char.isprintable())[:64]
+
+
+def _text(data: Any, keyword: str) -> str:
+    return _short(_value(data, keyword) or '').strip()
+
+
+def _integer(data: Any, keyword: str) -> int | None:
+    try:
+        return int(_value(data, keyword))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Name the frames of a file: '#frame 3', '#frames 3 to 9' or '#frames 3, 5, 9 and 4 more'."""
+    if len(numbers) == 1:
+        return f'#frame {numbers[0]}'
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f'#frames {numbers[0]} to {numbers[-1]}'
+    more = len(numbers) - 3
+    return f'#frames {", ".join(map(str, numbers[:3]))}' + (f' and {more} more' if more > 0 else '')

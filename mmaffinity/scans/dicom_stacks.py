@@ -1,0 +1,93 @@
+"""Which frames of multi-frame DICOM belong together: stacks, phases and reconstructions apart, concatenated files joined."""
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .dicom_frames import STRICT_TRAITS
+from .dicom_header import DicomHeader, shared
+from .geometry import head_normal
+
+
+def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
+    """Mark each frame with its stack, and note what is missing of a concatenation.
+
+    A frame's StackID, kernel, tube voltage, energy and cardiac or respiratory phase always tell it apart. Other entries, as
+    TemporalPositionIndex or a dimension of the file's own, may also count along the body; they do so only where the slices
+    of one value lie among those of another.
+
+    Args:
+        headers: of any files.
+
+    Returns:
+        The same headers in the same order; those of single slices are unchanged.
+    """
+    found = list(headers)
+    units: dict[tuple, list[int]] = {}
+    for at, header in enumerate(found):
+        if header.frame is not None:
+            series = (header.study_uid, header.series_uid or str(header.path.parent))
+            units.setdefault((*series, header.frame.unit), []).append(at)
+    for members in units.values():
+        notes = _missing_parts([found[at] for at in members])
+        stacks = _split(members, found)
+        for stack, inside in stacks:
+            more = [f'frames with {", ".join(stack)}; the other frames were taken as scans of their own'] \
+                if len(stacks) > 1 else []
+            for at in inside:
+                found[at] = replace(found[at], stack=shared(stack), notes=shared((*found[at].notes, *notes, *more)))
+    return found
+
+
+def _split(members: list[int], headers: Sequence[DicomHeader]) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Divide the frames of a unit: pairs of what a stack has in common, and its frames."""
+    traits = {at: dict(frame.traits) for at in members if (frame := headers[at].frame) is not None}
+    names = dict.fromkeys(name for values in traits.values() for name in values)
+    stacks: list[tuple[tuple[str, ...], list[int]]] = [((), members)]
+    for name in names:
+        divided = []
+        for stack, inside in stacks:
+            groups: dict[str, list[int]] = {}
+            for at in inside:
+                groups.setdefault(traits[at].get(name, ''), []).append(at)
+            if len(groups) > 1 and (name in STRICT_TRAITS or _interleaved(list(groups.values()), headers)):
+                divided += [((*stack, f'{name} {value or "absent"}'), group) for value, group in groups.items()]
+            else:
+                divided.append((stack, inside))
+        stacks = divided
+    return stacks
+
+
+def _interleaved(groups: Sequence[list[int]], headers: Sequence[DicomHeader]) -> bool:
+    """Whether the slices of one group lie between, or at, those of another, and most groups are more than a slice."""
+    if 2 * len(groups) > sum(map(len, groups)):
+        return False
+    extents = []
+    for group in groups:
+        places = [_place(headers[at]) for at in group]
+        extents.append((min(places), max(places)))
+    extents.sort()
+    return any(second[0] <= first[1] for first, second in zip(extents, extents[1:]))
+
+
+def _place(header: DicomHeader) -> float:
+    if header.corner is None:
+        return 0.0
+    normal = np.array([0.0, 0.0, 1.0]) if header.orientation is None else \
+        head_normal(header.orientation[3:], header.orientation[:3])
+    return round(float(np.dot(header.corner, normal)), 3)
+
+
+def _missing_parts(headers: Sequence[DicomHeader]) -> list[str]:
+    """A note if files of a concatenation are not there."""
+    parts = {header.frame.part for header in headers if header.frame is not None}
+    numbers = {number for number, _ in parts if number > 0}
+    if not numbers:
+        return []
+    total = max(max(total for _, total in parts), max(numbers))
+    missing = total - len(numbers)
+    if missing < 1:
+        return []
+    first = [str(at) for at in range(1, min(total, 1 << 16) + 1) if at not in numbers][:5]
+    return [f'{missing} of {total} files of a concatenation are missing: number {", ".join(first)}'
+            + (', ...' if missing > 5 else '')]

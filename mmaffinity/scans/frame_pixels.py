@@ -1,0 +1,258 @@
+"""Where the frames of a multi-frame DICOM file lie in it, and reading of one of them."""
+import os
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mmaffinity.utils.optional import require
+
+from .opening import open_regular
+
+MAX_FRAMES = 1 << 16  # of a file; a chest in twenty phases has about 10 000
+MAX_FRAGMENTS = 1 << 18  # of a file, in which a compressed frame is usually one fragment
+_STREAM_STARTS = (b'\xff\xd8\xff', b'\xff\x4f\xff\x51', b'\0\0\0\x0cjP  ')  # of JPEG and JPEG-LS, JPEG 2000, JP2
+_ITEM, _PIXEL_DATA = (0xFFFE, 0xE000), (0x7FE0, 0x0010)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFile:
+    """A multi-frame file: how its pixels are coded and where the bytes of each frame are, kept once for all its frames.
+
+    Attributes:
+        path: the file.
+        stamp: its size in bytes and time of last change, in ns, when the offsets were found.
+        syntax: UID of the transfer syntax.
+        starts, lengths: byte offset and length of each piece of pixel data: of frames, or of fragments if compressed.
+        pieces: for each frame the numbers of its first piece and of the one after its last; (0, 0) where its pixels cannot
+            be found.
+        missing: why they cannot.
+        shared: header entries that all frames have in common.
+    """
+
+    path: Path
+    stamp: tuple[int, int]
+    syntax: str
+    starts: array
+    lengths: array
+    pieces: array
+    missing: str
+    shared: tuple[tuple[str, Any], ...]
+
+    def holds(self, index: int) -> bool:
+        """Whether the pixels of frame ``index`` (from 0) can be found."""
+        return 2 * index < len(self.pieces) and self.pieces[2 * index] < self.pieces[2 * index + 1]
+
+    def read(self, index: int, values: Sequence[tuple[str, Any]]) -> Any:
+        """Read frame ``index`` (from 0) as the dataset of a file with this frame alone.
+
+        Args:
+            index: of a frame that the file holds.
+            values: header entries of the frame, by keyword.
+
+        Raises:
+            ValueError: if the file has changed since, or the frame is longer than any encoder makes it.
+        """
+        first, end = self.pieces[2 * index:2 * index + 2]
+        dataset = require('pydicom.dataset', 'medical')
+        data = dataset.Dataset()
+        data.file_meta = dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = require('pydicom.uid', 'medical').UID(self.syntax)
+        for keyword, value in (*self.shared, *values):
+            try:
+                setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
+            except (TypeError, ValueError, OverflowError):
+                data.add_new(keyword, 'LO', str(value))  # the value does not fit its type; whoever needs it reports it
+        length = sum(self.lengths[first:end])
+        longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
+        if length > longest:
+            raise ValueError(f'its pixel data has {length} bytes, more than the {longest} that {data.Rows} x {data.Columns} '
+                             'pixels can need')
+        with open_regular(self.path) as file:
+            if stamp_of(file) != self.stamp:
+                raise ValueError('has changed since its header was read: predict it again')
+            content = bytearray()
+            for piece in range(first, end):
+                file.seek(self.starts[piece])
+                content += file.read(self.lengths[piece])
+        raw = bytes(content)
+        if data.file_meta.TransferSyntaxUID.is_encapsulated:
+            data.PixelData = require('pydicom.encaps', 'medical').encapsulate([raw], has_bot=False)
+            data['PixelData'].is_undefined_length = True
+        else:
+            data.PixelData = raw
+            data['PixelData'].VR = 'OW' if int(data.BitsAllocated) > 8 else 'OB'
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a multi-frame file.
+
+    Attributes:
+        file: that holds it.
+        index: in the file, from 0.
+        values: header entries that turn its stored values into Hounsfield units.
+        traits: names and values of what tells the stacks, phases and reconstructions of a file apart.
+        unit: UID of the file, or of the concatenation that it is part of; '' where the frame is alone in its file.
+        part: number of the file in its concatenation, and how many there are; 0 where unknown.
+    """
+
+    file: FrameFile
+    index: int
+    values: tuple[tuple[str, Any], ...]
+    traits: tuple[tuple[str, str], ...]
+    unit: str
+    part: tuple[int, int]
+
+    @property
+    def number(self) -> int:
+        """DICOM's number of the frame, from 1."""
+        return self.index + 1
+
+    def read(self) -> Any:
+        """Read the frame; see :meth:`FrameFile.read`."""
+        return self.file.read(self.index, self.values)
+
+
+def stamp_of(file: BinaryIO) -> tuple[int, int]:
+    """Size and time of last change of an open file."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared: tuple[tuple[str, Any], ...]) -> FrameFile:
+    """Find the frames in a file, at a cost that does not depend on what its tables claim.
+
+    Offsets from the file are used only where a fragment begins at them.
+
+    Args:
+        data: header, which ends before the pixel data.
+        path: the file.
+        end: byte offset of the pixel data element.
+        counts: how many frames there are, by the headers of the frames first, then by NumberOfFrames.
+        shared: as in :class:`FrameFile`.
+
+    Raises:
+        ValueError: if there is no pixel data, or it is deflated, or in a form that has no frames.
+    """
+    uid = require('pydicom.uid', 'medical')
+    implicit, little = data.original_encoding
+    default = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+    syntax = uid.UID(getattr(data, 'file_meta', {}).get('TransferSyntaxUID') or default)
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise ValueError(f'has the transfer syntax {syntax!s:.64}, which is not DICOM\'s: convert it to Explicit VR Little '
+                         'Endian')
+    if syntax.is_deflated:
+        raise ValueError('is deflated as a whole, so that its frames cannot be read one by one: convert it to Explicit VR '
+                         'Little Endian, for example with dcmconv +te')
+    with open_regular(path) as file:
+        stamp = stamp_of(file)
+        file.seek(end)
+        head = file.read(12)
+        order = '<' if little else '>'
+        length_at = 4 if implicit else 8
+        if len(head) < length_at + 4 or struct.unpack_from(f'{order}2H', head) != _PIXEL_DATA:
+            raise ValueError('has no pixel data')
+        length, start = struct.unpack_from(f'{order}I', head, length_at)[0], end + length_at + 4
+        entries = dict(shared)
+        if not syntax.is_encapsulated:
+            size = entries['Rows'] * entries['Columns'] * int(entries.get('BitsAllocated') or 0) // 8
+            if not size:
+                raise ValueError(f'has BitsAllocated {entries.get("BitsAllocated")}, which makes no pixel')
+            there = max(0, stamp[0] - start)
+            whole = min(there, length) // size
+            used = min(whole, max(counts))
+            missing = f'{min(there, length)} of {length} bytes are there, which are {whole} whole frames of {size} bytes'
+            return FrameFile(path, stamp, str(syntax), array('q', (start + at * size for at in range(used))),
+                             array('q', [size]) * used, array('q', (at for one in range(used) for at in (one, one + 1))),
+                             missing, shared)
+        if length != 0xFFFFFFFF:
+            raise ValueError(f'is compressed ({syntax.name}), but its pixel data is not in fragments')
+        limit = min(4096 * max(counts), MAX_FRAGMENTS)
+        starts, lengths, heads, table, stop = _fragments(file, start, stamp[0], limit)
+    complete = stop is None
+    extended = bytes(data.get('ExtendedOffsetTable') or b'')
+    table = [*struct.unpack(f'<{len(extended) // 8}Q', extended[:len(extended) // 8 * 8])] or table
+    places = {at - starts[0]: number for number, at in enumerate(starts)}  # offsets count from the first fragment
+    if starts and stop is not None:
+        places[stop + 8 - starts[0]] = len(starts)
+    found = _assign([places.get(entry) for entry in table], heads, counts, complete)
+    found = [(first, last) if any(lengths[first:last]) else (0, 0) for first, last in found]
+    held = sum(first < last for first, last in found)
+    missing = f'{held} of {counts[0]} frames were found in {len(starts)} fragments' + \
+        ('' if complete else ', and the file ends within the pixel data')
+    return FrameFile(path, stamp, str(syntax), starts, lengths, array('q', (at for pair in found for at in pair)), missing,
+                     shared)
+
+
+def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array, array, list[bool], list[int], int | None]:
+    """Walk over the fragments of encapsulated pixel data (DICOM PS3.5, annex A.4).
+
+    Returns:
+        Offsets of the fragments' contents, their lengths, whether each begins a code stream, the basic offset table, and
+        None if all fragments are there, to their delimiter; otherwise where a fragment begins that the file cuts.
+
+    Raises:
+        ValueError: if there are more than ``limit`` fragments.
+    """
+    starts, lengths = array('q'), array('q')
+    heads: list[bool] = []
+    table: list[int] = []
+    position = start
+    while True:
+        file.seek(position)
+        head = file.read(20)
+        if len(head) < 8:
+            return starts, lengths, heads, table, position
+        tag, length = struct.unpack_from('<2H', head), struct.unpack_from('<I', head, 4)[0]
+        if tag != _ITEM:
+            return starts, lengths, heads, table, None if tag == (0xFFFE, 0xE0DD) else position
+        if position + 8 + length > size:
+            return starts, lengths, heads, table, position
+        if position == start:
+            file.seek(position + 8)
+            content = file.read(min(length, 4 * MAX_FRAMES) // 4 * 4)
+            table = list(struct.unpack(f'<{len(content) // 4}I', content))
+        else:
+            starts.append(position + 8)
+            lengths.append(length)
+            heads.append(head[8:].startswith(_STREAM_STARTS))
+            if len(starts) > limit:
+                raise ValueError(f'has compressed pixel data in more than {limit} fragments')
+        position += 8 + length
+
+
+def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequence[int],
+            complete: bool) -> list[tuple[int, int]]:
+    """Tell which fragments make which frame: by the offset table, else one each, else by where code streams begin.
+
+    Args:
+        begins: number of the first fragment of each frame, by the offset table; None where no fragment begins there.
+        heads: for each fragment, whether it begins a code stream.
+        counts: as in :func:`locate_frames`.
+        complete: whether all fragments are there.
+
+    Returns:
+        Numbers of the first fragment and of the one after the last, for each frame; (0, 0) where that cannot be told.
+    """
+    number = len(heads)
+    streams = [at for at, head in enumerate(heads) if head]
+    exact = [at for at in begins if at is not None]
+    for count in dict.fromkeys(counts):
+        # Without the end, only a table says how many there are.
+        for firsts in ((exact,) if len(exact) == len(begins) else ()) + ((range(number), streams) if complete else ()):
+            if count == len(firsts) and firsts[0] == 0 and all(one < two for one, two in zip(firsts, firsts[1:])):
+                pairs = list(zip(firsts, [*firsts[1:], number]))
+                if not any(any(heads[one + 1:two]) for one, two in pairs):
+                    return pairs if complete or number == count else [*pairs[:-1], (0, 0)]
+    if len(begins) in counts:
+        return [(one, two) if one is not None and two is not None and one < two and not any(heads[one + 1:two]) else (0, 0)
+                for one, two in zip(begins, [*begins[1:], number if complete else None])]
+    if complete:
+        return []  # which frame is missing cannot be told
+    firsts = streams if streams[:1] == [0] else range(number)
+    pairs = list(zip(firsts, [*firsts[1:], number]))
+    return pairs if len(firsts) == number else pairs[:-1]  # whether several fragments end a frame is not known

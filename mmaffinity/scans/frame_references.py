@@ -1,0 +1,86 @@
+"""References from a DICOM segmentation to frames, for scans of which highdicom would want all frames, in one file."""
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmaffinity.utils.optional import require
+
+from .dicom_header import CT_CLASSES, DicomHeader, read_until_pixels
+
+# Of a file's header, what is not copied, or replaced.
+_OF_FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence', 'NumberOfFrames', 'DimensionIndexSequence',
+              'DimensionOrganizationSequence', 'SOPInstanceUID', 'ImageOrientationPatient', 'ImagePositionPatient',
+              'PixelSpacing', 'SliceThickness')
+Places = dict[str, tuple[DicomHeader, str]]
+
+
+def frames_as_slices(headers: Sequence[DicomHeader]) -> tuple[list[Any], Places]:
+    """Headers of slices, frames or not, as those of CT files of one slice each.
+
+    Args:
+        headers: with position and orientation, of any number of files.
+
+    Returns:
+        pydicom datasets, each with a SOP instance UID made for the time being, and by that UID the slice's header and SOP
+        class.
+
+    Raises:
+        ValueError: if a file can no longer be read.
+    """
+    uid, dataset = require('pydicom.uid', 'medical'), require('pydicom.dataset', 'medical').Dataset
+    files: dict[Path, tuple[Any, str]] = {}
+    slices, places = [], {}
+    for header in headers:
+        if header.path not in files:
+            common, _ = read_until_pixels(header.path)
+            sop_class = str(common.SOPClassUID)
+            for keyword in _OF_FRAMES:
+                common.pop(keyword, None)
+            common.SOPClassUID = CT_CLASSES[0]
+            files[header.path] = common, sop_class
+        common, sop_class = files[header.path]
+        data = dataset()
+        data.update(common)
+        data.SOPInstanceUID = uid.generate_uid()
+        places[str(data.SOPInstanceUID)] = header, sop_class
+        data.ImageOrientationPatient, data.ImagePositionPatient = list(header.orientation or ()), list(header.corner or ())
+        if header.spacing is not None:
+            data.PixelSpacing = list(header.spacing)
+        if header.thickness is not None:
+            data.SliceThickness = header.thickness
+        slices.append(data)
+    return slices, places
+
+
+def refer_to_frames(segmentation: Any, places: Places) -> None:
+    """Let a segmentation of :func:`frames_as_slices` refer to the files and frames that these stand for.
+
+    Args:
+        segmentation: highdicom's, changed in place.
+        places: of its sources, by their UIDs for the time being.
+    """
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        for derivation in group.get('DerivationImageSequence') or ():
+            for source in derivation.get('SourceImageSequence') or ():
+                _refer(source, [places[str(source.ReferencedSOPInstanceUID)]])
+    files: dict[str, list[tuple[DicomHeader, str]]] = {}
+    for place in places.values():
+        files.setdefault(place[0].instance_uid, []).append(place)
+    dataset = require('pydicom.dataset', 'medical').Dataset
+    sources = [_refer(dataset(), inside) for inside in files.values()]
+    instances = copy.deepcopy(sources)
+    for instance in instances:
+        instance.pop('ReferencedFrameNumber', None)
+    segmentation.SourceImageSequence = sources
+    segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = instances
+
+
+def _refer(reference: Any, places: Sequence[tuple[DicomHeader, str]]) -> Any:
+    """Make a reference one to slices of one file."""
+    header, reference.ReferencedSOPClassUID = places[0]
+    reference.ReferencedSOPInstanceUID = header.instance_uid
+    numbers = sorted(header.frame.number for header, _ in places if header.frame)
+    if numbers:
+        reference.ReferencedFrameNumber = numbers[0] if len(numbers) == 1 else numbers
+    return reference

@@ -1,0 +1,97 @@
+"""The agreement of a model with itself, as a user measures it."""
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from model_helpers import allow_float64
+from scan_helpers import write_images
+
+from mmaffinity.apis.agreement import (
+    Answers,
+    Variant,
+    compare,
+    default_variants,
+    format_agreement,
+    measure_agreement,
+)
+from mmaffinity.utils.config import load_config
+
+
+@pytest.fixture(scope='module')
+def slices(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('slices') / 'in', 5)
+
+
+def answers(boxes, probabilities=((.9, .2), ), weights=None):
+    boxes = np.array(boxes, dtype=float)
+    probabilities = np.array(probabilities)
+    read = np.ones(boxes.shape[:2], bool) if weights is None else np.array(weights) >= .01
+    return Answers([f's{i}' for i in range(len(boxes))], probabilities, probabilities.argmax(1), boxes,
+                   np.full(boxes.shape[:2], .7), read)
+
+
+def test_differences_by_hand():
+    reference = answers([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[.5, .5, 0.]])
+    # The same boxes in another order, one a little off; what nobody reads does not matter.
+    other = answers([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[.895, .2]], [[.5, .5, .001]])
+    found = compare(other, reference)
+    assert found.moved.tolist() == [.5] and found.changed == [[]] and not found.label.any()
+    assert found.probability.tolist() == pytest.approx([.005])
+    # One RoI replaced by a distant one, and another class.
+    found = compare(answers([[[0, 0, 10, 10], [50, 20, 70, 40], [5, 5, 9, 9]]], [[.4, .5]]), reference)
+    assert found.changed == [[1]] and found.label.tolist() == [True] and found.moved.tolist() == [30.]
+    with pytest.raises(ValueError, match='different slices'):
+        compare(answers([[[0, 0, 1, 1]], [[0, 0, 1, 1]]], [[.1, .2]] * 2), reference)
+
+
+def test_variants_fit_the_model_and_the_machine(repo_root):
+    config = load_config(repo_root / 'configs/affinity_c8.py')
+    names = [variant.name for variant in default_variants(config, seeds=2, cuda=True)]
+    assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
+    assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
+    plain = default_variants(load_config(repo_root / 'configs/baselines/single_shot.py'), seeds=0, cuda=False)
+    settings = next(variant.settings for variant in plain if variant.name == 'not folded')
+    assert settings == {'model.backbone.fold_norm': False}
+
+
+def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
+    allow_float64(monkeypatch)
+    variants = [Variant('float64', dtype='float64'), Variant('1 thread'), Variant('batches of 2', batch_size=2),
+                Variant('other process', environment={'ATEN_CPU_CAPABILITY': 'default'}), Variant('noise', noise=.1, seed=3)]
+    said = []
+    found = measure_agreement(*model, [slices], variants, max_slices=3, progress=said.append)
+    assert said == [variant.name for variant in variants] and found['slices'] == 3
+    largest = {row['name']: max(row[key]['max'] for key in ('with_lesions', 'without')) for row in found['variants']}
+    assert 0 < largest['1 thread'] < 1e-3 < largest['noise']
+    assert all(row['with_lesions']['slices'] + row['without']['slices'] == 3 for row in found['variants'])
+    noisy = found['variants'][-1]
+    changes = [entry['probability_change'] for entry in noisy['worst']]
+    assert changes == sorted(changes, reverse=True) and changes[0] == pytest.approx(largest['noise'])
+    assert any(entry['changed_rois'] and len(entry['changed_boxes']) == len(entry['changed_rois']) for entry in noisy['worst'])
+    text = format_agreement(found)
+    assert 'Worst slices' in text and 'other process' in text and noisy['worst'][0]['slice'] in text
+
+
+def test_no_slice_and_nothing_to_compare(model, slices, tmp_path, monkeypatch):
+    allow_float64(monkeypatch)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='no slice could be read from'):
+        measure_agreement(*model, [tmp_path / 'empty'], [Variant('1 thread')])
+    with pytest.raises(ValueError, match='at least one variant'):
+        measure_agreement(*model, [slices], [Variant('1 thread')], max_slices=1)
+
+
+def test_the_command(model, slices, repo_root, tmp_path, monkeypatch, capsys):
+    allow_float64(monkeypatch)
+    tool = str(repo_root / 'tools/analysis_tools/agreement.py')
+    arguments = [tool, *map(str, model), str(slices), '--max-slices', '2', '--out', str(tmp_path / 'a.json'), '--variants']
+    monkeypatch.setattr(sys, 'argv', [*arguments, '1 thread'])
+    runpy.run_path(tool, run_name='__main__')
+    assert [row['name'] for row in json.loads((tmp_path / 'a.json').read_text())['variants']] == ['1 thread']
+    assert 'changes against float64' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', [*arguments, '3 threads'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(tool, run_name='__main__')
+    assert "no variant '3 threads' on this machine" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+"""The demo: its steps, its goals, and where it resumes."""
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from mmaffinity.commands import demo
+from mmaffinity.commands.demo import FAR, FIRST, GOALS, SECOND, Steps, check_goals, resumed
+
+
+def metrics(change=0.0):
+    found = {FIRST: {}, SECOND: {}}
+    for run, key, _, goal in GOALS:
+        found[run][key] = goal + change
+    return found
+
+
+@pytest.mark.parametrize('change', [0.05, 0.0, 0.01 - FAR])
+def test_goals_that_are_met_or_nearly_met(change):
+    check_goals(metrics(change))
+
+
+@pytest.mark.parametrize('run, key', [(run, key) for run, key, _, _ in GOALS])
+def test_a_goal_that_is_missed_by_far_fails_the_demo(run, key):
+    for value in (0.1, float('nan')):
+        found = metrics()
+        found[run][key] = value
+        with pytest.raises(ValueError, match='far worse than they should be'):
+            check_goals(found)
+
+
+def test_a_training_is_resumed_where_it_left_a_checkpoint(tmp_path):
+    assert resumed(tmp_path) == []
+    (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    assert resumed(tmp_path) == ['--resume']
+
+
+def test_steps_show_their_command_and_keep_what_is_not_shown(tmp_path, capsys):
+    step = Steps(tmp_path / 'demo.log')
+    step('See the version', '--version', show=False)
+    assert capsys.readouterr().out.startswith('\n[1/7] See the version\n$ mmaffinity --version\ndone in ')
+    assert (tmp_path / 'demo.log').read_text().startswith('mmaffinity ')
+
+
+def test_a_step_that_fails_ends_the_demo(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo.subprocess, 'run', lambda *args, **kwargs: SimpleNamespace(returncode=2))
+    assert demo.subprocess is subprocess
+    with pytest.raises(ValueError, match='the step "Train" failed; its output is above'):
+        Steps(tmp_path / 'demo.log')('Train', 'train', 'x')

@@ -1,0 +1,33 @@
+"""Group normalisation of RoIs against its formula, and the choice of a normalisation."""
+import pytest
+import torch
+
+from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d, build_roi_norm
+
+
+def test_each_roi_by_itself():
+    torch.manual_seed(0)
+    norm = build_roi_norm(dict(type='GN', num_groups=2), 6).double()
+    with torch.no_grad():
+        norm.weight.normal_(), norm.bias.normal_()
+    x = torch.randn(4, 6, 3, 3, dtype=torch.float64)
+    found = norm(x, 2)
+    for roi in range(4):
+        for group in (slice(0, 3), slice(3, 6)):
+            values = x[roi, group]
+            var, mean = torch.var_mean(values, correction=0)
+            expected = (values - mean) / (var + norm.eps).sqrt()
+            expected = expected * norm.weight[group, None, None] + norm.bias[group, None, None]
+            torch.testing.assert_close(found[roi, group], expected)
+    torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever else is there
+
+
+def test_the_choice():
+    assert isinstance(build_roi_norm(None, 8), SliceBatchNorm2d)
+    assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
+    norm = build_roi_norm(dict(type='GN', eps=1e-3), 64)
+    assert isinstance(norm, RoIGroupNorm) and (norm.num_groups, norm.eps) == (32, 1e-3)
+    for cfg, message in ((dict(type='IN'), "'SliceBN' or 'GN', not 'IN'"), (dict(num_groups=2), 'not None'),
+                         (dict(type='GN', num_groups=5), 'num_groups=5'), (dict(type='GN', num_groups=0), 'num_groups=0')):
+        with pytest.raises(ValueError, match=message):
+            build_roi_norm(cfg, 8)
