@@ -82,7 +82,8 @@ def _check(matrices: Sequence[np.ndarray], titles: Sequence[str], columns: int |
         if not np.isfinite(matrix).all():
             number = int(np.count_nonzero(~np.isfinite(matrix)))
             raise ValueError(f'the affinity matrix of {title!r} has {plural(number, "value")} '
-                             'that are not finite: was the model trained with too high a learning rate?')
+                             f'that {"is" if number == 1 else "are"} not finite: was '
+                             'the model trained with too high a learning rate?')
     if len(titles) != len(matrices):
         raise ValueError(f'{plural(len(titles), "title", "was")} given for {len(matrices)} affinity matrices: give as many')
     if limit is not None and not limit > 0:

@@ -59,7 +59,7 @@ def test_it_says_research_use_only():
     (dict(affinity=[]), 'no affinity matrix'),
     (dict(affinity=np.zeros(8)), r'shape \(8,\)'),
     (dict(affinity=[np.zeros((8, 0))], titles=['CP']), "'CP' has shape"),
-    (dict(affinity=np.array([[1.0, np.nan]])), '1 values that are not finite'),
+    (dict(affinity=np.array([[1.0, np.nan]])), '1 value that is not finite'),
     (dict(affinity=[np.ones((2, 2))] * 2, titles=['one']), '1 title was given for 2 affinity matrices'),
     (dict(affinity=np.ones((2, 2)), limit=0), 'must be above 0'),
     (dict(affinity=np.ones((2, 2)), columns=0), 'give 1 or more'),

@@ -172,4 +172,4 @@ def test_masks_without_image_and_images_without_mask(bench):
     (bench.root / 'ct_lesion_seg/mask/10/slice1.png').unlink()  # of a slice in the test list
     report = bench.verify()
     finding, = only(report, 'image-without-mask')
-    assert not report.passed and finding.count == 2 and '1 is in a list (ct_lesion_seg/image/10/' in finding.message
+    assert not report.passed and finding.count == 2 and '1 image is in a list (ct_lesion_seg/image/10/' in finding.message

@@ -97,7 +97,7 @@ def test_no_slices_give_a_matrix_of_zeros():
 
 
 @pytest.mark.parametrize('args, message', [
-    (([0, 1], [0], 2), '2 labels, but 1 predictions'),
+    (([0, 1], [0], 2), '2 labels, but 1 prediction$'),
     (([0, 3], [0, 1], 3), 'label 3'),
     (([0, 1], [0, -1], 2), 'prediction -1'),
     (([0.5], [0], 2), 'label 0.5'),
