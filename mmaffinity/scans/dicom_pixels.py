@@ -8,7 +8,7 @@ import numpy as np
 from mmaffinity.utils.optional import require
 
 from .dicom_header import DicomHeader, read_dataset
-from .dicom_values import numbers, shown, values_of
+from .dicom_values import numbers, shown, values_of, whole_number
 from .items import ReadOptions
 from .notes import WARNING
 from .opening import brief, printable
@@ -41,7 +41,11 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd values in headers
-        data = header.frame.read() if header.frame else read_dataset(header.path)
+        return _hounsfield(header, options)
+
+
+def _hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
+    data = header.frame.read() if header.frame else read_dataset(header.path)
     notes: list[str] = []
     words = decode(data, header.shape)
     stored = stored_values(words, data, notes)
@@ -80,6 +84,9 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     if 'PixelData' not in data:
         raise ValueError('has pixels of floating-point numbers, which no CT image has: export the slice as integers'
                          if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data else 'has no pixel data')
+    bits = whole_number(data, 'BitsAllocated', 0)
+    if not bits:
+        raise ValueError('has no BitsAllocated, which says how its pixels are stored')
     try:
         raw = data.PixelData
         if raw[:4] == ITEM and not syntax.is_encapsulated:
@@ -88,10 +95,10 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             if raw[:4] != ITEM:
                 raise ValueError('they are not compressed, but the transfer syntax says so: correct TransferSyntaxUID')
             run_lengths = syntax.name.startswith('RLE')
-            _check_length(raw, shape, int(data.BitsAllocated))
+            _check_length(raw, shape, bits)
             frame = _only_frame(data)
             if run_lengths:
-                _check_run_lengths(frame, shape, int(data.BitsAllocated))
+                _check_run_lengths(frame, shape, bits)
             claimed = codestream_size(frame)
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
@@ -100,7 +107,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
                 raise ValueError('pixel data is truncated: its code stream has no end mark')
         else:
-            needed = shape[0] * shape[1] * int(data.BitsAllocated) // 8
+            needed = shape[0] * shape[1] * bits // 8
             if len(raw) < needed:
                 raise ValueError(f'pixel data is truncated: {len(raw)} of {needed} bytes')
         with warnings.catch_warnings():

@@ -1,4 +1,6 @@
 """Pixels of DICOM slices as Hounsfield units."""
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -338,3 +340,17 @@ def test_floating_point_pixels_are_named(tmp_path):
     data.FloatPixelData = chest().astype(np.float32).tobytes()
     item, = next(find_scans(save_dicom(tmp_path / 'a.dcm', data))).read()
     assert 'floating-point numbers' in item.reason
+
+
+@pytest.mark.parametrize('kind, words', [
+    (b'IS', r"has BitsAllocated '\\x10', which is not a whole number"), (b'', 'no BitsAllocated')])
+def test_a_size_of_words_that_is_no_number(tmp_path, kind, words):
+    """Found by fuzzing: pydicom's warning came out raw, and "invalid literal for int()" was the reason."""
+    path = save_dicom(tmp_path / 'a.dcm', dicom_slice(chest().astype(np.int16)))
+    content = path.read_bytes()
+    at = content.index(b'\x28\0\0\x01US')
+    path.write_bytes(content[:at] + (content[at:at + 4] + kind + content[at + 6:] if kind else content[at + 10:]))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        item, = next(find_scans(path)).read()
+    assert words in item.reason
