@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The whole way on synthetic slices: write the phantom, convert, train, test, finetune to a second hospital, test.
+"""The whole way on synthetic slices: write the phantom, convert, train, test, fine-tune to a second hospital, test.
 
     make demo
 
