@@ -1,11 +1,11 @@
-# Fine-tuning of W, v and the classifier to the labels of a new data set; the last layer of the classifier starts anew. The RoI
-# vectors are those of `load_from`: the leaf config names in model.frozen_parts what makes them. finetune_10e.py, the
-# paper's, moves everything by small steps; with few slices it ends before a new last layer has forgotten its random start,
-# and its result depends on the seed.
+# Fine-tuning of the slice head to the labels of a new data set; the last layer of the classifier starts anew. The features are
+# those of `load_from`, as the leaf config sets model.frozen_parts = ['backbone', 'neck']. finetune_10e.py, the paper's, moves
+# everything by small steps; with few slices it ends before a new last layer has forgotten its random start, and its result
+# depends on the seed. docs/results.md has the measurements.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-4, weight_decay=1e-3))
 param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
 ]
