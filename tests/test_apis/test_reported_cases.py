@@ -11,7 +11,7 @@ NO_HU = 'fewer than 1 in 20 of them below -100: no Hounsfield units of a chest'
 REFUSED = {
     'n01_grey255_uint8': NO_HU, 'n01d_scaled_0_1000': NO_HU, 'n04b_raw_max_below_1500': NO_HU, 'n27_mri': NO_HU,
     'radiopaedia_like': NO_HU, 'd03_numframes_bad': "has NumberOfFrames '1A', which is not a whole number",
-    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2', 'd42_enhanced_no_frames': 'no NumberOfFrames',
+    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2', 'd42_enhanced_no_frames': 'and NumberOfFrames',
     'i11_jpeg2000': 'is JPEG 2000: save it as PNG'}
 # Number of slices of each scan, whether all volumes are known, and words of the notes; '' stands for no note.
 PREDICTED = {
