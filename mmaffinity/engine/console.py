@@ -1,5 +1,7 @@
 """What a run shows on the console: its own messages and one line of progress. The log file has everything."""
 import logging
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,19 @@ class QuietRunner(Runner):
                 handler.addFilter(concerns_user)
                 handler.setFormatter(logging.Formatter('%(message)s'))
         return logger
+
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """Log the environment; MMEngine's look for a compiler would leave the shell's complaint on the console."""
+        sys.stderr.flush()
+        console = os.dup(2)
+        try:
+            with open(os.devnull, 'wb') as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            super()._log_env(env_cfg)
+        finally:
+            os.dup2(console, 2)
+            os.close(console)
 
 
 def concerns_user(record: logging.LogRecord) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from run_helpers import small_config
 
 from mmaffinity.apis import test_model, train_model
-from mmaffinity.engine.console import NOISE, PACKAGE, concerns_user
+from mmaffinity.engine.console import NOISE, PACKAGE, build_runner, concerns_user
 from mmaffinity.utils.console import ProgressLine
 
 
@@ -58,3 +58,12 @@ def test_a_verbose_run_shows_everything(repo_root, tiny_phantom, tmp_path, capsy
     train_model(config, work_dir=tmp_path)
     out, err = capsys.readouterr()
     assert 'System environment' in out and 'Epoch(train)' in out and 'training: ' not in err
+
+
+def test_a_quiet_run_without_a_compiler_says_nothing_of_it(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
+    """MMEngine asks the shell for gcc, which is not needed."""
+    monkeypatch.setenv('PATH', str(tmp_path))
+    config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
+    config.work_dir = str(tmp_path / 'run')
+    build_runner(config, verbose=False)
+    assert 'gcc' not in capfd.readouterr().err
