@@ -93,7 +93,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             raise ValueError('they are compressed, but the transfer syntax says that they are not: correct TransferSyntaxUID')
         if syntax.is_encapsulated:
             if raw[:4] != ITEM:
-                raise ValueError('they are not compressed, but the transfer syntax says so: correct TransferSyntaxUID')
+                raise ValueError('they are not compressed, but the transfer syntax claims it: correct TransferSyntaxUID')
             run_lengths = syntax.name.startswith('RLE')
             _check_length(raw, shape, bits)
             frame = _only_frame(data)

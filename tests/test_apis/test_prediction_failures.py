@@ -1,4 +1,4 @@
-"""The last line of defence: what no check foresaw ends one scan, and is said."""
+"""The last line of defence: what no check foresaw ends one scan and is reported."""
 import json
 import warnings
 

@@ -319,7 +319,7 @@ def test_padding_is_found_in_words_that_have_more_bits_than_values(tmp_path):
 
 @pytest.mark.parametrize('syntax, compressed, words', [
     ('1.2.840.10008.1.2.1', True, 'they are compressed, but the transfer syntax says that they are not'),
-    ('1.2.840.10008.1.2.5', False, 'they are not compressed, but the transfer syntax says so')])
+    ('1.2.840.10008.1.2.5', False, 'they are not compressed, but the transfer syntax claims it')])
 def test_pixels_and_transfer_syntax_that_do_not_fit(tmp_path, syntax, compressed, words):
     """pydicom#1320 and #738. Noise is longer when compressed, and was read as if it were pixels."""
     pixels = np.random.RandomState(0).randint(-1000, 1000, (64, 64)).astype(np.int16)

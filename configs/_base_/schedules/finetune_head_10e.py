@@ -1,4 +1,4 @@
-# Fine-tuning of the slice head to the labels of a new data set; the last layer of the classifier starts anew. The features are
+# Fine-tuning of the slice head to the labels of a new data set; the final layer of the classifier is new. The features are
 # those of `load_from`, as the leaf config sets model.frozen_parts = ['backbone', 'neck']. finetune_10e.py, the paper's, moves
 # everything by small steps; with few slices it ends before a new last layer has forgotten its random start, and its result
 # depends on the seed. docs/results.md has the measurements.

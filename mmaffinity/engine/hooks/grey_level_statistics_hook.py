@@ -26,7 +26,7 @@ class GreyLevelStatisticsHook(Hook):
     from where another start of the run in that folder, with the same slices, takes them. Nothing is written to the data root:
     two folds that start at a time would overwrite each other's. Checkpoints carry the values, so that a test computes nothing.
 
-    Where a file that ``mmaffinity statistics`` wrote is of other slices than those trained on, a warning says so.
+    Where a file that ``mmaffinity statistics`` wrote is of other slices than those trained on, a warning is logged.
     """
 
     # Before hooks that look at the model's state.
