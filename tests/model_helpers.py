@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
+import mmaffinity  # noqa: F401  (before mmdet.models, which needs its operations)
 import mmaffinity.engine  # noqa: F401  (registers the hooks)
 import mmaffinity.models  # noqa: F401  (registers the models)
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample

@@ -17,7 +17,7 @@ FIELDS = ('model', 'image_size', 'slice_classes', 'test_dataloader')
 # What a described model may be made of besides this package's own modules: what configs/ use of MMDetection. None of them
 # reads a file, reaches the network or evaluates text.
 FOREIGN_TYPES = frozenset({
-    'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'FPN', 'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RandomSampler',
+    'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'FPN', 'GN', 'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RandomSampler',
     'ResNet', 'Resize', 'RoIAlign', 'Shared2FCBBoxHead', 'SmoothL1Loss', 'StandardRoIHead', 'nms',
 })
 # Of this package's own, those that open what their arguments name: timm downloads, the loading transforms read files.

@@ -162,7 +162,7 @@ def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
         figures.evidence_figures(config, affinity / 'epoch_2.pth', tmp_path, ['nowhere.png'])
     with pytest.raises(FileNotFoundError, match='scalars.json'):
         figures.curve_figure(tmp_path, tmp_path)
-    with pytest.raises(FileNotFoundError, match='report.py'):
+    with pytest.raises(FileNotFoundError, match='write it with mmaffinity report'):
         figures.rank_figure(tmp_path / 'report.json', tmp_path)
     plain, _ = runs('baselines/resnet18_slice_phantom')
     with pytest.raises(ValueError, match='no slice with lesions'):

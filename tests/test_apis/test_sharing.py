@@ -88,7 +88,7 @@ def test_the_predict_tool_needs_no_python_config(shared, tmp_path, repo_root, mo
                  tmp_path / 'out', '--device', 'cpu', '--overlays', 'none']
     monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
     runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
-    assert 'scan: 1 of 1 slices' in capsys.readouterr().out
+    assert 'scan: 1 of 1 slice;' in capsys.readouterr().out
 
 
 def test_the_tool(model, tmp_path, repo_root, monkeypatch, capsys):

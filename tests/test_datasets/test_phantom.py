@@ -342,7 +342,7 @@ def test_tool(phantom, tmp_path, repo_root, monkeypatch, capsys):
     runpy.run_path(tool, run_name='__main__')
     printed = capsys.readouterr()
     assert 'slices_test: 9 slices of 3 patients (3 Normal, 3 CP, 3 COVID-19)' in printed.out
-    assert '69/69 slices' in printed.err
+    assert 'drawing: 69 of 69 slices' in printed.err
     assert digests(tmp_path / 'out') == digests(folder)
     monkeypatch.setattr(sys, 'argv', [*sys.argv, '--size', '128'])
     with pytest.raises(SystemExit, match=r'^phantom.py: .* other settings \(size 96 -> 128\)'):

@@ -88,7 +88,7 @@ def test_broken_files(tmp_path, content, match):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'slice list not found: .*slices\.json.*ictcf\.py.*write the JSON'):
+    with pytest.raises(FileNotFoundError, match=r'slice list not found: .*slices\.json.*docs/data\.md'):
         build(tmp_path)
 
 

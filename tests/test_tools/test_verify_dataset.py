@@ -26,9 +26,12 @@ def run(arguments, tmp_path, monkeypatch, capsys):
 
     def call(*options, **keywords):
         monkeypatch.setattr(sys, 'argv', arguments(*options, **keywords))
-        with pytest.raises(SystemExit) as ended:
+        code = 0
+        try:
             runpy.run_path(sys.argv[0], run_name='__main__')
-        return ended.value.code, capsys.readouterr()
+        except SystemExit as ended:
+            code = ended.code
+        return code, capsys.readouterr()
 
     return call
 
