@@ -2,6 +2,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import mmaffinity  # noqa: F401  (before mmdet.models, which needs its operations)
+
+# isort: split
 import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
@@ -12,7 +15,6 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
-import mmaffinity  # noqa: F401  (before mmdet.models, which needs its operations)
 import mmaffinity.engine  # noqa: F401  (registers the hooks)
 import mmaffinity.models  # noqa: F401  (registers the models)
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample

@@ -45,7 +45,7 @@ def test_passes_reports_and_remembers(run, tmp_path):
     report = json.loads((tmp_path / 'report.json').read_text())
     number = report['reading']['files']
     assert report['passed'] and report['reading']['read'] == number > 20
-    assert f'{number} of {number} files read' in text.err
+    assert f'reading: {number} of {number} files' in text.err
     assert (tmp_path / 'work_dirs/verify_dataset_cache.jsonl').is_file()
     code, text = run('--out', 'again.json')
     second = json.loads((tmp_path / 'again.json').read_text())
