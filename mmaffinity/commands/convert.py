@@ -2,6 +2,7 @@
 import argparse
 
 from mmaffinity.commands import convert_cncb_ncov, convert_ictcf, convert_published
+from mmaffinity.commands.arguments import add_kinds
 
 KINDS = {
     'cncb-ncov': convert_cncb_ncov,
@@ -11,11 +12,7 @@ KINDS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
-    for name, module in KINDS.items():
-        summary = (module.__doc__ or '').partition('\n')[0]
-        module.add_arguments(kinds.add_parser(name, help=summary, description=module.__doc__,
-                                              formatter_class=argparse.RawDescriptionHelpFormatter))
+    add_kinds(parser, KINDS)
 
 
 def run(args: argparse.Namespace) -> None:

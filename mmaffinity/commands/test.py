@@ -5,7 +5,7 @@
 import argparse
 
 from mmaffinity.apis import test_model
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_run_arguments
 from mmaffinity.utils.config import load_config
 
 
@@ -17,15 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', choices=['test', 'val'], default='test',
                         help='slices to test on; predictions for val are what the report fits its temperature on')
     parser.add_argument('--show-dir', help='folder for pictures: overlays, confusion matrix, affinities')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields, for example data_root=/data/cncb_ncov')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='how the processes of a distributed run were started')
-    parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     test_model(load_config(args.config, args.cfg_options), args.checkpoint, work_dir=args.work_dir, out=args.out,
-               show_dir=args.show_dir, launcher=args.launcher, split=args.split,
-               verbose=args.verbose)
+               show_dir=args.show_dir, launcher=args.launcher, split=args.split, verbose=args.verbose)

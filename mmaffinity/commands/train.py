@@ -7,7 +7,7 @@ import argparse
 from mmengine.dist import is_main_process
 
 from mmaffinity.apis import train_model
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_run_arguments
 from mmaffinity.utils.config import load_config
 
 
@@ -17,12 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true', help='resume from the newest checkpoint in the work folder')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision, on a GPU')
     parser.add_argument('--seed', type=int, help="instead of the config's")
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields, for example data_root=/data/cncb_ncov')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='how the processes of a distributed run were started')
-    parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
