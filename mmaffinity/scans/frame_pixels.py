@@ -1,4 +1,4 @@
-"""Where the frames of a multi-frame DICOM file lie in it, and reading of one of them."""
+"""Finds the frames of a multi-frame DICOM file and reads one of them."""
 import os
 import struct
 from array import array

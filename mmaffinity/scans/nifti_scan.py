@@ -290,7 +290,7 @@ def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
     try:
         offset = float(kind.from_fileobj(io.BytesIO(block), check=False)['vox_offset'])
         with quiet():
-            # What is wrong with the offset is said below.
+            # A wrong offset is reported below.
             header = kind.from_fileobj(io.BytesIO(block), check=length + 4 <= offset <= MAX_OFFSET)
             found = kind.diagnose_binaryblock(block).splitlines()
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
