@@ -1,4 +1,6 @@
 """What a run shows on the console: its own messages and one line of progress. The log file has everything."""
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -9,10 +11,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmaffinity.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from mmaffinity.utils.console import ProgressLine
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -32,6 +35,16 @@ class QuietRunner(Runner):
                 handler.setFormatter(logging.Formatter('%(message)s'))
         return logger
 
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
+        """Load a checkpoint; what MMEngine prints meanwhile goes to the log, where :class:`CheckpointGuardHook` compares."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            checkpoint = super().load_checkpoint(*args, **kwargs)
+        guarded = any(isinstance(hook, CheckpointGuardHook) for hook in self.hooks)
+        for text in printed.getvalue().splitlines():
+            differs = 'do not match' in text or text.startswith(('missing keys', 'unexpected key'))
+            print_log(text, logger='current', level=logging.WARNING if differs and not guarded else logging.INFO)
+        return checkpoint
 
     def _log_env(self, env_cfg: dict) -> None:
         """Log the environment; MMEngine's look for a compiler would leave the shell's complaint on the console."""

@@ -2,6 +2,7 @@
 import logging
 
 import pytest
+import torch
 from run_helpers import small_config
 
 from mmaffinity.apis import test_model, train_model
@@ -49,8 +50,26 @@ def test_a_quiet_run_and_its_log(repo_root, tiny_phantom, tmp_path, capsys):
 
     test_model(config, tmp_path / 'epoch_2.pth', work_dir=tmp_path / 'test', verbose=False)
     out, err = capsys.readouterr()
-    assert 'class-adjusted F1' in out and 'lesion' in out.lower() and 'Load checkpoint' not in out
+    assert 'class-adjusted F1' in out and 'lesion' in out.lower() and 'Load' not in out
     assert any(line.startswith('testing: ') and line.endswith('batches') for line in err.splitlines())
+
+
+def test_quiet_fine_tuning_names_the_new_layers(repo_root, tiny_phantom, tmp_path, capsys):
+    """One line, where MMEngine prints its list of missing weights."""
+    config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
+    config.work_dir = str(tmp_path)
+    torch.save(dict(meta={}, state_dict=build_runner(config, verbose=False).model.state_dict()), tmp_path / 'start.pth')
+    for hook in config.custom_hooks:
+        if hook['type'] == 'CheckpointGuardHook':
+            hook['new_layers'] = ['roi_head.cls_head.classifier.4']
+    config.load_from = str(tmp_path / 'start.pth')
+    capsys.readouterr()
+    runner = train_model(config, work_dir=tmp_path / 'run', verbose=False)
+    out, _ = capsys.readouterr()
+    assert 'start.pth gives all weights but those of roi_head.cls_head.classifier.4, which start from scratch' in out
+    assert 'missing keys' not in out and 'do not match' not in out
+    log = open(runner.logger.log_file).read()
+    assert 'missing keys in source state_dict: roi_head.cls_head.classifier.4.weight' in log
 
 
 def test_a_verbose_run_shows_everything(repo_root, tiny_phantom, tmp_path, capsys):

@@ -18,7 +18,7 @@ class CheckpointGuardHook(Hook):
     A model that is resumed or tested must also have learned its classes in the order of the data; other names are logged.
 
     Args:
-        new_layers: prefixes of layers that start anew when training starts from another model's checkpoint
+        new_layers: prefixes of layers that start from scratch when training starts from another model's checkpoint
             (``load_from``); their weights in it are left out. A resumed or tested model takes all weights.
     """
 
@@ -40,6 +40,8 @@ class CheckpointGuardHook(Hook):
         # The loop of a run that only tests is never built.
         starting = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         renew = self.new_layers if starting else ()
+        if renew:
+            runner.logger.info(f'{runner._load_from} gives all weights but those of {", ".join(renew)}, which start from scratch')
         for name in list(weights):
             if name.removeprefix('module.').startswith(tuple(f'{layer}.' for layer in renew)):
                 del weights[name]
