@@ -37,6 +37,7 @@ class AffinityClsHead(BaseSliceHead):
         classifier_std: standard deviation of the classifier's weights at the start. None takes the published Kaiming
             weights, with which the first logits are near 100 in size: many thousand small steps undo that, a short
             training from scratch cannot.
+        unit_roi_weights: whether W v starts as 1 for every rank, see :class:`AffinityMapping`.
         fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
@@ -51,8 +52,8 @@ class AffinityClsHead(BaseSliceHead):
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
                  roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
                  bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
-                 fold: bool = True, loss_cls: dict | None = None, class_reduction: str = 'mean',
-                 init_cfg: dict | None = None) -> None:
+                 unit_roi_weights: bool = False, fold: bool = True, loss_cls: dict | None = None,
+                 class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2 and norm_cfg is None:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
@@ -62,11 +63,11 @@ class AffinityClsHead(BaseSliceHead):
         norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
         self.refinement = RoIRefinement(in_channels, norm_cfg=norm_cfg, fold=fold, **(refinement or {}))
         self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg, fold=fold)
-        self.affinity = AffinityMapping(num_rois, num_affinities)
+        self.affinity = AffinityMapping(num_rois, num_affinities, unit_roi_weights)
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01 for all but W and v, which are standard normal."""
+        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01 for all but W and v; for those see :class:`AffinityMapping`."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):

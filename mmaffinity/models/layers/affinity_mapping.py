@@ -21,23 +21,30 @@ class AffinityMapping(nn.Module):
     Args:
         num_rois: beta, rows of W.
         num_affinities: C*, columns of W and length of v.
+        unit_roi_weights: whether W and v start with W v = 1, so that z starts as the sum of the RoI vectors. The random start
+            of the paper (False) weighs some ranks by nearly nothing and others, no less lesions, by numbers of opposite sign;
+            a short training keeps what it drew.
 
     Raises:
         ValueError: if either number is below 1.
     """
 
-    def __init__(self, num_rois: int = 8, num_affinities: int = 8) -> None:
+    def __init__(self, num_rois: int = 8, num_affinities: int = 8, unit_roi_weights: bool = False) -> None:
         super().__init__()
         if num_rois < 1 or num_affinities < 1:
             raise ValueError(f'num_rois and num_affinities must be at least 1, not {num_rois} and {num_affinities}')
         self.matrix = nn.Parameter(torch.empty(num_rois, num_affinities))
         self.vector = nn.Parameter(torch.empty(num_affinities))
+        self.unit_roi_weights = unit_roi_weights
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw W and v from the standard normal distribution."""
+        """Draw W and v from the standard normal distribution; with unit weights, add to W the least that makes W v = 1."""
         nn.init.normal_(self.matrix)
         nn.init.normal_(self.vector)
+        if self.unit_roi_weights:
+            with torch.no_grad():
+                self.matrix += torch.outer(1 - self.roi_weights, self.vector) / self.vector.dot(self.vector)
 
     @property
     def roi_weights(self) -> Tensor:
