@@ -75,3 +75,18 @@ def test_bad_arguments(mapping):
         mapping(torch.zeros(2, 7, 5))
     with pytest.raises(ValueError, match='expected RoI vectors'):
         mapping(torch.zeros(8, 5))
+
+
+@pytest.mark.parametrize('num_affinities', [1, 8, 64])
+def test_unit_start(num_affinities):
+    """W v = 1, with v and the affinities' differences of the paper's start: W moves along v only, the least that does it."""
+    torch.manual_seed(0)
+    paper = AffinityMapping(BETA, num_affinities)
+    torch.manual_seed(0)
+    unit = AffinityMapping(BETA, num_affinities, unit_roi_weights=True)
+    torch.testing.assert_close(unit.roi_weights, torch.ones(BETA), rtol=0, atol=1e-5)
+    assert torch.equal(unit.vector, paper.vector)
+    change = unit.matrix - paper.matrix
+    assert torch.linalg.matrix_rank(change) == 1
+    torch.testing.assert_close(change.norm(), (1 - paper.roi_weights).norm() / paper.vector.norm())
+    assert (paper.roi_weights - 1).abs().max() > 0.1
