@@ -207,6 +207,8 @@ def predict(inferencer, path, out, resume):
     with contextlib.redirect_stderr(console), contextlib.redirect_stdout(console), warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter('always')
         warnings.simplefilter('ignore', DeprecationWarning)  # Python shows none of packages
+        # Python 3.13 on: of what earlier tests left, whenever it is collected. Prediction opens no database.
+        warnings.filterwarnings('ignore', 'unclosed database', ResourceWarning)
         try:
             report = predict_to_folder(inferencer, path, out, 0.3, resume, 'none', dicom_seg=True)
         except (ValueError, FileNotFoundError) as error:
