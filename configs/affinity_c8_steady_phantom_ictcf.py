@@ -5,7 +5,7 @@ _base_ = [
 model = dict(
     backbone=dict(init_cfg=None),
     frozen_parts=['backbone', 'neck'],
-    roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2, classifier_std=0.05)))
+    roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
 load_from = 'work_dirs/affinity_c8_steady_phantom/epoch_3.pth'
 # As good as ten for sixty synthetic slices.
 train_cfg = dict(max_epochs=5)
