@@ -77,12 +77,15 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     def search(folder: str, depth: int) -> None:
         below: list[str] = []
         has_images = False
-        with os.scandir(data_root / folder) as entries:
-            for entry in entries:
-                if not has_images and entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    has_images = True
-                elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
-                    below.append(f'{folder}/{entry.name}' if folder else entry.name)
+        try:
+            with os.scandir(data_root / folder) as entries:
+                for entry in entries:
+                    if not has_images and entry.name.lower().endswith(IMAGE_SUFFIXES):
+                        has_images = True
+                    elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
+                        below.append(f'{folder}/{entry.name}' if folder else entry.name)
+        except PermissionError:
+            return  # such as lost+found; slices that are only there are reported missing
         if has_images:
             found.append(folder)
         for name in sorted(below):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_flat_folders(tmp_path):
     assert flat_folders(tmp_path, '2A')[0] == '2A_images'
     (tmp_path / 'z.png').touch()
     assert flat_folders(tmp_path)[0] == ''
+
+
+def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
+    for name in ('a/1.png', 'lost+found/1.png'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def closed(path):
+        if path.name == 'lost+found':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', closed)  # root, whom the tests may run as, may enter any folder
+    assert flat_folders(tmp_path) == ['a']
 
 
 def test_lists_of_another_data_set(tmp_path):
