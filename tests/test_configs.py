@@ -135,7 +135,7 @@ def test_errors_name_the_file(tmp_path):
 
 
 def test_public_configs_of_covidx_ct(monkeypatch):
-    """As many slices of each class, since most are COVID-19; the crop to the body is in all pipelines of its leaf or in none."""
+    """Equal classes, as most slices are COVID-19; the crop to the body is in all pipelines of its leaf or in none."""
     monkeypatch.setenv('COVIDX_CT_ROOT', '/covidx')
     monkeypatch.setenv('NIFTI_PAIRS_ROOT', '/pairs')
     for leaf, cropped in (('slice_resnet18_covidx_ct', False), ('slice_resnet18_covidx_ct_body', True)):
