@@ -132,3 +132,24 @@ def test_errors_name_the_file(tmp_path):
     broken.write_text('model = dict(\n')
     with pytest.raises(ValueError, match='broken.py'):
         load_config(broken)
+
+
+def test_public_configs_of_covidx_ct(monkeypatch):
+    """Equal classes, as most slices are COVID-19; the crop to the body is in all pipelines of its leaf or in none."""
+    monkeypatch.setenv('COVIDX_CT_ROOT', '/covidx')
+    monkeypatch.setenv('NIFTI_PAIRS_ROOT', '/pairs')
+    for leaf, cropped in (('slice_resnet18_covidx_ct', False), ('slice_resnet18_covidx_ct_body', True)):
+        config = load_config(CONFIGS / 'public' / f'{leaf}.py')
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            dataset = config[name].dataset
+            types = [transform.type for transform in dataset.pipeline]
+            assert dataset.data_root == '/covidx' and config[name].batch_size == 16
+            assert types == ['LoadCTSlice', *['CropToBodyBox'] * cropped, 'Resize', 'PackSliceInputs']
+        assert config.train_dataloader.dataset.samples_per_class == 10000
+        assert 'samples_per_class' not in config.test_dataloader.dataset
+    config = load_config(CONFIGS / 'public/affinity_c8_nifti_pairs_covidx_ct.py')
+    for name in ('train_dataloader', 'test_dataloader'):
+        roots = {leaf.type: leaf.data_root for leaf in _leaf_datasets(config[name].dataset)}
+        assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/covidx'}
+    assert config.val_dataloader.dataset.data_root == '/covidx'
+    assert config.model.data_preprocessor.statistics == '/covidx/annotations/statistics.json'

@@ -23,7 +23,7 @@ from mmaffinity.visualization.curves import draw_training_curves
 from mmaffinity.visualization.evidence import draw_evidence
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
 from mmaffinity.visualization.ranks import draw_ranks
-from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions
+from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name, to_array, true_lesions
 
 SUFFIXES = ('.png', '.pdf')
 # Of the segmented slices, by falling AP: a good one, one in the middle, a bad one.
@@ -102,7 +102,7 @@ class TestedModel:
             which, part = dataset._get_ori_dataset_idx(index)
             dataset = dataset.datasets[which]
         loaded = dataset.pipeline.transforms[0](dataset.get_data_info(part))
-        return Tested(loaded['img'], sample)
+        return Tested(cropped_as_seen(loaded['img'], sample), sample)
 
 
 def surest_slices(run: SliceRun) -> dict[int, str]:

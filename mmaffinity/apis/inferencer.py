@@ -289,7 +289,7 @@ def test_transforms(cfg: Config) -> list[dict]:
     """The config's test pipeline for slices that are in memory: without reading of files and annotations.
 
     Raises:
-        ValueError: if the config has no test data set with a pipeline.
+        ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
     """
     transforms = None
     for dataset in _datasets(cfg):
@@ -299,6 +299,9 @@ def test_transforms(cfg: Config) -> list[dict]:
     if not transforms:
         raise ValueError(f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add '
                          'test_dataloader')
+    if any(transform['type'] == 'CropToBodyBox' and transform.get('required', True) for transform in transforms):
+        raise ValueError(f'the model of {cfg.filename} sees slices cropped to the body boxes of its lists (CropToBodyBox), '
+                         'which scans to predict do not have; take a model that was trained on whole slices')
     kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
     return [dict(type='LoadCTSliceFromArray'), *kept]
 

@@ -6,10 +6,10 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data_root', help='folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/; the result '
-                        'goes to its annotations/')
+    parser.add_argument('data_root', help='folder with the unpacked ct_lesion_seg/ and NCP/, CP/, Normal/, or instead of these '
+                        'the images of COVIDx-CT version 1 in a flat folder; the result goes to its annotations/')
     parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders with the lists under their published names (default: DATA_ROOT/lists)')
+                        help='folders with the lists under their published names (default: DATA_ROOT and DATA_ROOT/lists)')
     parser.add_argument('--train-list', metavar='FILE', help='COVIDx-CT training list')
     parser.add_argument('--val-list', metavar='FILE', help='COVIDx-CT validation list')
     parser.add_argument('--test-list', metavar='FILE', help='COVIDx-CT test list')

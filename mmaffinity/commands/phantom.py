@@ -1,4 +1,4 @@
-"""Write the phantom: synthetic chest-CT slices in the raw layouts and lists of CNCB-NCOV and iCTCF.
+"""Write the phantom: synthetic chest-CT slices in the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT.
 
 It stands for data that may not be redistributed; it is never a source of results.
 
@@ -23,6 +23,9 @@ HELP = {
     'slices_test': 'test slices with class labels',
     'ictcf_train': 'training slices of the second hospital',
     'ictcf_test': 'test slices of the second hospital',
+    'covidx_train': "training slices in COVIDx-CT's layout",
+    'covidx_val': "validation slices in COVIDx-CT's layout",
+    'covidx_test': "test slices in COVIDx-CT's layout",
 }
 
 

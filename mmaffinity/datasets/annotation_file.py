@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
-# Converters of published data sets, with the folders of their downloads by which a data root is known.
-_CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'ictcf': ('nCT', 'pCT')}
+# Converters of published data sets, with patterns of the folders of their downloads by which a data root is known.
+_CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'covidx-ct': ('[123]*_images', ), 'ictcf': ('nCT', 'pCT')}
 
 
 def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:
@@ -56,19 +56,20 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
         return
     if data_root and not Path(data_root).is_dir():
         raise FileNotFoundError(
-            f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH or, for CNCB-NCOV and iCTCF, with '
-            'CNCB_NCOV_ROOT=PATH or ICTCF_ROOT=PATH in the environment; mmaffinity phantom data/phantom draws synthetic data')
+            f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH or, for CNCB-NCOV, iCTCF and '
+            'COVIDx-CT, with CNCB_NCOV_ROOT=PATH, ICTCF_ROOT=PATH or COVIDX_CT_ROOT=PATH in the environment; '
+            'mmaffinity phantom data/phantom draws synthetic data')
     raise FileNotFoundError(f'file with {kind} not found: {path}. {_how_to_get(data_root, kind)}')
 
 
 def _how_to_get(data_root: str | None, kind: str) -> str:
     """What to do about a missing list: convert a published data set, or name or write the file of one's own."""
     for converter, folders in _CONVERTERS.items():
-        if data_root and all((Path(data_root) / folder).is_dir() for folder in folders):
+        if data_root and all(any(Path(data_root).glob(folder)) for folder in folders):
             return f'Write it with mmaffinity convert {converter} {data_root}'
     folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
     return f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. ' \
-           'mmaffinity convert writes the lists of CNCB-NCOV and iCTCF'
+           'mmaffinity convert writes the lists of CNCB-NCOV, COVIDx-CT and iCTCF'
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:

@@ -22,9 +22,12 @@ class SliceDataset(UnreadablePolicy):
         {"metainfo": {"slice_classes": ["Normal", "CP", "COVID-19"]},
          "data_list": [{"img_path": "Normal/12/0001.png", "label": 0, "patient_id": "12", "scan_id": null}, ...]}
 
+    A row may have a ``"body_box"``, [xmin, ymin, xmax, ymax]: the pixels that show the body, right and lower edge outside.
+    Other keys, such as ``"source"``, are for people.
+
     Sample entries: ``img_path``, ``img_id`` (index in the file, also in a subset), ``task`` ('classification'),
     ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None where unknown), ``ann_file`` and ``row``, which loading
-    errors name.
+    errors name; ``body_box`` where the row has one.
 
     Args:
         ann_file: the list, relative to ``data_root``.
@@ -107,9 +110,12 @@ class SliceDataset(UnreadablePolicy):
             name = portable_name(raw_data_info['img_path'], prefix)
         except ValueError as error:
             raise ValueError(f'row {row} of {self.source} {error}') from error
-        return dict(img_path=osp.join(prefix, name), img_id=row,
+        info = dict(img_path=osp.join(prefix, name), img_id=row,
                     task=self.task, gt_slice_label=label, patient_id=raw_data_info.get('patient_id'),
                     scan_id=raw_data_info.get('scan_id'), ann_file=self.ann_file or None, row=row)
+        if raw_data_info.get('body_box') is not None:
+            info['body_box'] = self._check_body_box(raw_data_info['body_box'], row)
+        return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the label of a slice as a list, as MMDetection's class-balancing wrapper asks for it."""
@@ -142,6 +148,14 @@ class SliceDataset(UnreadablePolicy):
             raise ValueError(f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config '
                              f'{configured}: labels would be misread; take the file\'s classes, in its order')
         return [{**row, 'row': index} for index, row in enumerate(rows)]
+
+    def _check_body_box(self, box: Any, row: int) -> tuple[int, ...]:
+        if isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box):
+            xmin, ymin, xmax, ymax = box
+            if 0 <= xmin < xmax and 0 <= ymin < ymax:
+                return tuple(box)
+        raise ValueError(f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
+                         '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known')
 
     def _draw(self, data_list: list[dict]) -> list[dict]:
         labels = np.array([info['gt_slice_label'] for info in data_list])

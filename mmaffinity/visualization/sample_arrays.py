@@ -50,6 +50,17 @@ def sample_name(sample: Any) -> str:
     return '/'.join(parts + [path.name or str(sample.get('img_id', 'slice'))])
 
 
+def cropped_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
+    """The part of a slice that the model saw: all, or what CropToBodyBox left.
+
+    Args:
+        image: the slice as it is on disk, shape (H, W) or (H, W, C).
+        sample: its data sample; ``crop_box`` is xmin ymin xmax ymax in pixels, where it was cropped.
+    """
+    xmin, ymin, xmax, ymax = sample.get('crop_box') or (0, 0, image.shape[1], image.shape[0])
+    return image[ymin:ymax, xmin:xmax]
+
+
 def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str) -> np.ndarray:
     if masks.ndim != 3 or (len(masks) and masks.shape[1:] != shape):
         raise ValueError(f'the {what} of {name} have shape {masks.shape}, but the slice to draw on is '

@@ -182,6 +182,18 @@ def test_config_object_and_overrides(model):
     assert len(list(inferencer(to_grey(chest())))) == 1
 
 
+def test_crops_to_boxes_of_lists_are_refused(model):
+    """A scan has no list that could name its body box; whole slices are not what such a model has learnt."""
+    config = Config.fromfile(model[0])
+    loader = config.test_dataloader
+    loader.dataset = dict(type='SliceDataset', ann_file='a.json', pipeline=[
+        dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')])
+    with pytest.raises(ValueError, match='sees slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
+        test_transforms(config)
+    loader.dataset.pipeline[1].required = False
+    assert [transform['type'] for transform in test_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
+
+
 def test_wrong_use(tmp_path, model):
     config, checkpoint = model
     with pytest.raises(FileNotFoundError, match='absent.py'):

@@ -139,3 +139,19 @@ def test_broken_image_names_its_row(two_task_root):
     (two_task_root / 'image' / 'slice_6.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'slice_6\.png \(row 6 of .*slices\.json\)'):
         dataset[6]
+
+
+def test_body_box(tmp_path):
+    write(tmp_path, [dict(img_path='a.png', label=0, body_box=[0, 2, 9, 7], source='CNCB'), dict(img_path='b.png', label=0),
+                     dict(img_path='c.png', label=0, body_box=None)], slice_classes=['x'])
+    infos = [build(tmp_path).get_data_info(index) for index in range(3)]
+    assert infos[0]['body_box'] == (0, 2, 9, 7) and 'source' not in infos[0]
+    assert 'body_box' not in infos[1] and 'body_box' not in infos[2]
+
+
+@pytest.mark.parametrize('box', [[0, 2, 9], [0, 2, 9, 7.0], [0, 2, 9, True], '0 2 9 7', [0, 2, 0, 7], [0, 7, 9, 7],
+                                 [-1, 2, 9, 7], dict(xmin=0), 0])
+def test_wrong_body_box(tmp_path, box):
+    write(tmp_path, [dict(img_path='a.png', label=0), dict(img_path='b.png', label=0, body_box=box)], slice_classes=['x'])
+    with pytest.raises(ValueError, match=r'row 1 of .*slices.json has the body_box .*; whole pixels \[xmin, ymin,'):
+        build(tmp_path)

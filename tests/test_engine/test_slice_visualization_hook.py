@@ -107,6 +107,15 @@ def test_sixteen_bit_slices_have_the_grey_levels_of_the_model(tmp_path):
     assert cv2.imread(str(tmp_path / 'out' / 'P_1.png'))[:768, :768].max() in (127, 128)
 
 
+def test_cropped_slices_are_drawn_as_the_model_saw_them(tmp_path):
+    image = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    sample = make_slice(tmp_path / 'P' / '1.png', image=image)
+    sample.set_metainfo(dict(crop_box=(4, 10, 60, 50)))
+    run(SliceVisualizationHook(tmp_path / 'out'), [sample])
+    drawn = cv2.imread(str(tmp_path / 'out' / 'P_1.png'))[..., ::-1]
+    np.testing.assert_array_equal(drawn, draw_overlay(image[10:50, 4:60], sample, CLASSES))
+
+
 def test_it_says_where_the_pictures_are(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='test')
     run(SliceVisualizationHook(tmp_path / 'out', max_slices=1), [make_slice(tmp_path / 'P' / f'{i}.png') for i in '12'])

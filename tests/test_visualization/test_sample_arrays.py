@@ -6,6 +6,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization.sample_arrays import (
+    cropped_as_seen,
     predicted_lesions,
     ranked_rois,
     sample_name,
@@ -26,6 +27,14 @@ from mmaffinity.visualization.sample_arrays import (
 ])
 def test_sample_name(meta, name):
     assert sample_name(SliceDataSample(metainfo=meta)) == name
+
+
+def test_cropped_as_seen():
+    image = np.arange(5 * 6 * 3).reshape(5, 6, 3)
+    assert np.array_equal(cropped_as_seen(image, SliceDataSample()), image)
+    sample = SliceDataSample(metainfo=dict(crop_box=(1, 2, 6, 4)))
+    assert np.array_equal(cropped_as_seen(image, sample), image[2:4, 1:6])
+    assert np.array_equal(cropped_as_seen(image[..., 0], sample), image[2:4, 1:6, 0])
 
 
 def test_lesions_come_by_falling_score(make_sample):

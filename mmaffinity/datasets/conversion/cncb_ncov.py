@@ -21,7 +21,7 @@ from .lists import (
     parse_segmentation_list,
 )
 from .parallel import Progress
-from .raw_files import MissingFiles, RawFiles, check_data_root
+from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
 from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 
@@ -38,7 +38,8 @@ LIST_NAMES = dict(
 COVIDX_SOURCE = 'https://github.com/haydengunraj/COVIDNet-CT (COVIDx-CT version 1)'
 PUBLISHED_SOURCE = 'https://github.com/AlexTS1980/COVID-Single-Shot-Model'
 _REMEDY = ('download the CT archives from http://ncov-ai.big.ac.cn/download and unpack them so that the data root '
-           'holds NCP/, CP/, Normal/ and ct_lesion_seg/ (docs/data.md)')
+           'holds NCP/, CP/, Normal/ and ct_lesion_seg/; the flat image folder of COVIDx-CT version 1 serves instead of the '
+           'first three (docs/data.md)')
 
 
 @dataclass
@@ -69,9 +70,10 @@ def convert_cncb_ncov(data_root: PathLike,
     No image is copied or changed. Everything is computed before the first file is written.
 
     Args:
-        data_root: Folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/.
+        data_root: Folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/. A flat folder with the images of COVIDx-CT
+            version 1 serves instead of the first three.
         lists: Single lists by path; the others are looked for in ``list_folders``.
-        list_folders: Where the lists are, by default ``<data_root>/lists``.
+        list_folders: Where the lists are, by default the data root and its ``lists``.
         parts: 'lesions' and 'slices', or one of them where only that part of the data is at hand.
         samples_per_class: Draw that many training slices per class from the COVIDx-CT training list, instead of taking
             the author's list of 3000.
@@ -95,10 +97,12 @@ def convert_cncb_ncov(data_root: PathLike,
     unknown = sorted(set(parts) - set(PARTS))
     if unknown or not parts:
         raise ValueError(f'the parts to convert are {list(parts)}; choose from {", ".join(PARTS)}')
-    finder = _ListFinder(lists or CncbLists(), list_folders or [data_root / 'lists'])
+    finder = _ListFinder(lists or CncbLists(), list_folders or [data_root, data_root / 'lists'])
     files = RawFiles(data_root)
     folder = data_root / 'annotations'
     summary = ConversionSummary('CNCB-NCOV')
+    if 'slices' in parts:
+        check_annotations(folder, summary.dataset)
     outputs: dict[Path, Any] = {}
 
     # Lists and presence of files are quick to check, so both parts are checked before the masks are read.
@@ -110,10 +114,11 @@ def convert_cncb_ncov(data_root: PathLike,
             lesion_files[split] = _find_lesion_slices(parse_segmentation_list(source), source, files, missing)
     slice_lists: dict[str, dict[str, Any]] = {}
     if 'slices' in parts:
+        flat = flat_folders(data_root, '1') if check_files else []
         for split, (rows, source) in _read_slice_splits(finder, samples_per_class, seed).items():
-            data_list = _find_slices(rows, source, files if check_files else None, missing)
+            data_list = _find_slices(rows, source, files if check_files else None, flat, missing)
             slice_lists[split] = dict(
-                metainfo=dict(dataset='CNCB-NCOV', slice_classes=list(CNCB_CLASSES), source=source.name),
+                metainfo=dict(dataset=summary.dataset, slice_classes=list(CNCB_CLASSES), source=source.name),
                 data_list=data_list)
     missing.raise_if_any()
 
@@ -217,15 +222,18 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     return sample
 
 
-def _find_slices(rows: Sequence[CncbSlice], source: Path, files: RawFiles | None,
+def _find_slices(rows: Sequence[CncbSlice], source: Path, files: RawFiles | None, flat: Sequence[str],
                  missing: MissingFiles) -> list[dict[str, Any]]:
     data_list: list[dict[str, Any]] = []
     absent: list[str] = []
     for row in rows:
         folder = row.folder
-        path = f'{folder}/{row.name}.png' if files is None else files.find(folder, row.name)
+        if files is None:
+            path: str | None = f'{folder}/{row.name}.png'
+        else:
+            path = files.find(folder, row.name) or files.find_in(flat, row.flat_name)
         if path is None:
-            absent.append(f'{folder}/{row.name}.png or .jpg')
+            absent.append(f'{folder}/{row.name}.png or .jpg' + (f' or {row.flat_name}.png' if flat else ''))
         else:
             data_list.append(dict(img_path=path, label=row.label, patient_id=row.patient, scan_id=row.scan))
     missing.add(source, len(rows), absent)

@@ -33,6 +33,11 @@ class CncbSlice(NamedTuple):
     def folder(self) -> str:
         return f'{CNCB_FOLDERS[self.label]}/{self.patient}/{self.scan}'
 
+    @property
+    def flat_name(self) -> str:
+        """Name without suffix in COVIDx-CT's flat image folders."""
+        return f'{CNCB_FOLDERS[self.label]}_{self.patient}_{self.scan}_{self.name}'
+
 
 class LesionSlice(NamedTuple):
     """One slice of CNCB-NCOV's segmentation data, ``ct_lesion_seg/image/<patient>/<name>.jpg``."""
@@ -77,7 +82,7 @@ def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
             raise ValueError(f'its label is {digit}, but {token} has label {label}')
         return CncbSlice(label, patient, scan, name)
 
-    return _parse(path, read)
+    return parse_rows(path, read)
 
 
 def parse_published_list(path: PathLike) -> list[CncbSlice]:
@@ -101,7 +106,7 @@ def parse_published_list(path: PathLike) -> list[CncbSlice]:
         label, patient, scan, name = match.groups()
         return CncbSlice(int(label), patient, scan, name)
 
-    return _parse(path, read)
+    return parse_rows(path, read)
 
 
 def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
@@ -124,7 +129,7 @@ def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
             raise ValueError('it is not of the form "<patient>_<slice>.jpg"')
         return LesionSlice(*match.groups())
 
-    return _parse(path, read)
+    return parse_rows(path, read)
 
 
 def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
@@ -150,7 +155,7 @@ def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
             raise ValueError(f'prefix {prefix} and {letter}CT contradict each other (0 goes with nCT, 2 with pCT)')
         return IctcfSlice(int(letter == 'p'), number)
 
-    return _parse(path, read)
+    return parse_rows(path, read)
 
 
 def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
@@ -172,8 +177,20 @@ def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
                             'folder that holds it with --lists')
 
 
-def _parse(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
-    """Read every non-empty line with ``read``, whose ValueError says what is wrong with the row."""
+def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
+    """Read every non-empty line of a list.
+
+    Args:
+        path: The list, UTF-8 with or without byte order mark, with any line ends.
+        read: Turns a line into a row; its ValueError describes the problem. Equal rows are one slice.
+
+    Returns:
+        The rows in the order of the lines.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read or comes twice, naming file, line and row, or there are none.
+    """
     rows: list[Row] = []
     lines: dict = {}
     bad: list[tuple[int, str, str]] = []

@@ -1,4 +1,5 @@
 """Find the slices of a list below a data root, reading each folder once."""
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +7,8 @@ from pathlib import Path
 from mmaffinity.utils.wording import plural
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
+# Of CNCB-NCOV's original layout, with a folder per patient, and of the converters: never flat image folders.
+_NOT_FLAT = frozenset({'NCP', 'CP', 'Normal', 'ct_lesion_seg', 'annotations', 'lists'})
 
 
 class RawFiles:
@@ -26,7 +29,7 @@ class RawFiles:
         """Return the path of a file relative to the data root, with '/', or None where there is none.
 
         Args:
-            folder: Folder relative to the data root, with '/'.
+            folder: Folder relative to the data root, with '/'; '' is the data root itself.
             name: File name without suffix.
             suffixes: Suffixes in lower case, the preferred one first; the files' own may be in capitals.
         """
@@ -35,8 +38,12 @@ class RawFiles:
         entries = self._folders[folder]
         for suffix in suffixes:
             if (name, suffix) in entries:
-                return f'{folder}/{entries[name, suffix]}'
+                return f'{folder}/{entries[name, suffix]}' if folder else entries[name, suffix]
         return None
+
+    def find_in(self, folders: Sequence[str], name: str) -> str | None:
+        """Return the path of a file in the first of the folders that has it, or None; see :meth:`find`."""
+        return next((path for folder in folders if (path := self.find(folder, name)) is not None), None)
 
     def _list(self, folder: str) -> dict[tuple[str, str], str]:
         entries = {}
@@ -51,6 +58,41 @@ class RawFiles:
         except (FileNotFoundError, NotADirectoryError):
             pass  # all of its slices are missing, which the caller reports together
         return entries
+
+
+def flat_folders(data_root: Path, version: str = '') -> list[str]:
+    """Return the folders that hold images directly: the data root and those up to two levels below it.
+
+    COVIDx-CT is a flat folder of all slices beside the lists, such as ``3A_images/``.
+
+    Args:
+        data_root: The folder to search. Folders of CNCB-NCOV's original layout are passed over.
+        version: Folders whose name begins with it come first.
+
+    Returns:
+        Paths relative to the data root, with '/'; '' is the data root itself.
+    """
+    found: list[str] = []
+
+    def search(folder: str, depth: int) -> None:
+        below: list[str] = []
+        has_images = False
+        try:
+            with os.scandir(data_root / folder) as entries:
+                for entry in entries:
+                    if not has_images and entry.name.lower().endswith(IMAGE_SUFFIXES):
+                        has_images = True
+                    elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
+                        below.append(f'{folder}/{entry.name}' if folder else entry.name)
+        except PermissionError:
+            return  # such as lost+found; slices that are only there are reported missing
+        if has_images:
+            found.append(folder)
+        for name in sorted(below):
+            search(name, depth - 1)
+
+    search('', 2)
+    return sorted(found, key=lambda folder: not folder.rpartition('/')[2].startswith(version))
 
 
 class MissingFiles:
@@ -94,3 +136,25 @@ def check_data_root(data_root: Path, remedy: str) -> None:
     """
     if not data_root.is_dir():
         raise FileNotFoundError(f'the data root {data_root} is not a folder; {remedy}')
+
+
+def check_annotations(folder: Path, dataset: str) -> None:
+    """Stop where a folder holds slice lists of another data set, which a conversion would replace.
+
+    CNCB-NCOV and version 1 of COVIDx-CT are the same slices, and may well share a data root.
+
+    Args:
+        folder: ``annotations/`` of the data root.
+        dataset: What the lists to be written call their data set.
+
+    Raises:
+        ValueError: naming a list of another one.
+    """
+    for path in sorted(folder.glob('slices_*.json')):
+        try:
+            found = json.loads(path.read_bytes())['metainfo']['dataset']
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # half a list, or one without a name: this conversion replaces it
+        if found != dataset:
+            raise ValueError(f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
+                             'convert in another data root, with links to the image folders')

@@ -20,6 +20,8 @@ class ConversionSummary:
         slices: One dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
             ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (fewest, median, most). The last three are
             None where the lists do not tell patients.
+        sources: One dictionary per slice list and source of its slices, where the list has sources: ``split``, ``source``
+            (None where unknown), ``slices``, ``patients``.
         lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients``, ``with_lesions`` (slices),
             ``lesions`` (by category), ``too_small`` (components).
         statistics: As in statistics.json; None where skipped.
@@ -28,6 +30,7 @@ class ConversionSummary:
     """
     dataset: str
     slices: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
     lesions: list[dict[str, Any]] = field(default_factory=list)
     statistics: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
@@ -42,6 +45,14 @@ class ConversionSummary:
         for label, class_name in enumerate(class_names):
             self._count_slices(split, class_name, [row for row in data_list if row['label'] == label])
         self._count_slices(split, 'all', data_list)
+
+    def add_sources(self, split: str, data_list: Sequence[dict[str, Any]]) -> None:
+        """Count a slice list's ``data_list`` by source."""
+        for source in sorted({row['source'] for row in data_list}, key=str):
+            rows = [row for row in data_list if row['source'] == source]
+            patients = {row['patient_id'] for row in rows}
+            self.sources.append(dict(split=split, source=source, slices=len(rows),
+                                     patients=None if None in patients else len(patients)))
 
     def add_lesions(self, split: str, coco: dict[str, Any], num_small: int) -> None:
         """Count a COCO dictionary's slices and instances."""
@@ -80,6 +91,10 @@ class ConversionSummary:
                 rows.append((row['split'], row['class'], row['slices'], _or_unknown(row['patients']),
                              _or_unknown(row['scans']), spread))
             parts.append(_align(rows))
+        if self.sources:
+            parts.append(_align([('split', 'source', 'slices', 'patients'),
+                                 *((row['split'], row['source'] or 'unknown', row['slices'], _or_unknown(row['patients']))
+                                   for row in self.sources)]))
         if self.lesions:
             names = list(self.lesions[0]['lesions'])
             rows = [('split', 'slices', 'patients', 'with lesions', *(f'{name} instances' for name in names),

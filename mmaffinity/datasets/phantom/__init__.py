@@ -1,7 +1,7 @@
 """The phantom: synthetic chest-CT-like slices, so that everything runs without any patient's data.
 
 It draws Normal, common pneumonia and COVID-19 slices with lesion masks and writes them in the raw layouts of
-CNCB-NCOV and iCTCF. It stands for data that may not be redistributed; what a model scores on it says that the code
+CNCB-NCOV, iCTCF and COVIDx-CT. It stands for data that may not be redistributed; what a model scores on it says that the code
 works and nothing about disease. It is never a source of results.
 """
 from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Lesion, Patient, make_patient

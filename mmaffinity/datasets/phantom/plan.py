@@ -1,4 +1,4 @@
-"""Which slices a phantom holds, under which names: the raw layouts and lists of CNCB-NCOV and iCTCF.
+"""Which slices a phantom holds, under which names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT.
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmaffinity.datasets.phantom import covidx_ct
 from mmaffinity.datasets.phantom.anatomy import body_box
 from mmaffinity.datasets.phantom.patient import Patient
 from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, MIN_SIZE, Scanner
@@ -40,6 +41,7 @@ class PhantomSettings:
         slices_train, slices_val, slices_test: slices with class labels, evenly of the three classes.
         slices_selected: how many of `slices_train` the balanced training list names; the rest is "left out".
         ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
+        covidx_train, covidx_val, covidx_test: slices in COVIDx-CT's layout, evenly of the three classes; 0 writes none.
 
     Raises:
         ValueError: if a value is out of range.
@@ -55,12 +57,15 @@ class PhantomSettings:
     slices_test: int = 90
     ictcf_train: int = 60
     ictcf_test: int = 90
+    covidx_train: int = 0
+    covidx_val: int = 0
+    covidx_test: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             least = {'seed': 0, 'size': MIN_SIZE, 'slices_per_patient': 1, 'slices_selected': 0}.get(name)
             if least is None:
-                least = 2 if name.startswith('ictcf') else 1 if name.startswith('lesions') else 3
+                least = {'ictcf': 2, 'lesions': 1, 'covidx': 0}.get(name.partition('_')[0], 3)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ValueError(f'{name} must be a whole number of at least {least}, got {value!r}')
         if self.slices_per_patient > (_LAST - _FIRST + 1) // 2:
@@ -75,7 +80,7 @@ class PlannedSlice(NamedTuple):
     """One slice of the plan; `make_patient(seed, number, label)` and `draw_slice` turn it into pixels.
 
     Attributes:
-        split: key of `LISTS`.
+        split: key of `LISTS`, or of the lists of COVIDx-CT.
         image: path of the image relative to the phantom's folder.
         mask: path of the lesion mask, None for slices with a class label only.
         name: as the list names it.
@@ -136,6 +141,7 @@ def plan_phantom(settings: PhantomSettings) -> list[PlannedSlice]:
                     f'{folder}_{person}_{1000 + number}_{file}', number, label, index / _SLICES, True, CNCB_SCANNER))
             ids[label] += len(seen)
     _plan_ictcf(plan, patients)
+    _plan_covidx(plan, patients)
     return plan
 
 
@@ -171,23 +177,41 @@ def _plan_ictcf(plan: list[PlannedSlice], patients: _Patients) -> None:
                     index / _SLICES, True, ICTCF_SCANNER))
 
 
+def _plan_covidx(plan: list[PlannedSlice], patients: _Patients) -> None:
+    """Add the splits of COVIDx-CT, whose sources take turns, patient by patient."""
+    for split in covidx_ct.LISTS:
+        total = getattr(patients.settings, split)
+        for label in (2, 1, 0):
+            for number, index in patients.slices(total // 3 + (label < total % 3)):
+                file = covidx_ct.naming_of(split, label, number).name.format(n=number, i=index) + '.png'
+                plan.append(PlannedSlice(split, f'{covidx_ct.IMAGES}/{file}', None, file, number, label, index / _SLICES, True,
+                                         CNCB_SCANNER))
+
+
+def covidx_metadata(plan: list[PlannedSlice]) -> str:
+    """metadata.csv of the plan's COVIDx-CT patients, as text."""
+    patients = {row.number: (row.split, row.label) for row in plan if row.split in covidx_ct.LISTS}
+    return covidx_ct.metadata_csv([(covidx_ct.naming_of(split, label, number), number, label)
+                                   for number, (split, label) in patients.items()])
+
+
 def list_rows(plan: list[PlannedSlice], settings: PhantomSettings,
               patients: dict[int, Patient]) -> dict[str, list[str]]:
     """Rows of every list of a phantom.
 
     Args:
-        patients: by number; those of the labelled CNCB-NCOV splits are needed, for the boxes around the body.
+        patients: by number; those of the labelled CNCB-NCOV and COVIDx-CT splits are needed, for the boxes around the body.
 
     Returns:
-        rows by key of `LISTS`.
+        rows by list: key of `LISTS`, and of those of COVIDx-CT that have any.
     """
     rows: dict[str, list[str]] = {split: [] for split in LISTS}
     for row in plan:
         text = row.name
-        if row.split.startswith('slices'):
+        if row.split.startswith(('slices', 'covidx')):
             box = body_box(patients[row.number], row.level, settings.size, row.scanner.zoom)
             text = ' '.join(map(str, (row.name, row.label, *box)))
-        rows[row.split].append(text)
+        rows.setdefault(row.split, []).append(text)
     rng = np.random.default_rng([settings.seed, 6])
     chosen = []
     for label in range(3):

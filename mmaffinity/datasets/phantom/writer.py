@@ -1,4 +1,4 @@
-"""Writes a phantom to disk in the raw layouts of CNCB-NCOV and iCTCF, whole files only.
+"""Writes a phantom to disk in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT, whole files only.
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 import cv2
 
+from mmaffinity.datasets.phantom import covidx_ct
 from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, list_rows, plan_phantom
+from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, covidx_metadata, list_rows, plan_phantom
 from mmaffinity.datasets.phantom.slices import draw_slice
 
 MARKER = 'phantom.json'
@@ -31,7 +32,7 @@ class PhantomSummary:
         out_dir: folder of the phantom.
         written: image and mask files written by this call.
         kept: files that an earlier call with the same settings had already written.
-        slices: slices by split (key of `LISTS`) and class name; lesion-free ones of the segmentation set as Normal.
+        slices: slices by split and class name; lesion-free ones of the segmentation set as Normal.
         patients: patients by split.
     """
     out_dir: Path
@@ -68,7 +69,8 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     if marker.exists():
         try:
             found = json.loads(marker.read_text(encoding='utf-8'))
-            old = {'version': found['version'], **found['settings']}
+            # Settings that came later: an older phantom has their defaults.
+            old = {'version': found['version'], **asdict(PhantomSettings()), **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{marker} is not the marker of a phantom ({error}); delete {out_dir} or choose another '
                              'folder') from error
@@ -80,7 +82,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
         if not overwrite:
             raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
                              'another folder, or overwrite it (--overwrite)')
-        for folder in ('cncb_ncov', 'ictcf'):
+        for folder in ('cncb_ncov', 'ictcf', 'covidx_ct'):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)
     elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
@@ -93,6 +95,8 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
                   progress: Progress | None = None, **counts: int) -> PhantomSummary:
     """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
 
+    With `covidx_train` and its siblings, also in that of COVIDx-CT version 3A (`covidx_ct/`).
+
     The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
     also after an interruption, keeps what is there and writes what is missing.
 
@@ -100,7 +104,7 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
         out_dir: new or empty folder, or one that holds a phantom of the same settings.
         seed: seed of all patients.
         size: side of the slices, pixels.
-        overwrite: delete `cncb_ncov/` and `ictcf/` of a phantom of other settings, with what was converted from it.
+        overwrite: delete the folders of the three layouts of a phantom of other settings, with what was converted from it.
         progress: called with (slices done, slices in all) after every slice.
         counts: the other fields of `PhantomSettings`.
 
@@ -127,8 +131,10 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
         written, kept = written + len(missing), kept + len(paths) - len(missing)
         if progress is not None:
             progress(done, len(plan))
+    if any(row.split in covidx_ct.LISTS for row in plan):
+        _write(out_dir / covidx_ct.METADATA, covidx_metadata(plan).encode())
     for split, rows in list_rows(plan, settings, patients).items():
-        _write(out_dir / LISTS[split], ''.join(row + '\n' for row in rows).encode())
+        _write(out_dir / {**LISTS, **covidx_ct.LISTS}[split], ''.join(row + '\n' for row in rows).encode())
     slices: dict[str, dict[str, int]] = {}
     numbers: dict[str, set] = {}
     for row in plan:

@@ -1,8 +1,9 @@
 """From a slice on disk or in memory to the tensors that a model takes."""
+from .cropping import CropToBodyBox
 from .decoding import decode_slice, read_slice, to_grey_levels
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 
 __all__ = [
-    'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs', 'decode_slice', 'read_slice', 'to_grey_levels'
+    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs', 'decode_slice', 'read_slice', 'to_grey_levels'
 ]

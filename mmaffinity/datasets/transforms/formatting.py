@@ -25,7 +25,8 @@ class PackSliceInputs(PackDetInputs):
 
     def __init__(self,
                  meta_keys: Sequence[str] = ('task', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
-                                             'flip', 'flip_direction', 'patient_id', 'scan_id', 'instances')) -> None:
+                                             'flip', 'flip_direction', 'crop_box', 'patient_id', 'scan_id',
+                                             'instances')) -> None:
         super().__init__(meta_keys=tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:

@@ -43,11 +43,11 @@ class LoadCTSlice(BaseTransform):
         try:
             img = read_slice(results['img_path'], self.max_value, self.max_pixels)
         except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f'{error}{_origin(results)}') from error
+            raise type(error)(f'{error}{origin_of(results)}') from error
         annotated = results.get('height', img.shape[0]), results.get('width', img.shape[1])
         if annotated != img.shape:
             raise ValueError(f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
-                             f'but annotated as {annotated[0]} x {annotated[1]}{_origin(results)}: correct width '
+                             f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
                              'and height in that file, or restore the image that was annotated; a list of mmaffinity '
                              'convert is renewed by running that again')
         results['img'] = img
@@ -141,7 +141,7 @@ def _check_float(img: np.ndarray) -> np.ndarray:
     return img.astype(np.float32)
 
 
-def _origin(results: dict) -> str:
+def origin_of(results: dict) -> str:
     """Where the annotations name this slice; rows count from 0, as in ``data_list[row]`` or ``images[row]``."""
     if results.get('ann_file') is None or results.get('row') is None:
         return ''

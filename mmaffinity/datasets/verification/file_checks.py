@@ -57,6 +57,15 @@ def _check_sizes(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> 
                       f'(width x height: {first_few(names)}): correct width and height in the list, or restore the '
                       'images that were annotated', len(wrong), [dict(file=listed.rel_path, file_size=[fact.width, fact.height],
                                         annotated=list(listed.size or ())) for listed, fact in wrong])
+    outside = [(listed, fact) for listed, fact in whole if listed.body_box is not None
+               and (listed.body_box[2] > (fact.width or 0) or listed.body_box[3] > (fact.height or 0))]
+    if outside:
+        names = [f'{list(listed.body_box or ())} of {listed.rel_path}, which is {fact.width} x {fact.height}'
+                 for listed, fact in outside]
+        yield Finding('body-boxes', f'{plural(len(outside), "body box", "is")} too large for the picture in {part.name} '
+                      f'({first_few(names)}): CropToBodyBox stops there; restore the images, or correct the list',
+                      len(outside), [dict(file=listed.rel_path, width=fact.width, height=fact.height,
+                                          body_box=list(listed.body_box or ())) for listed, fact in outside])
 
 
 def _check_levels(part: Part, whole: Sequence[tuple[ListedSlice, FileFacts]]) -> Iterator[Finding]:

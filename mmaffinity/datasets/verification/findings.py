@@ -25,6 +25,7 @@ CHECKS = {
     'above-white': (FAILURE, 'a pixel above the max_value that the config sets'),
     'blank-slices': (WARNING, 'a picture of one grey level'),
     'annotated-sizes': (FAILURE, 'width and height in the lesion file differ from the image'),
+    'body-boxes': (WARNING, 'a body box that leaves its picture'),
     'lesions-outside': (FAILURE, 'a lesion that leaves its picture'),
     'broken-annotations': (FAILURE, 'a lesion without area, or whose mask cannot be decoded'),
     'boxes-and-masks': (WARNING, 'a lesion whose box or area is not that of its mask'),

@@ -1,7 +1,7 @@
 """Two fingerprints of a data set, which are never to be mixed up.
 
 ``content_sha256`` reads every file: it changes with any byte of any slice. ``listing_sha256`` reads none: it changes with a
-slice's path, size in bytes, label or lesions. Both are the same for the same data under another data root and in
+slice's path, size in bytes, label and body box, or lesions. Both are the same for the same data under another data root and in
 another order.
 """
 import hashlib

@@ -31,7 +31,8 @@ class ListedSlice(NamedTuple):
         label: of the slice's class; None for lesion slices.
         size: (width, height) in pixels, as annotated; None where not.
         lesions: label of each lesion.
-        annotation: SHA-256 of what the model learns from: the label, or the lesions' labels, boxes and masks.
+        annotation: SHA-256 of what the model learns from: the label and body box, or the lesions' labels, boxes and masks.
+        body_box: xmin ymin xmax ymax in pixels; None where the list has none.
     """
     path: str
     rel_path: str
@@ -41,6 +42,7 @@ class ListedSlice(NamedTuple):
     size: tuple[int, int] | None
     lesions: tuple[int, ...]
     annotation: str
+    body_box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,13 @@ def _listed_slice(info: dict[str, Any], root: str, task: str | None) -> ListedSl
                 for lesion in lesions]
         content = '\n'.join(sorted(rows))
     else:
-        content = str(label)
+        box = info.get('body_box')
+        content = str(label) if box is None else f'{label} {list(box)}'
     size = (info['width'], info['height']) if 'width' in info and 'height' in info else None
     return ListedSlice(info['img_path'], _relative(info['img_path'], root), _text(info.get('patient_id')),
                        _text(info.get('scan_id')), label, size,
                        tuple(int(lesion.get('bbox_label', 0)) for lesion in lesions),
-                       hashlib.sha256(content.encode()).hexdigest())
+                       hashlib.sha256(content.encode()).hexdigest(), info.get('body_box'))
 
 
 def _plain(mask: Any) -> Any:

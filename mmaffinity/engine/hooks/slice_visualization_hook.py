@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.overlays import draw_overlay
-from mmaffinity.visualization.sample_arrays import sample_name
+from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name
 from mmaffinity.visualization.saving import save_image
 
 
@@ -91,7 +91,8 @@ class SliceVisualizationHook(Hook):
             self._num_seen += 1
             if not due or (self.max_slices is not None and self._num_drawn >= self.max_slices):
                 continue
-            picture = draw_overlay(self._load(dict(img_path=sample.img_path))['img'], sample, meta.get('slice_classes'),
+            image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            picture = draw_overlay(image, sample, meta.get('slice_classes'),
                                    lesion_names=meta.get('classes') or ('lesion', ), **self.options)
             save_image(picture, self.show_dir / self.file_name(sample))
             self._num_drawn += 1

@@ -2,13 +2,14 @@ import json
 import os
 import re
 import runpy
+import shutil
 import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.conversion import CncbLists, CncbSlice, convert_cncb_ncov, draw_balanced_sample
+from mmaffinity.datasets.conversion import CncbLists, CncbSlice, convert_cncb_ncov, convert_covidx_ct, draw_balanced_sample
 from mmaffinity.datasets.conversion import cncb_ncov as module
 
 OUTPUTS = {'lesions_train.json', 'lesions_test.json', 'slices_train.json', 'slices_train_left_out.json',
@@ -135,6 +136,56 @@ def test_parts_and_lists_elsewhere(root, tmp_path):
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
     with pytest.raises(ValueError, match=r"the parts to convert are \['lesion'\]; choose from lesions, slices"):
         convert_cncb_ncov(root, parts=['lesion'])
+
+
+def flatten(root, folder):
+    """Bring the download to the layout of COVIDx-CT version 1: one folder, lists beside it."""
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for row in TRAIN + VAL + TEST:
+        path = next(root.joinpath(*row.split('_')).parent.glob(row.rsplit('_', 1)[1] + '.*'))
+        cv2.imwrite(str(root / folder / f'{row}.png'), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    for group in ('NCP', 'CP', 'Normal'):
+        shutil.rmtree(root / group)
+    for path in (root / 'lists').glob('*_COVIDx_CT-1.txt'):
+        path.rename(root / path.name)
+
+
+@pytest.mark.parametrize('folder', ['', '1_images', 'covidxct/images'])
+def test_the_flat_layout_of_covidx_ct(root, folder):
+    convert_cncb_ncov(root)
+    before = {name: read(root, name) for name in OUTPUTS}
+    flatten(root, folder)
+    convert_cncb_ncov(root)
+    prefix = f'{folder}/' if folder else ''
+    for name in OUTPUTS - {'statistics.json'}:
+        content = read(root, name)
+        for was, row in zip(before[name].get('data_list', ()), content.get('data_list', ()), strict=True):
+            flat_name = was.pop('img_path').replace('/', '_').replace('.jpg', '.png')
+            assert row.pop('img_path') == prefix + flat_name
+        assert content == before[name]  # the same slices, patients and lesions
+    (root / folder / 'NCP_3_13_0001.png').unlink()
+    with pytest.raises(FileNotFoundError, match='1 file is missing .*: NCP/3/13/0001.png or .jpg or NCP_3_13_0001.png;'):
+        convert_cncb_ncov(root)
+
+
+def test_original_folders_come_first_and_the_flat_one_fills_in(root):
+    (root / 'rest').mkdir()
+    (root / 'CP/5/15/0000.png').rename(root / 'rest/CP_5_15_0000.png')
+    (root / 'rest/Normal_4_14_0000.png').touch()  # no picture: nobody may read it
+    convert_cncb_ncov(root)
+    assert [row['img_path'] for row in read(root, 'slices_val.json')['data_list']] == ['Normal/4/14/0000.png',
+                                                                                       'rest/CP_5_15_0000.png']
+
+
+def test_lists_of_covidx_ct_are_not_replaced(root):
+    flatten(root, '1_images')
+    convert_covidx_ct(root, skip_statistics=True)
+    before = snapshot(root)
+    with pytest.raises(ValueError, match='slices_test.json belongs to COVIDx-CT 1, and converting CNCB-NCOV would replace it'):
+        convert_cncb_ncov(root)
+    assert snapshot(root) == before
+    convert_cncb_ncov(root, parts=['lesions'])  # which takes no name of the other's
+    assert snapshot(root).items() > before.items()
 
 
 def test_balanced_sample(root):
@@ -300,3 +351,18 @@ def test_tool_interrupted(root, repo_root, monkeypatch):
     with pytest.raises(SystemExit, match='130'):
         run_tool(monkeypatch, repo_root, root)
     assert snapshot(root) == {}
+
+
+def test_the_authors_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
+    """All 3000 are in its training list, so the flat download serves the paper's configs."""
+    data = shared_dir / 'data'
+    images = tmp_path / '1_images'
+    images.mkdir()
+    for split in ('train', 'val', 'test'):
+        for line in (data / f'covidx_ct_v1/{split}_COVIDx_CT-1.txt').read_text().splitlines():
+            (images / line.split()[0]).touch()  # stands for the picture: only names are looked at here
+    convert_cncb_ncov(tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'], parts=['slices'],
+                      skip_statistics=True)
+    published = (data / 'published_splits/train_split_classification.txt').read_text().split()
+    expected = [f'1_images/{("Normal", "CP", "NCP")[int(name[0])]}{name[1:]}' for name in published]
+    assert [row['img_path'] for row in read(tmp_path, 'slices_train.json')['data_list']] == expected and len(expected) == 3000

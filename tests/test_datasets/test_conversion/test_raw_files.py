@@ -1,4 +1,9 @@
-from mmaffinity.datasets.conversion.raw_files import RawFiles
+import json
+import os
+
+import pytest
+
+from mmaffinity.datasets.conversion.raw_files import RawFiles, check_annotations, flat_folders
 
 
 def test_find(tmp_path, monkeypatch):
@@ -15,3 +20,51 @@ def test_find(tmp_path, monkeypatch):
     # Each folder is read once.
     monkeypatch.setattr('os.scandir', None)
     assert files.find('a', '3') == 'a/3.jpeg' and files.find('b', '2') is None
+
+
+def test_find_in_several_folders(tmp_path):
+    for name in ('a/1.png', '2.png', 'b/c/1.png', 'b/c/3.JPG'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files = RawFiles(tmp_path)
+    assert files.find('', '2') == '2.png' and files.find('', '1') is None
+    assert [files.find_in(['', 'a', 'b/c'], name) for name in '1234'] == ['a/1.png', '2.png', 'b/c/3.JPG', None]
+    assert files.find_in([], '1') is None
+
+
+def test_flat_folders(tmp_path):
+    """Two levels deep, without what is never flat; those of the version first."""
+    for name in ('2A_images/x.png', 'archive/3A_images/x.JPEG', 'archive/a/b/too_deep.png', 'NCP/1/2/0001.png', 'notes/x.txt',
+                 'ct_lesion_seg/image/x.jpg', 'annotations/x.png', '.hidden/x.png', 'y/x.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert flat_folders(tmp_path, '3A') == ['archive/3A_images', '2A_images', 'y']
+    assert flat_folders(tmp_path, '2A')[0] == '2A_images'
+    (tmp_path / 'z.png').touch()
+    assert flat_folders(tmp_path)[0] == ''
+
+
+def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
+    for name in ('a/1.png', 'lost+found/1.png'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def closed(path):
+        if path.name == 'lost+found':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', closed)  # root, whom the tests may run as, may enter any folder
+    assert flat_folders(tmp_path) == ['a']
+
+
+def test_lists_of_another_data_set(tmp_path):
+    check_annotations(tmp_path / 'nowhere', 'mine')
+    for name, content in (('slices_a.json', '{"metainfo"'), ('slices_b.json', '[1]'), ('slices_c.json', '{"metainfo": {}}'),
+                          ('slices_d.json', json.dumps(dict(metainfo=dict(dataset='mine')))),
+                          ('lesions_a.json', json.dumps(dict(metainfo=dict(dataset='other'))))):
+        (tmp_path / name).write_text(content)
+    check_annotations(tmp_path, 'mine')
+    with pytest.raises(ValueError, match='slices_d.json belongs to mine, and converting other would replace it; move .* away'):
+        check_annotations(tmp_path, 'other')

@@ -29,3 +29,13 @@ def test_shared_patients(caplog):
     assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): test does not measure a model '
                                 'on people whom it has not seen']
     assert caplog.messages == ['warning: ' + summary.warnings[0]]
+
+
+def test_counts_by_source():
+    summary = ConversionSummary('test')
+    rows = [dict(row(0, patient, '1'), source=source) for patient, source in (('a', 'X'), ('a', 'X'), ('b', 'X'), (None, None))]
+    summary.add_sources('train', rows)
+    assert summary.sources == [dict(split='train', source=None, slices=1, patients=None),
+                               dict(split='train', source='X', slices=3, patients=2)]
+    assert [line.split() for line in summary.table().splitlines()][2:] == [['train', 'unknown', '1', 'unknown'],
+                                                                            ['train', 'X', '3', '2']]

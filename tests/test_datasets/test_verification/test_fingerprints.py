@@ -51,6 +51,14 @@ def test_what_changes_which(bench):
     assert changed[key][0] != before[key][0] and changed[key][1] != before[key][1]
     assert {name for name in before if changed[name] != before[name]} == {key}
     bench.slices['train'][0]['label'] = 0
+    # A body box.
+    bench.slices['train'][0]['body_box'] = [0, 0, 40, 40]
+    boxed = prints(bench)
+    assert {name for name in before if boxed[name] != before[name]} == {key}
+    bench.slices['train'][0]['body_box'] = [0, 0, 40, 41]
+    assert all(a != b for a, b in zip(prints(bench)[key], boxed[key]))
+    bench.slices['train'][0]['body_box'] = None  # as good as none
+    assert prints(bench) == before
     # A lesion's box.
     bench.lesions['test']['annotations'][0]['bbox'][0] += 1
     changed = prints(bench)

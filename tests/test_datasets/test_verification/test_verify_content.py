@@ -40,6 +40,16 @@ def test_annotated_size(bench):
     assert found[0].check == 'annotated-sizes' and 'is 48 x 40, annotated as 48 x 48' in found[0].message
 
 
+def test_body_boxes(bench):
+    boxes = [[0, 0, 48, 48], [1, 2, 49, 48], [1, 2, 48, 50], None]
+    for row, box in zip(bench.slices['train'], boxes, strict=True):
+        row['body_box'] = box
+    finding, = only(bench.verify(), 'body-boxes')
+    assert finding.items == [dict(file=f'slices/train_{index}.png', width=48, height=48, body_box=boxes[index])
+                             for index in (1, 2)]
+    assert '[1, 2, 49, 48] of slices/train_1.png, which is 48 x 48' in finding.message and finding.severity == 'warning'
+
+
 def test_bit_depths(bench):
     dark = bench.read('slices/train_0.png').astype(np.uint16) * 16
     bench.write('slices/train_0.png', dark)

@@ -1,0 +1,34 @@
+# Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`, and labelled slices of COVIDx-CT, from `mmaffinity
+# convert covidx-ct`, 1000 of each class as in the paper. `data_root` is the latter's, whose training slices give the grey-level
+# statistics; the environment variable NIFTI_PAIRS_ROOT moves the former. Versions 2 and 3 hold scans of COVID-19-CT-Seg and of
+# COVID-19-20: with these lesions take version 1 (docs/data.md).
+_base_ = './cncb_ncov.py'
+data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'
+train_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(
+            type='LesionDataset',
+            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
+            ann_file='annotations/lesions_train.json',
+            filter_cfg=dict(filter_empty_gt=True),
+            pipeline={{_base_.lesion_train_pipeline}}),
+        dict(
+            type='SliceDataset',
+            ann_file='annotations/slices_train.json',
+            samples_per_class=1000,
+            pipeline={{_base_.slice_pipeline}}),
+    ]))
+test_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(
+            type='LesionDataset',
+            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
+            ann_file='annotations/lesions_test.json',
+            test_mode=True,
+            pipeline={{_base_.lesion_test_pipeline}}),
+        dict(
+            type='SliceDataset',
+            ann_file='annotations/slices_test.json',
+            test_mode=True,
+            pipeline={{_base_.slice_pipeline}}),
+    ]))

@@ -1,0 +1,42 @@
+"""Convert COVIDx-CT (versions 1, 2A, 2B, 3A, 3B) as downloaded from Kaggle: slice lists with body boxes, statistics."""
+import argparse
+
+from mmaffinity.datasets.conversion import convert_covidx_ct
+from mmaffinity.datasets.conversion.covidx_ct import SPLITS, VERSIONS
+from mmaffinity.utils.console import NamedProgress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('data_root', help='folder with the unpacked images (3A_images/ or the like), lists and metadata.csv; '
+                        'the result goes to its annotations/')
+    parser.add_argument('--list-version', choices=VERSIONS,
+                        help='version to convert (default: the one whose lists are there)')
+    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
+                        help='folders with the lists under their published names (default: DATA_ROOT and DATA_ROOT/lists)')
+    for split in SPLITS:
+        parser.add_argument(f'--{split}-list', metavar='FILE', help=f'the {split} list')
+    parser.add_argument('--images', nargs='+', metavar='DIR', default=[],
+                        help='image folders below DATA_ROOT (default: those of two levels that hold images)')
+    parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one beside images or lists, if any)')
+    parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS, metavar='SPLIT',
+                        help='lists to convert: train, val, test (default: all three)')
+    parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
+    parser.add_argument('--no-check-files', action='store_true', help='do not look for the listed slices')
+    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+
+
+def run(args: argparse.Namespace) -> None:
+    given = {split: getattr(args, f'{split}_list') for split in SPLITS}
+    summary = convert_covidx_ct(
+        args.data_root,
+        list_version=args.list_version,
+        lists={split: path for split, path in given.items() if path is not None},
+        list_folders=args.lists,
+        image_folders=args.images,
+        metadata=args.metadata,
+        splits=args.splits,
+        skip_statistics=args.skip_statistics,
+        check_files=not args.no_check_files,
+        workers=args.workers,
+        progress=NamedProgress())
+    print(summary.table())

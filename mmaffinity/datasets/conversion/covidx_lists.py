@@ -1,0 +1,171 @@
+"""Read the lists and the metadata of COVIDx-CT: which source, patient and scan a slice's name stands for."""
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from .lists import CNCB_CLASSES, PathLike, parse_rows
+
+FINDINGS = ('Normal', 'Pneumonia', 'COVID-19')  # of metadata.csv, by label
+_METADATA_COLUMNS = ('patient id', 'source', 'finding')
+
+_ROW = re.compile(r'(?P<name>\w[\w.-]*)\.(?:png|jpe?g)\s+(?P<label>-?[0-9]+)(?P<box>(?:\s+-?[0-9]+){4})?', re.ASCII)
+_CNCB_NAME = '[0-9A-Za-z-]+'
+
+# Names without suffix, by source as metadata.csv calls it: what COVIDx-CT's own scripts, and the archives that it takes
+# its slices from, name them. Where the name tells the class, the group `kind` is a key of _KINDS.
+_SOURCES = tuple((source, re.compile(pattern, re.ASCII)) for source, pattern in (
+    ('CNCB', rf'(?P<scan>(?P<patient>(?P<kind>NCP|CP|Normal)_{_CNCB_NAME})_{_CNCB_NAME})_{_CNCB_NAME}'),
+    ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>coronacases_\d+))-\d+'),
+    # Case, study, series: cases with two studies or two series are one patient.
+    ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>radiopaedia_\d+)_\d+_\d+)-\d+'),
+    # 0383_0 and 0383_1 are two series of patient 0383; _ct marks the volumes of the COVID-19-20 challenge.
+    ('TCIA', r'(?P<scan>(?P<patient>volume-covid19-A-\d+)(?:_\d+)?)(?:_ct)?-\d+'),
+    ('COVID-CTset', r'(?P<scan>(?:\d+|cd)?(?P<kind>covid|normal)[0-9a-z]*_(?P<patient>patient\d+)_SR_\w+)_IM\w+'),
+    ('LIDC-IDRI', r'(?P<scan>(?P<patient>LIDC-IDRI-\d+)-[\d.]+)-\d+'),
+    ('radiopaedia.org', r'(?P<scan>(?P<patient>radiopaedia-\d+)-\d+-\d+)-\d+'),
+    ('iCTCF', r'(?P<scan>(?P<patient>HUST-Patient\d+))-\d+'),
+    ('COVID-CT-MD', r'(?P<scan>(?P<patient>COVIDCTMD-(?P<kind>P|cap|normal)\d+))-IM\d+'),
+    ('STOIC', r'(?P<scan>(?P<patient>STOIC-\d+))-\d+'),
+    ('Stony Brook', r'(?P<scan>(?P<patient>A\d{6})-[\w.-]+)-\d+'),
+    ('MosMedData', r'(?P<scan>(?P<patient>study_\d+))-\d+'),
+))
+_KINDS = {'Normal': 0, 'CP': 1, 'NCP': 2, 'normal': 0, 'cap': 1, 'P': 2, 'covid': 2}
+
+
+class SliceName(NamedTuple):
+    """What the name of a slice stands for; all are None where it follows no known source's rule.
+
+    Attributes:
+        source: as metadata.csv calls it.
+        patient: the person.
+        scan: the series, the beginning of the name.
+        label: of the class that the name tells; None where it tells none.
+    """
+    source: str | None = None
+    patient: str | None = None
+    scan: str | None = None
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class CovidxSlice:
+    """One row of a list; rows of the same name are the same slice.
+
+    Attributes:
+        name: of the file, without suffix.
+        label: 0 Normal, 1 pneumonia, 2 COVID-19.
+        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None where the row has none.
+        origin: what the name stands for.
+    """
+    name: str
+    label: int = field(compare=False)
+    box: tuple[int, int, int, int] | None = field(compare=False, default=None)
+    origin: SliceName = field(compare=False, default=SliceName())
+
+
+class PatientMetadata(NamedTuple):
+    """What metadata.csv has on one patient that is of use here."""
+    source: str
+    finding: str
+
+
+def read_name(name: str) -> SliceName:
+    """Take a slice's name apart.
+
+    Args:
+        name: of the file, without suffix.
+    """
+    for source, pattern in _SOURCES:
+        match = pattern.fullmatch(name)
+        if match is not None:
+            kind = match.groupdict().get('kind')
+            return SliceName(source, match['patient'], match['scan'], None if kind is None else _KINDS[kind])
+    return SliceName()
+
+
+def parse_covidx_ct_list(path: PathLike) -> list[CovidxSlice]:
+    """Read a list of any version of COVIDx-CT, rows ``file label xmin ymin xmax ymax``; the box may be left out.
+
+    Args:
+        path: The list; Windows line ends and empty lines are no matter.
+
+    Returns:
+        The slices in the order of the rows.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if a row cannot be read, has another label than 0 to 2 or one that its name contradicts, has a box
+            without area or with a negative corner, or comes twice; names file, line and row.
+    """
+    return parse_rows(path, _read_row)
+
+
+def _read_row(text: str) -> CovidxSlice:
+    match = _ROW.fullmatch(text)
+    if match is None:
+        raise ValueError('it is not of the form "file label xmin ymin xmax ymax", with whole numbers and a PNG or JPEG file')
+    name, label = match['name'], int(match['label'])
+    if not 0 <= label < len(CNCB_CLASSES):
+        classes = ', '.join(f'{index} {finding}' for index, finding in enumerate(FINDINGS))
+        raise ValueError(f'its label is {label}; labels are {classes}')
+    origin = read_name(name)
+    if origin.label not in (None, label):
+        raise ValueError(f'its label is {label}, but the name is that of a slice with label {origin.label}')
+    if not match['box']:
+        return CovidxSlice(name, label, None, origin)
+    xmin, ymin, xmax, ymax = map(int, match['box'].split())
+    if not (0 <= xmin < xmax and 0 <= ymin < ymax):
+        raise ValueError(f'its box {xmin} {ymin} {xmax} {ymax} is not xmin ymin xmax ymax with 0 <= xmin < xmax and '
+                         '0 <= ymin < ymax')
+    return CovidxSlice(name, label, (xmin, ymin, xmax, ymax), origin)
+
+
+def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
+    """Read metadata.csv, which has a row per patient.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Source and finding by patient ID.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it lacks a column, or a patient comes twice; names file and line.
+    """
+    path = Path(path)
+    patients: dict[str, PatientMetadata] = {}
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in _METADATA_COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: name '
+                                 'that with --metadata, or rename this file')
+            for row in reader:
+                patient, source, finding = ((row[column] or '').strip() for column in _METADATA_COLUMNS)
+                if patient in patients:
+                    raise ValueError(f'{path}, line {reader.line_num}: patient {patient} comes twice; delete one of the rows')
+                patients[patient] = PatientMetadata(source, finding)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'there is no {path}; correct the path, or leave --metadata out') from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path} is not a CSV file ({error}); download metadata.csv again') from None
+    return patients
+
+
+def metadata_id(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> str | None:
+    """Return the ID under which metadata.csv has the patient of a slice, or None.
+
+    It is the patient of :func:`read_name`, except where metadata.csv counts series (TCIA) or studies (COVID-19-CT-Seg) of
+    one person apart: there it is the longest beginning of the name that metadata.csv has.
+    """
+    if row.origin.patient in metadata:
+        return row.origin.patient
+    name = row.name
+    while name and name not in metadata:
+        name = name[:max(name.rfind('-'), name.rfind('_'), 0)]
+    return name or None

@@ -1,0 +1,56 @@
+"""Cropping of a slice to the body."""
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+from .loading import origin_of
+
+
+@TRANSFORMS.register_module()
+class CropToBodyBox(BaseTransform):
+    """Crop a labelled slice to the body box that its list names, as the authors of COVIDx-CT do.
+
+    Air, table and blanket around the body tell scanners apart, and a model of several hospitals may learn from them. The
+    crop becomes the slice: ``ori_shape`` is its size, and lesions, overlays and maps are in its pixels.
+
+    Required keys: ``img`` of shape (H, W); ``body_box``, xmin ymin xmax ymax in pixels, right and lower edge outside.
+    Changed keys: ``img``, ``img_shape``, ``ori_shape``, all of the crop. Added: ``crop_box``, a copy of ``body_box``.
+
+    Place it after ``LoadCTSlice``, before ``Resize``, in the pipelines of training, validation and test alike. Lists that
+    ``mmaffinity convert covidx-ct`` writes name body boxes; scans that ``mmaffinity predict`` reads have none.
+
+    Args:
+        required: raise where a slice has no body box; otherwise leave it whole.
+    """
+
+    def __init__(self, required: bool = True) -> None:
+        self.required = required
+
+    def transform(self, results: dict) -> dict:
+        """Crop the slice.
+
+        Raises:
+            ValueError: if there is no body box, it leaves the slice, or lesions were loaded already, which it would not
+                move; names the slice and its row in the list.
+        """
+        box = results.get('body_box')
+        if box is None:
+            if self.required:
+                raise ValueError(f'the slice {results.get("img_path")}{origin_of(results)} has no body_box for CropToBodyBox: '
+                                 'take CropToBodyBox out of every pipeline, or name the box in the list (docs/data.md)')
+            return results
+        lesions = {'gt_bboxes', 'gt_masks'} & results.keys()
+        if lesions:
+            raise ValueError(f'CropToBodyBox does not move lesions ({", ".join(sorted(lesions))}) of '
+                             f'{results.get("img_path")}: it is for labelled slices; take it out of this pipeline')
+        xmin, ymin, xmax, ymax = box
+        height, width = results['img'].shape[:2]
+        if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
+            raise ValueError(f'the body_box {list(box)} leaves the slice {results.get("img_path")}{origin_of(results)}, which '
+                             f'is {width} x {height} pixels (width x height): correct the list, or restore its images')
+        results['img'] = results['img'][ymin:ymax, xmin:xmax]
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        results['crop_box'] = tuple(box)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(required={self.required})'
