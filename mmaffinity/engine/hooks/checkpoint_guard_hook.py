@@ -41,7 +41,8 @@ class CheckpointGuardHook(Hook):
         starting = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         renew = self.new_layers if starting else ()
         if renew:
-            runner.logger.info(f'{runner._load_from} gives all weights but those of {", ".join(renew)}, which start from scratch')
+            runner.logger.info(f'{runner._load_from} gives all weights but those of {", ".join(renew)}, '
+                               'which start from scratch')
         for name in list(weights):
             if name.removeprefix('module.').startswith(tuple(f'{layer}.' for layer in renew)):
                 del weights[name]

@@ -67,7 +67,7 @@ class AffinityClsHead(BaseSliceHead):
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01 for all but W and v; for those see :class:`AffinityMapping`."""
+        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01; W and v as in :class:`AffinityMapping`."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
