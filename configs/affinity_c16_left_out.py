@@ -1,4 +1,4 @@
-# The paper's Table 5: a model of affinity_c16.py, tested on the training slices that it was not trained with.
+# The paper's Table 5: a model trained with affinity_c16.py, tested on the training slices left out of its training.
 _base_ = './affinity_c16.py'
 test_dataloader = dict(
     dataset=dict(

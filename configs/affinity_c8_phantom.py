@@ -2,9 +2,9 @@ _base_ = [
     '_base_/models/affinity_rcnn_r18.py', '_base_/datasets/phantom_cncb_ncov.py', '_base_/schedules/phantom.py',
     '_base_/default_runtime.py'
 ]
-# From scratch in a few hundred steps: synthetic slices need no ImageNet weights, and nothing is downloaded for them. Boxes
-# count as lesions at lower IoU than in the paper, where after so few steps hardly any would, and weigh more; the
-# classifier starts with small logits, and its stage moves the backbone less than the segmentation stage does.
+# Trained from scratch in a few hundred steps: synthetic slices need no ImageNet weights, so nothing is downloaded. Boxes count
+# as lesions at a lower IoU than in the paper, which few would reach after so few steps, and have a larger loss weight. The
+# classifier starts with small logits, and its stage changes the backbone less than the segmentation stage does.
 model = dict(
     backbone=dict(init_cfg=None),
     rpn_head=dict(loss_bbox=dict(loss_weight=5.0)),

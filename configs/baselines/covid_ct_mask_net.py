@@ -1,5 +1,5 @@
-# Table 4: COVID-CT-Mask-Net, from the Mask R-CNN of mask_rcnn_full.py; only the classifier and BatchNorm's affine weights
-# train. It still segments lesions, so the test covers both tasks.
+# Table 4: COVID-CT-Mask-Net, starting from the Mask R-CNN of mask_rcnn_full.py. Only the classifier and BatchNorm's affine
+# weights are trained. It still segments lesions, so testing covers both tasks.
 _base_ = [
     '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/slices_100e.py',
     '../_base_/default_runtime.py'
@@ -14,7 +14,7 @@ train_dataloader = dict(
         ann_file='annotations/slices_train.json',
         pipeline={{_base_.slice_pipeline}}))
 custom_hooks = [
-    # Tells the model the stage, which is always classification.
+    # Sets the stage of the model, which is always classification.
     dict(type='AlternatingLossHook'),
     dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head', 'roi_head.classification_branch']),
     dict(type='EpochSeedHook'),

@@ -1,3 +1,3 @@
-# Table 3: Mask R-CNN whose backbone keeps its ImageNet weights; the FPN layer above it, which has none, trains.
+# Table 3: Mask R-CNN with a backbone frozen at its ImageNet weights. The FPN layer has none and is trained.
 _base_ = './mask_rcnn_full.py'
 model = dict(backbone=dict(frozen_stages=3, norm_eval=True))

@@ -1,4 +1,4 @@
-# Table 7: VGG-16 on iCTCF, from ImageNet weights of its convolutions.
+# Table 7: VGG-16 on iCTCF; its convolutions start from ImageNet weights.
 _base_ = [
     '../_base_/models/slice_classifier_r18.py', '../_base_/datasets/ictcf.py', '../_base_/schedules/slices_100e.py',
     '../_base_/default_runtime.py'

@@ -1,4 +1,4 @@
-# The affinity model, C* = 8, with lesions of NIfTI volumes and labelled slices of COVIDx-CT, by the paper's recipe.
+# The affinity model, C* = 8, trained with the paper's recipe on lesions from NIfTI volumes and labelled slices from COVIDx-CT.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18.py', '../_base_/datasets/nifti_pairs_covidx_ct.py',
     '../_base_/schedules/alternating_100e.py', '../_base_/default_runtime.py'

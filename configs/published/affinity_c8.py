@@ -1,4 +1,4 @@
-# Weights from tools/model_converters/published_to_mmaffinity.py; see docs/published_models.md.
+# Weights from `mmaffinity convert published`; see docs/published_models.md.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18_published.py', '../_base_/datasets/cncb_ncov.py',
     '../_base_/schedules/alternating_100e.py', '../_base_/default_runtime.py'

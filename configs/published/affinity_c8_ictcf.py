@@ -1,8 +1,8 @@
-# Weights from tools/model_converters/published_to_mmaffinity.py; see docs/published_models.md.
+# Weights from `mmaffinity convert published`; see docs/published_models.md.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18_published.py', '../_base_/datasets/ictcf.py',
     '../_base_/schedules/finetune_10e.py', '../_base_/default_runtime.py'
 ]
 model = dict(roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
-# Where finetuning starts: the converted model that was trained on CNCB-NCOV.
+# Fine-tuning starts from the converted model that was trained on CNCB-NCOV.
 load_from = 'checkpoints/published_affinity_c8.pth'

@@ -1,5 +1,5 @@
 # CNCB-NCOV: lesion slices and slice labels, from tools/dataset_converters/cncb_ncov.py.
-# `data_root`, `image_size` and `slice_classes` reach every data set below that does not say otherwise itself.
+# `data_root`, `image_size` and `slice_classes` apply to every data set below that does not override them.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
@@ -13,7 +13,7 @@ lesion_train_pipeline = [
 lesion_test_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='Resize', keep_ratio=False),
-    # After resizing: predictions are returned, and compared, in the size of the original image.
+    # Loaded after resizing, because predictions are returned and evaluated at the original image size.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='PackSliceInputs'),
 ]
@@ -42,7 +42,7 @@ train_dataloader = dict(
                 ann_file='annotations/slices_train.json',
                 pipeline=slice_pipeline),
         ]))
-# The published lists have no validation slices for segmentation, and its test slices are not used for that.
+# The published lists have no validation slices for segmentation, and test slices must not be used for validation.
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,

@@ -1,4 +1,4 @@
-# CNCB-NCOV, lesions alone.
+# CNCB-NCOV, lesions only.
 _base_ = './cncb_ncov.py'
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),

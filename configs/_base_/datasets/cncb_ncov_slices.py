@@ -1,4 +1,4 @@
-# CNCB-NCOV, slice labels alone.
+# CNCB-NCOV, slice labels only.
 _base_ = './cncb_ncov.py'
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),

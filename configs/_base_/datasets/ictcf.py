@@ -1,5 +1,5 @@
-# iCTCF: slice labels only, from tools/dataset_converters/ictcf.py. There are no lesion masks, so finetuning consists of
-# classification stages alone. `data_root`, `image_size` and `slice_classes` reach every data set below.
+# iCTCF: slice labels only, from tools/dataset_converters/ictcf.py. There are no lesion masks, so fine-tuning consists of
+# classification stages only. `data_root`, `image_size` and `slice_classes` apply to every data set below.
 data_root = '{{$ICTCF_ROOT:data/ictcf}}'
 image_size = (512, 512)
 slice_classes = ('Negative', 'COVID-19')

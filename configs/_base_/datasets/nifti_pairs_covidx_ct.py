@@ -1,7 +1,7 @@
 # Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`, and labelled slices of COVIDx-CT, from `mmaffinity
-# convert covidx-ct`, 1000 of each class as in the paper. `data_root` is the latter's, whose training slices give the grey-level
-# statistics; the environment variable NIFTI_PAIRS_ROOT moves the former. Versions 2 and 3 hold scans of COVID-19-CT-Seg and of
-# COVID-19-20: with these lesions take version 1 (docs/data.md).
+# convert covidx-ct`, 1000 of each class as in the paper. `data_root` is that of COVIDx-CT, whose training slices give the
+# grey-level statistics; the environment variable NIFTI_PAIRS_ROOT sets the root of the lesions. COVIDx-CT 2 and 3 contain scans
+# of COVID-19-CT-Seg and COVID-19-20; with lesions from these, use version 1 (docs/data.md).
 _base_ = './cncb_ncov.py'
 data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'
 train_dataloader = dict(

@@ -2,20 +2,20 @@
 # C* (num_affinities) and the number of classes are set by the leaf configs.
 bbox_roi_extractor = dict(
     type='SingleLevelRoIExtractor',
-    # On CPUs ten times as fast as 'RoIAlign', to which it falls back elsewhere; the two differ in their last bits.
+    # Ten times as fast as 'RoIAlign' on CPUs; falls back to it on other devices. The two differ in the last bits.
     roi_layer=dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False),
     out_channels=256,
     featmap_strides=[16])
 model = dict(
     type='AffinityRCNN',
-    # Mean and standard deviation of the training slices, relative to `data_root`. The converters write them, and `mmaffinity
-    # statistics` for data of your own; where the file is missing, training computes them.
+    # Mean and standard deviation of the training slices; the path is relative to `data_root`. The converters write this file,
+    # `mmaffinity statistics` writes it for your own data, and training computes the values if it is missing.
     data_preprocessor=dict(
         type='SliceDataPreprocessor',
         normalization='global',
         statistics='annotations/statistics.json',
         num_channels=1),
-    # MMDetection's ResNet (type='ResNet', num_channels=3) with the same weights and answers, faster on grey slices.
+    # Same weights and outputs as MMDetection's ResNet (type='ResNet', num_channels=3), but faster on grayscale slices.
     backbone=dict(
         type='GreyResNet',
         depth=18,
@@ -27,7 +27,7 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        # ImageNet weights; a local file does as well, and init_cfg=None starts from scratch.
+        # ImageNet weights; may also be a local file. init_cfg=None trains from scratch.
         init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth')),
     neck=dict(type='FPN', in_channels=[256], out_channels=256, num_outs=1),
     rpn_head=dict(
@@ -45,7 +45,7 @@ model = dict(
         bbox_coder=dict(
             type='DeltaXYWHBBoxCoder',
             target_means=[0., 0., 0., 0.],
-            # Sizes grow by a factor of 1000 / 16 at most, which is this coder's own limit.
+            # Sizes may grow at most by a factor of 1000 / 16, this coder's default limit.
             target_stds=[1., 1., 1., 1.]),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
         loss_bbox=dict(type='L1Loss', loss_weight=1.0)),
@@ -78,7 +78,7 @@ model = dict(
             num_classes=1,
             loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
             soft_targets=False),
-        # The classification branch: beta best boxes (beta is cls_head.num_rois), no score threshold.
+        # Classification branch: the beta best boxes (beta = cls_head.num_rois) without a score threshold.
         mask_feature_head=dict(extra_conv=False),
         roi_selector=dict(type='TopRoISelector', nms_iou=0.25, min_area=1e-5, stretch='even'),
         cls_head=dict(
@@ -98,7 +98,7 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # The best anchors of each lesion count however low their IoU is, but not those that miss it.
+                # The best anchors of each lesion are positive even at low IoU, but not those that do not overlap it.
                 min_pos_iou=1e-6,
                 match_low_quality=True,
                 ignore_iof_thr=-1),

@@ -1,4 +1,4 @@
-# The segmentation branch of the affinity model alone: a Mask R-CNN with the same backbone, anchors, heads and losses.
+# Only the segmentation branch of the affinity model: a Mask R-CNN with the same backbone, anchors, heads and losses.
 _base_ = './affinity_rcnn_r18.py'
 model = dict(
     type='MaskRCNN',

@@ -1,7 +1,7 @@
-# A plain slice classifier. The backbone may be any of MMDetection's registry, SliceVGG, or any model of timm, by one line:
+# A plain slice classifier. The backbone may be any in MMDetection's registry, SliceVGG, or any timm model:
 #     model = dict(backbone=dict(_delete_=True, type='TimmBackbone', model_name='efficientnet_b0',
 #                                init_cfg=dict(type='Pretrained', checkpoint='timm')))
-# The head finds out how many channels it gives.
+# The head infers the number of its channels.
 model = dict(
     type='SliceClassifier',
     data_preprocessor=dict(

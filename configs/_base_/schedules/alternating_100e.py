@@ -1,4 +1,4 @@
-# One Adam for both stages, fixed learning rate; an epoch is one pass over the classification slices.
+# One Adam optimizer for both stages, constant learning rate; an epoch is one pass over the classification slices.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,5 +1,5 @@
-# Finetuning to slice labels of a new data set: 10 epochs; the last layer of the classifier starts anew, everything else
-# starts from `load_from`, without which training does not begin.
+# Fine-tuning on the slice labels of a new data set for 10 epochs, with a new final layer of the classifier. All other weights
+# come from `load_from`, which is required.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')

@@ -1,7 +1,7 @@
-# Fine-tuning of the slice head to the labels of a new data set; the final layer of the classifier is new. The features are
-# those of `load_from`, as the leaf config sets model.frozen_parts = ['backbone', 'neck']. finetune_10e.py, the paper's, moves
-# everything by small steps; with few slices it ends before a new last layer has forgotten its random start, and its result
-# depends on the seed. docs/results.md has the measurements.
+# Fine-tuning of the slice head on the labels of a new data set, with a new final layer of the classifier. The features stay
+# those of `load_from`, because the leaf config sets model.frozen_parts = ['backbone', 'neck']. The paper's schedule,
+# finetune_10e.py, trains everything in small steps. With few slices it ends before the new final layer has overcome its random
+# initialisation, so its result depends on the seed. docs/results.md has the measurements.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')

@@ -1,5 +1,5 @@
-# Lesions alone: 630 passes over the 475 training slices with lesions are as many steps as the segmentation stage of the
-# affinity model makes in its 100 epochs.
+# Lesions only: 630 passes over the 475 training slices with lesions give as many steps as the affinity model's segmentation
+# stage takes in 100 epochs.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=630)
 val_cfg = None
 test_cfg = dict(type='TestLoop')

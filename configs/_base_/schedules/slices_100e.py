@@ -1,4 +1,4 @@
-# Slice labels alone: the classification stage's steps, learning rate and decay without the segmentation stage.
+# Slice labels only: the classification stage's steps, learning rate and decay, without the segmentation stage.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
