@@ -1,4 +1,4 @@
-"""The commands: each module parses its arguments and calls the package.
+"""The commands. Each module parses its arguments and calls the package.
 
 ``mmaffinity COMMAND`` and the scripts in ``tools/`` run them through :mod:`mmaffinity_cli`.
 """

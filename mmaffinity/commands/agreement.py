@@ -1,4 +1,4 @@
-"""Compare a model's answers under other threads, processor instructions, batch sizes and rounding with those in float64.
+"""Compare predictions under other thread counts, processor instructions, batch sizes and rounding with those in float64.
 
     mmaffinity agreement affinity_c8_steady work_dirs/affinity_c8_steady/epoch_100.pth SLICES --out work_dirs/agreement.json
 """
@@ -12,14 +12,14 @@ from mmaffinity.utils.files import write_json_atomic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of the config of a model that classifies slices')
-    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('checkpoint', help='weights of the model')
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders of slices, as for prediction')
-    parser.add_argument('--max-slices', type=int, help='take every n-th slice, so that there are at most so many')
+    parser.add_argument('--max-slices', type=int, help='use at most this many slices, evenly spaced')
     parser.add_argument('--noise', type=float, default=1e-6, help='relative noise on the features (default: 1e-6)')
-    parser.add_argument('--draws', type=int, default=3, help='draws of the noise (default: 3)')
-    parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these, by name (default: all that fit '
-                        'this machine)')
-    parser.add_argument('--out', metavar='JSON', help='file for all figures')
+    parser.add_argument('--draws', type=int, default=3, help='number of noise draws (default: 3)')
+    parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this '
+                        'machine supports)')
+    parser.add_argument('--out', metavar='JSON', help='file for all results')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 

@@ -1,4 +1,4 @@
-"""Time a model: prediction in all modes, training, data loading, and how time grows.
+"""Time a model: prediction in all modes, training, data loading, and the growth of time with input size.
 
     mmaffinity benchmark affinity_c8 --out work_dirs/speed.csv
     mmaffinity benchmark affinity_c8 --growth work_dirs/growth.png
@@ -19,19 +19,19 @@ from mmaffinity.visualization.saving import save_figure, write_atomically
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
-    parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones, which take the same time)')
+    parser.add_argument('checkpoint', nargs='?', help='weights (default: random weights, which take the same time)')
     parser.add_argument('--jobs', nargs='+', choices=JOBS, default=JOBS, help='what to time (default: everything)')
     parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
     parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice')
     parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
-    parser.add_argument('--runs', type=int, default=20, help='calls of which the median is reported')
-    parser.add_argument('--warmup', type=int, default=3, help='calls before them')
+    parser.add_argument('--runs', type=int, default=20, help='number of timed calls; the median is reported')
+    parser.add_argument('--warmup', type=int, default=3, help='untimed calls before them')
     parser.add_argument('--device', default='cpu', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU')
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
-    parser.add_argument('--out', help='CSV file; by default only a table is shown')
-    parser.add_argument('--growth', metavar='PNG', help='draw how time grows, instead')
+    parser.add_argument('--out', help='CSV file to write (default: only print a table)')
+    parser.add_argument('--growth', metavar='PNG', help='plot the growth of time instead')
     parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
-                        help='time the model with one change each, in turns, instead; by default every one of: '
+                        help='instead, time the model with one change at a time; by default with each of: '
                              f'{", ".join(ABLATIONS)}')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 

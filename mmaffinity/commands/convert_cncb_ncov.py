@@ -6,27 +6,27 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data_root', help='folder with the unpacked ct_lesion_seg/ and NCP/, CP/, Normal/, or instead of these '
-                        'the images of COVIDx-CT version 1 in a flat folder; the result goes to its annotations/')
+    parser.add_argument('data_root', help='folder with the unpacked ct_lesion_seg/ and NCP/, CP/, Normal/ (or, instead of '
+                        'these, a flat folder of COVIDx-CT version 1 images); output goes to its annotations/')
     parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders with the lists under their published names (default: DATA_ROOT and DATA_ROOT/lists)')
+                        help='folders that contain the lists under their published names (default: DATA_ROOT, DATA_ROOT/lists)')
     parser.add_argument('--train-list', metavar='FILE', help='COVIDx-CT training list')
     parser.add_argument('--val-list', metavar='FILE', help='COVIDx-CT validation list')
     parser.add_argument('--test-list', metavar='FILE', help='COVIDx-CT test list')
     parser.add_argument('--train-sample-list', metavar='FILE', help="the author's list of 3000 training slices")
     parser.add_argument('--lesions-train-list', metavar='FILE', help="the author's segmentation training list")
     parser.add_argument('--lesions-test-list', metavar='FILE', help="the author's segmentation test list")
-    parser.add_argument('--only', choices=('lesions', 'slices'), help='convert one part of the data')
+    parser.add_argument('--only', choices=('lesions', 'slices'), help='convert only this part of the data')
     parser.add_argument('--samples-per-class', type=int, metavar='N',
                         help="draw N training slices per class instead of taking the author's list")
-    parser.add_argument('--seed', type=int, default=0, help='of that draw (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of that draw (default: 0)')
     parser.add_argument('--keep-classes-apart', action='store_true',
                         help='two lesion categories, GGO and Consolidation, instead of one')
     parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
-                        help='only larger lesions are instances (default: 100)')
+                        help='keep only lesions with a larger area in pixels as instances (default: 100)')
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
-    parser.add_argument('--no-check-files', action='store_true', help='do not look for the listed slices')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
+    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
 
 
 def run(args: argparse.Namespace) -> None:

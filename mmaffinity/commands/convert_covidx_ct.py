@@ -7,22 +7,22 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data_root', help='folder with the unpacked images (3A_images/ or the like), lists and metadata.csv; '
-                        'the result goes to its annotations/')
+    parser.add_argument('data_root', help='folder with the unpacked images (such as 3A_images/), lists and metadata.csv; '
+                        'output goes to its annotations/')
     parser.add_argument('--list-version', choices=VERSIONS,
-                        help='version to convert (default: the one whose lists are there)')
+                        help='version to convert (default: the one whose lists are present)')
     parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders with the lists under their published names (default: DATA_ROOT and DATA_ROOT/lists)')
+                        help='folders that contain the lists under their published names (default: DATA_ROOT, DATA_ROOT/lists)')
     for split in SPLITS:
         parser.add_argument(f'--{split}-list', metavar='FILE', help=f'the {split} list')
     parser.add_argument('--images', nargs='+', metavar='DIR', default=[],
-                        help='image folders below DATA_ROOT (default: those of two levels that hold images)')
-    parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one beside images or lists, if any)')
+                        help='image folders below DATA_ROOT (default: those within two levels with images)')
+    parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one next to the images or lists, if any)')
     parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS, metavar='SPLIT',
                         help='lists to convert: train, val, test (default: all three)')
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
-    parser.add_argument('--no-check-files', action='store_true', help='do not look for the listed slices')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
+    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
 
 
 def run(args: argparse.Namespace) -> None:

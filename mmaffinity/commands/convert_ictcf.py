@@ -6,14 +6,14 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data_root', help='folder with the unpacked nCT/ and pCT/; the result goes to its annotations/')
+    parser.add_argument('data_root', help='folder with the unpacked nCT/ and pCT/; output goes to its annotations/')
     parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders with the lists under their published names (default: DATA_ROOT/lists)')
+                        help='folders that contain the lists under their published names (default: DATA_ROOT/lists)')
     parser.add_argument('--train-list', metavar='FILE', help="the author's training list")
     parser.add_argument('--test-list', metavar='FILE', help="the author's test list")
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
-    parser.add_argument('--no-check-files', action='store_true', help='do not look for the listed slices')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
+    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
 
 
 def run(args: argparse.Namespace) -> None:

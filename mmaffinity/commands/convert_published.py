@@ -1,12 +1,12 @@
-"""Convert a checkpoint that the author published to one of this package, without executing anything in it."""
+"""Convert one of the author's published checkpoints to this package's format, without executing anything in it."""
 import argparse
 
 from mmaffinity.utils.published_checkpoint import convert_published_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('source', metavar='IN.pth', help='published affinity model, or Mask R-CNN or Single-Shot Model')
-    parser.add_argument('target', metavar='OUT.pth', help='file to write; it replaces one of this name')
+    parser.add_argument('source', metavar='IN.pth', help='published affinity model, Mask R-CNN or Single-Shot Model')
+    parser.add_argument('target', metavar='OUT.pth', help='file to write; an existing file is replaced')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Run everything on synthetic slices: draw, convert, train, test, fine-tune on a second hospital, test.
 
-Every step is a command that is printed before it runs and can be typed by hand. An interrupted demo continues where it
-stopped. The phantom stands for data that may not be redistributed; its scores say nothing about real CT.
+Every step is a command, which is printed before it runs and can also be run by hand. An interrupted demo continues where it
+stopped. The phantom replaces data that may not be redistributed; its scores say nothing about real CT.
 """
 import argparse
 import json
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 FIRST, SECOND = 'affinity_c8_steady_phantom', 'affinity_c8_steady_phantom_ictcf'
-# What the demo aims at on held-out phantom patients: run, metric, its name, goal. Something is broken if one is missed by FAR.
+# Goals on held-out phantom patients: run, metric, its name, goal. Missing one by FAR means that something is broken.
 GOALS = ((FIRST, 'slice/f1', 'class-adjusted F1, three classes', 0.90), (FIRST, 'lesion/AP50', 'lesion AP50', 0.50),
          (SECOND, 'slice/f1', 'class-adjusted F1 on the second hospital, two classes', 0.90))
 FAR = 0.15
@@ -21,16 +21,16 @@ NUM_STEPS = 7
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'),
-                        help='folder for models and pictures (default: work_dirs/demo)')
+                        help='folder for models and images (default: work_dirs/demo)')
     parser.add_argument('--data', type=Path, default=Path('data/phantom'),
                         help='folder for the phantom (default: data/phantom)')
 
 
 class Steps:
-    """Runs the steps of the demo, each in a process of its own.
+    """Runs the steps of the demo, each in its own process.
 
     Args:
-        log: file that takes what the preparing steps print.
+        log: file for the output of the preparation steps.
     """
 
     def __init__(self, log: Path) -> None:
@@ -38,7 +38,7 @@ class Steps:
         self.number = 0
 
     def __call__(self, title: str, *arguments: object, show: bool = True) -> None:
-        """Print a command and run it; without ``show``, what it prints goes to the log.
+        """Print a command and run it; without ``show``, its output goes to the log.
 
         Raises:
             ValueError: if it fails.
@@ -55,17 +55,17 @@ class Steps:
 
 
 def newest(folder: Path) -> Path:
-    """Return the checkpoint that a finished training left."""
+    """Return the newest checkpoint of a finished run."""
     return Path((folder / 'last_checkpoint').read_text().strip())
 
 
 def resumed(folder: Path) -> list[str]:
-    """Return the option that resumes a training, where there is one to resume."""
+    """Return the option that resumes a run, if there is one to resume."""
     return ['--resume'] if (folder / 'last_checkpoint').is_file() else []
 
 
 def check_goals(results: dict[str, dict]) -> None:
-    """Compare the metrics of both runs with the goals.
+    """Compare the metrics of both runs with their goals.
 
     Raises:
         ValueError: if a goal is missed by far.

@@ -1,4 +1,4 @@
-"""Write a model for others: as safetensors and JSON, or in the layout of the published checkpoints."""
+"""Export a model as safetensors and JSON, or in the layout of the published checkpoints."""
 import argparse
 
 from mmaffinity.commands import export_published, export_safetensors

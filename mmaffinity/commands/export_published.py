@@ -1,12 +1,12 @@
-"""Convert a checkpoint of a model of configs/published back to the layout of the author's published files."""
+"""Convert a checkpoint of a configs/published model back to the layout of the author's published files."""
 import argparse
 
 from mmaffinity.utils.published_checkpoint import convert_back_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('source', metavar='IN.pth', help='converted file, or one that training wrote')
-    parser.add_argument('target', metavar='OUT.pth', help='file to write; it replaces one of this name')
+    parser.add_argument('source', metavar='IN.pth', help='converted or trained checkpoint')
+    parser.add_argument('target', metavar='OUT.pth', help='file to write; an existing file is replaced')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Write a model as data that anybody can open safely: OUT.safetensors with the weights, OUT.json with all else.
+"""Export a model as files that are safe to open: OUT.safetensors with the weights, OUT.json with everything else.
 
     mmaffinity export safetensors affinity_c8 epoch_100.pth shared/affinity_c8
     mmaffinity predict SLICES --config shared/affinity_c8.json --checkpoint shared/affinity_c8.safetensors --out results
@@ -13,7 +13,7 @@ from mmaffinity.utils.files import sha256_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
-    parser.add_argument('out', metavar='OUT', help='name of the two files, without ending; they replace those of this name')
+    parser.add_argument('out', metavar='OUT', help='path of the two files without extension; existing files are replaced')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 

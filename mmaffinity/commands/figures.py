@@ -1,9 +1,9 @@
-"""Figures of the paper for one's own runs, as PNG and PDF.
+"""Draw the paper's figures for your own runs, as PNG and PDF.
 
     mmaffinity figures affinity affinity_c8 epoch_10.pth epoch_100.pth --work-dir RUN
     mmaffinity figures ranks work_dirs/report/report.json
 
-Where slices are not named, they are chosen by the results.json of RUN (mmaffinity test --out RUN/results.json).
+Without --slices, slices are chosen from the results.json of RUN (mmaffinity test --out RUN/results.json).
 """
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 from mmaffinity.apis import figures
 from mmaffinity.utils.cli import ConfigOptions
 
-MODEL_FIGURES = {'affinity': ('classification', 'Figure 4: Y for a slice of each class, at each checkpoint'),
-                 'lesions': ('segmentation', 'Figure 6: boxes, scores, masks; mask scores; ground truth'),
-                 'evidence': ('classification', 'share of each RoI in the evidence for each class')}
+MODEL_FIGURES = {'affinity': ('classification', 'Figure 4: Y of one slice per class, at each checkpoint'),
+                 'lesions': ('segmentation', 'Figure 6: boxes, scores and masks; mask scores; ground truth'),
+                 'evidence': ('classification', 'attribution of each class to the RoIs')}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         kind.add_argument('config')
         several = name == 'affinity'
         kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
-        kind.add_argument('--work-dir', help='finished run, whose results choose the slices (default: the folder of '
-                          'the last checkpoint)')
-        kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or its end')
+        kind.add_argument('--work-dir', help='finished run from whose results slices are chosen (default: the '
+                          'folder of the last checkpoint)')
+        kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or end of path')
         kind.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                           help='override config fields')
         if name == 'lesions':
-            kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score shown (default: 0.5)')
-    kind = kinds.add_parser('ranks', help='Figure 5: rank of each model for pairs of criteria')
+            kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score to show (default: 0.5)')
+    kind = kinds.add_parser('ranks', help='Figure 5: rank of each model under pairs of criteria')
     kind.add_argument('report', help='report.json of mmaffinity report')
-    kind.add_argument('--published', action='store_true', help='rank the published figures too')
-    kind = kinds.add_parser('curves', help='losses and validation scores over training')
+    kind.add_argument('--published', action='store_true', help='also rank the published results')
+    kind = kinds.add_parser('curves', help='losses and validation scores during training')
     kind.add_argument('work_dir')
     kind = kinds.add_parser('confusion', help='confusion matrices of finished runs')
     kind.add_argument('work_dirs', nargs='+')

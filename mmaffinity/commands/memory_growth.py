@@ -1,4 +1,4 @@
-"""Train, or test, for a while and print how the memory grows.
+"""Train or test for a while and print how memory grows.
 
     mmaffinity memory-growth affinity_c8_phantom --iterations 2000
     mmaffinity memory-growth affinity_c8_phantom --test work_dirs/affinity_c8_phantom/epoch_2.pth
@@ -14,10 +14,10 @@ from mmaffinity.utils.config import load_config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8_phantom')
     parser.add_argument('--iterations', type=int, default=2000, help='iterations to train, whole epochs at least')
-    parser.add_argument('--test', metavar='CHECKPOINT', help='test this model on all its test slices, instead')
-    parser.add_argument('--interval', type=int, default=200, help='iterations between two rows')
-    parser.add_argument('--limit', type=float, help='MiB that the memory may grow between the first and the last row; '
-                        'with more the exit code is 2')
+    parser.add_argument('--test', metavar='CHECKPOINT', help='instead, test this model on all its test slices')
+    parser.add_argument('--interval', type=int, default=200, help='iterations between rows')
+    parser.add_argument('--limit', type=float, help='MiB by which memory may grow between the first and the last row; '
+                        'exit code 2 if exceeded')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 

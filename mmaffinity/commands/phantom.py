@@ -1,6 +1,6 @@
 """Write the phantom: synthetic chest-CT slices in the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT.
 
-It stands for data that may not be redistributed; it is never a source of results.
+The phantom replaces data that may not be redistributed; it is never a source of results.
 
     mmaffinity phantom data/phantom --size 256
 """
@@ -13,12 +13,12 @@ from mmaffinity.utils.wording import plural
 
 HELP = {
     'seed': 'seed of all patients',
-    'size': 'side of the slices, pixels',
+    'size': 'side length of the slices in pixels',
     'slices_per_patient': 'neighbouring slices of each patient',
     'lesions_train': 'training slices with lesion masks',
     'lesions_test': 'test slices with lesion masks',
     'slices_train': 'training slices with class labels',
-    'slices_selected': 'how many of them the balanced training list names; the rest is left out',
+    'slices_selected': 'how many of these the balanced training list names; the rest are left out',
     'slices_val': 'validation slices with class labels',
     'slices_test': 'test slices with class labels',
     'ictcf_train': 'training slices of the second hospital',
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument('--' + field.name.replace('_', '-'), type=int, default=field.default, metavar='N',
                             help=f'{HELP[field.name]} (default: {field.default})')
     parser.add_argument('--overwrite', action='store_true',
-                        help='replace a phantom of other settings in that folder, with what was converted from it')
+                        help='replace a phantom with other settings in that folder, and everything converted from it')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md says what is written.
+"""Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md describes the output.
 
     mmaffinity predict SCAN_FOLDER --config affinity_c8 --checkpoint epoch_100.pth --out results
 """
@@ -18,20 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', required=True, help='name or path of a config, for example affinity_c8')
     parser.add_argument('--checkpoint', required=True, help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
-    parser.add_argument('--resume', action='store_true', help='continue an interrupted run: what is done is kept')
+    parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
-    parser.add_argument('--batch-size', type=int, help='slices at once (default: 8 on a GPU, 1 on the CPU)')
+    parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
-                        help='lesions with a lower score are left out (default: 0.5)')
+                        help='omit lesions with a lower score (default: 0.5)')
     parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
                         default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
-                        help='window in Hounsfield units, for DICOM and NIfTI (default: -600 1500)')
+                        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)')
     parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
-                        help='to Hounsfield units, for DICOM without rescale tags and NIfTI with 12-bit values')
+                        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with 12-bit values')
     parser.add_argument('--max-value', type=int,
-                        help='white of 16-bit images: 4095 for 12-bit content (default: 65535)')
-    parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='pictures of which slices (default: all)')
-    parser.add_argument('--show-rois', action='store_true', help='draw the boxes that the class was read from')
+                        help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)')
+    parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
+    parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')

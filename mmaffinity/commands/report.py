@@ -1,4 +1,4 @@
-"""Tables 3, 4, 5 and 7 of the paper for finished runs, with intervals, comparisons and calibration.
+"""Build Tables 3, 4, 5 and 7 of the paper from finished runs, with intervals, comparisons and calibration.
 
     mmaffinity report work_dirs/affinity_c8 work_dirs/resnet18_slice --out work_dirs/report
 """
@@ -9,15 +9,14 @@ from mmaffinity.apis.report import write_report
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR',
-                        help='folders with results*.json from mmaffinity test --out, or such files')
+                        help='folders with results*.json from mmaffinity test --out, or the files themselves')
     parser.add_argument('--out', default='work_dirs/report', help='folder for the report (default: work_dirs/report)')
     parser.add_argument('--external', action='append', default=[], metavar='NAME=FILE',
-                        help='a system that is not trained here: its confusion matrix or predictions, see '
-                             'docs/report.md')
-    parser.add_argument('--resamples', type=int, default=1000, help='of the bootstrap (default: 1000)')
-    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
+                        help='confusion matrix or predictions of an external system, see docs/report.md')
+    parser.add_argument('--resamples', type=int, default=1000, help='number of bootstrap resamples (default: 1000)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
     parser.add_argument('--class-weights', type=float, nargs='+', metavar='W',
-                        help='of the class-adjusted F1, such as 0.45 0.35 0.20 (default: the share of each class)')
+                        help='class weights of the class-adjusted F1, such as 0.45 0.35 0.20 (default: class shares)')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -2,9 +2,9 @@
 
     mmaffinity statistics my_slices.py
 
-The result goes to the file that model.data_preprocessor.statistics of the config names, by default
-annotations/statistics.json below data_root, for every training with normalization='global'. Training computes what is
-missing by itself; this command keeps it with the data.
+They are written to the file named by model.data_preprocessor.statistics in the config, by default annotations/statistics.json
+below data_root, and used in every training run with normalization='global'. Training computes missing values itself; this
+command stores them with the data.
 """
 import argparse
 
@@ -17,9 +17,9 @@ from mmaffinity.utils.wording import plural
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
-    parser.add_argument('--out', metavar='FILE', help="file to write instead of the config's")
+    parser.add_argument('--out', metavar='FILE', help='file to write instead of the one named in the config')
     parser.add_argument('--overwrite', action='store_true', help='replace a file with other values')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads that read (default: one per core, eight at most)')
+    parser.add_argument('--workers', type=int, metavar='N', help='reader threads (default: one per core, at most eight)')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/my_slices')
 

@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/<name of the config>)')
-    parser.add_argument('--out', help='JSON file for metrics and per-slice predictions')
+    parser.add_argument('--out', help='JSON file for the metrics and per-slice predictions')
     parser.add_argument('--split', choices=['test', 'val'], default='test',
-                        help='slices to test on; predictions for val are what the report fits its temperature on')
-    parser.add_argument('--show-dir', help='folder for pictures: overlays, confusion matrix, affinities')
+                        help='slices to test on; the report fits its temperature on predictions for val')
+    parser.add_argument('--show-dir', help='folder for images: overlays, confusion matrix, affinities')
     add_run_arguments(parser)
 
 

@@ -14,9 +14,9 @@ from mmaffinity.utils.config import load_config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<name of the config>)')
-    parser.add_argument('--resume', action='store_true', help='resume from the newest checkpoint in the work folder')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision, on a GPU')
-    parser.add_argument('--seed', type=int, help="instead of the config's")
+    parser.add_argument('--resume', action='store_true', help='resume from the newest complete checkpoint in the work folder')
+    parser.add_argument('--amp', action='store_true', help='use automatic mixed precision on a GPU')
+    parser.add_argument('--seed', type=int, help='seed to use instead of that of the config')
     add_run_arguments(parser)
 
 

@@ -1,4 +1,4 @@
-"""Train and test a config with several seeds; an interrupted series is resumed by the same command.
+"""Train and test a config with several seeds. The same command resumes an interrupted series.
 
     mmaffinity train-seeds affinity_c8_steady_phantom --seeds 5
     mmaffinity report work_dirs/affinity_c8_steady_phantom_seeds/seed_* --out work_dirs/report
@@ -13,10 +13,10 @@ from mmaffinity.utils.cli import ConfigOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config')
-    parser.add_argument('--seeds', type=int, default=5, help='how many (default: 5)')
-    parser.add_argument('--first', type=int, default=0, help='the first seed; the others follow it (default: 0)')
-    parser.add_argument('--work-dir', help='folder for one folder per seed (default: work_dirs/<config>_seeds)')
-    parser.add_argument('--gpus', nargs='+', default=[''], metavar='INDEX', help='one training at a time on each of these '
+    parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: 5)')
+    parser.add_argument('--first', type=int, default=0, help='first seed; the others are consecutive (default: 0)')
+    parser.add_argument('--work-dir', help='folder for the runs, one subfolder per seed (default: work_dirs/<config>_seeds)')
+    parser.add_argument('--gpus', nargs='+', default=[''], metavar='INDEX', help='run one training at a time on each of these '
                         'GPUs (default: one after another)')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 

@@ -2,7 +2,7 @@
 
     mmaffinity verify affinity_c8 --out work_dirs/verification.json
 
-Exit code 0 if nothing failed, 1 on a failure, 2 on wrong use. docs/data.md says what is checked.
+Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the checks.
 """
 import argparse
 import sys
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
     parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
-                        help=f'accept what these checks find: {", ".join(CHECKS)}')
-    parser.add_argument('--strict', action='store_true', help='warnings fail too')
-    parser.add_argument('--lists-only', action='store_true', help='read no slice: lists, classes and lesions only')
+                        help=f'accept the findings of these checks: {", ".join(CHECKS)}')
+    parser.add_argument('--strict', action='store_true', help='treat warnings as failures')
+    parser.add_argument('--lists-only', action='store_true', help='do not read slices; check lists, classes and lesions only')
     parser.add_argument('--cache', default='work_dirs/verify_dataset_cache.jsonl', metavar='FILE',
-                        help='what was read of each file, so that the next run, or one that was interrupted, reads only '
-                             'the others (default: work_dirs/verify_dataset_cache.jsonl)')
-    parser.add_argument('--no-cache', action='store_true', help='read every file again and remember nothing')
-    parser.add_argument('--workers', type=int, help='processes that read (default: one per core)')
+                        help='cache of file facts, so that the next or a resumed run reads only new files '
+                             '(default: work_dirs/verify_dataset_cache.jsonl)')
+    parser.add_argument('--no-cache', action='store_true', help='read every file again and store no facts')
+    parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
     parser.add_argument('--near-bits', type=int, default=near.radius,
-                        help=f'bits of 64 in which hashes of near-identical slices may differ (default: {near.radius})')
+                        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {near.radius})')
     parser.add_argument('--near-correlation', type=float, default=near.correlation,
-                        help=f'that near-identical slices reach at 16 x 16 (default: {near.correlation})')
+                        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {near.correlation})')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
 
