@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for split in SPLITS:
         parser.add_argument(f'--{split}-list', metavar='FILE', help=f'the {split} list')
     parser.add_argument('--images', nargs='+', metavar='DIR', default=[],
-                        help='image folders below DATA_ROOT (default: those within two levels with images)')
-    parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one next to the images or lists, if any)')
+                        help='image folders below DATA_ROOT (default: those at two levels with images)')
+    parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one next to images or lists, if any)')
     parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS, metavar='SPLIT',
                         help='lists to convert: train, val, test (default: all three)')
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')

@@ -1,4 +1,4 @@
-"""What drives training and testing: hooks, the guards of a run, several processes, and where a run goes on."""
+"""Training and testing: hooks, guards of a run, distributed processes and resuming."""
 from .guards import add_guards
 from .hooks import (
     AlternatingLossHook,

@@ -1,4 +1,4 @@
-"""What a run shows on the console: its own messages and one line of progress. The log file has everything."""
+"""Console output of a run: its own messages and one line of progress. The log file has everything."""
 import contextlib
 import io
 import logging
@@ -19,15 +19,15 @@ from mmaffinity.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from mmaffinity.utils.console import ProgressLine
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# Warnings of MMEngine about what is meant so (the branch that no step trains) or is its own business.
+# MMEngine warnings about intended behaviour (the branch that no step trains) or its own internals.
 NOISE = ('is skipped since its requires_grad=False', 'will be deprecated', 'is the alias of')
 
 
 class QuietRunner(Runner):
-    """MMEngine's runner, whose dump of environment, hooks and config goes to the log file only."""
+    """MMEngine's runner, which writes environment, hooks and config to the log file only."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build MMEngine's logger and show on the console what :func:`concerns_user` lets pass."""
+        """Build MMEngine's logger, and show on the console only what passes :func:`concerns_user`."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
@@ -36,7 +36,7 @@ class QuietRunner(Runner):
         return logger
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
-        """Load a checkpoint; what MMEngine prints meanwhile goes to the log, where :class:`CheckpointGuardHook` compares."""
+        """Load a checkpoint; mismatches that MMEngine prints are warnings unless :class:`CheckpointGuardHook` checks them."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             checkpoint = super().load_checkpoint(*args, **kwargs)
@@ -47,7 +47,7 @@ class QuietRunner(Runner):
         return checkpoint
 
     def _log_env(self, env_cfg: dict) -> None:
-        """Log the environment; MMEngine's look for a compiler would leave the shell's complaint on the console."""
+        """Log the environment without the shell error that MMEngine's compiler search would print on the console."""
         sys.stderr.flush()
         console = os.dup(2)
         try:
@@ -60,7 +60,7 @@ class QuietRunner(Runner):
 
 
 def concerns_user(record: logging.LogRecord) -> bool:
-    """Let warnings and the messages of this package pass, and clear the line of progress for them."""
+    """Pass warnings and this package's messages, and clear the progress line for them."""
     noise = any(words in record.getMessage() for words in NOISE)
     shown = (record.levelno >= logging.WARNING and not noise) or PACKAGE in Path(record.pathname).parents
     if shown:
@@ -69,12 +69,12 @@ def concerns_user(record: logging.LogRecord) -> bool:
 
 
 class ProgressHook(Hook):
-    """Shows how far training, validation or test are, with the last losses of both stages.
+    """Show the progress of training, validation or testing, with the last losses of both stages.
 
-    Not for configs: commands add it to a run that is not ``--verbose``.
+    Not for configs: commands add it to runs without ``--verbose``.
     """
 
-    # After everything else that a step does.
+    # After all other work of a step.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -82,15 +82,15 @@ class ProgressHook(Hook):
         self._losses: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Start the line of a training."""
+        """Start the line of training."""
         self._start('training', 'steps')
 
     def before_val(self, runner: Runner) -> None:
-        """Start the line of a validation."""
+        """Start the line of validation."""
         self._start('validating', 'batches')
 
     def before_test(self, runner: Runner) -> None:
-        """Start the line of a test."""
+        """Start the line of testing."""
         self._start('testing', 'batches')
 
     def _start(self, what: str, unit: str) -> None:
@@ -103,31 +103,31 @@ class ProgressHook(Hook):
         """Show a training step."""
         if self._line is None:
             return
-        if self._line.what != 'training':  # a validation was in between
+        if self._line.what != 'training':  # after a validation
             self._start('training', 'steps')
         loss = (outputs or {}).get('loss')
         if isinstance(loss, Tensor):
             self._losses[_task_of(data_batch)] = loss.detach()
         detail = f'epoch {runner.epoch + 1} of {runner.max_epochs}'
-        if self._line.due(runner.iter + 1 == runner.max_iters):  # a GPU is waited for only where the line shows
+        if self._line.due(runner.iter + 1 == runner.max_iters):  # wait for a GPU only if the line is shown
             detail += ''.join(f', {name} loss {float(value):.3f}' for name, value in sorted(self._losses.items()))
         self._line(runner.iter + 1, runner.max_iters, detail)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                        outputs: Sequence | None = None) -> None:
-        """Show a batch of a validation."""
+        """Show a validation batch."""
         if self._line is not None:
             self._line(batch_idx + 1, len(runner.val_dataloader))
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence | None = None) -> None:
-        """Show a batch of a test."""
+        """Show a test batch."""
         if self._line is not None:
             self._line(batch_idx + 1, len(runner.test_dataloader))
 
 
 def build_runner(cfg: Config, verbose: bool) -> Runner:
-    """Build a runner; unless it is verbose, its console shows one line of progress and what concerns the user."""
+    """Build a runner; unless verbose, its console shows one progress line and messages for the user."""
     if verbose:
         return Runner.from_cfg(cfg)
     runner = QuietRunner.from_cfg(cfg)

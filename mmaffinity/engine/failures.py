@@ -1,4 +1,4 @@
-"""What goes wrong around a run, told in one sentence."""
+"""Clear errors for failures outside the code: disks, folders and loader workers."""
 import errno
 import os
 import tempfile
@@ -11,10 +11,10 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_writable(work_dir: str | Path) -> None:
-    """Make a work folder, and a file in it, before hours are spent on what cannot be kept.
+    """Create a work folder and test that it is writable, before hours of work whose results could not be saved.
 
     Raises:
-        ValueError: if that is not possible: read-only, full, or a file where a folder should be.
+        ValueError: if the folder cannot be written: read-only, full, or a file of that name.
     """
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -23,21 +23,20 @@ def check_writable(work_dir: str | Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ValueError(f'nothing can be written to the work folder {work_dir} ({error.strerror}): name another with '
-                         '--work-dir, or mend that one; what lies in it was left as it is') from error
+        raise ValueError(f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another with '
+                         '--work-dir, or fix this one; existing files are untouched') from error
 
 
 @contextmanager
 def plain_failures(remedy: str) -> Iterator[None]:
-    """Turn two kinds of failure into sentences: a disk that is full or closed, and errors from loader workers.
+    """Give clear errors for two kinds of failure: a full or unwritable disk, and errors in loader workers.
 
     Args:
-        remedy: what to do after the disk was seen to, as the end of the sentence.
+        remedy: what to do once the disk is fixed, as the end of the message.
 
     Raises:
         ValueError: if a file could not be written.
-        Exception: of the type that a loader worker raised, with its message alone; torch puts the worker's traceback
-            before it.
+        Exception: the error of a loader worker, of the same type, without the traceback that torch puts before the message.
     """
     try:
         yield

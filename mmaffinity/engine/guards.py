@@ -1,4 +1,4 @@
-"""What watches over every training run, whatever its config says."""
+"""Hooks that guard every training run, whatever its config says."""
 from mmengine.config import Config
 
 GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook', 'LoaderWorkersHook',
@@ -6,12 +6,12 @@ GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelSt
 
 
 def add_guards(cfg: Config) -> None:
-    """Add the hooks that keep checkpoints whole, load them whole, seed each epoch so that a resumed run continues as if it had
-    not been interrupted, stop at losses that are no numbers, compute missing grey-level statistics, end loader workers when
-    a run is killed, and report skipped slices.
+    """Add the hooks that guard a run.
 
-    Configs need not name them, so that one which a user wrote, or wrote before they existed, is guarded as well. A hook
-    that a config does name stays as it is.
+    They write and load checkpoints completely or not at all, seed each epoch so that a resumed run continues as if it had not
+    been interrupted, stop at NaN or infinite losses, compute missing grey-level statistics, end loader workers when a run is
+    killed, and report skipped slices. Configs need not name them, so that user-written configs are guarded as well. Hooks that
+    a config does name are unchanged.
 
     Args:
         cfg: a config; its 'custom_hooks' and 'default_hooks.checkpoint' are changed.

@@ -1,4 +1,4 @@
-"""Several processes, on GPUs or on CPUs."""
+"""Distributed processes on GPUs or CPUs."""
 import os
 from collections.abc import Mapping
 
@@ -11,19 +11,19 @@ _VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Prepare a config and this process for a distributed run; a run in one process is left alone.
+    """Prepare a config and this process for a distributed run; single-process runs are unchanged.
 
-    Each stage leaves some parameters without gradient, so the wrapper of the model has to look for those that a step did
-    not use; a step then also ends where a process' slices have no lesion. On CPUs, which MMEngine does not
-    provide for, the processes are joined here, by gloo, and the wrapper gets no device.
+    In each stage some parameters get no gradient, so the model wrapper must search for unused parameters. Steps then also
+    complete if a process's slices have no lesion. MMEngine does not support CPUs here, so on CPUs this function connects the
+    processes by gloo, and the wrapper gets no device.
 
     Args:
-        cfg: gets 'launcher', and 'model_wrapper_cfg' unless it has one.
+        cfg: receives 'launcher', and 'model_wrapper_cfg' unless it has one.
         launcher: 'none', 'pytorch' (torchrun), 'slurm' or 'mpi'.
-        environ: the environment, with the variables that torchrun sets.
+        environ: the environment, with the variables set by torchrun.
 
     Raises:
-        ValueError: if the process was not started as ``launcher`` says, or there are fewer GPUs than processes.
+        ValueError: if the process was not started by ``launcher``, or there are fewer GPUs than processes.
     """
     cfg.launcher = launcher
     if launcher == 'none':

@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on."""
+"""Finding the checkpoint from which to resume a run."""
 import re
 import zipfile
 from collections.abc import Iterable
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from mmaffinity.utils.checkpoint import load_checkpoint
 
-# What a run needs to go on as if nothing had happened; weights alone (best_*.pth, published models) are not enough.
+# Required to resume a run seamlessly; weights alone (best_*.pth, published models) are not enough.
 _NEEDED = ('meta', 'state_dict', 'optimizer', 'message_hub')
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
 def newest_whole_checkpoint(folders: Iterable[str | Path]) -> tuple[Path | None, list[str]]:
-    """Find the newest checkpoint that a run can go on from, among ``epoch_<n>.pth`` and ``iter_<n>.pth`` in some folders.
+    """Find the newest checkpoint from which a run can resume, among ``epoch_<n>.pth`` and ``iter_<n>.pth`` in some folders.
 
-    MMEngine reads the path from the file ``last_checkpoint``, which can be cut itself, name a checkpoint that is cut, or
-    name a place that the folder was copied or moved from. Here the checkpoints themselves are looked at, the newest
-    first, until one is whole: its checksums are right and it has all that resuming needs.
+    MMEngine reads the path from the file ``last_checkpoint``, which may itself be truncated, name a truncated checkpoint, or
+    name the folder that this one was copied or moved from. This function inspects the checkpoints themselves, newest first,
+    until one is complete: its checksums are correct and it has everything that resuming needs.
 
     Args:
-        folders: the work folder, and others that checkpoints are written to.
+        folders: the work folder and other folders with checkpoints.
 
     Returns:
-        The path, None if there is no whole one; and for every newer one that was passed over a sentence that says why.
+        The path, or None if there is no complete checkpoint; and for each skipped newer one a message with the reason.
     """
     found = {path for folder in folders if Path(folder).is_dir() for path in Path(folder).iterdir()
              if _NAME.fullmatch(path.name) and path.is_file()}
@@ -37,7 +37,7 @@ def newest_whole_checkpoint(folders: Iterable[str | Path]) -> tuple[Path | None,
 
 def _age(path: Path) -> tuple[float, int]:
     kind, number = path.stem.split('_')
-    # Numbers of epochs and iterations do not compare; copying a folder mixes up times, so they decide only where a
+    # Epoch and iteration numbers are not comparable, and copying a folder changes file times. Times therefore decide only if a
     # run was switched from counting one to counting the other.
     others = [other for other in path.parent.iterdir() if (match := _NAME.fullmatch(other.name)) and match[1] != kind]
     return (path.stat().st_mtime if others else 0., int(number))
@@ -46,7 +46,7 @@ def _age(path: Path) -> tuple[float, int]:
 def _what_is_wrong(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()  # torch does not compare checksums when it reads
+            broken = archive.testzip()  # torch does not verify checksums when reading
         if broken is not None:
             return f'{path} is damaged: the checksum of {broken} differs'
         content = load_checkpoint(path)

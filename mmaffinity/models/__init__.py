@@ -1,4 +1,4 @@
-"""The affinity model and what it is built from."""
+"""The affinity model and its components."""
 from .backbones import GreyResNet, SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor

@@ -15,21 +15,22 @@ COPIES = ('every', 'best')
 
 @HOOKS.register_module()
 class AlternatingLossHook(Hook):
-    """Set the stage that each batch belongs to, and copy the segmentation branch after a segmentation step.
+    """Set the stage of each batch, and copy the segmentation branch after a segmentation step.
 
-    The data decide: a batch of lesion slices makes a segmentation step, a batch of labelled slices a classification step
-    (:class:`AlternatingSampler` deals them in turn). Optimizers leave a parameter without gradient alone, so
-    whatever a stage does not train keeps its value and its moments.
+    The data determine the stage: a batch of lesion slices gives a segmentation step, a batch of labelled slices a
+        classification
+    step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so parameters that a stage
+    does not train keep their values and moments.
 
     Args:
-        copy: when the classification branch takes over the segmentation branch's weights: 'every' segmentation step
-            (paper), or only when its loss falls below its 'best' so far (code of the Single-Shot Model).
+        copy: when to copy the segmentation branch's weights to the classification branch: after 'every' segmentation step
+            (paper), or only if the loss falls below its 'best' so far (code of the Single-Shot Model).
 
     Raises:
         ValueError: if ``copy`` is neither.
     """
 
-    # Before the hooks that save or log, so that a checkpoint holds the copied branch.
+    # Before the hooks that save or log, so that a checkpoint contains the copied branch.
     priority = 'HIGH'
 
     def __init__(self, copy: str = 'every') -> None:
@@ -43,7 +44,7 @@ class AlternatingLossHook(Hook):
         return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Set the stage of the coming step.
+        """Set the stage of the next step.
 
         Raises:
             ValueError: if the batch mixes tasks.
@@ -52,11 +53,11 @@ class AlternatingLossHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Copy the branch if the step was one of segmentation."""
+        """Copy the branch after a segmentation step."""
         if batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
-            # Of all processes together, or one would copy where another does not.
+            # Averaged over all processes, so that all of them copy, or none.
             loss = outputs['loss'].detach().clone()
             all_reduce(loss, 'mean')
             loss = loss.item()
@@ -66,10 +67,10 @@ class AlternatingLossHook(Hook):
         self._detector(runner).copy_branch()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Store the best loss so far, which decides about later copies."""
+        """Store the best loss so far, which determines later copies."""
         checkpoint['alternating_best_loss'] = self.best_loss
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Go on from the stored best loss when a run is resumed, not when it starts from another run's weights."""
+        """Restore the stored best loss when a run is resumed, but not when it starts from another run's weights."""
         if runner._resume:
             self.best_loss = checkpoint.get('alternating_best_loss', math.inf)

@@ -1,4 +1,4 @@
-"""Loading a checkpoint wholly or not at all."""
+"""Loading a checkpoint completely or not at all."""
 import logging
 from collections.abc import Sequence
 
@@ -13,31 +13,31 @@ from mmaffinity.utils.checkpoint import explain_mismatch
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
-    """Refuse a checkpoint that does not fit the model, where MMEngine would load a part and log a warning.
+    """Refuse a checkpoint that does not match the model, where MMEngine would load it partially and log a warning.
 
-    A model that is resumed or tested must also have learned its classes in the order of the data; other names are logged.
+    A resumed or tested model must also have been trained with the data's class order; different class names are logged.
 
     Args:
-        new_layers: prefixes of layers that start from scratch when training starts from another model's checkpoint
-            (``load_from``); their weights in it are left out. A resumed or tested model takes all weights.
+        new_layers: prefixes of layers to initialise from scratch when training starts from another model's checkpoint
+            (``load_from``); their weights in it are ignored. A resumed or tested model loads all weights.
     """
 
     def __init__(self, new_layers: Sequence[str] = ()) -> None:
         self.new_layers = tuple(new_layers)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check the weights that were read, before they reach the model.
+        """Check the weights before the model loads them.
 
         Raises:
-            ValueError: if the checkpoint does not fit the config, with the first difference; if its classes are those of the
-                data in another order; or if it is to be resumed and holds weights only.
+            ValueError: if the checkpoint does not match the config, with the first difference; if its classes are those of the
+                data in another order; or if a run is to resume from it and it has weights only.
         """
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
                              'from it: load_from=PATH with resume=False')
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = checkpoint.get('state_dict', checkpoint)
-        # The loop of a run that only tests is never built.
+        # A test-only run never builds its training loop.
         starting = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         renew = self.new_layers if starting else ()
         if renew:
@@ -57,7 +57,7 @@ class CheckpointGuardHook(Hook):
 
 
 def _compare_classes(path: str, learned: dict, data: dict) -> None:
-    """Compare the names of classes, as far as both sides know them; their number is compared elsewhere."""
+    """Compare class names, as far as both sides have them; their number is compared elsewhere."""
     for key in ('classes', 'slice_classes'):
         first, second = (tuple(names.get(key) or ()) for names in (learned, data))
         if not first or not second or first == second:

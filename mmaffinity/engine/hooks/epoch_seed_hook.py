@@ -1,4 +1,4 @@
-"""Random numbers that depend on the epoch, not on what happened before it."""
+"""Random numbers that depend only on the epoch, not on what happened before."""
 import random
 
 import numpy as np
@@ -11,14 +11,14 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed all random generators at the start of each epoch from the run's seed, the epoch and the process' rank.
+    """Seed all random generators at the start of each epoch from the run's seed, the epoch and the process's rank.
 
-    The sampling of anchors and RoIs draws from torch's global generator. Seeded per epoch, a run that was stopped and
-    resumed draws what an uninterrupted one does, whether or not it was validated or tested in between, and no generator's state
-    has to be stored. Transforms that draw random numbers in persistent loader workers are outside its reach.
+    The sampling of anchors and RoIs draws from torch's global generator. With a seed per epoch, a resumed run draws the
+    same numbers as an uninterrupted one, with or without validation and testing in between, and no generator state needs to be
+    stored. Transforms that draw random numbers in persistent loader workers are not covered.
     """
 
-    # Before anything else that an epoch starts with draws.
+    # Before anything else at the start of an epoch draws random numbers.
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""The end of a run whose loss is no number any more."""
+"""Stopping a run whose loss is NaN or infinite."""
 import math
 import shlex
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from .whole_checkpoint_hook import WholeCheckpointHook
 
 @dataclass
 class _Step:
-    """What is kept of a step until its losses have arrived on the CPU."""
+    """Data of a step that are kept until its losses have arrived on the CPU."""
 
     iteration: int
     epoch: int
@@ -32,16 +32,16 @@ class _Step:
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stop training when a loss or the network's output is NaN or infinite, and say where.
+    """Stop training when a loss or the network's output is NaN or infinite, and report where.
 
-    The losses that a step reports are those before the scaling of mixed precision, so steps that its gradient scaler leaves
-    out, which is how it finds its scale, do not count.
+    The reported losses are those before mixed-precision scaling. Steps that the gradient scaler skips, which is how it finds
+    its scale, therefore do not count.
 
-    On a GPU, reading a loss at once would make the program wait for the step's backward pass. The losses are copied
-    beside the computation instead, and looked at after the next step, or before a checkpoint is written.
+    On a GPU, reading a loss immediately would block until the step's backward pass has finished. Losses are therefore copied
+    asynchronously and checked after the next step, or before a checkpoint is written.
 
-    Where the weights diverged, the network may refuse its own output before there is any loss. The step before is then
-    looked at first, as its loss may be the cause; otherwise the error is told like that of a loss.
+    If the weights diverged, the network may reject its own output before there is a loss. The previous step is then checked
+    first, because its loss may be the cause; otherwise the error is reported like that of a loss.
 
     Raises:
         ValueError: during training, with the stage, the terms, the slices of the batch and the last good checkpoint.
@@ -53,7 +53,7 @@ class FiniteLossHook(Hook):
         self._pending: _Step | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Stand around the model's steps, as MMEngine has no hook for a step that fails."""
+        """Wrap ``train_step``, because MMEngine has no hook for a failing step."""
         model: Any = runner.model
         step = model.train_step
 
@@ -69,12 +69,12 @@ class FiniteLossHook(Hook):
         model.train_step = train_step
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the model as its class has it."""
+        """Restore the model's own methods."""
         vars(runner.model).pop('train_step', None)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Look at the step before, and at this one where its numbers are on the CPU already."""
+        """Check the previous step, and this one if its losses are already on the CPU."""
         self._check(runner)
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name and isinstance(value, Tensor)}
         if not losses:
@@ -92,11 +92,11 @@ class FiniteLossHook(Hook):
             self._check(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Look at the last step of the epoch."""
+        """Check the last step of the epoch."""
         self._check(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look at the last step before what came of it is saved."""
+        """Check the last step before its result is saved."""
         self._check(runner)
 
     def _check(self, runner: Runner) -> None:
@@ -108,28 +108,28 @@ class FiniteLossHook(Hook):
         bad = {name: value for name, value in zip(step.terms, step.values.tolist()) if not math.isfinite(value)}
         if not bad:
             return
-        # The sum is named only where no single term is to blame.
+        # The sum is reported only if no single term is the cause.
         blamed = {name: value for name, value in bad.items() if name != 'loss'} or bad
         terms = ', '.join(f'{name} = {value}' for name, value in blamed.items())
         raise ValueError(_sentence(runner, step.iteration, step.epoch, 'the loss of', step.stage, f': {terms}', step.slices))
 
 
 def _content(batch: dict | None) -> tuple[str, list[str]]:
-    """Return the stage that a batch trains, and its slices."""
+    """Return the stage and the slices of a batch."""
     samples: Sequence[SliceDataSample] = (batch or {}).get('data_samples') or ()
     stage = ' and '.join(sorted({str(sample.get('task')) for sample in samples}))
     return stage, [str(sample.get('img_path')) for sample in samples]
 
 
 def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str, values: str, slices: list[str]) -> str:
-    """Say where training stopped and how to go on."""
+    """Describe where training stopped and how to continue."""
     good = _last_good(runner)
-    # A resumed run takes the optimizer's rate from the checkpoint, so a lower one needs a new run.
+    # A resumed run takes the learning rate from the checkpoint, so a lower one needs a new run.
     start = f'load_from={shlex.quote(good)} ' if good else ''
     rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     below = 'lower than before' if rate is None else f'below {rate}'
     return (f'training stopped at iteration {iteration} (epoch {epoch}), as {what} the {stage} stage is not finite{values}; '
-            f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Look at these '
+            f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
             f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
             f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}')
 

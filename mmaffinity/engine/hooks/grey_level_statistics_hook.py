@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the grey levels, computed where no file has them."""
+"""Mean and standard deviation of the grey levels, computed if no file has them."""
 import json
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,21 @@ FILE = 'statistics.json'
 
 @HOOKS.register_module()
 class GreyLevelStatisticsHook(Hook):
-    """Give :class:`SliceDataPreprocessor` the mean and std of the training slices, where it does not know them.
+    """Give :class:`SliceDataPreprocessor` the mean and std of the training slices if it does not have them.
 
-    That is so with ``normalization='global'`` when the config's ``statistics`` file does not exist and the checkpoint that
-    training starts from brings no values. The main process computes them and keeps them in ``<work_dir>/statistics.json``,
-    from where another start of the run in that folder, with the same slices, takes them. Nothing is written to the data root:
-    two folds that start at a time would overwrite each other's. Checkpoints carry the values, so that a test computes nothing.
+    This is the case with ``normalization='global'`` if the config's ``statistics`` file does not exist and the checkpoint that
+    training starts from has no values. The main process computes them and stores them in ``<work_dir>/statistics.json``, which
+    a restart in that folder with the same slices reuses. Nothing is written to the data root: two folds started at the same
+    time would overwrite each other's values. Checkpoints contain the values, so testing computes nothing.
 
-    Where a file that ``mmaffinity statistics`` wrote is of other slices than those trained on, a warning is logged.
+    If a file written by ``mmaffinity statistics`` was computed from other slices than the training slices, a warning is logged.
     """
 
     # Before hooks that look at the model's state.
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Compute what is missing.
+        """Compute missing values.
 
         Raises:
             FileNotFoundError: if a training slice is missing.
@@ -50,7 +50,7 @@ class GreyLevelStatisticsHook(Hook):
             try:
                 message[0] = self._find(runner, preprocessor.statistics)
             except Exception as error:
-                # The others wait for a message, and would do so for minutes.
+                # The other processes wait for this result, and would otherwise wait for minutes.
                 broadcast_object_list([None, str(error)])
                 raise
         broadcast_object_list(message)
@@ -60,26 +60,26 @@ class GreyLevelStatisticsHook(Hook):
         preprocessor.set_statistics(*values)
 
     def _find(self, runner: Runner, configured: str | None) -> tuple[float, float]:
-        """Take the values from the work folder, or compute them."""
+        """Read the values from the work folder, or compute them."""
         dataset, file = runner.train_dataloader.dataset, Path(runner.work_dir) / FILE
         reason = f'{configured} does not exist' if configured else 'the config names no statistics file'
         kept = _read(file)
         if kept.get(SLICES_KEY) == fingerprint(dataset):
-            runner.logger.info(f'{reason}; {_in_words(kept)} were computed before, and are taken from {file}')
+            runner.logger.info(f'{reason}; using {_in_words(kept)}, computed before and stored in {file}')
             return kept['mean'], kept['std']
-        runner.logger.info(f'{reason}; mean and std of the grey levels of the training slices are computed')
+        runner.logger.info(f'{reason}; computing mean and std of the grey levels of the training slices')
         found = training_statistics(dataset, progress=NamedProgress())
         write_json_atomic(file, found)
         replaced = ', and replaces that of other slices' if kept else ''
-        runner.logger.info(f'{_in_words(found)}; this is kept in {file} and in every checkpoint{replaced}. To keep it with the '
+        runner.logger.info(f'{_in_words(found)}; stored in {file} and in every checkpoint{replaced}. To store it with the '
                            f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}')
         return found['mean'], found['std']
 
     def _compare(self, runner: Runner, preprocessor: Any) -> None:
-        """Warn of statistics that ``mmaffinity statistics`` computed of other slices than this run trains on."""
+        """Warn if ``mmaffinity statistics`` computed the values from other slices than this run trains on."""
         configured = getattr(preprocessor, 'statistics', None)
         used = _read(Path(configured)) if configured and hasattr(preprocessor, 'mean') else {}
-        # A checkpoint, or the config itself, may have brought other values.
+        # The values may come from a checkpoint or from the config itself.
         if SLICES_KEY not in used or abs(float(preprocessor.mean) - used['mean']) > 1e-6:
             return
         if used[SLICES_KEY] != fingerprint(runner.train_dataloader.dataset):
@@ -89,7 +89,7 @@ class GreyLevelStatisticsHook(Hook):
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The content of a statistics file; empty where it is none."""
+    """Return the content of a statistics file; empty if it is not one."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         return dict(content, mean=float(content['mean']), std=float(content['std']))

@@ -1,4 +1,4 @@
-"""Loader workers end with the run that started them."""
+"""Loader workers end together with their run."""
 import os
 from functools import partial
 from typing import Any
@@ -13,22 +13,22 @@ from mmaffinity.utils.parent_watch import end_with_parent
 
 @HOOKS.register_module()
 class LoaderWorkersHook(Hook):
-    """End the loader workers of a run that was killed.
+    """End the loader workers of a killed run.
 
-    torch's workers notice that their parent is gone, but then wait until what they have loaded is read, which nobody does
-    any more: with batches in the pipe they would stay for ever, and keep their memory.
+    torch's workers notice that their parent is gone, but then wait for their loaded batches to be read, which never happens.
+    With batches in the pipe, they would keep running forever and hold their memory.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Watch from the workers of training."""
+        """Set up the watch in the training workers."""
         _watch_from(runner.train_dataloader)
 
     def before_val(self, runner: Runner) -> None:
-        """Watch from the workers of validation."""
+        """Set up the watch in the validation workers."""
         _watch_from(runner.val_dataloader)
 
     def before_test(self, runner: Runner) -> None:
-        """Watch from the workers of the test."""
+        """Set up the watch in the test workers."""
         _watch_from(runner.test_dataloader)
 
 

@@ -1,4 +1,4 @@
-"""How much memory a run holds."""
+"""Memory usage of a run."""
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +10,23 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class MemoryHook(Hook):
-    """Write down the resident memory of the process and of its loader workers, on Linux.
+    """Record the resident memory of the process and its loader workers, on Linux.
 
     Args:
-        interval: iterations between two rows.
-        last: end a training after the epoch of this iteration; None lets it go on.
-        limit: MiB that the memory may grow between the first and the last row of a training or test; None is no limit.
+        interval: iterations between rows.
+        last: end training after the epoch of this iteration; None does not end it.
+        limit: MiB by which memory may grow between the first and the last row of training or testing; None means no limit.
 
     Attributes:
-        rows: (iteration, MiB of the process, MiB of its loader workers) of every interval. Workers share memory with the
-            process, which counts for each of them.
+        rows: (iteration, MiB of the process, MiB of its loader workers) of every interval. Memory that workers share with the
+            process counts for each of them.
 
     Raises:
-        ValueError: if ``interval`` is below 1, the system does not tell, or, at the end of a run, the memory grew by more
+        ValueError: if ``interval`` is below 1, the system does not report memory, or, at the end of a run, memory grew by more
             than the limit.
     """
 
-    # After everything else that a step does.
+    # After all other work of a step.
     priority = 'LOWEST'
 
     def __init__(self, interval: int = 200, last: int | None = None, limit: float | None = None) -> None:
@@ -41,22 +41,22 @@ class MemoryHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Add a row where one is due."""
+        """Add a row if one is due."""
         self._note(runner, runner.iter + 1)
         if self.last is not None and runner.iter + 1 >= self.last:
             runner.train_loop.stop_training = True
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence | None = None) -> None:
-        """Add a row where one is due."""
+        """Add a row if one is due."""
         self._note(runner, batch_idx + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Say by how much the memory grew."""
+        """Report the memory growth."""
         self._conclude(runner)
 
     def after_test(self, runner: Runner) -> None:
-        """Say by how much the memory grew."""
+        """Report the memory growth."""
         self._conclude(runner)
 
     def _note(self, runner: Runner, iteration: int) -> None:

@@ -1,4 +1,4 @@
-"""Equal BatchNorm statistics in all processes."""
+"""Equal BatchNorm statistics across processes."""
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce, get_world_size
@@ -11,9 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class NormSyncHook(Hook):
     """Average BatchNorm's running means and variances over the processes after each epoch.
 
-    Weights are equal in all processes, as their gradients are; running statistics follow each process' own slices.
-    Averaged before the epoch is saved and validated, every process validates one and the same model, and a resumed run
-    starts from what an uninterrupted one has. A run in one process is left alone.
+    Weights are equal in all processes because gradients are; running statistics follow each process's own slices. Averaging
+    them before the epoch is saved and validated makes all processes validate the same model, and a resumed run start from the
+    same state as an uninterrupted one. Single-process runs are unchanged.
     """
 
     # Before the checkpoint is written.

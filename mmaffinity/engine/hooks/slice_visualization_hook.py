@@ -1,4 +1,4 @@
-"""One picture per tested slice."""
+"""One overlay image per tested slice."""
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -19,22 +19,22 @@ from mmaffinity.visualization.saving import save_image
 
 @HOOKS.register_module()
 class SliceVisualizationHook(Hook):
-    """Writes an overlay of each tested slice into a folder.
+    """Write an overlay of each tested slice to a folder.
 
-    MMDetection's own hook reads slices as 8-bit colour images, which spoils 16-bit files, and names its pictures after
-    the file alone, so that ``0034.png`` of one patient overwrites that of another. This one reads slices as the model's
-    pipeline does, and names pictures after patient, scan and slice.
+    MMDetection's own hook reads slices as 8-bit colour images, which corrupts 16-bit files, and names images by file name only,
+    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices like the model's pipeline and names
+    images by patient, scan and slice.
 
     Args:
-        show_dir: folder for the pictures, relative to the current folder; None draws nothing.
-        interval: every so many slices are drawn, the first included.
-        max_slices: at most so many pictures per test run (and process); None for no limit.
-        score_thr: lesions with a lower score are left out.
-        max_objects: at most so many lesions in a picture.
-        show_gt: draw the truth where it is known.
-        show_rois: draw the boxes that the class was read from, with rank and weight.
-        loader: the transform that reads a slice, from ``img_path`` to ``img``; by default the first one of the tested
-            data set's pipeline, so that pictures have the grey levels that the model saw.
+        show_dir: folder for the images, relative to the current folder; None draws nothing.
+        interval: draw every n-th slice, starting with the first.
+        max_slices: largest number of images per test run (and process); None for no limit.
+        score_thr: omit lesions with a lower score.
+        max_objects: largest number of lesions per image.
+        show_gt: draw the ground truth if it is known.
+        show_rois: draw the RoIs used for classification, with rank and weight.
+        loader: the transform that reads a slice, from ``img_path`` to ``img``; by default the first one in the tested data
+            set's pipeline, so that images have the grey levels that the model sees.
 
     Raises:
         ValueError: if ``interval`` or ``max_slices`` is below 1.
@@ -67,7 +67,7 @@ class SliceVisualizationHook(Hook):
         self._load: Any = None
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start counting, and naming, anew."""
+        """Reset the counts and names."""
         self._reset()
 
     def after_test_iter(self,
@@ -78,7 +78,7 @@ class SliceVisualizationHook(Hook):
         """Draw the slices of a batch that are due.
 
         Raises:
-            FileNotFoundError, ValueError: what the loader says of a slice that it cannot read.
+            FileNotFoundError, ValueError: from the loader, if it cannot read a slice.
         """
         if self.show_dir is None:
             return
@@ -98,15 +98,15 @@ class SliceVisualizationHook(Hook):
             self._num_drawn += 1
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Say where the pictures are."""
+        """Report where the images are."""
         if self.show_dir is not None:
             runner.logger.info(f'{self._num_drawn} of {plural(self._num_seen, "slice")} drawn in {self.show_dir}')
 
     def file_name(self, sample: SliceDataSample) -> str:
-        """Name of a slice's picture: patient, scan and slice, in letters that every file system takes.
+        """Return the image name of a slice: patient, scan and slice, in characters that every file system accepts.
 
-        A name that another slice has taken already gets a mark from the slice's path. Several processes do not know
-        each other's names, so there every name carries the mark.
+        A name already used by another slice gets a suffix derived from the slice's path. Distributed processes do not know each
+        other's names, so there every name gets the suffix.
         """
         path = str(sample.img_path)
         plain = PurePosixPath(sample_name(sample)).with_suffix('').as_posix()
@@ -118,7 +118,7 @@ class SliceVisualizationHook(Hook):
 
 
 def _first_transform(dataset: Any) -> Callable[[dict], dict]:
-    """The transform that a data set, or the first part of a concatenation, loads its slices with.
+    """Return the transform with which a data set, or the first part of a concatenation, loads its slices.
 
     Raises:
         ValueError: if the data set has no pipeline.

@@ -16,14 +16,14 @@ from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_
 class TestFiguresHook(Hook):
     """Write the confusion matrix, and the affinity representation Y of one slice per class.
 
-    The slice of a class is the rightly classified one that the model is surest of; among ties, the first. A class
-    that is never rightly classified has no panel. In a distributed run the first process' slices are drawn.
+    The slice of a class is the correctly classified one with the highest confidence; the first one in case of ties. A class
+    without a correctly classified slice has no panel. A distributed run draws the slices of its first process.
 
     Args:
         out_dir: folder for ``confusion_matrix.png`` and ``affinity.png``.
     """
 
-    # pytest takes every class called Test... for a test case.
+    # Otherwise pytest would collect this class as a test case because of its name.
     __test__ = False
 
     def __init__(self, out_dir: str | Path) -> None:
@@ -31,12 +31,12 @@ class TestFiguresHook(Hook):
         self._best: dict[int, tuple[float, str, np.ndarray]] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Forget the slices of an earlier run."""
+        """Discard the slices of an earlier run."""
         self._best = {}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[SliceDataSample] | None = None) -> None:
-        """Keep Y of the surest slice of each class."""
+        """Keep Y of the most confident slice of each class."""
         for sample in outputs or ():
             if 'gt_slice' not in sample or 'pred_slice' not in sample or 'affinity' not in sample.pred_slice:
                 continue

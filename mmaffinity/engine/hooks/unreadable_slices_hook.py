@@ -1,4 +1,4 @@
-"""The count of slices that training skipped."""
+"""Count of the slices skipped in training."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,47 +15,47 @@ _META_KEY = 'skipped_slices'
 
 @HOOKS.register_module()
 class UnreadableSlicesHook(Hook):
-    """Say at the end of training how many slices could not be read and were skipped (``on_unreadable='skip'``).
+    """Report at the end of training how many unreadable slices were skipped (``on_unreadable='skip'``).
 
-    Checkpoints carry the paths up to their epoch, so that the end of a resumed run counts what was skipped before, too.
-    A run that ends by an error tells what its own process knows, see :meth:`tell`.
+    Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. A run that ends with an
+    error reports what its own process knows, see :meth:`tell`.
     """
 
     def __init__(self) -> None:
         self._known: list[str] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Go on counting where a resumed run was."""
+        """Restore the count of a resumed run."""
         if runner._resume:
             self._known = list((checkpoint.get('meta') or {}).get(_META_KEY) or ())
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Collect the paths of all processes, as one alone writes the checkpoint."""
+        """Collect the paths of all processes, because only one writes the checkpoint."""
         if _skips(runner):
             self._known = sorted({path for theirs in all_gather_object(self._mine(runner)) for path in theirs})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the paths into a checkpoint's ``meta``."""
+        """Store the paths in a checkpoint's ``meta``."""
         if self._known:
             checkpoint.setdefault('meta', {})[_META_KEY] = list(self._known)
 
     def after_train(self, runner: Runner) -> None:
-        """Log the count, and the paths; of all processes together."""
+        """Log the number and the paths over all processes."""
         if _skips(runner):
             self.after_train_epoch(runner)
             self._log(runner, self._known)
 
     def tell(self, runner: Runner) -> None:
-        """Log what this process and, up to the last epoch, the others skipped, after a run that did not come to its end.
+        """After a failed run, log what this process and, up to the last epoch, the others skipped.
 
-        Nothing is asked of other processes, which may have ended.
+        This does not communicate with other processes, which may have ended.
         """
-        # Asking a runner for its loop builds it, and with it data sets that may be the reason why the run ended.
+        # Accessing a runner's loop builds it, including data sets that may be the reason why the run failed.
         if isinstance(runner._train_loop, BaseLoop) and _skips(runner):
             self._log(runner, self._mine(runner))
 
     def _mine(self, runner: Runner) -> list[str]:
-        """What is known of all processes, and what this one skipped since."""
+        """Return the known paths of all processes and those that this process skipped since."""
         parts = _parts(runner.train_dataloader.dataset)
         return sorted(set(self._known).union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
 
@@ -74,7 +74,7 @@ def _skips(runner: Runner) -> bool:
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets that have a policy, inside concatenations and wrappers."""
+    """Yield the data sets with a policy, including those inside concatenations and wrappers."""
     if hasattr(dataset, 'on_unreadable'):
         yield dataset
     inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else [])

@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, and never spoilt."""
+"""Checkpoints that are complete or absent, and never contain NaN."""
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +15,17 @@ from torch import Tensor
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """:class:`mmengine.hooks.CheckpointHook` that loses nothing when a run is killed or the disk is full.
+    """:class:`mmengine.hooks.CheckpointHook` that loses nothing if a run is killed or the disk is full.
 
-    Four differences: a checkpoint is written aside, as ``<name>.part``, and renamed once all of it is on the disk;
-    what ``max_keep_ckpts`` or a better checkpoint makes superfluous is removed after the new one is there, not
-    before; nothing but a checkpoint in this run's folder is removed, whatever a resumed file names; and a checkpoint
-    with a NaN or an infinite number in its weights or in the optimizer's state is refused.
+    There are four differences. A checkpoint is written as ``<name>.part`` and renamed once it is completely on disk.
+    Checkpoints made obsolete by ``max_keep_ckpts`` or by a better one are removed after the new one exists, not before. Only
+    checkpoints in this run's folder are removed, whatever a resumed file names. A checkpoint with NaN or infinite values in its
+    weights or optimizer state is refused.
 
-    Takes the arguments of MMEngine's hook. :func:`mmaffinity.apis.train_model` puts it in the place of that one.
+    The arguments are those of MMEngine's hook. :func:`mmaffinity.apis.train_model` replaces that hook with this one.
 
     Attributes:
-        last_whole: path of the last checkpoint that this run wrote; None before the first.
+        last_whole: path of the last checkpoint written by this run; None before the first.
 
     Raises:
         ValueError: while saving, if a weight is NaN or infinite.
@@ -37,10 +37,10 @@ class WholeCheckpointHook(CheckpointHook):
         self._superfluous: _LaterRemoval | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder, as MMEngine's hook does."""
+        """Find the folder, like MMEngine's hook."""
         self.file_backend: Any
         super().before_train(runner)
-        # Other backends, such as object stores, write whole objects already.
+        # Other backends, such as object stores, write objects atomically already.
         backend: Any = getattr(self, 'file_backend', None)
         if isinstance(backend, LocalBackend):
             self._superfluous = _LaterRemoval(Path(self.out_dir))
@@ -48,8 +48,8 @@ class WholeCheckpointHook(CheckpointHook):
             self._forget_foreign_best(self._superfluous)
 
     def _forget_foreign_best(self, ours: '_LaterRemoval') -> None:
-        """Take no path of a best checkpoint from a resumed file that lies elsewhere: in the folder that this one was copied
-        from, or anywhere that its writer liked."""
+        """Ignore a best checkpoint named by a resumed file if it is outside this run's folder, for example in the folder that
+        this one was copied from."""
         if not ours.owns(getattr(self, 'best_ckpt_path', None) or ''):
             self.best_ckpt_path = None
         paths = getattr(self, 'best_ckpt_path_dict', None) or {}
@@ -58,17 +58,17 @@ class WholeCheckpointHook(CheckpointHook):
                 paths[name] = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look at every number that is about to be saved.
+        """Check every number that is about to be saved.
 
         Raises:
-            ValueError: if one is NaN or infinite; names the first.
+            ValueError: if one is NaN or infinite; the message names the first.
         """
         for name, value in _tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
                 raise ValueError(f'no checkpoint was written after iteration {runner.iter}, as {name} holds a NaN or an '
                                  f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
-                                 'gradients (optim_wrapper.clip_grad), and train anew or from there')
+                                 'gradients (optim_wrapper.clip_grad), and train from scratch or from there')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(self._aside(runner), step, meta)
@@ -90,7 +90,7 @@ class WholeCheckpointHook(CheckpointHook):
 
 
 class _WritingAside:
-    """A runner whose :meth:`save_checkpoint` writes aside and renames; in all else the runner itself."""
+    """A runner whose :meth:`save_checkpoint` writes to a temporary file and renames it; otherwise the runner itself."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -103,18 +103,18 @@ class _WritingAside:
         try:
             self._runner.save_checkpoint(out_dir, part.name, *args, **kwargs)
             if is_main_process():
-                _sync(part)  # or a power cut after the rename could leave an empty file
+                _sync(part)  # otherwise a power cut after the rename could leave an empty file
                 os.replace(part, path)
-                _sync(path.parent)  # or it could undo the rename, after the older checkpoint was removed
-        except BaseException:  # KeyboardInterrupt too
+                _sync(path.parent)  # otherwise it could undo the rename after the older checkpoint was removed
+        except BaseException:  # including KeyboardInterrupt
             if is_main_process():
                 part.unlink(missing_ok=True)
             raise
 
 
 class _LaterRemoval(LocalBackend):
-    """A file backend that removes checkpoints of one folder when told to catch up, so that the old one outlives a failing
-    write, and removes nothing else."""
+    """A file backend that removes checkpoints of one folder, and nothing else, only when its queue is flushed, so that the old
+    checkpoint survives a failing write."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _LaterRemoval(LocalBackend):
         self._due: list[Path] = []
 
     def owns(self, filepath: str | Path) -> bool:
-        """Return whether a path is that of a checkpoint in the folder."""
+        """Return whether a path is a checkpoint in the folder."""
         path = Path(filepath)
         return path.suffix == '.pth' and path.parent.resolve() == self._folder
 
@@ -131,7 +131,7 @@ class _LaterRemoval(LocalBackend):
             self._due.append(Path(filepath))
 
     def rmtree(self, dir_path: str | Path) -> None:
-        """Remove nothing: our checkpoints are files."""
+        """Remove nothing, because our checkpoints are files."""
 
     def catch_up(self) -> None:
         while self._due:
@@ -147,7 +147,7 @@ def _sync(path: Path) -> None:
 
 
 def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of nested dicts and lists, each with its place as a dotted name."""
+    """Yield the tensors of nested dicts and lists, each with its dotted name."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, (dict, list, tuple)):

@@ -1,4 +1,4 @@
-"""Backbones that MMDetection does not have."""
+"""Backbones that MMDetection does not provide."""
 from .grey_resnet import GreyResNet
 from .slice_vgg import SliceVGG
 from .timm_backbone import TimmBackbone

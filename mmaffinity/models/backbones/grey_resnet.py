@@ -1,4 +1,4 @@
-"""ResNet for grey slices, with what does not change its answers left out."""
+"""A faster ResNet for grayscale slices with the same outputs."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ from mmaffinity.models.layers import conv_norm
 
 @MODELS.register_module()
 class GreyResNet(ResNet):
-    """:class:`ResNet` with the same parameters, names and values, in less time on CPUs.
+    """:class:`ResNet` with the same parameters, names and outputs, but faster on CPUs.
 
-    * A slice of one channel stands for three equal ones: the first convolution runs once, with the sum of its weights over
-      the input channels, through which all of them train. ``SliceDataPreprocessor(num_channels=1)`` gives such slices.
-    * Without a graph, features are kept channels last in memory, for which max pooling on CPUs is vectorised. A
-      convolution of one such channel is not, so pixels are dealt to four channels of half the size, and the kernel
-      likewise. With a graph the usual order stays: backward convolutions are slow in the other.
-    * A BatchNorm in evaluation mode is folded into the convolution before it, in the graph, so that both train. This is
-      the case at test, and in the classification stage of training.
+    * A single-channel slice represents three equal channels: the first convolution runs once, with its weights summed over
+      the input channels, so all of them are trained. ``SliceDataPreprocessor(num_channels=1)`` produces such slices.
+    * Without an autograd graph, features are channels last in memory, for which max pooling is vectorised on CPUs. A
+      single-channel convolution is not vectorised, so the pixels are rearranged into four channels of half the size, and the
+      kernel likewise. With a graph, the usual order is kept, because backward convolutions are slow in channels-last order.
+    * A BatchNorm in evaluation mode is folded into the preceding convolution, within the graph, so that both are trained. This
+      applies to testing and to the classification stage of training.
 
     Args:
         fold_norm: whether to fold BatchNorm.
-        channels_last: whether to keep features channels last where no gradient is computed. mmcv's compiled RoI
-            layers take such features for channels first and silently answer wrongly, so None, the default, is no, except where
-            :class:`AffinityRCNN` sees that its RoI extractors can read them.
-        kwargs: as for :class:`ResNet`. Blocks other than those of depth 18 and 34 run unchanged.
+        channels_last: whether to keep features channels last when no gradient is computed. mmcv's compiled RoI layers treat
+            such features as channels first and silently return wrong values. None, the default, therefore means no, unless
+            :class:`AffinityRCNN` finds that its RoI extractors support them.
+        kwargs: as for :class:`ResNet`. Blocks of depths other than 18 and 34 run unchanged.
     """
 
     def __init__(self, depth: int, *args: Any, fold_norm: bool = True,
@@ -39,8 +39,8 @@ class GreyResNet(ResNet):
         self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the stages of ``out_indices`` for slices (N, 1, H, W), or (N, 3, H, W) as any ResNet."""
-        # The pooled maximum is rectified, a quarter of the work of rectifying before it.
+        """Return the stages of ``out_indices`` for slices (N, 1, H, W), or (N, 3, H, W) as in any ResNet."""
+        # ReLU after max pooling gives the same result for a quarter of the work.
         x = self.maxpool(self._stem(x))
         x = x if self.deep_stem else self.relu(x)
         outputs = []
@@ -87,7 +87,7 @@ class GreyResNet(ResNet):
 
 
 def halve_resolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a stride-1 convolution without padding needs to equal a 7x7 stride-2 one with padding 3.
+    """Return the input and kernel with which an unpadded stride-1 convolution equals a 7x7 stride-2 one with padding 3.
 
     Args:
         x: slices, shape (N, 1, H, W).
@@ -95,7 +95,7 @@ def halve_resolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Slices of four channels, the pixels of 2x2 blocks, shape (N, 4, ceil(H / 2) + 3, ceil(W / 2) + 3), and the kernel,
-        widened to 8x8 by a row and a column of zeros, shape (C, 4, 4, 4).
+        extended to 8x8 with a row and a column of zeros, shape (C, 4, 4, 4).
     """
     height, width = x.shape[-2:]
     x = F.pad(x, (4, 2 + width % 2, 4, 2 + height % 2))

@@ -14,8 +14,8 @@ class SliceVGG(VGG, BaseModule):
 
     Args:
         depth: 11, 13, 16 or 19 layers.
-        init_cfg: MMEngine's initialisation config; ``Pretrained`` leaves the checkpoint's own classifier out.
-        out_indices: which of the five stages are returned.
+        init_cfg: MMEngine's initialisation config; ``Pretrained`` ignores the checkpoint's classifier.
+        out_indices: the stages to return, of five.
         kwargs: as for :class:`mmcv.cnn.VGG`, such as ``with_bn`` and ``frozen_stages``.
 
     Raises:
@@ -26,13 +26,13 @@ class SliceVGG(VGG, BaseModule):
                  **kwargs: Any) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
-        # mmcv's VGG calls super().__init__() without arguments, which reaches BaseModule.
+        # mmcv's VGG calls super().__init__() without arguments, which resolves to BaseModule.
         super().__init__(depth, out_indices=out_indices, **kwargs)
         self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'),
                                      dict(type='Constant', val=1, layer='BatchNorm2d')]
 
     def init_weights(self, pretrained: None = None) -> None:
-        """Initialise by ``init_cfg``, as every MMEngine module."""
+        """Initialise from ``init_cfg``, like every MMEngine module."""
         super(VGG, self).init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Any image model of timm as a backbone."""
+"""Any timm image model as a backbone."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 class TimmBackbone(BaseModule):
     """A timm model without its classifier: pooled features of the slice.
 
-    timm is optional. It needs torchvision, which nothing else here does.
+    timm is optional and needs torchvision, which nothing else in this package needs.
 
     Args:
         model_name: as in ``timm.list_models()``, for example 'efficientnet_b0'.
-        init_cfg: ``dict(type='Pretrained', checkpoint='timm')`` downloads timm's ImageNet weights, any other
-            'checkpoint' is a local file of that model's weights; None starts from timm's random weights.
-        kwargs: as for ``timm.create_model``; transformers want ``img_size``.
+        init_cfg: ``dict(type='Pretrained', checkpoint='timm')`` downloads timm's ImageNet weights. Any other 'checkpoint' is a
+            local file with weights of that model. None uses timm's random initialisation.
+        kwargs: as for ``timm.create_model``; transformers need ``img_size``.
 
     Attributes:
         out_channels: length C of the feature vector.
@@ -32,7 +32,7 @@ class TimmBackbone(BaseModule):
         super().__init__()
         try:
             import timm
-        except (ImportError, RuntimeError) as error:  # torchvision of another build raises a RuntimeError
+        except (ImportError, RuntimeError) as error:  # a mismatched torchvision build raises a RuntimeError
             raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
                              'and torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
         checkpoint = (init_cfg or {}).get('checkpoint')
@@ -50,7 +50,7 @@ class TimmBackbone(BaseModule):
         self.out_channels = getattr(self.model, 'head_hidden_size', None) or self.model.num_features
 
     def init_weights(self) -> None:
-        """Nothing to do: timm initialises or loads when it makes a model, and would start anew here."""
+        """Do nothing: timm already initialises or loads the weights when it creates the model."""
         self._is_init = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

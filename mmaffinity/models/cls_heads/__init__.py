@@ -1,4 +1,4 @@
-"""Slice heads: from ranked RoIs, or pooled features, to the class of the slice."""
+"""Slice heads, which classify a slice from ranked RoIs or pooled features."""
 from .affinity_cls_head import AffinityClsHead, slice_classifier
 from .base_slice_head import BaseSliceHead, SliceLoss
 from .pooled_cls_head import PooledClsHead

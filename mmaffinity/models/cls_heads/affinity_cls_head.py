@@ -1,4 +1,4 @@
-"""The slice head of the paper: affinity among the mask features of the best RoIs."""
+"""The paper's slice head: affinity among the mask features of the best RoIs."""
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -11,7 +11,7 @@ from .base_slice_head import BaseSliceHead
 
 
 def slice_classifier(in_channels: int, fc_channels: Sequence[int], num_classes: int) -> nn.Sequential:
-    """Return fully connected layers with ReLU between them, the last of which gives the logits."""
+    """Return fully connected layers with ReLU between them; the last one returns the logits."""
     layers, width = [], in_channels
     for channels in fc_channels:
         layers += [nn.Linear(width, channels), nn.ReLU(inplace=True)]
@@ -31,19 +31,19 @@ class AffinityClsHead(BaseSliceHead):
         roi_size: side of the mask features, 28 in the paper.
         refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``.
         fc_channels: widths of the hidden layers of the classifier.
-        bn_statistics: what normalises in evaluation mode, see :class:`SliceBatchNorm2d`.
-        norm_cfg: normalisation of refinement and vectorisation in MMDetection's manner. None is the paper's, over the RoIs
-            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI by itself, see :class:`RoIGroupNorm`.
-        classifier_std: standard deviation of the classifier's weights at the start. None takes the published Kaiming
-            weights, with which the first logits are near 100 in size: many thousand small steps undo that, a short
-            training from scratch cannot.
+        bn_statistics: the statistics used in evaluation mode, see :class:`SliceBatchNorm2d`.
+        norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config. None is the paper's, over the RoIs
+            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI independently, see :class:`RoIGroupNorm`.
+        classifier_std: standard deviation of the classifier's initial weights. None uses the published Kaiming initialisation,
+            with which the first logits are of magnitude 100. Many thousand small steps compensate for this; a short training
+            run from scratch cannot.
         unit_roi_weights: whether W v starts as 1 for every rank, see :class:`AffinityMapping`.
-        fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
+        fold: whether to compute adjacent linear layers as one, see :class:`RoIRefinement`.
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
-        ValueError: as :class:`BaseSliceHead`; if ``norm_cfg`` is none of these; and if beta is 1 while batch statistics are
-            wanted: after the last convolution there is one value per RoI and channel, which has no variance.
+        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; or if beta is 1 with batch statistics: after
+            the last convolution there is one value per RoI and channel, which has no variance.
     """
 
     reads_mask_features = True
@@ -84,8 +84,8 @@ class AffinityClsHead(BaseSliceHead):
 
         Args:
             rois: RoIs with ``mask_features`` of shape (N, beta, C, S, S), or (N, M, C, S, S) with ``rank_weights`` A of shape
-                (N, M, beta). M weighted candidates are dealt to the beta ranks, X' = A^T X, which are mapped as ever:
-                z = X^T (A W v).
+                (N, M, beta). M weighted candidates are distributed over the beta ranks, X' = A^T X, which are mapped as
+                usual: z = X^T (A W v).
 
         Returns:
             'logits' (N, K); 'roi_features' X (N, beta or M, C); 'affinity' Y (N, C*, C); 'features' z (N, C);

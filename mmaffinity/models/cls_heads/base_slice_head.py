@@ -1,4 +1,4 @@
-"""What every slice head has in common: reading ranked RoIs, the loss, the prediction."""
+"""The base of all slice heads: ranked RoIs as input, the loss, the prediction."""
 from abc import ABCMeta, abstractmethod
 
 import torch
@@ -13,13 +13,13 @@ CLASS_REDUCTIONS = ('mean', 'sum')
 
 
 class SliceLoss(BaseModule):
-    """The loss that every classifier of slices trains with: per-class sigmoid cross-entropy (Eq. 9).
+    """The loss of all slice classifiers: per-class sigmoid cross-entropy (Eq. 9).
 
     Args:
         num_classes: K.
         loss_cls: config of the loss; it is called with logits (N, K), labels (N,) and ``avg_factor``.
-        class_reduction: how the per-class cross-entropies of a slice are joined: 'mean' over the K classes, as in the
-            published code, with which its learning rate was tuned, or 'sum', as Eq. 9 is printed.
+        class_reduction: how to combine the per-class cross-entropies of a slice: 'mean' over the K classes, as in the
+            published code, whose learning rate was tuned for it, or 'sum', as printed in Eq. 9.
         init_cfg: MMEngine's initialisation config.
 
     Raises:
@@ -52,14 +52,14 @@ class SliceLoss(BaseModule):
 class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     """Classify a slice from its ranked RoIs.
 
-    A subclass implements :meth:`forward` and says by ``reads_mask_features`` whether it needs
-    :attr:`RankedRoIs.mask_features`, which are costly, by ``reads_rank_weights`` whether it heeds
-    :attr:`RankedRoIs.rank_weights`, and by ``trains_through_boxes`` whether its gradient passes through
-    :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the backbone.
+    A subclass implements :meth:`forward` and sets three class attributes: ``reads_mask_features`` if it needs
+    :attr:`RankedRoIs.mask_features`, which are costly; ``reads_rank_weights`` if it uses :attr:`RankedRoIs.rank_weights`; and
+    ``trains_through_boxes`` if its gradient passes through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the
+    backbone.
 
     Args:
         num_classes: K.
-        num_rois: beta, how many RoIs the head reads.
+        num_rois: beta, the number of RoIs that the head reads.
         loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
 
     Raises:
@@ -79,7 +79,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
 
     @abstractmethod
     def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
-        """Return 'logits' (N, K), and under other names what explains them, each with N as first dimension."""
+        """Return 'logits' (N, K) and, under other names, intermediate results, each with N as first dimension."""
 
     def loss(self, rois: RankedRoIs, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
         """Per-class sigmoid cross-entropy of the slices (Eq. 9), averaged over the batch.
@@ -89,7 +89,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
             data_samples: N samples with ``gt_slice.label``.
 
         Returns:
-            'loss_slice', and the share of right classes as 'slice_acc' in percent.
+            'loss_slice', and the share of correct classes as 'slice_acc' in percent.
 
         Raises:
             ValueError: if a label is not below K.
@@ -107,7 +107,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
         predictions = []
         for i in range(len(scores)):
             explanation = {name: value[i] for name, value in outputs.items()}
-            # The label by logit: the sigmoids of two confident classes are both 1 in float32.
+            # The label is taken from the logits: in float32, the sigmoids of two confident classes are both 1.
             predictions.append(BaseDataElement(
                 label=outputs['logits'][i].argmax(keepdim=True), score=scores[i], roi_boxes=rois.boxes[i],
                 roi_scores=rois.scores[i], **explanation))

@@ -17,10 +17,10 @@ class PooledClsHead(SliceLoss):
 
     Args:
         num_classes: K.
-        in_channels: channels C of the backbone's last output; :class:`SliceClassifier` finds them out if None.
+        in_channels: channels C of the backbone's last output; if None, :class:`SliceClassifier` infers them.
         pool_size: side of the pooled map; 1 averages over the slice (ResNet), 7 keeps a coarse map (VGG).
         fc_channels: widths of hidden layers, each followed by ReLU; none for ResNet.
-        dropout: share of hidden values that training drops after each hidden layer.
+        dropout: dropout rate after each hidden layer in training.
         loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
 
     Raises:
@@ -51,10 +51,10 @@ class PooledClsHead(SliceLoss):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, K) of features (N, C, H, W), or of features (N, C) that the backbone pooled itself.
+        """Return logits (N, K) of features (N, C, H, W), or of features (N, C) already pooled by the backbone.
 
         Raises:
-            ValueError: if a backbone that pools itself meets a ``pool_size`` above 1.
+            ValueError: if the backbone pools its features and ``pool_size`` is above 1.
         """
         if x.dim() == 2:
             if self.pool_size > 1:

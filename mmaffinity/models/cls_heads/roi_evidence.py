@@ -1,4 +1,4 @@
-"""How much each RoI spoke for each class of a slice."""
+"""Attribution of each class of a slice to its RoIs."""
 from typing import NamedTuple
 
 import torch
@@ -8,11 +8,11 @@ from .affinity_cls_head import AffinityClsHead
 
 
 class RoIEvidence(NamedTuple):
-    """A slice's logits, taken apart by RoI.
+    """A slice's logits, attributed to its RoIs.
 
     Attributes:
-        contributions: of each of beta RoIs to each of K logits, shape (beta, K); signed, in units of the logit.
-        rest: what no RoI gives, the classifier's biases as they reach each logit, shape (K,).
+        contributions: contribution of each of beta RoIs to each of K logits, shape (beta, K); signed, in units of the logit.
+        rest: the part not due to any RoI, that is, the effect of the classifier's biases on each logit, shape (K,).
         logits: their sum, ``contributions.sum(0) + rest``, shape (K,).
     """
 
@@ -22,9 +22,9 @@ class RoIEvidence(NamedTuple):
 
     @property
     def shares(self) -> Tensor:
-        """Each contribution over the sum of all RoIs' sizes for that class, signed, in [-1, 1], shape (beta, K).
+        """Each contribution divided by the sum of their magnitudes for that class, signed, in [-1, 1], shape (beta, K).
 
-        All are 0 for a class to which no RoI contributes.
+        For a class to which no RoI contributes, all are 0.
         """
         total = self.contributions.abs().sum(0)
         return self.contributions / total.masked_fill(total == 0, 1)
@@ -33,18 +33,18 @@ class RoIEvidence(NamedTuple):
 def roi_evidence(head: AffinityClsHead, roi_features: Tensor, roi_weights: Tensor) -> RoIEvidence:
     """Attribute the logits of a slice to its RoIs.
 
-    Two parts, of different standing:
+    The attribution has two parts of different accuracy:
 
     * *Exact*: z = X^T (W v) = sum over k of (W v)_k X_k (Eqs. 3 and 6). The mapping has no nonlinearity, so z is the
-      sum of one vector per RoI, (W v)_k X_k, and nothing is assumed in saying so.
-    * *First order*: the image classifier after it has ReLUs. It is linear piece by piece: around this z, as long as no
-      hidden unit changes between on and off, logits = J z + c, with J the Jacobian at z. So (W v)_k (J X_k) is what RoI
-      k gives to the logits, 'gradient times input', and these with c add up to the logits exactly. But taking a RoI
-      away may switch hidden units, and then changes a logit by another amount than its contribution.
+      sum of one vector per RoI, (W v)_k X_k, without any approximation.
+    * *First order*: the image classifier after it has ReLUs and is piecewise linear. Near this z, as long as no hidden unit
+      switches on or off, logits = J z + c, with J the Jacobian at z. So (W v)_k (J X_k) is the contribution of RoI k to the
+      logits, 'gradient times input', and the contributions and c add up to the logits exactly. Removing a RoI, however, may
+      switch hidden units and so change a logit by another amount than its contribution.
 
-    X_k itself is taken as it is. With batch statistics of the slice it depends on the other RoIs too, and on the whole
-    slice through the backbone: the evidence says which RoI's vector carried the decision, not what would follow if its
-    tissue were healthy.
+    X_k itself is taken as given. With batch statistics of the slice it also depends on the other RoIs, and through the backbone
+    on the whole slice. The attribution shows which RoI's vector drove the decision, not what would happen if its tissue were
+    healthy.
 
     Args:
         head: the affinity head that the slice was classified with.
@@ -52,7 +52,7 @@ def roi_evidence(head: AffinityClsHead, roi_features: Tensor, roi_weights: Tenso
         roi_weights: W v, shape (beta,).
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
     """
     if roi_features.dim() != 2 or roi_weights.shape != roi_features.shape[:1]:
         raise ValueError(f'X must be (beta, C) and W v (beta,), not {tuple(roi_features.shape)} and '

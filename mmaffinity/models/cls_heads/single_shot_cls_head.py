@@ -15,9 +15,9 @@ from .base_slice_head import BaseSliceHead
 class SingleShotClsHead(BaseSliceHead):
     """Classify a slice from the scores and raw box deltas of its ranked RoIs (Single-Shot Model, COVID-CT-Mask-Net).
 
-    The RoIs in falling order of score, each as (score, 4 deltas as the box head gives them, not decoded), are flattened
-    to one vector of 5 beta values for fully connected layers. Their order is all that tells the layers which is which.
-    The box head is frozen, but gradients pass through its outputs to the backbone, as in both predecessors.
+    The RoIs in decreasing order of score, each as (score, 4 undecoded deltas of the box head), are flattened to one vector of
+    5 beta values for fully connected layers. Only the order distinguishes the RoIs. The box head is frozen, but gradients pass
+    through its outputs to the backbone, as in both predecessors.
 
     Args:
         num_classes: K.

@@ -1,4 +1,4 @@
-"""Preprocessing that runs on the model's device."""
+"""Preprocessing on the model's device."""
 from .slice_data_preprocessor import SliceDataPreprocessor
 
 __all__ = ['SliceDataPreprocessor']

@@ -1,4 +1,4 @@
-"""From grey slices as read to the network's input."""
+"""Conversion of grayscale slices to the network's input."""
 import json
 import math
 from pathlib import Path
@@ -13,19 +13,18 @@ NORMALIZATIONS = ('global', 'slice', 'none')
 
 @MODELS.register_module()
 class SliceDataPreprocessor(BaseDataPreprocessor):
-    """Scale grey slices to [0, 1], normalise them, and repeat them to the channels that the backbone expects.
+    """Scale grayscale slices to [0, 1], normalise them, and repeat them to the number of channels that the backbone expects.
 
     Args:
-        normalization: 'global' subtracts the training set's mean and divides by its standard deviation; 'slice' does
-            so with each slice's own mean and unbiased standard deviation, as the published checkpoints expect; 'none'
-            leaves [0, 1].
-        mean, std: the training set's values, of grey levels in [0, 1].
-        statistics: path of a ``statistics.json``, instead of ``mean`` and ``std``; the converters write it, and
-            ``mmaffinity statistics`` for data of your own. It need not exist where a checkpoint is loaded: the values are part
-            of the weights, and those of the checkpoint win, also when a model is fine-tuned on another data set. In a training
-            from scratch, :class:`~mmaffinity.engine.GreyLevelStatisticsHook` computes what is missing.
+        normalization: 'global' subtracts the training set's mean and divides by its standard deviation. 'slice' uses each
+            slice's own mean and unbiased standard deviation, as the published checkpoints expect. 'none' keeps [0, 1].
+        mean, std: the training set's values, for grey levels in [0, 1].
+        statistics: path of a ``statistics.json`` to use instead of ``mean`` and ``std``. The converters write it, as does
+            ``mmaffinity statistics`` for your own data. It need not exist if a checkpoint is loaded: the values are part of the
+            weights, and those of the checkpoint take precedence, also when fine-tuning on another data set. When training from
+            scratch, :class:`~mmaffinity.engine.GreyLevelStatisticsHook` computes missing values.
         num_channels: channels of the output.
-        non_blocking: passed on to ``Tensor.to``.
+        non_blocking: passed to ``Tensor.to``.
 
     Raises:
         ValueError: if an argument is unknown or ``std`` is not positive, or ``statistics`` cannot be read.
@@ -46,20 +45,20 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         if normalization == 'global':
             if mean is None and statistics is not None and Path(statistics).exists():
                 mean, std = self._read(statistics)
-            # NaN stands for 'not known yet'. Buffers, so that a checkpoint carries the values it was trained with.
+            # NaN means 'not known yet'. These are buffers so that checkpoints store the values used in training.
             self.register_buffer('mean', torch.tensor(math.nan if mean is None else float(mean)))
             self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether mean and std are needed and not known."""
+        """Whether mean and std are needed but not known."""
         return self.normalization == 'global' and not bool(torch.isfinite(self.mean))
 
     def set_statistics(self, mean: float, std: float) -> None:
-        """Set the training set's mean and std, of grey levels in [0, 1].
+        """Set the training set's mean and std, for grey levels in [0, 1].
 
         Raises:
-            ValueError: if the normalisation is not 'global', or a value cannot be.
+            ValueError: if the normalisation is not 'global', or a value is invalid.
         """
         if self.normalization != 'global':
             raise ValueError(f'normalization={self.normalization!r} has no mean and std of a training set')
@@ -84,9 +83,9 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         """Prepare a batch.
 
         Args:
-            data: 'inputs', a list of N grey slices (1, H, W), uint8 or float32 in 8-bit grey levels (0 to 255), or a
+            data: 'inputs', a list of N grayscale slices (1, H, W), uint8 or float32 with 8-bit levels (0 to 255), or a
                 tensor (N, 1, H, W); 'data_samples', a list of N samples or None.
-            training: not used; the slices are treated alike.
+            training: not used; training and test slices are treated alike.
 
         Returns:
             The same keys; 'inputs' is float32 of shape (N, num_channels, H, W).
@@ -111,16 +110,16 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         return dict(inputs=inputs.expand(-1, self.num_channels, -1, -1).contiguous(), data_samples=samples)
 
     def normalize(self, grey: Tensor) -> Tensor:
-        """Normalise grey slices of values in [0, 1], shape (N, 1, H, W)."""
+        """Normalise grayscale slices with values in [0, 1], shape (N, 1, H, W)."""
         if self.normalization == 'none':
             return grey
         if self.normalization == 'slice':
-            # Slice by slice, and not by one call for both: that rounds as the published code does, whose affinity layer
-            # makes a thousandth of one unit in the last place, and no slice's values depend on its batch.
+            # Slice by slice, with separate calls for mean and std, to round like the published code, whose affinity layer
+            # amplifies one unit in the last place to a thousandth, and so that no slice depends on its batch.
             mean = torch.stack([image.mean() for image in grey]).view(-1, 1, 1, 1)
             std = torch.stack([image.std() for image in grey]).view(-1, 1, 1, 1)
-            # A slice of one grey level has no contrast to scale: it becomes zero. Its standard deviation alone does not
-            # tell, as the mean is rounded.
+            # A slice with a single grey level has no contrast and becomes zero. Its standard deviation alone does not identify
+            # it, because the mean is rounded.
             flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if self.needs_statistics:

@@ -1,4 +1,4 @@
-"""RPN that ranks its proposals by the raw logit."""
+"""RPN that ranks its proposals by raw logit."""
 
 import torch
 from mmdet.models.dense_heads import RPNHead
@@ -13,16 +13,16 @@ from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
 
 @MODELS.register_module()
 class LogitRankedRPNHead(RPNHead):
-    """:class:`RPNHead` whose ranking, before and in NMS, is by logit instead of its sigmoid.
+    """:class:`RPNHead` that ranks proposals, before and in NMS, by logit instead of its sigmoid.
 
-    In float32 the sigmoid of every logit above about 17 is 1, and neighbours tie long before; ties are broken by
-    position, which reorders the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
+    In float32, the sigmoid of every logit above about 17 is 1, and nearby logits tie long before that. Ties are broken by
+    position, which would reorder the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
     """
 
     def _predict_by_feat_single(self, cls_score_list: list[Tensor], bbox_pred_list: list[Tensor],
                                 score_factor_list: list[Tensor], mlvl_priors: list[Tensor], img_meta: dict,
                                 cfg: ConfigType, rescale: bool = False, with_nms: bool = True) -> InstanceData:
-        """Turn the outputs for one image into proposals; arguments as in :class:`RPNHead`.
+        """Convert the outputs for one image to proposals; arguments as in :class:`RPNHead`.
 
         Raises:
             NonFiniteOutputError: if an output is not finite.
@@ -31,7 +31,7 @@ class LogitRankedRPNHead(RPNHead):
         nms_pre = cfg.get('nms_pre', -1)
         logits, deltas, priors, levels = [], [], [], []
         for level, (score, pred, prior) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_priors)):
-            # In mixed precision the maps are of half precision, which knows pixels near 512 too coarsely.
+            # In mixed precision the maps have half precision, which is too coarse for pixel coordinates near 512.
             dtype = torch.promote_types(score.dtype, torch.float32)
             score = score.to(dtype).permute(1, 2, 0).reshape(-1)
             pred = pred.to(dtype).permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)

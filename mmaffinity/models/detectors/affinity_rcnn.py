@@ -1,4 +1,4 @@
-"""Mask R-CNN that also classifies the slice, and its two training stages."""
+"""Mask R-CNN that also classifies the slice, with two training stages."""
 
 from collections.abc import Sequence
 
@@ -17,24 +17,24 @@ MODES = ('both', 'detection', 'classification')
 
 @MODELS.register_module()
 class AffinityRCNN(TwoStageDetector):
-    """One shot, two answers: lesion instances and the class of the slice (paper, Section 3).
+    """Detect lesion instances and classify the slice in one pass (paper, Section 3).
 
-    Training alternates between two stages (:class:`AlternatingLossHook` calls :meth:`set_stage`): the segmentation stage
-    trains backbone, neck, RPN and the segmentation branch, the classification stage trains backbone, neck and the
-    slice head, through the frozen classification branch.
+    Training alternates between two stages (:class:`AlternatingLossHook` calls :meth:`set_stage`). The segmentation stage trains
+    the backbone, neck, RPN and segmentation branch. The classification stage trains the backbone, neck and slice head, through
+    the frozen classification branch.
 
     Args:
         backbone, neck, rpn_head, train_cfg, data_preprocessor, init_cfg: as for any two-stage detector.
         roi_head: config of an :class:`AffinityRoIHead`.
-        test_cfg: as for any two-stage detector; ``mode`` says what :meth:`predict` computes: 'both' (default),
+        test_cfg: as for any two-stage detector; ``mode`` selects what :meth:`predict` computes: 'both' (default),
             'detection' or 'classification'.
-        compile_parts: names of parts that go through ``torch.compile``, for example ``['backbone', 'rpn_head']``. It needs
-            a C++ compiler, and a minute at the first slice; docs/speed.md says what it is worth. Checkpoints stay the same.
-        frozen_parts: names of parts that no stage trains, for example ``['backbone', 'neck']`` to fine-tune the slice head
-            alone; their BatchNorm runs in evaluation mode, and no gradient is computed for what only they would need.
+        compile_parts: names of parts to compile with ``torch.compile``, for example ``['backbone', 'rpn_head']``. This needs
+            a C++ compiler and takes a minute at the first slice; docs/speed.md has measurements. Checkpoints are unaffected.
+        frozen_parts: names of parts that no stage trains, for example ``['backbone', 'neck']`` to fine-tune only the slice
+            head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
 
     Raises:
-        ValueError: if ``mode`` is none of these, or the model has no part of a name.
+        ValueError: if ``mode`` is unknown, or the model has no part with a given name.
     """
 
     def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
@@ -46,7 +46,7 @@ class AffinityRCNN(TwoStageDetector):
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
         self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
-        # What the config itself froze (frozen_stages, requires_grad of norm_cfg) stays frozen in both stages.
+        # Parameters frozen by the config (frozen_stages, requires_grad of norm_cfg) stay frozen in both stages.
         self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         if getattr(self.backbone, 'channels_last', False) is None:
             extractors = [module for module in self.roi_head.modules() if isinstance(module, BaseRoIExtractor)]
@@ -62,7 +62,7 @@ class AffinityRCNN(TwoStageDetector):
         return parts[name]
 
     def stage_modules(self, stage: str) -> list[nn.Module]:
-        """Return the modules that a stage trains.
+        """Return the modules trained in a stage.
 
         Raises:
             ValueError: if the stage is unknown.
@@ -76,10 +76,10 @@ class AffinityRCNN(TwoStageDetector):
         raise ValueError(f'stage must be {SEGMENTATION!r} or {CLASSIFICATION!r}, not {stage!r}')
 
     def set_stage(self, stage: str) -> None:
-        """Let the parameters of one stage train and no other, and set the mode of every BatchNorm for it.
+        """Enable training for the parameters of one stage only, and set the mode of every BatchNorm accordingly.
 
-        BatchNorm of backbone and neck follows the batch in the segmentation stage and runs in evaluation mode in the
-        classification stage, that of the slice head the other way round.
+        BatchNorm of the backbone and neck uses batch statistics in the segmentation stage and runs in evaluation mode in the
+        classification stage; that of the slice head does the opposite.
 
         Raises:
             ValueError: if the stage is unknown.
@@ -92,7 +92,7 @@ class AffinityRCNN(TwoStageDetector):
             for name, parameter in self.named_parameters():
                 if name in self._frozen:
                     parameter.requires_grad_(False)
-        # MMDetection's ResNet keeps what norm_eval and frozen_stages want in its own train().
+        # The train() of MMDetection's ResNet applies norm_eval and frozen_stages.
         self.backbone.train(stage == SEGMENTATION)
         if self.with_neck:
             for module in self.neck.modules():
@@ -107,7 +107,7 @@ class AffinityRCNN(TwoStageDetector):
         self.roi_head.copy_branch()
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
-        """Losses of the stage that the batch belongs to.
+        """Compute the losses of the batch's stage.
 
         Args:
             batch_inputs: normalised slices, shape (N, 3, H, W).
@@ -128,20 +128,20 @@ class AffinityRCNN(TwoStageDetector):
 
     @torch.no_grad()
     def _propose(self, x: tuple, batch_data_samples: list[SliceDataSample]) -> list:
-        # predict() of a dense head only reads outputs; no gradient passes through proposals.
+        # predict() of a dense head only decodes outputs; no gradient passes through proposals.
         return self.rpn_head.predict(x, batch_data_samples, rescale=False)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample],
                 rescale: bool = True) -> list[SliceDataSample]:
-        """Detect lesions and classify slices; backbone, neck and RPN run once for both.
+        """Detect lesions and classify slices; backbone, neck and RPN run once.
 
         Args:
             batch_inputs: normalised slices, shape (N, 1 or 3, H, W).
             batch_data_samples: N samples.
-            rescale: whether boxes and masks are returned in the size of the original image.
+            rescale: whether to return boxes and masks at the size of the original image.
 
         Returns:
-            The samples with ``pred_instances`` and ``pred_slice``, or one of them, by ``mode``.
+            The samples with ``pred_instances`` and ``pred_slice``, or one of them, depending on ``mode``.
         """
         x = self.extract_feat(batch_inputs)
         proposals = self._propose(x, batch_data_samples)

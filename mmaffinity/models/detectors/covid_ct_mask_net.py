@@ -1,4 +1,4 @@
-"""COVID-CT-Mask-Net: a trained Mask R-CNN that learns to classify slices without forgetting its lesions."""
+"""COVID-CT-Mask-Net: a trained Mask R-CNN that learns to classify slices and still segments lesions."""
 
 from mmdet.registry import MODELS
 from torch import nn
@@ -11,15 +11,15 @@ from .affinity_rcnn import AffinityRCNN
 
 @MODELS.register_module()
 class CovidCTMaskNet(AffinityRCNN):
-    """:class:`AffinityRCNN` of which only the slice head and the affine weights of BatchNorm train.
+    """:class:`AffinityRCNN` in which only the slice head and the affine weights of BatchNorm are trained.
 
-    It starts from a Mask R-CNN (``load_from``), whose backbone convolutions, neck, RPN and RoI heads keep their
-    weights; the classification branch takes those of the segmentation branch when they are loaded. There is no
-    segmentation stage. BatchNorm runs with its running averages, which stay as they are.
+    It starts from a Mask R-CNN (``load_from``), whose backbone convolutions, neck, RPN and RoI heads keep their weights. The
+    classification branch copies the weights of the segmentation branch when they are loaded. There is no segmentation stage.
+    BatchNorm uses its running averages, which do not change.
     """
 
     def stage_modules(self, stage: str) -> list[nn.Module]:
-        """Return the modules that train.
+        """Return the trained modules.
 
         Raises:
             ValueError: if the stage is not 'classification'.

@@ -1,4 +1,4 @@
-"""A plain image classifier for slices, without lesions: the paper's ResNet-18 and VGG-16 baselines."""
+"""A plain slice classifier without lesions: the paper's ResNet-18 and VGG-16 baselines."""
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -12,12 +12,12 @@ PROBE_SIZE = 64
 
 @MODELS.register_module()
 class SliceClassifier(BaseDetector):
-    """Backbone, pooling, fully connected layers; trained and tested with the same data, loss and metrics as the rest.
+    """Backbone, pooling and fully connected layers, with the same data, loss and metrics as the other models.
 
     Args:
         backbone: any backbone of MMDetection's registry, :class:`SliceVGG` or :class:`TimmBackbone`; its last output is
             classified.
-        cls_head: config of a :class:`PooledClsHead`; ``in_channels`` may be left out.
+        cls_head: config of a :class:`PooledClsHead`; ``in_channels`` may be omitted.
         data_preprocessor, init_cfg: as for any detector.
         train_cfg, test_cfg: not used.
     """
@@ -40,7 +40,7 @@ class SliceClassifier(BaseDetector):
         """Return 'loss_slice' and 'slice_acc'.
 
         Raises:
-            ValueError: if the slices carry lesions instead of classes.
+            ValueError: if the slices have lesions instead of classes.
         """
         if batch_task(batch_data_samples) != CLASSIFICATION:
             raise ValueError('SliceClassifier trains on slices with a class, but the batch is of the segmentation '
@@ -60,12 +60,12 @@ class SliceClassifier(BaseDetector):
 
 
 def output_channels(backbone: nn.Module) -> int:
-    """Channels of a backbone's last output: what it says, or what a small blank slice shows."""
+    """Return the channels of a backbone's last output: its attribute or, without one, the result for a small blank slice."""
     known = getattr(backbone, 'out_channels', None)
     if isinstance(known, int):
         return known
     training = backbone.training
-    # Evaluation mode: BatchNorm's running averages must not take in a blank slice.
+    # Evaluation mode, so that the blank slice does not enter BatchNorm's running averages.
     backbone.eval()
     with torch.no_grad():
         channels = backbone(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))[-1].shape[1]

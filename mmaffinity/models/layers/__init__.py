@@ -1,4 +1,4 @@
-"""Pure tensor modules of the affinity layer; they know torch only."""
+"""Pure tensor modules of the affinity layer, which depend only on torch."""
 from .affinity_mapping import AffinityMapping, AffinityOutput
 from .conv_norm import conv_norm
 from .folding import FoldedUpConv, fold_up_down, splits_into_blocks, upsample_blocks

@@ -21,9 +21,9 @@ class AffinityMapping(nn.Module):
     Args:
         num_rois: beta, rows of W.
         num_affinities: C*, columns of W and length of v.
-        unit_roi_weights: whether W and v start with W v = 1, so that z starts as the sum of the RoI vectors. The random start
-            of the paper (False) weighs some ranks by nearly nothing and others, no less lesions, by numbers of opposite sign;
-            a short training keeps what it drew.
+        unit_roi_weights: whether W and v start with W v = 1, so that z starts as the sum of the RoI vectors. The paper's random
+            start (False) gives some ranks almost no weight and others weights of opposite sign, although all may be lesions. A
+            short training run does not overcome this.
 
     Raises:
         ValueError: if either number is below 1.
@@ -39,7 +39,7 @@ class AffinityMapping(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw W and v from the standard normal distribution; with unit weights, add to W the least that makes W v = 1."""
+        """Draw W and v from the standard normal distribution; for unit weights, change W by the least that makes W v = 1."""
         nn.init.normal_(self.matrix)
         nn.init.normal_(self.vector)
         if self.unit_roi_weights:
@@ -55,7 +55,7 @@ class AffinityMapping(nn.Module):
         """Map RoI vectors to the slice's affinity and feature representations.
 
         Args:
-            roi_features: X, shape (N, beta, C): N slices, beta RoIs by falling score, C channels.
+            roi_features: X, shape (N, beta, C): N slices, beta RoIs by decreasing score, C channels.
 
         Returns:
             Y = W^T X, shape (N, C*, C), and z = Y^T v, shape (N, C).

@@ -1,4 +1,4 @@
-"""A convolution and the batch normalisation after it."""
+"""A convolution followed by batch normalisation."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -6,16 +6,16 @@ from torch import Tensor, nn
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Tensor | None = None,
               padding: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None) -> Tensor:
-    """Return ``norm(conv(x))``, as one convolution where the normalisation is a fixed scale and shift per channel.
+    """Return ``norm(conv(x))``, as one convolution if the normalisation is a fixed scale and shift per channel.
 
-    That is so for a BatchNorm in evaluation mode. The fold is part of the graph: both layers train as if they ran one after
-    the other, and no copy of the weights has to be kept in step with them.
+    This is the case for BatchNorm in evaluation mode. The fold is part of the graph: both layers are trained as if they ran one
+    after the other, and there is no copy of the weights to keep in sync.
 
     Args:
         x: features, shape (N, D, H, W).
         conv: D -> C channels, zero padding.
         norm: normalises C channels.
-        weight, padding, stride: what to use in place of the convolution's own.
+        weight, padding, stride: replacements for the convolution's own.
 
     Returns:
         Shape (N, C, H', W').

@@ -1,4 +1,4 @@
-"""Neighbouring linear layers as one: the same answers for a part of the arithmetic."""
+"""Adjacent linear layers folded into one: the same results with less arithmetic."""
 
 import torch
 import torch.nn.functional as F
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Fold a transposed convolution and the convolution after it, both with kernel = stride, into one 1x1 convolution.
+    """Fold a transposed convolution and the next convolution, both with kernel = stride, into one 1x1 convolution.
 
-    The first turns a position into a k x k block, the second turns that block into a position: together they are a matrix
-    per position. It is computed from the weights in the graph, so that both layers train as before.
+    The first expands a position to a k x k block, and the second reduces that block to a position: together they are one matrix
+    per position. The matrix is computed from the weights within the graph, so both layers are trained as before.
 
     Args:
         up: D -> C channels, kernel k, stride k.
@@ -37,14 +37,14 @@ def splits_into_blocks(up: nn.Module) -> bool:
 
 
 def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
-    """Apply a 2x2 stride-2 transposed convolution as the matrix per position that it is.
+    """Apply a 2x2 stride-2 transposed convolution as one matrix per position.
 
     Args:
         x: features, shape (R, D, H, W).
         up: D -> C channels, see :func:`splits_into_blocks`.
 
     Returns:
-        The 2x2 pixels that each position grows into, channels last: shape (R, H, W, 2, 2, C).
+        The 2x2 pixels that each position expands to, channels last: shape (R, H, W, 2, 2, C).
     """
     rois, depth, height, width = x.shape
     weight = up.weight.permute(0, 2, 3, 1).reshape(depth, -1)
@@ -55,12 +55,12 @@ def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
 class FoldedUpConv:
     """``conv(up(x))`` of a 2x2 stride-2 transposed convolution and a 3x3 convolution, as one 2x2 convolution.
 
-    Each of the four pixels that a position grows into sees, through the 3x3 kernel, 2x2 positions: 16 products per position
-    and pair of channels instead of 36 + 4. Borders are exact: beyond them the 3x3 kernel meets zeros, not the
-    transposed convolution's bias, so the folded bias differs at the edges.
+    Through the 3x3 kernel, each of the four pixels that a position expands to depends on 2x2 positions: 16 products per
+    position and pair of channels instead of 36 + 4. Borders are exact: outside, the 3x3 kernel sees zeros, not the transposed
+    convolution's bias, so the folded bias differs at the edges.
 
-    For layers that do not train: gradients pass to ``x`` only. The folded weights are kept, beside a copy of the
-    weights that they belong to, until those change in whatever way.
+    For layers that are not trained: gradients pass to ``x`` only. The folded weights are cached with a copy of the original
+    weights and recomputed when these change in any way.
     """
 
     def __init__(self) -> None:
@@ -79,11 +79,11 @@ class FoldedUpConv:
             Shape (R, E, 2H, 2W), channels last in memory.
 
         Raises:
-            ValueError: if the layers are not of this kind.
+            ValueError: if the layers have another form.
         """
         self._update(up, conv)
         rois, _, height, width = x.shape
-        # Position (u, v) of the output sees rows u - 1 and u of x: the upper pixels of row u and the lower ones of row u - 1.
+        # Output position (u, v) depends on rows u - 1 and u of x: the upper pixels of row u and the lower ones of row u - 1.
         phases = F.conv2d(x, self._weight, padding=1).unflatten(1, (2, 2, -1))
         rows = [torch.stack([phases[:, a, b, :, a:a + height, b:b + width] for b in range(2)], -1) for a in range(2)]
         blocks = torch.stack(rows, 3)  # (R, E, H, 2, W, 2)
@@ -96,7 +96,7 @@ class FoldedUpConv:
     @torch.no_grad()
     def _update(self, up: nn.ConvTranspose2d, conv: nn.Conv2d) -> None:
         sources = (up.weight, up.bias, conv.weight, conv.bias)
-        # By value: version counters do not see what is written through `.data`.
+        # Compare by value: version counters do not register writes through `.data`.
         if len(self._sources) == 4 and all(
                 old.dtype == new.dtype and old.device == new.device and torch.equal(old, new)
                 for old, new in zip(self._sources, sources)):
@@ -109,7 +109,7 @@ class FoldedUpConv:
         self._sources = tuple(weight.clone() for weight in sources)
 
     def _fold(self, up_weight: Tensor, up_bias: Tensor, weight: Tensor, bias: Tensor) -> None:
-        # reach[a, p, i, s] = 1: pixel a of a position sees, through tap i of the 3x3 kernel, pixel s of its p-th neighbour.
+        # reach[a, p, i, s] = 1: through tap i of the 3x3 kernel, pixel a of a position sees pixel s of its p-th neighbour.
         reach = weight.new_zeros(2, 2, 3, 2)
         for a in range(2):
             for i in range(3):
@@ -118,7 +118,7 @@ class FoldedUpConv:
         products = torch.einsum('ecij,dcst->eijdst', weight, up_weight)
         phases = torch.einsum('apis,bqjt,eijdst->abedpq', reach, reach, products)
         self._weight = phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        # Which taps are inside at the first, an inner and the last pixel.
+        # Which taps are inside the map at the first, an inner and the last pixel.
         inside = torch.tensor([[0., 1., 1.], [1., 1., 1.], [1., 1., 0.]]).to(weight)
         taps = torch.einsum('ecij,c->eij', weight, up_bias)
         self._bias = torch.einsum('eij,yi,xj->eyx', taps, inside, inside) + bias[:, None, None]

@@ -1,19 +1,19 @@
-"""Normalisation of RoI features: over the RoIs of a slice, or of each RoI by itself."""
+"""Normalisation of RoI features: over the RoIs of a slice, or of each RoI independently."""
 from torch import Tensor, nn
 
 from .slice_batch_norm import SliceBatchNorm2d
 
 
 class RoIGroupNorm(nn.GroupNorm):
-    """:class:`torch.nn.GroupNorm` (Wu and He, ECCV 2018), called as :class:`SliceBatchNorm2d` is.
+    """:class:`torch.nn.GroupNorm` (Wu and He, ECCV 2018) with the call signature of :class:`SliceBatchNorm2d`.
 
     Each RoI is normalised by its own mean and variance, over groups of channels and all positions. A RoI's vector then
-    depends on no other RoI, arbitrary ones of a healthy slice included, and the mean level that tells slices apart is kept
-    from RoI to RoI.
+    depends on no other RoI, in particular not on arbitrary ones in a healthy slice, and the mean level that distinguishes
+    slices is preserved across RoIs.
     """
 
     def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
-        """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N does not matter."""
+        """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N is not used."""
         return super().forward(x)
 
 
@@ -26,7 +26,7 @@ def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
         channels: C.
 
     Raises:
-        ValueError: if the type is none of these, or the groups do not divide C.
+        ValueError: if the type is unknown, or the number of groups does not divide C.
     """
     arguments = dict(cfg or dict(type='SliceBN'))
     kind = arguments.pop('type', None)

@@ -1,4 +1,4 @@
-"""RoI feature refinement (paper, Section 3: the bottleneck stages between mask features and vectors)."""
+"""RoI feature refinement (paper, Section 3): the bottleneck stages between mask features and vectors."""
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from .roi_norm import build_roi_norm
 
 
 class RefinementStage(nn.Module):
-    """Halve the resolution and the channels, normalise, and go back: a bottleneck without a shortcut.
+    """A bottleneck without a shortcut: halve resolution and channels, normalise, and expand again.
 
     :class:`RoIRefinement` runs its layers.
     """
@@ -26,12 +26,12 @@ class RoIRefinement(nn.Module):
     Args:
         channels: channels C of the mask features.
         mid_channels: channels at half resolution.
-        num_stages: how many stages are applied, N = 3 in the paper.
-        shared: whether one stage is applied ``num_stages`` times instead of so many distinct ones. The published code
-            does this with 9 applications.
+        num_stages: number of applied stages, N = 3 in the paper.
+        shared: whether to apply one stage ``num_stages`` times instead of as many distinct ones. The published code applies
+            one stage 9 times.
         norm_cfg: see :func:`build_roi_norm`.
-        fold: whether the way up of a stage and the way down of the next are computed as one. They are the same but for
-            the rounding, which the published model, for one, amplifies.
+        fold: whether to compute the upsampling of a stage and the downsampling of the next as one. The result is the same up to
+            rounding, which the published model amplifies.
 
     Raises:
         ValueError: if ``num_stages`` is below 1.
@@ -53,9 +53,9 @@ class RoIRefinement(nn.Module):
         return self.stages[-1].conv_up
 
     def bottleneck(self, x: Tensor, num_slices: int = 1) -> Tensor:
-        """Refine the features of all RoIs, up to where :attr:`conv_up` would give them their resolution back.
+        """Refine the features of all RoIs, up to but without the final upsampling by :attr:`conv_up`.
 
-        The way up at the end of a stage and the way down at the start of the next are one matrix per position, so
+        The upsampling at the end of a stage and the downsampling at the start of the next are one matrix per position, so
         everything after the first convolution runs at half resolution.
 
         Args:
@@ -74,7 +74,7 @@ class RoIRefinement(nn.Module):
                 x = stage.conv_down(stages[i - 1].conv_up(x))
             else:
                 pair = (stages[i - 1], stage)
-                if pair not in folded:  # a shared stage meets itself again and again
+                if pair not in folded:  # a shared stage is its own successor
                     folded[pair] = fold_up_down(pair[0].conv_up, stage.conv_down)
                 x = F.conv2d(x, *folded[pair])
             x = stage.relu(stage.norm(x, num_slices))

@@ -1,4 +1,4 @@
-"""RoI vectorisation (paper, Section 3): from a feature map per RoI to a vector per RoI."""
+"""RoI vectorisation (paper, Section 3): a feature map per RoI becomes a vector per RoI."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,16 +8,16 @@ from .roi_norm import build_roi_norm
 
 
 class RoIVectorization(nn.Module):
-    """Three times (conv, ReLU, BatchNorm), the last kernel as large as what is left of the map.
+    """Three times (conv, ReLU, BatchNorm); the last kernel covers the whole remaining map.
 
     Args:
         channels: channels C.
         roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
         norm_cfg: see :func:`build_roi_norm`.
-        fold: whether neighbouring linear layers are computed as one, see :class:`RoIRefinement`.
+        fold: whether to compute adjacent linear layers as one, see :class:`RoIRefinement`.
 
     Raises:
-        ValueError: if ``roi_size`` is no positive multiple of 4.
+        ValueError: if ``roi_size`` is not a positive multiple of 4.
     """
 
     def __init__(self, channels: int = 256, roi_size: int = 28, norm_cfg: dict | None = None, fold: bool = True) -> None:
@@ -34,12 +34,12 @@ class RoIVectorization(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, num_slices: int = 1, upsample: nn.ConvTranspose2d | None = None) -> Tensor:
-        """Turn RoI maps into RoI vectors.
+        """Convert RoI maps to RoI vectors.
 
         Args:
             x: refined mask features, shape (N * beta, C, S, S).
             num_slices: N.
-            upsample: the 2x2 stride-2 transposed convolution that ``x`` has still to pass, (N * beta, D, S/2, S/2) ->
+            upsample: a 2x2 stride-2 transposed convolution to apply to ``x`` first, (N * beta, D, S/2, S/2) ->
                 (N * beta, C, S, S); it is folded into the first convolution.
 
         Returns:
@@ -58,7 +58,7 @@ class RoIVectorization(nn.Module):
             x = first(x if upsample is None else upsample(x))
         x = self.norms[0](self.relu(x), num_slices)
         x = self.norms[1](self.relu(second(x)), num_slices)
-        # A kernel as large as the map is a matrix.
+        # A kernel that covers the whole map is a matrix.
         x = F.linear(x.flatten(1), last.weight.flatten(1), last.bias)[..., None, None] if self.fold else last(x)
         x = self.norms[2](self.relu(x), num_slices)
         return x.flatten(1).unflatten(0, (num_slices, -1))

@@ -1,4 +1,4 @@
-"""RoI heads of two branches."""
+"""RoI heads with two branches."""
 from .affinity_roi_head import AffinityRoIHead
 from .classification_branch import ClassificationBranch
 from .lesion_bbox_head import LesionBBoxHead

@@ -20,16 +20,16 @@ class AffinityRoIHead(StandardRoIHead):
 
     Args:
         cls_head: config of the slice head, for example :class:`AffinityClsHead`.
-        roi_selector: config of the choice of the RoIs, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the
-            slice head's ``num_rois``.
-        mask_feature_head: what differs between the mask heads of the two branches, for example
-            ``dict(extra_conv=True)``; everything else is taken from ``mask_head``.
+        roi_selector: config of the RoI selection, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the slice
+            head's ``num_rois``.
+        mask_feature_head: settings of the classification branch's mask head that differ from ``mask_head``, for example
+            ``dict(extra_conv=True)``.
         kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,
             ``test_cfg``.
 
     Raises:
-        ValueError: if the slice head reads mask features and there is no mask head, or reads no weighted RoIs, which the
-            selector gives.
+        ValueError: if the slice head reads mask features and there is no mask head, or if the selector returns weighted RoIs,
+            which the slice head does not support.
     """
 
     def __init__(self, cls_head: ConfigType, roi_selector: ConfigType | None = None,
@@ -58,7 +58,7 @@ class AffinityRoIHead(StandardRoIHead):
         self.classification_branch.copy_from(self.bbox_head, self.mask_head if self.with_mask else None)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # The weights of a model with one branch, a Mask R-CNN: both branches take them.
+        # Weights of a model with one branch, a Mask R-CNN, are loaded into both branches.
         branch = f'{prefix}classification_branch.'
         if not any(name.startswith(branch) for name in state_dict):
             heads = (f'{prefix}bbox_head.', f'{prefix}mask_head.')
@@ -69,7 +69,7 @@ class AffinityRoIHead(StandardRoIHead):
 
     def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
                   box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
-        """Return the RoIs that each slice is classified from; arguments as in :class:`ClassificationBranch`."""
+        """Return the RoIs used to classify each slice; arguments as in :class:`ClassificationBranch`."""
         return self.classification_branch(
             x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
             self._extract_mask if self.with_mask else None, box_outputs,
@@ -83,7 +83,7 @@ class AffinityRoIHead(StandardRoIHead):
 
     def loss_slice(self, x: tuple[Tensor, ...], proposals: InstanceList,
                    data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
-        """Losses of the classification stage.
+        """Compute the losses of the classification stage.
 
         Args:
             x: feature levels, each (N, C, H, W).
@@ -99,7 +99,7 @@ class AffinityRoIHead(StandardRoIHead):
 
         Args:
             x, proposals, data_samples: as in :meth:`loss_slice`; no label is needed.
-            rescale: whether the RoIs are returned in pixels of the original image instead of the network's input.
+            rescale: whether to return RoIs in pixels of the original image instead of the network's input.
 
         Returns:
             One ``pred_slice`` per slice, see :class:`SliceDataSample`.
@@ -109,10 +109,10 @@ class AffinityRoIHead(StandardRoIHead):
 
     def predict_both(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
                      rescale: bool = True) -> tuple[InstanceList, list[BaseDataElement]]:
-        """Detect lesions and classify slices: what :meth:`predict` and :meth:`predict_slice` return, for less.
+        """Detect lesions and classify slices, with the results of :meth:`predict` and :meth:`predict_slice` at lower cost.
 
-        The two branches read the same box features, and where their box heads are equal, as the training leaves them, one
-        pass serves both.
+        The two branches read the same box features. If their box heads are equal, as they are after training, one pass serves
+        both.
         """
         metas = [sample.metainfo for sample in data_samples]
         boxes = [result.bboxes for result in proposals]

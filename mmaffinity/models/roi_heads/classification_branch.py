@@ -1,4 +1,4 @@
-"""The branch that finds the RoIs a slice is classified from."""
+"""The branch that finds the RoIs used to classify a slice."""
 from collections.abc import Callable
 
 import torch
@@ -16,14 +16,14 @@ Extractor = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 class ClassificationBranch(BaseModule):
     """Box head and mask feature head that are never trained: their weights are copied from the segmentation branch.
 
-    Gradients of the classification loss pass through the mask features to the backbone, while no parameter of this branch
-    gets any.
+    Gradients of the classification loss pass through the mask features to the backbone, but the parameters of this branch
+    receive none.
 
     Args:
         bbox_head: config of the box head, the same as the segmentation branch's.
         mask_head: config of a :class:`MaskFeatureHead`, or None if the slice head reads no mask features.
-        selector: config of the choice of RoIs, see :class:`TopRoISelector` and :class:`SoftRoISelector`.
-        box_gradients: whether gradients also pass through scores and box deltas, for slice heads that read these.
+        selector: config of the RoI selection, see :class:`TopRoISelector` and :class:`SoftRoISelector`.
+        box_gradients: whether gradients also pass through scores and box deltas, for slice heads that use them.
     """
 
     def __init__(self, bbox_head: dict, mask_head: dict | None, selector: dict, box_gradients: bool = False) -> None:
@@ -36,12 +36,12 @@ class ClassificationBranch(BaseModule):
 
     @property
     def weighs_rois(self) -> bool:
-        """Whether the RoIs are weighted candidates instead of a ranked list."""
+        """Whether the RoIs are weighted candidates rather than a ranked list."""
         return isinstance(self.selector, SoftRoISelector)
 
     @torch.no_grad()
     def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
-        """Take over the weights of the segmentation branch, bit for bit; the extra convolution stays."""
+        """Copy the weights of the segmentation branch, bit for bit; the extra convolution is unchanged."""
         pairs = [(self.bbox_head, bbox_head)]
         if self.mask_head is not None and mask_head is not None:
             pairs.append((self.mask_head, mask_head))
@@ -52,9 +52,9 @@ class ClassificationBranch(BaseModule):
                     value.copy_(weights[name])
 
     def is_copy_of(self, bbox_head: nn.Module) -> bool:
-        """Whether a box head's weights are those of this branch, as after :meth:`copy_from`.
+        """Whether a box head's weights equal those of this branch, as after :meth:`copy_from`.
 
-        Compared by value, the small ones first: version counters do not see what is written through ``.data``.
+        The comparison is by value, small tensors first: version counters do not register writes through ``.data``.
         """
         pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
         return all(torch.equal(ours, theirs) for ours, theirs in pairs)
@@ -66,17 +66,17 @@ class ClassificationBranch(BaseModule):
 
         Args:
             x: feature levels, each (N, C, H, W).
-            proposals: boxes of each slice by falling objectness, (P, 4) in pixels of the network's input.
+            proposals: boxes of each slice by decreasing objectness, (P, 4) in pixels of the network's input.
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
             bbox_extractor, mask_extractor: RoI extractors of the RoI head.
-            box_outputs: class scores and deltas of this branch's box head for all proposals, if they are known already.
+            box_outputs: class scores and deltas of this branch's box head for all proposals, if already computed.
             objectness: probabilities of the proposals from the RPN, each (P,); :class:`SoftRoISelector` needs them.
 
         Returns:
             The beta best RoIs of each slice, or its weighted candidates.
         """
-        # The choice of boxes is discrete and this head is frozen: without a graph it costs a third of the memory.
-        # Only a slice head that reads scores and deltas themselves needs the way back through them.
+        # Selecting boxes is discrete and this head is frozen; without a graph, it needs a third of the memory.
+        # Only slice heads that read scores and deltas need gradients through them.
         if box_outputs is None:
             with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
                 levels = x if self.box_gradients else [level.detach() for level in x]
@@ -93,7 +93,7 @@ class ClassificationBranch(BaseModule):
 
     def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict,
                 objectness: Tensor | None = None) -> tuple[Tensor, ...]:
-        # With several lesion classes the box of a proposal is that of its likeliest one, its score the sum of all.
+        # With several lesion classes, the box of a proposal is that of its most likely class, and its score is the sum.
         probabilities = cls_score.softmax(-1)
         lesion = probabilities[:, :-1].argmax(1)
         scores = probabilities[:, :-1].sum(1)
@@ -104,7 +104,7 @@ class ClassificationBranch(BaseModule):
         with torch.no_grad():
             decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
             if self.weighs_rois:
-                # Not from the probability, which is 1 in float32 for all confident boxes.
+                # From the logits, because the probability of all confident boxes is 1 in float32.
                 logits = cls_score.to(decoded.dtype)
                 logits = logits[:, :-1].logsumexp(1) - logits[:, -1]
                 index, weights = self.selector(decoded, logits, objectness.to(decoded.dtype))

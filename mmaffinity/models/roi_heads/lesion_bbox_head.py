@@ -1,4 +1,4 @@
-"""Box head that reads RoI features in the order they lie in memory."""
+"""Box head that reads RoI features in memory order."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @MODELS.register_module()
 class LesionBBoxHead(Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` with the same weights and answers, for RoI features whose channels are last in memory.
+    """:class:`Shared2FCBBoxHead` with the same weights and outputs, for channels-last RoI features.
 
-    Its first layer expects the channels first. Here the weights of that layer are brought into the features' order, which
-    is the smaller of the two and does not grow with the number of RoIs.
+    Its first layer expects channels first. Here that layer's weights are permuted instead of the features, because they are
+    smaller and do not grow with the number of RoIs.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

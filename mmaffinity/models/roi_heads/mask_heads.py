@@ -15,7 +15,7 @@ from mmaffinity.ops import roi_align
 
 from .mask_pasting import paste_masks
 
-# RoIs per pass of the mask head at test.
+# RoIs per pass of the mask head in testing.
 CHUNK = 16
 
 
@@ -24,9 +24,8 @@ class LesionMaskHead(FCNMaskHead):
     """Mask head of the segmentation branch; soft mask targets are optional.
 
     Args:
-        soft_targets: False takes MMDetection's targets: RoIAlign of the ground truth, half-pixel aligned, binarised
-            at 0.5. True takes the published code's: RoIAlign with adaptive sampling, not half-pixel aligned, and the
-            interpolated values themselves.
+        soft_targets: False uses MMDetection's targets: RoIAlign of the ground truth, half-pixel aligned, binarised at 0.5. True
+            uses those of the published code: RoIAlign with adaptive sampling, without half-pixel alignment or binarisation.
     """
 
     def __init__(self, *args: Any, soft_targets: bool = False, **kwargs: Any) -> None:
@@ -38,7 +37,7 @@ class LesionMaskHead(FCNMaskHead):
         if not (splits_into_blocks(self.upsample) and isinstance(self.conv_logits, nn.Conv2d)
                 and self.conv_logits.kernel_size == (1, 1)):
             return super().forward(x)
-        # Few RoIs at a time, where nothing has to be kept: the upsampled features then stay within the processor's cache.
+        # Without a graph, few RoIs at a time, so that the upsampled features fit into the processor's cache.
         chunk = CHUNK if x.is_cpu and not torch.is_grad_enabled() else max(len(x), 1)
         return torch.cat([self._logits(part) for part in x.split(chunk)])
 
@@ -47,7 +46,7 @@ class LesionMaskHead(FCNMaskHead):
             x = conv(x)
         blocks = self.relu(upsample_blocks(x, self.upsample))
         logits = F.linear(blocks, self.conv_logits.weight.flatten(1), self.conv_logits.bias)
-        # Only the logits, not the features, have to be put in place.
+        # Only the logits, not the features, need to be reordered.
         return logits.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def get_targets(self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList,
@@ -63,7 +62,7 @@ class LesionMaskHead(FCNMaskHead):
                 targets.append(rois.new_zeros((0, size, size)))
                 continue
             masks = instances.masks.to_tensor(rois.dtype, rois.device)[:, None]
-            # The batch index of a RoI is its ground-truth mask, so no mask is repeated for its RoIs.
+            # The ground-truth mask of a RoI serves as its batch index, so no mask is repeated for its RoIs.
             rois = torch.cat([result.pos_assigned_gt_inds[:, None].to(rois.dtype), rois], dim=1)
             targets.append(roi_align(masks, rois, (size, size), 1.0, 0, 'avg', False).squeeze(1))
         return torch.cat(targets)
@@ -74,7 +73,7 @@ class LesionMaskHead(FCNMaskHead):
         threshold = rcnn_test_cfg.mask_thr_binary
         if not (bboxes.is_cpu and rescale and threshold > 0) or activate_map:
             return super()._predict_by_feat_single(mask_preds, bboxes, labels, img_meta, rcnn_test_cfg, rescale, activate_map)
-        bboxes /= bboxes.new_tensor(img_meta['scale_factor']).repeat(2)  # in place, as the parent does: these are returned
+        bboxes /= bboxes.new_tensor(img_meta['scale_factor']).repeat(2)  # in place, like the parent: these are returned
         index = torch.zeros_like(labels) if self.class_agnostic else labels
         masks = mask_preds[torch.arange(len(labels)), index].sigmoid()
         height, width = img_meta['ori_shape'][:2]
@@ -83,13 +82,13 @@ class LesionMaskHead(FCNMaskHead):
 
 @MODELS.register_module()
 class MaskFeatureHead(FCNMaskHead):
-    """Mask head of the classification branch: it ends after upsampling and gives features, not logits.
+    """Mask head of the classification branch, which ends after upsampling and returns features, not logits.
 
     Args:
         extra_conv: insert a 3x3 convolution between the transposed convolution and its ReLU. The published code has
-            one, which is in no other branch and is neither trained nor copied; its checkpoints need it.
-        fold: whether it and the transposed convolution are computed as one, see :class:`FoldedUpConv`; without it, whether
-            the transposed convolution is computed as the matrix product that it is.
+            one, in this branch only, which is neither trained nor copied; its checkpoints need it.
+        fold: whether to compute it and the transposed convolution as one, see :class:`FoldedUpConv`; without an extra
+            convolution, whether to compute the transposed convolution as a matrix product.
     """
 
     def __init__(self, *args: Any, extra_conv: bool = False, fold: bool = True, **kwargs: Any) -> None:
@@ -102,7 +101,7 @@ class MaskFeatureHead(FCNMaskHead):
         self._folded = FoldedUpConv()
 
     def init_weights(self) -> None:
-        """Initialise as :class:`FCNMaskHead` does, the extra convolution likewise."""
+        """Initialise like :class:`FCNMaskHead`, including the extra convolution."""
         super().init_weights()
         if self.extra_conv is not None:
             nn.init.kaiming_normal_(self.extra_conv.weight, mode='fan_out', nonlinearity='relu')

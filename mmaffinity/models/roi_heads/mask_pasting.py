@@ -1,4 +1,4 @@
-"""From mask probabilities per box to masks of the whole slice, on CPUs."""
+"""Pasting of mask probabilities per box into masks of the whole slice, on CPUs."""
 
 import numpy as np
 import torch
@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 def paste_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
-    """Interpolate each mask in the window of its box only, and threshold it there.
+    """Interpolate and threshold each mask within its box only.
 
-    The same pixels as MMDetection's ``_do_paste_mask`` (a bilinear ``grid_sample`` with zeros around the mask), which
-    spends most of its time on the calls per object.
+    The result equals that of MMDetection's ``_do_paste_mask`` (a bilinear ``grid_sample`` with zeros around the mask), which
+    spends most of its time on per-object calls.
 
     Args:
         probabilities: masks of values in [0, 1], shape (n, S, S).
         boxes: x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
         height, width: size of the slice in pixels.
-        threshold: a pixel belongs to the lesion from this probability on.
+        threshold: lowest probability of a lesion pixel.
 
     Returns:
         Bool, shape (n, height, width).
@@ -23,7 +23,7 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int, t
     out = torch.zeros((len(boxes), height, width), dtype=torch.bool)
     if not len(boxes):
         return out
-    # A margin of zeros: one cell for the neighbours of the border, one more for positions outside.
+    # A margin of zeros: one cell for the neighbours of border pixels, one more for positions outside.
     masks = np.pad(probabilities.detach().float().numpy(), ((0, 0), (2, 2), (2, 2)))
     corners = boxes.detach().float().numpy()
     x_start, x_stop, x_low, x_high = _axis(corners[:, 0], corners[:, 2], width, masks.shape[2] - 4)
@@ -47,12 +47,12 @@ def _axis(start: np.ndarray, end: np.ndarray, size: int, cells: int) -> tuple[np
     first = np.clip(np.floor(start) - 1, 0, None).astype(np.int32)
     stop = np.clip(np.ceil(end) + 1, None, size).astype(np.int32)
     pixel = (first[:, None] + np.arange(max(int((stop - first).max()), 0))).astype(np.float32) + np.float32(0.5)
-    # In the order of MMDetection and grid_sample, so that rounding is the same.
+    # Same order of operations as MMDetection and grid_sample, hence the same rounding.
     with np.errstate(divide='ignore', invalid='ignore'):
         position = (pixel - start[:, None]) / (end - start)[:, None] * 2 - 1
     position[np.isinf(position)] = 0
     position = ((position + 1) * cells - 1) / 2
-    # A box without extent may give 0 / 0; as any position outside, it meets zeros.
+    # A box without extent may give 0 / 0; like any position outside, it maps to zeros.
     position = np.clip(np.nan_to_num(position, nan=-2), -2, cells)
     low = np.floor(position)
     return first, stop, low.astype(np.intp) + 2, position - low

@@ -1,4 +1,4 @@
-"""RoI features from one level of the feature map, quickly on CPUs too."""
+"""RoI features from one level of the feature map, also fast on CPUs."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from mmaffinity.ops import RoIAlign, sparse_roi_align
 
 @MODELS.register_module()
 class SparseRoIAlign(RoIAlign):
-    """:class:`RoIAlign`; on CPUs its values come from :func:`sparse_roi_align`, an order of magnitude sooner.
+    """:class:`RoIAlign` that uses :func:`sparse_roi_align` on CPUs, an order of magnitude faster.
 
-    The two differ in the order of a sum, hence in the last bits. :class:`RoIAlign` itself takes over on other devices and for
-    what the sparse form does not cover: maximum pooling and the adaptive number of samples (``sampling_ratio=0``).
+    The two differ in the order of a sum, hence in the last bits. :class:`RoIAlign` itself is used on other devices and
+    for cases that the sparse form does not cover: maximum pooling and an adaptive number of samples (``sampling_ratio=0``).
     """
 
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:
@@ -27,9 +27,9 @@ class SparseRoIAlign(RoIAlign):
 
 @MODELS.register_module()
 class SingleLevelRoIExtractor(SingleRoIExtractor):
-    """:class:`SingleRoIExtractor` for one feature level, whose RoI layer may be registered, as :class:`SparseRoIAlign` is.
+    """:class:`SingleRoIExtractor` for one feature level, whose RoI layer may be a registered one like :class:`SparseRoIAlign`.
 
-    It also leaves out the full-size map of zeros that the parent fills in before it knows that one level needs none.
+    It also avoids the full-size map of zeros that the parent allocates although one level does not need it.
 
     Raises:
         ValueError: if ``featmap_strides`` names other than one level.
@@ -42,7 +42,7 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         super().__init__(roi_layer=roi_layer, out_channels=out_channels, featmap_strides=featmap_strides, **kwargs)
 
     def build_roi_layers(self, layer_cfg: ConfigType, featmap_strides: list[int]) -> nn.ModuleList:
-        """Build the RoI layer: one registered under that name, or else a compiled one of mmcv."""
+        """Build the RoI layer: the one registered under that name or, failing that, one from mmcv."""
         registered = MODELS.get(layer_cfg['type']) if isinstance(layer_cfg['type'], str) else None
         if registered is not None:
             layer_cfg = {**layer_cfg, 'type': registered}
@@ -51,7 +51,7 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Return the features of R RoIs (R, 5), shape (R, C, S, S)."""
         if len(rois) == 0:
-            # Joined with the map, so that a step without positive RoIs still reaches every parameter.
+            # Connected to the map, so that a step without positive RoIs still reaches every parameter.
             empty = feats[0].new_zeros((0, self.out_channels, *self.roi_layers[0].output_size))
             return empty + feats[0].sum() * 0
         if roi_scale_factor is not None:
@@ -59,5 +59,5 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
         layer = self.roi_layers[0]
         if isinstance(layer, RoIAlign):
             return layer(feats[0], rois)
-        # A compiled layer of mmcv reads memory as if channels came first, and only RoIs of the features' type.
+        # mmcv's compiled layers read memory as channels first, and need RoIs of the same type as the features.
         return layer(feats[0].contiguous(), rois.type_as(feats[0]).contiguous())

@@ -1,4 +1,4 @@
-"""Anchors, box deltas and the choice of RoIs."""
+"""Anchors, box deltas and RoI selection."""
 from .rounded_anchor_generator import RoundedAnchorGenerator
 from .soft_roi_selector import SoftRoISelector, SoftSelection
 from .top_roi_selector import TopRoISelector, stretch_indices

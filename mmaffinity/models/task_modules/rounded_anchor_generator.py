@@ -1,4 +1,4 @@
-"""Anchors as the published code makes them."""
+"""Anchors as in the published code."""
 
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
@@ -9,8 +9,8 @@ from torch import Tensor
 class RoundedAnchorGenerator(AnchorGenerator):
     """:class:`AnchorGenerator` whose base anchors have integer corners.
 
-    The published code rounds the corners of the base anchors (half to even), which moves small and slim anchors by up to
-    half a pixel; published weights expect that.
+    The published code rounds the corners of the base anchors (half to even), which moves small and narrow anchors by up to half
+    a pixel. The published weights were trained with this.
     """
 
     def gen_single_level_base_anchors(self, base_size: float, scales: Tensor, ratios: Tensor,

@@ -1,4 +1,4 @@
-"""The choice of the beta RoIs that a slice is classified from."""
+"""Selection of the beta RoIs used to classify a slice."""
 
 import torch
 from mmdet.registry import TASK_UTILS
@@ -11,16 +11,16 @@ TIES = ('index', 'unstable')
 
 
 def stretch_indices(num_boxes: int, num_rois: int, stretch: str = 'even') -> Tensor:
-    """Return which of n ranked boxes fill beta places, in order and with the best first, if n < beta.
+    """Return which of n ranked boxes fill beta places, in order and starting with the best.
 
     Args:
         num_boxes: n, at least 1.
         num_rois: beta.
-        stretch: 'even' repeats neighbours as evenly as possible, so that a prediction repeats; 'random' draws anew at
-            every call which boxes are repeated, as the published code does.
+        stretch: 'even' repeats boxes as evenly as possible and is deterministic; 'random' draws the repeated boxes in every
+            call, as the published code does.
 
     Returns:
-        Rising indices below n, shape (beta,); the first beta boxes if n >= beta. Every one of n <= beta boxes is there.
+        Increasing indices below n, shape (beta,): the first beta boxes if n >= beta, otherwise every box at least once.
 
     Raises:
         ValueError: if there is no box, or ``stretch`` is unknown.
@@ -39,18 +39,18 @@ def stretch_indices(num_boxes: int, num_rois: int, stretch: str = 'even') -> Ten
 
 @TASK_UTILS.register_module()
 class TopRoISelector:
-    """Choose the beta best boxes of a slice without a score threshold.
+    """Select the beta best boxes of a slice without a score threshold.
 
-    Boxes of no area are dropped, overlapping ones are suppressed, and a list that is too short is stretched. If no box is
-    left at all, the best proposals take their place, so that every slice is classified.
+    Boxes without area are dropped, overlapping ones are suppressed, and a list that is too short is stretched by repeating
+    boxes. If no box is left, the best proposals are used instead, so every slice is classified.
 
     Args:
         num_rois: beta.
         nms_iou: boxes that overlap a better one by more than this IoU are dropped.
         min_area: boxes of at most this area, in square pixels of the network's input, are dropped.
         stretch: 'even' or 'random', see :func:`stretch_indices`.
-        ties: how boxes of equal score are ranked: by 'index', the same everywhere, or as torch's 'unstable' sort leaves them
-            on the processor at hand, which is how the published code ranks them.
+        ties: how to rank boxes of equal score: by 'index', which is the same everywhere, or by torch's 'unstable' sort, whose
+            order depends on the processor, as in the published code.
 
     Raises:
         ValueError: if ``num_rois`` is below 1, ``nms_iou`` is outside [0, 1], or ``stretch`` or ``ties`` is unknown.
@@ -73,15 +73,15 @@ class TopRoISelector:
         self.ties = ties
 
     def __call__(self, boxes: Tensor, scores: Tensor, proposals: Tensor) -> tuple[Tensor, Tensor]:
-        """Choose among the boxes of one slice.
+        """Select among the boxes of one slice.
 
         Args:
             boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels, one per proposal, shape (P, 4).
             scores: lesion probabilities, shape (P,).
-            proposals: the boxes' proposals by falling objectness, shape (P, 4), P >= 1.
+            proposals: the boxes' proposals by decreasing objectness, shape (P, 4), P >= 1.
 
         Returns:
-            The beta chosen boxes, shape (beta, 4), and their indices into the input, shape (beta,).
+            The beta selected boxes, shape (beta, 4), and their indices into the input, shape (beta,).
 
         Raises:
             ValueError: if there is no proposal.

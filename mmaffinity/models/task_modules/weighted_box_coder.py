@@ -1,4 +1,4 @@
-"""Box deltas scaled as the published code scales them."""
+"""Box deltas scaled as in the published code."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,18 +10,18 @@ from torch import Tensor
 
 @TASK_UTILS.register_module()
 class WeightedBoxCoder(DeltaXYWHBBoxCoder):
-    """:class:`DeltaXYWHBBoxCoder` that divides by weights where its base multiplies by standard deviations.
+    """:class:`DeltaXYWHBBoxCoder` that divides by weights instead of multiplying by standard deviations.
 
-    Weights of 10, 10, 5, 5 are deviations of 0.1, 0.1, 0.2, 0.2, but x / 10 and x * 0.1 round differently in float32.
-    A box then differs in its last place, and the published affinity layer, which normalises nine times, turns that
-    into differences of 1e-3 in Y.
+    Weights of 10, 10, 5, 5 correspond to deviations of 0.1, 0.1, 0.2, 0.2, but x / 10 and x * 0.1 round differently in float32.
+    A box then differs in its last bit, and the published affinity layer, which normalises nine times, amplifies this to
+    differences of 1e-3 in Y.
 
     Args:
-        weights: of the deltas of x, y, width and height.
+        weights: weights of the deltas of x, y, width and height.
         kwargs: other arguments of :class:`DeltaXYWHBBoxCoder`.
 
     Raises:
-        ValueError: if there are not four positive weights.
+        ValueError: if ``weights`` are not four positive numbers.
     """
 
     def __init__(self, weights: Sequence[float] = (10., 10., 5., 5.), **kwargs: Any) -> None:
