@@ -11,7 +11,7 @@ __version__ = '0.1.0'
 try:
     from mmaffinity.ops import operations_in_torch
 
-    # Two notes on packages that nothing here needs, one of which claims that metrics will not be computed; they are.
+    # Two warnings about packages that are not needed here; one claims that metrics will not be computed, but they are.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
         warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
         import mmdet.datasets

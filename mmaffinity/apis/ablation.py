@@ -1,4 +1,4 @@
-"""What each means of speed is worth: the same model with and without it, timed in turns in one run."""
+"""The effect of each optimisation: the same model with and without it, timed alternately in one run."""
 import copy
 import statistics
 import time
@@ -15,7 +15,7 @@ from mmaffinity.utils.timing import available_cores, synchronize, threads
 from .benchmark import MODES, Benchmark
 
 ALL_ON = 'as configured'
-# One change each to the config; 'precision' is that of Benchmark.
+# One config change each; 'precision' is an argument of Benchmark.
 ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign sample by sample': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
                          'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
@@ -35,24 +35,24 @@ COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drif
 def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, changes: Sequence[str] = tuple(ABLATIONS),
            jobs: Sequence[str] = ('classification', 'both'), batch_size: int = 1, objects: int = 24, runs: int = 20,
            warmup: int = 3, num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> list[dict]:
-    """Time a model as its config says and with one change each, in turns, so that other work on the machine hits all alike.
+    """Time a model as configured and with one change at a time, alternating so that other load affects all variants equally.
 
     Args:
-        config, checkpoint, device, overrides: as for :class:`Benchmark`; an affinity model. Random weights are the same in
-            every variant.
+        config, checkpoint, device, overrides: as for :class:`Benchmark`, for an affinity model. Random weights are the same
+            in every variant.
         changes: keys of ``ABLATIONS``.
-        jobs: modes of prediction.
+        jobs: prediction modes.
         batch_size, objects: slices per call, and objects per slice.
-        runs, warmup: rounds that count, and rounds before them that do not.
-        num_threads: threads of torch; None takes as many as there are cores.
+        runs, warmup: timed rounds, and untimed rounds before them.
+        num_threads: torch threads; None means one per core.
 
     Returns:
-        A row per variant and job with the keys ``COLUMNS``: the median time of a call, its ratio to that of the model as
-        configured, and, against the same, the largest difference of a logit and of a probability of the slices' classes
-        and the share of slices whose class stays (None where the job does not classify).
+        A row per variant and job with the keys ``COLUMNS``: the median time of a call; its ratio to that of the model as
+        configured; and, relative to the same model, the largest difference of a logit and of a class probability, and the
+        share of slices with an unchanged class (None if the job does not classify).
 
     Raises:
-        FileNotFoundError, ValueError: as :class:`Benchmark` does, and if a change or a job is unknown.
+        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a change or a job is unknown.
     """
     unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in MODES]
     if unknown:

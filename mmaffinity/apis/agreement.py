@@ -1,4 +1,4 @@
-"""How far a model's answers hang on the machine: the same slices under other threads, instructions, batches and rounding."""
+"""How much predictions depend on the machine: the same slices with other threads, instructions, batches and rounding."""
 import copy
 import multiprocessing
 import os
@@ -21,31 +21,31 @@ from mmaffinity.utils.timing import threads
 from .inferencer import AffinityInferencer
 
 REFERENCE = 'float64'
-# Instructions that torch's own kernels, oneDNN and MKL may use at most.
+# Upper limits of the instructions that torch's own kernels, oneDNN and MKL may use.
 INSTRUCTIONS = {
     'default': dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_ENABLE_INSTRUCTIONS='SSE4_2'),
     'avx2': dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
     'avx512': dict(ATEN_CPU_CAPABILITY='avx512', ONEDNN_MAX_CPU_ISA='AVX512_CORE', MKL_ENABLE_INSTRUCTIONS='AVX512'),
 }
-# A slice shows a lesion where the reference finds one of at least this probability.
+# A slice counts as one with lesions if the reference finds one with at least this probability.
 LESION_PROBABILITY = 0.5
-# RoIs count as changed where a corner moves by more, in pixels of the slice, and as read from this share of the weights on.
+# A RoI counts as changed if a corner moves by more (in pixels of the slice), and as used from this share of the weights.
 MOVED, READ = 1.0, 0.01
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute the same answers.
+    """One way to compute the same predictions.
 
     Attributes:
         name: for tables.
         num_threads, batch_size, device: of the computation.
         dtype: 'float32' or 'float64'.
-        noise: relative standard deviation of Gaussian noise on the features that RPN and RoI heads read, which stands for the
+        noise: relative standard deviation of Gaussian noise on the input features of RPN and RoI heads, which emulates the
             rounding of other machines; 0 for none.
-        seed: of the noise.
+        seed: seed of the noise.
         settings: overrides of config fields.
-        environment: variables that a process has to start with.
+        environment: environment variables to start the process with.
     """
 
     name: str
@@ -60,12 +60,12 @@ class Variant:
 
 
 def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None) -> list[Variant]:
-    """The variants that fit this machine and model, the reference first.
+    """Return the variants that this machine and model support, the reference first.
 
     Args:
-        config: of the model; plain forms are added for the faster ones that it uses.
-        noise, seeds: size of the noise on the features and number of its draws.
-        cuda: whether to run on a GPU too; None does where there is one.
+        config: config of the model; for each faster form that it uses, the plain form is added.
+        noise, seeds: magnitude of the noise on the features and number of its draws.
+        cuda: whether to run on a GPU too; None means if there is one.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -92,14 +92,14 @@ def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: 
 
 @dataclass
 class Answers:
-    """What a variant says of N slices.
+    """Predictions of a variant for N slices.
 
     Attributes:
-        names: of the slices.
-        probabilities: shape (N, K); 'labels', shape (N,): the class of the highest logit.
+        names: names of the slices.
+        probabilities: shape (N, K); 'labels', shape (N,): the class with the highest logit.
         boxes: RoIs of each slice, x1 y1 x2 y2 in pixels of the slice, shape (N, M, 4).
         scores: their lesion probabilities, shape (N, M).
-        read: whether a RoI has at least the share ``READ`` of the sum of a slice's |weights|, shape (N, M).
+        read: whether a RoI has at least the share ``READ`` of the sum of |weights| of its slice, shape (N, M).
     """
 
     names: list[str]
@@ -112,14 +112,14 @@ class Answers:
 
 @dataclass
 class Difference:
-    """How a variant's answers on N slices differ from the reference's.
+    """Differences between a variant's predictions for N slices and the reference.
 
     Attributes:
         probability: the largest change of a probability of a slice, shape (N,).
         label: whether the class changed, shape (N,).
-        moved: of the RoIs that either reads, how far the one is that moved most: distance in pixels to the nearest RoI of the
-            other, as the largest difference of a coordinate, shape (N,).
-        changed: RoIs of the reference that have no counterpart within ``MOVED`` pixels, by their ranks, for each slice.
+        moved: the largest movement of a RoI used by either: the distance in pixels to the nearest RoI of the other, as the
+            largest difference of a coordinate, shape (N,).
+        changed: for each slice, the ranks of the reference's RoIs without a counterpart within ``MOVED`` pixels.
     """
 
     probability: np.ndarray
@@ -131,21 +131,21 @@ class Difference:
 def measure_agreement(config: str | Path | Config, checkpoint: str | Path, inputs: Sequence[str | Path],
                       variants: Sequence[Variant] | None = None, cfg_options: dict | None = None,
                       max_slices: int | None = None, progress: Callable[[str], None] = lambda message: None) -> dict:
-    """Run a model over slices in several ways and compare the answers with those in float64.
+    """Run a model over slices in several ways and compare the predictions with those in float64.
 
     Args:
-        config, checkpoint, cfg_options: as for :class:`AffinityInferencer`; a model that classifies slices from RoIs.
+        config, checkpoint, cfg_options: as for :class:`AffinityInferencer`, for a model that classifies slices from RoIs.
         inputs: files and folders of slices, as for prediction.
-        variants: ways to compute; the first is the reference. None takes :func:`default_variants`.
-        max_slices: every n-th slice is taken, so that there are at most so many.
-        progress: called with what is being done.
+        variants: ways to compute; the first is the reference. None means :func:`default_variants`.
+        max_slices: largest number of slices; every n-th slice is used.
+        progress: called with a description of the current work.
 
     Returns:
-        Plain data: 'slices', 'with_lesions', 'torch', 'cpu' and a list 'variants', each with its settings and, by
-        'with_lesions' and 'without', what :func:`_summary` says, and 'worst' slices.
+        Plain data: 'slices', 'with_lesions', 'torch', 'cpu' and a list 'variants', each with its settings, the
+        result of :func:`_summary` for 'with_lesions' and 'without', and the 'worst' slices.
 
     Raises:
-        FileNotFoundError, ValueError: as :class:`AffinityInferencer`, and if no slice can be read.
+        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if no slice can be read.
     """
     cfg = load_config(config, cfg_options) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     if isinstance(config, Config) and cfg_options:
@@ -173,10 +173,10 @@ def measure_agreement(config: str | Path | Config, checkpoint: str | Path, input
 
 
 def compare(answers: Answers, reference: Answers) -> Difference:
-    """Compare answers slice by slice.
+    """Compare predictions slice by slice.
 
     Raises:
-        ValueError: if they are not of the same slices.
+        ValueError: if they are for different slices.
     """
     if answers.names != reference.names:
         raise ValueError('the answers are of different slices; the input changed meanwhile')
@@ -192,7 +192,7 @@ def compare(answers: Answers, reference: Answers) -> Difference:
 
 
 def format_agreement(found: dict) -> str:
-    """The tables of :func:`measure_agreement` as text."""
+    """Return the tables of :func:`measure_agreement` as text."""
     parts = [f'{found["slices"]} slices, {found["with_lesions"]} with lesions (probability of a RoI at least '
              f'{LESION_PROBABILITY}); changes against {found["reference"]}']
     header = ['variant', 'slices', 'median dp', '99 % dp', 'largest dp', 'dp > 0.002', 'class', 'RoIs', 'largest move, px']
@@ -216,7 +216,7 @@ def format_agreement(found: dict) -> str:
 
 
 def _summary(difference: Difference, of: np.ndarray) -> dict:
-    """Distribution over some slices: quantiles of the change in probability, and how many changed in what."""
+    """Summarise some slices: quantiles of the change in probability, and numbers of slices with each kind of change."""
     probability = difference.probability[of]
     count = int(of.sum())
     median, q99, most = (float(np.quantile(probability, q)) for q in (.5, .99, 1.)) if count else (0., 0., 0.)
@@ -288,7 +288,7 @@ def _slices(inputs: Sequence[str | Path], max_slices: int | None) -> Iterator:
 
 
 def _disturb(model: torch.nn.Module, variant: Variant) -> None:
-    """Set a variant's precision, and let the features vary by its noise, which is drawn slice after slice."""
+    """Set a variant's precision, and add its noise to the features, drawn slice by slice."""
     dtype = getattr(torch, variant.dtype)
     generator = torch.Generator().manual_seed(variant.seed)
     extract = model.to(dtype).extract_feat

@@ -1,4 +1,4 @@
-"""Latency, throughput, memory and arithmetic of a model, on this machine and in a unit that does not depend on it."""
+"""Latency, throughput, memory and arithmetic of a model, in seconds and in a machine-independent unit."""
 import copy
 import csv
 import datetime
@@ -44,7 +44,7 @@ MODES = ('classification', 'detection', 'both')
 JOBS = (*MODES, 'train', 'data')
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 MIN_LESION_AREA = 100
-LEVEL = 0.55  # of the phantom's lungs: near the middle, where lesions are
+LEVEL = 0.55  # relative height in the phantom's lungs, near the middle, where lesions are
 COLUMNS = ('job', 'batch_size', 'objects', 'threads', 'precision', 'layout', 'seconds', 'fastest', 'cpu_seconds',
            'slices_per_second', 'peak_gflop_per_slice', 'gflop_per_slice', 'peak_gflops', 'peak_memory_mib', 'runs',
            'image_size', 'config', 'checkpoint', 'device', 'hardware', 'torch', 'mmcv', 'mmdet', 'mmaffinity', 'date')
@@ -52,20 +52,20 @@ TABLE = COLUMNS[:14]
 
 
 class Benchmark:
-    """One model and what is timed of it.
+    """A model and its timed jobs.
 
     Args:
         config: a config or the path of one.
-        checkpoint: weights; by default random ones, which take the same time.
-        objects: how many objects each slice has at test: the best so many boxes, whatever their scores. None leaves that
-            to the weights and the config's thresholds.
+        checkpoint: weights; by default random weights, which take the same time.
+        objects: number of objects per slice in testing: that many best boxes, whatever their scores. None leaves it to the
+            weights and the config's thresholds.
         device: see :func:`~mmaffinity.utils.device.find_device`.
         precision: 'float32', or 'bfloat16' or 'float16' by automatic mixed precision.
-        overrides: config values by dotted key.
+        overrides: config fields by dotted key.
 
     Raises:
-        FileNotFoundError: if the config or the checkpoint is not there.
-        ValueError: if the checkpoint does not fit, the device is not there, or an argument is unknown.
+        FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if the checkpoint does not match, the device does not exist, or an argument is unknown.
     """
 
     def __init__(self, config: str | Path | Config, checkpoint: str | Path | None = None,
@@ -83,7 +83,7 @@ class Benchmark:
         if objects is not None and model.get('test_cfg', {}).get('rcnn'):
             if objects < 1:
                 raise ValueError(f'objects must be at least 1, not {objects}')
-            # No score is too low, and only equal boxes suppress each other.
+            # No score threshold, and only equal boxes suppress each other.
             model.test_cfg.rcnn.update(score_thr=-1., max_per_img=objects, nms=dict(type='nms', iou_threshold=0.9999))
         self.model = self._build()
 
@@ -94,7 +94,7 @@ class Benchmark:
         if preprocessor.get('normalization') == 'global' and preprocessor.get('mean') is None and \
                 not Path(preprocessor.get('statistics') or '').is_file():
             preprocessor.update(mean=0.4, std=0.3)
-        # What each parameter starts from is no news here.
+        # Initialisation messages are not relevant here.
         MMLogger.get_current_instance().setLevel('WARNING')
         model = MODELS.build(self.config.model)
         if self.checkpoint is None:
@@ -108,13 +108,13 @@ class Benchmark:
             model.load_state_dict(weights)
         return model.to(self.device)
 
-    # --- what is timed -----------------------------------------------------------------------------------------------
+    # --- timed jobs --------------------------------------------------------------------------------------------------
 
     def job(self, name: str, batch_size: int = 1) -> Callable[[], Any]:
-        """Return the call of a job: a mode of prediction, 'train' (both stages with the optimizer), or 'data'.
+        """Return the function of a job: a prediction mode, 'train' (both stages with the optimizer), or 'data'.
 
         Raises:
-            ValueError: if the job is unknown or the model cannot do it.
+            ValueError: if the job is unknown or the model does not support it.
         """
         if name not in JOBS:
             raise ValueError(f'a job must be one of {JOBS}, not {name!r}')
@@ -161,7 +161,7 @@ class Benchmark:
         for stage in (SEGMENTATION, CLASSIFICATION):
             try:
                 self.model.stage_modules(stage)
-            except ValueError:  # a model that never trains in this stage
+            except ValueError:  # a model without this stage
                 continue
             stages.append(stage)
         return stages
@@ -245,16 +245,16 @@ def benchmark(config: str | Path | Config, checkpoint: str | Path | None = None,
     Args:
         config, checkpoint, device, precision, overrides: as for :class:`Benchmark`.
         jobs: any of 'classification', 'detection', 'both', 'train' and 'data'.
-        batch_sizes: slices per call; 'train' takes the first only.
-        objects: objects per slice for the jobs that detect.
-        num_threads: threads of torch; None takes as many as there are cores.
-        runs, warmup: calls that count, and calls before them that do not.
+        batch_sizes: slices per call; 'train' uses only the first.
+        objects: objects per slice for jobs with detection.
+        num_threads: torch threads; None means one per core.
+        runs, warmup: timed calls, and untimed calls before them.
 
     Yields:
         Rows with the keys ``COLUMNS``.
 
     Raises:
-        FileNotFoundError, ValueError: as :class:`Benchmark` does, and if a job is unknown.
+        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a job is unknown.
     """
     unknown = [name for name in jobs if name not in JOBS]
     if unknown:

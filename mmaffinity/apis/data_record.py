@@ -1,4 +1,4 @@
-"""Which data a run was trained with: fingerprints, written beside its checkpoints and into them."""
+"""Fingerprints of a run's training data, written next to its checkpoints and into them."""
 import json
 import logging
 import time
@@ -19,11 +19,11 @@ _KEYS = ('content_sha256', 'listing_sha256')
 
 
 class DataRecordHook(Hook):
-    """Write ``data_fingerprint.json`` into the work folder when training starts, and the fingerprints into checkpoints.
+    """Write ``data_fingerprint.json`` to the work folder when training starts, and the fingerprints to checkpoints.
 
-    The file holds ``train`` and ``val`` (null without validation), each as
-    :func:`~mmaffinity.datasets.verification.record_of` gives them, and ``earlier``: fingerprints of other training data
-    that the same run began with, before it was resumed. A checkpoint's ``meta`` holds the fingerprints alone.
+    The file contains ``train`` and ``val`` (null without validation), each from
+    :func:`~mmaffinity.datasets.verification.record_of`, and ``earlier``: fingerprints of other training data that the run used
+    before it was resumed. A checkpoint's ``meta`` contains only the fingerprints.
 
     Args:
         read_files: whether to read every slice for the SHA-256 of its content; see :func:`reads_files`.
@@ -34,12 +34,12 @@ class DataRecordHook(Hook):
         self.meta: dict[str, dict[str, str | None] | None] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Record the data; say so where a resumed run goes on with other data than it began with."""
+        """Record the data, and warn if a resumed run continues with other data."""
         if not is_main_process():
             return
         started = time.monotonic()
         train = record_of(runner.train_dataloader.dataset, 'train', self.read_files)
-        # Without validation there is no loop that could tell its data.
+        # Without validation there is no loop with its data.
         val = (record_of(runner.val_dataloader.dataset, 'val', self.read_files)
                if runner.val_loop is not None else None)
         print_log(f'fingerprints of the data: training {_identity(train)}, validation {_identity(val) if val else "none"} '
@@ -55,19 +55,19 @@ class DataRecordHook(Hook):
         self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the fingerprints into a checkpoint's ``meta``."""
+        """Store the fingerprints in a checkpoint's ``meta``."""
         checkpoint.setdefault('meta', {})[META_KEY] = dict(self.meta)
 
 
 def record_training_data(runner: Runner) -> None:
-    """Let a run record the data that it is trained with; call it before training."""
+    """Make a run record its training data; call this before training."""
     runner.register_hook(DataRecordHook(reads_files(runner)))
 
 
 def reads_files(runner: Runner) -> bool:
     """Whether a run hashes the files of its data: the config's ``hash_files``, True by default.
 
-    That is a matter of seconds, and some minutes for all of CNCB-NCOV on a slow network drive.
+    This takes seconds, or some minutes for all of CNCB-NCOV on a slow network drive.
     """
     return bool(runner.cfg.get('hash_files', True))
 
@@ -81,16 +81,16 @@ def _identity(record: dict[str, Any]) -> str | None:
 
 
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Whether two records tell the same data, by all that both know."""
+    """Whether two records describe the same data, by all fields that both have."""
     return all(first[key] == second[key] for key in _KEYS if first.get(key) and second.get(key))
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """What the run recorded before it was resumed."""
+    """Return what the run recorded before it was resumed."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         return dict(train={'listing_sha256': content['train']['listing_sha256'],
                            'content_sha256': content['train'].get('content_sha256')},
                     earlier=list(content['earlier']))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # the run is older than this record, or the file was taken away
+        return None  # the run predates this record, or the file was removed

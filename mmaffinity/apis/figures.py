@@ -1,4 +1,4 @@
-"""The figures of the paper, and evidence by RoI, for trained models."""
+"""The paper's figures, and attribution to RoIs, for trained models."""
 import copy
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from mmaffinity.visualization.ranks import draw_ranks
 from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name, to_array, true_lesions
 
 SUFFIXES = ('.png', '.pdf')
-# Of the segmented slices, by falling AP: a good one, one in the middle, a bad one.
+# Percentiles of AP of the segmented slices: a good, a median and a bad one.
 LESION_QUANTILES = (0.9, 0.5, 0.1)
 RANK_PAIRS = (('mAP', 'F1'), ('AP50', 'COVID-19 sensitivity'), ('F1', 'COVID-19 sensitivity'), ('CP sensitivity',
               'COVID-19 sensitivity'))
@@ -35,24 +35,24 @@ Figures = list[Path]
 
 
 class Tested(NamedTuple):
-    """A slice of the test set with what a model says of it."""
+    """A slice of the test set with its prediction."""
 
     image: np.ndarray
     sample: SliceDataSample
 
 
 class TestedModel:
-    """A model and the slices of its config's test set, to look at a few of them.
+    """A model and the slices of its config's test set, for predicting a few of them.
 
     Args:
         config: a config or its path; it is not changed.
-        checkpoint: weights that fit it.
-        overrides: config fields by dotted key; for a path only.
-        mask_scores: return masks as probabilities in steps of 1/255 instead of yes or no.
+        checkpoint: matching weights.
+        overrides: config fields by dotted key; only if ``config`` is a path.
+        mask_scores: return masks as probabilities in steps of 1/255 instead of binary.
 
     Raises:
-        FileNotFoundError: if a file is not there.
-        ValueError: if the checkpoint does not fit the config.
+        FileNotFoundError: if a file does not exist.
+        ValueError: if the checkpoint does not match the config.
     """
 
     __test__ = False
@@ -78,7 +78,7 @@ class TestedModel:
         self.class_names = tuple(self.dataset.metainfo.get('slice_classes', ()))
 
     def index_of(self, path: str, task: str) -> int:
-        """Number of a slice in the test set, by the end of its path and its task.
+        """Return the index of a slice in the test set, by the end of its path and its task.
 
         Raises:
             ValueError: if the test set has no such slice, or several.
@@ -89,8 +89,8 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give as much of the path as '
-                             'only one ends in')
+            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give enough of the path to '
+                             'identify one')
         return found[0]
 
     @torch.no_grad()
@@ -106,10 +106,10 @@ class TestedModel:
 
 
 def surest_slices(run: SliceRun) -> dict[int, str]:
-    """Of each class, the rightly classified slice that the model is surest of; the first by path of several.
+    """Return, for each class, the correctly classified slice with the highest confidence; in a tie, the first by path.
 
     Raises:
-        ValueError: if no slice is rightly classified.
+        ValueError: if no slice is correctly classified.
     """
     chosen = {}
     if run.scores is not None:
@@ -118,20 +118,20 @@ def surest_slices(run: SliceRun) -> dict[int, str]:
             if len(right):
                 chosen[label] = run.paths[right[run.scores[right, label].argmax()]]
     if not chosen:
-        raise ValueError(f'{run.source}: no slice is rightly classified, so there is none to show; name some with '
+        raise ValueError(f'{run.source}: no slice is correctly classified, so there is none to show; name some with '
                          '--slices')
     return chosen
 
 
 def affinity_figure(config: str | Path | Config, checkpoints: Sequence[str | Path],
                     out_dir: str | Path, slices: Sequence[str], overrides: dict | None = None) -> Figures:
-    """Figure 4: Y for some slices, usually one of each class, at one or several epochs side by side.
+    """Figure 4: Y for some slices, usually one per class, at one or several epochs side by side.
 
     Args:
-        config: of the model.
-        checkpoints: of the same training, from left to right.
+        config: config of the model.
+        checkpoints: checkpoints of one training run, from left to right.
         out_dir: folder for ``figure4_affinity.png`` and ``.pdf``.
-        slices: paths of slices of the test set, or their ends.
+        slices: paths of slices of the test set, or ends of paths.
         overrides: config fields by dotted key.
 
     Raises:
@@ -155,7 +155,7 @@ def affinity_figure(config: str | Path | Config, checkpoints: Sequence[str | Pat
 
 def lesion_figure(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
                   slices: Sequence[str], overrides: dict | None = None, score_thr: float = 0.5) -> Figures:
-    """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, of some slices with lesion annotations."""
+    """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, for some slices with lesion annotations."""
     model, panels = TestedModel(config, checkpoint, overrides, mask_scores=True), []
     for path in slices:
         image, sample = model(model.index_of(path, 'segmentation'))
@@ -172,7 +172,7 @@ def lesion_figure(config: str | Path | Config, checkpoint: str | Path, out_dir: 
 
 def evidence_figures(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
                      slices: Sequence[str], overrides: dict | None = None) -> Figures:
-    """The share of each RoI in the evidence for each class, one figure per slice; see :func:`roi_evidence`."""
+    """Attribution of each class to the RoIs, one figure per slice; see :func:`roi_evidence`."""
     model, files = TestedModel(config, checkpoint, overrides), []
     for number, path in enumerate(slices, 1):
         image, sample = model(model.index_of(path, 'classification'))
@@ -188,17 +188,17 @@ def evidence_figures(config: str | Path | Config, checkpoint: str | Path, out_di
 
 def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False,
                 pairs: Sequence[tuple[str, str]] | None = None) -> Figures:
-    """Figure 5: rank of each model for pairs of criteria, from a ``report.json``.
+    """Figure 5: rank of each model under pairs of criteria, from a ``report.json``.
 
     Args:
         report: written by :func:`write_report`.
         out_dir: folder for ``figure5_ranks.png`` and ``.pdf``.
         published: also rank the published rows, marked as such.
-        pairs: of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
+        pairs: pairs of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no report, or there is no pair with two models.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a report, or no pair has two models.
     """
     path = Path(report)
     if not path.is_file():
@@ -208,7 +208,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         tables = {table['key']: table['figures'] for table in content['tables']}
         synthetic = content.get('synthetic', [])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no report.json of mmaffinity report ({error})') from error
+        raise ValueError(f'{path} is not a report.json of mmaffinity report ({error})') from error
     criteria: dict[str, dict[str, float]] = {}
     for record in tables.get('table3', []) + tables.get('table4', []):
         if record['value'] is None or record['kind'] == 'seeds' or record['kind'] == 'published' and not published:
@@ -218,7 +218,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         model = record['model'] + (' (published)' if record['kind'] == 'published' else '')
         criteria.setdefault(name, {})[model] = record['value']
     pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
-    note = 'Published figures are on the paper\'s slices, not on those of the runs.' if published else ''
+    note = 'Published results are for the paper\'s slices, not those of the runs.' if published else ''
     drawn = [name for name in synthetic if any(name in values for values in criteria.values())]
     if drawn:
         note += f' Synthetic slices, no CT: {", ".join(drawn)}.'
@@ -226,12 +226,12 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
 
 
 def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
-    """Losses and validation scores of a training, from the scalars that MMEngine logs.
+    """Losses and validation scores during training, from the scalars that MMEngine logs.
 
-    Where a training was resumed, the later run's values replace the earlier ones' from its start on.
+    If training was resumed, the values of the later run replace the earlier ones from its start on.
 
     Raises:
-        FileNotFoundError: if the folder holds no log of scalars.
+        FileNotFoundError: if the folder has no scalar log.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -256,8 +256,8 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
                         del line[step]
                 line[record['step']] = value
     if 'loss_slice' in losses:
-        losses.pop('loss', None)  # of an epoch of segmentation alone, before the others, where the sum mixes two stages
-    # A figure per class in F1 repeats its sensitivity's message.
+        losses.pop('loss', None)  # logged for segmentation-only epochs; in later epochs the sum mixes two stages
+    # F1 per class shows the same as sensitivity.
     scores = {key: line for key, line in scores.items() if not key.startswith('f1_')}
     shown_losses, shown_scores = ({key: (list(line), list(line.values())) for key, line in lines.items()}
                                   for lines in (losses, scores))
@@ -266,7 +266,7 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
 
 
 def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> Figures:
-    """The confusion matrix of every classification in finished runs."""
+    """Confusion matrices of all classifications in finished runs."""
     files = []
     for run in load_runs(work_dirs)[0]:
         stem = Path(run.source).stem.removeprefix('results')
@@ -280,8 +280,8 @@ def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> F
 def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     """Choose slices from a finished run's results, without running the model.
 
-    For 'classification' the surest right slice of each class. For 'segmentation' three slices with lesions: those at
-    the 90th, 50th and 10th percentile of mean AP, so that a figure shows failure as well as success.
+    For 'classification', the most confident correct slice of each class. For 'segmentation', three slices with lesions, at the
+    90th, 50th and 10th percentile of mean AP, so that a figure shows failures as well as successes.
 
     Raises:
         ValueError: if there is none.

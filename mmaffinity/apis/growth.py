@@ -1,4 +1,4 @@
-"""How time grows with the number of slices, objects, RoIs and affinities."""
+"""Growth of time with the number of slices, objects, RoIs and affinities."""
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from mmaffinity.utils.config import load_config
 
 from .benchmark import Benchmark
 
-# What grows: the job that shows it, and the values.
+# For each growing quantity: the job that shows it, and the values.
 GROWTH = {
     'slices': ('both', (1, 2, 4, 8, 16)),
     'objects': ('both', (1, 10, 25, 50, 75, 100)),
@@ -21,18 +21,18 @@ GROWTH = {
 
 def measure_growth(config: str | Path | Config, what: Sequence[str] = tuple(GROWTH), runs: int = 7, warmup: int = 2,
                    num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> dict:
-    """Time a model of random weights with more and more of something.
+    """Time a model with random weights while a quantity grows.
 
     Args:
-        config: a config, or the path of one, of an affinity model.
-        what: any of the keys of ``GROWTH``: slices of a batch, objects per slice, RoIs beta, affinities C*.
+        config: an affinity model's config or its path.
+        what: keys of ``GROWTH``: slices per batch, objects per slice, RoIs beta, affinities C*.
         runs, warmup, num_threads, device, overrides: as for :func:`benchmark`.
 
     Returns:
-        By name, a pair (values, seconds), each a list.
+        A pair of lists (values, seconds) by name.
 
     Raises:
-        ValueError: if ``what`` names anything else.
+        ValueError: if a name in ``what`` is unknown.
     """
     unknown = [name for name in what if name not in GROWTH]
     if unknown:
@@ -56,7 +56,7 @@ def measure_growth(config: str | Path | Config, what: Sequence[str] = tuple(GROW
 
 
 def growth_exponent(values: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the steepest exponent b of ``seconds ~ values**b`` between neighbouring points; 1 is linear growth."""
+    """Return the largest exponent b of ``seconds ~ values**b`` between adjacent points; 1 means linear growth."""
     values, seconds = np.asarray(values, float), np.asarray(seconds, float)
     steps = np.log(seconds[1:] / seconds[:-1]) / np.log(values[1:] / values[:-1])
     return float(steps.max())

@@ -1,4 +1,4 @@
-"""The one door for programs: from what a user has, files or arrays, to typed predictions."""
+"""The Python entry point for prediction: from files or arrays to typed predictions."""
 import copy
 import hashlib
 import json
@@ -33,15 +33,15 @@ OnProblem = Callable[[Problem], None]
 
 @dataclass(frozen=True)
 class SlicePrediction:
-    """What the model says of one slice.
+    """The prediction for one slice.
 
     Attributes:
-        slice: the slice as the model got it, with its place in the scan.
-        sample: with ``pred_slice`` and ``pred_instances``, as far as the model gives them, on the CPU; boxes and masks
-            are in pixels of ``slice.grey``. See :class:`SliceDataSample`.
+        slice: the slice as given to the model, with its position in the scan.
+        sample: ``pred_slice`` and ``pred_instances``, as far as the model predicts them, on the CPU; boxes and masks are in
+            pixels of ``slice.grey``. See :class:`SliceDataSample`.
         slice_classes: names of the K slice classes.
         lesion_classes: names of the lesion classes.
-        scan: what the slice belongs to; None where slices were handed over by themselves.
+        scan: the scan of the slice; None for slices passed individually.
     """
 
     slice: Slice
@@ -52,7 +52,7 @@ class SlicePrediction:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Probability of each class by itself (sigmoids, Eq. 9: they need not sum to 1); empty without a slice head."""
+        """Independent probability of each class (sigmoid, Eq. 9: they need not sum to 1); empty without a slice head."""
         if self.sample.get('pred_slice') is None:
             return {}
         return dict(zip(self.slice_classes, to_array(self.sample.pred_slice.score).reshape(-1).astype(float).tolist()))
@@ -65,7 +65,7 @@ class SlicePrediction:
         return self.slice_classes[int(self.sample.pred_slice.label)]
 
     def record(self, score_thr: float = 0.5) -> SliceRecord:
-        """Measure the lesions of at least ``score_thr`` and return all that is written of a slice, as plain data."""
+        """Measure the lesions with a score of at least ``score_thr`` and return the slice's full record as plain data."""
         boxes, scores, labels, masks = np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), None
         instances = self.sample.get('pred_instances')
         if instances is not None:
@@ -74,39 +74,39 @@ class SlicePrediction:
         return measure(self.slice, self.label, self.probabilities, boxes, scores, labels, masks, score_thr)
 
     def overlay(self, score_thr: float = 0.5, show_rois: bool = False) -> np.ndarray:
-        """Draw the slice with its lesions of at least ``score_thr``, RGB uint8; see :func:`draw_overlay`."""
+        """Draw the slice and its lesions with a score of at least ``score_thr``, RGB uint8; see :func:`draw_overlay`."""
         return draw_overlay(self.slice.grey, self.sample, self.slice_classes if self.label is not None else None,
                             score_thr=score_thr, show_gt=False, show_rois=show_rois, lesion_names=self.lesion_classes,
                             name=self.slice.name)
 
 
 class AffinityInferencer:
-    """Predicts slices from files, folders, DICOM series, NIfTI volumes and arrays.
+    """Predict slices from files, folders, DICOM series, NIfTI volumes and arrays.
 
         inferencer = AffinityInferencer('configs/affinity_c8.py', 'epoch_100.pth')
         for prediction in inferencer('scan_folder'):
             print(prediction.slice.name, prediction.label, prediction.probabilities)
 
-    Results come one after another while the input is read, in batches inside, so that a folder of any size needs the
-    memory of one batch and a few hundred bytes per slice for names. What else is in a batch changes no prediction
-    beyond rounding, as convolutions of another batch size may add in another order.
+    Results are yielded one by one while the input is read, computed in batches, so a folder of any size needs the memory of one
+    batch and a few hundred bytes per slice for names. The other slices in a batch change a prediction by rounding at most,
+    since convolutions may sum in another order for another batch size.
 
     Args:
-        config: a config or the path of one, of any model of this package. Its test pipeline prepares the slices.
-        checkpoint: weights that fit it; opened without running what is in it.
-        device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None takes a GPU if there is
+        config: a config or its path, of any model of this package. Its test pipeline prepares the slices.
+        checkpoint: matching weights; loaded without executing code in it.
+        device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None means a GPU if there is
             one.
-        batch_size: slices that the model gets at once; None is 8 on a GPU and 1 on the CPU, where more gain nothing.
-        options: how pixels become grey levels: window of Hounsfield units, rescaling, range of 16-bit images.
+        batch_size: slices per batch; None means 8 on a GPU and 1 on the CPU, where more gain nothing.
+        options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
         cfg_options: overrides of config fields by dotted key.
 
     Attributes:
-        slice_classes, lesion_classes: names, of the checkpoint where it has them, else of the config.
+        slice_classes, lesion_classes: names, from the checkpoint if it has them, otherwise from the config.
         description: config, checkpoint and their hashes, as plain data.
 
     Raises:
-        FileNotFoundError: if the config or the checkpoint is not there.
-        ValueError: if they do not fit, the checkpoint is not safe to open, or an argument cannot be.
+        FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if they do not match, the checkpoint is not safe to load, or an argument is invalid.
     """
 
     def __init__(self,
@@ -142,19 +142,19 @@ class AffinityInferencer:
 
     def __call__(self, inputs: Input | Iterable[Input],
                  on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
-        """Predict all slices of what is named.
+        """Predict all slices of the inputs.
 
         Args:
             inputs: a file, a folder, an array of one slice ((H, W) or colour; uint8, uint16, or float in 8-bit grey
                 levels), or an iterable of these; see :func:`find_scans`.
-            on_problem: called with what cannot be read, is no axial CT slice, or fails. By default that is a warning each, but
-                none for clutter.
+            on_problem: called for each input that cannot be read, is not an axial CT slice, or fails. By default, each gives a
+                warning, except clutter.
 
         Yields:
-            Predictions, scan after scan, each in the order of its slices.
+            Predictions, scan by scan, each in the order of its slices.
 
         Raises:
-            ValueError: at the end, without ``on_problem``, if nothing could be predicted; it says why.
+            ValueError: at the end, without ``on_problem``, if nothing could be predicted; the message says why.
         """
         problems: list[Problem] = []
         num_problems = num_predicted = 0
@@ -176,9 +176,9 @@ class AffinityInferencer:
                              + '; '.join(map(str, problems)))
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
-        """Predict the slices of a scan, without those whose key is in ``done``, in their order.
+        """Predict the slices of a scan in order, except those whose key is in ``done``.
 
-        A scan that is refused as a whole, or fails for whatever reason, is yielded as one problem, without key.
+        A scan that is refused as a whole, or fails for any reason, is yielded as one problem without key.
         """
         try:
             scan.check()
@@ -193,7 +193,7 @@ class AffinityInferencer:
             yield failure(scan.info.name, 'cannot be predicted', error)
 
     def predict_slices(self, slices: Iterable[Slice | Problem]) -> Iterator[SlicePrediction | Problem]:
-        """Predict slices in batches; problems are passed on in their place."""
+        """Predict slices in batches; problems are yielded in their place."""
         waiting: list[tuple[Slice | Problem, dict | None]] = []
         size = None
         for item in slices:
@@ -204,7 +204,7 @@ class AffinityInferencer:
                 except Exception as error:
                     item = failure(item.name, 'cannot be prepared for the model', error, item.key)
             shape = size if packed is None else packed['inputs'].shape
-            # A test pipeline that keeps the ratio gives inputs of several sizes, which cannot share a batch.
+            # A test pipeline that keeps the aspect ratio gives inputs of several sizes, which cannot share a batch.
             full = sum(entry is not None for _, entry in waiting) == self.batch_size
             if full or (size is not None and shape != size) or len(waiting) >= 64 * self.batch_size:
                 yield from self._flush(waiting)
@@ -221,7 +221,7 @@ class AffinityInferencer:
         try:
             samples = iter(self._forward(packed) if packed else ())
         except Exception as error:
-            if len(packed) > 1:  # each by itself: one that is too much for the memory does not take the others with it
+            if len(packed) > 1:  # one by one: a slice that exceeds the memory must not fail the others
                 for item, entry in waiting:
                     yield from self._flush([(item, entry)])
                 return
@@ -252,14 +252,14 @@ class AffinityInferencer:
 
 
 def refused(scan: Scan, error: Exception) -> Problem:
-    """The problem of a scan whose check raised: a refusal if it is a ValueError, else a failure."""
+    """Return the problem of a scan whose check raised: a refusal for a ValueError, otherwise a failure."""
     if isinstance(error, ValueError):
         return Problem(scan.info.name, brief(error))
     return failure(scan.info.name, 'cannot be checked', error)
 
 
 def failure(source: str, what: str, error: Exception, key: str | None = None) -> Problem:
-    """The problem of something that failed for a reason that nothing foresaw.
+    """Return the problem of an unexpected failure.
 
     ``MMAFFINITY_TRACEBACK=1`` shows its traceback.
     """
@@ -271,7 +271,7 @@ def failure(source: str, what: str, error: Exception, key: str | None = None) ->
 def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn.Module:
     model_cfg = copy.deepcopy(cfg.model)
     if model_cfg.get('backbone') is not None:
-        model_cfg.backbone.init_cfg = None  # all weights come from the checkpoint
+        model_cfg.backbone.init_cfg = None  # the checkpoint has all weights
     model = MODELS.build(model_cfg)
     state = content.get('state_dict', content)
     state = {name: value for name, value in state.items()} if isinstance(state, dict) else {}
@@ -286,7 +286,7 @@ def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn
 
 
 def test_transforms(cfg: Config) -> list[dict]:
-    """The config's test pipeline for slices that are in memory: without reading of files and annotations.
+    """Return the config's test pipeline for slices in memory, without the loading of files and annotations.
 
     Raises:
         ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
@@ -294,7 +294,7 @@ def test_transforms(cfg: Config) -> list[dict]:
     transforms = None
     for dataset in _datasets(cfg):
         pipeline = dataset.get('pipeline')
-        # Of lesion and slice data sets, the latter, which come last.
+        # Of lesion and slice data sets, take the latter, which come last.
         transforms = pipeline or transforms
     if not transforms:
         raise ValueError(f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add '
@@ -306,11 +306,11 @@ def test_transforms(cfg: Config) -> list[dict]:
     return [dict(type='LoadCTSliceFromArray'), *kept]
 
 
-setattr(test_transforms, '__test__', False)  # noqa: B010  (pytest would take it for a test wherever it is imported)
+setattr(test_transforms, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
 
 
 def _datasets(cfg: Config) -> Iterator[dict]:
-    """The test data sets, inner ones of a concatenation or wrapper instead of it."""
+    """Return the test data sets; for a concatenation or wrapper, those inside it."""
     waiting = [cfg[name].get('dataset') for name in ('val_dataloader', 'test_dataloader') if cfg.get(name)]
     while waiting:
         dataset = waiting.pop(0)
@@ -330,5 +330,5 @@ def _metainfo(cfg: Config) -> dict:
 
 
 def config_hash(cfg: Config) -> str:
-    """SHA-256 of a config's content, whatever files it was written in."""
+    """SHA-256 of a config's content, independent of the files it was written in."""
     return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()

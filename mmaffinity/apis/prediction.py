@@ -1,4 +1,4 @@
-"""Predicting scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
+"""Prediction of scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
 import datetime
 import json
 import platform
@@ -41,29 +41,29 @@ Progress = Callable[[int, int, str], None]
 def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
                       score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
                       dicom_seg: bool = False, progress: Progress | None = None) -> PredictionReport:
-    """Predict scans and write everything that is known of them; see docs/prediction.md for the files.
+    """Predict scans and write all results; docs/prediction.md describes the files.
 
     Args:
         inferencer: the model.
         inputs: files and folders, see :func:`find_scans`.
         out: folder for the results; nothing is written elsewhere.
-        score_thr: lesions with a lower score are left out of all results.
-        resume: continue an interrupted run, or take in new slices: what is done is kept, if it was done with the same
-            model and settings.
-        overlays: pictures of 'all' slices, of those with 'lesions', or 'none'.
-        show_rois: draw also the boxes that the class was read from.
+        score_thr: lesions with a lower score are omitted from all results.
+        resume: continue an interrupted run, or add new slices: finished slices are kept if the model and settings are the
+            same.
+        overlays: draw 'all' slices, those with 'lesions', or 'none'.
+        show_rois: also draw the RoIs used for classification.
         dicom_seg: write DICOM-SEG for DICOM series; needs highdicom.
-        progress: called with the number of slices done, of all slices, and the name of the slice.
+        progress: called with the number of finished slices, the total, and the name of the slice.
 
     Returns:
-        What became of the inputs. Neither what cannot be read nor a scan that fails, for whatever reason, ends the run.
+        The outcome for all inputs. Unreadable inputs and failing scans never end the run.
 
     Raises:
-        FileNotFoundError: if an input is not there; ``out`` is not made then.
-        FileExistsError: if ``out`` holds results and ``resume`` is not set.
+        FileNotFoundError: if an input does not exist; ``out`` is then not created.
+        FileExistsError: if ``out`` contains results and ``resume`` is not set.
         ValueError: if another process is writing to ``out``.
         ValueError: if ``dicom_seg`` needs a package that is not installed.
-        ValueError: if an argument cannot be, what is there was made with other settings, or nothing could be predicted.
+        ValueError: if an argument is invalid, existing results have other settings, or nothing could be predicted.
     """
     if not 0 <= score_thr <= 1:
         raise ValueError(f'score_thr={score_thr} must be within 0 to 1')
@@ -74,7 +74,7 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
     inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else list(inputs)
     check_inputs(inputs)
     with ExitStack() as stack:
-        # Locked before it is looked into; made only when there is something to put there.
+        # Lock before inspecting the folder; create it only if there is something to write.
         folder = _open(out, resume, stack) if Path(out).is_dir() else None
         report = PredictionReport()
         scans: list[Scan] = []
@@ -92,7 +92,7 @@ def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[I
 
 
 def _open(out: str | Path, resume: bool, stack: ExitStack) -> OutputFolder:
-    """Make and lock the output folder until the stack is left; refuse one with results that are not to be continued."""
+    """Create and lock the output folder until the stack exits; refuse a folder with results unless they are continued."""
     folder = OutputFolder(out)
     stack.enter_context(folder.lock())
     if not resume and ((folder.root / REPORT).exists() or any(folder.root.glob(f'*/{JOURNAL}'))):
@@ -101,7 +101,7 @@ def _open(out: str | Path, resume: bool, stack: ExitStack) -> OutputFolder:
 
 
 def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None) -> None:
-    """Predict scans one after another, and write the report on all."""
+    """Predict scans one after another, and write the report on all of them."""
     total = sum(scan.info.num_slices for scan in scans)
     done = 0
     for scan in scans:
@@ -115,7 +115,7 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
             if isinstance(result, ScanResult):
                 report.scans.append(result)
             else:
-                # A problem without key is one of the whole scan, whose slices have been counted.
+                # A problem without key concerns the whole scan, whose slices have been counted.
                 done += not isinstance(result, Problem) or result.key is not None
                 if isinstance(result, Problem):
                     report.problems.append(result)
@@ -141,7 +141,7 @@ def _plain(problems: Iterable[Problem]) -> list[dict]:
 
 
 class _Writer:
-    """Predicts one scan after another and writes its results."""
+    """Predict one scan after another and write its results."""
 
     def __init__(self, inferencer: AffinityInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
                  show_rois: bool, dicom_seg: bool) -> None:
@@ -155,10 +155,10 @@ class _Writer:
         self._folders = ResultFolders(out)
 
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
-        """Predict a scan: yields a record, a problem, or (what an earlier run did) a key per slice, then the result.
+        """Predict a scan: yield a record, a problem or (if an earlier run predicted it) a key per slice, then the result.
 
-        Whatever fails is yielded as a problem of the scan, which has no results then; what was predicted is kept for
-        ``--resume``. Only results of other settings end the run.
+        Any failure is yielded as a problem of the scan, which then has no results; predicted slices are kept for ``--resume``.
+        Only existing results with other settings end the run.
         """
         try:
             yield from self._run(scan)
@@ -173,16 +173,16 @@ class _Writer:
             name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
-            # What could not be read is tried again: a drive may be back, a package installed.
+            # Unreadable slices are tried again: a drive may be back, or a package installed.
             known = journal.predicted().intersection(keys)
             earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
             yield from (record.name for record in earlier if isinstance(record, SliceRecord))
             if len(known) < len(keys):
-                # From here to the end of _finish() the result of an earlier run is not that of this scan.
+                # From here to the end of _finish(), the result of an earlier run does not belong to this scan.
                 (self.out.root / folder / 'result.json').unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):
                 if isinstance(result, Problem) and result.key is None:
-                    yield result  # of the scan as a whole: what came before is in the journal, and no result yet
+                    yield result  # a problem of the whole scan: earlier slices are in the journal, but there is no result yet
                     return
                 yield self._noted(journal, folder, result)
             if len(known) == len(keys) == len(journal.places) and self._finished(folder):
@@ -193,12 +193,12 @@ class _Writer:
             try:
                 finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
             except Exception as error:
-                # Numbers of a header that no check foresaw, a full disk: the other scans go on.
+                # Unexpected header values or a full disk: the other scans continue.
                 finished = failure(scan.info.name, 'was predicted, but its results cannot be written', error)
             yield finished
 
     def _noted(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
-        """Measure and draw a prediction, and write it down."""
+        """Measure, draw and record a prediction."""
         try:
             key, item = self._one(folder, result)
             journal.add(key, item)
@@ -224,7 +224,7 @@ class _Writer:
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
         """Write the files of a whole scan from its journal."""
         def records() -> Iterator[SliceRecord | Problem]:
-            # Slices that came since an earlier run made the slabs of their neighbours thinner.
+            # New slices since an earlier run make the slabs of their neighbours thinner.
             return (record if isinstance(record, Problem) else record.at(*scan.place(record.index))
                     for record in journal.read(keys))
 
@@ -238,15 +238,15 @@ class _Writer:
         answer = summary.to_dict()
         notes = [*scan.info.notes]
         if num_problems:
-            notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted: in no sum and no volume')
+            notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
         head: dict[str, Any] = dict(created=_now(), model=self.inferencer.description, versions=versions(),
                                     settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm'):
-            (self.out.root / folder / name).unlink(missing_ok=True)  # of an earlier run, perhaps of another shape
+            (self.out.root / folder / name).unlink(missing_ok=True)  # from an earlier run, possibly of another shape
         if summary.num_slices:
-            # Masks go first, as their notes go into the JSON.
+            # Masks first, because their notes go into the JSON.
             self._write_masks(scan, folder, records, result)
         notes += counted.lines(summary.num_slices)
         head['scan']['notes'] = notes
@@ -258,7 +258,7 @@ class _Writer:
         return result
 
     def _write_masks(self, scan: Scan, folder: str, records: Records, result: ScanResult) -> None:
-        """Write the masks that the scan can have; what it cannot have is noted, and does not end the run."""
+        """Write the possible masks of the scan; impossible ones are noted and do not end the run."""
         try:
             if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
                 result.notes.append('no NIfTI mask: the slices are on no regular grid')
@@ -272,7 +272,7 @@ class _Writer:
         except Exception as error:
             lacking = brief(error)
             result.failed |= not isinstance(error, ValueError)
-        if lacking:  # it was asked for
+        if lacking:  # it was requested
             result.notes.append(f'{WARNING}no DICOM-SEG (lesions.dcm): {lacking}')
 
     def _model_name(self) -> str:
@@ -281,7 +281,7 @@ class _Writer:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part in a prediction: the model's and those that make the pixels."""
+    """Versions of the packages used in a prediction: those of the model and those that read pixels."""
     found = dict(mmaffinity=__version__, python=platform.python_version(), torch=torch.__version__,
                  mmengine=mmengine.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__, numpy=np.__version__,
                  opencv=cv2.__version__)

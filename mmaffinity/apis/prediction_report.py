@@ -1,4 +1,4 @@
-"""What became of the scans of a prediction run, and the lines that the tool prints of it."""
+"""The outcome of a prediction run, and its console output."""
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +12,16 @@ MAX_EXAMPLES = 3
 
 @dataclass
 class ScanResult:
-    """What became of a scan.
+    """The outcome for a scan.
 
     Attributes:
-        name: of the scan.
-        folder: below the output folder.
-        num_slices, num_predicted, num_not_predicted: how many slices.
-        summary: the scan's answer, see docs/prediction.md.
-        notes: on the scan, on its slices (those alike once, with how many), on outputs that could not be written. Serious
-            ones start with :data:`~mmaffinity.scans.notes.WARNING`.
-        failed: whether writing a mask failed for a reason that no check foresaw.
+        name: name of the scan.
+        folder: its folder below the output folder.
+        num_slices, num_predicted, num_not_predicted: numbers of slices.
+        summary: the scan's result, see docs/prediction.md.
+        notes: notes on the scan, on its slices (equal ones once, with their number), and on outputs that could not be written.
+            Serious ones start with :data:`~mmaffinity.scans.notes.WARNING`.
+        failed: whether writing a mask failed unexpectedly.
     """
 
     name: str
@@ -36,12 +36,12 @@ class ScanResult:
 
 @dataclass
 class PredictionReport:
-    """What became of all inputs; ``report.json`` holds it.
+    """The outcome for all inputs, as stored in ``report.json``.
 
     Attributes:
-        scans: those that were predicted.
-        problems: inputs that belong to no scan, and slices that could not be predicted, each with its reason.
-        clutter: files that come along with scans and hold none.
+        scans: predicted scans.
+        problems: inputs that belong to no scan, and slices that could not be predicted, each with the reason.
+        clutter: accompanying files that contain no slices.
     """
 
     scans: list[ScanResult] = field(default_factory=list)
@@ -50,19 +50,19 @@ class PredictionReport:
 
     @property
     def failed(self) -> bool:
-        """Whether something failed that was not refused: predicting a scan, or writing its results."""
+        """Whether something failed that was not refused: predicting a scan or writing its results."""
         return any(problem.failed for problem in self.problems) or any(scan.failed for scan in self.scans)
 
 
 def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
-    """Put a report into lines for the console: serious notes in full, the others by their number.
+    """Yield a report as console lines: serious notes in full, the others by number.
 
     Args:
-        report: of the run.
-        out: the folder of the results.
+        report: report of the run.
+        out: folder of the results.
 
     Yields:
-        Lines without their ends.
+        Lines without line breaks.
     """
     for scan in report.scans:
         yield _answer(scan)
@@ -73,7 +73,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
             yield from (f'  {note}' for note in serious)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
-        # What failed goes first: it is not the input's fault.
+        # Failures first, because the input is not to blame.
         shown = sorted(report.problems, key=lambda problem: not problem.failed)[:MAX_EXAMPLES]
         yield from (f'  {problem}' for problem in shown)
         if len(report.problems) > len(shown):
@@ -81,7 +81,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     if report.clutter:
         names = list(dict.fromkeys(item.source.rsplit('/', 1)[-1] for item in report.clutter))
         more = ', ...' if len(names) > MAX_EXAMPLES else ''
-        yield f'{plural(len(report.clutter), "file")} without slices left aside: {", ".join(names[:MAX_EXAMPLES])}{more}'
+        yield f'{plural(len(report.clutter), "file")} without slices ignored: {", ".join(names[:MAX_EXAMPLES])}{more}'
     if report.failed:
         yield 'Something failed, see above: the exit code is 1. MMAFFINITY_TRACEBACK=1 shows where.'
 

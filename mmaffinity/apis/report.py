@@ -1,4 +1,4 @@
-"""The report on finished runs: Markdown, CSV, JSON and reliability diagrams."""
+"""Reports on finished runs: Markdown, CSV, JSON and reliability diagrams."""
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -21,23 +21,23 @@ def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
                  external: Mapping[str, str | Path] | None = None, num_resamples: int = 1000, seed: int = 0,
                  class_weights: str | Sequence[float] = 'share',
                  progress: Callable[[str], None] = lambda message: None) -> dict[str, Path]:
-    """Report on finished runs, see docs/report.md.
+    """Write a report on finished runs, see docs/report.md.
 
     Args:
         work_dirs: working folders with ``results*.json`` from ``mmaffinity test --out``, or such files.
         out_dir: folder for ``report.md``, ``report.csv``, ``report.json`` and ``reliability_*.png`` / ``.pdf``.
-        external: files of systems that are not trained here, by name; see :func:`load_external`.
-        num_resamples: of the bootstrap.
-        seed: of the bootstrap; the same seed gives the same report.
-        class_weights: of the class-adjusted F1: 'share' or one number per class.
-        progress: called with what is being done.
+        external: files of external systems by name, see :func:`load_external`.
+        num_resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap; the same seed gives the same report.
+        class_weights: class weights of the class-adjusted F1: 'share' or one number per class.
+        progress: called with a description of the current work.
 
     Returns:
         The files, by 'markdown', 'csv' and 'json'.
 
     Raises:
-        FileNotFoundError: if a run or an external file is not there.
-        ValueError: if runs were tested on different lists, or a file is not what it should be.
+        FileNotFoundError: if a run or an external file does not exist.
+        ValueError: if runs were tested on different lists, or a file has the wrong format.
     """
     out_dir = Path(out_dir)
     slices, lesions, notes = load_runs(work_dirs)
@@ -54,7 +54,7 @@ def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
 
 
 def _reliability_figures(report: Report, out_dir: Path) -> dict[str, str]:
-    """Draw what calibrations there are; file name by table."""
+    """Draw the available calibrations; return the file name by table."""
     drawn = {}
     for key in sorted({group for group, _ in report.calibrations}):
         panels = []
@@ -84,7 +84,7 @@ def _markdown(report: Report, figures: dict[str, str]) -> str:
         for table in tables:
             parts.append(table.markdown(heading=table is not tables[0]))
             if table.key.endswith('_calibration'):
-                parts.append(f'![Reliability diagrams: the share of right predictions by confidence]({figures[key]})')
+                parts.append(f'![Reliability diagrams: share of correct predictions by confidence]({figures[key]})')
         parts += report.matrices.get(key, [])
     return '\n\n'.join(parts) + '\n'
 

@@ -1,4 +1,4 @@
-"""What of a config applies to a run that is resumed."""
+"""Which parts of a config apply to a resumed run."""
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,19 @@ from mmaffinity.engine import newest_whole_checkpoint
 from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config_text import config_differences, read_config_text
 
-# The checkpoint holds the state of these, which fits nothing else: what the config says now cannot apply.
+# The checkpoint stores the state of these, which fits no other settings, so the current config cannot apply.
 _STATEFUL = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 _COMPARED = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
-# Where things are, and how fast they are read; what is in the data is recorded apart.
+# Locations and reading speed; the content of the data is recorded separately.
 _IGNORED = frozenset({'init_cfg', 'data_root', 'data_prefix', 'statistics', 'num_workers', 'persistent_workers', 'pin_memory',
                       'prefetch_factor', *(name.split('.')[-1] for name in _STATEFUL)})
 
 
 class ResumeNotesHook(Hook):
-    """Log what a user should know of a resumed run right before it trains, where it is seen.
+    """Log notes on a resumed run right before training, where the user sees them.
 
     Args:
-        notes: from :func:`resume_run`.
+        notes: notes from :func:`resume_run`.
     """
 
     def __init__(self, notes: Sequence[str]) -> None:
@@ -36,20 +36,20 @@ class ResumeNotesHook(Hook):
 
 
 def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
-    """Let a config continue from the newest whole checkpoint in its work folder, if there is one.
+    """Make a config resume from the newest complete checkpoint in its work folder, if there is one.
 
-    Seed, optimizer and schedule stay those of the run, other fields apply as they are now.
+    The run keeps its seed, optimizer and schedule; other fields take their current values.
 
     Args:
         cfg: its ``resume``, ``load_from``, ``randomness``, ``optim_wrapper`` and ``param_scheduler`` are changed.
-        seed: the seed that the user asked for, if any.
+        seed: the seed given by the user, if any.
 
     Returns:
-        A sentence on each field that does not apply, one on those that changed, one if nothing is left to train, one on each
-        damaged checkpoint.
+        Messages: one for each field that does not apply, one on changed fields, one if nothing is left to train, and one for
+        each damaged checkpoint.
 
     Raises:
-        ValueError: if there are checkpoints, but none is whole; or ``seed`` is not that of the run.
+        ValueError: if there are checkpoints but none is complete, or ``seed`` is not that of the run.
     """
     checkpoint, notes = _find_checkpoint(cfg)
     if checkpoint is None:
@@ -64,7 +64,7 @@ def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
 
 
 def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | None) -> Iterator[str]:
-    """Keep the seed that the run was started with: samplers take it before MMEngine restores it."""
+    """Keep the original seed of the run, because samplers use it before MMEngine restores it."""
     if stored is None:
         return
     if seed is not None and seed != stored:
@@ -113,15 +113,15 @@ def _list(differences: list[tuple[str, Any, Any]], word: str, shown: int = 4) ->
 
 
 def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
-    """Return the newest whole checkpoint of a run, None if it has not written any yet, and which newer ones are damaged.
+    """Return the newest complete checkpoint of a run, or None if there is none yet, and messages on damaged newer ones.
 
     Raises:
-        ValueError: if there are checkpoints, but none is whole.
+        ValueError: if there are checkpoints but none is complete.
     """
     folders = [Path(cfg.work_dir)]
     elsewhere = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
     if elsewhere and '://' not in elsewhere:
-        folders.append(Path(elsewhere) / folders[0].name)  # as MMEngine's hook puts it together
+        folders.append(Path(elsewhere) / folders[0].name)  # the same path as in MMEngine's hook
     checkpoint, problems = newest_whole_checkpoint(folders)
     weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
     if checkpoint is None and not problems and weights:

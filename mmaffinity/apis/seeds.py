@@ -1,4 +1,4 @@
-"""The same config trained and tested with several seeds."""
+"""Training and testing a config with several seeds."""
 import json
 import multiprocessing
 import os
@@ -16,33 +16,33 @@ from mmaffinity.utils.files import write_json_atomic
 from .inferencer import config_hash
 
 RECORD = 'seeds.json'
-MANY = 2**32  # seeds are below
+MANY = 2**32  # exclusive upper bound of seeds
 
 
 def train_seeds(config: str | Path, seeds: Sequence[int], work_dir: str | Path | None = None,
                 cfg_options: dict | None = None, devices: Sequence[str] = ('', ),
                 progress: Callable[[str], None] = lambda message: None) -> dict[int, dict[str, Any]]:
-    """Train and test a config once for each seed, each in a process of its own.
+    """Train and test a config once per seed, each in its own process.
 
-    What is finished is not done again and an interrupted training is resumed, so the same call completes a series that
-    stopped, or extends it by more seeds.
+    Finished runs are not repeated and interrupted ones are resumed, so the same call completes an interrupted series or extends
+    it by more seeds.
 
     Args:
         config: path of a config with a test data set.
         seeds: different numbers, at least 0.
-        work_dir: gets a folder ``seed_<seed>`` for each, with checkpoints and ``results.json``; by default
+        work_dir: folder that receives a folder ``seed_<seed>`` for each seed, with checkpoints and ``results.json``; by default
             ``work_dirs/<config's name>_seeds``.
         cfg_options: overrides of config fields by dotted key.
-        devices: one training at a time runs on each: an index for CUDA_VISIBLE_DEVICES, or '' for what the process sees.
-        progress: called with what is being done.
+        devices: devices that each run one training at a time: an index for CUDA_VISIBLE_DEVICES, or '' for no restriction.
+        progress: called with a description of the current work.
 
     Returns:
         Metrics of each seed, in the order of ``seeds``.
 
     Raises:
-        FileNotFoundError: if the config is not there.
-        ValueError: if seeds are not different numbers, the folder holds runs of another config, or runs failed, with their
-            seeds; those of the others are finished and kept.
+        FileNotFoundError: if the config does not exist.
+        ValueError: if seeds are not distinct numbers, the folder contains runs of another config, or runs failed, with their
+            seeds; the other runs are finished and kept.
     """
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < MANY for seed in seeds):
         raise ValueError(f'seeds must be different numbers from 0 to 2^32 - 1, not {list(seeds)}')
@@ -64,7 +64,7 @@ def train_seeds(config: str | Path, seeds: Sequence[int], work_dir: str | Path |
                 progress(f'seed {seed}: finished before')
                 return None
             progress(f'seed {seed}: training in {folder}' + (f' on GPU {device}' if device else ''))
-            # A fresh interpreter: no state of another training, and its own GPU.
+            # A fresh interpreter, without the state of another run and with its own GPU.
             process = multiprocessing.get_context('spawn').Process(target=_run, args=(cfg, seed, folder, device))
             process.start()
             process.join()
@@ -84,7 +84,7 @@ def train_seeds(config: str | Path, seeds: Sequence[int], work_dir: str | Path |
 
 
 def results_of_seed(folder: Path, cfg: Config) -> dict[str, Any] | None:
-    """Metrics of a finished run of a config, or None."""
+    """Return the metrics of a finished run of a config, or None."""
     try:
         content = json.loads((folder / 'results.json').read_text())
         return content['metrics'] if content['config_sha256'] == config_hash(cfg) else None
@@ -93,7 +93,7 @@ def results_of_seed(folder: Path, cfg: Config) -> dict[str, Any] | None:
 
 
 def _check_root(root: Path, cfg: Config) -> None:
-    """Keep a folder to runs of one config: trainings of another would be resumed with the wrong settings."""
+    """Restrict a folder to runs of one config; runs of another would be resumed with the wrong settings."""
     digest, path = config_hash(cfg), root / RECORD
     if path.is_file():
         try:
@@ -124,7 +124,7 @@ def _run(cfg: Config, seed: int, folder: Path, device: str) -> None:
 
 
 def spread_of_seeds(metrics: dict[int, dict[str, Any]]) -> dict[str, list[float]]:
-    """The values of each metric over the seeds, for metrics that all of them have."""
+    """Return the values of each metric over the seeds, for metrics that all of them have."""
     names = [name for name in next(iter(metrics.values()), {}) if all(
         isinstance(found.get(name), (int, float)) for found in metrics.values())]
     return {name: [float(found[name]) for found in metrics.values()] for name in names}

@@ -1,4 +1,4 @@
-"""Sharing a model as data: weights as safetensors, and all else that is needed to run it as JSON."""
+"""Sharing a model as data: weights as safetensors, everything else needed to run it as JSON."""
 import datetime
 import os
 from pathlib import Path
@@ -27,25 +27,25 @@ NOTICE = 'Research use only; not a medical device.'
 
 def export_model(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
                  cfg_options: dict | None = None) -> tuple[Path, Path]:
-    """Write a model in two files that hold no code, ``OUT.safetensors`` and ``OUT.json``.
+    """Write a model as two code-free files, ``OUT.safetensors`` and ``OUT.json``.
 
-    The JSON has the model's config, resolved, the transforms of its test pipeline, the classes, the versions, the SHA-256 of
-    the weights and of the checkpoint that they came from. Both files are written aside and renamed. Predicting from them:
-    ``mmaffinity predict ... --config OUT.json --checkpoint OUT.safetensors``.
+    The JSON contains the resolved model config, the transforms of its test pipeline, the classes, the versions, and the SHA-256
+    of the weights and of their source checkpoint. Both files are written under temporary names and renamed. To predict from
+    them: ``mmaffinity predict ... --config OUT.json --checkpoint OUT.safetensors``.
 
     Args:
-        config: a config or the path of one.
-        checkpoint: weights that fit it; optimizer, log and random states in it are left out.
-        out: name of the files, with or without ``.safetensors``; files of this name are replaced.
-        cfg_options: config values by dotted key; for a path only.
+        config: a config or its path.
+        checkpoint: matching weights; its optimizer, log and random states are omitted.
+        out: name of the files, with or without ``.safetensors``; existing files are replaced.
+        cfg_options: config fields by dotted key; only if ``config`` is a path.
 
     Returns:
         Paths of weights and JSON.
 
     Raises:
-        FileNotFoundError: if the config or the checkpoint is not there.
-        ValueError: if they do not fit, the model is made of modules that a description may not name, the checkpoint is not
-            safe to open, or the package safetensors is missing.
+        FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if they do not match, the model uses modules that a description may not name, the checkpoint is not safe to
+            load, or the package safetensors is missing.
     """
     safetensors = require('safetensors.torch', 'safetensors')
     cfg = load_config(config, cfg_options) if isinstance(config, (str, Path)) else config
@@ -59,7 +59,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted first, by '
                          'mmaffinity convert published')
-    # Copies of their own: safetensors refuses tensors that share memory, as the views of a checkpoint may.
+    # Copy: safetensors refuses tensors that share memory, as views in a checkpoint may.
     weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format) for name, value in state.items()}
     meta = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
@@ -86,12 +86,12 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     weights_path.parent.mkdir(parents=True, exist_ok=True)
     part = weights_path.with_name(f'{weights_path.name}.part')
     try:
-        # One entry: safetensors writes several in an order that changes, and equal weights should give equal bytes.
+        # One entry: safetensors writes several in varying order, and equal weights should give equal bytes.
         safetensors.save_file(weights, part, metadata=dict(format='pt'))
         with open(part, 'rb+') as file:
             os.fsync(file.fileno())
         record['weights'].update(sha256=sha256_of(part), bytes=part.stat().st_size)
-        # If the second renaming fails, reading says that weights and JSON do not belong together.
+        # If the second rename fails, loading reports that weights and JSON do not belong together.
         os.replace(part, weights_path)
         write_json_atomic(json_path, record)
     finally:
@@ -100,7 +100,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
 
 
 def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
-    """Return what of a config describes its model, without files and addresses: they are of this machine."""
+    """Return the parts of a config that describe its model, without files and addresses of this machine."""
     plain = cfg.to_dict()
     model = _without_files(plain['model'])
     described = dict(model=model, slice_classes=slice_classes,
@@ -120,7 +120,7 @@ def _without_files(value: Any) -> Any:
 
 
 def _check_fit(description: dict, weights: dict[str, Tensor], checkpoint: str | Path, cfg: Config) -> None:
-    """Build the model from its description, as the receiver will, and hold the weights against it."""
+    """Build the model from its description, as the recipient will, and check the weights against it."""
     init_default_scope('mmdet')
     model = MODELS.build(Config(description).model)
     mismatch = explain_mismatch(model.state_dict(), weights)

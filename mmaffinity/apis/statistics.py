@@ -1,4 +1,4 @@
-"""The grey-level statistics of a config's training slices, where the config expects them."""
+"""Grey-level statistics of a config's training slices, written where the config expects them."""
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from mmaffinity.utils.files import write_json_atomic
 
 
 class WrittenStatistics(NamedTuple):
-    """What was computed: the file, its content, and whether it held the same values already."""
+    """The result: the file, its content, and whether it already had the same values."""
     file: Path
     content: dict[str, Any]
     was_there: bool
@@ -23,21 +23,21 @@ class WrittenStatistics(NamedTuple):
 
 def write_statistics(config: str | Path | Config, out: str | Path | None = None, overwrite: bool = False,
                      workers: int | None = None, progress: Progress | None = None) -> WrittenStatistics:
-    """Compute mean and std of the grey levels of a config's training slices, and write them as JSON, whole or not at all.
+    """Compute the mean and std of the grey levels of a config's training slices, and write them atomically as JSON.
 
     Args:
-        config: a config, or the path of one.
+        config: a config or its path.
         out: file to write; by default that of ``model.data_preprocessor.statistics``.
-        overwrite: replace a file of other values.
-        workers: threads that read; by default one per core, eight at most.
+        overwrite: replace a file with other values.
+        workers: reader threads; by default one per core, at most eight.
         progress: called as ``progress('slices', done, total)``.
 
     Returns:
-        The file and what it holds, see :func:`~mmaffinity.datasets.training_statistics.training_statistics`.
+        The file and its content, see :func:`~mmaffinity.datasets.training_statistics.training_statistics`.
 
     Raises:
-        FileNotFoundError: if the config or its data is not there.
-        ValueError: if the model takes no statistics and no ``out`` is given, the file exists with other values, it cannot be
+        FileNotFoundError: if the config or its data do not exist.
+        ValueError: if the model uses no statistics and no ``out`` is given, the file exists with other values, it cannot be
             written, or a slice cannot be read.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else config

@@ -1,4 +1,4 @@
-"""Which slices a test run was on, so that runs on different lists are never compared."""
+"""The slices of a test run, so that runs on different lists are never compared."""
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -8,7 +8,7 @@ from mmaffinity.datasets.phantom.writer import MARKER
 
 
 def fingerprint(paths: Iterable[str]) -> str:
-    """SHA-256 over sorted relative paths: the same for the same slices, wherever they lie and in whatever order."""
+    """SHA-256 over sorted relative paths: equal for the same slices, wherever they are stored and in any order."""
     return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
 
 
@@ -16,15 +16,15 @@ class TestedLists(NamedTuple):
     """The lists of a test run.
 
     Attributes:
-        roots: folders that paths are taken relative to.
-        lists: by task, 'ann_files', 'num' (slices), 'sha256' (see :func:`fingerprint`) and 'synthetic', whether slices
-            are of a phantom, told by the marker that its writer leaves.
+        roots: folders relative to which paths are given.
+        lists: by task, 'ann_files', 'num' (slices), 'sha256' (see :func:`fingerprint`) and 'synthetic', whether slices belong
+            to a phantom, as shown by the marker file that its writer creates.
     """
     roots: list[str]
     lists: dict[str, dict]
 
     def relative(self, path: str) -> str:
-        """The path of a slice relative to its data root, with forward slashes."""
+        """Return the path of a slice relative to its data root, with forward slashes."""
         pure = PurePath(path)
         for root in self.roots:
             if root and pure.is_relative_to(root):
@@ -35,17 +35,17 @@ class TestedLists(NamedTuple):
         return self.lists
 
 
-setattr(TestedLists, '__test__', False)  # noqa: B010  (pytest takes every class called Test... for a test case)
+setattr(TestedLists, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test case)
 
 
 def _is_phantom(root: str | None) -> bool:
-    # A phantom holds one folder for each data set, and its marker beside them.
+    # A phantom has one folder per data set, with its marker next to them.
     place = Path(root).resolve() if root else None
     return place is not None and any((folder / MARKER).is_file() for folder in (place, place.parent))
 
 
 def find_tested_lists(dataset: Any) -> TestedLists:
-    """Read the lists off a data set, or a concatenation of several."""
+    """Collect the lists of a data set or of a concatenation."""
     parts = list(getattr(dataset, 'datasets', [dataset]))
     # The longest root first, should one lie in another.
     roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
@@ -54,7 +54,7 @@ def find_tested_lists(dataset: Any) -> TestedLists:
     for part in parts:
         entry = lists.lists.setdefault(part.task, dict(ann_files=[], synthetic=False))
         entry['synthetic'] |= _is_phantom(part.data_root)
-        # A data set that lists folders itself has no annotation file.
+        # A data set that lists folders has no annotation file.
         entry['ann_files'].append(lists.relative(str(part.ann_file or getattr(part, 'source', type(part).__name__))))
         paths.setdefault(part.task, []).extend(
             lists.relative(part.get_data_info(index)['img_path']) for index in range(len(part)))

@@ -30,24 +30,24 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
-        config: a config, which stays as it is, or the path of one.
-        checkpoint: weights that fit it.
-        work_dir: folder for logs; by default the config's, else ``work_dirs/<config's name>``.
+        config: a config, which is not changed, or its path.
+        checkpoint: matching weights.
+        work_dir: folder for logs; by default that of the config or ``work_dirs/<config's name>``.
         out: JSON file for metrics and per-slice predictions, see docs/results.md.
-        show_dir: folder for pictures: an overlay per slice, the confusion matrix, affinities of one slice per class.
+        show_dir: folder for images: an overlay per slice, the confusion matrix, affinities of one slice per class.
         launcher: as for :func:`train_model`.
-        split: 'test', or 'val' for the validation slices, from which the report fits the temperature.
+        split: 'test', or 'val' for the validation slices, on which the report fits the temperature.
         verbose: as for :func:`train_model`.
 
     Returns:
         Metrics by name.
 
     Raises:
-        FileNotFoundError: if the config, its data or the checkpoint is not there.
-        ValueError: if the checkpoint does not fit the config, or is not safe to open.
+        FileNotFoundError: if the config, its data or the checkpoint does not exist.
+        ValueError: if the checkpoint does not match the config, or is not safe to load.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
-    # Of what the caller gave, before this run's own folders and files are put in.
+    # Of the caller's config, before this run's folders and files are added.
     given_hash = config_hash(cfg)
     check_data(cfg, 'test_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
@@ -57,7 +57,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     use_split(cfg, split)
     check_sources(cfg.test_dataloader.dataset, cfg.model)
     cfg.load_from, cfg.resume = str(checkpoint), False
-    # All weights come from the checkpoint.
+    # The checkpoint has all weights.
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     if show_dir is not None:
@@ -65,11 +65,11 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
                             dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
                             dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
-    with plain_failures('mend that, and test again'):
+    with plain_failures('fix this, and test again'):
         runner = build_runner(cfg, verbose)
         runner.register_hook(LoaderWorkersHook())
         metrics = runner.test()
-        # The main process alone has the records of all slices.
+        # Only the main process has the records of all slices.
         if out is not None and is_main_process():
             write_json_atomic(out, results_of(runner, metrics, given_hash))
     return metrics
@@ -84,10 +84,10 @@ def _no_checkpoint(path: Path, cfg: Config) -> str:
 
 
 def use_split(cfg: Config, split: str) -> None:
-    """Let a config test another split.
+    """Make a config test another split.
 
     Raises:
-        ValueError: if the split is unknown, or the config has none of that name.
+        ValueError: if the split is unknown or missing in the config.
     """
     if split not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, not {split!r}')
@@ -101,12 +101,12 @@ def use_split(cfg: Config, split: str) -> None:
 
 
 def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
-    """Collect what a finished test run found, as plain data: the content of the ``--out`` file.
+    """Collect the results of a finished test run as plain data, the content of the ``--out`` file.
 
     Args:
-        runner: of the run.
-        metrics: what it measured.
-        config_sha256: hash of the config as the caller gave it; the runner's own names this run's folders too.
+        runner: runner of the run.
+        metrics: its metrics.
+        config_sha256: hash of the caller's config; the runner's config also contains this run's folders.
     """
     slices: list[dict] = []
     lesions: list[dict] = []

@@ -22,24 +22,23 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     """Train a model.
 
     Args:
-        config: a config, which stays as it is, or the path of one.
-        work_dir: folder for checkpoints and logs; by default the config's, else ``work_dirs/<config's name>``.
-        resume: continue from the newest whole checkpoint in ``work_dir``, if there is one, with the seed, the optimizer and
-            the schedule of that run; see :func:`~.resumption.resume_run`.
-        amp: automatic mixed precision; needs a GPU.
+        config: a config, which is not changed, or its path.
+        work_dir: folder for checkpoints and logs; by default that of the config or ``work_dirs/<config's name>``.
+        resume: resume from the newest complete checkpoint in ``work_dir``, if there is one, with that run's seed, optimizer
+            and schedule; see :func:`~.resumption.resume_run`.
+        amp: use automatic mixed precision; needs a GPU.
         seed: overrides the config's seed.
-        launcher: 'none' or how the processes of a distributed run were started, for example 'pytorch'.
-        verbose: show MMEngine's log on the console; otherwise one line of progress and what concerns the user. The log
-            file has everything either way.
+        launcher: 'none' or the launcher of a distributed run, for example 'pytorch'.
+        verbose: show MMEngine's log on the console; otherwise one progress line and messages for the user. The log file
+            always has everything.
 
     Returns:
         The runner, after training.
 
     Raises:
-        FileNotFoundError: if the config, its data, or the checkpoint that it starts from is not there.
-        ValueError: if something in the config cannot be, a loss is no finite number, the work folder cannot be written
-            to, the classes of data and model differ, ``resume`` finds damaged checkpoints only, or ``seed`` is not that of
-            the run to resume.
+        FileNotFoundError: if the config, its data, or the checkpoint that it starts from does not exist.
+        ValueError: if the config is invalid, a loss is NaN or infinite, the work folder cannot be written, the classes of
+            data and model differ, ``resume`` finds only damaged checkpoints, or ``seed`` is not that of the run to resume.
     """
     cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     check_data(cfg, 'train_dataloader')
@@ -63,7 +62,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             raise FileNotFoundError(
                 f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
                 'with --cfg-options load_from=PATH')
-        # The checkpoint brings every weight of the backbone, so nothing has to be downloaded for it.
+        # The checkpoint has all weights of the backbone, so nothing needs to be downloaded.
         if 'backbone' in cfg.model:
             cfg.model.backbone.init_cfg = None
     for loader in ('train_dataloader', 'val_dataloader'):
@@ -71,7 +70,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:
-        with plain_failures(f'the checkpoints in {cfg.work_dir} are as they were: fix that, and start again with --resume'):
+        with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and start again with --resume'):
             runner = build_runner(cfg, verbose)
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))

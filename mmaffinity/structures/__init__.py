@@ -1,4 +1,4 @@
-"""Data structures that the models, data sets and metrics exchange."""
+"""Data structures exchanged between models, data sets and metrics."""
 from .ranked_rois import RankedRoIs
 from .slice_data_sample import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 

@@ -1,8 +1,8 @@
-"""What a network raises whose output holds NaN or infinity."""
+"""The error for network output with NaN or infinity."""
 
 
 class NonFiniteOutputError(ValueError):
     """The network's output for a slice is not finite.
 
-    A type of its own, so that training can tell it from other errors and name the step and the batch.
+    A separate type lets training distinguish it from other errors and report the step and the batch.
     """

@@ -1,4 +1,4 @@
-"""What the classification branch hands to a slice head."""
+"""The input of a slice head, from the classification branch."""
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -6,15 +6,15 @@ from torch import Tensor
 
 @dataclass
 class RankedRoIs:
-    """The RoIs that N slices are classified from: the beta best of each, best first, or M weighted candidates.
+    """The RoIs used to classify N slices: the beta best of each, best first, or M weighted candidates.
 
     Attributes:
-        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4); of
-            candidates there are M in place of beta, here and below.
+        boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4); for
+            candidates, M takes the place of beta, here and below.
         scores: lesion probabilities, shape (N, beta).
         deltas: raw regression output of the box head for the lesion class (not decoded), shape (N, beta, 4).
         mask_features: output of MaskPrediction(C), shape (N, beta, C, H, W); None if the slice head does not read them.
-        rank_weights: share of each candidate in each rank, shape (N, M, beta), see :class:`SoftRoISelector`; None if the
+        rank_weights: weight of each candidate at each rank, shape (N, M, beta), see :class:`SoftRoISelector`; None if the
             k-th RoI has rank k.
     """
 

@@ -1,4 +1,4 @@
-"""How a slice's label and its prediction sit on MMDetection's data sample."""
+"""MMDetection's data sample with a slice's label and prediction."""
 from collections.abc import Sequence
 
 from mmdet.structures import DetDataSample
@@ -9,7 +9,7 @@ CLASSIFICATION = 'classification'
 
 
 class SliceDataSample(DetDataSample):
-    """A :class:`DetDataSample` of one axial slice that also carries an image-level class.
+    """A :class:`DetDataSample` of one axial slice with an additional image-level class.
 
     The lesions are ``gt_instances`` and ``pred_instances``, as in every MMDetection model. In addition:
 
@@ -17,13 +17,13 @@ class SliceDataSample(DetDataSample):
     * ``pred_slice.label``: predicted class, LongTensor (1,);
     * ``pred_slice.logits``, ``pred_slice.score``: logits and per-class probabilities, shape (K,). The probabilities are
       sigmoids, as the model is trained per class (Eq. 9), so they need not sum to one;
-    * ``pred_slice.roi_boxes``: the beta ranked boxes that the class was read from, x1 y1 x2 y2 in pixels of the original
+    * ``pred_slice.roi_boxes``: the beta ranked boxes used for classification, x1 y1 x2 y2 in pixels of the original
       image, shape (beta, 4), with ``roi_scores`` (beta,), their lesion probabilities;
     * from the affinity head also ``roi_features`` X (beta, C), ``affinity`` Y (C*, C), ``features`` z (C,) and
       ``roi_weights`` W v (beta,): z = X^T (W v), so the k-th entry is the weight of the k-th RoI.
 
-    The meta field ``task`` is 'segmentation' or 'classification': which ground truth the slice has, and in training which
-    stage its batch belongs to.
+    The meta field ``task`` is 'segmentation' or 'classification'. It states which ground truth the slice has and, in training,
+    the stage of its batch.
     """
 
     @property
