@@ -1,4 +1,4 @@
-"""From a slice on disk or in memory to the tensors that a model takes."""
+"""Transforms from a slice on disk or in memory to the model's input tensors."""
 from .cropping import CropToBodyBox
 from .decoding import decode_slice, read_slice, to_grey_levels
 from .formatting import PackSliceInputs

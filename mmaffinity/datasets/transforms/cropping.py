@@ -1,4 +1,4 @@
-"""Cropping of a slice to the body."""
+"""Cropping a slice to the body."""
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
@@ -7,19 +7,19 @@ from .loading import origin_of
 
 @TRANSFORMS.register_module()
 class CropToBodyBox(BaseTransform):
-    """Crop a labelled slice to the body box that its list names, as the authors of COVIDx-CT do.
+    """Crop a labelled slice to the body box given in its list, as the authors of COVIDx-CT do.
 
-    Air, table and blanket around the body tell scanners apart, and a model of several hospitals may learn from them. The
+    Air, table and blanket around the body differ between scanners, and a model of several hospitals may learn from them. The
     crop becomes the slice: ``ori_shape`` is its size, and lesions, overlays and maps are in its pixels.
 
     Required keys: ``img`` of shape (H, W); ``body_box``, xmin ymin xmax ymax in pixels, right and lower edge outside.
     Changed keys: ``img``, ``img_shape``, ``ori_shape``, all of the crop. Added: ``crop_box``, a copy of ``body_box``.
 
-    Place it after ``LoadCTSlice``, before ``Resize``, in the pipelines of training, validation and test alike. Lists that
-    ``mmaffinity convert covidx-ct`` writes name body boxes; scans that ``mmaffinity predict`` reads have none.
+    Place it after ``LoadCTSlice`` and before ``Resize``, in the training, validation and test pipelines alike. Lists from
+    ``mmaffinity convert covidx-ct`` contain body boxes; scans read by ``mmaffinity predict`` have none.
 
     Args:
-        required: raise where a slice has no body box; otherwise leave it whole.
+        required: whether to raise an error if a slice has no body box, instead of leaving it uncropped.
     """
 
     def __init__(self, required: bool = True) -> None:
@@ -29,8 +29,8 @@ class CropToBodyBox(BaseTransform):
         """Crop the slice.
 
         Raises:
-            ValueError: if there is no body box, it leaves the slice, or lesions were loaded already, which it would not
-                move; names the slice and its row in the list.
+            ValueError: if there is no body box, it extends beyond the slice, or lesions are already loaded, which would not be
+                moved; names the slice and its row in the list.
         """
         box = results.get('body_box')
         if box is None:

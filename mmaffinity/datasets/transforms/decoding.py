@@ -1,8 +1,8 @@
-"""Decoding of image files into grey slices, with nothing half-read and nothing silently rescaled.
+"""Decoding of image files into grayscale slices, without partial reads or silent rescaling.
 
-OpenCV makes the pixels, as it did for the published code. It is lenient, though: depending on version and route it
-returns a partly grey picture for a truncated JPEG. So the file's structure is verified first, which also gives the
-image's size before any memory is spent on it.
+OpenCV decodes the pixels, as in the published code. It is lenient, however: depending on version and code path, it returns a
+partly grey image for a truncated JPEG. The structure of the file is therefore verified first, which also gives the image size
+before memory is allocated for it.
 """
 import io
 import struct
@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from mmaffinity.utils.wording import plural
 
-MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; a CT slice has 512 x 512, seldom 1024 x 1024 or 2048 x 2048
+MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; CT slices have 512 x 512, rarely 1024 x 1024 or 2048 x 2048
 
-DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # of white, see far_below_white()
+DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # fractions of white, see far_below_white()
 
 PHOTOMETRIC = 262  # TIFF tag; 0 is 'white is zero'
 
@@ -26,30 +26,29 @@ _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _JPEG_SIGNATURE = b'\xff\xd8'
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset(range(0xD0, 0xD8)) | {0x01}  # markers without a length field
-# EXIF orientation is applied: the same raster as cv2.imread(path, cv2.IMREAD_GRAYSCALE) gives, and every viewer shows.
+# EXIF orientation is applied, as in cv2.imread(path, cv2.IMREAD_GRAYSCALE) and in every viewer.
 _FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 
 
 def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a PNG, JPEG, TIFF, BMP, WebP or PGM file as a grey slice, whatever its extension says.
+    """Read a PNG, JPEG, TIFF, BMP, WebP or PGM file as a grayscale slice, whatever its extension.
 
-    Colour is turned to grey as OpenCV does while it reads a file, alpha is ignored, palettes are looked up, 1 bit
-    becomes 0 and 255, and EXIF orientation is applied. 8-bit files come out exactly as
-    ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)`` gives them.
+    Colour is converted to grayscale as by OpenCV, alpha is ignored, palettes are resolved, 1-bit values become 0 and 255, and
+    EXIF orientation is applied. The result for 8-bit files equals ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)``.
 
     Args:
         path: image file.
-        max_value: pixel value of a 16-bit file that stands for white: 4095 for 12-bit content. None takes the whole
-            16 bits, 65535. 8-bit files are not affected.
-        max_pixels: largest height x width to accept, checked before decoding.
+        max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means all 16 bits, 65535. 8-bit files
+            are not affected.
+        max_pixels: largest accepted height x width, checked before decoding.
 
     Returns:
-        Slice of shape (H, W): uint8, or for 16-bit files float32 in units of 8-bit grey levels, 0 to 255.
+        Slice of shape (H, W): uint8, or float32 with 8-bit grey levels (0 to 255) for 16-bit files.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is empty, truncated, damaged, not an image, larger than ``max_pixels``, holds several
-            pages, has pixels of another type than 8- or 16-bit unsigned, or has a pixel above ``max_value``.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is empty, truncated, damaged, not an image, larger than ``max_pixels``, has several pages, has
+            pixels other than 8- or 16-bit unsigned, or has a pixel above ``max_value``.
     """
     try:
         content = Path(path).read_bytes()
@@ -64,7 +63,7 @@ def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int =
 
 
 def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode the bytes of an image file; see :func:`read_slice`. Error messages lack the file's name."""
+    """Decode the bytes of an image file; see :func:`read_slice`. Error messages do not name the file."""
     if not content:
         raise ValueError('is empty (0 bytes): copy, export or download it again')
     if content.startswith(_PNG_SIGNATURE):
@@ -78,17 +77,17 @@ def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int =
 
 
 def starts_like_image(head: bytes) -> bool:
-    """Whether the first 32 bytes of a file are those of a format that :func:`decode_slice` reads."""
+    """Whether the first 32 bytes of a file belong to a format that :func:`decode_slice` reads."""
     if head.startswith((_PNG_SIGNATURE, b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
         return True
-    if head[:2] == b'BM':  # two letters that a text may start with; the size of the second header tells
+    if head[:2] == b'BM':  # a text may also start with these letters; the size of the second header decides
         return head[14:18] in {struct.pack('<I', size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
     is_portable = head[:1] == b'P' and head[1:2] in b'123456' and head[2:3].isspace()
     return is_portable or (head[:4] == b'RIFF' and head[8:12] == b'WEBP')
 
 
 def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
-    """Bring a grey array of shape (H, W) to uint8, or from uint16 to float32 in units of 8-bit grey levels.
+    """Convert a grayscale array of shape (H, W) to uint8, or from uint16 to float32 with 8-bit grey levels.
 
     Raises:
         ValueError: if the pixel type is neither uint8 nor uint16, or a uint16 pixel is above ``max_value``.
@@ -116,10 +115,10 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
 
 
 def far_below_white(peak: int, max_value: int | None = None) -> bool:
-    """Whether the brightest pixel of a 16-bit slice is so dark that another value probably stands for white.
+    """Whether the brightest pixel of a 16-bit slice is so dark that white is probably another value.
 
-    A training slice shows bone and soft tissue, so its brightest pixel is nearly white: three quarters of 65535 are demanded,
-    or a quarter of a value that the user gave.
+    A training slice shows bone and soft tissue, so its brightest pixel is nearly white. The threshold is three quarters of
+    65535, or a quarter of a value given by the user.
     """
     return 0 < peak < (DARKEST_PEAK * 65535 if max_value is None else DARKEST_GIVEN * max_value)
 
@@ -132,7 +131,7 @@ def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) 
     if img is None:
         raise ValueError('is damaged, or of a variant that OpenCV does not decode: save it again as PNG')
     grey = to_grey_levels(img, max_value)
-    # OpenCV inverts such files itself, but not those of 16 bits.
+    # OpenCV inverts such files itself, except those with 16 bits.
     return np.float32(255) - grey if white_is_zero and img.dtype == np.uint16 else grey
 
 
@@ -143,7 +142,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_png(content: bytes) -> tuple[int, int]:
-    """Walk the chunks to IEND, checking the checksum of those that carry pixels; return width and height."""
+    """Walk the chunks to IEND, verifying the checksums of those with pixels; return width and height."""
     view = memoryview(content)
     position, size = len(_PNG_SIGNATURE), None
     while position + 12 <= len(content):
@@ -163,10 +162,10 @@ def _check_png(content: bytes) -> tuple[int, int]:
 
 
 def _check_jpeg(content: bytes) -> tuple[int, int]:
-    """Walk the segments to the first scan, then look for the end-of-image marker; return width and height.
+    """Walk the segments to the first scan, then find the end-of-image marker; return width and height.
 
-    Within a scan every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the marker cannot occur there
-    by chance; before it (in an EXIF thumbnail, say) it can, which is why the segments are walked.
+    Within a scan, every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the marker cannot occur there by
+    chance. Before the scan it can (for example in an EXIF thumbnail), which is why the segments are walked.
     """
     truncated = ValueError(f'is a truncated JPEG: it ends after {plural(len(content), "byte")} without its end mark')
     position, size = 2, None
@@ -189,10 +188,10 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
 
 
 def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.ndarray:
-    """Formats that are rare for slices: Pillow loads them once to find truncation, then OpenCV makes the pixels."""
+    """Decode formats that are rare for slices: Pillow loads them once to detect truncation, then OpenCV decodes the pixels."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # Pillow warns of what is an error here, or of odd metadata
+            warnings.simplefilter('ignore')  # Pillow warns about conditions that are errors here, or about odd metadata
             with Image.open(io.BytesIO(content), formats=('BMP', 'PPM', 'TIFF', 'WEBP')) as image:
                 _check_size(*image.size, max_pixels)
                 pages = getattr(image, 'n_frames', 1)
@@ -215,7 +214,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
 
 
 def _guess_kind(content: bytes) -> str:
-    """Say what a file that is no image looks like, with the way out."""
+    """Describe what a non-image file looks like, and what to do."""
     if content[128:132] == b'DICM':
         return 'it looks like DICOM; save the slice as PNG, with a lung window of Hounsfield units as grey levels'
     if content.startswith(b'\x1f\x8b'):

@@ -1,4 +1,4 @@
-"""Packing of a loaded slice into what the models take."""
+"""Packing a loaded slice into the models' input."""
 from collections.abc import Sequence
 
 import torch
@@ -15,12 +15,12 @@ class PackSliceInputs(PackDetInputs):
     """Pack a slice and its ground truth as a tensor and a :class:`~mmaffinity.structures.SliceDataSample`.
 
     Lesions go to ``gt_instances`` (``bboxes`` a float tensor (n, 4), x1 y1 x2 y2 in pixels of the network's input,
-    ``labels`` (n,), ``masks``), those to be ignored to ``ignored_instances``; both exist only where lesions were
-    loaded, and never for the classification task. ``gt_slice_label`` goes to ``gt_slice.label``, shape (1,).
+    ``labels`` (n,), ``masks``), and lesions to be ignored to ``ignored_instances``. Both exist only if lesions were loaded,
+    and never for the classification task. ``gt_slice_label`` goes to ``gt_slice.label``, shape (1,).
 
     Args:
-        meta_keys: entries of the results to keep as meta information. ``task``, ``patient_id`` and ``scan_id`` are None
-            where unknown, other absent entries are left out.
+        meta_keys: entries of the results to keep as meta information. ``task``, ``patient_id`` and ``scan_id`` are None if
+            unknown; other absent entries are omitted.
     """
 
     def __init__(self,
@@ -33,7 +33,7 @@ class PackSliceInputs(PackDetInputs):
         """Return ``inputs`` of shape (1, H, W), uint8 or float32, and ``data_samples``.
 
         Raises:
-            ValueError: if the image is not a grey slice.
+            ValueError: if the image is not a grayscale slice.
         """
         img = results['img']
         if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] == 1):
@@ -42,7 +42,7 @@ class PackSliceInputs(PackDetInputs):
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})
         detection = packed['data_samples']
         sample = SliceDataSample(metainfo=detection.metainfo)
-        # A pipeline shared by both tasks loads an empty list of lesions for slices whose lesions nobody annotated.
+        # A pipeline shared by both tasks loads an empty list of lesions for slices without lesion annotation.
         if results.get('task') != CLASSIFICATION and not self.mapping_table.keys().isdisjoint(results):
             sample.gt_instances = _plain_boxes(detection.gt_instances)
             sample.ignored_instances = _plain_boxes(detection.ignored_instances)
@@ -53,7 +53,7 @@ class PackSliceInputs(PackDetInputs):
 
 
 def _plain_boxes(instances: InstanceData) -> InstanceData:
-    # Box objects would have to be unwrapped by every consumer; MMDetection's own preprocessor does so at this point.
+    # Unwrap box objects here, like MMDetection's own preprocessor, so that consumers need not do so.
     if isinstance(instances.get('bboxes'), BaseBoxes):
         instances.bboxes = instances.bboxes.tensor
     return instances

@@ -1,4 +1,4 @@
-"""Loading of slices into the pipeline."""
+"""Loading slices into the pipeline."""
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -9,18 +9,18 @@ from .decoding import MAX_PIXELS, read_slice, to_grey_levels
 
 @TRANSFORMS.register_module()
 class LoadCTSlice(BaseTransform):
-    """Read the slice at ``img_path`` as a grey image; see :func:`~.decoding.read_slice` for formats and rules.
+    """Read the slice at ``img_path`` as a grayscale image; see :func:`~.decoding.read_slice` for formats and rules.
 
-    Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which error messages name, ``height`` and
-    ``width``, which are compared with the file's.
+    Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which appear in error messages, and ``height``
+    and ``width``, which are compared with the file's.
 
-    Added keys: ``img`` of shape (H, W), uint8 or (16-bit files) float32 in units of 8-bit grey levels; ``img_shape``
+    Added keys: ``img`` of shape (H, W), uint8 or (16-bit files) float32 with 8-bit grey levels; ``img_shape``
     and ``ori_shape``, (H, W).
 
     Args:
-        max_value: pixel value of a 16-bit file that stands for white: 4095 for 12-bit content. None takes the whole 16
-            bits, 65535. 8-bit files are not affected.
-        max_pixels: largest height x width to accept, checked before decoding.
+        max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means all 16 bits, 65535. 8-bit files
+            are not affected.
+        max_pixels: largest accepted height x width, checked before decoding.
 
     Raises:
         ValueError: if ``max_value`` is outside 1..65535 or ``max_pixels`` is not positive.
@@ -37,8 +37,9 @@ class LoadCTSlice(BaseTransform):
         """Add the slice to ``results``.
 
         Raises:
-            FileNotFoundError: if there is no such file; names it and its row in the annotation file.
-            ValueError: if it is not a whole image of an accepted kind, or not of the annotated size; names it likewise.
+            FileNotFoundError: if the file does not exist; names it and its row in the annotation file.
+            ValueError: if it is not a complete image of an accepted kind, or does not have the annotated size; names it
+                likewise.
         """
         try:
             img = read_slice(results['img_path'], self.max_value, self.max_pixels)
@@ -60,19 +61,19 @@ class LoadCTSlice(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadCTSliceFromArray(BaseTransform):
-    """Take the slice from an array in ``img`` instead of a file, as programs hand it over.
+    """Take the slice from an array in ``img`` instead of a file.
 
-    Accepted are arrays of shape (H, W), (H, W, 1), (H, W, 3) and (H, W, 4), alpha ignored, of bool (black and white),
-    uint8, uint16, or floating point in units of 8-bit grey levels, 0 to 255.
+    Accepts arrays of shape (H, W), (H, W, 1), (H, W, 3) and (H, W, 4) (alpha is ignored), of type bool (black and white),
+    uint8, uint16, or floating point with 8-bit grey levels (0 to 255).
 
-    Added or changed keys: as :class:`LoadCTSlice`, and ``img_path``, None where absent.
+    Added or changed keys: as for :class:`LoadCTSlice`, and ``img_path``, None if absent.
 
     Args:
-        max_value: pixel value of uint16 arrays that stands for white; None is 65535.
-        channel_order: 'bgr' (as OpenCV and MMDetection keep colour images) or 'rgb'.
+        max_value: pixel value of white in uint16 arrays; None means 65535.
+        channel_order: 'bgr' (as in OpenCV and MMDetection) or 'rgb'.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
     """
 
     def __init__(self, max_value: int | None = None, channel_order: str = 'bgr') -> None:
@@ -83,10 +84,10 @@ class LoadCTSliceFromArray(BaseTransform):
         self.channel_order = channel_order
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` by a grey slice.
+        """Replace ``img`` by a grayscale slice.
 
         Raises:
-            ValueError: if the array has another shape, type or range than those accepted.
+            ValueError: if the shape, type or range of the array is not accepted.
         """
         img = results['img']
         if not isinstance(img, np.ndarray):

@@ -16,7 +16,7 @@ class Aggregate:
         labels: class of each, shape (U,).
         mean_scores: mean probability of each class over the slices, shape (U, K); None without probabilities.
         shares: share of the slices that each class was predicted for, shape (U, K).
-        mixed: units left out because their slices do not agree on the true class.
+        mixed: units left out because their slices have different true classes.
         first: index of the first slice of each unit, shape (U,).
     """
     units: tuple[Hashable, ...]
@@ -28,14 +28,14 @@ class Aggregate:
 
     @property
     def by_mean(self) -> np.ndarray:
-        """Class of the highest mean probability, shape (U,)."""
+        """Class with the highest mean probability, shape (U,)."""
         if self.mean_scores is None:
             raise ValueError('these units have no probabilities, only shares of slices; use by_share')
         return self.mean_scores.argmax(1)
 
     @property
     def by_share(self) -> np.ndarray:
-        """Class predicted for the most slices, of equal shares the one of higher mean probability, shape (U,)."""
+        """Class predicted for the most slices; ties are broken by mean probability; shape (U,)."""
         tie_break = 0 if self.mean_scores is None else self.mean_scores / (self.mean_scores.sum(1, keepdims=True) + 1)
         # Shares differ by at least 1 / number of slices, far more than the tie-break.
         return (self.shares + 1e-9 * tie_break).argmax(1)
@@ -52,7 +52,7 @@ def aggregate(units: Sequence[Hashable], labels: np.ndarray, predictions: np.nda
         scores: probabilities, shape (N, K).
 
     Returns:
-        One entry per unit. The class of a unit is that of its slices; units of slices of several classes are left out.
+        One entry per unit. The class of a unit is that of its slices; units with slices of several classes are left out.
 
     Raises:
         ValueError: if there is no slice.

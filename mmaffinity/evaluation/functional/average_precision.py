@@ -18,30 +18,30 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
                             crowd_overlaps: np.ndarray | None = None) -> np.ndarray:
     """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
 
-    Ground-truth instances are visited in order; the candidates of each are the predictions of its class with an IoU
-    strictly above the threshold, and the candidate of highest IoU becomes a true positive (of equal IoUs the one of
-    higher score). As a prediction may be taken by several instances, neither the order of the visits nor the threshold
-    changes which prediction an instance takes, only whether it takes one: every threshold follows from the best
-    overlap of each instance.
+    Ground-truth instances are visited in order. The candidates of each are the predictions of its class with an IoU strictly
+    above the threshold. The candidate with the highest IoU becomes a true positive (for equal IoUs, the one with the higher
+    score). Since several instances may match the same prediction, neither the order of the visits nor the threshold changes
+    which prediction an instance matches, only whether it matches one. All thresholds therefore follow from the best overlap of
+    each instance.
 
-    All predictions of the image stand in one ranking by falling score (equal scores keep their order), whatever their
-    class, and recall counts all instances. With k classes this is not a mean over classes: a class without instances
-    in the image does not enter by itself, only its predictions do, as false positives. A prediction that is no true
-    positive and lies on a crowd region of its class is left out of the ranking, as in COCO: nobody knows which instances
-    are there. Precision is made monotone from the right, and AP is the area under that step curve.
+    All predictions of the image form one ranking by decreasing score (equal scores keep their order), whatever their class, and
+    recall counts all instances. With k classes this is not a mean over classes: a class without instances in the image
+    contributes only its predictions, as false positives. A prediction that is not a true positive and overlaps a crowd region
+    of its class is left out of the ranking, as in COCO, because the instances there are unknown. Precision is made monotone
+    from the right, and AP is the area under that step curve.
 
     Args:
         ious: shape (n, m), IoU of each of n predictions with each of m instances.
         scores: (n,), probabilities of the predictions.
-        pred_labels: (n,) classes of the predictions; None where there is one class only.
-        gt_labels: (m,) classes of the instances; None where there is one class only.
+        pred_labels: (n,) classes of the predictions; None if there is only one class.
+        gt_labels: (m,) classes of the instances; None if there is only one class.
         iou_thresholds: T thresholds.
-        crowd_overlaps: (n,), the largest share of each prediction that one crowd region of its class covers; None without
-            such regions.
+        crowd_overlaps: (n,), the largest share of each prediction that one crowd region of its class covers; None if there
+            are none.
 
     Returns:
-        Shape (T,), AP in [0, 1]. Without instances it is 1 if nothing is predicted that counts, else 0; with instances and
-        without predictions it is 0.
+        Shape (T,), AP in [0, 1]. Without instances, it is 1 if there are no counted predictions, otherwise 0. With
+        instances but without predictions, it is 0.
 
     Raises:
         ValueError: if shapes disagree, only one of the label lists is given, or a score is not a finite number.
@@ -66,7 +66,7 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
 
     order = np.argsort(-scores, kind='stable')
     ious = np.where(_same_class(pred_labels, gt_labels, ious.shape), ious, -1.0)[order]
-    taken = ious.argmax(axis=0)  # (m,), the rank of the prediction that each instance takes
+    taken = ious.argmax(axis=0)  # (m,), the rank of the prediction that each instance matches
     best = np.full(num_pred, -1.0)
     np.maximum.at(best, taken, ious[taken, np.arange(num_gt)])
 
@@ -74,24 +74,24 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     counted = true_positive | ~on_crowd[:, order]
     precision = np.cumsum(true_positive, axis=1) / np.maximum(np.cumsum(counted, axis=1), 1)
     monotone = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    # Recall rises by 1/m at each true positive and nowhere else.
+    # Recall increases by 1/m at each true positive and nowhere else.
     return (monotone * true_positive).sum(axis=1) / num_gt
 
 
 def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) \
         -> dict[str, float]:
-    """Average over the images, as the paper reports it (Table 3).
+    """Average over the images, as reported in the paper (Table 3).
 
     Args:
         per_image: shape (N, T), the AP of N images at T thresholds.
         iou_thresholds: the T thresholds.
 
     Returns:
-        'AP50' and 'AP75', means over images at these thresholds (each only if it is among the thresholds), and 'mAP',
+        'AP50' and 'AP75', means over images at these thresholds (if they are among the thresholds), and 'mAP',
         the mean over images and thresholds.
 
     Raises:
-        ValueError: if there is no image, or the shape does not fit the thresholds.
+        ValueError: if there is no image, or the shape does not match the thresholds.
     """
     per_image = np.asarray(per_image, dtype=np.float64)
     if per_image.ndim != 2 or per_image.shape[1] != len(iou_thresholds) or not len(per_image):
@@ -105,7 +105,7 @@ def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[
 
 def _same_class(pred_labels: Sequence[int] | None, gt_labels: Sequence[int] | None,
                 shape: tuple[int, int]) -> np.ndarray:
-    """Shape (n, m) or (1, 1): where a prediction and an instance are of one class."""
+    """Shape (n, m) or (1, 1): whether a prediction and an instance have the same class."""
     if pred_labels is None and gt_labels is None:
         return np.ones((1, 1), dtype=bool)
     if pred_labels is None or gt_labels is None:

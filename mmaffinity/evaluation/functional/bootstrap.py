@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals over patients, or over slices where patients are not known."""
+"""Bootstrap confidence intervals over patients, or over slices if patients are unknown."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -8,23 +8,23 @@ from functools import cached_property
 import numpy as np
 
 LEVEL = 0.95
-SAME = 1e-9  # of an interval without width, rounding aside
+SAME = 1e-9  # width below which an interval counts as a point
 POINT = 'the interval is a point, as the resamples give one value: that is no certainty about other cases'
-CHUNK_VALUES = 2_000_000  # weights expanded at once, so that memory does not grow with resamples times slices
+CHUNK_VALUES = 2_000_000  # weights expanded at a time, so that memory does not grow with resamples times slices
 
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws units (patients or slices) with replacement, the same draws for every run on the same list.
+    """Draw units (patients or slices) with replacement, with the same draws for every run on the same list.
 
-    Slices of one patient look alike, so resampling slices as if they were independent gives intervals that are too
-    narrow; a resampled patient brings all its slices.
+    Slices of one patient look alike, so resampling slices as if they were independent gives intervals that are too narrow. A
+    resampled patient therefore contributes all its slices.
 
     Attributes:
         unit_of: unit of each of N records, 0 .. P - 1, shape (N,).
         kind: 'patients', 'slices', or 'patients, and slices of unknown patients'.
         num_resamples: B.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     unit_of: np.ndarray
     kind: str
@@ -33,7 +33,7 @@ class Resampler:
 
     @classmethod
     def of(cls, patients: Sequence[str | None], num_resamples: int = 1000, seed: int = 0) -> Resampler:
-        """Resample by patient; a record whose patient is None is a unit of its own.
+        """Resample by patient; a record whose patient is None is its own unit.
 
         Raises:
             ValueError: if there is no record, fewer than one resample, or a negative seed.
@@ -58,7 +58,7 @@ class Resampler:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """How often each resample holds each unit, shape (B, P), uint16."""
+        """How often each resample contains each unit, shape (B, P), uint16."""
         num, random = self.num_units, np.random.default_rng(self.seed)
         rows = [np.bincount(random.integers(num, size=num), minlength=num) for _ in range(self.num_resamples)]
         return np.array(rows, dtype=np.uint16)
@@ -89,13 +89,13 @@ class Resampler:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval. ``value`` is None where it is undefined, and ``note`` then says why.
+    """A value with its interval. ``value`` is None if undefined, and ``note`` then states why.
 
     Attributes:
-        value: from the data themselves.
+        value: the value for the data themselves.
         low, high: ends of the 95 % percentile interval; None without one. Over several runs, the lowest and the highest.
-        note: a sentence for the foot of the table, or None.
-        std: standard deviation over several runs, of which ``value`` is the mean; else None.
+        note: a footnote for the table, or None.
+        std: standard deviation over several runs, of which ``value`` is the mean; otherwise None.
     """
     value: float | None
     low: float | None = None
@@ -109,15 +109,15 @@ def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str
     """The 95 % percentile interval of bootstrap samples.
 
     Args:
-        value: the figure itself; None or NaN where undefined.
-        samples: its values in B resamples, NaN where undefined there, shape (B,).
+        value: the value; None or NaN if undefined.
+        samples: its values in B resamples, NaN if undefined there, shape (B,).
         num_units: P; a single unit has no interval.
-        kind: what the units are called.
-        undefined: why the figure is undefined, if it is.
+        kind: name of the units.
+        undefined: why the value is undefined, if it is.
 
     Returns:
-        The estimate. Resamples in which the figure is undefined are left out; more than one in twenty is noted, and so
-        is an interval without width, as of a class whose slices are all right.
+        The estimate. Resamples in which the value is undefined are left out; more than one in twenty are noted, and so is an
+        interval of zero width, as for a class whose slices are all classified correctly.
     """
     if value is None or not np.isfinite(value):
         return Estimate(None, note=undefined or 'undefined')
@@ -138,7 +138,7 @@ def paired_difference(first: Estimate, second: Estimate, first_samples: np.ndarr
                       num_units: int, kind: str = 'units') -> Estimate:
     """The difference first - second of two runs on the same list, with samples from the same resamples.
 
-    As both runs see the same patients in each resample, what makes a draw of patients hard for both cancels; comparing
+    Both runs see the same patients in each resample, so the difficulty that a draw of patients has for both cancels. Comparing
     two separate intervals would hide small but consistent differences.
     """
     if first.value is None or second.value is None:

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: reliability, expected calibration error, temperature."""
+"""Calibration of probabilities: reliability, expected calibration error, temperature."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from scipy.special import expit, logit
 from .bootstrap import Resampler
 
 NUM_BINS = 15
-# Temperatures between 0.05 and 20; a model that is always right on the validation slices would drive it to 0.
+# Range of temperatures; a model without errors on the validation slices would drive it to 0.
 LOG_LIMIT = float(np.log(20))
-# Saves logits from infinity where only float32 probabilities were stored.
+# Keeps logits finite if only float32 probabilities were stored.
 SMALLEST = 1e-7
 
 
@@ -23,7 +23,7 @@ class Reliability:
     Attributes:
         count: slices in each bin, shape (bins,).
         confidence: mean confidence in each bin, NaN where empty.
-        accuracy: share of right predictions in each bin, NaN where empty.
+        accuracy: share of correct predictions in each bin, NaN where empty.
         ece: expected calibration error, the mean of |accuracy - confidence| over the slices.
     """
     count: np.ndarray
@@ -37,8 +37,8 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM
 
     Args:
         confidence: probability of the predicted class, shape (N,).
-        correct: whether the prediction is right, shape (N,).
-        num_bins: bins of equal width; a value on a border belongs to the lower bin, as 0.2 to (0.1, 0.2].
+        correct: whether the prediction is correct, shape (N,).
+        num_bins: bins of equal width; a value on a border belongs to the lower bin, such as 0.2 to (0.1, 0.2].
 
     Raises:
         ValueError: if there is no prediction, or a confidence is outside [0, 1].
@@ -56,10 +56,10 @@ def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resamp
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T for which sigmoid(logits / T) has the least per-class cross-entropy (Eq. 9) on validation slices.
+    """Return the T for which sigmoid(logits / T) has the lowest per-class cross-entropy (Eq. 9) on validation slices.
 
-    One number changes no decision, as it keeps the order of the logits; it only makes the probabilities more or less
-    extreme. It is held within [0.05, 20].
+    A single number does not change decisions, because it keeps the order of the logits; it only makes the probabilities more or
+    less extreme. It is restricted to [0.05, 20].
 
     Args:
         logits: shape (N, K).
@@ -81,17 +81,17 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibrated(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities sigmoid(logits / T), shape as the logits."""
+    """Probabilities sigmoid(logits / T), of the shape of the logits."""
     return expit(np.asarray(logits, dtype=np.float64) / temperature)
 
 
 def logits_of(scores: np.ndarray) -> np.ndarray:
-    """Logits of probabilities, which are kept from 0 and 1 by 1e-7."""
+    """Logits of probabilities, which are clipped to 1e-7 from 0 and 1."""
     return logit(np.clip(np.asarray(scores, dtype=np.float64), SMALLEST, 1 - SMALLEST))
 
 
 def _bin_values(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> np.ndarray:
-    """Per record: in which bin it counts, with its confidence, and whether it is right, shape (N, 3 bins)."""
+    """Per record: its bin, with its confidence, and whether it is correct, shape (N, 3 bins)."""
     confidence = np.asarray(confidence, dtype=np.float64)
     if not len(confidence) or not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError('a reliability needs at least one prediction, with a confidence in [0, 1]')
@@ -101,5 +101,5 @@ def _bin_values(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> n
 
 
 def _ece(sums: np.ndarray) -> np.ndarray:
-    """From sums of shape (B, 3, bins): |right - confidence| of each bin, over all slices."""
+    """From sums of shape (B, 3, bins): |correct - confidence| of each bin, over all slices."""
     return np.abs(sums[:, 2] - sums[:, 1]).sum(-1) / sums[:, 0].sum(-1)

@@ -16,15 +16,15 @@ UNDEFINED = 'undefined'
 
 @dataclass(frozen=True)
 class ClassificationReport:
-    """What a confusion matrix of K classes says. Ratios lie in [0, 1]; None is a ratio without a denominator.
+    """Scores of a confusion matrix of K classes. Ratios are in [0, 1]; None is a ratio without a denominator.
 
-    * ``sensitivity`` TP / (TP + FN), Eq. 10 with its misprint corrected; None for a class without slices. That of the
-      class Normal is what the paper calls the true negative rate;
+    * ``sensitivity`` TP / (TP + FN), Eq. 10 with its misprint corrected; None for a class without slices. For the
+      class Normal, the paper calls it the true negative rate;
     * ``precision`` TP / (TP + FP); None for a class that is never predicted;
-    * ``specificity`` TN / (TN + FP); None where every slice is of that class;
-    * ``f1_per_class`` 2 TP / (2 TP + FP + FN), the harmonic mean of precision and sensitivity, where an undefined one
-      of the two counts as 0; None for a class that neither occurs nor is predicted;
-    * ``f1`` the class-adjusted F1, the sum of w(c) F1(c) (Eq. 12), where an undefined F1(c) counts as 0;
+    * ``specificity`` TN / (TN + FP); None if every slice is of that class;
+    * ``f1_per_class`` 2 TP / (2 TP + FP + FN), the harmonic mean of precision and sensitivity, in which an undefined
+      one counts as 0; None for a class that neither occurs nor is predicted;
+    * ``f1`` the class-adjusted F1, the sum of w(c) F1(c) (Eq. 12), in which an undefined F1(c) counts as 0;
     * ``accuracy`` the share of correct slices.
     """
     class_names: tuple[str, ...]
@@ -47,7 +47,7 @@ class ClassificationReport:
         return numbers
 
     def notes(self) -> list[str]:
-        """A sentence for every undefined ratio, for the foot of a table."""
+        """A footnote for every undefined ratio."""
         sentences = []
         for name, truth, predicted in zip(self.class_names, self.confusion.sum(axis=1), self.confusion.sum(axis=0)):
             if truth == 0:
@@ -73,7 +73,7 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_clas
         Shape (K, K), int64.
 
     Raises:
-        ValueError: if the lists differ in length or hold a class outside 0 .. K - 1.
+        ValueError: if the lists differ in length or contain a class outside 0 .. K - 1.
     """
     labels, predictions = np.asarray(labels).ravel(), np.asarray(predictions).ravel()
     if len(labels) != len(predictions):
@@ -92,13 +92,13 @@ def classification_report(confusion: np.ndarray, class_names: Sequence[str] | No
 
     Args:
         confusion: shape (K, K), rows truth, columns prediction.
-        class_names: K names; None names them by number.
+        class_names: K names; None means numbers.
         class_weights: w(c) of the class-adjusted F1: 'share' is each class's share of the slices, or K fixed numbers
             that sum to 1; the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19.
 
     Raises:
-        ValueError: if the matrix is not square, is empty, or holds anything but counts, or if names or weights do not
-            fit it.
+        ValueError: if the matrix is not square, is empty, or contains anything but counts, or if names or weights do not
+            match it.
     """
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:

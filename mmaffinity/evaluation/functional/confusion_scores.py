@@ -11,10 +11,10 @@ def confusion_scores(confusion: np.ndarray, class_weights: str | Sequence[float]
 
     The definitions are those of :func:`classification_report`, with NaN for an undefined ratio. In addition
     'balanced_accuracy', the mean sensitivity of the classes that occur, and 'mcc', Matthews' correlation for K classes,
-    which is 0 where only one class occurs or is predicted (scikit-learn's convention for both).
+    which is 0 if only one class occurs or is predicted (scikit-learn's convention for both).
 
     Args:
-        confusion: counts, rows truth, columns prediction, shape (..., K, K); may be weighted, so need not be whole.
+        confusion: counts, rows truth, columns prediction, shape (..., K, K); may be weighted, so not necessarily integers.
         class_weights: as for :func:`classification_report`.
 
     Returns:

@@ -8,16 +8,16 @@ from pycocotools import mask as coco_mask
 
 
 def encode_masks(masks: np.ndarray | Sequence, size: tuple[int, int] | None = None) -> list[dict]:
-    """Bring masks of any common form to compressed COCO run lengths.
+    """Convert masks of any common form to compressed COCO run lengths.
 
     Args:
         masks: a boolean (or 0/1 integer) array of shape (n, H, W), or a list of n masks, each one an array (H, W), a
             run-length dict (compressed, or with a list of counts) or a list of polygons [x1, y1, x2, y2, ...] in
             pixels.
-        size: (H, W), which polygons need; the other forms bring their own.
+        size: (H, W), needed for polygons; the other forms contain it.
 
     Returns:
-        n dicts {'size': [H, W], 'counts': bytes or str}, the form that ``pycocotools.mask`` takes.
+        n dicts {'size': [H, W], 'counts': bytes or str}, the form that ``pycocotools.mask`` accepts.
 
     Raises:
         ValueError: if an array is not binary or has another number of dimensions, if polygons come without a size, or
@@ -27,7 +27,7 @@ def encode_masks(masks: np.ndarray | Sequence, size: tuple[int, int] | None = No
         if masks.ndim != 3:
             raise ValueError(f'masks must have shape (n, H, W), got {masks.shape}')
         masks = _as_bool(masks)
-        rows = masks.any(axis=2)  # one contiguous pass finds the lines that need looking at: lesions are small
+        rows = masks.any(axis=2)  # one contiguous pass finds the relevant lines, because lesions are small
         return [_encode_bitmap(mask, row) for mask, row in zip(masks, rows)]
     return [_encode_one(mask, size) for mask in masks]
 
@@ -36,9 +36,9 @@ def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict], crowd: bool = F
     """Intersection over union of every prediction with every instance, exact in float64.
 
     Args:
-        pred_rles: n predicted masks, as :func:`encode_masks` gives them.
+        pred_rles: n predicted masks from :func:`encode_masks`.
         gt_rles: m ground-truth masks of the same height and width.
-        crowd: the ground truth is crowd regions: intersection over the prediction's own area, as COCO defines it for them.
+        crowd: whether the ground truth consists of crowd regions: divide by the prediction's own area, as COCO does for them.
 
     Returns:
         Shape (n, m). Two empty masks have IoU 0.
@@ -89,8 +89,8 @@ def _encode_one(mask: np.ndarray | dict | list, size: tuple[int, int] | None) ->
 def _encode_bitmap(mask: np.ndarray, rows: np.ndarray) -> dict:
     """Run lengths of a boolean mask (H, W) whose non-empty lines are known, ``rows`` (H,).
 
-    ``pycocotools.mask.encode`` wants the whole image transposed and walks over every pixel; only the columns that the
-    object covers can hold a change, so only they are laid out in column order here. Six times as fast at 512 x 512.
+    ``pycocotools.mask.encode`` needs the whole image transposed and visits every pixel. Only columns covered by the object can
+    contain a change, so only these are arranged in column order here. This is six times as fast at 512 x 512.
     """
     height, width = mask.shape
     lines = np.flatnonzero(rows)

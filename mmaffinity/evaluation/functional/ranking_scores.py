@@ -1,4 +1,4 @@
-"""Area under the ROC curve and average precision of one class against the rest, also of many resamples at once."""
+"""Area under the ROC curve and average precision of one class against the rest, also for many resamples at once."""
 from __future__ import annotations
 
 import numpy as np
@@ -12,11 +12,11 @@ def ranking_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[float | No
     """ROC AUC and average precision by scikit-learn.
 
     Args:
-        scores: of the class, higher for more likely, shape (N,).
+        scores: scores of the class, higher for more likely, shape (N,).
         positive: whether the record is of the class, shape (N,).
 
     Returns:
-        (AUC, average precision): the AUC is None where all or none are of the class, the other where none is.
+        (AUC, average precision): the AUC is None if all or none are of the class, the average precision if none is.
     """
     metrics = require('sklearn.metrics', 'report')
     positive = np.asarray(positive, dtype=bool)
@@ -30,7 +30,7 @@ def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler
         -> tuple[np.ndarray, np.ndarray]:
     """ROC AUC and average precision in each resample, as :func:`ranking_scores` defines them, ties included.
 
-    One sort serves all resamples: a resample only gives the records other weights.
+    One sort serves all resamples, because a resample only changes the weights of the records.
 
     Returns:
         Two arrays of shape (B,), NaN where undefined.
@@ -50,7 +50,7 @@ def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler
         total_hits = found[:, -1].copy()
         misses = weights - hits
         with np.errstate(invalid='ignore', divide='ignore'):
-            # Of a tie, half of the pairs count as rightly ordered.
+            # For a tie, half of the pairs count as correctly ordered.
             pairs = np.einsum('bn,bn->b', misses, found) - 0.5 * np.einsum('bn,bn->b', misses, hits)
             areas.append(pairs / (total_hits * (seen[:, -1] - total_hits)))
             np.divide(found, seen, out=found, where=seen > 0)

@@ -7,14 +7,14 @@ from mmaffinity.utils.wording import plural
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Set cells under their header: the first column to the left, all others to the right.
+    """Align cells under their header: the first column left, all others right.
 
     Args:
         header: one name per column.
-        rows: the cells, as text, each row as long as the header.
+        rows: cells as text, each row as long as the header.
 
     Returns:
-        Lines joined by newlines, without one at the end.
+        Lines joined by newlines, without a trailing newline.
 
     Raises:
         ValueError: if a row has another number of cells than the header.

@@ -19,15 +19,15 @@ from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_
 class ImageAveragePrecision(BaseMetric):
     """Mask AP averaged over images: AP50, AP75 and mAP as in the paper's Table 3.
 
-    Unlike COCO's AP, which pools the detections of all images, every slice counts the same, a slice without lesions
-    included (:func:`mmaffinity.evaluation.functional.image_average_precision`). All ten thresholds come from one pass
+    Unlike in COCO's AP, which pools the detections of all images, every slice counts equally, including slices without
+    lesions (:func:`mmaffinity.evaluation.functional.image_average_precision`). All ten thresholds come from one pass
     over the data. Samples of the classification task are ignored. An annotated object with an ``ignore_flag`` (COCO's
-    ``iscrowd``) is a region that need not be found; predictions on it are not counted either.
-    The masks of a slice are dropped as soon as its ten numbers are known.
+    ``iscrowd``) is a region that need not be found; predictions on it are not counted.
+    The masks of a slice are discarded once its ten values are computed.
 
     Args:
         prefix: first part of the returned keys.
-        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
+        collect_device: 'cpu' or 'gpu', the device on which distributed results are collected.
 
     Attributes:
         per_image: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
@@ -46,11 +46,11 @@ class ImageAveragePrecision(BaseMetric):
             ValueError: if a lesion slice lacks its annotation or its prediction, or if their masks differ in size.
         """
         for sample in data_samples:
-            # One entry per sample, also of the other task: several processes drop their padding by counting entries.
+            # One entry per sample, also of the other task, because distributed padding is removed by counting entries.
             self.results.append(self._score(sample) if is_lesion_sample(sample) else {})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Average over the slices; 'AP50', 'AP75', 'mAP' in [0, 1], or nothing where no slice has lesion labels."""
+        """Average over the slices; 'AP50', 'AP75', 'mAP' in [0, 1], or nothing if no slice has lesion labels."""
         logger = MMLogger.get_current_instance()
         self.per_image = [result for result in results if result]
         if not self.per_image:

@@ -1,4 +1,4 @@
-"""What the two lesion metrics read from a data sample, in the form of a dict as the evaluator hands it on."""
+"""Inputs of the two lesion metrics, read from a data sample in the evaluator's dict form."""
 from __future__ import annotations
 
 import numpy as np
@@ -14,7 +14,7 @@ def is_lesion_sample(sample: dict) -> bool:
     """Whether the slice has lesions as ground truth.
 
     Raises:
-        ValueError: if it should, but its annotation or its prediction is missing.
+        ValueError: if it should have them, but its annotation or prediction is missing.
     """
     if sample.get('task') != SEGMENTATION:
         return False
@@ -28,12 +28,12 @@ def is_lesion_sample(sample: dict) -> bool:
 
 
 def image_name(sample: dict) -> str:
-    """Path of the slice, or its number where it has none, for messages."""
+    """Path of the slice, or its number if it has none, for messages."""
     return str(sample.get('img_path') or f"image {sample.get('img_id')}")
 
 
 def lesion_instances(sample: dict, ignored: bool = False) -> list[dict]:
-    """The annotated lesions of a slice, without those to ignore unless ``ignored``."""
+    """The annotated lesions of a slice, without ignored ones unless ``ignored``."""
     return [instance for instance in sample['instances'] if ignored or not instance.get('ignore_flag', 0)]
 
 
@@ -53,10 +53,10 @@ def instance_rles(sample: dict, instances: list[dict]) -> list[dict]:
 
 
 def prediction_rles(sample: dict) -> list[dict]:
-    """Run lengths of the n predicted masks; remembered in the sample, as both metrics ask for them.
+    """Run lengths of the n predicted masks, cached in the sample because both metrics need them.
 
     Raises:
-        ValueError: if objects come without masks, or the masks are not binary.
+        ValueError: if objects have no masks, or the masks are not binary.
     """
     pred = sample['pred_instances']
     if 'mask_rles' not in pred:
@@ -77,6 +77,6 @@ def prediction_rles(sample: dict) -> list[dict]:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
-    """The values on the CPU; half precision, bfloat16 included, as float32."""
+    """Values on the CPU; half precision, including bfloat16, as float32."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

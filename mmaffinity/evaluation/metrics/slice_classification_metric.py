@@ -26,20 +26,20 @@ class SliceClassificationMetric(BaseMetric):
     per-class table go to the log.
 
     Args:
-        class_names: names of the K classes; None takes the data set's ``slice_classes``.
+        class_names: names of the K classes; None means the data set's ``slice_classes``.
         class_weights: w(c) of the class-adjusted F1: 'share' is each class's share of the tested slices, or K numbers
             that sum to 1 (the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19).
-        out_file: JSON file for the predictions, one record per slice as in ``predictions``; None writes none.
+        out_file: JSON file for the predictions, with one record per slice as in ``predictions``; None writes no file.
         prefix: first part of the returned keys.
-        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
+        collect_device: 'cpu' or 'gpu', the device on which distributed results are collected.
 
     Attributes:
         predictions: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
-            label, pred (classes as numbers), scores, K probabilities, and logits, K values, where the model gives them.
+            label, pred (classes as numbers), scores, K probabilities, and logits, K values, if the model returns them.
         report: after :meth:`evaluate`, in the main process, the :class:`ClassificationReport`; None without slices.
 
     Raises:
-        ValueError: if ``class_weights`` is a word other than 'share', or does not fit ``class_names``.
+        ValueError: if ``class_weights`` is a word other than 'share', or does not match ``class_names``.
     """
     default_prefix = 'slice'
 
@@ -53,7 +53,7 @@ class SliceClassificationMetric(BaseMetric):
         self.predictions: list[dict] = []
         self.report: ClassificationReport | None = None
         if class_names is not None or not isinstance(class_weights, str):
-            # Wrong weights should not wait until the end of an epoch to be noticed.
+            # Report wrong weights now, not at the end of an epoch.
             num_classes = len(class_weights if class_names is None else class_names)
             classification_report(np.eye(num_classes), class_names, class_weights)
         elif class_weights != 'share':
@@ -61,7 +61,7 @@ class SliceClassificationMetric(BaseMetric):
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Meta information of the data set, which a runner hands over before it tests."""
+        """Meta information of the data set, which a runner sets before testing."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -75,13 +75,13 @@ class SliceClassificationMetric(BaseMetric):
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep label and probabilities of a batch.
+        """Store the labels and probabilities of a batch.
 
         Raises:
             ValueError: if a slice with a label was not classified, or its probabilities are not finite.
         """
         for sample in data_samples:
-            # One entry per sample, also of the other task: several processes drop their padding by counting entries.
+            # One entry per sample, also of the other task, because distributed padding is removed by counting entries.
             self.results.append(self._extract(sample) if sample.get('gt_slice') is not None else {})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -89,12 +89,12 @@ class SliceClassificationMetric(BaseMetric):
 
         Returns:
             'f1' (class-adjusted), 'accuracy', and for every class 'sensitivity_<class>', 'precision_<class>',
-            'specificity_<class>', 'f1_<class>', in [0, 1]; blanks and slashes in names become '_'. An undefined ratio
+            'specificity_<class>', 'f1_<class>', in [0, 1]; spaces and slashes in names become '_'. An undefined ratio
             (a class without slices, or never predicted) has no entry, and a footnote in the log. Without any labelled
             slice a warning is logged and the result is empty.
 
         Raises:
-            ValueError: if the names of the classes are not known, or the predictions do not fit them.
+            ValueError: if the class names are not known, or the predictions do not match them.
         """
         logger = MMLogger.get_current_instance()
         self.predictions, self.report = [result for result in results if result], None
@@ -136,7 +136,7 @@ class SliceClassificationMetric(BaseMetric):
         if not np.isfinite(scores).all():
             raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, '
                              f'got {scores.tolist()}')
-        # Logits tell apart what float32 probabilities near 1 do not; calibration and ranking need that.
+        # Logits distinguish values that are equal as float32 probabilities near 1, which calibration and ranking need.
         logits = to_numpy(pred['logits']).astype(np.float64).ravel().tolist() if pred.get('logits') is not None else None
         return dict(
             img_path=sample.get('img_path'),

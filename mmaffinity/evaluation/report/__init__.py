@@ -1,4 +1,4 @@
-"""Finished runs side by side: tables with intervals, comparisons, calibration."""
+"""Comparison of finished runs: tables with intervals, differences, calibration."""
 from .build import Report, build_report
 from .external import load_external
 from .runs import LesionRun, SliceRun, load_runs

@@ -37,15 +37,15 @@ CLASS_COLUMNS = (('sensitivity', 'sensitivity %', True), ('precision', 'precisio
 
 @dataclass
 class Report:
-    """What the writers print.
+    """The content of a report.
 
     Attributes:
-        tables: in order.
-        matrices: Markdown tables of counts, by the key of the table that they belong to.
+        tables: tables in order.
+        matrices: Markdown tables of counts, by the key of their table.
         confusions: confusion matrices as plain data.
-        calibrations: by table and run, of classifications with probabilities.
-        notes: sentences on what was left out.
-        synthetic: names of runs that were tested on the phantom.
+        calibrations: by table and run, for classifications with probabilities.
+        notes: notes on what was left out.
+        synthetic: names of runs tested on the phantom.
     """
     tables: list[Table] = field(default_factory=list)
     matrices: dict[str, list[str]] = field(default_factory=dict)
@@ -58,20 +58,20 @@ class Report:
 def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_resamples: int = 1000, seed: int = 0,
                  class_weights: str | Sequence[float] = 'share', notes: Sequence[str] = (),
                  progress: Callable[[str], None] = lambda message: None) -> Report:
-    """Score all runs and put them into tables.
+    """Score all runs and arrange them in tables.
 
     Args:
-        slices, lesions: runs, as :func:`load_runs` gives them, external systems among them.
-        num_resamples: of the bootstrap.
-        seed: of the bootstrap.
-        class_weights: of the class-adjusted F1, see :func:`classification_report`; numbers are used in tables with as
-            many classes only, and there must be one.
-        notes: sentences to carry on.
+        slices, lesions: runs from :func:`load_runs`, including external systems.
+        num_resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
+        class_weights: class weights of the class-adjusted F1, see :func:`classification_report`; numbers are used only in
+            tables with as many classes, of which there must be at least one.
+        notes: notes to include.
         progress: called with what is being done.
 
     Raises:
         ValueError: if there is nothing to report, runs of one table were tested on different lists, or the class
-            weights do not sum to 1 or fit no table.
+            weights do not sum to 1 or match no table.
     """
     if not slices and not lesions:
         raise ValueError('no run with tested slices was given, so there is nothing to report')
@@ -186,7 +186,7 @@ def _row(run: SliceRun, estimates: dict[str, Estimate]) -> Row:
 
 
 def _finish(report: Report, table: Table, group: Group, scores: dict[str, Scores], columns: Sequence[Column]) -> None:
-    """Best in bold, published rows below, and the paired differences as a table of their own."""
+    """Mark the best in bold, add published rows below, and add the paired differences as a separate table."""
     table.mark_best()
     for row in group.paper.rows:
         table.rows.append(Row(row.name, PUBLISHED, _published_cells(row, group.classes)))
@@ -199,7 +199,7 @@ def _finish(report: Report, table: Table, group: Group, scores: dict[str, Scores
     report.tables.append(table)
     paired = [run for run in group.runs if scores[run.name].samples]
     first = scores[paired[0].name] if paired else None
-    # Where one results file names patients and another does not, their resamples are not the same draws.
+    # If one results file names patients and another does not, their resamples are different draws.
     paired = [run for run in paired
               if (scores[run.name].units, scores[run.name].num_units) == (first.units, first.num_units)]
     if len(paired) < 2:
@@ -283,7 +283,7 @@ def _add_aggregates(report: Report, group: Group, num_resamples: int, seed: int,
 
 
 def _units(run: SliceRun, level: str) -> list[tuple] | None:
-    """Patient, or patient and scan, of each slice; None where not all are known."""
+    """Patient, or patient and scan, of each slice; None if not all are known."""
     if any(name is None for name in (run.patients if level == 'patient' else run.scans)):
         return None
     return [(patient, ) if level == 'patient' else (patient, scan) for patient, scan in zip(run.patients, run.scans)]

@@ -1,4 +1,4 @@
-"""Systems that are not trained here, by what was published of them."""
+"""External systems, read from their published results."""
 from __future__ import annotations
 
 import csv
@@ -19,7 +19,7 @@ Number = TypeVar('Number', int, float)
 def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> SliceRun:
     """Read a published confusion matrix or a list of predictions.
 
-    Three forms are understood:
+    Three formats are supported:
 
     * JSON ``{"classes": ["Normal", ...], "confusion": [[...], ...], "source": "where it was published"}``;
     * CSV of a confusion matrix: the header is ``truth`` and the classes, each row a true class and its counts;
@@ -28,13 +28,13 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
       was tested on the same slices.
 
     Args:
-        name: how the report calls the system.
+        name: name of the system in the report.
         file: the file.
         known: the report's own runs.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has none of these forms, or its slices are those of no run in the report.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it has none of these formats, or no run in the report has its slices.
     """
     file = Path(file)
     if not file.is_file():
@@ -73,7 +73,7 @@ def _from_matrix(name: str, classes: Sequence[str], confusion: Sequence[Sequence
         raise ValueError(f'{file}: classes are a list of different names, not {classes!r}')
     try:
         matrix = np.array(confusion)
-    except ValueError:  # rows of several lengths
+    except ValueError:  # rows of different lengths
         matrix = np.empty(0)
     if matrix.shape != (len(classes), len(classes)) or matrix.dtype.kind not in 'iu' or (matrix < 0).any() or \
             not matrix.sum():

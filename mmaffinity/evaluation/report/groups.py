@@ -1,4 +1,4 @@
-"""Which runs may stand in one table: those that were tested on the same slices."""
+"""Grouping of runs into tables: one table has runs tested on the same slices."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ class Group:
 
 
 def group_runs(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> list[Group]:
-    """Sort runs into the paper's tables.
+    """Group runs into the paper's tables.
 
-    Segmentations make Table 3. Classifications make Table 7 if their classes are Negative and COVID-19, Table 5 if
-    their list is one of left-out slices, else Table 4, and a table of their own if the classes are others. External
-    systems go to the table of their classes, of Tables 4 and 5 the one whose slices theirs agree with.
+    Segmentations form Table 3. Classifications form Table 7 if their classes are Negative and COVID-19, Table 5 if their list
+    is one of left-out slices, otherwise Table 4, or a separate table if they have other classes. External systems go to the
+    table of their classes; between Tables 4 and 5, to the one with matching slices.
 
     Raises:
         ValueError: if two runs of one table were tested on different lists, or on other labels or classes.

@@ -1,4 +1,4 @@
-"""The paper's own figures, which stand beside ours, always marked as published.
+"""The paper's own figures, shown beside ours and always marked as published.
 
 A. Ter-Sarkisov, Applied Soft Computing 116 (2022) 108261, and the published confusion matrices of its predecessors.
 """
@@ -11,11 +11,11 @@ class PublishedRow(NamedTuple):
     """A row of a published table.
 
     Attributes:
-        name: of the model.
-        values: by metric, in [0, 1].
-        confusion: the published confusion matrix, rows truth; the values are computed from it where it is given.
-        class_weights: of the class-adjusted F1 in that publication; None where it is each class's share.
-        notes: footnotes, by metric.
+        name: name of the model.
+        values: values by metric, in [0, 1].
+        confusion: published confusion matrix, rows truth; if given, the values are computed from it.
+        class_weights: class weights of the class-adjusted F1 in that publication; None for each class's share.
+        notes: footnotes by metric.
     """
     name: str
     values: dict
@@ -63,7 +63,7 @@ TABLE_7 = (
 
 
 class PaperTable(NamedTuple):
-    """What a table of the paper reports, and on which slices.
+    """The content of a table of the paper, and its slices.
 
     Attributes:
         title: our heading.
@@ -80,5 +80,5 @@ PAPER_TABLES = {
     'table4': PaperTable('Table 4: slice classification', '21191 COVIDx-CT test slices', TABLE_4),
     'table5': PaperTable('Table 5: slice classification, left-out training slices',
                          '58782 COVIDx-CT training slices that no model was trained with', TABLE_5),
-    'table7': PaperTable('Table 7: slice classification after finetuning to iCTCF', '12976 iCTCF test slices', TABLE_7),
+    'table7': PaperTable('Table 7: slice classification after fine-tuning on iCTCF', '12976 iCTCF test slices', TABLE_7),
 }

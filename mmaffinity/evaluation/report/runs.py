@@ -1,4 +1,4 @@
-"""Finished runs, as ``mmaffinity test --out`` wrote them, and external systems."""
+"""Finished runs, from ``mmaffinity test --out``, and external systems."""
 from __future__ import annotations
 
 import hashlib
@@ -19,7 +19,7 @@ Run = TypeVar('Run')
 
 @dataclass(frozen=True)
 class TestedList:
-    """Which slices were tested: file names of the lists, their number, and a SHA-256 over the sorted paths."""
+    """The tested slices: file names of the lists, number of slices, and a SHA-256 over the sorted paths."""
     __test__ = False
 
     files: tuple[str, ...]
@@ -42,22 +42,22 @@ class SliceRun:
     """Classification of a list of slices by one model, or an external system.
 
     Attributes:
-        name: of the run.
+        name: name of the run.
         classes: K names.
         confusion: shape (K, K), rows truth.
-        tested: the list; None for a confusion matrix alone.
-        paths: N relative paths, sorted; None for a confusion matrix alone, as are the fields below.
+        tested: the list; None if there is only a confusion matrix.
+        paths: N sorted relative paths; None, like the fields below, if there is only a confusion matrix.
         labels, predictions: shape (N,).
-        scores: probabilities, shape (N, K); None where an external system gives none.
+        scores: probabilities, shape (N, K); None if an external system has none.
         logits: shape (N, K), or None.
-        patients, scans: N names, or None where unknown.
-        external: whether the system is not ours.
+        patients, scans: N names, or None if unknown.
+        external: whether this is an external system.
         source: file.
-        checkpoint: the weights' SHA-256, or their path where it is unknown, for matching the validation predictions.
-        notes: sentences for the foot of every table that the run is in.
+        checkpoint: SHA-256 of the weights, or their path if it is unknown, to match the validation predictions.
+        notes: footnotes for every table with this run.
         validation: the same model on the validation split, or None.
-        synthetic: whether the slices are of the phantom, which is no CT.
-        config: that was tested, by which runs of several seeds are known; None where its hash is unknown.
+        synthetic: whether the slices belong to the phantom rather than CT.
+        config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
     """
     name: str
     classes: tuple[str, ...]
@@ -84,15 +84,15 @@ class LesionRun:
     """Segmentation of a list of slices by one model.
 
     Attributes:
-        name: of the run.
+        name: name of the run.
         ap: average precision per slice at ten IoU thresholds, shape (N, 10).
         tested: the list.
-        patients: N names, or None where unknown.
-        num_lesions: in each slice, shape (N,).
-        coco: COCO's own figures, by name.
+        patients: N names, or None if unknown.
+        num_lesions: number of lesions in each slice, shape (N,).
+        coco: COCO's own metrics by name.
         source: file.
-        synthetic: whether the slices are of the phantom, which is no CT.
-        config, checkpoint: as of :class:`SliceRun`.
+        synthetic: whether the slices belong to the phantom rather than CT.
+        config, checkpoint: as for :class:`SliceRun`.
     """
     name: str
     ap: np.ndarray
@@ -110,16 +110,16 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     """Read the results of finished runs.
 
     Args:
-        places: working folders, each with one or several ``results*.json``, or such files. Results on the validation
-            split are joined with those of the same checkpoint on the test split. Several results of a folder on one
-            list are told apart by their files' names.
+        places: working folders, each with one or several ``results*.json``, or the files themselves. Results on the validation
+            split are joined with those of the same checkpoint on the test split. Several results of a folder on one list
+            are distinguished by file name.
 
     Returns:
-        Classifications, segmentations, and sentences on what was left out.
+        Classifications, segmentations, and notes on what was left out.
 
     Raises:
-        FileNotFoundError: if a folder or file is not there, or a folder holds no results.
-        ValueError: if a file is not what ``mmaffinity test --out`` writes, or is given twice.
+        FileNotFoundError: if a folder or file does not exist, or a folder has no results.
+        ValueError: if a file was not written by ``mmaffinity test --out``, or is given twice.
     """
     slices, lesions, validation, notes = [], [], [], []
     files = [(place, file) for place in map(Path, places) for file in _result_files(place)]
@@ -157,11 +157,11 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
 
 def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], files: Sequence[str],
                    source: str, **fields: object) -> SliceRun:
-    """A run from one record per slice: 'rel_path', 'label', 'pred', and where known 'scores', 'logits', 'patient_id',
+    """Build a run from one record per slice: 'rel_path', 'label', 'pred' and, if known, 'scores', 'logits', 'patient_id' and
     'scan_id'.
 
     Raises:
-        ValueError: if a slice comes twice or a class is unknown.
+        ValueError: if a slice occurs twice or a class is unknown.
     """
     records = sorted(records, key=lambda record: _path(record))
     paths = tuple(_path(record) for record in records)
@@ -202,7 +202,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     records = sorted(content['lesions'], key=_path)
     paths = tuple(_path(record) for record in records)
     files = content.get('lists', {}).get('segmentation', {}).get('ann_files') or ['unnamed list']
-    # COCO's own code writes -1 where an AP is undefined.
+    # COCO's own code writes -1 for an undefined AP.
     coco = {key: value for key, value in content.get('metrics', {}).items()
             if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
             and isinstance(value, (int, float)) and np.isfinite(value) and value >= 0}
@@ -279,7 +279,7 @@ def _check_once(files: Sequence[Path]) -> None:
 
 
 def _tell_apart(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> None:
-    """Put the name of the file behind the name of runs that are called the same and were tested on the same list."""
+    """Append the file name to the names of runs that have the same name and were tested on the same list."""
     shared = set()
     for runs in (slices, lesions):
         sources: dict[tuple[str, str], list[str]] = {}
@@ -287,12 +287,12 @@ def _tell_apart(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> Non
             sources.setdefault((run.name, run.tested.sha256 if run.tested else ''), []).append(run.source)
         shared |= {source for files in sources.values() if len(files) > 1 for source in files}
     for run in [*slices, *lesions]:
-        if run.source in shared:  # of both tasks, so that a model keeps one name
+        if run.source in shared:  # for both tasks, so that a model has one name
             run.name += f' ({Path(run.source).stem})'
 
 
 def _names(places: Sequence[Path]) -> dict[Path, str]:
-    """A name per place: as much of the end of its path as tells it from the others."""
+    """Return a name per place: as much of the end of its path as distinguishes it from the others."""
     places = list(dict.fromkeys(places))
     parts = {place: (place.with_suffix('') if place.is_file() else place).absolute().parts for place in places}
     for depth in range(1, max(map(len, parts.values()), default=1) + 1):

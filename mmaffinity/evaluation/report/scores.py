@@ -1,4 +1,4 @@
-"""Every score of a run with its interval, and what is needed to compare runs."""
+"""Scores of a run with intervals, and the data needed to compare runs."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class Scores:
     """Scores of one run.
 
     Attributes:
-        estimates: by metric, such as 'f1' or 'sensitivity/COVID-19'.
+        estimates: estimates by metric, such as 'f1' or 'sensitivity/COVID-19'.
         samples: their values in each resample, shape (B,), for paired differences.
-        units: what was resampled.
-        num_units: how many.
+        units: the resampled units.
+        num_units: number of units.
     """
     estimates: dict[str, Estimate] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class Scores:
 
     def add_of_class(self, metric: str, value: float | None, samples: np.ndarray, units_of_class: int,
                      undefined: str | None = None) -> None:
-        """As :meth:`add`, but without an interval where all slices of the class are of one unit.
+        """Like :meth:`add`, but without an interval if all slices of the class belong to one unit.
 
-        Resamples then hold that unit or nothing of the class: the interval would be a point, and look like certainty.
+        Resamples then contain that unit or nothing of the class. The interval would be a point and suggest certainty.
         """
         self.add(metric, value, samples, undefined)
         if value is not None and np.isfinite(value) and units_of_class < 2 <= self.num_units:
@@ -55,12 +55,12 @@ class Scores:
 
 @dataclass
 class Calibration:
-    """How far the confidence of a run can be believed.
+    """Calibration of a run's confidence.
 
     Attributes:
         raw, after: reliability before and after the temperature; ``after`` is None without validation predictions.
         temperature: fitted on the validation split; None without it.
-        num_validation: slices it was fitted on.
+        num_validation: number of slices it was fitted on.
     """
     raw: Reliability
     after: Reliability | None = None
@@ -69,7 +69,7 @@ class Calibration:
 
 
 def lesion_scores(run: LesionRun, num_resamples: int, seed: int) -> Scores:
-    """AP50, AP75 and mAP, means over the images; a resampled patient brings all its images."""
+    """AP50, AP75 and mAP, means over the images; a resampled patient contributes all its images."""
     resampler = Resampler.of(run.patients, num_resamples, seed)
     columns = np.column_stack([run.ap[:, 0], run.ap[:, 5], run.ap.mean(1), np.ones(len(run.ap))])
     sums = resampler.sums(columns)
@@ -96,7 +96,7 @@ def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: st
             for metric in ('roc_auc', 'average_precision'):
                 scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
             continue
-        # Logits rank confident slices that float32 probabilities tie at 1.
+        # Logits rank confident slices whose float32 probabilities are all 1.
         ranking = (run.scores if run.logits is None else run.logits)[:, index]
         values = ranking_scores(ranking, positive)
         samples = resampled_ranking_scores(ranking, positive, resampler)
@@ -108,7 +108,7 @@ def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: st
 
 def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, seed: int,
                      class_weights: str | Sequence[float] = 'share') -> tuple[dict[str, Scores], Aggregate]:
-    """Scores of scans or patients, by 'mean probability' (where there are any) and by 'share of slices'."""
+    """Scores of scans or patients, by 'mean probability' (if available) and by 'share of slices'."""
     joined = aggregate(units, run.labels, run.predictions, len(run.classes), run.scores)
     found: dict[str, Scores] = {}
     if not joined.units:
@@ -134,7 +134,7 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
 
 
 def _units_of_classes(labels: np.ndarray, num_classes: int, resampler: Resampler) -> list[int]:
-    """How many units have slices of each class."""
+    """Number of units with slices of each class."""
     return [len(np.unique(resampler.unit_of[labels == label])) for label in range(num_classes)]
 
 
@@ -146,7 +146,7 @@ def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_class
 
 
 def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float]) -> Scores:
-    """Of a confusion matrix alone: resampling its slices is drawing its cells from a multinomial distribution."""
+    """Scores of a confusion matrix: resampling its slices means drawing its cells from a multinomial distribution."""
     total, shape = int(run.confusion.sum()), run.confusion.shape
     drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
     scores = Scores(units='slices', num_units=total)
@@ -157,7 +157,7 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
             scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
     for metric in ('ece', 'ece_calibrated'):
         scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
-    # Two draws of matrices are not the same draws of slices, so nothing can be paired.
+    # Draws of two matrices are not the same draws of slices, so they cannot be paired.
     scores.samples.clear()
     return scores
 

@@ -1,4 +1,4 @@
-"""Several runs of one config, which differ by their seed: one row for them all in every table."""
+"""Runs of one config with different seeds: one common row in every table."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from .tables import RUN, SEEDS, Row, Table
 
 
 def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun]) -> list[str]:
-    """Put a row of mean, standard deviation, lowest and highest below the runs of each config in each table.
+    """Add a row with mean, standard deviation, lowest and highest below the runs of each config in each table.
 
-    Runs belong together if their results name the same ``config_sha256``: the seed is not part of a test's config, and their
-    weights differ. Tables of differences stay as they are.
+    Runs belong together if their results have the same ``config_sha256``: the seed is not part of a test's config, and their
+    weights differ. Tables of differences are unchanged.
 
     Args:
-        tables: of the report, whose rows are named after runs, or after a run and a rule.
-        runs: all of them.
+        tables: tables of the report, whose rows are named after runs, or after a run and a rule.
+        runs: all runs.
 
     Returns:
-        A sentence for each config with several runs.
+        A note for each config with several runs.
     """
     configs: dict[TestedConfig, dict[str, str]] = {}
     for run in runs:
@@ -43,7 +43,7 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
 
 
 def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
-    """Add the row behind the last of these runs, one for each rule that rows are named after."""
+    """Add the row after the last of these runs, one for each rule in row names."""
     rows: dict[str, list[Row]] = {}
     for row in table.rows:
         name = next((name for name in names if row.name == name or row.name.startswith(f'{name}, ')), None)

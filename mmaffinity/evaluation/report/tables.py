@@ -1,4 +1,4 @@
-"""Tables as data: cells with figures, intervals, footnotes and the best in bold."""
+"""Tables as data: cells with values, intervals and footnotes, the best in bold."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Column:
     Attributes:
         metric: key of the estimate.
         title: heading.
-        percent: print in percent with two decimals; otherwise a plain number with three.
+        percent: print in percent with two decimals, otherwise as a plain number with three.
         best: 'high', 'low', or None for a column without a best.
         signed: print the sign, for differences.
     """
@@ -36,13 +36,13 @@ class Column:
 
 @dataclass
 class Row:
-    """A model's figures.
+    """A model's values.
 
     Attributes:
         name: first cell.
         kind: 'run', 'published', 'external', or 'seeds' for the spread over several runs.
-        cells: estimates by metric; a metric that is not there is a dash without a footnote, 'not reported'.
-        bold: metrics that are in bold.
+        cells: estimates by metric; a missing metric is a dash without a footnote, 'not reported'.
+        bold: metrics in bold.
     """
     name: str
     kind: str
@@ -62,7 +62,7 @@ class Table:
         group: key of the paper's table whose runs it shows.
         rows: models.
         first: heading of the first column.
-        notes: sentences below it.
+        notes: notes below it.
     """
     key: str
     title: str
@@ -74,10 +74,10 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def mark_best(self) -> None:
-        """Set the best of each column in bold, equals at the printed precision included; published rows do not compete.
+        """Mark the best of each column in bold, including ties at the printed precision; published rows do not compete.
 
-        The published figures are of other weights, and on the published slices, which a run on other data was not
-        tested on; between them and ours there is nothing to win.
+        The published figures come from other weights and from the published slices, on which a run on other data was not
+        tested, so comparing them with ours would be meaningless.
         """
         rows = [row for row in self.rows if row.kind != PUBLISHED]
         for column in self.columns:
@@ -92,7 +92,7 @@ class Table:
                         row.bold.add(column.metric)
 
     def markdown(self, heading: bool = True) -> str:
-        """The table as Markdown, with lettered footnotes for everything undefined."""
+        """Return the table as Markdown, with lettered footnotes for undefined values."""
         letters: dict[str, str] = {}
 
         def mark(note: str) -> str:
@@ -115,7 +115,7 @@ class Table:
         return '\n'.join(lines + ([''] if foot else []) + [line + '  ' for line in foot])
 
     def records(self) -> list[dict]:
-        """One flat record per figure, for CSV and JSON."""
+        """Return one flat record per value, for CSV and JSON."""
         return [dict(table=self.key, model=row.name, kind=row.kind, metric=column.metric,
                      value=row.cells[column.metric].value, low=row.cells[column.metric].low,
                      high=row.cells[column.metric].high, std=row.cells[column.metric].std,
@@ -152,6 +152,6 @@ def _escape(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    if not text.split(' ', 1)[0].endswith(':'):  # the name of a run stays as it is
+    if not text.split(' ', 1)[0].endswith(':'):  # keep the name of a run unchanged
         text = text[:1].upper() + text[1:]
     return text + ('' if text.endswith('.') else '.')
