@@ -1,4 +1,4 @@
-"""Drawings of slices, affinities and results; all say that they are for research use only."""
+"""Drawings of slices, affinities and results, all marked for research use only."""
 from .affinity_maps import draw_affinity
 from .confusion import draw_confusion_matrix
 from .overlays import draw_overlay, picture_scale

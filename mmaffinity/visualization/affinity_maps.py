@@ -1,4 +1,4 @@
-"""Heat maps of the affinity representation Y, as the paper's Figure 4."""
+"""Heat maps of the affinity representation Y, as in the paper's Figure 4."""
 import textwrap
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from mmaffinity.utils.wording import plural
 from .captions import NOTICE
 from .sample_arrays import to_array
 
-# Hue tells the sign on screen; lightness rises from end to end, so that a print in grey tells it too.
+# Hue shows the sign on screen; lightness increases from end to end, so that a grayscale print shows it too.
 AFFINITY_COLORS = LinearSegmentedColormap.from_list(
     'affinity', ['#04103f', '#163c94', '#386cb8', '#8c8c8c', '#e8a94a', '#fcd66c', '#fffbe0'])
 
@@ -22,15 +22,15 @@ def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
                   limit: float | None = None) -> Figure:
     """Draw Y = W^T X of one slice, or of several side by side on one colour scale.
 
-    Zero is the middle of the scale and both ends are equally far from it, so that colours can be compared across the
-    panels. A panel's rows are the affinities (C* of them), its columns the channels (C) of the RoI vectors.
+    The scale is symmetric around zero, so that colours can be compared across panels. A panel's rows are the affinities (C* of
+    them), its columns the channels (C) of the RoI vectors.
 
     Args:
         affinity: Y of shape (C*, C), array or tensor, or a list of them, one per slice.
-        titles: of each panel, such as 'COVID-19\\n12/345/0034.png': class and slice.
-        columns: panels in a row; by default all.
-        limit: end of the colour scale; by default the 99.5th percentile of the absolute values of all panels, as a few
-            outliers would leave all else grey. Values beyond take the end colours, and the colour bar then has arrows.
+        titles: title of each panel, such as 'COVID-19\\n12/345/0034.png': class and slice.
+        columns: panels per row; by default all.
+        limit: end of the colour scale; by default the 99.5th percentile of the absolute values of all panels, because a few
+            outliers would make everything else grey. Values beyond it take the end colours, and the colour bar has arrows.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -48,7 +48,7 @@ def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
     rows = -(-len(matrices) // columns)
     if limit is None:
         sizes = np.abs(np.concatenate([matrix.ravel() for matrix in matrices]))
-        # A sparse Y may have a percentile of 0, and one of zeros (no evidence) still needs a scale of some width.
+        # A sparse Y may have a percentile of 0, and an all-zero Y (no evidence) still needs a scale of nonzero width.
         limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
 
     panel_height = 1.75 + 0.035 * max(len(matrix) for matrix in matrices)

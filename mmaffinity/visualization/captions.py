@@ -1,4 +1,4 @@
-"""The strip below a picture: class, probabilities, what the lines mean, and whose slice it is."""
+"""The caption strip below a picture: class, probabilities, legend and slice name."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,21 +24,21 @@ NOTICE = 'research use only'
 PAPER: Color = (246, 246, 246)
 INK: Color = (15, 15, 15)
 FAINT: Color = (105, 105, 105)
-TILE: Color = (92, 92, 92)  # behind the legend's samples: a grey such as the slice has
+TILE: Color = (92, 92, 92)  # background of the legend's samples, a grey as in a slice
 
 
 @dataclass
 class Caption:
-    """What a strip says.
+    """The content of a caption strip.
 
     Attributes:
         headline: predicted class, or why there is none.
-        truth: true class, with whether the prediction agrees; None where unknown.
+        truth: true class, and whether the prediction agrees; None if unknown.
         probabilities: (class name, probability, whether predicted) of each class.
         legend: (kind, text) of each line style in the picture; kind is 'truth', 'roi', or 'lesion' (box and mask) or
             'box' followed by the number of a lesion class, as 'lesion0'.
-        notes: sentences on what is shown and what is left out.
-        name: the slice.
+        notes: notes on what is shown and what is omitted.
+        name: name of the slice.
     """
     headline: str
     truth: str | None = None
@@ -50,7 +50,7 @@ class Caption:
 
 @dataclass
 class _Flow:
-    """Items from left to right, with a new row where the width is used up."""
+    """Items from left to right, with a new row when the width is used up."""
     width: int
     margin: int
     row_height: int
@@ -87,8 +87,8 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
     """Draw a caption strip.
 
     Args:
-        caption: what it says.
-        width: of the picture above it, pixels.
+        caption: its content.
+        width: width of the picture above it in pixels.
 
     Returns:
         RGB uint8, shape (h, width, 3), as high as the text needs.
@@ -134,7 +134,7 @@ def _write(pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, font: Ima
 
 
 def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFont.FreeTypeFont, size: int) -> None:
-    """Name, a bar whose filled part is the probability, and the number."""
+    """Draw the name, a bar filled to the probability, and the number."""
     bar, number = 4 * size, f'{probability:.3f}'
     name = fit_text(name, font, flow.room - bar - font.getlength(number) - size)
     name_width = font.getlength(name)
@@ -154,7 +154,7 @@ def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFon
 
 
 def _draw_tile(tile: np.ndarray, kind: str) -> None:
-    """A sample of a line style, drawn as in the picture."""
+    """Draw a sample of a line style, as in the picture."""
     tile[:] = TILE
     height, width = tile.shape[:2]
     inset = max(3, height // 6)

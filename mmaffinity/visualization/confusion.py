@@ -13,14 +13,15 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
 
     Args:
         matrix: counts of slices, shape (K, K): row = true class, column = predicted class.
-        class_names: of the K classes.
-        title: above the matrix.
+        class_names: names of the K classes.
+        title: title above the matrix.
 
     Returns:
-        The figure, for :func:`save_figure`. The share of a class without slices is a dash, explained below the matrix.
+        The figure, for :func:`save_figure`. The share of a class without slices is a dash, with an explanation below the
+        matrix.
 
     Raises:
-        ValueError: if the matrix is not K x K counts for K names.
+        ValueError: if the matrix does not contain K x K counts for K names.
     """
     matrix = np.asarray(matrix)
     num_classes = len(class_names)
@@ -36,7 +37,7 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
     side = 1.05 * num_classes
     figure = Figure(figsize=(max(side + 2.0, 3.6), max(side + 1.4, 2.9)), layout='constrained')
     axis = figure.subplots()
-    axis.imshow(shares, cmap='Greys', vmin=0.0, vmax=1.25)  # the darkest cell still bears white text
+    axis.imshow(shares, cmap='Greys', vmin=0.0, vmax=1.25)  # so that white text is readable on the darkest cell
     for row in range(num_classes):
         for column in range(num_classes):
             share = f'{shares[row, column]:.2%}' if totals[row] else '\u2013'

@@ -1,4 +1,4 @@
-"""Losses and validation scores over training."""
+"""Losses and validation scores during training."""
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +11,7 @@ STYLES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = 'os^Dvx'
 NAMES = {'loss': 'all losses', 'loss_rpn_cls': 'RPN objectness', 'loss_rpn_bbox': 'RPN boxes', 'loss_cls': 'RoI class',
          'loss_bbox': 'RoI boxes', 'loss_mask': 'RoI masks', 'loss_slice': 'slice class', 'f1': 'class-adjusted F1'}
-# Below this ratio of largest to smallest, a logarithmic axis has no tick that reads well.
+# Below this ratio of largest to smallest value, a logarithmic axis has no readable tick.
 LOG_RATIO = 10
 
 
@@ -19,19 +19,19 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
                          scores: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
     """Draw losses by training step and validation scores by epoch.
 
-    Lines differ in style and grey level, scores in their marker too, and every one is named beside the panel.
+    Lines differ in style and grey level, scores also in their markers, and each is labelled beside the panel.
 
     Args:
-        losses: (steps, values) of each loss, drawn on a logarithmic scale where they differ by a power of ten; the
-            slice loss has a panel of its own.
+        losses: (steps, values) of each loss, drawn on a logarithmic scale if they differ by a power of ten; the slice loss
+            has its own panel.
         scores: (epochs, values in [0, 1]) of each validation score.
-        title: above all.
+        title: title of the figure.
 
     Returns:
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if there is no value at all.
+        ValueError: if there is no value.
     """
     groups = [('segmentation loss', 'step', {k: v for k, v in losses.items() if k != 'loss_slice'}, True),
               ('classification loss', 'step', {k: v for k, v in losses.items() if k == 'loss_slice'}, True),
@@ -44,7 +44,7 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
     for axis, (name, unit, lines, logarithmic) in zip(axes, groups):
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
-            # Hollow markers, smaller from line to line, so that equal values are seen to be several.
+            # Hollow markers that shrink from line to line, so that equal values are visible as several.
             axis.plot(steps, values, linestyle=STYLES[index % len(STYLES)], linewidth=1.4,
                       color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black',
                       label=NAMES.get(key, key.replace('_', ' ')), clip_on=False, fillstyle='none',
@@ -70,7 +70,7 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
 
 
 def _with_margin(steps: Sequence[float]) -> tuple[float, float]:
-    """Ends of an axis that all loss panels share, so that one step stands below another."""
+    """Limits of an axis that all loss panels share, so that equal steps are aligned."""
     low, high = min(steps), max(steps)
     margin = 0.04 * (high - low) or 0.5
     return low - margin, high + margin

@@ -1,4 +1,4 @@
-"""Strokes and labels on RGB arrays: dashed outlines, text with measured size, places for labels."""
+"""Lines and labels on RGB arrays: dashed outlines, text with measured size, label placement."""
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
-# Line styles differ as well as colours, so that a picture printed in grey still tells them apart.
+# Line styles differ as well as colours, so that a grayscale print still distinguishes them.
 TRUTH_COLOR: Color = (70, 225, 255)
 ROI_COLOR: Color = (255, 255, 255)
 LESION_COLORS: tuple[Color, ...] = ((255, 184, 40), (255, 130, 210), (160, 240, 100), (205, 180, 255))
@@ -18,12 +18,12 @@ TAG_COLOR: Color = (20, 20, 20)
 
 @lru_cache(maxsize=64)
 def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with Matplotlib, so that text looks the same on every machine; size in pixels."""
+    """DejaVu Sans, which Matplotlib ships, so that text looks the same on every machine; size in pixels."""
     return ImageFont.truetype(findfont(FontProperties(family='DejaVu Sans', weight='bold' if bold else 'normal')), size)
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Shorten ``text`` in its middle, by an ellipsis, until it is at most ``width`` pixels wide."""
+    """Shorten ``text`` with an ellipsis in the middle to at most ``width`` pixels."""
     if font.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 0, -1):
@@ -38,15 +38,15 @@ def lesion_color(label: int) -> Color:
 
 
 def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness: int, dash: float, gap: float) -> None:
-    """Draw a closed outline as dashes over a thin dark line, which keeps it visible on bright tissue.
+    """Draw a closed outline as dashes over a thin dark line, which makes it visible on bright tissue.
 
     Args:
         picture: RGB uint8, shape (H, W, 3), changed in place.
         points: corners of the outline, x y in pixels of the picture, shape (n, 2).
-        color: of the dashes.
-        thickness: of the dashes, pixels.
-        dash: length of a dash, pixels.
-        gap: length of the space between two dashes, pixels.
+        color: color of the dashes.
+        thickness: thickness of the dashes in pixels.
+        dash: length of a dash in pixels.
+        gap: space between two dashes in pixels.
     """
     corners = np.concatenate([points, points[:1]]).astype(np.float64)
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
@@ -55,13 +55,13 @@ def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness
     walk = np.rint(walk).astype(np.int32)
     cv2.polylines(picture, [walk], True, TAG_COLOR, thickness)
     pieces = np.split(walk, np.flatnonzero(np.diff(steps // (dash + gap))) + 1)
-    # The first point comes twice, as OpenCV draws nothing for a stroke of one.
+    # Repeat the first point, because OpenCV draws nothing for a single point.
     strokes = [np.concatenate([piece[:1], piece[:max(int(dash), 1)]]) for piece in pieces]
     cv2.polylines(picture, strokes, False, color, thickness)
 
 
 def box_corners(box: np.ndarray, scale: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """First and last drawn pixel x1 y1 x2 y2 of a box of the slice, kept inside a picture of ``shape`` (H, W)."""
+    """First and last drawn pixel x1 y1 x2 y2 of a box of the slice, clipped to a picture of ``shape`` (H, W)."""
     height, width = shape
     x1, y1, x2, y2 = np.rint(np.asarray(box, dtype=np.float64) * scale)
     x1, y1 = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
@@ -74,11 +74,11 @@ def rectangle_points(corners: tuple[int, int, int, int]) -> np.ndarray:
 
 
 class Labels:
-    """Text tags beside boxes of one picture, none over another, all inside the picture.
+    """Text labels beside the boxes of a picture, without overlaps and within the picture.
 
     Args:
         shape: (H, W) of the picture in pixels.
-        font_size: pixels.
+        font_size: font size in pixels.
     """
 
     def __init__(self, shape: tuple[int, int], font_size: int) -> None:
@@ -91,7 +91,7 @@ class Labels:
         self.num_left_out = 0
 
     def add(self, text: str, corners: tuple[int, int, int, int], color: Color) -> bool:
-        """Find a free place for ``text`` at a corner of a box; say whether there was one."""
+        """Find a free place for ``text`` at a corner of a box; return whether there was one."""
         width = int(np.ceil(self.font.getlength(text))) + 2 * self.pad
         place = self._free_place(width, corners)
         if place is None:
@@ -117,7 +117,7 @@ class Labels:
         return None
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """The picture with the tags on it, as a new array."""
+        """Return the picture with the labels as a new array."""
         canvas = Image.fromarray(picture)
         pen = ImageDraw.Draw(canvas)
         for x, y, x_end, y_end, text, color in self.placed:
@@ -127,12 +127,12 @@ class Labels:
 
 
 def tint(picture: np.ndarray, mask: np.ndarray, color: Color, strength: float = 0.28) -> None:
-    """Mix ``color`` into the pixels of a mask (H, W) in place; the anatomy below stays visible."""
+    """Blend ``color`` into the pixels of a mask (H, W) in place, so that the anatomy below stays visible."""
     mixed = picture[mask] * (1.0 - strength) + np.asarray(color, dtype=np.float64) * strength
     picture[mask] = np.rint(mixed).astype(np.uint8)
 
 
 def mask_outlines(mask: np.ndarray, scale: int) -> Sequence[np.ndarray]:
-    """Outlines of a boolean mask (H, W), holes included, each (n, 2) x y through the border pixels' centres, scaled."""
+    """Outlines of a boolean mask (H, W), including holes, each (n, 2) x y through the centres of border pixels, scaled."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [np.rint(outline[:, 0] * float(scale) + (scale - 1) / 2).astype(np.int32) for outline in outlines]

@@ -1,4 +1,4 @@
-"""Which RoI spoke for which class, drawn on the slice."""
+"""Attribution of each class to the RoIs, drawn on the slice."""
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -12,30 +12,29 @@ from .overlays import to_rgb
 
 FOR, AGAINST = '#e8a94a', '#386cb8'
 MAX_BARS = 12
-# Of a label in the font and panel size below, as shares of the panel.
+# Size of a label in the font and panel size below, as shares of the panel.
 LABEL_CHARACTER, LABEL_MARGIN, LABEL_HEIGHT = 0.0215, 0.012, 0.055
 
 
 def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarray, rest: np.ndarray,
                   class_names: Sequence[str], title: str = '') -> Figure:
-    """Draw the share of each RoI in the evidence for each class.
+    """Draw the attribution of each class to the RoIs.
 
-    What is exact and what is a first-order attribution is explained at
-    :func:`mmaffinity.models.cls_heads.roi_evidence`: z is exactly a sum over the RoIs, z = X^T (W v); what each summand
-    gives to a logit is taken through the classifier's ReLUs as they stand at this z. Contributions and rest add up to
-    the logit exactly.
+    :func:`mmaffinity.models.cls_heads.roi_evidence` explains what is exact and what is a first-order attribution: z is exactly
+    a sum over the RoIs, z = X^T (W v); the contribution of each summand to a logit uses the state of the classifier's ReLUs at
+    this z. The contributions and the rest add up to the logit exactly.
 
-    One column per class. Above, the RoIs on the slice: solid and bright speaks for the class, dashed and dark
-    against it, a wider line has a larger share; the label gives rank and share. Below, the contributions as bars, in
-    units of the logit, with the rest and the sum.
+    Each class has a column. Above are the RoIs on the slice: solid and bright for the class, dashed and dark against it, with a
+    wider line for a larger share; the label shows rank and share. Below are the contributions as bars, in units of the logit,
+    with the rest and the sum.
 
     Args:
-        image: the slice, as :func:`draw_overlay` takes it.
-        boxes: of the beta ranked RoIs, x1 y1 x2 y2 in pixels of the slice, shape (beta, 4). Repeats of a box, by
-            which a short list is stretched, are drawn once with the sum of their contributions.
-        contributions: of each RoI to each logit, shape (beta, K).
-        rest: of each logit, shape (K,).
-        class_names: of the K classes.
+        image: the slice, in the form accepted by :func:`draw_overlay`.
+        boxes: boxes of the beta ranked RoIs, x1 y1 x2 y2 in pixels of the slice, shape (beta, 4). Repeated boxes, which
+            stretch a short list, are drawn once with the sum of their contributions.
+        contributions: contribution of each RoI to each logit, shape (beta, K).
+        rest: rest of each logit, shape (K,).
+        class_names: names of the K classes.
         title: above all; name of the slice, its class, the prediction.
 
     Returns:
@@ -88,7 +87,7 @@ def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.nda
 
 
 def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
-    for index in np.argsort(np.abs(shares)):  # the largest share last, on top
+    for index in np.argsort(np.abs(shares)):  # largest share last, on top
         (x1, y1, x2, y2), share = boxes[index], shares[index]
         style = dict(color=FOR, linestyle='-') if share >= 0 else dict(color=AGAINST, linestyle=(0, (3, 2)))
         width = 1 + 3 * abs(share)
@@ -101,7 +100,7 @@ def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequenc
         wide = (LABEL_CHARACTER * len(text) + LABEL_MARGIN) * width
         spot = _free_spot(boxes[index], wide, taken, width, height)
         if spot is None:
-            continue  # its bar below says the same
+            continue  # its bar below shows the same
         taken.append((*spot, wide))
         axis.text(spot[0] + wide / 2, spot[1], text, fontsize=6.5, color='white', ha='center', va='bottom',
                   bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
@@ -109,10 +108,10 @@ def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequenc
 
 def _free_spot(box: np.ndarray, wide: float, taken: Sequence[tuple[float, float, float]], width: int,
                height: int) -> tuple[float, float] | None:
-    """Lower left corner of a label of some width at a box that overlaps no other label, in pixels of the slice."""
+    """Lower left corner of a label of given width at a box, without overlapping other labels, in pixels of the slice."""
     high = LABEL_HEIGHT * height
     x1, y1, x2, y2 = box
-    # Above, below, to the right, to the left; then on the box itself. All touch their box, or it could not be told whose.
+    # Above, below, right, left, then on the box itself. Labels touch their box, so that it is clear which one they belong to.
     for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high), (x2, y2),
                  (x1 - wide, y1 + high), (x1 - wide, y2), ((x1 + x2 - wide) / 2, (y1 + y2 + high) / 2)):
         x, y = min(max(x, 0), max(width - wide, 0)), min(max(y, high), height - 1)
@@ -153,5 +152,5 @@ def _percent(share: float) -> str:
 
 
 def _unsigned_zero(number: str) -> str:
-    """A number that rounds to 0 has no sign; the others have a true minus."""
+    """Format a number with a sign and a proper minus; a number that rounds to 0 has no sign."""
     return number.replace('-', '\u2212') if float(number) else number.lstrip('+-')

@@ -1,4 +1,4 @@
-"""Time against size."""
+"""Plots of time against size."""
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -7,13 +7,13 @@ LABELS = {'slices': 'slices per batch', 'objects': 'objects per slice', 'rois': 
 
 
 def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
-    """Draw one panel per size: measured times, and the straight line through the first and the last.
+    """Draw one panel per quantity: measured times, and the straight line through the first and last.
 
     Growth that is faster than linear would bend upwards, away below that line.
 
     Args:
-        measured: (values, seconds) by name of the size.
-        title: above all.
+        measured: (values, seconds) by name of the quantity.
+        title: title of the figure.
 
     Returns:
         The figure, for :func:`save_figure`.

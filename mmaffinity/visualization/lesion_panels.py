@@ -1,4 +1,4 @@
-"""Segmentation of slices in panels: prediction, mask scores, truth (the paper's Figure 6)."""
+"""Panels of segmented slices: prediction, mask scores, ground truth (the paper's Figure 6)."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,11 @@ class LesionPanel:
     """A slice of the figure.
 
     Attributes:
-        image: the slice, as :func:`draw_overlay` takes it.
-        title: its name, and what was said of it.
-        boxes: predicted, x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
-        scores: of the boxes, shape (n,).
-        mask_scores: probability of lesion in each pixel, for each object, float in [0, 1], shape (n, H, W).
+        image: the slice, in the form accepted by :func:`draw_overlay`.
+        title: its name and classification.
+        boxes: predicted boxes, x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
+        scores: scores of the boxes, shape (n,).
+        mask_scores: lesion probability of each pixel for each object, float in [0, 1], shape (n, H, W).
         true_masks: boolean, shape (m, H, W).
     """
     image: np.ndarray
@@ -38,7 +38,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
 
     Args:
         panels: one per slice.
-        score_thr: objects with a lower score are left out of the first two panels, and counted.
+        score_thr: objects with a lower score are omitted from the first two panels, and counted.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -72,7 +72,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
                         bbox=dict(facecolor='black', edgecolor='none', pad=0.6, alpha=0.75))
         union = masks.max(0) if len(masks) else np.zeros(rgb.shape[:2])
         row[1].set_title('probability of lesion by pixel (sigmoid),\nthe highest of all objects', fontsize=8)
-        # One lightness scale, so that a print in grey keeps the order.
+        # Lightness is monotonic, so that a grayscale print keeps the order.
         heat_map = row[1].imshow(union, cmap='inferno', vmin=0, vmax=1, interpolation='nearest')
         figure.colorbar(heat_map, ax=row[1], fraction=0.045, pad=0.02)
         row[2].set_title(f'ground truth: {_count(len(panel.true_masks))}', fontsize=8)
@@ -86,7 +86,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
 def _outlines(axis: Any, masks: np.ndarray, color: str, style: str) -> None:
     for mask in masks:
         if mask.any():
-            padded = np.pad(mask, 1).astype(float)  # so that a mask at the border has an outline there too
+            padded = np.pad(mask, 1).astype(float)  # so that masks at the border have an outline there
             at = np.arange(-1, padded.shape[1] - 1), np.arange(-1, padded.shape[0] - 1)
             axis.contour(*at, padded, [0.5], colors='black', linewidths=2.4)
             axis.contour(*at, padded, [0.5], colors=color, linewidths=1.3, linestyles=style)

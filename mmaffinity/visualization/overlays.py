@@ -1,4 +1,4 @@
-"""A slice with its lesions, its class and what decided it, in one picture."""
+"""Overlay of a slice with its lesions, its class and the RoIs behind it."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,13 +30,13 @@ from .sample_arrays import (
     true_lesions,
 )
 
-MIN_CAPTION_WIDTH = 560  # pixels, below which the caption would need too many rows
-MAX_LABELS = 50  # more would hide the lesions that they name
-MANY = 20  # lesions, from which lines and labels are drawn finer
+MIN_CAPTION_WIDTH = 560  # in pixels; below it the caption would need too many rows
+MAX_LABELS = 50  # more would hide the lesions
+MANY = 20  # number of lesions from which lines and labels are thinner
 
 
 def picture_scale(height: int, width: int, min_size: int = 768) -> int:
-    """How many pixels of the picture, per side, each pixel of a slice takes: small slices are enlarged to be read."""
+    """Return the enlargement of a slice: pixels of the picture, per side, for each pixel of the slice."""
     return max(1, -(-min_size // max(height, width)))
 
 
@@ -51,31 +51,31 @@ def draw_overlay(image: np.ndarray,
                  lesion_names: Sequence[str] = ('lesion', ),
                  name: str | None = None,
                  min_size: int = 768) -> np.ndarray:
-    """Draw a slice with predicted and true lesions, and a caption strip below it with class and probabilities.
+    """Draw a slice with predicted and true lesions, and below it a caption strip with class and probabilities.
 
-    The slice sits at the top left, enlarged by :func:`picture_scale` without interpolation, so that every pixel where
-    nothing is drawn is one of the slice's own. The caption never covers it. Predicted lesions are tinted, with a solid
-    outline and box; true outlines are dashed and RoIs dotted, so that a print in grey can be read.
+    The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels without drawing are
+    original pixels of the slice. The caption never covers it. Predicted lesions are tinted, with a solid outline and box; true
+    outlines are dashed and RoIs dotted, so that grayscale prints are readable.
 
     Args:
         image: the slice, shape (H, W), (H, W, 1) or RGB (H, W, 3): uint8, or float in 8-bit grey levels (0 to 255).
         sample: a :class:`SliceDataSample` with any of its predictions and ground truth.
         class_names: names of the K slice classes, in the order of the model's outputs; None to number them.
-        score_thr: lesions with a lower score are left out (and counted in the caption).
-        max_objects: at most so many lesions, those of the highest scores, and so many RoIs are drawn.
-        show_gt: draw what is known of the truth: lesion outlines, true class.
+        score_thr: lesions with a lower score are omitted (and counted in the caption).
+        max_objects: largest number of drawn lesions, those with the highest scores, and of drawn RoIs.
+        show_gt: draw the known ground truth: lesion outlines, true class.
         show_pred: draw the prediction.
-        show_rois: draw the boxes that the class was read from, with rank and weight (W v)_k, z = X^T (W v) (Eqs. 3, 6).
+        show_rois: draw the RoIs used for classification, with rank and weight (W v)_k, z = X^T (W v) (Eqs. 3, 6).
         lesion_names: names of the lesion classes.
-        name: what the caption calls the slice; by default patient/scan/file.
-        min_size: the longer side of the slice takes at least so many pixels.
+        name: name of the slice in the caption; by default patient/scan/file.
+        min_size: smallest size of the slice's longer side in pixels.
 
     Returns:
         RGB uint8, shape (H s + h, max(W s, 560), 3): s the scale, h the caption's height.
 
     Raises:
-        ValueError: if the image is no such array, masks have another shape than the slice, or the number of names is
-            not the number of probabilities.
+        ValueError: if the image is not such an array, masks have another shape than the slice, or the numbers of names and
+            probabilities differ.
     """
     grey_rgb = to_rgb(image)
     name = sample_name(sample) if name is None else name
@@ -126,10 +126,10 @@ def draw_overlay(image: np.ndarray,
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """A slice as RGB uint8 (H, W, 3).
+    """Return a slice as RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError: if the array is no slice, or is 16 bit and has not been brought to 8-bit grey levels.
+        ValueError: if the array is not a slice, or has 16 bits that were not converted to 8-bit grey levels.
     """
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[2] == 1:
@@ -146,7 +146,7 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 
 def _class_lines(sample: Any, class_names: Sequence[str] | None, name: str, show_gt: bool,
                  show_pred: bool) -> tuple[str, str | None, list[tuple[str, float, bool]]]:
-    """Headline, truth and probabilities of the caption."""
+    """Return headline, truth and probabilities of the caption."""
     predicted, scores = slice_probabilities(sample) if show_pred else (None, [])
     if class_names is not None and scores and len(class_names) != len(scores):
         raise ValueError(f'{plural(len(class_names), "class name", "was")} given ({", ".join(class_names)}), but the '
@@ -169,23 +169,23 @@ def _name(names: Sequence[str] | None, index: int) -> str:
 
 
 def _font_size(width: int, num_objects: int) -> int:
-    """Labels shrink where there are many, down to what can still be read."""
+    """Return the label size, which decreases with the number of labels but stays readable."""
     size = width / (58 if num_objects <= MANY else 72)
     return int(np.clip(size, 11, 22))
 
 
 def _draw_predicted(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
-    """Tint, outline and box of each lesion, the best on top."""
+    """Draw tint, outline and box of each lesion, the best on top."""
     finely = len(lesions) > MANY
     if lesions.masks is not None:
-        # One tint per class, over the union: overlapping lesions must not hide the anatomy below them.
+        # One tint per class over the union, so that overlapping lesions do not hide the anatomy below.
         for label in np.unique(lesions.labels):
             union = lesions.masks[lesions.labels == label].any(axis=0)
             tint(picture, union.repeat(scale, axis=0).repeat(scale, axis=1), lesion_color(label))
         for mask, label in zip(lesions.masks[::-1], lesions.labels[::-1]):
             outlines = mask_outlines(mask, scale)
             if not finely:
-                cv2.polylines(picture, outlines, True, TAG_COLOR, 4)  # shows on bright tissue, and in grey
+                cv2.polylines(picture, outlines, True, TAG_COLOR, 4)  # visible on bright tissue and in grayscale
             cv2.polylines(picture, outlines, True, lesion_color(label), 1 if finely else 2)
     for box, label in zip(lesions.boxes[::-1], lesions.labels[::-1]):
         x1, y1, x2, y2 = box_corners(box, scale, picture.shape[:2])
@@ -195,7 +195,7 @@ def _draw_predicted(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
 
 
 def _draw_truth(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
-    """Dashed outlines, or boxes where no masks are known."""
+    """Draw dashed outlines, or boxes if there are no masks."""
     for index in range(len(lesions)):
         if lesions.masks is not None:
             outlines = mask_outlines(lesions.masks[index], scale)
@@ -212,7 +212,7 @@ def _lesion_legend(lesions: Lesions, lesion_names: Sequence[str]) -> list[tuple[
 
 
 def _count(num_shown: int, num_confident: int, num_predicted: int, score_thr: float) -> str:
-    """How many lesions are drawn out of how many."""
+    """Describe how many lesions are drawn, out of how many."""
     if not num_predicted:
         return 'predicted lesions: none'
     text = f'predicted lesions with score \u2265 {score_thr:g}: {num_confident or "none"} of {num_predicted}'
@@ -220,7 +220,7 @@ def _count(num_shown: int, num_confident: int, num_predicted: int, score_thr: fl
 
 
 def _rank_text(ranks: Sequence[int]) -> str:
-    """Ranks, with runs of neighbours shortened to the first and last."""
+    """Format ranks, with consecutive ones shortened to the first and last."""
     runs: list[list[int]] = []
     for rank in ranks:
         if runs and rank == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Ranks of models by pairs of criteria (the paper's Figure 5)."""
+"""Ranks of models under pairs of criteria (the paper's Figure 5)."""
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -11,22 +11,22 @@ from .captions import NOTICE
 
 def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]],
                columns: int = 2, note: str = '') -> Figure:
-    """Draw, for each pair of criteria, where each model stands by both.
+    """Draw the rank of each model under each pair of criteria.
 
-    A model near the upper left corner is good by both criteria; one far from the diagonal is good by one of them only.
-    Equal values share the mean of their ranks. A panel shows the models that have both figures.
+    A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one of them. Equal
+    values share the mean of their ranks. A panel shows the models that have both values.
 
     Args:
-        criteria: figures of each model, higher is better, by criterion and model.
+        criteria: values by criterion and model; higher is better.
         pairs: criteria of the horizontal and the vertical axis.
-        columns: panels in a row.
-        note: a sentence for the foot, such as what the figures are of.
+        columns: panels per row.
+        note: a footnote, for example on the origin of the values.
 
     Returns:
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if no pair has two models that have both figures, or a criterion is unknown.
+        ValueError: if no pair has two models with both values, or a criterion is unknown.
     """
     unknown = {name for pair in pairs for name in pair} - set(criteria)
     if unknown:
@@ -53,17 +53,17 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         rows_taken: dict[float, int] = {}
         for (left, top), names in sorted(places.items()):
             axis.plot(left, top, 'o', color='black', markersize=6)
-            right = left > (count + 1) / 2  # the name goes to the side where there is room
+            right = left > (count + 1) / 2  # put the name on the side with room
             text = textwrap.fill(', '.join(names), 34)
             offset, place = (-7 if right else 7, 0), dict(ha='right' if right else 'left', va='center')
-            if sum(other == top for _, other in places) > 1:  # equal ranks: names above and below in turn
+            if sum(other == top for _, other in places) > 1:  # for equal ranks, names alternate above and below
                 index = rows_taken[top] = rows_taken.get(top, -1) + 1
                 above = index % 2 == 0
                 offset, place = (0, (7 + 12 * (index // 2)) * (1 if above else -1)), \
                     dict(ha='center', va='bottom' if above else 'top')
             label = axis.annotate(text, (left, top), offset, textcoords='offset points', fontsize=8, parse_math=False,
                                   bbox=dict(facecolor='white', edgecolor='none', pad=0.5, alpha=0.8), **place)
-            label.set_in_layout(False)  # a long name must not squeeze the panel
+            label.set_in_layout(False)  # a long name must not shrink the panel
         axis.set(xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1),
                  yticks=np.arange(1, count + 1))
         axis.set_xlabel(f'rank by {first} (1 is best)', parse_math=False)

@@ -1,4 +1,4 @@
-"""Reliability diagrams: what share of the predictions of each confidence is right."""
+"""Reliability diagrams: the share of correct predictions at each confidence."""
 import textwrap
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from .captions import NOTICE
 
 def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]],
                      columns: int = 3) -> Figure:
-    """Draw one panel per model: accuracy by confidence above, how many predictions below.
+    """Draw one panel per model: accuracy by confidence above, number of predictions below.
 
     Args:
-        panels: of each model its title, the counts, mean confidences and accuracies of B bins of equal width over
-            [0, 1] (NaN where a bin is empty), and the expected calibration error.
-        columns: panels in a row.
+        panels: for each model, its title, the counts, mean confidences and accuracies of B bins of equal width over [0, 1]
+            (NaN for an empty bin), and the expected calibration error.
+        columns: panels per row.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -37,8 +37,8 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         upper.bar(edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35',
                   linewidth=0.8)
         upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4,
-                   clip_on=False, zorder=3)  # whole dots also at 0 and 1
-        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share that is right')
+                   clip_on=False, zorder=3)  # complete dots also at 0 and 1
+        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share correct')
         lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
         upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)
         upper.text(0.04, 0.97, f'ECE {ece:.2%}', transform=upper.transAxes, va='top', fontsize=9)

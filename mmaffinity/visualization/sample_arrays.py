@@ -1,4 +1,4 @@
-"""What the drawings need of a data sample, as NumPy arrays, checked against the slice that is drawn."""
+"""Data-sample contents for drawing, as NumPy arrays checked against the drawn slice."""
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ class Lesions:
         boxes: x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
         labels: lesion class, shape (n,).
         scores: probability of the class, shape (n,); None for true lesions.
-        masks: boolean, shape (n, H, W); None where there are only boxes.
+        masks: boolean, shape (n, H, W); None if there are only boxes.
     """
     boxes: np.ndarray
     labels: np.ndarray
@@ -31,7 +31,7 @@ class Lesions:
 
 
 def to_array(value: Any) -> np.ndarray:
-    """A tensor on any device, MMDetection's boxes or masks, or anything that NumPy takes, as an array."""
+    """Convert a tensor on any device, MMDetection's boxes or masks, or anything NumPy accepts, to an array."""
     if hasattr(value, 'to_ndarray'):  # BitmapMasks, PolygonMasks
         return value.to_ndarray()
     value = getattr(value, 'tensor', value)  # HorizontalBoxes
@@ -41,7 +41,7 @@ def to_array(value: Any) -> np.ndarray:
 
 
 def sample_name(sample: Any) -> str:
-    """Name of the slice for people: patient/scan/file, or the last folder and file of its path where unknown."""
+    """Readable name of the slice: patient/scan/file or, if unknown, the last folder and file of its path."""
     path = PurePosixPath(str(sample.get('img_path') or '').replace('\\', '/'))
     parts = [sample.get('patient_id'), sample.get('scan_id')]
     parts = [str(part) for part in parts if part is not None]
@@ -51,11 +51,11 @@ def sample_name(sample: Any) -> str:
 
 
 def cropped_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
-    """The part of a slice that the model saw: all, or what CropToBodyBox left.
+    """Return the part of a slice that the model saw: all of it, or the crop of CropToBodyBox.
 
     Args:
-        image: the slice as it is on disk, shape (H, W) or (H, W, C).
-        sample: its data sample; ``crop_box`` is xmin ymin xmax ymax in pixels, where it was cropped.
+        image: the slice as on disk, shape (H, W) or (H, W, C).
+        sample: its data sample; ``crop_box`` is xmin ymin xmax ymax in pixels if it was cropped.
     """
     xmin, ymin, xmax, ymax = sample.get('crop_box') or (0, 0, image.shape[1], image.shape[0])
     return image[ymin:ymax, xmin:xmax]
@@ -69,7 +69,7 @@ def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str
 
 
 def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Predicted lesions by falling score; None where the model segments nothing.
+    """Predicted lesions by decreasing score; None if the model does not segment.
 
     Raises:
         ValueError: if the masks do not have the slice's shape (H, W).
@@ -87,9 +87,9 @@ def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
 
 
 def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Annotated lesions; None where the slice has no lesion annotation, as those of the slice data sets.
+    """Annotated lesions; None if the slice has no lesion annotation, as in the slice data sets.
 
-    The raw annotations (meta field ``instances``) go first, as they are in pixels of the slice on disk;
+    The raw annotations (meta field ``instances``) take precedence, because they are in pixels of the slice on disk;
     ``gt_instances`` may have been resized with the model's input.
 
     Raises:
@@ -121,7 +121,7 @@ def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
 
 
 def _decode_mask(mask: Any, shape: tuple[int, int]) -> np.ndarray:
-    """A COCO annotation, polygons or run lengths (compressed or not), as a boolean mask."""
+    """Convert a COCO annotation, polygons or run lengths (compressed or not), to a boolean mask."""
     if isinstance(mask, dict):
         encoded = mask if isinstance(mask['counts'], (bytes, str)) else coco_masks.frPyObjects(mask, *mask['size'])
     else:
@@ -130,7 +130,7 @@ def _decode_mask(mask: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def slice_probabilities(sample: Any) -> tuple[int | None, list[float]]:
-    """Predicted class and the probability of each class; (None, []) where no class was predicted."""
+    """Predicted class and the probability of each class; (None, []) without a predicted class."""
     prediction = sample.get('pred_slice')
     if prediction is None:
         return None, []
@@ -146,10 +146,10 @@ def true_class(sample: Any) -> int | None:
 
 
 def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]:
-    """The RoIs that the class was read from: (box, ranks from 1, weight) with repeats of a box taken together.
+    """The RoIs used for classification: (box, ranks from 1, weight), with repeats of a box combined.
 
-    Where a slice has fewer boxes than the model wants, the list is stretched by repeats. Repeats share their features,
-    and z = X^T (W v) adds what they contribute, so a repeated box has the sum of its weights.
+    If a slice has fewer boxes than the model needs, the list is stretched by repeats. Repeats share their features, and
+    z = X^T (W v) adds their contributions, so a repeated box has the sum of its weights.
     """
     prediction = sample.get('pred_slice')
     if prediction is None or 'roi_boxes' not in prediction:

@@ -1,4 +1,4 @@
-"""Pictures and figures on disk: PNG and PDF, never half-written."""
+"""Saving of pictures and figures as PNG and PDF, never partially written."""
 import io
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ FIGURE_FORMATS = ('.png', '.pdf')
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write a file so that it is either complete or not there; its folder is made where absent.
+    """Write a file so that it is either complete or absent; its folder is created if needed.
 
     Raises:
         ValueError: if ``path`` is a folder, or a part of it is a file.
@@ -23,7 +23,7 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f'cannot write {path}: a part of its folder is a file; choose another folder') from error
-    # The process number keeps two processes that write the same name from mixing their halves.
+    # The process number prevents two processes that write the same name from interfering.
     aside = path.with_name(f'.{path.name[:100]}.{os.getpid()}.part')
     try:
         aside.write_bytes(content)
@@ -41,10 +41,10 @@ def save_image(image: np.ndarray, path: str | Path) -> Path:
         path: file to write, ending in ``.png``.
 
     Returns:
-        The path that was written.
+        The written path.
 
     Raises:
-        ValueError: if the array is no such picture or the file name does not end in ``.png``.
+        ValueError: if the array is not such a picture, or the file name does not end in ``.png``.
     """
     path = Path(path)
     if path.suffix.lower() != '.png':
@@ -58,15 +58,15 @@ def save_image(image: np.ndarray, path: str | Path) -> Path:
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
-    """Save a figure as PNG or PDF, as its file name says.
+    """Save a figure as PNG or PDF, according to its file name.
 
     Args:
-        figure: what :func:`draw_affinity` or :func:`draw_confusion_matrix` returned.
+        figure: a figure, for example from :func:`draw_affinity` or :func:`draw_confusion_matrix`.
         path: file to write, ending in ``.png`` or ``.pdf``.
         dpi: pixels per inch of a PNG, and of heat maps in a PDF.
 
     Returns:
-        The path that was written.
+        The written path.
 
     Raises:
         ValueError: if the file name ends in something else.

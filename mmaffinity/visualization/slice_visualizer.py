@@ -16,17 +16,17 @@ from .saving import save_image
 
 @VISUALIZERS.register_module()
 class SliceVisualizer(DetLocalVisualizer):
-    """Draws slices with :func:`draw_overlay`, wherever MMDetection draws pictures.
+    """Draw slices with :func:`draw_overlay` wherever MMDetection draws images.
 
     The names of the slice classes and of the lesion classes come from the data set (``slice_classes`` and ``classes``
-    of its meta information). Truth and prediction share one picture, by different line styles, instead of lying side
-    by side as in :class:`DetLocalVisualizer`.
+    of its meta information). Ground truth and prediction share one picture, with different line styles, instead of
+    appearing side by side as in :class:`DetLocalVisualizer`.
 
     Args:
-        name: of the instance.
-        max_objects: at most so many lesions are drawn, those of the highest scores.
-        show_rois: also draw the boxes that the class was read from, with rank and weight.
-        **kwargs: of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
+        name: name of the instance.
+        max_objects: largest number of drawn lesions, those with the highest scores.
+        show_rois: also draw the RoIs used for classification, with rank and weight.
+        **kwargs: arguments of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
     """
 
     def __init__(self, name: str = 'visualizer', max_objects: int = 100, show_rois: bool = False, **kwargs: Any) -> None:
@@ -46,23 +46,22 @@ class SliceVisualizer(DetLocalVisualizer):
                        out_file: str | None = None,
                        pred_score_thr: float = 0.3,
                        step: int = 0) -> None:
-        """Draw a slice and hand the picture to a window, a file or the backends.
+        """Draw a slice and send the picture to a window, a file or the backends.
 
         Args:
-            name: what the backends call the picture.
-            image: the slice, uint8 or float in 8-bit grey levels, grey (H, W) or RGB (H, W, 3).
+            name: name of the picture for the backends.
+            image: the slice, uint8 or float with 8-bit grey levels, grayscale (H, W) or RGB (H, W, 3).
             data_sample: its ground truth and prediction; None to show the slice alone.
-            draw_gt: draw what is known of the truth.
+            draw_gt: draw the known ground truth.
             draw_pred: draw the prediction.
             show: open a window (needs a display); the backends then get nothing unless configured, as in MMDetection.
-            wait_time: how long the window stays, seconds; 0 waits for a key.
-            out_file: file to write, instead of handing the picture to the backends; always a PNG, another ending is
-                replaced.
-            pred_score_thr: lesions with a lower score are left out.
+            wait_time: seconds for which the window stays open; 0 waits for a key.
+            out_file: file to write instead of using the backends; always a PNG, another extension is replaced.
+            pred_score_thr: lesions with a lower score are omitted.
             step: number of the picture in the backends.
 
         Raises:
-            ValueError: what :func:`draw_overlay` and :func:`save_image` raise.
+            ValueError: from :func:`draw_overlay` and :func:`save_image`.
         """
         meta = self.dataset_meta or {}
         drawn = draw_overlay(

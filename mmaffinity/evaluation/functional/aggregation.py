@@ -1,4 +1,4 @@
-"""From slices to scans and patients."""
+"""Aggregation of slice predictions to scans and patients."""
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What the slices of each scan or patient say together.
+    """Combined slice predictions of each scan or patient.
 
     Attributes:
         units: the U scans or patients, in the order of their first slice.
