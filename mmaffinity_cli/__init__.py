@@ -1,7 +1,7 @@
 """The command ``mmaffinity``.
 
-A package of its own, which imports nothing but the standard library: ``mmaffinity --help`` answers at once, and
-``mmaffinity check-env`` works where torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
+A separate package that imports only the standard library: ``mmaffinity --help`` responds immediately, and ``mmaffinity
+check-env`` works even if torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
 """
 import argparse
 import sys
@@ -24,7 +24,7 @@ COMMANDS = {
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as safetensors, or in the layout of the published checkpoints',
     'train-seeds': 'train and test a config with several seeds',
-    'agreement': 'compare answers across threads, processors, batch sizes and rounding',
+    'agreement': 'compare predictions across threads, processors, batch sizes and rounding',
     'benchmark': 'time a model',
     'memory-growth': 'measure how the memory of a run grows',
     CHECK_ENV: 'report what is wrong with this installation and how to fix it',
@@ -35,7 +35,7 @@ def main(*verbs: str) -> None:
     """Run a command.
 
     Args:
-        verbs: the command, where a script of ``tools/`` stands for it; by default the first argument on the command line.
+        verbs: the command, if run by a script in ``tools/``; by default the first argument on the command line.
     """
     arguments = [*verbs, *sys.argv[1:]]
     if not arguments or arguments[0] in ('-h', '--help'):

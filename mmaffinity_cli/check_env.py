@@ -1,6 +1,6 @@
 """Report what is wrong with this installation and how to fix it.
 
-Every package is imported in a process of its own, so that a broken one, which may end the process, is reported as well.
+Every package is imported in a separate process, so that a broken package that crashes the process is reported as well.
 """
 import argparse
 import platform
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-# Import packages in the order in which they build on each other, and the distributions that bring them: ours first. More than
-# one of a package with several distributions overwrite each other's files.
+# Import packages in order of dependency, and the distributions that provide them, ours first. Several distributions of one
+# package overwrite each other's files.
 PACKAGES = {
     'torch': ('torch',),
     'numpy': ('numpy',),
@@ -22,7 +22,7 @@ PACKAGES = {
     'mmdet': ('onedl-mmdetection', 'mmdet'),
     'mmaffinity': ('mmaffinity',),
 }
-SHARED = ('cv2',)  # brought by several distributions without harm
+SHARED = ('cv2',)  # several distributions of it do no harm
 SAFE_TORCH = (2, 10)
 TIMEOUT_S = 600
 DEVICES = """
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def attempt(code: str) -> tuple[bool, str]:
-    """Run code in a process of its own; return whether it worked, and its last line or its error."""
+    """Run code in a separate process; return whether it worked, and its last line or its error."""
     try:
         done = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               errors='replace', timeout=TIMEOUT_S)
@@ -57,22 +57,22 @@ def attempt(code: str) -> tuple[bool, str]:
 
 
 def pip(*words: str) -> str:
-    """Return a pip command of this environment, to be pasted."""
+    """Return a pip command for this environment, ready to paste."""
     return shlex.join([sys.executable, '-m', 'pip', *words])
 
 
 def fix(package: str, error: str, found: dict[str, str]) -> str:
-    """Return the command that most likely repairs an import package which fails with an error."""
+    """Return the command that most likely repairs a package whose import fails with an error."""
     if 'torchvision' in error and 'torchvision' in found and package != 'torch':
         return f'{pip("uninstall", "--yes", "torchvision")}  # built for another torch, and not needed here'
-    if package == 'cv2' and '.so' in error:  # libGL of a desktop, which the headless build does without
+    if package == 'cv2' and '.so' in error:  # libGL of a desktop, which the headless build does not need
         return f'{pip("uninstall", "--yes", "opencv-python")} && ' \
             f'{pip("install", "--force-reinstall", "--no-deps", PACKAGES["cv2"][0])}'
     return pip('install', '--force-reinstall', '--no-deps', *[name for name in PACKAGES[package] if name in found][:1])
 
 
 def find_clashes(found: dict[str, str]) -> list[tuple[str, str]]:
-    """Return (problem, command) for each import package that several distributions bring."""
+    """Return (problem, command) for each import package provided by several distributions."""
     problems = []
     for package, names in PACKAGES.items():
         there = [name for name in names if name in found]
@@ -83,13 +83,13 @@ def find_clashes(found: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Try everything out.
+    """Test the whole installation.
 
     Args:
         found: version of each installed distribution.
 
     Returns:
-        The lines of the report, and (problem, command that fixes it), causes first.
+        The lines of the report, and pairs (problem, command that fixes it), causes first.
     """
     lines = [f'{"python":<12} {platform.python_version()}  {sys.executable}', f'{"platform":<12} {platform.platform()}']
     problems = find_clashes(found)
@@ -98,7 +98,7 @@ def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
     works = True
     for package, names in PACKAGES.items():
         there = ', '.join(f'{name} {found[name]}' for name in names if name in found) or 'missing'
-        if not works:  # each builds on those before it
+        if not works:  # each depends on those before it
             lines.append(f'{package:<12} {there}  not tried')
             continue
         works, error = attempt(f'import {package}')
@@ -111,9 +111,9 @@ def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; return 1 if something is wrong, else 0."""
+    """Print the report; return 1 if there are problems, otherwise 0."""
     parser = argparse.ArgumentParser(prog='mmaffinity check-env', description=__doc__)
-    parser.add_argument('--quiet', action='store_true', help='print only what is wrong')
+    parser.add_argument('--quiet', action='store_true', help='print only problems')
     args = parser.parse_args(arguments)
     found = versions()
     lines, problems = check(found)

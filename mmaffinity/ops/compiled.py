@@ -1,4 +1,4 @@
-"""Operations of mmcv that have no form in plain torch here, for configs that name one."""
+"""Access to mmcv operations without a plain-torch form here, for configs that use one."""
 import importlib
 from collections.abc import Callable
 from importlib import util
@@ -7,7 +7,7 @@ import mmcv
 
 
 def is_compiled() -> bool:
-    """Whether the installed mmcv carries compiled operations; they are not loaded."""
+    """Whether the installed mmcv has compiled operations; they are not loaded."""
     return util.find_spec('mmcv._ext') is not None
 
 
@@ -15,12 +15,12 @@ def load_compiled(name: str, config_name: str | None = None) -> Callable:
     """Return an operation of ``mmcv.ops``.
 
     Args:
-        name: such as 'ModulatedDeformConv2dPack'.
-        config_name: how configs call it, such as 'DCNv2', if they call it otherwise.
+        name: name such as 'ModulatedDeformConv2dPack'.
+        config_name: its name in configs, such as 'DCNv2', if different.
 
     Raises:
-        ValueError: if mmcv has no such operation, is installed without compiled operations, or they do not load; with the
-            way to get it.
+        ValueError: if mmcv has no such operation, is installed without compiled operations, or they do not load; the
+            message explains how to get it.
     """
     called = f'{config_name!r} ({name})' if config_name not in (None, name) else repr(name)
     problem = f'{called} is none of the operations of this package'

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression in plain torch, with the answers of mmcv's compiled operation."""
+"""Greedy non-maximum suppression in plain torch, with the results of mmcv's compiled operation."""
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from .compiled import load_compiled
 
-# What ``nms=dict(type=...)`` of a config may name. The type is looked up here, never evaluated or imported.
+# Types allowed in ``nms=dict(type=...)`` of a config. The type is looked up here, never evaluated or imported.
 SUPPRESSIONS = Registry('suppression', scope='mmaffinity')
-# mmcv's other suppressions, all of them compiled.
+# mmcv's other suppressions, all compiled.
 COMPILED_SUPPRESSIONS = ('soft_nms', 'nms_rotated', 'nms_quadri')
-# Boxes that are decided at once. Memory grows with this times the number of kept boxes, not with the square of all boxes.
+# Boxes decided at a time. Memory grows with this times the number of kept boxes, not with the square of all boxes.
 BLOCK = 512
 
 
@@ -21,34 +21,35 @@ BLOCK = 512
 @deprecated_api_warning({'iou_thr': 'iou_threshold'})
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, score_threshold: float = 0.,
         max_num: int = -1) -> tuple[Tensor, Tensor]:
-    """Drop every box that overlaps a better kept one by more than a threshold.
+    """Drop every box that overlaps a better kept box by more than a threshold.
 
-    The answers are those of ``mmcv.ops.nms`` on CPUs, including boxes of zero, negative or undefined size, except that equal
-    scores are ranked by index, where mmcv's order is arbitrary. float64 and half precision are accepted too.
+    The results equal those of ``mmcv.ops.nms`` on CPUs, including boxes of zero, negative or undefined size, except that equal
+    scores are ranked by index, whereas mmcv's order is arbitrary. float64 and half precision are also supported.
 
-    Why it is greedy suppression, although there is no loop over boxes: let S[i, j] hold if box i ranks before box j and
-    overlaps it by more than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and
-    S[i, j]), for S is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating
-    keep <- not (keep S) reaches it: if the first t entries are right, the next iteration makes the first t + 1 right, as
-    entry t + 1 reads only those before it. A state that an iteration leaves unchanged solves the equation, hence is the
-    greedy result. The number of iterations is at most the longest chain of boxes that decide over each other, plus 2.
+    This is greedy suppression although there is no loop over boxes. Let S[i, j] hold if box i ranks before box j and overlaps
+    it by more than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and S[i, j]), because S
+    is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating keep <- not (keep
+    S) reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct, because entry t + 1
+    depends only on those before it. A state that an iteration does not change solves the equation and is therefore the greedy
+    result. The number of iterations is at most the length of the longest chain of boxes that decide over each other, plus 2.
 
-    Long lists are decided in blocks by falling score: a block first loses what earlier kept boxes suppress, which is all
-    that greedy suppression would take from them.
+    Long lists are decided in blocks by decreasing score: a block first loses the boxes that earlier kept boxes suppress,
+        exactly
+    as in greedy suppression.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, 4).
         scores: shape (N,).
         iou_threshold: intersection over union above which a box is dropped.
-        offset: 0, or 1 where x2 and y2 name the last pixel inside a box; added to widths and heights.
-        score_threshold: boxes are dropped first if their score is not above it; 0 keeps all.
-        max_num: number of boxes to keep at most; -1 for no limit.
+        offset: 0, or 1 if x2 and y2 are the last pixel inside a box; added to widths and heights.
+        score_threshold: boxes with a score not above it are dropped first; 0 keeps all.
+        max_num: largest number of kept boxes; -1 for no limit.
 
     Returns:
-        Kept boxes with their scores, shape (k, 5), by falling score, and their indices into the input, shape (k,).
+        Kept boxes with their scores, shape (k, 5), by decreasing score, and their indices into the input, shape (k,).
 
     Raises:
-        ValueError: if the shapes do not fit, or ``offset`` is neither 0 nor 1.
+        ValueError: if the shapes do not match, or ``offset`` is neither 0 nor 1.
     """
     if boxes.dim() != 2 or boxes.shape[1] != 4 or scores.shape != boxes.shape[:1]:
         raise ValueError(f'nms takes boxes (N, 4) and scores (N,), not {tuple(boxes.shape)} and {tuple(scores.shape)}')
@@ -65,8 +66,8 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: dict[str, 
                 class_agnostic: bool = False) -> tuple[Tensor, Tensor]:
     """Suppress boxes within each of several groups: classes or feature levels.
 
-    As in ``mmcv.ops.batched_nms``, groups are moved apart by more than the largest coordinate and suppressed together.
-    This rounds coordinates of higher groups a little more coarsely; the returned boxes are the original ones.
+    As in ``mmcv.ops.batched_nms``, groups are shifted apart by more than the largest coordinate and suppressed together.
+    This rounds coordinates of higher groups slightly more coarsely; the returned boxes are the original ones.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, 4).
@@ -78,7 +79,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: dict[str, 
         class_agnostic: whether groups are ignored; ``nms_cfg`` overrides it.
 
     Returns:
-        Kept boxes with their scores, shape (k, 5), by falling score, and their indices into the input, shape (k,).
+        Kept boxes with their scores, shape (k, 5), by decreasing score, and their indices into the input, shape (k,).
 
     Raises:
         ValueError: if ``type`` is unknown, or names an operation of mmcv that is not compiled here.
@@ -149,7 +150,7 @@ def _fixed_point(suppresses: Tensor) -> Tensor:
     suppresses = suppresses.t()
     keep, new = suppresses.new_ones(2, len(suppresses))
     while True:
-        torch.mv(suppresses, keep, out=new).eq_(0)  # with out=, autocast leaves it alone
+        torch.mv(suppresses, keep, out=new).eq_(0)  # autocast does not affect operations with out=
         if torch.equal(new, keep):
             return keep.bool()
         keep, new = new, keep
@@ -157,7 +158,7 @@ def _fixed_point(suppresses: Tensor) -> Tensor:
 
 def _overlap(first: tuple[Tensor, ...], second: tuple[Tensor, ...], threshold: float, offset: int) -> Tensor:
     """Return where IoUs are above the threshold, as 1 and 0, (M, N), for boxes as (low (2, M), high (2, M), area (M,))."""
-    # Term by term in mmcv's order, so that IoUs near the threshold fall on the same side.
+    # Same order of terms as in mmcv, so that IoUs near the threshold fall on the same side.
     extent = torch.minimum(first[1][:, :, None], second[1][:, None])
     extent.sub_(torch.maximum(first[0][:, :, None], second[0][:, None]))
     if offset:

@@ -1,4 +1,4 @@
-"""RoIAlign in plain torch, with the answers of mmcv's compiled operation."""
+"""RoIAlign in plain torch, with the results of mmcv's compiled operation."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,13 @@ from torch.autograd.function import once_differentiable
 from .sparse_roi_align import csr_matrix, product
 
 POOL_MODES = ('avg', 'max')
-# Values that are interpolated at once on CPUs, so that what is added up stays within the processor's cache.
+# Values interpolated at a time on CPUs, so that the sums fit into the processor's cache.
 CHUNK = 2**16
 
 
 @dataclass
 class _Axis:
-    """Samples along one axis: R RoIs, B bins per RoI, S samples per bin (fewer where a RoI takes fewer)."""
+    """Samples along one axis: R RoIs, B bins per RoI, up to S samples per bin."""
 
     low: Tensor  # cells, (R, B, S)
     high: Tensor
@@ -26,7 +26,7 @@ class _Axis:
     number: Tensor  # samples per bin of each RoI, (R,)
 
     def part(self, rois: Tensor) -> '_Axis':
-        """Return the samples of some RoIs, without those that count for none of them, such as all far outside the map."""
+        """Return the samples of some RoIs, without samples that none of them uses, such as those far outside the map."""
         low, high, low_weight, high_weight = (
             value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
         used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
@@ -35,14 +35,14 @@ class _Axis:
 
 @dataclass
 class _Samples:
-    """Samples of R RoIs; the cells of all maps are numbered by image, row and column, and ``y`` names the first of a row."""
+    """Samples of R RoIs; the cells of all maps are numbered by image, row and column; ``y`` is the first cell of a row."""
 
     y: _Axis
     x: _Axis
     map_width: int
 
     def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
-        """Yield, for one sample of every bin after the other, its four cells and their weights, each (R * bins,)."""
+        """Yield, for one sample of every bin at a time, its four cells and their weights, each (R * bins,)."""
         for i in range(self.y.low.shape[2]):
             for j in range(self.x.low.shape[2]):
                 yield [((rows[:, :, None, i] + columns[:, None, :, j]).flatten(),
@@ -69,17 +69,17 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int]
               sampling_ratio: int = 0, pool_mode: str = 'avg', aligned: bool = True) -> Tensor:
     """RoIAlign (He et al., Mask R-CNN, ICCV 2017), with the arguments of ``mmcv.ops.roi_align``.
 
-    Terms are added in the order of mmcv's kernel for CPUs, so values are equal bit for bit where that was compiled without
-    fused multiply-add, as on x86-64; gradients are equal up to rounding, with respect to the features only. Unlike there,
-    any memory format is read correctly, half precision is interpolated in single, and a RoI whose corners are swapped is
-    no error: its samples run backwards, as in mmcv's kernel for GPUs.
+    Terms are added in the order of mmcv's CPU kernel, so values are equal bit for bit if that was compiled without fused
+    multiply-add, as on x86-64. Gradients, with respect to the features only, are equal up to rounding. Unlike mmcv, this
+    function reads any memory format correctly, interpolates half precision in single precision, and accepts a RoI with swapped
+    corners, whose samples run backwards, as in mmcv's GPU kernel.
 
     Args:
         features: map, shape (N, C, H, W).
         rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the input, shape (R, 5).
         output_size: bins per RoI, one number or (height, width).
         spatial_scale: cells per pixel of the input, for example 1/16.
-        sampling_ratio: samples per bin and axis; 0 takes one per cell that the bin covers, rounded up.
+        sampling_ratio: samples per bin and axis; 0 means one per cell covered by the bin, rounded up.
         pool_mode: 'avg' or 'max' of a bin's samples.
         aligned: whether coordinates refer to pixel centres (half a cell is subtracted, and a RoI may be smaller than a
             cell), or not.
@@ -111,14 +111,14 @@ def _place_samples(rois: Tensor, shape: torch.Size, size: tuple[int, int], scale
     x1, y1, x2, y2 = (rois[:, 1:] * scale - (0.5 if aligned else 0.)).unbind(1)
     y, x = _axis(y1, y2, height, size[0], ratio, aligned), _axis(x1, x2, width, size[1], ratio, aligned)
     first = rois[:, 0].long()[:, None, None] * height
-    index = torch.int32 if images * height * width < 2**31 else torch.int64  # the smaller, the sooner
+    index = torch.int32 if images * height * width < 2**31 else torch.int64  # the smaller type is faster
     y.low, y.high = (((first + rows) * width).to(index) for rows in (y.low, y.high))
     x.low, x.high = x.low.to(index), x.high.to(index)
     return _Samples(y, x, width)
 
 
 def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned: bool) -> _Axis:
-    """Place the samples along one axis; every step rounds as mmcv's kernel does."""
+    """Place the samples along one axis; every step rounds like mmcv's kernel."""
     extent = end - start if aligned else (end - start).clamp(min=1.)
     step = extent / bins
     if ratio > 0:
@@ -132,7 +132,7 @@ def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned:
     position = (start[:, None] + torch.arange(bins, device=start.device) * step[:, None])[:, :, None] + within[:, None]
     outside = (position < -1) | (position > size) | ~used[:, None]
     position = position.clamp(0, size - 1)
-    # A coordinate that is not a number gives values that are not, but reads no foreign memory.
+    # A NaN coordinate gives NaN values, but does not read out of bounds.
     low = position.nan_to_num().long()
     high_weight = position - low
     low_weight = 1 - high_weight
@@ -150,7 +150,7 @@ class _Average(torch.autograd.Function):
         ctx.samples, ctx.num_cells = samples, len(cells)
         channels = cells.shape[1]
         pooled = cells.new_empty((rois, channels, height * width))
-        # RoIs of equal numbers of samples side by side, so that none waits for the largest.
+        # RoIs with equal numbers of samples together, so that none waits for the largest.
         numbers, order = samples.number.sort(stable=True)
         values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
         pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
@@ -178,7 +178,7 @@ class _Average(torch.autograd.Function):
 
 
 def _add_up(cells: Tensor, samples: _Samples) -> Tensor:
-    """Return the sum of each bin's samples, (R, C, bins), one sample of all bins after the other."""
+    """Return the sum of each bin's samples, (R, C, bins), one sample of all bins at a time."""
     rois, height, width = samples.shape
     value, term, total = cells.new_zeros((3, rois * height * width, cells.shape[1]))
     for corners in samples:
@@ -187,7 +187,7 @@ def _add_up(cells: Tensor, samples: _Samples) -> Tensor:
             torch.index_select(cells, 0, index, out=target)
             target *= weight[:, None]
             if number:
-                value += term  # not fused with the product, which would round once only
+                value += term  # not fused with the product, which would round only once
         total += value
     return total.view(rois, height * width, cells.shape[1]).transpose(1, 2)
 
@@ -222,10 +222,10 @@ def _add_up_one_channel(cells: Tensor, samples: _Samples) -> Tensor:
 
 
 def _maximum(cells: Tensor, samples: _Samples) -> Tensor:
-    """Return the largest of each bin's samples, (R, C, bins)."""
+    """Return the maximum of each bin's samples, (R, C, bins)."""
     rois, height, width = samples.shape
     best = cells.new_full((rois * height * width, cells.shape[1]), -1e4)  # mmcv's value of a bin without samples
-    best = best + cells[:0].sum()  # joined with the map, also where there is no sample
+    best = best + cells[:0].sum()  # connected to the map even without samples
     taken = [axis.number.repeat_interleave(height * width) for axis in (samples.y, samples.x)]
     for place, corners in enumerate(samples):
         i, j = divmod(place, samples.x.low.shape[2])
@@ -242,7 +242,7 @@ class RoIAlign(nn.Module):
     Args:
         output_size: bins per RoI, one number or (height, width).
         spatial_scale, sampling_ratio, pool_mode, aligned: as for :func:`roi_align`.
-        use_torchvision: accepted for configs of MMDetection and without effect: the answers are the same.
+        use_torchvision: accepted for MMDetection's configs, without effect: the results are the same.
 
     Raises:
         ValueError: if ``pool_mode`` is unknown.

@@ -1,4 +1,4 @@
-"""RoIAlign as the product of a sparse matrix and the feature map."""
+"""RoIAlign as a product of a sparse matrix and the feature map."""
 import warnings
 from functools import cache
 from typing import Any
@@ -10,15 +10,15 @@ from torch.autograd.function import once_differentiable
 
 def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float = 1.,
                      sampling_ratio: int = 2, aligned: bool = True) -> Tensor:
-    """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017), up to rounding that of :func:`roi_align`, for CPUs.
+    """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017) for CPUs, equal to :func:`roi_align` up to rounding.
 
-    A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are one sparse matrix times the map with
-    its channels last. Cells that several samples of a bin touch are merged: RoIs of a few cells need 4 to 6 weights
-    per bin instead of 16. The gradient is the transposed product. Both products run over rows in parallel, one thread per
-    row, so results repeat bit for bit.
+    A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are one sparse matrix times the
+    channels-last map. Cells used by several samples of a bin are merged: RoIs of a few cells need 4 to 6 weights per bin
+    instead of 16. The gradient is the transposed product. Both products run over rows in parallel, one thread per row, so
+    results are reproducible bit for bit.
 
     Args:
-        features: map, shape (N, C, H, W); the memory format is free, channels last saves a copy.
+        features: map, shape (N, C, H, W), in any memory format; channels last saves a copy.
         rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the input, shape (R, 5).
         output_size: bins per RoI (height, width).
         spatial_scale: cells per pixel of the input, for example 1/16.
@@ -36,13 +36,13 @@ def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int
         raise ValueError(f'sampling_ratio must be at least 1, not {sampling_ratio}; roi_align has the adaptive number of '
                          'samples')
     num_images, channels, height, width = features.shape
-    # Half precision is interpolated in single, coordinates included.
+    # Half precision, including coordinates, is interpolated in single precision.
     dtype = torch.promote_types(features.dtype, torch.float32)
     cells = features.permute(0, 2, 3, 1).reshape(-1, channels).to(dtype)
     with torch.no_grad():
         matrix = _interpolation_matrix(rois.to(dtype), (num_images, height, width), output_size, spatial_scale,
                                        sampling_ratio, aligned)
-    with torch.autocast(features.device.type, enabled=False):  # which would make the product one of half precision
+    with torch.autocast(features.device.type, enabled=False):  # otherwise the product would have half precision
         bins = _Interpolate.apply(cells, *matrix)
     return bins.view(len(rois), *output_size, channels).permute(0, 3, 1, 2).to(features.dtype)
 
@@ -64,7 +64,7 @@ def _interpolation_matrix(rois: Tensor, map_shape: tuple[int, int, int], output_
 
 
 def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int, aligned: bool) -> tuple[Tensor, Tensor]:
-    """Return the cells along one axis and their weights in each bin, both (R, bins, K), K the most that a bin touches."""
+    """Return the cells along one axis and their weights in each bin, both (R, bins, K), K the largest number per bin."""
     extent = end - start
     step = (extent if aligned else extent.clamp(min=1.)) / bins
     at = (torch.arange(samples, dtype=start.dtype, device=start.device) + 0.5) / samples
@@ -74,7 +74,7 @@ def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int
     position = position.clamp(0, size - 1)
     low = position.floor()
     upper = position - low
-    low = low.nan_to_num().int()  # a coordinate that is not a number gives values that are not, but reads no foreign memory
+    low = low.nan_to_num().int()  # a NaN coordinate gives NaN values, but does not read out of bounds
     cells = torch.stack([low, (low + 1).clamp(max=size - 1)], -1).flatten(2)
     weights = torch.stack([1 - upper, upper], -1) * inside[..., None] / samples
     # Samples of a bin mostly share their cells; sum the weights by distance from the first cell.
@@ -99,26 +99,26 @@ class _Interpolate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         starts, columns, values = ctx.saved_tensors
-        # Sorted by cell once, so that the product runs over rows again: no two threads add to the same cell.
+        # Sorted by cell once, so that the product again runs over rows and no two threads add to the same cell.
         transposed = csr_matrix(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
         return product(transposed, grad.contiguous()), None, None, None
 
 
 def product(matrix: Tensor, dense: Tensor) -> Tensor:
     """Return a sparse matrix times a dense one."""
-    # In place: torch's matmul would first fill a result with zeros, and copy it at the end.
+    # In place, because torch's matmul would first allocate a result of zeros, and copy it at the end.
     return dense.new_empty((matrix.shape[0], dense.shape[1])).addmm_(matrix, dense, beta=0)
 
 
 def csr_matrix(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
-    """Return a matrix of compressed rows; row r holds the values from starts[r] to starts[r + 1]."""
+    """Return a matrix in compressed sparse rows; row r has the values from starts[r] to starts[r + 1]."""
     _announce_csr()
     return torch.sparse_csr_tensor(starts, columns, values, (len(starts) - 1, num_columns), check_invariants=False)
 
 
 @cache
 def _announce_csr() -> None:
-    """Let torch say once, unheard, that its compressed sparse rows are in beta."""
+    """Trigger and silence torch's one-time warning that compressed sparse rows are in beta."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.ones(1), (1, 1))

@@ -1,7 +1,7 @@
-"""MMDetection on the operations of this package, whether mmcv's are compiled or not.
+"""MMDetection with the operations of this package, whether mmcv's are compiled or not.
 
-MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch` puts
-a stand-in in its place while MMDetection is imported. Afterwards ``mmcv.ops`` is what it was, for everyone else.
+MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch`
+replaces it with a stand-in while MMDetection is imported. Afterwards, ``mmcv.ops`` is unchanged for everyone else.
 """
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from .roi_align import RoIAlign, roi_align
 
 NAME = 'mmcv.ops'
 OWN = {'nms': nms, 'batched_nms': batched_nms, 'roi_align': roi_align, 'RoIAlign': RoIAlign}
-# What mmcv.ops registers as it is imported, by registered name; configs name these, as in dcn=dict(type='DCNv2').
+# Names that mmcv.ops registers on import; configs use them, as in dcn=dict(type='DCNv2').
 REGISTERED = {
     'DCN': 'DeformConv2dPack', 'DCNv2': 'ModulatedDeformConv2dPack', 'SAC': 'SAConv2d', 'carafe': 'CARAFEPack',
     'MMSyncBN': 'SyncBatchNorm', 'CrissCrossAttention': 'CrissCrossAttention',
@@ -32,7 +32,7 @@ REGISTERED = {
 
 
 class _StandIn(type):
-    """A class that stands for one of mmcv's operations, which is loaded when it is called and not before."""
+    """A class that represents one of mmcv's operations, which is loaded only when called."""
 
     registered_as: str | None = None
 
@@ -45,19 +45,19 @@ class _StandIn(type):
 
 
 class _Operations(ModuleType):
-    """What MMDetection finds as ``mmcv.ops`` or one of its modules."""
+    """The module that MMDetection finds as ``mmcv.ops`` or one of its submodules."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
             raise AttributeError(name)
-        # MMDetection looks up a RoI layer here, by name; one that is registered will do.
+        # MMDetection looks up RoI layers here by name; return a registered one.
         operation = OWN.get(name) or DETECTION_MODELS.module_dict.get(name) or _StandIn(name, (), {'__module__': __name__})
         setattr(self, name, operation)
         return operation
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds the stand-in while ``active``; otherwise makes room in the registry for what the real ``mmcv.ops`` registers."""
+    """Find the stand-in while ``active``; otherwise clear the registry for the names that the real ``mmcv.ops`` registers."""
 
     active = False
 
@@ -72,7 +72,7 @@ class _Finder(MetaPathFinder, Loader):
         return _Operations(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave the module as it is: its attributes are made when they are asked for."""
+        """Do nothing: the module's attributes are created on access."""
 
 
 _FINDER = _Finder()
@@ -116,7 +116,7 @@ def _is_operations(name: str) -> bool:
 
 
 def _switch_over(compiled: ModuleType | None) -> None:
-    """Replace what MMDetection's modules hold of ``mmcv.ops``, or of their own stubs, which only raise."""
+    """Replace references to ``mmcv.ops`` in MMDetection's modules, or their own stubs, which only raise."""
     for module in [module for name, module in sys.modules.items() if name.startswith('mmdet.')]:
         content = vars(module)
         for name in OWN.keys() & content.keys():

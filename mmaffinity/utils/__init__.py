@@ -1,1 +1,1 @@
-"""Configs, checkpoints, files."""
+"""Configs, checkpoints and files."""

@@ -1,4 +1,4 @@
-"""Opening checkpoints without running what is in them, and saying how one does not fit a model."""
+"""Loading checkpoints without executing their content, and reporting how one does not match a model."""
 import hashlib
 import logging
 import os
@@ -21,11 +21,11 @@ from .files import sha256_of
 from .optional import require
 from .shared_config import read_description
 
-SAFE_TORCH = (2, 10)  # the first release whose weights-only loading has no known hole
+SAFE_TORCH = (2, 10)  # the first release without a known vulnerability in weights-only loading
 TRUST_VARIABLE = 'MMAFFINITY_TRUST_PTH'
-PLAIN_DTYPES = ('b1', 'u1', 'i4', 'i8', 'u4', 'u8', 'f4', 'f8')  # as NumPy pickles them; what log histories hold
+PLAIN_DTYPES = ('b1', 'u1', 'i4', 'i8', 'u4', 'u8', 'f4', 'f8')  # in NumPy's pickle notation; used in log histories
 
-# What the shape of a parameter says about the model, for messages that name the cause instead of the symptom.
+# The meaning of parameter shapes, for messages that name the cause instead of the symptom.
 TELLING_SHAPES = (
     ('roi_head.cls_head.affinity.matrix', 1, 'C* (num_affinities)'),
     ('roi_head.cls_head.affinity.matrix', 0, 'beta (num_rois)'),
@@ -35,16 +35,16 @@ TELLING_SHAPES = (
 
 
 def _history_method(owner: Any, name: str) -> Any:
-    """Stand in for getattr in MMEngine's checkpoints, whose log buffers store their own methods by name."""
+    """Replacement for getattr in MMEngine's checkpoints, whose log buffers store their own methods by name."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
         raise pickle.UnpicklingError(f'refused: getattr({owner!r}, {name!r})')
     return getattr(owner, name)
 
 
 class _StoredDtype:
-    """Stand in for numpy.dtype in a file: of plain numbers, with the state that NumPy writes for them and no other.
+    """Replacement for numpy.dtype in a file: plain numbers only, with only the state that NumPy writes for them.
 
-    NumPy's own takes any state: object fields over raw bytes, for example, which it then follows as pointers.
+    NumPy's own dtype accepts any state, for example object fields over raw bytes, which it then follows as pointers.
     """
 
     def __init__(self, name: Any, align: Any = False, copy: Any = False) -> None:
@@ -58,7 +58,7 @@ class _StoredDtype:
 
 
 class _StoredArray:
-    """Stand in for numpy.ndarray in a file, which called with an object type takes bytes for pointers."""
+    """Replacement for numpy.ndarray in a file, which would treat bytes as pointers when called with an object type."""
 
     array: np.ndarray
 
@@ -70,19 +70,19 @@ class _StoredArray:
 
 
 def _stored_array(*_: Any) -> _StoredArray:
-    """Stand in for NumPy's _reconstruct, whatever it is called with."""
+    """Replacement for NumPy's _reconstruct, whatever its arguments."""
     return _StoredArray()
 
 
 def _stored_scalar(dtype: Any, data: Any) -> Any:
-    """Stand in for NumPy's scalar."""
+    """Replacement for NumPy's scalar."""
     if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes) or len(data) != dtype.dtype.itemsize:
         raise pickle.UnpicklingError('refused: a numpy scalar that is no plain number')
     return np.frombuffer(data, dtype.dtype)[0]
 
 
 def _allowed_globals() -> list:
-    """What a checkpoint may name. Of NumPy nothing: its names lead to the stand-ins above."""
+    """Names allowed in a checkpoint. None are NumPy's own: its names map to the replacements above."""
     numpy_names = [(_stored_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')]
     numpy_names += [(_stored_scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')]
     return [HistoryBuffer, (_history_method, 'builtins.getattr'), (_StoredDtype, 'numpy.dtype'),
@@ -90,7 +90,7 @@ def _allowed_globals() -> list:
 
 
 def _with_arrays(value: Any, seen: set[int]) -> Any:
-    """Put the arrays in the place of what stood in for them, in dicts, lists, tuples and log histories."""
+    """Substitute the arrays for their replacements in dicts, lists, tuples and log histories."""
     if isinstance(value, _StoredArray):
         return value.array
     if isinstance(value, _StoredDtype):
@@ -111,21 +111,21 @@ def _with_arrays(value: Any, seen: set[int]) -> Any:
 
 
 def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint: tensors, plain data and MMEngine's log history, nothing that can run code.
+    """Load a checkpoint: tensors, plain data and MMEngine's log history, but nothing that can run code.
 
     Args:
         path: a ``.safetensors`` file, or one of ``torch.save`` (``.pth``).
         map_location: device of the tensors, as in ``torch.load``.
 
     Returns:
-        The content of the file. That of a ``.safetensors`` file is under 'state_dict', and 'meta' has what the JSON beside
-        it says, as far as there is one.
+        The content of the file. For a ``.safetensors`` file, the weights are under 'state_dict', and 'meta' has the content of
+        the JSON next to it, if there is one.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint, is damaged, or holds an object that would have to run code to come to life;
-            the message names that object. There is no unsafe fallback. Also if it is a ``.pth`` and the installed torch
-            cannot open such files safely, see :func:`check_torch`.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a checkpoint, is damaged, or contains an object that can only be restored by running code; the
+            message names that object. There is no unsafe fallback. Also if it is a ``.pth`` and the installed torch cannot load
+            such files safely, see :func:`check_torch`.
     """
     path = Path(path)
     if not path.is_file():
@@ -141,7 +141,7 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
                          f'{_reason(error)}') from error
     except MemoryError:
         raise
-    except Exception as error:  # whatever a crooked file brings about in a reader that expects a straight one
+    except Exception as error:  # a malformed file can cause any error in a reader that expects a valid one
         raise ValueError(f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it '
                          'again') from error
     if not isinstance(content, dict):
@@ -150,17 +150,17 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
 
 
 def _reason(error: pickle.UnpicklingError) -> str:
-    """Return what torch refused, without its advice, which is to open the file unsafely."""
+    """Return what torch refused, without its advice to load the file unsafely."""
     lines = [line.strip() for line in str(error).splitlines()]
     advice = ('weights_only', 'torch.load', 'pytorch.org', 'add_safe_globals')
     kept = ' '.join(line for line in lines if line and not any(word in line for word in advice))
-    # Where the name stands in one line with the advice, only the name.
+    # If the name is on one line with the advice, keep only the name.
     named = re.search(r'(?:GLOBAL|BUILD|instance of|type)\s+([\w.]+\.[\w.]+)', str(error))
     return kept or (f'an object of {named.group(1)}' if named else 'an unknown object')
 
 
 def check_torch(path: str | Path) -> None:
-    """Refuse files of ``torch.save`` where torch's weights-only loading can be made to run code.
+    """Refuse ``torch.save`` files if the installed torch can be made to run code in weights-only loading.
 
     Raises:
         ValueError: with torch before 2.10, unless MMAFFINITY_TRUST_PTH is 1.
@@ -181,18 +181,18 @@ def _safe_globals() -> AbstractContextManager:
 
 
 def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
-    """Read weights from a ``.safetensors`` file, which can hold nothing else.
+    """Load weights from a ``.safetensors`` file, which cannot contain anything else.
 
     Args:
-        path: the file. A JSON of the same name beside it, which ``mmaffinity export safetensors`` wrote, is
-            held against it and gives the names of the classes.
-        map_location: device of the tensors; a function, as ``torch.load`` takes it too, gives the CPU.
+        path: the file. A JSON of the same name next to it, from ``mmaffinity export safetensors``, is checked against it
+            and provides the class names.
+        map_location: device of the tensors; a function, which ``torch.load`` also accepts, means the CPU.
 
     Returns:
         A checkpoint: 'state_dict' and 'meta'.
 
     Raises:
-        ValueError: if the package safetensors is missing, the file is damaged, or the JSON beside it belongs to other
+        ValueError: if the package safetensors is missing, the file is damaged, or the JSON next to it belongs to other
             weights.
     """
     path = Path(path)
@@ -202,14 +202,14 @@ def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
         weights = safetensors.load_file(path, device=device)
     except MemoryError:
         raise
-    except Exception as error:  # SafetensorError is no ValueError, and truncated files raise others
+    except Exception as error:  # SafetensorError is not a ValueError, and truncated files raise others
         raise ValueError(f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download '
                          'it again') from error
     return dict(meta=_described(path), state_dict=weights)
 
 
 def _described(path: Path) -> dict:
-    """Return the meta data that the JSON beside shared weights gives, after comparing it with the weights."""
+    """Return the metadata from the JSON next to shared weights, after checking it against the weights."""
     description = read_description(path.with_suffix('.json'))
     if description is None:
         return {}
@@ -223,9 +223,9 @@ def _described(path: Path) -> dict:
 
 
 def register_safe_loader() -> None:
-    """Let MMEngine open checkpoints (load_from, resume, pretrained weights) by :func:`load_checkpoint` alone.
+    """Make MMEngine load checkpoints (load_from, resume, pretrained weights) only by :func:`load_checkpoint`.
 
-    Local files and http(s) addresses are opened. MMEngine's other schemes, which would end in its own loader and its unsafe
+    Local files and http(s) addresses are supported. MMEngine's other schemes, which use its own loader with its unsafe
     fallback, are refused.
     """
     others = set(CheckpointLoader._schemes) - {'', 'http://', 'https://'}
@@ -238,7 +238,7 @@ def _load_for_mmengine(filename: str, map_location: Any = None, logger: logging.
     content = load_checkpoint(path, map_location)
     meta = content.get('meta')
     if isinstance(meta, dict):
-        # Runner.resume executes this text as a Python config.
+        # Runner.resume would execute this text as a Python config.
         meta.pop('config', None)
     return content
 
@@ -249,15 +249,15 @@ def _refuse_scheme(filename: str, map_location: Any = None, logger: logging.Logg
 
 
 def download(url: str) -> Path:
-    """Fetch a checkpoint into torch's cache, once, and return its place there; it is not opened.
+    """Download a checkpoint to torch's cache, once, and return its path there; it is not opened.
 
-    A part of the name like ``-f37072fd.`` is the beginning of its SHA-256, which is compared. Names without one say little,
-    so such files are kept apart by their address. In a distributed run one process of each machine fetches it, and the
-    others wait; where machines share a home folder, each fetches it aside and puts it there whole.
+    A part of the name like ``-f37072fd.`` is the beginning of the SHA-256, which is verified. Files without one are stored by
+    their address, because names alone are not unique. In a distributed run, one process per machine downloads the file and the
+    others wait. If machines share a home folder, each downloads to a temporary file and renames it.
 
     Raises:
-        URLError: if it cannot be fetched.
-        ValueError: if its SHA-256 does not begin as the name says.
+        URLError: if the download fails.
+        ValueError: if its SHA-256 does not match the name.
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     name = Path(urlparse(url).path).name
@@ -278,7 +278,7 @@ def download(url: str) -> Path:
                 raise ValueError(f'{url} was not kept, as it is not the file that its name says: {error}') from error
     finally:
         if processes > 1:
-            barrier()  # also on errors, or the others would wait for ever
+            barrier()  # also on errors, otherwise the others would wait forever
     if not path.exists():
         raise FileNotFoundError(f'{url} could not be fetched by the first process of this machine; its message says why')
     return path
@@ -286,11 +286,11 @@ def download(url: str) -> Path:
 
 def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
                      new_layers: Iterable[str] = ()) -> str | None:
-    """Return in one sentence how a checkpoint's weights do not fit a model's, or None if they do.
+    """Describe how a checkpoint's weights do not match a model's, or return None if they do.
 
     Args:
         model, checkpoint: state dicts.
-        new_layers: prefixes of parameters that the checkpoint need not have.
+        new_layers: prefixes of parameters that may be missing in the checkpoint.
     """
     new = tuple(f'{layer}.' for layer in new_layers)
     shared = [name for name in model if name in checkpoint and not name.startswith(new)]

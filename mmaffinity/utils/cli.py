@@ -1,4 +1,4 @@
-"""What the command-line tools share."""
+"""Shared parts of the command-line tools."""
 import argparse
 import os
 import sys
@@ -7,12 +7,12 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-# The errors that our own code raises on wrong use: their message is meant for the user.
+# Errors raised by our own code on wrong use; their messages are meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
 class ConfigOptions(DictAction):
-    """MMEngine's ``KEY=VALUE`` options, of which a crooked one is wrong use and no traceback."""
+    """MMEngine's ``KEY=VALUE`` options; a malformed option is a usage error without traceback."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
@@ -24,12 +24,12 @@ class ConfigOptions(DictAction):
 
 
 def run_tool(main: Callable[[], int | None]) -> int:
-    """Run a command; wrong use ends in a message and exit code 2 instead of a traceback.
+    """Run a command; wrong use gives a message and exit code 2 instead of a traceback.
 
-    ``MMAFFINITY_TRACEBACK=1`` shows the traceback all the same.
+    ``MMAFFINITY_TRACEBACK=1`` shows the traceback anyway.
 
     Returns:
-        The exit code that the command gives, 0 if it gives none.
+        The exit code of the command, 0 if it returns none.
     """
     try:
         return main() or 0
@@ -39,10 +39,10 @@ def run_tool(main: Callable[[], int | None]) -> int:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
     except TypeError as error:
-        # What the registries say of a field that the config has and the class does not: mostly a slip in --cfg-options.
+        # The registries' error for a config field that the class does not have: usually a typo in --cfg-options.
         if 'got an unexpected keyword argument' not in str(error) or os.environ.get('MMAFFINITY_TRACEBACK') == '1':
             raise
-        print(f'error: {error}: look for a slip in --cfg-options or in the config', file=sys.stderr)
+        print(f'error: {error}: look for a typo in --cfg-options or in the config', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

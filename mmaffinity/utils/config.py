@@ -13,27 +13,27 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
-    """Read a config, apply overrides, and hand its top-level settings to the data sets.
+    """Load a config, apply overrides, and pass its top-level settings to the data sets.
 
-    Three fields at the top of a config save repeating them, and one override changes them everywhere:
+    Three top-level fields avoid repetition, and one override changes them everywhere:
 
-    * ``data_root``: of every data set that names none of its own, and of the path of the grey-level statistics;
-    * ``image_size``: (width, height) in pixels, of every ``Resize`` that names no ``scale``;
-    * ``slice_classes``: names of the classes, checked against every slice list that names none of its own.
+    * ``data_root``: for every data set without its own, and for the path of the grey-level statistics;
+    * ``image_size``: (width, height) in pixels, for every ``Resize`` without ``scale``;
+    * ``slice_classes``: names of the classes, checked against every slice list without its own.
 
     Args:
-        path: config file (Python), which is code: reading it runs it; or the name of one of this package, such as
-            'affinity_c8' or 'baselines/single_shot', see :func:`find_config`. Or the JSON of a shared model, which is data:
-            see :mod:`~mmaffinity.utils.shared_config`.
-        overrides: values by dotted key, as ``--cfg-options`` gives them.
+        path: config file (Python), which is code and is executed; or the name of a config in this package, such as
+            'affinity_c8' or 'baselines/single_shot', see :func:`find_config`; or the JSON of a shared model, which is data, see
+            :mod:`~mmaffinity.utils.shared_config`.
+        overrides: values by dotted key, as from ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read as a config, or is JSON that holds more than the description of a model.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it cannot be read as a config, or is JSON with more than the description of a model.
     """
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
-        # YAML not either: MMEngine's reader runs the functions that a YAML file names.
+        # Nor YAML: MMEngine's reader calls functions named in a YAML file.
         raise ValueError(f'{path} is no config: a config is a Python file, or the JSON of a shared model')
     if path.suffix == '.json':
         config = read_shared_config(path)
@@ -42,9 +42,9 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
             config = Config.fromfile(path)
         except Exception as error:
             raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
-        # MMEngine writes a config down five times per run and in every checkpoint, each time through yapf, which takes
-        # seconds where a path is long; unformatted it is still indented Python. fromfile() has an option for that, but
-        # does not hand it on for configs with _base_.
+        # MMEngine formats the config five times per run and for every checkpoint, each time with yapf, which takes seconds if
+        # a path is long. Unformatted, it is still indented Python. fromfile() has an option for this, but does not pass it on
+        # for configs with _base_.
         object.__setattr__(config, '_format_python_code', False)
     try:
         if overrides:
@@ -59,20 +59,20 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
 
 
 def config_folder() -> Path:
-    """Return the folder of this package's configs: in the wheel, or in the checkout beside the package."""
+    """Return the folder of this package's configs: in the wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parent.parent
     folders = (package / '.mim' / 'configs' / 'affinity', package.parent / 'configs')
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def find_config(path: str | Path) -> Path:
-    """Find a config by its path, or by its name among those of this package.
+    """Find a config by its path or by its name in this package.
 
     Args:
-        path: of a file; or a name, with or without '.py', such as 'affinity_c8' or 'baselines/single_shot'.
+        path: path of a file, or a name with or without '.py', such as 'affinity_c8' or 'baselines/single_shot'.
 
     Raises:
-        FileNotFoundError: if there is neither; names that are nearly the same are given.
+        FileNotFoundError: if neither exists; similar names are suggested.
     """
     path = Path(path)
     if path.is_file():
@@ -80,7 +80,7 @@ def find_config(path: str | Path) -> Path:
     ours = config_folder()
     name = path.with_suffix('') if path.suffix == '.py' else path
     if not path.is_absolute() and '..' not in path.parts and '_base_' not in path.parts:
-        # 'configs/affinity_c8.py' is how the checkout names it.
+        # In a checkout, the path is 'configs/affinity_c8.py'.
         parts = name.parts[1:] if name.parts[:1] == ('configs',) else name.parts
         found = ours.joinpath(*parts).with_suffix('.py') if parts else ours
         if found.is_file():
@@ -94,10 +94,10 @@ def find_config(path: str | Path) -> Path:
 
 
 def _check_names(config: Config, overrides: dict) -> None:
-    """Refuse overrides of a field that no config has, but one has nearly: they would change nothing, without a word.
+    """Refuse overrides of unknown fields that resemble existing ones, because they would silently change nothing.
 
     Raises:
-        ValueError: with the field that was probably meant.
+        ValueError: with the probably intended field.
     """
     fields = {*config.keys(), *inspect.signature(Runner.__init__).parameters}
     for name in {str(key).split('.')[0] for key in overrides} - fields:
@@ -107,10 +107,10 @@ def _check_names(config: Config, overrides: dict) -> None:
 
 
 def _check_kinds(config: Config) -> None:
-    """Check that fields which every run reads are of the kind that it expects; an override replaces a dict by anything.
+    """Check the types of fields that every run reads, because an override can replace a dict by anything.
 
     Raises:
-        TypeError: if one is not.
+        TypeError: if a type is wrong.
     """
     for name in ('model', 'default_hooks', 'env_cfg', 'randomness', 'optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg',
                  *DATALOADERS):
@@ -130,7 +130,7 @@ def _check_kind(name: str, value: Any, kind: type | tuple[type, ...], called: st
 
 
 def check_data(config: Config, loader: str) -> None:
-    """Check that a config names the data that a run is to read; the description of a shared model names none.
+    """Check that a config names the data of a run; the description of a shared model names none.
 
     Raises:
         ValueError: if it does not.
@@ -142,7 +142,7 @@ def check_data(config: Config, loader: str) -> None:
 
 
 def apply_settings(config: Config) -> None:
-    """Hand ``data_root``, ``image_size`` and ``slice_classes`` to what names none of its own, see :func:`load_config`."""
+    """Pass ``data_root``, ``image_size`` and ``slice_classes`` to parts without their own, see :func:`load_config`."""
     for name in DATALOADERS:
         if config.get(name) is not None:
             _apply(config[name].get('dataset'), config)

@@ -1,4 +1,4 @@
-"""Reading of the config that MMEngine writes into a checkpoint, without running it."""
+"""Reading the config that MMEngine stores in a checkpoint, without executing it."""
 import ast
 from typing import Any
 
@@ -6,16 +6,16 @@ _NUMBERS = {'inf': float('inf'), 'nan': float('nan')}
 
 
 def read_config_text(text: Any) -> dict[str, Any] | None:
-    """Return the fields of a config that was written as Python text.
+    """Return the fields of a config given as Python text.
 
-    Only assignments of plain values are read, ``dict(...)`` among them; nothing is called or imported, so the text may be
-    anybody's.
+    Only assignments of plain values are read, including ``dict(...)``. Nothing is called or imported, so the text need not be
+    trusted.
 
     Args:
-        text: as ``Config.pretty_text`` gives it.
+        text: text from ``Config.pretty_text``.
 
     Returns:
-        The fields by name; None if the text holds anything else.
+        The fields by name; None if the text contains anything else.
     """
     if not isinstance(text, str):
         return None
@@ -52,11 +52,11 @@ def _value(node: ast.expr) -> Any:
 
 def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozenset(),
                        place: str = '') -> list[tuple[str, Any, Any]]:
-    """Return where two configs differ: dotted name and both values of the innermost fields that do.
+    """Return the differences of two configs: dotted name and both values of the innermost fields that differ.
 
     Args:
-        first, second: values of configs; lists and tuples are equal if their items are, and None if a field is absent.
-        ignored: names of fields that are not compared, wherever they are.
+        first, second: values of configs; lists and tuples are equal if their items are; None for an absent field.
+        ignored: names of fields to ignore at any level.
         place: name of the values.
     """
     parts: list[tuple[str, Any, Any]]

@@ -1,19 +1,19 @@
-"""What commands show while they work: one line of progress."""
+"""Progress display of commands: one line."""
 import sys
 import time
 from collections.abc import Callable
 from typing import ClassVar, TextIO
 
-PLAIN_INTERVAL = 15.0  # seconds between two lines where lines cannot be replaced
+PLAIN_INTERVAL = 15.0  # seconds between lines if lines cannot be replaced
 LIVE_INTERVAL = 0.1
-WIDTH = 110  # characters of a line that is replaced; a longer one would wrap and stay
+WIDTH = 110  # length of a replaced line; a longer one would wrap and remain
 
 
 class TimeLeft:
-    """Estimates how long a job still takes, from the steps that this run made itself.
+    """Estimate the remaining time of a job from the steps of this run.
 
     Args:
-        clock: gives seconds.
+        clock: returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -23,7 +23,7 @@ class TimeLeft:
     def __call__(self, done: int, total: int) -> float | None:
         """Return the seconds left, None at the first step.
 
-        The first step is not counted, as it pays for warming up and may follow steps of an earlier run.
+        The first step is not counted, because it includes warm-up and may follow steps of an earlier run.
         """
         now = self._clock()
         if self._start is None:
@@ -34,16 +34,16 @@ class TimeLeft:
 
 
 class ProgressLine:
-    """One line of progress, replaced in place on a terminal; elsewhere a plain line every 15 seconds.
+    """A progress line, replaced in place on a terminal; elsewhere a plain line every 15 seconds.
 
         progress = ProgressLine('reading', 'files')
         progress(3, 200, 'IMG_0003.dcm')   # reading: 3 of 200 files, 0 min 12 s left, IMG_0003.dcm
 
     Args:
         what: the job.
-        unit: what is counted.
-        stream: where the line goes; standard error by default, so that results can be piped.
-        clock: gives seconds.
+        unit: the counted unit.
+        stream: output stream; standard error by default, so that results can be piped.
+        clock: returns seconds.
     """
 
     _current: ClassVar['ProgressLine | None'] = None
@@ -97,13 +97,13 @@ class ProgressLine:
 
 
 class NamedProgress:
-    """Progress of a job in several parts, each with a :class:`ProgressLine` of its own."""
+    """Progress of a job with several parts, each with its own :class:`ProgressLine`."""
 
     def __init__(self) -> None:
         self._line: ProgressLine | None = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` steps of part ``what`` are made."""
+        """Show that ``done`` of ``total`` steps of part ``what`` are complete."""
         if self._line is None or self._line.unit != what:
             self._line = ProgressLine('reading', what)
         self._line(done, total)

@@ -1,4 +1,4 @@
-"""Choice of the device that a model runs on."""
+"""Selection of a model's device."""
 import re
 
 import torch
@@ -7,11 +7,11 @@ _NAME = re.compile(r'(?:(?:cuda|gpu)(?::(\d+))?|(\d+))', re.ASCII)
 
 
 def find_device(name: str | int | torch.device | None = None) -> torch.device:
-    """Return the device that a user names.
+    """Return the device named by a user.
 
     Args:
-        name: 'cpu'; 'cuda' or 'gpu', the current GPU; 'cuda:1', 'gpu:1', '1' or 1, the second GPU; None takes a GPU if torch
-            sees one, else the CPU.
+        name: 'cpu'; 'cuda' or 'gpu', the current GPU; 'cuda:1', 'gpu:1', '1' or 1, the second GPU; None means a GPU if
+            torch sees one, otherwise the CPU.
 
     Raises:
         ValueError: if there is no such device, or models have not been tested on it.

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or an interrupted run, never meets half of one."""
+"""Writing files atomically, so that readers and interrupted runs never see partial files."""
 import hashlib
 import json
 import os
@@ -10,7 +10,7 @@ PathLike = str | os.PathLike
 
 
 def sha256_of(path: PathLike) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    """SHA-256 of a file's bytes as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
@@ -19,33 +19,32 @@ def sha256_of(path: PathLike) -> str:
 
 
 def write_json_atomic(path: PathLike, obj: Any) -> None:
-    """Write an object as JSON: the file is there whole, or as it was before.
+    """Write an object as JSON atomically: the file is either complete or unchanged.
 
     Args:
-        path: The file; its folder is made where missing.
-        obj: What ``json`` can store; NaN and infinity are refused, as they are no JSON.
+        path: The file; its folder is created if needed.
+        obj: An object that ``json`` can store; NaN and infinity are refused, because they are not valid JSON.
 
     Raises:
-        ValueError: if the object holds NaN or infinity.
-        TypeError: if the object holds something that JSON has no form for.
+        ValueError: if the object contains NaN or infinity.
+        TypeError: if the object contains something that JSON cannot represent.
     """
     write_jsons_atomic({path: obj})
 
 
 def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
-    """Write several JSON files that belong together; where one cannot be written, none is.
+    """Write several JSON files that belong together; if one cannot be written, none is.
 
-    All files are written aside as ``<name>.part`` and renamed once the last of them is on the disk. Equal objects
-    give equal bytes.
+    All files are written as ``<name>.part`` and renamed once the last of them is on disk. Equal objects give equal bytes.
 
     Args:
-        objects: What to write, by path. Folders are made where missing.
+        objects: Objects to write, by path. Folders are created if needed.
 
     Raises:
-        ValueError: if an object holds NaN or infinity.
-        TypeError: if an object holds something that JSON has no form for.
+        ValueError: if an object contains NaN or infinity.
+        TypeError: if an object contains something that JSON cannot represent.
     """
-    # All text is made first: what JSON refuses, it refuses before anything is on the disk.
+    # Generate all text first, so that anything invalid is refused before a file is written.
     texts = {Path(path): json.dumps(obj, allow_nan=False) + '\n' for path, obj in objects.items()}
     parts = {path: path.with_name(path.name + '.part') for path in texts}
     try:
@@ -54,10 +53,10 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
             with open(parts[path], 'w', encoding='utf-8', newline='\n') as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())  # or a power cut after the rename could leave an empty file
+                os.fsync(file.fileno())  # otherwise a power cut after the rename could leave an empty file
         for path, part in parts.items():
             os.replace(part, path)
-    except BaseException:  # KeyboardInterrupt too
+    except BaseException:  # including KeyboardInterrupt
         for part in parts.values():
             part.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""Writing objects of classes that are not at hand."""
+"""Pickling objects of classes that are not available."""
 import pickle
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -8,8 +8,8 @@ import torch
 from .safe_pickle import ForeignObject
 
 
-class ForeignPickler(pickle._Pickler):  # the one in Python: the one in C leaves no place to write a class by its name
-    """A pickler that writes a :class:`ForeignObject` as an object of the class that it names."""
+class ForeignPickler(pickle._Pickler):  # the Python implementation, because the C one cannot write a class by name
+    """A pickler that writes a :class:`ForeignObject` as an object of the class it names."""
 
     def save(self, obj: Any, *args: Any, **kwargs: Any) -> None:
         """Write one object."""
@@ -27,7 +27,7 @@ class ForeignPickler(pickle._Pickler):  # the one in Python: the one in C leaves
 
 
 def save_with_foreign_objects(content: Any, file: BinaryIO) -> None:
-    """Write what :func:`load_untrusted_checkpoint` read, foreign objects included.
+    """Write the result of :func:`load_untrusted_checkpoint`, including foreign objects.
 
     The format is that of PyTorch before 1.6, which the author's code needs and every later version reads.
     """

@@ -1,4 +1,4 @@
-"""Packages that are not needed by all."""
+"""Optional packages."""
 import importlib
 from types import ModuleType
 

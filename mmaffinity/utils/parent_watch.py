@@ -1,27 +1,27 @@
-"""The end of helper processes whose parent was killed."""
+"""Ending helper processes whose parent was killed."""
 import os
 import threading
 import time
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent ended, whatever it is doing then.
+    """End this process soon after its parent ends, whatever it is doing.
 
-    A process that was killed could not tell those that it had started. They would wait for work for ever, or, as torch's
-    loader workers do, for somebody to read what they still have to hand over.
+    A killed process cannot notify its child processes. They would wait forever for work or, like torch's loader workers, for
+    somebody to read their results.
 
     Args:
-        parent: number of the process that this one works for.
+        parent: ID of the parent process.
     """
     threading.Thread(target=_watch, args=(parent,), name='parent_watch', daemon=True).start()
 
 
 def _watch(parent: int) -> None:
-    # A process of a fork server has that as its parent, not the one which asked for it.
+    # The parent of a fork-server process is the fork server, not the process that requested it.
     is_there = _is_parent if _is_parent(parent) else _is_running
     while is_there(parent):
         time.sleep(1)
-    os._exit(1)  # not sys.exit, which would end this thread alone
+    os._exit(1)  # not sys.exit, which would end only this thread
 
 
 def _is_parent(number: int) -> bool:

@@ -30,16 +30,16 @@ def convert_published(content: Any) -> dict:
     """Convert the content of a published checkpoint.
 
     Args:
-        content: what :func:`load_untrusted_checkpoint` returned. A file of the predecessors (Mask R-CNN, Single-Shot
-            Model) is converted as far as its parts coincide with the affinity model's, part by part.
+        content: result of :func:`load_untrusted_checkpoint`. A file of the predecessors (Mask R-CNN, Single-Shot Model) is
+            converted part by part, as far as its parts match those of the affinity model.
 
     Returns:
-        A checkpoint: 'meta' says which config it needs, what it came from and what was not read; 'state_dict' are the
-        weights; 'published_extra' is what our model has no place for and :func:`convert_back` needs.
+        A checkpoint: 'meta' names the required config, the source and the parts that were not read; 'state_dict' contains the
+        weights; 'published_extra' contains tensors that our model does not have and :func:`convert_back` needs.
 
     Raises:
-        ValueError: if the file is no published checkpoint, has other keys, shapes, anchors or class numbers than the
-            published models, or if tensors that repeat each other differ; the message names them.
+        ValueError: if the file is not a published checkpoint, its keys, shapes, anchors or numbers of classes differ from those
+            of the published models, or duplicate tensors differ; the message names them.
     """
     weights, fields = _split(content)
     generator = fields.pop('anchor_generator', None)
@@ -62,10 +62,10 @@ def convert_published(content: Any) -> dict:
 
 
 def convert_back(checkpoint: dict) -> dict:
-    """Convert a checkpoint of a model of ``configs/published`` to the published layout.
+    """Convert a checkpoint of a ``configs/published`` model to the published layout.
 
-    What our model does not hold, the regression and mask of the background class, which nothing reads, comes from
-    'published_extra' where the checkpoint was converted, and is zero where it was trained by us.
+    The regression and mask of the background class, which our model does not have and nothing reads, come from
+    'published_extra' if the checkpoint was converted, and are zero if it was trained here.
 
     Args:
         checkpoint: content of the file.
@@ -74,7 +74,7 @@ def convert_back(checkpoint: dict) -> dict:
         Content of a published checkpoint; the anchor generator is a :class:`ForeignObject`.
 
     Raises:
-        ValueError: if it is no checkpoint of a model in the published layout; the message names the keys.
+        ValueError: if it is not a checkpoint of a model in the published layout; the message names the keys.
     """
     state = checkpoint.get('state_dict')
     if not isinstance(state, dict):
@@ -116,11 +116,11 @@ def convert_published_file(source: PathLike, target: PathLike) -> dict:
     """Convert a published file, see :func:`convert_published`; the result is written atomically.
 
     Returns:
-        The 'meta' of the new checkpoint, 'source' of which names the file and its SHA-256.
+        The 'meta' of the new checkpoint, whose 'source' names the file and its SHA-256.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: as :func:`load_untrusted_checkpoint` and :func:`convert_published`, naming the file.
+        FileNotFoundError: if the file does not exist.
+        ValueError: as for :func:`load_untrusted_checkpoint` and :func:`convert_published`, naming the file.
     """
     content = load_untrusted_checkpoint(source)
     try:
@@ -136,8 +136,8 @@ def convert_back_file(source: PathLike, target: PathLike) -> None:
     """Convert one of our files to the published layout, see :func:`convert_back`; the result is written atomically.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: as :func:`load_checkpoint` and :func:`convert_back`, naming the file.
+        FileNotFoundError: if the file does not exist.
+        ValueError: as for :func:`load_checkpoint` and :func:`convert_back`, naming the file.
     """
     checkpoint = load_checkpoint(source)
     try:
@@ -198,7 +198,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
 
 
 def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
-    """Read the parts that are entirely those of the affinity model; a part that differs anywhere is not read."""
+    """Read the parts that match the affinity model completely; a part with any difference is not read."""
     read: list[Entry] = []
     for entries in parts(detector_layout()).values():
         keys = {entry.key for entry in entries}
@@ -236,7 +236,7 @@ def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
 
 
 def _anchors(generator: Any) -> dict | None:
-    """Return sizes and ratios from the state of the author's anchor generator, whose class is not at hand."""
+    """Return sizes and ratios from the state of the author's anchor generator, whose class is not available."""
     state = generator.state if isinstance(generator, ForeignObject) else None
     if not isinstance(state, dict) or not {'sizes', 'aspect_ratios'} <= set(state):
         return None
@@ -252,8 +252,8 @@ def _anchors(generator: Any) -> dict | None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value can be stored without naming a class, and is not nested absurdly deep."""
-    seen, layer = set(), [value]  # layer by layer: a stranger's value may contain itself, or one part a million times
+    """Return whether a value can be stored without naming a class and is not nested too deeply."""
+    seen, layer = set(), [value]  # layer by layer: an untrusted value may contain itself, or one part a million times
     for _ in range(20):
         inner: list[Any] = []
         for item in layer:
@@ -270,13 +270,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    # Not torch.equal: to it NaN differs from itself, and 0 equals -0.
+    # Not torch.equal, for which NaN differs from itself and 0 equals -0.
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(
         _own(a).reshape(-1).view(torch.uint8), _own(b).reshape(-1).view(torch.uint8))
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Return a contiguous copy that shares its memory with nothing, so that no more than it is written."""
+    """Return a contiguous copy that shares no memory, so that only its own data are written."""
     return tensor.clone(memory_format=torch.contiguous_format)
 
 

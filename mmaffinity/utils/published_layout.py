@@ -1,4 +1,4 @@
-"""Which tensor of the author's published checkpoints is which of ours."""
+"""Mapping between tensors of the author's published checkpoints and ours."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ NORM_LEAVES = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tra
 
 @dataclass(frozen=True)
 class Change:
-    """How a published tensor becomes ours, and the way back.
+    """Conversion of a published tensor to ours and back.
 
     Attributes:
         forward: from the published tensor to ours.
-        backward: from ours to the published tensor; gets also what ``dropped`` returned.
-        dropped: what ours does not hold, or None.
+        backward: from ours to the published tensor; also receives the result of ``dropped``.
+        dropped: the part that ours does not have, or None.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -25,9 +25,9 @@ class Change:
 
 
 SAME = Change(lambda x: x, lambda x, _: x)
-# Background is the published code's first class and MMDetection's last.
+# Background is the first class in the published code and the last in MMDetection.
 BACKGROUND_LAST = Change(lambda x: x.roll(-1, 0), lambda x, _: x.roll(1, 0))
-# The published code regresses a box and a mask of the background, too, and never reads them.
+# The published code also predicts a box and a mask for the background, and never reads them.
 NO_BACKGROUND_BOX = Change(lambda x: x[4:], lambda x, dropped: torch.cat([dropped, x]), lambda x: x[:4])
 NO_BACKGROUND_MASK = Change(lambda x: x[1:], lambda x, dropped: torch.cat([dropped, x]), lambda x: x[:1])
 COLUMN = Change(lambda x: x.squeeze(1), lambda x, _: x.unsqueeze(1))
@@ -38,12 +38,12 @@ class Entry:
     """One tensor of a published checkpoint.
 
     Attributes:
-        part: the part of the model that it belongs to.
+        part: its part of the model.
         key: its published name.
         shape: its published shape.
         ours: its name in our state dict; None for a copy.
-        change: what happens to it on the way.
-        copy_of: published name of the tensor that it repeats, as the published code registers some modules twice.
+        change: its conversion.
+        copy_of: published name of the tensor that it duplicates, because the published code registers some modules twice.
     """
 
     part: str
@@ -141,7 +141,7 @@ def _classifier(num_classes: int) -> list[Entry]:
 
 
 def detector_layout() -> list[Entry]:
-    """Return the tensors of all parts that the author's detectors have in common, with those of both branches."""
+    """Return the tensors of all parts shared by the author's detectors, including those of both branches."""
     return [*_backbone(), *_neck_and_rpn(), *_branch('segmentation', '', 'roi_head'),
             *_branch('classification', '_s2', 'roi_head.classification_branch')]
 
@@ -158,7 +158,7 @@ def published_layout(num_affinities: int, num_classes: int, num_rois: int = 8) -
 
 
 def parts(entries: list[Entry]) -> dict[str, list[Entry]]:
-    """Sort tensors by the part of the model that they belong to."""
+    """Group tensors by their part of the model."""
     grouped: dict[str, list[Entry]] = {}
     for entry in entries:
         grouped.setdefault(entry.part, []).append(entry)
@@ -166,5 +166,5 @@ def parts(entries: list[Entry]) -> dict[str, list[Entry]]:
 
 
 def part_prefixes(entries: list[Entry]) -> tuple[str, ...]:
-    """Return what the published names of a part begin with, for example 'backbone.body.'."""
+    """Return the prefix of a part's published names, for example 'backbone.body.'."""
     return tuple(sorted({'.'.join(entry.key.split('.')[:2]) + '.' for entry in entries}))

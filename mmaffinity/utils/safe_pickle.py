@@ -1,10 +1,10 @@
-"""Reading pickles without running them.
+"""Reading pickles without executing them.
 
-A pickle is a program: it names callables of any module and calls them. :class:`PickleReader` walks over its
-instructions and builds plain data only. It imports nothing that a pickle names and calls nothing but the constructors
-that it was given; an object of a class that is not at hand becomes a :class:`ForeignObject`, with its state as data.
+A pickle is a program: it names callables of any module and calls them. :class:`PickleReader` reads its instructions and builds
+plain data only. It imports nothing named by a pickle and calls only the constructors that it was given. An object of an
+unavailable class becomes a :class:`ForeignObject`, with its state as data.
 """
-import _compat_pickle  # what pickle itself translates names with
+import _compat_pickle  # the name translation of pickle itself
 import pickletools
 import re
 import sys
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-# Nothing of these is data of a stranger's own class: what is not explicitly known is refused where it is named.
+# Names in these modules are never data of a custom class: those not explicitly known are refused.
 GUARDED_PACKAGES = sys.stdlib_module_names | {'numpy', 'torch'}
 _LITERALS = {
     'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4', 'FLOAT', 'BINFLOAT', 'STRING', 'BINSTRING',
@@ -25,12 +25,12 @@ _CONTAINERS = {'EMPTY_LIST': list, 'EMPTY_DICT': dict, 'EMPTY_SET': set}
 
 
 class RefusedPickleError(ValueError):
-    """A pickle that asks for what is not allowed, or is damaged; the message names it."""
+    """A pickle that is damaged or requests something forbidden; the message names it."""
 
 
 @dataclass(frozen=True)
 class ForeignGlobal:
-    """A class or function that a pickle names, not imported."""
+    """A class or function named by a pickle, not imported."""
 
     module: str
     name: str
@@ -45,8 +45,8 @@ class ForeignObject:
     """An object whose class was not imported.
 
     Attributes:
-        cls: the class, as the pickle names it.
-        state: what the pickle hands to the object, usually the dict of its attributes; None if it hands over nothing.
+        cls: the class, as named by the pickle.
+        state: the state passed to the object, usually the dict of its attributes; None if there is none.
     """
 
     cls: ForeignGlobal
@@ -59,7 +59,7 @@ class ForeignObject:
 
 @dataclass(frozen=True)
 class Constructor:
-    """Our own function in place of a callable that a pickle may name; it gets the arguments of the call."""
+    """Our own function that replaces a callable allowed in a pickle; it receives the arguments of the call."""
 
     name: str
     build: Callable[..., Any]
@@ -71,10 +71,10 @@ def describe(value: Any) -> str:
 
 
 def checked_key(value: Any) -> Any:
-    """Return what may be hashed safely: no placeholder, and no tuple so deep that hashing it overflows the C stack.
+    """Return a value that can be hashed safely: no placeholder, and no tuple so deep that hashing overflows the C stack.
 
     Raises:
-        RefusedPickleError: for anything but text, numbers, None and flat tuples of those.
+        RefusedPickleError: for anything other than text, numbers, None and flat tuples of these.
     """
     parts = value if type(value) is tuple else (value, )
     if any(type(part) not in (str, bytes, int, float, bool, type(None)) for part in parts):
@@ -92,7 +92,7 @@ _ORDERED_DICT = Constructor('collections.OrderedDict',
                             lambda items=(): OrderedDict((checked_key(key), value) for key, value in items))
 _SET = Constructor('builtins.set', lambda items=(): {checked_key(item) for item in items})
 _RECONSTRUCTOR = Constructor('copyreg._reconstructor', _reconstructor)
-# What any pickle may name, and what stands for it.
+# Names allowed in any pickle, and their replacements.
 PLAIN_GLOBALS: dict[str, Any] = {
     'collections.OrderedDict': _ORDERED_DICT,
     'builtins.set': _SET,
@@ -105,8 +105,8 @@ class PickleReader:
     """Read a pickle as data.
 
     Args:
-        known_globals: what the pickle may name besides :data:`PLAIN_GLOBALS`, by 'module.name': a :class:`Constructor`,
-            or the value that stands for it.
+        known_globals: names allowed in addition to :data:`PLAIN_GLOBALS`, by 'module.name': a :class:`Constructor`, or the
+            replacement value.
         persistent_load: turns persistent ids into values; None refuses them.
     """
 
@@ -116,17 +116,17 @@ class PickleReader:
         self._persistent_load = persistent_load
 
     def load(self, file: BinaryIO) -> Any:
-        """Read one pickle; afterwards the file stands behind it.
+        """Read one pickle; the file position is then after it.
 
         Args:
-            file: open for reading; its ``read(n)`` must not reserve memory for more bytes than there are.
+            file: open for reading; its ``read(n)`` must not allocate memory for more bytes than there are.
 
         Returns:
-            dict, list, tuple, set, str, bytes, numbers, None, what the known globals and the persistent ids stand for;
+            dict, list, tuple, set, str, bytes, numbers, None, and the values of known globals and persistent ids;
             :class:`ForeignObject` and :class:`ForeignGlobal` for the rest.
 
         Raises:
-            RefusedPickleError: if the pickle is damaged, calls what is not known or names what is guarded.
+            RefusedPickleError: if the pickle is damaged, calls something unknown or names something guarded.
         """
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stacks under each open mark
@@ -141,7 +141,7 @@ class PickleReader:
                 self._execute(opcode.name, argument)
         except (RefusedPickleError, OSError):
             raise
-        except Exception as error:  # whatever a crooked pickle brings about in code that expects a straight one
+        except Exception as error:  # a malformed pickle can cause any error in code that expects a valid one
             raise RefusedPickleError(f'damaged pickle: {type(error).__name__}: {ascii(str(error))[:200]}') from error
         raise RefusedPickleError('damaged pickle: it has no end')
 
@@ -159,7 +159,7 @@ class PickleReader:
             handler(argument)
 
     def _spend(self, value: Any) -> None:
-        # Copying what the pickle holds once must not multiply it: a short pickle could fill the memory.
+        # Copies of data that the pickle contains once are limited, because a short pickle could fill the memory.
         self._copied += len(value) if isinstance(value, (str, bytes, list, tuple, dict)) else 0
         if self._copied > self._position + 65536:
             raise RefusedPickleError('refused a pickle that copies the same data again and again')
@@ -271,7 +271,7 @@ class PickleReader:
     def _push_global(self, module: str, name: str) -> None:
         if type(module) is not str or type(name) is not str:
             raise RefusedPickleError('refused a global whose name is no text')
-        # Protocols up to 2 keep to the names of Python 2, for example commands.Popen for subprocess.Popen.
+        # Protocols up to 2 use the names of Python 2, for example commands.Popen for subprocess.Popen.
         module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
         module = _compat_pickle.IMPORT_MAPPING.get(module, module)
         full_name = f'{module}.{name}'
@@ -307,7 +307,7 @@ class PickleReader:
         if type(target) is ForeignObject:
             target.state = state
         elif type(target) is OrderedDict:
-            # A state dict's versions of its modules; no other attribute of a dict is data.
+            # The module versions of a state dict; no other attribute of a dict is data.
             if isinstance(state, dict) and isinstance(state.get('_metadata'), dict):
                 setattr(target, '_metadata', state['_metadata'])  # noqa: B010  (typed dicts have no attributes)
         else:

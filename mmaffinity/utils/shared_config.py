@@ -1,9 +1,9 @@
-"""Model descriptions as data: the JSON beside shared weights, and the config that is read from it.
+"""Model descriptions as data: the JSON next to shared weights, and the config read from it.
 
-A Python config is code, and so, to MMEngine, are YAML and JSON configs: ``custom_imports`` imports what it names,
-``_base_`` may name a Python file, a ``type`` with a dot calls anything that can be imported, and ``!!python`` tags of YAML
-call functions. A model description is therefore not read
-by MMEngine. It holds the model and what prepares a slice for it, and it can name only the modules listed here.
+A Python config is code, and so, to MMEngine, are YAML and JSON configs: ``custom_imports`` imports the modules it names,
+``_base_`` may name a Python file, a ``type`` with a dot calls anything importable, and ``!!python`` tags of YAML call
+functions. MMEngine therefore does not read model descriptions. A description contains the model and its slice preprocessing,
+and may name only the modules listed here.
 """
 import json
 from pathlib import Path
@@ -14,31 +14,31 @@ from mmengine.config import Config
 
 FORMAT, SCHEMA = 'mmaffinity model', 1
 FIELDS = ('model', 'image_size', 'slice_classes', 'test_dataloader')
-# What a described model may be made of besides this package's own modules: what configs/ use of MMDetection. None of them
-# reads a file, reaches the network or evaluates text.
+# Modules allowed in addition to this package's own: those of MMDetection used in configs/. None of them reads a file, accesses
+# the network or evaluates text.
 FOREIGN_TYPES = frozenset({
     'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'FPN', 'GN', 'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RandomSampler',
     'ResNet', 'Resize', 'RoIAlign', 'Shared2FCBBoxHead', 'SmoothL1Loss', 'StandardRoIHead', 'nms',
 })
-# Of this package's own, those that open what their arguments name: timm downloads, the loading transforms read files.
+# Own modules that open files or addresses named in their arguments: timm downloads, loading transforms read files.
 OWN_TYPES_LEFT_OUT = frozenset({'TimmBackbone', 'LoadCTSlice', 'LoadCTSliceFromArray'})
-# These name files or addresses, or hand a configuration over to something else.
+# These name files or addresses, or pass a configuration to something else.
 REFUSED_KEYS = frozenset({'init_cfg', 'pretrained', 'custom_imports', 'checkpoint', 'statistics', 'plugins'})
-TUPLE = 'tuple'  # JSON has no tuples, and MMDetection tells them from lists: {"tuple": [...]}
+TUPLE = 'tuple'  # JSON has no tuples, which MMDetection distinguishes from lists: {"tuple": [...]}
 MAX_DEPTH = 40
 
 
 def read_shared_config(path: str | Path) -> Config:
-    """Read the config of a described model; nothing that the file names is imported, evaluated or opened.
+    """Read the config of a described model; nothing named in the file is imported, evaluated or opened.
 
     Args:
-        path: the JSON that ``mmaffinity export safetensors`` wrote.
+        path: the JSON from ``mmaffinity export safetensors``.
 
     Returns:
         A config with the model, its classes and the test pipeline: enough to predict, not to train.
 
     Raises:
-        ValueError: if the file is no model description, or names a module or a field that is not allowed.
+        ValueError: if the file is not a model description, or names a module or field that is not allowed.
     """
     content = read_description(path)
     if content is None:
@@ -53,10 +53,10 @@ def read_shared_config(path: str | Path) -> Config:
 
 
 def read_description(path: str | Path) -> dict | None:
-    """Return the content of a model description, or None if the file is none.
+    """Return the content of a model description, or None if the file is not one.
 
     Raises:
-        ValueError: if it is one of a later version of this package.
+        ValueError: if it was written by a later version of this package.
     """
     try:
         content = json.loads(Path(path).read_bytes())
@@ -70,7 +70,7 @@ def read_description(path: str | Path) -> dict | None:
 
 
 def check_shared_config(config: Any) -> None:
-    """Check that a config is nothing but the description of a model of known modules.
+    """Check that a config is only the description of a model made of known modules.
 
     Raises:
         ValueError: with the first field that is not allowed.
@@ -95,7 +95,7 @@ def check_shared_config(config: Any) -> None:
 
 
 def allowed_types() -> frozenset[str]:
-    """Names that ``type`` may have in a model description."""
+    """Names allowed for ``type`` in a model description."""
     own = {name for registry in (MODELS, TASK_UTILS, TRANSFORMS) for name, module in registry.module_dict.items()
            if module.__module__.startswith('mmaffinity.')}
     return frozenset(own - OWN_TYPES_LEFT_OUT) | FOREIGN_TYPES
@@ -117,10 +117,10 @@ def _check(value: Any, allowed: frozenset[str]) -> None:
 
 
 def encode(value: Any, depth: int = 0) -> Any:
-    """Return a config value as JSON has it; tuples become ``{"tuple": [...]}``.
+    """Return a config value in JSON form; tuples become ``{"tuple": [...]}``.
 
     Raises:
-        ValueError: if it holds something else than None, numbers, text, lists, tuples and dicts with text as keys.
+        ValueError: if it contains anything other than None, numbers, text, lists, tuples and dicts with text keys.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f'it is nested deeper than {MAX_DEPTH} levels')

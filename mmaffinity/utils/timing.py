@@ -1,4 +1,4 @@
-"""How long something takes, in seconds and in a unit that does not depend on the machine."""
+"""Timing in seconds and in a machine-independent unit."""
 import gc
 import os
 import platform
@@ -18,14 +18,14 @@ CPU = torch.device('cpu')
 
 @dataclass(frozen=True)
 class Timing:
-    """What :func:`measure` found.
+    """Result of :func:`measure`.
 
     Attributes:
         seconds: median time of a call.
         fastest: shortest time of a call.
-        cpu_seconds: median processor time of a call, of all threads together.
-        peak_memory: largest memory during the calls, MiB: resident memory of the process, or on a GPU what torch had
-            allocated; None where the system does not tell.
+        cpu_seconds: median processor time of a call, summed over threads.
+        peak_memory: peak memory during the calls in MiB: resident memory of the process or, on a GPU, the memory allocated by
+            torch; None if the system does not report it.
         runs: number of calls.
     """
 
@@ -37,14 +37,14 @@ class Timing:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what a GPU has still to do."""
+    """Wait for pending GPU work."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
 
 
 def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
             device: torch.device = CPU) -> Timing:
-    """Time a job after some calls that do not count.
+    """Time a job after some warm-up calls.
 
     Raises:
         ValueError: if ``runs`` is below 1.
@@ -68,9 +68,9 @@ def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
 
 @torch.no_grad()
 def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
-    """Return the GFLOP/s of a 2048 x 2048 float32 matrix product with the threads that torch uses now.
+    """Return the GFLOP/s of a 2048 x 2048 float32 matrix product with torch's current number of threads.
 
-    Seconds times this is the *peak GFLOP* of a job: what the machine could have computed meanwhile.
+    Seconds times this is the *peak GFLOP* of a job: the arithmetic that the machine could have done in that time.
     """
     left, right = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device) for _ in range(2))
     timing = measure(lambda: left @ right, runs, 2, device)
@@ -90,7 +90,7 @@ def count_gflop(job: Callable[[], Any]) -> float | None:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads within the block.
+    """Set torch's number of threads within the block.
 
     Raises:
         ValueError: if the number is below 1.
@@ -111,7 +111,7 @@ def available_cores() -> int:
 
 
 def hardware(device: torch.device = CPU) -> str:
-    """Name the processor, or the GPU, that the numbers are from."""
+    """Return the name of the processor or GPU of the measurements."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
     try:
@@ -127,7 +127,7 @@ def _reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
-        Path('/proc/self/clear_refs').write_text('5')  # Linux: the high-water mark of the process starts anew
+        Path('/proc/self/clear_refs').write_text('5')  # Linux: resets the peak memory of the process
     except OSError:
         pass
 

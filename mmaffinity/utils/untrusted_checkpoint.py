@@ -1,4 +1,4 @@
-"""Opening checkpoints of strangers, in both formats that ``torch.save`` has had, without running anything in them."""
+"""Reading untrusted checkpoints, in both formats of ``torch.save``, without executing anything in them."""
 import io
 import os
 import struct
@@ -30,10 +30,10 @@ NOT_A_CHECKPOINT = {
 
 
 def load_untrusted_checkpoint(path: str | Path) -> Any:
-    """Read a file of ``torch.save``, of any version since 0.4, without executing anything that it names.
+    """Read a ``torch.save`` file of any version since 0.4 without executing anything named in it.
 
-    Neither PyTorch's unpickler nor Python's takes part, so it does not matter whether theirs are safe in the installed
-    versions. All tensors end on the CPU.
+    Neither PyTorch's nor Python's unpickler is used, so their safety in the installed versions does not matter. All tensors are
+    on the CPU.
 
     Args:
         path: the file.
@@ -43,9 +43,9 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
         :class:`ForeignObject` with its state as data.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint, is damaged, claims more data than it has, or would have to call what is no
-            part of plain data; the message names that.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a checkpoint, is damaged, claims more data than it has, or calls anything other than plain
+            data; the message names it.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,12 +63,12 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
             raise ValueError(f'{path} was not opened: {error}') from error
         except MemoryError:
             raise
-        except Exception as error:  # whatever a crooked file brings about in zipfile: a negative offset, a password
+        except Exception as error:  # errors that a malformed file causes in zipfile, such as a negative offset or a password
             raise ValueError(f'{path} was not opened: it is damaged ({type(error).__name__}: {error})') from error
 
 
 class _CheckpointFile(ABC):
-    """What both formats have in common: how a pickle speaks of tensors."""
+    """The common part of both formats: tensors in a pickle."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -85,10 +85,10 @@ class _CheckpointFile(ABC):
 
     @abstractmethod
     def _persistent(self, pid: Any) -> Any:
-        """Return what a persistent id speaks of."""
+        """Return the value of a persistent id."""
 
     def _parse_storage(self, pid: Any) -> tuple[str, torch.dtype, int]:
-        """Return key, data type and number of elements that a persistent id speaks of."""
+        """Return the key, data type and number of elements of a persistent id."""
         if type(pid) is not tuple or len(pid) < 5 or pid[0] != 'storage':
             raise RefusedPickleError(f'refused a persistent id of {describe(pid)}')
         _, dtype, key, _, numel = pid[:5]
@@ -104,7 +104,7 @@ class _CheckpointFile(ABC):
         numbers = (offset, *size, *stride)
         if not isinstance(storage, Tensor) or len(numbers) > 129 or any(type(n) is not int or n < 0 for n in numbers):
             raise RefusedPickleError('damaged checkpoint: a tensor without storage, size or stride')
-        # A stride of 0 repeats elements: nothing in this view, but gigabytes in its first copy.
+        # A stride of 0 repeats elements, which is small as a view but may take gigabytes when copied.
         if prod(size) * storage.itemsize > self._size:
             raise RefusedPickleError(f'a tensor claims {plural(prod(size), "element")}, more than the file has')
         try:
@@ -120,7 +120,7 @@ class _CheckpointFile(ABC):
 
 
 class _ZipFile(_CheckpointFile):
-    """PyTorch 1.6 and later: an uncompressed zip of one pickle and a file per storage."""
+    """PyTorch 1.6 and later: an uncompressed zip with one pickle and a file per storage."""
 
     def load(self) -> Any:
         try:
@@ -131,7 +131,7 @@ class _ZipFile(_CheckpointFile):
         self._entries = {entry.filename: entry for entry in entries}
         if len(self._entries) != len(entries):
             raise RefusedPickleError('its zip directory names a file twice')
-        # PyTorch stores; a compressed entry, or entries that share their bytes, could unfold to any size.
+        # PyTorch does not compress; compressed entries, or entries that share bytes, could expand to any size.
         packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
         if packed:
             raise RefusedPickleError(f'{ascii(packed[0])[:80]} is compressed, which torch.save does not do')
@@ -144,7 +144,7 @@ class _ZipFile(_CheckpointFile):
         if f'{self._prefix}constants.pkl' in self._entries:
             raise RefusedPickleError('it is a TorchScript program, not a checkpoint')
         if f'{self._prefix}byteorder' in self._entries and self._entry('byteorder') != b'little':
-            raise RefusedPickleError('it was written on a big-endian machine; save it anew on a little-endian one')
+            raise RefusedPickleError('it was written on a big-endian machine; save it again on a little-endian one')
         with self._zip.open(pickles[0]) as file:
             return self._reader.load(cast(BinaryIO, file))
 
@@ -161,7 +161,7 @@ class _ZipFile(_CheckpointFile):
                     if not count:
                         raise EOFError
                     filled += count
-                if file.read(1):  # also lets zipfile compare the checksum
+                if file.read(1):  # also makes zipfile verify the checksum
                     raise EOFError
         except (EOFError, RuntimeError, zipfile.BadZipFile) as error:
             raise RefusedPickleError(f'it is damaged at {ascii(name)[:80]}; copy or download it again') from error
@@ -182,7 +182,7 @@ class _ZipFile(_CheckpointFile):
 
 
 class _BoundedFile:
-    """A file whose ``read`` reserves no memory for bytes that it does not have."""
+    """A file whose ``read`` allocates no memory for missing bytes."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
@@ -193,7 +193,7 @@ class _BoundedFile:
 
 
 class _LegacyFile(_CheckpointFile):
-    """PyTorch before 1.6: five pickles, then the storages one after the other."""
+    """PyTorch before 1.6: five pickles, followed by the storages."""
 
     def load(self) -> Any:
         file = cast(BinaryIO, _BoundedFile(self._file, self._size))
@@ -220,7 +220,7 @@ class _LegacyFile(_CheckpointFile):
 
     def _persistent(self, pid: Any) -> Any:
         if type(pid) is tuple and len(pid) == 4 and pid[0] == 'module' and isinstance(pid[1], ForeignGlobal):
-            return pid[1]  # class of a network, with its source code
+            return pid[1]  # a network class with its source code
         key, dtype, numel = self._parse_storage(pid)
         storage = self._storages.get(key)
         if storage is None:

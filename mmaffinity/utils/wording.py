@@ -8,11 +8,11 @@ def first_few(names: Sequence[str], number: int = 3) -> str:
 
 
 def plural(count: int, noun: str, verb: str = '') -> str:
-    """A count with its noun and, where given, its verb: '1 slice is', '2 slices are'.
+    """A count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
 
     Args:
-        count: how many.
-        noun: in the singular.
+        count: the count.
+        noun: the noun in the singular.
         verb: 'is', 'has', 'does' or 'was'.
     """
     verbs = {'is': 'are', 'has': 'have', 'does': 'do', 'was': 'were', '': ''}
