@@ -1,4 +1,4 @@
-"""Reading of scans (images, DICOM, NIfTI) and writing of what was predicted on them; no model in here."""
+"""Reading of scans (images, DICOM, NIfTI) and writing of predictions; contains no model."""
 from .discovery import check_inputs, find_scans
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
 from .records import Lesion, SliceRecord, measure

@@ -1,4 +1,4 @@
-"""The slices in a DICOM file: one, or the frames of an Enhanced CT, whose headers are put together from functional groups."""
+"""The slices in a DICOM file: one, or the frames of an Enhanced CT, with headers assembled from functional groups."""
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,19 +14,19 @@ from .items import Problem, check_side
 from .opening import MAX_FILE_BYTES, brief
 
 ENHANCED_CT = ('1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2')  # Enhanced, Legacy Converted Enhanced
-# Of the file. The shape that they claim is that of all frames.
+# Entries of the file. The shape that they give is that of all frames.
 _PIXELS = ('Rows', 'Columns', 'SamplesPerPixel', 'PhotometricInterpretation', 'BitsAllocated', 'BitsStored', 'HighBit',
            'PixelRepresentation')
-# Of a frame; some files give them once for all.
+# Entries of a frame; some files give them once for all frames.
 _VALUES = ('RescaleSlope', 'RescaleIntercept', 'RescaleType', 'PixelPaddingValue', 'PixelPaddingRangeLimit')
-# What tells frames of one file apart: by itself, or only where several frames lie at one place (see dicom_stacks).
+# Entries that separate frames of one file: always, or only if several frames share a position (see dicom_stacks).
 STRICT_TRAITS = ('StackID', 'ConvolutionKernel', 'KVP', 'MonoenergeticEnergyEquivalent', 'NominalPercentageOfCardiacPhase',
                  'NominalPercentageOfRespiratoryPhase')
 _LOOSE_TRAITS = ('TemporalPositionIndex', 'NominalCardiacTriggerDelayTime', 'NominalRespiratoryTriggerDelayTime',
                  'TemporalPositionTimeOffset', 'ConvolutionKernelGroup', 'ReconstructionAlgorithm', 'FrameType')
 _PLACE = ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation',
           'GantryDetectorTilt', 'BodyPartExamined', 'InStackPositionNumber')
-# Macros that hold these; the others, among them long lists of references, are not taken apart.
+# Macros that contain these; others, including long lists of references, are not parsed.
 _MACROS = ('PlaneOrientation', 'PlanePosition', 'PixelMeasures', 'PixelValueTransformation', 'CTImageFrameType', 'FrameContent',
            'FrameAnatomy', 'CTReconstruction', 'CTXRayDetails', 'CTAcquisitionDetails', 'CardiacSynchronization',
            'RespiratorySynchronization', 'TemporalPosition', 'MultienergyCTCharacteristics',
@@ -39,22 +39,22 @@ _OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
 
 
 def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]:
-    """Read the headers of the axial CT slices in a file, which is read once, whatever their number.
+    """Read the headers of the axial CT slices in a file, reading it once, however many there are.
 
     Args:
         path: the file.
-        name: for people; frames are ``name#frame 12``.
-        key: what tells that the file is still the same.
+        name: display name; frames are ``name#frame 12``.
+        key: identifies the unchanged file.
 
     Returns:
         A header for each slice, and problems with single frames.
 
     Raises:
-        ValueError: without pydicom, or if the file is no DICOM, or holds no axial CT slice; the message says what it is.
+        ValueError: without pydicom, or if the file is not DICOM or has no axial CT slice; the message says what it is.
     """
     data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of odd values; those that matter are checked
+        warnings.simplefilter('ignore')  # warnings on odd values; relevant ones are checked
         try:
             if _text(data, 'SOPClassUID') in ENHANCED_CT:
                 return _Frames(data, path, name, key).headers(end)
@@ -69,7 +69,7 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
 
 
 class _Frames:
-    """The header of an Enhanced CT, taken apart into those of its frames."""
+    """The header of an Enhanced CT, split into the headers of its frames."""
 
     def __init__(self, data: Any, path: Path, name: str, key: str) -> None:
         self.data, self.path, self.name, self.key = data, path, name, key
@@ -99,11 +99,11 @@ class _Frames:
         self.offset = _integer(data, 'ConcatenationFrameOffsetNumber') or 0 if uid else 0
         self.part = (_integer(data, 'InConcatenationNumber') or 0, _integer(data, 'InConcatenationTotalNumber') or 0) \
             if uid else (0, 0)
-        # A file of one frame is one slice of a series, as any other file of one slice.
+        # A file with one frame is one slice of a series, like any single-slice file.
         self.unit = uid or ('' if len(self.groups) == 1 else _text(data, 'SOPInstanceUID') or name.rpartition('/')[2])
 
     def headers(self, end: int) -> list[DicomHeader | Problem]:
-        """Headers of the frames in the file's order, then problems; ``end`` is where the pixel data begins."""
+        """Return headers of the frames in file order, then problems; ``end`` is the start of the pixel data."""
         counts = [len(self.groups)]
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
@@ -133,7 +133,7 @@ class _Frames:
 
     def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
         values = {**self.common, **_values(group)}
-        # Numbers order the frames where they have no positions; those within stacks may begin again in each file.
+        # Numbers order frames without positions; numbers within stacks may restart in each file.
         number = values.get('InStackPositionNumber') if 'ImagePositionPatient' not in values else None
         values['InstanceNumber'] = self.offset + index + 1 if number is None else number
         values['ImageType'] = values.get('FrameType') or values.get('ImageType')
@@ -152,13 +152,13 @@ class _Frames:
 
 
 def _check_items(data: Any, size: int) -> None:
-    """Refuse sequences of which pydicom would make far more than a file of ``size`` bytes can hold frames for.
+    """Refuse sequences that pydicom would expand far beyond the frames that a file of ``size`` bytes can contain.
 
     Raises:
         ValueError: if they have more than 4 MiB and a quarter of the file, or 10 000 items and one for each 256 bytes.
     """
     held = [data.get_item(keyword) for keyword in (*_GROUPS, 'DimensionIndexSequence') if keyword in data]
-    raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were read within bounds
+    raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were already read within limits
     items = sum(value.count(mark) for value in raw for mark in (b'\xfe\xff\0\xe0', b'\xff\xfe\xe0\0'))
     if sum(map(len, raw)) > (4 << 20) + size // 4 or items > 10_000 + size // 256:
         raise ValueError('has functional groups of more entries than a file of its size needs')
@@ -166,7 +166,7 @@ def _check_items(data: Any, size: int) -> None:
 
 @lru_cache(maxsize=1)
 def _wanted() -> dict[int, str]:
-    """Tags of the entries of functional groups that are used."""
+    """Tags of the used entries of functional groups."""
     tag = require('pydicom.datadict', 'medical').tag_for_keyword
     return {tag(keyword): keyword for keyword in (*_PLACE, *_VALUES, *STRICT_TRAITS, *_LOOSE_TRAITS, 'DimensionIndexValues',
                                                   'AnatomicRegionSequence')}
@@ -179,7 +179,7 @@ def _macros() -> frozenset[int]:
 
 
 def _values(group: Any) -> dict[str, Any]:
-    """Entries of a frame's, or of all frames', functional groups by keyword."""
+    """Entries of the per-frame or shared functional groups by keyword."""
     wanted, values = _wanted(), {}
     for macro in sorted(group.keys() & _macros()):
         for item in group[macro].value[:1]:
@@ -193,17 +193,17 @@ def _values(group: Any) -> dict[str, Any]:
 
 
 def _value(data: Any, name: int | str) -> Any:
-    """Value of an entry by tag or keyword, None where it is absent; as text where it does not fit its type."""
+    """Value of an entry by tag or keyword; None if absent; text if it does not match its type."""
     try:
         return _plain(data[name].value) if name in data else None
-    except Exception:  # pydicom raises what its converters do
+    except Exception:  # pydicom raises whatever its converters raise
         value = getattr(data.get_item(name), 'value', None)
         texts = value.decode('latin-1').split('\\') if isinstance(value, bytes) else [str(value)]
         return texts[0] if len(texts) == 1 else tuple(texts)
 
 
 def _plain(value: Any) -> Any:
-    """A value that holds on to nothing of the file, and can be compared."""
+    """A comparable value without references to the file."""
     if value is None or isinstance(value, bytes):
         return value
     for kind in (str, int, float):

@@ -1,4 +1,4 @@
-"""What a DICOM file says of itself, read without its pixels, and whether that is an axial CT slice."""
+"""The header of a DICOM file, read without its pixels, and the check that it is an axial CT slice."""
 import math
 import os
 import warnings
@@ -22,40 +22,40 @@ from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
 DIRECTORY = '1.2.840.10008.1.3.10'
-SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # tell patients and visits apart where UIDs do not
+SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # distinguish patients and visits if UIDs do not
 TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
         'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
         'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence', 'PhotometricInterpretation', 'RescaleSlope',
         'RescaleIntercept', 'PixelRepresentation', 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity', *SUBJECT)
-CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # within BodyPartExamined, which also names combinations
-# Lengths in mm beyond which a header entry is damaged or hostile; sums and products of those within stay finite.
+CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # substrings of BodyPartExamined, which may also name combinations
+# Limits in mm; header entries beyond them are damaged or hostile. Sums and products of values within stay finite.
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
-MAX_HEADER_BYTES = 64 * 1024 ** 2  # of what precedes the pixels; that of 2000 frames has about 2 MB
+MAX_HEADER_BYTES = 64 * 1024 ** 2  # before the pixels; 2000 frames need about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """The few values of a CT slice's header that ordering, geometry and pixels need.
+    """The values of a CT slice's header that are needed for ordering, geometry and pixels.
 
     Attributes:
         path: the file.
-        name: for people.
-        key: name, size and time of change.
+        name: display name.
+        key: name, size and modification time.
         instance_uid, series_uid, study_uid: DICOM's identifiers.
         shape: rows, columns as stored.
-        orientation: directions of growing column and of growing row index, six cosines; None where absent.
-        corner: centre of the first pixel, mm; None where absent.
-        spacing: between rows, between columns, mm; None where absent.
-        thickness: mm; None where absent.
+        orientation: directions of increasing column and row index, six cosines; None if absent.
+        corner: centre of the first pixel in mm; None if absent.
+        spacing: distance between rows and between columns in mm; None if absent.
+        thickness: in mm; None if absent.
         location, number: SliceLocation in mm and InstanceNumber, which order slices without ``corner``.
-        tilt: of the gantry, degrees; 0 where absent.
-        notes: what is doubtful, as sentences about the series.
-        subject: for each of :data:`SUBJECT`, a digest that tells values apart and names none; empty where absent.
-        frame: where the slice is in a multi-frame file; None for a file of one slice.
-        stack: what tells the slice's stack, phase or reconstruction from others of its file.
+        tilt: gantry tilt in degrees; 0 if absent.
+        notes: doubts about the series.
+        subject: for each of :data:`SUBJECT`, a digest that distinguishes values without revealing them; empty if absent.
+        frame: location of the slice in a multi-frame file; None for a single-slice file.
+        stack: values that distinguish the slice's stack, phase or reconstruction from others in its file.
     """
 
     path: Path
@@ -79,54 +79,54 @@ class DicomHeader:
 
     @property
     def image(self) -> str:
-        """What identifies the slice among all others; '' where the file has no UID."""
+        """Unique identifier of the slice; '' if the file has no UID."""
         return f'{self.instance_uid}#{self.frame.number}' if self.instance_uid and self.frame else self.instance_uid
 
     @property
     def group(self) -> tuple:
-        """What the slices of one scan have exactly in common; see also :meth:`fits`."""
-        # Without a series UID, nothing but the folder keeps patients apart.
+        """Values that are equal for all slices of a scan; see also :meth:`fits`."""
+        # Without a series UID, only the folder separates patients.
         folder = '' if self.series_uid else str(self.path.parent)
         return (self.study_uid, self.series_uid, folder, self.shape, self.orientation is None, self.spacing is None,
                 self.corner is None, self.frame.unit if self.frame else '', self.stack)
 
     def fits(self, other: 'DicomHeader') -> bool:
-        """Whether a slice of the same group is of the same reconstruction: orientation and spacing agree.
+        """Whether a slice of the same group has the same reconstruction: orientation and spacing agree.
 
-        They are compared within a tolerance: writers round them, and rounding once more only moves where they split.
+        They are compared with a tolerance, because writers round them, and further rounding would only move the boundaries.
         """
         near = all(math.isclose(one, two, abs_tol=0.01, rel_tol=0)
                    for one, two in zip(self.orientation or (), other.orientation or (), strict=True))
-        # A thousandth is half a pixel over a slice of 512.
+        # A thousandth is half a pixel across a slice of 512.
         return near and all(math.isclose(one, two, rel_tol=1e-3)
                             for one, two in zip(self.spacing or (), other.spacing or (), strict=True))
 
 
 def read_dataset(path: Path, header_only: bool = False) -> Any:
-    """Read a DICOM file with pydicom, within bounds.
+    """Read a DICOM file with pydicom, within size limits.
 
     Returns:
         pydicom's dataset.
 
     Raises:
-        ValueError: without pydicom, or if it is no whole DICOM file, or unpacks to more than a slice can have.
+        ValueError: without pydicom, or if it is not a complete DICOM file, or expands to more than a slice can have.
     """
     with open_regular(path, MAX_FILE_BYTES) as file:
         return _parse(file, 2 * MAX_FILE_BYTES, header_only, TAGS if header_only else None)
 
 
 def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
-    """Read what precedes the pixels of a DICOM file of any size.
+    """Read the header before the pixels of a DICOM file of any size.
 
     Args:
         path: the file.
         tags: keywords to keep; None keeps all.
 
     Returns:
-        pydicom's dataset, and where its pixel data begins, which means nothing if the file is deflated.
+        pydicom's dataset, and the start of its pixel data, which is meaningless if the file is deflated.
 
     Raises:
-        ValueError: as :func:`read_dataset`, or if it is longer than 64 MiB.
+        ValueError: as for :func:`read_dataset`, or if the header is longer than 64 MiB.
     """
     with open_regular(path) as file:
         return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
@@ -135,26 +135,26 @@ def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[An
 def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
     pydicom = require('pydicom', 'medical')
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of odd values in headers; those that matter are checked
+        warnings.simplefilter('ignore')  # warnings on odd header values; relevant ones are checked
         guard = _ReadGuard(file, most, header_only)
         try:
             return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
         except (MemoryError, Exception) as error:
-            # pydicom puts errors of its own in place of the guard's.
+            # pydicom replaces the guard's errors by its own.
             raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
 
 
 class _ReadGuard:
-    """A file of which only so much can be read, and whose rest can only be taken at once if it does not unpack to too much.
+    """A file with limited reading, whose rest can be read at once only if it does not expand to too much.
 
-    What of a deflated file is packed only pydicom's own parsing tells, and any other reading of the header can be led
-    to another result. But pydicom unpacks nothing except what it takes by a read without size.
+    Only pydicom's own parsing determines which part of a deflated file is compressed; any other parser could be tricked into
+    another result. However, pydicom decompresses only what it reads without a given size.
 
     Args:
         file: open for reading.
-        most: bytes that may be read in all.
-        header_only: bound the number of reads, too: pydicom reads each header entry by itself, and makes objects of it
-            that take far more memory.
+        most: total number of bytes that may be read.
+        header_only: also limit the number of reads, because pydicom reads each header entry separately and creates objects that
+            need far more memory.
     """
 
     def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
@@ -164,7 +164,7 @@ class _ReadGuard:
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:
-        """Read as a file does; raises ValueError for a rest that unpacks to too much."""
+        """Read like a file; raise ValueError for a rest that expands to too much."""
         if size is not None and size >= 0:
             content = self._file.read(min(size, self._left + 1))
             self._left -= len(content)
@@ -195,13 +195,13 @@ def read_header(path: Path, name: str, key: str) -> DicomHeader:
 
     Raises:
         Clutter: if the file is a DICOMDIR.
-        ValueError: without pydicom, or if the file is no DICOM, or no axial CT slice; the message says what it is.
+        ValueError: without pydicom, or if the file is not DICOM or not an axial CT slice; the message says what it is.
     """
     return to_header(read_dataset(path, header_only=True), path, name, key)
 
 
 def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
-    """Check header entries (a dataset, or values by keyword), and keep those that a slice needs; see :func:`read_header`."""
+    """Check header entries (a dataset, or values by keyword), and keep those needed for a slice; see :func:`read_header`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -279,10 +279,10 @@ def _is_directory(data: Any, sop_class: str) -> bool:
 
 
 def _check_frames(data: Any) -> None:
-    """Refuse what holds several frames and is no Enhanced CT, whose frames are read by themselves.
+    """Refuse multi-frame files other than Enhanced CT, whose frames are read individually.
 
     Raises:
-        ValueError: for a file of more than one frame.
+        ValueError: for a file with more than one frame.
     """
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
@@ -292,7 +292,7 @@ def _check_frames(data: Any) -> None:
 
 @lru_cache(maxsize=256)
 def shared(value: Any) -> Any:
-    """The same object for equal values: what the slices of a series have in common is kept once, not for each."""
+    """Return the same object for equal values, so that common values of a series are stored once."""
     return value
 
 
@@ -301,11 +301,11 @@ def _text(data: Any, keyword: str) -> str:
 
 
 def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], notes: list[str]) -> tuple[float, ...] | None:
-    """Numbers of a header entry whose size without sign is within bounds; None, with a note, where one is not."""
+    """Numbers of a header entry whose magnitudes are within limits; None, with a note, if one is not."""
     found = numbers(data, keyword, count, notes)
     if found is None or all(size[0] <= abs(number) <= size[1] for number in found) and (size[0] == 0 or min(found) > 0):
         return found
-    # Zero is how many writers say that they do not know.
+    # Many writers use zero for an unknown value.
     if any(found):
         notes.append(f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
                      f'{size[0]:g} to {size[1]:g} are read): taken as absent')

@@ -1,4 +1,4 @@
-"""From the pixel data of a DICOM slice to Hounsfield units."""
+"""Conversion of a DICOM slice's pixel data to Hounsfield units."""
 import struct
 import warnings
 from typing import Any
@@ -18,9 +18,9 @@ from .windowing import AIR, Window
 
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
-AIR_SHARE = 0.02  # of the pixels of a slice; every axial slice shows at least this much air
-MAX_FRAGMENTS = 4096  # of a slice's compressed pixels, which most writers store in one
-ITEM = b'\xfe\xff\0\xe0'  # begins compressed pixel data (DICOM PS3.5, annex A.4)
+AIR_SHARE = 0.02  # of a slice's pixels; every axial slice shows at least this much air
+MAX_FRAGMENTS = 4096  # of a slice's compressed pixels; most writers use one
+ITEM = b'\xfe\xff\0\xe0'  # start of compressed pixel data (DICOM PS3.5, annex A.4)
 _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
@@ -28,19 +28,19 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
     """Read a slice.
 
     Args:
-        header: what was read of the file before.
-        options: ``rescale`` is used where the file has no rescale tags; ``window`` where a MONOCHROME1 file leaves
-            open what is inverted.
+        header: the file's header.
+        options: ``rescale`` is used if the file has no rescale tags; ``window`` if it is unclear what a MONOCHROME1 file
+            inverts.
 
     Returns:
-        Hounsfield units as stored, float64 (rows, columns), and notes on what had to be assumed.
+        Hounsfield units as stored, float64 (rows, columns), and notes on assumptions.
 
     Raises:
-        ValueError: without pydicom or what it needs to decode the compression, or if the pixels are truncated or
-            damaged, or their unit cannot be told.
+        ValueError: without pydicom or its plugin for the compression, or if the pixels are truncated or damaged, or their unit
+            is unknown.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of odd values in headers
+        warnings.simplefilter('ignore')  # warnings on odd header values
         return _hounsfield(header, options)
 
 
@@ -60,17 +60,16 @@ def _hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, 
 
 
 def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Decode the pixels of a dataset, (rows, columns) as ``shape`` says, after checking how much that may be.
+    """Decode the pixels of a dataset, (rows, columns) given by ``shape``, after checking their size.
 
-    Bits that no value has are left in, see :func:`.stored_bits.stored_values`.
+    Unused bits are kept, see :func:`.stored_bits.stored_values`.
 
     Raises:
-        ValueError: if they are truncated, damaged, of another size, or compressed in a way that nothing installed
-            reads.
+        ValueError: if they are truncated, damaged, of another size, or in a compression that no installed package reads.
     """
     syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
     if syntax is None:
-        # Files without a mark; pydicom found out which of the uncompressed encodings it is.
+        # Files without a preamble; pydicom detected the uncompressed encoding.
         uid = require('pydicom.uid', 'medical')
         implicit, little = data.original_encoding
         syntax = uid.ImplicitVRLittleEndian if implicit else \
@@ -103,7 +102,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             if claimed is not None and claimed != shape:
                 raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
                                  f'{shape[0]} x {shape[1]}')
-            # Decoders of JPEG-LS fill what is missing with zeros, and do not say so.
+            # JPEG-LS decoders silently fill missing data with zeros.
             if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
                 raise ValueError('pixel data is truncated: its code stream has no end mark')
         else:
@@ -114,8 +113,8 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             warnings.simplefilter('ignore')
             pixels = _decompressed(data, syntax) if syntax.is_encapsulated else _pixel_array(data)
     except (MemoryError, Exception) as error:
-        # Reasons are cut in length, so that the way out goes before the library's words. These name "all available
-        # plugins" for damaged pixels too, where nothing needs to be installed.
+        # Messages are truncated, so the fix precedes the library's text. That mentions "all available plugins" even for damaged
+        # pixels, for which nothing needs to be installed.
         lacking = 'missing dependenc' in str(error) or 'does not support' in str(error)
         extra = 'medical' if syntax.name.startswith('JPEG-LS') else 'jpeg'
         hint = f'this compression needs a plugin of pydicom: pip install "mmaffinity[{extra}]"; ' if lacking else ''
@@ -126,7 +125,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _decompressed(data: Any, syntax: Any) -> np.ndarray:
-    """Decode by the first of pydicom's plugins that can, but never by GDCM, which ends the process at some damaged files."""
+    """Decode with pydicom's first suitable plugin, but never with GDCM, which crashes the process on some damaged files."""
     decoder = require('pydicom.pixels', 'medical').get_decoder(syntax)
     plugins = [name for name in decoder.available_plugins if name != 'gdcm']
     if not plugins:
@@ -141,18 +140,18 @@ def _decompressed(data: Any, syntax: Any) -> np.ndarray:
 
 
 def _pixel_array(data: Any, **options: str) -> np.ndarray:
-    # pydicom clears unused bits of some encodings only, and does not know where HighBit puts the value.
+    # pydicom clears unused bits only for some encodings, and ignores HighBit.
     data.pixel_array_options(correct_unused_bits=False, **options)
     return data.pixel_array
 
 
 def _only_frame(data: Any) -> bytes:
-    """The compressed frame of a dataset.
+    """Return the compressed frame of a dataset.
 
     Raises:
-        ValueError: if there are several, all of which pydicom would decode, whatever number the header says.
+        ValueError: if there are several, all of which pydicom would decode, whatever number the header gives.
     """
-    # Offsets in the header could lead pydicom to another frame than the one that is checked here.
+    # Offsets in the header could make pydicom decode another frame than the one checked here.
     for keyword in ('ExtendedOffsetTable', 'ExtendedOffsetTableLengths'):
         if keyword in data:
             delattr(data, keyword)
@@ -164,9 +163,9 @@ def _only_frame(data: Any) -> bytes:
 
 
 def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse compressed pixel data longer, or in more fragments, than any encoder makes it, before pydicom takes it apart.
+    """Refuse compressed pixel data that is longer or has more fragments than from any encoder, before pydicom parses it.
 
-    It makes an object of every fragment, and one of none takes 8 bytes (DICOM PS3.5, annex A.4).
+    pydicom creates an object per fragment, and an empty fragment takes only 8 bytes (DICOM PS3.5, annex A.4).
     """
     longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
     if len(raw) > longest:
@@ -181,9 +180,9 @@ def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
 
 
 def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse an RLE frame that unpacks to more than the header says, at a cost that the slice's size bounds.
+    """Refuse an RLE frame that expands to more than the header's size, at a cost bounded by the slice's size.
 
-    RLE has no size of its own; decoders unpack each segment to its end, whatever the header says (DICOM PS3.5, annex G).
+    RLE data have no size field; decoders expand each segment to its end, whatever the header says (DICOM PS3.5, annex G).
     """
     if len(frame) < 64:
         raise ValueError(f'pixel data of {len(frame)} bytes, shorter than the head of run lengths')
@@ -192,16 +191,16 @@ def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
     if number != expected:
         raise ValueError(f'pixel data of {number} segments of run lengths, but {bits} bits per pixel make {expected}')
     ends = [*starts[1:number], len(frame)]
-    # In order and apart, so that no byte is walked over twice.
+    # Ordered and disjoint, so that no byte is visited twice.
     if starts[0] < 64 or any(start > end for start, end in zip(starts[:number], ends)):
         raise ValueError('pixel data whose segments of run lengths overlap, or lie outside it')
     pixels = shape[0] * shape[1]
-    most = 2 * pixels + 256  # twice the size leaves room for padding
+    most = 2 * pixels + 256  # twice the size allows for padding
     for start, end in zip(starts[:number], ends):
         unpacked = 0
         while start < end:
             control = frame[start]
-            # Bytes of 128, which stand for nothing, count as well: a segment of them would be walked to its end.
+            # Bytes of 128 produce no output but count too, because a segment of them would be traversed to its end.
             unpacked += control + 1 if control < 128 else 257 - control
             start += control + 2 if control < 128 else 2 if control > 128 else 1
             if unpacked > most:
@@ -210,9 +209,9 @@ def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 code stream claims, None where it is none of them.
+    """Rows and columns claimed by a JPEG, JPEG-LS or JPEG 2000 code stream; None for other data.
 
-    Decoders reserve what the code stream claims, whatever the DICOM header says.
+    Decoders allocate what the code stream claims, whatever the DICOM header says.
     """
     if frame[:4] == b'\xff\x4f\xff\x51' and len(frame) >= 24:
         width, height, left, top = struct.unpack_from('>4I', frame, 8)
@@ -266,13 +265,13 @@ def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
 
 def _padding_mask(data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: float, intercept: float,
                   notes: list[str]) -> np.ndarray:
-    """Pixels outside the field of view, as the header tells them: as values, or in words that have more bits than these."""
+    """Pixels outside the field of view according to the header, given as values or as words with more bits."""
     nothing = np.zeros(rasters[0].shape, dtype=bool)
     value, limit = (numbers(data, f'PixelPadding{name}', 1, notes) for name in ('Value', 'RangeLimit'))
     if value is None:
         return nothing
     ends = sorted((int(value[0]), int((limit or value)[0])))
-    # Some writers store it as unsigned although the pixels are signed.
+    # Some writers store it as unsigned even though the pixels are signed.
     if data.get('PixelRepresentation') == 1 and ends[0] >= 2 ** 15:
         ends = [end - 2 ** 16 for end in ends]
     values = [end * slope + intercept for end in ends]
@@ -288,8 +287,8 @@ def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float
              padding: np.ndarray, notes: list[str]) -> np.ndarray:
     """Undo the inversion of a MONOCHROME1 slice.
 
-    The tag says that low values are shown white. Some writers invert the stored values with it, others store true
-    Hounsfield units and only ask for an inverted display. Air tells the two apart; without air, as shown counts.
+    The tag means that low values are displayed white. Some writers also invert the stored values; others store true Hounsfield
+    units and only request an inverted display. Air distinguishes the two. Without air, the displayed form is used.
     """
     bits = int(data.get('BitsStored') or data.BitsAllocated)
     total = -1 if data.get('PixelRepresentation') == 1 else 2 ** bits - 1
@@ -307,6 +306,6 @@ def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float
 
 
 def _air_share(hu: np.ndarray, padding: np.ndarray) -> float:
-    """Share of air that was measured: values from -1100 to -800 HU outside the padding."""
+    """Share of measured air: values from -1100 to -800 HU outside the padding."""
     seen = max(1, padding.size - int(np.count_nonzero(padding)))
     return np.count_nonzero((hu < PROBABLY_AIR) & (hu > -1100) & ~padding) / seen

@@ -1,4 +1,4 @@
-"""DICOM series: which files make one, in which order, and what is irregular about them."""
+"""DICOM series: grouping and ordering of files, and irregularities."""
 import hashlib
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
@@ -28,14 +28,14 @@ from .opening import brief
 
 
 class DicomScan(Scan):
-    """One series, ordered from the feet to the head by the slices' positions.
+    """A series, ordered from feet to head by slice position.
 
     Args:
-        headers: of its slices.
-        name: of the scan.
-        source: folder or file that it is in.
-        options: how pixels become grey levels.
-        identity: of the series, see :class:`Scan`; by default that of its first header.
+        headers: headers of its slices.
+        name: name of the scan.
+        source: its folder or file.
+        options: conversion of pixels to grey levels.
+        identity: identity of the series, see :class:`Scan`; by default that of its first header.
     """
 
     def __init__(self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions,
@@ -72,11 +72,11 @@ class DicomScan(Scan):
             shape=(first.shape[1], first.shape[0], len(headers)), notes=notes))
 
     def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
-        """NIfTI affine of voxel (column, row, slice); None where no affine fits. Notes tilt on the way."""
+        """NIfTI affine of voxel (column, row, slice); None if no affine fits. Also notes tilt."""
         first, last = self.headers[0], self.headers[-1]
         number = len(self.headers)
         if number > 1 and slice_spacing(self.positions) is None:
-            return None  # all at one place, perhaps shifted sideways
+            return None  # all at one position, possibly shifted sideways
         tilt = tilt_degrees(normal, first.corner, last.corner)
         axis = abs(np.degrees(np.arccos(min(1.0, normal[2]))))
         if tilt > STEEPEST_STACK:
@@ -101,7 +101,7 @@ class DicomScan(Scan):
         affine[:3, 0] = np.asarray(first.orientation[:3]) * first.spacing[1]
         affine[:3, 1] = np.asarray(first.orientation[3:]) * first.spacing[0]
         affine[:3, 2], affine[:3, 3] = step, first.corner
-        affine[:2] *= -1  # NIfTI counts to the right and to the front
+        affine[:2] *= -1  # NIfTI axes point right and anterior
         return affine + 0.0
 
     @property
@@ -135,21 +135,21 @@ class DicomScan(Scan):
 
 def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                  options: ReadOptions) -> Iterator[DicomScan | Problem]:
-    """Keep series apart, and leave out files that hold the same image as another.
+    """Separate series, and skip files with the same image as another.
 
-    Each has a name made of the folder's and of its own identifiers, also where it is alone: a series that is added later
-    must not rename those that were there, in whatever order their files come.
+    The name of each consists of the folder's name and its own identifiers, even for a single series, so that a series added
+    later does not rename existing ones, whatever the order of their files.
     """
     parts: dict[tuple, list[list[DicomHeader]]] = {}
     copies = Copies()
     uids: dict[tuple, int] = {}
     told: set[tuple[Path, Path]] = set()
     for header in keep_stacks_apart(headers):
-        # Broken anonymisers give all slices one identifier; a true copy also lies where the other does.
+        # Broken anonymisers give all slices one identifier; a true copy also has the same position.
         uid = (*header.group, header.image or header.key)
         twin = copies.original((*uid, header.corner, header.location, header.number, header.subject), header)
         if twin is not None:
-            if (header.path, twin.path) not in told:  # once for a file, not for each of its frames
+            if (header.path, twin.path) not in told:  # once per file, not per frame
                 told.add((header.path, twin.path))
                 yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
                               + (', as do all further frames of these files' if header.frame else ''))
@@ -188,10 +188,10 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
 
 
 def _identity(header: DicomHeader, folder: str | None = None) -> str:
-    """What the slices of a scan have in common and those of others do not.
+    """Return values that distinguish a scan from others.
 
-    Orientation and spacing are rounded coarsely, as slices that fit each other differ a little: which of them comes first
-    must not matter.
+    Orientation and spacing are rounded coarsely, because matching slices differ slightly and the result must not depend on
+    which of them comes first.
     """
     if folder is None:
         folder = str(header.path.parent)
@@ -202,14 +202,14 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
 
 
 def _mark(header: DicomHeader, part: str) -> str:
-    """Eight hexadecimal digits of a scan's identity, which stay when the input is moved as a whole."""
+    """Eight hexadecimal digits of a scan's identity, which do not change if the whole input is moved."""
     identity = _identity(header, header.name.rpartition('/')[0]) + part
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
 def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
               notes: list[str]) -> tuple[list[DicomHeader], list[float | None]]:
-    """Order slices from the feet to the head; positions along the normal in mm where the headers have them."""
+    """Order slices from feet to head; positions along the normal in mm if the headers have them."""
     def by_number(header: DicomHeader) -> tuple:
         return header.number or 0, natural(header.name)
 

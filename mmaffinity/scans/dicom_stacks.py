@@ -1,4 +1,4 @@
-"""Which frames of multi-frame DICOM belong together: stacks, phases and reconstructions apart, concatenated files joined."""
+"""Grouping of multi-frame DICOM: stacks, phases and reconstructions are separated, concatenated files joined."""
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from .geometry import head_normal
 
 
 def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
-    """Mark each frame with its stack, and note what is missing of a concatenation.
+    """Mark each frame with its stack, and note missing parts of a concatenation.
 
-    A frame's StackID, kernel, tube voltage, energy and cardiac or respiratory phase always tell it apart. Other entries, as
-    TemporalPositionIndex or a dimension of the file's own, may also count along the body; they do so only where the slices
-    of one value lie among those of another.
+    A frame's StackID, kernel, tube voltage, energy and cardiac or respiratory phase always separate it from others. Other
+    entries, such as TemporalPositionIndex or a dimension defined by the file, may instead count along the body. They separate
+    frames only if the slices of one value are among those of another.
 
     Args:
-        headers: of any files.
+        headers: headers of any files.
 
     Returns:
         The same headers in the same order; those of single slices are unchanged.
@@ -40,7 +40,7 @@ def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
 
 
 def _split(members: list[int], headers: Sequence[DicomHeader]) -> list[tuple[tuple[str, ...], list[int]]]:
-    """Divide the frames of a unit: pairs of what a stack has in common, and its frames."""
+    """Divide the frames of a unit into pairs of a stack's common values and its frames."""
     traits = {at: dict(frame.traits) for at in members if (frame := headers[at].frame) is not None}
     names = dict.fromkeys(name for values in traits.values() for name in values)
     stacks: list[tuple[tuple[str, ...], list[int]]] = [((), members)]
@@ -59,7 +59,7 @@ def _split(members: list[int], headers: Sequence[DicomHeader]) -> list[tuple[tup
 
 
 def _interleaved(groups: Sequence[list[int]], headers: Sequence[DicomHeader]) -> bool:
-    """Whether the slices of one group lie between, or at, those of another, and most groups are more than a slice."""
+    """Whether slices of one group are between, or at, those of another, and most groups have more than one slice."""
     if 2 * len(groups) > sum(map(len, groups)):
         return False
     extents = []
@@ -79,7 +79,7 @@ def _place(header: DicomHeader) -> float:
 
 
 def _missing_parts(headers: Sequence[DicomHeader]) -> list[str]:
-    """A note if files of a concatenation are not there."""
+    """Return a note if files of a concatenation are missing."""
     parts = {header.frame.part for header in headers if header.frame is not None}
     numbers = {number for number, _ in parts if number > 0}
     if not numbers:

@@ -1,4 +1,4 @@
-"""Values of a DICOM header as numbers, whatever the writer made of them: decimal commas, text, several or none."""
+"""Values of a DICOM header as numbers, even if written with decimal commas, as text, several or none."""
 import hashlib
 import math
 import re
@@ -10,10 +10,10 @@ _DECIMAL_COMMA = re.compile(r'[-+]?\d*,\d+(?:[eE][-+]?\d+)?|[-+]?\d+,(?:[eE][-+]
 
 
 def values_of(data: Any, keyword: str) -> list:
-    """The values of an entry, those that pydicom cannot convert as text; empty where there is none."""
+    """Values of an entry; those that pydicom cannot convert as text; empty if there are none."""
     try:
         value = data.get(keyword)
-    except Exception:  # the value does not fit its type, and pydicom raises what its converters do
+    except Exception:  # the value does not match its type, and pydicom raises whatever its converters raise
         value = getattr(data.get_item(keyword), 'value', None)
     if isinstance(value, bytes):
         value = value.decode('latin-1').split('\\')
@@ -31,12 +31,12 @@ def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[floa
 
     Args:
         data: pydicom's dataset.
-        keyword: of the entry.
-        count: of the numbers that it must have.
-        notes: a decimal comma is noted here, and an entry that is no such numbers.
+        keyword: keyword of the entry.
+        count: required number of values.
+        notes: receives notes on decimal commas and invalid entries.
 
     Returns:
-        The numbers; None where the entry is absent or empty, or is no ``count`` finite numbers.
+        The numbers; None if the entry is absent or empty, or does not consist of ``count`` finite numbers.
     """
     values, found = values_of(data, keyword), []
     if not values:
@@ -57,15 +57,15 @@ def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[floa
 
 
 def whole_number(data: Any, keyword: str, absent: int) -> int:
-    """A whole number that the pixels cannot be read without.
+    """A whole number that is required to read the pixels.
 
     Args:
         data: pydicom's dataset.
-        keyword: of the entry.
-        absent: what stands for an entry that is absent or empty.
+        keyword: keyword of the entry.
+        absent: value for an absent or empty entry.
 
     Raises:
-        ValueError: if the entry is none, or negative; the message names it and its value.
+        ValueError: if the entry is not a whole number, or is negative; the message names it and its value.
     """
     if not values_of(data, keyword):
         return absent
@@ -77,9 +77,9 @@ def whole_number(data: Any, keyword: str, absent: int) -> int:
 
 
 def digest(data: Any, keyword: str) -> str:
-    """Eight hexadecimal digits that tell values apart without naming them; empty where there is none.
+    """Eight hexadecimal digits that distinguish values without revealing them; empty if there is none.
 
-    Case and the separators of names are left out, as writers differ in them.
+    Case and separators of names are ignored, because they vary between writers.
     """
     text = re.sub(r'[\W_]+', '', ''.join(str(value) for value in values_of(data, keyword)).casefold())
     return hashlib.blake2b(text.encode('utf-8', 'backslashreplace'), digest_size=4).hexdigest() if text else ''

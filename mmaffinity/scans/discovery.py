@@ -1,4 +1,4 @@
-"""Finding the scans in what a user names: files, folders, lists of them, arrays."""
+"""Finding scans in the user's inputs: files, folders, lists of these, arrays."""
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +21,10 @@ ARRAYS_AT_ONCE = 64
 
 
 def check_inputs(inputs: Iterable[Input]) -> None:
-    """Look whether what a user names is there, which is quick and needs no model.
+    """Check that all inputs exist, which is quick and needs no model.
 
     Raises:
-        FileNotFoundError: if a file or folder is not there; all that are not are named.
+        FileNotFoundError: if files or folders do not exist; the message names all of them.
     """
     missing = []
     for item in inputs:
@@ -35,7 +35,7 @@ def check_inputs(inputs: Iterable[Input]) -> None:
         except FileNotFoundError:
             found = False
         except (OSError, RuntimeError, ValueError, TypeError):
-            continue  # something is there; find_scans says what is wrong with it
+            continue  # something exists; find_scans reports any problem
         if not found:
             missing.append(printable(str(item)) or "'' (an empty name)")
     if missing:
@@ -46,19 +46,18 @@ def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = No
                exclude: Sequence[str | Path] = ()) -> Iterator[Scan | Problem]:
     """Find the scans in files, folders and arrays.
 
-    Images of one folder are one scan, DICOM files are kept apart by series (over all subfolders of an input), every
-    NIfTI file is one. Links inside a folder are not followed. What is none of these, or cannot be read, is yielded as a
-    problem.
+    Images of one folder form one scan, DICOM files are grouped by series (over all subfolders of an input), and every NIfTI
+    file is a scan. Links inside a folder are not followed. Other or unreadable files are yielded as problems.
 
     Args:
-        inputs: a path, an array of one slice, or an iterable of these. Arrays of a list are one scan; those of an iterator,
-            which may be endless, come 64 at a time.
-        options: how pixels become grey levels.
-        exclude: folders to leave out, such as that of the results.
+        inputs: a path, an array of one slice, or an iterable of these. Arrays in a list form one scan; those of an iterator,
+            which may be endless, are processed 64 at a time.
+        options: conversion of pixels to grey levels.
+        exclude: folders to skip, such as that of the results.
 
     Yields:
-        Scans, whose pixels have not been read yet, and problems: folders as they are met, then files that are named one by
-        one, then arrays.
+        Scans, whose pixels have not been read yet, and problems: first folders in the order found, then individually named
+        files, then arrays.
     """
     options = options or ReadOptions()
     inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else inputs
@@ -76,7 +75,7 @@ def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = No
             continue
         try:
             path = Path(item)
-            # A link that the user names is meant; links met on the way are not.
+            # Links given by the user are followed; links found on the way are not.
             path = path.resolve(strict=True)
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             missing = isinstance(error, FileNotFoundError)
@@ -116,7 +115,7 @@ def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Itera
 
 
 def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | Problem]:
-    """Scans in files that were named one by one."""
+    """Scans in individually named files."""
     images: dict[Path, list[str]] = {}
     series: dict[Path, list[DicomHeader]] = {}
     for path in files:
@@ -138,7 +137,7 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
 
 
 def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Sequence[Scan | Problem | DicomHeader]:
-    """Sort one file: the name of an image goes to ``images``; what other files hold is returned."""
+    """Classify one file: add the name of an image to ``images``; return the contents of other files."""
     try:
         kind = kind_of(path)
         if kind == IMAGE:
@@ -154,9 +153,9 @@ def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Se
 
 
 def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:
-    """Yield (folder, names of its regular files in natural order), or (path, reason) for what is left out.
+    """Yield (folder, names of its regular files in natural order), or (path, reason) for skipped entries.
 
-    No recursion, as folders may be nested deeper than Python's stack.
+    This is not recursive, because folders may be nested deeper than Python's stack.
     """
     waiting = [root]
     while waiting:

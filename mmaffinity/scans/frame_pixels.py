@@ -1,4 +1,4 @@
-"""Finds the frames of a multi-frame DICOM file and reads one of them."""
+"""Locating and reading frames of a multi-frame DICOM file."""
 import os
 import struct
 from array import array
@@ -11,25 +11,25 @@ from mmaffinity.utils.optional import require
 
 from .opening import open_regular
 
-MAX_FRAMES = 1 << 16  # of a file; a chest in twenty phases has about 10 000
-MAX_FRAGMENTS = 1 << 18  # of a file, in which a compressed frame is usually one fragment
+MAX_FRAMES = 1 << 16  # per file; a chest in twenty phases has about 10 000
+MAX_FRAGMENTS = 1 << 18  # per file; a compressed frame is usually one fragment
 _STREAM_STARTS = (b'\xff\xd8\xff', b'\xff\x4f\xff\x51', b'\0\0\0\x0cjP  ')  # of JPEG and JPEG-LS, JPEG 2000, JP2
 _ITEM, _PIXEL_DATA = (0xFFFE, 0xE000), (0x7FE0, 0x0010)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """A multi-frame file: how its pixels are coded and where the bytes of each frame are, kept once for all its frames.
+    """A multi-frame file: its pixel encoding and the location of each frame, stored once for all its frames.
 
     Attributes:
         path: the file.
-        stamp: its size in bytes and time of last change, in ns, when the offsets were found.
+        stamp: its size in bytes and modification time in ns when the offsets were found.
         syntax: UID of the transfer syntax.
-        starts, lengths: byte offset and length of each piece of pixel data: of frames, or of fragments if compressed.
-        pieces: for each frame the numbers of its first piece and of the one after its last; (0, 0) where its pixels cannot
-            be found.
-        missing: why they cannot.
-        shared: header entries that all frames have in common.
+        starts, lengths: byte offset and length of each piece of pixel data: frames, or fragments if compressed.
+        pieces: for each frame, the number of its first piece and of the one after its last; (0, 0) if its pixels cannot be
+            found.
+        missing: why they cannot be found.
+        shared: header entries common to all frames.
     """
 
     path: Path
@@ -46,14 +46,14 @@ class FrameFile:
         return 2 * index < len(self.pieces) and self.pieces[2 * index] < self.pieces[2 * index + 1]
 
     def read(self, index: int, values: Sequence[tuple[str, Any]]) -> Any:
-        """Read frame ``index`` (from 0) as the dataset of a file with this frame alone.
+        """Read frame ``index`` (from 0) as the dataset of a file with only this frame.
 
         Args:
-            index: of a frame that the file holds.
-            values: header entries of the frame, by keyword.
+            index: index of a frame in the file.
+            values: header entries of the frame by keyword.
 
         Raises:
-            ValueError: if the file has changed since, or the frame is longer than any encoder makes it.
+            ValueError: if the file has changed, or the frame is longer than from any encoder.
         """
         first, end = self.pieces[2 * index:2 * index + 2]
         dataset = require('pydicom.dataset', 'medical')
@@ -64,7 +64,7 @@ class FrameFile:
             try:
                 setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
             except (TypeError, ValueError, OverflowError):
-                data.add_new(keyword, 'LO', str(value))  # the value does not fit its type; whoever needs it reports it
+                data.add_new(keyword, 'LO', str(value))  # the value does not match its type; its reader reports this
         length = sum(self.lengths[first:end])
         longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
         if length > longest:
@@ -92,12 +92,12 @@ class Frame:
     """One frame of a multi-frame file.
 
     Attributes:
-        file: that holds it.
-        index: in the file, from 0.
-        values: header entries that turn its stored values into Hounsfield units.
-        traits: names and values of what tells the stacks, phases and reconstructions of a file apart.
-        unit: UID of the file, or of the concatenation that it is part of; '' where the frame is alone in its file.
-        part: number of the file in its concatenation, and how many there are; 0 where unknown.
+        file: its file.
+        index: index in the file, from 0.
+        values: header entries that convert its stored values to Hounsfield units.
+        traits: names and values that distinguish the stacks, phases and reconstructions of a file.
+        unit: UID of the file or of its concatenation; '' if the frame is the only one in its file.
+        part: number of the file in its concatenation, and the number of files; 0 if unknown.
     """
 
     file: FrameFile
@@ -118,25 +118,25 @@ class Frame:
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:
-    """Size and time of last change of an open file."""
+    """Size and modification time of an open file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
 
 def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared: tuple[tuple[str, Any], ...]) -> FrameFile:
-    """Find the frames in a file, at a cost that does not depend on what its tables claim.
+    """Find the frames in a file, at a cost independent of what its tables claim.
 
-    Offsets from the file are used only where a fragment begins at them.
+    Offsets from the file are used only if a fragment starts there.
 
     Args:
         data: header, which ends before the pixel data.
         path: the file.
         end: byte offset of the pixel data element.
-        counts: how many frames there are, by the headers of the frames first, then by NumberOfFrames.
+        counts: number of frames by the frame headers, then by NumberOfFrames.
         shared: as in :class:`FrameFile`.
 
     Raises:
-        ValueError: if there is no pixel data, or it is deflated, or in a form that has no frames.
+        ValueError: if there is no pixel data, or it is deflated or in a form without frames.
     """
     uid = require('pydicom.uid', 'medical')
     implicit, little = data.original_encoding
@@ -176,7 +176,7 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
     complete = stop is None
     extended = bytes(data.get('ExtendedOffsetTable') or b'')
     table = [*struct.unpack(f'<{len(extended) // 8}Q', extended[:len(extended) // 8 * 8])] or table
-    places = {at - starts[0]: number for number, at in enumerate(starts)}  # offsets count from the first fragment
+    places = {at - starts[0]: number for number, at in enumerate(starts)}  # offsets are relative to the first fragment
     if starts and stop is not None:
         places[stop + 8 - starts[0]] = len(starts)
     found = _assign([places.get(entry) for entry in table], heads, counts, complete)
@@ -189,11 +189,11 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
 
 
 def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array, array, list[bool], list[int], int | None]:
-    """Walk over the fragments of encapsulated pixel data (DICOM PS3.5, annex A.4).
+    """Traverse the fragments of encapsulated pixel data (DICOM PS3.5, annex A.4).
 
     Returns:
-        Offsets of the fragments' contents, their lengths, whether each begins a code stream, the basic offset table, and
-        None if all fragments are there, to their delimiter; otherwise where a fragment begins that the file cuts.
+        Offsets of the fragments' contents, their lengths, whether each starts a code stream, the basic offset table, and None
+        if all fragments up to their delimiter are present, otherwise the start of the truncated fragment.
 
     Raises:
         ValueError: if there are more than ``limit`` fragments.
@@ -227,22 +227,22 @@ def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array
 
 def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequence[int],
             complete: bool) -> list[tuple[int, int]]:
-    """Tell which fragments make which frame: by the offset table, else one each, else by where code streams begin.
+    """Assign fragments to frames: by the offset table, otherwise one each, otherwise by the starts of code streams.
 
     Args:
-        begins: number of the first fragment of each frame, by the offset table; None where no fragment begins there.
-        heads: for each fragment, whether it begins a code stream.
+        begins: number of the first fragment of each frame by the offset table; None if no fragment starts there.
+        heads: for each fragment, whether it starts a code stream.
         counts: as in :func:`locate_frames`.
-        complete: whether all fragments are there.
+        complete: whether all fragments are present.
 
     Returns:
-        Numbers of the first fragment and of the one after the last, for each frame; (0, 0) where that cannot be told.
+        Numbers of the first fragment and of the one after the last for each frame; (0, 0) if unknown.
     """
     number = len(heads)
     streams = [at for at, head in enumerate(heads) if head]
     exact = [at for at in begins if at is not None]
     for count in dict.fromkeys(counts):
-        # Without the end, only a table says how many there are.
+        # Without the end, only a table gives their number.
         for firsts in ((exact,) if len(exact) == len(begins) else ()) + ((range(number), streams) if complete else ()):
             if count == len(firsts) and firsts[0] == 0 and all(one < two for one, two in zip(firsts, firsts[1:])):
                 pairs = list(zip(firsts, [*firsts[1:], number]))
@@ -252,7 +252,7 @@ def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequenc
         return [(one, two) if one is not None and two is not None and one < two and not any(heads[one + 1:two]) else (0, 0)
                 for one, two in zip(begins, [*begins[1:], number if complete else None])]
     if complete:
-        return []  # which frame is missing cannot be told
+        return []  # it is unknown which frame is missing
     firsts = streams if streams[:1] == [0] else range(number)
     pairs = list(zip(firsts, [*firsts[1:], number]))
-    return pairs if len(firsts) == number else pairs[:-1]  # whether several fragments end a frame is not known
+    return pairs if len(firsts) == number else pairs[:-1]  # it is unknown whether the last frame has several fragments

@@ -1,4 +1,4 @@
-"""References from a DICOM segmentation to frames, for scans of which highdicom would want all frames, in one file."""
+"""References from a DICOM segmentation to frames, for which highdicom alone would require all frames in one file."""
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from mmaffinity.utils.optional import require
 
 from .dicom_header import CT_CLASSES, DicomHeader, read_until_pixels
 
-# Of a file's header, what is not copied, or replaced.
+# Header entries that are not copied, or are replaced.
 _OF_FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence', 'NumberOfFrames', 'DimensionIndexSequence',
               'DimensionOrganizationSequence', 'SOPInstanceUID', 'ImageOrientationPatient', 'ImagePositionPatient',
               'PixelSpacing', 'SliceThickness')
@@ -16,14 +16,13 @@ Places = dict[str, tuple[DicomHeader, str]]
 
 
 def frames_as_slices(headers: Sequence[DicomHeader]) -> tuple[list[Any], Places]:
-    """Headers of slices, frames or not, as those of CT files of one slice each.
+    """Return headers of slices, frames or not, in the form of single-slice CT files.
 
     Args:
-        headers: with position and orientation, of any number of files.
+        headers: headers with position and orientation, from any number of files.
 
     Returns:
-        pydicom datasets, each with a SOP instance UID made for the time being, and by that UID the slice's header and SOP
-        class.
+        pydicom datasets, each with a temporary SOP instance UID, and the slice's header and SOP class by that UID.
 
     Raises:
         ValueError: if a file can no longer be read.
@@ -54,11 +53,11 @@ def frames_as_slices(headers: Sequence[DicomHeader]) -> tuple[list[Any], Places]
 
 
 def refer_to_frames(segmentation: Any, places: Places) -> None:
-    """Let a segmentation of :func:`frames_as_slices` refer to the files and frames that these stand for.
+    """Make a segmentation of :func:`frames_as_slices` refer to the original files and frames.
 
     Args:
-        segmentation: highdicom's, changed in place.
-        places: of its sources, by their UIDs for the time being.
+        segmentation: highdicom's segmentation, changed in place.
+        places: its sources by their temporary UIDs.
     """
     for group in segmentation.PerFrameFunctionalGroupsSequence:
         for derivation in group.get('DerivationImageSequence') or ():
@@ -77,7 +76,7 @@ def refer_to_frames(segmentation: Any, places: Places) -> None:
 
 
 def _refer(reference: Any, places: Sequence[tuple[DicomHeader, str]]) -> Any:
-    """Make a reference one to slices of one file."""
+    """Turn a reference into one to slices of one file."""
     header, reference.ReferencedSOPClassUID = places[0]
     reference.ReferencedSOPInstanceUID = header.instance_uid
     numbers = sorted(header.frame.number for header, _ in places if header.frame)

@@ -1,4 +1,4 @@
-"""Where slices lie in the patient: view, order, spacing. Vectors are in DICOM's axes: left, posterior, head; mm."""
+"""Slice geometry in the patient: view, order, spacing. Vectors are in DICOM's axes: left, posterior, head; in mm."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from mmaffinity.utils.wording import plural
 
 from .notes import WARNING
 
-AXIAL = 0.8  # least cosine between a slice's normal and the body axis; gantries tilt up to 30 degrees (0.87)
-MAX_TILT = 1.0  # degrees that are not worth a note
-STEEPEST_STACK = 45.0  # degrees between a stack and its slices' normal; beyond, the slices lie side by side
-SAME_PLACE = 0.05  # mm; the table stands still to within this, and no scanner makes slices so close to each other
+AXIAL = 0.8  # lowest cosine between a slice's normal and the body axis; gantries tilt up to 30 degrees (0.87)
+MAX_TILT = 1.0  # degrees up to which no note is given
+STEEPEST_STACK = 45.0  # degrees between a stack and its slices' normal; beyond this, slices are side by side
+SAME_PLACE = 0.05  # mm; a stationary table varies by less, and no scanner makes slices this close
 
 
 @dataclass(frozen=True)
 class View:
-    """How a stored raster is turned to the radiological view: transposed first, then flipped."""
+    """Transformation of a stored raster to the radiological view: first transposed, then flipped."""
 
     transpose: bool = False
     flip_rows: bool = False
     flip_columns: bool = False
 
     def from_stored(self, raster: np.ndarray) -> np.ndarray:
-        """Turn a stored raster (H, W) to the view."""
+        """Transform a stored raster (H, W) to the view."""
         image = raster.T if self.transpose else raster
         return image[::-1 if self.flip_rows else 1, ::-1 if self.flip_columns else 1]
 
@@ -34,7 +34,7 @@ class View:
         return image.T if self.transpose else image
 
     def spacing(self, first: float, second: float) -> tuple[float, float]:
-        """Distance of rows and of columns of the view, from those along the raster's first and second axis."""
+        """Row and column spacing of the view, from the spacing along the raster's first and second axis."""
         return (second, first) if self.transpose else (first, second)
 
 
@@ -45,8 +45,8 @@ def radiological_view(first: Sequence[float], second: Sequence[float]) -> View:
     """View with the patient's left on the right of the image and the back at the bottom.
 
     Args:
-        first, second: directions in the patient in which the index along the raster's first (rows) and second (columns)
-            axis grows.
+        first, second: directions in the patient of increasing index along the raster's first (rows) and second (columns)
+            axis.
     """
     if abs(first[1]) + abs(second[0]) >= abs(first[0]) + abs(second[1]):
         return View(False, bool(first[1] < 0), bool(second[0] < 0))
@@ -57,7 +57,7 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
     """Unit normal of a slice, pointing to the head.
 
     Raises:
-        ValueError: if the directions are no right angle, or the slice is not axial.
+        ValueError: if the directions are not perpendicular, or the slice is not axial.
     """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     lengths = np.linalg.norm(first), np.linalg.norm(second)
@@ -75,14 +75,14 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
 
 
 def slab_thickness(positions: Sequence[float | None], nominal: float | None = None) -> list[float | None]:
-    """Thickness of the slab that each slice stands for: half-way to its neighbours on both sides, mm.
+    """Thickness of the slab that each slice represents: half-way to its neighbours on both sides, in mm.
 
-    Where slices are missing, only the usual distance counts, so that a volume is that of what was seen. Slices at one
-    place share its slab; where all are at one place, there is none.
+    If slices are missing, only the usual distance counts, so that a volume covers what was seen. Slices at one position share
+    its slab; if all are at one position, there is none.
 
     Args:
-        positions: of the slices along their normal, sorted, mm.
-        nominal: thickness by the header, for a scan of one slice or without positions.
+        positions: sorted positions of the slices along their normal in mm.
+        nominal: thickness from the header, for a scan with one slice or without positions.
     """
     if len(positions) < 2 or None in positions:
         return [nominal] * len(positions)
@@ -90,22 +90,22 @@ def slab_thickness(positions: Sequence[float | None], nominal: float | None = No
     if len(places) < 2:
         return [None] * len(positions)
     gaps = np.abs(np.diff(places))
-    halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # leaves uneven but complete scans as they are
-    # The outermost slices reach as far outwards as inwards.
+    halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # does not change uneven but complete scans
+    # The outermost slices extend as far outwards as inwards.
     halves = np.concatenate([halves[:1], halves, halves[-1:]])
     slabs = halves[:-1] + halves[1:]
     return (slabs / np.bincount(which))[which].tolist()
 
 
 def _places(positions: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct places of slices, sorted, mm, and for each slice the number of its place."""
+    """Sorted distinct positions of slices in mm, and for each slice the number of its position."""
     known = np.asarray(positions, dtype=np.float64)
     moved = np.abs(np.diff(known, prepend=known[0])) > SAME_PLACE
     return known[moved | (np.arange(len(known)) == 0)], np.cumsum(moved)
 
 
 def slice_spacing(positions: Sequence[float | None]) -> float | None:
-    """Median distance of neighbouring slices in mm; None where it is not known, or all lie at one place."""
+    """Median distance of neighbouring slices in mm; None if unknown, or if all are at one position."""
     if len(positions) < 2 or None in positions:
         return None
     gaps = np.abs(np.diff(_places(positions)[0]))
@@ -113,10 +113,10 @@ def slice_spacing(positions: Sequence[float | None]) -> float | None:
 
 
 def spacing_notes(positions: Sequence[float]) -> list[str]:
-    """Say what is irregular in the positions of a scan's slices: missing, repeated, uneven.
+    """Report irregular positions of a scan's slices: missing, repeated, uneven.
 
     Args:
-        positions: sorted, mm.
+        positions: sorted positions in mm.
     """
     if len(positions) < 2:
         return []
@@ -145,7 +145,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
 
 
 def tilt_degrees(normal: np.ndarray, first_corner: Sequence[float], last_corner: Sequence[float]) -> float:
-    """Angle between a stack's axis and its slices' normal: above 0 where the gantry was tilted."""
+    """Angle between a stack's axis and its slices' normal: above 0 if the gantry was tilted."""
     way = np.asarray(last_corner, dtype=np.float64) - np.asarray(first_corner, dtype=np.float64)
     length = float(np.linalg.norm(way))
     if length < 1e-3:

@@ -1,4 +1,4 @@
-"""Image files of one folder, taken as the slices of one scan, and arrays."""
+"""Image files of one folder, as the slices of one scan, and arrays."""
 import re
 import warnings
 from collections.abc import Container, Iterator, Sequence
@@ -12,17 +12,17 @@ from .items import MAX_SLICE_PIXELS, Problem, ReadOptions, Scan, ScanInfo, Slice
 from .notes import WARNING
 from .opening import brief, file_key, printable, read_regular
 
-MASK_LEVELS = 4  # as many grey levels as a mask has at most; slices have over a hundred
-DARK = 128  # the brightest pixel of the slices that were looked at is 249 or more
+MASK_LEVELS = 4  # largest number of grey levels of a mask; slices have over a hundred
+DARK = 128  # the brightest pixel of real slices was at least 249
 
 
 class ImageScan(Scan):
     """PNG, JPEG, TIFF, BMP, WebP and PGM files, 8 and 16 bit, in the natural order of their names.
 
     Args:
-        folder: that they are in.
-        names: of the files.
-        name: of the scan.
+        folder: their folder.
+        names: names of the files.
+        name: name of the scan.
         options: ``max_value`` is used for 16-bit files.
     """
 
@@ -39,11 +39,11 @@ class ImageScan(Scan):
     def _key(self, name: str) -> str:
         try:
             return f'{printable(name)}|{file_key(self.folder / name)}'
-        except OSError:  # gone since it was listed; reading it says so
+        except OSError:  # removed since it was listed; reading it reports this
             return f'{printable(name)}|gone'
 
     def keys(self) -> Sequence[str]:
-        # Once: a file that changes while the run goes on would be known by two keys, and by neither in the results.
+        # Only once: a file that changes during the run would have two keys, and neither in the results.
         if not self._keys:
             self._keys = [self._key(name) for name in self.names]
         return self._keys
@@ -70,12 +70,12 @@ class ImageScan(Scan):
 
 
 class ArrayScan(Scan):
-    """Slices that a program has in memory: (H, W) or colour, uint8, uint16, or float in 8-bit grey levels.
+    """Slices in memory: (H, W) or colour, uint8, uint16, or float with 8-bit grey levels.
 
     Args:
         arrays: the slices.
         options: ``max_value`` is used for uint16.
-        first: number of the first, where others were given before.
+        first: number of the first slice, if others were given before.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions, first: int = 0) -> None:
@@ -104,7 +104,7 @@ class ArrayScan(Scan):
 
 
 def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
-    """Say so where grey levels are not those of a slice in a lung window: blank, a mask, much too dark or bright."""
+    """Warn if grey levels are not those of a slice in a lung window: blank, a mask, much too dark or bright."""
     low, high = grey.min(), grey.max()
     if low == high:
         return (f'{WARNING}all pixels are {low:g}: the slice shows nothing',)
@@ -120,11 +120,11 @@ def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
 
 
 def natural(name: str) -> str:
-    """Sort key by which slice 10 comes after slice 9."""
+    """Sort key that places slice 10 after slice 9."""
     def number(match: re.Match) -> str:
-        # Digits in length first: numbers of any size compare without being converted.
+        # Compare the number of digits first, so that numbers of any size compare without conversion.
         digits = match[0].lstrip('0')
         return f'\x01{chr(len(digits))}{digits}'
 
-    # One string, not a list of parts: the keys of a large folder are all there at once while it is sorted.
+    # One string, not a list of parts, because all keys of a large folder are in memory during sorting.
     return f'{re.sub(r"[0-9]+", number, name.lower())}\0{name}'

@@ -1,4 +1,4 @@
-"""What is known of a scan's slices so far, one line each on disk, so that an interrupted run can go on."""
+"""A journal of a scan's slices, one line each on disk, so that interrupted runs can resume."""
 import json
 import os
 from collections.abc import Container, Iterator, Sequence
@@ -7,25 +7,25 @@ from pathlib import Path
 from .items import Problem
 from .records import SliceRecord
 
-JOURNAL = 'journal.jsonl'  # which every folder of results has
+JOURNAL = 'journal.jsonl'  # present in every result folder
 
 
 class OtherSettings(ValueError):
-    """What is there was made with another model or other options, so that continuing it would mix the two."""
+    """Existing results have another model or other options, so continuing would mix the two."""
 
 
 class Journal:
-    """Results of one scan, appended slice by slice. Holds a key and a place in the file per slice, not the results.
+    """Results of one scan, appended slice by slice. Memory holds a key and a file position per slice, not the results.
 
-    A key that comes again replaces what was there: a slice that had a problem may be predicted later.
+    A repeated key replaces the earlier entry: a slice with a problem may be predicted later.
 
     Args:
-        path: of the file; one line of what the results depend on, then one line per slice.
+        path: path of the file; one line with the settings, then one line per slice.
         settings: what the results depend on: model and options.
-        resume: keep what is there.
+        resume: keep existing results.
 
     Raises:
-        OtherSettings: if what is there was made with other settings.
+        OtherSettings: if existing results have other settings.
     """
 
     def __init__(self, path: Path, settings: dict, resume: bool = False) -> None:
@@ -38,13 +38,13 @@ class Journal:
             end = self._read(json.loads(header)['settings'])
         mode = 'r+b' if end else 'wb'
         self._file = open(path, mode)
-        self._file.truncate(end)  # half a line is what an interruption leaves
+        self._file.truncate(end)  # an interruption may leave a partial line
         self._file.seek(end)
         if not end:
             self._write(header)
 
     def _read(self, settings: dict) -> int:
-        """Find the complete lines; return where they end."""
+        """Find the complete lines; return their end."""
         end = 0
         with open(self.path, 'rb') as file:
             for line in file:
@@ -79,18 +79,17 @@ class Journal:
         return place
 
     def add(self, key: str, result: SliceRecord | Problem) -> None:
-        """Append a slice's result or what kept it from having one."""
+        """Append a slice's result or problem."""
         content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else \
             {'slice': result.to_dict()}
         self._note(dict(content, key=key), self._write(json.dumps({'key': key, **content}, allow_nan=False)))
 
     def predicted(self) -> set[str]:
-        """Keys of the slices that have a prediction; the others are worth another try."""
+        """Keys of the predicted slices; the others are tried again."""
         return set(self.places) - self.problems
 
     def read(self, keys: Sequence[str], only: Container[str] | None = None) -> Iterator[SliceRecord | Problem]:
-        """Read results back in the order of ``keys``, leaving out those without one, or not in ``only``; indices are
-        numbered anew."""
+        """Read results in the order of ``keys``, except keys without one or not in ``only``; indices are renumbered."""
         with open(self.path, 'rb') as file:
             for index, key in enumerate(keys):
                 if key not in self.places or (only is not None and key not in only):

@@ -1,4 +1,4 @@
-"""A simple lung mask, by thresholds, to relate the lesions' area to: approximate, and labelled so where it is used."""
+"""A simple, approximate lung mask by thresholds, as a reference for lesion area; labelled as such wherever used."""
 import numpy as np
 from scipy import ndimage
 
@@ -6,8 +6,8 @@ from .windowing import Window
 
 METHOD = 'threshold mask (below -400 HU inside the body), approximate: airways and bowel gas count as lung, dense ' \
          'lesions only where the model found them'
-AIR_LIMIT = -400.0  # HU, half-way between lung and soft tissue
-MIN_COMPONENT = 0.001  # of the slice's pixels; smaller ones are bowel gas, vessels of the mediastinum, noise
+AIR_LIMIT = -400.0  # HU, midway between lung and soft tissue
+MIN_COMPONENT = 0.001  # share of the slice's pixels; smaller components are bowel gas, mediastinal vessels or noise
 MIN_LUNG = 0.005
 
 
@@ -16,12 +16,12 @@ def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | Non
 
     Args:
         grey: shape (H, W), 8-bit grey levels.
-        window: of Hounsfield units that they show.
+        window: their Hounsfield window.
         lesions: boolean (H, W), counted as lung.
 
     Returns:
-        Boolean (H, W); None where the window does not tell lung from tissue, or no lung is seen (slices cropped to the
-        lungs, for example, have no body around them).
+        Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (for example, slices cropped
+        to the lungs have no body around them).
     """
     limit = window.grey(AIR_LIMIT)
     if not 0 < limit < 255:

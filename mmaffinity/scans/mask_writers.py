@@ -31,7 +31,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
     """Write ``lesions.nii.gz``: 1 where a lesion was predicted, with the affine and the shape of the input.
 
     Returns:
-        False where the scan has no affine (images; DICOM series with uneven spacing), so that nothing is written.
+        False if the scan has no affine (images; DICOM series with uneven spacing), so that nothing is written.
 
     Raises:
         ValueError: without nibabel.
@@ -45,7 +45,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
     for record in records:
         if isinstance(record, SliceRecord) and record.lesions:
             stored = scan.stored_masks(record.index, record.lesion_mask())
-            # A DICOM raster is (row, column), a NIfTI volume made of it (column, row, slice).
+            # A DICOM raster is (row, column); a NIfTI volume made from it is (column, row, slice).
             stored = stored.T if isinstance(scan, DicomScan) else stored
             volume[(*(slice(None),) * axis, record.index)] = stored
     volume = volume.reshape(scan.info.shape, order='F')
@@ -68,7 +68,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
 
 
 def _copy_orientation(image: Any, header: Any) -> None:
-    """Take over both transforms with their codes and unit, so that any viewer lays the mask on the scan."""
+    """Copy both transforms with their codes and unit, so that any viewer aligns the mask with the scan."""
     for name in ('qform_code', 'sform_code', 'quatern_b', 'quatern_c', 'quatern_d', 'qoffset_x', 'qoffset_y',
                  'qoffset_z', 'srow_x', 'srow_y', 'srow_z', 'pixdim', 'xyzt_units'):
         image.header[name] = header[name]
@@ -87,8 +87,8 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         model: name of the algorithm in the file.
 
     Returns:
-        Why nothing was written: the scan is no DICOM series, lacks what a segmentation has to copy (positions, identifiers,
-        lengths), or has no lesion (a segmentation must have a frame). Empty where the file was written.
+        Why nothing was written: the scan is not a DICOM series, lacks values that a segmentation must copy (positions,
+        identifiers, lengths), or has no lesion (a segmentation must have a frame). Empty if the file was written.
 
     Raises:
         ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
@@ -150,7 +150,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
 
 
 def _unnamed(scan: DicomScan) -> str:
-    """Why a segmentation could not refer to the slices; empty if it can."""
+    """Return why a segmentation could not refer to the slices; empty if it can."""
     counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
     if missing:
@@ -166,7 +166,7 @@ def _unnamed(scan: DicomScan) -> str:
 
 
 def _unmeasured(scan: DicomScan) -> str:
-    """Which length of the slices a segmentation would lack; empty if it lacks none."""
+    """Return which length a segmentation would lack; empty if none."""
     if scan.headers[0].spacing is None:
         return 'the series has no PixelSpacing'
     if any((header.thickness or slab) is None for header, slab in zip(scan.headers, scan.slabs, strict=True)):
@@ -176,7 +176,7 @@ def _unmeasured(scan: DicomScan) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the warnings of highdicom and pydicom, and highdicom's log, from the console: what matters is checked and noted."""
+    """Suppress warnings of highdicom and pydicom, and highdicom's log; relevant conditions are checked and noted."""
     logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
@@ -190,7 +190,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) -> tuple[list[Any], Places]:
-    """Slices as highdicom takes them, and what those that were made of frames stand for.
+    """Return slices in the form that highdicom needs, and the sources of those made from frames.
 
     Raises:
         ValueError: if a file cannot be read, or an entry of it cannot be copied.
@@ -202,15 +202,15 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
             return [_as_source(*source) for source in zip(images, headers, thickness, strict=True)], places
     except ValueError:
         raise
-    except Exception as error:  # damaged sequences come out as OSError
+    except Exception as error:  # damaged sequences raise OSError
         raise ValueError(f'an entry of the headers cannot be copied: {brief(error)}') from error
 
 
 def _as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
-    """A slice as highdicom takes it.
+    """Return a slice in the form that highdicom needs.
 
-    Entries that DICOM wants to be there, and that are copied, are there, if only empty; text of any character set becomes
-    UTF-8; lengths are those that were read, however they were written. ``thickness`` is that of the header or of the slab.
+    Copied entries that DICOM requires are present, even if empty. Text in any character set becomes UTF-8. Lengths are the
+    values read, however they were written. ``thickness`` is that of the header or of the slab.
     """
     data.decode()
     data.SpecificCharacterSet = 'ISO_IR 192'

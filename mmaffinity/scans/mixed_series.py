@@ -1,4 +1,4 @@
-"""Files of several patients under one series UID, as careless anonymisers leave them: taken apart where something tells."""
+"""Splitting of series in which careless anonymisers gave several patients the same series UID."""
 import hashlib
 import itertools
 from collections import Counter
@@ -16,9 +16,9 @@ class Part:
     """Slices of one patient.
 
     Attributes:
-        headers: of the slices.
-        mark: tells the part from others of the series; empty where the series was not taken apart.
-        notes: on what was found.
+        headers: headers of the slices.
+        mark: distinguishes the part from others of the series; empty if the series was not split.
+        notes: notes on the split.
     """
 
     headers: list[DicomHeader]
@@ -27,15 +27,15 @@ class Part:
 
 
 def take_apart(headers: list[DicomHeader]) -> list[Part]:
-    """Take the slices of a series apart by patient, date of the study, and folders that number their slices alike.
+    """Split the slices of a series by patient, study date, and folders with the same slice numbers.
 
-    A value that is absent in some files does not take them apart from the others, unless these have several.
+    A value that is absent in some files does not separate them from the others, unless these have several values.
 
     Args:
-        headers: of slices with one series UID, size, orientation and spacing.
+        headers: headers of slices with one series UID, size, orientation and spacing.
 
     Returns:
-        One part, mostly; several with a note each.
+        Usually one part; several with a note each.
     """
     parts = [Part(headers)]
     for at, keyword in enumerate(SUBJECT):
@@ -48,7 +48,7 @@ def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
     values = {header.subject[at] for header in part.headers if header.subject} - {''}
     if len(values) < 2:
         return [part]
-    if 2 * len(values) > len(part.headers):  # as if each slice were another patient's
+    if 2 * len(values) > len(part.headers):  # as if each slice belonged to another patient
         note = f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients ' \
                'in one series? Was it anonymised wrongly?'
         return [Part(part.headers, part.mark, (*part.notes, note))]
@@ -58,7 +58,7 @@ def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
 
 
 def _by_folder(part: Part) -> list[Part]:
-    """Take folders apart if most numbers of slices come again in another: one scan counts through its folders."""
+    """Split folders if most slice numbers recur in another: a single scan numbers slices across its folders."""
     folders: dict[str, set] = {}
     for header in part.headers:
         folders.setdefault(_folder(header), set()).add(header.number)
@@ -85,27 +85,27 @@ def _grouped(part: Part, key: Callable[[DicomHeader], str], note: str) -> list[P
 def _repeated_numbers(headers: Sequence[DicomHeader]) -> Iterator[str]:
     counts = Counter(header.number for header in headers if header.number is not None)
     repeated = sum(count > 1 for count in counts.values())
-    if repeated and len(counts) > 1:  # the same on all slices says nothing
+    if repeated and len(counts) > 1:  # equal numbers on all slices carry no information
         yield f'{WARNING}{plural(repeated, "InstanceNumber")} of {len(counts)} occur more than once: several scans or ' \
               'patients in one series?'
 
 
 class Copies:
-    """Finds files that hold the same image as another, of those whose identifiers and places are equal."""
+    """Find files with the same image as another, among those with equal identifiers and positions."""
 
     def __init__(self) -> None:
         self._first: dict[tuple, DicomHeader] = {}
         self._pixels: dict[tuple, dict[str, DicomHeader]] = {}
 
     def original(self, key: tuple, header: DicomHeader) -> DicomHeader | None:
-        """The file that this one copies; None if it copies none.
+        """Return the file that this one duplicates, or None.
 
-        Anonymisers that give all slices one identifier make different images look alike, so that the pixels decide. They
-        are read only where the key comes again.
+        Anonymisers that give all slices one identifier make different images look like duplicates, so the pixels decide. They
+        are read only if the key recurs.
 
         Args:
-            key: identifiers and place of the slice.
-            header: of the slice.
+            key: identifiers and position of the slice.
+            header: header of the slice.
         """
         first = self._first.setdefault(key, header)
         if first is header:
@@ -122,4 +122,4 @@ def _pixel_digest(header: DicomHeader) -> str:
         data = header.frame.read() if header.frame else read_dataset(header.path)
         return hashlib.sha256(data.PixelData).hexdigest()
     except (AttributeError, TypeError, ValueError):
-        return ''  # unreadable; reading the slice says why
+        return ''  # unreadable; reading the slice reports why

@@ -1,4 +1,4 @@
-"""NIfTI volumes, read slice by slice in constant memory where their storage order allows it."""
+"""NIfTI volumes, read slice by slice in constant memory if their storage order allows it."""
 import gzip
 import io
 import zlib
@@ -17,13 +17,13 @@ from .opening import HEAD_BYTES, brief, file_key, open_regular
 from .plausibility import Tally
 
 MAX_OFFSET = 16 * 1024 ** 2  # bytes of header extensions
-MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that has to be held whole
+MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that must be held in memory
 NUMBERS = 'iuf'
 MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's code for the unit of length: m, mm, micrometre
 MIN_SPACING, MAX_SPACING = 1e-3, 1e3  # mm
-MAX_POSITION = 1e6  # mm from the scanner's centre; what is much larger overflows in areas and volumes
-MIN_VOLUME = 0.01  # of a voxel with edges of length 1; a gantry tilt of 30 degrees leaves 0.87
-MAX_REST = 1024 ** 2  # bytes after the voxels of a compressed volume that are unpacked to check its checksum
+MAX_POSITION = 1e6  # mm from the scanner's centre; much larger values overflow in areas and volumes
+MIN_VOLUME = 0.01  # of a voxel with unit edges; a gantry tilt of 30 degrees gives 0.87
+MAX_REST = 1024 ** 2  # bytes after the voxels that are decompressed to verify the checksum
 
 
 class NiftiScan(Scan):
@@ -31,12 +31,12 @@ class NiftiScan(Scan):
 
     Args:
         path: the file.
-        name: of the scan.
-        options: how pixels become grey levels.
+        name: name of the scan.
+        options: conversion of pixels to grey levels.
 
     Raises:
-        ValueError: without nibabel, or if it is damaged, no volume of axial slices, or claims more than the file can
-            hold.
+        ValueError: without nibabel, or if the file is damaged, is not a volume of axial slices, or claims more than it can
+            contain.
     """
 
     def __init__(self, path: Path, name: str, options: ReadOptions) -> None:
@@ -60,7 +60,7 @@ class NiftiScan(Scan):
         self.volume_shape = volume
         self._check_length(path)
         self.slope, self.intercept = self._scaling(notes)
-        self._refusal: str | None = None  # None: not looked at; empty: nothing against it
+        self._refusal: str | None = None  # None: not checked; empty: no objection
         self._unread: list[int] = []
         size = file_key(path)
         self._keys = [f'{name}#{index}|{size}' for index in range(volume[self.axis])]
@@ -80,7 +80,7 @@ class NiftiScan(Scan):
             shape=shape, notes=notes))
 
     def _place(self, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Affine in mm, and the spacing along its axes; say what had to be assumed."""
+        """Return the affine in mm and the spacing along its axes; note assumptions."""
         if int(self.header['qform_code']) == 0 and int(self.header['sform_code']) == 0:
             notes.append('the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
                          'the left, second to the front, third to the head')
@@ -92,9 +92,9 @@ class NiftiScan(Scan):
                          'saved from an array with a placeholder, so that its spacing, which way is up, and which axis counts '
                          'the slices may be wrong')
         unit = int(self.header['xyzt_units']) % 8
-        with np.errstate(all='ignore'):  # what overflows is refused below
+        with np.errstate(all='ignore'):  # overflow is refused below
             affine[:3] *= MILLIMETRES.get(unit, 1.0)
-            zooms = np.hypot.reduce(affine[:3, :3], axis=0)  # squares would overflow, and hide the value
+            zooms = np.hypot.reduce(affine[:3, :3], axis=0)  # squares would overflow and hide the value
         lengths = ' x '.join(f'{zoom:g}' for zoom in zooms)
         if not ((zooms >= MIN_SPACING) & (zooms <= MAX_SPACING)).all():
             raise ValueError(f'has a voxel spacing of {lengths} mm, outside {MIN_SPACING:g} to {MAX_SPACING:g} mm: '
@@ -126,7 +126,7 @@ class NiftiScan(Scan):
         if not np.isfinite([slope, intercept]).all():
             raise ValueError(f'has slope {slope} and intercept {intercept}, which lead to no Hounsfield units')
         stored = float(self.header['scl_slope'])
-        if np.isinf(stored):  # 0 and NaN are the usual ways to say that voxels are not scaled
+        if np.isinf(stored):  # 0 and NaN usually mean that voxels are not scaled
             notes.append(f'scl_slope is {stored}: taken as not scaled, slope 1 and intercept 0')
         return slope, intercept
 
@@ -136,7 +136,7 @@ class NiftiScan(Scan):
         size = path.stat().st_size
         if not self.compressed and size < needed:
             raise ValueError(f'is truncated: {size} of the {needed} bytes that its header claims')
-        # gzip packs at best 1032 to 1.
+        # gzip compresses at most 1032 to 1.
         if self.compressed and size * 1040 < needed:
             raise ValueError(f'claims {needed} bytes, which {size} compressed bytes cannot hold')
         if self.compressed and self.axis != 2 and voxels * self.dtype.itemsize > MAX_WHOLE:
@@ -173,14 +173,14 @@ class NiftiScan(Scan):
                      self.place(index)[1], self.place(index)[0], self.options.window, self.view, notes)
 
     def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (index, raster) of the wanted slices; ``_unread`` keeps track of those still to come."""
+        """Yield (index, raster) of the requested slices; ``_unread`` tracks the remaining ones."""
         self._unread = list(wanted)
         if self.compressed and self.axis == 2:
             slices: Any = self._stream(set(wanted))
         else:
             volume = self._whole() if self.compressed else np.memmap(
                 self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
-            # Not np.take, which copies the whole of a volume in this order for each slice.
+            # Not np.take, which copies the whole volume in this order for each slice.
             slices = ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
         for index, raster in slices:
             self._unread.pop(0)
@@ -206,13 +206,13 @@ class NiftiScan(Scan):
             return volume
 
     def _end(self, stream: Any) -> None:
-        """Read to the end of a compressed file, where its checksum is, and note what is wrong there."""
+        """Read to the end of a compressed file, where its checksum is, and note problems."""
         note = ''
         try:
             if len(stream.read(MAX_REST)) == MAX_REST:
                 note = 'the file goes on after its voxels: its checksum was not looked at'
         except (OSError, EOFError, zlib.error) as error:
-            # What follows a complete gzip stream has nothing to do with it; its checksum was right.
+            # Data after a complete gzip stream do not belong to it; its checksum was correct.
             note = 'other bytes follow the compressed volume, and were left out' if 'Not a gzipped file' in str(error) else \
                 f'{WARNING}the compressed file does not fit its own checksum ({brief(error)}), so that voxels may be wrong: ' \
                 'copy or download it again'
@@ -220,7 +220,7 @@ class NiftiScan(Scan):
             self.info.notes.append(note)
 
     def check(self) -> None:
-        """Look at all voxels once, before the model does: are these Hounsfield units?
+        """Check all voxels once before prediction: are these Hounsfield units?
 
         Raises:
             ValueError: if they are a mask, grey levels, 12-bit values without rescaling, or show no air.
@@ -231,7 +231,7 @@ class NiftiScan(Scan):
             raise ValueError(self._refusal)
 
     def _judge(self) -> str:
-        """Say why these are no Hounsfield units; empty if they seem to be. Notes doubts, applies ``rescale``."""
+        """Return why these are not Hounsfield units, or '' if they seem to be. Note doubts and apply ``rescale``."""
         found = self._look(self.slope, self.intercept)
         refusal = found.refusal()
         if self.options.rescale is not None:
@@ -258,7 +258,7 @@ class NiftiScan(Scan):
                 with np.errstate(all='ignore'):
                     tally.add(raster.astype(np.float64) * slope + intercept)
         except (OSError, EOFError, zlib.error):
-            pass  # the slices before the damage are fine, and the reading that follows reports it
+            pass  # slices before the damage are usable, and later reading reports it
         return tally
 
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
@@ -269,9 +269,9 @@ class NiftiScan(Scan):
 
 
 def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
-    """Header of a single-file NIfTI, as nibabel reads it, and whether the file is compressed.
+    """Return the header of a single-file NIfTI as read by nibabel, and whether the file is compressed.
 
-    Notes where a header breaks the standard in a way that nibabel corrects: qfac 0, negative spacing.
+    Violations of the standard that nibabel corrects are noted: qfac 0, negative spacing.
     """
     nifti1, nifti2 = (require(f'nibabel.nifti{number}', 'medical') for number in (1, 2))
     quiet = require('nibabel.imageglobals', 'medical').LoggingOutputSuppressor
@@ -296,9 +296,9 @@ def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
     except (MemoryError, Exception) as error:
         raise ValueError(f'has a damaged header, which nibabel does not read either: {brief(error)}') from error
-    if not offset <= MAX_OFFSET:  # nor NaN
+    if not offset <= MAX_OFFSET:  # also catches NaN
         raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
-    # Readers differ on 0: nibabel takes it at its word and reads the header as voxels, others skip the header.
+    # Readers differ on 0: nibabel takes it literally and reads the header as voxels; others skip the header.
     if offset < length + 4:
         raise ValueError(f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set vox_offset to '
                          f'{length + 4} if they follow the header, or convert the scan again')
@@ -309,7 +309,7 @@ def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:
-    """Read so many bytes in pieces, so that memory follows what is there and not what was claimed."""
+    """Read bytes in pieces, so that memory depends on the actual rather than the claimed size."""
     pieces, missing = [], length
     while missing:
         piece = stream.read(min(missing, 1 << 22))

@@ -1,24 +1,24 @@
-"""Notes for readers of a result: which are serious, and one line for what many slices have in common."""
+"""Notes for readers of a result: serious ones, and one line for notes common to many slices."""
 import re
 from collections.abc import Iterable
 
-WARNING = 'warning: '  # starts a note that may change what a result is worth; tools show it in full
-MAX_KINDS = 100  # of notes kept apart, so that a hostile scan cannot fill memory
+WARNING = 'warning: '  # prefix of notes that may affect the value of a result; commands show them in full
+MAX_KINDS = 100  # of notes kept separately, so that a hostile scan cannot fill memory
 _NUMBER = re.compile(r'[-+]?\d[\d.,]*(?:e[-+]?\d+)?')
 
 
 class SliceNotes:
-    """Counts notes of slices; those that differ only in their numbers are one kind. Memory does not grow with slices."""
+    """Count notes of slices; notes that differ only in numbers are one kind. Memory does not grow with the slices."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, tuple[str, str, int, bool]] = {}  # first text, first slice, how often, always the same text
+        self._kinds: dict[str, tuple[str, str, int, bool]] = {}  # first text and slice, count, whether all equal
 
     def add(self, name: str, notes: Iterable[str]) -> None:
         """Count the notes of one slice.
 
         Args:
-            name: of the slice.
-            notes: on it.
+            name: name of the slice.
+            notes: its notes.
         """
         for note in dict.fromkeys(notes):
             kind = _NUMBER.sub('#', note)
@@ -28,13 +28,13 @@ class SliceNotes:
             self._kinds[kind] = text, first, count + 1, same and text == note
 
     def lines(self, num_slices: int) -> list[str]:
-        """One line for each kind of note.
+        """Return one line for each kind of note.
 
         Args:
-            num_slices: how many slices there are, with and without notes.
+            num_slices: number of slices, with and without notes.
 
         Returns:
-            The note as it stands where it is the same for all slices; else that of the first slice, and how many have one.
+            The note itself if it is the same for all slices; otherwise that of the first slice, and the number of slices.
         """
         lines = []
         for text, first, count, same in self._kinds.values():

@@ -1,13 +1,13 @@
-"""Opening files of strangers: regular files only, of bounded size, and what they seem to be."""
+"""Opening untrusted files: only regular files of limited size; detection of their type."""
 import os
 import stat
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_FILE_BYTES = 512 * 1024 ** 2  # of an image or a DICOM file; a CT slice has about half a megabyte
+MAX_FILE_BYTES = 512 * 1024 ** 2  # of an image or DICOM file; a CT slice has about half a megabyte
 ANALYZE_SIZE = 348  # bytes of the header, which begins with its size
-HEAD_BYTES = 544  # holds the DICOM mark and the headers of NIfTI-1 and NIfTI-2
+HEAD_BYTES = 544  # contains the DICOM mark and the headers of NIfTI-1 and NIfTI-2
 
 DICOM, NIFTI, IMAGE = 'dicom', 'nifti', 'image'
 _IMAGE_STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'BM', b'P5', b'P2')
@@ -27,23 +27,23 @@ _OTHER_STARTS = (
     (b'version https://git-lfs', 'is a Git LFS pointer: fetch the file itself with git lfs pull'),
 )
 _BOXES = ((b'avi', 'AVIF'), (b'hei', 'HEIC'), (b'hev', 'HEIC'), (b'mif1', 'HEIF'), (b'msf1', 'HEIF'))  # by brand
-# Names, in lower case, of files that systems leave in any folder.
+# Lower-case names of files that operating systems leave in any folder.
 _CLUTTER = frozenset(('.ds_store', '.localized', '.directory', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'autorun.inf',
                       '.picasa.ini', 'icon\r'))
 _APPLE_DOUBLE = (b'\0\x05\x16\x07', b'\0\x05\x16\0')
-# Value representations that a DICOM file can begin with, where it states them (PS3.5, section 7.1).
+# Value representations at the start of a DICOM file with explicit VR (PS3.5, section 7.1).
 _FIRST_TYPES = frozenset((b'UL', b'UI', b'CS', b'OB', b'SH', b'LO', b'DA', b'TM', b'DT', b'AE', b'AS', b'US', b'IS', b'ST'))
 
 
 class Clutter(ValueError):
-    """A file that comes along with scans and holds none: the index of a disc, what a file manager left."""
+    """A file that accompanies scans but contains none, such as a disc index or file-manager files."""
 
 
 def open_regular(path: Path, max_bytes: int | None = None) -> BinaryIO:
-    """Open a file for reading, if it is one: no link, device or pipe, which could lead elsewhere or never end.
+    """Open a regular file for reading: no link, device or pipe, which could lead elsewhere or never end.
 
     Raises:
-        ValueError: if it is none, cannot be opened, is empty, or has more than ``max_bytes``.
+        ValueError: if it is not a regular file, cannot be opened, is empty, or has more than ``max_bytes``.
     """
     flags = os.O_RDONLY | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
     try:
@@ -76,31 +76,31 @@ def read_regular(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
 
 
 def file_key(path: Path) -> str:
-    """What tells that a file is still the same: size and time of its last change."""
+    """Identification of an unchanged file: size and modification time."""
     status = os.stat(path, follow_symlinks=False)
     return f'{status.st_size}.{status.st_mtime_ns}'
 
 
 def printable(path: str | os.PathLike) -> str:
-    """A path for people, JSON and CSV: what is no Unicode, and line ends, are escaped."""
+    """A path for display, JSON and CSV, with invalid Unicode and line breaks escaped."""
     text = os.fsencode(path).decode('utf-8', 'backslashreplace')
     return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
 
 
 def brief(error: BaseException, length: int = 300) -> str:
-    """An error as a reason of bounded length on one line."""
-    # pydicom puts the traceback of an inner error into the message.
+    """An error as a single-line reason of limited length."""
+    # pydicom includes the traceback of an inner error in the message.
     text = ' '.join(str(error).partition('Traceback (most recent call last)')[0].split())
-    # Our own errors are sentences on the file; those of the libraries need their type to be understood.
+    # Our own errors are complete messages; those of libraries need their type to be understandable.
     text = text if type(error) in (ValueError, Clutter) and text else f'{type(error).__name__}: {text}'.rstrip(': ')
     return text if len(text) <= length else text[:length - 1] + '\u2026'
 
 
 def kind_of(path: Path) -> str:
-    """Say what a file is, by its content: 'dicom', 'nifti' or 'image'.
+    """Detect the type of a file by its content: 'dicom', 'nifti' or 'image'.
 
     Raises:
-        ValueError: if it is none of them; the message says what it looks like.
+        ValueError: if it is none of these; the message says what it looks like.
     """
     with open_regular(path) as file:
         head = file.read(HEAD_BYTES)
@@ -137,10 +137,10 @@ def kind_of(path: Path) -> str:
 
 
 def _is_bare_dicom(head: bytes) -> bool:
-    """Whether a file begins with an entry of group 2 or 8, as DICOM did before it had a mark, and some writers still do."""
+    """Whether a file starts with an entry of group 2 or 8, as in DICOM without a preamble, which some writers still produce."""
     for order in ('little', 'big'):
         group, element = (int.from_bytes(head[at:at + 2], order) for at in (0, 2))
-        # No file begins with an entry of more than a few hundred bytes; the next is of the same group or one of the patient's.
+        # The first entry has at most a few hundred bytes; the next belongs to the same group or the patient group.
         if group in (2, 8) and element < 0x1200 and len(head) > 16:
             if head[4:6] in _FIRST_TYPES:
                 return True
@@ -152,10 +152,10 @@ def _is_bare_dicom(head: bytes) -> bool:
 
 
 def is_clutter(path: Path) -> bool:
-    """Whether a file that is no image and no scan is one that systems leave everywhere, and no loss."""
+    """Whether a file is one that operating systems leave everywhere, rather than an image or scan."""
     if path.name.lower() in _CLUTTER:
         return True
-    if not path.name.startswith('._'):  # what macOS stores beside each file on foreign drives
+    if not path.name.startswith('._'):  # macOS stores these next to each file on foreign drives
         return False
     try:
         with open_regular(path) as file:
@@ -165,7 +165,7 @@ def is_clutter(path: Path) -> bool:
 
 
 def gunzip_head(compressed: bytes, length: int = HEAD_BYTES) -> bytes:
-    """Unpack the first bytes of a gzip file, and no more."""
+    """Decompress only the first bytes of a gzip file."""
     try:
         return zlib.decompressobj(wbits=31).decompress(compressed, length)
     except zlib.error as error:

@@ -1,4 +1,4 @@
-"""The one folder that results are written to, and nothing beside it."""
+"""The output folder, outside of which nothing is written."""
 import errno
 import hashlib
 import os
@@ -12,17 +12,17 @@ from typing import IO
 
 MAX_NAME = 80  # characters; file systems allow 255 bytes
 LOCK = '.lock'
-HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another has
+HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # errors for a lock held by another process
 
 
 class OutputFolder:
-    """Files below one folder, written aside and renamed when complete.
+    """Files below one folder, written under temporary names and renamed when complete.
 
     Args:
-        root: the folder, made where absent.
+        root: the folder, created if absent.
 
     Raises:
-        ValueError: if it is, or lies in, a file.
+        ValueError: if it, or a parent of it, is a file.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -33,10 +33,10 @@ class OutputFolder:
         self.root = Path(root).resolve()
 
     def path(self, *parts: str) -> Path:
-        """A path below the folder; the folders above it are made.
+        """Return a path below the folder, creating its parent folders.
 
         Raises:
-            ValueError: if it would lie, or a link leads it, outside.
+            ValueError: if it is outside, directly or through a link.
         """
         path = self.root.joinpath(*parts)
         self._check(path.parent)
@@ -52,10 +52,10 @@ class OutputFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from writing to the folder until the block ends.
+        """Prevent other processes from writing to the folder until the block ends.
 
-        The system holds the lock, not the file: it ends with the process, however that dies, and a file that is left
-        behind locks nobody out.
+        The operating system holds the lock, not the file. The lock ends with the process, however it ends, and a leftover file
+        locks nobody out.
 
         Raises:
             ValueError: if another process holds it.
@@ -78,22 +78,22 @@ class OutputFolder:
                 return
             if same:
                 break
-            # The one who had it removed the file between our opening and locking: a third could lock a new one.
+            # The previous holder removed the file between our opening and locking, so a third process could lock a new one.
             os.close(descriptor)
         try:
             yield
         finally:
-            if sys.platform != 'win32':  # which removes no open file
+            if sys.platform != 'win32':  # Windows cannot remove open files
                 (self.root / LOCK).unlink(missing_ok=True)
             os.close(descriptor)
 
     @contextmanager
     def write(self, *parts: str) -> Iterator[IO[bytes]]:
-        """Open a file for writing; it replaces the old one when the block ends without an error."""
+        """Open a file for writing; it replaces the old one if the block ends without an error."""
         path = self.path(*parts)
         aside = self.path(*parts[:-1], parts[-1] + '.part')
         try:
-            # Not through a link that was planted there.
+            # Do not follow a planted link.
             aside.unlink(missing_ok=True)
             with open(aside, 'xb') as file:
                 yield file
@@ -106,7 +106,7 @@ class OutputFolder:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock an open file for this process; raises OSError at once if another has done so."""
+    """Lock an open file for this process; raise OSError immediately if another process holds the lock."""
     if sys.platform == 'win32':
         import msvcrt
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -116,11 +116,11 @@ def _lock(descriptor: int) -> None:
 
 
 def safe_name(text: str, tag: str = '') -> str:
-    """Name of a file or folder made of harmless characters, never a path.
+    """Return a file or folder name of safe characters, never a path.
 
     Args:
         text: any text, for example a path below the input.
-        tag: where given, the name ends in a hash of it, which tells apart what has the same text.
+        tag: if given, the name ends in a hash of it, which distinguishes equal texts.
     """
     parts = [part for part in re.split(r'[\\/]+', text) if part not in ('', '.', '..')]
     name = re.sub(r'[^A-Za-z0-9._-]+', '-', '_'.join(parts)).strip('.-_') or 'scan'

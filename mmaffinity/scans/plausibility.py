@@ -1,37 +1,37 @@
-"""Can these be Hounsfield units of a chest? Judged by how many values lie where air and soft tissue must."""
+"""Plausibility of Hounsfield units of a chest, judged by the shares of air and soft tissue."""
 import numpy as np
 
 from .notes import WARNING
 from .windowing import LOWEST
 
 IMPLAUSIBLE = f'{WARNING}HU look implausible'
-BELOW_TISSUE, AIR_BELOW = -100.0, -500.0  # HU; a chest without any lower value than the second has no lungs
+BELOW_TISSUE, AIR_BELOW = -100.0, -500.0  # HU; a chest without values below the second has no lungs
 SOFT_TISSUE = (-200.0, 300.0)  # HU; fat to enhanced vessels
 LEAST_AIR = 0.001  # of the pixels of a slice
-LEAST_SOFT = 0.02  # of the pixels of a slice; real slices have about half, and under 0.01 when shifted by -1024
-MIN_SHARE = 0.05  # of a volume is air, around the body or in the lungs; other values that low are strays
+LEAST_SOFT = 0.02  # of the pixels of a slice; real slices have about half, and below 0.01 when shifted by -1024
+MIN_SHARE = 0.05  # share of air in a volume, around the body or in the lungs; fewer values are outliers
 LEAST_RANGE = 100.0  # HU from lowest to highest value
 
 
 class Tally:
-    """Counts values, piece by piece.
+    """Count values piece by piece.
 
     Attributes:
-        low, high: of all finite values.
+        low, high: range of all finite values.
     """
 
     def __init__(self) -> None:
         self.low, self.high = np.inf, -np.inf
-        self._lowest = np.inf  # that was measured
+        self._lowest = np.inf  # lowest measured value
         self._total = self._measured = self._negative = self._air = self._soft = 0
 
     def add(self, hu: np.ndarray) -> 'Tally':
-        """Count the values of a slice; those that are not finite are left out."""
+        """Count the values of a slice, except non-finite ones."""
         hu = hu[np.isfinite(hu)]
         if hu.size:
             self.low, self.high = min(self.low, float(hu.min())), max(self.high, float(hu.max()))
         self._total += hu.size
-        hu = hu[hu >= LOWEST]  # what is below was not measured, but fills the corners of many scans
+        hu = hu[hu >= LOWEST]  # lower values were not measured, but fill the corners of many scans
         self._measured += hu.size
         self._lowest = min(self._lowest, float(hu.min(initial=np.inf)))
         self._negative += int(np.count_nonzero(hu < BELOW_TISSUE))
@@ -44,11 +44,11 @@ class Tally:
 
     @property
     def range(self) -> str:
-        """The lowest and the highest value, in words."""
+        """The lowest and highest value as text."""
         return f'values from {self.low:g} to {self.high:g}'
 
     def doubt(self) -> str:
-        """A note if a slice shows no air, or no soft tissue; empty if it shows both."""
+        """Return a note if a slice shows no air or no soft tissue; empty if it shows both."""
         if not self._total:
             return ''
         if self._measured and self._share(self._air) < LEAST_AIR:
@@ -65,7 +65,7 @@ class Tally:
         return ''
 
     def refusal(self) -> str:
-        """Why a volume is no chest in Hounsfield units; empty if it may be one. Without any finite value it may."""
+        """Return why a volume is not a chest in Hounsfield units; empty if it may be one or has no finite value."""
         if not self._total:
             return ''
         advice = ('. Give what leads to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
@@ -83,7 +83,7 @@ class Tally:
         return ''
 
     def doubt_of_volume(self) -> str:
-        """A note if a volume that is not refused shows little air or soft tissue; empty if it shows enough."""
+        """Return a note if an accepted volume shows little air or soft tissue; empty if it shows enough."""
         if self._total and self._share(self._air) < MIN_SHARE:
             return (f'{WARNING}{self.range}, fewer than 1 in 20 of them of air (below {AIR_BELOW:g}): are these Hounsfield '
                     'units?')

@@ -1,4 +1,4 @@
-"""What is written of a predicted slice: plain data, measured in the slice's own pixels and millimetres."""
+"""Records of predicted slices: plain data, measured in the slice's own pixels and in millimetres."""
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -15,12 +15,12 @@ class Lesion:
     """One predicted lesion.
 
     Attributes:
-        score: probability that it is one.
+        score: lesion probability.
         label: number of the lesion class.
         box: x1, y1, x2, y2 in pixels of the radiological view.
         area_px: pixels of the mask.
-        area_mm2: None where the spacing is unknown.
-        mask: compressed COCO run lengths {'size': [H, W], 'counts': str}; None where the model gives boxes only.
+        area_mm2: None if the spacing is unknown.
+        mask: compressed COCO run lengths {'size': [H, W], 'counts': str}; None if the model predicts only boxes.
     """
 
     score: float
@@ -31,7 +31,7 @@ class Lesion:
     mask: dict | None
 
     def bitmap(self) -> np.ndarray | None:
-        """The mask as boolean array (H, W)."""
+        """Return the mask as a boolean array (H, W)."""
         return None if self.mask is None else coco_masks.decode(self.mask).astype(bool)
 
 
@@ -40,18 +40,18 @@ class SliceRecord:
     """One predicted slice.
 
     Attributes:
-        index: in the scan, from 0.
+        index: index in the scan, from 0.
         name: file, or volume and number.
-        height, width: pixels of the radiological view, in which boxes and masks are.
-        position_mm: along the patient, growing towards the head; None where unknown.
-        thickness_mm: of the slab that the slice stands for; None where unknown.
-        label: name of the predicted class; None where the model does not classify.
-        probabilities: of each class by itself (sigmoids, Eq. 9: they need not sum to 1).
-        lesions: with a score above the threshold, by falling score.
-        lesion_area_px, lesion_area_mm2: of their union.
-        lesion_volume_ml: area times slab thickness; None where unknown.
-        lung_area_px: of a simple lung mask, see :mod:`.lungs`; None where no lung could be told.
-        notes: what a reader of the result should know.
+        height, width: size in pixels in the radiological view, which boxes and masks refer to.
+        position_mm: position along the patient, increasing towards the head; None if unknown.
+        thickness_mm: thickness of the slab that the slice represents; None if unknown.
+        label: name of the predicted class; None if the model does not classify.
+        probabilities: independent probability of each class (sigmoid, Eq. 9: they need not sum to 1).
+        lesions: lesions with a score above the threshold, by decreasing score.
+        lesion_area_px, lesion_area_mm2: area of their union.
+        lesion_volume_ml: area times slab thickness; None if unknown.
+        lung_area_px: area of a simple lung mask, see :mod:`.lungs`; None if no lung was found.
+        notes: notes for readers of the result.
     """
 
     index: int
@@ -78,7 +78,7 @@ class SliceRecord:
         return cls(**{**content, 'lesions': [Lesion(**lesion) for lesion in content['lesions']]})
 
     def at(self, position_mm: float | None, thickness_mm: float | None) -> 'SliceRecord':
-        """The same slice with another place in its scan: the volume is that of its slab."""
+        """Return the same slice at another position in its scan, with the volume of its slab."""
         volume = None if self.lesion_area_mm2 is None or thickness_mm is None else self.lesion_area_mm2 * thickness_mm / 1000
         return replace(self, position_mm=position_mm, thickness_mm=thickness_mm, lesion_volume_ml=volume)
 
@@ -100,7 +100,7 @@ def measure(item: Slice, label: str | None, probabilities: dict[str, float], box
         item: the slice.
         label, probabilities: see :class:`SliceRecord`.
         boxes: (n, 4). scores: (n,). labels: (n,). masks: boolean (n, H, W), or None. All in pixels of the slice.
-        score_thr: lesions with a lower score are left out.
+        score_thr: lesions with a lower score are omitted.
     """
     height, width = item.grey.shape
     pixel = None if item.spacing is None else item.spacing[0] * item.spacing[1]
@@ -108,7 +108,7 @@ def measure(item: Slice, label: str | None, probabilities: dict[str, float], box
     runs: list[dict | None] = [None] * len(order)
     union = np.zeros((height, width), dtype=bool)
     if masks is not None and order:
-        # One at a time: a hundred masks of a large slice should not be there twice.
+        # One at a time, so that a hundred masks of a large slice are not in memory twice.
         runs = []
         for at in order:
             mask = np.asarray(masks[at], dtype=bool)

@@ -1,4 +1,4 @@
-"""Which folder below the output folder belongs to which scan, and which picture in it to which slice."""
+"""Assignment of output folders to scans and of pictures to slices."""
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ OVERLAYS_FOLDER = 'overlays'
 
 
 class ResultFolders:
-    """Names the folders of scans: a scan finds its own again at every run, whatever other scans come or go.
+    """Assign folders to scans, so that a scan finds its own in every run, whatever other scans are added or removed.
 
     Args:
-        out: the output folder, with the results of earlier runs in it or not.
+        out: the output folder, with or without results of earlier runs.
     """
 
     def __init__(self, out: OutputFolder) -> None:
         self._earlier: dict[str, str] = {}
-        self._taken: set[str] = set()  # in lower case, as some file systems know no other
+        self._taken: set[str] = set()  # in lower case, because some file systems ignore case
         self._given: set[str] = set()
         for path in sorted(out.root.glob(f'*/{JOURNAL}')):
             self._taken.add(path.parent.name.lower())
@@ -29,10 +29,10 @@ class ResultFolders:
                 with open(path, encoding='ascii') as file:
                     self._earlier[str(json.loads(file.readline())['settings']['source'])] = path.parent.name
             except (OSError, ValueError, KeyError, TypeError):
-                continue  # no journal of ours, or cut in its first line: nobody's results
+                continue  # not our journal, or truncated in its first line: no results
 
     def of(self, scan: Scan) -> tuple[str, str]:
-        """Folder of a scan, and the identity that its journal keeps: the scan's own, numbered where it comes again."""
+        """Return the folder of a scan, and the identity stored in its journal: the scan's own, numbered if it recurs."""
         identity, number = scan.identity, 1
         while identity in self._given:
             number += 1
@@ -49,24 +49,24 @@ class ResultFolders:
 
 
 def picture_name(record: SliceRecord) -> str:
-    """File name of a slice's picture: its number in the scan, its file and a mark that no other slice has."""
+    """Return the file name of a slice's picture: its number in the scan, its file and a unique suffix."""
     base = record.name.replace('\\', '/').rsplit('/', 1)[-1].removesuffix('.png')
     return f'{record.index:04d}_{safe_name(base, record.name)}.png'
 
 
 def renumber_pictures(out: OutputFolder, folder: str,
                       records: Iterable[SliceRecord | Problem]) -> Iterator[SliceRecord | Problem]:
-    """Give the pictures of an earlier run the numbers that their slices have now, and remove those of no slice.
+    """Renumber the pictures of an earlier run to the current slice numbers, and remove those without a slice.
 
     Args:
-        out, folder: where the scan's results are.
-        records: what is known of the scan, with its present numbers.
+        out, folder: location of the scan's results.
+        records: records of the scan with current numbers.
 
     Yields:
-        ``records``; all must be taken for the work to be done. Interrupted, it can be begun again.
+        ``records``; all must be consumed to complete the work. If interrupted, it can be restarted.
     """
     place = out.path(folder, OVERLAYS_FOLDER)
-    # What follows the number belongs to one slice only, so that no two pictures ever want the same name.
+    # The part after the number is unique to a slice, so that no two pictures need the same name.
     pictures = {found[1]: found[0] for found in map(re.compile(r'\d{4,}(_.+\.png)').fullmatch, _names(place)) if found}
     for record in records:
         if isinstance(record, SliceRecord):

@@ -1,4 +1,4 @@
-"""From decoded words to stored values: which bits of a word are the value (DICOM PS3.5, section 8.1.1)."""
+"""Conversion of decoded words to stored values, by the bits of the value (DICOM PS3.5, section 8.1.1)."""
 from typing import Any
 
 import numpy as np
@@ -7,21 +7,21 @@ from .dicom_values import whole_number
 
 
 def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
-    """Take the values out of their words, as BitsStored, HighBit and PixelRepresentation tell.
+    """Extract the values from their words, according to BitsStored, HighBit and PixelRepresentation.
 
-    The bits beside a value may hold an overlay. HighBit is believed only where the words do not speak against it: many
-    writers leave it at 15 although the values are in the lowest bits.
+    The bits beside a value may contain an overlay. HighBit is used only if the words do not contradict it: many writers leave
+    it at 15 although the values are in the lowest bits.
 
     Args:
-        words: as decoded, any integer type, signed where PixelRepresentation is 1.
+        words: decoded words of any integer type, signed if PixelRepresentation is 1.
         data: pydicom's dataset.
-        notes: what was left out, or shifted, is noted here.
+        notes: receives notes on removed bits and shifts.
 
     Returns:
         Values of the type of ``words``.
 
     Raises:
-        ValueError: if BitsStored or HighBit are no whole numbers, or BitsStored does not fit the words.
+        ValueError: if BitsStored or HighBit are not whole numbers, or BitsStored does not match the words.
     """
     allocated = 8 * words.dtype.itemsize
     stored = whole_number(data, 'BitsStored', allocated)
@@ -29,7 +29,7 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
         raise ValueError(f'has BitsStored {stored}, but words of {allocated} bits')
     high = whole_number(data, 'HighBit', stored - 1)
     lowest = _lowest(words, allocated - stored)
-    # Signed values may come without the repeated sign, as decoders of unsigned code streams leave them.
+    # Signed values may lack sign extension, as from decoders of unsigned code streams.
     plain = words.view(f'u{words.dtype.itemsize}')
     fits = np.array_equal(lowest, words) or int(plain.max()) < 1 << stored
     shift = high + 1 - stored
@@ -45,5 +45,5 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
 
 
 def _lowest(words: np.ndarray, unused: int) -> np.ndarray:
-    """Keep the lowest bits of words, and repeat the sign where they are signed."""
+    """Keep the lowest bits of words, with sign extension if they are signed."""
     return (words << unused) >> unused

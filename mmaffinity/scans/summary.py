@@ -1,4 +1,4 @@
-"""The answer for a whole scan, from its slices one after another."""
+"""The result of a whole scan, accumulated slice by slice."""
 from dataclasses import dataclass, field
 
 from .lungs import METHOD
@@ -7,7 +7,7 @@ from .records import SliceRecord
 
 @dataclass
 class ScanSummary:
-    """Adds up slices; :meth:`to_dict` gives the scan's answer. Needs the same memory for any number of slices."""
+    """Accumulate slices; :meth:`to_dict` returns the scan's result. Memory does not depend on the number of slices."""
 
     num_slices: int = 0
     num_lesions: int = 0
@@ -25,7 +25,7 @@ class ScanSummary:
     _lung_slices: int = 0
 
     def add(self, record: SliceRecord) -> None:
-        """Take in the next slice."""
+        """Add the next slice."""
         self.num_slices += 1
         for name, probability in record.probabilities.items():
             self._sums[name] = self._sums.get(name, 0.0) + probability
@@ -52,7 +52,7 @@ class ScanSummary:
             self._lung_lesions_px += record.lesion_area_px
 
     def to_dict(self) -> dict:
-        """The answer, as docs/prediction.md describes it."""
+        """Return the result described in docs/prediction.md."""
         number = max(1, self.num_slices)
         means = {name: total / number for name, total in self._sums.items()}
         label = max(means, key=lambda name: means[name]) if means else None

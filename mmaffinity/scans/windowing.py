@@ -1,20 +1,20 @@
-"""From Hounsfield units to the grey levels that the model was trained on."""
+"""Conversion of Hounsfield units to the grey levels of training."""
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 AIR = -1000.0  # HU
-LOWEST = -1024.0  # HU; scanners write no lower value for anything they measured
+LOWEST = -1024.0  # HU; scanners write no lower value for measured pixels
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window of Hounsfield units.
+    """A Hounsfield window.
 
     Attributes:
         level: HU of middle grey.
-        width: HU from black to white.
+        width: range in HU from black to white.
     """
 
     level: float = -600.0
@@ -34,15 +34,15 @@ class Window:
         return min(max((hu - self.low) * 255 / self.width, 0.0), 255.0)
 
     def apply(self, hu: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Turn a slice into 8-bit grey levels, as the training slices are stored.
+        """Convert a slice to 8-bit grey levels, like the training slices.
 
-        What lies outside the field of view becomes air: values below -1024 HU, and those that are not finite.
+        Values outside the field of view become air: those below -1024 HU and non-finite ones.
 
         Args:
             hu: shape (H, W), Hounsfield units.
 
         Returns:
-            uint8 (H, W), and notes on what was replaced.
+            uint8 (H, W), and notes on replaced values.
 
         Raises:
             ValueError: if no value is finite.

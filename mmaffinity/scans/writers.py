@@ -1,4 +1,4 @@
-"""Results as JSON, CSV and COCO JSON, written slice by slice."""
+"""Writers of results as JSON, CSV and COCO JSON, slice by slice."""
 import csv
 import io
 import json
@@ -18,10 +18,10 @@ def write_prediction(out: OutputFolder, folder: str, head: dict, summary: dict, 
     """Write ``prediction.json`` of a scan, see docs/prediction.md, without holding its slices in memory.
 
     Args:
-        out, folder: where to.
-        head: everything but the results: model, settings, scan.
-        summary: of the scan.
-        records: gives an iterator over results and problems, each time anew.
+        out, folder: destination.
+        head: everything except the results: model, settings, scan.
+        summary: summary of the scan.
+        records: returns a new iterator over results and problems at each call.
     """
     with out.write(folder, 'prediction.json') as file:
         text = json.dumps({'schema': SCHEMA, 'notice': NOTICE, **head, 'summary': summary}, indent=1, allow_nan=False)
@@ -41,7 +41,7 @@ def _write_list(file: IO[bytes], name: str, items: Iterable[dict]) -> None:
 
 
 def write_csv(out: OutputFolder, folder: str, classes: Iterable[str], records: Records) -> None:
-    """Write ``slices.csv``: a row per predicted slice."""
+    """Write ``slices.csv`` with a row per predicted slice."""
     classes = list(classes)
     columns = ['index', 'name', 'position_mm', 'label', *(f'p({name})' for name in classes), 'num_lesions',
                'lesion_area_px', 'lesion_area_mm2', 'lesion_volume_ml', 'lung_area_px', 'notes']
@@ -61,7 +61,7 @@ def write_csv(out: OutputFolder, folder: str, classes: Iterable[str], records: R
 
 
 def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Escape text so that spreadsheets do not treat it as a formula."""
     return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t') else text
 
 
