@@ -1,4 +1,4 @@
-"""Data sets, transforms and samplers; importing this registers them."""
+"""Data sets, transforms and samplers; importing this package registers them."""
 from .lesion_dataset import LesionDataset
 from .multi_task_dataset import MultiTaskDataset
 from .samplers import AlternatingBatchSampler, AlternatingSampler

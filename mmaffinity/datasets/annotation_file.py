@@ -1,4 +1,4 @@
-"""Reading of annotation files, with errors that say how to get or repair one."""
+"""Loading of annotation files, with errors that explain how to get or fix one."""
 import gc
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
-# Converters of published data sets, with patterns of the folders of their downloads by which a data root is known.
+# Converters of published data sets, with folder patterns that identify a data root.
 _CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'covidx-ct': ('[123]*_images', ), 'ictcf': ('nCT', 'pCT')}
 
 
@@ -18,12 +18,12 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
 
     Args:
         path: the file, with ``data_root`` already joined.
-        data_root: root of the data set, named by the error where it is what is missing.
-        kind: what the file holds, as the errors call it: :data:`LESIONS` or :data:`SLICES`.
+        data_root: root of the data set, named in the error if it does not exist.
+        kind: content of the file for error messages: :data:`LESIONS` or :data:`SLICES`.
 
     Raises:
         FileNotFoundError: if the data root or the file does not exist.
-        ValueError: if the file is no JSON object.
+        ValueError: if the file is not a JSON object.
     """
     check_annotation_file(path, data_root, kind)
     try:
@@ -36,15 +36,15 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
 
 
 def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
-    """Check that an annotation file is there, without reading it.
+    """Check that an annotation file exists, without reading it.
 
     Args:
         path, data_root, kind: as for :func:`load_annotation_file`.
 
     Raises:
         FileNotFoundError: if the data root or the file does not exist.
-        PermissionError: if a folder on the way is closed to this user.
-        ValueError: if no file is named.
+        PermissionError: if a parent folder is not accessible to this user.
+        ValueError: if no file is given.
     """
     if not path:
         raise ValueError(f'no file with {kind} given: set ann_file')
@@ -63,7 +63,7 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
 
 
 def _how_to_get(data_root: str | None, kind: str) -> str:
-    """What to do about a missing list: convert a published data set, or name or write the file of one's own."""
+    """Describe how to get a missing list: convert a published data set, or specify or write your own file."""
     for converter, folders in _CONVERTERS.items():
         if data_root and all(any(Path(data_root).glob(folder)) for folder in folders):
             return f'Write it with mmaffinity convert {converter} {data_root}'
@@ -73,12 +73,12 @@ def _how_to_get(data_root: str | None, kind: str) -> str:
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
-    """Return ``data_prefix`` with its one entry under ``key``, whether it was called 'img' or 'img_path'.
+    """Return ``data_prefix`` with its single entry under ``key``, whether it was named 'img' or 'img_path'.
 
-    MMDetection's COCO data sets use the one name, MMEngine's lists the other; users need not remember which.
+    MMDetection's COCO data sets and MMEngine's lists use different names; users need not remember which.
 
     Raises:
-        ValueError: if it has another entry, or several.
+        ValueError: if it has another entry or several.
     """
     if len(data_prefix) != 1 or not data_prefix.keys() <= {'img', 'img_path'}:
         raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below '
@@ -87,29 +87,29 @@ def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
 
 
 def portable_name(name: str, prefix: str) -> str:
-    """Return an image's name as a list has it, with forward slashes where it was written on Windows.
+    """Return an image's name from a list, with forward slashes if it was written on Windows.
 
     Args:
         name: relative to ``prefix``, or absolute.
         prefix: folder of the images.
 
     Raises:
-        ValueError: if it begins with a drive of Windows, and this machine has none.
+        ValueError: if it starts with a Windows drive and this machine has none.
     """
     if os.name == 'nt':
         return name
     if re.match(r'[A-Za-z]:[\\/]', name):
         raise ValueError(f'has the image name {name!r}, an absolute path of Windows: write it relative to '
                          f'{prefix or "data_root"}, with forward slashes')
-    # Here a backslash may be part of a name; only such names are looked up.
+    # Outside Windows, a backslash may be part of a name; only such names are looked up.
     return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from searching a growing heap, in which nothing is garbage, again and again.
+    """Prevent the garbage collector from repeatedly searching a growing heap that contains no garbage.
 
-    Reading a large annotation file makes a million objects; the searches take as long as the reading.
+    A large annotation file gives a million objects, and the searches take as long as the loading.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,7 +1,7 @@
-"""Reading of COCO entries, so that what is wrong in a file is reported with its row, and not by the code that decodes masks.
+"""Validation of COCO entries, so that errors are reported with their row rather than by the mask decoder.
 
-pycocotools decodes in C: negative and oversized run lengths, sizes and coordinates end there in errors without a place, or
-in gigabytes of memory.
+pycocotools decodes in C. Negative or oversized run lengths, sizes and coordinates cause errors without a location there, or
+gigabytes of memory.
 """
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from typing import Any
 from .mask_extent import MaskExtent, mask_extent, outline_extent
 from .transforms.decoding import MAX_PIXELS
 
-COUNTING = 2.0  # pixels by which tools that count them from 0 or 1, inclusively or not, differ
+COUNTING = 2.0  # difference in pixels between tools that count from 0 or 1, inclusively or not
 
 
 def read_image(image: dict) -> dict:
     """Return an entry of ``images`` with whole numbers as integers; some tools write 512.0.
 
     Raises:
-        ValueError: with what is wrong, for a sentence that begins with the entry's place.
+        ValueError: with the problem, as a message to be prefixed with the entry's location.
     """
     if not isinstance(image['file_name'], str) or not image['file_name']:
         raise ValueError(f'has the file_name {_short(image["file_name"])}, which is no text')
@@ -29,17 +29,17 @@ def read_image(image: dict) -> dict:
 
 
 def read_annotation(annotation: dict, image: dict) -> dict:
-    """Return an entry of ``annotations`` with the area of its mask, and a box.
+    """Return an entry of ``annotations`` with the area of its mask and a box.
 
-    The mask decides: tools leave ``area`` out, write 0, or the area of the box. A box that is absent, thinner than a pixel,
-    or on the slice but far from its mask (many tools write two corners), is taken from the mask as well.
+    The mask takes precedence, because tools omit ``area``, write 0, or write the area of the box. A box that is absent, thinner
+    than a pixel, or on the slice but far from its mask (many tools write two corners) is also taken from the mask.
 
     Args:
-        annotation: the entry, whose references were read.
+        annotation: the entry with parsed references.
         image: its image, from :func:`read_image`.
 
     Raises:
-        ValueError: as :func:`read_image`.
+        ValueError: as for :func:`read_image`.
     """
     for key in ('iscrowd', 'ignore'):
         if annotation.get(key) not in (None, 0, 1):
@@ -54,7 +54,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
 
 
 def is_used(annotation: dict, image: dict) -> bool:
-    """Whether a lesion counts, by MMDetection's rule: not flagged ``ignore``, with area, its box a pixel wide, on the slice.
+    """Whether a lesion counts by MMDetection's rule: not flagged ``ignore``, has an area, and its box is a pixel wide, on the slice.
 
     Args:
         annotation, image: from :func:`read_annotation` and :func:`read_image`.
@@ -64,7 +64,7 @@ def is_used(annotation: dict, image: dict) -> bool:
 
 
 def read_reference(value: Any, name: str) -> int | str:
-    """Return an id, or what refers to one.
+    """Return an ID or a reference to one.
 
     Raises:
         ValueError: if it is neither a whole number nor text.
@@ -83,7 +83,7 @@ def whole(value: Any) -> int | None:
 
 
 def whole_list(values: Any) -> Any:
-    """Return a list of whole numbers as integers; anything else as it is."""
+    """Return a list of whole numbers as integers; anything else unchanged."""
     if not isinstance(values, list):
         return values
     numbers = [whole(value) for value in values]
@@ -117,7 +117,7 @@ def _overlaps(box: Sequence[float], image: dict) -> bool:
 
 
 def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether boxes (x, y, width, height) share less than half of their union, by more than ways to count pixels explain."""
+    """Whether boxes (x, y, width, height) share less than half of their union, beyond differences in pixel counting."""
     if all(abs(one - two) <= COUNTING for one, two in zip(box, other)):
         return False
     width, height = (min(box[at] + box[at + 2], other[at] + other[at + 2]) - max(box[at], other[at]) for at in (0, 1))

@@ -1,4 +1,4 @@
-"""What is in a folder of slices: images by content, and files that are left out, by kind."""
+"""Content of a folder of slices: images by content, and unused files by kind."""
 import os
 import re
 from collections import Counter
@@ -10,9 +10,9 @@ from mmaffinity.utils.wording import plural
 
 from .transforms.decoding import starts_like_image
 
-# Taken unread, so that a damaged file stops a run instead of being passed over; others are looked into.
+# Accepted without reading, so that a damaged file stops a run instead of being skipped; others are inspected.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')
-# Leftovers of Windows and macOS, beside names that start with a dot (.DS_Store, ._x.png).
+# Leftovers of Windows and macOS, besides names that start with a dot (.DS_Store, ._x.png).
 _CLUTTER = frozenset({'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx'})
 _MASK_WORD = r'(masks?|segs?|segmentations?|labels?|annotations?|ground[ _-]?truths?|gt)'
 _MASK_FOLDER = re.compile(rf'(.*masks?|(.*[ _.-])?{_MASK_WORD})([ _.-]?(\d+|png|jpe?g|tiff?|bmp|images?|files?))?', re.I)
@@ -21,15 +21,15 @@ MASK, BROKEN_LINK, SPECIAL, NO_EXTENSION = 'masks', 'broken links', 'special fil
 
 
 def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[Path, str | None]]:
-    """Yield every file in a folder and below, with why it is no slice; None for a slice.
+    """Yield every file in a folder and below, with the reason why it is not a slice, or None for a slice.
 
-    A file is a slice if its extension is that of an image, or its content starts like one. Files in a folder of masks, and
-    ``a_mask.png`` beside ``a.png``, are masks. Links are followed, each folder is entered once; hidden files and
-    leftovers of operating systems are passed over.
+    A file is a slice if its extension is that of an image or its content starts like one. Files in a mask folder, and
+    ``a_mask.png`` next to ``a.png``, are masks. Links are followed, and each folder is visited once. Hidden files and leftovers
+    of operating systems are skipped.
 
     Args:
-        folder: where to look.
-        others: folders that are not entered, such as those of other classes.
+        folder: folder to search.
+        others: folders to skip, such as those of other classes.
 
     Raises:
         ValueError: if a folder cannot be listed.
@@ -53,7 +53,7 @@ def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
 
 
 def _why_unused(path: Path) -> str | None:
-    if not os.path.isfile(path):  # a pipe would never end
+    if not os.path.isfile(path):  # reading a pipe would never end
         return BROKEN_LINK if path.is_symlink() else SPECIAL
     if path.suffix.lower() not in EXTENSIONS and not _starts_like_image(path):
         name = path.name.lower()
@@ -70,13 +70,13 @@ def _starts_like_image(path: Path) -> bool:
 
 
 def describe_unused(folder: str | Path, kinds: Sequence[str]) -> str:
-    """Say how many files of a folder are not used: '7 files of healthy are not used (.jfif 3, .gif 1)'."""
+    """Describe the unused files of a folder: '7 files of healthy are not used (.jfif 3, .gif 1)'."""
     counts = ', '.join(f'{kind} {number}' for kind, number in Counter(kinds).most_common())
     return f'{plural(len(kinds), "file")} of {folder} {"is" if len(kinds) == 1 else "are"} not used ({counts})'
 
 
 def missing_folder(folder: Path) -> str:
-    """Say what is there instead of a folder that is not."""
+    """Describe what exists instead of a missing folder."""
     names = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir()) if folder.parent.is_dir() else []
     near = [name for name in names if name.casefold() == folder.name.casefold()] or get_close_matches(folder.name, names)
     there = f' (did you mean {" or ".join(near)}?)' if near else f' (there are {", ".join(names[:10])})' if names else ''

@@ -28,28 +28,30 @@ _ANNOTATION_KEYS = ('id', 'image_id', 'category_id')
 
 @DATASETS.register_module()
 class LesionDataset(UnreadablePolicy, CocoDataset):
-    """COCO annotations of lesions, with patient and scan of each slice where the file has them.
+    """COCO annotations of lesions, with the patient and scan of each slice if the file has them.
 
-    Differences from MMDetection's class: the file's categories must be the classes, in any order (there, a class that
-    the file lacks silently leaves no annotation, and classes in another order than the file's swap their labels), except
-    for a category without annotations that is only the supercategory of others, as Roboflow writes it; the area is that of
-    the mask, whatever the file says, and so is a box that is absent, thinner than a pixel or far from it; lesions that are
-    left out are logged; a slice whose only lesions are left out, or flagged as crowd, counts as one without lesions.
+    Differences from MMDetection's class:
 
-    Sample entries beside MMDetection's: ``task`` ('segmentation'), ``patient_id`` and ``scan_id`` (None where unknown),
-    ``ann_file`` and ``row`` (index in the file's ``images``), which loading errors name.
+    * The file's categories must be the classes, in any order, except for a category without annotations that is only the
+      supercategory of others, as in Roboflow files. In MMDetection, a class missing in the file silently has no annotations,
+      and classes in another order than in the file have swapped labels.
+    * The area is always that of the mask, and so is a box that is absent, thinner than a pixel or far from the mask.
+    * Omitted lesions are logged. A slice whose lesions are all omitted or flagged as crowd counts as one without lesions.
+
+    Sample entries in addition to MMDetection's: ``task`` ('segmentation'), ``patient_id`` and ``scan_id`` (None if unknown),
+    ``ann_file`` and ``row`` (index in the file's ``images``), which appear in loading errors.
 
     Args:
         ann_file: COCO JSON, relative to ``data_root``.
-        data_prefix: ``img``: folder, relative to ``data_root``, that the file's image names start from.
-        filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` slices with a side below that
-            many pixels; neither in test mode.
-        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
+        data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
+        filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` drops slices with a shorter side in
+            pixels; neither applies in test mode.
+        **kwargs: as for :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
-        ValueError: if it is broken, its categories are not the classes, or no slice is left.
+        ValueError: if it is invalid, its categories are not the classes, or no slice is left.
     """
 
     METAINFO = {'classes': ('lesion', ), 'palette': [(220, 20, 60)]}
@@ -65,14 +67,14 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
 
     @property
     def source(self) -> str:
-        """What errors call the place that the slices are listed in."""
+        """Name of the list of slices in error messages."""
         return self.ann_file
 
     def check_source(self) -> None:
-        """Check that the annotation file is there.
+        """Check that the annotation file exists.
 
         Raises:
-            FileNotFoundError: if not.
+            FileNotFoundError: if it does not.
         """
         check_annotation_file(self.ann_file, self.data_root, LESIONS)
 
@@ -80,7 +82,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         """Check that the file's categories are the classes.
 
         Raises:
-            ValueError: if they are not, or the file is no COCO file.
+            ValueError: if they are not, or the file is not a COCO file.
         """
         content = self._load_content()
         self._index_categories(content['categories'], content['annotations'])
@@ -111,7 +113,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         ]
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
-        """Parse one slice, whose annotations were read by :func:`~.coco_checks.read_annotation`."""
+        """Parse one slice, whose annotations were validated by :func:`~.coco_checks.read_annotation`."""
         data_info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
         data_info.update(task=self.task, patient_id=image.get('patient_id'), scan_id=image.get('scan_id'),
@@ -133,7 +135,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         return kept
 
     def _index_categories(self, categories: list[dict], annotations: list[dict]) -> tuple[str, ...]:
-        """Give each category the label of the class of its name; return the names of those that are left out."""
+        """Assign each category the label of the class with its name; return the names of omitted categories."""
         for row, category in enumerate(categories):
             category['id'] = self._read(f'categories[{row}]', read_reference, category.get('id'), 'id')
         if len({category['id'] for category in categories}) != len(categories):
@@ -167,7 +169,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         return images
 
     def _group_annotations(self, entries: list[dict], images: dict[Any, dict]) -> dict[Any, list[dict]]:
-        """Return the annotations by image, and log which are not as the file has them."""
+        """Return the annotations by image, and log those that differ from the file."""
         by_image: dict[Any, list[dict]] = defaultdict(list)
         annotation_ids = set()
         changed, left_out = [], []

@@ -1,4 +1,4 @@
-"""Box and area of COCO masks, from run lengths and corners alone: nothing is drawn that might be broken."""
+"""Box and area of COCO masks from run lengths and corners only, without rendering possibly invalid masks."""
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,11 +8,11 @@ from mmaffinity.utils.wording import plural
 
 
 class MaskExtent(NamedTuple):
-    """Where a mask lies.
+    """Extent of a mask.
 
     Attributes:
-        box: x, y, width, height in pixels of the smallest box around it; zeros for an empty mask.
-        area: pixels.
+        box: x, y, width, height of the bounding box in pixels; zeros for an empty mask.
+        area: area in pixels.
     """
     box: tuple[float, float, float, float]
     area: float
@@ -33,11 +33,11 @@ def mask_extent(rle: Any) -> MaskExtent:
     """Measure a run-length mask.
 
     Args:
-        rle: ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, runs of background and
-            lesion in turn, down the columns.
+        rle: ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, alternating runs of background
+            and lesion in column order.
 
     Raises:
-        ValueError: if it is none, or its runs do not add up to its size.
+        ValueError: if it is not a run-length mask, or its runs do not add up to its size.
     """
     size, counts = rle.get('size'), rle.get('counts')
     if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(
@@ -45,7 +45,7 @@ def mask_extent(rle: Any) -> MaskExtent:
         raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
     height, width = size
     runs = _runs(counts)
-    if (runs < 0).any() or runs.sum() != height * width:  # a negative run may hide in a right sum
+    if (runs < 0).any() or runs.sum() != height * width:  # the sum may be correct despite a negative run
         raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
     ends = np.cumsum(runs)
     starts = (ends - runs)[1::2]
@@ -54,7 +54,7 @@ def mask_extent(rle: Any) -> MaskExtent:
     if not len(starts):
         return MaskExtent((0, 0, 0, 0), 0)
     left, right = starts.min() // height, (ends.max() - 1) // height
-    # A run over a column's end fills the picture's lowest and topmost row.
+    # A run across the end of a column covers the lowest and topmost row of the picture.
     wraps = (starts // height != (ends - 1) // height).any()
     top = 0 if wraps else (starts % height).min()
     bottom = height - 1 if wraps else ((ends - 1) % height).max()

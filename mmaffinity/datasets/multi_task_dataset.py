@@ -1,4 +1,4 @@
-"""Data sets of both tasks, one after another."""
+"""Concatenation of data sets of both tasks."""
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 class MultiTaskDataset(ConcatDataset):
     """Concatenation of lesion and slice data sets, for training with :class:`AlternatingSampler` and for evaluation.
 
-    Unlike MMEngine's class, parts of different tasks have different meta information; :attr:`metainfo` unites it, so
-    that ``classes`` (of lesions) and ``slice_classes`` are found side by side.
+    Unlike in MMEngine's class, parts with different tasks have different meta information; :attr:`metainfo` is its union, with
+    both ``classes`` (of lesions) and ``slice_classes``.
 
     Args:
         datasets: data sets or their configs, each with a ``task``.
         lazy_init: do not load annotations yet.
-        ignore_keys: keys of the meta information that may differ between parts of one task; the first part's is kept.
+        ignore_keys: keys of the meta information that may differ between parts of one task; the first part's value is used.
 
     Raises:
         ValueError: if a part has no task, or parts of one task differ in their meta information.
@@ -30,7 +30,7 @@ class MultiTaskDataset(ConcatDataset):
                  datasets: Sequence[BaseDataset | dict],
                  lazy_init: bool = False,
                  ignore_keys: str | Sequence[str] | None = None) -> None:
-        # The parent's __init__ would demand equal meta information, so it is not called; full_init calls torch's.
+        # The parent's __init__ requires equal meta information, so it is not called; full_init calls torch's.
         if not datasets:
             raise ValueError('MultiTaskDataset needs at least one data set')
         self.datasets = [DATASETS.build(part) if isinstance(part, dict) else part for part in datasets]
@@ -45,7 +45,7 @@ class MultiTaskDataset(ConcatDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Union of the parts' meta information; between tasks, the first part that has a key gives its value.
+        """Union of the parts' meta information; across tasks, the value of a key comes from the first part that has it.
 
         Raises:
             ValueError: if parts of the same task differ in a key that ``ignore_keys`` does not name.
@@ -68,10 +68,10 @@ class MultiTaskDataset(ConcatDataset):
         return tasks.pop() if len(tasks) == 1 else None
 
     def full_init(self) -> None:
-        """Load the annotations of every part and check that they fit together."""
+        """Load the annotations of every part and check that they are consistent."""
         if not self._fully_initialized:
             super().full_init()
-            _ = self.metainfo  # raises where parts differ: parts may have learned theirs only now
+            _ = self.metainfo  # raises if parts differ, which may be known only now
 
     @force_full_init
     def task_ranges(self) -> dict[str, list[range]]:

@@ -1,4 +1,4 @@
-"""Slices with a class each, from a list, for the classification task."""
+"""Labelled slices from a list, for the classification task."""
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -23,25 +23,25 @@ class SliceDataset(UnreadablePolicy):
          "data_list": [{"img_path": "Normal/12/0001.png", "label": 0, "patient_id": "12", "scan_id": null}, ...]}
 
     A row may have a ``"body_box"``, [xmin, ymin, xmax, ymax]: the pixels that show the body, right and lower edge outside.
-    Other keys, such as ``"source"``, are for people.
+    Other keys, such as ``"source"``, are informational.
 
     Sample entries: ``img_path``, ``img_id`` (index in the file, also in a subset), ``task`` ('classification'),
-    ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None where unknown), ``ann_file`` and ``row``, which loading
-    errors name; ``body_box`` where the row has one.
+    ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None if unknown), ``ann_file`` and ``row``, which appear in
+    loading errors; ``body_box`` if the row has one.
 
     Args:
         ann_file: the list, relative to ``data_root``.
-        slice_classes: names of the classes by label. None takes the file's; if given they must equal the file's,
-            where it has them.
-        samples_per_class: number of slices to draw from each class, without replacement. None takes all.
-        seed: seed of that draw; the same seed and file give the same slices, in the file's order.
-        data_prefix: ``img``: folder, relative to ``data_root``, that the file's image names start from.
-        **kwargs: as :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
+        slice_classes: names of the classes by label. None means those of the file; if given, they must equal the file's, if
+            it has any.
+        samples_per_class: number of slices to draw from each class without replacement. None means all.
+        seed: seed of that draw; the same seed and file give the same slices in the file's order.
+        data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
+        **kwargs: as for :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
-        ValueError: if it is broken, a label is out of range, the classes differ, or a class has too few slices.
+        ValueError: if it is invalid, a label is out of range, the classes differ, or a class has too few slices.
     """
 
     METAINFO: dict = {}
@@ -68,18 +68,18 @@ class SliceDataset(UnreadablePolicy):
         super().__init__(ann_file=ann_file, data_prefix=data_prefix, metainfo=metainfo, **kwargs)
 
     def check_source(self) -> None:
-        """Check that the list is there.
+        """Check that the list exists.
 
         Raises:
-            FileNotFoundError: if not.
+            FileNotFoundError: if it does not.
         """
         check_annotation_file(self.ann_file, self.data_root, SLICES)
 
     def check_classes(self) -> None:
-        """Learn the classes from the list, and check that they are those of the config.
+        """Read the classes from the list, and check that they match the config.
 
         Raises:
-            ValueError: if they are not, or the list is none.
+            ValueError: if they do not, or the file is not a list.
         """
         self._read_rows()
 
@@ -93,7 +93,7 @@ class SliceDataset(UnreadablePolicy):
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
-        """Check one row, which carries its index as ``row``, and bring it to a sample's entries."""
+        """Check one row, whose index is in ``row``, and convert it to a sample's entries."""
         row = raw_data_info['row']
         if not isinstance(raw_data_info.get('img_path'), str) or 'label' not in raw_data_info:
             raise ValueError(f'row {row} of {self.source} must have an "img_path" and a "label"')
@@ -118,12 +118,12 @@ class SliceDataset(UnreadablePolicy):
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Return the label of a slice as a list, as MMDetection's class-balancing wrapper asks for it."""
+        """Return the label of a slice as a list, as required by MMDetection's class-balancing wrapper."""
         return [self.get_data_info(idx)['gt_slice_label']]
 
     @property
     def source(self) -> str:
-        """What errors call the place that the slices are listed in."""
+        """Name of the list of slices in error messages."""
         return self.ann_file
 
     def _read_rows(self) -> list[dict]:
@@ -159,7 +159,7 @@ class SliceDataset(UnreadablePolicy):
 
     def _draw(self, data_list: list[dict]) -> list[dict]:
         labels = np.array([info['gt_slice_label'] for info in data_list])
-        # RandomState, not Generator: NumPy guarantees its stream for ever, so a subset can be cited by its seed.
+        # RandomState, not Generator: NumPy guarantees that its stream never changes, so a seed identifies a subset.
         random = np.random.RandomState(self.seed)
         chosen: list[int] = []
         for label, name in enumerate(self._metainfo['slice_classes']):

@@ -1,4 +1,4 @@
-"""Slices with a class each, from one folder per class, for the classification task."""
+"""Labelled slices from one folder per class, for the classification task."""
 import hashlib
 import logging
 import os
@@ -18,27 +18,27 @@ from .slice_dataset import SliceDataset
 class SliceFolderDataset(SliceDataset):
     """Labelled slices from one folder per class, optionally split into folds; no annotation file is needed.
 
-    Images are searched in the folders and below, by their content, and sorted by path; see
-    :func:`~.folder_listing.list_folder` for what counts. Files that are not used are logged, by extension.
+    Images are found by content, in the folders and below, and sorted by path; see :func:`~.folder_listing.list_folder` for the
+    rules. Unused files are logged by extension.
 
-    With ``folds``, a slice's fold follows from a hash of its patient, or of its file name where ``patient_pattern`` is None:
-    it stays when other files come or go, on every machine. Folds are of nearly equal size only for large sets. In test mode
-    the data set is the fold numbered ``fold``, otherwise all others.
+    With ``folds``, a slice is assigned to a fold by a hash of its patient, or of its file name if ``patient_pattern`` is None.
+    The assignment does not change if other files are added or removed, and is equal on all machines. Folds have nearly equal
+    sizes only for large data sets. In test mode, the data set is fold number ``fold``, otherwise all others.
 
-    Sample entries: as :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
+    Sample entries: as for :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
 
     Args:
-        data_root: folder that holds the class folders.
-        slice_classes: names of the folders, in the order of the labels; or a mapping from class name to folder.
-        patient_pattern: regular expression, searched in the path below ``data_root`` (with forward slashes), whose
-            group named ``patient``, or first group, is the patient. Splitting slices of one patient over training and
-            test inflates results, so give it where names tell the patient.
-        folds: number of folds; None takes all slices.
+        data_root: folder that contains the class folders.
+        slice_classes: names of the folders in the order of the labels, or a mapping from class name to folder.
+        patient_pattern: regular expression, searched in the path below ``data_root`` (with forward slashes), whose group named
+            ``patient``, or first group, is the patient. Slices of one patient in both training and test inflate results, so
+            give it if file names encode the patient.
+        folds: number of folds; None means all slices.
         fold: the fold to test on, 0 to folds - 1.
-        **kwargs: as :class:`SliceDataset` (``samples_per_class``, ``pipeline``, ``test_mode``, ...).
+        **kwargs: as for :class:`SliceDataset` (``samples_per_class``, ``pipeline``, ``test_mode``, ...).
 
     Attributes:
-        unused: after loading, the files that are not used by what is logged of them.
+        unused: after loading, the unused files by their log message.
 
     Raises:
         FileNotFoundError: if a folder is missing.
@@ -73,27 +73,27 @@ class SliceFolderDataset(SliceDataset):
 
     @property
     def source(self) -> str:
-        """What errors call the place that the slices are listed in."""
+        """Name of the list of slices in error messages."""
         if self.folds is None:
             return self.data_root
         return f'{self.data_root} ({"" if self.test_mode else "all but "}fold {self.fold} of {self.folds})'
 
     def check_source(self) -> None:
-        """Check that each class has its folder, and an image in it.
+        """Check that each class has a folder with an image.
 
         Raises:
             FileNotFoundError: if a folder is missing.
-            ValueError: if one holds no image.
+            ValueError: if one contains no image.
         """
         for folder in self.folders:
             if not any(reason is None for _, reason in self._list(folder)):
-                self._images_of(folder)  # raises, with what is there instead
+                self._images_of(folder)  # raises an error that describes the existing files
 
     def check_classes(self) -> None:
-        """Check nothing: the classes are those of the config."""
+        """Do nothing: the classes are those of the config."""
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Bring one row to a sample's entries; there is no annotation file whose row errors could name."""
+        """Convert one row to a sample's entries; there is no annotation file to name in errors."""
         info = super().parse_data_info(raw_data_info)
         info.update(img_id=raw_data_info['img_path'], row=None)
         return info
@@ -123,7 +123,7 @@ class SliceFolderDataset(SliceDataset):
         return list_folder(root / folder, [root / other for other in self.folders if other != folder])
 
     def _images_of(self, folder: str) -> list[Path]:
-        """Return the slices of a class, sorted, and remember its other files."""
+        """Return the sorted slices of a class, and store its other files."""
         images, others = [], []
         for path, reason in self._list(folder):
             if reason is None:
@@ -139,7 +139,7 @@ class SliceFolderDataset(SliceDataset):
         return sorted(images, key=lambda path: path.as_posix())
 
     def _other_folders(self) -> list[str]:
-        """Return the folders beside those of the classes."""
+        """Return the folders next to those of the classes."""
         classes = [os.path.abspath(Path(self.data_root, folder)) for folder in self.folders]
         places = {name: os.path.abspath(os.path.join(self.data_root, name)) for name in sorted(os.listdir(self.data_root))
                   if not name.startswith('.')}
@@ -162,7 +162,7 @@ class SliceFolderDataset(SliceDataset):
 
 
 def _holds_lists_only(folder: str) -> bool:
-    """Whether a folder has nothing but JSON, as that of ``annotations/statistics.json``."""
+    """Whether a folder contains only JSON, such as that of ``annotations/statistics.json``."""
     try:
         return all(name.endswith('.json') for name in os.listdir(folder))
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether the lists and folders that a run reads are there, and its classes those of the model, before anything long begins."""
+"""Early checks that the lists and folders of a run exist and its classes match the model."""
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,13 @@ from mmengine.registry import DefaultScope
 
 from mmaffinity.utils.wording import plural
 
-# By the model's heads that count classes: where the data set names them, and what they are.
+# For each model head with a number of classes: the classes' key in the data set, and their noun.
 _HEADS = {'bbox_head': ('classes', 'lesion class'), 'mask_head': ('classes', 'lesion class'),
           'cls_head': ('slice_classes', 'slice class')}
 
 
 def leaf_configs(dataset: Any) -> Iterator[dict[str, Any]]:
-    """Take the configs of concatenations and wrappers apart, down to the data sets that list slices."""
+    """Unwrap the configs of concatenations and wrappers down to the data sets that list slices."""
     if not isinstance(dataset, dict):
         return
     inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
@@ -28,14 +28,14 @@ def check_sources(dataset: Any, model: Any = None) -> None:
     """Check the lists or folders of a config's data sets; those of other packages report problems when they load.
 
     Args:
-        dataset: config of a data set, of a concatenation or a wrapper.
-        model: config of the model that is to take them. With it, the data sets must have as many classes as its heads, for
-            which lists are read; without it no list is opened.
+        dataset: config of a data set, a concatenation or a wrapper.
+        model: config of the model. If given, lists are read, and the data sets must have as many classes as its heads; without
+            it, no list is opened.
 
     Raises:
         FileNotFoundError: if a list or folder does not exist.
-        ValueError: if a folder of a class holds no image, an argument of a data set cannot be, or the classes of lists,
-            config and model differ.
+        ValueError: if a class folder contains no image, an argument of a data set is invalid, or the classes of lists, config
+            and model differ.
     """
     heads = list(_heads(model, 'model'))
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -53,7 +53,7 @@ def check_sources(dataset: Any, model: Any = None) -> None:
 
 
 def _check_classes(metainfo: dict[str, Any], name: str, heads: list[tuple[str, str, str, int]]) -> None:
-    """Compare the number of a data set's classes with that of the heads which predict them."""
+    """Compare the number of a data set's classes with that of the heads that predict them."""
     wrong: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for place, key, noun, number in heads:
         classes = metainfo.get(key)
@@ -68,7 +68,7 @@ def _check_classes(metainfo: dict[str, Any], name: str, heads: list[tuple[str, s
 
 
 def _heads(config: Any, place: str) -> Iterator[tuple[str, str, str, int]]:
-    """Yield place, key and noun of the classes, and their number, of every head that counts them."""
+    """Yield location, key and noun of the classes, and their number, for every head that has one."""
     items = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, (list, tuple)) else ()
     for name, part in items:
         heads = part if isinstance(part, (list, tuple)) else [part]

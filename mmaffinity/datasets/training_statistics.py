@@ -1,4 +1,4 @@
-"""Grey-level statistics of the slices that a data set trains on, read as training reads them."""
+"""Grey-level statistics of training slices, loaded as in training."""
 import hashlib
 import os
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ class _Slice(NamedTuple):
 def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Compute mean and standard deviation of the grey levels of a training set.
 
-    The labelled slices count, as in the converters' ``statistics.json``; where there are none, the lesion slices. Each is
-    read by the first transforms of its data set's pipeline, up to the one that loads the image, at its own size.
+    Labelled slices are used, as in the converters' ``statistics.json``, or lesion slices if there are none. Each is loaded by
+    the first transforms of its data set's pipeline, up to the one that loads the image, at its original size.
 
     Args:
-        dataset: as a dataloader holds it; concatenations and wrappers are taken apart.
-        workers: threads that read; by default one per core, eight at most.
+        dataset: a dataloader's data set; concatenations and wrappers are unwrapped.
+        workers: reader threads; by default one per core, at most eight.
         progress: called as ``progress('slices', done, total)``.
 
     Returns:
         The content of a ``statistics.json``: ``mean`` and ``std`` of grey levels in [0, 1], ``num_slices``, ``source`` (the
-        lists), and ``slices_sha256``, see :func:`fingerprint`. Slices that cannot be read are left out where the data set has
+        lists), and ``slices_sha256``, see :func:`fingerprint`. Unreadable slices are left out if the data set has
         ``on_unreadable='skip'``.
 
     Raises:
-        FileNotFoundError: if a slice is not there.
+        FileNotFoundError: if a slice does not exist.
         ValueError: if a slice cannot be read, the data set loads no images, or all pixels have one grey level.
     """
     leaves = _leaves(dataset)
@@ -51,10 +51,10 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
 
 
 def fingerprint(dataset: Any) -> str:
-    """SHA-256 over what the statistics of a training set depend on, without reading a slice.
+    """SHA-256 over everything that the statistics of a training set depend on, without reading slices.
 
-    It changes with the name or the number of bytes of a slice and with the arguments of the loading transforms; it is the
-    same for a copy of the data in another place.
+    It changes with the name or size in bytes of a slice and with the arguments of the loading transforms. It is equal for a
+    copy of the data elsewhere.
 
     Raises:
         ValueError: if the data set loads no images.

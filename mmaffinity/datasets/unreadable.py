@@ -1,4 +1,4 @@
-"""What a data set does about a slice that cannot be read."""
+"""Handling of unreadable slices in a data set."""
 import logging
 from typing import Any
 
@@ -10,24 +10,23 @@ from torch import Tensor
 from mmaffinity.utils.wording import plural
 
 POLICIES = ('stop', 'skip')
-# Where so many in a row cannot be read, not a file is broken but a disk, a mount or the config.
+# If this many in a row cannot be read, the cause is a disk, a mount or the config rather than a file.
 MAX_IN_A_ROW = 10
 
 
 class UnreadablePolicy(BaseDataset):
-    """Base of data sets that either stop at a slice which cannot be read, or take another one and count.
+    """Base of data sets that either stop at an unreadable slice, or use another one and count it.
 
-    With 'skip', the next slice of the same data set stands in for it. That keeps the task of the batch, and with it the
-    alternation of the stages, and hangs on nothing but the slice's place in the list: it is the same with any number of
-    loader workers, and when a run is repeated or resumed.
+    With 'skip', the next slice of the same data set takes its place. This keeps the task of the batch, and thus the alternation
+    of the stages. The choice depends only on the position in the list, so it is the same with any number of loader workers and
+    in repeated and resumed runs.
 
     Args:
-        on_unreadable: 'stop' raises what the pipeline says of the slice; 'skip' logs it and goes on.
-        **kwargs: as :class:`mmengine.dataset.BaseDataset`.
+        on_unreadable: 'stop' raises the pipeline's error; 'skip' logs it and continues.
+        **kwargs: as for :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        ValueError: if ``on_unreadable`` is neither, or 'skip' is asked for in test mode: metrics that leave out slices
-            compare with no others.
+        ValueError: if ``on_unreadable`` is neither, or is 'skip' in test mode: metrics without some slices are not comparable.
     """
 
     def __init__(self, *args: Any, on_unreadable: str = 'stop', **kwargs: Any) -> None:
@@ -41,16 +40,16 @@ class UnreadablePolicy(BaseDataset):
         super().__init__(*args, **kwargs)
 
     def full_init(self) -> None:
-        """Load the annotations, and make the memory that loader workers mark skipped slices in."""
+        """Load the annotations, and allocate the memory in which loader workers mark skipped slices."""
         super().full_init()
         if self.on_unreadable == 'skip' and self._skipped is None:
             self._skipped = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
 
     def __getitem__(self, idx: int) -> dict:
-        """Return a slice after the pipeline.
+        """Return a slice processed by the pipeline.
 
         Raises:
-            FileNotFoundError, ValueError: if it cannot be read; with 'skip', if so many in a row cannot.
+            FileNotFoundError, ValueError: if it cannot be read; with 'skip', if too many in a row cannot.
         """
         if self.on_unreadable == 'stop':
             return super().__getitem__(idx)
@@ -72,7 +71,7 @@ class UnreadablePolicy(BaseDataset):
                          f'error: {last}') from last
 
     def skipped(self) -> list[str]:
-        """Return the paths of the slices that were skipped so far, by this process and its loader workers."""
+        """Return the paths of the slices skipped so far by this process and its loader workers."""
         if self._skipped is None:
             return []
         return [str(self.get_data_info(place)['img_path']) for place in self._skipped.nonzero().flatten().tolist()]

@@ -1,4 +1,4 @@
-"""Order in which training slices are drawn."""
+"""Order of training slices."""
 from .alternating_sampler import AlternatingBatchSampler, AlternatingSampler
 
 __all__ = ['AlternatingBatchSampler', 'AlternatingSampler']

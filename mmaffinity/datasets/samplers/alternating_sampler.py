@@ -1,4 +1,4 @@
-"""The order of alternating training: one segmentation batch, one classification batch, and so on."""
+"""The order of alternating training: segmentation batch, classification batch, and so on."""
 import math
 from collections.abc import Iterator
 
@@ -10,30 +10,30 @@ from torch.utils.data import Dataset, Sampler
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 from mmaffinity.utils.wording import plural
 
-# Constants that keep the two random streams of an epoch apart.
+# Constants that separate the two random streams of an epoch.
 _LESION_STREAM, _SLICE_STREAM = 0, 1
 
 
 @DATA_SAMPLERS.register_module()
 class AlternatingSampler(Sampler):
-    """Draw lesion slices and labelled slices in turn, the two stages of the paper's training.
+    """Alternate lesion slices and labelled slices, for the two stages of the paper's training.
 
-    Labelled slices come in a random order without repetition, and one pass over them is an epoch. Before each, a lesion
-    slice is drawn at random with replacement. Among W distributed processes each gets every W-th labelled slice, the
-    list being extended from its start to a multiple of W, so that all take the same number of steps; lesion slices are
-    drawn by each process on its own.
+    Labelled slices come in random order without repetition; one pass over them is an epoch. Before each, a lesion slice is
+    drawn at random with replacement. With W distributed processes, each gets every W-th labelled slice. The list is extended
+    from its start to a multiple of W, so that all processes take the same number of steps. Each process draws its own lesion
+    slices.
 
-    The order is a function of seed, epoch, rank and W alone, so a training resumed at an epoch repeats it exactly.
+    The order depends only on seed, epoch, rank and W, so training resumed at an epoch reproduces it exactly.
 
-    Iterated directly, it yields single indices, segmentation first: right for batches of one slice. For larger batches
-    add ``batch_sampler=dict(type='AlternatingBatchSampler')`` to the data loader, or a batch would mix both tasks.
+    Iteration yields single indices, segmentation first, which suits batches of one slice. For larger batches, add
+    ``batch_sampler=dict(type='AlternatingBatchSampler')`` to the data loader; otherwise a batch would mix both tasks.
 
     Args:
         dataset: a :class:`MultiTaskDataset` with both tasks.
         seed: the same on all processes; None draws one and shares it.
-        segmentation_epochs: how many epochs, at the start, are spent on segmentation alone, with lesion slices in place of
-            the labelled ones. The paper has none; a detector that starts from scratch gives the slice head nothing
-            to read at first, and what the head learns of nothing it has to unlearn.
+        segmentation_epochs: number of segmentation-only epochs at the start, with lesion slices in place of the labelled
+            ones. The paper has none. A detector that starts from scratch gives the slice head no useful input at first, and the
+            head would have to unlearn what it learned from it.
 
     Raises:
         ValueError: if the data set lacks a task, or the seed or ``segmentation_epochs`` is negative.
@@ -61,7 +61,7 @@ class AlternatingSampler(Sampler):
 
     @property
     def num_slices(self) -> int:
-        """Labelled slices that this process sees in an epoch."""
+        """Number of labelled slices that this process sees in an epoch."""
         return math.ceil(len(self._labelled_slices) / self.world_size)
 
     def __iter__(self) -> Iterator[int]:
@@ -72,9 +72,9 @@ class AlternatingSampler(Sampler):
         return 2 * self.num_slices
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[list[int]]:
-        """Yield the batches of the current epoch; only the last classification batch may be short.
+        """Yield the batches of the current epoch; only the last classification batch may be smaller.
 
-        Their number is the same in an epoch of segmentation alone.
+        Segmentation-only epochs have the same number of batches.
         """
         labelled = self._random(_SLICE_STREAM).permutation(self._labelled_slices)
         labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank::self.world_size]
@@ -92,12 +92,12 @@ class AlternatingSampler(Sampler):
         return self.num_slices // batch_size if drop_last else math.ceil(self.num_slices / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Select the epoch whose order the next iteration gives; MMEngine's DistSamplerSeedHook calls this."""
+        """Select the epoch of the next iteration; called by MMEngine's DistSamplerSeedHook."""
         self.epoch = epoch
 
     def _random(self, *stream: int) -> np.random.RandomState:
-        # SeedSequence, because sums such as seed + epoch + rank coincide between epochs and ranks; RandomState, because
-        # NumPy guarantees its stream for ever.
+        # SeedSequence, because sums such as seed + epoch + rank coincide between epochs and ranks; RandomState, because NumPy
+        # guarantees that its stream never changes.
         sequence = np.random.SeedSequence((self.seed, self.epoch, *stream))
         return np.random.RandomState(np.random.MT19937(sequence))
 
@@ -109,10 +109,10 @@ class AlternatingBatchSampler(Sampler):
     Args:
         sampler: the sampler.
         batch_size: slices per batch, for both tasks.
-        drop_last: leave out the last pair of batches if its classification batch would be short.
+        drop_last: omit the last pair of batches if its classification batch would be smaller.
 
     Raises:
-        ValueError: if the sampler is another one, the batch size is not positive, or no batch is left.
+        ValueError: if the sampler has another type, the batch size is not positive, or no batch is left.
     """
 
     def __init__(self, sampler: AlternatingSampler, batch_size: int, drop_last: bool = False) -> None:

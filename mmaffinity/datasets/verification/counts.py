@@ -1,4 +1,4 @@
-"""How many slices, patients and lesions each data set has, of which class, size, depth and kind of file."""
+"""Numbers of slices, patients and lesions per data set, by class, size, bit depth and file type."""
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
 
     Args:
         part: the data set.
-        facts: of every file, by the slice's path; None where files were not read.
+        facts: facts of every file, by the slice's path; None if files were not read.
 
     Returns:
-        ``num``, ``patients`` and ``scans`` (None where unknown), ``unknown_patients`` (slices), ``classes`` (slices or
-        lesions by class), ``with_lesions`` (slices; None for labelled ones), ``kinds`` (file extensions, in lower case,
-        by number of slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None where not read).
+        ``num``, ``patients`` and ``scans`` (None if unknown), ``unknown_patients`` (slices), ``classes`` (slices or lesions
+        by class), ``with_lesions`` (slices; None for labelled ones), ``kinds`` (lower-case file extensions by number of
+        slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None if not read).
     """
     lesions = part.task == SEGMENTATION
     labels = [label for listed in part.slices for label in listed.lesions] if lesions else \
@@ -37,14 +37,14 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
         unknown_patients=sum(listed.patient is None for listed in part.slices),
         classes={name: by_label[label] for label, name in enumerate(part.classes)},
         with_lesions=sum(bool(listed.lesions) for listed in part.slices) if lesions else None,
-        # By name, as the list has it: known without reading, though a file may be of another kind than it says.
+        # By listed name, which is known without reading, although a file may have another type than its name.
         kinds=_counted([os.path.splitext(listed.rel_path)[1].lower() for listed in part.slices]),
         sizes=_counted([f'{fact.width} x {fact.height}' for fact in whole]) if facts is not None else None,
         depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None)
 
 
 def check_counts(parts: Sequence[Part]) -> list[Finding]:
-    """Find classes without a case."""
+    """Find classes without cases."""
     findings = []
     for part in parts:
         row = describe(part, None)
@@ -59,7 +59,7 @@ def check_counts(parts: Sequence[Part]) -> list[Finding]:
 
 
 def describe_in_words(row: Mapping[str, Any]) -> str:
-    """Say what :func:`describe` counted, in one line."""
+    """Summarise the counts of :func:`describe` in one line."""
     classes = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
     words = [f'{row["name"]}: {plural(row["num"], "slice")}']
     if row['with_lesions'] is not None:
@@ -77,5 +77,5 @@ def describe_in_words(row: Mapping[str, Any]) -> str:
 
 
 def _counted(values: Sequence[str]) -> dict[str, int]:
-    """Count texts, the most frequent first."""
+    """Count texts, most frequent first."""
     return dict(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))

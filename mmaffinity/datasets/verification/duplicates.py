@@ -1,4 +1,4 @@
-"""The same picture under two names: equal pixels, or nearly equal ones."""
+"""Duplicate pictures under different names: equal or nearly equal pixels."""
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from .hamming import MAX_RADIUS, near_pairs
 from .image_facts import THUMB_SIDE, FileFacts
 from .parts import ListedSlice, Part, same_file_key
 
-MAX_PAIRS = 100_000  # of near-identical slices, per pair of splits; a set with more is one finding anyway
+MAX_PAIRS = 100_000  # of near-identical slices per pair of splits; more still make one finding
 
-_BLOCK = 1 << 14  # pairs whose pictures are compared at once, 16 MB a side
+_BLOCK = 1 << 14  # pairs of pictures compared at a time, 16 MB per side
 
 
 @dataclass(frozen=True)
 class Near:
-    """What counts as nearly the same picture.
+    """Criteria for nearly identical pictures.
 
-    On real CT, copies (recoded, scaled, brightened) are within 6 bits and correlate by 0.995 and more, as most
-    neighbouring slices of a scan do, and pairs of different patients never met both.
+    On real CT, copies (recoded, scaled, brightened) differ by at most 6 bits and have a correlation of at least 0.995, as do
+    most neighbouring slices of a scan. Pairs from different patients never met both criteria.
 
     Attributes:
-        radius: bits in which the hashes may differ, of 64.
-        correlation: that the pictures at 16 x 16 must reach at least.
+        radius: largest number of differing hash bits, of 64.
+        correlation: lowest correlation of the pictures at 16 x 16.
 
     Raises:
         ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
@@ -59,12 +59,12 @@ class _Picture(NamedTuple):
 def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
     """Compare pictures across splits, and labels of equal pictures.
 
-    Pictures of one grey level are left out: they are equal to each other, and a finding of their own.
+    Pictures with a single grey level are left out: they are all equal, and are a separate finding.
 
     Args:
         parts: the data sets.
-        facts: of every file, by the slice's path.
-        near: what counts as nearly the same.
+        facts: facts of every file, by the slice's path.
+        near: criteria for nearly identical pictures.
     """
     near = near or Near()
     pictures = [_Picture(part, listed, facts[listed.path]) for part in parts for listed in part.slices
@@ -83,7 +83,7 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
         for picture in group:
             by_split[picture.part.split].append(picture)
         for one, other in combinations(by_split, 2):
-            # One file in both lists is a finding of its own; here are pictures under two names.
+            # One file in both lists is a separate finding; this concerns pictures under two names.
             match = next(((a, b) for a in by_split[one] for b in by_split[other]
                           if same_file_key(a.listed.path) != same_file_key(b.listed.path)), None)
             if match is not None:
@@ -102,7 +102,7 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
 def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
     repeated: dict[tuple[str, str | None], list[list[_Picture]]] = defaultdict(list)
     for group in groups:
-        # A slice with lesion masks and a label is listed once per task, rightly.
+        # A slice with lesion masks and a label is correctly listed once per task.
         by_use: dict[tuple[str, str | None], list[_Picture]] = defaultdict(list)
         for picture in group:
             by_use[picture.part.split, picture.part.task].append(picture)
@@ -165,7 +165,7 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
             continue
         items = [{one: by_split[one][a].listed.rel_path, other: by_split[other][b].listed.rel_path, 'bits': int(bits),
                   'correlation': round(float(thumbs[one][a] @ thumbs[other][b]), 4)} for a, b, bits in pairs]
-        # The likest first: those are looked at.
+        # Most similar first, because those are looked at.
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
         names = [f'{item[one]} ~ {item[other]}' for item in items]
         findings.append(Finding(
@@ -177,7 +177,7 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
 
 
 def _standardised(pictures: Sequence[_Picture]) -> np.ndarray:
-    """Pictures at 16 x 16 with mean 0 and length 1, float32, shape (n, 256): a product is a correlation."""
+    """Pictures at 16 x 16 with mean 0 and norm 1, float32, shape (n, 256), so that products are correlations."""
     thumbs = np.frombuffer(b''.join(picture.facts.thumb or b'' for picture in pictures), np.uint8)
     values = thumbs.reshape(len(pictures), THUMB_SIDE * THUMB_SIDE).astype(np.float32)
     values -= values.mean(1, keepdims=True)

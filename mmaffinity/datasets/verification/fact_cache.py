@@ -1,4 +1,4 @@
-"""Facts of files on disk, appended one by one, so that an interrupted verification goes on where it was."""
+"""A cache of file facts on disk, written one by one, so that an interrupted verification can resume."""
 import json
 import os
 from pathlib import Path
@@ -10,17 +10,17 @@ CACHE_SCHEMA = 1
 
 
 class FactCache:
-    """Facts by kind, path, size and time of change of a file; a file that changed is read again.
+    """Facts by kind, path, size and modification time of a file; a changed file is read again.
 
-    One JSON line per file. A line is written at once, so a kill loses none; half a line at the end, which is what a
-    power cut leaves, and lines of other versions are ignored. Of several lines on a file the last counts. Files
-    with errors are not kept: there are few, and they are likely to be repaired.
+    There is one JSON line per file, written immediately, so that a killed process loses none. A partial last line, as after a
+    power cut, and lines of other versions are ignored. The last of several lines for a file counts. Files with errors are not
+    stored, because there are few and they are likely to be repaired.
 
     Args:
-        path: of the cache; its folder is made where missing. None keeps nothing.
+        path: path of the cache; its folder is created if needed. None stores nothing.
 
     Raises:
-        ValueError: if the path is a folder, or the file is something else than a cache.
+        ValueError: if the path is a folder, or the file is not a cache.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -50,11 +50,11 @@ class FactCache:
             raise ValueError(f'{path} is no cache of verify_dataset, and is left as it is; name another file')
 
     def get(self, kind: str, path: str) -> FileFacts | None:
-        """Return what is known of a file, if it is still the same file."""
+        """Return the facts of a file if it has not changed."""
         if self.path is None:
             return None
         key = kind, os.path.abspath(path)
-        # Kept for `add`: a file that changes while it is read must not be remembered as it was before.
+        # Kept for `add`: a file that changes while being read must not be stored under its earlier state.
         stamp = self._stamps[key] = _stamp(path)
         entry = self._rows.get(key)
         if entry is None or entry[:2] != stamp:
@@ -65,7 +65,7 @@ class FactCache:
             return None
 
     def add(self, kind: str, path: str, facts: FileFacts) -> None:
-        """Append what was read of a file after :meth:`get` did not know it."""
+        """Append the facts of a file that :meth:`get` did not have."""
         key = kind, os.path.abspath(path)
         stamp = self._stamps.get(key)
         if self.path is None or facts.error is not None or stamp is None:
@@ -73,7 +73,7 @@ class FactCache:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, 'ab')
-            # After half a line, the first new one would be lost with it.
+            # Otherwise the first new line after a partial one would be lost.
             if self._file.tell() and not _ends_with_newline(self.path):
                 self._file.write(b'\n')
         line = json.dumps([CACHE_SCHEMA, *key, *stamp, facts.to_row()])
@@ -81,7 +81,7 @@ class FactCache:
         self._file.flush()
 
     def close(self) -> None:
-        """Bring the lines to the disk."""
+        """Flush the lines to disk."""
         if self._file is not None:
             os.fsync(self._file.fileno())
             self._file.close()

@@ -1,4 +1,4 @@
-"""Files that are missing, damaged, or of another kind than the others of their data set."""
+"""Checks for files that are missing, damaged, or unlike the others of their data set."""
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,7 +15,7 @@ def check_files(parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[F
 
     Args:
         parts: the data sets.
-        facts: of every file, by the slice's path.
+        facts: facts of every file, by the slice's path.
     """
     return [finding for part in parts for finding in _check_part(part, facts)]
 

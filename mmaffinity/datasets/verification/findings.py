@@ -1,12 +1,12 @@
-"""What a verification can find, and how it is said."""
+"""Findings of a verification and their wording."""
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 FAILURE, WARNING, ALLOWED = 'failure', 'warning', 'allowed'
-MAX_ITEMS = 1000  # of one finding in the report; the sentence has the full count
+MAX_ITEMS = 1000  # items per finding in the report; the message has the full count
 
-# Every check by name: the severity of what it finds, and what it looks for. docs/data.md has the same table.
+# Every check by name, with the severity of its findings and its purpose. docs/data.md has the same table.
 CHECKS = {
     'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
     'unused-files': (WARNING, 'files or folders that a data set of class folders does not use'),
@@ -39,14 +39,14 @@ CHECKS = {
 
 @dataclass
 class Finding:
-    """One thing that is wrong, or might be.
+    """A problem or possible problem.
 
     Attributes:
         check: name of the check, a key of :data:`CHECKS`.
-        message: one sentence with the number, the first examples, and the way out.
-        count: how many cases there are.
-        items: the cases as plain data, :data:`MAX_ITEMS` at most.
-        severity: 'failure', 'warning', or 'allowed': a failure that the user accepted.
+        message: a message with the number, the first examples, and the fix.
+        count: number of cases.
+        items: the cases as plain data, at most :data:`MAX_ITEMS`.
+        severity: 'failure', 'warning', or 'allowed', a failure accepted by the user.
     """
     check: str
     message: str
@@ -64,10 +64,10 @@ class Finding:
 
 
 def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), strict: bool = False) -> list[Finding]:
-    """Turn failures of allowed checks to 'allowed', and with ``strict`` the warnings of the others to failures.
+    """Change failures of allowed checks to 'allowed' and, with ``strict``, warnings of the others to failures.
 
     Raises:
-        ValueError: if a name in ``allow`` is no check's.
+        ValueError: if a name in ``allow`` is not a check.
     """
     unknown = sorted(set(allow) - CHECKS.keys())
     if unknown:

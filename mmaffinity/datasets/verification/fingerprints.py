@@ -1,7 +1,7 @@
-"""Two fingerprints of a data set, which are never to be mixed up.
+"""Two different fingerprints of a data set.
 
 ``content_sha256`` reads every file: it changes with any byte of any slice. ``listing_sha256`` reads none: it changes with a
-slice's path, size in bytes, label and body box, or lesions. Both are the same for the same data under another data root and in
+slice's path, size in bytes, label and body box, or lesions. Both are equal for the same data under another data root and in
 another order.
 """
 import hashlib
@@ -23,12 +23,11 @@ _READERS = 8
 def listing_fingerprint(part: Part, num_bytes: Mapping[str, int] | None = None) -> str:
     """SHA-256 over classes and, sorted, every slice's (relative path, bytes of the file, label or lesions).
 
-    A file that is not there counts with the size null.
+    A missing file counts with the size null.
 
     Args:
         part: the data set.
-        num_bytes: sizes of files by the slice's path, as far as they are known already; asking for one takes long on a
-            network drive.
+        num_bytes: known file sizes by the slice's path; querying a size is slow on a network drive.
     """
     known = num_bytes or {}
     return _digest('listing', part, lambda listed: known[listed.path] if listed.path in known else _num_bytes(listed.path))
@@ -39,10 +38,10 @@ def content_fingerprint(part: Part, sha256: Mapping[str, str]) -> str | None:
 
     Args:
         part: the data set.
-        sha256: of each file, by the slice's path.
+        sha256: SHA-256 of each file, by the slice's path.
 
     Returns:
-        The fingerprint; None where a file could not be read, as there is no such data set then.
+        The fingerprint; None if a file could not be read.
     """
     if any(listed.path not in sha256 for listed in part.slices):
         return None
@@ -50,17 +49,17 @@ def content_fingerprint(part: Part, sha256: Mapping[str, str]) -> str | None:
 
 
 def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, Any]:
-    """What a run writes of the data it used: the fingerprints of each data set, and of all together.
+    """Return a run's record of its data: the fingerprints of each data set and of all together.
 
     Args:
-        dataset: as a dataloader holds it; concatenations are taken apart.
-        split: what it is used for.
+        dataset: a dataloader's data set; concatenations are unwrapped.
+        split: its use.
         read_files: False leaves ``content_sha256`` null and reads no file.
 
     Returns:
         ``schema``, ``content_sha256`` and ``listing_sha256`` of all, and ``parts``: ``name``, ``task``, ``num`` (slices) and
-        the two fingerprints of each. Both are null for a data set that does not tell the paths of its slices;
-        ``content_sha256`` is null too where a file cannot be read.
+        the two fingerprints of each. Both are null for a data set without paths of its slices; ``content_sha256`` is also
+        null if a file cannot be read.
     """
     leaves = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
     sha256 = hash_files({listed.path for _, part in leaves if part for listed in part.slices}) if read_files else None
@@ -70,7 +69,7 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
             rows.append(dict(name=part.name, task=part.task, num=len(part.slices),
                              content_sha256=None if sha256 is None else content_fingerprint(part, sha256),
                              listing_sha256=listing_fingerprint(part)))
-        else:  # a run must not end over its own record
+        else:  # a run must not fail because of its own record
             rows.append(dict(name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), content_sha256=None,
                              listing_sha256=None))
     return dict(schema=RECORD_SCHEMA, content_sha256=combine([row['content_sha256'] for row in rows]),
@@ -78,9 +77,9 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
 
 
 def hash_files(paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of each file, by its path; files that cannot be read are left out.
+    """SHA-256 of each file by path; unreadable files are left out.
 
-    Several at a time, as a network drive's answer takes longer than the hash.
+    Several files at a time, because a network drive's latency exceeds the hashing time.
     """
     ordered = sorted(paths)
     with ThreadPoolExecutor(_READERS) as pool:
@@ -88,7 +87,7 @@ def hash_files(paths: Iterable[str]) -> dict[str, str]:
 
 
 def combine(fingerprints: Sequence[str | None]) -> str | None:
-    """One fingerprint of several data sets, in any order; None where one of them has none."""
+    """One fingerprint of several data sets in any order; None if one of them has none."""
     known = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
     return hashlib.sha256('\n'.join(sorted(known)).encode()).hexdigest() if len(known) == len(fingerprints) else None
 

@@ -3,8 +3,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-MAX_RADIUS = 15  # bits; beyond, bands get so short that all is compared with all
-_BLOCK = 1 << 20  # pairs compared at once, 8 MB a column
+MAX_RADIUS = 15  # bits; beyond, bands get so short that all pairs are compared
+_BLOCK = 1 << 20  # pairs compared at a time, 8 MB per column
 Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -12,16 +12,16 @@ def near_pairs(a: np.ndarray, b: np.ndarray, radius: int, confirm: Confirm | Non
                limit: int | None = None) -> tuple[np.ndarray, bool]:
     """Find all pairs of a hash of ``a`` and one of ``b`` at a Hamming distance of at most ``radius``.
 
-    The bits are dealt out to radius + 1 bands. Two hashes that differ in ``radius`` bits agree in one band at least, so
-    only hashes that share a band are compared. Bits that are nearly the same for all hashes separate none, so each
-    band gets its share of the telling ones.
+    The bits are divided into radius + 1 bands. Two hashes that differ in ``radius`` bits agree in at least one band, so only
+    hashes with an equal band are compared. Bits that are nearly constant over all hashes do not discriminate, so each band gets
+    its share of discriminating bits.
 
     Args:
         a: shape (n,), uint64.
         b: shape (m,), uint64.
         radius: bits, 0 to 15.
-        confirm: keeps a pair or not, from indices into a and b, shape (k,); returns bool, shape (k,).
-        limit: end the search when that many pairs are found.
+        confirm: decides which pairs to keep, from indices into a and b, shape (k,); returns bool, shape (k,).
+        limit: stop the search after this many pairs.
 
     Returns:
         Rows (index into a, index into b, distance), int64, shape (number, 3), sorted; and whether the limit cut it off.
@@ -38,7 +38,7 @@ def near_pairs(a: np.ndarray, b: np.ndarray, radius: int, confirm: Confirm | Non
     for band, mask in enumerate(masks):
         for left, right in _sharing(a & mask, b & mask):
             difference = a[left] ^ b[right]
-            # A pair that agrees in several bands is taken in the first of them.
+            # A pair that agrees in several bands is used in the first of them.
             new = np.ones(len(left), bool)
             for earlier in masks[:band]:
                 new &= (difference & earlier) != 0
@@ -55,7 +55,7 @@ def near_pairs(a: np.ndarray, b: np.ndarray, radius: int, confirm: Confirm | Non
 
 
 def band_masks(hashes: np.ndarray, bands: int) -> list[np.uint64]:
-    """Deal the 64 bits out to bands, the most telling first: those that are set in nearest to half of the hashes.
+    """Divide the 64 bits into bands, most discriminating bits first: those set in closest to half of the hashes.
 
     Args:
         hashes: shape (n,), uint64.
@@ -72,7 +72,7 @@ def band_masks(hashes: np.ndarray, bands: int) -> list[np.uint64]:
 
 
 def count_bits(values: np.ndarray) -> np.ndarray:
-    """Number of set bits of each uint64, shape as given, int64; by halves, as NumPy before 2 has no such function."""
+    """Number of set bits of each uint64, same shape, int64; computed by halves, because NumPy before 2 lacks this function."""
     values = values - ((values >> np.uint64(1)) & np.uint64(0x5555555555555555))
     pairs = np.uint64(0x3333333333333333)
     values = (values & pairs) + ((values >> np.uint64(2)) & pairs)

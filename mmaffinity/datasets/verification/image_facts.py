@@ -1,4 +1,4 @@
-"""What verification wants to know of one file, read once and remembered."""
+"""Facts of one file for verification, read once and cached."""
 import base64
 import hashlib
 import warnings
@@ -18,20 +18,20 @@ _DCT_SIDE, _HASH_SIDE = 32, 8
 
 
 class FileFacts(NamedTuple):
-    """What was read of a slice or a raw mask.
+    """Facts of a slice or a raw mask.
 
     Attributes:
-        error: why it cannot be used; None where it can.
-        missing: whether it is not there.
-        num_bytes: of the file; None where it could not be read.
-        sha256: of the file's bytes.
+        error: why it cannot be used; None if it can.
+        missing: whether it does not exist.
+        num_bytes: size of the file; None if it could not be read.
+        sha256: SHA-256 of the file's bytes.
         pixels: SHA-256 of the decoded pixels, their type and shape.
-        width, height: pixels.
+        width, height: size in pixels.
         depth: bits per pixel, 8 or 16.
-        low, high: smallest and largest value, in the file's own units.
-        hash: 64 bits that are alike for pictures that look alike, see :func:`perceptual_hash`; None for a blank one.
-        thumb: the picture at 16 x 16, stretched to 0..255; None for a blank one.
-        foreign: whether a mask has values beside 0, 1, 2 and 3.
+        low, high: smallest and largest value in the file's own units.
+        hash: 64 bits that are similar for similar pictures, see :func:`perceptual_hash`; None for a blank one.
+        thumb: the picture at 16 x 16, scaled to 0..255; None for a blank one.
+        foreign: whether a mask has values other than 0, 1, 2 and 3.
     """
     error: str | None = None
     missing: bool = False
@@ -48,7 +48,7 @@ class FileFacts(NamedTuple):
     foreign: bool = False
 
     def to_row(self) -> list[Any]:
-        """The facts as JSON stores them."""
+        """Return the facts in JSON form."""
         row = list(self)
         if self.thumb is not None:
             row[self._fields.index('thumb')] = base64.b85encode(self.thumb).decode('ascii')
@@ -59,7 +59,7 @@ class FileFacts(NamedTuple):
         """The inverse of :meth:`to_row`.
 
         Raises:
-            ValueError: if the row is not one.
+            ValueError: if the row is invalid.
         """
         if not isinstance(row, list) or len(row) != len(cls._fields):
             raise ValueError('not a row of facts')
@@ -68,11 +68,11 @@ class FileFacts(NamedTuple):
 
 
 def read_facts(kind: str, path: str) -> FileFacts:
-    """Read a file; what is wrong with it is among the facts, nothing is raised.
+    """Read a file; problems are recorded in the facts, not raised.
 
     Args:
         kind: 'slice' or 'mask'.
-        path: of the file.
+        path: path of the file.
     """
     try:
         content = Path(path).read_bytes()
@@ -88,10 +88,10 @@ def read_facts(kind: str, path: str) -> FileFacts:
 
 
 def perceptual_hash(small: np.ndarray) -> int:
-    """Hash a picture by the signs of its coarse cosine coefficients about their median.
+    """Hash a picture by the signs of its coarse cosine coefficients relative to their median.
 
-    Recoding, scaling, and changes of brightness or contrast alter few of the 64 bits; another patient's chest alters
-    about 30. The constant term is left out, the 63 others of the lowest 8 x 8 and one above them remain.
+    Recoding, scaling, and changes of brightness or contrast change few of the 64 bits; another patient's chest changes about
+    30. The constant term is left out; the other 63 of the lowest 8 x 8 and one more are used.
 
     Args:
         small: the picture at 32 x 32, float32.
@@ -106,7 +106,7 @@ def perceptual_hash(small: np.ndarray) -> int:
 
 def _slice_facts(content: bytes) -> FileFacts:
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of dark 16-bit slices: a finding of its own
+        warnings.simplefilter('ignore')  # warnings on dark 16-bit slices, which are a separate finding
         img = decode_slice(content)
     digest = hashlib.sha256(f'{img.dtype} {img.shape}'.encode())
     digest.update(np.ascontiguousarray(img).data)
@@ -135,6 +135,6 @@ def _mask_facts(path: str) -> FileFacts:
                 image.load()
         except (OSError, SyntaxError, ValueError):
             return FileFacts(error=str(error))
-        return FileFacts(error=str(error), foreign=True)  # it can be read, so its values are the matter
+        return FileFacts(error=str(error), foreign=True)  # it can be read, so its values are the problem
     return FileFacts(width=values.shape[1], height=values.shape[0], depth=8, low=int(values.min(initial=0)),
                      high=int(values.max(initial=0)))

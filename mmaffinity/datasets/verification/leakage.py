@@ -1,4 +1,4 @@
-"""Patients, scans and files that two splits share."""
+"""Patients, scans and files shared by two splits."""
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -12,11 +12,11 @@ Key = tuple[str, ...]
 
 
 def check_leakage(parts: Sequence[Part]) -> list[Finding]:
-    """Compare the splits of a config, by the lists alone.
+    """Compare the splits of a config by their lists only.
 
-    Patients are compared by their names as the lists give them, over all data roots: a name under two roots may be two
-    persons, but that is the user's to know. Where two lists name their patients so that no two names can be equal, it
-    says that leakage cannot be excluded.
+    Patients are compared by their listed names over all data roots. A name under two roots may belong to two persons, which
+    only the user can know. If two lists name their patients in ways that cannot coincide, a finding states that leakage cannot
+    be excluded.
     """
     findings = [*_check_unknown(parts), *_check_name_spaces(parts)]
     shared = [
@@ -53,15 +53,15 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
 
 
 def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Find lists of one data root whose patients cannot be compared: one begins with what no other does.
+    """Find lists of one data root whose patients cannot be compared, because the names in one have a prefix that no other has.
 
-    The lesion slices of CNCB-NCOV are such: ``ct_lesion_seg/12`` differs from every ``12`` of the labelled slices, and
-    whether one of them is the same person is not known.
+    The lesion slices of CNCB-NCOV are an example: ``ct_lesion_seg/12`` differs from every ``12`` of the labelled slices, and it
+    is unknown whether one of them is the same person.
     """
     roots: dict[str, list[tuple[Part, set[str], str]]] = {}
     for part in parts:
         patients = {listed.patient for listed in part.slices if listed.patient is not None}
-        if patients:  # without any, the list names none, which is said already
+        if patients:  # a list without any is reported already
             roots.setdefault(part.root, []).append((part, patients, _name_space(patients)))
     for lists in roots.values():
         pairs = []
@@ -78,13 +78,13 @@ def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
 
 
 def _name_space(patients: set[str]) -> str:
-    """What all names begin with, up to a slash; '' where they share no such beginning."""
+    """Return the common prefix of all names up to a slash; '' if there is none."""
     head, slash, _ = os.path.commonprefix(sorted(patients)).rpartition('/')
     return head + slash
 
 
 def _lone(space: str, others: set[str]) -> list[str]:
-    """The name space, where none of the other list's names is in it."""
+    """Return the name space if none of the other list's names is in it."""
     return [space] if space and not any(name.startswith(space) for name in others) else []
 
 
@@ -106,7 +106,7 @@ def _patient_of(listed: ListedSlice) -> Key | None:
 
 
 def _scan_of(listed: ListedSlice) -> Key | None:
-    # Some data sets number scans within a patient, so both make the scan; without a patient the scan stands alone.
+    # Some data sets number scans within a patient, so both identify the scan; without a patient, the scan alone does.
     return None if listed.scan is None else (listed.patient or '', listed.scan)
 
 

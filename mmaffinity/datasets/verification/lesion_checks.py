@@ -1,4 +1,4 @@
-"""Lesions as annotated, compared with their pictures' size and with themselves."""
+"""Checks of annotated lesions against their pictures' sizes and for consistency."""
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from ..coco_checks import whole_list
 from ..mask_extent import mask_extent, outline_extent
 from .findings import Finding
 
-_BORDER = 0.5  # pixels: what rounding, or counting from pixel centres, may add
-_SLACK = 1.0  # pixels between a box and its mask's, which may be counted inclusively
+_BORDER = 0.5  # pixels that rounding, or counting from pixel centres, may add
+_SLACK = 1.0  # pixels between a box and that of its mask, which may be counted inclusively
 
 _MESSAGES = {
     'broken-annotations': ('cannot be used', 'correct the annotations, or export the file again'),
@@ -22,13 +22,13 @@ _MESSAGES = {
 
 
 def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Check the annotations of lesion files, also of slices that a data set leaves out.
+    """Check the annotations of lesion files, including slices that a data set omits.
 
-    A data set drops boxes outside the picture without a word, and refuses a file at its first fault, so the file itself
-    is read. One that is no COCO file is passed over: its data set says so.
+    A data set silently drops boxes outside the picture and refuses a file at its first error, so the file itself is read. Files
+    that are not COCO files are skipped, because their data sets report this.
 
     Args:
-        files: the data sets that use it, by path of each lesion file.
+        files: the data sets that use each lesion file, by its path.
     """
     findings: list[Finding] = []
     for path, users in files.items():
@@ -53,7 +53,7 @@ def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
-    """Yield row, annotation and image, as far as they can be told."""
+    """Yield row, annotation and image, as far as they can be identified."""
     try:
         content = load_annotation_file(path, None, LESIONS)
     except (OSError, ValueError):
@@ -98,7 +98,7 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
 
 def _check_mask(rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, width: int,
                 height: int) -> Iterator[tuple[str, str]]:
-    """Compare a mask with its picture, and with box and area, None where the file has none."""
+    """Compare a mask with its picture, and with box and area, which are None if absent in the file."""
     try:
         extent = mask_extent(rle)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Raw masks of CNCB-NCOV, where a data root has them."""
+"""Checks of the raw masks of CNCB-NCOV, if a data root has them."""
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,12 +32,12 @@ class RawMasks:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Paths of image and mask, where both are there."""
+        """Paths of image and mask if both exist."""
         return [(self.images[key], self.masks[key]) for key in sorted(self.images.keys() & self.masks.keys())]
 
 
 def find_raw_masks(parts: Sequence[Part]) -> list[RawMasks]:
-    """List the raw masks of the data roots that have any; without lesion lists in a root, they are not used."""
+    """List the raw masks of data roots that have any; they are not used in a root without lesion lists."""
     roots = dict.fromkeys(os.path.abspath(part.root) for part in parts if part.root and part.task == SEGMENTATION)
     return [RawMasks(Path(root)) for root in roots if (Path(root) / FOLDER / 'mask').is_dir()]
 
@@ -46,9 +46,9 @@ def check_masks(found: Sequence[RawMasks], parts: Sequence[Part], facts: Mapping
     """Check that masks have images and the reverse, their values and their sizes.
 
     Args:
-        found: as :func:`find_raw_masks` gives them.
+        found: masks from :func:`find_raw_masks`.
         parts: the data sets.
-        facts: of masks, and of images where known, by path.
+        facts: facts of masks, and of images if known, by path.
     """
     listed = {same_file_key(slice_.path) for part in parts for slice_ in part.slices}
     return [finding for masks in found for finding in _check_root(masks, listed, facts)]

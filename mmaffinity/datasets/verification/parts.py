@@ -1,4 +1,4 @@
-"""The slices that a config trains, validates and tests with, data set by data set."""
+"""The training, validation and test slices of a config, by data set."""
 import hashlib
 import json
 import os
@@ -22,17 +22,17 @@ SPLITS = dict(train='train_dataloader', val='val_dataloader', test='test_dataloa
 
 
 class ListedSlice(NamedTuple):
-    """One slice as a data set lists it.
+    """One slice listed by a data set.
 
     Attributes:
-        path: of the file.
-        rel_path: below the data root, with forward slashes.
-        patient, scan: None where unknown.
-        label: of the slice's class; None for lesion slices.
-        size: (width, height) in pixels, as annotated; None where not.
+        path: path of the file.
+        rel_path: path below the data root, with forward slashes.
+        patient, scan: names; None if unknown.
+        label: label of the slice's class; None for lesion slices.
+        size: annotated (width, height) in pixels; None if not annotated.
         lesions: label of each lesion.
-        annotation: SHA-256 of what the model learns from: the label and body box, or the lesions' labels, boxes and masks.
-        body_box: xmin ymin xmax ymax in pixels; None where the list has none.
+        annotation: SHA-256 of the training targets: the label and body box, or the lesions' labels, boxes and masks.
+        body_box: xmin ymin xmax ymax in pixels; None if the list has none.
     """
     path: str
     rel_path: str
@@ -51,13 +51,13 @@ class Part:
 
     Attributes:
         split: 'train', 'val' or 'test'.
-        name: split and list, as findings call it.
-        task: 'segmentation' or 'classification'; None for a data set that says neither.
-        root: the data root, '' where there is none.
-        ann_file: path of the list; '' where folders are listed instead.
+        name: split and list, as used in findings.
+        task: 'segmentation' or 'classification'; None for a data set without a task.
+        root: the data root, '' if there is none.
+        ann_file: path of the list; '' if folders are listed instead.
         classes: names of the labels.
-        slices: what it lists: after filters, draws and folds.
-        max_value: white of 16-bit slices, as the pipeline reads them; None is 65535.
+        slices: its slices after filters, draws and folds.
+        max_value: white of 16-bit slices in the pipeline; None means 65535.
     """
     split: str
     name: str
@@ -70,19 +70,19 @@ class Part:
 
 
 def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
-    """Load every data set of a config's dataloaders, concatenations and wrappers taken apart.
+    """Load every data set of a config's dataloaders, unwrapping concatenations and wrappers.
 
-    A data set that cannot be loaded becomes a finding, so that the others are verified all the same.
+    A data set that cannot be loaded becomes a finding, so that the others are still verified.
 
     Args:
-        config: as :func:`mmaffinity.utils.config.load_config` gives it.
+        config: a config from :func:`mmaffinity.utils.config.load_config`.
 
     Raises:
         ValueError: if the config has no data set.
     """
     parts: list[Part] = []
     findings: list[Finding] = []
-    broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # one reason is told once
+    broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # each reason is reported once
     unused: dict[str, list[str]] = {}  # likewise: splits may list the same folders
     number = 0
     for split, key in SPLITS.items():
@@ -90,12 +90,12 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
         for leaf in leaf_configs(loader.get('dataset') if loader else None):
             number += 1
             try:
-                # Transforms are not needed, and may not be installed; the list is.
+                # Only the list is needed; transforms may not even be installed.
                 with DefaultScope.overwrite_default_scope('mmdet'):
                     dataset = DATASETS.build({**leaf, 'pipeline': [], **_unpacked(leaf)})
                 parts.append(part_of(dataset, split, _max_value(leaf)))
                 unused.update(getattr(dataset, 'unused', {}))
-            except Exception as error:  # a list may hold anything, and a user's data set may raise anything of it
+            except Exception as error:  # a list may contain anything, and a user's data set may raise any error
                 reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
                 broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
     for reason, places in broken.items():
@@ -111,20 +111,20 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
 
 
 def find_lesion_files(config: Config) -> dict[str, list[str]]:
-    """Return the data sets that use it by path of each lesion file, also of those that cannot be loaded."""
+    """Return the data sets that use each lesion file, by its path, including files that cannot be loaded."""
     files: dict[str, list[str]] = {}
     for split, key in SPLITS.items():
         loader = config.get(key)
         for leaf in leaf_configs(loader.get('dataset') if loader else None):
             if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
-                # As the data set joins them: an absolute path stays as it is.
+                # Joined like in the data set: an absolute path is unchanged.
                 path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
                 files.setdefault(path, []).append(f'{split} ({leaf["ann_file"]})')
     return files
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Take concatenations and wrappers apart, down to the data sets that list slices."""
+    """Unwrap concatenations and wrappers down to the data sets that list slices."""
     inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else None)
     if inner is None:
         yield dataset
@@ -134,7 +134,7 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def lists_paths(dataset: Any) -> bool:
-    """Whether a data set tells the paths of its slices; one that makes them up as it goes cannot be verified."""
+    """Whether a data set has the paths of its slices; one that generates slices cannot be verified."""
     return hasattr(dataset, 'get_data_info') and (not len(dataset) or 'img_path' in dataset.get_data_info(0))
 
 
@@ -142,12 +142,12 @@ def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
     """Read a data set's slices.
 
     Args:
-        dataset: a lesion or slice data set, or any other of MMEngine's form; no concatenation.
-        split: what it is used for.
+        dataset: a lesion or slice data set, or any other MMEngine data set, but no concatenation.
+        split: its use.
         max_value: see :class:`Part`.
 
     Raises:
-        ValueError: if the data set does not tell the paths of its slices.
+        ValueError: if the data set does not provide the paths of its slices.
     """
     if not lists_paths(dataset):
         raise ValueError(f'{type(dataset).__name__} does not tell the paths of its slices (get_data_info with img_path)')
@@ -195,7 +195,7 @@ def _relative(path: str, root: str) -> str:
 
 
 def _unpacked(leaf: dict[str, Any]) -> dict[str, bool]:
-    """Our own data sets need not pack their lists for loader workers, which takes a search of the whole heap each."""
+    """Disable packing of lists for loader workers in our own data sets, as it searches the whole heap each time."""
     return {'serialize_data': False} if leaf.get('type') in _OURS else {}
 
 
@@ -207,5 +207,5 @@ def _max_value(dataset: dict[str, Any]) -> int | None:
 
 
 def same_file_key(path: str) -> str:
-    """One text per file, however its path is written; links are not followed, as their pixels tell."""
+    """Return one text per file, however its path is written; links are not followed, because pixels identify duplicates."""
     return os.path.abspath(Path(path))

@@ -1,4 +1,4 @@
-"""Read many files with several processes, through the cache."""
+"""Reading of many files with several processes and the cache."""
 import multiprocessing
 import os
 import signal
@@ -24,16 +24,16 @@ CRASHED = 'crashes the process that decodes it; replace the file'
 
 def read_all(jobs: Sequence[Job], cache: FactCache, workers: int | None = None,
              progress: Progress | None = None) -> tuple[dict[Job, FileFacts], int]:
-    """Read what the cache does not know.
+    """Read the files that are not in the cache.
 
     Args:
         jobs: kind ('slice' or 'mask') and path of each file.
-        cache: what is known; what is read is added.
-        workers: number of processes, by default one per core that this process may use; 0 reads in this process.
-        progress: called as ``progress(done, total)`` over the files that are to be read.
+        cache: known facts; new facts are added.
+        workers: number of processes, by default one per core available to this process; 0 reads in this process.
+        progress: called as ``progress(done, total)`` over the files to read.
 
     Returns:
-        Facts of every job, and how many of them were read rather than remembered.
+        Facts of every job, and the number of files that were read rather than cached.
 
     Raises:
         ValueError: if ``workers`` is negative.
@@ -52,7 +52,7 @@ def read_all(jobs: Sequence[Job], cache: FactCache, workers: int | None = None,
             facts[job] = known
     chunks = [todo[start:start + CHUNK] for start in range(0, len(todo), CHUNK)]
     done = 0
-    # Processes do not pay for a handful of files.
+    # Processes are not worthwhile for a handful of files.
     for chunk, results in (_serially(chunks) if workers == 0 or len(chunks) < 2 else _in_processes(chunks, workers)):
         for job, result in zip(chunk, results):
             facts[job] = result
@@ -74,7 +74,7 @@ def _serially(chunks: Sequence[Sequence[Job]]) -> Iterator[tuple[Sequence[Job], 
 
 def _in_processes(chunks: Sequence[Sequence[Job]],
                   workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
-    """Keep a few chunks ahead of each process; where one dies, find the file that killed it and go on."""
+    """Keep a few chunks queued per process; if one dies, find the file that killed it and continue."""
     waiting = deque(chunks)
     while waiting:
         running: deque[tuple[Sequence[Job], Future]] = deque()
@@ -83,7 +83,7 @@ def _in_processes(chunks: Sequence[Sequence[Job]],
             while waiting or running:
                 while waiting and len(running) < 4 * workers:
                     running.append((waiting[0], executor.submit(_read_chunk, waiting[0])))
-                    waiting.popleft()  # after submit: a pool that broke meanwhile has not taken it
+                    waiting.popleft()  # after submit, because a broken pool has not accepted it
                 chunk, future = running[0]
                 result = future.result()
                 running.popleft()
@@ -106,11 +106,11 @@ def _read_alone(job: Job) -> FileFacts:
 
 
 def _context() -> BaseContext:
-    # A forked process is there at once; a spawned one would import torch first.
+    # A forked process starts immediately; a spawned one would import torch first.
     return multiprocessing.get_context('fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn')
 
 
 def _start_worker(parent: int) -> None:
-    cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and the processes are what uses the cores
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and processes already use the cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     end_with_parent(parent)

@@ -1,4 +1,4 @@
-"""The outcome of a verification, as data and as sentences."""
+"""The result of a verification, as data and as text."""
 import datetime
 import os
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ REPORT_SCHEMA = 1
 
 @dataclass
 class VerificationReport:
-    """What was verified and what was found.
+    """The verified data and the findings.
 
     Attributes:
-        config: path of the config; None where it has none.
+        config: path of the config; None if it has none.
         datasets: a row per data set, see :func:`~.counts.describe`, with ``content_sha256`` and ``listing_sha256``.
         findings: failures first.
-        reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None where files were not read.
+        reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None if files were not read.
     """
     config: str | None
     datasets: Sequence[dict[str, Any]]
@@ -47,11 +47,11 @@ class VerificationReport:
             findings=[finding.as_dict() for finding in self.findings])
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the report as JSON, whole or not at all."""
+        """Write the report as JSON atomically."""
         write_json_atomic(path, self.as_dict())
 
     def sentences(self) -> list[str]:
-        """The report in words: what there is, what is wrong, and the verdict."""
+        """The report as text: data, problems and verdict."""
         lines = []
         for row in self.datasets:
             lines.append(describe_in_words(row))

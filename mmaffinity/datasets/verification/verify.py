@@ -1,4 +1,4 @@
-"""Verification of all data of a config."""
+"""Verification of all data in a config."""
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -25,26 +25,26 @@ from .report import VerificationReport
 def verify_config(config: str | Path | Config, allow: Collection[str] = (), strict: bool = False,
                   read_files: bool = True, cache: str | Path | None = None, workers: int | None = None,
                   near: Near | None = None, progress: Callable[[int, int], None] | None = None) -> VerificationReport:
-    """Verify the data that a config trains, validates and tests with; nothing of it is changed.
+    """Verify the training, validation and test data of a config without changing them.
 
     Args:
-        config: a config or the path of one.
+        config: a config or its path.
         allow: names of checks whose failures are accepted, see :data:`~.findings.CHECKS`.
-        strict: warnings are failures too, where not allowed.
-        read_files: False checks the lists alone: shared patients, scans and files, class counts, lesions.
-        cache: file that remembers what was read; a later run reads only what changed. None remembers nothing.
+        strict: treat warnings as failures unless allowed.
+        read_files: False checks only the lists: shared patients, scans and files, class counts, lesions.
+        cache: file that stores facts, so that a later run reads only changed files. None stores nothing.
         workers: number of processes, by default one per core; 0 reads in this process.
-        near: what counts as nearly the same picture.
-        progress: called as ``progress(done, total)`` over the files that are read.
+        near: criteria for nearly identical pictures.
+        progress: called as ``progress(done, total)`` over the files to read.
 
     Returns:
         The report.
 
     Raises:
-        FileNotFoundError: if there is no such config.
+        FileNotFoundError: if the config does not exist.
         ValueError: if the config cannot be read or has no data set, or an argument is wrong.
     """
-    apply_allowances((), allow)  # a wrong name is told before an hour of reading
+    apply_allowances((), allow)  # report a wrong name before an hour of reading
     cfg = load_config(config) if isinstance(config, (str, Path)) else config
     parts, findings = find_parts(cfg)
     findings += [*check_leakage(parts), *check_counts(parts), *check_lesions(find_lesion_files(cfg))]
@@ -66,5 +66,5 @@ def verify_config(config: str | Path | Config, allow: Collection[str] = (), stri
     rows = [dict(describe(part, facts), content_sha256=content_fingerprint(part, hashes),
                  listing_sha256=listing_fingerprint(part, sizes)) for part in parts]
     findings = apply_allowances(findings, allow, strict)
-    findings.sort(key=lambda finding: (finding.severity != FAILURE, finding.severity != WARNING))  # else as they came
+    findings.sort(key=lambda finding: (finding.severity != FAILURE, finding.severity != WARNING))  # otherwise in original order
     return VerificationReport(cfg.filename, rows, findings, reading)
