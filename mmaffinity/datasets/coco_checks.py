@@ -54,7 +54,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
 
 
 def is_used(annotation: dict, image: dict) -> bool:
-    """Whether a lesion counts by MMDetection's rule: not flagged ``ignore``, has an area, and its box is a pixel wide, on the slice.
+    """Whether a lesion counts by MMDetection's rule: not flagged ``ignore``, with area, box a pixel wide and on the slice.
 
     Args:
         annotation, image: from :func:`read_annotation` and :func:`read_image`.
