@@ -3,6 +3,8 @@ import argparse
 from collections.abc import Mapping
 from types import ModuleType
 
+from mmaffinity.datasets.conversion import SplitOptions
+from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
 from mmaffinity.utils.cli import ConfigOptions
 
 
@@ -14,6 +16,36 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
                         help='how the processes of a distributed run were started')
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how scans become grey levels; :func:`read_options` takes them up."""
+    parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
+                        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
+                        help='window in Hounsfield units, for DICOM and NIfTI (default: -600 1500)')
+    parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
+                        help='to Hounsfield units, for DICOM without rescale tags and NIfTI with other values')
+
+
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """Return what the arguments of :func:`add_reading_arguments`, and ``--max-value`` where there is one, say."""
+    return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
+
+
+def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how patients are divided; :func:`split_options` takes them up."""
+    default = SplitOptions()
+    parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
+                        help=f'of the patients, for validation (default: {default.val_share})')
+    parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
+                        help=f'of the patients, for the test (default: {default.test_share})')
+    parser.add_argument('--folds', type=int, metavar='K', help='also write lists for a cross-validation of K folds')
+    parser.add_argument('--seed', type=int, default=default.seed, help='divides the patients another way (default: 0)')
+
+
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """Return what the arguments of :func:`add_split_arguments` say."""
+    return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
 
 
 def add_kinds(parser: argparse.ArgumentParser, modules: Mapping[str, ModuleType]) -> None:

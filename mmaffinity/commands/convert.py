@@ -1,12 +1,20 @@
 """Convert downloaded data sets and published checkpoints."""
 import argparse
 
-from mmaffinity.commands import convert_cncb_ncov, convert_ictcf, convert_published
+from mmaffinity.commands import (
+    convert_cncb_ncov,
+    convert_covid_ct_md,
+    convert_ictcf,
+    convert_nifti_pairs,
+    convert_published,
+)
 from mmaffinity.commands.arguments import add_kinds
 
 KINDS = {
     'cncb-ncov': convert_cncb_ncov,
+    'covid-ct-md': convert_covid_ct_md,
     'ictcf': convert_ictcf,
+    'nifti-pairs': convert_nifti_pairs,
     'published': convert_published,
 }
 
