@@ -23,6 +23,8 @@ HELP = {
     'slices_test': 'test slices with class labels',
     'ictcf_train': 'training slices of the second hospital',
     'ictcf_test': 'test slices of the second hospital',
+    'nifti_pairs': 'patients with a NIfTI volume and a lesion mask',
+    'covid_ct_md': 'patients of each class as DICOM series with slice labels, as in COVID-CT-MD',
 }
 
 

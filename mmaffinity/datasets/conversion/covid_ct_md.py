@@ -216,8 +216,8 @@ def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Proble
     scan = scans[0]
     marked = np.flatnonzero(patient.infected)
     if problems:
-        return (f'{patient.folder}: labels belong to slices by their order, but {plural(len(problems), "file")} cannot be used: '
-                f'{problems[0]}')
+        return (f'{patient.folder}: labels belong to slices by their order, but {plural(len(problems), "file")} cannot be '
+                f'used: {problems[0]}')
     if scan.place(0)[0] is None:
         return f'{patient.folder}: labels belong to slices by their order, which is not known without slice positions'
     if marked.size and marked[-1] >= scan.info.num_slices:

@@ -99,7 +99,8 @@ class ConversionSummary:
             parts.append(f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
                          f'{self.statistics["mean"]:.6f}, standard deviation {self.statistics["std"]:.6f}')
         if self.files:
-            parts.append(f'written to {self.files[0].parent}: ' + ', '.join(file.name for file in self.files))
+            folder = self.files[0].parent
+            parts.append(f'written to {folder}: ' + ', '.join(file.relative_to(folder).as_posix() for file in self.files))
         return '\n\n'.join(parts)
 
     def _count_slices(self, split: str, class_name: str, rows: Sequence[dict[str, Any]]) -> None:

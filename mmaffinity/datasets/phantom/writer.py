@@ -13,8 +13,9 @@ from typing import Any
 import cv2
 
 from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, list_rows, plan_phantom
+from mmaffinity.datasets.phantom.plan import LISTS, VOLUMES, PhantomSettings, list_rows, plan_phantom
 from mmaffinity.datasets.phantom.slices import draw_slice
+from mmaffinity.datasets.phantom.volumes import draw_volumes
 
 MARKER = 'phantom.json'
 VERSION = 1  # raise it when the same settings give other bytes
@@ -68,7 +69,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     if marker.exists():
         try:
             found = json.loads(marker.read_text(encoding='utf-8'))
-            old = {'version': found['version'], **found['settings']}
+            old = {'version': found['version'], **VOLUMES, **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{marker} is not the marker of a phantom ({error}); delete {out_dir} or choose another '
                              'folder') from error
@@ -80,7 +81,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
         if not overwrite:
             raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
                              'another folder, or overwrite it (--overwrite)')
-        for folder in ('cncb_ncov', 'ictcf'):
+        for folder in ('cncb_ncov', 'ictcf', *VOLUMES):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)
     elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
@@ -93,6 +94,9 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
                   progress: Progress | None = None, **counts: int) -> PhantomSummary:
     """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
 
+    Where asked for, volumes are written too: NIfTI with masks (`nifti_pairs/`), and DICOM with slice labels in the layout of
+    COVID-CT-MD (`covid_ct_md/`).
+
     The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
     also after an interruption, keeps what is there and writes what is missing.
 
@@ -100,7 +104,7 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
         out_dir: new or empty folder, or one that holds a phantom of the same settings.
         seed: seed of all patients.
         size: side of the slices, pixels.
-        overwrite: delete `cncb_ncov/` and `ictcf/` of a phantom of other settings, with what was converted from it.
+        overwrite: delete the data sets of a phantom of other settings, with what was converted from them.
         progress: called with (slices done, slices in all) after every slice.
         counts: the other fields of `PhantomSettings`.
 
@@ -127,6 +131,13 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
         written, kept = written + len(missing), kept + len(paths) - len(missing)
         if progress is not None:
             progress(done, len(plan))
+    for name, content in draw_volumes(settings):
+        path = out_dir / name
+        if path.is_file() and path.stat().st_size:
+            kept += 1
+        else:
+            _write(path, content())
+            written += 1
     for split, rows in list_rows(plan, settings, patients).items():
         _write(out_dir / LISTS[split], ''.join(row + '\n' for row in rows).encode())
     slices: dict[str, dict[str, int]] = {}
