@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_kinds(parser, KINDS)
 
 
-def run(args: argparse.Namespace) -> None:
-    KINDS[args.kind].run(args)
+def run(args: argparse.Namespace) -> int | None:
+    return KINDS[args.kind].run(args)

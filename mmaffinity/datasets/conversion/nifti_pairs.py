@@ -147,7 +147,10 @@ def _convert(pair: Pair, patient: str, root: Path, options: PairOptions) -> _Con
         image = NiftiScan(pair.image, pair.image.name, options.reading)
         mask = _open_mask(pair, image, options)
         image.check()
-        found = _read_labels(mask, range(0, image.info.num_slices, options.every), result, options)
+        try:
+            found = _read_labels(mask, range(0, image.info.num_slices, options.every), result, options)
+        except ValueError as error:
+            raise ValueError(f'its mask {pair.mask} {error}') from error
     except (ValueError, OSError, MemoryError) as error:
         result.reason = f'{pair.name}: {brief(error)}'
         return result
@@ -198,7 +201,7 @@ def _read_labels(mask: NiftiScan, wanted: Sequence[int], result: _Converted,
         labels = np.rint(values)
         foreign = values[~((np.abs(values - labels) <= MAX_ROUNDING) & (labels >= 0))]  # NaN too
         if foreign.size:
-            raise ValueError(f'its mask {mask.path} holds the value {foreign[0]:g}; labels are whole numbers from 0')
+            raise ValueError(f'holds the value {foreign[0]:g}; labels are whole numbers from 0')
         result.labels.update(int(label) for label in np.unique(labels) if label)
         lesion = labels > 0 if options.lesion_labels is None else np.isin(labels, options.lesion_labels)
         annotated = annotate_mask(np.where(lesion, GGO, 0), options.min_area)

@@ -45,7 +45,12 @@ def draw_volume(patient: Patient, size: int) -> tuple[np.ndarray, np.ndarray]:
         Hounsfield units, int16, and mask as :func:`draw_hounsfield` gives it, uint8; both (slices, size, size).
     """
     slices = [draw_hounsfield(patient, level, size, SCANNER) for level in LEVELS]
-    return np.stack([np.round(hu) for hu, _ in slices]).astype(np.int16), np.stack([mask for _, mask in slices])
+    return np.stack([_stored(hu) for hu, _ in slices]), np.stack([mask for _, mask in slices])
+
+
+def _stored(hu: np.ndarray) -> np.ndarray:
+    """Round to int16; scanners write no value below -1024."""
+    return np.round(np.maximum(hu, -1024)).astype(np.int16)
 
 
 _patient = lru_cache(maxsize=4)(make_patient)  # whose vessels take longer to grow than a slice to draw
@@ -102,7 +107,7 @@ def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], 
 
 
 def _dicom(size: int, key: tuple[int, int, int], name: str, place: int) -> bytes:
-    return dicom_bytes(np.round(draw_hounsfield(_patient(*key), LEVELS[place], size, SCANNER)[0]).astype(np.int16), place, name)
+    return dicom_bytes(_stored(draw_hounsfield(_patient(*key), LEVELS[place], size, SCANNER)[0]), place, name)
 
 
 def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
