@@ -32,19 +32,29 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
     return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
 
 
-def add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add how patients are divided; :func:`split_options` takes them up."""
+def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add what the converters of volumes share; :func:`split_options` and :func:`read_options` take up most of it.
+
+    Args:
+        parser: of the command.
+        out: the folder that is made by default.
+    """
     default = SplitOptions()
+    parser.add_argument('--out', default=out, metavar='DIR', help=f'folder to make (default: {out})')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result in that folder')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
     parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
                         help=f'of the patients, for validation (default: {default.val_share})')
     parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
                         help=f'of the patients, for the test (default: {default.test_share})')
     parser.add_argument('--folds', type=int, metavar='K', help='also write lists for a cross-validation of K folds')
     parser.add_argument('--seed', type=int, default=default.seed, help='divides the patients another way (default: 0)')
+    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    add_reading_arguments(parser)
 
 
 def split_options(args: argparse.Namespace) -> SplitOptions:
-    """Return what the arguments of :func:`add_split_arguments` say."""
+    """Return how patients are divided, by the arguments of :func:`add_volume_arguments`."""
     return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
 
 

@@ -4,25 +4,20 @@
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_reading_arguments, add_split_arguments, read_options, split_options
+from mmaffinity.commands.arguments import add_volume_arguments, read_options, split_options
 from mmaffinity.datasets.conversion import CtMdOptions, convert_covid_ct_md
 from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('root', help='folder with COVID-19 Cases/, Cap Cases/ and Normal Cases/')
-    parser.add_argument('--out', default='data/covid_ct_md', metavar='DIR', help='folder to make (default: data/covid_ct_md)')
+    add_volume_arguments(parser, 'data/covid_ct_md')
     parser.add_argument('--index', metavar='FILE', help='default: Index.csv in ROOT')
     parser.add_argument('--labels', metavar='FILE', help='default: Slice-level-labels*.npy in ROOT, the updated one first')
-    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a scan (default: 1)')
     parser.add_argument('--clear-as-normal', action='store_true',
                         help='keep slices without infection of patients with pneumonia, as Normal')
     parser.add_argument('--only-lungs', action='store_true',
                         help='of slices without infection, keep only those that show lungs')
-    add_split_arguments(parser)
-    add_reading_arguments(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result in that folder')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
 
 
 def run(args: argparse.Namespace) -> int:

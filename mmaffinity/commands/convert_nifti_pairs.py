@@ -6,7 +6,7 @@ docs/data.md has the command for each public data set.
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_reading_arguments, add_split_arguments, read_options, split_options
+from mmaffinity.commands.arguments import add_volume_arguments, read_options, split_options
 from mmaffinity.datasets.conversion import PairOptions, convert_nifti_pairs
 from mmaffinity.utils.console import NamedProgress
 
@@ -14,10 +14,9 @@ from mmaffinity.utils.console import NamedProgress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('images', help='folder of the volumes (.nii, .nii.gz), searched with the folders below')
     parser.add_argument('masks', help='folder of their masks; may be the same')
-    parser.add_argument('--out', default='data/nifti_pairs', metavar='DIR', help='folder to make (default: data/nifti_pairs)')
+    add_volume_arguments(parser, 'data/nifti_pairs')
     parser.add_argument('--lesion-labels', type=int, nargs='+', metavar='N',
                         help='values of the masks that are lesions; all others are background (default: the only one)')
-    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
     parser.add_argument('--negatives', action='store_true', help='keep slices without a lesion')
     parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
                         help='only larger lesions are instances (default: 100)')
@@ -28,10 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'without _ct, _mask, _seg and the like)')
     parser.add_argument('--ignore-affine', action='store_true',
                         help="take a mask's voxels as those of its volume, wherever its header places them")
-    add_split_arguments(parser)
-    add_reading_arguments(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result in that folder')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
 
 
 def run(args: argparse.Namespace) -> int:

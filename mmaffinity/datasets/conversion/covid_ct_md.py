@@ -144,7 +144,7 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
 
 def _find_patients(folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path,
                    summary: ConversionSummary) -> list[_Patient]:
-    """Patients whose slices have labels."""
+    """Patients whose slices have labels, or need none."""
     patients, unlabelled, seen = [], [], set()
     for label, folder in sorted(folders.items()):
         for path in sorted(folder.iterdir()):
@@ -176,11 +176,11 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
         return
     scan, = scans
     count = scan.info.num_slices
+    known = count if patient.infected is None else min(count, len(patient.infected))
     wanted = {}  # number from the head, and label, by index, which counts from the feet
-    for number in range(0, count, options.every):
-        infected = patient.infected is not None and number < len(patient.infected) and patient.infected[number]
-        labelled = patient.infected is None or number < len(patient.infected)
-        if infected or patient.infected is None or (labelled and options.clear_as_normal):
+    for number in range(0, known, options.every):
+        infected = patient.infected is not None and patient.infected[number]
+        if infected or patient.infected is None or options.clear_as_normal:
             wanted[count - 1 - number] = (number, patient.label if infected else NORMAL)
     notes = SliceNotes()
     keys = scan.keys()
@@ -200,12 +200,12 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
     patient.notes = [*scan.info.notes, *notes.lines(len(wanted))]
     if problems:
         patient.notes.append(f'{WARNING}{plural(len(problems), "file", "is")} not used: {problems[0]}')
-    if patient.infected is not None and count > len(patient.infected):
-        patient.notes.append(f'{WARNING}only the first {len(patient.infected)} of {count} slices have labels')
+    if known < count:
+        patient.notes.append(f'{WARNING}only the first {known} of {count} slices have labels')
 
 
 def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> str:
-    """Say why a patient cannot be used; empty if he can."""
+    """Say why a patient cannot be used; empty if nothing is against it."""
     if len(scans) != 1:
         if scans:
             names = first_few([scan.info.name for scan in scans])
@@ -228,7 +228,7 @@ def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Proble
 
 def _report(patients: Sequence[_Patient], summary: ConversionSummary) -> None:
     summary.add_problems(patient.reason for patient in patients if patient.reason)
-    warn_of_notes(((patient.name, patient.notes) for patient in patients if not patient.reason), 'patients', summary)
+    warn_of_notes([(patient.name, patient.notes) for patient in patients if not patient.reason], 'patients', summary)
     without_lungs = sum(patient.without_lungs for patient in patients)
     if without_lungs:
         summary.warn(f'left out: {plural(without_lungs, "slice")} without lungs')

@@ -223,7 +223,7 @@ def _report(results: Sequence[_Converted], options: PairOptions, summary: Conver
                          f'(--lesion-labels {labels[-1]})')
     summary.add_problems(result.reason for result in results if result.reason)
     good = [result for result in results if not result.reason]
-    warn_of_notes(((result.name, result.notes) for result in good), 'volumes', summary)
+    warn_of_notes([(result.name, result.notes) for result in good], 'volumes', summary)
     without = [result.name for result in good if options.lesion_labels and not result.labels & set(options.lesion_labels)]
     if without:
         summary.warn(f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels or ())} '

@@ -118,7 +118,7 @@ def _stem(path: Path) -> str:
 def _name(stem: str, pattern: re.Pattern | None, endings: tuple[str, ...]) -> str | None:
     if pattern is not None:
         match = pattern.search(stem)
-        return '_'.join(group for group in match.groups() if group is not None) if match else None
+        return '_'.join(group for group in match.groups() if group) or None if match else None
     ending = next((ending for ending in endings if stem.lower().endswith(ending) and len(stem) > len(ending)), '')
     return stem[:len(stem) - len(ending)]
 

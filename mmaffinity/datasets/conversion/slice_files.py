@@ -1,6 +1,6 @@
 """What converters of scans write: slices as PNG, lists, statistics, and how they were made."""
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def write_slice(root: Path, name: str, grey: np.ndarray) -> None:
     path.write_bytes(cv2.imencode('.png', grey, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes())
 
 
-def warn_of_notes(notes_by_scan: Iterable[tuple[str, Iterable[str]]], unit: str, summary: ConversionSummary) -> None:
+def warn_of_notes(notes_by_scan: Sequence[tuple[str, Sequence[str]]], unit: str, summary: ConversionSummary) -> None:
     """Warn of what readers noted, once for all scans that have the same note.
 
     Args:
@@ -41,10 +41,10 @@ def warn_of_notes(notes_by_scan: Iterable[tuple[str, Iterable[str]]], unit: str,
         unit: what scans are called, in the plural.
         summary: takes the warnings.
     """
-    notes, count = SliceNotes(), 0
-    for count, (name, lines) in enumerate(notes_by_scan, 1):  # noqa: B007, the number of scans is used below
+    notes = SliceNotes()
+    for name, lines in notes_by_scan:
         notes.add(name, lines)
-    for line in notes.lines(count, unit):
+    for line in notes.lines(len(notes_by_scan), unit):
         summary.warn(line.removeprefix(WARNING))
 
 

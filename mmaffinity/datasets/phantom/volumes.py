@@ -135,7 +135,7 @@ def dicom_bytes(hu: np.ndarray, place: int, patient: str) -> bytes:
     Args:
         hu: int16 (rows, columns).
         place: number of the slice from the head.
-        patient: his ID; all slices of one ID are one series.
+        patient: ID; all slices of one ID are one series.
     """
     pydicom = require('pydicom', 'medical')
     uid = require('pydicom.uid', 'medical')

@@ -29,3 +29,15 @@ def test_shared_patients(caplog):
     assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): test does not measure a model '
                                 'on people whom it has not seen']
     assert caplog.messages == ['warning: ' + summary.warnings[0]]
+
+
+def test_problems_are_kept_and_logged(caplog):
+    summary = ConversionSummary('test')
+    summary.add_problems(['a: damaged', 'b: too small'])
+    assert summary.problems == ['a: damaged', 'b: too small'] and summary.warnings == []
+    assert caplog.messages == ['left out: a: damaged', 'left out: b: too small']
+
+
+def test_files_are_named_below_their_folder(tmp_path):
+    summary = ConversionSummary('test', files=[tmp_path / 'train.json', tmp_path / 'fold_0' / 'train.json'])
+    assert summary.table() == f'written to {tmp_path}: train.json, fold_0/train.json'
