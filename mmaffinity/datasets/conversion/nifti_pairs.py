@@ -151,7 +151,7 @@ def _convert(pair: Pair, patient: str, root: Path, options: PairOptions) -> _Con
             found = _read_labels(mask, range(0, image.info.num_slices, options.every), result, options)
         except ValueError as error:
             raise ValueError(f'its mask {pair.mask} {error}') from error
-    except (ValueError, OSError, MemoryError) as error:
+    except (MemoryError, Exception) as error:  # nothing is written yet; a file may be damaged in any way
         result.reason = f'{pair.name}: {brief(error)}'
         return result
     keys = image.keys()

@@ -170,6 +170,23 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     assert record['left_out'] == summary.problems and record['options']['min_area'] == 20
 
 
+def test_headers_damaged_in_any_way_do_not_end_the_others(folders):
+    put(folders, 'good')
+    random = np.random.default_rng(0)
+    for number in range(60):
+        name = f'bad_{number:02d}'
+        put(folders, name, number=2, lesions=(0, 1))
+        path = folders[number % 2] / f'{name}.nii.gz'
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        for place in random.integers(40, 348, 1 + number % 6):
+            content[place] = random.integers(256)
+        path.write_bytes(gzip.compress(bytes(content), 1))
+    summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
+    scans = {image['scan_id'] for image in read(folders)['images']}
+    assert 'good' in scans and 10 < len(summary.problems) < 60
+    assert {problem.split(':')[0] for problem in summary.problems} == {f'bad_{number:02d}' for number in range(60)} - scans
+
+
 def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
     hu = chest_volume(4)
     put(folders, 'corona', volume=hu)
