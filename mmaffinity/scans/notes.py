@@ -27,11 +27,12 @@ class SliceNotes:
             text, first, count, same = self._kinds.get(kind, (note, name, 0, True))
             self._kinds[kind] = text, first, count + 1, same and text == note
 
-    def lines(self, num_slices: int) -> list[str]:
+    def lines(self, num_slices: int, unit: str = 'slices') -> list[str]:
         """One line for each kind of note.
 
         Args:
             num_slices: how many slices there are, with and without notes.
+            unit: what they are called.
 
         Returns:
             The note as it stands where it is the same for all slices; else that of the first slice, and how many have one.
@@ -43,5 +44,5 @@ class SliceNotes:
             elif count == 1:
                 lines.append(f'{text} ({first})')
             else:
-                lines.append(f'{text} ({count} of {num_slices} slices; this is {first})')
+                lines.append(f'{text} ({count} of {num_slices} {unit}; this is {first})')
         return lines
