@@ -1,11 +1,12 @@
-# Fine-tuning of the slice head to the labels of a new data set; the final layer of the classifier is new. The features are
-# those of `load_from`, as the leaf config sets model.frozen_parts = ['backbone', 'neck']. finetune_10e.py, the paper's, moves
-# everything by small steps; with few slices it ends before a new last layer has forgotten its random start, and its result
-# depends on the seed. docs/results.md has the measurements.
+# Fine-tuning to the labels of a new data set by W, v and the classifier, whose final layer is new. The leaf config leaves
+# everything before them as `load_from` has it:
+#     model = dict(frozen_parts=['backbone', 'neck', 'roi_head.cls_head.refinement', 'roi_head.cls_head.vectorization'])
+# finetune_10e.py, the paper's, moves everything by small steps; with few slices it ends before a new last layer has forgotten
+# its random start, and its result depends on the seed. docs/results.md has the measurements.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-4, weight_decay=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3))
 param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
 ]
