@@ -96,7 +96,9 @@ def test_steady_configs_change_the_slice_head_only():
         rpn = config.model.test_cfg.rpn
         assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (400, 400, 1.)  # no suppression, one cut
         if suffix.endswith('ictcf'):
-            assert config.model.frozen_parts == ['backbone', 'neck'] and config.model.roi_head.cls_head.num_classes == 2
+            head = 'roi_head.cls_head'
+            assert config.model.frozen_parts == ['backbone', 'neck', f'{head}.refinement', f'{head}.vectorization']
+            assert config.model.roi_head.cls_head.num_classes == 2
             assert config.param_scheduler[0].end == config.train_cfg.max_epochs  # the last steps are small
             guard = next(hook for hook in config.custom_hooks if hook.type == 'CheckpointGuardHook')
             assert guard.new_layers == ['roi_head.cls_head.classifier.4']

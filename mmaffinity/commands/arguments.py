@@ -3,6 +3,8 @@ import argparse
 from collections.abc import Mapping
 from types import ModuleType
 
+from mmaffinity.datasets.conversion import SplitOptions
+from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
 from mmaffinity.utils.cli import ConfigOptions
 
 
@@ -14,6 +16,46 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
                         help='launcher of a distributed run')
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how scans become grey levels; :func:`read_options` takes them up."""
+    parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
+                        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
+                        help='window in Hounsfield units, for DICOM and NIfTI (default: -600 1500)')
+    parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
+                        help='to Hounsfield units, for DICOM without rescale tags and NIfTI with other values')
+
+
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """Return what the arguments of :func:`add_reading_arguments`, and ``--max-value`` where there is one, say."""
+    return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
+
+
+def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add what the converters of volumes share; :func:`split_options` and :func:`read_options` take up most of it.
+
+    Args:
+        parser: of the command.
+        out: the folder that is made by default.
+    """
+    default = SplitOptions()
+    parser.add_argument('--out', default=out, metavar='DIR', help=f'folder to make (default: {out})')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result in that folder')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
+    parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
+                        help=f'of the patients, for validation (default: {default.val_share})')
+    parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
+                        help=f'of the patients, for the test (default: {default.test_share})')
+    parser.add_argument('--folds', type=int, metavar='K', help='also write lists for a cross-validation of K folds')
+    parser.add_argument('--seed', type=int, default=default.seed, help='divides the patients another way (default: 0)')
+    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+    add_reading_arguments(parser)
+
+
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """Return how patients are divided, by the arguments of :func:`add_volume_arguments`."""
+    return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
 
 
 def add_kinds(parser: argparse.ArgumentParser, modules: Mapping[str, ModuleType]) -> None:

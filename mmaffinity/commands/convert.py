@@ -1,13 +1,22 @@
 """Convert downloaded data sets and published checkpoints."""
 import argparse
 
-from mmaffinity.commands import convert_cncb_ncov, convert_covidx_ct, convert_ictcf, convert_published
+from mmaffinity.commands import (
+    convert_cncb_ncov,
+    convert_covid_ct_md,
+    convert_covidx_ct,
+    convert_ictcf,
+    convert_nifti_pairs,
+    convert_published,
+)
 from mmaffinity.commands.arguments import add_kinds
 
 KINDS = {
     'cncb-ncov': convert_cncb_ncov,
+    'covid-ct-md': convert_covid_ct_md,
     'covidx-ct': convert_covidx_ct,
     'ictcf': convert_ictcf,
+    'nifti-pairs': convert_nifti_pairs,
     'published': convert_published,
 }
 
@@ -16,5 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_kinds(parser, KINDS)
 
 
-def run(args: argparse.Namespace) -> None:
-    KINDS[args.kind].run(args)
+def run(args: argparse.Namespace) -> int | None:
+    return KINDS[args.kind].run(args)

@@ -26,6 +26,8 @@ HELP = {
     'covidx_train': "training slices in COVIDx-CT's layout",
     'covidx_val': "validation slices in COVIDx-CT's layout",
     'covidx_test': "test slices in COVIDx-CT's layout",
+    'nifti_pairs': 'patients with a NIfTI volume and a lesion mask',
+    'covid_ct_md': 'patients of each class as DICOM series with slice labels, as in COVID-CT-MD',
 }
 
 

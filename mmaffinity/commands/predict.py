@@ -8,7 +8,8 @@ import sys
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import report_lines
-from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window, check_inputs
+from mmaffinity.commands.arguments import add_reading_arguments, read_options
+from mmaffinity.scans import check_inputs
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 
@@ -23,11 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='omit lesions with a lower score (default: 0.5)')
-    parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
-                        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
-                        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)')
-    parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
-                        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with 12-bit values')
+    add_reading_arguments(parser)
     parser.add_argument('--max-value', type=int,
                         help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)')
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
@@ -39,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_inputs(args.inputs)  # before the model is built
-    options = ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), args.max_value)
-    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options,
+    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, read_options(args),
                                     args.cfg_options)
     progress = ProgressLine('predicting', 'slices')
     try:

@@ -2,7 +2,6 @@
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from .folder_listing import describe_unused, list_folder, missing_folder
+from .patients import check_patient_pattern, patient_in
 from .slice_dataset import SliceDataset
 
 
@@ -58,8 +58,7 @@ class SliceFolderDataset(SliceDataset):
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
         if folds is not None and (folds < 2 or not 0 <= fold < folds):
             raise ValueError(f'folds={folds}, fold={fold}: folds must be at least 2, and fold within 0..folds-1')
-        if patient_pattern is not None and re.compile(patient_pattern).groups < 1:
-            raise ValueError(f'patient_pattern={patient_pattern!r} has no group: enclose the patient in parentheses')
+        check_patient_pattern(patient_pattern)
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         places = [os.path.normpath(folder) for folder in self.folders]
         if len(set(places)) < len(places):
@@ -110,7 +109,7 @@ class SliceFolderDataset(SliceDataset):
             print_log(message, logger='current', level=logging.WARNING)
         if self.patient_pattern is not None:
             for row in rows:
-                row['patient_id'] = self._patient_of(row['img_path'])
+                row['patient_id'] = patient_in(row['img_path'], self.patient_pattern, self.data_root)
         if self.folds is not None:
             rows = [row for row in rows if (self._fold_of(row) == self.fold) == bool(self.test_mode)]
         return rows
@@ -148,13 +147,6 @@ class SliceFolderDataset(SliceDataset):
 
     def _relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.data_root)).as_posix()
-
-    def _patient_of(self, path: str) -> str:
-        match = re.search(self.patient_pattern or '', path)
-        patient = match and match[1 if 'patient' not in match.re.groupindex else 'patient']
-        if not patient:
-            raise ValueError(f'patient_pattern={self.patient_pattern!r} finds no patient in {path} of {self.data_root}')
-        return patient
 
     def _fold_of(self, row: dict) -> int:
         key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])

@@ -33,13 +33,15 @@ class NiftiScan(Scan):
         path: the file.
         name: name of the scan.
         options: conversion of pixels to grey levels.
+        affine: 4 x 4, voxel to mm in NIfTI's axes, used instead of the file's: for a mask whose voxels are known to be those of
+            a scan.
 
     Raises:
         ValueError: without nibabel, or if the file is damaged, is not a volume of axial slices, or claims more than it can
             contain.
     """
 
-    def __init__(self, path: Path, name: str, options: ReadOptions) -> None:
+    def __init__(self, path: Path, name: str, options: ReadOptions, affine: np.ndarray | None = None) -> None:
         self.path, self.options = path, options
         notes: list[str] = []
         self.header, self.compressed = _read_header(path, notes)
@@ -55,7 +57,7 @@ class NiftiScan(Scan):
         if self.dtype.kind not in NUMBERS:
             raise ValueError(f'has voxels of type {self.dtype}, which are no Hounsfield units')
         self.offset = int(self.header.get_data_offset())
-        affine, zooms = self._place(notes)
+        affine, zooms = self._place(notes) if affine is None else (affine, np.hypot.reduce(affine[:3, :3], axis=0))
         self._orient(affine, zooms, volume)
         self.volume_shape = volume
         self._check_length(path)
@@ -156,6 +158,28 @@ class NiftiScan(Scan):
             reason = brief(error if isinstance(error, ValueError) else ValueError(f'is truncated or damaged: {error}'))
             yield from (Problem(self._name(index), reason, self._keys[index]) for index in self._unread)
 
+    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Read slices without a window, as the labels of a mask are read.
+
+        Args:
+            wanted: numbers of slices, ascending.
+
+        Yields:
+            The number, and the scaled values in the radiological view, float64 (H, W).
+
+        Raises:
+            ValueError: if the file is truncated or damaged.
+        """
+        try:
+            for index, raster in self._rasters(wanted):
+                yield index, self.view.from_stored(self._scaled(raster))
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f'is truncated or damaged: {brief(error)}') from error
+
+    def _scaled(self, raster: np.ndarray) -> np.ndarray:
+        with np.errstate(all='ignore'):
+            return raster.astype(np.float64) * self.slope + self.intercept
+
     def place(self, index: int) -> tuple[float | None, float | None]:
         return self.start + index * self.step, self.info.slice_spacing
 
@@ -164,9 +188,7 @@ class NiftiScan(Scan):
 
     def _slice(self, index: int, raster: np.ndarray) -> Slice | Problem:
         try:
-            with np.errstate(all='ignore'):
-                hu = raster.astype(np.float64) * self.slope + self.intercept
-            grey, notes = self.options.window.apply(self.view.from_stored(hu))
+            grey, notes = self.options.window.apply(self.view.from_stored(self._scaled(raster)))
         except ValueError as error:
             return Problem(self._name(index), brief(error), self._keys[index])
         return Slice(self._name(index), self._keys[index], index, np.ascontiguousarray(grey), self.info.spacing,

@@ -27,11 +27,12 @@ class SliceNotes:
             text, first, count, same = self._kinds.get(kind, (note, name, 0, True))
             self._kinds[kind] = text, first, count + 1, same and text == note
 
-    def lines(self, num_slices: int) -> list[str]:
+    def lines(self, num_slices: int, unit: str = 'slices') -> list[str]:
         """Return one line for each kind of note.
 
         Args:
             num_slices: number of slices, with and without notes.
+            unit: their name.
 
         Returns:
             The note itself if it is the same for all slices; otherwise that of the first slice, and the number of slices.
@@ -43,5 +44,5 @@ class SliceNotes:
             elif count == 1:
                 lines.append(f'{text} ({first})')
             else:
-                lines.append(f'{text} ({count} of {num_slices} slices; this is {first})')
+                lines.append(f'{text} ({count} of {num_slices} {unit}; this is {first})')
         return lines

@@ -2,7 +2,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,43 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
         for part in parts.values():
             part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder aside; it appears under its name when the block ends without an error, and not at all otherwise.
+
+    Args:
+        path: The folder to make; its parents are made where missing.
+        marker: A file that the block writes, relative to the folder, by which a later call knows the folder as its own.
+        overwrite: Replace a folder that holds the marker. Any other that is not empty is left alone.
+
+    Yields:
+        The folder to fill, ``<name>.part`` beside the final one.
+
+    Raises:
+        FileExistsError: if there is a file, or a folder that is not empty and may not be replaced.
+    """
+    path = Path(os.path.abspath(path))
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f'{path} is a file; name a folder')
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / marker).is_file():
+            raise FileExistsError(f'{path} is not empty and has no {marker}, so it holds something else; name another folder')
+        if not overwrite:
+            raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
+    part, old = path.with_name(path.name + '.part'), path.with_name(path.name + '.old')
+    for leftover in (part, old):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            os.replace(path, old)
+        os.replace(part, path)
+    except BaseException:  # KeyboardInterrupt too
+        shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

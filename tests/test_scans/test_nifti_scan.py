@@ -389,3 +389,35 @@ def test_an_affine_that_is_a_placeholder_is_warned_of(tmp_path, affine):
     moved[:3, 3] = 0, -20.5, 0
     scan = scan_of(write_nifti(tmp_path / 'v.nii', chest_volume(40).T, moved))
     assert not any('first voxel' in note for note in scan.info.notes)
+
+
+@pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
+def test_values_without_a_window(tmp_path, name):
+    volume = np.zeros((64, 64, 4), np.uint8)
+    volume[3, 60, 2] = 7  # to the left, to the front
+    image = nibabel.Nifti1Image(volume, np.diag([-1, 1, 2, 1.]))
+    image.header.set_slope_inter(0.5, 1)
+    image.to_filename(tmp_path / name)
+    scan = NiftiScan(tmp_path / name, 'v', ReadOptions())
+    found = dict(scan.values([1, 2]))
+    assert list(found) == [1, 2] and found[1].dtype == np.float64 and (found[1] == 1).all()
+    assert np.argwhere(found[2] != 1).tolist() == [[3, 3]] and found[2][3, 3] == 4.5
+
+
+def test_values_of_a_truncated_file(tmp_path):
+    path = write_nifti(tmp_path / 'v.nii.gz', np.random.default_rng(0).integers(-900, 900, (64, 64, 4)).astype(np.int16))
+    path.write_bytes(path.read_bytes()[:-9000])
+    scan = NiftiScan(path, 'v', ReadOptions())
+    with pytest.raises(ValueError, match='is truncated or damaged'):
+        list(scan.values(range(4)))
+
+
+def test_a_given_affine_replaces_that_of_the_file(tmp_path):
+    """The volume is stored from the feet; its own header has another axis and direction."""
+    given = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    wrong = np.array([[0, 0, 0.7, 0], [0, -0.8, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.]])
+    path = write_nifti(tmp_path / 'v.nii', chest_volume(3), wrong)
+    scan = NiftiScan(path, 'v', ReadOptions(), given)
+    assert [item.position for item in scan.read()] == [-300, -295, -290] and scan.info.affine == given.tolist()
+    for index, item in enumerate(scan.read()):
+        assert np.array_equal(item.grey, to_grey(chest(index)))

@@ -9,6 +9,7 @@ def test_alike_but_for_numbers_is_one_kind():
         counted.add(f's/{index}', [*notes, 'once'] if index == 2 else notes)
     assert counted.lines(4) == ['the same for all', 'values from 0 to 1.5e+00 (4 of 4 slices; this is s/0)', 'once (s/2)']
     assert counted.lines(9)[0] == 'the same for all (4 of 9 slices; this is s/0)'
+    assert counted.lines(9, 'volumes')[0] == 'the same for all (4 of 9 volumes; this is s/0)'
 
 
 def test_a_note_that_a_slice_has_twice_counts_once():

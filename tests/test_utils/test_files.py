@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from mmaffinity.utils.files import write_json_atomic, write_jsons_atomic
+from mmaffinity.utils.files import whole_folder, write_json_atomic, write_jsons_atomic
 
 
 def test_writes_what_json_reads_back(tmp_path):
@@ -57,3 +57,67 @@ def test_left_over_of_a_killed_run_does_no_harm(tmp_path):
     write_json_atomic(tmp_path / 'a.json', [1])
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
     assert json.loads((tmp_path / 'a.json').read_text()) == [1]
+
+
+def fill(path, text='new', **options):
+    with whole_folder(path, 'sub/marker', **options) as folder:
+        (folder / 'sub').mkdir()
+        (folder / 'sub' / 'marker').write_text(text)
+        assert not (path / 'sub').exists() or options  # not seen before it is whole
+
+
+def test_a_folder_appears_whole(tmp_path):
+    fill(tmp_path / 'deep' / 'out')
+    assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['out']
+    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+        fill(tmp_path / 'deep' / 'out')
+    (tmp_path / 'deep' / 'out' / 'old').write_text('')
+    fill(tmp_path / 'deep' / 'out', 'newer', overwrite=True)
+    assert (tmp_path / 'deep' / 'out' / 'sub' / 'marker').read_text() == 'newer'
+    assert not (tmp_path / 'deep' / 'out' / 'old').exists()
+    assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['out']
+
+
+def test_an_empty_folder_is_filled_and_leftovers_of_killed_runs_are_cleared(tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out.part' / 'half').mkdir(parents=True)
+    fill(tmp_path / 'out')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['sub']
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize('there', [False, True])
+def test_an_error_leaves_what_was_there(tmp_path, error, there):
+    if there:
+        fill(tmp_path / 'out', 'first')
+    with pytest.raises(error), whole_folder(tmp_path / 'out', 'sub/marker', overwrite=True) as folder:
+        (folder / 'half').write_text('')
+        raise error
+    assert [path.name for path in tmp_path.iterdir()] == (['out'] if there else [])
+    assert not there or (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
+
+
+def test_a_rename_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
+    fill(tmp_path / 'out', 'first')
+    replace = os.replace
+
+    def failing(source, target):
+        if str(source).endswith('.part'):
+            raise OSError('no')
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', failing)
+    with pytest.raises(OSError, match='no'):
+        fill(tmp_path / 'out', 'second', overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(FileExistsError, match='has no sub/marker, so it holds something else'):
+        fill(tmp_path, overwrite=True)
+    with pytest.raises(FileExistsError, match='file is a file; name a folder'):
+        fill(tmp_path / 'file', overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['file'] and (tmp_path / 'file').read_text() == 'mine'

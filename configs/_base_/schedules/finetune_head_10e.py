@@ -1,11 +1,12 @@
-# Fine-tuning of the slice head on the labels of a new data set, with a new final layer of the classifier. The features stay
-# those of `load_from`, because the leaf config sets model.frozen_parts = ['backbone', 'neck']. The paper's schedule,
-# finetune_10e.py, trains everything in small steps. With few slices it ends before the new final layer has overcome its random
-# initialisation, so its result depends on the seed. docs/results.md has the measurements.
+# Fine-tuning of W, v and the classifier on the labels of a new data set, with a new final layer. The leaf config freezes
+# everything before them at `load_from`:
+#     model = dict(frozen_parts=['backbone', 'neck', 'roi_head.cls_head.refinement', 'roi_head.cls_head.vectorization'])
+# The paper's schedule, finetune_10e.py, trains everything in small steps. With few slices it ends before the new final layer has
+# overcome its random initialisation, so its result depends on the seed. docs/results.md has the measurements.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-4, weight_decay=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3))
 param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
 ]

@@ -1,5 +1,5 @@
 """Turn lesion masks into COCO JSON: one instance per connected component."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,15 @@ class LesionFile(NamedTuple):
     image: str
     mask: str
     patient_id: str
+
+
+class AnnotatedSlice(NamedTuple):
+    """A slice with its lesions: image relative to the data root, (height, width), annotations without ids."""
+    image: str
+    shape: tuple[int, ...]
+    patient_id: str
+    scan_id: str | None
+    annotations: list[dict[str, Any]]
 
 
 class LesionAnnotations(NamedTuple):
@@ -135,8 +144,7 @@ def build_coco(data_root: Path,
         ValueError: if ``min_area`` is negative, a file cannot be read, a mask has foreign values, or mask and image
             differ in size.
     """
-    if min_area < 0:
-        raise ValueError(f'the minimum area is {min_area} pixels; it cannot be negative')
+    check_min_area(min_area)
 
     def read(file: LesionFile) -> tuple[tuple[int, ...], LesionAnnotations]:
         mask = read_lesion_mask(data_root / file.mask)
@@ -147,25 +155,46 @@ def build_coco(data_root: Path,
                              'of its image, or unpack the archive again')
         return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
 
+    results = list(zip(files, map_files(read, files, workers, progress, 'masks'), strict=True))
+    slices = [AnnotatedSlice(file.image, shape, file.patient_id, None, found.annotations) for file, (shape, found) in results]
+    names = SEPARATE_CATEGORIES if keep_classes_apart else MERGED_CATEGORIES
+    info = dict(description='CNCB-NCOV lesions', source=source, min_area=min_area)
+    return coco_of(slices, names, info), sum(found.num_small for _, (_, found) in results)
+
+
+def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[str, Any]) -> dict[str, Any]:
+    """Make a COCO dictionary; slices without lesions stay in it as images without annotations.
+
+    Args:
+        slices: They become images 1, 2, ... in this order.
+        names: Of the categories 1, 2, ...
+        info: What the file says of itself.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    num_small = 0
-    for file, (shape, found) in zip(files, map_files(read, files, workers, progress, 'masks'), strict=True):
+    for slice_ in slices:
         images.append(
             dict(
                 id=len(images) + 1,
-                file_name=file.image,
-                width=shape[1],
-                height=shape[0],
-                patient_id=file.patient_id,
-                scan_id=None))
-        for annotation in found.annotations:
+                file_name=slice_.image,
+                width=slice_.shape[1],
+                height=slice_.shape[0],
+                patient_id=slice_.patient_id,
+                scan_id=slice_.scan_id))
+        for annotation in slice_.annotations:
             annotations.append(dict(id=len(annotations) + 1, image_id=len(images), **annotation))
-        num_small += found.num_small
-    names = SEPARATE_CATEGORIES if keep_classes_apart else MERGED_CATEGORIES
-    coco = dict(
-        info=dict(description='CNCB-NCOV lesions', source=source, min_area=min_area),
+    return dict(
+        info=info,
         images=images,
         annotations=annotations,
         categories=[dict(id=index, name=name) for index, name in enumerate(names, 1)])
-    return coco, num_small
+
+
+def check_min_area(min_area: int) -> None:
+    """Check the least area of a lesion.
+
+    Raises:
+        ValueError: if it is negative.
+    """
+    if min_area < 0:
+        raise ValueError(f'the minimum area is {min_area} pixels; it cannot be negative')

@@ -27,6 +27,7 @@ class ConversionSummary:
         statistics: As in statistics.json; None where skipped.
         warnings: Sentences on what a user should know; also logged.
         files: What was written.
+        problems: Inputs that were left out, each with the reason; also logged.
     """
     dataset: str
     slices: list[dict[str, Any]] = field(default_factory=list)
@@ -35,10 +36,17 @@ class ConversionSummary:
     statistics: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def warn(self, sentence: str) -> None:
         self.warnings.append(sentence)
         logger.warning('warning: %s', sentence)
+
+    def add_problems(self, sentences: Iterable[str]) -> None:
+        """Note inputs that are left out."""
+        for sentence in sentences:
+            self.problems.append(sentence)
+            logger.warning('left out: %s', sentence)
 
     def add_slices(self, split: str, data_list: Sequence[dict[str, Any]], class_names: Sequence[str]) -> None:
         """Count a slice list's ``data_list`` by class and patient."""
@@ -106,7 +114,8 @@ class ConversionSummary:
             parts.append(f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
                          f'{self.statistics["mean"]:.6f}, standard deviation {self.statistics["std"]:.6f}')
         if self.files:
-            parts.append(f'written to {self.files[0].parent}: ' + ', '.join(file.name for file in self.files))
+            folder = self.files[0].parent
+            parts.append(f'written to {folder}: ' + ', '.join(file.relative_to(folder).as_posix() for file in self.files))
         return '\n\n'.join(parts)
 
     def _count_slices(self, split: str, class_name: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -23,6 +23,8 @@ LISTS = {  # split: list, relative to the phantom's folder
     'ictcf_train': 'ictcf/lists/train_ictcf.txt',
     'ictcf_test': 'ictcf/lists/test_ictcf.txt',
 }
+# Settings that came later, and were 0 in phantoms of earlier versions.
+VOLUMES = {'nifti_pairs': 0, 'covid_ct_md': 0}
 _SLICES = 120  # axial slices of a whole scan; a phantom holds a few neighbours of each
 _FIRST, _LAST = 20, 103  # those that show enough lung
 _HEALTHY = 0.27  # share of the segmentation slices without lesions, 204 of 750 in CNCB-NCOV
@@ -42,6 +44,8 @@ class PhantomSettings:
         slices_selected: how many of `slices_train` the balanced training list names; the rest is "left out".
         ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
         covidx_train, covidx_val, covidx_test: slices in COVIDx-CT's layout, evenly of the three classes; 0 writes none.
+        nifti_pairs: patients with a NIfTI volume and a lesion mask; 0 writes none.
+        covid_ct_md: patients of each class as DICOM series, in the layout of COVID-CT-MD; 0 writes none.
 
     Raises:
         ValueError: if a value is out of range.
@@ -60,10 +64,12 @@ class PhantomSettings:
     covidx_train: int = 0
     covidx_val: int = 0
     covidx_test: int = 0
+    nifti_pairs: int = 0
+    covid_ct_md: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = {'seed': 0, 'size': MIN_SIZE, 'slices_per_patient': 1, 'slices_selected': 0}.get(name)
+            least = {'seed': 0, 'size': MIN_SIZE, 'slices_per_patient': 1, 'slices_selected': 0, **VOLUMES}.get(name)
             if least is None:
                 least = {'ictcf': 2, 'lesions': 1, 'covidx': 0}.get(name.partition('_')[0], 3)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:

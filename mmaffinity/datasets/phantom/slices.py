@@ -35,6 +35,11 @@ class Scanner:
     zoom: float
     circle: bool
 
+    @property
+    def black(self) -> float:
+        """HU that become black."""
+        return self.window_level - self.window_width / 2
+
 
 CNCB_SCANNER = Scanner(window_level=-600, window_width=1500, noise=24, blur=0.75, grain=0.6, zoom=1.1, circle=True)
 ICTCF_SCANNER = Scanner(window_level=-500, window_width=1600, noise=36, blur=1.1, grain=0.9, zoom=1.3, circle=False)
@@ -63,6 +68,21 @@ def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner
     Raises:
         ValueError: if the level is not within 0 and 1, or the size is below 64.
     """
+    hu, mask = draw_hounsfield(patient, level, size, scanner, lesions)
+    grey = (hu - scanner.black) * (255 / scanner.window_width)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8), mask
+
+
+def draw_hounsfield(patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER,
+                    lesions: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the slice that :func:`draw_slice` shows in a window.
+
+    Returns:
+        Hounsfield units, float32 (size, size), and the mask.
+
+    Raises:
+        ValueError: as :func:`draw_slice`.
+    """
     if not 0.0 <= level <= 1.0:
         raise ValueError(f'level must lie between 0 (lung apex) and 1 (lung base), got {level}')
     if size < MIN_SIZE:
@@ -81,8 +101,6 @@ def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner
     across = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     gain = (scanner.noise * 2 * np.pi ** 0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
     hu += white * gain
-    black = scanner.window_level - scanner.window_width / 2
     if scanner.circle:
-        hu[across[:, None] + across[None] > 0.995] = black
-    grey = (hu - black) * (255 / scanner.window_width)
-    return np.clip(np.round(grey), 0, 255).astype(np.uint8), mask
+        hu[across[:, None] + across[None] > 0.995] = scanner.black
+    return hu, mask

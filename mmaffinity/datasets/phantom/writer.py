@@ -14,8 +14,9 @@ import cv2
 
 from mmaffinity.datasets.phantom import covidx_ct
 from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, covidx_metadata, list_rows, plan_phantom
+from mmaffinity.datasets.phantom.plan import LISTS, VOLUMES, PhantomSettings, covidx_metadata, list_rows, plan_phantom
 from mmaffinity.datasets.phantom.slices import draw_slice
+from mmaffinity.datasets.phantom.volumes import draw_volumes
 
 MARKER = 'phantom.json'
 VERSION = 1  # raise it when the same settings give other bytes
@@ -82,7 +83,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
         if not overwrite:
             raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
                              'another folder, or overwrite it (--overwrite)')
-        for folder in ('cncb_ncov', 'ictcf', 'covidx_ct'):
+        for folder in ('cncb_ncov', 'ictcf', 'covidx_ct', *VOLUMES):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)
     elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
@@ -95,7 +96,9 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
                   progress: Progress | None = None, **counts: int) -> PhantomSummary:
     """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
 
-    With `covidx_train` and its siblings, also in that of COVIDx-CT version 3A (`covidx_ct/`).
+    With `covidx_train` and its siblings, slices in the layout of COVIDx-CT version 3A (`covidx_ct/`) are written too, and with
+    the counts of volumes NIfTI with masks (`nifti_pairs/`) and DICOM with slice labels in the layout of COVID-CT-MD
+    (`covid_ct_md/`).
 
     The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
     also after an interruption, keeps what is there and writes what is missing.
@@ -104,7 +107,7 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
         out_dir: new or empty folder, or one that holds a phantom of the same settings.
         seed: seed of all patients.
         size: side of the slices, pixels.
-        overwrite: delete the folders of the three layouts of a phantom of other settings, with what was converted from it.
+        overwrite: delete the data sets of a phantom of other settings, with what was converted from them.
         progress: called with (slices done, slices in all) after every slice.
         counts: the other fields of `PhantomSettings`.
 
@@ -133,6 +136,13 @@ def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwr
             progress(done, len(plan))
     if any(row.split in covidx_ct.LISTS for row in plan):
         _write(out_dir / covidx_ct.METADATA, covidx_metadata(plan).encode())
+    for name, content in draw_volumes(settings):
+        path = out_dir / name
+        if path.is_file() and path.stat().st_size:
+            kept += 1
+        else:
+            _write(path, content())
+            written += 1
     for split, rows in list_rows(plan, settings, patients).items():
         _write(out_dir / {**LISTS, **covidx_ct.LISTS}[split], ''.join(row + '\n' for row in rows).encode())
     slices: dict[str, dict[str, int]] = {}

@@ -39,3 +39,15 @@ def test_counts_by_source():
                                dict(split='train', source='X', slices=3, patients=2)]
     assert [line.split() for line in summary.table().splitlines()][2:] == [['train', 'unknown', '1', 'unknown'],
                                                                             ['train', 'X', '3', '2']]
+
+
+def test_problems_are_kept_and_logged(caplog):
+    summary = ConversionSummary('test')
+    summary.add_problems(['a: damaged', 'b: too small'])
+    assert summary.problems == ['a: damaged', 'b: too small'] and summary.warnings == []
+    assert caplog.messages == ['left out: a: damaged', 'left out: b: too small']
+
+
+def test_files_are_named_below_their_folder(tmp_path):
+    summary = ConversionSummary('test', files=[tmp_path / 'train.json', tmp_path / 'fold_0' / 'train.json'])
+    assert summary.table() == f'written to {tmp_path}: train.json, fold_0/train.json'

@@ -1,0 +1,17 @@
+# Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`; docs/data.md has the public data sets.
+_base_ = './cncb_ncov_lesions.py'
+data_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'
+# Here there are validation patients, for lesions too.
+val_dataloader = dict(
+    _delete_=True,
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='LesionDataset',
+        ann_file='annotations/lesions_val.json',
+        test_mode=True,
+        pipeline={{_base_.lesion_test_pipeline}}))
+val_evaluator = dict(_delete_=True, type='ImageAveragePrecision')

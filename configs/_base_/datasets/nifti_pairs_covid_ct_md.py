@@ -1,0 +1,34 @@
+# Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`, and labelled slices of COVID-CT-MD, from
+# `mmaffinity convert covid-ct-md`. `data_root` is the latter's, whose training slices give the grey-level statistics; the
+# environment variable NIFTI_PAIRS_ROOT moves the former.
+_base_ = './cncb_ncov.py'
+data_root = '{{$COVID_CT_MD_ROOT:data/covid_ct_md}}'
+train_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(
+            type='LesionDataset',
+            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
+            ann_file='annotations/lesions_train.json',
+            filter_cfg=dict(filter_empty_gt=True),
+            pipeline={{_base_.lesion_train_pipeline}}),
+        dict(
+            type='SliceDataset',
+            ann_file='annotations/slices_train.json',
+            pipeline={{_base_.slice_pipeline}}),
+    ]))
+# All slices of the validation patients: their number differs with the options of the conversion.
+val_dataloader = dict(dataset=dict(samples_per_class=None))
+test_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(
+            type='LesionDataset',
+            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
+            ann_file='annotations/lesions_test.json',
+            test_mode=True,
+            pipeline={{_base_.lesion_test_pipeline}}),
+        dict(
+            type='SliceDataset',
+            ann_file='annotations/slices_test.json',
+            test_mode=True,
+            pipeline={{_base_.slice_pipeline}}),
+    ]))

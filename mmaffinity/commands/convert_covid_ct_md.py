@@ -1,0 +1,36 @@
+"""Convert COVID-CT-MD: DICOM folders and slice labels to labelled slices, slice lists, statistics.
+
+    mmaffinity convert covid-ct-md /downloads/COVID-CT-MD --only-lungs
+"""
+import argparse
+
+from mmaffinity.commands.arguments import add_volume_arguments, read_options, split_options
+from mmaffinity.datasets.conversion import CtMdOptions, convert_covid_ct_md
+from mmaffinity.utils.console import NamedProgress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('root', help='folder with COVID-19 Cases/, Cap Cases/ and Normal Cases/')
+    add_volume_arguments(parser, 'data/covid_ct_md')
+    parser.add_argument('--index', metavar='FILE', help='default: Index.csv in ROOT')
+    parser.add_argument('--labels', metavar='FILE', help='default: Slice-level-labels*.npy in ROOT, the updated one first')
+    parser.add_argument('--clear-as-normal', action='store_true',
+                        help='keep slices without infection of patients with pneumonia, as Normal')
+    parser.add_argument('--only-lungs', action='store_true',
+                        help='of slices without infection, keep only those that show lungs')
+
+
+def run(args: argparse.Namespace) -> int:
+    options = CtMdOptions(args.every, args.clear_as_normal, args.only_lungs, read_options(args))
+    summary = convert_covid_ct_md(
+        args.root,
+        args.out,
+        options,
+        split_options(args),
+        args.index,
+        args.labels,
+        args.overwrite,
+        args.workers,
+        progress=NamedProgress())
+    print(summary.table())
+    return 1 if summary.problems else 0

@@ -1,0 +1,234 @@
+"""Convert COVID-CT-MD (DICOM folders and slice labels) to labelled slices, oriented and windowed as in prediction."""
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.scans import Problem, ReadOptions, Scan, find_scans
+from mmaffinity.scans.lungs import simple_lung_mask
+from mmaffinity.scans.notes import WARNING, SliceNotes
+from mmaffinity.utils.files import whole_folder
+from mmaffinity.utils.wording import first_few, plural
+
+from .ct_md_labels import SOURCE, find_label_files, read_slice_labels
+from .lists import CNCB_CLASSES
+from .parallel import Progress, map_files
+from .raw_files import check_data_root
+from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
+from .splits import SplitOptions, each_split, list_name
+from .summary import ConversionSummary
+
+PathLike = str | os.PathLike
+NORMAL = CNCB_CLASSES.index('Normal')
+# How the class folders are called: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
+_FOLDERS = {'normal': NORMAL, 'cap': CNCB_CLASSES.index('CP'), 'covid-19': CNCB_CLASSES.index('COVID-19')}
+_FOLDER_NAME = re.compile(r'(normal|cap|covid-19)([ _-]*(cases|subjects))?', re.IGNORECASE)
+_REMEDY = f'name the folder that holds COVID-19 Cases/, Cap Cases/ and Normal Cases/; {SOURCE} says where to download it'
+
+
+@dataclass(frozen=True)
+class CtMdOptions:
+    """What is taken of each patient, and how.
+
+    Attributes:
+        every: take each n-th slice only, counted from the head.
+        clear_as_normal: keep slices without infection of patients with pneumonia, as Normal; they are left out otherwise.
+        only_lungs: of slices without infection, keep only those that show lungs, by a threshold.
+        reading: window, and the way to Hounsfield units, as in prediction.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+    every: int = 1
+    clear_as_normal: bool = False
+    only_lungs: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f'every={self.every} must be at least 1')
+
+
+@dataclass
+class _Patient:
+    """A patient's folder, class, and labels (None for Normal); then the rows of the slice list, or why there are none."""
+    name: str
+    folder: Path
+    label: int
+    infected: np.ndarray | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    without_lungs: int = 0
+    reason: str = ''
+
+
+def convert_covid_ct_md(root: PathLike,
+                        out: PathLike,
+                        options: CtMdOptions | None = None,
+                        splits: SplitOptions | None = None,
+                        index: PathLike | None = None,
+                        labels: PathLike | None = None,
+                        overwrite: bool = False,
+                        workers: int | None = None,
+                        progress: Progress | None = None) -> ConversionSummary:
+    """Write labelled slices as ``<out>/slices/<patient>/<number>.png``, and ``<out>/annotations/``.
+
+    ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
+    level statistics of the training slices. Slices with infection have the class of their patient, those of normal patients
+    are Normal. Patients with pneumonia but without slice labels are left out. Numbers count from the head, as the labels do.
+    The folder appears once it is complete. A patient who cannot be used is reported, and the others are converted.
+
+    Args:
+        root: Folder with the unpacked class folders.
+        out: Folder to make.
+        options: What is taken of each patient.
+        splits: How patients are divided, each class by itself.
+        index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
+        overwrite: Replace an earlier result.
+        workers: Number of threads, by default one per core and eight at most.
+        progress: Called as ``progress(what, done, total)``.
+
+    Returns:
+        Counts per split, class and patient; ``problems`` names the patients who were left out.
+
+    Raises:
+        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileNotFoundError: if a folder, the index or the labels are missing.
+        ValueError: if an argument, the index or the labels are wrong, no slice is left, or there are too few patients.
+    """
+    root, options, splits = Path(root), options or CtMdOptions(), splits or SplitOptions()
+    check_data_root(root, _REMEDY)
+    summary = ConversionSummary('COVID-CT-MD')
+    folders = _class_folders(root, summary)
+    index, labels = find_label_files(root, index, labels)
+    patients = _find_patients(folders, read_slice_labels(index, labels), index, summary)
+    with whole_folder(out, RECORD, overwrite) as folder:
+        map_files(lambda patient: _convert(patient, folder, options), patients, workers, progress, 'patients')
+        _report(patients, summary)
+        rows = [row for patient in patients for row in patient.rows]
+        if not rows:
+            raise ValueError(f'no slice is left of {plural(len(patients), "patient")}: {"; ".join(summary.problems[:3])}')
+        lists: dict[str, Any] = {}
+        metainfo = dict(dataset=summary.dataset, slice_classes=list(CNCB_CLASSES), source=labels.name)
+        classes = {patient.name: CNCB_CLASSES[patient.label] for patient in patients if patient.rows}
+        for part, members in each_split(rows, lambda row: row['patient_id'], classes, splits):
+            name = list_name('slices', part)
+            lists[name] = dict(metainfo=metainfo, data_list=members)
+            summary.add_slices(name, members, CNCB_CLASSES)
+        write_annotations(folder, lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, splits,
+                          summary, out, workers, progress, labels=labels.name)
+    return summary
+
+
+def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
+    """Folders of the classes, by label."""
+    folders: dict[int, Path] = {}
+    for path in sorted(root.iterdir()):
+        match = _FOLDER_NAME.fullmatch(path.name)
+        if match and path.is_dir():
+            label = _FOLDERS[match[1].lower()]
+            if label in folders:
+                raise ValueError(f'{folders[label]} and {path} are folders of one class: leave one of them')
+            folders[label] = path
+    if not folders:
+        raise FileNotFoundError(f'{root} holds none of the class folders: {_REMEDY}')
+    missing = [name for label, name in enumerate(CNCB_CLASSES) if label not in folders]
+    if missing:
+        summary.warn(f'{root} has no folder of {", ".join(missing)}')
+    return folders
+
+
+def _find_patients(folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path,
+                   summary: ConversionSummary) -> list[_Patient]:
+    """Patients whose slices have labels, or need none."""
+    patients, unlabelled, seen = [], [], set()
+    for label, folder in sorted(folders.items()):
+        for path in sorted(folder.iterdir()):
+            if not path.is_dir() or path.name.startswith('.'):
+                continue
+            seen.add(path.name)
+            if label != NORMAL and path.name not in labels:
+                unlabelled.append(path.name)
+            else:
+                patients.append(_Patient(path.name, path, label, None if label == NORMAL else labels[path.name]))
+    if unlabelled:
+        summary.warn(f'left out: {plural(len(unlabelled), "patient")} without slice labels ({first_few(unlabelled)})')
+    absent = sorted(set(labels) - seen)
+    if absent:
+        summary.warn(f'{index} lists {plural(len(absent), "patient")} whose folder is not there ({first_few(absent)})')
+    return patients
+
+
+def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
+    """Write the slices of one patient."""
+    scans, problems = [], []
+    for item in find_scans(patient.folder, options.reading):
+        if isinstance(item, Scan):
+            scans.append(item)
+        elif not item.clutter:
+            problems.append(item)
+    patient.reason = _why_not(patient, scans, problems)
+    if patient.reason:
+        return
+    scan, = scans
+    count = scan.info.num_slices
+    known = count if patient.infected is None else min(count, len(patient.infected))
+    wanted = {}  # number from the head, and label, by index, which counts from the feet
+    for number in range(0, known, options.every):
+        infected = patient.infected is not None and patient.infected[number]
+        if infected or patient.infected is None or options.clear_as_normal:
+            wanted[count - 1 - number] = (number, patient.label if infected else NORMAL)
+    notes = SliceNotes()
+    keys = scan.keys()
+    for item in scan.read({key for index, key in enumerate(keys) if index not in wanted}):
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        number, label = wanted[item.index]
+        notes.add(item.name, item.notes)
+        if options.only_lungs and label == NORMAL and simple_lung_mask(item.grey, item.window) is None:
+            patient.without_lungs += 1
+            continue
+        name = f'{SLICES}/{patient.name}/{number:04d}.png'
+        write_slice(root, name, item.grey)
+        patient.rows.append(dict(img_path=name, label=label, patient_id=patient.name, scan_id=patient.name))
+    patient.rows.sort(key=lambda row: row['img_path'])
+    patient.notes = [*scan.info.notes, *notes.lines(len(wanted))]
+    if problems:
+        patient.notes.append(f'{WARNING}{plural(len(problems), "file", "is")} not used: {problems[0]}')
+    if known < count:
+        patient.notes.append(f'{WARNING}only the first {known} of {count} slices have labels')
+
+
+def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> str:
+    """Say why a patient cannot be used; empty if nothing is against it."""
+    if len(scans) != 1:
+        if scans:
+            names = first_few([scan.info.name for scan in scans])
+            return f'{patient.folder} holds {len(scans)} scans ({names}): keep the one to use'
+        return f'{patient.folder} holds no scan' + (f': {problems[0]}' if problems else '')
+    if patient.infected is None:
+        return ''
+    scan = scans[0]
+    marked = np.flatnonzero(patient.infected)
+    if problems:
+        return (f'{patient.folder}: labels belong to slices by their order, but {plural(len(problems), "file")} cannot be '
+                f'used: {problems[0]}')
+    if scan.place(0)[0] is None:
+        return f'{patient.folder}: labels belong to slices by their order, which is not known without slice positions'
+    if marked.size and marked[-1] >= scan.info.num_slices:
+        return (f'{patient.folder} has {plural(scan.info.num_slices, "slice")}, but its labels mark slice {marked[-1] + 1}: '
+                'slices are missing, or the labels are those of another patient')
+    return ''
+
+
+def _report(patients: Sequence[_Patient], summary: ConversionSummary) -> None:
+    summary.add_problems(patient.reason for patient in patients if patient.reason)
+    warn_of_notes([(patient.name, patient.notes) for patient in patients if not patient.reason], 'patients', summary)
+    without_lungs = sum(patient.without_lungs for patient in patients)
+    if without_lungs:
+        summary.warn(f'left out: {plural(without_lungs, "slice")} without lungs')

@@ -1,0 +1,118 @@
+"""The slice labels of COVID-CT-MD: which slices of which patient show infection."""
+import csv
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mmaffinity.utils.wording import first_few
+
+PathLike = str | os.PathLike
+
+SOURCE = 'https://github.com/ShahinSHH/COVID-CT-MD'
+_LABELS_NAME = re.compile(r'slice[-_ ]level[-_ ]labels.*\.npy', re.IGNORECASE)
+_COLUMNS = ('label index', 'folder/id')
+
+
+def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
+    """Find the array of slice labels and its index in a folder, or in the folders in it.
+
+    Where there are several arrays, that with 'updated' in its name is taken.
+
+    Args:
+        root: the folder.
+        index, labels: those that are known already.
+
+    Returns:
+        The index (CSV) and the labels (NPY).
+
+    Raises:
+        FileNotFoundError: if one is not there.
+        ValueError: if it is not clear which to take.
+    """
+    return (Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
+            Path(labels) if labels else _find(root, _LABELS_NAME, 'Slice-level-labels.npy', '--labels'))
+
+
+def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
+    found = [path for level in ('*', '*/*') for path in sorted(root.glob(level)) if pattern.fullmatch(path.name)]
+    found = [path for path in found if 'updated' in path.name.lower()] or found
+    if not found:
+        raise FileNotFoundError(f'{name} is not in {root}: get it from {SOURCE}, or name it with {option}')
+    if len(found) > 1:
+        raise ValueError(f'there are several files {name}: {first_few([str(path) for path in found])}; name one with {option}')
+    return found[0]
+
+
+def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
+    """Read which slices show infection.
+
+    The published index skips a number, 43, and the array has no row for it. So numbers are rows of the array where all of
+    them exist; otherwise, where both have as many rows, the patients in the order of their numbers.
+
+    Args:
+        index: CSV with the columns 'Label Index' and 'Folder/ID'.
+        labels: array (patients, slices) of 0 and 1, slices counted from the head.
+
+    Returns:
+        By patient, bool (slices,). The array is as wide for all; what exceeds a patient's slices is False.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file is damaged, or they do not fit each other.
+    """
+    array = _read_array(labels)
+    rows = _read_index(index)
+    numbers = sorted(rows)
+    if numbers[-1] < len(array):
+        places = {number: number for number in numbers}
+    elif len(numbers) == len(array):
+        places = {number: place for place, number in enumerate(numbers)}
+    else:
+        raise ValueError(f'{index} has {len(numbers)} patients up to number {numbers[-1]}, but {labels} has {len(array)} rows: '
+                         f'they do not belong together; get both from {SOURCE}')
+    return {rows[number]: array[places[number]] for number in numbers}
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        # A pickle in it could run anything.
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'there are no slice labels {path}') from None
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError) as error:
+        raise ValueError(f'{path} is no array of numbers that NumPy reads ({error}): download it again') from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in 'biuf':
+        what = f'{array.dtype} of shape {array.shape}' if isinstance(array, np.ndarray) else 'an archive'
+        raise ValueError(f'{path} holds {what}, but slice labels are numbers of shape (patients, slices); take '
+                         'Slice-level-labels, not Lobe-level-labels')
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(f'{path} holds the value {array[~np.isin(array, (0, 1))][0]:g}; slice labels are 0 and 1')
+    return array.astype(bool)
+
+
+def _read_index(path: Path) -> dict[int, str]:
+    """Patients by number."""
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            reader = csv.DictReader(file)
+            names = {name.strip().lower(): name for name in reader.fieldnames or () if name}
+            missing = [name for name in _COLUMNS if name not in names]
+            if missing:
+                raise ValueError(f'{path} has no column {", ".join(missing)}: get it from {SOURCE}')
+            patients: dict[int, str] = {}
+            for row in reader:
+                number, patient = ((row[names[column]] or '').strip() for column in _COLUMNS)
+                if not number.isdecimal() or not patient:
+                    raise ValueError(f'line {reader.line_num} of {path} has the number {number!r} and the patient {patient!r}')
+                if int(number) in patients or patient in patients.values():
+                    raise ValueError(f'line {reader.line_num} of {path} repeats number {number} or patient {patient}')
+                patients[int(number)] = patient
+    except FileNotFoundError:
+        raise FileNotFoundError(f'there is no index {path}') from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path} is no CSV file in UTF-8 ({error}): download it again') from error
+    if not patients:
+        raise ValueError(f'{path} lists no patient')
+    return patients

@@ -1,0 +1,234 @@
+"""Convert NIfTI volumes with lesion masks to slices and COCO JSON, oriented and windowed as in prediction."""
+import itertools
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.scans import Problem, ReadOptions
+from mmaffinity.scans.nifti_scan import NiftiScan
+from mmaffinity.scans.notes import WARNING
+from mmaffinity.scans.opening import brief
+from mmaffinity.utils.files import whole_folder
+from mmaffinity.utils.wording import first_few, plural
+
+from ..patients import check_patient_pattern, patient_in
+from .coco import GGO, MERGED_CATEGORIES, AnnotatedSlice, annotate_mask, check_min_area, coco_of
+from .pairs import Pair, find_pairs
+from .parallel import Progress, map_files
+from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
+from .splits import SplitOptions, each_split, list_name
+from .summary import ConversionSummary
+
+PathLike = str | os.PathLike
+MAX_ROUNDING = 1e-3  # of a label from a whole number, where masks are stored as floating point
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """What is taken of each volume, and how.
+
+    Attributes:
+        lesion_labels: values of the masks that are lesions, all others being background; None where masks hold one value
+            beside 0.
+        every: take each n-th slice only, counted as the file counts them.
+        negatives: keep slices without a lesion, which are left out otherwise.
+        min_area: pixels; only larger 8-connected components are lesions. Slices with smaller ones only are left out, as
+            they are neither positive nor negative.
+        ignore_affine: take the voxels of a mask as those of its volume, whatever the mask's header says of its place.
+        reading: window, and the way to Hounsfield units, as in prediction.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+    lesion_labels: Sequence[int] | None = None
+    every: int = 1
+    negatives: bool = False
+    min_area: int = 100
+    ignore_affine: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        check_min_area(self.min_area)
+        if self.every < 1:
+            raise ValueError(f'every={self.every} must be at least 1')
+        if self.lesion_labels is not None and (not self.lesion_labels or min(self.lesion_labels) < 1):
+            raise ValueError(f'lesion_labels={list(self.lesion_labels)} must be whole numbers above 0, which is background')
+
+
+@dataclass
+class _Converted:
+    """What became of a pair: its slices, or the reason why there are none."""
+    name: str
+    slices: list[AnnotatedSlice] = field(default_factory=list)
+    labels: set[int] = field(default_factory=set)
+    num_small: int = 0
+    notes: list[str] = field(default_factory=list)
+    reason: str = ''
+
+
+def convert_nifti_pairs(images: PathLike,
+                        masks: PathLike,
+                        out: PathLike,
+                        options: PairOptions | None = None,
+                        splits: SplitOptions | None = None,
+                        patient_pattern: str | None = None,
+                        pair_pattern: str | None = None,
+                        overwrite: bool = False,
+                        workers: int | None = None,
+                        progress: Progress | None = None) -> ConversionSummary:
+    """Write slices with lesions as ``<out>/slices/<name>/<number>.png``, and ``<out>/annotations/``.
+
+    ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
+    level statistics of the training slices. A patient is in one of the three alone. The folder appears once it is complete. A
+    pair that cannot be used is reported, and the others are converted.
+
+    Args:
+        images: Folder of the volumes.
+        masks: Folder of their masks, see :func:`~.pairs.find_pairs`.
+        out: Folder to make.
+        options: What is taken of each volume.
+        splits: How patients are divided.
+        patient_pattern: Regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
+            is the patient. By default each pair is a patient of its own.
+        pair_pattern: See :func:`~.pairs.find_pairs`.
+        overwrite: Replace an earlier result.
+        workers: Number of threads, by default one per core and eight at most.
+        progress: Called as ``progress(what, done, total)``.
+
+    Returns:
+        Counts per split and patient; ``problems`` names the pairs that were left out.
+
+    Raises:
+        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileNotFoundError: if a folder is missing or no pair is found.
+        ValueError: if an argument is wrong, masks hold several labels and ``lesion_labels`` is None, no pair can be used, or
+            there are too few patients for the splits.
+    """
+    options, splits = options or PairOptions(), splits or SplitOptions()
+    check_patient_pattern(patient_pattern)
+    found = find_pairs(Path(images), Path(masks), pair_pattern)
+    patients = {pair.name: pair.name if patient_pattern is None else patient_in(pair.name, patient_pattern, str(images))
+                for pair in found.pairs}
+    summary = ConversionSummary('NIfTI pairs')
+    for note in found.notes:
+        summary.warn(note)
+    summary.add_problems(found.problems)
+    with whole_folder(out, RECORD, overwrite) as root:
+        results = map_files(lambda pair: _convert(pair, patients[pair.name], root, options), found.pairs, workers, progress,
+                            'volumes')
+        _report(results, options, summary)
+        slices = [slice_ for result in results for slice_ in result.slices]
+        if not slices:
+            raise ValueError(f'no slice is left of {plural(len(found.pairs), "pair")}: {"; ".join(summary.problems[:3])}'
+                             if summary.problems else f'the masks of {masks} mark no lesion larger than {options.min_area} '
+                             f'pixels, labels {options.lesion_labels or "as found"}: lower --min-area, check --lesion-labels')
+        lists = {}
+        small = {result.name: result.num_small for result in results}
+        info = dict(description='lesions of NIfTI volumes', source=Path(images).name, min_area=options.min_area)
+        people = {slice_.patient_id: '' for slice_ in slices}
+        for part, members in each_split(slices, lambda slice_: slice_.patient_id, people, splits):
+            name = list_name('lesions', part)
+            lists[name] = coco_of(members, MERGED_CATEGORIES, info)
+            summary.add_lesions(name, lists[name], sum(small[scan] for scan in {str(member.scan_id) for member in members}))
+        write_annotations(root, lists, [image['file_name'] for image in lists['lesions_train']['images']], options, splits,
+                          summary, out, workers, progress, patient_pattern=patient_pattern, pair_pattern=pair_pattern)
+    return summary
+
+
+def _convert(pair: Pair, patient: str, root: Path, options: PairOptions) -> _Converted:
+    """Write the slices of one pair."""
+    result = _Converted(pair.name)
+    try:
+        image = NiftiScan(pair.image, pair.image.name, options.reading)
+        mask = _open_mask(pair, image, options)
+        image.check()
+        try:
+            found = _read_labels(mask, range(0, image.info.num_slices, options.every), result, options)
+        except ValueError as error:
+            raise ValueError(f'its mask {pair.mask} {error}') from error
+    except (MemoryError, Exception) as error:  # nothing is written yet; a file may be damaged in any way
+        result.reason = f'{pair.name}: {brief(error)}'
+        return result
+    keys = image.keys()
+    for item in image.read({key for index, key in enumerate(keys) if index not in found}):
+        if isinstance(item, Problem):
+            shutil.rmtree(root / SLICES / pair.name, ignore_errors=True)
+            result.slices, result.reason = [], f'{pair.name}: {pair.image} {item.reason}'
+            return result
+        name = f'{SLICES}/{pair.name}/{item.index:04d}.png'
+        write_slice(root, name, item.grey)
+        result.slices.append(AnnotatedSlice(name, item.grey.shape, patient, pair.name, found[item.index]))
+    result.notes = image.info.notes + [f'mask: {note}' for note in mask.info.notes if note.startswith(WARNING)]
+    return result
+
+
+def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
+    """Open the mask of a volume and check that it lies on it.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    try:
+        affine = np.asarray(image.info.affine)
+        mask = NiftiScan(pair.mask, pair.mask.name, ReadOptions(), affine if options.ignore_affine else None)
+    except ValueError as error:
+        raise ValueError(f'its mask {pair.mask} {error}') from error
+    if mask.volume_shape != image.volume_shape:
+        raise ValueError(f'has {_times(image.volume_shape)} voxels, but its mask {pair.mask} has '
+                         f'{_times(mask.volume_shape)}: they do not belong together')
+    corners = np.array([[*corner, 1] for corner in itertools.product(*((0, side - 1) for side in image.volume_shape))])
+    apart = float(np.linalg.norm((affine - np.asarray(mask.info.affine)) @ corners.T, axis=0).max())
+    if apart > min(np.linalg.norm(affine[:3, :3], axis=0)) / 2:
+        raise ValueError(f'lies elsewhere than its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
+                         'if the voxels are known to correspond, take them as they are (--ignore-affine)')
+    return mask
+
+
+def _read_labels(mask: NiftiScan, wanted: Sequence[int], result: _Converted,
+                 options: PairOptions) -> dict[int, list[dict[str, Any]]]:
+    """Annotations of the slices to write, by number.
+
+    Raises:
+        ValueError: if the file is damaged, or holds other values than labels.
+    """
+    found = {}
+    for index, values in mask.values(wanted):
+        labels = np.rint(values)
+        foreign = values[~((np.abs(values - labels) <= MAX_ROUNDING) & (labels >= 0))]  # NaN too
+        if foreign.size:
+            raise ValueError(f'holds the value {foreign[0]:g}; labels are whole numbers from 0')
+        result.labels.update(int(label) for label in np.unique(labels) if label)
+        lesion = labels > 0 if options.lesion_labels is None else np.isin(labels, options.lesion_labels)
+        annotated = annotate_mask(np.where(lesion, GGO, 0), options.min_area)
+        result.num_small += annotated.num_small
+        if annotated.annotations or (options.negatives and not lesion.any()):
+            found[index] = annotated.annotations
+    return found
+
+
+def _report(results: Sequence[_Converted], options: PairOptions, summary: ConversionSummary) -> None:
+    """Say what is to be known of the pairs.
+
+    Raises:
+        ValueError: if it is not known which of several labels are lesions.
+    """
+    labels = sorted(set().union(*(result.labels for result in results)))
+    if options.lesion_labels is None and len(labels) > 1:
+        raise ValueError(f'the masks hold the labels {", ".join(map(str, labels))}: say which of them are lesions '
+                         f'(--lesion-labels {labels[-1]})')
+    summary.add_problems(result.reason for result in results if result.reason)
+    good = [result for result in results if not result.reason]
+    warn_of_notes([(result.name, result.notes) for result in good], 'volumes', summary)
+    without = [result.name for result in good if options.lesion_labels and not result.labels & set(options.lesion_labels)]
+    if without:
+        summary.warn(f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels or ())} '
+                     f'({first_few(without)})')
+
+
+def _times(shape: Sequence[int]) -> str:
+    return ' x '.join(map(str, shape))

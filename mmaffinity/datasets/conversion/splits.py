@@ -1,0 +1,120 @@
+"""Splits by patient: all slices of a patient are in one part, and the same names and seed always give the same parts."""
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mmaffinity.utils.wording import plural
+
+PARTS = ('train', 'val', 'test')
+Item = TypeVar('Item')
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How patients are divided.
+
+    Attributes:
+        val_share, test_share: of the patients, 0 to below 1; the rest trains. A part with the share 0 is not written.
+        folds: also write lists for a cross-validation of that many folds; None writes none.
+        seed: another seed divides them another way.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+    val_share: float = 0.1
+    test_share: float = 0.2
+    folds: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.val_share, self.test_share) < 0 or not self.val_share + self.test_share < 1:
+            raise ValueError(f'val_share={self.val_share:g} and test_share={self.test_share:g} must not be negative, and must '
+                             'leave patients to train on: their sum has to be below 1')
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f'folds={self.folds} must be at least 2')
+
+
+def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[str, str]:
+    """Assign each patient to 'train', 'val' or 'test'.
+
+    Args:
+        patients: the class of each patient; every class is divided by itself, so that all parts have patients of it.
+        options: the shares. A part with a share above 0 gets at least one patient of each class of three or more.
+
+    Raises:
+        ValueError: if a part stays empty.
+    """
+    parts = {}
+    for members in _strata(patients, options.seed):
+        count = len(members)
+        sizes = {part: round(share * count) or int(share > 0 and count >= 3)
+                 for part, share in (('test', options.test_share), ('val', options.val_share))}
+        names = [part for part, size in sizes.items() for _ in range(size)]
+        parts.update({patient: names[place] if place < len(names) else 'train' for place, patient in enumerate(members)})
+    wanted = ['train', *(['val'] if options.val_share else []), *(['test'] if options.test_share else [])]
+    empty = [part for part in wanted if part not in parts.values()]
+    if empty:
+        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {", ".join(wanted)}: {empty[0]} would be '
+                         'empty; set --val-share or --test-share to 0')
+    return parts
+
+
+def fold_patients(patients: Mapping[str, str], folds: int, seed: int = 0) -> dict[str, int]:
+    """Assign each patient to a fold; folds differ by one patient at most, and classes are spread over them.
+
+    Args:
+        patients: the class of each patient.
+        folds: their number.
+        seed: of the order in which patients are dealt.
+
+    Raises:
+        ValueError: if there are fewer patients than folds.
+    """
+    if len(patients) < folds:
+        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {folds} folds: ask for fewer')
+    dealt = [patient for members in _strata(patients, seed) for patient in members]
+    return {patient: place % folds for place, patient in enumerate(dealt)}
+
+
+def each_split(items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str],
+               options: SplitOptions) -> Iterator[tuple[str, list[Item]]]:
+    """Divide slices by patient.
+
+    Args:
+        items: the slices.
+        patient_of: the patient of a slice.
+        patients: the class of each patient.
+        options: how patients are divided.
+
+    Yields:
+        The name of a part ('train', 'val', 'test', 'fold_0/train', 'fold_0/test', ...) and its slices.
+
+    Raises:
+        ValueError: if a part has no patient.
+    """
+    parts = split_patients(patients, options)
+    for part in PARTS:
+        if part in parts.values():
+            yield part, [item for item in items if parts[patient_of(item)] == part]
+    if options.folds is not None:
+        places = fold_patients(patients, options.folds, options.seed)
+        for fold in range(options.folds):
+            yield f'fold_{fold}/train', [item for item in items if places[patient_of(item)] != fold]
+            yield f'fold_{fold}/test', [item for item in items if places[patient_of(item)] == fold]
+
+
+def list_name(kind: str, part: str) -> str:
+    """Name the list of a part: 'lesions_train', 'fold_0/lesions_test'."""
+    folder, _, name = part.rpartition('/')
+    return f'{folder}/{kind}_{name}'.lstrip('/')
+
+
+def _strata(patients: Mapping[str, str], seed: int) -> list[list[str]]:
+    """Patients of each class, in an order that only their names and the seed decide."""
+    strata = defaultdict(list)
+    for patient, name in patients.items():
+        strata[name].append(patient)
+    return [sorted(strata[name], key=lambda patient: hashlib.sha256(f'{seed}|{patient}'.encode()).digest())
+            for name in sorted(strata)]

@@ -1,0 +1,87 @@
+import re
+
+import pytest
+
+from mmaffinity.datasets.conversion.pairs import find_pairs
+
+
+@pytest.fixture
+def put(tmp_path):
+
+    def write(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b'')
+        return tmp_path
+
+    return write
+
+
+def paired(found):
+    return {pair.name: (pair.image.name, pair.mask.name) for pair in found.pairs}
+
+
+def test_names_of_the_public_sets(put):
+    root = put('ct/coronacases_001.nii.gz', 'ct/radiopaedia_10_85902_1.nii.gz', 'ct/notes.txt', 'ct/._coronacases_001.nii.gz',
+               'infection/coronacases_001.nii.gz', 'infection/radiopaedia_10_85902_1.nii.gz')
+    found = find_pairs(root / 'ct', root / 'infection')
+    assert list(paired(found)) == ['coronacases_001', 'radiopaedia_10_85902_1'] and not found.notes and not found.problems
+    assert [pair.image.parent.name for pair in found.pairs] == ['ct', 'ct']
+    assert [pair.mask.parent.name for pair in found.pairs] == ['infection', 'infection']
+
+
+def test_studies_in_folders_of_which_few_have_masks(put):
+    root = put(*(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)), 'masks/study_0003_mask.nii.gz',
+               'masks/study_0009_mask.nii.gz')
+    found = find_pairs(root / 'studies', root / 'masks')
+    assert paired(found) == {'study_0003': ('study_0003.nii.gz', 'study_0003_mask.nii.gz')}
+    assert found.notes == ['4 volumes have no mask and are left out (study_0000.nii.gz, study_0001.nii.gz, '
+                           'study_0002.nii.gz, ...)', '1 mask has no volume and is left out (study_0009_mask.nii.gz)']
+
+
+def test_one_folder_for_both(put):
+    root = put('Train/volume-covid19-A-0003_ct.nii.gz', 'Train/volume-covid19-A-0003_seg.nii.gz', 'Train/b.nii',
+               'Train/b_seg.NII')
+    assert paired(find_pairs(root / 'Train', root / 'Train')) == {
+        'b': ('b.nii', 'b_seg.NII'),
+        'volume-covid19-A-0003': ('volume-covid19-A-0003_ct.nii.gz', 'volume-covid19-A-0003_seg.nii.gz')}
+
+
+def test_masks_below_the_volumes_are_masks(put):
+    root = put('a.nii.gz', 'masks/a.nii.gz')
+    found = find_pairs(root, root / 'masks')
+    assert paired(found) == {'a': ('a.nii.gz', 'a.nii.gz')} and found.pairs[0].mask.parent.name == 'masks'
+    found = find_pairs(root / 'masks', root)  # the other way round: now masks/ holds the volume
+    assert found.pairs[0].image.parent.name == 'masks' and found.pairs[0].mask.parent == root.resolve()
+
+
+def test_other_names_by_a_pattern(put):
+    root = put('ct/coronacases_org_001.nii', 'ct/radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'ct/x.nii',
+               'm/coronacases_001.nii', 'm/radiopaedia_4_85506_1.nii')
+    found = find_pairs(root / 'ct', root / 'm', r'(coronacases|radiopaedia)(?:_org)?_(?:covid-19-pneumonia-)?(\d+(?:_\d+)*)')
+    assert paired(found) == {
+        'coronacases_001': ('coronacases_org_001.nii', 'coronacases_001.nii'),
+        'radiopaedia_4_85506_1': ('radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'radiopaedia_4_85506_1.nii')}
+    note, = found.notes
+    assert note.startswith('the names of 1 volume do not match') and 'x.nii' in note
+
+
+def test_ambiguous_names_do_not_end_the_others(put):
+    root = put('ct/one/a.nii', 'ct/two/a.nii', 'ct/b.nii', 'm/a.nii', 'm/b.nii')
+    found = find_pairs(root / 'ct', root / 'm')
+    assert list(paired(found)) == ['b']
+    assert len(found.problems) == 1 and re.match('a: several files have this name.*one/a.nii.*two/a.nii', found.problems[0])
+
+
+def test_wrong_use(put):
+    root = put('ct/a.nii', 'm/b.nii', 'empty/readme.txt')
+    with pytest.raises(FileNotFoundError, match='no volume of .*ct has a mask in .*1 volume has no mask.*--pair-pattern'):
+        find_pairs(root / 'ct', root / 'm')
+    with pytest.raises(FileNotFoundError, match='there is no folder .*nowhere'):
+        find_pairs(root / 'ct', root / 'nowhere')
+    with pytest.raises(FileNotFoundError, match='empty holds no NIfTI volume'):
+        find_pairs(root / 'empty', root / 'm')
+    with pytest.raises(ValueError, match='has no group'):
+        find_pairs(root / 'ct', root / 'm', 'a')
+    with pytest.raises(ValueError, match='is no regular expression'):
+        find_pairs(root / 'ct', root / 'm', '(')
