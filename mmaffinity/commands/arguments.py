@@ -19,12 +19,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add how scans become grey levels; :func:`read_options` takes them up."""
+    """Add the options that convert scans to grey levels; :func:`read_options` reads them."""
     parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
                         default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
-                        help='window in Hounsfield units, for DICOM and NIfTI (default: -600 1500)')
+                        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)')
     parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
-                        help='to Hounsfield units, for DICOM without rescale tags and NIfTI with other values')
+                        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with other values')
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
