@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test,dev
-# One test process per core, of one thread each: tests are small, and threads would only wait for each other.
+# One single-threaded test process per core: tests are small, and threads would only wait for each other.
 WORKERS ?= auto
 READY = $(VENV)/.mmaffinity-$(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 
@@ -10,7 +10,7 @@ READY = $(VENV)/.mmaffinity-$(shell cat requirements.txt pyproject.toml | cksum 
 
 setup: $(READY)
 
-# requirements.txt holds the versions that are tested.
+# requirements.txt contains the tested versions.
 $(READY):
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -e '.[$(EXTRAS)]'

@@ -9,7 +9,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-# A folder below configs/, as MMEngine takes only names such as 'mmaffinity::affinity/affinity_c8.py'.
+# A folder below configs/, because MMEngine accepts only names such as 'mmaffinity::affinity/affinity_c8.py'.
 PLACES = {'configs': '.mim/configs/affinity', 'tools': '.mim/tools'}
 
 
@@ -30,10 +30,10 @@ class BuildWithConfigs(build_py):
                 try:
                     target.symlink_to(ROOT / source, target_is_directory=True)
                     continue
-                except OSError:  # Windows without the right to make links
+                except OSError:  # Windows without permission to create links
                     pass
             shutil.copytree(ROOT / source, target, ignore=shutil.ignore_patterns('__pycache__'))
-        # The paths in the index and the metafile are those of the repository.
+        # The paths in the index and the metafile refer to the repository.
         for source, target in (('model-index.yml', 'model-index.yml'), ('configs/metafile.yml', 'metafile.yml')):
             text = (ROOT / source).read_text(encoding='utf-8')
             text = text.replace('configs/metafile.yml', 'metafile.yml').replace('configs/', 'configs/affinity/')

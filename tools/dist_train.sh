@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train in several processes: one per GPU, or on CPUs where there is no GPU.
+# Train with several processes: one per GPU, or on CPUs if there is no GPU.
 #
 #     tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
 #

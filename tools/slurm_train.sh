@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Train on machines that SLURM gives: one torchrun on each, one process per GPU.
+# Train on machines allocated by SLURM: one torchrun per machine, one process per GPU.
 #
 #     sbatch --nodes 2 --gpus-per-node 4 tools/slurm_train.sh CONFIG [options of tools/train.py]
 #
-# It resumes by itself: submit the same line again after a preemption or when the time was up.
+# It resumes automatically: submit the same command again after a preemption or timeout.
 #SBATCH --job-name=mmaffinity
 #SBATCH --ntasks-per-node=1
 #SBATCH --signal=TERM@60
@@ -12,15 +12,15 @@ if [ $# -lt 1 ]; then
     echo "usage: sbatch --nodes N --gpus-per-node G $0 CONFIG [options of tools/train.py]" >&2
     exit 2
 fi
-# SLURM runs a copy of this file, so the checkout is where sbatch was called.
+# SLURM runs a copy of this file, so the checkout is the folder in which sbatch was called.
 cd "${SLURM_SUBMIT_DIR:?this script is for sbatch}"
-# As many processes as each machine has GPUs; PROCESSES overrides, for CPUs.
+# One process per GPU of each machine; PROCESSES overrides this, for CPUs.
 processes=${PROCESSES:-${SLURM_GPUS_ON_NODE:?sbatch --gpus-per-node G, or PROCESSES=N for CPUs}}
 export NNODES=$SLURM_JOB_NUM_NODES
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_ADDR
-# A port of its own for each job, as jobs may share a machine.
+# A separate port for each job, because jobs may share a machine.
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
-# shellcheck disable=SC2016  # SLURM_NODEID differs between the machines: each one's own shell fills it in.
+# shellcheck disable=SC2016  # SLURM_NODEID differs between machines, so each machine's shell expands it.
 exec srun --kill-on-bad-exit=1 bash -c 'NODE_RANK=$SLURM_NODEID exec tools/dist_train.sh "$0" "$@"' \
     "$1" "$processes" --resume "${@:2}"

@@ -276,7 +276,7 @@ def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn
     state = content.get('state_dict', content)
     state = {name: value for name, value in state.items()} if isinstance(state, dict) else {}
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted by '
+        raise ValueError(f'{checkpoint} holds no weights of this package; convert published checkpoints with '
                          'mmaffinity convert published')
     mismatch = explain_mismatch(model.state_dict(), state)
     if mismatch:

@@ -57,7 +57,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     content = load_checkpoint(checkpoint)
     state = content.get('state_dict', content)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f'{checkpoint} holds no weights of this package; a published checkpoint is converted first, by '
+        raise ValueError(f'{checkpoint} holds no weights of this package; first convert published checkpoints with '
                          'mmaffinity convert published')
     # Copy: safetensors refuses tensors that share memory, as views in a checkpoint may.
     weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format) for name, value in state.items()}

@@ -50,7 +50,7 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
     before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
     was_there = before == new and not overwrite
     if file.exists() and not was_there and not overwrite:
-        raise ValueError(f'{file} exists and holds mean {before[0]} and std {before[1]}; computed were {new[0]} and {new[1]}. '
+        raise ValueError(f'{file} exists with mean {before[0]} and std {before[1]}; the computed values are {new[0]} and {new[1]}. '
                          '--overwrite replaces it, --out FILE keeps both')
     if not was_there:
         try:
@@ -67,7 +67,7 @@ def _configured_file(cfg: Config) -> str:
     normalization = preprocessor.get('normalization', 'global')
     if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
         raise ValueError(f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
-                         '--out FILE writes them all the same')
+                         '--out FILE writes them anyway')
     if preprocessor.get('mean') is not None:
         raise ValueError(f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
                          'write the statistics elsewhere with --out FILE')

@@ -47,7 +47,7 @@ def _is_phantom(root: str | None) -> bool:
 def find_tested_lists(dataset: Any) -> TestedLists:
     """Collect the lists of a data set or of a concatenation."""
     parts = list(getattr(dataset, 'datasets', [dataset]))
-    # The longest root first, should one lie in another.
+    # The longest root first, in case they are nested.
     roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
     lists = TestedLists(roots, {})
     paths: dict[str, list] = {}

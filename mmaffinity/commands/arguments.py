@@ -28,33 +28,33 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
-    """Return what the arguments of :func:`add_reading_arguments`, and ``--max-value`` where there is one, say."""
+    """Return the options given by :func:`add_reading_arguments` and, if present, ``--max-value``."""
     return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
 
 
 def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """Add what the converters of volumes share; :func:`split_options` and :func:`read_options` take up most of it.
+    """Add the arguments shared by the converters of volumes; :func:`split_options` and :func:`read_options` read most of them.
 
     Args:
-        parser: of the command.
-        out: the folder that is made by default.
+        parser: parser of the command.
+        out: default output folder.
     """
     default = SplitOptions()
-    parser.add_argument('--out', default=out, metavar='DIR', help=f'folder to make (default: {out})')
-    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result in that folder')
-    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
+    parser.add_argument('--out', default=out, metavar='DIR', help=f'output folder (default: {out})')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='use every N-th slice of a volume (default: 1)')
     parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
-                        help=f'of the patients, for validation (default: {default.val_share})')
+                        help=f'share of the patients for validation (default: {default.val_share})')
     parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
-                        help=f'of the patients, for the test (default: {default.test_share})')
-    parser.add_argument('--folds', type=int, metavar='K', help='also write lists for a cross-validation of K folds')
-    parser.add_argument('--seed', type=int, default=default.seed, help='divides the patients another way (default: 0)')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one per core, eight at most)')
+                        help=f'share of the patients for testing (default: {default.test_share})')
+    parser.add_argument('--folds', type=int, metavar='K', help='also write lists for K-fold cross-validation')
+    parser.add_argument('--seed', type=int, default=default.seed, help='seed of the patient split (default: 0)')
+    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
     add_reading_arguments(parser)
 
 
 def split_options(args: argparse.Namespace) -> SplitOptions:
-    """Return how patients are divided, by the arguments of :func:`add_volume_arguments`."""
+    """Return the patient split given by :func:`add_volume_arguments`."""
     return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
 
 

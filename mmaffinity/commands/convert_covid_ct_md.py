@@ -12,12 +12,13 @@ from mmaffinity.utils.console import NamedProgress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('root', help='folder with COVID-19 Cases/, Cap Cases/ and Normal Cases/')
     add_volume_arguments(parser, 'data/covid_ct_md')
-    parser.add_argument('--index', metavar='FILE', help='default: Index.csv in ROOT')
-    parser.add_argument('--labels', metavar='FILE', help='default: Slice-level-labels*.npy in ROOT, the updated one first')
+    parser.add_argument('--index', metavar='FILE', help='index of the patients (default: Index.csv in ROOT)')
+    parser.add_argument('--labels', metavar='FILE',
+                        help='slice labels (default: Slice-level-labels*.npy in ROOT, the updated one first)')
     parser.add_argument('--clear-as-normal', action='store_true',
-                        help='keep slices without infection of patients with pneumonia, as Normal')
+                        help='keep slices without infection of patients with pneumonia, labelled as Normal')
     parser.add_argument('--only-lungs', action='store_true',
-                        help='of slices without infection, keep only those that show lungs')
+                        help='keep slices without infection only if they show lungs')
 
 
 def run(args: argparse.Namespace) -> int:

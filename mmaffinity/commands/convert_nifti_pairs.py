@@ -2,7 +2,7 @@
 
     mmaffinity convert nifti-pairs COVID-19-CT-Seg_20cases Infection_Mask --rescale 5.882353 -1250
 
-docs/data.md has the command for each public data set.
+docs/data.md gives the command for each public data set.
 """
 import argparse
 
@@ -12,21 +12,21 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('images', help='folder of the volumes (.nii, .nii.gz), searched with the folders below')
-    parser.add_argument('masks', help='folder of their masks; may be the same')
+    parser.add_argument('images', help='folder of the volumes (.nii, .nii.gz), searched recursively')
+    parser.add_argument('masks', help='folder of their masks; may be the same folder')
     add_volume_arguments(parser, 'data/nifti_pairs')
     parser.add_argument('--lesion-labels', type=int, nargs='+', metavar='N',
-                        help='values of the masks that are lesions; all others are background (default: the only one)')
-    parser.add_argument('--negatives', action='store_true', help='keep slices without a lesion')
+                        help='mask values that are lesions; all others are background (default: the only value)')
+    parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
     parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
-                        help='only larger lesions are instances (default: 100)')
+                        help='keep only lesions with a larger area in pixels as instances (default: 100)')
     parser.add_argument('--patient-pattern', metavar='REGEX',
-                        help='the patient in a name, as the first group (default: each volume is a patient)')
+                        help='pattern whose first group is the patient in a name (default: each volume is a patient)')
     parser.add_argument('--pair-pattern', metavar='REGEX',
-                        help='what the names of a volume and its mask have in common, in groups (default: the whole name '
-                             'without _ct, _mask, _seg and the like)')
+                        help='pattern whose groups are common to the names of a volume and its mask (default: the whole '
+                             'name without _ct, _mask, _seg and the like)')
     parser.add_argument('--ignore-affine', action='store_true',
-                        help="take a mask's voxels as those of its volume, wherever its header places them")
+                        help="assume that a mask's voxels are those of its volume, whatever its header says")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -58,7 +58,7 @@ class ImageScan(Scan):
                     warnings.simplefilter('always')
                     grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
                 if self._key(name) != key:
-                    raise ValueError('was changed while the run went on: go on with --resume to predict it as it is now')
+                    raise ValueError('was changed while the run went on: use --resume to predict its current content')
                 check_side(*grey.shape)
                 notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
                 yield Slice(shown, key, index, grey, notes=notes or grey_notes(grey))

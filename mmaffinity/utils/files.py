@@ -66,7 +66,7 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
 
 @contextmanager
 def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterator[Path]:
-    """Fill a folder aside; it appears under its name when the block ends without an error, and not at all otherwise.
+    """Fill a temporary folder, which gets its final name if the block ends without an error, and is removed otherwise.
 
     Args:
         path: The folder to make; its parents are made where missing.
@@ -86,9 +86,9 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         if not (path / marker).is_file():
             raise FileExistsError(f'{path} is not empty and has no {marker}, so it holds something else; name another folder')
         if not overwrite:
-            raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
+            raise FileExistsError(f'{path} contains an earlier result; name another folder, or replace it (--overwrite)')
     part, old = path.with_name(path.name + '.part'), path.with_name(path.name + '.old')
-    for leftover in (part, old):  # of a run that was killed
+    for leftover in (part, old):  # from a killed run
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -96,7 +96,7 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         if path.exists():
             os.replace(path, old)
         os.replace(part, path)
-    except BaseException:  # KeyboardInterrupt too
+    except BaseException:  # including KeyboardInterrupt
         shutil.rmtree(part, ignore_errors=True)
         if old.exists() and not path.exists():
             os.replace(old, path)
