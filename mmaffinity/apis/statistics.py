@@ -50,7 +50,7 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
     before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
     was_there = before == new and not overwrite
     if file.exists() and not was_there and not overwrite:
-        raise ValueError(f'{file} exists with mean {before[0]} and std {before[1]}; the computed values are {new[0]} and {new[1]}. '
+        raise ValueError(f'{file} exists with mean {before[0]} and std {before[1]}; the new values are {new[0]} and {new[1]}. '
                          '--overwrite replaces it, --out FILE keeps both')
     if not was_there:
         try:

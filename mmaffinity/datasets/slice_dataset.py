@@ -133,8 +133,8 @@ class SliceDataset(UnreadablePolicy):
             raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')
         metainfo = content.get('metainfo') or {}
         if not isinstance(metainfo, dict):
-            raise ValueError(f'{self.ann_file} has a "metainfo" that is not an object but {type(metainfo).__name__}: it must contain '
-                             '"slice_classes", or be left out')
+            raise ValueError(f'{self.ann_file} has a "metainfo" that is not an object but {type(metainfo).__name__}: it must '
+                             'contain "slice_classes", or be left out')
         metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:
             metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], f'metainfo of {self.ann_file}')

@@ -132,7 +132,7 @@ class SliceFolderDataset(SliceDataset):
         message = describe_unused(folder, [reason for _, reason in others])
         if not images:
             there = f': {message}' if others else ', nor any other file'
-            raise ValueError(f'folder {Path(self.data_root, folder)} contains no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
+            raise ValueError(f'folder {Path(self.data_root, folder)} has no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
         if others:
             self.unused[message] = [self._relative(path) for path, _ in others]
         return sorted(images, key=lambda path: path.as_posix())

@@ -27,15 +27,15 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, sc
     scores are ranked by index, whereas mmcv's order is arbitrary. float64 and half precision are also supported.
 
     This is greedy suppression although there is no loop over boxes. Let S[i, j] hold if box i ranks before box j and overlaps
-    it by more than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and S[i, j]), because S
-    is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating keep <- not (keep
-    S) reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct, because entry t + 1
-    depends only on those before it. A state that an iteration does not change solves the equation and is therefore the greedy
-    result. The number of iterations is at most the length of the longest chain of boxes that decide over each other, plus 2.
+    it by more than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and S[i, j]), because
+    S is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating
+    keep <- not (keep S) reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct,
+    because entry t + 1 depends only on those before it. A state that an iteration does not change solves the equation and is
+    therefore the greedy result. The number of iterations is at most the length of the longest chain of boxes that decide over
+    each other, plus 2.
 
     Long lists are decided in blocks by decreasing score: a block first loses the boxes that earlier kept boxes suppress,
-        exactly
-    as in greedy suppression.
+    exactly as in greedy suppression.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, 4).
@@ -127,7 +127,7 @@ def _find(kind: str | Callable) -> Callable:
 
 @torch.no_grad()
 def _greedy(boxes: Tensor, threshold: float, offset: int, max_num: int) -> Tensor:
-    """Return the positions that survive among boxes by falling score."""
+    """Return the positions of surviving boxes among boxes by decreasing score."""
     # Contiguous vectors of coordinates: low and high corners, (2, N) each.
     low, high = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).t().contiguous().split(2)
     width, height = high - low + offset

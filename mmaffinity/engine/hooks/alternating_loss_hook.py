@@ -18,9 +18,8 @@ class AlternatingLossHook(Hook):
     """Set the stage of each batch, and copy the segmentation branch after a segmentation step.
 
     The data determine the stage: a batch of lesion slices gives a segmentation step, a batch of labelled slices a
-        classification
-    step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so parameters that a stage
-    does not train keep their values and moments.
+    classification step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so
+    parameters that a stage does not train keep their values and moments.
 
     Args:
         copy: when to copy the segmentation branch's weights to the classification branch: after 'every' segmentation step
