@@ -96,7 +96,7 @@ def _open(out: str | Path, resume: bool, stack: ExitStack) -> OutputFolder:
     folder = OutputFolder(out)
     stack.enter_context(folder.lock())
     if not resume and ((folder.root / REPORT).exists() or any(folder.root.glob(f'*/{JOURNAL}'))):
-        raise FileExistsError(f'{out} contains results of an earlier run: continue it with --resume, or name another --out')
+        raise FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
     return folder
 
 

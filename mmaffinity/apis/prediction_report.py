@@ -81,7 +81,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     if report.clutter:
         names = list(dict.fromkeys(item.source.rsplit('/', 1)[-1] for item in report.clutter))
         more = ', ...' if len(names) > MAX_EXAMPLES else ''
-        yield f'{plural(len(report.clutter), "file")} without slices ignored: {", ".join(names[:MAX_EXAMPLES])}{more}'
+        yield f'{plural(len(report.clutter), "file")} without slices left aside: {", ".join(names[:MAX_EXAMPLES])}{more}'
     if report.failed:
         yield 'Something failed, see above: the exit code is 1. MMAFFINITY_TRACEBACK=1 shows where.'
 

@@ -68,7 +68,7 @@ def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | No
     if stored is None:
         return
     if seed is not None and seed != stored:
-        raise ValueError(f'--seed {seed} does not match {checkpoint}, which was trained with seed {stored}: omit --seed, or '
+        raise ValueError(f'--seed {seed} does not fit {checkpoint}, which was trained with seed {stored}: leave --seed out, or '
                          'start a new run in another work folder')
     if cfg.randomness.seed not in (None, stored):
         yield f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config'

@@ -99,9 +99,9 @@ def _check_root(root: Path, cfg: Config) -> None:
         try:
             known = json.loads(path.read_text())['config_sha256']
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{path} is damaged ({error}); remove it if the runs next to it belong to this config') from error
+            raise ValueError(f'{path} is damaged ({error}); remove it if the runs beside it are of this config') from error
         if known != digest:
-            raise ValueError(f'{root} contains runs of another config, or of this one before it changed; choose another work '
+            raise ValueError(f'{root} holds runs of another config, or of this one before it changed; choose another work '
                              'folder')
         return
     write_json_atomic(path, dict(config=str(cfg.filename), config_sha256=digest))

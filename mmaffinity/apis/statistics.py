@@ -67,7 +67,7 @@ def _configured_file(cfg: Config) -> str:
     normalization = preprocessor.get('normalization', 'global')
     if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
         raise ValueError(f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
-                         '--out FILE writes them anyway')
+                         '--out FILE writes them all the same')
     if preprocessor.get('mean') is not None:
         raise ValueError(f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
                          'write the statistics elsewhere with --out FILE')

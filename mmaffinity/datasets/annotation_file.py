@@ -31,7 +31,7 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write or export it again') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} must contain a JSON object with {kind}, not {type(content).__name__}')
+        raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
     return content
 
 
@@ -68,7 +68,7 @@ def _how_to_get(data_root: str | None, kind: str) -> str:
         if data_root and all(any(Path(data_root).glob(folder)) for folder in folders):
             return f'Write it with mmaffinity convert {converter} {data_root}'
     folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
-    return f'Set ann_file or data_root to its location, or write it in the format described in docs/data.md{folders_alone}. ' \
+    return f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. ' \
            'mmaffinity convert writes the lists of CNCB-NCOV, COVIDx-CT and iCTCF'
 
 

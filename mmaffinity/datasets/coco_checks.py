@@ -95,7 +95,7 @@ def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
         reach = 100 * max(height, width)
         if not mask or not all(_numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6
                                and max(map(abs, polygon)) <= reach for polygon in mask):
-            raise ValueError(f'has a segmentation that is not a list of polygons [[x, y, x, y, ...], ...] of three points or '
+            raise ValueError(f'has a segmentation that is no list of polygons [[x, y, x, y, ...], ...] of three points or '
                              f'more, near the picture: {_short(mask)}')
         return mask, outline_extent(mask)
     if not isinstance(mask, dict) or 'counts' not in mask or 'size' not in mask:

@@ -95,7 +95,7 @@ def run_lengths(counts: str) -> np.ndarray:
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
     if lengths.max() > 8:  # 40 bits; no picture has so many pixels
-        raise ValueError('whose counts are not run lengths')
+        raise ValueError('whose counts are no run lengths')
     places = np.arange(digits.size) - np.repeat(starts, lengths)
     numbers = np.add.reduceat((digits & 31) << 5 * places, starts)
     numbers -= np.where(digits[ends] & 16, np.left_shift(1, 5 * lengths), 0)

@@ -13,7 +13,7 @@ def check_patient_pattern(pattern: str | None) -> None:
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
-        raise ValueError(f'patient_pattern={pattern!r} is not a regular expression: {error}') from error
+        raise ValueError(f'patient_pattern={pattern!r} is no regular expression: {error}') from error
     if groups < 1:
         raise ValueError(f'patient_pattern={pattern!r} has no group: enclose the patient in parentheses')
 

@@ -100,7 +100,7 @@ class SliceDataset(UnreadablePolicy):
         for key in ('patient_id', 'scan_id'):
             if type(raw_data_info.get(key)) not in (str, int, type(None)):
                 raise ValueError(f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
-                                 'null if unknown, is needed')
+                                 'null where it is not known, is needed')
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
             raise ValueError(f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
@@ -133,8 +133,8 @@ class SliceDataset(UnreadablePolicy):
             raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')
         metainfo = content.get('metainfo') or {}
         if not isinstance(metainfo, dict):
-            raise ValueError(f'{self.ann_file} has a "metainfo" that is not an object but {type(metainfo).__name__}: it must '
-                             'contain "slice_classes", or be left out')
+            raise ValueError(f'{self.ann_file} has a "metainfo" that is no object but {type(metainfo).__name__}: it must hold '
+                             '"slice_classes", or be left out')
         metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:
             metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], f'metainfo of {self.ann_file}')
@@ -155,7 +155,7 @@ class SliceDataset(UnreadablePolicy):
             if 0 <= xmin < xmax and 0 <= ymin < ymax:
                 return tuple(box)
         raise ValueError(f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
-                         '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null if unknown')
+                         '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known')
 
     def _draw(self, data_list: list[dict]) -> list[dict]:
         labels = np.array([info['gt_slice_label'] for info in data_list])

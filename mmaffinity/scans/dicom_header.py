@@ -217,15 +217,15 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     image_type = [str(value).strip().upper() for value in values_of(data, 'ImageType')]
     notes: list[str] = []
     if _is_directory(data, sop_class):
-        raise Clutter('is a DICOMDIR, the index of a disc, and not needed: the slices are in the folders next to it')
+        raise Clutter('is a DICOMDIR, the index of a disc, and not needed: the slices are in the folders beside it')
     if modality and modality != 'CT':
         raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
     if 'LOCALIZER' in image_type:
         raise ValueError('is a localizer (scout view), not an axial slice')
     if sop_class and sop_class not in CT_CLASSES:
-        raise ValueError(f'is not a CT image: {_class_name(sop_class)}')
+        raise ValueError(f'is no CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
-        raise ValueError('gives neither modality nor image type: is it DICOM?')
+        raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
     _check_frames(data)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
@@ -286,7 +286,7 @@ def _check_frames(data: Any) -> None:
     """
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
-        raise ValueError(f'holds {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
+        raise ValueError(f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
                          'slice, or to NIfTI with dcm2niix')
 
 

@@ -114,7 +114,7 @@ class NiftiScan(Scan):
         """Find the slice axis and the view."""
         directions = affine[:3, :3] / zooms * np.array([[-1], [-1], [1]])
         if abs(np.linalg.det(directions)) < MIN_VOLUME:
-            raise ValueError('has an affine without volume, as its three axes are in one plane: correct its qform or sform')
+            raise ValueError('has an affine without volume, its three axes lie in one plane: correct its qform or sform')
         self.axis = int(np.argmax(np.abs(directions[2])))
         self.in_plane = [axis for axis in range(3) if axis != self.axis]
         first, second = (directions[:, axis] for axis in self.in_plane)

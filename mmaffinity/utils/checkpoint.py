@@ -65,7 +65,7 @@ class _StoredArray:
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes):
-            raise pickle.UnpicklingError('refused: numpy.ndarray of anything other than plain numbers')
+            raise pickle.UnpicklingError('refused: numpy.ndarray of something else than plain numbers')
         self.array = np.frombuffer(data, dtype.dtype).reshape(shape, order='F' if fortran else 'C').copy()
 
 
@@ -77,7 +77,7 @@ def _stored_array(*_: Any) -> _StoredArray:
 def _stored_scalar(dtype: Any, data: Any) -> Any:
     """Replacement for NumPy's scalar."""
     if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes) or len(data) != dtype.dtype.itemsize:
-        raise pickle.UnpicklingError('refused: a numpy scalar that is not a plain number')
+        raise pickle.UnpicklingError('refused: a numpy scalar that is no plain number')
     return np.frombuffer(data, dtype.dtype)[0]
 
 
@@ -137,15 +137,15 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         with _safe_globals():
             content = _with_arrays(torch.load(path, map_location=map_location, weights_only=True), set())
     except pickle.UnpicklingError as error:
-        raise ValueError(f'{path} was not loaded, because it contains more than weights and plain data: '
+        raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: '
                          f'{_reason(error)}') from error
     except MemoryError:
         raise
     except Exception as error:  # a malformed file can cause any error in a reader that expects a valid one
-        raise ValueError(f'{path} is not a checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it '
+        raise ValueError(f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it '
                          'again') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} is not a checkpoint: it contains a {type(content).__name__} instead of a dict')
+        raise ValueError(f'{path} is no checkpoint: it holds a {type(content).__name__} instead of a dict')
     return content
 
 
@@ -203,7 +203,7 @@ def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
     except MemoryError:
         raise
     except Exception as error:  # SafetensorError is not a ValueError, and truncated files raise others
-        raise ValueError(f'{path} is not a .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download '
+        raise ValueError(f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download '
                          'it again') from error
     return dict(meta=_described(path), state_dict=weights)
 
@@ -280,7 +280,7 @@ def download(url: str) -> Path:
         if processes > 1:
             barrier()  # also on errors, otherwise the others would wait forever
     if not path.exists():
-        raise FileNotFoundError(f'{url} could not be downloaded by the first process of this machine; see its message')
+        raise FileNotFoundError(f'{url} could not be fetched by the first process of this machine; its message says why')
     return path
 
 
@@ -307,7 +307,7 @@ def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
     if missing:
         return f'it lacks {_some(missing)}, which the config\'s model has'
     foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
-    return f'it contains {_some(foreign)}, which the config\'s model does not have' if foreign else None
+    return f'it holds {_some(foreign)}, which the config\'s model does not have' if foreign else None
 
 
 def _some(names: list[str]) -> str:

@@ -58,7 +58,7 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
                 os.fsync(file.fileno())  # otherwise a power cut after the rename could leave an empty file
         for path, part in parts.items():
             os.replace(part, path)
-    except BaseException:  # including KeyboardInterrupt
+    except BaseException:  # KeyboardInterrupt too
         for part in parts.values():
             part.unlink(missing_ok=True)
         raise
@@ -86,9 +86,9 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         if not (path / marker).is_file():
             raise FileExistsError(f'{path} is not empty and has no {marker}, so it holds something else; name another folder')
         if not overwrite:
-            raise FileExistsError(f'{path} contains an earlier result; name another folder, or replace it (--overwrite)')
+            raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
     part, old = path.with_name(path.name + '.part'), path.with_name(path.name + '.old')
-    for leftover in (part, old):  # from a killed run
+    for leftover in (part, old):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -96,7 +96,7 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         if path.exists():
             os.replace(path, old)
         os.replace(part, path)
-    except BaseException:  # including KeyboardInterrupt
+    except BaseException:  # KeyboardInterrupt too
         shutil.rmtree(part, ignore_errors=True)
         if old.exists() and not path.exists():
             os.replace(old, path)

@@ -78,10 +78,10 @@ def convert_back(checkpoint: dict) -> dict:
     """
     state = checkpoint.get('state_dict')
     if not isinstance(state, dict):
-        raise ValueError('it is not a checkpoint of this package: it has no state_dict')
+        raise ValueError('it is no checkpoint of this package: it has no state_dict')
     matrix, last = state.get('roi_head.cls_head.affinity.matrix'), state.get('roi_head.cls_head.classifier.4.weight')
     if not isinstance(matrix, Tensor) or matrix.dim() != 2 or not isinstance(last, Tensor) or last.dim() != 2:
-        raise ValueError('it is not a checkpoint of an affinity model: it has no affinity matrix or no classifier')
+        raise ValueError('it is no checkpoint of an affinity model: it has no affinity matrix, or no classifier')
     entries = published_layout(matrix.shape[1], last.shape[0], matrix.shape[0])
     known = {entry.ours for entry in entries}
     problems = [f'missing {name}' for name in sorted(name for name in known if name is not None and name not in state)]
@@ -101,7 +101,7 @@ def convert_back(checkpoint: dict) -> dict:
             rest = entry.change.dropped(ours.new_zeros(entry.shape)) if rest is None else rest
         weights[entry.key] = _own(entry.change.backward(ours, rest))
         if tuple(weights[entry.key].shape) != entry.shape:
-            raise ValueError(f'{entry.ours} has shape {tuple(ours.shape)}, which does not match the published layout')
+            raise ValueError(f'{entry.ours} has shape {tuple(ours.shape)}, which does not fit the published layout')
     fields = dict(extra.get('fields') or {})
     fields.setdefault('affinity', matrix.shape[1])
     generator = extra.get('anchor_generator') or dict(
@@ -158,7 +158,7 @@ def _split(content: Any) -> tuple[dict[str, Tensor], dict]:
         weights, fields = content, {}
     else:
         keys = ', '.join(ascii(key)[:40] for key in list(content)[:8]) if isinstance(content, dict) else ''
-        raise ValueError(f'it is not a published checkpoint: it has no model_weights, but {keys or describe(content)}')
+        raise ValueError(f'it is no published checkpoint: it has no model_weights, but {keys or describe(content)}')
     odd = [key for key in weights if type(key) is not str]
     if odd:
         raise ValueError(f'its model_weights have a key that is no text: {ascii(odd[0])[:40]}')
@@ -180,7 +180,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
             raise ValueError(f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one '
                              'would change the model')
     if num_classes not in SLICE_CLASSES:
-        raise ValueError(f'it has {num_classes} classes; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
+        raise ValueError(f'it tells {num_classes} classes apart; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
     stated = fields.get('affinity', num_affinities)
     if type(stated) is not int or stated != num_affinities:
         stated = stated if type(stated) is int else f'a {describe(stated)}'
@@ -227,7 +227,7 @@ def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
         if value is None:
             problems.append(f'missing {entry.key}')
         elif not isinstance(value, Tensor):
-            problems.append(f'{entry.key} is not a tensor but {describe(value)}')
+            problems.append(f'{entry.key} is no tensor but {describe(value)}')
         elif tuple(value.shape) != entry.shape:
             problems.append(f'{entry.key} has shape {tuple(value.shape)} instead of {entry.shape}')
         elif value.is_floating_point() == entry.key.endswith('num_batches_tracked'):

@@ -233,7 +233,7 @@ class PickleReader:
     def _target(self, kinds: tuple) -> Any:
         target = self._stack[-1]
         if type(target) not in kinds:
-            raise RefusedPickleError(f'refused to fill {describe(target)}, which is not a plain list, dict or set')
+            raise RefusedPickleError(f'refused to fill {describe(target)}, which is no plain list, dict or set')
         return target
 
     def _op_append(self, _: Any) -> None:

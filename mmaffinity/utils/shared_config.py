@@ -42,8 +42,8 @@ def read_shared_config(path: str | Path) -> Config:
     """
     content = read_description(path)
     if content is None:
-        raise ValueError(f'{path} is not a model description: only JSON from mmaffinity export '
-                         'safetensors can be a config; other configs are Python files')
+        raise ValueError(f'{path} is no model description: a JSON config is one that mmaffinity export '
+                         'safetensors wrote; other configs are Python files')
     try:
         config = decode(content.get('config'))
         check_shared_config(config)

@@ -56,7 +56,7 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
         file.seek(0)
         for start, what in NOT_A_CHECKPOINT.items():
             if head.lstrip().startswith(start):
-                raise ValueError(f'{path} is not a checkpoint but {what}')
+                raise ValueError(f'{path} is no checkpoint but {what}')
         try:
             return (_ZipFile if head.startswith(b'PK\x03\x04') else _LegacyFile)(file, size).load()
         except RefusedPickleError as error:

@@ -47,7 +47,7 @@ class FactCache:
                 if schema == CACHE_SCHEMA:
                     self._rows[kind, name] = size, changed, row
         if lines and other == lines and lines > 1:
-            raise ValueError(f'{path} is not a verification cache and is not modified; name another file')
+            raise ValueError(f'{path} is no cache of verify_dataset, and is left as it is; name another file')
 
     def get(self, kind: str, path: str) -> FileFacts | None:
         """Return the facts of a file if it has not changed."""

@@ -71,7 +71,7 @@ class GreyLevelStatisticsHook(Hook):
         found = training_statistics(dataset, progress=NamedProgress())
         write_json_atomic(file, found)
         replaced = ', and replaces that of other slices' if kept else ''
-        runner.logger.info(f'{_in_words(found)}; stored in {file} and in every checkpoint{replaced}. To store it with the '
+        runner.logger.info(f'{_in_words(found)}; kept in {file} and in every checkpoint{replaced}. To store it with the '
                            f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}')
         return found['mean'], found['std']
 

@@ -106,7 +106,7 @@ class _WritingAside:
                 _sync(part)  # otherwise a power cut after the rename could leave an empty file
                 os.replace(part, path)
                 _sync(path.parent)  # otherwise it could undo the rename after the older checkpoint was removed
-        except BaseException:  # including KeyboardInterrupt
+        except BaseException:  # KeyboardInterrupt too
             if is_main_process():
                 part.unlink(missing_ok=True)
             raise
