@@ -1,162 +1,217 @@
-"""COCO's own average precision beside the paper's."""
+"""MMDetection's COCO metric, over the lesion slices of a run."""
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import copy
 import io
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmdet.evaluation.functional import eval_recalls
 from mmdet.registry import METRICS
-from mmengine.evaluator import BaseMetric
+from mmengine.fileio import load
 from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from mmaffinity.utils.optional import require
-from mmaffinity.utils.wording import plural
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+from mmaffinity.utils.wording import first_few, plural
 
 from ..functional import format_table
-from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
-
-IOU_TYPES = ('bbox', 'segm')
-BACKENDS = ('auto', 'pycocotools', 'faster-coco-eval')
-MAX_DETECTIONS = 100
-# Row of COCOeval's area ranges: all, below 32^2, up to 96^2, above, in pixels.
-AREA_ROWS = {'mAP': 0, 'mAP_s': 1, 'mAP_m': 2, 'mAP_l': 3}
-THRESHOLD_ROWS = {'mAP_50': 0, 'mAP_75': 5}
+from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
+from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
 
 @METRICS.register_module()
-class LesionCocoMetric(BaseMetric):
-    """COCO AP of lesion boxes and masks, over the slices of the segmentation task only.
+class LesionCocoMetric(CocoMetric):
+    """MMDetection's ``CocoMetric`` with the same arguments, over all samples except those of the classification task.
 
-    MMDetection's ``CocoMetric`` asks every sample for boxes and writes its ground truth and results to files; a run
-    over lesion and slice data sets together has samples of both kinds, so this one builds COCO's tables in memory from
-    the samples. The numbers are those of pycocotools on the annotation file, with at most 100 objects per slice.
+    It differs from MMDetection's class as follows:
+
+    - Average precision counts at most 100 objects per slice, as COCO defines it, whatever ``proposal_nums`` says.
+    - Values are not rounded. An undefined value, such as the average precision of a size or class without lesions, has no
+      entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
+    - Without ``ann_file``, data sets may share image ids, and if 'segm' is evaluated, sizes are those of the masks.
+    - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order.
+    - Recalls are named after the numbers in ``proposal_nums``, however many there are. 'proposal_fast' accepts slices with
+      different numbers of boxes, pairs boxes and lesions by image id, and ranks boxes by score.
 
     Args:
-        metric: 'bbox', 'segm' or both.
-        prefix: first part of the returned keys.
-        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
-        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, sooner on many slices), or 'auto': the latter where it
-            is installed.
+        ann_file: COCO JSON with the ground truth; None takes that of the samples.
+        metric: one or more of 'bbox', 'segm', 'proposal' and 'proposal_fast'.
+        *args: the further arguments of :class:`mmdet.evaluation.CocoMetric`, in its order.
+        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, faster on many slices), or 'auto': the latter where it
+            is installed and ``use_mp_eval`` is off.
+        **kwargs: the same by name: ``classwise``, ``proposal_nums``, ``iou_thrs``, ``metric_items``, ``format_only``, ...
 
     Raises:
-        ValueError: if ``metric`` names anything else, or the backend is unknown or not installed.
+        KeyError: if ``metric`` or ``metric_items`` has an unknown name, as in MMDetection.
+        ValueError: if ``metric`` is empty, or the backend is unknown, not installed or combined with ``use_mp_eval``.
     """
-    default_prefix = 'coco'
 
-    def __init__(self, metric: str | Sequence[str] = IOU_TYPES, prefix: str | None = None,
-                 collect_device: str = 'cpu', backend: str = 'auto') -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        self.metrics = (metric, ) if isinstance(metric, str) else tuple(metric)
-        if not self.metrics or not set(self.metrics) <= set(IOU_TYPES):
-            raise ValueError(f"metric must be 'bbox', 'segm' or both, got {metric!r}")
-        self.coco_classes = coco_classes(backend)
+    def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'bbox', *args: Any,
+                 backend: str = 'auto', **kwargs: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            super().__init__(ann_file, [metric] if isinstance(metric, str) else list(metric), *args, **kwargs)
+        if not self.metrics:
+            raise ValueError(f"metric must be one or more of 'bbox', 'segm', 'proposal' and 'proposal_fast', got {metric!r}")
+        self.ann_file = ann_file
+        self.coco_classes = coco_classes(backend, self.use_mp_eval)
+        known = (*AP_NAMES, *recall_rows(self.proposal_nums))
+        for item in self.metric_items or ():
+            if item not in known:
+                raise KeyError(f'metric item "{item}" is not supported, only {known}')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep boxes, scores and run lengths of a batch.
 
         Raises:
-            ValueError: if a lesion slice lacks its annotation or its prediction.
+            ValueError: if a slice lacks its prediction or, without ``ann_file``, its annotation, or a score is not finite.
         """
         for sample in data_samples:
             # One entry per sample, also of the other task: several processes drop their padding by counting entries.
-            self.results.append(self._extract(sample) if is_lesion_sample(sample) else {})
+            self.results.append(() if sample.get('task') == CLASSIFICATION else self._extract(sample))
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Run COCO's evaluation.
 
         Returns:
-            'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75', 'bbox_mAP_s', '_m', '_l' and the same for 'segm', in [0, 1]. The
-            value of an area range without lesions is undefined (COCO writes -1) and has no entry; without any lesion at
-            all the result is empty. Without predictions all are 0.
+            MMDetection's keys: 'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75', 'bbox_mAP_s', '_m', '_l', the same for 'segm',
+            'AR@100' and so on for proposals, '<class>_precision' with ``classwise``. All in [0, 1]; undefined ones are left
+            out, so that the result is empty without any lesion, or with ``format_only``.
+
+        Raises:
+            ValueError: if the slices or their labels do not fit ``ann_file``.
         """
         logger = MMLogger.get_current_instance()
         results = [result for result in results if result]
-        if not any(gt['iscrowd'] == 0 for result in results for gt in result['gts']):
-            logger.warning('No annotated lesion among the tested slices, so COCO average precision is undefined.')
-            return {}
+        # MMDetection's class keeps the ground truth of its first evaluation for later ones, so a copy of it works here.
+        run = copy.copy(self)
         metrics: dict[str, float] = {}
-        for iou_type in self.metrics:
-            metrics.update(_average_precision(results, iou_type, *self.coco_classes))
-        names = [*AREA_ROWS, *THRESHOLD_ROWS]
-        rows = [[iou_type, *(_cell(metrics.get(f'{iou_type}_{name}')) for name in names)] for iou_type in self.metrics]
-        logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
-                    + format_table(['overlap of', *names], rows))
+        if results:
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+                run.outfile_prefix = self.outfile_prefix or str(Path(folder, 'lesions'))
+                metrics = run._evaluate(results, logger)
+        if not metrics and not (results and self.format_only):
+            logger.warning('No annotated lesion among the tested slices, so COCO average precision is undefined.')
         return metrics
 
-    def _extract(self, sample: dict) -> dict:
-        pred, instances = sample['pred_instances'], lesion_instances(sample, ignored=True)
-        boxes, scores, labels = (to_numpy(pred[key]).tolist() for key in ('bboxes', 'scores', 'labels'))
-        gts = [dict(category_id=int(instance['bbox_label']), bbox=_xywh(instance['bbox']),
-                    iscrowd=int(instance.get('ignore_flag', 0))) for instance in instances]
-        dts = [dict(category_id=label, bbox=_xywh(box), score=score, iscrowd=0)
-               for box, score, label in zip(boxes, scores, labels)]
-        if not np.isfinite(scores).all():
+    def fast_eval_recall(self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float],
+                         logger: MMLogger | None = None) -> np.ndarray:
+        """Return the recall of the boxes of highest score, averaged over ``iou_thrs``; shape (len(proposal_nums),)."""
+        boxes = {result['img_id']: result['bboxes'][np.argsort(-result['scores'], kind='stable')] for result in results}
+        recalls, counts = [], []
+        for image_id in self.img_ids:
+            found = np.array([entry['bbox'] for entry in self._coco_api.imgToAnns[image_id]
+                              if not (entry.get('ignore') or entry.get('iscrowd'))], dtype=np.float32).reshape(-1, 4)
+            if len(found):
+                found[:, 2:] += found[:, :2]
+                # One image at a time: MMDetection's function stacks the overlaps of images, which must then be of one shape.
+                recalls.append(eval_recalls([found], [boxes.get(image_id, np.zeros((0, 4), np.float32))], proposal_nums,
+                                            iou_thrs, logger='silent').mean(axis=1))
+                counts.append(len(found))
+        return np.average(recalls, axis=0, weights=counts) if counts else np.full(len(proposal_nums), np.nan)
+
+    def _extract(self, sample: dict) -> tuple[dict, dict]:
+        """Ground truth and prediction, in the form that the parent's methods take."""
+        check_lesion_sample(sample, annotated=self._coco_api is None)
+        pred, (height, width) = sample['pred_instances'], sample['ori_shape'][:2]
+        gt = dict(img_id=sample.get('img_id'), task=sample.get('task'), height=int(height), width=int(width), anns=[])
+        result = {key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores') if key in pred}
+        if not all(np.isfinite(result.get(key, 0)).all() for key in ('scores', 'mask_scores')):
             raise ValueError(f'{image_name(sample)}: the scores of the predicted objects must be finite numbers')
-        if 'segm' in self.metrics:
-            for annotation, rle in zip(gts + dts, instance_rles(sample, instances) + prediction_rles(sample)):
-                annotation['segmentation'] = rle
-        return dict(height=int(sample['ori_shape'][0]), width=int(sample['ori_shape'][1]), gts=gts, dts=dts)
+        # Copies of the run lengths, as the parent decodes them in place.
+        if 'segm' in self.metrics or (self.outfile_prefix and 'masks' in pred):
+            result['masks'] = [dict(rle) for rle in prediction_rles(sample)]
+        if self._coco_api is None:
+            instances = lesion_instances(sample, ignored=True)
+            gt['anns'] = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
+                               ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
+            if 'segm' in self.metrics:
+                for annotation, rle in zip(gt['anns'], instance_rles(sample, instances)):
+                    annotation['mask'] = dict(rle)
+        return gt, result
 
+    def _evaluate(self, results: list[tuple], logger: MMLogger) -> dict[str, float]:
+        wanted, self.metrics = self.metrics, [metric for metric in self.metrics if metric == 'proposal_fast']
+        self.iou_thrs = np.atleast_1d(self.iou_thrs)
+        # The parent writes the files of COCO and computes the recalls of 'proposal_fast'.
+        metrics = {name: float(value) for name, value in super().compute_metrics(self._number(results)).items()
+                   if np.isfinite(value)}
+        rows: list[tuple[str, dict[str, float | None]]] = []
+        if self.format_only:
+            return metrics
+        recalls = recall_rows(self.proposal_nums)
+        for metric in wanted:
+            if metric == 'proposal_fast':
+                continue
+            items = self.metric_items
+            if items is None:
+                items = recalls if metric == 'proposal' else AP_NAMES
+            iou_type = 'segm' if metric == 'segm' else 'bbox'
+            total, *by_category = evaluate_coco(
+                self._ground_truth(), load(f'{self.outfile_prefix}.{iou_type}.json'), iou_type, self.coco_classes,
+                self.proposal_nums if recalls.keys() & set(items) else (),
+                imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
+            prefix = '' if metric == 'proposal' else f'{metric}_'
+            metrics.update({f'{prefix}{item}': total[item] for item in items if item in total})
+            rows.append((metric, {item: total.get(item) for item in items}))
+            if self.classwise and metric != 'proposal':
+                for category, values in zip(self._coco_api.load_cats(sorted(self.cat_ids)), by_category):
+                    metrics.update({f'{category["name"]}_precision': value for name, value in values.items() if name == 'mAP'})
+                    rows.append((f'{metric} of {category["name"]}', {item: values.get(item) for item in items}))
+        if rows:
+            columns = list(dict.fromkeys(item for _, values in rows for item in values))
+            cells = [[label, *(_cell(values[item]) if item in values else '' for item in columns)] for label, values in rows]
+            logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
+                        + format_table(['overlap of', *columns], cells))
+        return metrics
 
-def coco_classes(backend: str) -> tuple[type, type]:
-    """Return the classes COCO and COCOeval of a backend; see :class:`LesionCocoMetric`.
+    def _number(self, results: list[tuple]) -> list[tuple]:
+        """Set the ids of categories, and return the results with image ids that are those of the ground truth."""
+        classes = list((self.dataset_meta or {}).get('classes', ()))
+        image_ids = [gt['img_id'] for gt, _ in results]
+        shared = len(set(image_ids)) < len(image_ids)
+        labels = {int(label) for _, pred in results for label in pred['labels']}
+        if self._coco_api is None:
+            labels.update(entry['bbox_label'] for gt, _ in results for entry in gt['anns'])
+            classes += map(str, range(len(classes), max(labels, default=-1) + 1))
+            self.dataset_meta = {**(self.dataset_meta or {}), 'classes': classes}
+            # Two concatenated data sets may use the same img_id.
+            if shared or not all(isinstance(image_id, int) for image_id in image_ids):
+                image_ids = list(range(len(results)))
+        else:
+            self.cat_ids = self._coco_api.get_cat_ids(cat_names=classes)
+            # MMDetection's CocoDataset numbers its labels in the order of the file, LesionDataset in that of the classes.
+            if all(gt['task'] == SEGMENTATION for gt, _ in results):
+                by_name = {category['name']: category['id'] for category in self._coco_api.load_cats(self.cat_ids)}
+                self.cat_ids = [by_name[name] for name in classes if name in by_name]
+            unknown = [str(image_id) for image_id in image_ids if image_id not in self._coco_api.imgs]
+            for problem, found in ((f'it has no images with the ids {first_few(unknown)}', unknown),
+                                   ('tested slices share an img_id', shared),
+                                   (f'not all of {classes} are among its categories', len(self.cat_ids) < len(classes)),
+                                   (f'label {max(labels, default=0)} was predicted, but its categories with the names of '
+                                    f'classes are {len(self.cat_ids)}', max(labels, default=-1) >= len(self.cat_ids))):
+                if found:
+                    raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of '
+                                     'the tested data set, or leave out ann_file to compare with the lesions of the samples')
+        return [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id}) for image_id, (gt, pred) in zip(image_ids, results)]
 
-    Raises:
-        ValueError: if the backend is unknown or not installed.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f'backend must be one of {BACKENDS}, not {backend!r}')
-    if backend == 'pycocotools' or (backend == 'auto' and importlib.util.find_spec('faster_coco_eval') is None):
-        return COCO, COCOeval
-    module = require('faster_coco_eval', 'coco')
-    return module.COCO, module.COCOeval_faster
-
-
-def _average_precision(results: list[dict], iou_type: str, coco_class: type, eval_class: type) -> dict[str, float]:
-    """The one place that calls COCO's evaluation."""
-    # COCO's classes print their progress; what they have to say goes to the log as one table.
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = eval_class(*(_coco(results, key, iou_type, coco_class) for key in ('gts', 'dts')), iou_type)
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval['precision']  # (IoU threshold, recall, class, area range, 1), -1 where undefined
-    values = {name: precision[:, :, :, row] for name, row in AREA_ROWS.items()}
-    values.update({name: precision[row, :, :, 0] for name, row in THRESHOLD_ROWS.items()})
-    return {f'{iou_type}_{name}': float(value[value > -1].mean())
-            for name, value in values.items() if (value > -1).any()}
-
-
-def _coco(results: list[dict], key: str, iou_type: str, coco_class: type) -> Any:
-    # Images are numbered by their place: two concatenated data sets may use the same img_id.
-    annotations: list[dict] = []
-    for image_id, result in enumerate(results):
-        for annotation in result[key]:
-            rle = annotation.get('segmentation')
-            # As in COCO's files and its loadRes: the area is that of the mask, of predicted boxes that of the box.
-            area = annotation['bbox'][2] * annotation['bbox'][3] if rle is None or (key, iou_type) == ('dts', 'bbox') \
-                else float(coco_mask.area(rle))
-            annotations.append({**annotation, 'id': len(annotations) + 1, 'image_id': image_id, 'area': area})
-    categories = sorted({gt['category_id'] for result in results for gt in result['gts']})
-    coco = coco_class()
-    coco.dataset = dict(
-        images=[dict(id=image_id, height=result['height'], width=result['width'])
-                for image_id, result in enumerate(results)],
-        categories=[dict(id=category, name=str(category)) for category in categories],
-        annotations=annotations)
-    coco.createIndex()
-    return coco
-
-
-def _xywh(box: Sequence[float]) -> list[float]:
-    x1, y1, x2, y2 = box
-    return [x1, y1, x2 - x1, y2 - y1]
+    def _ground_truth(self) -> dict:
+        """Content of the annotation file; areas are those of the masks, where it was written from the samples."""
+        dataset = self._coco_api.dataset
+        if self.ann_file is not None:
+            return dataset
+        annotations = []
+        for entry in dataset.get('annotations', []):
+            image, mask = self._coco_api.imgs[entry['image_id']], entry.get('segmentation')
+            # The pixels of a mask of another size are not those of the slice.
+            known = mask is not None and mask['size'] == [image['height'], image['width']]
+            annotations.append({**entry, 'area': float(coco_mask.area(mask))} if known else entry)
+        return {**dataset, 'annotations': annotations}
 
 
 def _cell(value: float | None) -> str:
