@@ -83,8 +83,8 @@ def evaluate_coco(
               'area': float(coco_mask.area(entry['segmentation'])) if iou_type == 'segm' else _box_area(entry)}
              for number, entry in enumerate(detections, start=1)]
     cocos = [coco_class(), coco_class()]
-    for coco, annotations in zip(cocos, (truth, found)):
-        coco.dataset = {**dataset, 'annotations': annotations}
+    for coco, entries in zip(cocos, (truth, found)):
+        coco.dataset = {**dataset, 'annotations': entries}
         coco.createIndex()
     evaluation = eval_class(*cocos, iou_type)
     for name, value in {**params, 'maxDets': sorted({MAX_DETECTIONS, *proposal_nums})}.items():

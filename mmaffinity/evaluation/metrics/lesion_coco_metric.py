@@ -24,6 +24,8 @@ from ..functional import format_table
 from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
 from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
+NO_LESION = 'No annotated lesion among the tested slices, so COCO average precision is undefined.'
+
 
 @METRICS.register_module()
 class LesionCocoMetric(CocoMetric):
@@ -88,15 +90,36 @@ class LesionCocoMetric(CocoMetric):
         """
         logger = MMLogger.get_current_instance()
         results = [result for result in results if result]
-        # MMDetection's class keeps the ground truth of its first evaluation for later ones, so a copy of it works here.
-        run = copy.copy(self)
-        metrics: dict[str, float] = {}
-        if results:
-            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-                run.outfile_prefix = self.outfile_prefix or str(Path(folder, 'lesions'))
-                metrics = run._evaluate(results, logger)
-        if not metrics and not (results and self.format_only):
-            logger.warning('No annotated lesion among the tested slices, so COCO average precision is undefined.')
+        if not results:
+            logger.warning(NO_LESION)
+            return {}
+        # MMDetection's class keeps the ground truth of its first evaluation for later ones; a copy of it does not.
+        run: Any = copy.copy(self)
+        run.metrics = [metric for metric in self.metrics if metric == 'proposal_fast']
+        run.iou_thrs = np.atleast_1d(self.iou_thrs)
+        classes, run.cat_ids = self._categories(results)
+        run.dataset_meta = {**(self.dataset_meta or {}), 'classes': classes}
+        numbered = [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id})
+                    for image_id, (gt, pred) in zip(self._image_ids(results), results)]
+        rows: dict[str, dict[str, float | None]] = {}
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            run.outfile_prefix = self.outfile_prefix or str(Path(folder, 'lesions'))
+            # Writes COCO's files, and computes what is left in `run.metrics`.
+            metrics = super(LesionCocoMetric, run).compute_metrics(numbered)
+            if self.format_only:
+                return metrics
+            metrics = {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+            for metric in self.metrics:
+                if metric != 'proposal_fast':
+                    metrics.update(run._average(metric, rows))
+        if not metrics:
+            logger.warning(NO_LESION)
+        elif rows:
+            columns = list(dict.fromkeys(item for values in rows.values() for item in values))
+            cells = [[label, *(_cell(values[item]) if item in values else '' for item in columns)]
+                     for label, values in rows.items()]
+            logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
+                        + format_table(['overlap of', *columns], cells))
         return metrics
 
     def fast_eval_recall(self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float],
@@ -119,86 +142,76 @@ class LesionCocoMetric(CocoMetric):
         """Ground truth and prediction, in the form that the parent's methods take."""
         check_lesion_sample(sample, annotated=self._coco_api is None)
         pred, (height, width) = sample['pred_instances'], sample['ori_shape'][:2]
-        gt = dict(img_id=sample.get('img_id'), task=sample.get('task'), height=int(height), width=int(width), anns=[])
-        result = {key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores') if key in pred}
+        result: dict[str, Any] = {key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores')
+                                  if key in pred}
         if not all(np.isfinite(result.get(key, 0)).all() for key in ('scores', 'mask_scores')):
             raise ValueError(f'{image_name(sample)}: the scores of the predicted objects must be finite numbers')
         # Copies of the run lengths, as the parent decodes them in place.
         if 'segm' in self.metrics or (self.outfile_prefix and 'masks' in pred):
             result['masks'] = [dict(rle) for rle in prediction_rles(sample)]
-        if self._coco_api is None:
-            instances = lesion_instances(sample, ignored=True)
-            gt['anns'] = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
-                               ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
-            if 'segm' in self.metrics:
-                for annotation, rle in zip(gt['anns'], instance_rles(sample, instances)):
-                    annotation['mask'] = dict(rle)
+        instances = lesion_instances(sample, ignored=True) if self._coco_api is None else []
+        annotations = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
+                            ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
+        if 'segm' in self.metrics:
+            for annotation, rle in zip(annotations, instance_rles(sample, instances)):
+                annotation['mask'] = dict(rle)
+        gt = dict(img_id=sample.get('img_id'), task=sample.get('task'), height=int(height), width=int(width), anns=annotations)
         return gt, result
 
-    def _evaluate(self, results: list[tuple], logger: MMLogger) -> dict[str, float]:
-        wanted, self.metrics = self.metrics, [metric for metric in self.metrics if metric == 'proposal_fast']
-        self.iou_thrs = np.atleast_1d(self.iou_thrs)
-        # The parent writes the files of COCO and computes the recalls of 'proposal_fast'.
-        metrics = {name: float(value) for name, value in super().compute_metrics(self._number(results)).items()
-                   if np.isfinite(value)}
-        rows: list[tuple[str, dict[str, float | None]]] = []
-        if self.format_only:
-            return metrics
-        recalls = recall_rows(self.proposal_nums)
-        for metric in wanted:
-            if metric == 'proposal_fast':
-                continue
-            items = self.metric_items
-            if items is None:
-                items = recalls if metric == 'proposal' else AP_NAMES
-            iou_type = 'segm' if metric == 'segm' else 'bbox'
-            total, *by_category = evaluate_coco(
-                self._ground_truth(), load(f'{self.outfile_prefix}.{iou_type}.json'), iou_type, self.coco_classes,
-                self.proposal_nums if recalls.keys() & set(items) else (),
-                imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
-            prefix = '' if metric == 'proposal' else f'{metric}_'
-            metrics.update({f'{prefix}{item}': total[item] for item in items if item in total})
-            rows.append((metric, {item: total.get(item) for item in items}))
-            if self.classwise and metric != 'proposal':
-                for category, values in zip(self._coco_api.load_cats(sorted(self.cat_ids)), by_category):
-                    metrics.update({f'{category["name"]}_precision': value for name, value in values.items() if name == 'mAP'})
-                    rows.append((f'{metric} of {category["name"]}', {item: values.get(item) for item in items}))
-        if rows:
-            columns = list(dict.fromkeys(item for _, values in rows for item in values))
-            cells = [[label, *(_cell(values[item]) if item in values else '' for item in columns)] for label, values in rows]
-            logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
-                        + format_table(['overlap of', *columns], cells))
-        return metrics
-
-    def _number(self, results: list[tuple]) -> list[tuple]:
-        """Set the ids of categories, and return the results with image ids that are those of the ground truth."""
-        classes = list((self.dataset_meta or {}).get('classes', ()))
-        image_ids = [gt['img_id'] for gt, _ in results]
-        shared = len(set(image_ids)) < len(image_ids)
-        labels = {int(label) for _, pred in results for label in pred['labels']}
+    def _image_ids(self, results: list[tuple]) -> list:
+        """The id of each tested slice in the ground truth."""
+        ids = [gt['img_id'] for gt, _ in results]
+        shared = len(set(ids)) < len(ids)
         if self._coco_api is None:
-            labels.update(entry['bbox_label'] for gt, _ in results for entry in gt['anns'])
-            classes += map(str, range(len(classes), max(labels, default=-1) + 1))
-            self.dataset_meta = {**(self.dataset_meta or {}), 'classes': classes}
-            # Two concatenated data sets may use the same img_id.
-            if shared or not all(isinstance(image_id, int) for image_id in image_ids):
-                image_ids = list(range(len(results)))
-        else:
-            self.cat_ids = self._coco_api.get_cat_ids(cat_names=classes)
-            # MMDetection's CocoDataset numbers its labels in the order of the file, LesionDataset in that of the classes.
-            if all(gt['task'] == SEGMENTATION for gt, _ in results):
-                by_name = {category['name']: category['id'] for category in self._coco_api.load_cats(self.cat_ids)}
-                self.cat_ids = [by_name[name] for name in classes if name in by_name]
-            unknown = [str(image_id) for image_id in image_ids if image_id not in self._coco_api.imgs]
-            for problem, found in ((f'it has no images with the ids {first_few(unknown)}', unknown),
-                                   ('tested slices share an img_id', shared),
-                                   (f'not all of {classes} are among its categories', len(self.cat_ids) < len(classes)),
-                                   (f'label {max(labels, default=0)} was predicted, but its categories with the names of '
-                                    f'classes are {len(self.cat_ids)}', max(labels, default=-1) >= len(self.cat_ids))):
-                if found:
-                    raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of '
-                                     'the tested data set, or leave out ann_file to compare with the lesions of the samples')
-        return [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id}) for image_id, (gt, pred) in zip(image_ids, results)]
+            # By place where need be: two concatenated data sets may use the same img_id.
+            return list(range(len(ids))) if shared or not all(isinstance(image_id, int) for image_id in ids) else ids
+        self._check_file('tested slices share an img_id', not shared)
+        unknown = [str(image_id) for image_id in ids if image_id not in self._coco_api.imgs]
+        self._check_file(f'it has no images with the ids {first_few(unknown)}', not unknown)
+        return ids
+
+    def _categories(self, results: list[tuple]) -> tuple[list[str], list]:
+        """Names and category ids of the labels 0, 1, ..."""
+        classes = list((self.dataset_meta or {}).get('classes', ()))
+        labels = [*(label for _, pred in results for label in pred['labels'].astype(int).tolist()),
+                  *(entry['bbox_label'] for gt, _ in results for entry in gt['anns'])]
+        number = max(labels, default=-1) + 1
+        if self._coco_api is None:
+            classes += map(str, range(len(classes), number))
+            return classes, list(range(len(classes)))
+        categories = self._coco_api.load_cats(self._coco_api.get_cat_ids(cat_names=classes))
+        classes = classes or [category['name'] for category in categories]
+        self._check_file(f'its categories do not include all of {classes}', len(categories) == len(classes))
+        self._check_file(f'label {number - 1} was predicted, but the classes are {classes}', number <= len(classes))
+        # MMDetection's CocoDataset numbers its labels in the order of the file, LesionDataset in that of the classes.
+        if all(gt['task'] == SEGMENTATION for gt, _ in results):
+            categories.sort(key=lambda category: classes.index(category['name']))
+        return classes, [category['id'] for category in categories]
+
+    def _check_file(self, problem: str, fits: bool) -> None:
+        if not fits:
+            raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
+                             'tested data set, or leave out ann_file to compare with the lesions of the samples')
+
+    def _average(self, metric: str, rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
+        """Values of one kind of overlap by their key; ``rows`` of the table are added."""
+        recalls = recall_rows(self.proposal_nums)
+        items = self.metric_items
+        if items is None:
+            items = recalls if metric == 'proposal' else AP_NAMES
+        iou_type, prefix = ('bbox', '') if metric == 'proposal' else (metric, f'{metric}_')
+        average, *by_category = evaluate_coco(
+            self._ground_truth(), load(f'{self.outfile_prefix}.{iou_type}.json'), iou_type, self.coco_classes,
+            self.proposal_nums if recalls.keys() & set(items) else (),
+            imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
+        metrics = {f'{prefix}{item}': average[item] for item in items if item in average}
+        rows[metric] = {item: average.get(item) for item in items}
+        if self.classwise and metric != 'proposal':
+            for category, values in zip(self._coco_api.load_cats(sorted(self.cat_ids)), by_category):
+                rows[f'{metric} of {category["name"]}'] = {item: values.get(item) for item in items}
+                if 'mAP' in values:
+                    metrics[f'{category["name"]}_precision'] = values['mAP']
+        return metrics
 
     def _ground_truth(self) -> dict:
         """Content of the annotation file; areas are those of the masks, where it was written from the samples."""

@@ -216,7 +216,7 @@ def test_labels_stand_for_the_classes_that_their_data_set_gives_them(tmp_path, t
 @pytest.mark.parametrize('samples, names, match', [
     ([dict(img_id=4)], 'ba', 'no images with the ids 4'),
     ([dict(), dict()], 'ba', 'tested slices share an img_id'),
-    ([dict()], 'bc', r"not all of \['a', 'b'\] are among its categories"),
+    ([dict()], 'bc', r"its categories do not include all of \['a', 'b'\]"),
     ([dict(labels=[2])], 'ba', 'label 2 was predicted'),
 ])
 def test_a_file_of_other_data(tmp_path, samples, names, match):
