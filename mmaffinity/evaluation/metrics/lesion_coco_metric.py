@@ -4,16 +4,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.functional import eval_recalls
 from mmdet.registry import METRICS
-from mmengine.fileio import load
 from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
 
@@ -102,8 +99,7 @@ class LesionCocoMetric(CocoMetric):
         numbered = [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id})
                     for image_id, (gt, pred) in zip(self._image_ids(results), results)]
         rows: dict[str, dict[str, float | None]] = {}
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            run.outfile_prefix = self.outfile_prefix or str(Path(folder, 'lesions'))
+        with contextlib.redirect_stdout(io.StringIO()):
             # Writes COCO's files, and computes what is left in `run.metrics`.
             metrics = super(LesionCocoMetric, run).compute_metrics(numbered)
             if self.format_only:
@@ -111,7 +107,7 @@ class LesionCocoMetric(CocoMetric):
             metrics = {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
             for metric in self.metrics:
                 if metric != 'proposal_fast':
-                    metrics.update(run._average(metric, rows))
+                    metrics.update(run._average(metric, [pred for _, pred in numbered], rows))
         if not metrics:
             logger.warning(NO_LESION)
         elif rows:
@@ -121,6 +117,10 @@ class LesionCocoMetric(CocoMetric):
             logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
                         + format_table(['overlap of', *columns], cells))
         return metrics
+
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
+        """Write the result files if ``outfile_prefix`` was given; COCO's evaluation does not need them."""
+        return super().results2json(results, outfile_prefix) if self.outfile_prefix else {}
 
     def fast_eval_recall(self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float],
                          logger: MMLogger | None = None) -> np.ndarray:
@@ -193,7 +193,7 @@ class LesionCocoMetric(CocoMetric):
             raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
                              'tested data set, or leave out ann_file to compare with the lesions of the samples')
 
-    def _average(self, metric: str, rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
+    def _average(self, metric: str, preds: list[dict], rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
         """Values of one kind of overlap by their key; ``rows`` of the table are added."""
         recalls = recall_rows(self.proposal_nums)
         items = self.metric_items
@@ -201,7 +201,7 @@ class LesionCocoMetric(CocoMetric):
             items = recalls if metric == 'proposal' else AP_NAMES
         iou_type, prefix = ('bbox', '') if metric == 'proposal' else (metric, f'{metric}_')
         average, *by_category = evaluate_coco(
-            self._ground_truth(), load(f'{self.outfile_prefix}.{iou_type}.json'), iou_type, self.coco_classes,
+            self._ground_truth(), self._detections(preds, iou_type), iou_type, self.coco_classes,
             self.proposal_nums if recalls.keys() & set(items) else (),
             imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
         metrics = {f'{prefix}{item}': average[item] for item in items if item in average}
@@ -225,6 +225,20 @@ class LesionCocoMetric(CocoMetric):
             known = mask is not None and mask['size'] == [image['height'], image['width']]
             annotations.append({**entry, 'area': float(coco_mask.area(mask))} if known else entry)
         return {**dataset, 'annotations': annotations}
+
+    def _detections(self, preds: list[dict], iou_type: str) -> list[dict]:
+        """Content of a result file."""
+        detections = []
+        for pred in preds:
+            scores = pred.get('mask_scores', pred['scores']) if iou_type == 'segm' else pred['scores']
+            boxes = pred['bboxes'].astype(np.float64)
+            boxes[:, 2:] -= boxes[:, :2]
+            for index, (label, box, score) in enumerate(zip(pred['labels'].tolist(), boxes.tolist(), scores.tolist())):
+                entry = dict(image_id=pred['img_id'], category_id=self.cat_ids[label], bbox=box, score=score)
+                if iou_type == 'segm':
+                    entry['segmentation'] = pred['masks'][index]
+                detections.append(entry)
+        return detections
 
 
 def _cell(value: float | None) -> str:
