@@ -22,6 +22,13 @@ from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
 from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
 NO_LESION = 'No annotated lesion among the tested slices, so COCO average precision is undefined.'
+METRIC_NAMES = ('bbox', 'segm', 'proposal', 'proposal_fast')
+
+
+class UnknownMetricError(ValueError, KeyError):
+    """A KeyError as in MMDetection, and a ValueError as any wrong use here, which commands report without a traceback."""
+
+    __str__ = ValueError.__str__  # KeyError's would quote the message
 
 
 @METRICS.register_module()
@@ -34,7 +41,8 @@ class LesionCocoMetric(CocoMetric):
     - Values are not rounded. An undefined value, such as the average precision of a size or class without lesions, has no
       entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
     - Without ``ann_file``, data sets may share image ids, and if 'segm' is evaluated, sizes are those of the masks.
-    - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order.
+    - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order. A file
+      that lacks a class or a tested slice is refused.
     - Recalls are named after the numbers in ``proposal_nums``, however many there are. 'proposal_fast' accepts slices with
       different numbers of boxes, pairs boxes and lesions by image id, and ranks boxes by score.
 
@@ -47,22 +55,26 @@ class LesionCocoMetric(CocoMetric):
         **kwargs: the same by name: ``classwise``, ``proposal_nums``, ``iou_thrs``, ``metric_items``, ``format_only``, ...
 
     Raises:
-        KeyError: if ``metric`` or ``metric_items`` has an unknown name, as in MMDetection.
+        UnknownMetricError: if ``metric`` or ``metric_items`` has an unknown name.
         ValueError: if ``metric`` is empty, or the backend is unknown, not installed or combined with ``use_mp_eval``.
     """
 
     def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'bbox', *args: Any,
                  backend: str = 'auto', **kwargs: Any) -> None:
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        if not metrics:
+            raise ValueError(f'metric must name one or more of {METRIC_NAMES}, got {metric!r}')
+        for name in metrics:
+            if name not in METRIC_NAMES:
+                raise UnknownMetricError(f'metric should be one of {METRIC_NAMES}, got {name!r}')
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-            super().__init__(ann_file, [metric] if isinstance(metric, str) else list(metric), *args, **kwargs)
-        if not self.metrics:
-            raise ValueError(f"metric must be one or more of 'bbox', 'segm', 'proposal' and 'proposal_fast', got {metric!r}")
+            super().__init__(ann_file, metrics, *args, **kwargs)
         self.ann_file = ann_file
         self.coco_classes = coco_classes(backend, self.use_mp_eval)
         known = (*AP_NAMES, *recall_rows(self.proposal_nums))
         for item in self.metric_items or ():
             if item not in known:
-                raise KeyError(f'metric item "{item}" is not supported, only {known}')
+                raise UnknownMetricError(f'metric item "{item}" is not supported, only {known}')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep boxes, scores and run lengths of a batch.
