@@ -158,15 +158,14 @@ class LesionCocoMetric(CocoMetric):
                                   if key in pred}
         if not all(np.isfinite(result.get(key, 0)).all() for key in ('scores', 'mask_scores')):
             raise ValueError(f'{image_name(sample)}: the scores of the predicted objects must be finite numbers')
-        # Copies of the run lengths, as the parent decodes them in place.
         if 'segm' in self.metrics or (self.outfile_prefix and 'masks' in pred):
-            result['masks'] = [dict(rle) for rle in prediction_rles(sample)]
+            result['masks'] = prediction_rles(sample)
         instances = lesion_instances(sample, ignored=True) if self._coco_api is None else []
         annotations = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
                             ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
         if 'segm' in self.metrics:
             for annotation, rle in zip(annotations, instance_rles(sample, instances)):
-                annotation['mask'] = dict(rle)
+                annotation['mask'] = rle
         gt = dict(img_id=sample.get('img_id'), task=sample.get('task'), height=int(height), width=int(width), anns=annotations)
         return gt, result
 
