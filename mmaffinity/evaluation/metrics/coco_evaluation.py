@@ -107,7 +107,8 @@ def _averages(evaluation: Any, proposal_nums: Sequence[int], categories: slice) 
                    for suffix, threshold in THRESHOLDS.items()})
     values.update({name: recall[..., row, params.maxDets.index(number)]
                    for name, (number, row) in recall_rows(proposal_nums).items()})
-    return {name: float(value[value > -1].mean()) for name, value in values.items() if (value > -1).any()}
+    # Rounded so that both backends give 1 for perfect detections: pycocotools' precision is lower by the last bit of a float.
+    return {name: round(float(value[value > -1].mean()), 12) for name, value in values.items() if (value > -1).any()}
 
 
 def _box_area(entry: dict) -> float:

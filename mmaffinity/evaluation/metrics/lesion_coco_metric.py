@@ -38,8 +38,8 @@ class LesionCocoMetric(CocoMetric):
     It differs from MMDetection's class as follows:
 
     - Average precision counts at most 100 objects per slice, as COCO defines it, whatever ``proposal_nums`` says.
-    - Values are not rounded. An undefined value, such as the average precision of a size or class without lesions, has no
-      entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
+    - Values have twelve decimals (there: three). An undefined value, such as the average precision of a size or class without
+      lesions, has no entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
     - Without ``ann_file``, data sets may share image ids, and if 'segm' is evaluated, sizes are those of the masks.
     - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order. A file
       that lacks a class or a tested slice is refused.
