@@ -1,162 +1,255 @@
-"""COCO's own average precision beside the paper's."""
+"""MMDetection's COCO metric, over the lesion slices of a run."""
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import copy
 import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmdet.evaluation.functional import eval_recalls
 from mmdet.registry import METRICS
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from mmaffinity.utils.optional import require
-from mmaffinity.utils.wording import plural
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+from mmaffinity.utils.wording import first_few, plural
 
 from ..functional import format_table
-from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
+from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
+from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
-IOU_TYPES = ('bbox', 'segm')
-BACKENDS = ('auto', 'pycocotools', 'faster-coco-eval')
-MAX_DETECTIONS = 100
-# Row of COCOeval's area ranges: all, below 32^2, up to 96^2, above, in pixels.
-AREA_ROWS = {'mAP': 0, 'mAP_s': 1, 'mAP_m': 2, 'mAP_l': 3}
-THRESHOLD_ROWS = {'mAP_50': 0, 'mAP_75': 5}
+NO_LESION = 'No annotated lesion among the tested slices, so COCO average precision is undefined.'
+METRIC_NAMES = ('bbox', 'segm', 'proposal', 'proposal_fast')
+
+
+class UnknownMetricError(ValueError, KeyError):
+    """A KeyError as in MMDetection, and a ValueError as any wrong use here, which commands report without a traceback."""
+
+    __str__ = ValueError.__str__  # KeyError's would quote the message
 
 
 @METRICS.register_module()
-class LesionCocoMetric(BaseMetric):
-    """COCO AP of lesion boxes and masks, over the slices of the segmentation task only.
+class LesionCocoMetric(CocoMetric):
+    """MMDetection's ``CocoMetric`` with the same arguments, over all samples except those of the classification task.
 
-    MMDetection's ``CocoMetric`` asks every sample for boxes and writes its ground truth and results to files; a run
-    over lesion and slice data sets together has samples of both kinds, so this one builds COCO's tables in memory from
-    the samples. The numbers are those of pycocotools on the annotation file, with at most 100 objects per slice.
+    It differs from MMDetection's class as follows:
+
+    - Average precision counts at most 100 objects per slice, as COCO defines it, whatever ``proposal_nums`` says.
+    - Values have twelve decimals (there: three). An undefined value, such as the average precision of a size or class without
+      lesions, has no entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
+    - Without ``ann_file``, data sets may share image ids, and if 'segm' is evaluated, sizes are those of the masks.
+    - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order. A file
+      that lacks a class or a tested slice is refused.
+    - Recalls are named after the numbers in ``proposal_nums``, however many there are. 'proposal_fast' accepts slices with
+      different numbers of boxes, pairs boxes and lesions by image id, and ranks boxes by score.
 
     Args:
-        metric: 'bbox', 'segm' or both.
-        prefix: first part of the returned keys.
-        collect_device: 'cpu' or 'gpu', by which way several processes bring their results together.
-        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, sooner on many slices), or 'auto': the latter where it
-            is installed.
+        ann_file: COCO JSON with the ground truth; None takes that of the samples.
+        metric: one or more of 'bbox', 'segm', 'proposal' and 'proposal_fast'.
+        *args: the further arguments of :class:`mmdet.evaluation.CocoMetric`, in its order.
+        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, faster on many slices), or 'auto': the latter where it
+            is installed and ``use_mp_eval`` is off.
+        **kwargs: the same by name: ``classwise``, ``proposal_nums``, ``iou_thrs``, ``metric_items``, ``format_only``, ...
 
     Raises:
-        ValueError: if ``metric`` names anything else, or the backend is unknown or not installed.
+        UnknownMetricError: if ``metric`` or ``metric_items`` has an unknown name.
+        ValueError: if ``metric`` is empty, or the backend is unknown, not installed or combined with ``use_mp_eval``.
     """
-    default_prefix = 'coco'
 
-    def __init__(self, metric: str | Sequence[str] = IOU_TYPES, prefix: str | None = None,
-                 collect_device: str = 'cpu', backend: str = 'auto') -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        self.metrics = (metric, ) if isinstance(metric, str) else tuple(metric)
-        if not self.metrics or not set(self.metrics) <= set(IOU_TYPES):
-            raise ValueError(f"metric must be 'bbox', 'segm' or both, got {metric!r}")
-        self.coco_classes = coco_classes(backend)
+    def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'bbox', *args: Any,
+                 backend: str = 'auto', **kwargs: Any) -> None:
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        if not metrics:
+            raise ValueError(f'metric must name one or more of {METRIC_NAMES}, got {metric!r}')
+        for name in metrics:
+            if name not in METRIC_NAMES:
+                raise UnknownMetricError(f'metric should be one of {METRIC_NAMES}, got {name!r}')
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            super().__init__(ann_file, metrics, *args, **kwargs)
+        self.ann_file = ann_file
+        self.coco_classes = coco_classes(backend, self.use_mp_eval)
+        known = (*AP_NAMES, *recall_rows(self.proposal_nums))
+        for item in self.metric_items or ():
+            if item not in known:
+                raise UnknownMetricError(f'metric item "{item}" is not supported, only {known}')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep boxes, scores and run lengths of a batch.
 
         Raises:
-            ValueError: if a lesion slice lacks its annotation or its prediction.
+            ValueError: if a slice lacks its prediction or, without ``ann_file``, its annotation, or a score is not finite.
         """
         for sample in data_samples:
             # One entry per sample, also of the other task: several processes drop their padding by counting entries.
-            self.results.append(self._extract(sample) if is_lesion_sample(sample) else {})
+            self.results.append(() if sample.get('task') == CLASSIFICATION else self._extract(sample))
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Run COCO's evaluation.
 
         Returns:
-            'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75', 'bbox_mAP_s', '_m', '_l' and the same for 'segm', in [0, 1]. The
-            value of an area range without lesions is undefined (COCO writes -1) and has no entry; without any lesion at
-            all the result is empty. Without predictions all are 0.
+            MMDetection's keys: 'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75', 'bbox_mAP_s', '_m', '_l', the same for 'segm',
+            'AR@100' and so on for proposals, '<class>_precision' with ``classwise``. All in [0, 1]; undefined ones are left
+            out, so that the result is empty without any lesion, or with ``format_only``.
+
+        Raises:
+            ValueError: if the slices or their labels do not fit ``ann_file``.
         """
         logger = MMLogger.get_current_instance()
         results = [result for result in results if result]
-        if not any(gt['iscrowd'] == 0 for result in results for gt in result['gts']):
-            logger.warning('No annotated lesion among the tested slices, so COCO average precision is undefined.')
+        if not results:
+            logger.warning(NO_LESION)
             return {}
-        metrics: dict[str, float] = {}
-        for iou_type in self.metrics:
-            metrics.update(_average_precision(results, iou_type, *self.coco_classes))
-        names = [*AREA_ROWS, *THRESHOLD_ROWS]
-        rows = [[iou_type, *(_cell(metrics.get(f'{iou_type}_{name}')) for name in names)] for iou_type in self.metrics]
-        logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
-                    + format_table(['overlap of', *names], rows))
+        # MMDetection's class keeps the ground truth of its first evaluation for later ones; a copy of it does not.
+        run: Any = copy.copy(self)
+        run.metrics = [metric for metric in self.metrics if metric == 'proposal_fast']
+        run.iou_thrs = np.atleast_1d(self.iou_thrs)
+        classes, run.cat_ids = self._categories(results)
+        run.dataset_meta = {**(self.dataset_meta or {}), 'classes': classes}
+        numbered = [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id})
+                    for image_id, (gt, pred) in zip(self._image_ids(results), results)]
+        rows: dict[str, dict[str, float | None]] = {}
+        with contextlib.redirect_stdout(io.StringIO()):
+            # Writes COCO's files, and computes what is left in `run.metrics`.
+            metrics = super(LesionCocoMetric, run).compute_metrics(numbered)
+            if self.format_only:
+                return metrics
+            metrics = {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+            for metric in self.metrics:
+                if metric != 'proposal_fast':
+                    metrics.update(run._average(metric, [pred for _, pred in numbered], rows))
+        if not metrics:
+            logger.warning(NO_LESION)
+        elif rows:
+            columns = list(dict.fromkeys(item for values in rows.values() for item in values))
+            cells = [[label, *(_cell(values[item]) if item in values else '' for item in columns)]
+                     for label, values in rows.items()]
+            logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
+                        + format_table(['overlap of', *columns], cells))
         return metrics
 
-    def _extract(self, sample: dict) -> dict:
-        pred, instances = sample['pred_instances'], lesion_instances(sample, ignored=True)
-        boxes, scores, labels = (to_numpy(pred[key]).tolist() for key in ('bboxes', 'scores', 'labels'))
-        gts = [dict(category_id=int(instance['bbox_label']), bbox=_xywh(instance['bbox']),
-                    iscrowd=int(instance.get('ignore_flag', 0))) for instance in instances]
-        dts = [dict(category_id=label, bbox=_xywh(box), score=score, iscrowd=0)
-               for box, score, label in zip(boxes, scores, labels)]
-        if not np.isfinite(scores).all():
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
+        """Write the result files if ``outfile_prefix`` was given; COCO's evaluation does not need them."""
+        return super().results2json(results, outfile_prefix) if self.outfile_prefix else {}
+
+    def fast_eval_recall(self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float],
+                         logger: MMLogger | None = None) -> np.ndarray:
+        """Return the recall of the boxes of highest score, averaged over ``iou_thrs``; shape (len(proposal_nums),)."""
+        boxes = {result['img_id']: result['bboxes'][np.argsort(-result['scores'], kind='stable')] for result in results}
+        recalls, counts = [], []
+        for image_id in self.img_ids:
+            found = np.array([entry['bbox'] for entry in self._coco_api.imgToAnns[image_id]
+                              if not (entry.get('ignore') or entry.get('iscrowd'))], dtype=np.float32).reshape(-1, 4)
+            if len(found):
+                found[:, 2:] += found[:, :2]
+                # One image at a time: MMDetection's function stacks the overlaps of images, which must then be of one shape.
+                recalls.append(eval_recalls([found], [boxes.get(image_id, np.zeros((0, 4), np.float32))], proposal_nums,
+                                            iou_thrs, logger='silent').mean(axis=1))
+                counts.append(len(found))
+        return np.average(recalls, axis=0, weights=counts) if counts else np.full(len(proposal_nums), np.nan)
+
+    def _extract(self, sample: dict) -> tuple[dict, dict]:
+        """Ground truth and prediction, in the form that the parent's methods take."""
+        check_lesion_sample(sample, annotated=self._coco_api is None)
+        pred, (height, width) = sample['pred_instances'], sample['ori_shape'][:2]
+        result: dict[str, Any] = {key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores')
+                                  if key in pred}
+        if not all(np.isfinite(result.get(key, 0)).all() for key in ('scores', 'mask_scores')):
             raise ValueError(f'{image_name(sample)}: the scores of the predicted objects must be finite numbers')
+        if 'segm' in self.metrics or (self.outfile_prefix and 'masks' in pred):
+            result['masks'] = prediction_rles(sample)
+        instances = lesion_instances(sample, ignored=True) if self._coco_api is None else []
+        annotations = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
+                            ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
         if 'segm' in self.metrics:
-            for annotation, rle in zip(gts + dts, instance_rles(sample, instances) + prediction_rles(sample)):
-                annotation['segmentation'] = rle
-        return dict(height=int(sample['ori_shape'][0]), width=int(sample['ori_shape'][1]), gts=gts, dts=dts)
+            for annotation, rle in zip(annotations, instance_rles(sample, instances)):
+                annotation['mask'] = rle
+        gt = dict(img_id=sample.get('img_id'), task=sample.get('task'), height=int(height), width=int(width), anns=annotations)
+        return gt, result
 
+    def _image_ids(self, results: list[tuple]) -> list:
+        """The id of each tested slice in the ground truth."""
+        ids = [gt['img_id'] for gt, _ in results]
+        shared = len(set(ids)) < len(ids)
+        if self._coco_api is None:
+            # By place where need be: two concatenated data sets may use the same img_id.
+            return list(range(len(ids))) if shared or not all(isinstance(image_id, int) for image_id in ids) else ids
+        self._check_file('tested slices share an img_id', not shared)
+        unknown = [str(image_id) for image_id in ids if image_id not in self._coco_api.imgs]
+        self._check_file(f'it has no images with the ids {first_few(unknown)}', not unknown)
+        return ids
 
-def coco_classes(backend: str) -> tuple[type, type]:
-    """Return the classes COCO and COCOeval of a backend; see :class:`LesionCocoMetric`.
+    def _categories(self, results: list[tuple]) -> tuple[list[str], list]:
+        """Names and category ids of the labels 0, 1, ..."""
+        classes = list((self.dataset_meta or {}).get('classes', ()))
+        labels = [*(label for _, pred in results for label in pred['labels'].astype(int).tolist()),
+                  *(entry['bbox_label'] for gt, _ in results for entry in gt['anns'])]
+        number = max(labels, default=-1) + 1
+        if self._coco_api is None:
+            classes += map(str, range(len(classes), number))
+            return classes, list(range(len(classes)))
+        categories = self._coco_api.load_cats(self._coco_api.get_cat_ids(cat_names=classes))
+        classes = classes or [category['name'] for category in categories]
+        self._check_file(f'its categories do not include all of {classes}', len(categories) == len(classes))
+        self._check_file(f'label {number - 1} was predicted, but the classes are {classes}', number <= len(classes))
+        # MMDetection's CocoDataset numbers its labels in the order of the file, LesionDataset in that of the classes.
+        if all(gt['task'] == SEGMENTATION for gt, _ in results):
+            categories.sort(key=lambda category: classes.index(category['name']))
+        return classes, [category['id'] for category in categories]
 
-    Raises:
-        ValueError: if the backend is unknown or not installed.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f'backend must be one of {BACKENDS}, not {backend!r}')
-    if backend == 'pycocotools' or (backend == 'auto' and importlib.util.find_spec('faster_coco_eval') is None):
-        return COCO, COCOeval
-    module = require('faster_coco_eval', 'coco')
-    return module.COCO, module.COCOeval_faster
+    def _check_file(self, problem: str, fits: bool) -> None:
+        if not fits:
+            raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
+                             'tested data set, or leave out ann_file to compare with the lesions of the samples')
 
+    def _average(self, metric: str, preds: list[dict], rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
+        """Values of one kind of overlap by their key; ``rows`` of the table are added."""
+        recalls = recall_rows(self.proposal_nums)
+        items = self.metric_items
+        if items is None:
+            items = recalls if metric == 'proposal' else AP_NAMES
+        iou_type, prefix = ('bbox', '') if metric == 'proposal' else (metric, f'{metric}_')
+        average, *by_category = evaluate_coco(
+            self._ground_truth(), self._detections(preds, iou_type), iou_type, self.coco_classes,
+            self.proposal_nums if recalls.keys() & set(items) else (),
+            imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
+        metrics = {f'{prefix}{item}': average[item] for item in items if item in average}
+        rows[metric] = {item: average.get(item) for item in items}
+        if self.classwise and metric != 'proposal':
+            for category, values in zip(self._coco_api.load_cats(sorted(self.cat_ids)), by_category):
+                rows[f'{metric} of {category["name"]}'] = {item: values.get(item) for item in items}
+                if 'mAP' in values:
+                    metrics[f'{category["name"]}_precision'] = values['mAP']
+        return metrics
 
-def _average_precision(results: list[dict], iou_type: str, coco_class: type, eval_class: type) -> dict[str, float]:
-    """The one place that calls COCO's evaluation."""
-    # COCO's classes print their progress; what they have to say goes to the log as one table.
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = eval_class(*(_coco(results, key, iou_type, coco_class) for key in ('gts', 'dts')), iou_type)
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval['precision']  # (IoU threshold, recall, class, area range, 1), -1 where undefined
-    values = {name: precision[:, :, :, row] for name, row in AREA_ROWS.items()}
-    values.update({name: precision[row, :, :, 0] for name, row in THRESHOLD_ROWS.items()})
-    return {f'{iou_type}_{name}': float(value[value > -1].mean())
-            for name, value in values.items() if (value > -1).any()}
+    def _ground_truth(self) -> dict:
+        """Content of the annotation file; areas are those of the masks, where it was written from the samples."""
+        dataset = self._coco_api.dataset
+        if self.ann_file is not None:
+            return dataset
+        annotations = []
+        for entry in dataset.get('annotations', []):
+            image, mask = self._coco_api.imgs[entry['image_id']], entry.get('segmentation')
+            # The pixels of a mask of another size are not those of the slice.
+            known = mask is not None and mask['size'] == [image['height'], image['width']]
+            annotations.append({**entry, 'area': float(coco_mask.area(mask))} if known else entry)
+        return {**dataset, 'annotations': annotations}
 
-
-def _coco(results: list[dict], key: str, iou_type: str, coco_class: type) -> Any:
-    # Images are numbered by their place: two concatenated data sets may use the same img_id.
-    annotations: list[dict] = []
-    for image_id, result in enumerate(results):
-        for annotation in result[key]:
-            rle = annotation.get('segmentation')
-            # As in COCO's files and its loadRes: the area is that of the mask, of predicted boxes that of the box.
-            area = annotation['bbox'][2] * annotation['bbox'][3] if rle is None or (key, iou_type) == ('dts', 'bbox') \
-                else float(coco_mask.area(rle))
-            annotations.append({**annotation, 'id': len(annotations) + 1, 'image_id': image_id, 'area': area})
-    categories = sorted({gt['category_id'] for result in results for gt in result['gts']})
-    coco = coco_class()
-    coco.dataset = dict(
-        images=[dict(id=image_id, height=result['height'], width=result['width'])
-                for image_id, result in enumerate(results)],
-        categories=[dict(id=category, name=str(category)) for category in categories],
-        annotations=annotations)
-    coco.createIndex()
-    return coco
-
-
-def _xywh(box: Sequence[float]) -> list[float]:
-    x1, y1, x2, y2 = box
-    return [x1, y1, x2 - x1, y2 - y1]
+    def _detections(self, preds: list[dict], iou_type: str) -> list[dict]:
+        """Content of a result file."""
+        detections = []
+        for pred in preds:
+            scores = pred.get('mask_scores', pred['scores']) if iou_type == 'segm' else pred['scores']
+            boxes = pred['bboxes'].astype(np.float64)
+            boxes[:, 2:] -= boxes[:, :2]
+            for index, (label, box, score) in enumerate(zip(pred['labels'].tolist(), boxes.tolist(), scores.tolist())):
+                entry = dict(image_id=pred['img_id'], category_id=self.cat_ids[label], bbox=box, score=score)
+                if iou_type == 'segm':
+                    entry['segmentation'] = pred['masks'][index]
+                detections.append(entry)
+        return detections
 
 
 def _cell(value: float | None) -> str:

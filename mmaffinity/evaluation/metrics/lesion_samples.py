@@ -18,13 +18,22 @@ def is_lesion_sample(sample: dict) -> bool:
     """
     if sample.get('task') != SEGMENTATION:
         return False
-    if sample.get('instances') is None:
+    check_lesion_sample(sample)
+    return True
+
+
+def check_lesion_sample(sample: dict, annotated: bool = True) -> None:
+    """Check that a sample has a prediction and, if ``annotated``, its annotation.
+
+    Raises:
+        ValueError: if not.
+    """
+    if annotated and sample.get('instances') is None:
         raise ValueError(f"{image_name(sample)}: the sample has no 'instances', the lesions to compare with. Keep "
                          "'instances' among the meta keys of the test pipeline's packing transform")
     if sample.get('pred_instances') is None:
         raise ValueError(f"{image_name(sample)}: the model predicted no 'pred_instances' on a lesion slice. Test with "
                          'a model and mode that detect lesions, or take the lesion metrics out of the evaluator')
-    return True
 
 
 def image_name(sample: dict) -> str:

@@ -77,7 +77,7 @@ def test_a_false_alarm_on_a_crowd_region_of_its_class_does_not_count(label, expe
     if not label:
         sample.pred_instances.bboxes = torch.tensor([[10., 10, 14, 14], [2, 2, 8, 8]])
         sample.instances[0]['bbox'] = [2, 2, 8, 8]
-        assert Evaluator(LesionCocoMetric('segm')).offline_evaluate([sample])['coco/segm_mAP'] == pytest.approx(1)
+        assert Evaluator(LesionCocoMetric(metric='segm')).offline_evaluate([sample])['coco/segm_mAP'] == pytest.approx(1)
 
 
 def test_predictions_of_another_class_do_not_match():

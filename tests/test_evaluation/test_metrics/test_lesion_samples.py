@@ -41,7 +41,8 @@ samples = [lesion(1), labelled(0, 0), labelled(1, 0), lesion(0), labelled(1, 1)]
 torch.distributed.init_process_group('gloo')
 rank, world = get_dist_info()
 assert world == 2
-evaluator = Evaluator([SliceClassificationMetric(class_names=('a', 'b')), ImageAveragePrecision(), LesionCocoMetric()])
+evaluator = Evaluator([SliceClassificationMetric(class_names=('a', 'b')), ImageAveragePrecision(),
+                       LesionCocoMetric(metric=['bbox', 'segm'])])
 for index in (0, 1, 2, 3, 4, 0)[rank::world]:
     evaluator.process([samples[index]])
 scores = evaluator.evaluate(5)

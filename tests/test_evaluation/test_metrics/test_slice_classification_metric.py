@@ -5,7 +5,6 @@ import pytest
 import torch
 from mmdet.registry import METRICS
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmengine.structures import BaseDataElement
 
 from mmaffinity.evaluation import SliceClassificationMetric
@@ -31,15 +30,6 @@ def evaluate(metric, samples, meta=META):
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = meta
     return evaluator.offline_evaluate(samples, chunk_size=2)
-
-
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    logger = MMLogger.get_current_instance()
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(logger, level, lambda message, *args, **kwargs: lines.append(str(message)))
-    return lines
 
 
 def test_scores_of_a_small_run(log):

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmaffinity.evaluation import LesionCocoMetric
-from mmaffinity.evaluation.metrics.lesion_coco_metric import coco_classes
+from mmaffinity.evaluation.metrics.coco_evaluation import coco_classes
 from mmaffinity.structures import SEGMENTATION, SliceDataSample
 
 SIZE = 96
@@ -51,7 +51,7 @@ def samples(seed, num=15, empty=False):
 
 
 def evaluate(backend, found):
-    evaluator = Evaluator(LesionCocoMetric(backend=backend))
+    evaluator = Evaluator(LesionCocoMetric(metric=['bbox', 'segm'], backend=backend))
     evaluator.process(found)
     return evaluator.evaluate(len(found))
 
