@@ -1,5 +1,5 @@
-# Mask R-CNN on the lesions of NIfTI volumes, by the paper's recipe: about as many steps, 300 000 on the roughly 1300 training
-# slices of COVID-19-CT-Seg.
+# Mask R-CNN on lesions from NIfTI volumes, with the paper's recipe and about as many steps: 300 000 on the roughly 1300
+# training slices of COVID-19-CT-Seg.
 _base_ = [
     '../_base_/models/mask_rcnn_r18.py', '../_base_/datasets/nifti_pairs.py', '../_base_/schedules/lesions_630e.py',
     '../_base_/default_runtime.py'

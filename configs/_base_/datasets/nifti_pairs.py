@@ -1,7 +1,7 @@
-# Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`; docs/data.md has the public data sets.
+# Lesions from NIfTI volumes with masks (`mmaffinity convert nifti-pairs`); docs/data.md lists public data sets.
 _base_ = './cncb_ncov_lesions.py'
 data_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'
-# Here there are validation patients, for lesions too.
+# These data have validation patients, for lesions too.
 val_dataloader = dict(
     _delete_=True,
     batch_size=1,

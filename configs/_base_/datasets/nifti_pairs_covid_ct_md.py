@@ -1,6 +1,6 @@
-# Lesions of NIfTI volumes with masks, from `mmaffinity convert nifti-pairs`, and labelled slices of COVID-CT-MD, from
-# `mmaffinity convert covid-ct-md`. `data_root` is the latter's, whose training slices give the grey-level statistics; the
-# environment variable NIFTI_PAIRS_ROOT moves the former.
+# Lesions from NIfTI volumes with masks (`mmaffinity convert nifti-pairs`) and labelled slices from COVID-CT-MD (`mmaffinity
+# convert covid-ct-md`). `data_root` is that of COVID-CT-MD, whose training slices give the grey-level statistics; the
+# environment variable NIFTI_PAIRS_ROOT sets the root of the lesions.
 _base_ = './cncb_ncov.py'
 data_root = '{{$COVID_CT_MD_ROOT:data/covid_ct_md}}'
 train_dataloader = dict(
@@ -16,7 +16,7 @@ train_dataloader = dict(
             ann_file='annotations/slices_train.json',
             pipeline={{_base_.slice_pipeline}}),
     ]))
-# All slices of the validation patients: their number differs with the options of the conversion.
+# All slices of the validation patients; their number depends on the options of the conversion.
 val_dataloader = dict(dataset=dict(samples_per_class=None))
 test_dataloader = dict(
     dataset=dict(datasets=[
