@@ -79,7 +79,8 @@ def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str
         return {name: Unit(patient, None) for name, patient in patients.items()}
     groups = [names[first] for first in near_groups(list(facts.values()), options.near)]
     sizes = Counter(groups)
-    summary.warn(f'patients are unknown: slices that look nearly the same are kept in one split ({plural(len(sizes), "group")} of '
-                 f'{plural(len(names), "slice")}, the largest has {max(sizes.values(), default=0)}), but other slices of a '
-                 'patient may be in several, so test results may be better than on new patients')
+    summary.warn('patients are unknown: slices that look nearly the same are divided like those of a patient '
+                 f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
+                 f'{max(sizes.values(), default=0)}), but other slices of a patient may be in several splits, so test results '
+                 'may be better than on new patients')
     return {name: Unit(None, group) for name, group in zip(names, groups, strict=True)}
