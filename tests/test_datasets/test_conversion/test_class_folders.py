@@ -154,8 +154,8 @@ def test_command(put, tmp_path, capsys):
     convert.add_arguments(parser)
     for number in range(8):
         root = put(f'{"ab"[number % 2]}/{number}.png', number)
-    args = parser.parse_args(['class-folders', str(root), '--out', str(tmp_path / 'out'), '--classes', 'b', 'a', '--near-bits', '3',
-                              '--near-correlation', '0.999', '--val-share', '0', '--test-share', '0.25'])
+    args = parser.parse_args(['class-folders', str(root), '--out', str(tmp_path / 'out'), '--classes', 'b', 'a',
+                              '--near-bits', '3', '--near-correlation', '0.999', '--val-share', '0', '--test-share', '0.25'])
     assert convert.run(args) == 0
     assert 'slices_test' in capsys.readouterr().out
     record = json.loads((tmp_path / 'out/annotations/conversion.json').read_text())

@@ -139,25 +139,6 @@ def test_unknown_patients_are_not_made_up(folders):
     assert summary.lesions[0]['patients'] is None and 'unknown' in summary.table()
 
 
-def test_results_are_not_made_within_the_slices(folders):
-    put(folders, 'a')
-    with pytest.raises(ValueError, match='would be within the folder of the slices'):
-        convert_image_pairs(*folders[:2], folders[0] / 'out', SMALL, WHOLE)
-    assert not (folders[0] / 'out').exists()
-
-
-def test_no_links(folders, monkeypatch):
-
-    def refused(*args, **keywords):
-        raise OSError(1, 'Operation not permitted')
-
-    put(folders, 'a')
-    monkeypatch.setattr('pathlib.Path.symlink_to', refused)
-    with pytest.raises(ValueError, match=r'no link to .*image can be made .*Operation not permitted.*\(--copy\)'):
-        convert_image_pairs(*folders, SMALL, WHOLE)
-    assert not folders[2].exists()
-
-
 def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, monkeypatch):
     for number in range(6):
         put(folders, f'{number}', seed=number)
