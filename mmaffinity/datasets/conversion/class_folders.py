@@ -80,6 +80,8 @@ def convert_class_folders(root: PathLike,
         summary.add_problems(f'{root / name} {item.error}' for name, item in facts.items() if item.error is not None)
         found = find_units({name: item for name, item in facts.items() if item.error is None}, units, str(root), summary)
         rows = [_row(name, labels[name], unit) for name, unit in found.items()]
+        if not rows:
+            raise ValueError(f'no slice is left of {plural(len(facts), "slice")}: {"; ".join(summary.problems[:3])}')
         strata = _strata(labels, found, classes, summary)
         lists: dict[str, Any] = {}
         metainfo = dict(dataset=summary.dataset, slice_classes=list(classes), source=root.name)

@@ -61,13 +61,15 @@ def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str
         summary: takes slices that the table does not know as left out, and a warning where patients are unknown.
 
     Returns:
-        The unit of each slice, by name. Groups are named by their first slice.
+        The unit of each slice that has one, by name. Groups are named by their first slice.
 
     Raises:
         FileNotFoundError: if there is no such table.
         ValueError: if the pattern does not match a name, or the table cannot be used.
     """
     names = list(facts)
+    if not names:
+        return {}
     if options.patient_pattern is not None:
         return {name: Unit(patient_in(name, options.patient_pattern, source), None) for name in names}
     if options.patients is not None:
@@ -81,6 +83,6 @@ def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str
     sizes = Counter(groups)
     summary.warn('patients are unknown: slices that look nearly the same are divided like those of a patient '
                  f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
-                 f'{max(sizes.values(), default=0)}), but other slices of a patient may be in several splits, so test results '
+                 f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
                  'may be better than on new patients')
     return {name: Unit(None, group) for name, group in zip(names, groups, strict=True)}

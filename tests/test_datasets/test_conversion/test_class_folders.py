@@ -129,6 +129,15 @@ def test_a_slice_that_cannot_be_read_does_not_end_the_others(put, tmp_path):
     assert json.loads((tmp_path / 'out/annotations/conversion.json').read_text())['left_out'] == summary.problems
 
 
+def test_nothing_is_left(put, tmp_path):
+    for name in ('a/0.png', 'b/1.png'):
+        root = put(name, 0)
+        (root / name).write_bytes(b'')
+    with pytest.raises(ValueError, match='no slice is left of 2 slices: .*a/0.png is empty'):
+        convert_class_folders(root, tmp_path / 'out', splits=WHOLE)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_wrong_use(put, tmp_path):
     root = put('a/0.png', 0)
     with pytest.raises(ValueError, match='in holds 1 folder; it has to hold one folder of slices per class'):
