@@ -155,3 +155,18 @@ def test_public_configs_of_covidx_ct(monkeypatch):
         assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/covidx'}
     assert config.val_dataloader.dataset.data_root == '/covidx'
     assert config.model.data_preprocessor.statistics == '/covidx/annotations/statistics.json'
+
+
+def test_public_config_of_folders(monkeypatch):
+    monkeypatch.setenv('CLASS_FOLDERS_ROOT', '/classes')
+    monkeypatch.setenv('IMAGE_PAIRS_ROOT', '/pairs')
+    config = load_config(CONFIGS / 'public/affinity_c8_folders.py')
+    for name in ('train_dataloader', 'test_dataloader'):
+        roots = {leaf.type: leaf.data_root for leaf in _leaf_datasets(config[name].dataset)}
+        assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/classes'}
+    slices = [leaf for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+              for leaf in _leaf_datasets(config[name].dataset) if leaf.type == 'SliceDataset']
+    assert len(slices) == 3 and not any('slice_classes' in leaf for leaf in slices)  # the lists name them
+    assert config.val_dataloader.dataset.samples_per_class is None
+    assert config.model.data_preprocessor.statistics == '/classes/annotations/statistics.json'
+    assert config.model.roi_head.cls_head.num_classes == 2

@@ -2,20 +2,24 @@
 import argparse
 
 from mmaffinity.commands import (
+    convert_class_folders,
     convert_cncb_ncov,
     convert_covid_ct_md,
     convert_covidx_ct,
     convert_ictcf,
+    convert_image_pairs,
     convert_nifti_pairs,
     convert_published,
 )
 from mmaffinity.commands.arguments import add_kinds
 
 KINDS = {
+    'class-folders': convert_class_folders,
     'cncb-ncov': convert_cncb_ncov,
     'covid-ct-md': convert_covid_ct_md,
     'covidx-ct': convert_covidx_ct,
     'ictcf': convert_ictcf,
+    'image-pairs': convert_image_pairs,
     'nifti-pairs': convert_nifti_pairs,
     'published': convert_published,
 }

@@ -6,7 +6,7 @@ docs/data.md gives the command for each public data set.
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_volume_arguments, read_options, split_options
+from mmaffinity.commands.arguments import add_lesion_arguments, add_volume_arguments, read_options, split_options
 from mmaffinity.datasets.conversion import PairOptions, convert_nifti_pairs
 from mmaffinity.utils.console import NamedProgress
 
@@ -15,11 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('images', help='folder of the volumes (.nii, .nii.gz), searched recursively')
     parser.add_argument('masks', help='folder of their masks; may be the same folder')
     add_volume_arguments(parser, 'data/nifti_pairs')
-    parser.add_argument('--lesion-labels', type=int, nargs='+', metavar='N',
-                        help='mask values that are lesions; all others are background (default: the only value)')
-    parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
-    parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
-                        help='keep only lesions with a larger area in pixels as instances (default: 100)')
+    add_lesion_arguments(parser)
     parser.add_argument('--patient-pattern', metavar='REGEX',
                         help='pattern whose first group is the patient in a name (default: each volume is a patient)')
     parser.add_argument('--pair-pattern', metavar='REGEX',
@@ -30,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = PairOptions(args.lesion_labels, args.every, args.negatives, args.min_area, args.ignore_affine, read_options(args))
+    options = PairOptions(args.lesion_labels, args.negatives, args.min_area, args.every, args.ignore_affine, read_options(args))
     summary = convert_nifti_pairs(
         args.images,
         args.masks,

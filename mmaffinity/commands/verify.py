@@ -7,6 +7,7 @@ Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the c
 import argparse
 import sys
 
+from mmaffinity.commands.arguments import add_near_arguments, near_options
 from mmaffinity.datasets.verification import CHECKS, Near, verify_config
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config
@@ -14,7 +15,6 @@ from mmaffinity.utils.console import ProgressLine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    near = Near()
     parser.add_argument('config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
     parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
@@ -26,10 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '(default: work_dirs/verify_dataset_cache.jsonl)')
     parser.add_argument('--no-cache', action='store_true', help='read every file again and store no facts')
     parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
-    parser.add_argument('--near-bits', type=int, default=near.radius,
-                        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {near.radius})')
-    parser.add_argument('--near-correlation', type=float, default=near.correlation,
-                        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {near.correlation})')
+    add_near_arguments(parser, Near())
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields, for example data_root=/data/cncb_ncov')
 
@@ -39,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = verify_config(load_config(args.config, args.cfg_options), args.allow, args.strict, not args.lists_only,
                                None if args.no_cache else args.cache, args.workers,
-                               Near(args.near_bits, args.near_correlation), progress)
+                               near_options(args), progress)
     except KeyboardInterrupt:
         if not args.no_cache:
             progress.close()

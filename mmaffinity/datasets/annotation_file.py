@@ -69,7 +69,7 @@ def _how_to_get(data_root: str | None, kind: str) -> str:
             return f'Write it with mmaffinity convert {converter} {data_root}'
     folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
     return f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. ' \
-           'mmaffinity convert writes the lists of CNCB-NCOV, COVIDx-CT and iCTCF'
+           'mmaffinity convert writes the lists of public data sets, and of folders of your own (class-folders, image-pairs)'
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:

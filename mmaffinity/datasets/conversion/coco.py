@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
+from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
 from ..transforms.decoding import read_slice
 from .parallel import Progress, map_files
 
-GGO, CONSOLIDATION = 2, 3  # values in the masks of CNCB-NCOV; 0 is background, 1 is lung, which counts as background
 MERGED_CATEGORIES = ('lesion', )
 SEPARATE_CATEGORIES = ('GGO', 'Consolidation')
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
@@ -25,51 +24,22 @@ class LesionFile(NamedTuple):
 
 
 class AnnotatedSlice(NamedTuple):
-    """A slice with its lesions: image relative to the data root, (height, width), annotations without ids."""
+    """A slice with its lesions: image relative to the data root, (height, width), annotations without ids.
+
+    ``group`` names what is kept in one split where the patient is not known.
+    """
     image: str
     shape: tuple[int, ...]
-    patient_id: str
+    patient_id: str | None
     scan_id: str | None
     annotations: list[dict[str, Any]]
+    group: str | None = None
 
 
 class LesionAnnotations(NamedTuple):
     """COCO annotations of one mask, without ids, and how many components were too small to be one."""
     annotations: list[dict[str, Any]]
     num_small: int
-
-
-def read_lesion_mask(path: Path) -> np.ndarray:
-    """Read a mask of CNCB-NCOV: 0 background, 1 lung, 2 ground glass opacity, 3 consolidation.
-
-    Args:
-        path: A PNG, grey or with a palette whose indices are the values, or with three equal channels.
-
-    Returns:
-        The values, uint8, shape (H, W).
-
-    Raises:
-        ValueError: if the file is no image or has other values, naming the file.
-    """
-    try:
-        with Image.open(path) as image:
-            values = np.array(image)  # a palette image gives its indices
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'the mask {path} cannot be read ({error}); save it again as PNG, or unpack its archive '
-                         'again') from None
-    if values.ndim == 3:
-        # A fourth channel, or the second of two, is opacity.
-        colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
-        if (colours != colours[..., :1]).any():
-            raise ValueError(f'the mask {path} has coloured pixels; expected one channel of the values 0 to 3')
-        values = colours[..., 0]
-    # Compared before the conversion to uint8, which would fold 256 to 0.
-    if values.size and (values.min() < 0 or values.max() > CONSOLIDATION):
-        foreign = sorted(set(np.unique(values).tolist()) - {0, 1, 2, 3})
-        raise ValueError(f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
-                         '1 lung, 2 ground glass opacity, 3 consolidation only: give masks of your own these values, '
-                         'for example 2 instead of 255; unpack those of an archive again')
-    return values.astype(np.uint8)
 
 
 def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarray], int]:
@@ -93,7 +63,7 @@ def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: boo
     """Return the lesions of a mask as COCO annotations without ``id`` and ``image_id``.
 
     Args:
-        mask: Values as :func:`read_lesion_mask` gives them, shape (H, W).
+        mask: Values as :func:`~mmaffinity.datasets.label_masks.read_lesion_mask` gives them, shape (H, W).
         min_area: Pixels; only larger components are lesions. The paper's is 100.
         keep_classes_apart: Give ground glass opacity and consolidation categories 1 and 2, with components of each;
             otherwise both are category 1, and components run across them, as in the paper.
@@ -180,7 +150,8 @@ def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[s
                 width=slice_.shape[1],
                 height=slice_.shape[0],
                 patient_id=slice_.patient_id,
-                scan_id=slice_.scan_id))
+                scan_id=slice_.scan_id,
+                **({} if slice_.group is None else dict(group=slice_.group))))
         for annotation in slice_.annotations:
             annotations.append(dict(id=len(annotations) + 1, image_id=len(images), **annotation))
     return dict(

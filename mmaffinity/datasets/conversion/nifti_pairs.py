@@ -2,6 +2,7 @@
 import itertools
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +15,14 @@ from mmaffinity.scans.nifti_scan import NiftiScan
 from mmaffinity.scans.notes import WARNING
 from mmaffinity.scans.opening import brief
 from mmaffinity.utils.files import whole_folder
-from mmaffinity.utils.wording import first_few, plural
 
 from ..patients import check_patient_pattern, patient_in
-from .coco import GGO, MERGED_CATEGORIES, AnnotatedSlice, annotate_mask, check_min_area, coco_of
+from .coco import AnnotatedSlice
+from .lesion_lists import LesionOptions, check_labels, lesion_lists
 from .pairs import Pair, find_pairs
 from .parallel import Progress, map_files
 from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
-from .splits import SplitOptions, each_split, list_name
+from .splits import SplitOptions
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike
@@ -29,35 +30,26 @@ MAX_ROUNDING = 1e-3  # of a label from a whole number, where masks are stored as
 
 
 @dataclass(frozen=True)
-class PairOptions:
+class PairOptions(LesionOptions):
     """What is taken of each volume, and how.
 
     Attributes:
-        lesion_labels: values of the masks that are lesions, all others being background; None where masks hold one value
-            beside 0.
+        lesion_labels, negatives, min_area: see :class:`~.lesion_lists.LesionOptions`.
         every: take each n-th slice only, counted as the file counts them.
-        negatives: keep slices without a lesion, which are left out otherwise.
-        min_area: pixels; only larger 8-connected components are lesions. Slices with smaller ones only are left out, as
-            they are neither positive nor negative.
         ignore_affine: take the voxels of a mask as those of its volume, whatever the mask's header says of its place.
         reading: window, and the way to Hounsfield units, as in prediction.
 
     Raises:
         ValueError: if a value is out of range.
     """
-    lesion_labels: Sequence[int] | None = None
     every: int = 1
-    negatives: bool = False
-    min_area: int = 100
     ignore_affine: bool = False
     reading: ReadOptions = field(default_factory=ReadOptions)
 
     def __post_init__(self) -> None:
-        check_min_area(self.min_area)
+        super().__post_init__()
         if self.every < 1:
             raise ValueError(f'every={self.every} must be at least 1')
-        if self.lesion_labels is not None and (not self.lesion_labels or min(self.lesion_labels) < 1):
-            raise ValueError(f'lesion_labels={list(self.lesion_labels)} must be whole numbers above 0, which is background')
 
 
 @dataclass
@@ -123,18 +115,11 @@ def convert_nifti_pairs(images: PathLike,
                             'volumes')
         _report(results, options, summary)
         slices = [slice_ for result in results for slice_ in result.slices]
-        if not slices:
-            raise ValueError(f'no slice is left of {plural(len(found.pairs), "pair")}: {"; ".join(summary.problems[:3])}'
-                             if summary.problems else f'the masks of {masks} mark no lesion larger than {options.min_area} '
-                             f'pixels, labels {options.lesion_labels or "as found"}: lower --min-area, check --lesion-labels')
-        lists = {}
-        small = {result.name: result.num_small for result in results}
-        info = dict(description='lesions of NIfTI volumes', source=Path(images).name, min_area=options.min_area)
-        people = {slice_.patient_id: '' for slice_ in slices}
-        for part, members in each_split(slices, lambda slice_: slice_.patient_id, people, splits):
-            name = list_name('lesions', part)
-            lists[name] = coco_of(members, MERGED_CATEGORIES, info)
-            summary.add_lesions(name, lists[name], sum(small[scan] for scan in {str(member.scan_id) for member in members}))
+        small: Counter[str] = Counter()
+        for result in results:
+            small[patients[result.name]] += result.num_small
+        info = dict(description='lesions of NIfTI volumes', source=Path(images).name)
+        lists = lesion_lists(slices, lambda slice_: str(slice_.patient_id), small, info, splits, summary, Path(masks), options)
         write_annotations(root, lists, [image['file_name'] for image in lists['lesions_train']['images']], options, splits,
                           summary, out, workers, progress, patient_pattern=patient_pattern, pair_pattern=pair_pattern)
     return summary
@@ -203,10 +188,9 @@ def _read_labels(mask: NiftiScan, wanted: Sequence[int], result: _Converted,
         if foreign.size:
             raise ValueError(f'holds the value {foreign[0]:g}; labels are whole numbers from 0')
         result.labels.update(int(label) for label in np.unique(labels) if label)
-        lesion = labels > 0 if options.lesion_labels is None else np.isin(labels, options.lesion_labels)
-        annotated = annotate_mask(np.where(lesion, GGO, 0), options.min_area)
+        annotated, kept = options.annotate(labels)
         result.num_small += annotated.num_small
-        if annotated.annotations or (options.negatives and not lesion.any()):
+        if kept:
             found[index] = annotated.annotations
     return found
 
@@ -217,17 +201,11 @@ def _report(results: Sequence[_Converted], options: PairOptions, summary: Conver
     Raises:
         ValueError: if it is not known which of several labels are lesions.
     """
-    labels = sorted(set().union(*(result.labels for result in results)))
-    if options.lesion_labels is None and len(labels) > 1:
-        raise ValueError(f'the masks hold the labels {", ".join(map(str, labels))}: say which of them are lesions '
-                         f'(--lesion-labels {labels[-1]})')
+    warning = check_labels({result.name: result.labels for result in results if not result.reason}, options)
     summary.add_problems(result.reason for result in results if result.reason)
-    good = [result for result in results if not result.reason]
-    warn_of_notes([(result.name, result.notes) for result in good], 'volumes', summary)
-    without = [result.name for result in good if options.lesion_labels and not result.labels & set(options.lesion_labels)]
-    if without:
-        summary.warn(f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels or ())} '
-                     f'({first_few(without)})')
+    warn_of_notes([(result.name, result.notes) for result in results if not result.reason], 'volumes', summary)
+    if warning:
+        summary.warn(warning)
 
 
 def _times(shape: Sequence[int]) -> str:

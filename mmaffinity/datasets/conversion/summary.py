@@ -22,8 +22,8 @@ class ConversionSummary:
             None where the lists do not tell patients.
         sources: One dictionary per slice list and source of its slices, where the list has sources: ``split``, ``source``
             (None where unknown), ``slices``, ``patients``.
-        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients``, ``with_lesions`` (slices),
-            ``lesions`` (by category), ``too_small`` (components).
+        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None where unknown), ``with_lesions``
+            (slices), ``lesions`` (by category), ``too_small`` (components).
         statistics: As in statistics.json; None where skipped.
         warnings: Sentences on what a user should know; also logged.
         files: What was written.
@@ -66,13 +66,14 @@ class ConversionSummary:
         """Count a COCO dictionary's slices and instances."""
         names = {category['id']: category['name'] for category in coco['categories']}
         lesions = dict.fromkeys(names.values(), 0)
+        patients = {image['patient_id'] for image in coco['images']}
         for annotation in coco['annotations']:
             lesions[names[annotation['category_id']]] += 1
         self.lesions.append(
             dict(
                 split=split,
                 slices=len(coco['images']),
-                patients=len({image['patient_id'] for image in coco['images']}),
+                patients=None if None in patients else len(patients),
                 with_lesions=len({annotation['image_id'] for annotation in coco['annotations']}),
                 lesions=lesions,
                 too_small=num_small))
@@ -107,7 +108,7 @@ class ConversionSummary:
             names = list(self.lesions[0]['lesions'])
             rows = [('split', 'slices', 'patients', 'with lesions', *(f'{name} instances' for name in names),
                      'too small')]
-            rows += [(row['split'], row['slices'], row['patients'], row['with_lesions'], *row['lesions'].values(),
+            rows += [(row['split'], row['slices'], _or_unknown(row['patients']), row['with_lesions'], *row['lesions'].values(),
                       row['too_small']) for row in self.lesions]
             parts.append(_align(rows))
         if self.statistics is not None:

@@ -1,7 +1,7 @@
 """Verification of data sets: leakage, damage, duplicates, annotations, fingerprints."""
-from .duplicates import Near
 from .findings import CHECKS, Finding
 from .fingerprints import content_fingerprint, listing_fingerprint, record_of
+from .near import Near
 from .report import VerificationReport
 from .verify import verify_config
 

@@ -1,7 +1,6 @@
 """Duplicate pictures under different names: equal or nearly equal pixels."""
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,39 +10,11 @@ from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.wording import first_few, plural
 
 from .findings import Finding
-from .hamming import MAX_RADIUS, near_pairs
-from .image_facts import THUMB_SIDE, FileFacts
+from .image_facts import FileFacts
+from .near import Near, Thumbnails
 from .parts import ListedSlice, Part, same_file_key
 
 MAX_PAIRS = 100_000  # of near-identical slices per pair of splits; more still make one finding
-
-_BLOCK = 1 << 14  # pairs of pictures compared at a time, 16 MB per side
-
-
-@dataclass(frozen=True)
-class Near:
-    """Criteria for nearly identical pictures.
-
-    On real CT, copies (recoded, scaled, brightened) differ by at most 6 bits and have a correlation of at least 0.995, as do
-    most neighbouring slices of a scan. Pairs from different patients never met both criteria.
-
-    Attributes:
-        radius: largest number of differing hash bits, of 64.
-        correlation: lowest correlation of the pictures at 16 x 16.
-
-    Raises:
-        ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
-    """
-    radius: int = 6
-    correlation: float = 0.995
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.radius <= MAX_RADIUS:
-            raise ValueError(f'the bits in which near-identical slices may differ are {self.radius}; they must be within '
-                             f'0..{MAX_RADIUS}')
-        if not 0 < self.correlation <= 1:
-            raise ValueError(f'the correlation of near-identical slices is {self.correlation}; it must be above 0 and at '
-                             'most 1')
 
 
 class _Picture(NamedTuple):
@@ -144,27 +115,20 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
     by_split: dict[str, list[_Picture]] = defaultdict(list)
     for picture in pictures:
         by_split[picture.part.split].append(picture)
-    thumbs = {split: _standardised(members) for split, members in by_split.items()}
+    thumbs = {split: Thumbnails([picture.facts for picture in members]) for split, members in by_split.items()}
     numbers = {digest: number for number, digest in enumerate(dict.fromkeys(picture.facts.pixels for picture in pictures))}
     pixels = {split: np.array([numbers[picture.facts.pixels] for picture in members]) for split, members in by_split.items()}
-    hashes = {split: np.array([picture.facts.hash for picture in members], np.uint64)
-              for split, members in by_split.items()}
     findings = []
     for one, other in combinations(by_split, 2):
 
-        def confirm(left: np.ndarray, right: np.ndarray, one: str = one, other: str = other) -> np.ndarray:
-            keep = pixels[one][left] != pixels[other][right]
-            for start in range(0, len(left), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                likeness = np.einsum('ij,ij->i', thumbs[one][left[block]], thumbs[other][right[block]])
-                keep[block] &= likeness >= near.correlation
-            return keep
+        def differ(left: np.ndarray, right: np.ndarray, one: str = one, other: str = other) -> np.ndarray:
+            return pixels[one][left] != pixels[other][right]
 
-        pairs, cut = near_pairs(hashes[one], hashes[other], near.radius, confirm, MAX_PAIRS)
+        pairs, cut = thumbs[one].near(thumbs[other], near, differ, MAX_PAIRS)
         if not len(pairs):
             continue
         items = [{one: by_split[one][a].listed.rel_path, other: by_split[other][b].listed.rel_path, 'bits': int(bits),
-                  'correlation': round(float(thumbs[one][a] @ thumbs[other][b]), 4)} for a, b, bits in pairs]
+                  'correlation': round(float(thumbs[one].values[a] @ thumbs[other].values[b]), 4)} for a, b, bits in pairs]
         # Most similar first, because those are looked at.
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
         names = [f'{item[one]} ~ {item[other]}' for item in items]
@@ -174,11 +138,3 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
             f'{len(set(pairs[:, 1].tolist()))} of {other} ({first_few(names)}). They may be copies, or neighbours in one '
             'scan: look at them', len(pairs), items))
     return findings
-
-
-def _standardised(pictures: Sequence[_Picture]) -> np.ndarray:
-    """Pictures at 16 x 16 with mean 0 and norm 1, float32, shape (n, 256), so that products are correlations."""
-    thumbs = np.frombuffer(b''.join(picture.facts.thumb or b'' for picture in pictures), np.uint8)
-    values = thumbs.reshape(len(pictures), THUMB_SIDE * THUMB_SIDE).astype(np.float32)
-    values -= values.mean(1, keepdims=True)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)

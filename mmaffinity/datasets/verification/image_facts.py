@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..conversion.coco import read_lesion_mask
+from ..label_masks import read_lesion_mask
 from ..transforms.decoding import decode_slice
 
 SLICE, MASK = 'slice', 'mask'

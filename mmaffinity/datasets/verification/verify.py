@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmaffinity.utils.config import load_config
 
 from .counts import check_counts, describe
-from .duplicates import Near, check_duplicates
+from .duplicates import check_duplicates
 from .fact_cache import FactCache
 from .file_checks import check_files
 from .findings import FAILURE, WARNING, apply_allowances
@@ -17,6 +17,7 @@ from .image_facts import MASK, SLICE
 from .leakage import check_leakage
 from .lesion_checks import check_lesions
 from .mask_checks import check_masks, find_raw_masks
+from .near import Near
 from .parts import find_lesion_files, find_parts
 from .reading import read_all
 from .report import VerificationReport

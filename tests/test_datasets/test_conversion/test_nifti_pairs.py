@@ -206,7 +206,7 @@ def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
 def test_a_mask_without_its_place_is_taken_on_request(folders):
     put(folders, 'a')
     write_nifti(folders[1] / 'a.nii.gz', stored([view_mask() * (index in (1, 2)) for index in range(4)]), np.eye(4))
-    with pytest.raises(ValueError, match='no slice is left of 1 pair: a: lies elsewhere than its mask'):
+    with pytest.raises(ValueError, match='no slice is left: a: lies elsewhere than its mask'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     convert_nifti_pairs(*folders, PairOptions(min_area=20, ignore_affine=True), WHOLE)
     assert [annotation['bbox'] for annotation in read(folders)['annotations']] == [list(BOX)] * 2

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmaffinity.datasets.conversion.pairs import find_pairs
+from mmaffinity.datasets.conversion.pairs import IMAGES, find_pairs
 
 
 @pytest.fixture
@@ -73,13 +73,24 @@ def test_ambiguous_names_do_not_end_the_others(put):
     assert len(found.problems) == 1 and re.match('a: several files have this name.*one/a.nii.*two/a.nii', found.problems[0])
 
 
+def test_slices_of_the_same_number_in_the_folders_of_patients(put):
+    root = put('image/P1/a_0000.jpg', 'image/P1/a_0001.jpg', 'image/P2/a_0000.PNG', 'image/P3/b_img.png', 'image/list.csv',
+               'mask/P1/a_0000.png', 'mask/P1/a_0001_mask.png', 'mask/P2/a_0000.png', 'mask/P3/b_gt.tif')
+    found = find_pairs(root / 'image', root / 'mask', kind=IMAGES)
+    assert paired(found) == {
+        'P1/a_0000': ('a_0000.jpg', 'a_0000.png'), 'P1/a_0001': ('a_0001.jpg', 'a_0001_mask.png'),
+        'P2/a_0000': ('a_0000.PNG', 'a_0000.png'), 'P3/b': ('b_img.png', 'b_gt.tif')}
+    with pytest.raises(FileNotFoundError, match=r'holds no image \(.bmp, .jpeg'):
+        find_pairs(root / 'image', put('empty/a.nii') / 'empty', kind=IMAGES)
+
+
 def test_wrong_use(put):
     root = put('ct/a.nii', 'm/b.nii', 'empty/readme.txt')
     with pytest.raises(FileNotFoundError, match='no volume of .*ct has a mask in .*1 volume has no mask.*--pair-pattern'):
         find_pairs(root / 'ct', root / 'm')
     with pytest.raises(FileNotFoundError, match='there is no folder .*nowhere'):
         find_pairs(root / 'ct', root / 'nowhere')
-    with pytest.raises(FileNotFoundError, match='empty holds no NIfTI volume'):
+    with pytest.raises(FileNotFoundError, match='empty holds no volume'):
         find_pairs(root / 'empty', root / 'm')
     with pytest.raises(ValueError, match='has no group'):
         find_pairs(root / 'ct', root / 'm', 'a')

@@ -1,0 +1,32 @@
+"""Convert one folder of slices per class: slice lists, statistics.
+
+    mmaffinity convert class-folders my_data --classes healthy covid
+"""
+import argparse
+
+from mmaffinity.commands.arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
+from mmaffinity.datasets.conversion import ClassOptions, convert_class_folders
+from mmaffinity.utils.console import NamedProgress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('root', help='folder that holds one folder of slices per class')
+    add_result_arguments(parser, 'data/class_folders')
+    parser.add_argument('--classes', nargs='+', metavar='FOLDER',
+                        help='the class folders in the order of their labels, 0, 1, ... (default: all, by name)')
+    add_unit_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    summary = convert_class_folders(
+        args.root,
+        args.out,
+        ClassOptions(args.classes),
+        split_options(args),
+        unit_options(args),
+        args.copy,
+        args.overwrite,
+        args.workers,
+        progress=NamedProgress())
+    print(summary.table())
+    return 1 if summary.problems else 0

@@ -1,0 +1,44 @@
+"""Convert folders of slices and masks, images of the same names: COCO JSON, statistics.
+
+    mmaffinity convert image-pairs my_data/image my_data/mask --lesion-labels 2 --patients my_data/slices.csv slice patient
+"""
+import argparse
+
+from mmaffinity.commands.arguments import (
+    add_lesion_arguments,
+    add_result_arguments,
+    add_unit_arguments,
+    lesion_options,
+    split_options,
+    unit_options,
+)
+from mmaffinity.datasets.conversion import convert_image_pairs
+from mmaffinity.utils.console import NamedProgress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('images', help='folder of the slices (PNG, JPEG, ...), searched with the folders below')
+    parser.add_argument('masks', help='folder of their masks (PNG, ...), whose pixel values are labels; may be the same')
+    add_result_arguments(parser, 'data/image_pairs')
+    add_lesion_arguments(parser)
+    add_unit_arguments(parser)
+    parser.add_argument('--pair-pattern', metavar='REGEX',
+                        help='what the paths of a slice and its mask have in common, in groups (default: the whole path '
+                             'without _image, _mask, _seg and the like)')
+
+
+def run(args: argparse.Namespace) -> int:
+    summary = convert_image_pairs(
+        args.images,
+        args.masks,
+        args.out,
+        lesion_options(args),
+        split_options(args),
+        unit_options(args),
+        args.pair_pattern,
+        args.copy,
+        args.overwrite,
+        args.workers,
+        progress=NamedProgress())
+    print(summary.table())
+    return 1 if summary.problems else 0

@@ -1,0 +1,88 @@
+"""What stays in one split: the slices of a patient or, where patients are unknown, slices that look nearly the same."""
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mmaffinity.utils.wording import first_few, plural
+
+from ..patients import check_patient_pattern, patient_in
+from ..verification.image_facts import FileFacts
+from ..verification.near import Near, near_groups
+from .patient_table import PatientTable
+from .summary import ConversionSummary
+
+# Looser than the verifier's: a pair too many costs nothing here, one too few is leakage.
+GROUPING = Near(radius=10, correlation=0.98)
+
+
+@dataclass(frozen=True)
+class UnitOptions:
+    """How it is known which slices belong together.
+
+    Attributes:
+        patient_pattern: regular expression, searched in the name of a slice, whose group named ``patient``, or first group,
+            is the patient.
+        patients: table of patients.
+        near: without either, what counts as nearly the same picture.
+
+    Raises:
+        ValueError: if the pattern is no regular expression or has no group, or both pattern and table are given.
+    """
+    patient_pattern: str | None = None
+    patients: PatientTable | None = None
+    near: Near = field(default_factory=lambda: GROUPING)
+
+    def __post_init__(self) -> None:
+        check_patient_pattern(self.patient_pattern)
+        if self.patient_pattern is not None and self.patients is not None:
+            raise ValueError(f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
+                             f'{self.patients.path}: leave one of them')
+
+
+class Unit(NamedTuple):
+    """What a slice is divided with: its patient, or its group where the patient is unknown; the other is None."""
+    patient: str | None
+    group: str | None
+
+    @property
+    def name(self) -> str:
+        return str(self.group if self.patient is None else self.patient)
+
+
+def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str,
+               summary: ConversionSummary) -> dict[str, Unit]:
+    """Find what each slice is divided with.
+
+    Args:
+        facts: of the slices, by name.
+        options: how it is known.
+        source: where the slices are from, for errors.
+        summary: takes slices that the table does not know as left out, and a warning where patients are unknown.
+
+    Returns:
+        The unit of each slice that has one, by name. Groups are named by their first slice.
+
+    Raises:
+        FileNotFoundError: if there is no such table.
+        ValueError: if the pattern does not match a name, or the table cannot be used.
+    """
+    names = list(facts)
+    if not names:
+        return {}
+    if options.patient_pattern is not None:
+        return {name: Unit(patient_in(name, options.patient_pattern, source), None) for name in names}
+    if options.patients is not None:
+        patients = options.patients.patients_of(names)
+        unknown = [name for name in names if name not in patients]
+        if unknown:
+            summary.add_problems([f'{plural(len(unknown), "slice")} without a patient in {options.patients.path} '
+                                  f'({first_few(unknown)})'])
+        return {name: Unit(patient, None) for name, patient in patients.items()}
+    groups = [names[first] for first in near_groups(list(facts.values()), options.near)]
+    sizes = Counter(groups)
+    summary.warn('patients are unknown: slices that look nearly the same are divided like those of a patient '
+                 f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
+                 f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
+                 'may be better than on new patients')
+    return {name: Unit(None, group) for name, group in zip(names, groups, strict=True)}
