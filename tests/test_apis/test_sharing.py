@@ -70,6 +70,10 @@ def test_every_model_of_configs_can_be_described(repo_root):
     paths = [path for path in sorted((repo_root / 'configs').rglob('*.py')) if '_base_' not in path.parts]
     assert len(paths) > 30
     for path in paths:
+        if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
+            with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
+                describe_model(Config.fromfile(path), ['a', 'b'])
+            continue
         description = describe_model(Config.fromfile(path), ['a', 'b'])
         check_shared_config(description)
         assert decode(json.loads(json.dumps(encode(description)))) == description, path

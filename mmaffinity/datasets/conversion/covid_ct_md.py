@@ -209,7 +209,7 @@ def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Proble
     if len(scans) != 1:
         if scans:
             names = first_few([scan.info.name for scan in scans])
-            return f'{patient.folder} holds {len(scans)} scans ({names}): keep the one to use'
+            return f'{patient.folder} holds {plural(len(scans), "scan")} ({names}): keep the one to use'
         return f'{patient.folder} holds no scan' + (f': {problems[0]}' if problems else '')
     if patient.infected is None:
         return ''

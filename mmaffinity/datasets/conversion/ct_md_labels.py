@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaffinity.utils.wording import first_few
+from mmaffinity.utils.wording import first_few, plural
 
 PathLike = str | os.PathLike
 
@@ -70,7 +70,7 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     elif len(numbers) == len(array):
         places = {number: place for place, number in enumerate(numbers)}
     else:
-        raise ValueError(f'{index} has {len(numbers)} patients up to number {numbers[-1]}, but {labels} has {len(array)} rows: '
+        raise ValueError(f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has {len(array)} rows: '
                          f'they do not belong together; get both from {SOURCE}')
     return {rows[number]: array[places[number]] for number in numbers}
 
