@@ -70,8 +70,8 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     elif len(numbers) == len(array):
         places = {number: place for place, number in enumerate(numbers)}
     else:
-        raise ValueError(f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has {len(array)} rows: '
-                         f'they do not belong together; get both from {SOURCE}')
+        raise ValueError(f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has '
+                         f'{plural(len(array), "row")}: they do not belong together; get both from {SOURCE}')
     return {rows[number]: array[places[number]] for number in numbers}
 
 
