@@ -7,9 +7,3 @@ model = dict(
     frozen_parts=['backbone', 'neck', 'roi_head.cls_head.refinement', 'roi_head.cls_head.vectorization'],
     roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
 load_from = 'work_dirs/affinity_c8_steady_phantom/epoch_3.pth'
-# Half the epochs in steps of twice the size: as good for sixty synthetic slices.
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-train_cfg = dict(max_epochs=5)
-param_scheduler = [
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True, eta_min_ratio=0.01)
-]
