@@ -4,9 +4,11 @@
 """
 import argparse
 import sys
+from pathlib import Path
 
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
+from mmaffinity.apis.prediction_pages import PAGE
 from mmaffinity.apis.prediction_report import report_lines
 from mmaffinity.commands.arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
@@ -29,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)')
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
+    parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
+                        help='write index.html and a page for each scan of up to 1000 slices, to open in a browser (default: yes)')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = predict_to_folder(
             inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
-            args.dicom_seg, progress)
+            args.dicom_seg, progress, args.html)
     except KeyboardInterrupt:
         progress.close()
         print(f'--resume continues {args.out}', file=sys.stderr)
@@ -51,5 +55,6 @@ def run(args: argparse.Namespace) -> int:
         progress.close()
     for line in report_lines(report, args.out):
         print(line)
-    print(f'Results are in {args.out}. Research use only; not a medical device.')
+    page = f'; open {Path(args.out) / PAGE} in a browser' if args.html else ''
+    print(f'Results are in {args.out}{page}. Research use only; not a medical device.')
     return 1 if report.failed else 0
