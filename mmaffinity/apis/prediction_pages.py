@@ -1,4 +1,4 @@
-"""HTML pages of a prediction run: what they need from the model is recorded slice by slice, the rest is read when they are written."""
+"""HTML pages of a prediction run. RoIs are recorded slice by slice; pixels are read again when a page is written."""
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -68,8 +68,8 @@ class PredictionPages:
         """
         if scan.info.num_slices > MAX_SLICES:
             (self.out.root / folder / PAGE).unlink(missing_ok=True)
-            head['scan']['notes'].append(f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a browser '
-                                         'can show at once')
+            head['scan']['notes'].append(f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a '
+                                         'browser can show at once')
             return
         classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
         ascending, planes = _planes(scan)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
     parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
-                        help='write index.html and a page for each scan of up to 1000 slices, to open in a browser (default: yes)')
+                        help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')

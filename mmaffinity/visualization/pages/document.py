@@ -30,7 +30,7 @@ def document(body: str, title: str, styles: Sequence[str], scripts: Sequence[str
     content = (ASSETS / body).read_text(encoding='utf-8')
     yield ('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy, quote=False)}">\n'
-           '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
+           '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
            f'<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{content}').encode()
     for block in blocks:
         yield block.encode()

@@ -43,7 +43,8 @@ def encode_pixels(values: np.ndarray, max_bytes: int) -> PixelBlock:
         packed = _pack(np.rint(values / step).astype(np.int32))
         if len(packed) <= max_bytes:
             break
-    return PixelBlock(base64.b64encode(packed).decode('ascii'), *values.shape, step)
+    height, width = values.shape
+    return PixelBlock(base64.b64encode(packed).decode('ascii'), height, width, step)
 
 
 def _pack(stored: np.ndarray) -> bytes:

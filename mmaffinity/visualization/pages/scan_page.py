@@ -13,8 +13,8 @@ FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
 AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
 ATTRIBUTION = (
     'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector (z = X\u1d40 (W v)). '
-    'First order: how each summand contributes to the logit of a class, with the classifier linearised at this z; contributions '
-    'and biases add up to the logit, but leaving a RoI out may change it by another amount. A share is the contribution divided '
+    'First order: how each summand contributes to the logit of a class, with the classifier linearised at this z. Contributions '
+    'and biases add up to the logit, but removing a RoI may change it by another amount. A share is a contribution divided '
     'by the sum of the magnitudes of all contributions to that class; negative shares are evidence against it. RoIs are '
     f'assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.')
 
@@ -31,8 +31,8 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
     hounsfield = head['scan']['kind'] != 'images'
     head = dict(head, unit='HU' if hounsfield else 'grey level', attribution=ATTRIBUTION,
                 windows=[*WINDOWS, FULL] if hounsfield else [AS_STORED],
-                no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice was '
-                        'predicted without --html.',
+                no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice '
+                        'was predicted with --no-html.',
                 no_pixels='The pixels of this slice could not be read when the page was written.')
 
     def blocks() -> Iterator[str]:

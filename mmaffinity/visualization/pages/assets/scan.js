@@ -69,7 +69,9 @@
       canvas.height = height;
       image = context.createImageData(width, height);
     }
-    canvas.style.aspectRatio = `${width * across} / ${height * down}`;
+    const ratio = width * across / (height * down);
+    canvas.style.aspectRatio = ratio;
+    canvas.style.maxWidth = `${74 * ratio}vh`;
     return new Uint32Array(image.data.buffer);
   }
 
@@ -305,6 +307,7 @@
     $('curve-title').textContent = 'Probability of each class along the scan';
     const place = $('curve');
     curve = new uPlot({width: place.clientWidth, height: 220, scales: {x: {time: false}, y: {range: [0, 1]}},
+      cursor: {drag: {x: false, y: false, click: () => {}}},  // a click chooses a slice, dragging does nothing
       axes: [{label: 'slice', labelSize: 20, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200]}, {size: 55}],
       series: [{label: 'slice'}, ...classes.map((name, at) => ({label: name, stroke: LINES[at % LINES.length][0], dash: LINES[at % LINES.length][1], width: 1.6,
         points: {show: slices.length < 80}, value: (_, value) => fixed(value, 3)}))],
@@ -320,7 +323,10 @@
         plot.ctx.restore();
       }]}},
     [slices.map(record => record.index + 1), ...classes.map(name => slices.map(record => record.probabilities[name]))], place);
-    curve.over.addEventListener('click', () => { setPlane('axial'); go(curve.posToIdx(curve.cursor.left)); });
+    curve.over.addEventListener('click', event => {
+      setPlane('axial');
+      go(curve.posToIdx(event.clientX - curve.over.getBoundingClientRect().left));
+    });
     new ResizeObserver(() => curve.setSize({width: place.clientWidth, height: 220})).observe(place);
   }
 
@@ -365,10 +371,8 @@
   function probe(event) {
     const record = slices[state.at], pixels = ready.get(record.index);
     if (state.plane !== 'axial' || !pixels) return;
-    const box = canvas.getBoundingClientRect(), [down, across] = head.scan.spacing ?? [1, 1];
-    const scale = Math.min(box.width / (record.width * across), box.height / (record.height * down));
-    const x = Math.floor((event.clientX - box.left - (box.width - record.width * across * scale) / 2) / (across * scale));
-    const y = Math.floor((event.clientY - box.top - (box.height - record.height * down * scale) / 2) / (down * scale));
+    const box = canvas.getBoundingClientRect();
+    const x = Math.floor((event.clientX - box.left) * record.width / box.width), y = Math.floor((event.clientY - box.top) * record.height / box.height);
     if (x < 0 || y < 0 || x >= record.width || y >= record.height) return;
     $('corner').textContent = `${record.name}: ${fixed(pixels.values[y * record.width + x] * pixels.step, hounsfield ? 0 : 1)} ${head.unit} at ${x}, ${y}`;
   }
