@@ -12,11 +12,11 @@ WINDOWS = (('lung', -600, 1500), ('mediastinal', 40, 400))  # HU, level and widt
 FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
 AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
 ATTRIBUTION = (
-    'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector (z = X\u1d40 (W v)). '
-    'First order: how each summand contributes to the logit of a class, with the classifier linearised at this z. Contributions '
-    'and biases add up to the logit, but removing a RoI may change it by another amount. A share is a contribution divided '
-    'by the sum of the magnitudes of all contributions to that class; negative shares are evidence against it. RoIs are '
-    f'assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.')
+    'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector '
+    '(z = X\u1d40 (W v)). First order: how each summand contributes to the logit of a class, with the classifier linearised at '
+    'this z. Contributions and biases add up to the logit, but removing a RoI may change it by another amount. A share is a '
+    'contribution divided by the sum of the magnitudes of all contributions to that class; negative shares are evidence '
+    f'against it. RoIs are assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.')
 
 
 def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tuple[int, PixelBlock]]) -> Iterator[bytes]:
