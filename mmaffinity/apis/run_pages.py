@@ -57,7 +57,7 @@ def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path
     pictures: dict[str, bytes] = {}
     keys: dict[tuple[str, str], str] = {}
     for name, places in list(wanted.items())[:MAX_PICTURES]:
-        picture = next(filter(None, map(_picture, dict.fromkeys(places))), None)
+        picture = next(filter(None, map(picture_of_file, dict.fromkeys(places))), None)
         if picture is not None:
             keys[name] = str(len(keys))
             pictures[keys[name]] = picture
@@ -110,12 +110,13 @@ def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:
                 true=[float(true[np.searchsorted(false, rate, side='right') - 1]) for rate in GRID])
 
 
-def _picture(path: str) -> bytes | None:
+def picture_of_file(path: str) -> bytes | None:
+    """Return a small JPEG of a slice's file, None if it cannot be read: it may have been moved since it was tested."""
     try:
         grey = decode_slice(Path(path).read_bytes())
         return jpeg(small(np.rint(grey).astype(np.uint8)))
     except (OSError, ValueError):
-        return None  # moved since it was tested: shown without picture
+        return None
 
 
 def _plain(values: np.ndarray) -> list[float | None]:

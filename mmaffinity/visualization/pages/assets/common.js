@@ -16,7 +16,10 @@ function el(tag, attributes = {}, ...children) {
 
 const fixed = (value, digits) => value === null || value === undefined ? '\u2013' : value.toFixed(digits).replace('-', '\u2212');
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
-const percent = value => `${value >= 0 ? '+' : '\u2212'}${Math.abs(100 * value).toFixed(0)} %`;
+const percent = value => {
+  const whole = Math.round(100 * value);
+  return `${whole > 0 ? '+' : whole < 0 ? '\u2212' : ''}${Math.abs(whole)} %`;
+};
 
 /** A table of a header and rows; columns named in `numbers` are aligned to the right. */
 function table(header, rows, numbers = []) {
