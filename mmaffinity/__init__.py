@@ -18,7 +18,7 @@ try:
         import mmdet.evaluation
         import mmdet.models  # noqa: F401
     from mmaffinity import datasets, engine, evaluation, models, registry, structures, visualization  # noqa: F401
-    from mmaffinity.utils.checkpoint import register_safe_loader
+    from mmaffinity.checkpoints import register_safe_loader
     register_safe_loader()
 except Exception as error:
     raise ImportError(f'mmaffinity cannot be imported ({type(error).__name__}: {error}); "mmaffinity check-env" reports the '
