@@ -32,10 +32,10 @@ from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 from mmaffinity.datasets import LesionDataset, SliceDataset
 from mmaffinity.datasets.conversion.coco import annotate_mask
 from mmaffinity.datasets.label_masks import read_lesion_mask
-from mmaffinity.datasets.transforms.decoding import decode_slice
 from mmaffinity.scans import Problem, ReadOptions, find_scans
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.utils.shared_config import read_shared_config
 
 DOCUMENTED = (ValueError, FileNotFoundError)

@@ -9,8 +9,8 @@ from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.provenance import fingerprint
 
-from .conversion.parallel import Progress
-from .conversion.statistics import grey_level_statistics
+from .grey_levels import grey_level_statistics
+from .parallel import Progress
 
 SLICES_KEY = 'slices_sha256'
 
