@@ -12,6 +12,7 @@ from mmaffinity.commands.arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
+from mmaffinity.utils.provenance import NOTICE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
         progress.close()
     for line in report_lines(report, args.out):
         print(line)
-    print(f'Results are in {args.out}. Research use only; not a medical device.')
+    print(f'Results are in {args.out}. {NOTICE}')
     return 1 if report.failed else 0
