@@ -11,14 +11,14 @@ from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
 from mmaffinity.apis.benchmark import JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
 from mmaffinity.apis.growth import growth_exponent, measure_growth
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.evaluation.functional import format_table
-from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.visualization.growth import draw_growth
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random weights, which take the same time)')
     parser.add_argument('--jobs', nargs='+', choices=JOBS, default=JOBS, help='what to time (default: everything)')
     parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
                         help='instead, time the model with one change at a time; by default with each of: '
                              f'{", ".join(ABLATIONS)}')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:
