@@ -1,5 +1,7 @@
-"""Reading the author's files as data, which torch's weights-only reader cannot: it refuses a network class in a file written
-before PyTorch 1.6, and accepts a flipped bit, compressed entries and a view of terabytes (``test_why_torch_alone_is_not_enough``).
+"""Reading the author's files as data, which torch's weights-only reader cannot do.
+
+It refuses a network class in a file written before PyTorch 1.6, and accepts a flipped bit, compressed entries and a view of
+terabytes; ``test_why_torch_alone_is_not_enough`` shows it.
 
 Any other checkpoint is read by :func:`~mmaffinity.checkpoints.load_checkpoint`, which uses torch's reader.
 """
