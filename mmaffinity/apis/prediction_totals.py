@@ -200,6 +200,6 @@ def _read_shards(root: Path) -> list[dict]:
                 raise ValueError(f'{path} and {files[0][0].name} have different {what}: run the shards with the same input and '
                                  'options, with --resume if scans were added')
         if content['versions'] != first['versions']:
-            warnings.warn(f'{path.name} was computed with other package versions than {files[0][0].name}: results may differ from '
-                          'those of one process by rounding', stacklevel=3)
+            warnings.warn(f'{path.name} was computed with other package versions than {files[0][0].name}: results may '
+                          'differ by rounding from those of one process', stacklevel=3)
     return contents

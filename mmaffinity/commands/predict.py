@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
+    parser.add_argument('--workers', type=int, help='processes that read slices while the network runs (default: 1 on the CPU, '
+                        '4 on a GPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='omit lesions with a lower score (default: 0.5)')
     add_reading_arguments(parser)
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if shard is not None:
         print(f'shard {shard.index} of {shard.num} ({origin})', flush=True)
     inferencer = AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
-                                    read_options(args), args.cfg_options)
+                                    read_options(args), args.cfg_options, args.workers)
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
