@@ -1,4 +1,4 @@
-# The experiments of the paper, for `mmaffinity reproduce DATA_ROOT`: four values of C*, the baselines, and fine-tuning on iCTCF.
+# The experiments of the paper, for `mmaffinity reproduce DATA_ROOT`: four values of C*, baselines, fine-tuning on iCTCF.
 # docs/reproduce.md describes the fields.
 title = 'The affinity model: the experiments of the paper'
 data = dict(
@@ -11,7 +11,7 @@ runs = [
            tests=dict(results=f'affinity_c{count}', results_left_out=f'affinity_c{count}_left_out')) for count in affinities),
     # Table 7: '{c8}' is the last checkpoint of the run c8.
     *(dict(name=f'c{count}_ictcf', config=f'affinity_c{count}_ictcf', data='ictcf',
-           options=dict(load_from='{c%d}' % count)) for count in affinities),
+           options=dict(load_from=f'{{c{count}}}')) for count in affinities),
     dict(name='vgg16_ictcf', config='baselines/vgg16_ictcf', data='ictcf'),
     # Table 3.
     dict(name='mask_rcnn_full', config='baselines/mask_rcnn_full', data='cncb_ncov'),

@@ -1,4 +1,4 @@
-# The plan of the paper at small size on synthetic slices, for `mmaffinity reproduce --phantom`: every table and figure is filled
+# The plan of the paper at small size on synthetic slices, for `mmaffinity reproduce --phantom`: it fills every table and figure
 # in minutes on two cores. Scores say that the program works, and nothing about CT.
 title = 'The affinity model: the experiments of the paper on synthetic slices'
 prepare = [
@@ -16,7 +16,7 @@ runs = [
     *(dict(name=f'c{count}', config='affinity_c8_phantom', data='cncb_ncov', options={**size, head: count},
            tests=dict(results='affinity_c8_phantom', results_left_out=f'affinity_c{count}_left_out')) for count in affinities),
     *(dict(name=f'c{count}_ictcf', config='affinity_c8_phantom_ictcf', data='ictcf',
-           options={**size, head: count, 'load_from': '{c%d}' % count}) for count in affinities),
+           options={**size, head: count, 'load_from': f'{{c{count}}}'}) for count in affinities),
     dict(name='vgg16_ictcf', config='baselines/vgg16_ictcf_phantom', data='ictcf', options=short),
     dict(name='mask_rcnn_full', config='baselines/mask_rcnn_full_phantom', data='cncb_ncov',
          options={**size, 'train_cfg.max_epochs': 4}),

@@ -53,6 +53,15 @@ class PlanFolder:
         """Return the folder of a run."""
         return self.out / 'runs' / run
 
+    def state(self, run: Run) -> str:
+        """Say what has become of a run: done, failed with its log, or not started."""
+        if self.done(run):
+            return 'done'
+        logs = [path for path in (self.of(run.name) / LOG, self.out / 'slurm' / 'logs' / f'{self.plan.runs.index(run)}.log')
+                if path.is_file()]
+        newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
+        return 'not started' if newest is None else f'not finished, see {newest}: {last_line(newest)}'
+
     @property
     def report(self) -> Path:
         """Folder of the tables, figures and page."""
@@ -135,6 +144,12 @@ class PlanFolder:
         except ValueError as error:
             raise ValueError(f'{path} is damaged ({error}): name another --out, or remove this file if the folder is that of '
                              'this plan') from error
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not empty, where errors are."""
+    lines = log.read_text(encoding='utf-8', errors='replace').splitlines() if log.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), 'no output')[:300]
 
 
 def _options(options: Sequence[str]) -> list[str]:

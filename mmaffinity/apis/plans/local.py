@@ -3,11 +3,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.timing import available_cores
 
 from .cost import SECONDS, Cost, read_seconds
-from .folder import LOG, PlanFolder, Step, command_line
+from .folder import LOG, PlanFolder, Step, command_line, last_line
 from .plan import Run
 
 INTERVAL = 60.0  # seconds between two estimates of the time left
@@ -137,10 +136,3 @@ def _environment(slot: int, jobs: int, gpus: int) -> dict[str, str]:
     if not gpus and jobs > 1:
         environment.setdefault('OMP_NUM_THREADS', str(max(1, available_cores() // jobs)))
     return environment
-
-
-def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty, where errors are."""
-    lines: Sequence[Any] = [line.strip() for line in log.read_text(encoding='utf-8', errors='replace').splitlines()] \
-        if log.is_file() else []
-    return next((line for line in reversed(lines) if line), 'no output')[:300]

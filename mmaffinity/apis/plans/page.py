@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mmaffinity import __version__
+from mmaffinity.scans.writers import NOTICE
 from mmaffinity.utils.wording import plural
 
-from .folder import LOG, PlanFolder, command_line
+from .folder import PlanFolder, command_line
 from .plan import Run
 
 # Slices of the paper's test lists (facts of its Tables 3, 4, 5 and 7).
@@ -42,9 +43,9 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
     plan = folder.plan
     results = {run.name: content for run in plan.runs if (content := _results(folder, run))}
     sections = [f'# {plan.title}',
-                f'Research use only; not a medical device. Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
+                f'{NOTICE} Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
                 '## Runs', _runs(folder, failed), '## What differs from the paper',
-                '\n'.join(f'* {line}' for line in _differences(folder, results, failed)),
+                '\n'.join(f'* {line}' for line in _differences(folder, results)),
                 *_tables_and_figures(folder, parts), '## Data', _data(results), '## Versions', _versions(results),
                 '## Commands', 'Each command also works by itself.', '```bash',
                 '\n'.join(commands(folder)), '```']
@@ -77,13 +78,13 @@ def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
 def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
     lines = ['| run | config | seed | state |', '|---|---|---:|---|']
     for run in folder.plan.runs:
-        state = 'done' if folder.done(run) else failed.get(run.name) or f'not finished, see {folder.of(run.name) / LOG}'
+        state = failed.get(run.name) or folder.state(run)
         lines.append(f'| {run.name} | {run.config} | {run.seed} | {_cell(state)} |')
     lines += [f'| {name} | | | left out: {_cell(reason)} |' for name, reason in folder.plan.left_out.items()]
     return '\n'.join(lines)
 
 
-def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]], failed: Mapping[str, str]) -> Iterator[str]:
+def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> Iterator[str]:
     plan = folder.plan
     yield 'The published code differs from the paper in some points; the configs follow the paper unless they are named ' \
         '`published/...`. The paper gives one run per model and no intervals; here, intervals are over patients.'
@@ -98,7 +99,7 @@ def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]], 
     changed = sorted({run.name for run in plan.runs if set(run.options) - {'data_root'}})
     if changed:
         yield f'Runs with settings other than those of their config, see the commands: {", ".join(changed)}.'
-    missing = [*failed, *plan.left_out]
+    missing = [*(run.name for run in plan.runs if not folder.done(run)), *plan.left_out]
     if missing:
         yield f'Not in the tables: {", ".join(missing)}.'
 

@@ -61,8 +61,8 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
     record = folder.out / 'slurm' / JOBS
     queued = _queued(record)
     if queued:
-        raise ValueError(f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or remove them with '
-                         f'scancel {" ".join(queued)}')
+        raise ValueError(f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or remove them '
+                         f'with scancel {" ".join(queued)}')
     script = write_scripts(folder, collect, jobs, options)
     done = subprocess.run(['bash', str(script)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     numbers = _JOB.findall(done.stdout)
@@ -94,9 +94,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def _job(folder: PlanFolder, run: Run) -> str:
-    lines = ['#!/usr/bin/env bash', f'# {run.name}: {run.config}', 'set -euo pipefail', f'cd {shlex.quote(os.getcwd())}']
-    # The preparation ran before the jobs were submitted.
-    for step in folder.steps(run):
+    lines = ['#!/usr/bin/env bash', f'# {run.name}: {run.config}', 'set -euo pipefail',
+             '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
+             "trap '' TERM", f'cd {shlex.quote(os.getcwd())}']
+    for step in folder.steps(run):  # the data was prepared before the jobs were submitted
         command = command_line(step.arguments, absolute=True)
         lines.append(command if step.makes is None or step.kind == 'train' else
                      f'[ -e {shlex.quote(str(step.makes))} ] || {command}')
@@ -131,7 +132,8 @@ def _submission(folder: PlanFolder, place: Path, unfinished: Sequence[tuple[int,
     if free:
         limit = f'%{jobs}' if jobs else ''
         lines += [f'# {", ".join(run.name for _, run in free)}',
-                  f'runs=$(sbatch --parsable --array={",".join(str(index) for index, _ in free)}{limit} run.sbatch)', 'echo "$runs"']
+                  f'runs=$(sbatch --parsable --array={",".join(str(index) for index, _ in free)}{limit} run.sbatch)',
+                  'echo "$runs"']
         tasks.update({run.name: f'${{runs}}_{index}' for index, run in free})
         variables.append('$runs')
     for index, run in unfinished:  # in the order of the plan, in which a run follows those that it needs
