@@ -107,6 +107,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f'{count:6d}  {reason}')
 
 
+@pytest.fixture(scope='module')
+def browser():
+    """A headless Chromium, or a skip."""
+    from browser_helpers import chromium
+    with chromium() as running:
+        yield running
+
+
 @pytest.fixture(scope='session')
 def tiny_phantom(tmp_path_factory) -> Path:
     """A phantom of few small slices in both raw layouts, converted: `cncb_ncov/` and `ictcf/`."""

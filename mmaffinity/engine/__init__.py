@@ -11,6 +11,7 @@ from .hooks import (
     NormSyncHook,
     SliceVisualizationHook,
     TestFiguresHook,
+    TestPageHook,
     UnreadableSlicesHook,
     WholeCheckpointHook,
 )
@@ -19,6 +20,6 @@ from .resuming import newest_whole_checkpoint
 
 __all__ = [
     'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook',
-    'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook',
+    'UnreadableSlicesHook', 'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
 ]
