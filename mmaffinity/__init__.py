@@ -1,25 +1,17 @@
 """Classification of chest-CT slices from the affinities among lesion mask features.
 
-Importing this package registers all its modules in MMDetection's registries.
-"""
-import contextlib
-import io
-import warnings
+Importing this package registers all its modules in MMDetection's registries. It also changes two things for the whole process,
+each in a function of that name:
 
+* :func:`~mmaffinity.ops.import_mmdet`: MMDetection runs without mmcv's compiled operations.
+* :func:`~mmaffinity.checkpoints.register_safe_loader`: MMEngine loads checkpoints as data and never executes them.
+"""
 __version__ = '0.1.0'
 
-try:
-    from mmaffinity.ops import operations_in_torch
+from mmaffinity.checkpoints import register_safe_loader
+from mmaffinity.ops import import_mmdet
 
-    # Two warnings about packages that are not needed here; one claims that metrics will not be computed, but they are.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
-        warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
-        import mmdet.datasets
-        import mmdet.evaluation
-        import mmdet.models  # noqa: F401
-    from mmaffinity import datasets, engine, evaluation, models, registry, structures, visualization  # noqa: F401
-    from mmaffinity.utils.checkpoint import register_safe_loader
-    register_safe_loader()
-except Exception as error:
-    raise ImportError(f'mmaffinity cannot be imported ({type(error).__name__}: {error}); "mmaffinity check-env" reports the '
-                      'problem and how to fix it') from error
+import_mmdet()
+from mmaffinity import datasets, engine, evaluation, models, registry, structures, visualization  # noqa: E402, F401
+
+register_safe_loader()

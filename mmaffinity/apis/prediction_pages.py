@@ -11,12 +11,12 @@ from mmaffinity.scans import Problem, Scan, SliceRecord
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.windowing import AIR, LOWEST
 from mmaffinity.visualization.pages.pixels import PixelBlock, encode_pixels
-from mmaffinity.visualization.pages.scan_page import index_page, scan_page, with_shares
+from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
 from mmaffinity.visualization.sample_arrays import to_array
 
 from .inferencer import AffinityInferencer, SlicePrediction
+from .prediction_totals import PAGE
 
-PAGE = 'index.html'
 ROIS = 'rois.jsonl'
 MAX_SLICES = 1000  # of a scan with a page: a browser holds all its slices in memory
 PAGE_BYTES = 43_000_000  # compressed pixels of a page, two thirds of a byte less than its text in base64
@@ -24,7 +24,7 @@ PIXEL_BYTES = 0.55  # per pixel, in pages of more slices: 300 slices of 512 x 51
 
 
 class PredictionPages:
-    """Write ``index.html`` of an output folder and of each of its scans.
+    """Write the page of each scan of an output folder.
 
     Args:
         inferencer: the model.
@@ -83,16 +83,6 @@ class PredictionPages:
                   for record in records() if isinstance(record, SliceRecord))
         with self.out.write(folder, PAGE) as file:
             file.writelines(scan_page(content, slices, _pixels(scan, predicted)))
-
-    def write_index(self, report: dict[str, Any]) -> None:
-        """Write the list of all scans.
-
-        Args:
-            report: content of ``report.json``.
-        """
-        pages = [(self.out.root / scan['folder'] / PAGE).is_file() for scan in report['scans']]
-        with self.out.write(PAGE) as file:
-            file.writelines(index_page(report, pages))
 
 
 def rois_of(inferencer: AffinityInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:

@@ -1,29 +1,40 @@
 """Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md describes the output.
 
     mmaffinity predict SCAN_FOLDER --config affinity_c8 --checkpoint epoch_100.pth --out results
+
+Several processes or machines share the scans of a folder with --num-shards and --shard, or under torchrun or srun; then
+
+    mmaffinity predict --merge --out results
 """
 import argparse
+import os
 import sys
 from pathlib import Path
 
+import torch
+
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
-from mmaffinity.apis.prediction_pages import PAGE
-from mmaffinity.apis.prediction_report import report_lines
+from mmaffinity.apis.prediction_report import PredictionReport, report_lines
+from mmaffinity.apis.prediction_totals import PAGE, merge_shards
 from mmaffinity.commands.arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
+from mmaffinity.scans.shards import Shard, find_shard
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
+from mmaffinity.utils.provenance import NOTICE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders')
-    parser.add_argument('--config', required=True, help='name or path of a config, for example affinity_c8')
-    parser.add_argument('--checkpoint', required=True, help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
+    parser.add_argument('inputs', nargs='*', metavar='INPUT', help='files and folders')
+    parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
+    parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
+    parser.add_argument('--workers', type=int, help='processes that read slices while the network runs (default: 1 on the CPU, '
+                        '4 on a GPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='omit lesions with a lower score (default: 0.5)')
     add_reading_arguments(parser)
@@ -34,27 +45,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
                         help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
+    parser.add_argument('--num-shards', type=int, metavar='N',
+                        help='share the scans among N processes (default: the processes of torchrun or srun)')
+    parser.add_argument('--shard', type=int, metavar='I',
+                        help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)')
+    parser.add_argument('--merge', action='store_true', help='write the files on all scans from finished shards in --out')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.merge:
+        return _show(merge_shards(args.out), args.out)
+    _check_arguments(args)
     check_inputs(args.inputs)  # before the model is built
-    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, read_options(args),
-                                    args.cfg_options)
+    shard, origin = find_shard(args.num_shards, args.shard)
+    if shard is not None:
+        print(f'shard {shard.index} of {shard.num} ({origin})', flush=True)
+    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
+                                    read_options(args), args.cfg_options, args.workers)
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
             inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
-            args.dicom_seg, progress, args.html)
+            args.dicom_seg, progress, args.html, shard)
     except KeyboardInterrupt:
         progress.close()
         print(f'--resume continues {args.out}', file=sys.stderr)
         raise
     finally:
         progress.close()
-    for line in report_lines(report, args.out):
+    return _show(report, args.out, shard)
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Check what is required, except for --merge.
+
+    Raises:
+        ValueError: if something is missing.
+    """
+    missing = [name for name, value in (('INPUT', args.inputs), ('--config', args.config), ('--checkpoint', args.checkpoint))
+               if not value]
+    if missing:
+        raise ValueError(f'missing {", ".join(missing)}: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
+
+
+def _own_gpu(shard: Shard | None) -> str | None:
+    """Return the GPU of a process that torchrun or srun started beside others on a machine; None for the default device."""
+    local, count = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID')), torch.cuda.device_count()
+    return f'cuda:{int(local) % count}' if shard is not None and local is not None and count > 1 else None
+
+
+def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int:
+    for line in report_lines(report, out):
         print(line)
-    page = f'; open {Path(args.out) / PAGE} in a browser' if args.html else ''
-    print(f'Results are in {args.out}{page}. Research use only; not a medical device.')
+    if shard is not None:
+        rest = '; once all shards have finished, mmaffinity predict --merge writes the files on all scans'
+    else:
+        page = Path(out) / PAGE
+        rest = f'; open {page} in a browser' if page.is_file() else ''
+    print(f'Results are in {out}{rest}. {NOTICE}')
     return 1 if report.failed else 0

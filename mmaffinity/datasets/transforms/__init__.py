@@ -1,6 +1,7 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
+from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
+
 from .cropping import CropToBodyBox
-from .decoding import decode_slice, read_slice, to_grey_levels
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmaffinity.utils.decoding import decode_slice
+
 from ..label_masks import read_lesion_mask
-from ..transforms.decoding import decode_slice
 
 SLICE, MASK = 'slice', 'mask'
 THUMB_SIDE = 16

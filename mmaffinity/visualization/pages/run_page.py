@@ -10,8 +10,8 @@ def run_page(content: dict[str, Any], pictures: Mapping[str, bytes]) -> Iterator
     """Yield the page of one or several tested models in parts.
 
     Args:
-        content: ``title``, ``notes``, ``pairs`` (whether pictures have truth and prediction side by side), and ``runs``, plain
-            data, see :func:`mmaffinity.apis.run_pages.run_content`.
+        content: ``title``, ``notes``, ``pairs`` (whether a picture has truth and prediction side by side), and ``runs`` as
+            plain data, see :func:`mmaffinity.apis.run_pages.run_content`.
         pictures: JPEG files by the key that the slices of the runs name.
     """
     return _page('run', content, pictures)

@@ -1,0 +1,193 @@
+"""Opening checkpoints: nothing in them runs, and what does not fit is said."""
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from mmaffinity.checkpoints import download, explain_mismatch, load_checkpoint, mmengine_loader
+
+
+class Payload:
+    """Pickles as a call that leaves a file behind."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def payloads(mark):
+    return {
+        'system': Payload(os.system, f'touch {mark}'),
+        'exec': Payload(exec, f'open({str(mark)!r}, "w").close()'),
+        'getattr': Payload(getattr, HistoryBuffer, '__init__'),
+        'torch_load': Payload(torch.load, str(mark)),
+        'open': Payload(open, str(mark), 'w'),
+    }
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('kind', ['system', 'exec', 'getattr', 'torch_load', 'open'])
+def test_payload_does_not_run(kind, legacy, tmp_path):
+    path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
+    content = {'state_dict': {'w': torch.zeros(2)}, 'meta': payloads(mark)[kind]}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    for door in (load_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(ValueError, match='evil.pth was not opened'):
+            door(str(path))
+    assert not mark.exists()
+
+
+def test_plain_pickle_does_not_run(tmp_path):
+    path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
+    path.write_bytes(pickle.dumps(payloads(mark)['system']))
+    with pytest.raises(ValueError, match='evil.pth'):
+        load_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_what_mmengine_stores_is_read(tmp_path):
+    buffer = HistoryBuffer()
+    buffer.update(3.5)
+    path = tmp_path / 'good.pth'
+    torch.save({'message_hub': {'loss': buffer}, 'state_dict': {'w': torch.arange(3.)}, 'meta': {'epoch': 1}}, path)
+    content = load_checkpoint(path)
+    assert content['message_hub']['loss'].current() == 3.5
+    assert content['message_hub']['loss'].statistics('mean') == 3.5
+    assert torch.equal(content['state_dict']['w'], torch.arange(3.))
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'PK\x03\x04 cut'])
+def test_foreign_and_damaged_files_get_a_sentence(content, tmp_path):
+    path = tmp_path / 'damaged.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='damaged.pth'):
+        load_checkpoint(path)
+
+
+def test_truncated_file_and_wrong_content(tmp_path):
+    path = tmp_path / 'whole.pth'
+    torch.save({'w': torch.zeros(1000)}, path)
+    short = tmp_path / 'short.pth'
+    short.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match='short.pth is no checkpoint or is damaged'):
+        load_checkpoint(short)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match='list instead of a dict'):
+        load_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+        load_checkpoint(tmp_path / 'missing.pth')
+
+
+def test_explain_mismatch():
+    name = 'roi_head.cls_head.affinity.matrix'
+    model = {name: torch.zeros(8, 16), 'backbone.w': torch.zeros(2), 'head.b': torch.zeros(3)}
+    assert explain_mismatch(model, dict(model)) is None
+    assert explain_mismatch(model, {**model, name: torch.zeros(8, 32)}) == \
+        'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
+    assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
+    assert 'it lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
+    assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
+    assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
+    assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
+
+
+@pytest.mark.parametrize('version, refused', [('2.1.0', True), ('2.5.1+cu121', True), ('2.9.1', True), ('2.10.0', False),
+                                              ('2.13.0+cpu', False), ('3.0.0a0', False), ('unknown', True)])
+def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
+    """CVE-2025-32434 and CVE-2026-24747: before 2.10, a crafted file runs code in spite of weights_only."""
+    path = tmp_path / 'a.pth'
+    torch.save({'state_dict': {'w': torch.zeros(2)}}, path)
+    monkeypatch.setattr(torch, '__version__', version)
+    monkeypatch.delenv('MMAFFINITY_TRUST_PTH', raising=False)
+    if not refused:
+        assert 'w' in load_checkpoint(path)['state_dict']
+        return
+    opened = []
+    monkeypatch.setattr(torch, 'load', lambda *_, **__: opened.append(1) or {})
+    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        with pytest.raises(ValueError, match='a.pth was not opened: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
+            door(path)
+    assert not opened
+    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user says that the file is their own
+    load_checkpoint(path)
+    assert opened
+
+
+def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
+    safetensors = pytest.importorskip('safetensors.torch')
+    safetensors.save_file({'w': torch.arange(3.)}, tmp_path / 'a.safetensors')
+    monkeypatch.setattr(torch, '__version__', '2.5.1')
+    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.))
+
+
+@pytest.mark.parametrize('cut', [0, 7, 20, -1])
+def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = tmp_path / 'a.safetensors'
+    safetensors.save_file({'w': torch.arange(3.)}, path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match='a.safetensors is no .safetensors file or is damaged'):
+        load_checkpoint(path)
+
+
+def test_safetensors_is_optional(tmp_path, monkeypatch):
+    (tmp_path / 'a.safetensors').write_bytes(b'')
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
+    with pytest.raises(ValueError, match=r'pip install "mmaffinity\[safetensors\]"'):
+        load_checkpoint(tmp_path / 'a.safetensors')
+
+
+def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    asked = []
+    monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                        lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close())
+    for _ in range(2):  # the second time it is there
+        assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
+    assert asked == ['f37072fd']
+
+    def differ(*_, **__):
+        raise RuntimeError('invalid hash value')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
+    with pytest.raises(ValueError, match='not the file that its name says'):
+        download('https://example.org/x/other-f37072fd.pth')
+
+
+def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
+    """Two authors call their file model.pth."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
+    urls = [f'https://example.org/{author}/model.pth' for author in 'ab']
+    assert [download(url).read_text() for url in urls + urls] == urls + urls
+
+
+@pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
+def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
+    """Four processes on two machines, whose homes are their own."""
+    waited, fetched = [], []
+    monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))
+    for name in ('LOCAL_RANK', 'SLURM_LOCALID'):
+        monkeypatch.delenv(name, raising=False)
+    for rank in range(4):
+        home = tmp_path / str(rank // 2)
+        monkeypatch.setattr(torch.hub, 'get_dir', lambda home=home: str(home))
+        monkeypatch.setattr(mmengine_loader, 'get_dist_info', lambda rank=rank: (rank, 4))
+        if variable:
+            monkeypatch.setenv(variable, str(rank % 2))
+        monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                            lambda url, target, *_, rank=rank, **__: fetched.append(rank) or Path(target).touch())
+        if variable or rank < 2:
+            assert download('https://example.org/x-f37072fd.pth').is_relative_to(home)
+        else:
+            with pytest.raises(FileNotFoundError, match='the first process of this machine'):
+                download('https://example.org/x-f37072fd.pth')
+    assert fetched == ([0, 2] if variable else [0]) and len(waited) == 4

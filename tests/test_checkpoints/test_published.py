@@ -1,0 +1,314 @@
+"""Converting published checkpoints, there and back, and what is not one."""
+import hashlib
+import os
+import runpy
+import sys
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from published_helpers import published_content, published_weights
+
+from mmaffinity.checkpoints.published import (
+    convert_back,
+    convert_back_file,
+    convert_published,
+    convert_published_file,
+)
+from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject
+from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
+from mmaffinity.utils.config import load_config
+
+
+@pytest.fixture(scope='module')
+def all_weights():
+    return published_weights()
+
+
+@pytest.fixture
+def weights(all_weights):
+    return dict(all_weights)  # tensors are never changed in place
+
+
+@pytest.fixture
+def source(weights, tmp_path, monkeypatch):
+    path = tmp_path / 'author.pth'
+    torch.save(published_content(monkeypatch, weights), path)
+    return path
+
+
+def same_bits(a, b):
+    return list(a) == list(b) and all(
+        a[key].dtype == b[key].dtype and a[key].shape == b[key].shape
+        and a[key].contiguous().numpy().tobytes() == b[key].contiguous().numpy().tobytes() for key in a)
+
+
+def test_there_and_back_and_there_again_changes_no_bit(source, weights, tmp_path, monkeypatch):
+    a, b, back, c = (tmp_path / name for name in ('a.pth', 'b.pth', 'back.pth', 'c.pth'))
+    meta = convert_published_file(source, a)
+    convert_published_file(source, b)
+    assert a.read_bytes() == b.read_bytes()
+    convert_back_file(a, back)
+    original, returned = load_untrusted_checkpoint(source), load_untrusted_checkpoint(back)
+    assert same_bits(original['model_weights'], returned['model_weights'])
+    old, new = original.pop('anchor_generator'), returned.pop('anchor_generator')
+    assert old.cls == new.cls == ForeignGlobal('models.affinity.rpn', 'AnchorGenerator')
+    anchors = [state.pop('cell_anchors')[0] for state in (old.state, new.state)]
+    assert torch.equal(*anchors) and old.state == new.state
+    assert {k: v for k, v in original.items() if k != 'model_weights'} == {
+        k: v for k, v in returned.items() if k != 'model_weights'}
+    again = convert_published_file(back, c)
+    assert {**again, 'source': None} == {**meta, 'source': None}
+    first, third = (torch.load(path, weights_only=True) for path in (a, c))
+    assert same_bits(first['state_dict'], third['state_dict'])
+    assert same_bits(first['published_extra'].pop('dropped'), third['published_extra'].pop('dropped'))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.pth', 'author.pth', 'b.pth', 'back.pth', 'c.pth']
+
+
+def test_bits_that_numbers_do_not_show_survive(weights):
+    key = 'roi_heads.box_predictor.bbox_pred.bias'
+    weights[key] = torch.tensor([-0., float('nan'), 1e-45, float('inf'), -0., 1e-45, float('nan'), 2.])
+    assert same_bits(convert_back(convert_published({'model_weights': weights}))['model_weights'], weights)
+
+
+def test_the_right_tensor_comes_to_the_right_place(source, weights, tmp_path):
+    convert_published_file(source, tmp_path / 'a.pth')
+    state = torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict']
+    for theirs, ours in (('', 'roi_head'), ('_s2', 'roi_head.classification_branch')):
+        score = weights[f'roi_heads.box_predictor{theirs}.cls_score.weight']
+        assert torch.equal(state[f'{ours}.bbox_head.fc_cls.weight'], torch.stack([score[1], score[0]]))
+        assert torch.equal(state[f'{ours}.bbox_head.fc_reg.bias'],
+                           weights[f'roi_heads.box_predictor{theirs}.bbox_pred.bias'][4:])
+        assert torch.equal(state[f'{ours}.bbox_head.shared_fcs.0.weight'],
+                           weights[f'roi_heads.box_head{theirs}.fc6.weight'])
+    assert torch.equal(state['roi_head.mask_head.conv_logits.weight'],
+                       weights['roi_heads.mask_predictor.mask_fcn_logits.weight'][1:])
+    assert torch.equal(state['roi_head.cls_head.affinity.vector'], weights['affinity_layer.batch_to_feat_vec'][:, 0])
+    assert torch.equal(state['roi_head.cls_head.refinement.stages.0.norm.running_var'],
+                       weights['affinity_layer.sieve.2.bn.running_var'])
+
+
+def test_meta_says_config_and_origin(source, tmp_path):
+    meta = convert_published_file(source, tmp_path / 'new' / 'a.pth')
+    assert meta == torch.load(tmp_path / 'new' / 'a.pth', weights_only=True)['meta']
+    assert meta['config'] == 'configs/published/affinity_c8.py' and meta['cfg_options'] == {}
+    assert meta['source'] == {'file': 'author.pth', 'sha256': hashlib.sha256(source.read_bytes()).hexdigest()}
+    assert meta['published'] == {'epoch': '99', 'lrate': 1e-5, 'affinity': 8, 'model_name': 'affinity_model_8'}
+    assert meta['anchors']['sizes'] == ((2, 4, 8, 16, 32), ) and meta['not_read'] == [] and meta['ignored'] == []
+    assert meta['dataset_meta'] == {'classes': ('lesion', ), 'slice_classes': ('Normal', 'CP', 'COVID-19')}
+
+
+@pytest.mark.parametrize('num_affinities, num_classes, config, options', [
+    (16, 3, 'affinity_c16.py', {}), (512, 3, 'affinity_c512.py', {}), (64, 2, 'affinity_c64_ictcf.py', {}),
+    (24, 2, 'affinity_c8_ictcf.py', {'model.roi_head.cls_head.num_affinities': 24})])
+def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, num_affinities, num_classes, config,
+                                                           options):
+    for key in ('batch_to_feat_mat', 'pars.0'):
+        weights[f'affinity_layer.{key}'] = torch.ones(8, num_affinities)
+    for key in ('batch_to_feat_vec', 'pars.1'):
+        weights[f'affinity_layer.{key}'] = torch.ones(num_affinities, 1)
+    weights['s2new.class_predict_logits.weight'] = torch.zeros(num_classes, 128)
+    weights['s2new.class_predict_logits.bias'] = torch.zeros(num_classes)
+    checkpoint = convert_published({'model_weights': weights, 'affinity': num_affinities})
+    meta = checkpoint['meta']
+    assert meta['config'] == f'configs/published/{config}' and (repo_root / meta['config']).is_file()
+    assert meta['cfg_options'] == options
+    assert (meta['num_affinities'], meta['num_classes'], meta['num_rois']) == (num_affinities, num_classes, 8)
+    assert checkpoint['state_dict']['roi_head.cls_head.affinity.matrix'].shape == (8, num_affinities)
+    assert same_bits(convert_back(checkpoint)['model_weights'], weights)
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda w: w.pop('rpn.head.conv.bias'), 'missing rpn.head.conv.bias'),
+    (lambda w: w.update({'roi_heads.keypoint.weight': torch.ones(1), 'more': torch.ones(1)}),
+     'unknown roi_heads.keypoint.weight, unknown more'),
+    (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(64)}), r'fc_l1.bias has shape \(64,\) instead of \(128,\)'),
+    (lambda w: w.update({'s2new.fc_l1.bias': 'text'}), 's2new.fc_l1.bias is no tensor but str'),
+    (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias holds torch.int64'),
+    (lambda w: w.update({'affinity_layer.sieve.1.conv_up.bias': torch.ones(256)}), 'sieve.1.conv_up.bias and .*differ'),
+    (lambda w: w.update({'affinity_layer.pars.1': torch.ones(8, 1)}), 'pars.1 and affinity_layer.batch_to_feat_vec'),
+    (lambda w: w.pop('affinity_layer.batch_to_feat_mat'), 'missing affinity_layer.batch_to_feat_mat'),
+    (lambda w: w.update({'s2new.class_predict_logits.weight': torch.ones(4, 128),
+                         's2new.class_predict_logits.bias': torch.ones(4)}), '4 classes'),
+    (lambda w: w.update({5: torch.ones(1)}), 'a key that is no text: 5'),
+])
+def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message):
+    change(weights)
+    with pytest.raises(ValueError, match=message):
+        convert_published({'model_weights': weights})
+
+
+@pytest.mark.parametrize('content, message', [
+    ([1], 'no published checkpoint: it has no model_weights, but list'), ({}, 'no model_weights'),
+    ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"), ({'published_extra': {}}, 'converted already'),
+    (ForeignObject(ForeignGlobal('a', 'B')), r'but a\.B')])
+def test_other_files_are_refused(content, message):
+    with pytest.raises(ValueError, match=message):
+        convert_published(content)
+
+
+def test_the_stated_number_of_affinities_is_checked(weights):
+    for stated, message in ((16, 'its field affinity is 16, but its matrix has 8 columns'), ([8], 'is a list')):
+        with pytest.raises(ValueError, match=message):
+            convert_published({'model_weights': weights, 'affinity': stated})
+
+
+def generator(**state):
+    return ForeignObject(ForeignGlobal('models.affinity.rpn', 'AnchorGenerator'), state)
+
+
+def test_anchors_are_read_from_the_refused_object(weights):
+    good = dict(sizes=[[2, 4, 8, 16, 32]], aspect_ratios=[[0.1, 0.25, 0.5, 1, 1.5, 2]])
+    assert convert_published({'model_weights': weights, 'anchor_generator': generator(**good)})['meta']['anchors'] == {
+        'sizes': ((2, 4, 8, 16, 32), ), 'aspect_ratios': ((0.1, 0.25, 0.5, 1, 1.5, 2), )}
+    with pytest.raises(ValueError, match=r'its anchors have sizes \(\(32\.0, 64\.0\),\)'):
+        convert_published({'model_weights': weights, 'anchor_generator': generator(**{**good, 'sizes': [[32, 64]]})})
+    with pytest.raises(ValueError, match='no lists of sizes and ratios'):
+        convert_published({'model_weights': weights, 'anchor_generator': generator(**{**good, 'sizes': 5})})
+
+
+def test_what_is_not_needed_is_ignored_by_name(weights, tmp_path):
+    loop = []
+    loop.append(loop)
+    checkpoint = convert_published({
+        'model_weights': weights, 'optimizer': {'lr': 1}, 'args': ForeignObject(ForeignGlobal('x', 'Args')),
+        'anchor_generator': generator(other=1), 'epoch': loop})
+    assert checkpoint['meta']['ignored'] == ['optimizer (dict)', 'args (x.Args)', 'epoch (list)',
+                                             'anchor_generator (models.affinity.rpn.AnchorGenerator)']
+    assert checkpoint['meta']['anchors'] is None
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    torch.load(tmp_path / 'a.pth', weights_only=True)
+
+
+@pytest.mark.parametrize('junk', [ForeignObject(ForeignGlobal('x', 'Y')), 'loop', 'deep'])
+def test_odd_state_of_the_anchor_generator_is_not_stored(weights, junk, tmp_path):
+    if junk == 'loop':
+        junk = []
+        junk.append(junk)
+    elif junk == 'deep':
+        junk = []
+        for _ in range(5000):
+            junk = [junk]
+    state = dict(sizes=((2, 4, 8, 16, 32), ), aspect_ratios=((0.1, 0.25, 0.5, 1, 1.5, 2), ), cell_anchors=junk)
+    checkpoint = convert_published({'model_weights': weights, 'anchor_generator': generator(**state)})
+    assert checkpoint['meta']['anchors']['sizes'] == ((2, 4, 8, 16, 32), )
+    torch.save({'extra': checkpoint['published_extra'], 'meta': checkpoint['meta']}, tmp_path / 'a.pth')
+    torch.load(tmp_path / 'a.pth', weights_only=True)
+
+
+def detector_only(weights, two_branches):
+    drop = ('affinity_layer.', 's2new.') if two_branches else ('affinity_layer.', 's2new.', 'roi_heads.box_head_s2.',
+                                                               'roi_heads.box_predictor_s2.', 'roi_heads.mask_head_s2.',
+                                                               'roi_heads.mask_predictor_s2.')
+    return {key: value for key, value in weights.items() if not key.startswith(drop)}
+
+
+def test_a_mask_rcnn_is_read_as_far_as_it_coincides(weights, repo_root):
+    checkpoint = convert_published(detector_only(weights, False))  # bare weights are accepted, too
+    meta, state = checkpoint['meta'], checkpoint['state_dict']
+    assert meta['kind'] == 'Mask R-CNN' and meta['not_read'] == []
+    assert meta['parts'] == ['backbone', 'neck', 'RPN', 'box head of the segmentation branch',
+                             'mask head of the segmentation branch']
+    config = load_config(repo_root / meta['config'], {**meta['cfg_options'], 'model.backbone.init_cfg': None})
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    assert {key: value.shape for key, value in model.state_dict().items()} == {
+        key: value.shape for key, value in state.items()}
+    with pytest.raises(ValueError, match='no affinity matrix'):
+        convert_back(checkpoint)
+
+
+def test_a_single_shot_model_is_read_as_far_as_it_coincides(weights):
+    some = detector_only(weights, True)
+    del some['roi_heads.mask_predictor_s2.conv_reduce.weight'], some['roi_heads.mask_predictor_s2.conv_reduce.bias']
+    some.update({'s2.fc.weight': torch.ones(512, 640), 'roi_heads.mask_head.mask_fcn2.weight': torch.ones(1)})
+    meta = convert_published({'model_weights': some})['meta']
+    assert meta['kind'] == 'predecessor with two branches' and meta['config'] is None
+    assert meta['parts'] == ['backbone', 'neck', 'RPN', 'box head of the segmentation branch',
+                             'box head of the classification branch']
+    # A mask head that differs in one tensor is not half read.
+    assert {'s2.fc.weight', 'roi_heads.mask_head.mask_fcn1.weight', 'roi_heads.mask_head.mask_fcn2.weight',
+            'roi_heads.mask_predictor_s2.conv_mask.bias'} <= set(meta['not_read'])
+    assert 'rpn.head.conv.weight' not in meta['not_read']
+
+
+def test_another_backbone_is_refused(weights):
+    some = detector_only(weights, False)
+    some['backbone.body.layer4.0.conv1.weight'] = torch.ones(1)
+    with pytest.raises(ValueError, match='ResNet-18 up to layer3; unknown backbone.body.layer4.0.conv1.weight'):
+        convert_published(some)
+    some = {**detector_only(weights, False), 'backbone.body.conv1.weight': torch.ones(64, 1, 7, 7)}
+    with pytest.raises(ValueError, match='backbone.body.conv1.weight has shape'):
+        convert_published(some)
+
+
+def test_converting_back_what_was_trained_here(weights):
+    checkpoint = convert_published({'model_weights': weights})
+    trained = {'meta': {'epoch': 3}, 'state_dict': checkpoint['state_dict'], 'optimizer': {}}
+    back = convert_back(trained)
+    assert back['affinity'] == 8 and back['anchor_generator'].state['sizes'] == ((2, 4, 8, 16, 32), )
+    key = 'roi_heads.box_predictor.bbox_pred.weight'
+    assert not back['model_weights'][key][:4].any()
+    assert torch.equal(back['model_weights'][key][4:], weights[key][4:])
+    assert same_bits(convert_published(back)['state_dict'], trained['state_dict'])
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda c: c.pop('state_dict'), 'no state_dict'),
+    (lambda c: c['state_dict'].pop('roi_head.cls_head.classifier.4.weight'), 'no classifier'),
+    (lambda c: c['state_dict'].update({'roi_head.cls_head.refinement.stages.1.norm.bias': torch.ones(1)}),
+     'only models of configs/published .*unknown roi_head.cls_head.refinement.stages.1.norm.bias'),
+    (lambda c: c['state_dict'].pop('roi_head.classification_branch.mask_head.extra_conv.bias'),
+     'missing roi_head.classification_branch.mask_head.extra_conv.bias'),
+    (lambda c: c['state_dict'].update({'rpn_head.rpn_conv.bias': torch.ones(3)}), r'rpn_conv.bias has shape \(3,\)'),
+])
+def test_only_published_models_are_converted_back(weights, change, message):
+    checkpoint = convert_published({'model_weights': weights})
+    change(checkpoint)
+    with pytest.raises(ValueError, match=message):
+        convert_back(checkpoint)
+
+
+def test_files_are_named_and_kept(source, tmp_path, weights):
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match='is the file to read'):
+        convert_published_file(source, source)
+    assert source.read_bytes() == before
+    weights.pop('rpn.head.conv.bias')
+    torch.save(weights, tmp_path / 'bad.pth')
+    (tmp_path / 'out.pth').write_text('kept')
+    with pytest.raises(ValueError, match=r'bad\.pth was not converted: .*missing rpn.head.conv.bias'):
+        convert_published_file(tmp_path / 'bad.pth', tmp_path / 'out.pth')
+    assert (tmp_path / 'out.pth').read_text() == 'kept'
+    with pytest.raises(FileNotFoundError):
+        convert_published_file(tmp_path / 'none.pth', tmp_path / 'out.pth')
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ('touch it_ran', )
+
+
+def test_the_tools(source, weights, tmp_path, monkeypatch, repo_root, capsys):
+
+    def run(tool, *args):
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        runpy.run_path(str(repo_root / 'tools/model_converters' / tool), run_name='__main__')
+
+    run('published_to_mmaffinity.py', source, tmp_path / 'a.pth')
+    out = capsys.readouterr().out
+    for line in ('affinity model from author.pth', 'config: configs/published/affinity_c8.py', 'sha256 of the source'):
+        assert line in out
+    run('mmaffinity_to_published.py', tmp_path / 'a.pth', tmp_path / 'back.pth')
+    assert same_bits(load_untrusted_checkpoint(tmp_path / 'back.pth')['model_weights'], weights)
+
+    monkeypatch.chdir(tmp_path)
+    bad = published_content(monkeypatch, weights)
+    bad['anchor_generator']._cache = Payload()
+    torch.save(bad, tmp_path / 'bad.pth')
+    with pytest.raises(SystemExit) as ended:
+        run('published_to_mmaffinity.py', tmp_path / 'bad.pth', tmp_path / 'out.pth')
+    assert ended.value.code == 2 and f'refused {os.name}.system' in capsys.readouterr().err
+    assert not (tmp_path / 'it_ran').exists() and not (tmp_path / 'out.pth').exists()

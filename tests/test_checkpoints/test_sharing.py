@@ -1,0 +1,155 @@
+"""Models shared as data: what was exported predicts the same, through every door, and half an export is noticed."""
+import hashlib
+import json
+import runpy
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from scan_helpers import chest, to_grey, write_images, write_model
+
+from mmaffinity.apis import test_model, train_model
+from mmaffinity.apis.benchmark import Benchmark
+from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.checkpoints.sharing import describe_model, export_model
+from mmaffinity.utils.config import load_config
+from mmaffinity.utils.shared_config import check_shared_config, decode, encode
+
+pytest.importorskip('safetensors', reason='safetensors is not installed: install the extra safetensors')
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory, repo_root):
+    return write_model(tmp_path_factory.mktemp('model'), repo_root)
+
+
+@pytest.fixture(scope='module')
+def shared(model, tmp_path_factory):
+    return export_model(*model, tmp_path_factory.mktemp('shared') / 'narrow')
+
+
+def test_the_two_files_predict_what_the_checkpoint_does(model, shared):
+    weights, description = shared
+    expected, = AffinityInferencer(*model, device='cpu')(to_grey(chest()))
+    found, = AffinityInferencer(description, weights, device='cpu')(to_grey(chest()))
+    assert found.probabilities == expected.probabilities  # bit for bit
+    assert torch.equal(found.sample.pred_instances.masks, expected.sample.pred_instances.masks)
+    assert found.slice_classes == ('Normal', 'CP', 'COVID-19')
+
+
+def test_what_is_written(model, shared):
+    weights, description = shared
+    content = json.loads(description.read_text())
+    assert content['weights'] == dict(file='narrow.safetensors', sha256=digest(weights), bytes=weights.stat().st_size)
+    assert content['source']['checkpoint_sha256'] == digest(model[1])
+    assert content['slice_classes'] == ['Normal', 'CP', 'COVID-19'] and content['notice'].startswith('Research use only')
+    assert content['versions']['torch'] == torch.__version__
+    assert str(model[0].parent) not in description.read_text()  # no path of the machine it was written on
+    assert sorted(path.name for path in weights.parent.iterdir()) == ['narrow.json', 'narrow.safetensors']
+    state = load_checkpoint(weights)['state_dict']
+    expected = load_checkpoint(model[1])['state_dict']
+    assert state.keys() == expected.keys() and all(torch.equal(state[name], expected[name]) for name in state)
+
+
+def test_the_config_comes_back_as_it_was(model, shared):
+    """Tuples too, which MMDetection tells from lists."""
+    original, read = load_config(model[0]), load_config(shared[1])
+    described = describe_model(original, ['Normal', 'CP', 'COVID-19'])
+    assert read.model.to_dict() == described['model'] and isinstance(read.model.backbone.strides, tuple)
+    assert original.model.train_cfg.to_dict() == read.model.train_cfg.to_dict()
+    assert load_config(shared[1], {'model.roi_head.cls_head.num_rois': 4}).model.roi_head.cls_head.num_rois == 4
+
+
+def test_every_model_of_configs_can_be_described(repo_root):
+    paths = [path for path in sorted((repo_root / 'configs').rglob('*.py')) if '_base_' not in path.parts]
+    assert len(paths) > 30
+    for path in paths:
+        if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
+            with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
+                describe_model(Config.fromfile(path), ['a', 'b'])
+            continue
+        description = describe_model(Config.fromfile(path), ['a', 'b'])
+        check_shared_config(description)
+        assert decode(json.loads(json.dumps(encode(description)))) == description, path
+
+
+def test_the_other_doors_open_safetensors(model, shared, tmp_path):
+    weights, description = shared
+    assert Benchmark(description, weights).model is not None
+    again = export_model(model[0], weights, tmp_path / 'again.safetensors')
+    assert again[0].read_bytes() == weights.read_bytes()  # equal weights, equal bytes
+
+
+def test_the_predict_tool_needs_no_python_config(shared, tmp_path, repo_root, monkeypatch, capsys):
+    weights, description = shared
+    arguments = [write_images(tmp_path / 'scan', 1), '--config', description, '--checkpoint', weights, '--out',
+                 tmp_path / 'out', '--device', 'cpu', '--overlays', 'none']
+    monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
+    runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
+    assert 'scan: 1 of 1 slice;' in capsys.readouterr().out
+
+
+def test_the_tool(model, tmp_path, repo_root, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['export', str(model[0]), str(model[1]), str(tmp_path / 'new/out')])
+    runpy.run_path(str(repo_root / 'tools/model_converters/export_safetensors.py'), run_name='__main__')
+    assert digest(tmp_path / 'new/out.safetensors') in capsys.readouterr().out
+    assert (tmp_path / 'new/out.json').exists()
+
+
+def test_training_and_testing_say_what_they_need(shared, tmp_path):
+    weights, description = shared
+    with pytest.raises(ValueError, match='narrow.json has no data set in train_dataloader'):
+        train_model(description, work_dir=tmp_path)
+    with pytest.raises(ValueError, match='narrow.json has no data set in test_dataloader'):
+        test_model(description, weights, work_dir=tmp_path)
+
+
+def test_resume_refuses_weights_without_optimizer(shared, tmp_path, tiny_phantom, repo_root):
+    (tmp_path / 'epoch_1.safetensors').write_bytes(shared[0].read_bytes())
+    config = load_config(repo_root / 'configs/affinity_c8_phantom.py', {'data_root': str(tiny_phantom / 'cncb_ncov')})
+    with pytest.raises(ValueError, match='--resume cannot continue from .*epoch_1.safetensors.* no optimizer'):
+        train_model(config, work_dir=tmp_path, resume=True)
+
+
+def test_weights_of_another_export_are_noticed(shared, model, tmp_path):
+    for path in shared:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw = bytearray(shared[0].read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / shared[0].name).write_bytes(raw)
+    with pytest.raises(ValueError, match='not the weights that narrow.json beside it describes'):
+        load_checkpoint(tmp_path / shared[0].name)
+    (tmp_path / 'narrow.json').unlink()
+    assert load_checkpoint(tmp_path / shared[0].name)['meta'] == {}
+
+
+def test_an_export_that_fails_leaves_what_was_there(model, shared, tmp_path, monkeypatch):
+    old = b'the older weights'
+    (tmp_path / 'out.safetensors').write_bytes(old)
+
+    def fail(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmaffinity.checkpoints.sharing.sha256_of', fail)
+    with pytest.raises(OSError, match='No space'):
+        export_model(*model, tmp_path / 'out')
+    assert [path.name for path in tmp_path.iterdir()] == ['out.safetensors']
+    assert (tmp_path / 'out.safetensors').read_bytes() == old
+
+
+def test_what_cannot_be_shared(model, tmp_path):
+    with pytest.raises(ValueError, match='narrow.py cannot be shared as data: .*Albu'):
+        config = load_config(model[0])
+        config.model.backbone.type = 'Albu'
+        export_model(config, model[1], tmp_path / 'out')
+    with pytest.raises(ValueError, match='does not fit the config'):
+        export_model(model[0], model[1], tmp_path / 'out', {'model.roi_head.cls_head.num_affinities': 16})
+    with pytest.raises(ValueError, match='name another file to write'):
+        (tmp_path / 'same.safetensors').write_bytes(b'')
+        export_model(model[0], tmp_path / 'same.safetensors', tmp_path / 'same')
