@@ -12,7 +12,7 @@ from slurm_helpers import Cluster, why_no_slurm
 from mmaffinity.apis.plans import read_plan, submit
 from mmaffinity.apis.plans.folder import PlanFolder, plan_arguments
 from mmaffinity.apis.plans.slurm import write_scripts
-from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.checkpoints import load_checkpoint
 
 
 @pytest.fixture
