@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, synchronize, threads
 
 from .benchmark import MODES, Benchmark
@@ -59,7 +59,7 @@ def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, ch
         raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES}')
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
-    config = config if isinstance(config, Config) else load_config(config, overrides)
+    config = own_config(config, overrides)
     calls = {}
     for name in (ALL_ON, *changes):
         changed, values = copy.deepcopy(config), dict(ABLATIONS.get(name, {}))

@@ -20,9 +20,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             slice's own mean and unbiased standard deviation, as the published checkpoints expect. 'none' keeps [0, 1].
         mean, std: the training set's values, for grey levels in [0, 1].
         statistics: path of a ``statistics.json`` to use instead of ``mean`` and ``std``. The converters write it, as does
-            ``mmaffinity statistics`` for your own data. It need not exist if a checkpoint is loaded: the values are part of the
-            weights, and those of the checkpoint take precedence, also when fine-tuning on another data set. When training from
-            scratch, :class:`~mmaffinity.engine.GreyLevelStatisticsHook` computes missing values.
+            ``mmaffinity statistics`` for your own data. An absolute path is read at once. A relative one is below the data root
+            of the training slices; :class:`~mmaffinity.engine.GreyLevelStatisticsHook` reads it when training starts, and
+            computes the values if it does not exist. The values are part of the weights, and those of a checkpoint take
+            precedence, also when fine-tuning on another data set.
         num_channels: channels of the output.
         non_blocking: passed to ``Tensor.to``.
 
@@ -43,8 +44,8 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         self.num_channels = num_channels
         self.statistics = statistics
         if normalization == 'global':
-            if mean is None and statistics is not None and Path(statistics).exists():
-                mean, std = self._read(statistics)
+            if mean is None and statistics is not None and Path(statistics).is_absolute() and Path(statistics).exists():
+                mean, std = self.read_statistics(statistics)
             # NaN means 'not known yet'. These are buffers so that checkpoints store the values used in training.
             self.register_buffer('mean', torch.tensor(math.nan if mean is None else float(mean)))
             self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
@@ -68,7 +69,12 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         self.std.fill_(std)
 
     @staticmethod
-    def _read(statistics: str | Path) -> tuple:
+    def read_statistics(statistics: str | Path) -> tuple[float, float]:
+        """Read mean and std from a ``statistics.json``.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
         try:
             content = json.loads(Path(statistics).read_text())
             mean, std = float(content['mean']), float(content['std'])
@@ -123,7 +129,7 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if self.needs_statistics:
-            missing = f'{self.statistics} does not exist' if self.statistics else 'the config sets neither them nor statistics'
+            missing = f'{self.statistics} was not read' if self.statistics else 'the config sets neither them nor statistics'
             raise ValueError(f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
                              'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
                              "which brings them, or set mean and std, or normalization='slice', in the config's "
