@@ -72,8 +72,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             runner = build_runner(cfg, verbose)
             missing = missing_guards(cfg)
             if missing:
-                notes.append(f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this package '
-                             'for runs that are safe to interrupt and stop at NaN')
+                notes.append(f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
+                             'package for runs that are safe to interrupt and stop at NaN')
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))
             try:

@@ -37,6 +37,19 @@ def resolve_references(value: Any, fields: Config | Mapping[str, Any]) -> Any:
     return tuple(found) if isinstance(found, list) else found
 
 
+def refuse_references(**arguments: Any) -> None:
+    """Report arguments of a data set that are still references.
+
+    Raises:
+        ValueError: with the first one, and how to resolve it.
+    """
+    for name, value in arguments.items():
+        if isinstance(value, str) and _REFERENCE.fullmatch(value):
+            raise ValueError(f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop as '
+                             'train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value into '
+                             'the data set')
+
+
 def resolve_dataloaders(config: Config) -> None:
     """Resolve the references of a config's dataloaders, and divide their slices into ``folds`` if it is set, in place.
 

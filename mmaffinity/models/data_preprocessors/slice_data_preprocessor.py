@@ -129,7 +129,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if self.needs_statistics:
-            missing = f'{self.statistics} was not read' if self.statistics else 'the config sets neither them nor statistics'
+            missing = 'the config sets neither them nor statistics'
+            if self.statistics:
+                known = 'does not exist' if Path(self.statistics).is_absolute() else 'is read only when training starts'
+                missing = f'{self.statistics} {known}'
             raise ValueError(f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
                              'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
                              "which brings them, or set mean and std, or normalization='slice', in the config's "
