@@ -45,9 +45,9 @@ def refuse_references(**arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if isinstance(value, str) and _REFERENCE.fullmatch(value):
-            raise ValueError(f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop as '
-                             'train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value into '
-                             'the data set')
+            raise ValueError(f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop '
+                             'as train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value '
+                             'into the data set')
 
 
 def resolve_dataloaders(config: Config) -> None:

@@ -90,14 +90,16 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: 'inputs', a list of N grayscale slices (1, H, W), uint8 or float32 with 8-bit levels (0 to 255), or a
-                tensor (N, 1, H, W); 'data_samples', a list of N samples or None.
+                tensor (N, 1, H, W), or images that already have ``num_channels``; 'data_samples', a list of N samples or
+                None.
             training: not used; training and test slices are treated alike.
 
         Returns:
             The same keys; 'inputs' is float32 of shape (N, num_channels, H, W).
 
         Raises:
-            ValueError: if the slices differ in size, or the data set's mean and std are not known.
+            ValueError: if the slices differ in size or have another number of channels, or the data set's mean and std are not
+                known.
         """
         data = self.cast_data(data)
         inputs, samples = data['inputs'], data.get('data_samples')
@@ -108,6 +110,9 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(f'the slices of a batch differ in size: {sorted(sizes)} {names}; '
                                  'add dict(type="Resize", scale=(512, 512), keep_ratio=False) to the pipeline')
             inputs = torch.stack(list(inputs))
+        if inputs.shape[1] not in (1, self.num_channels):
+            raise ValueError(f'the images have {inputs.shape[1]} channels, but num_channels of SliceDataPreprocessor is '
+                             f'{self.num_channels}; load grayscale slices with LoadCTSlice')
         inputs = self.normalize(inputs.float() / 255)
         if samples is not None:
             shape = tuple(inputs.shape[-2:])
