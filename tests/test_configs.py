@@ -105,6 +105,20 @@ def test_a_child_changes_the_data_of_its_base(tiny_phantom, tmp_path):
         assert not name.endswith('_dataloader') or {leaf.data_root for leaf in _leaf_datasets(loader.dataset)} == {str(root)}
 
 
+def test_folds_mean_the_same_to_the_runner(tiny_phantom, tmp_path):
+    (tmp_path / 'folds.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\nfolds = 3\nfold = 1\n"
+                                       f"data_root = {str(tiny_phantom / 'cncb_ncov')!r}\nwork_dir = {str(tmp_path)!r}\n"
+                                       "model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n")
+    runner = Runner.from_cfg(Config.fromfile(tmp_path / 'folds.py'))
+    config = load_config(tmp_path / 'folds.py')
+    for loop, loader in ((runner.train_loop, config.train_dataloader), (runner.test_loop, config.test_dataloader)):
+        theirs, ours = loop.dataloader.dataset, DATASETS.build(loader.dataset)
+        paths = [[dataset.get_data_info(i)['img_path'] for i in range(len(dataset))] for dataset in (theirs, ours)]
+        assert paths[0] == paths[1]
+        assert all(leaf.folds == 3 for leaf in _leaf_datasets(loader.dataset))
+    assert runner.val_loop is None and config.val_dataloader is None
+
+
 def test_a_loop_that_resolves_no_references(tmp_path):
     config = Config.fromfile(CONFIGS / 'baselines/resnet18_slice_phantom.py')
     config.merge_from_dict({'train_cfg.type': 'EpochBasedTrainLoop', 'work_dir': str(tmp_path), 'log_level': 'ERROR'})

@@ -1,5 +1,4 @@
 """The Python entry point for prediction: from files or arrays to typed predictions."""
-import copy
 import os
 import traceback
 import warnings
