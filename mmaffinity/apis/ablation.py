@@ -19,7 +19,7 @@ ALL_ON = 'as configured'
 ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign sample by sample': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
                          'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
-    'slice head not folded': {'model.roi_head.cls_head.fold': False},
+    'slice head not folded': {'model.roi_head.cls_head.type': 'AffinityClsHead'},
     'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},
     'features channels first': {'model.backbone.channels_last': False},
     'BatchNorm not folded': {'model.backbone.fold_norm': False},
