@@ -28,7 +28,7 @@ from mmaffinity import __version__
 from mmaffinity.checkpoints import build_model
 from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.timing import (
     Timing,
@@ -73,7 +73,7 @@ class Benchmark:
                  overrides: dict | None = None) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
-        self.config = copy.deepcopy(config) if isinstance(config, Config) else load_config(config, overrides)
+        self.config = own_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
         self.device, self.precision = find_device(device), precision
         self._slices: dict = {}

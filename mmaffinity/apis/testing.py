@@ -1,5 +1,4 @@
 """Testing from a config and a checkpoint."""
-import copy
 from pathlib import Path
 
 from mmengine.config import Config
@@ -8,10 +7,10 @@ from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
-from mmaffinity.engine import LoaderWorkersHook, TestPageHook, join_processes
+from mmaffinity.engine import TestPageHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
-from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.config import check_data, own_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
@@ -46,7 +45,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         FileNotFoundError: if the config, its data or the checkpoint does not exist.
         ValueError: if the checkpoint does not match the config, or is not safe to load.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    cfg = own_config(config)
     # Of the caller's config, before this run's folders and files are added.
     given_hash = config_hash(cfg)
     check_data(cfg, 'test_dataloader')
@@ -61,13 +60,12 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     if show_dir is not None:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
-                            dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
-                            dict(type='TestFiguresHook', out_dir=str(show_dir))]
+        cfg.merge_from_dict({'default_hooks.visualization': dict(
+            _delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))})
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
     with plain_failures('fix this, and test again'):
         runner = build_runner(cfg, verbose)
-        runner.register_hook(LoaderWorkersHook())
         pages = TestPageHook()
         if html is not None:
             runner.register_hook(pages)

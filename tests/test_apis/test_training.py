@@ -152,12 +152,12 @@ load_from = None
 model = dict(backbone=dict(init_cfg=None), data_preprocessor=dict(normalization='slice', statistics=None))
 train_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, pipeline={{{{_base_.slice_pipeline}}}}))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0, test_mode=True,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, test_mode=True, pipeline={{{{_base_.slice_pipeline}}}}))
 ''')
     assert len(leaf.read_text().splitlines()) < 20
     narrow = {f'model.{key}': value for key, value in NARROW.items()}
