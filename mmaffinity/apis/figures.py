@@ -59,7 +59,7 @@ class TestedModel:
         if mask_scores:
             cfg.model.test_cfg.rcnn.mask_thr_binary = -1
         content = load_checkpoint(checkpoint)
-        self.model = build_model(cfg, checkpoint, content).eval()
+        self.model: Any = build_model(cfg, checkpoint, content).eval()
         self.name = Path(checkpoint).stem
         self.meta = content.get('meta', {})
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
