@@ -92,6 +92,13 @@ def no_network(monkeypatch):
         pytest.fail(f'the tests run offline, but this one tried to {"; ".join(attempts)}', pytrace=False)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what needs real data."""
+    for item in items:
+        if 'shared_dir' in getattr(item, 'fixturenames', ()):
+            item.add_marker('shared_data')
+
+
 def pytest_pycollect_makeitem(name, obj):
     """Collect nothing that a test file imports from the package, such as `test_model`, whatever its name."""
     return [] if getattr(obj, '__module__', '').partition('.')[0] == 'mmaffinity' else None

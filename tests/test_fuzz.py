@@ -38,6 +38,8 @@ from mmaffinity.utils.config import load_config
 from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.utils.shared_config import read_shared_config
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTED = (ValueError, FileNotFoundError)
 NIGHT = os.environ.get('HYPOTHESIS_PROFILE') == 'fuzz'  # a profile of conftest.py
 SIZE = 24
@@ -155,7 +157,8 @@ COCO = {'images': [{'id': 1, 'file_name': 'a.png', 'width': SIZE, 'height': SIZE
 DESCRIPTION = {'format': 'mmaffinity model', 'schema': 1, 'config': {
     'model': {'type': 'SliceClassifier', 'backbone': {'type': 'ResNet', 'depth': 18, 'strides': {'tuple': [1, 2]}}},
     'slice_classes': ['a', 'b'], 'image_size': {'tuple': [64, 64]},
-    'test_dataloader': {'dataset': {'pipeline': [{'type': 'Resize'}, {'type': 'PackSliceInputs'}]}}}}
+    'test_dataloader': {'dataset': {'pipeline': [
+        {'type': 'Resize', 'scale': {'tuple': [64, 64]}}, {'type': 'PackSliceInputs'}]}}}}
 PIPELINE = [dict(type='LoadCTSlice'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='PackSliceInputs')]
 

@@ -1,5 +1,4 @@
 """The Python entry point for prediction: from files or arrays to typed predictions."""
-import copy
 import os
 import traceback
 import warnings
@@ -19,7 +18,7 @@ from mmaffinity.scans.discovery import Input
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.read_ahead import read_ahead
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
-from mmaffinity.utils.config import apply_settings, load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names
@@ -123,12 +122,7 @@ class AffinityInferencer:
             raise ValueError(f'workers={workers} must be 0 or more')
         if batch_size is not None and batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be 1 or more')
-        if isinstance(config, Config):
-            cfg = copy.deepcopy(config)
-            cfg.merge_from_dict(cfg_options or {})
-            apply_settings(cfg)
-        else:
-            cfg = load_config(config, cfg_options)
+        cfg = own_config(config, cfg_options)
         self.cfg, self.options = cfg, options or ReadOptions()
         self.device = find_device(device)
         self.batch_size = batch_size or (1 if self.device.type == 'cpu' else 8)

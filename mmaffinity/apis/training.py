@@ -1,5 +1,4 @@
 """Training from a config."""
-import copy
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,10 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
-from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes
+from mmaffinity.engine import UnreadableSlicesHook, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
-from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.config import check_data, own_config
 
 from .data_record import record_training_data
 from .resumption import ResumeNotesHook, resume_run
@@ -40,7 +39,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         ValueError: if the config is invalid, a loss is NaN or infinite, the work folder cannot be written, the classes of
             data and model differ, ``resume`` finds only damaged checkpoints, or ``seed`` is not that of the run to resume.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    cfg = own_config(config)
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
@@ -53,7 +52,6 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             raise ValueError('--amp needs a GPU, and torch sees none; train without it')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    add_guards(cfg)
     cfg.resume = False
     notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')
@@ -72,6 +70,10 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     try:
         with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and start again with --resume'):
             runner = build_runner(cfg, verbose)
+            missing = missing_guards(cfg)
+            if missing:
+                notes.append(f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
+                             'package for runs that are safe to interrupt and stop at NaN')
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))
             try:

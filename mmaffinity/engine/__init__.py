@@ -1,5 +1,5 @@
-"""Training and testing: hooks, guards of a run, distributed processes and resuming."""
-from .guards import add_guards
+"""Training and testing: hooks, loops, distributed processes and resuming."""
+from .guards import missing_guards
 from .hooks import (
     AlternatingLossHook,
     CheckpointGuardHook,
@@ -15,11 +15,13 @@ from .hooks import (
     UnreadableSlicesHook,
     WholeCheckpointHook,
 )
+from .loops import SliceTestLoop, SliceTrainLoop, SliceValLoop
 from .processes import join_processes
 from .resuming import newest_whole_checkpoint
 
 __all__ = [
     'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook',
-    'UnreadableSlicesHook', 'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceTestLoop', 'SliceTrainLoop', 'SliceValLoop',
+    'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook', 'UnreadableSlicesHook', 'WholeCheckpointHook',
+    'join_processes', 'missing_guards', 'newest_whole_checkpoint'
 ]

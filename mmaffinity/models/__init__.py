@@ -1,22 +1,25 @@
 """The affinity model and its components."""
-from .backbones import GreyResNet, SliceVGG, TimmBackbone
+from .backbones import SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
 from .detectors import AffinityRCNN, CovidCTMaskNet, SliceClassifier
-from .roi_heads import (
-                        AffinityRoIHead,
-                        ClassificationBranch,
-                        LesionBBoxHead,
-                        LesionMaskHead,
-                        MaskFeatureHead,
-                        SingleLevelRoIExtractor,
-                        SparseRoIAlign,
+from .fast import (
+    FastAffinityClsHead,
+    FastAffinityRoIHead,
+    FastLesionMaskHead,
+    FastMaskFeatureHead,
+    GreyResNet,
+    LesionBBoxHead,
+    SingleLevelRoIExtractor,
+    SparseRoIAlign,
 )
+from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead
 from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
-__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',
-           'CovidCTMaskNet', 'GreyResNet', 'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead',
-           'PooledClsHead', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead',
-           'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector', 'SparseRoIAlign', 'TimmBackbone',
-           'TopRoISelector', 'WeightedBoxCoder']
+__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch', 'CovidCTMaskNet',
+           'FastAffinityClsHead', 'FastAffinityRoIHead', 'FastLesionMaskHead', 'FastMaskFeatureHead', 'GreyResNet',
+           'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
+           'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead', 'SliceClassifier',
+           'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector', 'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector',
+           'WeightedBoxCoder']

@@ -48,7 +48,8 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
             stored = scan.stored_masks(record.index, record.lesion_mask())
             # A DICOM raster is (row, column); a NIfTI volume made from it is (column, row, slice).
             stored = stored.T if isinstance(scan, DicomScan) else stored
-            volume[(*(slice(None),) * axis, record.index)] = stored
+            place: tuple[Any, ...] = (*(slice(None),) * axis, record.index)
+            volume[place] = stored
     volume = volume.reshape(scan.info.shape, order='F')
     if isinstance(scan, NiftiScan):
         # NIfTI-1 would round the affine of NIfTI-2 to 32 bits; the scan's own affine is in mm, the header's in its unit.

@@ -19,6 +19,8 @@ from mmaffinity.apis import test_model as evaluate_model
 from mmaffinity.datasets import AlternatingBatchSampler, AlternatingSampler
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 
+pytestmark = [pytest.mark.slow, pytest.mark.distributed]
+
 SIZE, LR = 64, 0.01
 BOXES = {'two_a': [(4, 6, 20, 22), (30, 30, 54, 50)], 'two_b': [(10, 34, 26, 60), (36, 8, 58, 20)], 'none': []}
 LABELS = {'train': (0, 1, 2, 0, 1), 'test': (2, 1, 0, 0)}
@@ -95,7 +97,7 @@ def config(data_root, repo_root):
         raise AssertionError('no such seed')
     config.randomness = dict(seed=seed)
     config.custom_imports = dict(imports=['mmaffinity', 'rank_watch'], allow_failed_imports=False)
-    config.custom_hooks = [*config.custom_hooks, dict(type='RankWatch')]
+    config.custom_hooks = [dict(type='RankWatch')]
     start = data_root / 'start.pth'
     torch.manual_seed(1)
     model = MODELS.build(config.model)

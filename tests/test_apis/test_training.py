@@ -152,12 +152,12 @@ load_from = None
 model = dict(backbone=dict(init_cfg=None), data_preprocessor=dict(normalization='slice', statistics=None))
 train_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, pipeline={{{{_base_.slice_pipeline}}}}))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0, test_mode=True,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, test_mode=True, pipeline={{{{_base_.slice_pipeline}}}}))
 ''')
     assert len(leaf.read_text().splitlines()) < 20
     narrow = {f'model.{key}': value for key, value in NARROW.items()}
@@ -167,8 +167,10 @@ test_dataloader = dict(
     losses = logged_losses(tmp_path / 'run')
     assert losses and all('loss_slice' in row and 'loss_mask' not in row for row in losses)
     config = load_config(leaf, {**narrow, 'image_size': (64, 64)})
-    metrics = test_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'run')
-    assert 0 <= metrics['slice/accuracy'] <= 1 and 'slice/sensitivity_COVID' in metrics
+    metrics = test_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'run', out=tmp_path / 'out.json')
+    rows = json.loads((tmp_path / 'out.json').read_text())['slices']
+    found = [row['pred'] == 1 for row in rows if row['label'] == 1]
+    assert metrics['slice/sensitivity_COVID'] == pytest.approx(sum(found) / len(found))
 
 
 @pytest.mark.parametrize('arguments, sentence', [

@@ -38,7 +38,6 @@ class AffinityClsHead(BaseSliceHead):
             with which the first logits are of magnitude 100. Many thousand small steps compensate for this; a short training
             run from scratch cannot.
         unit_roi_weights: whether W v starts as 1 for every rank, see :class:`AffinityMapping`.
-        fold: whether to compute adjacent linear layers as one, see :class:`RoIRefinement`.
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
@@ -52,8 +51,8 @@ class AffinityClsHead(BaseSliceHead):
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
                  roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
                  bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
-                 unit_roi_weights: bool = False, fold: bool = True, loss_cls: dict | None = None,
-                 class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
+                 unit_roi_weights: bool = False, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2 and norm_cfg is None:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
@@ -61,8 +60,8 @@ class AffinityClsHead(BaseSliceHead):
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
         norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
-        self.refinement = RoIRefinement(in_channels, norm_cfg=norm_cfg, fold=fold, **(refinement or {}))
-        self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg, fold=fold)
+        self.refinement = RoIRefinement(in_channels, norm_cfg=norm_cfg, **(refinement or {}))
+        self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
         self.affinity = AffinityMapping(num_rois, num_affinities, unit_roi_weights)
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
@@ -79,6 +78,10 @@ class AffinityClsHead(BaseSliceHead):
                     nn.init.normal_(module.weight, std=self.classifier_std)
         self.affinity.reset_parameters()
 
+    def vectors(self, mask_features: Tensor, num_slices: int) -> Tensor:
+        """Map mask features (N * beta, C, S, S) to the RoI vectors X (N, beta, C)."""
+        return self.vectorization(self.refinement(mask_features, num_slices), num_slices)
+
     def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Classify N slices.
 
@@ -92,8 +95,7 @@ class AffinityClsHead(BaseSliceHead):
             'roi_weights', W v repeated to (N, beta), or A W v (N, M).
         """
         num_slices = rois.mask_features.shape[0]
-        x = self.refinement.bottleneck(rois.mask_features.flatten(0, 1), num_slices)
-        roi_features = self.vectorization(x, num_slices, upsample=self.refinement.conv_up)
+        roi_features = self.vectors(rois.mask_features.flatten(0, 1), num_slices)
         weights = self.affinity.roi_weights.expand(num_slices, -1)
         ranked = roi_features
         if rois.rank_weights is not None:

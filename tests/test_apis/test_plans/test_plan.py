@@ -39,6 +39,21 @@ def test_the_plan_of_the_paper(tmp_path):
         ['convert', 'cncb-ncov', f'{tmp_path}/data/cncb_ncov'], ['convert', 'ictcf', f'{tmp_path}/data/ictcf']]
 
 
+def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
+    text = (repo_root / 'docs/reproduce.md').read_text().split('```python\n')[1].split('```')[0]
+    assert len(text.splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    for name, base in (('my_config', 'affinity_c8'), ('my_finetuning', 'affinity_c8_ictcf')):
+        (tmp_path / f'{name}.py').write_text(f"_base_ = 'mmaffinity::affinity/{base}.py'\n")
+    for name in ('ours', 'theirs'):
+        (tmp_path / 'data' / name).mkdir(parents=True)
+    (tmp_path / 'my_study.py').write_text(text)
+    plan = read_plan('my_study.py', 'data')
+    assert len(plan.runs) == 2 + 4 * 5 and plan.run('theirs').needs == ('base',)
+    assert plan.run('c32_fold4').options == {'model.roi_head.cls_head.num_affinities': 32, 'data_root': 'data/ours', 'folds': 5,
+                                             'fold': 4}
+
+
 def test_without_ictcf_the_rest_runs(tmp_path):
     (tmp_path / 'cncb_ncov').mkdir()
     plan = read_plan('plans/paper', tmp_path)
