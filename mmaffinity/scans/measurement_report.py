@@ -75,9 +75,9 @@ def _content(summary: dict[str, Any], segmentation: Any, model: str) -> Any:
         classes = list(summary['mean_probability'])
         evaluations.append(sr.QualitativeEvaluation(
             coded('CLASS', SCHEME, 'Class with the highest mean probability'),
-            coded(f'CLASS{classes.index(summary["label"])}', SCHEME, summary['label'][:64])))
+            coded(f'CLASS{classes.index(summary["label"])}', SCHEME, _text(summary['label']))))
     measurements = [
-        sr.Measurement(coded(f'P{number}', SCHEME, f'Mean probability of {name}'[:64]), value, codes.UCUM.NoUnits)
+        sr.Measurement(coded(f'P{number}', SCHEME, _text(f'Mean probability of {name}')), value, codes.UCUM.NoUnits)
         for number, (name, value) in enumerate(summary['mean_probability'].items())]
     measurements.append(sr.Measurement(coded('LESIONS', SCHEME, 'Number of lesions, per slice'), lesions['number'],
                                        codes.UCUM.NoUnits))
@@ -97,6 +97,11 @@ def _content(summary: dict[str, Any], segmentation: Any, model: str) -> Any:
     return sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=device), imaging_measurements=groups,
         procedure_reported=coded('24627-2', 'LN', 'CT Chest'), title=codes.DCM.ImagingMeasurementReport)
+
+
+def _text(text: str) -> str:
+    """Return a text as one value of DICOM's long strings (LO)."""
+    return text.replace('\\', '/')[:64]
 
 
 def _segment(segmentation: Any) -> Any:
