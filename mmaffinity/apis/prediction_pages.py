@@ -41,7 +41,9 @@ class PredictionPages:
         return scan.info.num_slices <= MAX_SLICES and not (self.out.root / folder / PAGE).is_file()
 
     def record(self, folder: str, prediction: SlicePrediction) -> None:
-        """Append the RoIs of a slice to ``rois.jsonl``; the last line of a slice counts."""
+        """Append the RoIs of a slice to ``rois.jsonl``, if its scan will have a page; the last line of a slice counts."""
+        if prediction.scan is not None and prediction.scan.num_slices > MAX_SLICES:
+            return
         rois = rois_of(self.inferencer, prediction)
         if rois is None:
             return

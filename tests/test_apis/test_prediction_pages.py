@@ -305,7 +305,9 @@ def test_large_scans_get_a_note_instead(tmp_path, inferencer, monkeypatch):
     monkeypatch.setattr(prediction_pages, 'MAX_SLICES', 2)
     scan, = predict_to_folder(inferencer, write_images(tmp_path / 'in', 3), tmp_path / 'out', overlays='none').scans
     assert any('no page: 3 slices' in note for note in scan.notes)
-    assert not (tmp_path / 'out' / scan.folder / 'index.html').exists() and (tmp_path / 'out' / 'index.html').exists()
+    folder = tmp_path / 'out' / scan.folder
+    assert not (folder / 'index.html').exists() and not (folder / 'rois.jsonl').exists()
+    assert (tmp_path / 'out' / 'index.html').exists()
 
 
 def test_a_page_that_cannot_be_written_is_a_note(tmp_path, inferencer, monkeypatch):
