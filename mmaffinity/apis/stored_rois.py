@@ -12,12 +12,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmaffinity.checkpoints.loading import load_checkpoint
+from mmaffinity.checkpoints.model import weights_of, without_pretrained
 from mmaffinity.datasets.sources import leaf_configs
 from mmaffinity.datasets.transforms.stored_rois import INDEX
 from mmaffinity.structures import CLASSIFICATION
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import DATALOADERS, load_config
-from mmaffinity.utils.files import sha256_of, whole_folder, write_json_atomic
+from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_json_atomic
 
 from .inferencer import config_hash
 
@@ -36,20 +37,18 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
         ValueError: if weights before the slice head are missing or do not fit.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    cfg = copy.deepcopy(cfg)
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
-    if not hasattr(model, 'roi_head') or not hasattr(model.roi_head, 'rank_rois'):
+    model = MODELS.build(without_pretrained(cfg.model))
+    if not hasattr(getattr(model, 'roi_head', None), 'rank_rois'):
         raise ValueError(f'{cfg.filename} is a config of {cfg.model.type}, which ranks no RoIs; name one of an affinity model')
-    content = load_checkpoint(checkpoint)
-    weights = {name: value for name, value in content.get('state_dict', content).items() if not name.startswith(HEAD)}
+    weights = {name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items()
+               if not name.startswith(HEAD)}
     try:
         missing, foreign = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {error}') from error
     problems = [name for name in [*missing, *foreign] if not name.startswith(HEAD)]
     if problems:
-        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {", ".join(problems[:3])} of it or of the model')
+        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: only one of them has {", ".join(problems[:3])}')
     return model.eval()
 
 
@@ -132,7 +131,7 @@ def merge_head(config: str | Path | Config, detector: str | Path, head: str | Pa
     cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config
     model = load_detector(cfg, detector)
     content = load_checkpoint(head)
-    weights = {name.removeprefix(HEAD): value for name, value in content.get('state_dict', content).items()}
+    weights = {name.removeprefix(HEAD): value for name, value in weights_of(content, head).items()}
     try:
         model.roi_head.cls_head.load_state_dict(weights)
     except RuntimeError as error:
@@ -142,9 +141,7 @@ def merge_head(config: str | Path | Config, detector: str | Path, head: str | Pa
         value = ((source.get('meta') or {}).get('dataset_meta') or {}).get(key)
         if value is not None:
             names[key] = value
-    part = Path(out).with_name(Path(out).name + '.part')
-    part.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=dict(dataset_meta=names, detector_sha256=sha256_of(detector), head_sha256=sha256_of(head)),
-                    state_dict=model.state_dict()), part)
-    part.replace(out)
+    meta = dict(dataset_meta=names, detector_sha256=sha256_of(detector), head_sha256=sha256_of(head))
+    with whole_file(out) as file:
+        torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
     return Path(out)

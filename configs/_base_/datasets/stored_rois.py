@@ -1,5 +1,5 @@
-# Labelled slices of folders (`mmaffinity convert class-folders`), each as the RoIs that a detector found in it (`mmaffinity rois
-# extract`). The environment variables CLASS_FOLDERS_ROOT and STORED_ROIS move them.
+# Labelled slices of folders (`mmaffinity convert class-folders`), each as the RoIs that a detector found in it (`mmaffinity
+# rois extract`). The environment variables CLASS_FOLDERS_ROOT and STORED_ROIS move them.
 data_root = '{{$CLASS_FOLDERS_ROOT:data/class_folders}}'
 slice_classes = ()
 roi_pipeline = [dict(type='LoadStoredRoIs', folder='{{$STORED_ROIS:data/rois}}')]

@@ -29,8 +29,8 @@ class AffinityClsHead(BaseSliceHead):
         num_affinities: C*, its columns.
         in_channels: channels C of the mask features.
         roi_size: side of the mask features, 28 in the paper, 1 for those of a :class:`PooledMaskFeatureHead`.
-        refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``. False means none, the only
-            choice for pooled features.
+        refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``. False means none, the
+            only choice for pooled features.
         fc_channels: widths of the hidden layers of the classifier.
         bn_statistics: the statistics used in evaluation mode, see :class:`SliceBatchNorm2d`.
         norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config. None is the paper's, over the RoIs
@@ -43,8 +43,9 @@ class AffinityClsHead(BaseSliceHead):
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
-        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if pooled features are to be refined; or if beta is 1 with batch statistics: after
-            the last convolution there is one value per RoI and channel, which has no variance.
+        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if pooled features are to be
+            refined; or if beta is 1 with the statistics of a slice: after the last convolution there is one value per RoI and
+            channel, which has no variance.
     """
 
     reads_mask_features = True

@@ -18,7 +18,7 @@ class RoIGroupNorm(nn.GroupNorm):
 
 
 class RoIBatchNorm2d(nn.BatchNorm2d):
-    """:class:`torch.nn.BatchNorm2d` over the RoIs of all slices of a batch, with the call signature of :class:`SliceBatchNorm2d`.
+    """:class:`torch.nn.BatchNorm2d` over the RoIs of all slices of a batch, called like :class:`SliceBatchNorm2d`.
 
     Unlike statistics of one slice's RoIs, those of a batch preserve the mean level that distinguishes slices. Evaluation mode
     uses the running averages, so that a prediction does not depend on other slices.

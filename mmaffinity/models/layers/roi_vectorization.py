@@ -9,8 +9,8 @@ class RoIVectorization(nn.Module):
 
     Args:
         channels: channels C.
-        roi_size: side S of the square maps, 28 in the paper; a multiple of 4. For features that are pooled already, 1: the first
-            two layers, which halve the map, are left out.
+        roi_size: side S of the square maps, 28 in the paper; a multiple of 4. For features that are pooled already, 1: the
+            first two layers, which halve the map, are left out.
         norm_cfg: see :func:`build_roi_norm`.
 
     Raises:
