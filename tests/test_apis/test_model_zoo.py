@@ -20,20 +20,20 @@ def test_every_model_has_a_config(repo_root):
 def write_index(folder, **model):
     (folder / 'config.py').touch()
     (folder / 'part.yml').write_text(yaml.safe_dump(dict(Models=[dict(dict(
-        Name='ours', Config='config.py', Metadata={'Training Data': 'A', 'Seed': 3, 'Weights SHA256': 'ab' * 32},
-        Results=[dict(Task='t', Dataset='B', Metrics={'F1': '0.9 (0.8 to 1.0)', 'AP50': 0.5})]), **model)])))
+        Name='our_model', Config='config.py', Metadata={'Training Data': 'A', 'Seed': 3, 'Weights SHA256': 'ab' * 32},
+        Results=[dict(Task='t', Dataset='B', Metrics={'F1': '0.9 (0.8 to 1.0)', 'AP50': 0.5})]), **model)]), sort_keys=False))
     (folder / 'index.yml').write_text('Import:\n  - part.yml\n')
     return folder / 'index.yml'
 
 
 def test_a_row_per_model_and_test_set(tmp_path):
     write_model_zoo(write_index(tmp_path), tmp_path / 'page.md')
-    assert '| [ours](../config.py) | A | B | F1 0.9 (0.8 to 1.0), AP50 0.5 |  | 3 | `abababababababab` |\n' in (
+    assert '| [our_model](../config.py) | A | B | F1 0.9 (0.8 to 1.0), AP50 0.5 |  | 3 | `abababababababab` |\n' in (
         tmp_path / 'page.md').read_text()
 
 
 def test_models_without_results_have_no_row(tmp_path):
-    assert 'ours' not in model_zoo(write_index(tmp_path, Results=[]))
+    assert 'our_model' not in model_zoo(write_index(tmp_path, Results=[]))
 
 
 def test_mistakes(tmp_path):

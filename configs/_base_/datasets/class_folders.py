@@ -2,10 +2,10 @@
 # CLASS_FOLDERS_ROOT moves them.
 _base_ = './cncb_ncov_slices.py'
 data_root = '{{$CLASS_FOLDERS_ROOT:data/class_folders}}'
-slice_classes = ()
+slice_classes = None
 flip_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSliceInputs'),
 ]

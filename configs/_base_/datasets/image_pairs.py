@@ -6,7 +6,7 @@ image_size = (256, 256)
 flip_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSliceInputs'),
 ]
@@ -21,6 +21,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='LesionDataset',
+        data_root='${data_root}',
         ann_file='annotations/lesions_val.json',
         test_mode=True,
         pipeline={{_base_.lesion_test_pipeline}}))
