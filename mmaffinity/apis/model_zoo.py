@@ -69,8 +69,10 @@ def model_zoo(index: str | Path) -> str:
             metrics = ', '.join(f'{name} {value}' for name, value in result['Metrics'].items())
             digest = metadata.get('Weights SHA256')
             hours, seed = (str(metadata.get(key, '')) for key in ('Training Hours', 'Seed'))
-            rows.append([f'[{model["Name"]}](../{model["Config"]})', metadata.get('Training Data', ''), result['Dataset'],
-                         metrics, hours, seed, f'`{digest[:16]}`' if digest else ''])
+            data = metadata.get('Training Data', '')
+            data = data if isinstance(data, str) else ', '.join(data)
+            rows.append([f'[{model["Name"]}](../{model["Config"]})', data, result['Dataset'], metrics,
+                         hours, seed, f'`{digest[:16]}`' if digest else ''])
     table = [' | '.join(row) for row in (COLUMNS, ['---'] * len(COLUMNS), *rows)]
     return HEADER + '\n' + '\n'.join(f'| {row} |' for row in table) + '\n' + PUBLISHING
 
