@@ -61,8 +61,9 @@ def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
         for dataset in _leaf_datasets(loader.dataset):
             built = DATASETS.build({**dataset, 'lazy_init': True})
             assert built.data_root == dataset.data_root
-            resize, = [transform for transform in built.pipeline.transforms if type(transform).__name__ == 'Resize']
-            assert resize.scale == tuple(config.image_size)
+            transforms = {type(transform).__name__: transform for transform in built.pipeline.transforms}
+            if 'LoadStoredRoIs' not in transforms:  # which has no pixels to resize
+                assert transforms['Resize'].scale == tuple(config.image_size)
 
 
 def losses_of(work_dir):
@@ -238,3 +239,28 @@ def test_public_config_of_folders(monkeypatch):
     assert len(slices) == 3 and not any(leaf.slice_classes for leaf in slices)  # the lists name them
     assert config.val_dataloader.dataset.samples_per_class is None
     assert config.model.roi_head.cls_head.num_classes == 2
+
+
+def test_from_scratch_phases_fit_each_other(monkeypatch):
+    """One detector and one slice head in three configs, on slices of one size, without ImageNet weights."""
+    monkeypatch.setenv('STORED_ROIS', '/rois')
+    lesions, joint, head, plain = (load_config(CONFIGS / f'public/{name}.py') for name in (
+        'mask_rcnn_folders', 'affinity_c8_from_scratch', 'roi_head_c8_folders', 'slice_resnet18_folders'))
+    for part in ('backbone', 'neck', 'rpn_head', 'data_preprocessor', 'train_cfg', 'test_cfg'):
+        assert {key: value for key, value in lesions.model[part].items()} == dict(joint.model[part]), part
+    for part in ('bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor'):
+        assert lesions.model.roi_head[part] == joint.model.roi_head[part]
+    assert joint.model.roi_head.cls_head == head.model.roi_head.cls_head
+    assert joint.model.roi_head.mask_feature_head.type == 'PooledMaskFeatureHead'
+    assert joint.model.roi_head.cls_head.in_channels == 2 * joint.model.roi_head.mask_head.conv_out_channels
+    assert lesions.image_size == joint.image_size == (256, 256)
+    assert all(config.model.backbone.init_cfg is None for config in (lesions, joint, plain))
+    strides = {lesions.model.rpn_head.anchor_generator.strides[0], *lesions.model.roi_head.bbox_roi_extractor.featmap_strides,
+               4 * lesions.model.backbone.strides[1] * lesions.model.backbone.strides[2]}
+    assert strides == {8}
+    for config in (lesions, head, plain):  # the last steps are small
+        assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
+    flips = [any(t.type == 'RandomFlip' for t in _transforms(config[name].dataset))
+             for config in (lesions, plain) for name in ('train_dataloader', 'test_dataloader')]
+    assert flips == [True, False, True, False]
+    assert all(t.folder == '/rois' for name in ('train_dataloader', 'test_dataloader') for t in _transforms(head[name].dataset))

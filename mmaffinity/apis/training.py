@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
-from mmaffinity.engine import UnreadableSlicesHook, join_processes, missing_guards
+from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.config import check_data, own_config
@@ -25,7 +25,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         work_dir: folder for checkpoints and logs; by default that of the config or ``work_dirs/<config's name>``.
         resume: resume from the newest complete checkpoint in ``work_dir``, if there is one, with that run's seed, optimizer
             and schedule; see :func:`~.resumption.resume_run`.
-        amp: use automatic mixed precision; needs a GPU.
+        amp: use automatic mixed precision: float16 on a GPU, bfloat16 on a processor with AMX, see
+            :class:`~mmaffinity.engine.Bfloat16Hook`.
         seed: overrides the config's seed.
         launcher: 'none' or the launcher of a distributed run, for example 'pytorch'.
         verbose: show MMEngine's log on the console; otherwise one progress line and messages for the user. The log file
@@ -48,10 +49,13 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     if seed is not None:
         randomness['seed'] = seed
     if amp:
-        if not torch.cuda.is_available():
-            raise ValueError('--amp needs a GPU, and torch sees none; train without it')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if torch.cuda.is_available():
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        elif computes_bfloat16():
+            cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='Bfloat16Hook')]
+        else:
+            raise ValueError('--amp needs a GPU or a processor with AMX, and torch sees neither; train without it')
     cfg.resume = False
     notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')

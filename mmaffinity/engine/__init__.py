@@ -2,6 +2,7 @@
 from .guards import missing_guards
 from .hooks import (
     AlternatingLossHook,
+    Bfloat16Hook,
     CheckpointGuardHook,
     EpochSeedHook,
     FiniteLossHook,
@@ -14,14 +15,15 @@ from .hooks import (
     TestPageHook,
     UnreadableSlicesHook,
     WholeCheckpointHook,
+    computes_bfloat16,
 )
 from .loops import SliceTestLoop, SliceTrainLoop, SliceValLoop
 from .processes import join_processes
 from .resuming import newest_whole_checkpoint
 
 __all__ = [
-    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceTestLoop', 'SliceTrainLoop', 'SliceValLoop',
-    'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook', 'UnreadableSlicesHook', 'WholeCheckpointHook',
-    'join_processes', 'missing_guards', 'newest_whole_checkpoint'
+    'AlternatingLossHook', 'Bfloat16Hook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook',
+    'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceTestLoop', 'SliceTrainLoop',
+    'SliceValLoop', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook', 'UnreadableSlicesHook',
+    'WholeCheckpointHook', 'computes_bfloat16', 'join_processes', 'missing_guards', 'newest_whole_checkpoint'
 ]

@@ -3,7 +3,7 @@ from .backbones import SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
-from .detectors import AffinityRCNN, CovidCTMaskNet, SliceClassifier
+from .detectors import AffinityRCNN, CovidCTMaskNet, RoISliceClassifier, SliceClassifier
 from .fast import (
     FastAffinityClsHead,
     FastAffinityRoIHead,
@@ -14,12 +14,12 @@ from .fast import (
     SingleLevelRoIExtractor,
     SparseRoIAlign,
 )
-from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead
+from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
 from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
 __all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch', 'CovidCTMaskNet',
            'FastAffinityClsHead', 'FastAffinityRoIHead', 'FastLesionMaskHead', 'FastMaskFeatureHead', 'GreyResNet',
            'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
-           'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead', 'SliceClassifier',
-           'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector', 'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector',
-           'WeightedBoxCoder']
+           'PooledMaskFeatureHead', 'RoISliceClassifier', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor',
+           'SingleShotClsHead', 'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector',
+           'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector', 'WeightedBoxCoder']

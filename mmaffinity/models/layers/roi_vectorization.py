@@ -9,22 +9,22 @@ class RoIVectorization(nn.Module):
 
     Args:
         channels: channels C.
-        roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
+        roi_size: side S of the square maps, 28 in the paper; a multiple of 4. For features that are pooled already, 1: the
+            first two layers, which halve the map, are left out.
         norm_cfg: see :func:`build_roi_norm`.
 
     Raises:
-        ValueError: if ``roi_size`` is not a positive multiple of 4.
+        ValueError: if ``roi_size`` is neither 1 nor a positive multiple of 4.
     """
 
     def __init__(self, channels: int = 256, roi_size: int = 28, norm_cfg: dict | None = None) -> None:
         super().__init__()
-        if roi_size < 4 or roi_size % 4:
-            raise ValueError(f'roi_size must be a positive multiple of 4 (two halvings), not {roi_size}')
+        if roi_size != 1 and (roi_size < 4 or roi_size % 4):
+            raise ValueError(f'roi_size must be 1 or a positive multiple of 4 (two halvings), not {roi_size}')
         self.roi_size = roi_size
-        last = roi_size // 4
-        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 2, stride=2),
-                                    nn.Conv2d(channels, channels, 2, stride=2),
-                                    nn.Conv2d(channels, channels, last)])
+        halvings = 0 if roi_size == 1 else 2
+        self.convs = nn.ModuleList([*(nn.Conv2d(channels, channels, 2, stride=2) for _ in range(halvings)),
+                                    nn.Conv2d(channels, channels, roi_size >> halvings)])
         self.norms = nn.ModuleList(build_roi_norm(norm_cfg, channels) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 

@@ -23,7 +23,7 @@ class AffinityRoIHead(StandardRoIHead):
         roi_selector: config of the RoI selection, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the slice
             head's ``num_rois``.
         mask_feature_head: settings of the classification branch's mask head that differ from ``mask_head``, for example
-            ``dict(extra_conv=True)``.
+            ``dict(extra_conv=True)`` or ``dict(type='PooledMaskFeatureHead')``.
         kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,
             ``test_cfg``.
 

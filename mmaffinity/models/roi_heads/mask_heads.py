@@ -73,3 +73,17 @@ class MaskFeatureHead(FCNMaskHead):
             x = conv(x)
         x = self.upsample(x)
         return self.relu(x if self.extra_conv is None else self.extra_conv(x))
+
+
+@MODELS.register_module()
+class PooledMaskFeatureHead(MaskFeatureHead):
+    """Mask head of the classification branch that returns the mean and the maximum of each mask feature over the RoI.
+
+    A slice head on 2 C numbers per RoI has a hundredth of the weights of one on 28 x 28 maps, and learns from a few thousand
+    slices; docs/public_results.md compares them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to pooled mask features (R, 2C, 1, 1): means, then maxima."""
+        features = super().forward(x)
+        return torch.cat([features.mean((2, 3), True), features.amax((2, 3), True)], dim=1)

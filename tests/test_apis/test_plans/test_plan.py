@@ -12,6 +12,7 @@ from mmaffinity.apis.plans.page import commands
 from mmaffinity.commands import reproduce
 from mmaffinity.utils.config import load_config
 
+pytestmark = pytest.mark.slow
 TWO = '''
 title = 'Two'
 runs = [dict(name='a', config='affinity_c8_phantom', data='cncb_ncov', options={'image_size': (64, 64)}),
