@@ -117,7 +117,10 @@ def test_nothing_of_the_segmentation_branch_runs_in_the_classification_stage():
 
 # --- fast against plain ----------------------------------------------------------------------------------------------
 
-PLAIN = {'backbone.type': 'ResNet', 'data_preprocessor.num_channels': 3,
+PLAIN = {'backbone': dict(_delete_=True, type='ResNet', depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2),
+                          dilations=(1, 1, 1), out_indices=(2, ), norm_eval=False),
+         'data_preprocessor.num_channels': 3, 'roi_head.type': 'AffinityRoIHead',
+         'roi_head.bbox_head.type': 'Shared2FCBBoxHead', 'roi_head.mask_head.type': 'LesionMaskHead',
          'roi_head.bbox_roi_extractor.type': 'SingleRoIExtractor', 'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
          'roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign', 'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
          'roi_head.mask_feature_head.type': 'MaskFeatureHead', 'roi_head.cls_head.type': 'AffinityClsHead'}

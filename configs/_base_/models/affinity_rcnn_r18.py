@@ -17,7 +17,7 @@ model = dict(
         normalization='global',
         statistics='annotations/statistics.json',
         num_channels=1),
-    # In place of type='ResNet' and num_channels=3.
+    # In place of type='ResNet' without channels_last, and num_channels=3.
     backbone=dict(
         type='GreyResNet',
         channels_last=True,  # as SingleLevelRoIExtractor reads it
