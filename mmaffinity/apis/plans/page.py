@@ -125,8 +125,8 @@ def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[s
 
 
 def _data(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> str:
-    lines = ['SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was trained '
-             'or tested with.', '', '| data | slices | paths | content |', '|---|---:|---|---|']
+    lines = ['SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
+             'trained or tested with.', '', '| data | slices | paths | content |', '|---|---:|---|---|']
     rows = {}
     for tests in results.values():
         for content in tests.values():
