@@ -45,10 +45,11 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run and args.launcher == 'local':
         _print_commands(folder, collecting)
         return 0
+    if args.collect:  # without the lock, so that a report can be had while the plan runs
+        folder.claim()
+        return _report(folder, {})
     with OutputFolder(args.out).lock():
         folder.claim()
-        if args.collect:
-            return _report(folder, {})
         if args.launcher == 'slurm':
             return _slurm(folder, collecting, args)
         failed = run_locally(folder, args.jobs, progress=_say)

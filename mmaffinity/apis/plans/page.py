@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmaffinity import __version__
+from mmaffinity.apis.data_record import FILE as TRAINING_DATA
 from mmaffinity.scans.writers import NOTICE
 from mmaffinity.utils.wording import plural
 
@@ -46,7 +47,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
                 f'{NOTICE} Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
                 '## Runs', _runs(folder, failed), '## What differs from the paper',
                 '\n'.join(f'* {line}' for line in _differences(folder, results)),
-                *_tables_and_figures(folder, parts), '## Data', _data(results), '## Versions', _versions(results),
+                *_tables_and_figures(folder, parts), '## Data', _data(folder, results), '## Versions', _versions(results),
                 '## Commands', 'Each command also works by itself.', '```bash',
                 '\n'.join(commands(folder)), '```']
     return '\n\n'.join(sections).replace('```bash\n\n', '```bash\n').replace('\n\n```', '\n```') + '\n'
@@ -123,9 +124,9 @@ def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[s
             yield from (f'![{part.title}]({file.relative_to(folder.report).as_posix()})' for file in pictures)
 
 
-def _data(results: Mapping[str, Mapping[str, dict]]) -> str:
-    lines = ['SHA-256 of the sorted paths of each list, and of the content of its slices where it was computed.', '',
-             '| list | slices | paths | content |', '|---|---:|---|---|']
+def _data(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> str:
+    lines = ['SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
+             'trained or tested with.', '', '| data | slices | paths | content |', '|---|---:|---|---|']
     rows = {}
     for tests in results.values():
         for content in tests.values():
@@ -133,7 +134,14 @@ def _data(results: Mapping[str, Mapping[str, dict]]) -> str:
             for entry in content['lists'].values():
                 rows[entry['sha256']] = f'| {", ".join(entry["ann_files"])} | {entry["num"]} | `{entry["sha256"]}` | ' \
                     f'`{record.get("content_sha256") or "-"}` |'
-    return '\n'.join([*lines, *rows.values()])
+    trained: dict[str, list[str]] = {}
+    for name in results:
+        file = folder.of(name) / TRAINING_DATA
+        if file.is_file():
+            digest = json.loads(file.read_text(encoding='utf-8'))['train'].get('content_sha256')
+            trained.setdefault(f'`{digest}`' if digest else '-', []).append(name)
+    return '\n'.join([*lines, *rows.values(), *(f'| training of {", ".join(names)} | | | {digest} |'
+                                                for digest, names in trained.items())])
 
 
 def _versions(results: Mapping[str, Mapping[str, dict]]) -> str:
