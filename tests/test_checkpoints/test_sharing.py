@@ -67,7 +67,7 @@ def test_the_config_comes_back_as_it_was(model, shared):
 
 
 def test_every_model_of_configs_can_be_described(repo_root):
-    paths = [path for path in sorted((repo_root / 'configs').rglob('*.py')) if '_base_' not in path.parts]
+    paths = [path for path in sorted((repo_root / 'configs').rglob('*.py')) if not {'_base_', 'plans'} & set(path.parts)]
     assert len(paths) > 30
     for path in paths:
         if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
