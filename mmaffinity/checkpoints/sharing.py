@@ -93,7 +93,8 @@ def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
 
 def _without_files(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_files(item) for key, item in value.items() if key not in REFUSED_KEYS}
+        # MMEngine adds _scope_ to what a config inherits from MMDetection, where all modules are looked up anyway.
+        return {key: _without_files(item) for key, item in value.items() if key not in REFUSED_KEYS and key != '_scope_'}
     if isinstance(value, (list, tuple)):
         return type(value)(_without_files(item) for item in value)
     return value

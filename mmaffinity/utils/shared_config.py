@@ -17,8 +17,9 @@ FIELDS = ('model', 'image_size', 'slice_classes', 'test_dataloader')
 # Modules allowed in addition to this package's own: those of MMDetection used in configs/. None of them reads a file, accesses
 # the network or evaluates text.
 FOREIGN_TYPES = frozenset({
-    'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'FPN', 'GN', 'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RandomSampler',
-    'ResNet', 'Resize', 'RoIAlign', 'Shared2FCBBoxHead', 'SmoothL1Loss', 'StandardRoIHead', 'nms',
+    'AnchorGenerator', 'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'DetDataPreprocessor', 'FCNMaskHead', 'FPN', 'GN',
+    'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RPNHead', 'RandomSampler', 'ResNet', 'Resize', 'RoIAlign', 'Shared2FCBBoxHead',
+    'SingleRoIExtractor', 'SmoothL1Loss', 'StandardRoIHead', 'SwinTransformer', 'nms',
 })
 # Own modules that open files or addresses named in their arguments: timm downloads, loading transforms read files.
 OWN_TYPES_LEFT_OUT = frozenset({'TimmBackbone', 'LoadCTSlice', 'LoadCTSliceFromArray'})
