@@ -86,7 +86,7 @@ def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str |
         dataset = DATASETS.build({**leaf, 'pipeline': dataset_cfgs[-1]['pipeline'], 'test_mode': True})
         for index in range(len(dataset)):
             places.setdefault(dataset.get_data_info(index)['img_path'], (dataset, index))
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     todo = list(places.values())
     with whole_folder(out, INDEX, overwrite) as folder:
         for start in range(0, len(todo), batch_size):
