@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch import Tensor, nn
+from torch import Tensor
 
 from .loading import load_checkpoint
 
@@ -20,8 +20,8 @@ TELLING_SHAPES = (
 )
 
 
-def build_model(config: Config, checkpoint: str | Path, content: dict | None = None) -> nn.Module:
-    """Build a config's model with the weights of a checkpoint, on the CPU.
+def build_model(config: Config, checkpoint: str | Path, content: dict | None = None) -> Any:
+    """Build a config's model, a module, with the weights of a checkpoint, on the CPU.
 
     Args:
         config: the config; it is not changed.

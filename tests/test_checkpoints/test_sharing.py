@@ -74,6 +74,8 @@ def test_every_model_of_configs_can_be_described(repo_root):
             with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
                 describe_model(Config.fromfile(path), ['a', 'b'])
             continue
+        if path.stem.startswith('roi_head_'):  # reads stored RoIs, not slices
+            continue
         description = describe_model(Config.fromfile(path), ['a', 'b'])
         check_shared_config(description)
         assert decode(json.loads(json.dumps(encode(description)))) == description, path
