@@ -91,7 +91,7 @@ class ProposalLayer(nn.Module):
         """Return the proposals for feature maps (N, C, H, W)."""
         (logits, ), (deltas, ) = self.head((features, ))
         logits = logits.permute(0, 2, 3, 1).flatten(1)
-        deltas = deltas.permute(0, 2, 3, 1).reshape(len(features), -1, 4)
+        deltas = deltas.permute(0, 2, 3, 1).reshape(features.shape[0], -1, 4)
         logits, index = logits.topk(self.num_ranked)
         boxes = self.decode(self.anchors[index], take(deltas, index))
         if self.iou_threshold is None:

@@ -10,6 +10,7 @@ from mmaffinity.ops import RoIAlign
 
 from .boxes import BoxDecoder, ProposalLayer, Proposals, descending, take
 from .heads import AffinityHead, MaskLogits, frozen
+from .normalization import Normalization
 from .operations import align_rois, kept_by_nms
 from .selection import SoftSelection, TopSelection
 
@@ -65,7 +66,7 @@ class SliceGraph(nn.Module):
         if type(model) is not AffinityRCNN:
             raise ValueError(f'a model of type {type(model).__name__} cannot be exported to ONNX, only AffinityRCNN')
         model = frozen(model)
-        self.preprocessor, self.neck = model.data_preprocessor, model.neck
+        self.normalize, self.neck = Normalization(model.data_preprocessor), model.neck
         self.backbone = fuse_conv_bn(model.backbone)
         if hasattr(self.backbone, 'channels_last'):
             self.backbone.channels_last = False
@@ -107,10 +108,7 @@ class SliceGraph(nn.Module):
         self.output_names = (*names, *(() if self.mode == 'detection' else SLICE_OUTPUTS))
 
     def _features(self, slices: Tensor) -> tuple[Tensor, ...]:
-        grey = self.preprocessor.normalize(slices / 255)
-        channels = self.preprocessor.num_channels
-        grey = grey if channels == 1 else grey.expand(-1, channels, -1, -1)
-        levels = self.backbone(grey)
+        levels = self.backbone(self.normalize(slices))
         return levels if self.neck is None else self.neck(levels)
 
     def forward(self, slices: Tensor) -> tuple[Tensor, ...]:
