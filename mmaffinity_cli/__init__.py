@@ -22,7 +22,7 @@ COMMANDS = {
     'statistics': 'compute the mean and std of the grey levels of the training slices',
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
-    'export': 'share a model as safetensors, or in the layout of the published checkpoints',
+    'export': 'share a model as ONNX, as safetensors, or in the layout of the published checkpoints',
     'train-seeds': 'train and test a config with several seeds',
     'agreement': 'compare predictions across threads, processors, batch sizes and rounding',
     'benchmark': 'time a model',

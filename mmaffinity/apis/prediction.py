@@ -30,7 +30,7 @@ from mmaffinity.utils.optional import require
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization import save_image
 
-from .inferencer import AffinityInferencer, SlicePrediction, failure, refused
+from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
 from .prediction_report import PredictionReport, ScanResult
 
 REPORT = 'report.json'
@@ -38,7 +38,7 @@ OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
 
 
-def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
+def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Input], out: str | Path,
                       score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
                       dicom_seg: bool = False, progress: Progress | None = None) -> PredictionReport:
     """Predict scans and write all results; docs/prediction.md describes the files.
@@ -143,7 +143,7 @@ def _plain(problems: Iterable[Problem]) -> list[dict]:
 class _Writer:
     """Predict one scan after another and write its results."""
 
-    def __init__(self, inferencer: AffinityInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
+    def __init__(self, inferencer: SliceInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
                  show_rois: bool, dicom_seg: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
         self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from mmaffinity.models.layers import FoldedUpConv, splits_into_blocks, upsample_blocks
 from mmaffinity.ops import roi_align
-
-from .mask_pasting import paste_masks
+from mmaffinity.utils.mask_pasting import paste_masks
 
 # RoIs per pass of the mask head in testing.
 CHUNK = 16
@@ -77,7 +76,8 @@ class LesionMaskHead(FCNMaskHead):
         index = torch.zeros_like(labels) if self.class_agnostic else labels
         masks = mask_preds[torch.arange(len(labels)), index].sigmoid()
         height, width = img_meta['ori_shape'][:2]
-        return paste_masks(masks, bboxes, height, width, threshold)
+        pasted = paste_masks(masks.detach().float().numpy(), bboxes.detach().float().numpy(), height, width, threshold)
+        return torch.from_numpy(pasted)
 
 
 @MODELS.register_module()
