@@ -39,7 +39,7 @@ def test_there_is_a_config_for_each_affinity_count_and_data_set():
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_config_builds_offline(leaf):
     config = load_config(CONFIGS / leaf)
-    assert config.custom_imports.imports == ['mmaffinity']
+    assert config.custom_imports.imports == ['mmaffinity.registration']
     init_default_scope(config.default_scope)
     # On the meta device parameters have shapes but no values, so that nothing is drawn or allocated for them.
     with torch.device('meta'):

@@ -30,7 +30,7 @@ import mmaffinity  # noqa: F401  (registers the modules)
 from mmaffinity.datasets import LesionDataset, SliceDataset
 from mmaffinity.datasets.conversion.coco import annotate_mask
 from mmaffinity.datasets.label_masks import read_lesion_mask
-from mmaffinity.datasets.transforms.decoding import decode_slice
+from mmaffinity.scans.decoding import decode_slice
 from mmaffinity.scans import Problem, ReadOptions, find_scans
 from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.cli import ConfigOptions

@@ -1,5 +1,5 @@
-# Settings shared by all runs. Importing mmaffinity registers its modules in MMDetection's registries.
-custom_imports = dict(imports=['mmaffinity'], allow_failed_imports=False)
+# Settings shared by all runs. The import registers this package's modules in MMDetection's registries.
+custom_imports = dict(imports=['mmaffinity.registration'], allow_failed_imports=False)
 default_scope = 'mmdet'
 
 default_hooks = dict(

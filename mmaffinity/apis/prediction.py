@@ -2,6 +2,7 @@
 import datetime
 import json
 import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -10,11 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
-import mmdet
-import mmengine
 import numpy as np
-import torch
 
 from mmaffinity import __version__
 from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, check_inputs, find_scans
@@ -28,7 +25,6 @@ from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, pict
 from mmaffinity.scans.writers import NOTICE, SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.wording import plural
-from mmaffinity.visualization import save_image
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
 from .prediction_report import PredictionReport, ScanResult
@@ -170,7 +166,8 @@ class _Writer:
     def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         folder, source = self._folders.of(scan)
         settings = dict(self.settings, schema=SCHEMA, source=source, **{
-            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
+            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256', 'precision')
+            if name in self.inferencer.description})
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
             # Unreadable slices are tried again: a drive may be back, or a package installed.
@@ -215,6 +212,7 @@ class _Writer:
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
+            from mmaffinity.visualization import save_image  # which loads matplotlib
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         return result.slice.key, record
 
@@ -282,9 +280,10 @@ class _Writer:
 
 def versions() -> dict[str, str]:
     """Versions of the packages used in a prediction: those of the model and those that read pixels."""
-    found = dict(mmaffinity=__version__, python=platform.python_version(), torch=torch.__version__,
-                 mmengine=mmengine.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__, numpy=np.__version__,
-                 opencv=cv2.__version__)
+    found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
+    # Of what runs the model, only what is loaded: an exported model needs no torch.
+    found.update({name: sys.modules[name].__version__ for name in ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
+                  if name in sys.modules})
     for name in ('Pillow', 'pydicom', 'nibabel'):
         try:
             found[name.lower()] = metadata.version(name)

@@ -3,10 +3,10 @@ import argparse
 from collections.abc import Mapping
 from types import ModuleType
 
+from mmaffinity.commands.reading_arguments import add_reading_arguments
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
 from mmaffinity.datasets.conversion.units import GROUPING
 from mmaffinity.datasets.verification import Near
-from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
 from mmaffinity.utils.cli import ConfigOptions
 
 
@@ -18,20 +18,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
                         help='launcher of a distributed run')
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-
-
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that convert scans to grey levels; :func:`read_options` reads them."""
-    parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
-                        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
-                        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)')
-    parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
-                        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with other values')
-
-
-def read_options(args: argparse.Namespace) -> ReadOptions:
-    """Return the options given by :func:`add_reading_arguments` and, if present, ``--max-value``."""
-    return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
 
 
 def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:

@@ -4,7 +4,8 @@
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_volume_arguments, read_options, split_options
+from mmaffinity.commands.arguments import add_volume_arguments, split_options
+from mmaffinity.commands.reading_arguments import read_options
 from mmaffinity.datasets.conversion import CtMdOptions, convert_covid_ct_md
 from mmaffinity.utils.console import NamedProgress
 

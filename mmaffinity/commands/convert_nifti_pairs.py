@@ -6,7 +6,8 @@ docs/data.md gives the command for each public data set.
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_lesion_arguments, add_volume_arguments, read_options, split_options
+from mmaffinity.commands.arguments import add_lesion_arguments, add_volume_arguments, split_options
+from mmaffinity.commands.reading_arguments import read_options
 from mmaffinity.datasets.conversion import PairOptions, convert_nifti_pairs
 from mmaffinity.utils.console import NamedProgress
 

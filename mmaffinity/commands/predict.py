@@ -1,23 +1,38 @@
 """Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md describes the output.
 
     mmaffinity predict SCAN_FOLDER --config affinity_c8 --checkpoint epoch_100.pth --out results
+    mmaffinity predict SCAN_FOLDER --model affinity_c8_steady.onnx --out results
+
+The second form runs a file of "mmaffinity export onnx" without torch.
 """
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from mmaffinity.apis.inferencer import AffinityInferencer
-from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
-from mmaffinity.apis.prediction_report import report_lines
-from mmaffinity.commands.arguments import add_reading_arguments, read_options
+from mmaffinity.commands.reading_arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 
+if TYPE_CHECKING:
+    from mmaffinity.apis.base_inferencer import SliceInferencer
+
+OVERLAYS = ('all', 'lesions', 'none')
+BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders')
-    parser.add_argument('--config', required=True, help='name or path of a config, for example affinity_c8')
-    parser.add_argument('--checkpoint', required=True, help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
+    parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
+    parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
+    parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
+    parser.add_argument('--backend', choices=BACKENDS, default='auto',
+                        help='what runs the model (default: torch for a checkpoint, OpenVINO or ONNX Runtime for an exported '
+                             'model)')
+    parser.add_argument('--precision', choices=PRECISIONS, default='auto',
+                        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated (default: '
+                             'float32, or that of the exported model)')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
@@ -36,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_inputs(args.inputs)  # before the model is built
-    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, read_options(args),
-                                    args.cfg_options)
+    inferencer = _inferencer(args)
+    from mmaffinity.apis.prediction import predict_to_folder
+    from mmaffinity.apis.prediction_report import report_lines
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
@@ -53,3 +69,31 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     print(f'Results are in {args.out}. Research use only; not a medical device.')
     return 1 if report.failed else 0
+
+
+def _inferencer(args: argparse.Namespace) -> 'SliceInferencer':
+    """Return the model; each kind is imported only if it is used.
+
+    Raises:
+        ValueError: if the arguments do not name one model, or do not fit its kind.
+    """
+    options = read_options(args)
+    if args.model is None:
+        if args.config is None or args.checkpoint is None:
+            raise ValueError('name a model: --config and --checkpoint, or --model with an exported one')
+        if args.backend not in ('auto', 'torch'):
+            raise ValueError(f'--backend {args.backend} runs exported models: mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx, '
+                             'then --model OUT.onnx')
+        from mmaffinity.apis.inferencer import AffinityInferencer
+        return AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options, args.cfg_options,
+                                  args.precision)
+    unfit = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint),
+                                      ('--cfg-options', args.cfg_options)) if value is not None]
+    if args.backend == 'torch':
+        unfit.append('--backend torch')
+    if args.device not in (None, 'cpu'):
+        unfit.append(f'--device {args.device}')
+    if unfit:
+        raise ValueError(f'--model is an exported model, which runs on the CPU and needs no config: leave out {", ".join(unfit)}')
+    from mmaffinity.apis.onnx_inferencer import OnnxInferencer
+    return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=options)

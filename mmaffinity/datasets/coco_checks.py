@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .mask_extent import MaskExtent, mask_extent, outline_extent
-from .transforms.decoding import MAX_PIXELS
+from mmaffinity.scans.decoding import MAX_PIXELS
 
 COUNTING = 2.0  # difference in pixels between tools that count from 0 or 1, inclusively or not
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmaffinity.utils.wording import plural
 
-from .transforms.decoding import starts_like_image
+from mmaffinity.scans.decoding import starts_like_image
 
 # Accepted without reading, so that a damaged file stops a run instead of being skipped; others are inspected.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')

@@ -5,19 +5,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.config import DictAction
-
 # Errors raised by our own code on wrong use; their messages are meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
-class ConfigOptions(DictAction):
+class ConfigOptions(argparse.Action):
     """MMEngine's ``KEY=VALUE`` options; a malformed option is a usage error without traceback."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
+        from mmengine.config import DictAction  # which loads torch
         try:
-            super().__call__(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except (AssertionError, ValueError, RecursionError) as error:
             parser.error(f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
                          f'text, [list] or (tuple) ({type(error).__name__}: {error})')

@@ -31,6 +31,8 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         FileNotFoundError: if the file does not exist.
         ValueError: if it cannot be read as a config, or is JSON with more than the description of a model.
     """
+    # Old configs import only mmaffinity, and '_base_' may name one of this package's.
+    import mmaffinity.registration  # noqa: F401
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
         # Nor YAML: MMEngine's reader calls functions named in a YAML file.

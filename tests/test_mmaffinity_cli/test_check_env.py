@@ -66,9 +66,9 @@ def test_a_package_that_ends_the_process(tmp_path):
 
 
 def test_the_package_names_the_command(tmp_path):
-    """`import mmaffinity` on a broken installation leads to check-env."""
+    """Using the package on a broken installation leads to check-env."""
     write_package(tmp_path, 'mmengine', "raise OSError('libfoo.so: cannot open')")
-    done = run_command(path=tmp_path, code=[sys.executable, '-c', 'import mmaffinity'])
+    done = run_command(path=tmp_path, code=[sys.executable, '-c', 'import mmaffinity.registration'])
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith('ImportError: mmaffinity cannot be imported (OSError: libfoo.so')
     assert '"mmaffinity check-env"' in last

@@ -8,7 +8,7 @@ from pycocotools import mask as mask_utils
 from scipy import ndimage
 
 from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
-from ..transforms.decoding import read_slice
+from mmaffinity.scans.decoding import read_slice
 from .parallel import Progress, map_files
 
 MERGED_CATEGORIES = ('lesion', )

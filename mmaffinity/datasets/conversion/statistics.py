@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..transforms.decoding import read_slice
+from mmaffinity.scans.decoding import read_slice
 from .parallel import Progress, map_files
 
 

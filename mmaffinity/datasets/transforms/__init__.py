@@ -1,9 +1,6 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
 from .cropping import CropToBodyBox
-from .decoding import decode_slice, read_slice, to_grey_levels
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 
-__all__ = [
-    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs', 'decode_slice', 'read_slice', 'to_grey_levels'
-]
+__all__ = ['CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs']

@@ -1,15 +1,14 @@
 """Loading slices into the pipeline."""
-import cv2
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
-from .decoding import MAX_PIXELS, read_slice, to_grey_levels
+from mmaffinity.scans.arrays import check_max_value, slice_of_array
+from mmaffinity.scans.decoding import MAX_PIXELS, read_slice
 
 
 @TRANSFORMS.register_module()
 class LoadCTSlice(BaseTransform):
-    """Read the slice at ``img_path`` as a grayscale image; see :func:`~.decoding.read_slice` for formats and rules.
+    """Read the slice at ``img_path`` as a grayscale image; see :func:`~mmaffinity.scans.decoding.read_slice` for formats and rules.
 
     Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which appear in error messages, and ``height``
     and ``width``, which are compared with the file's.
@@ -27,7 +26,7 @@ class LoadCTSlice(BaseTransform):
     """
 
     def __init__(self, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
-        _check_max_value(max_value)
+        check_max_value(max_value)
         if max_pixels < 1:
             raise ValueError(f'max_pixels={max_pixels} must be positive')
         self.max_value = max_value
@@ -77,7 +76,7 @@ class LoadCTSliceFromArray(BaseTransform):
     """
 
     def __init__(self, max_value: int | None = None, channel_order: str = 'bgr') -> None:
-        _check_max_value(max_value)
+        check_max_value(max_value)
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f'channel_order={channel_order!r} must be "bgr" or "rgb"')
         self.max_value = max_value
@@ -89,57 +88,14 @@ class LoadCTSliceFromArray(BaseTransform):
         Raises:
             ValueError: if the shape, type or range of the array is not accepted.
         """
-        img = results['img']
-        if not isinstance(img, np.ndarray):
-            raise ValueError(f'a slice must be a NumPy array, not {type(img).__name__}')
-        img = self._to_grey(img)
+        img = slice_of_array(results['img'], self.max_value, self.channel_order)
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape
         results.setdefault('img_path', None)
         return results
 
-    def _to_grey(self, img: np.ndarray) -> np.ndarray:
-        if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
-            raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) '
-                             'is needed')
-        if not img.dtype.isnative:
-            img = img.astype(img.dtype.newbyteorder('='))
-        if img.dtype == np.bool_:
-            img = img.astype(np.uint8) * np.uint8(255)
-        elif np.issubdtype(img.dtype, np.floating):
-            img = _check_float(img)
-        elif img.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
-                             'levels 0..255 (uint8 or float) first')
-        if img.ndim == 3 and img.shape[2] == 1:
-            img = img[..., 0]
-        elif img.ndim == 3:
-            code = cv2.COLOR_BGR2GRAY if self.channel_order == 'bgr' else cv2.COLOR_RGB2GRAY
-            img = cv2.cvtColor(np.ascontiguousarray(img[..., :3]), code)
-        if img.dtype == np.uint16:
-            try:
-                img = to_grey_levels(img, self.max_value)
-            except ValueError as error:
-                raise ValueError(f'the array {error}') from error
-        return np.ascontiguousarray(img)
-
     def __repr__(self) -> str:
         return f'{type(self).__name__}(max_value={self.max_value}, channel_order={self.channel_order!r})'
-
-
-def _check_max_value(max_value: int | None) -> None:
-    if max_value is not None and not 1 <= max_value <= 65535:
-        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for the whole 16 bits')
-
-
-def _check_float(img: np.ndarray) -> np.ndarray:
-    low, high = float(img.min()), float(img.max())
-    if not (low >= 0 and high <= 255):  # also catches NaN
-        raise ValueError(f'a float array must hold grey levels 0..255, but this one has {low:g}..{high:g}')
-    if 0 < high <= 1:
-        raise ValueError(f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply '
-                         'an array in 0..1 by 255')
-    return img.astype(np.float32)
 
 
 def origin_of(results: dict) -> str:

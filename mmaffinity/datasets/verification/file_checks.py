@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mmaffinity.utils.wording import first_few, plural
 
-from ..transforms.decoding import far_below_white
+from mmaffinity.scans.decoding import far_below_white
 from .findings import Finding
 from .image_facts import FileFacts
 from .parts import ListedSlice, Part

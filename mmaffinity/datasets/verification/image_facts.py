@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..label_masks import read_lesion_mask
-from ..transforms.decoding import decode_slice
+from mmaffinity.scans.decoding import decode_slice
 
 SLICE, MASK = 'slice', 'mask'
 THUMB_SIDE = 16
