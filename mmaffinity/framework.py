@@ -1,7 +1,7 @@
 """MMDetection as this package uses it: with operations in plain torch, and with checkpoints read without executing code.
 
-Every subpackage that uses MMDetection imports this module first. Importing ``mmaffinity`` itself loads nothing, so that exported
-models run where none of this is installed.
+Every subpackage that uses MMDetection imports this module first. Importing ``mmaffinity`` itself loads nothing, so that
+exported models run where none of this is installed.
 """
 import contextlib
 import io

@@ -113,3 +113,16 @@ def tiny_phantom(tmp_path_factory) -> Path:
     convert_cncb_ncov(root / 'cncb_ncov', min_area=10)
     convert_ictcf(root / 'ictcf')
     return root
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
+    """A narrow, untrained model: config, checkpoint, and its export to ONNX."""
+    for name in ('onnx', 'onnxscript'):
+        pytest.importorskip(name)
+    from scan_helpers import write_model
+
+    from mmaffinity.apis.onnx_export import export_onnx
+    folder = tmp_path_factory.mktemp('exported')
+    config, checkpoint = write_model(folder, repo_root)
+    return config, checkpoint, export_onnx(config, checkpoint, folder / 'narrow.onnx')

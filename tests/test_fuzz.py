@@ -26,12 +26,12 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 
-import mmaffinity  # noqa: F401  (registers the modules)
+import mmaffinity.registration  # noqa: F401  (registers the modules)
 from mmaffinity.datasets import LesionDataset, SliceDataset
 from mmaffinity.datasets.conversion.coco import annotate_mask
 from mmaffinity.datasets.label_masks import read_lesion_mask
-from mmaffinity.scans.decoding import decode_slice
 from mmaffinity.scans import Problem, ReadOptions, find_scans
+from mmaffinity.scans.decoding import decode_slice
 from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config

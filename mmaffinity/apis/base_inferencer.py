@@ -25,7 +25,7 @@ class SlicePrediction:
     Attributes:
         slice: the slice as given to the model, with its position in the scan.
         sample: ``pred_slice`` and ``pred_instances``, as far as the model predicts them, on the CPU; boxes and masks are in
-            pixels of ``slice.grey``. A :class:`SliceDataSample`, or if the model runs without torch, the same fields with arrays.
+            pixels of ``slice.grey``. A :class:`SliceDataSample`; if the model runs without torch, the same fields with arrays.
         slice_classes: names of the K slice classes.
         lesion_classes: names of the lesion classes.
         scan: the scan of the slice; None for slices passed individually.

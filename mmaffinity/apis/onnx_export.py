@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import warnings
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,9 @@ def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | 
     out = Path(out)
     if out.suffix != '.onnx':
         raise ValueError(f'{out} must end with .onnx')
+    inferencer = AffinityInferencer(config, checkpoint, 'cpu', cfg_options=cfg_options)
     onnx = require('onnx', 'onnx')
     require('onnxscript', 'onnx')
-    inferencer = AffinityInferencer(config, checkpoint, 'cpu', cfg_options=cfg_options)
     width, height = _resized_to(inferencer)
     graph = SliceGraph(inferencer.model, height, width).eval()
     with _quiet():

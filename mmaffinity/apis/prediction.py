@@ -282,8 +282,8 @@ def versions() -> dict[str, str]:
     """Versions of the packages used in a prediction: those of the model and those that read pixels."""
     found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
     # Of what runs the model, only what is loaded: an exported model needs no torch.
-    found.update({name: sys.modules[name].__version__ for name in ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
-                  if name in sys.modules})
+    runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
+    found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
     for name in ('Pillow', 'pydicom', 'nibabel'):
         try:
             found[name.lower()] = metadata.version(name)

@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
     parser.add_argument('--backend', choices=BACKENDS, default='auto',
-                        help='what runs the model (default: torch for a checkpoint, OpenVINO or ONNX Runtime for an exported '
-                             'model)')
+                        help='what runs the model (default: torch for a checkpoint; for an exported model, the first that is '
+                             'installed)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto',
-                        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated (default: '
-                             'float32, or that of the exported model)')
+                        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated '
+                             '(default: float32, or that of the exported model)')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
@@ -82,8 +82,8 @@ def _inferencer(args: argparse.Namespace) -> 'SliceInferencer':
         if args.config is None or args.checkpoint is None:
             raise ValueError('name a model: --config and --checkpoint, or --model with an exported one')
         if args.backend not in ('auto', 'torch'):
-            raise ValueError(f'--backend {args.backend} runs exported models: mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx, '
-                             'then --model OUT.onnx')
+            raise ValueError(f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give '
+                             'it as --model')
         from mmaffinity.apis.inferencer import AffinityInferencer
         return AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options, args.cfg_options,
                                   args.precision)
@@ -94,6 +94,7 @@ def _inferencer(args: argparse.Namespace) -> 'SliceInferencer':
     if args.device not in (None, 'cpu'):
         unfit.append(f'--device {args.device}')
     if unfit:
-        raise ValueError(f'--model is an exported model, which runs on the CPU and needs no config: leave out {", ".join(unfit)}')
+        raise ValueError('--model is an exported model, which runs on the CPU and needs no config: leave out '
+                         f'{", ".join(unfit)}')
     from mmaffinity.apis.onnx_inferencer import OnnxInferencer
     return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=options)

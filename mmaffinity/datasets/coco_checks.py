@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .mask_extent import MaskExtent, mask_extent, outline_extent
 from mmaffinity.scans.decoding import MAX_PIXELS
+
+from .mask_extent import MaskExtent, mask_extent, outline_extent
 
 COUNTING = 2.0  # difference in pixels between tools that count from 0 or 1, inclusively or not
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from mmaffinity.utils.wording import plural
-
 from mmaffinity.scans.decoding import starts_like_image
+from mmaffinity.utils.wording import plural
 
 # Accepted without reading, so that a damaged file stops a run instead of being skipped; others are inspected.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')

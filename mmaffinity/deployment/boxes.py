@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmaffinity.models import LogitRankedRPNHead, WeightedBoxCoder
 
-from .operations import kept_by_nms
+from .operations import best, kept_by_nms
 
 
 class Proposals(NamedTuple):
@@ -92,7 +92,7 @@ class ProposalLayer(nn.Module):
         (logits, ), (deltas, ) = self.head((features, ))
         logits = logits.permute(0, 2, 3, 1).flatten(1)
         deltas = deltas.permute(0, 2, 3, 1).reshape(features.shape[0], -1, 4)
-        logits, index = logits.topk(self.num_ranked)
+        logits, index = best(logits, self.num_ranked)
         boxes = self.decode(self.anchors[index], take(deltas, index))
         if self.iou_threshold is None:
             return Proposals(boxes[:, :self.num_kept], logits[:, :self.num_kept], None)
@@ -119,12 +119,12 @@ def compact(kept: Tensor, order: Tensor, number: int) -> tuple[Tensor, Tensor]:
     Args:
         kept: 1 or 0, shape (N, P).
         order: see :func:`descending`.
-        number: places k of the result.
+        number: largest number of places k of the result.
 
     Returns:
         Their indices in order, shape (N, k), and which of them are kept, shape (N, k).
     """
-    values, index = (kept * order).topk(number)
+    values, index = best(kept * order, min(number, order.shape[1]))
     return index, values > 0
 
 

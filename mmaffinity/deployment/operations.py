@@ -1,7 +1,7 @@
-"""The two operations that ONNX defines and torch does not: RoIAlign and non-maximum suppression.
+"""The operations that ONNX defines and torch does not: RoIAlign, suppression, and the k best with ties broken by index.
 
-Each is a custom operation of torch, so that the exported model also runs, and is tested, in torch. The exporter replaces it with
-the standard ONNX operator.
+Each is a custom operation of torch, so that the model to export also runs, and is tested, in torch. The exporter replaces it
+with the standard ONNX operator.
 """
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +63,21 @@ def _(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: int) -> Tens
     return torch.empty_like(ranks)
 
 
+@torch.library.custom_op('mmaffinity::best', mutates_args=())
+def best(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of each row (N, P) in falling order and their places, both (N, k); equal values by index."""
+    ranked, index = values.sort(dim=1, descending=True, stable=True)
+    return ranked[:, :number].clone(), index[:, :number].clone()
+
+
+@best.register_fake
+def _(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    shape = (values.shape[0], number)
+    return values.new_empty(shape), values.new_empty(shape, dtype=torch.long)
+
+
 def translations() -> dict[Any, Callable]:
-    """Return the ONNX form of the two operations, for the ``custom_translation_table`` of :func:`torch.onnx.export`."""
+    """Return the ONNX form of these operations, for the ``custom_translation_table`` of :func:`torch.onnx.export`."""
     from onnxscript import opset18 as op
 
     def align_rois_onnx(features: Any, boxes: Any, images: Any, size: int, scale: float, samples: int, aligned: bool) -> Any:
@@ -81,5 +94,9 @@ def translations() -> dict[Any, Callable]:
         ones = op.Expand(op.Constant(value_floats=[1.0]), op.Shape(places, start=0, end=1))
         return op.ScatterND(op.Sub(ranks, ranks), places, ones)
 
-    return {torch.ops.mmaffinity.align_rois.default: align_rois_onnx,
-            torch.ops.mmaffinity.kept_by_nms.default: kept_by_nms_onnx}
+    def best_onnx(values: Any, number: int) -> Any:
+        return op.TopK(values, op.Constant(value_ints=[number]))  # which breaks ties by index
+
+    operations = torch.ops.mmaffinity
+    return {operations.align_rois.default: align_rois_onnx, operations.kept_by_nms.default: kept_by_nms_onnx,
+            operations.best.default: best_onnx}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmaffinity.models import SoftRoISelector, TopRoISelector
 
 from .boxes import Proposals, compact, descending, overlaps, take
-from .operations import kept_by_nms
+from .operations import best, kept_by_nms
 
 
 class Selection(NamedTuple):
@@ -59,7 +59,7 @@ class SoftSelection(nn.Module):
         rank = ((1 - same) * weights[:, None] * better.sigmoid()).sum(2)
         dealt = weights[..., None] * (1 - (rank[..., None] - self.places).abs()).clamp(min=0)
 
-        total, index = dealt.sum(2).topk(self.num_candidates + 1)
+        total, index = best(dealt.sum(2), self.num_candidates + 1)
         threshold, total, index = total[:, -1:], total[:, :-1], index[:, :-1]
         fade = (1 - threshold / total.clamp(min=1e-38)).clamp(min=0)
         return Selection(take(boxes, index), index, take(dealt, index) * fade[..., None])
@@ -88,7 +88,7 @@ class TopSelection(nn.Module):
         valid = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) > self.min_area
         if proposals.valid is not None:
             valid = valid & proposals.valid
-        scores, order = torch.where(valid, scores, -1.).topk(scores.shape[1])
+        scores, order = best(torch.where(valid, scores, -1.), scores.shape[1])
         priority = descending(scores) * (scores >= 0)
         kept = kept_by_nms(take(boxes, order), priority, self.nms_iou, self.num_rois)
         chosen, filled = compact(kept, priority, self.num_rois)

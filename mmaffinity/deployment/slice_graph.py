@@ -11,7 +11,7 @@ from mmaffinity.ops import RoIAlign
 from .boxes import BoxDecoder, ProposalLayer, Proposals, descending, take
 from .heads import AffinityHead, MaskLogits, frozen
 from .normalization import Normalization
-from .operations import align_rois, kept_by_nms
+from .operations import align_rois, best, kept_by_nms
 from .selection import SoftSelection, TopSelection
 
 LESION_OUTPUTS = ('boxes', 'scores', 'labels', 'masks', 'count')
@@ -148,12 +148,12 @@ class SliceGraph(nn.Module):
         boxes = self.decode(proposals.boxes[:, :, None], branch.deltas)
         # Each class is a list of its own; places are ordered by box, then class, as in MMDetection.
         lists = scores.transpose(1, 2).flatten(0, 1)
-        ranked, order = lists.topk(lists.shape[1])
+        ranked, order = best(lists, lists.shape[1])
         priority = descending(ranked) * (ranked > self.score_thr)
         kept = kept_by_nms(take(boxes.transpose(1, 2).flatten(0, 1), order), priority, self.nms_iou, self.max_lesions)
         kept = torch.zeros_like(kept).scatter(1, order, kept).reshape(-1, self.num_classes, lists.shape[1])
         flat = (scores * kept.transpose(1, 2)).flatten(1)
-        scores, index = flat.topk(self.max_lesions)
+        scores, index = best(flat, self.max_lesions)
         found = scores > 0
         boxes = take(boxes.flatten(1, 2), index) * found[..., None]
         labels, count = torch.where(found, index % self.num_classes, 0), found.sum(1)

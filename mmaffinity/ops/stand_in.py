@@ -82,8 +82,8 @@ _FINDER = _Finder()
 def operations_in_torch() -> Iterator[None]:
     """Make MMDetection, imported within this context, use this package's nms, batched_nms, roi_align and RoIAlign.
 
-    Importing ``mmaffinity.framework`` does this once, for all of MMDetection, so that its own detectors and heads also run without
-    compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
+    Importing ``mmaffinity.framework`` does this once, for all of MMDetection, so that its own detectors and heads also run
+    without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
     MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way, results are
     the same everywhere.
 

@@ -67,7 +67,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         if len(contents.inputs) != 1 or shape is None or shape[1:] != (1, size['height'], size['width']):
             raise ValueError(f'takes {contents.inputs}, not slices of {size["width"]} x {size["height"]} pixels')
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{shown} {error}; a model is exported with mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx') from error
+        raise ValueError(f'{shown} {error}; mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx exports a model') from error
     return ModelFile(
         Path(path), content, hashlib.sha256(content).hexdigest(), described, size['width'], size['height'],
         tuple(described['slice_classes']), tuple(described['lesion_classes']), described['mask_threshold'],
@@ -89,8 +89,8 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     if not isinstance(described, dict) or described.get('format') != FORMAT:
         raise ValueError(f'has a description that is not of format {FORMAT}')
     if described.get('schema') != SCHEMA:
-        raise ValueError(f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}; export the model '
-                         'again, or update mmaffinity')
+        raise ValueError(f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
+                         'model again, or update mmaffinity')
     size = described.get('preprocessing')
     if not isinstance(size, dict) or not all(type(size.get(side)) is int and 32 <= size[side] <= MAX_SIDE
                                              for side in ('width', 'height')):

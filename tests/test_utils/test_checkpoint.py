@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-import mmaffinity  # noqa: F401  (registers the safe loader)
+import mmaffinity.registration  # noqa: F401  (registers the safe loader)
 from mmaffinity.utils import checkpoint as checkpoint_module
 from mmaffinity.utils.checkpoint import download, explain_mismatch, load_checkpoint
 

@@ -7,8 +7,9 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
-from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
 from mmaffinity.scans.decoding import read_slice
+
+from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
 from .parallel import Progress, map_files
 
 MERGED_CATEGORIES = ('lesion', )

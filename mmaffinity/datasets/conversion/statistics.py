@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmaffinity.scans.decoding import read_slice
+
 from .parallel import Progress, map_files
 
 

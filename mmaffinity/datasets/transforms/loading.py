@@ -8,7 +8,9 @@ from mmaffinity.scans.decoding import MAX_PIXELS, read_slice
 
 @TRANSFORMS.register_module()
 class LoadCTSlice(BaseTransform):
-    """Read the slice at ``img_path`` as a grayscale image; see :func:`~mmaffinity.scans.decoding.read_slice` for formats and rules.
+    """Read the slice at ``img_path`` as a grayscale image.
+
+    See :func:`~mmaffinity.scans.decoding.read_slice` for formats and rules.
 
     Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which appear in error messages, and ``height``
     and ``width``, which are compared with the file's.

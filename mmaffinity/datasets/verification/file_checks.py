@@ -2,9 +2,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from mmaffinity.scans.decoding import far_below_white
 from mmaffinity.utils.wording import first_few, plural
 
-from mmaffinity.scans.decoding import far_below_white
 from .findings import Finding
 from .image_facts import FileFacts
 from .parts import ListedSlice, Part

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..label_masks import read_lesion_mask
 from mmaffinity.scans.decoding import decode_slice
+
+from ..label_masks import read_lesion_mask
 
 SLICE, MASK = 'slice', 'mask'
 THUMB_SIDE = 16
