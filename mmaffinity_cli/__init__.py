@@ -54,7 +54,12 @@ def main(*verbs: str) -> None:
         from .check_env import main as check_env
         code = check_env(arguments[1:])
     else:
-        module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+        try:
+            module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+        except Exception as error:  # whatever a broken installation raises
+            print(f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
+                  '"mmaffinity check-env" reports the problem and how to fix it', file=sys.stderr)
+            sys.exit(2)
         code = run(module, arguments[1:], None if verbs else f'mmaffinity {name}')
     if code:
         sys.exit(code)

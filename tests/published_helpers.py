@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import torch
 
-from mmaffinity.utils.published_layout import published_layout
+from mmaffinity.checkpoints.published_layout import published_layout
 
 # Standard deviations times the square root of the fan-in; small where the scores and boxes would saturate.
 GAINS = {'rpn.head.bbox_pred': 0.02, 'rpn.head.cls_logits': 0.07, 'bbox_pred': 0.1, 'cls_score': 0.3,

@@ -1,4 +1,5 @@
 """Training runs in processes of their own, which can be killed, and in several processes."""
+import errno
 import multiprocessing
 import os
 import runpy
@@ -6,14 +7,15 @@ import signal
 import socket
 import sys
 from multiprocessing import forkserver
+from pathlib import Path
 
 import torch
 import torch._dynamo  # noqa: F401  (every optimizer imports it, which takes seconds: once, in the server)
 from mmengine.fileio import LocalBackend
 from model_helpers import NARROW
 
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.evaluation import SliceClassificationMetric
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import load_config
 
 # Two epochs of three pairs of stages on the tiny phantom: 64 x 64, narrow layers, both stages from the start.
@@ -146,3 +148,13 @@ def differences(first, second):
     """Names of the tensors that differ in any bit."""
     assert first.keys() == second.keys()
     return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+def fill_disk(monkeypatch) -> None:
+    """Make each checkpoint fail as on a full disk: when its content has to go there."""
+
+    def write(file):
+        if Path(file.name).name.endswith('.pth.part'):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+    monkeypatch.setattr('mmaffinity.utils.files._sync', write)

@@ -27,16 +27,16 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 
 import mmaffinity.registration  # noqa: F401  (registers the modules)
+from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 from mmaffinity.datasets import LesionDataset, SliceDataset
 from mmaffinity.datasets.conversion.coco import annotate_mask
 from mmaffinity.datasets.label_masks import read_lesion_mask
 from mmaffinity.scans import Problem, ReadOptions, find_scans
-from mmaffinity.scans.decoding import decode_slice
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.utils.shared_config import read_shared_config
-from mmaffinity.utils.untrusted_checkpoint import load_untrusted_checkpoint
 
 DOCUMENTED = (ValueError, FileNotFoundError)
 NIGHT = os.environ.get('HYPOTHESIS_PROFILE') == 'fuzz'  # a profile of conftest.py

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmaffinity.evaluation.functional import format_table
 from mmaffinity.scans import Problem, find_scans
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.utils.timing import threads
 
 from .inferencer import AffinityInferencer
@@ -167,7 +168,7 @@ def measure_agreement(config: str | Path | Config, checkpoint: str | Path, input
     if reference is None or not rows:
         raise ValueError('give a reference and at least one variant to compare with it')
     return dict(
-        notice='Research use only; not a medical device.', config=str(cfg.filename), checkpoint=str(checkpoint),
+        notice=NOTICE, config=str(cfg.filename), checkpoint=str(checkpoint),
         torch=torch.__version__, cpu=torch.backends.cpu.get_cpu_capability(), reference=variants[0].name,
         slices=len(reference.names), with_lesions=int(with_lesions.sum()), variants=rows)
 

@@ -25,9 +25,9 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
 from mmaffinity import __version__
+from mmaffinity.checkpoints import build_model
 from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.timing import (
@@ -96,16 +96,10 @@ class Benchmark:
             preprocessor.update(mean=0.4, std=0.3)
         # Initialisation messages are not relevant here.
         MMLogger.get_current_instance().setLevel('WARNING')
+        if self.checkpoint is not None:
+            return build_model(self.config, self.checkpoint).to(self.device)
         model = MODELS.build(self.config.model)
-        if self.checkpoint is None:
-            model.init_weights()
-        else:
-            content = load_checkpoint(self.checkpoint)
-            weights = content.get('state_dict', content)
-            problem = explain_mismatch(model.state_dict(), weights)
-            if problem:
-                raise ValueError(f'{self.checkpoint}: {problem}')
-            model.load_state_dict(weights)
+        model.init_weights()
         return model.to(self.device)
 
     # --- timed jobs --------------------------------------------------------------------------------------------------

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 
+from mmaffinity.checkpoints import build_model, load_checkpoint
 from mmaffinity.evaluation.report import SliceRun, load_runs
 from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
@@ -55,23 +54,13 @@ class TestedModel:
         ValueError: if the checkpoint does not match the config.
     """
 
-    __test__ = False
-
     def __init__(self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None,
                  mask_scores: bool = False) -> None:
         cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
-        cfg.model.backbone.init_cfg = None
         if mask_scores:
             cfg.model.test_cfg.rcnn.mask_thr_binary = -1
         content = load_checkpoint(checkpoint)
-        self.model = MODELS.build(cfg.model)
-        weights = content.get('state_dict', content)
-        problem = explain_mismatch(self.model.state_dict(), weights)
-        if problem:
-            raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {problem}')
-        self.model.load_state_dict(weights)
-        self.model.eval()
+        self.model = build_model(cfg, checkpoint, content).eval()
         self.name = Path(checkpoint).stem
         self.meta = content.get('meta', {})
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)

@@ -1,26 +1,23 @@
 """The Python entry point for prediction: from files or arrays to typed predictions."""
 import copy
-import hashlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmcv.transforms import Compose
-from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
+import mmaffinity.registration  # noqa: F401  (the modules that configs name)
+from mmaffinity.checkpoints import build_model, load_checkpoint
 from mmaffinity.scans import ReadOptions, Slice
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import apply_settings, load_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names
+from mmaffinity.utils.provenance import config_hash
 
-from .base_inferencer import SliceInferencer, SlicePrediction
-
-__all__ = ['AffinityInferencer', 'SlicePrediction']
+from .base_inferencer import SliceInferencer
 
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
@@ -74,13 +71,11 @@ class AffinityInferencer(SliceInferencer):
         self.cfg, self.options = cfg, options or ReadOptions()
         self.device = find_device(device)
         self.batch_size = batch_size or (1 if self.device.type == 'cpu' else 8)
-        init_default_scope('mmdet')
         content = load_checkpoint(checkpoint)
-        self.model = _build_model(cfg, content, checkpoint).to(self.device).eval()
-        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in test_transforms(cfg)])
+        self.model = build_model(cfg, checkpoint, content).to(self.device).eval()
+        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in prediction_transforms(cfg)])
         meta = (content.get('meta') or {}).get('dataset_meta') or {}
-        names = meta.get('slice_classes') or cfg.get('slice_classes') or _metainfo(cfg).get('slice_classes') or ()
-        self.slice_classes = tuple(str(name) for name in names)
+        self.slice_classes = tuple(map(str, meta.get('slice_classes') or slice_class_names(cfg)))
         self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
         self.description = dict(
             config=str(cfg.filename) if cfg.filename else None, config_sha256=config_hash(cfg),
@@ -102,69 +97,3 @@ class AffinityInferencer(SliceInferencer):
             samples = self.model.test_step(dict(inputs=[entry['inputs'] for entry in packed],
                                                 data_samples=[entry['data_samples'] for entry in packed]))
         return [sample.to('cpu') for sample in samples]
-
-
-def _build_model(cfg: Config, content: dict, checkpoint: str | Path) -> torch.nn.Module:
-    model_cfg = copy.deepcopy(cfg.model)
-    if model_cfg.get('backbone') is not None:
-        model_cfg.backbone.init_cfg = None  # the checkpoint has all weights
-    model = MODELS.build(model_cfg)
-    state = content.get('state_dict', content)
-    state = {name: value for name, value in state.items()} if isinstance(state, dict) else {}
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f'{checkpoint} holds no weights of this package; convert published checkpoints with '
-                         'mmaffinity convert published')
-    mismatch = explain_mismatch(model.state_dict(), state)
-    if mismatch:
-        raise ValueError(f'{checkpoint} does not fit the config {cfg.filename}: {mismatch}')
-    model.load_state_dict(state)
-    return model
-
-
-def test_transforms(cfg: Config) -> list[dict]:
-    """Return the config's test pipeline for slices in memory, without the loading of files and annotations.
-
-    Raises:
-        ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
-    """
-    transforms = None
-    for dataset in _datasets(cfg):
-        pipeline = dataset.get('pipeline')
-        # Of lesion and slice data sets, take the latter, which come last.
-        transforms = pipeline or transforms
-    if not transforms:
-        raise ValueError(f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add '
-                         'test_dataloader')
-    if any(transform['type'] == 'CropToBodyBox' and transform.get('required', True) for transform in transforms):
-        raise ValueError(f'the model of {cfg.filename} sees slices cropped to the body boxes of its lists (CropToBodyBox), '
-                         'which scans to predict do not have; take a model that was trained on whole slices')
-    kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
-    return [dict(type='LoadCTSliceFromArray'), *kept]
-
-
-setattr(test_transforms, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
-
-
-def _datasets(cfg: Config) -> Iterator[dict]:
-    """Return the test data sets; for a concatenation or wrapper, those inside it."""
-    waiting = [cfg[name].get('dataset') for name in ('val_dataloader', 'test_dataloader') if cfg.get(name)]
-    while waiting:
-        dataset = waiting.pop(0)
-        if dataset is None:
-            continue
-        inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
-        waiting = [*inner, *waiting]
-        if not inner:
-            yield dataset
-
-
-def _metainfo(cfg: Config) -> dict:
-    for dataset in _datasets(cfg):
-        if (dataset.get('metainfo') or {}).get('slice_classes'):
-            return dataset['metainfo']
-    return {}
-
-
-def config_hash(cfg: Config) -> str:
-    """SHA-256 of a config's content, independent of the files it was written in."""
-    return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()

@@ -1,19 +1,13 @@
 """Prediction of scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
-import datetime
 import json
-import platform
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from mmaffinity import __version__
 from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, check_inputs, find_scans
 from mmaffinity.scans.discovery import Input
 from mmaffinity.scans.journal import JOURNAL, Journal, OtherSettings
@@ -22,8 +16,9 @@ from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
-from mmaffinity.scans.writers import NOTICE, SCHEMA, Records, write_coco, write_csv, write_prediction
+from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.wording import plural
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
@@ -117,7 +112,7 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
                     report.problems.append(result)
                 if progress is not None and isinstance(result, (SliceRecord, Problem)):
                     progress(done, total, result.source if isinstance(result, Problem) else result.name)
-    content = dict(schema=SCHEMA, notice=NOTICE, created=_now(), model=writer.inferencer.description, versions=versions(),
+    content = dict(schema=SCHEMA, notice=NOTICE, created=now(), model=writer.inferencer.description, versions=versions(),
                    settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
                    not_predicted=_plain(report.problems), clutter=_plain(report.clutter))
     try:
@@ -237,7 +232,7 @@ class _Writer:
         notes = [*scan.info.notes]
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
-        head: dict[str, Any] = dict(created=_now(), model=self.inferencer.description, versions=versions(),
+        head: dict[str, Any] = dict(created=now(), model=self.inferencer.description, versions=versions(),
                                     settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
@@ -276,21 +271,3 @@ class _Writer:
     def _model_name(self) -> str:
         config = self.inferencer.description['config']
         return Path(str(config)).stem if config else 'model'
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages used in a prediction: those of the model and those that read pixels."""
-    found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
-    # Of what runs the model, only what is loaded: an exported model needs no torch.
-    runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
-    found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
-    for name in ('Pillow', 'pydicom', 'nibabel'):
-        try:
-            found[name.lower()] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')

@@ -10,10 +10,10 @@ import numpy as np
 from mmaffinity import __version__
 from mmaffinity.evaluation.report import Report, build_report, load_external, load_runs
 from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.visualization.reliability import draw_reliability
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
-NOTICE = 'Research use only; not a medical device.'
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
 
 

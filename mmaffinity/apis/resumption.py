@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.engine import newest_whole_checkpoint
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config_text import config_differences, read_config_text
 
 # The checkpoint stores the state of these, which fits no other settings, so the current config cannot apply.

@@ -12,8 +12,7 @@ from mmengine.config import Config
 
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import write_json_atomic
-
-from .inferencer import config_hash
+from mmaffinity.utils.provenance import config_hash
 
 RECORD = 'seeds.json'
 MANY = 2**32  # exclusive upper bound of seeds

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmaffinity.datasets import check_sources
-from mmaffinity.datasets.conversion.parallel import Progress
+from mmaffinity.datasets.parallel import Progress
 from mmaffinity.datasets.training_statistics import training_statistics
 from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import write_json_atomic

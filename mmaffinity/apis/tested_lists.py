@@ -1,15 +1,10 @@
 """The slices of a test run, so that runs on different lists are never compared."""
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from mmaffinity.datasets.phantom.writer import MARKER
-
-
-def fingerprint(paths: Iterable[str]) -> str:
-    """SHA-256 over sorted relative paths: equal for the same slices, wherever they are stored and in any order."""
-    return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
+from mmaffinity.utils.nested_datasets import leaf_datasets
+from mmaffinity.utils.provenance import fingerprint
 
 
 class TestedLists(NamedTuple):
@@ -17,7 +12,7 @@ class TestedLists(NamedTuple):
 
     Attributes:
         roots: folders relative to which paths are given.
-        lists: by task, 'ann_files', 'num' (slices), 'sha256' (see :func:`fingerprint`) and 'synthetic', whether slices belong
+        lists: by task, 'ann_files', 'num' (slices), 'sha256' (over their paths) and 'synthetic', whether slices belong
             to a phantom, as shown by the marker file that its writer creates.
     """
     roots: list[str]
@@ -35,9 +30,6 @@ class TestedLists(NamedTuple):
         return self.lists
 
 
-setattr(TestedLists, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test case)
-
-
 def _is_phantom(root: str | None) -> bool:
     # A phantom has one folder per data set, with its marker next to them.
     place = Path(root).resolve() if root else None
@@ -46,7 +38,7 @@ def _is_phantom(root: str | None) -> bool:
 
 def find_tested_lists(dataset: Any) -> TestedLists:
     """Collect the lists of a data set or of a concatenation."""
-    parts = list(getattr(dataset, 'datasets', [dataset]))
+    parts = list(leaf_datasets(dataset))
     # The longest root first, in case they are nested.
     roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
     lists = TestedLists(roots, {})

@@ -1,6 +1,5 @@
 """Testing from a config and a checkpoint."""
 import copy
-import datetime
 from pathlib import Path
 
 from mmengine.config import Config
@@ -14,10 +13,9 @@ from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, load_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
+from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
 from .data_record import reads_files
-from .inferencer import config_hash
-from .prediction import versions
 from .tested_lists import find_tested_lists
 
 SCHEMA = 2
@@ -94,8 +92,7 @@ def use_split(cfg: Config, split: str) -> None:
     if split == 'val':
         if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
             raise ValueError(f'{cfg.filename} has no validation split; its data set publishes none, or the config '
-                             'leaves '
-                             'it out (val_dataloader)')
+                             'leaves it out (val_dataloader)')
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.test_split = split
 
@@ -118,8 +115,7 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
         record['rel_path'] = lists.relative(record['img_path'])
     split = runner.cfg.get('test_split', 'test')
     return dict(
-        schema=SCHEMA, notice='Research use only; not a medical device.',
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        schema=SCHEMA, notice=NOTICE, created=now(),
         config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
         checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=versions(),

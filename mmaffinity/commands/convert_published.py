@@ -1,7 +1,7 @@
 """Convert one of the author's published checkpoints to this package's format, without executing anything in it."""
 import argparse
 
-from mmaffinity.utils.published_checkpoint import convert_published_file
+from mmaffinity.checkpoints.published import convert_published_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

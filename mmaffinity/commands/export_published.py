@@ -1,7 +1,7 @@
 """Convert a checkpoint of a configs/published model back to the layout of the author's published files."""
 import argparse
 
-from mmaffinity.utils.published_checkpoint import convert_back_file
+from mmaffinity.checkpoints.published import convert_back_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

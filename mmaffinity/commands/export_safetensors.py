@@ -5,9 +5,10 @@
 """
 import argparse
 
-from mmaffinity.apis.sharing import NOTICE, export_model
+from mmaffinity.checkpoints.sharing import export_model
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.provenance import NOTICE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from mmaffinity.commands.reading_arguments import add_reading_arguments, read_op
 from mmaffinity.scans import check_inputs
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
+from mmaffinity.utils.provenance import NOTICE
 
 if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         progress.close()
     for line in report_lines(report, args.out):
         print(line)
-    print(f'Results are in {args.out}. Research use only; not a medical device.')
+    print(f'Results are in {args.out}. {NOTICE}')
     return 1 if report.failed else 0
 
 

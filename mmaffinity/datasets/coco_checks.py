@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mmaffinity.scans.decoding import MAX_PIXELS
+from mmaffinity.utils.decoding import MAX_PIXELS
 
 from .mask_extent import MaskExtent, mask_extent, outline_extent
 

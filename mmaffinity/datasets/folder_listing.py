@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from mmaffinity.scans.decoding import starts_like_image
+from mmaffinity.utils.decoding import starts_like_image
 from mmaffinity.utils.wording import plural
 
 # Accepted without reading, so that a damaged file stops a run instead of being skipped; others are inspected.

@@ -6,22 +6,12 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.registry import DefaultScope
 
+from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.wording import plural
 
 # For each model head with a number of classes: the classes' key in the data set, and their noun.
 _HEADS = {'bbox_head': ('classes', 'lesion class'), 'mask_head': ('classes', 'lesion class'),
           'cls_head': ('slice_classes', 'slice class')}
-
-
-def leaf_configs(dataset: Any) -> Iterator[dict[str, Any]]:
-    """Unwrap the configs of concatenations and wrappers down to the data sets that list slices."""
-    if not isinstance(dataset, dict):
-        return
-    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
-    for part in inner:
-        yield from leaf_configs(part)
-    if not inner:
-        yield dict(dataset)
 
 
 def check_sources(dataset: Any, model: Any = None) -> None:

@@ -1,5 +1,4 @@
 """Grey-level statistics of training slices, loaded as in training."""
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.nested_datasets import leaf_datasets
+from mmaffinity.utils.provenance import fingerprint
 
-from .conversion.parallel import Progress
-from .conversion.statistics import grey_level_statistics
-from .verification.parts import leaf_datasets
+from .grey_levels import grey_level_statistics
+from .parallel import Progress
 
 SLICES_KEY = 'slices_sha256'
 
@@ -33,7 +33,7 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
 
     Returns:
         The content of a ``statistics.json``: ``mean`` and ``std`` of grey levels in [0, 1], ``num_slices``, ``source`` (the
-        lists), and ``slices_sha256``, see :func:`fingerprint`. Unreadable slices are left out if the data set has
+        lists), and ``slices_sha256``, see :func:`slices_fingerprint`. Unreadable slices are left out if the data set has
         ``on_unreadable='skip'``.
 
     Raises:
@@ -47,10 +47,10 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
     if not statistics['std'] > 0:
         raise ValueError(f'the training slices of {source} all have the same grey level, {statistics["mean"] * 255:g} of 255: '
                          'they cannot be normalised; check the images')
-    return dict(statistics, source=source, **{SLICES_KEY: fingerprint(dataset)})
+    return dict(statistics, source=source, **{SLICES_KEY: slices_fingerprint(dataset)})
 
 
-def fingerprint(dataset: Any) -> str:
+def slices_fingerprint(dataset: Any) -> str:
     """SHA-256 over everything that the statistics of a training set depend on, without reading slices.
 
     It changes with the name or size in bytes of a slice and with the arguments of the loading transforms. It is equal for a
@@ -66,7 +66,7 @@ def fingerprint(dataset: Any) -> str:
         for index in range(len(leaf)):
             path = str(leaf.get_data_info(index).get('img_path'))
             rows.append(f'{os.path.relpath(path, root) if root else path}\0{_num_bytes(path)}\0{loader}')
-    return hashlib.sha256('\n'.join(sorted(rows)).encode(errors='surrogateescape')).hexdigest()
+    return fingerprint(rows)
 
 
 def _leaves(dataset: Any) -> Sequence[Any]:

@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.checkpoints import load_checkpoint
 
 # Required to resume a run seamlessly; weights alone (best_*.pth, published models) are not enough.
 _NEEDED = ('meta', 'state_dict', 'optimizer', 'message_hub')

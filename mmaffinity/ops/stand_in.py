@@ -3,9 +3,11 @@
 MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch`
 replaces it with a stand-in while MMDetection is imported. Afterwards, ``mmcv.ops`` is unchanged for everyone else.
 """
+import contextlib
+import io
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -78,18 +80,30 @@ class _Finder(MetaPathFinder, Loader):
 _FINDER = _Finder()
 
 
-@contextmanager
+def import_mmdet() -> None:
+    """Import MMDetection's data sets, metrics and models with :func:`operations_in_torch`.
+
+    Its remarks about packages that are not needed here are left out; one claims that metrics will not be computed, but they
+    are.
+    """
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
+        warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+        import mmdet.datasets
+        import mmdet.evaluation
+        import mmdet.models  # noqa: F401
+
+
+@contextlib.contextmanager
 def operations_in_torch() -> Iterator[None]:
     """Make MMDetection, imported within this context, use this package's nms, batched_nms, roi_align and RoIAlign.
 
-    Importing ``mmaffinity.framework`` does this once, for all of MMDetection, so that its own detectors and heads also run
-    without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
-    MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way, results are
-    the same everywhere.
+    ``mmaffinity.framework`` does this once for all of MMDetection, in :func:`import_mmdet`, so that its own detectors and heads
+    also run without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way,
+    results are the same everywhere.
 
     Any other mmcv operation is loaded when a model uses it. If it is not compiled, a ValueError names it and explains how to
     get it; the same holds for the registered names of mmcv's layers, such as 'DCNv2'. MMDetection modules imported later than
-    ``mmaffinity.framework``, none of which are part of a model, see the original mmcv.
+    that, none of which are part of a model, see the original mmcv.
     """
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_operations(name)}
     vars(mmcv).pop('ops', None)

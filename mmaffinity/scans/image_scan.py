@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import check_max_value, slice_of_array
-from .decoding import decode_slice
+from mmaffinity.utils.decoding import array_to_grey, check_max_value, decode_slice
+
 from .items import MAX_SLICE_PIXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
 from .notes import WARNING
 from .opening import brief, file_key, printable, read_regular
@@ -83,7 +83,7 @@ class ArrayScan(Scan):
         self.arrays = arrays
         self.first = first
         check_max_value(options.max_value)
-        self.max_value = options.max_value
+        self.options = options
 
     def keys(self) -> Sequence[str]:
         return [f'array#{self.first + index}' for index in range(len(self.arrays))]
@@ -96,7 +96,7 @@ class ArrayScan(Scan):
             try:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter('always')
-                    grey = slice_of_array(array, self.max_value)
+                    grey = array_to_grey(array, self.options.max_value)
                 check_side(*grey.shape)
                 notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
                 yield Slice(name, key, index, grey, notes=notes or grey_notes(grey))

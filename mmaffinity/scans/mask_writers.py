@@ -12,6 +12,7 @@ import numpy as np
 
 from mmaffinity import __version__
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.provenance import NOTICE, SHORT_NOTICE
 from mmaffinity.utils.wording import plural
 
 from .dicom_header import DicomHeader, read_dataset
@@ -60,7 +61,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
         image.set_qform(None if not _orthogonal(affine) else affine, 1 if _orthogonal(affine) else 0)
         image.set_sform(affine, 1)
         image.header.set_xyzt_units('mm')
-    image.header['descrip'] = f'mmaffinity {__version__}, research use only'.encode()
+    image.header['descrip'] = f'mmaffinity {__version__}, {SHORT_NOTICE}'.encode()
     with out.write(folder, 'lesions.nii.gz') as file, \
             gzip.GzipFile(filename='', fileobj=file, mode='wb', compresslevel=6, mtime=0) as packed:
         image.to_stream(packed)
@@ -136,8 +137,8 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
                 series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
                 instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
                 software_versions=__version__, device_serial_number='0', content_label='LESIONS',
-                content_description='Research use only; not a medical device', omit_empty_frames=True,
-                series_description='Predicted lesions, research use only')
+                content_description=NOTICE.rstrip('.'), omit_empty_frames=True,
+                series_description=f'Predicted lesions, {SHORT_NOTICE}')
             if places:
                 refer_to_frames(segmentation, places)
             content = io.BytesIO()

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from mmaffinity.utils.files import whole_file
+
 MAX_NAME = 80  # characters; file systems allow 255 bytes
 LOCK = '.lock'
 HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # errors for a lock held by another process
@@ -91,18 +93,8 @@ class OutputFolder:
     def write(self, *parts: str) -> Iterator[IO[bytes]]:
         """Open a file for writing; it replaces the old one if the block ends without an error."""
         path = self.path(*parts)
-        aside = self.path(*parts[:-1], parts[-1] + '.part')
-        try:
-            # Do not follow a planted link.
-            aside.unlink(missing_ok=True)
-            with open(aside, 'xb') as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        with whole_file(path, self.path(*parts[:-1], f'{parts[-1]}.part')) as file:
+            yield file
 
 
 def _lock(descriptor: int) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from pycocotools import mask as coco_masks
 
-from mmaffinity.evaluation.functional.mask_overlap import encode_masks
+from mmaffinity.utils.run_lengths import encode_masks
 
 from .items import Slice
 from .lungs import simple_lung_mask

@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
+from mmaffinity.utils.provenance import NOTICE
+
 from .items import Problem
 from .output_folder import OutputFolder
 from .records import SliceRecord
 
 SCHEMA = 1
-NOTICE = 'Research use only; not a medical device.'
 Records = Callable[[], Iterator[SliceRecord | Problem]]
 
 

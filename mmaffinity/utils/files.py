@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 PathLike = str | os.PathLike
 
@@ -37,7 +37,7 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
 def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
     """Write several JSON files that belong together; if one cannot be written, none is.
 
-    All files are written as ``<name>.part`` and renamed once the last of them is on disk. Equal objects give equal bytes.
+    The files are renamed once the last of them is on disk. Equal objects give equal bytes.
 
     Args:
         objects: Objects to write, by path. Folders are created if needed.
@@ -48,20 +48,44 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
     """
     # Generate all text first, so that anything invalid is refused before a file is written.
     texts = {Path(path): json.dumps(obj, allow_nan=False) + '\n' for path, obj in objects.items()}
-    parts = {path: path.with_name(path.name + '.part') for path in texts}
-    try:
+    with ExitStack() as stack:
         for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(parts[path], 'w', encoding='utf-8', newline='\n') as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())  # otherwise a power cut after the rename could leave an empty file
-        for path, part in parts.items():
-            os.replace(part, path)
+            file = stack.enter_context(whole_file(path, sync=False))
+            file.write(text.encode())
+            _sync(file)
+
+
+@contextmanager
+def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Open a temporary file, which gets its final name if the block ends without an error, and is removed otherwise.
+
+    Args:
+        path: The file to write; it replaces an existing one, and its folder is created if needed.
+        part: The temporary file, in the same folder; ``<name>.part`` by default. Processes that may write the same file at
+            the same time need different ones.
+        sync: Wait until the content is on disk. Otherwise a power cut after the rename could leave an empty file.
+
+    Yields:
+        The open file. A library that wants a path can write to its ``name``.
+    """
+    path = Path(path)
+    part = path.with_name(f'{path.name}.part') if part is None else Path(part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part.unlink(missing_ok=True)  # of a killed run, or a link that leads elsewhere
+    try:
+        with open(part, 'xb') as file:
+            yield file
+            if sync:
+                _sync(file)
+        os.replace(part, path)
     except BaseException:  # KeyboardInterrupt too
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmaffinity.utils.provenance import SHORT_NOTICE as NOTICE
+
 from .drawing import (
     ROI_COLOR,
     TRUTH_COLOR,
@@ -20,7 +22,6 @@ from .drawing import (
     tint,
 )
 
-NOTICE = 'research use only'
 PAPER: Color = (246, 246, 246)
 INK: Color = (15, 15, 15)
 FAINT: Color = (105, 105, 105)

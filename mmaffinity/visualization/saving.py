@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmaffinity.utils.files import whole_file
+
 FIGURE_FORMATS = ('.png', '.pdf')
 
 
@@ -24,12 +26,8 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f'cannot write {path}: a part of its folder is a file; choose another folder') from error
     # The process number prevents two processes that write the same name from interfering.
-    aside = path.with_name(f'.{path.name[:100]}.{os.getpid()}.part')
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole_file(path, path.with_name(f'.{path.name[:100]}.{os.getpid()}.part'), sync=False) as file:
+        file.write(content)
     return path
 
 

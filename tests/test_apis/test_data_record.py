@@ -7,10 +7,10 @@ import pytest
 from run_helpers import small_config
 
 from mmaffinity.apis import data_record, test_model, train_model
-from mmaffinity.apis.inferencer import config_hash
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.datasets.verification import verify_config
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.utils.provenance import config_hash
 
 KEYS = ('content_sha256', 'listing_sha256')
 

@@ -10,10 +10,12 @@ import torch
 from mmengine.config import Config
 from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis.inferencer import AffinityInferencer, SlicePrediction, config_hash, test_transforms
+from mmaffinity.apis.inferencer import AffinityInferencer, SlicePrediction
 from mmaffinity.scans import Problem, ReadOptions, Slice, Window
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.prediction_pipeline import prediction_transforms
+from mmaffinity.utils.provenance import config_hash
 
 
 def digest(path):
@@ -178,7 +180,7 @@ def test_names_of_the_checkpoint_go_first(tmp_path, model):
 def test_config_object_and_overrides(model):
     config = Config.fromfile(model[0])
     inferencer = AffinityInferencer(config, model[1], device='cpu', cfg_options={'image_size': (96, 96)})
-    assert test_transforms(inferencer.cfg)[1]['scale'] == (96, 96) and 'scale' not in str(config.test_dataloader)
+    assert prediction_transforms(inferencer.cfg)[1]['scale'] == (96, 96) and 'scale' not in str(config.test_dataloader)
     assert len(list(inferencer(to_grey(chest())))) == 1
 
 
@@ -189,9 +191,9 @@ def test_crops_to_boxes_of_lists_are_refused(model):
     loader.dataset = dict(type='SliceDataset', ann_file='a.json', pipeline=[
         dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')])
     with pytest.raises(ValueError, match='sees slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
-        test_transforms(config)
+        prediction_transforms(config)
     loader.dataset.pipeline[1].required = False
-    assert [transform['type'] for transform in test_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
+    assert [transform['type'] for transform in prediction_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
 
 
 def test_wrong_use(tmp_path, model):

@@ -11,6 +11,7 @@ import torch
 from run_helpers import (
     STEPS,
     differences,
+    fill_disk,
     kill_in_step,
     kill_in_validation,
     kill_in_writing,
@@ -21,8 +22,8 @@ from run_helpers import (
 )
 
 from mmaffinity.apis import train_model, training
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.models import AffinityRCNN
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.cli import USER_ERRORS
 
 WORKERS = ('--cfg-options', 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
@@ -115,10 +116,9 @@ def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
     return go_on
 
 
-@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full, the device that is always full')
-def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path):
+def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path, monkeypatch):
     before = (tmp_path / 'epoch_1.pth').read_bytes()
-    (tmp_path / 'epoch_2.pth.part').symlink_to('/dev/full')
+    fill_disk(monkeypatch)
     with pytest.raises(USER_ERRORS, match='there is no space left; the checkpoints in .* --resume'):
         second_epoch(**{'default_hooks.checkpoint.max_keep_ckpts': 1})
     assert checkpoints(tmp_path) == ['epoch_1.pth'] and (tmp_path / 'epoch_1.pth').read_bytes() == before

@@ -14,8 +14,8 @@ from model_helpers import NARROW
 from mmaffinity.apis import test_model as evaluate_model
 from mmaffinity.apis import train_model
 from mmaffinity.apis.statistics import write_statistics
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.engine import GreyLevelStatisticsHook
-from mmaffinity.utils.checkpoint import load_checkpoint
 from mmaffinity.utils.config import load_config
 from mmaffinity_cli import main
 

@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-from mmaffinity.apis.tested_lists import find_tested_lists, fingerprint
+from mmaffinity.apis.tested_lists import find_tested_lists
 from mmaffinity.apis.testing import use_split
 from mmaffinity.datasets import MultiTaskDataset, SliceDataset
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.provenance import fingerprint
 
 
 def test_fingerprint_is_of_the_set():

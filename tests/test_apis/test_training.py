@@ -8,7 +8,7 @@ import torch
 from model_helpers import NARROW
 
 from mmaffinity.apis import test_model, train_model
-from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.utils.config import load_config
 
 # A few steps at 64 x 64 with narrow layers: what is computed matters here, not what is learned.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmdet.registry import DATASETS
 
-from mmaffinity.datasets.training_statistics import fingerprint, training_statistics
+from mmaffinity.datasets.training_statistics import slices_fingerprint, training_statistics
 
 LOAD = [dict(type='LoadCTSlice'), dict(type='Resize', scale=(8, 8), keep_ratio=False), dict(type='PackSliceInputs')]
 
@@ -100,12 +100,12 @@ class _Pass:
         return results
 
 
-def test_fingerprint(root, tmp_path_factory):
-    first = fingerprint(folders(root))
+def test_slices_fingerprint(root, tmp_path_factory):
+    first = slices_fingerprint(folders(root))
     copy = tmp_path_factory.mktemp('copy') / 'elsewhere'
     shutil.copytree(root, copy)
-    assert fingerprint(folders(copy)) == first == training_statistics(folders(root))['slices_sha256']
-    assert fingerprint(folders(root, folds=2)) != first
-    assert fingerprint(folders(root, pipeline=[dict(type='LoadCTSlice', max_value=4095)])) != first
+    assert slices_fingerprint(folders(copy)) == first == training_statistics(folders(root))['slices_sha256']
+    assert slices_fingerprint(folders(root, folds=2)) != first
+    assert slices_fingerprint(folders(root, pipeline=[dict(type='LoadCTSlice', max_value=4095)])) != first
     cv2.imwrite(str(root / 'a/a0.png'), np.zeros((20, 30), np.uint8))  # fewer bytes under the same name
-    assert fingerprint(folders(root)) != first
+    assert slices_fingerprint(folders(root)) != first

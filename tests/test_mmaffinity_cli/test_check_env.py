@@ -65,13 +65,13 @@ def test_a_package_that_ends_the_process(tmp_path):
     assert 'problem: mmengine does not load: the process ended with code -6' in done.stdout
 
 
-def test_the_package_names_the_command(tmp_path):
-    """Using the package on a broken installation leads to check-env."""
+def test_a_command_of_a_broken_installation_names_check_env(tmp_path):
+    """A command on a broken installation leads to check-env."""
     write_package(tmp_path, 'mmengine', "raise OSError('libfoo.so: cannot open')")
-    done = run_command(path=tmp_path, code=[sys.executable, '-c', 'import mmaffinity.registration'])
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith('ImportError: mmaffinity cannot be imported (OSError: libfoo.so')
-    assert '"mmaffinity check-env"' in last
+    done = run_command(path=tmp_path, code=[*COMMAND[:2], 'import mmaffinity_cli; mmaffinity_cli.main("demo")'])
+    assert done.returncode == 2
+    assert done.stderr.startswith('mmaffinity: error: the package cannot be imported (OSError: libfoo.so')
+    assert '"mmaffinity check-env" reports the problem' in done.stderr
 
 
 def test_both_lines_at_once(monkeypatch):

@@ -20,10 +20,10 @@ from mmengine.registry import init_default_scope
 from published_helpers import published_weights, synthetic_slice
 from pycocotools import mask as mask_util
 
+from mmaffinity.checkpoints.published import convert_published, convert_published_file
 from mmaffinity.ops import roi_align
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
-from mmaffinity.utils.published_checkpoint import convert_published, convert_published_file
 from mmaffinity.utils.timing import threads
 
 ROOT = Path(__file__).resolve().parents[2]

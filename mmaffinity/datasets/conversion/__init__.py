@@ -1,4 +1,5 @@
 """From raw downloads and published lists to COCO JSON and slice lists."""
+from ..grey_levels import grey_level_statistics
 from ..label_masks import read_lesion_mask
 from .class_folders import ClassOptions, convert_class_folders
 from .cncb_ncov import CncbLists, convert_cncb_ncov, draw_balanced_sample
@@ -23,7 +24,6 @@ from .lists import (
 from .nifti_pairs import PairOptions, convert_nifti_pairs
 from .patient_table import PatientTable
 from .splits import SplitOptions
-from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 from .units import UnitOptions
 

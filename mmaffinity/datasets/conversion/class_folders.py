@@ -9,10 +9,10 @@ from typing import Any
 from mmaffinity.utils.files import whole_folder
 from mmaffinity.utils.wording import first_few, plural
 
+from ..parallel import Progress, map_files
 from ..slice_folder_dataset import SliceFolderDataset
 from ..verification.image_facts import SLICE, read_facts
 from .links import check_outside, place_slices
-from .parallel import Progress, map_files
 from .slice_files import RECORD, SLICES, write_annotations
 from .splits import SplitOptions, each_split, list_name
 from .summary import ConversionSummary

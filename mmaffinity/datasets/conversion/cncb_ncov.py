@@ -10,6 +10,8 @@ import numpy as np
 from mmaffinity.utils.files import write_jsons_atomic
 from mmaffinity.utils.wording import plural
 
+from ..grey_levels import grey_level_statistics
+from ..parallel import Progress
 from .coco import LesionFile, build_coco
 from .lists import (
     CNCB_CLASSES,
@@ -20,9 +22,7 @@ from .lists import (
     parse_published_list,
     parse_segmentation_list,
 )
-from .parallel import Progress
 from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
-from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike

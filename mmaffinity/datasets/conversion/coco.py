@@ -7,10 +7,10 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
-from mmaffinity.scans.decoding import read_slice
+from mmaffinity.utils.decoding import read_slice
 
 from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
-from .parallel import Progress, map_files
+from ..parallel import Progress, map_files
 
 MERGED_CATEGORIES = ('lesion', )
 SEPARATE_CATEGORIES = ('GGO', 'Consolidation')
@@ -105,8 +105,8 @@ def build_coco(data_root: Path,
         min_area: Pixels; only larger components are lesions.
         keep_classes_apart: See :func:`annotate_mask`.
         source: The list's name, kept in ``info``.
-        workers: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
-        progress: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
+        workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
+        progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
 
     Returns:
         The COCO dictionary, and the number of components that were too small.

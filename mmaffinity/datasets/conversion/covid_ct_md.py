@@ -14,9 +14,9 @@ from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.utils.files import whole_folder
 from mmaffinity.utils.wording import first_few, plural
 
+from ..parallel import Progress, map_files
 from .ct_md_labels import SOURCE, find_label_files, read_slice_labels
 from .lists import CNCB_CLASSES
-from .parallel import Progress, map_files
 from .raw_files import check_data_root
 from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
 from .splits import SplitOptions, each_split, list_name

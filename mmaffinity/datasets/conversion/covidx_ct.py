@@ -9,11 +9,11 @@ from typing import Any
 from mmaffinity.utils.files import write_jsons_atomic
 from mmaffinity.utils.wording import first_few, plural
 
+from ..grey_levels import grey_level_statistics
+from ..parallel import Progress
 from .covidx_lists import FINDINGS, CovidxSlice, PatientMetadata, metadata_id, parse_covidx_ct_list, read_metadata
 from .lists import CNCB_CLASSES, find_list
-from .parallel import Progress
 from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
-from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike

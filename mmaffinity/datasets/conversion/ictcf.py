@@ -6,10 +6,10 @@ from typing import Any
 
 from mmaffinity.utils.files import write_jsons_atomic
 
+from ..grey_levels import grey_level_statistics
+from ..parallel import Progress
 from .lists import ICTCF_CLASSES, IctcfSlice, find_list, parse_ictcf_list
-from .parallel import Progress
 from .raw_files import MissingFiles, RawFiles, check_data_root
-from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike

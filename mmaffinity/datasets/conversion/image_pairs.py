@@ -9,12 +9,12 @@ import numpy as np
 from mmaffinity.utils.files import whole_folder
 
 from ..label_masks import read_label_mask
+from ..parallel import Progress, map_files
 from ..verification.image_facts import SLICE, FileFacts, read_facts
 from .coco import AnnotatedSlice, LesionAnnotations
 from .lesion_lists import LesionOptions, check_labels, lesion_lists
 from .links import check_outside, place_slices
 from .pairs import IMAGES, Pair, find_pairs
-from .parallel import Progress, map_files
 from .slice_files import RECORD, write_annotations
 from .splits import SplitOptions
 from .summary import ConversionSummary

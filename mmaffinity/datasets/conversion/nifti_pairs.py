@@ -16,11 +16,11 @@ from mmaffinity.scans.notes import WARNING
 from mmaffinity.scans.opening import brief
 from mmaffinity.utils.files import whole_folder
 
+from ..parallel import Progress, map_files
 from ..patients import check_patient_pattern, patient_in
 from .coco import AnnotatedSlice
 from .lesion_lists import LesionOptions, check_labels, lesion_lists
 from .pairs import Pair, find_pairs
-from .parallel import Progress, map_files
 from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
 from .splits import SplitOptions
 from .summary import ConversionSummary

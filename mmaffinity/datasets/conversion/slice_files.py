@@ -11,9 +11,9 @@ import numpy as np
 from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.utils.files import write_jsons_atomic
 
-from .parallel import Progress
+from ..grey_levels import grey_level_statistics
+from ..parallel import Progress
 from .splits import SplitOptions
-from .statistics import grey_level_statistics
 from .summary import ConversionSummary
 
 SLICES = 'slices'  # folder of the PNG files
@@ -61,7 +61,7 @@ def write_annotations(root: Path, lists: Mapping[str, Any], train: Sequence[str]
         splits: how patients were divided.
         summary: takes statistics and file names; its warnings and problems are recorded.
         out: what ``root`` is called in the end.
-        workers, progress: see :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
+        workers, progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
         **record: what else is recorded.
     """
     summary.statistics = dict(grey_level_statistics([root / name for name in train], workers, progress),

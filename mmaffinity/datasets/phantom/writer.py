@@ -3,7 +3,6 @@
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_pat
 from mmaffinity.datasets.phantom.plan import LISTS, VOLUMES, PhantomSettings, covidx_metadata, list_rows, plan_phantom
 from mmaffinity.datasets.phantom.slices import draw_slice
 from mmaffinity.datasets.phantom.volumes import draw_volumes
+from mmaffinity.utils.files import whole_file
 
 MARKER = 'phantom.json'
 VERSION = 1  # raise it when the same settings give other bytes
@@ -44,15 +44,8 @@ class PhantomSummary:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file aside, then rename it: nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(path, sync=False) as file:
+        file.write(content)
 
 
 def _encode(image: Any, suffix: str) -> bytes:

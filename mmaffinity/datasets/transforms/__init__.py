@@ -1,6 +1,10 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
+from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
+
 from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 
-__all__ = ['CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs']
+__all__ = [
+    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs', 'decode_slice', 'read_slice', 'to_grey_levels'
+]

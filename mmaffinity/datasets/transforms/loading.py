@@ -2,15 +2,12 @@
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
-from mmaffinity.scans.arrays import check_max_value, slice_of_array
-from mmaffinity.scans.decoding import MAX_PIXELS, read_slice
+from mmaffinity.utils.decoding import MAX_PIXELS, array_to_grey, check_max_value, read_slice
 
 
 @TRANSFORMS.register_module()
 class LoadCTSlice(BaseTransform):
-    """Read the slice at ``img_path`` as a grayscale image.
-
-    See :func:`~mmaffinity.scans.decoding.read_slice` for formats and rules.
+    """Read the slice at ``img_path`` as a grayscale image; see :func:`~mmaffinity.utils.decoding.read_slice` for formats.
 
     Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which appear in error messages, and ``height``
     and ``width``, which are compared with the file's.
@@ -90,8 +87,7 @@ class LoadCTSliceFromArray(BaseTransform):
         Raises:
             ValueError: if the shape, type or range of the array is not accepted.
         """
-        img = slice_of_array(results['img'], self.max_value, self.channel_order)
-        results['img'] = img
+        results['img'] = img = array_to_grey(results['img'], self.max_value, self.channel_order)
         results['img_shape'] = results['ori_shape'] = img.shape
         results.setdefault('img_path', None)
         return results

@@ -2,7 +2,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from mmaffinity.scans.decoding import far_below_white
+from mmaffinity.utils.decoding import far_below_white
 from mmaffinity.utils.wording import first_few, plural
 
 from .findings import Finding

@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.nested_datasets import leaf_datasets
+from mmaffinity.utils.provenance import fingerprint
 
-from .parts import ListedSlice, Part, leaf_datasets, lists_paths, part_of
+from .parts import ListedSlice, Part, lists_paths, part_of
 
 FINGERPRINT_SCHEMA = 1  # part of what is hashed
 RECORD_SCHEMA = 2
@@ -88,8 +90,8 @@ def hash_files(paths: Iterable[str]) -> dict[str, str]:
 
 def combine(fingerprints: Sequence[str | None]) -> str | None:
     """One fingerprint of several data sets in any order; None if one of them has none."""
-    known = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
-    return hashlib.sha256('\n'.join(sorted(known)).encode()).hexdigest() if len(known) == len(fingerprints) else None
+    known = [one for one in fingerprints if one is not None]
+    return fingerprint(known) if len(known) == len(fingerprints) else None
 
 
 def _digest(kind: str, part: Part, file_value: Callable[[ListedSlice], Any]) -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmaffinity.scans.decoding import decode_slice
+from mmaffinity.utils.decoding import decode_slice
 
 from ..label_masks import read_lesion_mask
 

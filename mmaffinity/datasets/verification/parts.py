@@ -3,7 +3,6 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -13,8 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.nested_datasets import leaf_configs
 
-from ..sources import leaf_configs
 from .findings import Finding
 
 _OURS = ('LesionDataset', 'SliceDataset', 'SliceFolderDataset')
@@ -121,16 +120,6 @@ def find_lesion_files(config: Config) -> dict[str, list[str]]:
                 path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
                 files.setdefault(path, []).append(f'{split} ({leaf["ann_file"]})')
     return files
-
-
-def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Unwrap concatenations and wrappers down to the data sets that list slices."""
-    inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else None)
-    if inner is None:
-        yield dataset
-    else:
-        for part in inner:
-            yield from leaf_datasets(part)
 
 
 def lists_paths(dataset: Any) -> bool:

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from mmaffinity.utils.checkpoint import explain_mismatch
+from mmaffinity.checkpoints import explain_mismatch
 
 
 @HOOKS.register_module()

@@ -15,7 +15,8 @@ class EpochSeedHook(Hook):
 
     The sampling of anchors and RoIs draws from torch's global generator. With a seed per epoch, a resumed run draws the
     same numbers as an uninterrupted one, with or without validation and testing in between, and no generator state needs to be
-    stored. Transforms that draw random numbers in persistent loader workers are not covered.
+    stored. The number of loader workers makes no difference either, except to transforms that draw random numbers: they draw
+    in the workers.
     """
 
     # Before anything else at the start of an epoch draws random numbers.
@@ -27,3 +28,6 @@ class EpochSeedHook(Hook):
         random.seed(int(state[0]))
         np.random.seed(int(state[1]))
         torch.manual_seed(int(state[2]))
+        # A loader draws the seed of its workers when it starts them: each epoch, or once if they are persistent. From the
+        # global generator, that would shift the numbers of some epochs.
+        runner.train_dataloader.generator = torch.Generator().manual_seed(int(torch.empty((), dtype=torch.int64).random_()))

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmaffinity.datasets.training_statistics import SLICES_KEY, fingerprint, training_statistics
+from mmaffinity.datasets.training_statistics import SLICES_KEY, slices_fingerprint, training_statistics
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.wording import plural
@@ -64,7 +64,7 @@ class GreyLevelStatisticsHook(Hook):
         dataset, file = runner.train_dataloader.dataset, Path(runner.work_dir) / FILE
         reason = f'{configured} does not exist' if configured else 'the config names no statistics file'
         kept = _read(file)
-        if kept.get(SLICES_KEY) == fingerprint(dataset):
+        if kept.get(SLICES_KEY) == slices_fingerprint(dataset):
             runner.logger.info(f'{reason}; using {_in_words(kept)}, computed before and stored in {file}')
             return kept['mean'], kept['std']
         runner.logger.info(f'{reason}; computing mean and std of the grey levels of the training slices')
@@ -82,7 +82,7 @@ class GreyLevelStatisticsHook(Hook):
         # The values may come from a checkpoint or from the config itself.
         if SLICES_KEY not in used or abs(float(preprocessor.mean) - used['mean']) > 1e-6:
             return
-        if used[SLICES_KEY] != fingerprint(runner.train_dataloader.dataset):
+        if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
                 f'{configured} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
                 f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite')

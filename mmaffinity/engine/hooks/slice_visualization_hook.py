@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.overlays import draw_overlay
 from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name
@@ -123,8 +124,7 @@ def _first_transform(dataset: Any) -> Callable[[dict], dict]:
     Raises:
         ValueError: if the data set has no pipeline.
     """
-    while hasattr(dataset, 'datasets'):
-        dataset = dataset.datasets[0]
+    dataset = next(leaf_datasets(dataset))
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
         raise ValueError(f'{type(dataset).__name__} has no pipeline to take the loader of slices from: name one to '

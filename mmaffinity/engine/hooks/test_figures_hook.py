@@ -23,9 +23,6 @@ class TestFiguresHook(Hook):
         out_dir: folder for ``confusion_matrix.png`` and ``affinity.png``.
     """
 
-    # Otherwise pytest would collect this class as a test case because of its name.
-    __test__ = False
-
     def __init__(self, out_dir: str | Path) -> None:
         self.out_dir = Path(out_dir)
         self._best: dict[int, tuple[float, str, np.ndarray]] = {}

@@ -7,6 +7,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
+from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.wording import plural
 
 _SHOWN = 20
@@ -74,9 +75,5 @@ def _skips(runner: Runner) -> bool:
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets with a policy, including those inside concatenations and wrappers."""
-    if hasattr(dataset, 'on_unreadable'):
-        yield dataset
-    inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else [])
-    for part in inner:
-        yield from _parts(part)
+    """Yield the data sets with a policy."""
+    return (leaf for leaf in leaf_datasets(dataset) if hasattr(leaf, 'on_unreadable'))

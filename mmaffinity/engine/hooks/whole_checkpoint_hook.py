@@ -12,6 +12,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmaffinity.utils.files import whole_file
+
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
@@ -99,17 +101,12 @@ class _WritingAside:
         return getattr(self._runner, name)
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        path, part = Path(out_dir, filename), Path(out_dir, f'{filename}.part')
-        try:
-            self._runner.save_checkpoint(out_dir, part.name, *args, **kwargs)
-            if is_main_process():
-                _sync(part)  # otherwise a power cut after the rename could leave an empty file
-                os.replace(part, path)
-                _sync(path.parent)  # otherwise it could undo the rename after the older checkpoint was removed
-        except BaseException:  # KeyboardInterrupt too
-            if is_main_process():
-                part.unlink(missing_ok=True)
-            raise
+        if not is_main_process():  # takes part in the hooks, but writes nothing
+            self._runner.save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with whole_file(Path(out_dir, filename)) as file:
+            self._runner.save_checkpoint(out_dir, Path(file.name).name, *args, **kwargs)
+        _sync(Path(out_dir))  # otherwise a power cut could undo the rename after the older checkpoint was removed
 
 
 class _LaterRemoval(LocalBackend):

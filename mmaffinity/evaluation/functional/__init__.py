@@ -7,11 +7,11 @@ from .classification import (
                              format_confusion_matrix,
                              format_report,
 )
-from .mask_overlap import encode_masks, mask_iou
+from .mask_overlap import mask_iou
 from .text_table import format_table
 
 __all__ = [
-    'IOU_THRESHOLDS', 'ClassificationReport', 'classification_report', 'confusion_matrix', 'encode_masks',
+    'IOU_THRESHOLDS', 'ClassificationReport', 'classification_report', 'confusion_matrix',
     'format_confusion_matrix', 'format_report', 'format_table', 'image_average_precision', 'mask_iou',
     'summarize_average_precision'
 ]

@@ -5,9 +5,8 @@ import numpy as np
 from torch import Tensor
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.run_lengths import encode_masks
 from mmaffinity.utils.wording import plural
-
-from ..functional import encode_masks
 
 
 def is_lesion_sample(sample: dict) -> bool:

@@ -12,6 +12,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from mmaffinity.utils.files import whole_file
 from mmaffinity.utils.wording import plural
 
 from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report
@@ -149,8 +150,6 @@ class SliceClassificationMetric(BaseMetric):
 
 
 def _write_json(path: Path, records: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
     lines = ',\n'.join(json.dumps(record) for record in records)
-    part.write_text(f'[\n{lines}\n]\n', encoding='utf-8')
-    os.replace(part, path)
+    with whole_file(path) as file:
+        file.write(f'[\n{lines}\n]\n'.encode())

@@ -1,7 +1,6 @@
 """Finished runs, from ``mmaffinity test --out``, and external systems."""
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mmaffinity.evaluation.functional import IOU_THRESHOLDS
+from mmaffinity.utils.provenance import fingerprint
 from mmaffinity.utils.wording import plural
 
 RESULTS = 'results*.json'
@@ -20,8 +20,6 @@ Run = TypeVar('Run')
 @dataclass(frozen=True)
 class TestedList:
     """The tested slices: file names of the lists, number of slices, and a SHA-256 over the sorted paths."""
-    __test__ = False
-
     files: tuple[str, ...]
     num: int
     sha256: str
@@ -176,7 +174,7 @@ def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], f
     confusion = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return SliceRun(
         name, tuple(classes), confusion.reshape(num_classes, num_classes),
-        TestedList(tuple(files), len(paths), _fingerprint(paths)), paths, labels, predictions,
+        TestedList(tuple(files), len(paths), fingerprint(paths)), paths, labels, predictions,
         _matrix(records, 'scores', num_classes, source), _matrix(records, 'logits', num_classes, source),
         tuple(record.get('patient_id') for record in records), tuple(record.get('scan_id') for record in records),
         source=source, **fields)
@@ -211,7 +209,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
             raise ValueError(f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
                              'for each IoU threshold; test again')
     return LesionRun(name, np.array([record['ap'] for record in records], np.float64),
-                     TestedList(tuple(files), len(paths), _fingerprint(paths)),
+                     TestedList(tuple(files), len(paths), fingerprint(paths)),
                      tuple(record.get('patient_id') for record in records),
                      np.array([record['num_gt'] for record in records]),
                      {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file),
@@ -233,10 +231,6 @@ def _checkpoint(content: dict) -> str | None:
 
 def _path(record: dict) -> str:
     return str(record.get('rel_path') or record['img_path'])
-
-
-def _fingerprint(paths: Sequence[str]) -> str:
-    return hashlib.sha256('\n'.join(sorted(paths)).encode()).hexdigest()
 
 
 def _matrix(records: Sequence[dict], key: str, num_classes: int, source: str) -> np.ndarray | None:

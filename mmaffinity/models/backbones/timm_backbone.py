@@ -6,7 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
+from mmaffinity.checkpoints import explain_mismatch, load_checkpoint
 
 
 @MODELS.register_module()

@@ -6,11 +6,11 @@ import pytest
 
 from mmaffinity.evaluation.functional import (
     IOU_THRESHOLDS,
-    encode_masks,
     image_average_precision,
     mask_iou,
     summarize_average_precision,
 )
+from mmaffinity.utils.run_lengths import encode_masks
 
 
 def slow_average_precision(gt_masks, gt_labels, pred_masks, pred_labels, scores, threshold):

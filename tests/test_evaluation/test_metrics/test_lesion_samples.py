@@ -18,7 +18,7 @@ from mmengine.dist import get_dist_info
 from mmengine.structures import BaseDataElement, InstanceData
 from mmengine.evaluator import Evaluator
 from mmaffinity.evaluation import ImageAveragePrecision, LesionCocoMetric, SliceClassificationMetric
-from mmaffinity.evaluation.functional import encode_masks
+from mmaffinity.utils.run_lengths import encode_masks
 from mmaffinity.structures import SliceDataSample
 
 def lesion(found):

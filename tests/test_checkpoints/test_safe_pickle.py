@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from mmaffinity.utils.safe_pickle import ForeignGlobal, ForeignObject, PickleReader, RefusedPickleError
+from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject, PickleReader, RefusedPickleError
 
 DATA = {
     'text': 'Lunge äß', 'bytes': b'\0\xff' * 200,

@@ -12,8 +12,8 @@ from scan_helpers import chest, to_grey, write_images, write_model
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.benchmark import Benchmark
 from mmaffinity.apis.inferencer import AffinityInferencer
-from mmaffinity.apis.sharing import describe_model, export_model
-from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.checkpoints.sharing import describe_model, export_model
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.shared_config import check_shared_config, decode, encode
 
@@ -136,7 +136,7 @@ def test_an_export_that_fails_leaves_what_was_there(model, shared, tmp_path, mon
     def fail(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('mmaffinity.apis.sharing.sha256_of', fail)
+    monkeypatch.setattr('mmaffinity.checkpoints.sharing.sha256_of', fail)
     with pytest.raises(OSError, match='No space'):
         export_model(*model, tmp_path / 'out')
     assert [path.name for path in tmp_path.iterdir()] == ['out.safetensors']

@@ -1,7 +1,7 @@
 """Pickling objects of classes that are not available."""
 import pickle
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 
@@ -26,7 +26,7 @@ class ForeignPickler(pickle._Pickler):  # the Python implementation, because the
                 self.write(pickle.BUILD)
 
 
-def save_with_foreign_objects(content: Any, file: BinaryIO) -> None:
+def save_with_foreign_objects(content: Any, file: IO[bytes]) -> None:
     """Write the result of :func:`load_untrusted_checkpoint`, including foreign objects.
 
     The format is that of PyTorch before 1.6, which the author's code needs and every later version reads.

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
+from mmaffinity.utils.wording import plural
+
 from .safe_pickle import Constructor, ForeignGlobal, PickleReader, RefusedPickleError, describe
-from .wording import plural
 
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
 LEGACY_PROTOCOL = 1001

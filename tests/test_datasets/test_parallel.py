@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from mmaffinity.datasets.conversion.parallel import map_files
+from mmaffinity.datasets.parallel import map_files
 
 
 @pytest.mark.parametrize('workers', [None, 1, 3])

@@ -1,19 +1,19 @@
 """The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
-from .checkpoint import load_checkpoint
-from .files import sha256_of
+from mmaffinity.utils.files import sha256_of, whole_file
+from mmaffinity.utils.wording import plural
+
 from .foreign_pickler import save_with_foreign_objects
+from .loading import load_checkpoint
 from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
 from .safe_pickle import ForeignGlobal, ForeignObject, describe
-from .untrusted_checkpoint import load_untrusted_checkpoint
-from .wording import plural
+from .untrusted import load_untrusted_checkpoint
 
 PathLike = str | Path
 SLICE_CLASSES = {3: ('Normal', 'CP', 'COVID-19'), 2: ('Negative', 'COVID-19')}
@@ -285,18 +285,9 @@ def _listed(problems: list[str], most: int = 60) -> str:
     return ', '.join(problems[:most]) + rest
 
 
-def _write(target: PathLike, source: PathLike, write: Callable[[BinaryIO], None]) -> None:
+def _write(target: PathLike, source: PathLike, write: Callable[[IO[bytes]], None]) -> None:
     target = Path(target)
     if target.exists() and target.samefile(source):
         raise ValueError(f'{target} is the file to read; name another one to write')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.part')
-    try:
-        with open(part, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(target) as file:
+        write(file)

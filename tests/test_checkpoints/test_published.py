@@ -10,15 +10,15 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from published_helpers import published_content, published_weights
 
-from mmaffinity.utils.config import load_config
-from mmaffinity.utils.published_checkpoint import (
+from mmaffinity.checkpoints.published import (
     convert_back,
     convert_back_file,
     convert_published,
     convert_published_file,
 )
-from mmaffinity.utils.safe_pickle import ForeignGlobal, ForeignObject
-from mmaffinity.utils.untrusted_checkpoint import load_untrusted_checkpoint
+from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject
+from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
+from mmaffinity.utils.config import load_config
 
 
 @pytest.fixture(scope='module')

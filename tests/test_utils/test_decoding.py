@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mmaffinity.scans.decoding import decode_slice, read_slice, to_grey_levels
+from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
 
 RGB = np.random.RandomState(0).randint(0, 256, (40, 56, 3)).astype(np.uint8)
 GREY = RGB[..., 0]

@@ -1,28 +1,19 @@
 """Sharing a model as data: weights as safetensors, everything else needed to run it as JSON."""
-import datetime
-import os
 from pathlib import Path
 from typing import Any
 
-import mmcv
-import mmdet
-import mmengine
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch import Tensor
 
-from mmaffinity import __version__
-from mmaffinity.utils.checkpoint import explain_mismatch, load_checkpoint
 from mmaffinity.utils.config import load_config
-from mmaffinity.utils.files import sha256_of, write_json_atomic
+from mmaffinity.utils.files import sha256_of, whole_file, write_json_atomic
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.prediction_pipeline import prediction_transforms
+from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.shared_config import FORMAT, REFUSED_KEYS, SCHEMA, check_shared_config, decode, encode
 
-from .inferencer import test_transforms
-
-NOTICE = 'Research use only; not a medical device.'
+from .loading import load_checkpoint
+from .model import build_model, weights_of
 
 
 def export_model(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
@@ -55,12 +46,9 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     if any(path.exists() and path.samefile(checkpoint) for path in (weights_path, json_path)):
         raise ValueError(f'{weights_path} is the checkpoint to read; name another file to write')
     content = load_checkpoint(checkpoint)
-    state = content.get('state_dict', content)
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f'{checkpoint} holds no weights of this package; first convert published checkpoints with '
-                         'mmaffinity convert published')
     # Copy: safetensors refuses tensors that share memory, as views in a checkpoint may.
-    weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+    weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format)
+               for name, value in weights_of(content, checkpoint).items()}
     meta = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     names = meta.get('dataset_meta') or {}
@@ -71,41 +59,33 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
         encoded = encode(description)
     except ValueError as error:
         raise ValueError(f'{cfg.filename} cannot be shared as data: {error}') from error
-    _check_fit(decode(encoded), weights, checkpoint, cfg)
+    # Built from its description, as the recipient will.
+    build_model(Config(decode(encoded), filename=cfg.filename), checkpoint, dict(state_dict=weights))
     record = dict(
         format=FORMAT, schema=SCHEMA, notice=NOTICE,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        created=now(),
         weights=dict(file=weights_path.name), slice_classes=classes,
         classes=list(map(str, names.get('classes') or ('lesion', ))),
         config=encoded,
         source=dict(config=Path(cfg.filename).name if cfg.filename else None, checkpoint=Path(checkpoint).name,
                     checkpoint_sha256=sha256_of(checkpoint), epoch=_number(meta.get('epoch')), iter=_number(meta.get('iter')),
                     seed=_number(meta.get('seed'))),
-        versions=dict(mmaffinity=__version__, torch=torch.__version__, mmengine=mmengine.__version__, mmcv=mmcv.__version__,
-                      mmdet=mmdet.__version__))
-    weights_path.parent.mkdir(parents=True, exist_ok=True)
-    part = weights_path.with_name(f'{weights_path.name}.part')
-    try:
+        versions=versions())
+    with whole_file(weights_path) as file:
         # One entry: safetensors writes several in varying order, and equal weights should give equal bytes.
-        safetensors.save_file(weights, part, metadata=dict(format='pt'))
-        with open(part, 'rb+') as file:
-            os.fsync(file.fileno())
-        record['weights'].update(sha256=sha256_of(part), bytes=part.stat().st_size)
-        # If the second rename fails, loading reports that weights and JSON do not belong together.
-        os.replace(part, weights_path)
-        write_json_atomic(json_path, record)
-    finally:
-        part.unlink(missing_ok=True)
+        safetensors.save_file(weights, file.name, metadata=dict(format='pt'))
+        record['weights'].update(sha256=sha256_of(file.name), bytes=Path(file.name).stat().st_size)
+    # If this fails, loading reports that weights and JSON do not belong together.
+    write_json_atomic(json_path, record)
     return weights_path, json_path
 
 
 def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
     """Return the parts of a config that describe its model, without files and addresses of this machine."""
     plain = cfg.to_dict()
-    model = _without_files(plain['model'])
-    described = dict(model=model, slice_classes=slice_classes,
-                     test_dataloader=dict(dataset=dict(pipeline=[
-                         _without_files(step) for step in Config(dict(steps=test_transforms(cfg)[1:])).to_dict()['steps']])))
+    steps = Config(dict(steps=prediction_transforms(cfg)[1:])).to_dict()['steps']
+    described = dict(model=_without_files(plain['model']), slice_classes=slice_classes,
+                     test_dataloader=dict(dataset=dict(pipeline=[_without_files(step) for step in steps])))
     if plain.get('image_size') is not None:
         described['image_size'] = tuple(plain['image_size'])
     return described
@@ -117,15 +97,6 @@ def _without_files(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_without_files(item) for item in value)
     return value
-
-
-def _check_fit(description: dict, weights: dict[str, Tensor], checkpoint: str | Path, cfg: Config) -> None:
-    """Build the model from its description, as the recipient will, and check the weights against it."""
-    init_default_scope('mmdet')
-    model = MODELS.build(Config(description).model)
-    mismatch = explain_mismatch(model.state_dict(), weights)
-    if mismatch:
-        raise ValueError(f'{checkpoint} does not fit the config {cfg.filename}: {mismatch}')
 
 
 def _number(value: Any) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmaffinity.scans.decoding import read_slice
+from mmaffinity.utils.decoding import read_slice
 
 from .parallel import Progress, map_files
 
@@ -47,8 +47,8 @@ def grey_level_statistics(slices: Sequence[Any],
 
     Args:
         slices: The slices: paths, or whatever ``read`` takes.
-        workers: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
-        progress: See :func:`~mmaffinity.datasets.conversion.parallel.map_files`.
+        workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
+        progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
         read: Reads one slice, in units of 8-bit grey levels; None leaves it out.
 
     Returns:

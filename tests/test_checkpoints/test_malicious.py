@@ -19,10 +19,10 @@ from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.benchmark import Benchmark
 from mmaffinity.apis.figures import TestedModel
 from mmaffinity.apis.inferencer import AffinityInferencer
-from mmaffinity.apis.sharing import export_model
-from mmaffinity.utils.checkpoint import load_checkpoint
+from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.checkpoints.published import convert_back_file, convert_published_file
+from mmaffinity.checkpoints.sharing import export_model
 from mmaffinity.utils.config import load_config
-from mmaffinity.utils.published_checkpoint import convert_back_file, convert_published_file
 
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64), 'train_cfg.max_epochs': 1,

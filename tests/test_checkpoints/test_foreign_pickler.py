@@ -4,9 +4,9 @@ import io
 import torch
 from published_helpers import author_module
 
-from mmaffinity.utils.foreign_pickler import save_with_foreign_objects
-from mmaffinity.utils.safe_pickle import ForeignGlobal, ForeignObject
-from mmaffinity.utils.untrusted_checkpoint import load_untrusted_checkpoint
+from mmaffinity.checkpoints.foreign_pickler import save_with_foreign_objects
+from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject
+from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 
 
 def test_the_class_at_home_gets_its_object_back(tmp_path, monkeypatch):

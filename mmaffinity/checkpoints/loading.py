@@ -1,37 +1,22 @@
-"""Loading checkpoints without executing their content, and reporting how one does not match a model."""
-import hashlib
-import logging
+"""Loading checkpoints without executing their content."""
 import os
 import pickle
 import re
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
-from torch import Tensor
 
-from .files import sha256_of
-from .optional import require
-from .shared_config import read_description
+from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.optional import require
+from mmaffinity.utils.shared_config import read_description
 
 SAFE_TORCH = (2, 10)  # the first release without a known vulnerability in weights-only loading
 TRUST_VARIABLE = 'MMAFFINITY_TRUST_PTH'
 PLAIN_DTYPES = ('b1', 'u1', 'i4', 'i8', 'u4', 'u8', 'f4', 'f8')  # in NumPy's pickle notation; used in log histories
-
-# The meaning of parameter shapes, for messages that name the cause instead of the symptom.
-TELLING_SHAPES = (
-    ('roi_head.cls_head.affinity.matrix', 1, 'C* (num_affinities)'),
-    ('roi_head.cls_head.affinity.matrix', 0, 'beta (num_rois)'),
-    ('roi_head.cls_head.classifier.4.weight', 0, 'number of slice classes (num_classes)'),
-    ('roi_head.bbox_head.fc_cls.weight', 0, 'number of lesion classes plus background'),
-)
 
 
 def _history_method(owner: Any, name: str) -> Any:
@@ -220,95 +205,3 @@ def _described(path: Path) -> dict:
                          'differs; download both again, or move the JSON away')
     names = {key: description.get(key) for key in ('slice_classes', 'classes')}
     return dict(dataset_meta={key: tuple(map(str, value)) for key, value in names.items() if isinstance(value, list)})
-
-
-def register_safe_loader() -> None:
-    """Make MMEngine load checkpoints (load_from, resume, pretrained weights) only by :func:`load_checkpoint`.
-
-    Local files and http(s) addresses are supported. MMEngine's other schemes, which use its own loader with its unsafe
-    fallback, are refused.
-    """
-    others = set(CheckpointLoader._schemes) - {'', 'http://', 'https://'}
-    CheckpointLoader.register_scheme(prefixes=['', 'http://', 'https://'], loader=_load_for_mmengine, force=True)
-    CheckpointLoader.register_scheme(prefixes=sorted(others), loader=_refuse_scheme, force=True)
-
-
-def _load_for_mmengine(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
-    path = download(filename) if filename.startswith(('http://', 'https://')) else Path(filename).expanduser()
-    content = load_checkpoint(path, map_location)
-    meta = content.get('meta')
-    if isinstance(meta, dict):
-        # Runner.resume would execute this text as a Python config.
-        meta.pop('config', None)
-    return content
-
-
-def _refuse_scheme(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
-    raise ValueError(f'{filename} was not opened: checkpoints are local files or http(s) addresses; download it and name '
-                     'the file')
-
-
-def download(url: str) -> Path:
-    """Download a checkpoint to torch's cache, once, and return its path there; it is not opened.
-
-    A part of the name like ``-f37072fd.`` is the beginning of the SHA-256, which is verified. Files without one are stored by
-    their address, because names alone are not unique. In a distributed run, one process per machine downloads the file and the
-    others wait. If machines share a home folder, each downloads to a temporary file and renames it.
-
-    Raises:
-        URLError: if the download fails.
-        ValueError: if its SHA-256 does not match the name.
-    """
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    name = Path(urlparse(url).path).name
-    if not name:
-        raise ValueError(f'{url} names no file; name a checkpoint')
-    digest = re.search(r'-([a-f0-9]{8,})\.', name)
-    if digest is None:
-        folder /= hashlib.sha256(url.encode()).hexdigest()[:16]
-    path = folder / name
-    rank, processes = get_dist_info()
-    local_rank = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', str(rank)))
-    try:
-        if (processes == 1 or local_rank == '0') and not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                torch.hub.download_url_to_file(url, str(path), digest and digest.group(1), progress=False)
-            except RuntimeError as error:
-                raise ValueError(f'{url} was not kept, as it is not the file that its name says: {error}') from error
-    finally:
-        if processes > 1:
-            barrier()  # also on errors, otherwise the others would wait forever
-    if not path.exists():
-        raise FileNotFoundError(f'{url} could not be fetched by the first process of this machine; its message says why')
-    return path
-
-
-def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
-                     new_layers: Iterable[str] = ()) -> str | None:
-    """Describe how a checkpoint's weights do not match a model's, or return None if they do.
-
-    Args:
-        model, checkpoint: state dicts.
-        new_layers: prefixes of parameters that may be missing in the checkpoint.
-    """
-    new = tuple(f'{layer}.' for layer in new_layers)
-    shared = [name for name in model if name in checkpoint and not name.startswith(new)]
-    for name, axis, meaning in TELLING_SHAPES:
-        if name in shared and checkpoint[name].dim() == model[name].dim():
-            theirs, ours = checkpoint[name].shape[axis], model[name].shape[axis]
-            if theirs != ours:
-                return f'{meaning} is {theirs} in the checkpoint and {ours} in the config'
-    for name in shared:
-        if checkpoint[name].shape != model[name].shape:
-            return f'{name} has shape {tuple(checkpoint[name].shape)} in the checkpoint and ' \
-                   f'{tuple(model[name].shape)} in the config'
-    missing = [name for name in model if name not in checkpoint and not name.startswith(new)]
-    if missing:
-        return f'it lacks {_some(missing)}, which the config\'s model has'
-    foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
-    return f'it holds {_some(foreign)}, which the config\'s model does not have' if foreign else None
-
-
-def _some(names: list[str]) -> str:
-    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -228,3 +228,57 @@ def _guess_kind(content: bytes) -> str:
     if not content.strip(b'\0'):
         return f'it holds nothing but {plural(len(content), "zero byte")}; copy, export or download it again'
     return f'it starts with {content[:12]!r}; PNG, JPEG, TIFF, BMP, WebP and PGM can be read'
+
+
+def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: str = 'bgr') -> np.ndarray:
+    """Return an array of any accepted form as a grayscale slice, see :class:`~mmaffinity.datasets.LoadCTSliceFromArray`.
+
+    Args:
+        img: the array.
+        max_value: pixel value of white in uint16 arrays; None means 65535.
+        channel_order: 'bgr' or 'rgb'.
+
+    Raises:
+        ValueError: if its shape, type or range is not accepted.
+    """
+    if not isinstance(img, np.ndarray):
+        raise ValueError(f'a slice must be a NumPy array, not {type(img).__name__}')
+    if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
+        raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) '
+                         'is needed')
+    if not img.dtype.isnative:
+        img = img.astype(img.dtype.newbyteorder('='))
+    if img.dtype == np.bool_:
+        img = img.astype(np.uint8) * np.uint8(255)
+    elif np.issubdtype(img.dtype, np.floating):
+        img = _check_float(img)
+    elif img.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
+                         'levels 0..255 (uint8 or float) first')
+    if img.ndim == 3 and img.shape[2] == 1:
+        img = img[..., 0]
+    elif img.ndim == 3:
+        code = cv2.COLOR_BGR2GRAY if channel_order == 'bgr' else cv2.COLOR_RGB2GRAY
+        img = cv2.cvtColor(np.ascontiguousarray(img[..., :3]), code)
+    if img.dtype == np.uint16:
+        try:
+            img = to_grey_levels(img, max_value)
+        except ValueError as error:
+            raise ValueError(f'the array {error}') from error
+    return np.ascontiguousarray(img)
+
+
+def _check_float(img: np.ndarray) -> np.ndarray:
+    low, high = float(img.min()), float(img.max())
+    if not (low >= 0 and high <= 255):  # also catches NaN
+        raise ValueError(f'a float array must hold grey levels 0..255, but this one has {low:g}..{high:g}')
+    if 0 < high <= 1:
+        raise ValueError(f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply '
+                         'an array in 0..1 by 255')
+    return img.astype(np.float32)
+
+
+def check_max_value(max_value: int | None) -> None:
+    """Raise a ValueError unless the value can be white in 16-bit slices."""
+    if max_value is not None and not 1 <= max_value <= 65535:
+        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for the whole 16 bits')

@@ -4,8 +4,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from mmaffinity.utils.config import load_config
-from mmaffinity.utils.published_layout import (
+from mmaffinity.checkpoints.published_layout import (
     BACKGROUND_LAST,
     COLUMN,
     NO_BACKGROUND_BOX,
@@ -16,6 +15,7 @@ from mmaffinity.utils.published_layout import (
     parts,
     published_layout,
 )
+from mmaffinity.utils.config import load_config
 
 
 @pytest.mark.parametrize('name, num_affinities, num_classes', [('affinity_c8', 8, 3), ('affinity_c512_ictcf', 512, 2)])

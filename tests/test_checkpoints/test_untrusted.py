@@ -10,8 +10,8 @@ import pytest
 import torch
 from published_helpers import author_module
 
-from mmaffinity.utils.safe_pickle import ForeignObject
-from mmaffinity.utils.untrusted_checkpoint import load_untrusted_checkpoint
+from mmaffinity.checkpoints.safe_pickle import ForeignObject
+from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 
 FORMATS = pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,

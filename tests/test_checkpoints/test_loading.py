@@ -9,9 +9,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-import mmaffinity.registration  # noqa: F401  (registers the safe loader)
-from mmaffinity.utils import checkpoint as checkpoint_module
-from mmaffinity.utils.checkpoint import download, explain_mismatch, load_checkpoint
+from mmaffinity.checkpoints import download, explain_mismatch, load_checkpoint, mmengine_loader
 
 
 class Payload:
@@ -176,13 +174,13 @@ def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
 def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
     """Four processes on two machines, whose homes are their own."""
     waited, fetched = [], []
-    monkeypatch.setattr(checkpoint_module, 'barrier', lambda: waited.append(0))
+    monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))
     for name in ('LOCAL_RANK', 'SLURM_LOCALID'):
         monkeypatch.delenv(name, raising=False)
     for rank in range(4):
         home = tmp_path / str(rank // 2)
         monkeypatch.setattr(torch.hub, 'get_dir', lambda home=home: str(home))
-        monkeypatch.setattr(checkpoint_module, 'get_dist_info', lambda rank=rank: (rank, 4))
+        monkeypatch.setattr(mmengine_loader, 'get_dist_info', lambda rank=rank: (rank, 4))
         if variable:
             monkeypatch.setenv(variable, str(rank % 2))
         monkeypatch.setattr(torch.hub, 'download_url_to_file',

@@ -1,0 +1,6 @@
+"""Checkpoints: loading them without executing their content, sharing models, and the author's published files."""
+from .loading import load_checkpoint
+from .mmengine_loader import download, register_safe_loader
+from .model import build_model, explain_mismatch
+
+__all__ = ['build_model', 'download', 'explain_mismatch', 'load_checkpoint', 'register_safe_loader']

@@ -1,0 +1,93 @@
+"""One way from a config and a checkpoint to a model, and how the two do not match."""
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from .loading import load_checkpoint
+
+# The meaning of parameter shapes, for messages that name the cause instead of the symptom.
+TELLING_SHAPES = (
+    ('roi_head.cls_head.affinity.matrix', 1, 'C* (num_affinities)'),
+    ('roi_head.cls_head.affinity.matrix', 0, 'beta (num_rois)'),
+    ('roi_head.cls_head.classifier.4.weight', 0, 'number of slice classes (num_classes)'),
+    ('roi_head.bbox_head.fc_cls.weight', 0, 'number of lesion classes plus background'),
+)
+
+
+def build_model(config: Config, checkpoint: str | Path, content: dict | None = None) -> nn.Module:
+    """Build a config's model with the weights of a checkpoint, on the CPU.
+
+    Args:
+        config: the config; it is not changed.
+        checkpoint: its path.
+        content: what :func:`load_checkpoint` returned for it, if it is already loaded.
+
+    Raises:
+        FileNotFoundError: if the checkpoint does not exist.
+        ValueError: if it is not safe to load, or does not match the config.
+    """
+    weights = weights_of(load_checkpoint(checkpoint) if content is None else content, checkpoint)
+    init_default_scope('mmdet')
+    model = MODELS.build(without_pretrained(config.model))
+    problem = explain_mismatch(model.state_dict(), weights)
+    if problem:
+        raise ValueError(f'the checkpoint {checkpoint} does not fit the config {config.filename}: {problem}')
+    model.load_state_dict(weights)
+    return model
+
+
+def without_pretrained(model: Any) -> Any:
+    """Return a copy of a model's config that starts its backbone from no file, since a checkpoint has all weights."""
+    model = copy.deepcopy(model)
+    if model.get('backbone') is not None:
+        model.backbone.init_cfg = None
+    return model
+
+
+def weights_of(content: dict, checkpoint: str | Path) -> dict[str, Tensor]:
+    """Return the weights in the content of a checkpoint: its 'state_dict', or all of it.
+
+    Raises:
+        ValueError: if it holds no weights of this package.
+    """
+    weights = content.get('state_dict', content)
+    if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f'{checkpoint} holds no weights of this package; convert published checkpoints with '
+                         'mmaffinity convert published')
+    return dict(weights)
+
+
+def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
+                     new_layers: Iterable[str] = ()) -> str | None:
+    """Describe how a checkpoint's weights do not match a model's, or return None if they do.
+
+    Args:
+        model, checkpoint: state dicts.
+        new_layers: prefixes of parameters that may be missing in the checkpoint.
+    """
+    new = tuple(f'{layer}.' for layer in new_layers)
+    shared = [name for name in model if name in checkpoint and not name.startswith(new)]
+    for name, axis, meaning in TELLING_SHAPES:
+        if name in shared and checkpoint[name].dim() == model[name].dim():
+            theirs, ours = checkpoint[name].shape[axis], model[name].shape[axis]
+            if theirs != ours:
+                return f'{meaning} is {theirs} in the checkpoint and {ours} in the config'
+    for name in shared:
+        if checkpoint[name].shape != model[name].shape:
+            return f'{name} has shape {tuple(checkpoint[name].shape)} in the checkpoint and ' \
+                   f'{tuple(model[name].shape)} in the config'
+    missing = [name for name in model if name not in checkpoint and not name.startswith(new)]
+    if missing:
+        return f'it lacks {_some(missing)}, which the config\'s model has'
+    foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
+    return f'it holds {_some(foreign)}, which the config\'s model does not have' if foreign else None
+
+
+def _some(names: list[str]) -> str:
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

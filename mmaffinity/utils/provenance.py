@@ -1,0 +1,49 @@
+"""What a result says about its use, its software, its time and its config."""
+import datetime
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mmaffinity import __version__
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+NOTICE = 'Research use only; not a medical device.'
+SHORT_NOTICE = 'research use only'  # in pictures and headers
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages behind a result: those of the model and those that read pixels."""
+    found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
+    # Of what runs models, only what is loaded: an exported model needs no torch.
+    runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
+    found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
+    for name in ('Pillow', 'pydicom', 'nibabel'):
+        try:
+            found[name.lower()] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    """The time in UTC, such as '2025-01-31T12:00:00+00:00'."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+
+
+def fingerprint(lines: Iterable[str]) -> str:
+    """SHA-256 over the sorted lines: equal for the same lines in any order."""
+    return hashlib.sha256('\n'.join(sorted(lines)).encode(errors='surrogateescape')).hexdigest()
+
+
+def config_hash(cfg: 'Config') -> str:
+    """SHA-256 of a config's content, independent of the files it was written in."""
+    return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,56 @@
+"""Imports among the rooms of the package point one way, as docs/architecture.md draws them."""
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / 'mmaffinity'
+FOUNDATION = {'ops', 'structures', 'utils'}
+TOP = {'framework', 'registration'}  # modules of the package itself
+# What each room may import. Those of one line of the map do not import each other.
+ROOMS = {
+    'utils': set(), 'ops': set(), 'structures': set(),
+    'checkpoints': FOUNDATION, 'scans': FOUNDATION,
+    **{room: {*FOUNDATION, 'checkpoints', 'scans'} for room in ('datasets', 'evaluation', 'models', 'visualization')},
+    'runtime': {'scans', 'utils'}, 'deployment': {*FOUNDATION, 'models', 'runtime'},
+}
+ROOMS['engine'] = set(ROOMS)
+ROOMS['apis'] = set(ROOMS)
+ROOMS['commands'] = set(ROOMS)
+
+
+def imports_of(path):
+    """Yield the dotted names of this package that a file imports, including those imported inside functions."""
+    package = path.relative_to(PACKAGE.parent).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else ()
+            name = '.'.join([*base, *filter(None, [node.module])])
+            yield from (f'{name}.{alias.name}' for alias in node.names)
+
+
+@pytest.mark.parametrize('room', ROOMS)
+def test_imports_point_one_way(room):
+    files = list((PACKAGE / room).rglob('*.py'))
+    wrong = [f'{path.relative_to(PACKAGE)}: {name}' for path in files for name in imports_of(path)
+             if name.startswith('mmaffinity.') and name.split('.')[1] not in {room, '__version__', *ROOMS[room], *TOP}]
+    assert files and wrong == []
+
+
+def test_every_room_is_on_the_map():
+    assert {path.parent.name for path in PACKAGE.glob('*/__init__.py')} == set(ROOMS)
+
+
+def test_layers_import_torch_only():
+    names = {name.split('.')[0] for path in (PACKAGE / 'models/layers').glob('*.py') for name in imports_of(path)
+             if not name.startswith('mmaffinity.models.layers')}
+    assert names <= {'torch', 'collections', 'typing', 'math', 'copy'}
+
+
+@pytest.mark.parametrize('lower, upper', [
+    ('datasets/verification', 'datasets.conversion'), ('datasets/phantom', 'datasets.conversion'),
+    ('evaluation/functional', 'evaluation.metrics')])
+def test_rooms_within_rooms(lower, upper):
+    assert [name for path in (PACKAGE / lower).rglob('*.py') for name in imports_of(path) if f'.{upper}' in name] == []
