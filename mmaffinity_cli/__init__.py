@@ -23,6 +23,7 @@ COMMANDS = {
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as ONNX, as safetensors, or in the layout of the published checkpoints',
+    'reproduce': 'run a whole study: the trainings, tests, tables and figures of the paper or of a plan',
     'train-seeds': 'train and test a config with several seeds',
     'agreement': 'compare predictions across threads, processors, batch sizes and rounding',
     'benchmark': 'time a model',

@@ -16,6 +16,7 @@ from model_helpers import NARROW
 
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.evaluation import SliceClassificationMetric
+from mmaffinity.scans.journal import Journal
 from mmaffinity.utils.config import load_config
 
 # Two epochs of three pairs of stages on the tiny phantom: 64 x 64, narrow layers, both stages from the start.
@@ -105,6 +106,29 @@ def kill_in_writing():
 def kill_in_validation():
     """Die in the validation after the first epoch."""
     SliceClassificationMetric.process = lambda *args: kill_me()
+
+
+def kill_in_prediction():
+    """Die when the third slice is predicted, before it is in the journal."""
+    add, calls = Journal.add, []
+
+    def dying(self, *args):
+        calls.append(0)
+        if len(calls) == 3:
+            kill_me()
+        add(self, *args)
+
+    Journal.add = dying
+
+
+def as_rank_0_of_2():
+    """What torchrun tells the first of two processes."""
+    os.environ.update(RANK='0', WORLD_SIZE='2', LOCAL_RANK='0')
+
+
+def as_rank_1_of_2():
+    """What torchrun tells the second of two processes."""
+    os.environ.update(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1')
 
 
 def _run(root, arguments, before):

@@ -90,6 +90,10 @@ class SliceInferencer(ABC):
     lesion_classes: tuple[str, ...]
     description: dict[str, Any]
 
+    def _read(self, scan: Scan, done: Container[str]) -> Iterator[Slice | Problem]:
+        """Yield the slices of a scan, except those whose key is in ``done``."""
+        return scan.read(done)
+
     @abstractmethod
     def _prepare(self, item: Slice) -> Any:
         """Return the model's input for a slice."""
@@ -148,7 +152,7 @@ class SliceInferencer(ABC):
             yield refused(scan, error)
             return
         try:
-            for result in self.predict_slices(scan.read(done)):
+            for result in self.predict_slices(self._read(scan, done)):
                 yield result if isinstance(result, Problem) else SlicePrediction(
                     result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
         except Exception as error:

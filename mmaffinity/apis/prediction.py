@@ -16,6 +16,7 @@ from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
+from mmaffinity.scans.shards import Shard
 from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, write_prediction
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.provenance import NOTICE, now, versions
@@ -23,15 +24,16 @@ from mmaffinity.utils.wording import plural
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
 from .prediction_report import PredictionReport, ScanResult
+from .prediction_totals import REPORT, ShardReport, remove_reports, write_report
 
-REPORT = 'report.json'
 OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
 
 
 def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Input], out: str | Path,
                       score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
-                      dicom_seg: bool = False, progress: Progress | None = None) -> PredictionReport:
+                      dicom_seg: bool = False, progress: Progress | None = None,
+                      shard: Shard | None = None) -> PredictionReport:
     """Predict scans and write all results; docs/prediction.md describes the files.
 
     Args:
@@ -45,9 +47,11 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
         show_rois: also draw the RoIs used for classification.
         dicom_seg: write DICOM-SEG for DICOM series; needs highdicom.
         progress: called with the number of finished slices, the total, and the name of the slice.
+        shard: predict only the scans of this shard, while other processes predict the others into the same folder;
+            :func:`~.prediction_totals.merge_shards` then writes the files on all scans.
 
     Returns:
-        The outcome for all inputs. Unreadable inputs and failing scans never end the run.
+        The outcome for all inputs, or for the scans of the shard. Unreadable inputs and failing scans never end the run.
 
     Raises:
         FileNotFoundError: if an input does not exist; ``out`` is then not created.
@@ -66,7 +70,7 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
     check_inputs(inputs)
     with ExitStack() as stack:
         # Lock before inspecting the folder; create it only if there is something to write.
-        folder = _open(out, resume, stack) if Path(out).is_dir() else None
+        folder = _open(out, resume, stack, shard) if Path(out).is_dir() else None
         report = PredictionReport()
         scans: list[Scan] = []
         for item in find_scans(inputs, inferencer.options, exclude=[out]):
@@ -77,22 +81,55 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
         if not scans and not report.problems:
             found = report.clutter[0] if report.clutter else f'no file in {", ".join(map(str, inputs)) or "no input"}'
             raise ValueError(f'there is nothing to predict: {found}')
-        folder = folder or _open(out, resume, stack)
-        _predict(_Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg), scans, report, progress)
+        folder = folder or _open(out, resume, stack, shard)
+        writer = _Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg)
+        if shard is None:
+            remove_reports(folder, None)
+            for _ in _predict(writer, scans, report, progress):
+                pass
+            write_report(folder, writer.head(), report)
+        else:
+            _predict_shard(writer, scans, report, progress, shard)
     return report
 
 
-def _open(out: str | Path, resume: bool, stack: ExitStack) -> OutputFolder:
+def _open(out: str | Path, resume: bool, stack: ExitStack, shard: Shard | None) -> OutputFolder:
     """Create and lock the output folder until the stack exits; refuse a folder with results unless they are continued."""
     folder = OutputFolder(out)
-    stack.enter_context(folder.lock())
-    if not resume and ((folder.root / REPORT).exists() or any(folder.root.glob(f'*/{JOURNAL}'))):
-        raise FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
+    stack.enter_context(folder.lock(str(shard or '')))
+    # The journals of other shards may belong to this run; _predict_shard looks for its own.
+    if not resume and ((folder.root / REPORT).exists() or (shard is None and any(folder.root.glob(f'*/{JOURNAL}')))):
+        raise _earlier_results(out)
     return folder
 
 
-def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None) -> None:
-    """Predict scans one after another, and write the report on all of them."""
+def _earlier_results(out: str | Path) -> FileExistsError:
+    return FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
+
+
+def _predict_shard(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None,
+                   shard: Shard) -> None:
+    """Predict the scans of a shard and write its report; what belongs to no scan is reported by the first shard."""
+    mine = {place: scan for place, scan in enumerate(scans) if shard.owns(scan)}
+    if not writer.resume:
+        folders = ResultFolders(writer.out)
+        if any((writer.out.root / folders.of(scan)[0] / JOURNAL).exists() for scan in mine.values()):
+            raise _earlier_results(writer.out.root)
+    remove_reports(writer.out, shard)
+    if shard.index:
+        report.problems, report.clutter = [], []
+    part = ShardReport(shard, scans)
+    part.add(-1, [], report.problems)
+    num_scans, num_problems = len(report.scans), len(report.problems)
+    for place, _ in zip(mine, _predict(writer, list(mine.values()), report, progress)):
+        part.add(place, report.scans[num_scans:], report.problems[num_problems:])
+        num_scans, num_problems = len(report.scans), len(report.problems)
+    part.write(writer.out, writer.head(), report.clutter)
+
+
+def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
+             progress: Progress | None) -> Iterator[Scan]:
+    """Predict scans one after another, add the results to a report, and yield each scan once it is finished."""
     total = sum(scan.info.num_slices for scan in scans)
     done = 0
     for scan in scans:
@@ -101,6 +138,7 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
         except Exception as error:
             report.problems.append(refused(scan, error))
             total -= scan.info.num_slices
+            yield scan
             continue
         for result in writer.run(scan):
             if isinstance(result, ScanResult):
@@ -112,23 +150,7 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
                     report.problems.append(result)
                 if progress is not None and isinstance(result, (SliceRecord, Problem)):
                     progress(done, total, result.source if isinstance(result, Problem) else result.name)
-    content = dict(schema=SCHEMA, notice=NOTICE, created=now(), model=writer.inferencer.description, versions=versions(),
-                   settings=writer.settings, scans=[asdict(scan) for scan in report.scans],
-                   not_predicted=_plain(report.problems), clutter=_plain(report.clutter))
-    try:
-        with writer.out.write(REPORT) as file:
-            file.write(json.dumps(content, indent=1, allow_nan=False).encode('ascii') + b'\n')
-    except OSError as error:
-        raise ValueError(f'{writer.out.root / REPORT} cannot be written: {brief(error)}; --resume continues') from error
-    if not any(scan.num_predicted for scan in report.scans):
-        reasons = '; '.join(str(problem) for problem in report.problems[:3])
-        more = len(report.problems) - 3
-        raise ValueError(f'nothing could be predicted: {reasons}' + (f'; and {more} more' if more > 0 else '')
-                         + f'. The reasons are also in {writer.out.root / REPORT}')
-
-
-def _plain(problems: Iterable[Problem]) -> list[dict]:
-    return [dict(source=item.source, reason=item.reason) for item in problems]
+        yield scan
 
 
 class _Writer:
@@ -144,6 +166,11 @@ class _Writer:
             rescale=None if options.rescale is None else list(options.rescale), max_value=options.max_value,
             score_thr=score_thr, overlays=overlays, show_rois=show_rois, dicom_seg=dicom_seg)
         self._folders = ResultFolders(out)
+
+    def head(self) -> dict[str, Any]:
+        """Return what precedes the results in the report."""
+        return dict(schema=SCHEMA, notice=NOTICE, created=now(), model=self.inferencer.description, versions=versions(),
+                    settings=self.settings)
 
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         """Predict a scan: yield a record, a problem or (if an earlier run predicted it) a key per slice, then the result.

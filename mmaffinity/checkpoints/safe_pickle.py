@@ -1,4 +1,4 @@
-"""Reading pickles without executing them.
+"""Reading pickles as data, for :mod:`~mmaffinity.checkpoints.untrusted`, which needs the state of classes that are not here.
 
 A pickle is a program: it names callables of any module and calls them. :class:`PickleReader` reads its instructions and builds
 plain data only. It imports nothing named by a pickle and calls only the constructors that it was given. An object of an

@@ -1,4 +1,10 @@
-"""Reading untrusted checkpoints, in both formats of ``torch.save``, without executing anything in them."""
+"""Reading the author's files as data, which torch's weights-only reader cannot do.
+
+It refuses a network class in a file written before PyTorch 1.6, and accepts a flipped bit, compressed entries and a view of
+terabytes; ``test_why_torch_alone_is_not_enough`` shows it.
+
+Any other checkpoint is read by :func:`~mmaffinity.checkpoints.load_checkpoint`, which uses torch's reader.
+"""
 import io
 import os
 import struct

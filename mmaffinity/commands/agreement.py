@@ -5,13 +5,13 @@
 import argparse
 
 from mmaffinity.apis.agreement import default_variants, format_agreement, measure_agreement
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import write_json_atomic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of the config of a model that classifies slices')
+    add_config(parser)
     parser.add_argument('checkpoint', help='weights of the model')
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders of slices, as for prediction')
     parser.add_argument('--max-slices', type=int, help='use at most this many slices, evenly spaced')
@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this '
                         'machine supports)')
     parser.add_argument('--out', metavar='JSON', help='file for all results')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:

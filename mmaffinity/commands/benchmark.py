@@ -3,6 +3,7 @@
     mmaffinity benchmark affinity_c8 --out work_dirs/speed.csv
     mmaffinity benchmark affinity_c8 --growth work_dirs/growth.png
     mmaffinity benchmark affinity_c8 --ablate
+    mmaffinity benchmark affinity_c8 epoch_100.pth --scan SCAN_FOLDER --workers 0 1 2
 """
 import argparse
 from collections.abc import Sequence
@@ -11,14 +12,18 @@ from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
 from mmaffinity.apis.benchmark import JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
 from mmaffinity.apis.growth import growth_exponent, measure_growth
+from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.apis.scan_benchmark import COLUMNS as SCAN_COLUMNS
+from mmaffinity.apis.scan_benchmark import time_scans
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.evaluation.functional import format_table
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.timing import available_cores, threads
 from mmaffinity.visualization.growth import draw_growth
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random weights, which take the same time)')
     parser.add_argument('--jobs', nargs='+', choices=JOBS, default=JOBS, help='what to time (default: everything)')
     parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
@@ -33,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
                         help='instead, time the model with one change at a time; by default with each of: '
                              f'{", ".join(ABLATIONS)}')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    parser.add_argument('--scan', metavar='INPUT', help='instead, time the prediction of a scan, and how long the network '
+                        'waits for slices; needs a checkpoint')
+    parser.add_argument('--workers', nargs='+', type=int, default=[0, 1], help='reader processes, for --scan (default: 0 1)')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -43,6 +50,14 @@ def run(args: argparse.Namespace) -> None:
         for name, (values, seconds) in measured.items():
             times = ', '.join(f'{value}: {1000 * second:.0f} ms' for value, second in zip(values, seconds))
             print(f'{name}: {times}; steepest exponent {growth_exponent(values, seconds):.2f}')
+        return
+    if args.scan:
+        if args.checkpoint is None:
+            raise ValueError('--scan needs a checkpoint: mmaffinity benchmark CONFIG CHECKPOINT --scan INPUT')
+        inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_sizes[0],
+                                        cfg_options=args.cfg_options)
+        with threads(args.threads[0] or available_cores()):
+            print_rows(list(time_scans(inferencer, args.scan, args.workers)), SCAN_COLUMNS)
         return
     if args.ablate is not None:
         rows = ablate(args.config, args.checkpoint, args.ablate or tuple(ABLATIONS), [job for job in args.jobs if job in MODES],

@@ -12,6 +12,7 @@ from mmaffinity.commands import (
     convert_published,
 )
 from mmaffinity.commands.arguments import add_kinds
+from mmaffinity.utils.console import NamedProgress
 
 KINDS = {
     'class-folders': convert_class_folders,
@@ -29,5 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_kinds(parser, KINDS)
 
 
-def run(args: argparse.Namespace) -> int | None:
-    return KINDS[args.kind].run(args)
+def run(args: argparse.Namespace) -> int:
+    if args.kind == 'published':
+        convert_published.run(args)
+        return 0
+    summary = KINDS[args.kind].convert(args, NamedProgress())
+    print(summary.table())
+    return 1 if summary.problems else 0

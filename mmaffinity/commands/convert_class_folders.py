@@ -4,8 +4,8 @@
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
-from mmaffinity.datasets.conversion import ClassOptions, convert_class_folders
+from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
+from mmaffinity.datasets.conversion import ClassOptions, ConversionSummary, convert_class_folders
 from mmaffinity.utils.console import NamedProgress
 
 
@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_unit_arguments(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    summary = convert_class_folders(
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+    return convert_class_folders(
         args.root,
         args.out,
         ClassOptions(args.classes),
@@ -27,6 +27,4 @@ def run(args: argparse.Namespace) -> int:
         args.copy,
         args.overwrite,
         args.workers,
-        progress=NamedProgress())
-    print(summary.table())
-    return 1 if summary.problems else 0
+        progress=progress)

@@ -1,15 +1,14 @@
 """Convert the raw CNCB-NCOV download and the published lists: lesions to COCO JSON, slice lists, statistics."""
 import argparse
 
-from mmaffinity.datasets.conversion import CncbLists, convert_cncb_ncov
+from mmaffinity.commands.data_arguments import add_download_arguments
+from mmaffinity.datasets.conversion import CncbLists, ConversionSummary, convert_cncb_ncov
 from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('data_root', help='folder with the unpacked ct_lesion_seg/ and NCP/, CP/, Normal/ (or, instead of '
                         'these, a flat folder of COVIDx-CT version 1 images); output goes to its annotations/')
-    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders that contain the lists under their published names (default: DATA_ROOT, DATA_ROOT/lists)')
     parser.add_argument('--train-list', metavar='FILE', help='COVIDx-CT training list')
     parser.add_argument('--val-list', metavar='FILE', help='COVIDx-CT validation list')
     parser.add_argument('--test-list', metavar='FILE', help='COVIDx-CT test list')
@@ -24,15 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='two lesion categories, GGO and Consolidation, instead of one')
     parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
                         help='keep only lesions with a larger area in pixels as instances (default: 100)')
-    parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
-    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
-    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
+    add_download_arguments(parser, 'DATA_ROOT, DATA_ROOT/lists')
 
 
-def run(args: argparse.Namespace) -> None:
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
     lists = CncbLists(args.train_list, args.val_list, args.test_list, args.train_sample_list, args.lesions_train_list,
                       args.lesions_test_list)
-    summary = convert_cncb_ncov(
+    return convert_cncb_ncov(
         args.data_root,
         lists=lists,
         list_folders=args.lists,
@@ -44,5 +41,4 @@ def run(args: argparse.Namespace) -> None:
         skip_statistics=args.skip_statistics,
         check_files=not args.no_check_files,
         workers=args.workers,
-        progress=NamedProgress())
-    print(summary.table())
+        progress=progress)

@@ -4,9 +4,9 @@
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_volume_arguments, split_options
-from mmaffinity.commands.reading_arguments import read_options
-from mmaffinity.datasets.conversion import CtMdOptions, convert_covid_ct_md
+from mmaffinity.commands.arguments import read_options
+from mmaffinity.commands.data_arguments import add_volume_arguments, split_options
+from mmaffinity.datasets.conversion import ConversionSummary, CtMdOptions, convert_covid_ct_md
 from mmaffinity.utils.console import NamedProgress
 
 
@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='keep slices without infection only if they show lungs')
 
 
-def run(args: argparse.Namespace) -> int:
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
     options = CtMdOptions(args.every, args.clear_as_normal, args.only_lungs, read_options(args))
-    summary = convert_covid_ct_md(
+    return convert_covid_ct_md(
         args.root,
         args.out,
         options,
@@ -33,6 +33,4 @@ def run(args: argparse.Namespace) -> int:
         args.labels,
         args.overwrite,
         args.workers,
-        progress=NamedProgress())
-    print(summary.table())
-    return 1 if summary.problems else 0
+        progress=progress)

@@ -1,7 +1,8 @@
 """Convert COVIDx-CT (versions 1, 2A, 2B, 3A, 3B) as downloaded from Kaggle: slice lists with body boxes, statistics."""
 import argparse
 
-from mmaffinity.datasets.conversion import convert_covidx_ct
+from mmaffinity.commands.data_arguments import add_download_arguments
+from mmaffinity.datasets.conversion import ConversionSummary, convert_covidx_ct
 from mmaffinity.datasets.conversion.covidx_ct import SPLITS, VERSIONS
 from mmaffinity.utils.console import NamedProgress
 
@@ -11,8 +12,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'output goes to its annotations/')
     parser.add_argument('--list-version', choices=VERSIONS,
                         help='version to convert (default: the one whose lists are present)')
-    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help='folders that contain the lists under their published names (default: DATA_ROOT, DATA_ROOT/lists)')
     for split in SPLITS:
         parser.add_argument(f'--{split}-list', metavar='FILE', help=f'the {split} list')
     parser.add_argument('--images', nargs='+', metavar='DIR', default=[],
@@ -20,14 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one next to images or lists, if any)')
     parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS, metavar='SPLIT',
                         help='lists to convert: train, val, test (default: all three)')
-    parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
-    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
-    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
+    add_download_arguments(parser, 'DATA_ROOT, DATA_ROOT/lists')
 
 
-def run(args: argparse.Namespace) -> None:
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
     given = {split: getattr(args, f'{split}_list') for split in SPLITS}
-    summary = convert_covidx_ct(
+    return convert_covidx_ct(
         args.data_root,
         list_version=args.list_version,
         lists={split: path for split, path in given.items() if path is not None},
@@ -38,5 +35,4 @@ def run(args: argparse.Namespace) -> None:
         skip_statistics=args.skip_statistics,
         check_files=not args.no_check_files,
         workers=args.workers,
-        progress=NamedProgress())
-    print(summary.table())
+        progress=progress)

@@ -4,7 +4,7 @@
 """
 import argparse
 
-from mmaffinity.commands.arguments import (
+from mmaffinity.commands.data_arguments import (
     add_lesion_arguments,
     add_result_arguments,
     add_unit_arguments,
@@ -12,7 +12,7 @@ from mmaffinity.commands.arguments import (
     split_options,
     unit_options,
 )
-from mmaffinity.datasets.conversion import convert_image_pairs
+from mmaffinity.datasets.conversion import ConversionSummary, convert_image_pairs
 from mmaffinity.utils.console import NamedProgress
 
 
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'without _image, _mask, _seg and the like)')
 
 
-def run(args: argparse.Namespace) -> int:
-    summary = convert_image_pairs(
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+    return convert_image_pairs(
         args.images,
         args.masks,
         args.out,
@@ -39,6 +39,4 @@ def run(args: argparse.Namespace) -> int:
         args.copy,
         args.overwrite,
         args.workers,
-        progress=NamedProgress())
-    print(summary.table())
-    return 1 if summary.problems else 0
+        progress=progress)

@@ -6,9 +6,9 @@ docs/data.md gives the command for each public data set.
 """
 import argparse
 
-from mmaffinity.commands.arguments import add_lesion_arguments, add_volume_arguments, split_options
-from mmaffinity.commands.reading_arguments import read_options
-from mmaffinity.datasets.conversion import PairOptions, convert_nifti_pairs
+from mmaffinity.commands.arguments import read_options
+from mmaffinity.commands.data_arguments import add_lesion_arguments, add_volume_arguments, split_options
+from mmaffinity.datasets.conversion import ConversionSummary, PairOptions, convert_nifti_pairs
 from mmaffinity.utils.console import NamedProgress
 
 
@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="assume that a mask's voxels are those of its volume, whatever its header says")
 
 
-def run(args: argparse.Namespace) -> int:
+def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
     options = PairOptions(args.lesion_labels, args.negatives, args.min_area, args.every, args.ignore_affine, read_options(args))
-    summary = convert_nifti_pairs(
+    return convert_nifti_pairs(
         args.images,
         args.masks,
         args.out,
@@ -38,6 +38,4 @@ def run(args: argparse.Namespace) -> int:
         args.pair_pattern,
         args.overwrite,
         args.workers,
-        progress=NamedProgress())
-    print(summary.table())
-    return 1 if summary.problems else 0
+        progress=progress)

@@ -6,16 +6,15 @@
 import argparse
 
 from mmaffinity.checkpoints.sharing import export_model
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.provenance import NOTICE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('out', metavar='OUT', help='path of the two files without extension; existing files are replaced')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:

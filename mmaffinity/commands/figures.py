@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from mmaffinity.apis import figures
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config
 
 MODEL_FIGURES = {'affinity': ('classification', 'Figure 4: Y of one slice per class, at each checkpoint'),
                  'lesions': ('segmentation', 'Figure 6: boxes, scores and masks; mask scores; ground truth'),
@@ -20,14 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest='figure', required=True)
     for name, (_, text) in MODEL_FIGURES.items():
         kind = kinds.add_parser(name, help=text)
-        kind.add_argument('config')
+        add_config(kind)
         several = name == 'affinity'
         kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
         kind.add_argument('--work-dir', help='finished run from whose results slices are chosen (default: the '
                           'folder of the last checkpoint)')
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or end of path')
-        kind.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                          help='override config fields')
         if name == 'lesions':
             kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score to show (default: 0.5)')
     kind = kinds.add_parser('ranks', help='Figure 5: rank of each model under pairs of criteria')

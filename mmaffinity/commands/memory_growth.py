@@ -7,18 +7,17 @@ import argparse
 import tempfile
 
 from mmaffinity.apis import test_model, train_model
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8_phantom')
+    add_config(parser)
     parser.add_argument('--iterations', type=int, default=2000, help='iterations to train, whole epochs at least')
     parser.add_argument('--test', metavar='CHECKPOINT', help='instead, test this model on all its test slices')
     parser.add_argument('--interval', type=int, default=200, help='iterations between rows')
     parser.add_argument('--limit', type=float, help='MiB by which memory may grow between the first and the last row; '
                         'exit code 2 if exceeded')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:

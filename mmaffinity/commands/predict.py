@@ -4,13 +4,22 @@
     mmaffinity predict SCAN_FOLDER --model affinity_c8_steady.onnx --out results
 
 The second form runs a file of "mmaffinity export onnx" without torch.
+
+Several processes or machines share the scans of a folder with --num-shards and --shard, or under torchrun or srun; then
+
+    mmaffinity predict --merge --out results
 """
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from mmaffinity.commands.reading_arguments import add_reading_arguments, read_options
+from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
+from mmaffinity.apis.prediction_report import PredictionReport, report_lines
+from mmaffinity.apis.prediction_totals import merge_shards
+from mmaffinity.commands.arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
+from mmaffinity.scans.shards import Shard, find_shard
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
@@ -18,13 +27,12 @@ from mmaffinity.utils.provenance import NOTICE
 if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
 
-OVERLAYS = ('all', 'lesions', 'none')
 BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files and folders')
+    parser.add_argument('inputs', nargs='*', metavar='INPUT', help='files and folders')
     parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
@@ -38,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
+    parser.add_argument('--workers', type=int, help='processes that read slices while the network runs (default: 1 on the CPU, '
+                        '4 on a GPU)')
     parser.add_argument('--score-thr', type=float, default=0.5,
                         help='omit lesions with a lower score (default: 0.5)')
     add_reading_arguments(parser)
@@ -46,56 +56,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
+    parser.add_argument('--num-shards', type=int, metavar='N',
+                        help='share the scans among N processes (default: the processes of torchrun or srun)')
+    parser.add_argument('--shard', type=int, metavar='I',
+                        help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)')
+    parser.add_argument('--merge', action='store_true', help='write the files on all scans from finished shards in --out')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override config fields')
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.merge:
+        return _show(merge_shards(args.out), args.out)
+    _check_arguments(args)
     check_inputs(args.inputs)  # before the model is built
-    inferencer = _inferencer(args)
-    from mmaffinity.apis.prediction import predict_to_folder
-    from mmaffinity.apis.prediction_report import report_lines
+    shard, origin = find_shard(args.num_shards, args.shard)
+    if shard is not None:
+        print(f'shard {shard.index} of {shard.num} ({origin})', flush=True)
+    inferencer = _inferencer(args, shard)
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
             inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
-            args.dicom_seg, progress)
+            args.dicom_seg, progress, shard)
     except KeyboardInterrupt:
         progress.close()
         print(f'--resume continues {args.out}', file=sys.stderr)
         raise
     finally:
         progress.close()
-    for line in report_lines(report, args.out):
-        print(line)
-    print(f'Results are in {args.out}. {NOTICE}')
-    return 1 if report.failed else 0
+    return _show(report, args.out, shard)
 
 
-def _inferencer(args: argparse.Namespace) -> 'SliceInferencer':
-    """Return the model; each kind is imported only if it is used.
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Check which model is named, and what does not fit it, except for --merge.
 
     Raises:
-        ValueError: if the arguments do not name one model, or do not fit its kind.
+        ValueError: if something is missing or does not fit.
     """
-    options = read_options(args)
+    if not args.inputs:
+        raise ValueError('missing INPUT: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
     if args.model is None:
-        if args.config is None or args.checkpoint is None:
-            raise ValueError('name a model: --config and --checkpoint, or --model with an exported one')
+        missing = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint)) if not value]
+        if missing:
+            raise ValueError(f'missing {", ".join(missing)}: name a model by --config and --checkpoint, or an exported one by '
+                             '--model')
         if args.backend not in ('auto', 'torch'):
             raise ValueError(f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give '
                              'it as --model')
-        from mmaffinity.apis.inferencer import AffinityInferencer
-        return AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_size, options, args.cfg_options,
-                                  args.precision)
+        return
     unfit = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint),
-                                      ('--cfg-options', args.cfg_options)) if value is not None]
-    if args.backend == 'torch':
-        unfit.append('--backend torch')
-    if args.device not in (None, 'cpu'):
-        unfit.append(f'--device {args.device}')
+                                      ('--cfg-options', args.cfg_options), ('--workers', args.workers)) if value is not None]
+    unfit += ['--backend torch'] if args.backend == 'torch' else []
+    unfit += [f'--device {args.device}'] if args.device not in (None, 'cpu') else []
     if unfit:
         raise ValueError('--model is an exported model, which runs on the CPU and needs no config: leave out '
                          f'{", ".join(unfit)}')
-    from mmaffinity.apis.onnx_inferencer import OnnxInferencer
-    return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=options)
+
+
+def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferencer':
+    """Return the model; each kind is imported only if it is used."""
+    if args.model is not None:
+        from mmaffinity.apis.onnx_inferencer import OnnxInferencer
+        return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
+    from mmaffinity.apis.inferencer import AffinityInferencer
+    return AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
+                              read_options(args), args.cfg_options, args.workers, args.precision)
+
+
+def _own_gpu(shard: Shard | None) -> str | None:
+    """Return the GPU of a process that torchrun or srun started beside others on a machine; None for the default device."""
+    local = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))
+    if shard is None or local is None:
+        return None
+    import torch
+    count = torch.cuda.device_count()
+    return f'cuda:{int(local) % count}' if count > 1 else None
+
+
+def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int:
+    for line in report_lines(report, out):
+        print(line)
+    rest = '' if shard is None else '; once all shards have finished, mmaffinity predict --merge writes the files on all scans'
+    print(f'Results are in {out}{rest}. {NOTICE}')
+    return 1 if report.failed else 0

@@ -9,19 +9,17 @@ command stores them with the data.
 import argparse
 
 from mmaffinity.apis.statistics import write_statistics
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.wording import plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='file to write instead of the one named in the config')
     parser.add_argument('--overwrite', action='store_true', help='replace a file with other values')
     parser.add_argument('--workers', type=int, metavar='N', help='reader threads (default: one per core, at most eight)')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields, for example data_root=/data/my_slices')
 
 
 def run(args: argparse.Namespace) -> None:

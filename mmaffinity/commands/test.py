@@ -5,12 +5,12 @@
 import argparse
 
 from mmaffinity.apis import test_model
-from mmaffinity.commands.arguments import add_run_arguments
+from mmaffinity.commands.arguments import add_config, add_run_arguments
 from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/<name of the config>)')
     parser.add_argument('--out', help='JSON file for the metrics and per-slice predictions')

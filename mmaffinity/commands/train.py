@@ -7,12 +7,12 @@ import argparse
 from mmengine.dist import is_main_process
 
 from mmaffinity.apis import train_model
-from mmaffinity.commands.arguments import add_run_arguments
+from mmaffinity.commands.arguments import add_config, add_run_arguments
 from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<name of the config>)')
     parser.add_argument('--resume', action='store_true', help='resume from the newest complete checkpoint in the work folder')
     parser.add_argument('--amp', action='store_true', help='use automatic mixed precision on a GPU')

@@ -7,18 +7,17 @@ import argparse
 import statistics
 
 from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
+from mmaffinity.commands.arguments import add_config
 from mmaffinity.evaluation.functional import format_table
-from mmaffinity.utils.cli import ConfigOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config')
+    add_config(parser)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: 5)')
     parser.add_argument('--first', type=int, default=0, help='first seed; the others are consecutive (default: 0)')
     parser.add_argument('--work-dir', help='folder for the runs, one subfolder per seed (default: work_dirs/<config>_seeds)')
     parser.add_argument('--gpus', nargs='+', default=[''], metavar='INDEX', help='run one training at a time on each of these '
                         'GPUs (default: one after another)')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:

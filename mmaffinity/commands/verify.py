@@ -7,15 +7,15 @@ Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the c
 import argparse
 import sys
 
-from mmaffinity.commands.arguments import add_near_arguments, near_options
+from mmaffinity.commands.arguments import add_config
+from mmaffinity.commands.data_arguments import add_near_arguments, near_options
 from mmaffinity.datasets.verification import CHECKS, Near, verify_config
-from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.console import ProgressLine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config, for example affinity_c8')
+    add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
     parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
                         help=f'accept the findings of these checks: {", ".join(CHECKS)}')
@@ -27,8 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--no-cache', action='store_true', help='read every file again and store no facts')
     parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
     add_near_arguments(parser, Near())
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields, for example data_root=/data/cncb_ncov')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Slices with annotated lesions, for the segmentation task."""
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -20,6 +20,7 @@ from .annotation_file import (
     portable_name,
 )
 from .coco_checks import is_used, read_annotation, read_image, read_reference
+from .folds import check_fold, make_folds
 from .unreadable import UnreadablePolicy
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
@@ -46,6 +47,10 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
         filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` drops slices with a shorter side in
             pixels; neither applies in test mode.
+        folds: number of folds for cross-validation by patient; None means all slices. In test mode, the data set is fold number
+            ``fold``, otherwise all others; see :class:`~.folds.Folds`.
+        fold: the fold to test on, 0 to folds - 1.
+        fold_lists: paths of all lists whose patients are divided together; None means only this one.
         **kwargs: as for :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
 
@@ -61,7 +66,13 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                  ann_file: str = '',
                  data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  filter_cfg: dict | None = None,
+                 folds: int | None = None,
+                 fold: int = 0,
+                 fold_lists: Sequence[str] | None = None,
                  **kwargs: Any) -> None:
+        if folds is not None:
+            check_fold(folds, fold)
+        self._folds = folds, fold, fold_lists
         super().__init__(
             ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
@@ -106,11 +117,13 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                       'supercategory of others')
         images = self._read_images(content['images'])
         annotations = self._group_annotations(content['annotations'], {image['id']: image for image in images})
-        return [
+        data_list = [
             self.parse_data_info({'raw_img_info': {**image, 'img_id': image['id'], 'row': row},
                                   'raw_ann_info': annotations[image['id']]})
             for row, image in enumerate(images)
         ]
+        division = make_folds(*self._folds, self.ann_file)
+        return data_list if division is None else division.select(data_list, bool(self.test_mode), self.ann_file)
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
         """Parse one slice, whose annotations were validated by :func:`~.coco_checks.read_annotation`."""

@@ -1,8 +1,9 @@
-"""Box and area of COCO masks from run lengths and corners only, without rendering possibly invalid masks."""
+"""Box and area of COCO masks, checked before pycocotools sees them and without rendering."""
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from mmaffinity.utils.wording import plural
 
@@ -41,24 +42,18 @@ def mask_extent(rle: Any) -> MaskExtent:
     """
     size, counts = rle.get('size'), rle.get('counts')
     if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(
-            type(side) is int and 0 < side < 2**20 for side in size):
+            type(side) is int and 0 < side < 2**16 for side in size):  # pycocotools counts pixels in 32 bits
         raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
     height, width = size
     runs = _runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:  # the sum may be correct despite a negative run
         raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
-    ends = np.cumsum(runs)
-    starts = (ends - runs)[1::2]
-    ends = ends[1::2]
-    starts, ends = starts[ends > starts], ends[ends > starts]
-    if not len(starts):
+    mask = coco_mask.frPyObjects(dict(size=[height, width], counts=runs.tolist()), height, width)
+    area = int(coco_mask.area(mask))
+    if not area:  # for which pycocotools may give any box
         return MaskExtent((0, 0, 0, 0), 0)
-    left, right = starts.min() // height, (ends.max() - 1) // height
-    # A run across the end of a column covers the lowest and topmost row of the picture.
-    wraps = (starts // height != (ends - 1) // height).any()
-    top = 0 if wraps else (starts % height).min()
-    bottom = height - 1 if wraps else ((ends - 1) % height).max()
-    return MaskExtent((int(left), int(top), int(right - left + 1), int(bottom - top + 1)), int((ends - starts).sum()))
+    left, top, box_width, box_height = map(int, coco_mask.toBbox(mask))
+    return MaskExtent((left, top, box_width, box_height), area)
 
 
 def _runs(counts: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.wording import plural
 
 from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
+from .folds import check_fold, make_folds
 from .unreadable import UnreadablePolicy
 
 
@@ -35,6 +36,10 @@ class SliceDataset(UnreadablePolicy):
             it has any.
         samples_per_class: number of slices to draw from each class without replacement. None means all.
         seed: seed of that draw; the same seed and file give the same slices in the file's order.
+        folds: number of folds for cross-validation by patient; None means all slices. In test mode, the data set is fold number
+            ``fold``, otherwise all others; see :class:`~.folds.Folds`.
+        fold: the fold to test on, 0 to folds - 1.
+        fold_lists: paths of all lists whose patients are divided together; None means only this one.
         data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
         **kwargs: as for :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
@@ -52,11 +57,17 @@ class SliceDataset(UnreadablePolicy):
                  slice_classes: Sequence[str] | None = None,
                  samples_per_class: int | None = None,
                  seed: int = 0,
+                 folds: int | None = None,
+                 fold: int = 0,
+                 fold_lists: Sequence[str] | None = None,
                  data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
                  metainfo: dict | None = None,
                  **kwargs: Any) -> None:
         if samples_per_class is not None and samples_per_class < 1:
             raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
+        if folds is not None:
+            check_fold(folds, fold)
+        self._folds = folds, fold, fold_lists
         metainfo = dict(metainfo or {})
         if slice_classes is not None:
             metainfo['slice_classes'] = slice_classes
@@ -88,6 +99,9 @@ class SliceDataset(UnreadablePolicy):
         data_list = [self.parse_data_info(row) for row in self._read_rows()]
         if not data_list:
             raise ValueError(f'{self.source} lists no slice')
+        division = make_folds(*self._folds, self.ann_file)
+        if division is not None:
+            data_list = division.select(data_list, bool(self.test_mode), self.source)
         if self.samples_per_class is not None:
             data_list = self._draw(data_list)
         return data_list

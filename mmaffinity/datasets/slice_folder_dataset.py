@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from .folder_listing import describe_unused, list_folder, missing_folder
+from .folds import check_fold
 from .patients import check_patient_pattern, patient_in
 from .slice_dataset import SliceDataset
 
@@ -56,8 +57,8 @@ class SliceFolderDataset(SliceDataset):
         for name in ('ann_file', 'data_prefix'):
             if name in kwargs:
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
-        if folds is not None and (folds < 2 or not 0 <= fold < folds):
-            raise ValueError(f'folds={folds}, fold={fold}: folds must be at least 2, and fold within 0..folds-1')
+        if folds is not None:
+            check_fold(folds, fold)
         check_patient_pattern(patient_pattern)
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         places = [os.path.normpath(folder) for folder in self.folders]

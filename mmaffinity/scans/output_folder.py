@@ -53,27 +53,30 @@ class OutputFolder:
                              'link that leads out')
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, shard: str = '') -> Iterator[None]:
         """Prevent other processes from writing to the folder until the block ends.
 
         The operating system holds the lock, not the file. The lock ends with the process, however it ends, and a leftover file
         locks nobody out.
 
+        Args:
+            shard: name of a shard, '<index>-of-<num>'. Different shards of one division may write at the same time.
+
         Raises:
             ValueError: if another process holds it.
         """
+        name = f'{LOCK}.{shard}' if shard else LOCK
         while True:
-            descriptor = os.open(self.path(LOCK), os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0), 0o666)
+            descriptor = os.open(self.path(name), os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0), 0o666)
             try:
                 _lock(descriptor)
-                same = os.path.samestat(os.fstat(descriptor), os.stat(self.root / LOCK))
+                same = os.path.samestat(os.fstat(descriptor), os.stat(self.root / name))
             except FileNotFoundError:
                 same = False
             except OSError as error:
                 os.close(descriptor)
                 if error.errno in HELD:
-                    raise ValueError(f'another process is writing to {self.root}: wait until it has ended, or name '
-                                     'another --out') from error
+                    raise self._busy() from error
                 warnings.warn(f'{self.root} is on a file system without locks ({error.strerror}): see to it that no '
                               'other process writes there', stacklevel=3)
                 yield
@@ -83,11 +86,25 @@ class OutputFolder:
             # The previous holder removed the file between our opening and locking, so a third process could lock a new one.
             os.close(descriptor)
         try:
+            # Lock first, then look for rivals: of two that start together, at least one sees the other.
+            if any(_is_held(rival) for rival in self._rivals(shard)):
+                raise self._busy()
             yield
         finally:
             if sys.platform != 'win32':  # Windows cannot remove open files
-                (self.root / LOCK).unlink(missing_ok=True)
+                (self.root / name).unlink(missing_ok=True)
             os.close(descriptor)
+
+    def _busy(self) -> ValueError:
+        return ValueError(f'another process is writing to {self.root}: wait until it has ended, or name another --out')
+
+    def _rivals(self, shard: str) -> Iterator[Path]:
+        """Lock files of processes that must not write at the same time: all others, except shards of the same division."""
+        if shard:
+            yield self.root / LOCK
+        for path in self.root.glob(f'{LOCK}.*'):
+            if not shard or path.name.rpartition('-of-')[2] != shard.rpartition('-of-')[2]:
+                yield path
 
     @contextmanager
     def write(self, *parts: str) -> Iterator[IO[bytes]]:
@@ -105,6 +122,25 @@ def _lock(descriptor: int) -> None:
     else:
         import fcntl
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, 'O_NOFOLLOW', 0))
+    except FileNotFoundError:
+        return False
+    try:
+        if sys.platform == 'win32':
+            _lock(descriptor)
+        else:
+            import fcntl
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several processes may look at once
+        return False
+    except OSError as error:
+        return error.errno in HELD
+    finally:
+        os.close(descriptor)
 
 
 def safe_name(text: str, tag: str = '') -> str:

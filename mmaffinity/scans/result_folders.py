@@ -21,7 +21,8 @@ class ResultFolders:
 
     def __init__(self, out: OutputFolder) -> None:
         self._earlier: dict[str, str] = {}
-        self._taken: set[str] = set()  # in lower case, because some file systems ignore case
+        # In lower case, because some file systems ignore case; without the names of the files on all scans.
+        self._taken = {'report.json', 'slices.csv', 'lesions.json'}
         self._given: set[str] = set()
         for path in sorted(out.root.glob(f'*/{JOURNAL}')):
             self._taken.add(path.parent.name.lower())

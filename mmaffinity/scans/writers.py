@@ -28,13 +28,14 @@ def write_prediction(out: OutputFolder, folder: str, head: dict, summary: dict, 
         text = json.dumps({'schema': SCHEMA, 'notice': NOTICE, **head, 'summary': summary}, indent=1, allow_nan=False)
         file.write(text.removesuffix('\n}').encode('ascii'))
         slices = (record.to_dict() for record in records() if isinstance(record, SliceRecord))
-        _write_list(file, 'slices', slices)
+        write_list(file, 'slices', slices)
         problems = ({'source': item.source, 'reason': item.reason} for item in records() if isinstance(item, Problem))
-        _write_list(file, 'not_predicted', problems)
+        write_list(file, 'not_predicted', problems)
         file.write(b'\n}\n')
 
 
-def _write_list(file: IO[bytes], name: str, items: Iterable[dict]) -> None:
+def write_list(file: IO[bytes], name: str, items: Iterable[dict]) -> None:
+    """Append a list to an open JSON object, one entry per line, so that it can be read line by line."""
     file.write(f',\n "{name}": ['.encode())
     for number, item in enumerate(items):
         file.write((',\n  ' if number else '\n  ').encode() + json.dumps(item, allow_nan=False).encode('ascii'))
@@ -77,10 +78,10 @@ def write_coco(out: OutputFolder, folder: str, lesion_classes: Iterable[str], re
         info = {'description': f'Lesions predicted by mmaffinity. {NOTICE}'}
         head = json.dumps({'info': info, 'categories': categories})
         file.write(head.removesuffix('}').encode('ascii'))
-        _write_list(file, 'images', (
+        write_list(file, 'images', (
             {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
             for record in records() if isinstance(record, SliceRecord)))
-        _write_list(file, 'annotations', _annotations(records()))
+        write_list(file, 'annotations', _annotations(records()))
         file.write(b'\n}\n')
 
 

@@ -5,6 +5,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .parent_watch import end_with_parent
+
+# Environment variable: the process with which a command ends, whose child it is.
+PARENT = 'MMAFFINITY_PARENT'
 # Errors raised by our own code on wrong use; their messages are meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
@@ -30,6 +34,9 @@ def run_tool(main: Callable[[], int | None]) -> int:
     Returns:
         The exit code of the command, 0 if it returns none.
     """
+    parent = os.environ.pop(PARENT, None)
+    if parent is not None:
+        end_with_parent(int(parent))
     try:
         return main() or 0
     except USER_ERRORS as error:

@@ -1,5 +1,6 @@
 """Reading configs."""
 import inspect
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     """Load a config, apply overrides, and pass its top-level settings to the data sets.
 
-    Three top-level fields avoid repetition, and one override changes them everywhere:
+    Some top-level fields avoid repetition, and one override changes them everywhere:
 
     * ``data_root``: for every data set without its own, and for the path of the grey-level statistics;
     * ``image_size``: (width, height) in pixels, for every ``Resize`` without ``scale``;
-    * ``slice_classes``: names of the classes, checked against every slice list without its own.
+    * ``slice_classes``: names of the classes, checked against every slice list without its own;
+    * ``folds`` and ``fold``: cross-validation by patient: every data set trains on all folds but one, or tests on it. There is
+      no validation then, because its patients would have to be left out of the training, too.
 
     Args:
         path: config file (Python), which is code and is executed; or the name of a config in this package, such as
@@ -102,7 +105,7 @@ def _check_names(config: Config, overrides: dict) -> None:
     Raises:
         ValueError: with the probably intended field.
     """
-    fields = {*config.keys(), *inspect.signature(Runner.__init__).parameters}
+    fields = {*config.keys(), 'folds', 'fold', *inspect.signature(Runner.__init__).parameters}
     for name in {str(key).split('.')[0] for key in overrides} - fields:
         near = get_close_matches(name, fields, n=1, cutoff=0.8)
         if near:
@@ -145,15 +148,37 @@ def check_data(config: Config, loader: str) -> None:
 
 
 def apply_settings(config: Config) -> None:
-    """Pass ``data_root``, ``image_size`` and ``slice_classes`` to parts without their own, see :func:`load_config`."""
+    """Pass top-level fields to the parts without their own, see :func:`load_config`."""
     for name in DATALOADERS:
         if config.get(name) is not None:
             _apply(config[name].get('dataset'), config)
+    if config.get('folds') is not None:
+        _apply_folds(config)
     root = config.get('data_root')
     preprocessor = config.get('model', {}).get('data_preprocessor') or {}
     statistics = preprocessor.get('statistics')
     if root and statistics and not Path(statistics).is_absolute() and Path(root) not in Path(statistics).parents:
         preprocessor['statistics'] = str(Path(root) / statistics)
+
+
+def _apply_folds(config: Config) -> None:
+    """Divide the patients of all lists together, so that none is in training and test."""
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    leaves = [leaf for name in ('train_dataloader', 'test_dataloader') if config.get(name) is not None
+              for leaf in _leaves(config[name].get('dataset'))]
+    lists = sorted({os.path.join(leaf.get('data_root') or '', leaf['ann_file']) for leaf in leaves if leaf.get('ann_file')})
+    for leaf in leaves:
+        leaf.setdefault('folds', config.folds)
+        leaf.setdefault('fold', config.get('fold', 0))
+        if leaf.get('ann_file'):
+            leaf.setdefault('fold_lists', lists)
+
+
+def _leaves(dataset: Any) -> list[Any]:
+    if not isinstance(dataset, (dict, ConfigDict)):
+        return []
+    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
+    return [leaf for part in inner for leaf in _leaves(part)] if inner else [dataset]
 
 
 def _apply(dataset: Any, config: Config) -> None:

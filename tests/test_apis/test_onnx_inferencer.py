@@ -56,7 +56,8 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
     assert done.returncode == 0, done.stderr
     config, checkpoint = map(str, exported[:2])
     subprocess.run([sys.executable, '-m', 'mmaffinity', 'predict', str(folder), '--config', config, '--checkpoint', checkpoint,
-                    '--device', 'cpu', '--out', str(tmp_path / 'torch'), '--overlays', 'none'], env=env, check=True, cwd=tmp_path)
+                    '--device', 'cpu', '--out', str(tmp_path / 'torch'), '--overlays', 'none'],
+                   env=env, check=True, cwd=tmp_path)
     found, expected = ({path.name: path for path in (tmp_path / name / 'in').iterdir()} for name in ('onnx', 'torch'))
     assert found.keys() == expected.keys()
     one, other = (json.loads(files['prediction.json'].read_text()) for files in (found, expected))
@@ -79,7 +80,8 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
 def test_arguments_that_do_not_fit(arguments, message, tmp_path, capsys, monkeypatch):
     from mmaffinity_cli import main
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'predict', str(write_images(tmp_path / 'in', 1)), *arguments, '--out', 'out'])
+    folder = str(write_images(tmp_path / 'in', 1))
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'predict', folder, *arguments, '--out', 'out'])
     with pytest.raises(SystemExit):
         main()
     assert message in capsys.readouterr().err

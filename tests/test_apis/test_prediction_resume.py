@@ -158,7 +158,7 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
     assert len(refused) == 4 and report.scans[0].num_predicted == 2
     # Nothing of the lock is left, and nothing in the way of the next run.
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'report.json']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'lesions.json', 'report.json', 'slices.csv']
     predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
 
 

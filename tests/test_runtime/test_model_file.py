@@ -1,4 +1,4 @@
-"""ONNX files from strangers: whatever the exporter does not write is refused before a runtime sees it, and the file is named."""
+"""ONNX files from strangers: what the exporter does not write is refused before a runtime sees it, and the file is named."""
 import json
 import os
 

@@ -1,11 +1,11 @@
 """Splits by patient: all slices of a patient are in one part, and the same names and seed always give the same parts."""
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from mmaffinity.utils.wording import plural
+
+from ..folds import fold_patients, strata_of
 
 PARTS = ('train', 'val', 'test')
 Item = TypeVar('Item')
@@ -47,7 +47,7 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
         ValueError: if a part stays empty.
     """
     parts = {}
-    for members in _strata(patients, options.seed):
+    for members in strata_of(patients, options.seed):
         count = len(members)
         sizes = {part: round(share * count) or int(share > 0 and count >= 3)
                  for part, share in (('test', options.test_share), ('val', options.val_share))}
@@ -59,23 +59,6 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
         raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {", ".join(wanted)}: {empty[0]} would be '
                          'empty; set --val-share or --test-share to 0')
     return parts
-
-
-def fold_patients(patients: Mapping[str, str], folds: int, seed: int = 0) -> dict[str, int]:
-    """Assign each patient to a fold; folds differ by one patient at most, and classes are spread over them.
-
-    Args:
-        patients: the class of each patient.
-        folds: their number.
-        seed: of the order in which patients are dealt.
-
-    Raises:
-        ValueError: if there are fewer patients than folds.
-    """
-    if len(patients) < folds:
-        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {folds} folds: ask for fewer')
-    dealt = [patient for members in _strata(patients, seed) for patient in members]
-    return {patient: place % folds for place, patient in enumerate(dealt)}
 
 
 def each_split(items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str],
@@ -109,12 +92,3 @@ def list_name(kind: str, part: str) -> str:
     """Name the list of a part: 'lesions_train', 'fold_0/lesions_test'."""
     folder, _, name = part.rpartition('/')
     return f'{folder}/{kind}_{name}'.lstrip('/')
-
-
-def _strata(patients: Mapping[str, str], seed: int) -> list[list[str]]:
-    """Patients of each class, in an order that only their names and the seed decide."""
-    strata = defaultdict(list)
-    for patient, name in patients.items():
-        strata[name].append(patient)
-    return [sorted(strata[name], key=lambda patient: hashlib.sha256(f'{seed}|{patient}'.encode()).digest())
-            for name in sorted(strata)]

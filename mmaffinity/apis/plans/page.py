@@ -1,0 +1,149 @@
+"""The page of a plan, in Markdown: what was run, on which data, what came out, and what differs from the paper."""
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmaffinity import __version__
+from mmaffinity.scans.writers import NOTICE
+from mmaffinity.utils.wording import plural
+
+from .folder import PlanFolder, command_line
+from .plan import Run
+
+# Slices of the paper's test lists (facts of its Tables 3, 4, 5 and 7).
+PAPER_LISTS = {'lesions_test.json': ('Table 3', 100), 'slices_test.json': ('Tables 4 and 7', (21191, 12976)),
+               'slices_train_left_out.json': ('Table 5', 58782)}
+
+
+@dataclass
+class Part:
+    """A table or figure.
+
+    Attributes:
+        title: heading.
+        files: files below the report's folder.
+        problem: why it is missing.
+    """
+
+    title: str
+    files: Sequence[Path]
+    problem: str | None = None
+
+
+def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, str]) -> str:
+    """Return the page.
+
+    Args:
+        folder: folder of the plan.
+        parts: tables and figures.
+        failed: runs that did not finish, with the reason.
+    """
+    plan = folder.plan
+    results = {run.name: content for run in plan.runs if (content := _results(folder, run))}
+    sections = [f'# {plan.title}',
+                f'{NOTICE} Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
+                '## Runs', _runs(folder, failed), '## What differs from the paper',
+                '\n'.join(f'* {line}' for line in _differences(folder, results)),
+                *_tables_and_figures(folder, parts), '## Data', _data(results), '## Versions', _versions(results),
+                '## Commands', 'Each command also works by itself.', '```bash',
+                '\n'.join(commands(folder)), '```']
+    return '\n\n'.join(sections).replace('```bash\n\n', '```bash\n').replace('\n\n```', '\n```') + '\n'
+
+
+def commands(folder: PlanFolder, unfinished: bool = False) -> Iterator[str]:
+    """Yield the commands of a plan in an order in which they work.
+
+    Args:
+        folder: folder of the plan.
+        unfinished: only those that are not done.
+    """
+    for step in folder.preparation():
+        if not (unfinished and step.done):
+            yield command_line(step.arguments)
+    for run in folder.plan.runs:
+        if unfinished and folder.done(run):
+            continue
+        for step in folder.steps(run):
+            if not (unfinished and step.done):
+                yield command_line(step.arguments)
+
+
+def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
+    return {name: json.loads((folder.of(run.name) / f'{name}.json').read_text(encoding='utf-8')) for name in run.tests
+            if (folder.of(run.name) / f'{name}.json').is_file()}
+
+
+def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
+    lines = ['| run | config | seed | state |', '|---|---|---:|---|']
+    for run in folder.plan.runs:
+        state = failed.get(run.name) or folder.state(run)
+        lines.append(f'| {run.name} | {run.config} | {run.seed} | {_cell(state)} |')
+    lines += [f'| {name} | | | left out: {_cell(reason)} |' for name, reason in folder.plan.left_out.items()]
+    return '\n'.join(lines)
+
+
+def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> Iterator[str]:
+    plan = folder.plan
+    yield 'The published code differs from the paper in some points; the configs follow the paper unless they are named ' \
+        '`published/...`. The paper gives one run per model and no intervals; here, intervals are over patients.'
+    lists = {(task, entry['ann_files'][0].rsplit('/', 1)[-1], entry['num'], entry['synthetic'])
+             for tests in results.values() for content in tests.values() for task, entry in content['lists'].items()}
+    if any(synthetic for *_, synthetic in lists):
+        yield '**The slices are synthetic.** Scores on them say that the program works, and nothing about CT.'
+    for _, name, number, _ in sorted(lists):
+        table, published = PAPER_LISTS.get(name, (None, None))
+        if table and number not in (published if isinstance(published, tuple) else (published,)):
+            yield f'{table}: {plural(number, "slice")} of `{name}` were tested, in the paper {_numbers(published)}.'
+    changed = sorted({run.name for run in plan.runs if set(run.options) - {'data_root'}})
+    if changed:
+        yield f'Runs with settings other than those of their config, see the commands: {", ".join(changed)}.'
+    missing = [*(run.name for run in plan.runs if not folder.done(run)), *plan.left_out]
+    if missing:
+        yield f'Not in the tables: {", ".join(missing)}.'
+
+
+def _numbers(published: Any) -> str:
+    return ' and '.join(map(str, published)) if isinstance(published, tuple) else str(published)
+
+
+def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[str]:
+    for part in parts:
+        if part.problem is not None:
+            yield f'## {part.title}\n\nMissing: {part.problem}'
+            continue
+        for file in part.files:
+            if file.suffix == '.md':
+                # Its first heading is that of this page; the others stay on their level.
+                yield file.read_text(encoding='utf-8').partition('\n')[2].strip()
+        pictures = [file for file in part.files if file.suffix == '.png']
+        if pictures:
+            yield f'## {part.title}'
+            yield from (f'![{part.title}]({file.relative_to(folder.report).as_posix()})' for file in pictures)
+
+
+def _data(results: Mapping[str, Mapping[str, dict]]) -> str:
+    lines = ['SHA-256 of the sorted paths of each list, and of the content of its slices where it was computed.', '',
+             '| list | slices | paths | content |', '|---|---:|---|---|']
+    rows = {}
+    for tests in results.values():
+        for content in tests.values():
+            record = content.get('data_fingerprint') or {}
+            for entry in content['lists'].values():
+                rows[entry['sha256']] = f'| {", ".join(entry["ann_files"])} | {entry["num"]} | `{entry["sha256"]}` | ' \
+                    f'`{record.get("content_sha256") or "-"}` |'
+    return '\n'.join([*lines, *rows.values()])
+
+
+def _versions(results: Mapping[str, Mapping[str, dict]]) -> str:
+    found: dict[str, set[str]] = {}
+    for tests in results.values():
+        for content in tests.values():
+            for name, version in content['versions'].items():
+                found.setdefault(name, set()).add(version)
+    return ', '.join(f'{name} {" and ".join(sorted(versions))}' for name, versions in found.items()) or 'no run has finished'
+
+
+def _cell(text: str) -> str:
+    return text.replace('|', '\\|').replace('\n', ' ')

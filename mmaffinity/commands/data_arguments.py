@@ -1,0 +1,106 @@
+"""Arguments shared by the commands that convert and verify data."""
+import argparse
+
+from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
+from mmaffinity.datasets.conversion.units import GROUPING
+from mmaffinity.datasets.verification import Near
+
+from .arguments import add_reading_arguments
+
+
+def add_download_arguments(parser: argparse.ArgumentParser, lists: str) -> None:
+    """Add the arguments shared by the converters of downloads with published lists, which write into the download.
+
+    Args:
+        parser: parser of the command.
+        lists: default folders of the lists.
+    """
+    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
+                        help=f'folders that contain the lists under their published names (default: {lists})')
+    parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
+    parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
+    add_workers(parser)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the number of threads."""
+    parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
+
+
+def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add the arguments shared by the converters of volumes; :func:`split_options` and :func:`read_options` read most of them.
+
+    Args:
+        parser: parser of the command.
+        out: default output folder.
+    """
+    add_result_arguments(parser, out)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
+    add_reading_arguments(parser)
+
+
+def add_result_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add where a converter writes and how it splits patients; :func:`split_options` reads the latter.
+
+    Args:
+        parser: parser of the command.
+        out: default output folder.
+    """
+    default = SplitOptions()
+    parser.add_argument('--out', default=out, metavar='DIR', help=f'output folder (default: {out})')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
+    parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
+                        help=f'share of the patients for validation (default: {default.val_share})')
+    parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
+                        help=f'share of the patients for testing (default: {default.test_share})')
+    parser.add_argument('--folds', type=int, metavar='K', help='also write lists for K-fold cross-validation')
+    parser.add_argument('--seed', type=int, default=default.seed, help='seed of the patient split (default: 0)')
+    add_workers(parser)
+
+
+def add_lesion_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options for reading masks; see :func:`lesion_options`."""
+    parser.add_argument('--lesion-labels', type=int, nargs='+', metavar='N',
+                        help='mask values that are lesions; all others are background (default: the only value)')
+    parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
+    parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
+                        help='keep only lesions with a larger area in pixels as instances (default: 100)')
+
+
+def lesion_options(args: argparse.Namespace) -> LesionOptions:
+    """Return the options given by :func:`add_lesion_arguments`."""
+    return LesionOptions(args.lesion_labels, args.negatives, args.min_area)
+
+
+def add_near_arguments(parser: argparse.ArgumentParser, default: Near) -> None:
+    """Add the criteria for near-identical slices; see :func:`near_options`."""
+    parser.add_argument('--near-bits', type=int, default=default.radius,
+                        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {default.radius})')
+    parser.add_argument('--near-correlation', type=float, default=default.correlation,
+                        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {default.correlation})')
+
+
+def near_options(args: argparse.Namespace) -> Near:
+    """Return the criteria given by :func:`add_near_arguments`."""
+    return Near(args.near_bits, args.near_correlation)
+
+
+def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add where patients come from and whether slices are copied; see :func:`unit_options`."""
+    parser.add_argument('--patient-pattern', metavar='REGEX',
+                        help='pattern whose first group, or group "patient", is the patient in the path of a slice')
+    parser.add_argument('--patients', nargs=3, metavar=('CSV', 'IMAGE', 'PATIENT'),
+                        help='a table of patients, and its columns of slices and patients; without this or a pattern, slices '
+                             'that look nearly the same stay in one part')
+    add_near_arguments(parser, GROUPING)
+    parser.add_argument('--copy', action='store_true', help='copy the slices instead of linking to their folder')
+
+
+def unit_options(args: argparse.Namespace) -> UnitOptions:
+    """Return where patients come from, as given by :func:`add_unit_arguments`."""
+    return UnitOptions(args.patient_pattern, args.patients and PatientTable(*args.patients), near_options(args))
+
+
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """Return the patient split given by :func:`add_result_arguments`."""
+    return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)

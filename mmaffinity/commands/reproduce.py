@@ -1,0 +1,98 @@
+"""Run a whole study: all trainings, tests, tables and figures of the paper, or of your own plan.
+
+    mmaffinity reproduce DATA_ROOT --out work_dirs/paper
+    mmaffinity reproduce --phantom --out work_dirs/phantom
+    mmaffinity reproduce DATA_ROOT --plan my_study.py --out work_dirs/my_study --launcher slurm
+
+DATA_ROOT holds cncb_ncov/ and ictcf/. The same command resumes a study that was stopped. docs/reproduce.md describes plans.
+"""
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from mmaffinity.apis.plans import collect, read_plan, run_locally, submit
+from mmaffinity.apis.plans.folder import PlanFolder, command_line, plan_arguments
+from mmaffinity.apis.plans.local import prepare
+from mmaffinity.apis.plans.page import commands
+from mmaffinity.apis.plans.plan import Plan
+from mmaffinity.apis.plans.slurm import write_scripts
+from mmaffinity.scans.output_folder import OutputFolder
+
+PAPER, PHANTOM = 'plans/paper', 'plans/phantom'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('data_root', nargs='?', help='folder of the data')
+    parser.add_argument('--plan', help='name or path of a plan (default: plans/paper)')
+    parser.add_argument('--phantom', action='store_true', help='the plan of the paper at small size on synthetic slices')
+    parser.add_argument('--out', required=True, help='folder for the runs and the report')
+    parser.add_argument('--seeds', type=int, default=1, metavar='N', help='train each model with N seeds (default: 1)')
+    parser.add_argument('--launcher', choices=['local', 'slurm'], default='local', help='where the runs take place')
+    parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: one per GPU; under SLURM no limit)')
+    parser.add_argument('--slurm-options', default='', metavar='OPTIONS',
+                        help='options of sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='print the commands that are left; with --launcher slurm, write the scripts, but submit nothing')
+    parser.add_argument('--collect', action='store_true', help='write the report of the runs that are done, and run nothing')
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = PlanFolder(_plan(args), args.out)
+    for name, reason in folder.plan.left_out.items():
+        print(f'{name} is left out: {reason}', flush=True)
+    collecting = [*plan_arguments(folder.plan, folder.out, args.phantom), '--collect']
+    if args.dry_run and args.launcher == 'local':
+        _print_commands(folder, collecting)
+        return 0
+    with OutputFolder(args.out).lock():
+        folder.claim()
+        if args.collect:
+            return _report(folder, {})
+        if args.launcher == 'slurm':
+            return _slurm(folder, collecting, args)
+        failed = run_locally(folder, args.jobs, progress=_say)
+        return _report(folder, failed)
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    if args.phantom:
+        if args.data_root or args.plan:
+            raise ValueError('--phantom has its own plan and draws its own data: leave out DATA_ROOT and --plan')
+        return read_plan(PHANTOM, Path(args.out) / 'data', args.seeds)
+    if not args.data_root:
+        raise ValueError('DATA_ROOT is missing: name the folder that holds cncb_ncov/ and ictcf/, or use --phantom')
+    if not Path(args.data_root).is_dir():
+        raise FileNotFoundError(f'there is no folder {args.data_root}')
+    return read_plan(args.plan or PAPER, args.data_root, args.seeds)
+
+
+def _print_commands(folder: PlanFolder, collecting: list[str]) -> None:
+    for command in commands(folder, unfinished=True):
+        print(command)
+    print(command_line(collecting))
+
+
+def _slurm(folder: PlanFolder, collecting: list[str], args: argparse.Namespace) -> int:
+    options = shlex.split(args.slurm_options)
+    if args.dry_run:
+        script = write_scripts(folder, collecting, args.jobs, options)
+        print(f'The scripts are in {script.parent}; submit them with: bash {script}')
+        return 0
+    prepare(folder, _say)
+    jobs = submit(folder, collecting, args.jobs, options)
+    print(f'Submitted {len(jobs)} jobs: {", ".join(jobs)}. The scripts and logs are in {folder.out / "slurm"}; the last job '
+          f'writes {folder.report}')
+    return 0
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)
+
+
+def _report(folder: PlanFolder, failed: dict[str, str]) -> int:
+    for name, reason in failed.items():
+        print(f'{name} did not finish: {reason}', file=sys.stderr)
+    print(f'The report is {collect(folder, failed)}')
+    unfinished = [run.name for run in folder.plan.runs if not folder.done(run)]
+    return 1 if failed or unfinished else 0

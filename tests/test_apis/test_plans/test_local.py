@@ -1,0 +1,107 @@
+"""A small plan as a user runs it: stopped, resumed, with a run that fails, up to the page."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from plan_helpers import small_options, write_plan
+
+from mmaffinity.apis.plans import collect, read_plan, run_locally
+from mmaffinity.apis.plans.folder import PlanFolder
+
+TEXT = f'''
+title = 'A small study'
+small = {small_options()!r}
+runs = [
+    dict(name='c8', config='affinity_c8_phantom', data='cncb_ncov', options={small_options(epochs=2, interval=1)!r},
+         tests=dict(results='affinity_c8_phantom', results_left_out='affinity_c8_left_out')),
+    dict(name='bad', config='affinity_c8_phantom', data='cncb_ncov', options={{**small, 'optim_wrapper.optimizer.type': 'No'}}),
+    dict(name='c8_ictcf', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{c8}}'}}),
+    dict(name='after_bad', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{bad}}'}}),
+    dict(name='elsewhere', config='affinity_c8_phantom', data='third'),
+]
+data['third'] = dict()
+'''
+
+
+def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(repo_root))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    path, out = write_plan(tmp_path / 'study.py', TEXT), tmp_path / 'out'
+    command = [sys.executable, '-m', 'mmaffinity', 'reproduce', tiny_phantom, '--plan', path, '--out', out]
+    command = [str(part) for part in command]
+
+    # Killed in the middle of the first run: its training ends, too.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 300
+        while not (out / 'runs/c8/run.json').exists():
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+    end = time.monotonic() + 60
+    while subprocess.run(['pgrep', '-f', f'{out}/runs/c8'], capture_output=True).stdout:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 1, done.stderr
+    assert f'elsewhere is left out: there is no {tiny_phantom}/third (third)' in done.stdout
+    assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.stderr
+    assert 'after_bad did not finish: starts from bad, which did not finish' in done.stderr
+    assert 'time left: about' in done.stdout or 'time left: under a minute' in done.stdout
+    plan = read_plan(path, tiny_phantom)
+    assert [run.name for run in plan.runs if PlanFolder(plan, out).done(run)] == ['c8', 'c8_ictcf']
+
+    page = (out / 'report/index.md').read_text()
+    for heading in ('# A small study', '## Table 3', '## Table 4', '## Table 5', '## Table 7', '## Figure 4', '## Figure 6',
+                    '## What differs from the paper', '## Data', '## Versions', '## Commands'):
+        assert f'\n{heading}' in f'\n{page}', heading
+    assert 'The slices are synthetic' in page and '*(published)*' in page
+    assert '4 slices of `lesions_test.json` were tested, in the paper 100' in page
+    results = json.loads((out / 'runs/c8/results.json').read_text())
+    assert results['lists']['classification']['sha256'] in page and results['versions']['torch'] in page
+    for picture in [part.partition(')')[0] for part in page.split('](')[1:]]:
+        assert picture.startswith('http') or (out / 'report' / picture).is_file(), picture
+
+    # Nothing is repeated, and what was printed works by itself.
+    before = (out / 'runs/c8/results.json').stat().st_mtime_ns
+    said = []
+    failed = run_locally(PlanFolder(plan, out), progress=said.append)
+    assert set(failed) == {'bad', 'after_bad'} and said[0] == '2 of 4 runs are done'
+    assert (out / 'runs/c8/results.json').stat().st_mtime_ns == before
+
+
+def test_nothing_to_report(tmp_path, tiny_phantom):
+    plan = read_plan(write_plan(tmp_path / 'study.py', TEXT), tiny_phantom)
+    with pytest.raises(ValueError, match='no run of .* has finished'):
+        collect(PlanFolder(plan, tmp_path / 'out'))
+    with pytest.raises(ValueError, match='--jobs 0'):
+        run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
+
+
+def test_a_command_ends_with_the_process_that_it_belongs_to(repo_root):
+    """As when a plan is killed: the command would go on for a minute."""
+    code = ('import subprocess, sys, os\n'
+            'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '
+            'print(flush=True); run_tool(lambda: time.sleep(60))"], env={**os.environ, "MMAFFINITY_PARENT": str(os.getpid())},'
+            'stdout=sys.stdout)\nprint(child.pid, flush=True)\nchild.wait()')
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, 'PYTHONPATH': str(repo_root)}) as parent:
+        child = int((parent.stdout.readline() + parent.stdout.readline()).split()[0])
+        time.sleep(0.5)
+        os.kill(parent.pid, signal.SIGKILL)
+        end = time.monotonic() + 30
+        while _running(child):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def _running(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False

@@ -1,0 +1,155 @@
+"""Plan files: what is read from them, and what is wrong with them."""
+import json
+import shlex
+
+import pytest
+from plan_helpers import write_plan
+
+from mmaffinity.apis.plans import read_plan
+from mmaffinity.apis.plans.cost import Cost, number_of_steps, training_speed
+from mmaffinity.apis.plans.folder import PlanFolder, command_line
+from mmaffinity.apis.plans.page import commands
+from mmaffinity.commands import reproduce
+from mmaffinity.utils.config import load_config
+
+TWO = '''
+title = 'Two'
+runs = [dict(name='a', config='affinity_c8_phantom', data='cncb_ncov', options={'image_size': (64, 64)}),
+        dict(name='b', config='affinity_c8_phantom_ictcf', data='ictcf', options=dict(load_from='{a}'))]
+'''
+
+
+@pytest.fixture
+def two(tmp_path, tiny_phantom):
+    return read_plan(write_plan(tmp_path / 'two.py', TWO), tiny_phantom)
+
+
+def test_the_plan_of_the_paper(tmp_path):
+    (tmp_path / 'data/cncb_ncov').mkdir(parents=True)
+    (tmp_path / 'data/ictcf').mkdir()
+    plan = read_plan('plans/paper', tmp_path / 'data')
+    names = [run.name for run in plan.runs]
+    assert len(names) == 14 and not plan.left_out
+    for count in (8, 16, 32, 64):
+        run = plan.run(f'c{count}')
+        assert run.checkpoint == 'epoch_100.pth' and set(run.tests) == {'results', 'results_left_out'}
+        assert plan.run(f'c{count}_ictcf').needs == (f'c{count}',)
+    assert plan.run('covid_ct_mask_net').needs == ('mask_rcnn_full',)
+    assert [command for command, _ in plan.prepare] == [
+        ['convert', 'cncb-ncov', f'{tmp_path}/data/cncb_ncov'], ['convert', 'ictcf', f'{tmp_path}/data/ictcf']]
+
+
+def test_without_ictcf_the_rest_runs(tmp_path):
+    (tmp_path / 'cncb_ncov').mkdir()
+    plan = read_plan('plans/paper', tmp_path)
+    assert len(plan.runs) == 9 and set(plan.left_out) == {*(f'c{count}_ictcf' for count in (8, 16, 32, 64)), 'vgg16_ictcf'}
+    assert plan.left_out['c8_ictcf'] == f'there is no {tmp_path}/ictcf (ictcf)'
+    (tmp_path / 'cncb_ncov').rename(tmp_path / 'other')
+    with pytest.raises(ValueError, match='nothing of paper.py can run: there is no .*cncb_ncov'):
+        read_plan('plans/paper', tmp_path)
+
+
+def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
+    text = TWO.replace("data='cncb_ncov'", "data='cncb_ncov', folds=2").replace("data='ictcf'", "data='ictcf', folds=2")
+    plan = read_plan(write_plan(tmp_path / 'two.py', text), tiny_phantom, seeds=2)
+    assert [run.name for run in plan.runs] == ['a_fold0', 'a_fold1', 'a_fold0_seed1', 'a_fold1_seed1', 'b_fold0', 'b_fold1',
+                                               'b_fold0_seed1', 'b_fold1_seed1']
+    run = plan.run('b_fold1_seed1')
+    assert run.needs == ('a_fold1_seed1',) and run.seed == 1 and (run.options['folds'], run.options['fold']) == (2, 1)
+    kinds = [step.kind for step in PlanFolder(plan, tmp_path / 'out').steps(run)]
+    assert kinds == ['verify', 'train', 'test']
+
+
+@pytest.mark.parametrize('change, words', [
+    (("title = 'Two'", ''), 'needs a title'),
+    (("name='a'", "name='../a'"), 'is that of a folder'),
+    (("name='b'", "name='a'"), 'two runs are called a'),
+    (("'{a}'", "'{aa}'"), 'b starts from aa, which is no run above it; did you mean a'),
+    (("options={'", "option={'"), 'unknown field option'),
+    (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
+    (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
+    (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
+    (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
+    (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no config affinity_c9; did you mean'),
+    (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
+])
+def test_errors_of_a_plan(tmp_path, tiny_phantom, change, words):
+    assert change[0] in TWO
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        read_plan(write_plan(tmp_path / 'two.py', TWO.replace(*change)), tiny_phantom)
+
+
+def test_commands_are_printed_in_an_order_in_which_they_work(two, tmp_path):
+    folder = PlanFolder(two, tmp_path / 'my out')
+    lines = [shlex.split(line) for line in commands(folder)]
+    assert [line[line.index('train') if 'train' in line else line.index('test')] for line in lines] == [
+        'train', 'test', 'train', 'test']
+    checkpoint = f'{tmp_path}/my out/runs/a/epoch_3.pth'
+    assert checkpoint in lines[1] and f'load_from={checkpoint}' in lines[2] and 'image_size=(64,64)' in lines[0]
+    assert not any('load_from' in word for word in lines[3])  # seeds have one test config
+    folder.of('a').mkdir(parents=True)
+    for name in ('epoch_3.pth', 'results.json'):
+        (folder.of('a') / name).touch()
+    assert len(list(commands(folder, unfinished=True))) == 2 and folder.done(two.run('a'))
+
+
+def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
+    folder = PlanFolder(two, tmp_path / 'out')
+    folder.claim()
+    folder.claim()
+    other = read_plan(write_plan(tmp_path / 'other.py', TWO.replace("'Two'", "'Other'")), tiny_phantom)
+    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: name another --out'):
+        PlanFolder(other, tmp_path / 'out').claim()
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'thesis.tex').touch()
+    with pytest.raises(ValueError, match='is not empty and holds no plan'):
+        PlanFolder(two, tmp_path / 'full').claim()
+    (tmp_path / 'out' / 'plan.json').write_text('{')
+    with pytest.raises(ValueError, match='plan.json is damaged'):
+        folder.claim()
+
+
+def test_a_config_may_not_change_under_a_run(two, tmp_path, tiny_phantom):
+    folder = PlanFolder(two, tmp_path / 'out')
+    folder.claim()
+    folder.start(two.run('a'))
+    changed = read_plan(write_plan(tmp_path / 'two.py', TWO.replace('(64, 64)', '(96, 64)')), tiny_phantom)
+    with pytest.raises(ValueError, match=r'config of a has changed since .*runs/a was started \(for a: image_size'):
+        PlanFolder(changed, tmp_path / 'out').claim()
+    longer = TWO.replace("runs = [", "runs = [dict(name='c', config='affinity_c8_phantom', data='cncb_ncov'), ")
+    PlanFolder(read_plan(write_plan(tmp_path / 'two.py', longer), tiny_phantom), tmp_path / 'out').claim()
+
+
+def test_time_left_is_that_of_the_steps_that_are_left(two, tmp_path, tiny_phantom):
+    folder = PlanFolder(two, tmp_path / 'out')
+    cost = Cost(folder, jobs=1)
+    assert str(cost.time_left()) == 'not known before the first steps'
+    log = folder.of('a') / '20210101' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"lr": 1, "time": 60.0, "step": 1}\n{"lr": 1, "time": 180.0, "step": 2}\n{"slice/f1": 1}\n{"lr"')
+    assert training_speed(folder.of('a')) == (120.0, 2)
+    steps = [number_of_steps(load_config(run.config, run.options), 'train_dataloader') for run in two.runs]
+    found = cost.time_left()
+    assert found.seconds == 120 * (sum(steps) - 2) and found.unknown == 2 and 'and 2 tests not measured yet' in str(found)
+    assert Cost(folder, jobs=2).time_left().seconds == found.seconds / 2
+    for name in ('epoch_3.pth', 'results.json'):
+        (folder.of('a') / name).touch()
+    (folder.of('a') / 'seconds.json').write_text(json.dumps({'results.json': 30.0}))
+    batches = [number_of_steps(load_config(run.config, run.options), 'test_dataloader') for run in two.runs]
+    assert cost.time_left().seconds == 120 * steps[1] + 30 * batches[1] / batches[0] and not cost.time_left().unknown
+
+
+def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
+    import argparse
+    parser = argparse.ArgumentParser()
+    reproduce.add_arguments(parser)
+    path = write_plan(tmp_path / 'two.py', TWO)
+    out = tmp_path / 'out'
+    assert reproduce.run(parser.parse_args([str(tiny_phantom), '--plan', str(path), '--out', str(out), '--dry-run'])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and lines[-1].endswith('--collect') and not out.exists()
+    for arguments, words in (([], 'DATA_ROOT is missing'), (['/no/where'], 'no folder /no/where'),
+                             ([str(tiny_phantom), '--phantom'], '--phantom has its own plan')):
+        with pytest.raises((ValueError, FileNotFoundError), match=words):
+            reproduce.run(parser.parse_args([*arguments, '--out', str(out)]))
+    assert command_line(['test', 'a b']).endswith("test 'a b'")

@@ -1,0 +1,105 @@
+"""A plan on a real SLURM cluster of one node: array, dependency, preemption, a failing run."""
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from mmaffinity.utils.checkpoint import load_checkpoint
+from plan_helpers import small_options, write_plan
+from slurm_helpers import Cluster, why_no_slurm
+
+from mmaffinity.apis.plans import read_plan, submit
+from mmaffinity.apis.plans.folder import PlanFolder, plan_arguments
+from mmaffinity.apis.plans.slurm import write_scripts
+
+
+@pytest.fixture
+def cluster():
+    reason = why_no_slurm()
+    if reason:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix='slurm'))  # pytest's paths are too long for a socket
+    try:
+        with Cluster(folder / 'c') as started:
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_phantom):
+    long = small_options(epochs=12, interval=1)
+    path = write_plan(tmp_path / 'study.py', f'''
+title = 'A study under SLURM'
+small = {small_options()!r}
+runs = [
+    dict(name='first', config='affinity_c8_phantom', data='cncb_ncov', options={long!r}),
+    dict(name='second', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{first}}'}}),
+    dict(name='bad', config='affinity_c8_phantom', data='cncb_ncov', options={{**small, 'optim_wrapper.optimizer.type': 'No'}}),
+    dict(name='after_bad', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{bad}}'}}),
+]
+''')
+    made = PlanFolder(read_plan(path, tiny_phantom), tmp_path / 'out')
+    made.claim()
+    return made
+
+
+def collecting(folder):
+    return [*plan_arguments(folder.plan, folder.out, False), '--collect']
+
+
+def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, repo_root):
+    for name in ('SLURM_CONF', 'PATH'):
+        monkeypatch.setenv(name, cluster.environment[name])
+    monkeypatch.setenv('PYTHONPATH', str(repo_root))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    jobs = submit(folder, collecting(folder), options=['--partition=low'])
+    assert len(jobs) == 4
+    runs, second, after_bad, report = jobs
+    with pytest.raises(ValueError, match=f'still in the queue .*scancel {runs}'):
+        submit(folder, collecting(folder), options=['--partition=low'])
+
+    # Once there is a checkpoint, a job of higher priority takes the node; the training is requeued and resumes.
+    place = folder.of('first')
+    cluster.wait((place / 'epoch_2.pth').exists, 'the second epoch')
+    cluster.call('sbatch', '--parsable', '--partition=high', '--ntasks=2', '--output=/dev/null', '--wrap', 'sleep 1')
+    cluster.wait(lambda: 'Restarts=1' in cluster.call('scontrol', 'show', 'job', f'{runs}_0'), 'the requeue', 60)
+    assert not (place / 'epoch_12.pth').exists()
+    cluster.wait(lambda: not cluster.queue(), 'the end of all jobs', 600)
+
+    states = {name: cluster.state(job) for name, job in (
+        ('first', f'{runs}_0'), ('second', f'{second}_1'), ('bad', f'{runs}_2'), ('after_bad', f'{after_bad}_3'))}
+    assert states == dict(first='COMPLETED', second='COMPLETED', bad='FAILED', after_bad='CANCELLED')
+    log = (folder.out / 'slurm/logs/0.log').read_text()
+    assert 'resume' in log.lower()
+    steps = [json.loads(line)['step'] for file in sorted(place.glob('*/vis_data/scalars.json'))
+             for line in file.read_text().splitlines() if '"lr"' in line]
+    assert len(list(place.glob('*/vis_data/scalars.json'))) == 2 and steps[-1] == 12 * 6
+    assert load_checkpoint(place / 'epoch_12.pth')['meta']['iter'] == 12 * 6
+    assert folder.done(folder.plan.run('second')) and not folder.of('after_bad').exists()
+    page = (folder.report / 'index.md').read_text()
+    assert 'Table 4' in page and 'Not in the tables: bad, after_bad.' in page
+    assert f'| bad | affinity_c8_phantom | 0 | not finished, see {folder.out}/slurm/logs/2.log: ' in page
+    assert '| after_bad | affinity_c8_phantom_ictcf | 0 | not started |' in page
+    assert cluster.state(report) == 'FAILED'  # the exit code says that not everything has finished
+
+
+def test_the_scripts_are_plain_shell(folder):
+    script = write_scripts(folder, collecting(folder), jobs=2, options=['--partition=low', '--gpus=1'])
+    text = script.read_text()
+    for path in [script, *script.parent.glob('*.sbatch'), *script.parent.glob('jobs/*.sh')]:
+        subprocess.run(['bash', '-n', str(path)], check=True)
+    assert '--array=0,2%2 run.sbatch' in text
+    assert '--array=1 --dependency="afterok:${runs}_0" --kill-on-invalid-dep=yes run.sbatch' in text
+    assert '--array=3 --dependency="afterok:${runs}_2"' in text and '"afterany:$runs:$run_1:$run_3" collect.sbatch' in text
+    array = (script.parent / 'run.sbatch').read_text()
+    assert '#SBATCH --partition=low\n#SBATCH --gpus=1\n' in array and '#SBATCH --requeue' in array
+    assert ' train affinity_c8_phantom ' in (script.parent / 'jobs/0.sh').read_text()
+
+
+def test_without_slurm(folder, monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(ValueError, match='no sbatch on this machine.*--launcher local'):
+        submit(folder, collecting(folder))
