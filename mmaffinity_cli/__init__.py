@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 CHECK_ENV = 'check-env'
@@ -43,7 +43,8 @@ def main(*verbs: str) -> None:
         print(overview())
         return
     if arguments[0] == '--version':
-        print(f'mmaffinity {metadata.version("mmaffinity")}')
+        from mmaffinity import __version__
+        print(f'mmaffinity {__version__}')
         return
     name = arguments[0]
     if name not in COMMANDS:

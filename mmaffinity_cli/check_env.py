@@ -20,7 +20,7 @@ PACKAGES = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'onedl-mmcv-lite', 'mmcv-lite', 'mmcv-full'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'mmaffinity': ('mmaffinity',),
+    'mmaffinity': ('mmaffinity', 'mmaffinity-runtime'),
 }
 SHARED = ('cv2',)  # several distributions of it do no harm
 SAFE_TORCH = (2, 10)

@@ -39,7 +39,7 @@ class _OnnxRuntime(Session):
 
     def __init__(self, model: ModelFile, precision: str, threads: int) -> None:
         super().__init__(precision)
-        runtime = require('onnxruntime', 'onnxruntime')
+        runtime = require('onnxruntime', 'onnx')
         self.version = runtime.__version__
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
