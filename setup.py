@@ -33,11 +33,14 @@ class BuildWithConfigs(build_py):
                 except OSError:  # Windows without permission to create links
                     pass
             shutil.copytree(ROOT / source, target, ignore=shutil.ignore_patterns('__pycache__'))
-        # The paths in the index and the metafile refer to the repository.
-        for source, target in (('model-index.yml', 'model-index.yml'), ('configs/metafile.yml', 'metafile.yml')):
+        # The paths in the index and the metafiles refer to the repository.
+        metafiles = {str(path.relative_to(ROOT)): f'metafile_{path.parent.name}.yml'
+                     for path in ROOT.glob('configs/**/metafile.yml')}
+        for source, target in {'model-index.yml': 'model-index.yml', **metafiles}.items():
             text = (ROOT / source).read_text(encoding='utf-8')
-            text = text.replace('configs/metafile.yml', 'metafile.yml').replace('configs/', 'configs/affinity/')
-            (package / '.mim' / target).write_text(text, encoding='utf-8')
+            for name, there in metafiles.items():
+                text = text.replace(Path(name).as_posix(), there)
+            (package / '.mim' / target).write_text(text.replace('configs/', 'configs/affinity/'), encoding='utf-8')
 
 
 setup(cmdclass={'build_py': BuildWithConfigs})

@@ -92,6 +92,13 @@ def no_network(monkeypatch):
         pytest.fail(f'the tests run offline, but this one tried to {"; ".join(attempts)}', pytrace=False)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what needs real data."""
+    for item in items:
+        if 'shared_dir' in getattr(item, 'fixturenames', ()):
+            item.add_marker('shared_data')
+
+
 def pytest_pycollect_makeitem(name, obj):
     """Collect nothing that a test file imports from the package, such as `test_model`, whatever its name."""
     return [] if getattr(obj, '__module__', '').partition('.')[0] == 'mmaffinity' else None
@@ -105,6 +112,14 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f'{len(reports)} skipped' + (', because:' if reports else ''))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f'{count:6d}  {reason}')
+
+
+@pytest.fixture(scope='module')
+def browser():
+    """A headless Chromium, or a skip."""
+    from browser_helpers import chromium
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope='session')

@@ -11,7 +11,7 @@ from mmaffinity.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')
-                if '_base_' not in path.relative_to(CONFIGS).parts)
+                if not {'_base_', 'plans'} & set(path.relative_to(CONFIGS).parts))
 
 
 def _transforms(dataset: dict) -> list:

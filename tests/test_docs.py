@@ -1,4 +1,4 @@
-"""docs/trust.md: every promise names tests that exist."""
+"""Documents name files and tests that exist."""
 import ast
 import re
 
@@ -18,7 +18,14 @@ def test_tests_named_in_trust_exist(repo_root):
             or name and name not in functions_of(repo_root / file)] == []
 
 
+def test_files_named_by_the_way_of_a_slice_exist(repo_root):
+    text = (repo_root / 'CONTRIBUTING.md').read_text() + (repo_root / 'docs/architecture.md').read_text()
+    named = re.findall(r'`((?:mmaffinity|mmaffinity_cli|configs|tests)/[\w/.]+)`', text)
+    named += [f'mmaffinity/{name}' for name in re.findall(r'`((?:utils|checkpoints|commands)/\w+\.py)`', text)]
+    assert len(named) > 40 and [name for name in named if not (repo_root / name).exists()] == []
+
+
 def test_documents_link_to_files_that_exist(repo_root):
-    for document in (repo_root / 'docs').glob('*.md'):
+    for document in [*(repo_root / 'docs').glob('*.md'), repo_root / 'README.md', repo_root / 'CONTRIBUTING.md']:
         for target in re.findall(r'\]\((?!https?://)([^)#]+)', document.read_text()):
             assert (document.parent / target).exists(), f'{document.name}: {target}'

@@ -38,6 +38,8 @@ from mmaffinity.utils.config import load_config
 from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.utils.shared_config import read_shared_config
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTED = (ValueError, FileNotFoundError)
 NIGHT = os.environ.get('HYPOTHESIS_PROFILE') == 'fuzz'  # a profile of conftest.py
 SIZE = 24

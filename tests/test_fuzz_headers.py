@@ -26,6 +26,8 @@ from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
 
+pytestmark = pytest.mark.slow
+
 pydicom, nibabel = pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
 highdicom = pytest.importorskip('highdicom')
 

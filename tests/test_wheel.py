@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LEAF = """
 _base_ = 'mmaffinity::affinity/affinity_c8_phantom_ictcf.py'
 image_size = (64, 64)

@@ -106,6 +106,10 @@ class SliceInferencer(ABC):
     def _forward(self, packed: list[Any]) -> list[Any]:
         """Run the model on a batch of prepared slices and return a sample on the CPU for each."""
 
+    def roi_shares(self, pred_slice: Any) -> Any:
+        """Return the share of each RoI in each class of a slice, (M, K), see :class:`RoIEvidence`; None if it is not known."""
+        return None
+
     def __call__(self, inputs: Input | Iterable[Input],
                  on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
         """Predict all slices of the inputs.

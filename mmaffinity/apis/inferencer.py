@@ -7,9 +7,12 @@ import torch
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
+from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 import mmaffinity.registration  # noqa: F401  (the modules that configs name)
 from mmaffinity.checkpoints import build_model, load_checkpoint
+from mmaffinity.models.cls_heads import AffinityClsHead, roi_evidence
 from mmaffinity.scans import Problem, ReadOptions, Scan, Slice
 from mmaffinity.scans.read_ahead import read_ahead
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
@@ -95,6 +98,13 @@ class AffinityInferencer(SliceInferencer):
 
     def _read(self, scan: Scan, done: Container[str]) -> Iterator[Slice | Problem]:
         return read_ahead(scan, done, self.workers)
+
+    def roi_shares(self, pred_slice: BaseDataElement) -> Tensor | None:
+        head = getattr(getattr(self.model, 'roi_head', None), 'cls_head', None)
+        if not isinstance(head, AffinityClsHead):
+            return None
+        features, weights = pred_slice.roi_features.to(self.device), pred_slice.roi_weights.to(self.device)
+        return roi_evidence(head, features, weights).shares
 
     def _prepare(self, item: Slice) -> dict:
         return self.pipeline(dict(img=item.grey, img_path=item.name, img_id=item.index, task=CLASSIFICATION))

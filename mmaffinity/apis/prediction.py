@@ -23,6 +23,7 @@ from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.wording import plural
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
+from .prediction_pages import PAGE, PredictionPages
 from .prediction_report import PredictionReport, ScanResult
 from .prediction_totals import REPORT, ShardReport, remove_reports, write_report
 
@@ -33,7 +34,7 @@ Progress = Callable[[int, int, str], None]
 def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Input], out: str | Path,
                       score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
                       dicom_seg: bool = False, progress: Progress | None = None,
-                      shard: Shard | None = None) -> PredictionReport:
+                      html: bool = True, shard: Shard | None = None) -> PredictionReport:
     """Predict scans and write all results; docs/prediction.md describes the files.
 
     Args:
@@ -47,6 +48,7 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
         show_rois: also draw the RoIs used for classification.
         dicom_seg: write DICOM-SEG for DICOM series; needs highdicom.
         progress: called with the number of finished slices, the total, and the name of the slice.
+        html: write ``index.html`` and a page for each scan of up to 1000 slices, see docs/pages.md.
         shard: predict only the scans of this shard, while other processes predict the others into the same folder;
             :func:`~.prediction_totals.merge_shards` then writes the files on all scans.
 
@@ -82,12 +84,12 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
             found = report.clutter[0] if report.clutter else f'no file in {", ".join(map(str, inputs)) or "no input"}'
             raise ValueError(f'there is nothing to predict: {found}')
         folder = folder or _open(out, resume, stack, shard)
-        writer = _Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg)
+        writer = _Writer(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg, html)
         if shard is None:
             remove_reports(folder, None)
             for _ in _predict(writer, scans, report, progress):
                 pass
-            write_report(folder, writer.head(), report)
+            write_report(folder, writer.head(), report, html)
         else:
             _predict_shard(writer, scans, report, progress, shard)
     return report
@@ -157,7 +159,7 @@ class _Writer:
     """Predict one scan after another and write its results."""
 
     def __init__(self, inferencer: SliceInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
-                 show_rois: bool, dicom_seg: bool) -> None:
+                 show_rois: bool, dicom_seg: bool, html: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
         self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg
         options = inferencer.options
@@ -165,6 +167,7 @@ class _Writer:
             window_level=options.window.level, window_width=options.window.width,
             rescale=None if options.rescale is None else list(options.rescale), max_value=options.max_value,
             score_thr=score_thr, overlays=overlays, show_rois=show_rois, dicom_seg=dicom_seg)
+        self.pages = PredictionPages(inferencer, out, resume) if html else None
         self._folders = ResultFolders(out)
 
     def head(self) -> dict[str, Any]:
@@ -198,13 +201,14 @@ class _Writer:
             yield from (record.name for record in earlier if isinstance(record, SliceRecord))
             if len(known) < len(keys):
                 # From here to the end of _finish(), the result of an earlier run does not belong to this scan.
-                (self.out.root / folder / 'result.json').unlink(missing_ok=True)
+                for name in ('result.json', PAGE):
+                    (self.out.root / folder / name).unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):
                 if isinstance(result, Problem) and result.key is None:
                     yield result  # a problem of the whole scan: earlier slices are in the journal, but there is no result yet
                     return
                 yield self._noted(journal, folder, result)
-            if len(known) == len(keys) == len(journal.places) and self._finished(folder):
+            if len(known) == len(keys) == len(journal.places) and self._finished(scan, folder):
                 earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
                 if not earlier_result.failed:
                     yield earlier_result
@@ -236,10 +240,13 @@ class _Writer:
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
             from mmaffinity.visualization import save_image  # which loads matplotlib
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
+        if self.pages is not None:
+            self.pages.record(folder, result)
         return result.slice.key, record
 
-    def _finished(self, folder: str) -> bool:
-        return (self.out.root / folder / 'result.json').is_file()
+    def _finished(self, scan: Scan, folder: str) -> bool:
+        lacks_page = self.pages is not None and self.pages.missing(scan, folder)
+        return (self.out.root / folder / 'result.json').is_file() and not lacks_page
 
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
         """Write the files of a whole scan from its journal."""
@@ -270,6 +277,12 @@ class _Writer:
             self._write_masks(scan, folder, records, result)
         notes += counted.lines(summary.num_slices)
         head['scan']['notes'] = notes
+        if self.pages is not None:
+            try:
+                self.pages.write(scan, folder, head, answer, records)
+            except Exception as error:
+                notes.append(f'{WARNING}{failure(f"no page ({PAGE})", "it cannot be written", error)}')
+                result.failed = True
         write_csv(self.out, folder, classes, records)
         write_coco(self.out, folder, self.inferencer.lesion_classes, records)
         write_prediction(self.out, folder, head, answer, records)

@@ -17,22 +17,25 @@ from mmaffinity.scans.shards import Shard
 from mmaffinity.scans.writers import write_list
 from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.utils.wording import first_few, plural
+from mmaffinity.visualization.pages.scan_page import index_page
 
 from .prediction_report import PredictionReport, ScanResult
 
 REPORT = 'report.json'
+PAGE = 'index.html'
 SHARD_REPORT = 'report.shard-{}.json'
 _SHARD_NAME = re.compile(r'report\.shard-(\d+)-of-(\d+)\.json')
 _ITEM = '  {'  # start of a line that holds one entry of a list, see write_list
 
 
-def write_report(out: OutputFolder, head: dict, report: PredictionReport) -> None:
+def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: bool) -> None:
     """Write the files on all scans.
 
     Args:
         out: output folder with the results of each scan.
         head: fields of ``report.json`` before the scans: schema, model, settings, ...
         report: outcome for all inputs.
+        html: whether to write ``index.html``, the list of all scans for a browser.
 
     Raises:
         ValueError: if a file cannot be written, or nothing was predicted.
@@ -43,6 +46,9 @@ def write_report(out: OutputFolder, head: dict, report: PredictionReport) -> Non
         _write_slices(out, report.scans)
         _write_lesions(out, report.scans, head['model']['lesion_classes'])
         _write_json(out, REPORT, content)
+        if html:
+            with out.write(PAGE) as file:
+                file.writelines(index_page(content, [(out.root / scan.folder / PAGE).is_file() for scan in report.scans]))
     except OSError as error:
         raise ValueError(f'{out.root / REPORT} cannot be written: {brief(error)}; --resume continues') from error
     if not any(scan.num_predicted for scan in report.scans):
@@ -171,7 +177,7 @@ def merge_shards(out: str | Path) -> PredictionReport:
             report.scans += [ScanResult(**scan) for scan in part['scans']]
             report.problems += [Problem(**item) for item in part['not_predicted']]
         head = {key: value for key, value in first.items() if key not in ('shard', 'parts', 'clutter')}
-        write_report(folder, head, report)
+        write_report(folder, head, report, any((folder.root / scan.folder / PAGE).is_file() for scan in report.scans))
     return report
 
 

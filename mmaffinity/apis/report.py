@@ -14,13 +14,15 @@ from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.visualization.reliability import draw_reliability
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
+from .run_pages import report_page
+
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
 
 
 def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
                  external: Mapping[str, str | Path] | None = None, num_resamples: int = 1000, seed: int = 0,
                  class_weights: str | Sequence[float] = 'share',
-                 progress: Callable[[str], None] = lambda message: None) -> dict[str, Path]:
+                 progress: Callable[[str], None] = lambda message: None, html: bool = True) -> dict[str, Path]:
     """Write a report on finished runs, see docs/report.md.
 
     Args:
@@ -31,9 +33,10 @@ def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
         seed: seed of the bootstrap; the same seed gives the same report.
         class_weights: class weights of the class-adjusted F1: 'share' or one number per class.
         progress: called with a description of the current work.
+        html: also write ``report.html``, a page with the slices of all runs side by side, see docs/pages.md.
 
     Returns:
-        The files, by 'markdown', 'csv' and 'json'.
+        The files, by 'markdown', 'csv', 'json' and, if written, 'html'.
 
     Raises:
         FileNotFoundError: if a run or an external file does not exist.
@@ -50,6 +53,8 @@ def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
     write_atomically(files['markdown'], _markdown(report, figures).encode())
     write_atomically(files['csv'], _csv(report).encode())
     write_json_atomic(files['json'], _json(report, num_resamples, seed))
+    if html:
+        files['html'] = report_page(slices, notes, out_dir / 'report.html')
     return files
 
 

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
-from mmaffinity.engine import LoaderWorkersHook, join_processes
+from mmaffinity.engine import LoaderWorkersHook, TestPageHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, load_config
@@ -16,6 +16,7 @@ from mmaffinity.utils.files import sha256_of, write_json_atomic
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
 from .data_record import reads_files
+from .run_pages import test_page
 from .tested_lists import find_tested_lists
 
 SCHEMA = 2
@@ -24,7 +25,7 @@ SPLITS = ('test', 'val')
 
 def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
                out: str | Path | None = None, show_dir: str | Path | None = None,
-               launcher: str = 'none', split: str = 'test', verbose: bool = True) -> dict:
+               launcher: str = 'none', split: str = 'test', verbose: bool = True, html: str | Path | None = None) -> dict:
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
@@ -36,6 +37,7 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         launcher: as for :func:`train_model`.
         split: 'test', or 'val' for the validation slices, on which the report fits the temperature.
         verbose: as for :func:`train_model`.
+        html: page with the confusion matrix, curves and pictures of slices, see docs/pages.md.
 
     Returns:
         Metrics by name.
@@ -66,10 +68,17 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     with plain_failures('fix this, and test again'):
         runner = build_runner(cfg, verbose)
         runner.register_hook(LoaderWorkersHook())
+        pages = TestPageHook()
+        if html is not None:
+            runner.register_hook(pages)
         metrics = runner.test()
         # Only the main process has the records of all slices.
-        if out is not None and is_main_process():
-            write_json_atomic(out, results_of(runner, metrics, given_hash))
+        if (out is not None or html is not None) and is_main_process():
+            results = results_of(runner, metrics, given_hash)
+            if out is not None:
+                write_json_atomic(out, results)
+            if html is not None:
+                test_page(results, pages.pictures, html)
     return metrics
 
 

@@ -90,15 +90,17 @@ def run(args: argparse.Namespace) -> None:
     step('Train on the first hospital', 'train', FIRST, '--work-dir', first, *resumed(first), '--cfg-options',
          f'data_root={cncb}')
     step('Test on its held-out patients', 'test', FIRST, newest(first), '--work-dir', first, '--out', first / 'results.json',
-         '--show-dir', pictures / 'cncb_ncov', '--cfg-options', f'data_root={cncb}')
+         '--html', first / 'test.html', '--show-dir', pictures / 'cncb_ncov', '--cfg-options', f'data_root={cncb}')
     step('Fine-tune on the second hospital', 'train', SECOND, '--work-dir', second, *resumed(second), '--cfg-options',
          f'data_root={ictcf}', f'load_from={newest(first)}')
     step('Test on its held-out patients', 'test', SECOND, newest(second), '--work-dir', second, '--out',
-         second / 'results.json', '--show-dir', pictures / 'ictcf', '--cfg-options', f'data_root={ictcf}')
+         second / 'results.json', '--html', second / 'test.html', '--show-dir', pictures / 'ictcf', '--cfg-options',
+         f'data_root={ictcf}')
 
     results = {folder.name: json.loads((folder / 'results.json').read_text())['metrics'] for folder in (first, second)}
     print(f'\nThe demo took {(time.monotonic() - start) / 60:.1f} minutes.')
     for name, key, text, goal in GOALS:
         print(f'{text}, on held-out phantom patients: {results[name][key]:.3f} (goal: {goal:.2f})')
     print(f'Overlays, confusion matrices and affinities are in {pictures.absolute()}; the log is {step.log}')
+    print(f'Open {(first / "test.html").absolute()} in a browser: results, and every tested slice')
     check_goals(results)

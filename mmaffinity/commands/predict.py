@@ -12,11 +12,12 @@ Several processes or machines share the scans of a folder with --num-shards and 
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
-from mmaffinity.apis.prediction_totals import merge_shards
+from mmaffinity.apis.prediction_totals import PAGE, merge_shards
 from mmaffinity.commands.arguments import add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)')
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
+    parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
+                        help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)')
     parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
     parser.add_argument('--num-shards', type=int, metavar='N',
                         help='share the scans among N processes (default: the processes of torchrun or srun)')
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = predict_to_folder(
             inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
-            args.dicom_seg, progress, shard)
+            args.dicom_seg, progress, args.html, shard)
     except KeyboardInterrupt:
         progress.close()
         print(f'--resume continues {args.out}', file=sys.stderr)
@@ -137,6 +140,10 @@ def _own_gpu(shard: Shard | None) -> str | None:
 def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int:
     for line in report_lines(report, out):
         print(line)
-    rest = '' if shard is None else '; once all shards have finished, mmaffinity predict --merge writes the files on all scans'
+    if shard is not None:
+        rest = '; once all shards have finished, mmaffinity predict --merge writes the files on all scans'
+    else:
+        page = Path(out) / PAGE
+        rest = f'; open {page} in a browser' if page.is_file() else ''
     print(f'Results are in {out}{rest}. {NOTICE}')
     return 1 if report.failed else 0

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
     parser.add_argument('--class-weights', type=float, nargs='+', metavar='W',
                         help='class weights of the class-adjusted F1, such as 0.45 0.35 0.20 (default: class shares)')
+    parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
+                        help='write report.html, which shows the slices of all runs (default: yes)')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,6 +31,6 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f'--external {name} is given twice')
         external[name] = file
     files = write_report(args.work_dirs, args.out, external, args.resamples, args.seed, args.class_weights or 'share',
-                         progress=lambda message: print(message, flush=True))
+                         progress=lambda message: print(message, flush=True), html=args.html)
     for file in files.values():
         print(file)

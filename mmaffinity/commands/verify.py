@@ -7,6 +7,7 @@ Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the c
 import argparse
 import sys
 
+from mmaffinity.apis.verification_page import verification_page
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.commands.data_arguments import add_near_arguments, near_options
 from mmaffinity.datasets.verification import CHECKS, Near, verify_config
@@ -17,6 +18,7 @@ from mmaffinity.utils.console import ProgressLine
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
+    parser.add_argument('--html', metavar='FILE', help='write the findings with their pictures, to open in a browser')
     parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
                         help=f'accept the findings of these checks: {", ".join(CHECKS)}')
     parser.add_argument('--strict', action='store_true', help='treat warnings as failures')
@@ -51,4 +53,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         report.write(args.out)
         print(f'The report is in {args.out}')
+    if args.html:
+        print(f'open {verification_page(report, args.html)} in a browser')
     return 0 if report.passed else 1

@@ -13,6 +13,7 @@ from .hooks import (
     NormSyncHook,
     SliceVisualizationHook,
     TestFiguresHook,
+    TestPageHook,
     UnreadableSlicesHook,
     WholeCheckpointHook,
 )
@@ -21,6 +22,6 @@ from .resuming import newest_whole_checkpoint
 
 __all__ = [
     'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook',
-    'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook',
+    'UnreadableSlicesHook', 'WholeCheckpointHook', 'add_guards', 'join_processes', 'newest_whole_checkpoint'
 ]

@@ -126,6 +126,13 @@ class DicomScan(Scan):
             except (MemoryError, Exception) as error:
                 yield Problem(header.name, brief(error), header.key)
 
+    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for index in wanted:
+            try:
+                yield index, self.view.from_stored(read_hounsfield(self.headers[index], self.options)[0])
+            except (MemoryError, Exception):  # reported when the slice was predicted
+                continue
+
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         return self.view.to_stored(mask)
 

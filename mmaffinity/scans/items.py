@@ -148,6 +148,24 @@ class Scan(ABC):
     def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
         """Read the slices whose key is not in ``done`` one at a time, each as a slice or a problem."""
 
+    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Read slices without a window; slices that cannot be read are left out.
+
+        Args:
+            wanted: numbers of slices, ascending.
+
+        Yields:
+            The number, and the values in the radiological view, shape (H, W): Hounsfield units, or for images their 8-bit grey
+            levels.
+
+        Raises:
+            ValueError: if the rest of a file is truncated or damaged.
+        """
+        chosen = set(wanted)
+        for item in self.read({key for index, key in enumerate(self.keys()) if index not in chosen}):
+            if isinstance(item, Slice):
+                yield item.index, item.grey
+
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         """Transform a mask of slice ``index``, shape (H, W), from the radiological view to the stored raster."""
         return mask

@@ -159,17 +159,6 @@ class NiftiScan(Scan):
             yield from (Problem(self._name(index), reason, self._keys[index]) for index in self._unread)
 
     def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Read slices without a window, as for the labels of a mask.
-
-        Args:
-            wanted: numbers of slices, ascending.
-
-        Yields:
-            The number, and the scaled values in the radiological view, float64 (H, W).
-
-        Raises:
-            ValueError: if the file is truncated or damaged.
-        """
         try:
             for index, raster in self._rasters(wanted):
                 yield index, self.view.from_stored(self._scaled(raster))

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from .nested_datasets import leaf_configs
 from .shared_config import read_shared_config
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -165,20 +166,13 @@ def _apply_folds(config: Config) -> None:
     """Divide the patients of all lists together, so that none is in training and test."""
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
     leaves = [leaf for name in ('train_dataloader', 'test_dataloader') if config.get(name) is not None
-              for leaf in _leaves(config[name].get('dataset'))]
+              for leaf in leaf_configs(config[name].get('dataset'))]
     lists = sorted({os.path.join(leaf.get('data_root') or '', leaf['ann_file']) for leaf in leaves if leaf.get('ann_file')})
     for leaf in leaves:
         leaf.setdefault('folds', config.folds)
         leaf.setdefault('fold', config.get('fold', 0))
         if leaf.get('ann_file'):
             leaf.setdefault('fold_lists', lists)
-
-
-def _leaves(dataset: Any) -> list[Any]:
-    if not isinstance(dataset, (dict, ConfigDict)):
-        return []
-    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
-    return [leaf for part in inner for leaf in _leaves(part)] if inner else [dataset]
 
 
 def _apply(dataset: Any, config: Config) -> None:

@@ -92,7 +92,7 @@ def draw_overlay(image: np.ndarray,
         confident = predicted.select(predicted.scores >= score_thr)
         shown = confident.select(np.arange(min(len(confident), max_objects)))
         labels = Labels(picture.shape[:2], _font_size(picture.shape[1], len(shown)))
-        _draw_predicted(picture, shown, scale)
+        draw_lesions(picture, shown, scale)
         caption.legend += _lesion_legend(shown, lesion_names)
         caption.notes.append(_count(len(shown), len(confident), len(predicted), score_thr))
     elif show_pred:
@@ -100,7 +100,7 @@ def draw_overlay(image: np.ndarray,
 
     truth = true_lesions(sample, shape) if show_gt else None
     if truth is not None:
-        _draw_truth(picture, truth, scale)
+        draw_truth(picture, truth, scale)
         if len(truth):
             caption.legend.append(('truth', 'true lesion'))
         caption.notes.append(f'true lesions: {len(truth) or "none"}')
@@ -174,7 +174,7 @@ def _font_size(width: int, num_objects: int) -> int:
     return int(np.clip(size, 11, 22))
 
 
-def _draw_predicted(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
+def draw_lesions(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
     """Draw tint, outline and box of each lesion, the best on top."""
     finely = len(lesions) > MANY
     if lesions.masks is not None:
@@ -194,7 +194,7 @@ def _draw_predicted(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
         cv2.rectangle(picture, (x1, y1), (x2, y2), lesion_color(label), 1)
 
 
-def _draw_truth(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
+def draw_truth(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
     """Draw dashed outlines, or boxes if there are no masks."""
     for index in range(len(lesions)):
         if lesions.masks is not None:

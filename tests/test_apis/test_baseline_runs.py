@@ -11,6 +11,8 @@ from mmaffinity.apis import figures, test_model, train_model
 from mmaffinity.apis.report import write_report
 from mmaffinity.utils.config import load_config
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip('sklearn', reason='scikit-learn is not installed: install the extra report')
 FAST = {
     'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 3,

@@ -19,6 +19,8 @@ from mmaffinity.apis import test_model as evaluate_model
 from mmaffinity.datasets import AlternatingBatchSampler, AlternatingSampler
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 
+pytestmark = [pytest.mark.slow, pytest.mark.distributed]
+
 SIZE, LR = 64, 0.01
 BOXES = {'two_a': [(4, 6, 20, 22), (30, 30, 54, 50)], 'two_b': [(10, 34, 26, 60), (36, 8, 58, 20)], 'none': []}
 LABELS = {'train': (0, 1, 2, 0, 1), 'test': (2, 1, 0, 0)}

@@ -26,6 +26,8 @@ from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.models import AffinityRCNN
 from mmaffinity.utils.cli import USER_ERRORS
 
+pytestmark = pytest.mark.slow
+
 WORKERS = ('--cfg-options', 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
 
 

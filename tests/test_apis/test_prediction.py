@@ -43,7 +43,8 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     series, = (scan.folder for scan in report.scans if scan.folder.startswith('in_series_'))
     assert sorted(scan.folder for scan in report.scans) == ['in_png', series, 'in_v.nii.gz'] and not report.problems
     files = {scan.folder: {path.name for path in (tmp_path / 'out' / scan.folder).iterdir()} for scan in report.scans}
-    common = {'journal.jsonl', 'result.json', 'prediction.json', 'slices.csv', 'lesions.json', 'overlays'}
+    common = {'journal.jsonl', 'rois.jsonl', 'result.json', 'prediction.json', 'slices.csv', 'lesions.json', 'overlays',
+              'index.html'}
     assert files == {'in_png': common, 'in_v.nii.gz': common | {'lesions.nii.gz'},
                      series: common | {'lesions.nii.gz', 'lesions.dcm'}}
     content = read(tmp_path / 'out' / series / 'prediction.json')

@@ -1,6 +1,7 @@
 """Predictions that were interrupted, continued, or made twice into one folder."""
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -32,6 +33,8 @@ def strip(folder):
         if path.suffix in ('.json', '.csv', '.jsonl'):
             text = path.read_text()
             contents[str(path.relative_to(folder))] = [line for line in text.splitlines() if '"created"' not in line]
+        elif path.suffix == '.html':
+            contents[str(path.relative_to(folder))] = re.sub('"created":"[^"]*"', '', path.read_text())
         elif path.is_file():
             contents[str(path.relative_to(folder))] = path.read_bytes()
     return contents
@@ -158,7 +161,8 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
     assert len(refused) == 4 and report.scans[0].num_predicted == 2
     # Nothing of the lock is left, and nothing in the way of the next run.
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'lesions.json', 'report.json', 'slices.csv']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'index.html', 'lesions.json', 'report.json',
+                                                                          'slices.csv']
     predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
 
 
@@ -205,7 +209,7 @@ def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, infe
     assert second.summary == whole.summary and second.summary['lesions']['volume_ml'] > 0
     results, expected = strip(tmp_path / 'out'), strip(tmp_path / 'whole')
     for content in (results, expected):  # written in the order of prediction
-        content.pop(f'{whole.folder}/journal.jsonl')
+        content.pop(f'{whole.folder}/journal.jsonl'), content.pop(f'{whole.folder}/rois.jsonl')
     assert results == expected and sum('/overlays/' in name for name in results) == 5
 
 

@@ -6,6 +6,8 @@ from run_helpers import write_small_config
 
 from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path):
     config = write_small_config(repo_root, tiny_phantom / 'cncb_ncov', tmp_path / 'small.py', **{

@@ -22,7 +22,7 @@ class Interrupt(BaseException):
 @pytest.fixture(autouse=True)
 def one_time(monkeypatch):
     """The time is written into the results, and is the only difference between two runs."""
-    monkeypatch.setattr(prediction, '_now', lambda: '2021-01-01T00:00:00+00:00')
+    monkeypatch.setattr(prediction, 'now', lambda: '2021-01-01T00:00:00+00:00')
 
 
 @pytest.fixture

@@ -67,8 +67,10 @@ def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
     # A test takes them from the checkpoint, and computes none.
     monkeypatch.setattr(GreyLevelStatisticsHook, '_find', None)
     os.remove('work_dirs/my_slices/statistics.json')
-    metrics = evaluate_model(config, 'work_dirs/my_slices/epoch_1.pth', verbose=False)
-    assert 0 <= metrics['slice/accuracy'] <= 1 and not os.path.exists('data/my_slices/annotations')
+    metrics = evaluate_model(config, 'work_dirs/my_slices/epoch_1.pth', verbose=False, out='results.json')
+    rows = json.loads((leaf.parent / 'results.json').read_text())['slices']
+    assert metrics['slice/accuracy'] == pytest.approx(np.mean([row['pred'] == row['label'] for row in rows]))
+    assert not os.path.exists('data/my_slices/annotations')
 
     # So does a training that starts from the checkpoint, on other data.
     start = load_config('my_slices.py', {**FAST, 'load_from': 'work_dirs/my_slices/epoch_1.pth',

@@ -84,7 +84,8 @@ def test_branch_is_copied_in_the_checkpoint(trained):
 
 def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
-    metrics = test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / 'out.json', show_dir=tmp_path / 'show')
+    metrics = test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / 'out.json', show_dir=tmp_path / 'show',
+                         html=tmp_path / 'test.html')
     assert {'lesion/AP50', 'lesion/AP75', 'lesion/mAP', 'coco/segm_mAP', 'slice/f1', 'slice/accuracy'} <= set(metrics)
     content = json.loads((tmp_path / 'out.json').read_text())
     assert content['metrics'] == pytest.approx(metrics) and content['slice_classes'] == ['Normal', 'CP', 'COVID-19']
@@ -95,6 +96,9 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     assert metrics['slice/accuracy'] == pytest.approx(right / len(slices))
     pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}
     assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
+    page = (tmp_path / 'test.html').read_text()
+    assert page.count('data-picture="') == len(slices) + len(content['lesions'])
+    assert all(row['rel_path'] in page for row in content['slices'] + content['lesions'])
 
 
 def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phantom, repo_root, tmp_path):
@@ -163,8 +167,10 @@ test_dataloader = dict(
     losses = logged_losses(tmp_path / 'run')
     assert losses and all('loss_slice' in row and 'loss_mask' not in row for row in losses)
     config = load_config(leaf, {**narrow, 'image_size': (64, 64)})
-    metrics = test_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'run')
-    assert 0 <= metrics['slice/accuracy'] <= 1 and 'slice/sensitivity_COVID' in metrics
+    metrics = test_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'run', out=tmp_path / 'out.json')
+    rows = json.loads((tmp_path / 'out.json').read_text())['slices']
+    found = [row['pred'] == 1 for row in rows if row['label'] == 1]
+    assert metrics['slice/sensitivity_COVID'] == pytest.approx(sum(found) / len(found))
 
 
 @pytest.mark.parametrize('arguments, sentence', [

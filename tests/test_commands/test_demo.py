@@ -7,6 +7,8 @@ import pytest
 from mmaffinity.commands import demo
 from mmaffinity.commands.demo import FAR, FIRST, GOALS, SECOND, Steps, check_goals, resumed
 
+pytestmark = pytest.mark.slow
+
 
 def metrics(change=0.0):
     found = {FIRST: {}, SECOND: {}}

@@ -9,6 +9,8 @@ from scan_helpers import chest, dicom_slice, save_dicom, to_grey, write_images, 
 
 from mmaffinity.scans.output_folder import OutputFolder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory, repo_root):

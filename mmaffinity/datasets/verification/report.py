@@ -1,8 +1,8 @@
 """The result of a verification, as data and as text."""
 import datetime
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmaffinity import __version__
@@ -24,11 +24,13 @@ class VerificationReport:
         datasets: a row per data set, see :func:`~.counts.describe`, with ``content_sha256`` and ``listing_sha256``.
         findings: failures first.
         reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None if files were not read.
+        paths: by split, the file of each relative path; not part of the written report.
     """
     config: str | None
     datasets: Sequence[dict[str, Any]]
     findings: Sequence[Finding]
     reading: dict[str, Any] | None
+    paths: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, severity: str) -> list[Finding]:
         """The findings of a severity."""

@@ -68,4 +68,7 @@ def verify_config(config: str | Path | Config, allow: Collection[str] = (), stri
                  listing_sha256=listing_fingerprint(part, sizes)) for part in parts]
     findings = apply_allowances(findings, allow, strict)
     findings.sort(key=lambda finding: (finding.severity != FAILURE, finding.severity != WARNING))  # otherwise in original order
-    return VerificationReport(cfg.filename, rows, findings, reading)
+    paths: dict[str, dict[str, str]] = {}
+    for part in parts:
+        paths.setdefault(part.split, {}).update((listed.rel_path, listed.path) for listed in part.slices)
+    return VerificationReport(cfg.filename, rows, findings, reading, paths)

@@ -9,11 +9,12 @@ from .memory_hook import MemoryHook
 from .norm_sync_hook import NormSyncHook
 from .slice_visualization_hook import SliceVisualizationHook
 from .test_figures_hook import TestFiguresHook
+from .test_page_hook import TestPageHook
 from .unreadable_slices_hook import UnreadableSlicesHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'UnreadableSlicesHook',
-    'WholeCheckpointHook'
+    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook',
+    'UnreadableSlicesHook', 'WholeCheckpointHook'
 ]

@@ -86,7 +86,7 @@ class SliceVisualizationHook(Hook):
         dataset = runner.test_dataloader.dataset
         meta = getattr(dataset, 'metainfo', {})
         if self._load is None:
-            self._load = _first_transform(dataset) if self.loader is None else TRANSFORMS.build(self.loader)
+            self._load = first_transform(dataset) if self.loader is None else TRANSFORMS.build(self.loader)
         for sample in outputs or ():
             due = self._num_seen % self.interval == 0
             self._num_seen += 1
@@ -118,7 +118,7 @@ class SliceVisualizationHook(Hook):
         return f'{stem}.png'
 
 
-def _first_transform(dataset: Any) -> Callable[[dict], dict]:
+def first_transform(dataset: Any) -> Callable[[dict], dict]:
     """Return the transform with which a data set, or the first part of a concatenation, loads its slices.
 
     Raises:

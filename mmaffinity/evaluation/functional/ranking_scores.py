@@ -26,6 +26,23 @@ def ranking_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[float | No
     return (None if positive.all() else float(metrics.roc_auc_score(positive, scores))), precision
 
 
+def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the ROC curve of one class against the rest.
+
+    Args:
+        scores: scores of the class, higher for more likely, shape (N,).
+        positive: whether the record is of the class, shape (N,); some are and some are not.
+
+    Returns:
+        False and true positive rates, increasing from (0, 0) to (1, 1), one point per distinct score.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind='stable')
+    ranked, hits = np.asarray(scores)[order], np.asarray(positive, dtype=bool)[order]
+    ends = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
+    true, false = hits.cumsum()[ends], (~hits).cumsum()[ends]
+    return np.concatenate([[0], false / false[-1]]), np.concatenate([[0], true / true[-1]])
+
+
 def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler: Resampler) \
         -> tuple[np.ndarray, np.ndarray]:
     """ROC AUC and average precision in each resample, as :func:`ranking_scores` defines them, ties included.

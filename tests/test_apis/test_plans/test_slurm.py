@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from mmaffinity.utils.checkpoint import load_checkpoint
 from plan_helpers import small_options, write_plan
 from slurm_helpers import Cluster, why_no_slurm
 
 from mmaffinity.apis.plans import read_plan, submit
 from mmaffinity.apis.plans.folder import PlanFolder, plan_arguments
 from mmaffinity.apis.plans.slurm import write_scripts
+from mmaffinity.checkpoints import load_checkpoint
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmaffinity.evaluation.functional.bootstrap import Resampler
-from mmaffinity.evaluation.functional.ranking_scores import ranking_scores, resampled_ranking_scores
+from mmaffinity.evaluation.functional.ranking_scores import ranking_scores, resampled_ranking_scores, roc_curve
 
 metrics = pytest.importorskip('sklearn.metrics')
 
@@ -37,3 +37,15 @@ def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
     with pytest.raises(ValueError, match=r'mmaffinity\[report\]'):
         ranking_scores(np.array([.1]), np.array([True]))
+
+
+def test_roc_curve_has_a_point_per_distinct_score():
+    false, true = roc_curve(np.array([0.9, 0.8, 0.8, 0.3]), np.array([True, True, False, False]))
+    assert false.tolist() == [0, 0, 0.5, 1] and true.tolist() == [0, 0.5, 1, 1]
+
+
+def test_roc_curve_agrees_with_scikit_learn():
+    random = np.random.default_rng(0)
+    scores, positive = random.integers(0, 20, 200) / 20, random.random(200) < 0.3
+    expected = metrics.roc_curve(positive, scores, drop_intermediate=False)[:2]
+    assert np.allclose(roc_curve(scores, positive), expected)

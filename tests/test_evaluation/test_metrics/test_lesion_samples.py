@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 
+import pytest
 import torch
 from pycocotools import mask as coco_mask
 
@@ -53,6 +54,7 @@ if rank == 0:
 '''
 
 
+@pytest.mark.distributed
 def test_two_processes_count_every_slice_once(repo_root, tmp_path):
     script = tmp_path / 'worker.py'
     script.write_text(WORKER)

@@ -5,6 +5,8 @@ import sys
 import pytest
 from report_helpers import lesion_records, slice_records, write_results
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip('sklearn', reason='scikit-learn is not installed: install the extra report')
 MEASURED = """
 import resource, runpy, sys

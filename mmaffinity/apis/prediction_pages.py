@@ -1,0 +1,160 @@
+"""HTML pages of a prediction run. RoIs are recorded slice by slice; pixels are read again when a page is written."""
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.scans import Problem, Scan, SliceRecord
+from mmaffinity.scans.output_folder import OutputFolder
+from mmaffinity.scans.windowing import AIR, LOWEST
+from mmaffinity.visualization.pages.pixels import PixelBlock, encode_pixels
+from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
+from mmaffinity.visualization.sample_arrays import to_array
+
+from .base_inferencer import SliceInferencer, SlicePrediction
+from .prediction_totals import PAGE
+
+ROIS = 'rois.jsonl'
+MAX_SLICES = 1000  # of a scan with a page: a browser holds all its slices in memory
+PAGE_BYTES = 43_000_000  # compressed pixels of a page, two thirds of a byte less than its text in base64
+PIXEL_BYTES = 0.55  # per pixel, in pages of more slices: 300 slices of 512 x 512 have 58 MB
+
+
+class PredictionPages:
+    """Write the page of each scan of an output folder.
+
+    Args:
+        inferencer: the model.
+        out: the output folder.
+        resume: keep what earlier runs recorded.
+    """
+
+    def __init__(self, inferencer: SliceInferencer, out: OutputFolder, resume: bool) -> None:
+        self.inferencer, self.out, self.resume = inferencer, out, resume
+        self._begun: set[str] = set()
+
+    def missing(self, scan: Scan, folder: str) -> bool:
+        """Whether a scan should have a page but has none."""
+        return scan.info.num_slices <= MAX_SLICES and not (self.out.root / folder / PAGE).is_file()
+
+    def record(self, folder: str, prediction: SlicePrediction) -> None:
+        """Append the RoIs of a slice to ``rois.jsonl``; the last line of a slice counts."""
+        rois = rois_of(self.inferencer, prediction)
+        if rois is None:
+            return
+        path = self.out.path(folder, ROIS)
+        if folder not in self._begun:
+            self._begun.add(folder)
+            if not self.resume:
+                path.unlink(missing_ok=True)
+            elif path.is_file() and not path.read_bytes().endswith(b'\n'):
+                with open(path, 'ab') as file:
+                    file.write(b'\n')  # an interruption may leave a partial line
+        with open(path, 'ab') as file:
+            file.write(json.dumps({'key': prediction.slice.key, **rois}, allow_nan=False).encode('ascii') + b'\n')
+
+    def write(self, scan: Scan, folder: str, head: dict[str, Any], summary: dict[str, Any],
+              records: Callable[[], Iterator[SliceRecord | Problem]]) -> None:
+        """Write the page of a scan, or remove that of an earlier run if the scan has too many slices.
+
+        Args:
+            scan, folder: the scan and its folder.
+            head: ``scan`` with its notes, ``model``, ``versions``, ``settings`` and ``created``, as in ``prediction.json``.
+            summary: summary of the scan.
+            records: returns a new iterator over results and problems at each call.
+        """
+        if scan.info.num_slices > MAX_SLICES:
+            (self.out.root / folder / PAGE).unlink(missing_ok=True)
+            head['scan']['notes'].append(f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a '
+                                         'browser can show at once')
+            return
+        classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
+        ascending, planes = _planes(scan)
+        content = dict(head, summary=summary, classes=classes, planes=planes, ascending=ascending, notes=head['scan']['notes'],
+                       not_predicted=[dict(source=item.source, reason=item.reason) for item in records()
+                                      if isinstance(item, Problem)])
+        rois = _places(self.out.path(folder, ROIS))
+        keys = scan.keys()
+        predicted = [record.index for record in records() if isinstance(record, SliceRecord)]
+        slices = (with_shares(record.to_dict(), _read(self.out.path(folder, ROIS), rois.get(keys[record.index])))
+                  for record in records() if isinstance(record, SliceRecord))
+        with self.out.write(folder, PAGE) as file:
+            file.writelines(scan_page(content, slices, _pixels(scan, predicted)))
+
+
+def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
+    """Return the RoIs that decided the class of a slice, as plain data; None if there is no attribution to RoIs.
+
+    Returns:
+        ``boxes`` (M, 4), ``scores`` (M,), ``weights`` (M,), ``shares`` (M, K), see :class:`RoIEvidence`, and ``affinity``: Y in
+        255 steps from ``-limit`` to ``limit``, the 99.5th percentile of its absolute values.
+    """
+    found = prediction.sample.get('pred_slice')
+    if found is None or 'roi_weights' not in found:
+        return None
+    attributed = inferencer.roi_shares(found)
+    if attributed is None:
+        return None
+    affinity = to_array(found.affinity)
+    values = [to_array(value) for value in (found.roi_boxes, found.roi_scores, found.roi_weights, attributed)]
+    if not all(np.isfinite(value).all() for value in (affinity, *values)):
+        return None
+    boxes, scores, weights, shares = (value.astype(float).round(4).tolist() for value in values)
+    sizes = np.abs(affinity)
+    limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
+    steps = np.rint(affinity.clip(-limit, limit) * (127 / limit)).astype(np.int8)
+    return dict(boxes=boxes, scores=scores, weights=weights, shares=shares, affinity=dict(
+        rows=len(steps), columns=steps.shape[1], limit=limit, values=base64.b64encode(steps.tobytes()).decode('ascii')))
+
+
+def _planes(scan: Scan) -> tuple[bool, list[str]]:
+    """Return whether slice numbers increase towards the head, and the planes in which the scan can be shown to scale."""
+    first, last = scan.place(0)[0], scan.place(scan.info.num_slices - 1)[0]
+    known = None not in (first, last, scan.info.spacing, scan.info.slice_spacing) and first != last
+    return first is None or last is None or last >= first, ['axial', 'coronal', 'sagittal'] if known else ['axial']
+
+
+def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
+    """Encode the slices that can still be read, which may fail although they were predicted."""
+    try:
+        for index, values in scan.values(wanted):
+            if scan.info.kind != 'images':
+                values = np.where(np.isfinite(values) & (values >= LOWEST), values, AIR)
+            most = max(PAGE_BYTES / scan.info.num_slices, PIXEL_BYTES * values.size)
+            yield index, encode_pixels(values, int(most))
+    except (ValueError, OSError, MemoryError):
+        return
+
+
+def _places(path: Any) -> dict[str, int]:
+    """Return the place of the last complete line of each slice in ``rois.jsonl``."""
+    places: dict[str, int] = {}
+    if path.is_file():
+        with open(path, 'rb') as file:
+            place = 0
+            for line in file:
+                key = _parsed(line).get('key')
+                if isinstance(key, str):
+                    places[key] = place
+                place += len(line)
+    return places
+
+
+def _read(path: Any, place: int | None) -> dict | None:
+    if place is None:
+        return None
+    with open(path, 'rb') as file:
+        file.seek(place)
+        content = _parsed(file.readline())
+    content.pop('key', None)
+    return content or None
+
+
+def _parsed(line: Iterable) -> dict:
+    try:
+        content = json.loads(bytes(line))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,127 @@
+"""Pages of test runs, and of reports that compare them."""
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.datasets.transforms import decode_slice
+from mmaffinity.evaluation.functional.calibration import reliability
+from mmaffinity.evaluation.functional.ranking_scores import roc_curve
+from mmaffinity.evaluation.report import SliceRun
+from mmaffinity.visualization.pages.panels import jpeg, small
+from mmaffinity.visualization.pages.run_page import run_page
+from mmaffinity.visualization.saving import write_atomically
+
+MAX_PICTURES = 1000  # of a report, read from the tested files
+NUM_WORST = 24  # slices of lowest average precision with a picture in a report
+GRID = np.linspace(0, 1, 101)  # false positive rates of the drawn ROC curves
+
+
+def test_page(results: dict[str, Any], pictures: Mapping[tuple[str, str], bytes], path: str | Path) -> Path:
+    """Write the page of a test run.
+
+    Args:
+        results: content of the ``--out`` file.
+        pictures: JPEG files by task and ``img_path``.
+        path: the HTML file.
+    """
+    names = {('segmentation', record['img_path']): ('segmentation', _name(record)) for record in results['lesions']}
+    names |= {('classification', record['img_path']): ('classification', _name(record)) for record in results['slices']}
+    keys = {names[place]: str(number) for number, place in enumerate(pictures) if place in names}
+    run = run_content(Path(str(results['config'])).stem, results, keys)
+    content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], pairs=True)
+    return _write(path, content, {keys[names[place]]: picture for place, picture in pictures.items() if place in names})
+
+
+setattr(test_page, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
+
+
+def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path) -> Path:
+    """Write the page that compares finished runs, with pictures of slices on which a model is wrong, as far as they are there.
+
+    Args:
+        runs: runs from :func:`load_runs`; external systems without a file per slice are left out.
+        notes: notes of the report.
+        path: the HTML file.
+    """
+    contents = {run.name: json.loads(Path(run.source).read_text(encoding='utf-8')) for run in runs if not run.external}
+    wanted: dict[tuple[str, str], list[str]] = {}  # runs may have read the same slice from different places
+    for content in contents.values():
+        worst = sorted(content['lesions'], key=lambda record: float(np.mean(record['ap'])))[:NUM_WORST]
+        wrong = [record for record in content['slices'] if record['label'] != record['pred']]
+        for task, records in (('segmentation', worst), ('classification', wrong)):
+            for record in records:
+                wanted.setdefault((task, _name(record)), []).append(record['img_path'])
+    pictures: dict[str, bytes] = {}
+    keys: dict[tuple[str, str], str] = {}
+    for name, places in list(wanted.items())[:MAX_PICTURES]:
+        picture = next(filter(None, map(picture_of_file, dict.fromkeys(places))), None)
+        if picture is not None:
+            keys[name] = str(len(keys))
+            pictures[keys[name]] = picture
+    left_out = [f'{run.name} is not shown here: an external system.' for run in runs if run.external]
+    shown = [run_content(name, content, keys) for name, content in contents.items()]
+    return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], pairs=False), pictures)
+
+
+def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return what the page needs of a run, as plain data.
+
+    Args:
+        name: name of the model.
+        results: content of the ``--out`` file.
+        keys: keys of pictures by task and relative path.
+    """
+    classes = results['slice_classes']
+    slices = [dict(path=_name(record), label=record['label'], pred=record['pred'],
+                   scores=[round(score, 5) for score in record['scores']],
+                   picture=keys.get(('classification', _name(record)))) for record in results['slices']]
+    lesions = [dict(path=_name(record), ap=[round(value, 4) for value in record['ap']],
+                    num_gt=record['num_gt'], num_pred=record['num_pred'],
+                    picture=keys.get(('segmentation', _name(record)))) for record in results['lesions']]
+    content = dict(name=name, classes=classes, slices=slices, lesions=lesions, metrics=results['metrics'],
+                   split=results.get('split', 'test'),
+                   synthetic=any(entry.get('synthetic') for entry in results.get('lists', {}).values()),
+                   created=results.get('created'), versions=results.get('versions', {}),
+                   model={key: results.get(key) for key in ('config', 'config_sha256', 'checkpoint', 'checkpoint_sha256')})
+    if slices:
+        scores = np.array([record['scores'] for record in results['slices']])
+        labels, predicted = (np.array([item[key] for item in slices]) for key in ('label', 'pred'))
+        bins = reliability(scores[np.arange(len(labels)), predicted].clip(0, 1), predicted == labels)
+        content.update(
+            roc=[_roc(scores[:, k], labels == k) for k in range(scores.shape[1])],
+            reliability=dict(ece=bins.ece, count=bins.count.tolist(), confidence=_plain(bins.confidence),
+                             accuracy=_plain(bins.accuracy)))
+    return content
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return str(record.get('rel_path') or record['img_path'])
+
+
+def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:
+    if positive.all() or not positive.any():
+        return None
+    false, true = roc_curve(scores, positive)
+    return dict(auc=float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2),
+                # The upper end of each vertical step.
+                true=[float(true[np.searchsorted(false, rate, side='right') - 1]) for rate in GRID])
+
+
+def picture_of_file(path: str) -> bytes | None:
+    """Return a small JPEG of a slice's file, None if it cannot be read: it may have been moved since it was tested."""
+    try:
+        grey = decode_slice(Path(path).read_bytes())
+        return jpeg(small(np.rint(grey).astype(np.uint8)))
+    except (OSError, ValueError):
+        return None
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _write(path: str | Path, content: dict[str, Any], pictures: Mapping[str, bytes]) -> Path:
+    return write_atomically(path, b''.join(run_page(content, pictures)))

@@ -1,0 +1,87 @@
+"""The pages of a prediction: one per scan, and the list of all scans."""
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .document import document, json_block, text_block
+from .pixels import PixelBlock
+
+SAME_LESION = 0.25  # IoU from which the model itself treats two boxes as the same (NMS of the classification branch)
+WINDOWS = (('lung', -600, 1500), ('mediastinal', 40, 400))  # HU, level and width
+FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
+AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
+ATTRIBUTION = (
+    'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector '
+    '(z = X\u1d40 (W v)). First order: how each summand contributes to the logit of a class, with the classifier linearised at '
+    'this z. Contributions and biases add up to the logit, but removing a RoI may change it by another amount. A share is a '
+    'contribution divided by the sum of the magnitudes of all contributions to that class; negative shares are evidence '
+    f'against it. RoIs are assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.')
+
+
+def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tuple[int, PixelBlock]]) -> Iterator[bytes]:
+    """Yield the page of a scan in parts.
+
+    Args:
+        head: ``scan``, ``model``, ``versions``, ``settings``, ``summary``, ``notes``, ``not_predicted``, ``created``,
+            ``classes``, ``planes`` and ``ascending``, as in :mod:`mmaffinity.apis.prediction_pages`.
+        records: slices as plain data, with ``rois`` from :func:`with_shares`.
+        pixels: number of a slice, and its pixels.
+    """
+    hounsfield = head['scan']['kind'] != 'images'
+    head = dict(head, unit='HU' if hounsfield else 'grey level', attribution=ATTRIBUTION,
+                windows=[*WINDOWS, FULL] if hounsfield else [AS_STORED],
+                no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice '
+                        'was predicted with --no-html.',
+                no_pixels='The pixels of this slice could not be read when the page was written.')
+
+    def blocks() -> Iterator[str]:
+        yield json_block(head, id='head')
+        for record in records:
+            yield json_block(record, data_record=record['index'])
+        for index, block in pixels:
+            yield text_block(block.text, data_pixels=index, data_height=block.height, data_width=block.width,
+                             data_step=f'{block.step:g}')
+
+    return document('scan.html', head['scan']['name'], ('vendor/uPlot.min.css', 'page.css', 'scan.css'),
+                    ('vendor/uPlot.iife.min.js', 'common.js', 'codec.js', 'scan.js'), blocks())
+
+
+def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]:
+    """Yield the list of the scans of a prediction run.
+
+    Args:
+        report: content of ``report.json``.
+        pages: for each scan, whether it has a page.
+    """
+    return document('index.html', 'Predicted scans', ('page.css',), ('common.js', 'index.js'),
+                    [json_block(dict(report, pages=list(pages)), id='head')])
+
+
+def with_shares(record: dict, rois: dict | None) -> dict:
+    """Add the RoIs to a slice's record, and the share of each lesion in the evidence of each class.
+
+    Args:
+        record: a slice, from :meth:`SliceRecord.to_dict`.
+        rois: ``boxes`` (M, 4), ``shares`` (M, K) and further lists of M RoIs; None if unknown.
+    """
+    if rois is None:
+        return record
+    boxes, shares = np.asarray(rois['boxes']).reshape(-1, 4), np.asarray(rois['shares'])
+    lesions = np.asarray([lesion['box'] for lesion in record['lesions']]).reshape(-1, 4)
+    overlaps = box_overlaps(boxes, lesions)
+    nearest = overlaps.argmax(1) if len(lesions) else np.zeros(len(boxes), dtype=int)
+    found = overlaps[np.arange(len(boxes)), nearest] >= SAME_LESION if len(lesions) else np.zeros(len(boxes), dtype=bool)
+    owners = np.where(found, nearest, -1)
+    lesion_shares = [shares[owners == number].sum(0).round(4).tolist() for number in range(len(lesions))]
+    return dict(record, lesion_shares=lesion_shares, other_shares=shares[owners < 0].sum(0).round(4).tolist(),
+                rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]))
+
+
+def box_overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """IoU of boxes (M, 4) with others (N, 4), shape (M, N); 0 for boxes without area."""
+    low, high = np.maximum(boxes[:, None, :2], others[None, :, :2]), np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(-1)
+    areas, other_areas = ((one[:, 2:] - one[:, :2]).prod(-1) for one in (boxes, others))
+    union = areas[:, None] + other_areas[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(union, dtype=float), where=union > 0)

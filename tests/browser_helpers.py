@@ -1,0 +1,46 @@
+"""Chromium for tests of pages, and a page that reports what it must not do."""
+import os
+import re
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
+
+
+@contextmanager
+def chromium():
+    """A headless browser; the test is skipped without Playwright or a browser."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='no Playwright (pip install playwright)')
+    program = os.environ.get('MMAFFINITY_CHROMIUM') or next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip('no Chromium (apt-get install chromium, or set MMAFFINITY_CHROMIUM)')
+    options = ['--host-resolver-rules=MAP * ~NOTFOUND']
+    if os.geteuid() == 0:
+        options.append('--no-sandbox')  # Chromium's own does not work for root
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, path, **options):
+    """Open a file as by double click; fail if its console shows anything, or it requests more than itself and data."""
+    context = browser.new_context(**{'viewport': dict(width=1300, height=1000), **options})
+    page = context.new_page()
+    said, requested = [], []
+    # Chromium comments on the tests' own reading of pixels.
+    page.on('console', lambda message: said.append(message.text) if 'willReadFrequently' not in message.text else None)
+    page.on('pageerror', lambda error: said.append(str(error)))
+    page.on('request', lambda request: requested.append(request.url))
+    page.goto(path.as_uri())
+    yield page
+    context.close()
+    assert said == []
+    assert [url for url in requested if not url.startswith(('file://', 'data:'))] == []
+
+
+def pages_of_pdf(content: bytes) -> int:
+    return len(re.findall(rb'/Type\s*/Page\b', content))

@@ -1,0 +1,99 @@
+"""Pages of test runs and reports, in a real browser."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+from browser_helpers import opened
+from report_helpers import lesion_records, slice_records, write_results
+
+from mmaffinity.apis.report import write_report
+from mmaffinity.apis.run_pages import run_content, test_page
+from mmaffinity.visualization.pages.panels import SIDE, jpeg, small
+
+HOSTILE = '<img src=x onerror="window.hacked=1">'
+
+
+@pytest.fixture(scope='module')
+def results():
+    slices, lesions = slice_records(40, 12), lesion_records(6)
+    slices[0]['rel_path'] = slices[0]['img_path'] = f'{HOSTILE}.png'
+    slices[0]['pred'] = (slices[0]['label'] + 1) % 3
+    return dict(config='affinity_c8.py', slice_classes=['Normal', 'CP', 'COVID-19'], slices=slices, lesions=lesions,
+                metrics={'slice/accuracy': 0.9}, checkpoint_sha256='abc123', lists=dict(classification=dict(synthetic=True)))
+
+
+@pytest.fixture(scope='module')
+def pictures(results):
+    red = jpeg(np.full((8, 16, 3), (255, 0, 0), np.uint8))
+    return {('classification', record['img_path']): red for record in results['slices']} | {
+        ('segmentation', results['lesions'][0]['img_path']): red}
+
+
+def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pictures, browser):
+    path = test_page(results, pictures, tmp_path / 'test.html')
+    with opened(browser, path) as page:
+        for truth in range(3):
+            for pred in range(3):
+                cell = [record for record in results['slices'] if (record['label'], record['pred']) == (truth, pred)]
+                button = page.locator(f'[data-cell="{truth},{pred}"]')
+                assert button.inner_text().split()[0] == str(len(cell))
+                button.click()
+                shown = page.locator('#gallery figure')
+                assert shown.count() == min(24, len(cell)) and page.locator('#gallery img').count() == shown.count()
+        cell = [record for record in results['slices'] if record['label'] == record['pred'] == 1]
+        page.locator('[data-cell="1,1"]').click()
+        for order, best in (('high', max), ('low', min)):
+            page.locator('#order').select_option(order)
+            wanted = best(cell, key=lambda record: record['scores'][1])['rel_path']
+            assert wanted in page.locator('#gallery figure').first.inner_text()
+        page.locator('#wrong').click()
+        assert HOSTILE in page.locator('#gallery').inner_text() and page.evaluate('window.hacked') is None
+        assert 'synthetic' in page.locator('#synthetic').inner_text() and 'abc123' in page.locator('#about').inner_text()
+        assert page.locator('#gallery img').first.evaluate('node => node.complete && node.naturalWidth') == 16
+        assert 'no picture' in page.locator('#lesions').inner_text() and page.locator('#lesions img').count() == 1
+        assert page.locator('.uplot').count() == 2
+
+
+def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
+    first, second = slice_records(30, 9, model_seed=1, quality=1), slice_records(30, 9, model_seed=2, quality=1)
+    picture = tmp_path / 'slice.png'
+    cv2.imwrite(str(picture), np.full((64, 64), 200, np.uint8))
+    for record in first:
+        record['img_path'] = str(picture)
+    differ = sum(one['pred'] != two['pred'] for one, two in zip(first, second))
+    assert differ > 2
+    for name, records in (('one', first), ('two', second)):
+        write_results(tmp_path / name, records, lesion_records(3))
+    files = write_report([tmp_path / 'one', tmp_path / 'two'], tmp_path / 'report', num_resamples=10)
+    with opened(browser, files['html']) as page:
+        text = page.locator('#pairs p').first.inner_text()
+        assert f'{differ} disagreements' in text and '30 slices in both' in text
+        figures = page.locator('#pairs figure')
+        assert [('wrong' in (figures.nth(at).get_attribute('class') or '')) for at in range(min(12, differ))] == \
+            [True] * min(12, differ)
+        page.locator('#run').select_option('1')
+        right = sum(record['label'] == record['pred'] == 0 for record in second)
+        assert page.locator('[data-cell="0,0"]').inner_text().split()[0] == str(right)
+        assert page.locator('#gallery img').count() > 0
+
+
+def test_runs_that_classify_nothing_have_a_page(tmp_path, browser):
+    results = dict(config='x.py', slice_classes=[], slices=[], lesions=lesion_records(3), metrics={})
+    with opened(browser, test_page(results, {}, tmp_path / 'test.html')) as page:
+        assert page.locator('#lesions figure').count() == 3 and page.locator('#confusion table').count() == 0
+
+
+def test_curves_of_a_run(results):
+    content = run_content('x', results, {})
+    assert json.dumps(content, allow_nan=False)
+    labels = np.array([record['label'] for record in results['slices']])
+    scores = np.array([record['scores'] for record in results['slices']])
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[labels == 0, 0] for b in scores[labels != 0, 0]]
+    assert content['roc'][0]['auc'] == pytest.approx(np.mean(pairs))
+    assert content['roc'][0]['true'][-1] == 1 and sum(content['reliability']['count']) == len(labels)
+
+
+def test_pictures_are_scaled_down():
+    assert small(np.zeros((700, 350, 3), np.uint8)).shape == (SIDE, SIDE // 2, 3)
+    assert small(np.zeros((30, 40), np.uint8)).shape == (30, 40)
