@@ -24,6 +24,8 @@ COMMANDS = {
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as ONNX, as safetensors, or in the layout of the published checkpoints',
     'reproduce': 'run a whole study: the trainings, tests, tables and figures of the paper or of a plan',
+    'rois': 'store the RoIs of a frozen detector, and join it with a slice head trained on them',
+    'model-zoo': 'write the table of trained models from model-index.yml',
     'train-seeds': 'train and test a config with several seeds',
     'agreement': 'compare predictions across threads, processors, batch sizes and rounding',
     'benchmark': 'time a model',

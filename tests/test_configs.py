@@ -1,12 +1,16 @@
-"""Every config builds, offline, and says what facts about the paper's training require."""
+"""Every config builds and trains with MMEngine's own runner, offline, and has the numbers of the paper's training."""
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import torch
-from mmdet.registry import DATA_SAMPLERS, HOOKS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
+from mmdet.registry import DATA_SAMPLERS, DATASETS
+from mmengine.config import Config
+from mmengine.runner import Runner
+from run_helpers import SMALL, differences, run_state
 
+from mmaffinity.apis import train_model
+from mmaffinity.engine import SliceTestLoop, SliceTrainLoop, missing_guards
 from mmaffinity.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
@@ -24,11 +28,6 @@ def _leaf_datasets(dataset: dict) -> list:
     return [leaf for part in inner for leaf in _leaf_datasets(part)] if inner else [dataset]
 
 
-def _evaluators(config) -> list:
-    evaluators = [config.get('val_evaluator'), config.get('test_evaluator')]
-    return [e for group in evaluators if group for e in (group if isinstance(group, list) else [group])]
-
-
 def test_there_is_a_config_for_each_affinity_count_and_data_set():
     for count in (8, 16, 32, 64):
         for suffix in ('', '_ictcf', '_left_out'):
@@ -36,28 +35,103 @@ def test_there_is_a_config_for_each_affinity_count_and_data_set():
     assert {'affinity_c8_phantom.py', 'affinity_c8_phantom_ictcf.py'} <= set(LEAVES)
 
 
+class _NoSlices(list):
+    """Stands for a dataloader, whose data set is not built."""
+
+    dataset = SimpleNamespace(metainfo=dict(slice_classes=('a', 'b')))
+
+
 @pytest.mark.parametrize('leaf', LEAVES)
-def test_config_builds_offline(leaf):
-    config = load_config(CONFIGS / leaf)
+def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
+    """Nothing but MMEngine: the model, the hooks, the optimizer, the loops with their metrics, and what the loops load."""
+    config = Config.fromfile(CONFIGS / leaf)
     assert config.custom_imports.imports == ['mmaffinity.registration']
-    init_default_scope(config.default_scope)
-    # On the meta device parameters have shapes but no values, so that nothing is drawn or allocated for them.
-    with torch.device('meta'):
-        model = MODELS.build(config.model)
-        build_optim_wrapper(model, config.optim_wrapper)
-    for hook in config.custom_hooks:
-        HOOKS.build(hook)
-    for evaluator in _evaluators(config):
-        METRICS.build(evaluator)
-    VISUALIZERS.build({**config.visualizer, 'name': leaf})  # the runner gives each run's name
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if config.get(name) is None:
-            continue
-        for transform in _transforms(config[name].dataset):
-            TRANSFORMS.build(transform)
-        for dataset in _leaf_datasets(config[name].dataset):
-            assert dataset.data_root, f'{leaf}: {name} has no data root'
-        assert DATA_SAMPLERS.get(config[name].sampler.type)
+    config.work_dir, config.log_level = str(tmp_path), 'ERROR'
+    loaders = []
+    monkeypatch.setattr(Runner, 'build_dataloader', staticmethod(lambda loader, **kw: loaders.append(loader) or _NoSlices()))
+    runner = Runner.from_cfg(config)
+    assert missing_guards(runner.cfg) == []
+    runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    assert isinstance(runner.train_loop, SliceTrainLoop) and isinstance(runner.test_loop, SliceTestLoop)
+    assert (config.val_dataloader is None) == (runner.val_loop is None)
+    assert len(loaders) == 2 + (runner.val_loop is not None)
+    for loader in loaders:
+        assert '${' not in str(loader)
+        assert DATA_SAMPLERS.get(loader.sampler.type)
+        for dataset in _leaf_datasets(loader.dataset):
+            built = DATASETS.build({**dataset, 'lazy_init': True})
+            assert built.data_root == dataset.data_root
+            transforms = {type(transform).__name__: transform for transform in built.pipeline.transforms}
+            if 'LoadStoredRoIs' not in transforms:  # which has no pixels to resize
+                assert transforms['Resize'].scale == tuple(config.image_size)
+
+
+def losses_of(work_dir):
+    file, = Path(work_dir).rglob('vis_data/scalars.json')
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return [{name: value for name, value in row.items() if 'time' not in name} for row in rows]
+
+
+def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_path, monkeypatch):
+    """The same losses, metrics and weights, bit for bit; the data root is changed as any field is, in the config."""
+    monkeypatch.chdir(tmp_path)
+    changes = {**SMALL, 'data_root': str(tiny_phantom / 'cncb_ncov')}
+    config = Config.fromfile(repo_root / 'configs/affinity_c8_phantom.py')
+    config.merge_from_dict({**changes, 'work_dir': str(tmp_path / 'runner')})
+    Runner.from_cfg(config).train()
+    config = load_config(repo_root / 'configs/affinity_c8_phantom.py', changes)
+    train_model(config, work_dir=tmp_path / 'command', verbose=False)
+    losses = losses_of(tmp_path / 'runner')
+    assert losses == losses_of(tmp_path / 'command')
+    assert {'loss_mask', 'loss_slice', 'slice/f1'} <= set().union(*losses)
+    first, second = (run_state(tmp_path / name / 'epoch_2.pth') for name in ('runner', 'command'))
+    assert differences(first, second) == []
+
+
+def test_a_child_changes_the_data_of_its_base(tiny_phantom, tmp_path):
+    """In the file alone, for MMEngine as for the commands."""
+    root = tiny_phantom / 'cncb_ncov'
+    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
+                                       f"data_root = {str(root)!r}\nimage_size = (96, 64)\nwork_dir = {str(tmp_path)!r}\n"
+                                       "val_dataloader = dict(dataset=dict(samples_per_class=None))\n"
+                                       "model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n")
+    config = Config.fromfile(tmp_path / 'child.py')
+    config.log_level = 'ERROR'
+    runner = Runner.from_cfg(config)
+    for dataset in (runner.train_loop.dataloader.dataset, runner.val_loop.dataloader.dataset,
+                    runner.test_loop.dataloader.dataset):
+        for leaf in getattr(dataset, 'datasets', [dataset]):
+            assert leaf.data_root == str(root) and leaf[0]['inputs'].shape[-2:] == (64, 96)
+    for name, loader in load_config(tmp_path / 'child.py').items():
+        assert not name.endswith('_dataloader') or {leaf.data_root for leaf in _leaf_datasets(loader.dataset)} == {str(root)}
+
+
+def test_folds_mean_the_same_to_the_runner(tiny_phantom, tmp_path):
+    (tmp_path / 'folds.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\nfolds = 3\nfold = 1\n"
+                                       f"data_root = {str(tiny_phantom / 'cncb_ncov')!r}\nwork_dir = {str(tmp_path)!r}\n"
+                                       "model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n")
+    runner = Runner.from_cfg(Config.fromfile(tmp_path / 'folds.py'))
+    config = load_config(tmp_path / 'folds.py')
+    for loop, loader in ((runner.train_loop, config.train_dataloader), (runner.test_loop, config.test_dataloader)):
+        theirs, ours = loop.dataloader.dataset, DATASETS.build(loader.dataset)
+        paths = [[dataset.get_data_info(i)['img_path'] for i in range(len(dataset))] for dataset in (theirs, ours)]
+        assert paths[0] == paths[1]
+        assert all(leaf.folds == 3 for leaf in _leaf_datasets(loader.dataset))
+    assert runner.val_loop is None and config.val_dataloader is None
+
+
+def test_a_loop_that_resolves_no_references(tmp_path):
+    config = Config.fromfile(CONFIGS / 'baselines/resnet18_slice_phantom.py')
+    config.merge_from_dict({'train_cfg.type': 'EpochBasedTrainLoop', 'work_dir': str(tmp_path), 'log_level': 'ERROR'})
+    with pytest.raises(ValueError, match=r'slice_classes is the unresolved reference \$\{slice_classes\}: use SliceTrainLoop'):
+        Runner.from_cfg(config).train()
+
+
+def test_a_reference_to_nothing(tmp_path):
+    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
+                                       "val_dataloader = dict(dataset=dict(data_root='${my_root}'))\n")
+    with pytest.raises(ValueError, match=r'\$\{my_root\} refers to the field my_root, which the config does not have'):
+        load_config(tmp_path / 'child.py')
 
 
 @pytest.mark.parametrize('count', [8, 16, 32, 64])
@@ -74,8 +148,7 @@ def test_affinity_configs_have_the_papers_numbers(count):
     assert finetuned.model.roi_head.cls_head.num_affinities == count
     assert finetuned.model.roi_head.cls_head.num_classes == 2 and finetuned.train_cfg.max_epochs == 10
     assert finetuned.load_from == f'work_dirs/affinity_c{count}/epoch_100.pth'
-    guard = next(hook for hook in finetuned.custom_hooks if hook.type == 'CheckpointGuardHook')
-    assert guard.new_layers == ['roi_head.cls_head.classifier.4']
+    assert finetuned.default_hooks.checkpoint_guard.new_layers == ['roi_head.cls_head.classifier.4']
     left_out = load_config(CONFIGS / f'affinity_c{count}_left_out.py')
     assert left_out.test_dataloader.dataset.ann_file == 'annotations/slices_train_left_out.json'
 
@@ -100,8 +173,7 @@ def test_steady_configs_change_the_slice_head_only():
             assert config.model.frozen_parts == ['backbone', 'neck', f'{head}.refinement', f'{head}.vectorization']
             assert config.model.roi_head.cls_head.num_classes == 2
             assert config.param_scheduler[0].end == config.train_cfg.max_epochs  # the last steps are small
-            guard = next(hook for hook in config.custom_hooks if hook.type == 'CheckpointGuardHook')
-            assert guard.new_layers == ['roi_head.cls_head.classifier.4']
+            assert config.default_hooks.checkpoint_guard.new_layers == ['roi_head.cls_head.classifier.4']
 
 
 def test_one_field_moves_all_data():
@@ -110,7 +182,6 @@ def test_one_field_moves_all_data():
         assert {leaf.data_root for leaf in _leaf_datasets(config[name].dataset)} == {'/elsewhere'}
         scales = {t.scale for t in _transforms(config[name].dataset) if t.type == 'Resize'}
         assert scales == {(256, 192)}
-    assert config.model.data_preprocessor.statistics == '/elsewhere/annotations/statistics.json'
 
 
 def test_environment_moves_the_data(monkeypatch):
@@ -154,7 +225,6 @@ def test_public_configs_of_covidx_ct(monkeypatch):
         roots = {leaf.type: leaf.data_root for leaf in _leaf_datasets(config[name].dataset)}
         assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/covidx'}
     assert config.val_dataloader.dataset.data_root == '/covidx'
-    assert config.model.data_preprocessor.statistics == '/covidx/annotations/statistics.json'
 
 
 def test_public_config_of_folders(monkeypatch):
@@ -166,7 +236,31 @@ def test_public_config_of_folders(monkeypatch):
         assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/classes'}
     slices = [leaf for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
               for leaf in _leaf_datasets(config[name].dataset) if leaf.type == 'SliceDataset']
-    assert len(slices) == 3 and not any('slice_classes' in leaf for leaf in slices)  # the lists name them
+    assert len(slices) == 3 and not any(leaf.slice_classes for leaf in slices)  # the lists name them
     assert config.val_dataloader.dataset.samples_per_class is None
-    assert config.model.data_preprocessor.statistics == '/classes/annotations/statistics.json'
     assert config.model.roi_head.cls_head.num_classes == 2
+
+
+def test_from_scratch_phases_fit_each_other(monkeypatch):
+    """One detector and one slice head in three configs, on slices of one size, without ImageNet weights."""
+    monkeypatch.setenv('STORED_ROIS', '/rois')
+    lesions, joint, head, plain = (load_config(CONFIGS / f'public/{name}.py') for name in (
+        'mask_rcnn_folders', 'affinity_c8_from_scratch', 'roi_head_c8_folders', 'slice_resnet18_folders'))
+    for part in ('backbone', 'neck', 'rpn_head', 'data_preprocessor', 'train_cfg', 'test_cfg'):
+        assert {key: value for key, value in lesions.model[part].items()} == dict(joint.model[part]), part
+    for part in ('bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor'):
+        assert lesions.model.roi_head[part] == joint.model.roi_head[part]
+    assert joint.model.roi_head.cls_head == head.model.roi_head.cls_head
+    assert joint.model.roi_head.mask_feature_head.type == 'PooledMaskFeatureHead'
+    assert joint.model.roi_head.cls_head.in_channels == 2 * joint.model.roi_head.mask_head.conv_out_channels
+    assert lesions.image_size == joint.image_size == (256, 256)
+    assert all(config.model.backbone.init_cfg is None for config in (lesions, joint, plain))
+    strides = {lesions.model.rpn_head.anchor_generator.strides[0], *lesions.model.roi_head.bbox_roi_extractor.featmap_strides,
+               4 * lesions.model.backbone.strides[1] * lesions.model.backbone.strides[2]}
+    assert strides == {8}
+    for config in (lesions, head, plain):  # the last steps are small
+        assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
+    flips = [any(t.type == 'RandomFlip' for t in _transforms(config[name].dataset))
+             for config in (lesions, plain) for name in ('train_dataloader', 'test_dataloader')]
+    assert flips == [True, False, True, False]
+    assert all(t.folder == '/rois' for name in ('train_dataloader', 'test_dataloader') for t in _transforms(head[name].dataset))

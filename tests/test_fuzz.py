@@ -157,7 +157,8 @@ COCO = {'images': [{'id': 1, 'file_name': 'a.png', 'width': SIZE, 'height': SIZE
 DESCRIPTION = {'format': 'mmaffinity model', 'schema': 1, 'config': {
     'model': {'type': 'SliceClassifier', 'backbone': {'type': 'ResNet', 'depth': 18, 'strides': {'tuple': [1, 2]}}},
     'slice_classes': ['a', 'b'], 'image_size': {'tuple': [64, 64]},
-    'test_dataloader': {'dataset': {'pipeline': [{'type': 'Resize'}, {'type': 'PackSliceInputs'}]}}}}
+    'test_dataloader': {'dataset': {'pipeline': [
+        {'type': 'Resize', 'scale': {'tuple': [64, 64]}}, {'type': 'PackSliceInputs'}]}}}}
 PIPELINE = [dict(type='LoadCTSlice'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='PackSliceInputs')]
 

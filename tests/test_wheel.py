@@ -57,6 +57,13 @@ def test_it_carries_every_config_and_tool(installed, repo_root):
         assert len(ours) > 10 and ours == there
 
 
+def test_it_carries_what_pages_embed(installed, repo_root):
+    place = 'mmaffinity/visualization/pages/assets'
+    ours, there = ({str(path.relative_to(root / place)) for path in (root / place).rglob('*') if path.is_file()}
+                   for root in (repo_root, installed))
+    assert 'vendor/uPlot.LICENSE' in ours and ours == there
+
+
 def test_the_index_names_files_of_the_wheel(installed):
     from mmengine.fileio import load
     mim = installed / 'mmaffinity' / '.mim'
@@ -84,4 +91,4 @@ def test_a_leaf_outside_of_the_checkout_trains_and_predicts(installed, tmp_path)
     done = run(installed, tmp_path, '-m', 'mmaffinity', 'predict', 'data/phantom/ictcf/nCT', '--config', 'leaf.py',
                '--checkpoint', 'work_dirs/leaf/epoch_1.pth', '--out', 'results')
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / 'results' / 'report.json').is_file()
+    assert (tmp_path / 'results' / 'report.json').is_file() and (tmp_path / 'results' / 'index.html').is_file()

@@ -4,19 +4,17 @@ _base_ = [
     '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/slices_100e.py',
     '../_base_/default_runtime.py'
 ]
-model = dict(type='CovidCTMaskNet')
+model = dict(type='CovidCTMaskNet', backbone=dict(init_cfg=None))
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
     batch_sampler=None,
     dataset=dict(
         _delete_=True,
         type='SliceDataset',
+        data_root='${data_root}',
+        slice_classes='${slice_classes}',
         ann_file='annotations/slices_train.json',
         pipeline={{_base_.slice_pipeline}}))
-custom_hooks = [
-    # Sets the stage of the model, which is always classification.
-    dict(type='AlternatingLossHook'),
-    dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head', 'roi_head.classification_branch']),
-    dict(type='EpochSeedHook'),
-]
+# `load_from` gives all weights but those of the classifier; the classification branch starts as a copy of the other.
+default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head', 'roi_head.classification_branch']))
 load_from = 'work_dirs/mask_rcnn_full/epoch_630.pth'

@@ -3,8 +3,4 @@ _base_ = [
     '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/alternating_100e.py',
     '../_base_/default_runtime.py'
 ]
-custom_hooks = [
-    dict(type='AlternatingLossHook', copy='best'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='EpochSeedHook'),
-]
+default_hooks = dict(alternation=dict(copy='best'))

@@ -10,5 +10,5 @@ model = dict(
         depth=16,
         init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth')),
     cls_head=dict(num_classes=2, pool_size=7, fc_channels=(4096, 4096), dropout=0.5))
-train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=100)
+train_cfg = dict(_delete_=True, type='SliceTrainLoop', max_epochs=100)
 val_cfg = None

@@ -5,5 +5,5 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 train_cfg = dict(max_epochs=230, val_interval=10)
-val_cfg = dict(_delete_=True, type='ValLoop')
+val_cfg = dict(_delete_=True, type='SliceValLoop')
 default_hooks = dict(checkpoint=dict(interval=10))

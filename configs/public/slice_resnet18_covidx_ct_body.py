@@ -3,7 +3,7 @@ _base_ = './slice_resnet18_covidx_ct.py'
 body_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='CropToBodyBox'),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=body_pipeline))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, synchronize, threads
 
 from .benchmark import MODES, Benchmark
@@ -19,7 +19,7 @@ ALL_ON = 'as configured'
 ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign sample by sample': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
                          'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
-    'slice head not folded': {'model.roi_head.cls_head.fold': False},
+    'slice head not folded': {'model.roi_head.cls_head.type': 'AffinityClsHead'},
     'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},
     'features channels first': {'model.backbone.channels_last': False},
     'BatchNorm not folded': {'model.backbone.fold_norm': False},
@@ -59,7 +59,7 @@ def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, ch
         raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES}')
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
-    config = config if isinstance(config, Config) else load_config(config, overrides)
+    config = own_config(config, overrides)
     calls = {}
     for name in (ALL_ON, *changes):
         changed, values = copy.deepcopy(config), dict(ABLATIONS.get(name, {}))

@@ -1,5 +1,4 @@
 """How much predictions depend on the machine: the same slices with other threads, instructions, batches and rounding."""
-import copy
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from mmengine.config import Config
 
 from mmaffinity.evaluation.functional import format_table
 from mmaffinity.scans import Problem, find_scans
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.utils.timing import threads
 
@@ -148,9 +147,7 @@ def measure_agreement(config: str | Path | Config, checkpoint: str | Path, input
     Raises:
         FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if no slice can be read.
     """
-    cfg = load_config(config, cfg_options) if isinstance(config, (str, Path)) else copy.deepcopy(config)
-    if isinstance(config, Config) and cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    cfg = own_config(config, cfg_options)
     variants = list(variants or default_variants(cfg))
     reference: Answers | None = None
     rows = []

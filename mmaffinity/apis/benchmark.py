@@ -28,7 +28,7 @@ from mmaffinity import __version__
 from mmaffinity.checkpoints import build_model
 from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.timing import (
     Timing,
@@ -73,7 +73,7 @@ class Benchmark:
                  overrides: dict | None = None) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
-        self.config = copy.deepcopy(config) if isinstance(config, Config) else load_config(config, overrides)
+        self.config = own_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
         self.device, self.precision = find_device(device), precision
         self._slices: dict = {}
@@ -85,7 +85,7 @@ class Benchmark:
                 raise ValueError(f'objects must be at least 1, not {objects}')
             # No score threshold, and only equal boxes suppress each other.
             model.test_cfg.rcnn.update(score_thr=-1., max_per_img=objects, nms=dict(type='nms', iou_threshold=0.9999))
-        self.model = self._build()
+        self.model: Any = self._build()
 
     def _build(self) -> nn.Module:
         init_default_scope('mmdet')
@@ -191,7 +191,7 @@ class Benchmark:
                                                scale_factor=(1., 1.)))
         sample.gt_slice = BaseDataElement(label=torch.tensor([1]))
         if task == SEGMENTATION:
-            number, parts, stats, _ = cv2.connectedComponentsWithStats((mask >= 2).astype(np.uint8), connectivity=8)
+            number, parts, stats, _ = cv2.connectedComponentsWithStats((np.asarray(mask) >= 2).astype(np.uint8), connectivity=8)
             kept = [i for i in range(1, number) if stats[i, cv2.CC_STAT_AREA] > MIN_LESION_AREA]
             boxes = [[x, y, x + w, y + h] for x, y, w, h in stats[kept, :4].tolist()]
             sample.gt_instances = InstanceData(

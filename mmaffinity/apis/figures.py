@@ -1,5 +1,4 @@
 """The paper's figures, and attribution to RoIs, for trained models."""
-import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from mmaffinity.checkpoints import build_model, load_checkpoint
 from mmaffinity.evaluation.report import SliceRun, load_runs
 from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
 from mmaffinity.visualization.curves import draw_training_curves
@@ -56,11 +55,11 @@ class TestedModel:
 
     def __init__(self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None,
                  mask_scores: bool = False) -> None:
-        cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+        cfg = own_config(config, overrides)
         if mask_scores:
             cfg.model.test_cfg.rcnn.mask_thr_binary = -1
         content = load_checkpoint(checkpoint)
-        self.model = build_model(cfg, checkpoint, content).eval()
+        self.model: Any = build_model(cfg, checkpoint, content).eval()
         self.name = Path(checkpoint).stem
         self.meta = content.get('meta', {})
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 
 from .benchmark import Benchmark
 
@@ -37,7 +37,7 @@ def measure_growth(config: str | Path | Config, what: Sequence[str] = tuple(GROW
     unknown = [name for name in what if name not in GROWTH]
     if unknown:
         raise ValueError(f'unknown {unknown}; growth can be measured with the number of {tuple(GROWTH)}')
-    config = config if isinstance(config, Config) else load_config(config, overrides)
+    config = own_config(config, overrides)
     result = {}
     for name in what:
         job, values = GROWTH[name]

@@ -1,5 +1,4 @@
 """The Python entry point for prediction: from files or arrays to typed predictions."""
-import copy
 from collections.abc import Container, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mmaffinity.models.cls_heads import AffinityClsHead, roi_evidence
 from mmaffinity.scans import Problem, ReadOptions, Scan, Slice
 from mmaffinity.scans.read_ahead import read_ahead
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
-from mmaffinity.utils.config import apply_settings, load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names
@@ -72,12 +71,7 @@ class AffinityInferencer(SliceInferencer):
             raise ValueError(f'precision={precision!r} must be one of {", ".join(PRECISIONS)}')
         if batch_size is not None and batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be 1 or more')
-        if isinstance(config, Config):
-            cfg = copy.deepcopy(config)
-            cfg.merge_from_dict(cfg_options or {})
-            apply_settings(cfg)
-        else:
-            cfg = load_config(config, cfg_options)
+        cfg = own_config(config, cfg_options)
         self.cfg, self.options = cfg, options or ReadOptions()
         self.device = find_device(device)
         self.batch_size = batch_size or (1 if self.device.type == 'cpu' else 8)

@@ -12,6 +12,7 @@ from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord, check_inpu
 from mmaffinity.scans.discovery import Input
 from mmaffinity.scans.journal import JOURNAL, Journal, OtherSettings
 from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
+from mmaffinity.scans.measurement_report import write_measurement_report
 from mmaffinity.scans.notes import WARNING, SliceNotes
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
@@ -46,7 +47,7 @@ def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Inpu
             same.
         overlays: draw 'all' slices, those with 'lesions', or 'none'.
         show_rois: also draw the RoIs used for classification.
-        dicom_seg: write DICOM-SEG for DICOM series; needs highdicom.
+        dicom_seg: write DICOM-SEG, and the measurements as DICOM-SR, for DICOM series; needs highdicom.
         progress: called with the number of finished slices, the total, and the name of the slice.
         html: write ``index.html`` and a page for each scan of up to 1000 slices, see docs/pages.md.
         shard: predict only the scans of this shard, while other processes predict the others into the same folder;
@@ -270,7 +271,7 @@ class _Writer:
                                     settings=self.settings, scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
-        for name in ('lesions.nii.gz', 'lesions.dcm'):
+        for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
             (self.out.root / folder / name).unlink(missing_ok=True)  # from an earlier run, possibly of another shape
         if summary.num_slices:
             # Masks first, because their notes go into the JSON.
@@ -300,13 +301,18 @@ class _Writer:
             result.failed = not isinstance(error, ValueError)
         if not self.dicom_seg:
             return
-        try:
-            lacking = write_dicom_seg(self.out, folder, scan, records(), f'mmaffinity {self._model_name()}')
-        except Exception as error:
-            lacking = brief(error)
-            result.failed |= not isinstance(error, ValueError)
-        if lacking:  # it was requested
-            result.notes.append(f'{WARNING}no DICOM-SEG (lesions.dcm): {lacking}')
+        model = f'mmaffinity {self._model_name()}'
+        for what, write in (
+                ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
+                ('DICOM-SR (measurements.dcm)',
+                 lambda: write_measurement_report(self.out, folder, scan, result.summary, model))):
+            try:
+                lacking = write()
+            except Exception as error:
+                lacking = brief(error)
+                result.failed |= not isinstance(error, ValueError)
+            if lacking:  # it was requested
+                result.notes.append(f'{WARNING}no {what}: {lacking}')
 
     def _model_name(self) -> str:
         config = self.inferencer.description['config']

@@ -75,13 +75,25 @@ class PredictionPages:
         content = dict(head, summary=summary, classes=classes, planes=planes, ascending=ascending, notes=head['scan']['notes'],
                        not_predicted=[dict(source=item.source, reason=item.reason) for item in records()
                                       if isinstance(item, Problem)])
-        rois = _places(self.out.path(folder, ROIS))
+        rois = self._last_lines(folder)
         keys = scan.keys()
         predicted = [record.index for record in records() if isinstance(record, SliceRecord)]
         slices = (with_shares(record.to_dict(), _read(self.out.path(folder, ROIS), rois.get(keys[record.index])))
                   for record in records() if isinstance(record, SliceRecord))
         with self.out.write(folder, PAGE) as file:
             file.writelines(scan_page(content, slices, _pixels(scan, predicted)))
+
+    def _last_lines(self, folder: str) -> dict[str, int]:
+        """Remove repeated lines from ``rois.jsonl``, which an interrupted run leaves, and return the place of each slice."""
+        path = self.out.path(folder, ROIS)
+        places, num_lines = _places(path)
+        if num_lines > len(places):
+            with self.out.write(folder, ROIS) as target, open(path, 'rb') as source:
+                for place in sorted(places.values()):
+                    source.seek(place)
+                    target.write(source.readline())
+            places, _ = _places(path)
+        return places
 
 
 def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
@@ -128,9 +140,10 @@ def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
         return
 
 
-def _places(path: Any) -> dict[str, int]:
-    """Return the place of the last complete line of each slice in ``rois.jsonl``."""
+def _places(path: Any) -> tuple[dict[str, int], int]:
+    """Return the place of the last complete line of each slice in ``rois.jsonl``, and the number of lines."""
     places: dict[str, int] = {}
+    num_lines = 0
     if path.is_file():
         with open(path, 'rb') as file:
             place = 0
@@ -139,7 +152,8 @@ def _places(path: Any) -> dict[str, int]:
                 if isinstance(key, str):
                     places[key] = place
                 place += len(line)
-    return places
+                num_lines += 1
+    return places, num_lines
 
 
 def _read(path: Any, place: int | None) -> dict | None:

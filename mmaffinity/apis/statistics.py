@@ -9,8 +9,8 @@ from mmengine.registry import DefaultScope
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.parallel import Progress
-from mmaffinity.datasets.training_statistics import training_statistics
-from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.datasets.training_statistics import statistics_file, training_statistics
+from mmaffinity.utils.config import check_data, own_config
 from mmaffinity.utils.files import write_json_atomic
 
 
@@ -40,12 +40,13 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
         ValueError: if the model uses no statistics and no ``out`` is given, the file exists with other values, it cannot be
             written, or a slice cannot be read.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    cfg = own_config(config)
     check_data(cfg, 'train_dataloader')
-    file = Path(out or _configured_file(cfg))
+    name = out or _configured_file(cfg)
     check_sources(cfg.train_dataloader.dataset)
     with DefaultScope.overwrite_default_scope('mmdet'):
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    file = Path(out) if out else statistics_file(dataset, str(name))
     content = training_statistics(dataset, workers, progress)
     before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
     was_there = before == new and not overwrite

@@ -1,6 +1,6 @@
 """Testing from a config and a checkpoint."""
-import copy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -8,11 +8,12 @@ from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
-from mmaffinity.engine import LoaderWorkersHook, TestPageHook, join_processes
+from mmaffinity.engine import TestPageHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
-from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.config import check_data, own_config
 from mmaffinity.utils.files import sha256_of, write_json_atomic
+from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
 from .data_record import reads_files
@@ -46,9 +47,9 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
         FileNotFoundError: if the config, its data or the checkpoint does not exist.
         ValueError: if the checkpoint does not match the config, or is not safe to load.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    cfg = own_config(config)
     # Of the caller's config, before this run's folders and files are added.
-    given_hash = config_hash(cfg)
+    given_hash, fold = config_hash(cfg), fold_of(cfg)
     check_data(cfg, 'test_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     if not Path(checkpoint).is_file():
@@ -61,20 +62,19 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     if show_dir is not None:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
-                            dict(type='SliceVisualizationHook', show_dir=str(show_dir)),
-                            dict(type='TestFiguresHook', out_dir=str(show_dir))]
+        cfg.merge_from_dict({'default_hooks.visualization': dict(
+            _delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))})
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
     with plain_failures('fix this, and test again'):
         runner = build_runner(cfg, verbose)
-        runner.register_hook(LoaderWorkersHook())
         pages = TestPageHook()
         if html is not None:
             runner.register_hook(pages)
         metrics = runner.test()
         # Only the main process has the records of all slices.
         if (out is not None or html is not None) and is_main_process():
-            results = results_of(runner, metrics, given_hash)
+            results = results_of(runner, metrics, given_hash, fold)
             if out is not None:
                 write_json_atomic(out, results)
             if html is not None:
@@ -106,13 +106,28 @@ def use_split(cfg: Config, split: str) -> None:
     cfg.test_split = split
 
 
-def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
+def fold_of(cfg: Config) -> dict | None:
+    """Return the tested fold, the number of folds, and the hash that all folds of an experiment have; None without folds."""
+    leaf = next((leaf for leaf in leaf_configs((cfg.get('test_dataloader') or {}).get('dataset')) if leaf.get('folds')), None)
+    if leaf is None:
+        return None
+
+    def without_fold(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: 0 if key == 'fold' else without_fold(item) for key, item in value.items()}
+        return [without_fold(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return dict(index=leaf.get('fold', 0), of=leaf['folds'], config_sha256=config_hash(Config(without_fold(cfg.to_dict()))))
+
+
+def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | None = None) -> dict:
     """Collect the results of a finished test run as plain data, the content of the ``--out`` file.
 
     Args:
         runner: runner of the run.
         metrics: its metrics.
         config_sha256: hash of the caller's config; the runner's config also contains this run's folders.
+        fold: from :func:`fold_of`.
     """
     slices: list[dict] = []
     lesions: list[dict] = []
@@ -128,7 +143,7 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str) -> dict:
         config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
         checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=versions(),
-        split=split, lists=lists.as_dict(),
+        split=split, fold=fold, lists=lists.as_dict(),
         data_fingerprint=record_of(runner.test_dataloader.dataset, split, reads_files(runner)),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics, slices=slices, lesions=lesions)

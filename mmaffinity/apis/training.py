@@ -1,5 +1,4 @@
 """Training from a config."""
-import copy
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,10 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
-from mmaffinity.engine import UnreadableSlicesHook, add_guards, join_processes
+from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
-from mmaffinity.utils.config import check_data, load_config
+from mmaffinity.utils.config import check_data, own_config
 
 from .data_record import record_training_data
 from .resumption import ResumeNotesHook, resume_run
@@ -26,7 +25,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         work_dir: folder for checkpoints and logs; by default that of the config or ``work_dirs/<config's name>``.
         resume: resume from the newest complete checkpoint in ``work_dir``, if there is one, with that run's seed, optimizer
             and schedule; see :func:`~.resumption.resume_run`.
-        amp: use automatic mixed precision; needs a GPU.
+        amp: use automatic mixed precision: float16 on a GPU, bfloat16 on a processor with AMX, see
+            :class:`~mmaffinity.engine.Bfloat16Hook`.
         seed: overrides the config's seed.
         launcher: 'none' or the launcher of a distributed run, for example 'pytorch'.
         verbose: show MMEngine's log on the console; otherwise one progress line and messages for the user. The log file
@@ -40,7 +40,7 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         ValueError: if the config is invalid, a loss is NaN or infinite, the work folder cannot be written, the classes of
             data and model differ, ``resume`` finds only damaged checkpoints, or ``seed`` is not that of the run to resume.
     """
-    cfg = load_config(config) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    cfg = own_config(config)
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
@@ -49,11 +49,13 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     if seed is not None:
         randomness['seed'] = seed
     if amp:
-        if not torch.cuda.is_available():
-            raise ValueError('--amp needs a GPU, and torch sees none; train without it')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    add_guards(cfg)
+        if torch.cuda.is_available():
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        elif computes_bfloat16():
+            cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='Bfloat16Hook')]
+        else:
+            raise ValueError('--amp needs a GPU or a processor with AMX, and torch sees neither; train without it')
     cfg.resume = False
     notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')
@@ -72,6 +74,10 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
     try:
         with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and start again with --resume'):
             runner = build_runner(cfg, verbose)
+            missing = missing_guards(cfg)
+            if missing:
+                notes.append(f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
+                             'package for runs that are safe to interrupt and stop at NaN')
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))
             try:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of, whole_file, write_json_atomic
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.prediction_pipeline import prediction_transforms
@@ -39,7 +39,7 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
             load, or the package safetensors is missing.
     """
     safetensors = require('safetensors.torch', 'safetensors')
-    cfg = load_config(config, cfg_options) if isinstance(config, (str, Path)) else config
+    cfg = own_config(config, cfg_options)
     out = Path(out)
     stem = out.with_suffix('') if out.suffix in ('.safetensors', '.json') else out
     weights_path, json_path = Path(f'{stem}.safetensors'), Path(f'{stem}.json')

@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
     parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
                         help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)')
-    parser.add_argument('--dicom-seg', action='store_true', help='write DICOM-SEG for DICOM series (needs highdicom)')
+    parser.add_argument('--dicom-seg', action='store_true',
+                        help='write DICOM-SEG and DICOM-SR for DICOM series (needs highdicom)')
     parser.add_argument('--num-shards', type=int, metavar='N',
                         help='share the scans among N processes (default: the processes of torchrun or srun)')
     parser.add_argument('--shard', type=int, metavar='I',

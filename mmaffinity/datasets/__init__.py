@@ -7,9 +7,10 @@ from .samplers import AlternatingBatchSampler, AlternatingSampler
 from .slice_dataset import SliceDataset
 from .slice_folder_dataset import SliceFolderDataset
 from .sources import check_sources
-from .transforms import CropToBodyBox, LoadCTSlice, LoadCTSliceFromArray, PackSliceInputs
+from .transforms import CropToBodyBox, LoadCTSlice, LoadCTSliceFromArray, LoadStoredRoIs, PackSliceInputs
 
 __all__ = [
     'AlternatingBatchSampler', 'AlternatingSampler', 'CropToBodyBox', 'LesionDataset', 'LoadCTSlice',
-    'LoadCTSliceFromArray', 'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset', 'check_sources'
+    'LoadCTSliceFromArray', 'LoadStoredRoIs', 'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset',
+    'check_sources'
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from mmdet.registry import DATASETS
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.references import refuse_references
 from mmaffinity.utils.wording import plural
 
 from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
@@ -68,6 +69,7 @@ class SliceDataset(UnreadablePolicy):
         if folds is not None:
             check_fold(folds, fold)
         self._folds = folds, fold, fold_lists
+        refuse_references(slice_classes=slice_classes)
         metainfo = dict(metainfo or {})
         if slice_classes is not None:
             metainfo['slice_classes'] = slice_classes

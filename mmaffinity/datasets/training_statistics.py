@@ -1,6 +1,7 @@
 """Grey-level statistics of training slices, loaded as in training."""
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,10 +70,24 @@ def slices_fingerprint(dataset: Any) -> str:
     return fingerprint(rows)
 
 
-def _leaves(dataset: Any) -> Sequence[Any]:
+def statistics_file(dataset: Any, name: str) -> Path:
+    """Return the path of a training set's statistics file.
+
+    Args:
+        dataset: a dataloader's data set.
+        name: ``statistics`` of :class:`~mmaffinity.models.SliceDataPreprocessor`; a relative path is below the data root of the
+            slices that the statistics are computed from.
+    """
+    return Path(str(getattr(_labelled(dataset)[0], 'data_root', '') or ''), name)
+
+
+def _labelled(dataset: Any) -> Sequence[Any]:
     leaves = list(leaf_datasets(dataset))
-    labelled = [leaf for leaf in leaves if getattr(leaf, 'task', None) == CLASSIFICATION]
-    leaves = labelled or leaves
+    return [leaf for leaf in leaves if getattr(leaf, 'task', None) == CLASSIFICATION] or leaves
+
+
+def _leaves(dataset: Any) -> Sequence[Any]:
+    leaves = _labelled(dataset)
     for leaf in leaves:
         if not hasattr(leaf, 'get_data_info') or not getattr(getattr(leaf, 'pipeline', None), 'transforms', None):
             raise ValueError(f'the grey levels of {type(leaf).__name__} cannot be read, as it has no pipeline that loads '

@@ -7,6 +7,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmaffinity.utils.references import refuse_references
 from mmaffinity.utils.wording import plural
 
 POLICIES = ('stop', 'skip')
@@ -26,7 +27,8 @@ class UnreadablePolicy(BaseDataset):
         **kwargs: as for :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        ValueError: if ``on_unreadable`` is neither, or is 'skip' in test mode: metrics without some slices are not comparable.
+        ValueError: if ``on_unreadable`` is neither, or is 'skip' in test mode: metrics without some slices are not comparable;
+            or if the data root is an unresolved reference.
     """
 
     def __init__(self, *args: Any, on_unreadable: str = 'stop', **kwargs: Any) -> None:
@@ -35,6 +37,7 @@ class UnreadablePolicy(BaseDataset):
         if on_unreadable == 'skip' and kwargs.get('test_mode', False):
             raise ValueError("on_unreadable='skip' is for training; a test that leaves out slices compares with no other. "
                              'Take it out, or take those slices out of the test list')
+        refuse_references(data_root=kwargs.get('data_root'))
         self.on_unreadable = on_unreadable
         self._skipped: Tensor | None = None
         super().__init__(*args, **kwargs)

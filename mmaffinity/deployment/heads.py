@@ -6,8 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmaffinity.models import AffinityClsHead, LesionMaskHead, MaskFeatureHead
-from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d, fold_up_down, splits_into_blocks
+from mmaffinity.models import (
+    AffinityClsHead,
+    FastAffinityClsHead,
+    FastMaskFeatureHead,
+    LesionMaskHead,
+    MaskFeatureHead,
+)
+from mmaffinity.models.fast.folding import fold_up_down, splits_into_blocks
+from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d
 
 
 def pointwise(weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
@@ -147,16 +154,19 @@ class AffinityHead(nn.Module):
 
     def __init__(self, mask_head: MaskFeatureHead, head: AffinityClsHead, num_rois: int) -> None:
         super().__init__()
-        if type(head) is not AffinityClsHead:
-            raise ValueError(f'a slice head of type {type(head).__name__} cannot be exported, only AffinityClsHead')
+        allowed = ((head, (AffinityClsHead, FastAffinityClsHead)), (mask_head, (MaskFeatureHead, FastMaskFeatureHead)))
+        for part, kinds in allowed:
+            if type(part) not in kinds:
+                names = ' or '.join(kind.__name__ for kind in kinds)
+                raise ValueError(f'a {type(part).__name__} cannot be exported, only {names}')
         refinement, vectorization = head.refinement, head.vectorization
-        stages = list(refinement.stages) * refinement.repeats
+        stages = refinement.applied_stages()
         self.num_rois = num_rois
         self.features = MaskFeatures(mask_head, stages[0].conv_down)
         self.stage_norms = nn.ModuleList(Norm(stage.norm, num_rois) for stage in stages)
         pairs = [(stage.conv_up, after.conv_down) for stage, after in zip(stages, stages[1:])]
         pairs.append((stages[-1].conv_up, vectorization.convs[0]))
-        self.between = nn.ModuleList(self._join(*pair, fold=refinement.fold) for pair in pairs)
+        self.between = nn.ModuleList(self._join(*pair, fold=isinstance(head, FastAffinityClsHead)) for pair in pairs)
         self.second = vectorization.convs[1]
         self.last = nn.Linear(1, 1)
         self.last.weight, self.last.bias = nn.Parameter(vectorization.convs[2].weight.flatten(1)), vectorization.convs[2].bias

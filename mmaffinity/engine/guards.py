@@ -1,24 +1,17 @@
-"""Hooks that guard every training run, whatever its config says."""
+"""Hooks of configs/_base_/default_runtime.py that a config of another origin may lack."""
 from mmengine.config import Config
 
 GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook', 'LoaderWorkersHook',
-          'NormSyncHook', 'UnreadableSlicesHook')
+          'NormSyncHook', 'UnreadableSlicesHook', 'WholeCheckpointHook')
 
 
-def add_guards(cfg: Config) -> None:
-    """Add the hooks that guard a run.
+def missing_guards(cfg: Config) -> list[str]:
+    """Return the hooks that guard a run and that a config does not name.
 
     They write and load checkpoints completely or not at all, seed each epoch so that a resumed run continues as if it had not
-    been interrupted, stop at NaN or infinite losses, compute missing grey-level statistics, end loader workers when a run is
-    killed, and report skipped slices. Configs need not name them, so that user-written configs are guarded as well. Hooks that
-    a config does name are unchanged.
-
-    Args:
-        cfg: a config; its 'custom_hooks' and 'default_hooks.checkpoint' are changed.
+    been interrupted, stop at NaN or infinite losses, provide grey-level statistics, end loader workers when a run is killed,
+    and report skipped slices.
     """
-    hooks = list(cfg.get('custom_hooks') or [])
-    named = {hook.get('type') for hook in (*hooks, *(cfg.get('default_hooks') or {}).values()) if hook}
-    cfg.custom_hooks = [*hooks, *(dict(type=name) for name in GUARDS if name not in named)]
-    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
-    if checkpoint is not None and checkpoint.get('type') == 'CheckpointHook':
-        checkpoint.type = 'WholeCheckpointHook'
+    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
+    named = {hook.get('type') for hook in hooks if hook}
+    return [name for name in GUARDS if name not in named]

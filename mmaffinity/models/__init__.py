@@ -1,24 +1,27 @@
 """The affinity model and its components."""
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
-from .backbones import GreyResNet, SliceVGG, TimmBackbone
+from .backbones import SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
-from .detectors import AffinityRCNN, CovidCTMaskNet, SliceClassifier
-from .roi_heads import (
-                        AffinityRoIHead,
-                        ClassificationBranch,
-                        LesionBBoxHead,
-                        LesionMaskHead,
-                        MaskFeatureHead,
-                        SingleLevelRoIExtractor,
-                        SparseRoIAlign,
+from .detectors import AffinityRCNN, CovidCTMaskNet, RoISliceClassifier, SliceClassifier
+from .fast import (
+    FastAffinityClsHead,
+    FastAffinityRoIHead,
+    FastLesionMaskHead,
+    FastMaskFeatureHead,
+    GreyResNet,
+    LesionBBoxHead,
+    SingleLevelRoIExtractor,
+    SparseRoIAlign,
 )
+from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
 from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
-__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch',
-           'CovidCTMaskNet', 'GreyResNet', 'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead',
-           'PooledClsHead', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor', 'SingleShotClsHead',
-           'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector', 'SparseRoIAlign', 'TimmBackbone',
-           'TopRoISelector', 'WeightedBoxCoder']
+__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch', 'CovidCTMaskNet',
+           'FastAffinityClsHead', 'FastAffinityRoIHead', 'FastLesionMaskHead', 'FastMaskFeatureHead', 'GreyResNet',
+           'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
+           'PooledMaskFeatureHead', 'RoISliceClassifier', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor',
+           'SingleShotClsHead', 'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector',
+           'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector', 'WeightedBoxCoder']

@@ -48,7 +48,8 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
             stored = scan.stored_masks(record.index, record.lesion_mask())
             # A DICOM raster is (row, column); a NIfTI volume made from it is (column, row, slice).
             stored = stored.T if isinstance(scan, DicomScan) else stored
-            volume[(*(slice(None),) * axis, record.index)] = stored
+            place: tuple[Any, ...] = (*(slice(None),) * axis, record.index)
+            volume[place] = stored
     volume = volume.reshape(scan.info.shape, order='F')
     if isinstance(scan, NiftiScan):
         # NIfTI-1 would round the affine of NIfTI-2 to 32 bits; the scan's own affine is in mm, the header's in its unit.
@@ -98,7 +99,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         return 'the scan is no DICOM series'
     if scan.headers[0].corner is None or scan.headers[0].orientation is None:
         return 'the series has no slice positions'
-    refusal = _unnamed(scan) or _unmeasured(scan)
+    refusal = unnamed(scan) or _unmeasured(scan)
     if refusal:
         return refusal
     masks: list[np.ndarray] = []
@@ -116,7 +117,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     if len({header.corner for header in sources}) < len(sources):
         return 'some slices with lesions lie at equal positions, for which highdicom writes none'
     images, places = _sources(sources, thickness)
-    with _quiet():
+    with quiet():
         placed = all(values_of(image, 'FrameOfReferenceUID') for image in images)
     if not placed:
         return 'the series has no FrameOfReferenceUID, which says what its positions refer to'
@@ -130,7 +131,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         segmented_property_type=codes.SCT.Lesion, algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm)
     try:
-        with _quiet():
+        with quiet():
             segmentation = seg.Segmentation(
                 source_images=images, pixel_array=np.stack(masks),
                 segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
@@ -150,7 +151,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     return ''
 
 
-def _unnamed(scan: DicomScan) -> str:
+def unnamed(scan: DicomScan) -> str:
     """Return why a segmentation could not refer to the slices; empty if it can."""
     counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
@@ -176,7 +177,7 @@ def _unmeasured(scan: DicomScan) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress warnings of highdicom and pydicom, and highdicom's log; relevant conditions are checked and noted."""
     logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
@@ -197,17 +198,17 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
         ValueError: if a file cannot be read, or an entry of it cannot be copied.
     """
     try:
-        with _quiet():
+        with quiet():
             images, places = frames_as_slices(headers) if any(header.frame for header in headers) else \
                 ([read_dataset(header.path) for header in headers], {})
-            return [_as_source(*source) for source in zip(images, headers, thickness, strict=True)], places
+            return [as_source(*source) for source in zip(images, headers, thickness, strict=True)], places
     except ValueError:
         raise
     except Exception as error:  # damaged sequences raise OSError
         raise ValueError(f'an entry of the headers cannot be copied: {brief(error)}') from error
 
 
-def _as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
+def as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
     """Return a slice in the form that highdicom needs.
 
     Copied entries that DICOM requires are present, even if empty. Text in any character set becomes UTF-8. Lengths are the

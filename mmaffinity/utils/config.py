@@ -1,28 +1,28 @@
 """Reading configs."""
+import copy
 import inspect
-import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from .nested_datasets import leaf_configs
+from .references import DATALOADERS, resolve_dataloaders
 from .shared_config import read_shared_config
-
-DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
-    """Load a config, apply overrides, and pass its top-level settings to the data sets.
+    """Load a config by path or name, apply overrides, and resolve its references.
 
-    Some top-level fields avoid repetition, and one override changes them everywhere:
+    A config means the same to MMEngine's ``Runner.from_cfg(Config.fromfile(path))``. This function adds names, overrides and
+    clear errors. It also resolves references such as ``data_root='${data_root}'``, which the runner's loops would resolve, so
+    that the data sets can be built without a runner. Some top-level fields avoid repetition:
 
-    * ``data_root``: for every data set without its own, and for the path of the grey-level statistics;
-    * ``image_size``: (width, height) in pixels, for every ``Resize`` without ``scale``;
-    * ``slice_classes``: names of the classes, checked against every slice list without its own;
+    * ``data_root``: root of the data sets;
+    * ``image_size``: (width, height) in pixels to which slices are resized;
+    * ``slice_classes``: names of the classes, checked against the slice lists; None means those of the lists;
     * ``folds`` and ``fold``: cross-validation by patient: every data set trains on all folds but one, or tests on it. There is
       no validation then, because its patients would have to be left out of the training, too.
 
@@ -58,10 +58,28 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
             _check_names(config, overrides)
             config.merge_from_dict(overrides)
         _check_kinds(config)
-        apply_settings(config)
+        resolve_dataloaders(config)
     except Exception as error:
         named = f' with {overrides}' if overrides else ''
         raise ValueError(f'{path} cannot be read as a config{named}: {type(error).__name__}: {error}') from error
+    return config
+
+
+def own_config(config: str | Path | Config, overrides: dict | None = None) -> Config:
+    """Return a config that the caller may change: loaded from a path or name, or a copy with resolved references.
+
+    Args:
+        config: a config, its path or its name.
+        overrides: values by dotted key.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`load_config`.
+    """
+    if isinstance(config, (str, Path)):
+        return load_config(config, overrides)
+    config = copy.deepcopy(config)
+    config.merge_from_dict(overrides or {})
+    resolve_dataloaders(config)
     return config
 
 
@@ -128,7 +146,13 @@ def _check_kinds(config: Config) -> None:
     for number, hook in enumerate(config.get('custom_hooks') or ()):
         if not isinstance(hook, dict):
             raise TypeError(f'custom_hooks.{number} is {hook!r:.80}, not a dict')
+    if config.get('image_size') is not None and not _is_size(config.image_size):
+        raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels')
     _check_kind('load_from', config.get('load_from'), str, 'a path')
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(type(side) is int and side > 0 for side in value)
 
 
 def _check_kind(name: str, value: Any, kind: type | tuple[type, ...], called: str) -> None:
@@ -146,45 +170,3 @@ def check_data(config: Config, loader: str) -> None:
     if not dataset.get('type'):
         raise ValueError(f'{config.filename} has no data set in {loader}; the JSON of a shared model is for prediction. Take '
                          'a Python config of the same model, for example from configs/, which names its data')
-
-
-def apply_settings(config: Config) -> None:
-    """Pass top-level fields to the parts without their own, see :func:`load_config`."""
-    for name in DATALOADERS:
-        if config.get(name) is not None:
-            _apply(config[name].get('dataset'), config)
-    if config.get('folds') is not None:
-        _apply_folds(config)
-    root = config.get('data_root')
-    preprocessor = config.get('model', {}).get('data_preprocessor') or {}
-    statistics = preprocessor.get('statistics')
-    if root and statistics and not Path(statistics).is_absolute() and Path(root) not in Path(statistics).parents:
-        preprocessor['statistics'] = str(Path(root) / statistics)
-
-
-def _apply_folds(config: Config) -> None:
-    """Divide the patients of all lists together, so that none is in training and test."""
-    config.val_dataloader = config.val_evaluator = config.val_cfg = None
-    leaves = [leaf for name in ('train_dataloader', 'test_dataloader') if config.get(name) is not None
-              for leaf in leaf_configs(config[name].get('dataset'))]
-    lists = sorted({os.path.join(leaf.get('data_root') or '', leaf['ann_file']) for leaf in leaves if leaf.get('ann_file')})
-    for leaf in leaves:
-        leaf.setdefault('folds', config.folds)
-        leaf.setdefault('fold', config.get('fold', 0))
-        if leaf.get('ann_file'):
-            leaf.setdefault('fold_lists', lists)
-
-
-def _apply(dataset: Any, config: Config) -> None:
-    if not isinstance(dataset, (dict, ConfigDict)):
-        return
-    inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
-    for part in inner:
-        _apply(part, config)
-    if not inner and config.get('data_root'):
-        dataset.setdefault('data_root', config.data_root)
-    if dataset.get('type') == 'SliceDataset' and config.get('slice_classes'):
-        dataset.setdefault('slice_classes', config.slice_classes)
-    for transform in dataset.get('pipeline') or []:
-        if transform.get('type') == 'Resize' and config.get('image_size') and 'scale_factor' not in transform:
-            transform.setdefault('scale', tuple(config.image_size))

@@ -27,7 +27,7 @@ def encode_masks(masks: np.ndarray | Sequence, size: tuple[int, int] | None = No
         if masks.ndim != 3:
             raise ValueError(f'masks must have shape (n, H, W), got {masks.shape}')
         masks = _as_bool(masks)
-        rows = masks.any(axis=2)  # one contiguous pass finds the relevant lines, because lesions are small
+        rows = np.asarray(masks.any(axis=2))  # one contiguous pass finds the relevant lines, because lesions are small
         return [_encode_bitmap(mask, row) for mask, row in zip(masks, rows)]
     return [_encode_one(mask, size) for mask in masks]
 
@@ -46,7 +46,7 @@ def _encode_one(mask: np.ndarray | dict | list, size: tuple[int, int] | None) ->
         if mask.ndim != 2:
             raise ValueError(f'a mask must have shape (H, W), got {mask.shape}')
         mask = _as_bool(mask)
-        return _encode_bitmap(mask, mask.any(axis=1))
+        return _encode_bitmap(mask, np.asarray(mask.any(axis=1)))
     if isinstance(mask, dict) and 'counts' in mask and 'size' in mask:
         if isinstance(mask['counts'], (bytes, str)):
             return mask

@@ -44,8 +44,8 @@ class Caption:
     headline: str
     truth: str | None = None
     probabilities: Sequence[tuple[str, float, bool]] = ()
-    legend: Sequence[tuple[str, str]] = ()
-    notes: Sequence[str] = ()
+    legend: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     name: str = ''
 
 

@@ -81,17 +81,18 @@ def draw_overlay(image: np.ndarray,
     name = sample_name(sample) if name is None else name
     if max_objects < 0:
         raise ValueError(f'max_objects is {max_objects}: it must be 0 or more')
-    shape = grey_rgb.shape[:2]
+    shape = grey_rgb.shape[0], grey_rgb.shape[1]
     scale = picture_scale(shape[0], shape[1], min_size)
     picture = grey_rgb.repeat(scale, axis=0).repeat(scale, axis=1)
+    size = picture.shape[0], picture.shape[1]
     caption = Caption(*_class_lines(sample, class_names, name, show_gt, show_pred), legend=[], notes=[], name=name)
-    labels = Labels(picture.shape[:2], _font_size(picture.shape[1], 0))
+    labels = Labels(size, _font_size(picture.shape[1], 0))
 
     predicted = predicted_lesions(sample, shape) if show_pred else None
     if predicted is not None:
-        confident = predicted.select(predicted.scores >= score_thr)
+        confident = predicted.select(np.asarray(predicted.scores) >= score_thr)
         shown = confident.select(np.arange(min(len(confident), max_objects)))
-        labels = Labels(picture.shape[:2], _font_size(picture.shape[1], len(shown)))
+        labels = Labels(size, _font_size(picture.shape[1], len(shown)))
         draw_lesions(picture, shown, scale)
         caption.legend += _lesion_legend(shown, lesion_names)
         caption.notes.append(_count(len(shown), len(confident), len(predicted), score_thr))
@@ -107,19 +108,19 @@ def draw_overlay(image: np.ndarray,
 
     rois = ranked_rois(sample)[:max_objects] if show_rois and show_pred else []
     for box, _, _ in rois:
-        corners = box_corners(box, scale, picture.shape[:2])
+        corners = box_corners(box, scale, size)
         draw_dashes(picture, rectangle_points(corners), ROI_COLOR, 1, dash=2, gap=4)
     for box, ranks, weight in rois:
         text = f'#{_rank_text(ranks)}' + ('' if weight is None else f' {weight:+.2f}'.replace('-', '\u2212'))
-        labels.add(text, box_corners(box, scale, picture.shape[:2]), ROI_COLOR)
+        labels.add(text, box_corners(box, scale, size), ROI_COLOR)
     if rois:
         weighted = rois[0][2] is not None
         caption.legend.append(('roi', 'RoI that decided: #rank' + (', weight (W v)' if weighted else '')))
     if predicted is not None:
         labels.num_left_out += max(len(shown) - MAX_LABELS, 0)
-        for box, score, label in zip(shown.boxes[:MAX_LABELS], shown.scores, shown.labels):
+        for box, score, label in zip(shown.boxes[:MAX_LABELS], np.asarray(shown.scores), shown.labels):
             text = f'{score:.2f}' if len(lesion_names) == 1 else f'{_name(lesion_names, label)} {score:.2f}'
-            labels.add(text, box_corners(box, scale, picture.shape[:2]), lesion_color(label))
+            labels.add(text, box_corners(box, scale, size), lesion_color(label))
     if labels.num_left_out:
         caption.notes.append(f'labels left out for lack of room: {labels.num_left_out}')
     return _stack(labels.draw(picture), caption)

@@ -88,6 +88,6 @@ def test_a_real_series_without_identifiers_has_no_segmentation(shared_dir, tmp_p
         pytest.skip(f'real DICOM not present: no {shared_dir}/data/ct_dicom')
     pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
     scan, = predict_to_folder(inferencer, paths, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True).scans
-    assert scan.notes == ['warning: no DICOM-SEG (lesions.dcm): 2 of 2 slices have no SOPInstanceUID, so that it would '
-                          'refer to nothing']
-    assert not (tmp_path / 'out' / scan.folder / 'lesions.dcm').exists() and 'duplicate' not in capfd.readouterr().err
+    assert scan.notes == [f'warning: no {name}: 2 of 2 slices have no SOPInstanceUID, so that it would refer to nothing'
+                          for name in ('DICOM-SEG (lesions.dcm)', 'DICOM-SR (measurements.dcm)')]
+    assert not list((tmp_path / 'out' / scan.folder).glob('*.dcm')) and 'duplicate' not in capfd.readouterr().err

@@ -12,6 +12,7 @@ from mmaffinity.apis.prediction_totals import merge_shards
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.shards import Shard
 
+pytestmark = pytest.mark.slow
 OPTIONS = dict(score_thr=0.3, overlays='lesions')
 
 

@@ -9,6 +9,7 @@ from model_helpers import NARROW
 
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.engine import computes_bfloat16
 from mmaffinity.utils.config import load_config
 
 # A few steps at 64 x 64 with narrow layers: what is computed matters here, not what is learned.
@@ -152,12 +153,12 @@ load_from = None
 model = dict(backbone=dict(init_cfg=None), data_preprocessor=dict(normalization='slice', statistics=None))
 train_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, pipeline={{{{_base_.slice_pipeline}}}}))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False,
-    dataset=dict(_delete_=True, type='SliceFolderDataset', slice_classes=slice_classes, folds=5, fold=0, test_mode=True,
-                 pipeline={{{{_base_.slice_pipeline}}}}))
+    dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
+                 folds=5, fold=0, test_mode=True, pipeline={{{{_base_.slice_pipeline}}}}))
 ''')
     assert len(leaf.read_text().splitlines()) < 20
     narrow = {f'model.{key}': value for key, value in NARROW.items()}
@@ -179,11 +180,11 @@ test_dataloader = dict(
      'data root /nowhere does not exist: set it with --cfg-options data_root=PATH'),
     (['tools/train.py', 'configs/affinity_c8_ictcf.py'], 'work_dirs/affinity_c8/epoch_100.pth'),
     (['tools/test.py', 'configs/affinity_c8.py', 'missing.pth'], 'no checkpoint missing.pth'),
-    (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'GPU'),
+    (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'AMX'),
 ])
 def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
-    if '--amp' in arguments and torch.cuda.is_available():
-        pytest.skip('there is a GPU here, where --amp is right')
+    if '--amp' in arguments and (torch.cuda.is_available() or computes_bfloat16()):
+        pytest.skip('there is a GPU or AMX here, where --amp is right')
     monkeypatch.chdir(repo_root)
     monkeypatch.setattr(sys, 'argv', [*arguments, '--work-dir', str(tmp_path)])
     with pytest.raises(SystemExit) as stop:

@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def config_text(root):
-    part = 'dict(type={!r}, ann_file={!r}, pipeline=[], **more)'
+    part = "dict(type={!r}, data_root='${{data_root}}', ann_file={!r}, pipeline=[], **more)"
     both = '[{}, {}]'.format(part.format('LesionDataset', 'annotations/lesions.json'),
                              part.format('SliceDataset', 'annotations/slices.json'))
     return f'''

@@ -16,7 +16,7 @@ MODELS = {
     'steady': STEADY,
     'published': {
         'roi_head.mask_feature_head.extra_conv': True, 'roi_head.cls_head.refinement.shared': True,
-        'roi_head.cls_head.refinement.num_stages': 3, 'roi_head.cls_head.fold': False,
+        'roi_head.cls_head.refinement.num_stages': 3, 'roi_head.cls_head.type': 'AffinityClsHead',
         'roi_head.bbox_head.bbox_coder': dict(_delete_=True, **CODER), 'data_preprocessor.num_channels': 3,
         'data_preprocessor.normalization': 'slice', 'data_preprocessor.mean': None, 'data_preprocessor.std': None},
     'running statistics': {'roi_head.cls_head.bn_statistics': 'running'},

@@ -59,9 +59,7 @@ def test_quiet_fine_tuning_names_the_new_layers(repo_root, tiny_phantom, tmp_pat
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.work_dir = str(tmp_path)
     torch.save(dict(meta={}, state_dict=build_runner(config, verbose=False).model.state_dict()), tmp_path / 'start.pth')
-    for hook in config.custom_hooks:
-        if hook['type'] == 'CheckpointGuardHook':
-            hook['new_layers'] = ['roi_head.cls_head.classifier.4']
+    config.default_hooks.checkpoint_guard.new_layers = ['roi_head.cls_head.classifier.4']
     config.load_from = str(tmp_path / 'start.pth')
     capsys.readouterr()
     runner = train_model(config, work_dir=tmp_path / 'run', verbose=False)

@@ -1,4 +1,4 @@
-"""Hooks that every training gets, and those that watch memory and BatchNorm."""
+"""Hooks that guard a run, and those that watch memory and BatchNorm."""
 import mmap
 from types import SimpleNamespace
 
@@ -6,31 +6,27 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from run_helpers import small_config
 
-from mmaffinity.engine import AlternatingLossHook, MemoryHook, NormSyncHook, add_guards
+from mmaffinity.apis import train_model
+from mmaffinity.engine import AlternatingLossHook, MemoryHook, NormSyncHook, missing_guards
+from mmaffinity.engine.guards import GUARDS
 from mmaffinity.engine.hooks import alternating_loss_hook, norm_sync_hook
 from mmaffinity.structures import SEGMENTATION
 
 
-def test_guards_are_added_once():
-    cfg = Config(dict(custom_hooks=[dict(type='FiniteLossHook', mark=1)],
-                      default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=5))))
-    for _ in range(2):
-        add_guards(cfg)
-        assert [hook.type for hook in cfg.custom_hooks] == ['FiniteLossHook', 'CheckpointGuardHook', 'EpochSeedHook',
-                                                            'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'NormSyncHook',
-                                                            'UnreadableSlicesHook']
-        assert cfg.custom_hooks[0].mark == 1
-        assert cfg.default_hooks.checkpoint == dict(type='WholeCheckpointHook', interval=5)
+def test_guards_that_a_config_lacks():
+    assert missing_guards(Config({})) == list(GUARDS)
+    cfg = Config(dict(custom_hooks=[dict(type='FiniteLossHook')],
+                      default_hooks=dict(checkpoint=dict(type='WholeCheckpointHook'), timer=None)))
+    assert missing_guards(cfg) == [name for name in GUARDS if name not in ('FiniteLossHook', 'WholeCheckpointHook')]
 
 
-def test_configs_without_hooks_and_with_their_own():
-    cfg = Config({})
-    add_guards(cfg)
-    assert len(cfg.custom_hooks) == 7
-    cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='Own'))))
-    add_guards(cfg)
-    assert cfg.default_hooks.checkpoint.type == 'Own'
+def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom, tmp_path, capsys):
+    config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
+    config.default_hooks.pop('finite_loss')
+    train_model(config, work_dir=tmp_path, verbose=False)
+    assert 'the config does not name FiniteLossHook: inherit _base_/default_runtime.py' in ''.join(capsys.readouterr())
 
 
 def average_with(monkeypatch, module, other):
@@ -59,7 +55,7 @@ def test_norm_statistics_are_averaged(monkeypatch):
 def test_best_copy_is_decided_by_all_processes(monkeypatch):
     """Own losses 3, then 1: below; with the other process' 1 and then 5 the mean rises from 2 to 3."""
     copies = []
-    runner = SimpleNamespace(model=SimpleNamespace(copy_branch=lambda: copies.append(0)), _resume=False)
+    runner = SimpleNamespace(model=SimpleNamespace(set_stage=None, copy_branch=lambda: copies.append(0)), _resume=False)
     hook = AlternatingLossHook(copy='best')
     data = dict(data_samples=[dict(task=SEGMENTATION)])
     for own, other in ((3., 1.), (1., 5.)):

@@ -100,7 +100,7 @@ def test_mask_rcnn_is_the_segmentation_branch_of_the_affinity_model(repo_root):
 
 def test_single_shot_trains_what_each_stage_trains(repo_root):
     model, config = baseline(repo_root, 'single_shot')
-    assert config.custom_hooks[0] == dict(type='AlternatingLossHook', copy='best')
+    assert config.default_hooks.alternation == dict(type='AlternatingLossHook', copy='best')
     detection_spread(model)
     model.roi_head.copy_branch()
     branch = parameters(model, 'roi_head.classification_branch.')
@@ -145,8 +145,7 @@ def test_covid_ct_mask_net_starts_from_a_mask_rcnn(repo_root):
     source = baseline(repo_root, 'mask_rcnn_full', seed=1)[0].state_dict()
     model, config = baseline(repo_root, 'covid_ct_mask_net', seed=2)
     classifier = copy.deepcopy(model.roi_head.cls_head.state_dict())
-    guard = next(hook for hook in config.custom_hooks if hook.type == 'CheckpointGuardHook')
-    assert guard.new_layers == ['roi_head.cls_head', 'roi_head.classification_branch']
+    assert config.default_hooks.checkpoint_guard.new_layers == ['roi_head.cls_head', 'roi_head.classification_branch']
     load_state_dict(model, source)  # as the runner loads
     for name, value in model.state_dict().items():
         if name.startswith('roi_head.cls_head.'):

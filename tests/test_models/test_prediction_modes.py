@@ -120,7 +120,7 @@ def test_nothing_of_the_segmentation_branch_runs_in_the_classification_stage():
 PLAIN = {'backbone.type': 'ResNet', 'data_preprocessor.num_channels': 3,
          'roi_head.bbox_roi_extractor.type': 'SingleRoIExtractor', 'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
          'roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign', 'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
-         'roi_head.mask_feature_head.fold': False, 'roi_head.cls_head.fold': False}
+         'roi_head.mask_feature_head.type': 'MaskFeatureHead', 'roi_head.cls_head.type': 'AffinityClsHead'}
 PUBLISHED = {'roi_head.cls_head.refinement.num_stages': 9, 'roi_head.cls_head.refinement.shared': True,
              'roi_head.mask_feature_head.extra_conv': True, 'data_preprocessor.normalization': 'slice'}
 

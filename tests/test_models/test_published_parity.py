@@ -37,7 +37,8 @@ AMPLIFIED = ('x_vec', 'Y', 'z')  # behind the batch normalisations, see below
 FAST = {'model.backbone.fold_norm': True, 'model.data_preprocessor.num_channels': 1,
         'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
         'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
-        'model.roi_head.mask_feature_head.fold': True, 'model.roi_head.cls_head.fold': True}
+        'model.roi_head.mask_feature_head.type': 'FastMaskFeatureHead',
+        'model.roi_head.cls_head.type': 'FastAffinityClsHead'}
 SLICES = {0: 'ct_scan/IMG-0001-00020.jpg', 1: 'ct_scan/IMG-0001-00030.jpg', 2: 'ct_slices/COVID/covid_03.*'}
 
 

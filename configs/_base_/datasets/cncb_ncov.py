@@ -7,19 +7,19 @@ slice_classes = ('Normal', 'CP', 'COVID-19')
 lesion_train_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 lesion_test_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     # Loaded after resizing, because predictions are returned and evaluated at the original image size.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='PackSliceInputs'),
 ]
 slice_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 
@@ -34,11 +34,14 @@ train_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
+                data_root='${data_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
                 pipeline=lesion_train_pipeline),
             dict(
                 type='SliceDataset',
+                data_root='${data_root}',
+                slice_classes='${slice_classes}',
                 ann_file='annotations/slices_train.json',
                 pipeline=slice_pipeline),
         ]))
@@ -51,6 +54,8 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='SliceDataset',
+        data_root='${data_root}',
+        slice_classes='${slice_classes}',
         ann_file='annotations/slices_val.json',
         samples_per_class=300,
         test_mode=True,
@@ -66,11 +71,14 @@ test_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
+                data_root='${data_root}',
                 ann_file='annotations/lesions_test.json',
                 test_mode=True,
                 pipeline=lesion_test_pipeline),
             dict(
                 type='SliceDataset',
+                data_root='${data_root}',
+                slice_classes='${slice_classes}',
                 ann_file='annotations/slices_test.json',
                 test_mode=True,
                 pipeline=slice_pipeline),

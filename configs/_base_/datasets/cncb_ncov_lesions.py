@@ -6,6 +6,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='LesionDataset',
+        data_root='${data_root}',
         ann_file='annotations/lesions_train.json',
         filter_cfg=dict(filter_empty_gt=True),
         pipeline={{_base_.lesion_train_pipeline}}))
@@ -15,6 +16,7 @@ test_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='LesionDataset',
+        data_root='${data_root}',
         ann_file='annotations/lesions_test.json',
         test_mode=True,
         pipeline={{_base_.lesion_test_pipeline}}))

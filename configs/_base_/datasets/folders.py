@@ -3,7 +3,7 @@
 # CLASS_FOLDERS_ROOT and IMAGE_PAIRS_ROOT move them.
 _base_ = './cncb_ncov.py'
 data_root = '{{$CLASS_FOLDERS_ROOT:data/class_folders}}'
-slice_classes = ()  # those of the lists; `num_classes` of the model's cls_head is their number
+slice_classes = None  # those of the lists; `num_classes` of the model's cls_head is their number
 train_dataloader = dict(
     dataset=dict(datasets=[
         dict(
@@ -14,6 +14,8 @@ train_dataloader = dict(
             pipeline={{_base_.lesion_train_pipeline}}),
         dict(
             type='SliceDataset',
+            data_root='${data_root}',
+            slice_classes='${slice_classes}',
             ann_file='annotations/slices_train.json',
             pipeline={{_base_.slice_pipeline}}),
     ]))
@@ -28,6 +30,8 @@ test_dataloader = dict(
             pipeline={{_base_.lesion_test_pipeline}}),
         dict(
             type='SliceDataset',
+            data_root='${data_root}',
+            slice_classes='${slice_classes}',
             ann_file='annotations/slices_test.json',
             test_mode=True,
             pipeline={{_base_.slice_pipeline}}),

@@ -6,7 +6,7 @@ slice_classes = ('Negative', 'COVID-19')
 
 slice_pipeline = [
     dict(type='LoadCTSlice'),
-    dict(type='Resize', keep_ratio=False),
+    dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 
@@ -17,6 +17,8 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='SliceDataset',
+        data_root='${data_root}',
+        slice_classes='${slice_classes}',
         ann_file='annotations/slices_train.json',
         pipeline=slice_pipeline))
 # The published lists have no validation split.
@@ -30,6 +32,8 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='SliceDataset',
+        data_root='${data_root}',
+        slice_classes='${slice_classes}',
         ann_file='annotations/slices_test.json',
         test_mode=True,
         pipeline=slice_pipeline))

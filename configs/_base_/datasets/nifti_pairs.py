@@ -11,6 +11,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='LesionDataset',
+        data_root='${data_root}',
         ann_file='annotations/lesions_val.json',
         test_mode=True,
         pipeline={{_base_.lesion_test_pipeline}}))

@@ -14,6 +14,8 @@ train_dataloader = dict(
             pipeline={{_base_.lesion_train_pipeline}}),
         dict(
             type='SliceDataset',
+            data_root='${data_root}',
+            slice_classes='${slice_classes}',
             ann_file='annotations/slices_train.json',
             samples_per_class=1000,
             pipeline={{_base_.slice_pipeline}}),
@@ -28,6 +30,8 @@ test_dataloader = dict(
             pipeline={{_base_.lesion_test_pipeline}}),
         dict(
             type='SliceDataset',
+            data_root='${data_root}',
+            slice_classes='${slice_classes}',
             ann_file='annotations/slices_test.json',
             test_mode=True,
             pipeline={{_base_.slice_pipeline}}),

@@ -1,12 +1,7 @@
 # Fine-tuning on the slice labels of a new data set for 10 epochs, with a new final layer of the classifier. All other weights
 # come from `load_from`, which is required.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
+train_cfg = dict(type='SliceTrainLoop', max_epochs=10)
 val_cfg = None
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-5, weight_decay=1e-3))
 param_scheduler = []
-custom_hooks = [
-    dict(type='AlternatingLossHook', copy='every'),
-    dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head.classifier.4']),
-    dict(type='EpochSeedHook'),
-]

@@ -3,15 +3,10 @@
 #     model = dict(frozen_parts=['backbone', 'neck', 'roi_head.cls_head.refinement', 'roi_head.cls_head.vectorization'])
 # The paper's schedule, finetune_10e.py, trains everything in small steps. With few slices it ends before the new final layer
 # has overcome its random initialisation, so its result depends on the seed. docs/results.md has the measurements.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
+train_cfg = dict(type='SliceTrainLoop', max_epochs=10)
 val_cfg = None
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-3))
 param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
-]
-custom_hooks = [
-    dict(type='AlternatingLossHook', copy='every'),
-    dict(type='CheckpointGuardHook', new_layers=['roi_head.cls_head.classifier.4']),
-    dict(type='EpochSeedHook'),
 ]

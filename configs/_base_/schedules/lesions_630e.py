@@ -1,11 +1,7 @@
 # Lesions only: 630 passes over the 475 training slices with lesions give as many steps as the affinity model's segmentation
 # stage takes in 100 epochs.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=630)
+train_cfg = dict(type='SliceTrainLoop', max_epochs=630)
 val_cfg = None
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-5, weight_decay=1e-3))
 param_scheduler = []
-custom_hooks = [
-    dict(type='CheckpointGuardHook'),
-    dict(type='EpochSeedHook'),
-]

@@ -1,7 +1,7 @@
 # Training from scratch on few synthetic slices, in minutes on two cores, with larger steps and batches than the paper's.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(type='SliceTrainLoop', max_epochs=3, val_interval=3)
+val_cfg = dict(type='SliceValLoop')
+test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
@@ -13,9 +13,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=1, convert_to_iter_based=True, eta_min_ratio=0.08),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=2, end=3, convert_to_iter_based=True, eta_min_ratio=0.005),
-]
-custom_hooks = [
-    dict(type='AlternatingLossHook', copy='every'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='EpochSeedHook'),
 ]

@@ -1,10 +1,6 @@
 # Slice labels only: the classification stage's steps, learning rate and decay, without the segmentation stage.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=10)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(type='SliceTrainLoop', max_epochs=100, val_interval=10)
+val_cfg = dict(type='SliceValLoop')
+test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-5, weight_decay=1e-3))
 param_scheduler = []
-custom_hooks = [
-    dict(type='CheckpointGuardHook'),
-    dict(type='EpochSeedHook'),
-]

@@ -13,8 +13,8 @@ from ..parallel import Progress, map_files
 from ..slice_folder_dataset import SliceFolderDataset
 from ..verification.image_facts import SLICE, read_facts
 from .links import check_outside, place_slices
-from .slice_files import RECORD, SLICES, write_annotations
-from .splits import SplitOptions, each_split, list_name
+from .slice_files import RECORD, SLICES, split_slices, write_annotations
+from .splits import SplitOptions
 from .summary import ConversionSummary
 from .units import Unit, UnitOptions, find_units
 
@@ -80,15 +80,8 @@ def convert_class_folders(root: PathLike,
         summary.add_problems(f'{root / name} {item.error}' for name, item in facts.items() if item.error is not None)
         found = find_units({name: item for name, item in facts.items() if item.error is None}, units, str(root), summary)
         rows = [_row(name, labels[name], unit) for name, unit in found.items()]
-        if not rows:
-            raise ValueError(f'no slice is left of {plural(len(facts), "slice")}: {"; ".join(summary.problems[:3])}')
-        strata = _strata(labels, found, classes, summary)
-        lists: dict[str, Any] = {}
-        metainfo = dict(dataset=summary.dataset, slice_classes=list(classes), source=root.name)
-        for part, members in each_split(rows, lambda row: row['patient_id'] or row['group'], strata, splits):
-            name = list_name('slices', part)
-            lists[name] = dict(metainfo=metainfo, data_list=members)
-            summary.add_slices(name, members, classes)
+        lists = split_slices(rows, plural(len(facts), 'slice'), lambda row: row['patient_id'] or row['group'],
+                             _strata(labels, found, classes, summary), splits, classes, root.name, summary)
         place_slices(folder, SLICES, root, found, copy)
         write_annotations(folder, lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, splits,
                           summary, out, workers, progress, units=asdict(units))

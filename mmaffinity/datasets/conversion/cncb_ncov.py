@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.files import write_jsons_atomic
 from mmaffinity.utils.wording import plural
 
-from ..grey_levels import grey_level_statistics
 from ..parallel import Progress
 from .coco import LesionFile, build_coco
 from .lists import (
@@ -23,6 +21,7 @@ from .lists import (
     parse_segmentation_list,
 )
 from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
+from .slice_files import write_download
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike
@@ -135,16 +134,7 @@ def convert_cncb_ncov(data_root: PathLike,
     if lesion_files:
         summary.check_patients('lesions_train', (file.patient_id for file in lesion_files['lesions_train']),
                                'lesions_test', (file.patient_id for file in lesion_files['lesions_test']))
-    if slice_lists and not skip_statistics:
-        paths = [data_root / row['img_path'] for row in slice_lists['slices_train']['data_list']]
-        summary.statistics = dict(grey_level_statistics(paths, workers, progress), source='slices_train.json')
-        outputs[folder / 'statistics.json'] = summary.statistics
-    elif slice_lists and (folder / 'statistics.json').exists():
-        summary.warn(f'{folder / "statistics.json"} is from an earlier run, perhaps over other training slices')
-
-    write_jsons_atomic(outputs)
-    summary.files = list(outputs)
-    return summary
+    return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
 class _ListFinder:

@@ -18,8 +18,8 @@ from ..parallel import Progress, map_files
 from .ct_md_labels import SOURCE, find_label_files, read_slice_labels
 from .lists import CNCB_CLASSES
 from .raw_files import check_data_root
-from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
-from .splits import SplitOptions, each_split, list_name
+from .slice_files import RECORD, SLICES, split_slices, warn_of_notes, write_annotations, write_slice
+from .splits import SplitOptions
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike
@@ -110,15 +110,9 @@ def convert_covid_ct_md(root: PathLike,
         map_files(lambda patient: _convert(patient, folder, options), patients, workers, progress, 'patients')
         _report(patients, summary)
         rows = [row for patient in patients for row in patient.rows]
-        if not rows:
-            raise ValueError(f'no slice is left of {plural(len(patients), "patient")}: {"; ".join(summary.problems[:3])}')
-        lists: dict[str, Any] = {}
-        metainfo = dict(dataset=summary.dataset, slice_classes=list(CNCB_CLASSES), source=labels.name)
         classes = {patient.name: CNCB_CLASSES[patient.label] for patient in patients if patient.rows}
-        for part, members in each_split(rows, lambda row: row['patient_id'], classes, splits):
-            name = list_name('slices', part)
-            lists[name] = dict(metainfo=metainfo, data_list=members)
-            summary.add_slices(name, members, CNCB_CLASSES)
+        lists = split_slices(rows, plural(len(patients), 'patient'), lambda row: row['patient_id'], classes, splits,
+                             CNCB_CLASSES, labels.name, summary)
         write_annotations(folder, lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, splits,
                           summary, out, workers, progress, labels=labels.name)
     return summary

@@ -6,14 +6,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from mmaffinity.utils.files import write_jsons_atomic
 from mmaffinity.utils.wording import first_few, plural
 
-from ..grey_levels import grey_level_statistics
 from ..parallel import Progress
 from .covidx_lists import FINDINGS, CovidxSlice, PatientMetadata, metadata_id, parse_covidx_ct_list, read_metadata
 from .lists import CNCB_CLASSES, find_list
 from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
+from .slice_files import write_download
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike
@@ -99,17 +98,7 @@ def convert_covidx_ct(data_root: PathLike,
 
     _check_names(summary, rows, patients)
     _check_leakage(summary, {split: outputs[folder / f'slices_{split}.json']['data_list'] for split in rows})
-    if 'train' in rows and not skip_statistics:
-        train = outputs[folder / 'slices_train.json']['data_list']
-        statistics = grey_level_statistics([data_root / row['img_path'] for row in train], workers, progress)
-        summary.statistics = dict(statistics, source='slices_train.json')
-        outputs[folder / 'statistics.json'] = summary.statistics
-    elif (folder / 'statistics.json').exists():
-        summary.warn(f'{folder / "statistics.json"} is from an earlier run, perhaps over other training slices')
-
-    write_jsons_atomic(outputs)
-    summary.files = list(outputs)
-    return summary
+    return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
 def _find_lists(version: str | None, given: dict[str, PathLike], folders: Sequence[Path],

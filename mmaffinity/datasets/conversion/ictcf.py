@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmaffinity.utils.files import write_jsons_atomic
-
-from ..grey_levels import grey_level_statistics
 from ..parallel import Progress
 from .lists import ICTCF_CLASSES, IctcfSlice, find_list, parse_ictcf_list
 from .raw_files import MissingFiles, RawFiles, check_data_root
+from .slice_files import write_download
 from .summary import ConversionSummary
 
 PathLike = str | os.PathLike
@@ -76,17 +74,7 @@ def convert_ictcf(data_root: PathLike,
                      f'test list ({first})')
     summary.warn('the iCTCF lists do not tell patients and are split by slice: that a patient is in both training and '
                  'test cannot be excluded')
-    train = outputs[folder / 'slices_train.json']['data_list']
-    if not skip_statistics:
-        paths = [data_root / row['img_path'] for row in train]
-        summary.statistics = dict(grey_level_statistics(paths, workers, progress), source='slices_train.json')
-        outputs[folder / 'statistics.json'] = summary.statistics
-    elif (folder / 'statistics.json').exists():
-        summary.warn(f'{folder / "statistics.json"} is from an earlier run, perhaps over other training slices')
-
-    write_jsons_atomic(outputs)
-    summary.files = list(outputs)
-    return summary
+    return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
 def _find_slices(rows: Sequence[IctcfSlice], source: Path, files: RawFiles | None,

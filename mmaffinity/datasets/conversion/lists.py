@@ -60,15 +60,7 @@ def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
 
     The body box is checked for form and left out: the models here see whole slices.
 
-    Args:
-        path: The list; Windows line ends and empty lines are no matter.
-
-    Returns:
-        The slices in the order of the rows.
-
-    Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read, contradicts itself or comes twice, naming file, line and row.
+    Args, returns and raises: as for :func:`parse_rows`.
     """
 
     def read(text: str) -> CncbSlice:
@@ -88,15 +80,7 @@ def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
 def parse_published_list(path: PathLike) -> list[CncbSlice]:
     """Read the author's list of classification slices, rows ``<label>_<patient>_<scan>_<slice>.png``.
 
-    Args:
-        path: The list.
-
-    Returns:
-        The slices in the order of the rows.
-
-    Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read or comes twice, naming file, line and row.
+    Args, returns and raises: as for :func:`parse_rows`.
     """
 
     def read(text: str) -> CncbSlice:
@@ -112,15 +96,7 @@ def parse_published_list(path: PathLike) -> list[CncbSlice]:
 def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
     """Read one of the author's segmentation lists, rows ``<patient>_<slice>.jpg``.
 
-    Args:
-        path: The list.
-
-    Returns:
-        The slices in the order of the rows.
-
-    Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read or comes twice, naming file, line and row.
+    Args, returns and raises: as for :func:`parse_rows`.
     """
 
     def read(text: str) -> LesionSlice:
@@ -135,15 +111,9 @@ def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
 def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
     """Read one of the author's iCTCF lists, rows ``0_nCT<n>.jpg`` (negative) or ``2_pCT<n>.jpg`` (COVID-19).
 
-    Args:
-        path: The list.
+    The list's prefix 2 is label 1 here.
 
-    Returns:
-        The slices in the order of the rows; the list's prefix 2 is label 1 here.
-
-    Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read, contradicts itself or comes twice, naming file, line and row.
+    Args, returns and raises: as for :func:`parse_rows`.
     """
 
     def read(text: str) -> IctcfSlice:

@@ -25,7 +25,7 @@ class Canvas:
     """
 
     def __init__(self, patient: Patient, size: int, zoom: float) -> None:
-        self.hu = np.full((size, size), AIR, dtype=np.float32)
+        self.hu: np.ndarray = np.full((size, size), AIR, dtype=np.float32)
         self.size = size
         self.scale = 0.5 * size * zoom  # pixels per unit
         cos, sin = np.cos(patient.tilt), np.sin(patient.tilt)

@@ -7,6 +7,7 @@ both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` 
 """
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -84,7 +85,7 @@ class Patient:
         return np.concatenate([grow_vessels(rng, side, self.thorax) for side in (-1, 1)])
 
 
-def thorax_axes(level: float | np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def thorax_axes(level: Any, scale: float = 1.0) -> tuple[Any, Any]:
     """Half axes (lateral, sagittal) of the rib cage's inside at a level or an array of levels, units."""
     at = (0.0, 0.12, 0.30, 0.50, 0.80, 1.0)
     lateral = np.interp(level, at, (0.31, 0.40, 0.50, 0.565, 0.60, 0.60))

@@ -4,7 +4,9 @@ from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
 from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
+from .stored_rois import LoadStoredRoIs
 
 __all__ = [
-    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'PackSliceInputs', 'decode_slice', 'read_slice', 'to_grey_levels'
+    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'LoadStoredRoIs', 'PackSliceInputs', 'decode_slice',
+    'read_slice', 'to_grey_levels'
 ]

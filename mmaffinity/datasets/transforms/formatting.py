@@ -30,15 +30,15 @@ class PackSliceInputs(PackDetInputs):
         super().__init__(meta_keys=tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:
-        """Return ``inputs`` of shape (1, H, W), uint8 or float32, and ``data_samples``.
+        """Return ``inputs`` of shape (1 or 3, H, W), uint8 or float32, and ``data_samples``.
 
         Raises:
-            ValueError: if the image is not a grayscale slice.
+            ValueError: if the image has other than one or three channels.
         """
         img = results['img']
-        if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] == 1):
-            raise ValueError(f'PackSliceInputs takes a grey slice of shape (H, W), not {img.shape}: load it with '
-                             'LoadCTSlice')
+        if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] in (1, 3)):
+            raise ValueError(f'PackSliceInputs takes a grayscale or colour image of shape (H, W) or (H, W, 3), not {img.shape}'
+                             ': load it with LoadCTSlice or LoadImageFromFile')
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})
         detection = packed['data_samples']
         sample = SliceDataSample(metainfo=detection.metainfo)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 
 from .counts import check_counts, describe
 from .duplicates import check_duplicates
@@ -46,7 +46,7 @@ def verify_config(config: str | Path | Config, allow: Collection[str] = (), stri
         ValueError: if the config cannot be read or has no data set, or an argument is wrong.
     """
     apply_allowances((), allow)  # report a wrong name before an hour of reading
-    cfg = load_config(config) if isinstance(config, (str, Path)) else config
+    cfg = own_config(config)
     parts, findings = find_parts(cfg)
     findings += [*check_leakage(parts), *check_counts(parts), *check_lesions(find_lesion_files(cfg))]
     facts, reading = None, None

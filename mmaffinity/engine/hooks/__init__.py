@@ -1,5 +1,6 @@
 """Hooks of training and testing."""
 from .alternating_loss_hook import AlternatingLossHook
+from .bfloat16_hook import Bfloat16Hook, computes_bfloat16
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
@@ -14,7 +15,7 @@ from .unreadable_slices_hook import UnreadableSlicesHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
-    'AlternatingLossHook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook',
-    'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook',
-    'UnreadableSlicesHook', 'WholeCheckpointHook'
+    'AlternatingLossHook', 'Bfloat16Hook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook',
+    'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook',
+    'TestPageHook', 'UnreadableSlicesHook', 'WholeCheckpointHook', 'computes_bfloat16'
 ]

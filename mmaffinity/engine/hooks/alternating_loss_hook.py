@@ -19,7 +19,8 @@ class AlternatingLossHook(Hook):
 
     The data determine the stage: a batch of lesion slices gives a segmentation step, a batch of labelled slices a
     classification step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so
-    parameters that a stage does not train keep their values and moments.
+    parameters that a stage does not train keep their values and moments. Models without stages (no ``set_stage``), such as
+    a Mask R-CNN, are left alone.
 
     Args:
         copy: when to copy the segmentation branch's weights to the classification branch: after 'every' segmentation step
@@ -39,8 +40,10 @@ class AlternatingLossHook(Hook):
         self.best_loss = math.inf
 
     @staticmethod
-    def _detector(runner: Runner) -> torch.nn.Module:
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    def _staged(runner: Runner) -> torch.nn.Module | None:
+        """Return the model, unwrapped, if it has stages."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        return model if hasattr(model, 'set_stage') else None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the stage of the next step.
@@ -48,12 +51,15 @@ class AlternatingLossHook(Hook):
         Raises:
             ValueError: if the batch mixes tasks.
         """
-        self._detector(runner).set_stage(batch_task(data_batch['data_samples']))
+        model = self._staged(runner)
+        if model is not None:
+            model.set_stage(batch_task(data_batch['data_samples']))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Copy the branch after a segmentation step."""
-        if batch_task(data_batch['data_samples']) != SEGMENTATION:
+        model = self._staged(runner)
+        if model is None or batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
             # Averaged over all processes, so that all of them copy, or none.
@@ -63,7 +69,7 @@ class AlternatingLossHook(Hook):
             if not loss < self.best_loss:
                 return
             self.best_loss = loss
-        self._detector(runner).copy_branch()
+        model.copy_branch()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the best loss so far, which determines later copies."""

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmaffinity.datasets.training_statistics import SLICES_KEY, slices_fingerprint, training_statistics
+from mmaffinity.datasets.training_statistics import SLICES_KEY, slices_fingerprint, statistics_file, training_statistics
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.wording import plural
@@ -21,10 +21,11 @@ FILE = 'statistics.json'
 class GreyLevelStatisticsHook(Hook):
     """Give :class:`SliceDataPreprocessor` the mean and std of the training slices if it does not have them.
 
-    This is the case with ``normalization='global'`` if the config's ``statistics`` file does not exist and the checkpoint that
-    training starts from has no values. The main process computes them and stores them in ``<work_dir>/statistics.json``, which
-    a restart in that folder with the same slices reuses. Nothing is written to the data root: two folds started at the same
-    time would overwrite each other's values. Checkpoints contain the values, so testing computes nothing.
+    This is the case with ``normalization='global'`` if neither the config nor the checkpoint that training starts from has the
+    values. The main process reads them from the config's ``statistics`` file, below the data root of the training slices. If
+    there is none, it computes them and stores them in ``<work_dir>/statistics.json``, which a restart in that folder with the
+    same slices reuses. Nothing is written to the data root: two folds started at the same time would overwrite each other's
+    values. Checkpoints contain the values, so testing computes nothing.
 
     If a file written by ``mmaffinity statistics`` was computed from other slices than the training slices, a warning is logged.
     """
@@ -42,13 +43,15 @@ class GreyLevelStatisticsHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         preprocessor: Any = getattr(model, 'data_preprocessor', None)
         if not getattr(preprocessor, 'needs_statistics', False):
-            if is_main_process() and not runner._resume:
-                self._compare(runner, preprocessor)
+            configured = getattr(preprocessor, 'statistics', None)
+            if configured and hasattr(preprocessor, 'mean') and is_main_process() and not runner._resume:
+                file = statistics_file(runner.train_dataloader.dataset, configured)
+                self._compare(runner, file, float(preprocessor.mean))
             return
         message: list[Any] = [None, None]
         if is_main_process():
             try:
-                message[0] = self._find(runner, preprocessor.statistics)
+                message[0] = self._find(runner, preprocessor)
             except Exception as error:
                 # The other processes wait for this result, and would otherwise wait for minutes.
                 broadcast_object_list([None, str(error)])
@@ -59,9 +62,14 @@ class GreyLevelStatisticsHook(Hook):
             raise ValueError(error_text)
         preprocessor.set_statistics(*values)
 
-    def _find(self, runner: Runner, configured: str | None) -> tuple[float, float]:
-        """Read the values from the work folder, or compute them."""
+    def _find(self, runner: Runner, preprocessor: Any) -> tuple[float, float]:
+        """Read the values from the configured file or the work folder, or compute them."""
         dataset, file = runner.train_dataloader.dataset, Path(runner.work_dir) / FILE
+        configured = statistics_file(dataset, preprocessor.statistics) if preprocessor.statistics else None
+        if configured is not None and configured.exists():
+            values = preprocessor.read_statistics(configured)
+            self._compare(runner, configured, values[0])
+            return values
         reason = f'{configured} does not exist' if configured else 'the config names no statistics file'
         kept = _read(file)
         if kept.get(SLICES_KEY) == slices_fingerprint(dataset):
@@ -75,16 +83,15 @@ class GreyLevelStatisticsHook(Hook):
                            f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}')
         return found['mean'], found['std']
 
-    def _compare(self, runner: Runner, preprocessor: Any) -> None:
+    def _compare(self, runner: Runner, file: Path, mean: float) -> None:
         """Warn if ``mmaffinity statistics`` computed the values from other slices than this run trains on."""
-        configured = getattr(preprocessor, 'statistics', None)
-        used = _read(Path(configured)) if configured and hasattr(preprocessor, 'mean') else {}
+        used = _read(file)
         # The values may come from a checkpoint or from the config itself.
-        if SLICES_KEY not in used or abs(float(preprocessor.mean) - used['mean']) > 1e-6:
+        if SLICES_KEY not in used or abs(mean - used['mean']) > 1e-6:
             return
         if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
-                f'{configured} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
+                f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
                 f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite')
 
 

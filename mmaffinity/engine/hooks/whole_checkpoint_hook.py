@@ -24,7 +24,7 @@ class WholeCheckpointHook(CheckpointHook):
     checkpoints in this run's folder are removed, whatever a resumed file names. A checkpoint with NaN or infinite values in its
     weights or optimizer state is refused.
 
-    The arguments are those of MMEngine's hook. :func:`mmaffinity.apis.train_model` replaces that hook with this one.
+    The arguments are those of MMEngine's hook.
 
     Attributes:
         last_whole: path of the last checkpoint written by this run; None before the first.

@@ -60,7 +60,7 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
         raise ValueError(f'crowd_overlaps must have shape {scores.shape} like the scores, got {crowd_overlaps.shape}')
     on_crowd = crowd_overlaps > thresholds[:, None]  # (T, n)
     if num_gt == 0:
-        return on_crowd.all(axis=1).astype(np.float64)
+        return np.asarray(on_crowd.all(axis=1), np.float64)
     if num_pred == 0:
         return np.zeros(len(thresholds))
 
@@ -103,8 +103,8 @@ def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[
     return {**summary, 'mAP': float(means.mean())}
 
 
-def _same_class(pred_labels: Sequence[int] | None, gt_labels: Sequence[int] | None,
-                shape: tuple[int, int]) -> np.ndarray:
+def _same_class(pred_labels: Sequence[int] | np.ndarray | None, gt_labels: Sequence[int] | np.ndarray | None,
+                shape: tuple[int, ...]) -> np.ndarray:
     """Shape (n, m) or (1, 1): whether a prediction and an instance have the same class."""
     if pred_labels is None and gt_labels is None:
         return np.ones((1, 1), dtype=bool)

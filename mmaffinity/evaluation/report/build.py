@@ -11,6 +11,7 @@ from mmaffinity.utils.wording import plural
 
 from ..functional.bootstrap import Estimate, paired_difference
 from ..functional.confusion_scores import confusion_scores
+from .fold_tables import fold_tables
 from .groups import Group, group_runs
 from .published import PublishedRow
 from .runs import LesionRun, SliceRun
@@ -95,6 +96,7 @@ def build_report(slices: Sequence[SliceRun], lesions: Sequence[LesionRun], num_r
     for table in report.tables:
         if table.group in on_phantom:
             table.caption = f'Synthetic slices, no CT. {table.caption}'
+    report.tables += fold_tables([*slices, *lesions])
     return report
 
 

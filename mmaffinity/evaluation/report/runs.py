@@ -5,13 +5,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from mmaffinity.evaluation.functional import IOU_THRESHOLDS
 from mmaffinity.utils.provenance import fingerprint
 from mmaffinity.utils.wording import plural
+
+from .folds import Entry, pool_folds
 
 RESULTS = 'results*.json'
 Run = TypeVar('Run')
@@ -56,6 +58,7 @@ class SliceRun:
         validation: the same model on the validation split, or None.
         synthetic: whether the slices belong to the phantom rather than CT.
         config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
+        fold_metrics: metrics by fold, if this run pools the folds of a cross-validation.
     """
     name: str
     classes: tuple[str, ...]
@@ -75,6 +78,7 @@ class SliceRun:
     validation: SliceRun | None = None
     synthetic: bool = False
     config: TestedConfig | None = None
+    fold_metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,7 +94,7 @@ class LesionRun:
         coco: COCO's own metrics by name.
         source: file.
         synthetic: whether the slices belong to the phantom rather than CT.
-        config, checkpoint: as for :class:`SliceRun`.
+        config, checkpoint, fold_metrics: as for :class:`SliceRun`.
     """
     name: str
     ap: np.ndarray
@@ -102,6 +106,7 @@ class LesionRun:
     synthetic: bool = False
     config: TestedConfig | None = None
     checkpoint: str | None = None
+    fold_metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[LesionRun], list[str]]:
@@ -110,7 +115,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     Args:
         places: working folders, each with one or several ``results*.json``, or the files themselves. Results on the validation
             split are joined with those of the same checkpoint on the test split. Several results of a folder on one list
-            are distinguished by file name.
+            are distinguished by file name. The folds of a cross-validation become one run.
 
     Returns:
         Classifications, segmentations, and notes on what was left out.
@@ -119,13 +124,12 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         FileNotFoundError: if a folder or file does not exist, or a folder has no results.
         ValueError: if a file was not written by ``mmaffinity test --out``, or is given twice.
     """
-    slices, lesions, validation, notes = [], [], [], []
+    slices, lesions, validation = [], [], []
     files = [(place, file) for place in map(Path, places) for file in _result_files(place)]
     _check_once([file for _, file in files])
     names = _names([place for place, _ in files])
-    for place, file in files:
-        content = _read(file)
-        name = names[place]
+    entries, notes = pool_folds([Entry(names[place], _read(file), file) for place, file in files])
+    for name, content, file in entries:
         if content.get('split', 'test') == 'val':
             if content['slices']:
                 validation.append(_read_run(_slice_run, name, content, file))
@@ -193,7 +197,8 @@ def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
     files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
     return make_slice_run(name, classes, records, files, str(file), checkpoint=_checkpoint(content),
-                          synthetic=_synthetic(content, 'classification'), config=_config(content))
+                          synthetic=_synthetic(content, 'classification'), config=_config(content),
+                          fold_metrics=content.get('fold_metrics', {}))
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
@@ -213,7 +218,8 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
                      tuple(record.get('patient_id') for record in records),
                      np.array([record['num_gt'] for record in records]),
                      {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file),
-                     _synthetic(content, 'segmentation'), _config(content), _checkpoint(content))
+                     _synthetic(content, 'segmentation'), _config(content), _checkpoint(content),
+                     content.get('fold_metrics', {}))
 
 
 def _synthetic(content: dict, task: str) -> bool:

@@ -52,16 +52,17 @@ def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
     for rule, members in rows.items():
         if len(members) < 2:
             continue
-        cells = {column.metric: _spread([row.cells.get(column.metric) for row in members]) for column in table.columns}
+        cells = {column.metric: spread([row.cells.get(column.metric) for row in members]) for column in table.columns}
         row = Row(f'{config}, {len(members)} seeds{rule}', SEEDS,
                   {metric: cell for metric, cell in cells.items() if cell is not None})
         table.rows.insert(table.rows.index(members[-1]) + 1, row)
 
 
-def _spread(estimates: Sequence[Estimate | None]) -> Estimate | None:
+def spread(estimates: Sequence[Estimate | None], unit: str = 'seeds') -> Estimate | None:
+    """Return mean, lowest, highest and standard deviation of some values; None without any."""
     values = [estimate.value for estimate in estimates if estimate is not None and estimate.value is not None]
     if not values:
         return None
-    note = None if len(values) == len(estimates) else f'of {len(values)} of {len(estimates)} seeds; undefined in the others'
+    note = None if len(values) == len(estimates) else f'of {len(values)} of {len(estimates)} {unit}; undefined in the others'
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Estimate(float(np.mean(values)), min(values), max(values), note, std)

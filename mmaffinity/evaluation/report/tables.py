@@ -131,7 +131,7 @@ def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
     text = f'**{text}**' if bold else text
     if estimate.std is not None:
         text += f' \u00b1 {column.number(estimate.std).lstrip("+")}'
-    if estimate.low is not None:
+    if estimate.low is not None and estimate.high is not None:
         text += f' ({column.number(estimate.low)} to {column.number(estimate.high)})'
     return text + note
 

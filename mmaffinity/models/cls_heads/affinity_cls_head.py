@@ -28,32 +28,34 @@ class AffinityClsHead(BaseSliceHead):
         num_rois: beta, rows of the affinity matrix W.
         num_affinities: C*, its columns.
         in_channels: channels C of the mask features.
-        roi_size: side of the mask features, 28 in the paper.
-        refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``.
+        roi_size: side of the mask features, 28 in the paper, 1 for those of a :class:`PooledMaskFeatureHead`.
+        refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``. False means none, the
+            only choice for pooled features.
         fc_channels: widths of the hidden layers of the classifier.
         bn_statistics: the statistics used in evaluation mode, see :class:`SliceBatchNorm2d`.
         norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config. None is the paper's, over the RoIs
-            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI independently, see :class:`RoIGroupNorm`.
+            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI independently, ``dict(type='BN')`` over the RoIs
+            of a batch, see :func:`build_roi_norm`.
         classifier_std: standard deviation of the classifier's initial weights. None uses the published Kaiming initialisation,
             with which the first logits are of magnitude 100. Many thousand small steps compensate for this; a short training
             run from scratch cannot.
         unit_roi_weights: whether W v starts as 1 for every rank, see :class:`AffinityMapping`.
-        fold: whether to compute adjacent linear layers as one, see :class:`RoIRefinement`.
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
-        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; or if beta is 1 with batch statistics: after
-            the last convolution there is one value per RoI and channel, which has no variance.
+        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if pooled features are to be
+            refined; or if beta is 1 with the statistics of a slice: after the last convolution there is one value per RoI and
+            channel, which has no variance.
     """
 
     reads_mask_features = True
     reads_rank_weights = True
 
     def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
-                 roi_size: int = 28, refinement: dict | None = None, fc_channels: Sequence[int] = (128, 128),
+                 roi_size: int = 28, refinement: dict | bool | None = None, fc_channels: Sequence[int] = (128, 128),
                  bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
-                 unit_roi_weights: bool = False, fold: bool = True, loss_cls: dict | None = None,
-                 class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
+                 unit_roi_weights: bool = False, loss_cls: dict | None = None, class_reduction: str = 'mean',
+                 init_cfg: dict | None = None) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2 and norm_cfg is None:
             raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
@@ -61,8 +63,11 @@ class AffinityClsHead(BaseSliceHead):
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
         norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
-        self.refinement = RoIRefinement(in_channels, norm_cfg=norm_cfg, fold=fold, **(refinement or {}))
-        self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg, fold=fold)
+        if refinement is not False and roi_size == 1:
+            raise ValueError('features of roi_size=1 have no positions to refine; set refinement=False')
+        settings = refinement if isinstance(refinement, dict) else {}
+        self.refinement = None if refinement is False else RoIRefinement(in_channels, norm_cfg=norm_cfg, **settings)
+        self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
         self.affinity = AffinityMapping(num_rois, num_affinities, unit_roi_weights)
         self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
 
@@ -79,6 +84,11 @@ class AffinityClsHead(BaseSliceHead):
                     nn.init.normal_(module.weight, std=self.classifier_std)
         self.affinity.reset_parameters()
 
+    def vectors(self, mask_features: Tensor, num_slices: int) -> Tensor:
+        """Map mask features (N * beta, C, S, S) to the RoI vectors X (N, beta, C)."""
+        refined = mask_features if self.refinement is None else self.refinement(mask_features, num_slices)
+        return self.vectorization(refined, num_slices)
+
     def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Classify N slices.
 
@@ -92,8 +102,7 @@ class AffinityClsHead(BaseSliceHead):
             'roi_weights', W v repeated to (N, beta), or A W v (N, M).
         """
         num_slices = rois.mask_features.shape[0]
-        x = self.refinement.bottleneck(rois.mask_features.flatten(0, 1), num_slices)
-        roi_features = self.vectorization(x, num_slices, upsample=self.refinement.conv_up)
+        roi_features = self.vectors(rois.mask_features.flatten(0, 1), num_slices)
         weights = self.affinity.roi_weights.expand(num_slices, -1)
         ranked = roi_features
         if rois.rank_weights is not None:

@@ -20,9 +20,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             slice's own mean and unbiased standard deviation, as the published checkpoints expect. 'none' keeps [0, 1].
         mean, std: the training set's values, for grey levels in [0, 1].
         statistics: path of a ``statistics.json`` to use instead of ``mean`` and ``std``. The converters write it, as does
-            ``mmaffinity statistics`` for your own data. It need not exist if a checkpoint is loaded: the values are part of the
-            weights, and those of the checkpoint take precedence, also when fine-tuning on another data set. When training from
-            scratch, :class:`~mmaffinity.engine.GreyLevelStatisticsHook` computes missing values.
+            ``mmaffinity statistics`` for your own data. An absolute path is read at once. A relative one is below the data root
+            of the training slices; :class:`~mmaffinity.engine.GreyLevelStatisticsHook` reads it when training starts, and
+            computes the values if it does not exist. The values are part of the weights, and those of a checkpoint take
+            precedence, also when fine-tuning on another data set.
         num_channels: channels of the output.
         non_blocking: passed to ``Tensor.to``.
 
@@ -43,8 +44,8 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         self.num_channels = num_channels
         self.statistics = statistics
         if normalization == 'global':
-            if mean is None and statistics is not None and Path(statistics).exists():
-                mean, std = self._read(statistics)
+            if mean is None and statistics is not None and Path(statistics).is_absolute() and Path(statistics).exists():
+                mean, std = self.read_statistics(statistics)
             # NaN means 'not known yet'. These are buffers so that checkpoints store the values used in training.
             self.register_buffer('mean', torch.tensor(math.nan if mean is None else float(mean)))
             self.register_buffer('std', torch.tensor(math.nan if std is None else float(std)))
@@ -68,7 +69,12 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         self.std.fill_(std)
 
     @staticmethod
-    def _read(statistics: str | Path) -> tuple:
+    def read_statistics(statistics: str | Path) -> tuple[float, float]:
+        """Read mean and std from a ``statistics.json``.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
         try:
             content = json.loads(Path(statistics).read_text())
             mean, std = float(content['mean']), float(content['std'])
@@ -84,14 +90,16 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: 'inputs', a list of N grayscale slices (1, H, W), uint8 or float32 with 8-bit levels (0 to 255), or a
-                tensor (N, 1, H, W); 'data_samples', a list of N samples or None.
+                tensor (N, 1, H, W), or images that already have ``num_channels``; 'data_samples', a list of N samples or
+                None.
             training: not used; training and test slices are treated alike.
 
         Returns:
             The same keys; 'inputs' is float32 of shape (N, num_channels, H, W).
 
         Raises:
-            ValueError: if the slices differ in size, or the data set's mean and std are not known.
+            ValueError: if the slices differ in size or have another number of channels, or the data set's mean and std are not
+                known.
         """
         data = self.cast_data(data)
         inputs, samples = data['inputs'], data.get('data_samples')
@@ -102,6 +110,9 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(f'the slices of a batch differ in size: {sorted(sizes)} {names}; '
                                  'add dict(type="Resize", scale=(512, 512), keep_ratio=False) to the pipeline')
             inputs = torch.stack(list(inputs))
+        if inputs.shape[1] not in (1, self.num_channels):
+            raise ValueError(f'the images have {inputs.shape[1]} channels, but num_channels of SliceDataPreprocessor is '
+                             f'{self.num_channels}; load grayscale slices with LoadCTSlice')
         inputs = self.normalize(inputs.float() / 255)
         if samples is not None:
             shape = tuple(inputs.shape[-2:])
@@ -123,7 +134,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             flat = grey.amax((1, 2, 3), True) == grey.amin((1, 2, 3), True)
             return torch.where(flat, torch.zeros_like(grey), (grey - mean) / std)
         if self.needs_statistics:
-            missing = f'{self.statistics} does not exist' if self.statistics else 'the config sets neither them nor statistics'
+            missing = 'the config sets neither them nor statistics'
+            if self.statistics:
+                known = 'does not exist' if Path(self.statistics).is_absolute() else 'is read only when training starts'
+                missing = f'{self.statistics} {known}'
             raise ValueError(f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
                              'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
                              "which brings them, or set mean and std, or normalization='slice', in the config's "

@@ -1,6 +1,7 @@
 """Detectors."""
 from .affinity_rcnn import AffinityRCNN
 from .covid_ct_mask_net import CovidCTMaskNet
+from .roi_slice_classifier import RoISliceClassifier
 from .slice_classifier import SliceClassifier
 
-__all__ = ['AffinityRCNN', 'CovidCTMaskNet', 'SliceClassifier']
+__all__ = ['AffinityRCNN', 'CovidCTMaskNet', 'RoISliceClassifier', 'SliceClassifier']

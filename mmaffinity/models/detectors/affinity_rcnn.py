@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
-from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmaffinity.models.roi_heads import SingleLevelRoIExtractor
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 
 MODES = ('both', 'detection', 'classification')
@@ -34,7 +32,8 @@ class AffinityRCNN(TwoStageDetector):
             head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
 
     Raises:
-        ValueError: if ``mode`` is unknown, or the model has no part with a given name.
+        ValueError: if ``mode`` is unknown, the model has no part with a given name, or the RoI extractors do not read the
+            backbone's channels-last features.
     """
 
     def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
@@ -48,9 +47,12 @@ class AffinityRCNN(TwoStageDetector):
         self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
         # Parameters frozen by the config (frozen_stages, requires_grad of norm_cfg) stay frozen in both stages.
         self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
-        if getattr(self.backbone, 'channels_last', False) is None:
-            extractors = [module for module in self.roi_head.modules() if isinstance(module, BaseRoIExtractor)]
-            self.backbone.channels_last = all(isinstance(module, SingleLevelRoIExtractor) for module in extractors)
+        if getattr(self.backbone, 'channels_last', False):
+            for part, module in self.roi_head.named_children():
+                if part.endswith('roi_extractor') and not getattr(module, 'reads_channels_last', False):
+                    raise ValueError(
+                        f'roi_head.{part} is a {type(module).__name__}, which may misread the channels-last features of the '
+                        'backbone: set backbone.channels_last=False, or use SingleLevelRoIExtractor')
         for name in compile_parts:
             self._part(name, 'compile_parts').compile()
 

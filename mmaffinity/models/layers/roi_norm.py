@@ -1,4 +1,4 @@
-"""Normalisation of RoI features: over the RoIs of a slice, or of each RoI independently."""
+"""Normalisation of RoI features: over the RoIs of a slice or of a batch, or of each RoI independently."""
 from torch import Tensor, nn
 
 from .slice_batch_norm import SliceBatchNorm2d
@@ -17,12 +17,24 @@ class RoIGroupNorm(nn.GroupNorm):
         return super().forward(x)
 
 
+class RoIBatchNorm2d(nn.BatchNorm2d):
+    """:class:`torch.nn.BatchNorm2d` over the RoIs of all slices of a batch, called like :class:`SliceBatchNorm2d`.
+
+    Unlike statistics of one slice's RoIs, those of a batch preserve the mean level that distinguishes slices. Evaluation mode
+    uses the running averages, so that a prediction does not depend on other slices.
+    """
+
+    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
+        """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N is not used."""
+        return super().forward(x)
+
+
 def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
     """Build a normalisation of C channels, called with (N * beta, C, H, W) and N.
 
     Args:
-        cfg: 'type' and arguments: 'SliceBN' (None means it) with those of :class:`SliceBatchNorm2d`, or 'GN' with
-            ``num_groups``, by default 32.
+        cfg: 'type' and arguments: 'SliceBN' (None means it) with those of :class:`SliceBatchNorm2d`; 'BN', over the RoIs of
+            all slices of a batch; or 'GN' with ``num_groups``, by default 32.
         channels: C.
 
     Raises:
@@ -32,9 +44,11 @@ def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
     kind = arguments.pop('type', None)
     if kind == 'SliceBN':
         return SliceBatchNorm2d(channels, **arguments)
+    if kind == 'BN':
+        return RoIBatchNorm2d(channels, **arguments)
     if kind == 'GN':
         groups = arguments.pop('num_groups', 32)
         if groups < 1 or channels % groups:
             raise ValueError(f'num_groups={groups} of the slice head\'s norm_cfg does not divide its {channels} channels')
         return RoIGroupNorm(groups, channels, **arguments)
-    raise ValueError(f"norm_cfg of the slice head must be of type 'SliceBN' or 'GN', not {kind!r}")
+    raise ValueError(f"norm_cfg of the slice head must be of type 'SliceBN', 'BN' or 'GN', not {kind!r}")

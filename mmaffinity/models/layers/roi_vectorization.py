@@ -1,9 +1,6 @@
 """RoI vectorisation (paper, Section 3): a feature map per RoI becomes a vector per RoI."""
-
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .folding import fold_up_down
 from .roi_norm import build_roi_norm
 
 
@@ -12,35 +9,31 @@ class RoIVectorization(nn.Module):
 
     Args:
         channels: channels C.
-        roi_size: side S of the square maps, 28 in the paper; a multiple of 4.
+        roi_size: side S of the square maps, 28 in the paper; a multiple of 4. For features that are pooled already, 1: the
+            first two layers, which halve the map, are left out.
         norm_cfg: see :func:`build_roi_norm`.
-        fold: whether to compute adjacent linear layers as one, see :class:`RoIRefinement`.
 
     Raises:
-        ValueError: if ``roi_size`` is not a positive multiple of 4.
+        ValueError: if ``roi_size`` is neither 1 nor a positive multiple of 4.
     """
 
-    def __init__(self, channels: int = 256, roi_size: int = 28, norm_cfg: dict | None = None, fold: bool = True) -> None:
+    def __init__(self, channels: int = 256, roi_size: int = 28, norm_cfg: dict | None = None) -> None:
         super().__init__()
-        if roi_size < 4 or roi_size % 4:
-            raise ValueError(f'roi_size must be a positive multiple of 4 (two halvings), not {roi_size}')
+        if roi_size != 1 and (roi_size < 4 or roi_size % 4):
+            raise ValueError(f'roi_size must be 1 or a positive multiple of 4 (two halvings), not {roi_size}')
         self.roi_size = roi_size
-        self.fold = fold
-        last = roi_size // 4
-        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 2, stride=2),
-                                    nn.Conv2d(channels, channels, 2, stride=2),
-                                    nn.Conv2d(channels, channels, last)])
+        halvings = 0 if roi_size == 1 else 2
+        self.convs = nn.ModuleList([*(nn.Conv2d(channels, channels, 2, stride=2) for _ in range(halvings)),
+                                    nn.Conv2d(channels, channels, roi_size >> halvings)])
         self.norms = nn.ModuleList(build_roi_norm(norm_cfg, channels) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor, num_slices: int = 1, upsample: nn.ConvTranspose2d | None = None) -> Tensor:
+    def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
         """Convert RoI maps to RoI vectors.
 
         Args:
             x: refined mask features, shape (N * beta, C, S, S).
             num_slices: N.
-            upsample: a 2x2 stride-2 transposed convolution to apply to ``x`` first, (N * beta, D, S/2, S/2) ->
-                (N * beta, C, S, S); it is folded into the first convolution.
 
         Returns:
             X, shape (N, beta, C).
@@ -48,17 +41,8 @@ class RoIVectorization(nn.Module):
         Raises:
             ValueError: if the maps are not S x S.
         """
-        size = self.roi_size if upsample is None else self.roi_size // 2
-        if x.shape[-2:] != (size, size):
-            raise ValueError(f'expected maps of {size} x {size}, got {tuple(x.shape[-2:])}')
-        first, second, last = self.convs
-        if upsample is not None and self.fold:
-            x = F.conv2d(x, *fold_up_down(upsample, first))
-        else:
-            x = first(x if upsample is None else upsample(x))
-        x = self.norms[0](self.relu(x), num_slices)
-        x = self.norms[1](self.relu(second(x)), num_slices)
-        # A kernel that covers the whole map is a matrix.
-        x = F.linear(x.flatten(1), last.weight.flatten(1), last.bias)[..., None, None] if self.fold else last(x)
-        x = self.norms[2](self.relu(x), num_slices)
+        if x.shape[-2:] != (self.roi_size, self.roi_size):
+            raise ValueError(f'expected maps of {self.roi_size} x {self.roi_size}, got {tuple(x.shape[-2:])}')
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(self.relu(conv(x)), num_slices)
         return x.flatten(1).unflatten(0, (num_slices, -1))

@@ -1,9 +1,6 @@
 """RoI heads with two branches."""
 from .affinity_roi_head import AffinityRoIHead
 from .classification_branch import ClassificationBranch
-from .lesion_bbox_head import LesionBBoxHead
-from .mask_heads import LesionMaskHead, MaskFeatureHead
-from .roi_extractors import SingleLevelRoIExtractor, SparseRoIAlign
+from .mask_heads import LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
 
-__all__ = ['AffinityRoIHead', 'ClassificationBranch', 'LesionBBoxHead', 'LesionMaskHead', 'MaskFeatureHead',
-           'SingleLevelRoIExtractor', 'SparseRoIAlign']
+__all__ = ['AffinityRoIHead', 'ClassificationBranch', 'LesionMaskHead', 'MaskFeatureHead', 'PooledMaskFeatureHead']

@@ -23,7 +23,7 @@ class AffinityRoIHead(StandardRoIHead):
         roi_selector: config of the RoI selection, :class:`TopRoISelector` or :class:`SoftRoISelector`; beta is the slice
             head's ``num_rois``.
         mask_feature_head: settings of the classification branch's mask head that differ from ``mask_head``, for example
-            ``dict(extra_conv=True)``.
+            ``dict(extra_conv=True)`` or ``dict(type='PooledMaskFeatureHead')``.
         kwargs: as for :class:`StandardRoIHead`: ``bbox_head``, ``mask_head`` and their RoI extractors, ``train_cfg``,
             ``test_cfg``.
 
@@ -67,19 +67,38 @@ class AffinityRoIHead(StandardRoIHead):
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
-                  box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
-        """Return the RoIs used to classify each slice; arguments as in :class:`ClassificationBranch`."""
-        return self.classification_branch(
-            x, [result.bboxes for result in proposals], img_metas, self._extract_bbox,
-            self._extract_mask if self.with_mask else None, box_outputs,
-            [result.scores for result in proposals] if self.classification_branch.weighs_rois else None)
-
-    def _extract_bbox(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    def extract_boxes(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        """Return the features of R RoIs (R, 5) for the box heads, shape (R, C, S, S)."""
         return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)
 
-    def _extract_mask(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-        return self.mask_roi_extractor(x[:self.mask_roi_extractor.num_inputs], rois)
+    def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
+                  box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
+        """Return the RoIs used to classify each slice (paper, Section 3): its best boxes and their mask features.
+
+        Args:
+            x: feature levels, each (N, C, H, W).
+            proposals: RPN results of each slice.
+            img_metas: meta information of each slice.
+            box_outputs: class scores and deltas of the classification branch for all proposals, if already computed.
+        """
+        branch = self.classification_branch
+        boxes = [result.bboxes for result in proposals]
+        if box_outputs is None:
+            levels = tuple(x) if branch.box_gradients else tuple(level.detach() for level in x)
+            box_outputs = branch(self.extract_boxes(levels, bbox2roi(boxes)))
+        objectness = [result.scores for result in proposals] if branch.weighs_rois else None
+        rois = branch.rank(box_outputs, boxes, img_metas, objectness)
+        if branch.mask_head is not None:
+            features = self.mask_roi_extractor(x[:self.mask_roi_extractor.num_inputs], bbox2roi(list(rois.boxes)))
+            rois.mask_features = branch.mask_head(features).unflatten(0, (len(proposals), -1))
+        return rois
+
+    def forward(self, x: tuple[Tensor, ...], rpn_results_list: InstanceList,
+                batch_data_samples: list[SliceDataSample] | None = None) -> tuple:
+        """Return the raw outputs of both branches: those of :class:`StandardRoIHead`, then the slice logits (N, K)."""
+        detections = super().forward(x, rpn_results_list, batch_data_samples)
+        metas = [sample.metainfo for sample in batch_data_samples or ()]
+        return *detections, self.cls_head(self.rank_rois(x, rpn_results_list, metas))['logits']
 
     def loss_slice(self, x: tuple[Tensor, ...], proposals: InstanceList,
                    data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
@@ -105,33 +124,16 @@ class AffinityRoIHead(StandardRoIHead):
             One ``pred_slice`` per slice, see :class:`SliceDataSample`.
         """
         metas = [sample.metainfo for sample in data_samples]
-        return self._classify(self.rank_rois(x, proposals, metas), metas, rescale)
+        return self.classify(self.rank_rois(x, proposals, metas), metas, rescale)
 
     def predict_both(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
                      rescale: bool = True) -> tuple[InstanceList, list[BaseDataElement]]:
-        """Detect lesions and classify slices, with the results of :meth:`predict` and :meth:`predict_slice` at lower cost.
+        """Detect lesions and classify slices, with the results of :meth:`predict` and :meth:`predict_slice`."""
+        slices = self.predict_slice(x, proposals, data_samples, rescale)
+        return self.predict(x, proposals, data_samples, rescale), slices
 
-        The two branches read the same box features. If their box heads are equal, as they are after training, one pass serves
-        both.
-        """
-        metas = [sample.metainfo for sample in data_samples]
-        boxes = [result.bboxes for result in proposals]
-        counts = [len(part) for part in boxes]
-        rois = bbox2roi(boxes)
-        features = self._extract_bbox(x, rois)
-        outputs = self.bbox_head(features)
-        same = self.classification_branch.is_copy_of(self.bbox_head)
-        ranked = self.rank_rois(x, proposals, metas, outputs if same else self.classification_branch.bbox_head(features))
-        slices = self._classify(ranked, metas, rescale)
-        cls_scores, deltas = outputs
-        instances = self.bbox_head.predict_by_feat(
-            rois=rois.split(counts), cls_scores=cls_scores.split(counts), bbox_preds=deltas.split(counts),
-            batch_img_metas=metas, rcnn_test_cfg=self.test_cfg, rescale=rescale and not self.with_mask)
-        if self.with_mask:
-            instances = self.predict_mask(x, metas, instances, rescale=rescale)
-        return instances, slices
-
-    def _classify(self, rois: RankedRoIs, metas: list[dict], rescale: bool) -> list[BaseDataElement]:
+    def classify(self, rois: RankedRoIs, metas: list[dict], rescale: bool) -> list[BaseDataElement]:
+        """Classify slices from their RoIs, whose boxes are returned in pixels of the original image if ``rescale``."""
         predictions = self.cls_head.predict(rois)
         if rescale:
             for prediction, meta in zip(predictions, metas):

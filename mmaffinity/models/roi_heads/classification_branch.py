@@ -1,16 +1,11 @@
 """The branch that finds the RoIs used to classify a slice."""
-from collections.abc import Callable
-
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
-from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaffinity.models.task_modules import SoftRoISelector
 from mmaffinity.structures import RankedRoIs
-
-Extractor = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 
 
 class ClassificationBranch(BaseModule):
@@ -59,37 +54,34 @@ class ClassificationBranch(BaseModule):
         pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
         return all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
-    def forward(self, x: tuple[Tensor, ...], proposals: list[Tensor], img_metas: list[dict], bbox_extractor: Extractor,
-                mask_extractor: Extractor | None, box_outputs: tuple[Tensor, Tensor] | None = None,
-                objectness: list[Tensor] | None = None) -> RankedRoIs:
-        """Rank the RoIs of N slices.
+    def forward(self, box_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map box features of all proposals (R, C, S, S) to class scores (R, num_classes + 1) and box deltas.
+
+        Selecting boxes is discrete and this head is frozen; without a graph, it needs a third of the memory. Only slice heads
+        that read scores and deltas need gradients through them.
+        """
+        with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
+            return self.bbox_head(box_features)
+
+    def rank(self, box_outputs: tuple[Tensor, Tensor], proposals: list[Tensor], img_metas: list[dict],
+             objectness: list[Tensor] | None = None) -> RankedRoIs:
+        """Rank the RoIs of N slices; their mask features are not computed yet.
 
         Args:
-            x: feature levels, each (N, C, H, W).
+            box_outputs: class scores and deltas of all proposals.
             proposals: boxes of each slice by decreasing objectness, (P, 4) in pixels of the network's input.
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
-            bbox_extractor, mask_extractor: RoI extractors of the RoI head.
-            box_outputs: class scores and deltas of this branch's box head for all proposals, if already computed.
             objectness: probabilities of the proposals from the RPN, each (P,); :class:`SoftRoISelector` needs them.
 
         Returns:
             The beta best RoIs of each slice, or its weighted candidates.
         """
-        # Selecting boxes is discrete and this head is frozen; without a graph, it needs a third of the memory.
-        # Only slice heads that read scores and deltas need gradients through them.
-        if box_outputs is None:
-            with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
-                levels = x if self.box_gradients else [level.detach() for level in x]
-                box_outputs = self.bbox_head(bbox_extractor(levels, bbox2roi(proposals)))
         cls_scores, deltas = box_outputs
         counts = [len(boxes) for boxes in proposals]
         parts = [cls_scores.split(counts), deltas.split(counts), proposals, img_metas]
         chosen = [self._select(*args) for args in zip(*parts, *([] if objectness is None else [objectness]))]
         boxes, scores, deltas, *weights = (torch.stack(parts) for parts in zip(*chosen))
-        features = None
-        if self.mask_head is not None:
-            features = self.mask_head(mask_extractor(x, bbox2roi(list(boxes)))).unflatten(0, (len(boxes), -1))
-        return RankedRoIs(boxes, scores, deltas, features, *weights)
+        return RankedRoIs(boxes, scores, deltas, None, *weights)
 
     def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict,
                 objectness: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -46,7 +46,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
         assert time.monotonic() < end
         time.sleep(0.2)
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800)  # a minute on two free cores
     assert done.returncode == 1, done.stderr
     assert f'elsewhere is left out: there is no {tiny_phantom}/third (third)' in done.stdout
     assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.stderr

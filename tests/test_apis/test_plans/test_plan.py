@@ -12,6 +12,7 @@ from mmaffinity.apis.plans.page import commands
 from mmaffinity.commands import reproduce
 from mmaffinity.utils.config import load_config
 
+pytestmark = pytest.mark.slow
 TWO = '''
 title = 'Two'
 runs = [dict(name='a', config='affinity_c8_phantom', data='cncb_ncov', options={'image_size': (64, 64)}),
@@ -37,6 +38,21 @@ def test_the_plan_of_the_paper(tmp_path):
     assert plan.run('covid_ct_mask_net').needs == ('mask_rcnn_full',)
     assert [command for command, _ in plan.prepare] == [
         ['convert', 'cncb-ncov', f'{tmp_path}/data/cncb_ncov'], ['convert', 'ictcf', f'{tmp_path}/data/ictcf']]
+
+
+def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
+    text = (repo_root / 'docs/reproduce.md').read_text().split('```python\n')[1].split('```')[0]
+    assert len(text.splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    for name, base in (('my_config', 'affinity_c8'), ('my_finetuning', 'affinity_c8_ictcf')):
+        (tmp_path / f'{name}.py').write_text(f"_base_ = 'mmaffinity::affinity/{base}.py'\n")
+    for name in ('ours', 'theirs'):
+        (tmp_path / 'data' / name).mkdir(parents=True)
+    (tmp_path / 'my_study.py').write_text(text)
+    plan = read_plan('my_study.py', 'data')
+    assert len(plan.runs) == 2 + 4 * 5 and plan.run('theirs').needs == ('base',)
+    assert plan.run('c32_fold4').options == {'model.roi_head.cls_head.num_affinities': 32, 'data_root': 'data/ours', 'folds': 5,
+                                             'fold': 4}
 
 
 def test_without_ictcf_the_rest_runs(tmp_path):

@@ -14,6 +14,8 @@ from mmaffinity.apis.plans.folder import PlanFolder, plan_arguments
 from mmaffinity.apis.plans.slurm import write_scripts
 from mmaffinity.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster():

@@ -9,8 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.conversion import CncbLists, CncbSlice, convert_cncb_ncov, convert_covidx_ct, draw_balanced_sample
-from mmaffinity.datasets.conversion import cncb_ncov as module
+from mmaffinity.datasets.conversion import (
+    CncbLists,
+    CncbSlice,
+    convert_cncb_ncov,
+    convert_covidx_ct,
+    draw_balanced_sample,
+    slice_files,
+)
 
 OUTPUTS = {'lesions_train.json', 'lesions_test.json', 'slices_train.json', 'slices_train_left_out.json',
            'slices_val.json', 'slices_test.json', 'statistics.json'}
@@ -297,7 +303,7 @@ def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, 'grey_level_statistics', interrupted)
+    monkeypatch.setattr(slice_files, 'grey_level_statistics', interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert_cncb_ncov(root, keep_classes_apart=True)
     assert snapshot(root) == before

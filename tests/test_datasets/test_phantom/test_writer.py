@@ -24,7 +24,6 @@ from mmaffinity.datasets.phantom import (
     plan_phantom,
     write_phantom,
 )
-from mmaffinity.datasets.phantom import writer as writer_module
 
 SMALL = dict(seed=3, size=96, slices_per_patient=3, lesions_train=12, lesions_test=7, slices_train=20,
              slices_selected=12, slices_val=6, slices_test=9, ictcf_train=7, ictcf_test=8)
@@ -326,7 +325,7 @@ def test_interrupted_and_run_again(phantom, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(writer_module.os, 'replace', power_cut)
+    monkeypatch.setattr(os, 'replace', power_cut)
     with pytest.raises(KeyboardInterrupt):
         write_phantom(tmp_path, **SMALL)
     monkeypatch.undo()

@@ -70,6 +70,8 @@ def test_meta_keys():
     assert sample.metainfo == dict(img_id=3, patient_id='p1')
 
 
-def test_colour_is_refused():
-    with pytest.raises(ValueError, match=r'grey slice.*\(8, 10, 3\)'):
-        pack(dict(img=np.zeros((8, 10, 3), np.uint8)))
+def test_colour_has_three_channels():
+    image = np.arange(240, dtype=np.uint8).reshape(8, 10, 3)
+    assert np.array_equal(pack(dict(img=image))['inputs'].numpy(), image.transpose(2, 0, 1))
+    with pytest.raises(ValueError, match=r'grayscale or colour image.*\(8, 10, 4\)'):
+        pack(dict(img=np.zeros((8, 10, 4), np.uint8)))

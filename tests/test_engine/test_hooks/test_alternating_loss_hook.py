@@ -74,6 +74,12 @@ def test_the_best_loss_survives_a_resumed_run_only(runner):
     assert resumed.best_loss == math.inf
 
 
+def test_a_model_without_stages_is_left_alone(runner):
+    runner.model = SimpleNamespace()
+    step(AlternatingLossHook(), runner, LESION)
+    step(AlternatingLossHook(), runner, dict(data_samples=[]))  # samples of other packages have no task
+
+
 def test_a_wrapped_model_is_unwrapped(runner, monkeypatch):
     monkeypatch.setattr('mmaffinity.engine.hooks.alternating_loss_hook.is_model_wrapper', lambda model: True)
     inner, runner.model = runner.model, SimpleNamespace(module=runner.model)
@@ -87,10 +93,14 @@ def test_a_checkpoint_is_saved_after_the_copy():
     assert get_priority(hook.priority) < min(get_priority(other.priority) for other in (CheckpointHook, LoggerHook))
 
 
-def test_the_schedules_use_it():
+def test_every_run_has_it():
+    config = Config.fromfile(MODEL_CONFIG.parent.parent / 'default_runtime.py')
+    assert config.default_hooks.alternation == dict(type='AlternatingLossHook', copy='every')
+
+
+def test_the_schedules_have_the_papers_optimizer():
     for name in ('alternating_100e', 'finetune_10e'):
         config = Config.fromfile(MODEL_CONFIG.parent.parent / 'schedules' / f'{name}.py')
-        assert dict(type='AlternatingLossHook', copy='every') in config.custom_hooks
         assert config.optim_wrapper.optimizer == dict(type='Adam', lr=1e-5, weight_decay=1e-3)
         assert not config.param_scheduler
 

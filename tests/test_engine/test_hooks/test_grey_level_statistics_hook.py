@@ -16,7 +16,7 @@ from run_helpers import join, process
 from torch import distributed
 
 from mmaffinity.datasets.training_statistics import training_statistics
-from mmaffinity.engine import GreyLevelStatisticsHook, add_guards
+from mmaffinity.engine import GreyLevelStatisticsHook
 from mmaffinity.models import SliceDataPreprocessor
 
 
@@ -110,11 +110,17 @@ def test_a_file_of_other_slices_is_used_and_warned_of(root, tmp_path, caplog):
     assert start(root, tmp_path, caplog)[1] == ''
 
 
-def test_every_training_has_the_hook_once():
-    for cfg in (Config({}), Config(dict(default_hooks=dict(statistics=dict(type='GreyLevelStatisticsHook'))))):
-        add_guards(cfg)
-        hooks = [*cfg.custom_hooks, *(cfg.get('default_hooks') or {}).values()]
-        assert [hook.type for hook in hooks].count('GreyLevelStatisticsHook') == 1
+def test_a_relative_file_is_below_the_data_root(root, tmp_path, caplog):
+    """MMEngine's runner builds the model before the data, so the file is read when training starts."""
+    (root / 'annotations').mkdir()
+    (root / 'annotations/statistics.json').write_text(json.dumps(dict(mean=.25, std=.5)))
+    preprocessor = SliceDataPreprocessor(statistics='annotations/statistics.json')
+    assert preprocessor.needs_statistics
+    assert start(root, tmp_path / 'run', caplog, preprocessor)[1] == ''
+    assert (float(preprocessor.mean), float(preprocessor.std)) == (.25, .5) and not (tmp_path / 'run').exists()
+    (root / 'annotations/statistics.json').write_text('{"mean": 0.25}')
+    with pytest.raises(ValueError, match='statistics.json holds no "mean" and "std"'):
+        start(root, tmp_path / 'run', caplog, SliceDataPreprocessor(statistics='annotations/statistics.json'))
 
 
 def _train(rank, port, root, work_dir):

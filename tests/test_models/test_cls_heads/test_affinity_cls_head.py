@@ -46,6 +46,17 @@ def take(ranked, i):
                       ranked.mask_features[i:i + 1])
 
 
+def test_pooled_features_need_no_refinement():
+    cls_head = head(roi_size=1, refinement=False, norm_cfg=dict(type='BN')).eval()
+    ranked = rois()
+    ranked.mask_features = ranked.mask_features.mean((3, 4), True)
+    out = cls_head(ranked)
+    torch.testing.assert_close(out['roi_features'], cls_head.vectorization(ranked.mask_features.flatten(0, 1), 2))
+    torch.testing.assert_close(out['features'], torch.einsum('nkc,nk->nc', out['roi_features'], out['roi_weights']))
+    with pytest.raises(ValueError, match='set refinement=False'):
+        head(roi_size=1)
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_follows_the_equations(training):
     cls_head = head().double().train(training)
@@ -227,7 +238,7 @@ def test_slice_classifier_without_hidden_layers():
     (dict(bn_statistics='batch'), "not 'batch'"),
     (dict(roi_size=30), 'multiple of 4'),
     (dict(refinement=dict(num_stages=0)), 'num_stages'),
-    (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN' or 'GN', not 'LN'"),
+    (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
     (dict(norm_cfg=dict(type='GN', num_groups=4)), 'num_groups=4 .* does not divide its 6 channels'),
 ])
 def test_bad_arguments(kwargs, message):

@@ -146,3 +146,11 @@ def test_slices_of_different_sizes_are_refused():
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         SliceDataPreprocessor(**kwargs)
+
+
+def test_colour_images_keep_their_channels():
+    image = torch.arange(3 * 8 * 8, dtype=torch.uint8).view(3, 8, 8)
+    out = SliceDataPreprocessor(mean=.5, std=.25, num_channels=3)(dict(inputs=[image, image]))['inputs']
+    assert torch.allclose(out, ((image / 255 - .5) / .25).expand(2, -1, -1, -1))
+    with pytest.raises(ValueError, match='images have 3 channels, but num_channels of SliceDataPreprocessor is 1'):
+        SliceDataPreprocessor(mean=.5, std=.25, num_channels=1)(dict(inputs=[image]))

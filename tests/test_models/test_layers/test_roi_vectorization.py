@@ -53,7 +53,18 @@ def test_names_and_shapes():
 
 def test_bad_arguments():
     for size in (0, 2, 30, -4):
-        with pytest.raises(ValueError, match=f'roi_size must be a positive multiple of 4 .*, not {size}'):
+        with pytest.raises(ValueError, match=f'roi_size must be 1 or a positive multiple of 4 .*, not {size}'):
             RoIVectorization(C, size)
     with pytest.raises(ValueError, match='expected maps of 28 x 28, got \\(14, 14\\)'):
         RoIVectorization(C)(torch.zeros(BETA, C, 14, 14))
+
+
+def test_pooled_features_have_one_layer():
+    torch.manual_seed(0)
+    layer = RoIVectorization(C, 1, norm_cfg=dict(type='GN', num_groups=1)).double()
+    assert set(layer.state_dict()) == {'convs.0.weight', 'convs.0.bias', 'norms.0.weight', 'norms.0.bias'}
+    x = torch.randn(2 * BETA, C, 1, 1, dtype=torch.float64)
+    raw = (x.flatten(1) @ layer.convs[0].weight.flatten(1).t() + layer.convs[0].bias).clamp(min=0)
+    expected = torch.nn.functional.layer_norm(raw, (C, )).view(2, BETA, C)
+    for layer.fold in (True, False):
+        torch.testing.assert_close(layer(x, 2), expected)

@@ -9,7 +9,7 @@ from mmengine.config import ConfigDict
 from model_helpers import SIZE, lesion_sample
 from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, conv_transpose2d
 
-from mmaffinity.models import LesionMaskHead, MaskFeatureHead
+from mmaffinity.models import LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
 
 MASK = dict(num_convs=1, in_channels=16, conv_out_channels=16, num_classes=1)
 
@@ -23,6 +23,20 @@ def test_mask_feature_head_is_the_mask_head_without_logits():
     out = feature(x)
     assert out.shape == (3, 16, 28, 28) and (out >= 0).all()
     torch.testing.assert_close(lesion.conv_logits(out), lesion(x))
+
+
+def test_pooled_features_are_mean_and_maximum():
+    torch.manual_seed(0)
+    maps, pooled = MaskFeatureHead(**MASK), PooledMaskFeatureHead(**MASK)
+    pooled.load_state_dict(maps.state_dict())
+    x = torch.randn(3, 16, 14, 14)
+    expected, found = maps(x), pooled(x)
+    assert found.shape == (3, 32, 1, 1)
+    for roi in range(3):
+        for channel in range(16):
+            values = expected[roi, channel].flatten().tolist()
+            assert found[roi, channel].item() == pytest.approx(sum(values) / len(values), abs=1e-6)
+            assert found[roi, 16 + channel].item() == max(values)
 
 
 def test_extra_convolution_comes_before_the_relu():

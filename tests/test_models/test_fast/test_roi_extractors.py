@@ -188,8 +188,9 @@ def test_the_whole_model_with_each_layer():
     for name, options, last in (
             ('sparse', {}, True),
             ('plain', {f'roi_head.{part}_roi_extractor.roi_layer.type': 'RoIAlign' for part in ('bbox', 'mask')}, True),
-            ('mmdet', {f'roi_head.{part}_roi_extractor.{key}': value for part in ('bbox', 'mask')
-                       for key, value in (('type', 'SingleRoIExtractor'), ('roi_layer.type', 'RoIAlign'))}, False)):
+            ('mmdet', {**{f'roi_head.{part}_roi_extractor.{key}': value for part in ('bbox', 'mask')
+                          for key, value in (('type', 'SingleRoIExtractor'), ('roi_layer.type', 'RoIAlign'))},
+                       'backbone.channels_last': False}, False)):
         model = build_model(options).eval()
         assert model.backbone.channels_last is last, name
         found[name] = model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
@@ -197,3 +198,10 @@ def test_the_whole_model_with_each_layer():
         for ours, theirs in zip(found['sparse'], found[name]):
             torch.testing.assert_close(theirs.pred_slice.logits, ours.pred_slice.logits, rtol=1e-4, atol=1e-4)
             torch.testing.assert_close(theirs.pred_instances.bboxes, ours.pred_instances.bboxes, rtol=0, atol=1e-3)
+
+
+def test_extractors_that_may_misread_the_layout_are_refused():
+    """mmcv's compiled layers silently return wrong values for channels-last features."""
+    with pytest.raises(ValueError, match='mask_roi_extractor is a SingleRoIExtractor, .* backbone.channels_last=False'):
+        build_model({'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
+                     'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'})

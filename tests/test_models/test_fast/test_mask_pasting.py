@@ -5,7 +5,7 @@ import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmengine.config import ConfigDict
 
-from mmaffinity.models import LesionMaskHead
+from mmaffinity.models import FastLesionMaskHead
 from mmaffinity.utils.mask_pasting import paste_masks
 
 HEIGHT, WIDTH = 96, 128
@@ -38,7 +38,7 @@ def test_equals_mmdetection(kind, classes, scale):
     meta = dict(scale_factor=scale, ori_shape=(HEIGHT, WIDTH))
     boxes = boxes * torch.tensor(scale).repeat(2)
     masks, returned = [], []
-    for head in (FCNMaskHead, LesionMaskHead):
+    for head in (FCNMaskHead, FastLesionMaskHead):
         kept = boxes.clone()
         masks.append(head(num_convs=0, num_classes=classes)._predict_by_feat_single(
             logits, kept, labels, meta, CONFIG, rescale=True))
@@ -55,7 +55,7 @@ def test_class_agnostic_heads_and_other_requests():
     for threshold, rescale in ((.5, True), (.3, True), (.5, False), (-1, True)):
         config = ConfigDict(mask_thr_binary=threshold)
         found, expected = (head(num_convs=0, num_classes=2, class_agnostic=True)._predict_by_feat_single(
-            logits, boxes.clone(), labels, meta, config, rescale=rescale) for head in (LesionMaskHead, FCNMaskHead))
+            logits, boxes.clone(), labels, meta, config, rescale=rescale) for head in (FastLesionMaskHead, FCNMaskHead))
         assert found.dtype == expected.dtype and torch.equal(found, expected)
 
 

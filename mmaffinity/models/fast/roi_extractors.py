@@ -29,11 +29,14 @@ class SparseRoIAlign(RoIAlign):
 class SingleLevelRoIExtractor(SingleRoIExtractor):
     """:class:`SingleRoIExtractor` for one feature level, whose RoI layer may be a registered one like :class:`SparseRoIAlign`.
 
-    It also avoids the full-size map of zeros that the parent allocates although one level does not need it.
+    It reads features in any memory layout (``reads_channels_last``), and avoids the full-size map of zeros that the parent
+    allocates although one level does not need it.
 
     Raises:
         ValueError: if ``featmap_strides`` names other than one level.
     """
+
+    reads_channels_last = True
 
     def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: list[int], **kwargs: Any) -> None:
         if len(featmap_strides) != 1:

@@ -8,8 +8,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmaffinity.models import GreyResNet
-from mmaffinity.models.backbones.grey_resnet import halve_resolution
-from mmaffinity.models.layers import conv_norm
+from mmaffinity.models.fast.conv_norm import conv_norm
+from mmaffinity.models.fast.grey_resnet import halve_resolution
 
 SETTINGS = dict(depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2),
                 norm_eval=False)

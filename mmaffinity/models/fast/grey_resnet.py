@@ -9,7 +9,7 @@ from mmdet.models.backbones.resnet import BasicBlock
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from mmaffinity.models.layers import conv_norm
+from .conv_norm import conv_norm
 
 
 @MODELS.register_module()
@@ -27,13 +27,13 @@ class GreyResNet(ResNet):
     Args:
         fold_norm: whether to fold BatchNorm.
         channels_last: whether to keep features channels last when no gradient is computed. mmcv's compiled RoI layers treat
-            such features as channels first and silently return wrong values. None, the default, therefore means no, unless
-            :class:`AffinityRCNN` finds that its RoI extractors support them.
+            such features as channels first and silently return wrong values, so the RoI extractors must be
+            :class:`SingleLevelRoIExtractor`; :class:`AffinityRCNN` checks this.
         kwargs: as for :class:`ResNet`. Blocks of depths other than 18 and 34 run unchanged.
     """
 
     def __init__(self, depth: int, *args: Any, fold_norm: bool = True,
-                 channels_last: bool | None = None, **kwargs: Any) -> None:
+                 channels_last: bool = False, **kwargs: Any) -> None:
         super().__init__(depth, *args, **kwargs)
         self.fold_norm = fold_norm
         self.channels_last = channels_last

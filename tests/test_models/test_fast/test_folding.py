@@ -1,19 +1,10 @@
 """Folded layers against the layers one after the other, in both precisions."""
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmaffinity.models.layers import (
-    FoldedUpConv,
-    RoIRefinement,
-    RoIVectorization,
-    fold_up_down,
-    splits_into_blocks,
-    upsample_blocks,
-)
+from mmaffinity.models.fast.folding import FoldedUpConv, fold_up_down, splits_into_blocks, upsample_blocks
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
@@ -51,54 +42,6 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
 def test_other_layers_do_not_fold(up, down):
     with pytest.raises(ValueError, match='only layers with kernel = stride'):
         fold_up_down(up, down)
-
-
-# --- refinement and vectorisation ------------------------------------------------------------------------------------
-
-def naive(refinement, vectorization, x, num_slices):
-    """Stage after stage at full resolution, as the paper draws it."""
-    for _ in range(refinement.repeats):
-        for stage in refinement.stages:
-            x = stage.conv_up(stage.relu(stage.norm(stage.conv_down(x), num_slices)))
-    for conv, norm in zip(vectorization.convs, vectorization.norms):
-        x = norm(torch.relu(conv(x)), num_slices)
-    return x.flatten(1).unflatten(0, (num_slices, -1))
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-@pytest.mark.parametrize('num_slices', [1, 2])
-@pytest.mark.parametrize('num_stages, shared', [(3, False), (9, True), (1, False), (1, True)])
-@pytest.mark.parametrize('training', [True, False])
-def test_the_chain_of_both_layers(num_stages, shared, num_slices, dtype, training):
-    torch.manual_seed(0)
-    layers = nn.ModuleList([RoIRefinement(6, 5, num_stages, shared), RoIVectorization(6, 8)]).to(dtype).train(training)
-    twin = copy.deepcopy(layers)
-    x = torch.randn(num_slices * 4, 6, 8, 8, dtype=dtype, requires_grad=True)
-    refinement, vectorization = layers
-    half = refinement.bottleneck(x, num_slices)
-    assert half.shape == (num_slices * 4, 5, 4, 4)
-    folded = vectorization(half, num_slices, upsample=refinement.conv_up)
-    expected = naive(*twin, x, num_slices)
-    assert folded.shape == (num_slices, 4, 6)
-    close(folded, expected)
-    for (name, found), wanted in zip(layers.named_buffers(), twin.buffers()):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5, msg=name)
-    factor = torch.randn(expected.shape, dtype=dtype)
-    found = torch.autograd.grad((folded * factor).sum(), [x, *layers.parameters()])
-    wanted = torch.autograd.grad((expected * factor).sum(), [x, *twin.parameters()])
-    if dtype == torch.float64:  # through nine normalisations, float32 keeps no more than its first digits
-        largest = max(gradient.abs().max() for gradient in wanted)
-        for a, b in zip(found, wanted):
-            torch.testing.assert_close(a / largest, b / largest, rtol=0, atol=1e-10)
-
-
-def test_memory_format_does_not_matter():
-    torch.manual_seed(0)
-    refinement, vectorization = RoIRefinement(6, 5), RoIVectorization(6, 8)
-    x = torch.randn(8, 6, 8, 8)
-    plain, last = (vectorization(refinement.bottleneck(y, 2), 2, upsample=refinement.conv_up)
-                   for y in (x, x.contiguous(memory_format=torch.channels_last)))
-    close(last, plain)
 
 
 # --- transposed convolution and 3x3 convolution ----------------------------------------------------------------------

@@ -1,0 +1,147 @@
+"""Storing the RoIs that a detector finds, and joining it with a slice head trained on them."""
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmaffinity.checkpoints.loading import load_checkpoint
+from mmaffinity.checkpoints.model import weights_of, without_pretrained
+from mmaffinity.datasets.sources import leaf_configs
+from mmaffinity.datasets.transforms.stored_rois import INDEX
+from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.config import DATALOADERS, load_config
+from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_json_atomic
+
+from .inferencer import config_hash
+
+HEAD = 'roi_head.cls_head.'
+FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
+NOTICE = 'Research use only; not a medical device.'
+
+
+def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
+    """Build an affinity model with the weights of a detector: an affinity model, or a Mask R-CNN of the same architecture.
+
+    The slice head keeps its random weights if the checkpoint has none that fit.
+
+    Raises:
+        FileNotFoundError: if the checkpoint does not exist.
+        ValueError: if weights before the slice head are missing or do not fit.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model = MODELS.build(without_pretrained(cfg.model))
+    if not hasattr(getattr(model, 'roi_head', None), 'rank_rois'):
+        raise ValueError(f'{cfg.filename} is a config of {cfg.model.type}, which ranks no RoIs; name one of an affinity model')
+    weights = {name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items()
+               if not name.startswith(HEAD)}
+    try:
+        missing, foreign = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {error}') from error
+    problems = [name for name in [*missing, *foreign] if not name.startswith(HEAD)]
+    if problems:
+        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: only one of them has {", ".join(problems[:3])}')
+    return model.eval()
+
+
+@torch.no_grad()
+def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str | Path, overwrite: bool = False,
+                 batch_size: int = 4, overrides: dict | None = None,
+                 progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Store the RoIs of every labelled slice in a config's data sets: :class:`RankedRoIs`, for :class:`RoISliceClassifier`.
+
+    Args:
+        config: a config of an affinity model, or its path. Slices are prepared by the pipeline of its test set.
+        checkpoint: weights of the detector, see :func:`load_detector`.
+        out: folder to write: a ``.npy`` file per field, mask features as float16, and ``rois.json`` with the slices.
+        overwrite: replace an earlier result.
+        batch_size: slices per pass.
+        overrides: config fields by dotted key.
+        progress: called with the number of finished slices and their total.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: if the config, checkpoint or data does not exist.
+        FileExistsError: if the folder exists and is not to be replaced.
+        ValueError: if the checkpoint does not fit, or the config has no labelled slices.
+    """
+    cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    model = load_detector(cfg, checkpoint)
+    dataset_cfgs = [leaf for loader in DATALOADERS for leaf in leaf_configs((cfg.get(loader) or {}).get('dataset'))
+                    if getattr(DATASETS.get(leaf.get('type')), 'task', None) == CLASSIFICATION]
+    if not dataset_cfgs:
+        raise ValueError(f'{cfg.filename} has no labelled slices')
+    places: dict[str, tuple[Any, int]] = {}
+    for leaf in dataset_cfgs:
+        dataset = DATASETS.build({**leaf, 'pipeline': dataset_cfgs[-1]['pipeline'], 'test_mode': True})
+        for index in range(len(dataset)):
+            places.setdefault(dataset.get_data_info(index)['img_path'], (dataset, index))
+    arrays: dict[str, np.ndarray] = {}
+    todo = list(places.values())
+    with whole_folder(out, INDEX, overwrite) as folder:
+        for start in range(0, len(todo), batch_size):
+            batch = pseudo_collate([dataset[index] for dataset, index in todo[start:start + batch_size]])
+            data = model.data_preprocessor(batch)
+            x = model.extract_feat(data['inputs'])
+            samples = data['data_samples']
+            rois = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
+            for name in FIELDS:
+                value = getattr(rois, name)
+                if value is None:
+                    continue
+                if name not in arrays:
+                    kind = np.float16 if name == 'mask_features' else np.float32
+                    arrays[name] = np.lib.format.open_memmap(folder / f'{name}.npy', mode='w+', dtype=kind,
+                                                             shape=(len(todo), *value.shape[1:]))
+                arrays[name][start:start + len(value)] = value.numpy()
+            progress(min(start + batch_size, len(todo)), len(todo))
+        for array in arrays.values():
+            array.flush()
+        write_json_atomic(folder / INDEX, dict(
+            notice=NOTICE, config_sha256=config_hash(cfg), checkpoint_sha256=sha256_of(checkpoint), fields=list(arrays),
+            slices=list(places)))
+    return Path(out)
+
+
+def merge_head(config: str | Path | Config, detector: str | Path, head: str | Path, out: str | Path,
+               overrides: dict | None = None) -> Path:
+    """Join a detector with a slice head trained on its stored RoIs, as a checkpoint of the affinity model.
+
+    Args:
+        config: config of the affinity model, or its path.
+        detector: weights of the detector, see :func:`load_detector`.
+        head: checkpoint of a :class:`RoISliceClassifier` with the slice head of that config.
+        out: checkpoint to write.
+        overrides: config fields by dotted key.
+
+    Raises:
+        FileNotFoundError: if a file does not exist.
+        ValueError: if the weights do not fit the config.
+    """
+    cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config
+    model = load_detector(cfg, detector)
+    content = load_checkpoint(head)
+    weights = {name.removeprefix(HEAD): value for name, value in weights_of(content, head).items()}
+    try:
+        model.roi_head.cls_head.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f'the slice head of {head} does not fit the config: {error}') from error
+    names: dict[str, Any] = {}
+    for source, key in ((load_checkpoint(detector), 'classes'), (content, 'slice_classes')):
+        value = ((source.get('meta') or {}).get('dataset_meta') or {}).get(key)
+        if value is not None:
+            names[key] = value
+    meta = dict(dataset_meta=names, detector_sha256=sha256_of(detector), head_sha256=sha256_of(head))
+    with whole_file(out) as file:
+        torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
+    return Path(out)

@@ -1,0 +1,17 @@
+"""Write the table of trained models, docs/model_zoo.md, from model-index.yml.
+
+    mmaffinity model-zoo model-index.yml --out docs/model_zoo.md
+"""
+import argparse
+
+from mmaffinity.apis.model_zoo import write_model_zoo
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('index', nargs='?', default='model-index.yml', help='model index (default: model-index.yml)')
+    parser.add_argument('--out', metavar='FILE', default='docs/model_zoo.md', help='page to write (default: docs/model_zoo.md)')
+
+
+def run(args: argparse.Namespace) -> None:
+    write_model_zoo(args.index, args.out)
+    print(f'{args.out} was written')

@@ -1,0 +1,24 @@
+"""Store the RoIs that a detector finds in the labelled slices of a config, to train slice heads on them in seconds.
+
+    mmaffinity rois extract public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth --out data/rois
+"""
+import argparse
+
+from mmaffinity.apis.stored_rois import extract_rois
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.console import NamedProgress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config of an affinity model')
+    parser.add_argument('checkpoint', help='weights of that model, or of a Mask R-CNN of the same architecture')
+    parser.add_argument('--out', metavar='DIR', default='data/rois', help='output folder (default: data/rois)')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    progress = NamedProgress()
+    folder = extract_rois(args.config, args.checkpoint, args.out, args.overwrite, overrides=args.cfg_options,
+                          progress=lambda done, total: progress('slices', done, total))
+    print(f'{folder} holds the RoIs')

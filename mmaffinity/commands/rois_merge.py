@@ -1,0 +1,23 @@
+"""Join a detector with a slice head trained on its stored RoIs, as one checkpoint for testing and prediction.
+
+    mmaffinity rois merge public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth \\
+        work_dirs/head_c8_folders/epoch_20.pth work_dirs/affinity_c8.pth
+"""
+import argparse
+
+from mmaffinity.apis.stored_rois import merge_head
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.files import sha256_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config of the affinity model')
+    parser.add_argument('detector', help='weights of the detector')
+    parser.add_argument('head', help='weights of the slice head')
+    parser.add_argument('out', help='checkpoint to write; an existing one is replaced')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    merged = merge_head(args.config, args.detector, args.head, args.out, args.cfg_options)
+    print(f'{merged} was written, sha256 {sha256_of(merged)}')

@@ -1,0 +1,67 @@
+"""Stored RoIs of a slice, in place of its pixels."""
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmengine.structures import BaseDataElement
+
+from mmaffinity.structures import SliceDataSample
+
+INDEX = 'rois.json'
+META_KEYS = ('task', 'img_id', 'img_path', 'patient_id', 'scan_id')
+
+
+@TRANSFORMS.register_module()
+class LoadStoredRoIs(BaseTransform):
+    """Load the RoIs of a slice from a folder of ``mmaffinity rois extract``, and pack them as the input of RoISliceClassifier.
+
+    Required keys: ``img_path``; optional: ``gt_slice_label`` and the meta information of a :class:`SliceDataset`.
+
+    Args:
+        folder: the folder.
+        shuffle: put the RoIs of a slice into an order that depends on its name only, to measure what the order by score is
+            worth.
+
+    """
+
+    def __init__(self, folder: str, shuffle: bool = False) -> None:
+        self.folder, self.shuffle = Path(folder), shuffle
+        self.rows: dict[str, int] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def _open(self) -> None:
+        # At the first slice, so that a config can be read and checked without the folder.
+        index = self.folder / INDEX
+        if not index.is_file():
+            raise FileNotFoundError(f'{index} does not exist: store the RoIs with mmaffinity rois extract')
+        content = json.loads(index.read_text(encoding='utf-8'))
+        self.rows = {path: row for row, path in enumerate(content['slices'])}
+        self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in content['fields']}
+
+    def transform(self, results: dict) -> dict:
+        """Return ``inputs``, the fields of :class:`RankedRoIs` as float32 tensors, and ``data_samples``.
+
+        Raises:
+            FileNotFoundError: if the folder holds no stored RoIs.
+            ValueError: if it has none of the slice.
+        """
+        if not self.rows:
+            self._open()
+        row = self.rows.get(results['img_path'])
+        if row is None:
+            raise ValueError(f'{self.folder} has no RoIs of {results["img_path"]}: the lists or their folder have changed; '
+                             'run mmaffinity rois extract again')
+        inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
+        if self.shuffle:
+            order = torch.from_numpy(np.random.RandomState(row).permutation(len(inputs['boxes'])))
+            inputs = {name: value[order] for name, value in inputs.items()}
+        sample = SliceDataSample(metainfo={name: results.get(name) for name in META_KEYS})
+        if 'gt_slice_label' in results:
+            sample.gt_slice = BaseDataElement(label=torch.tensor([results['gt_slice_label']], dtype=torch.long))
+        return dict(inputs=inputs, data_samples=sample)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle})'

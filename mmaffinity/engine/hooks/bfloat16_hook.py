@@ -1,0 +1,64 @@
+"""Training parts of a model in bfloat16 on processors that compute it faster."""
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+# Convolutions on whole feature maps and on RoIs. Boxes are decoded and losses computed outside of them, in float32.
+PARTS = ('backbone', 'neck', 'rpn_head.rpn_conv', 'roi_head.mask_head')
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor has instructions for matrix products in bfloat16 (AMX on x86)."""
+    return torch.cpu._is_amx_tile_supported()
+
+
+@HOOKS.register_module()
+class Bfloat16Hook(Hook):
+    """Run the forward passes of some parts under ``torch.autocast`` in bfloat16 while training on a CPU.
+
+    Weights, gradients, optimizer and the outputs of each part remain float32, and so do checkpoints. Validation is unaffected.
+    With AMX, a training step takes about half the time; docs/speed.md has measurements.
+
+    Args:
+        parts: names of modules of the model; those that it does not have are ignored.
+    """
+
+    def __init__(self, parts: Sequence[str] = PARTS) -> None:
+        self.parts = tuple(parts)
+
+    def before_train(self, runner: Runner) -> None:
+        """Wrap the parts."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        modules = dict(model.named_modules())
+        for name in self.parts:
+            if name in modules:
+                _wrap(modules[name])
+
+
+def _wrap(module: nn.Module) -> None:
+    forward = module.forward
+    if getattr(forward, 'bfloat16', False):
+        return
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if not (module.training and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        with torch.autocast('cpu', torch.bfloat16):
+            return _to_float(forward(*args, **kwargs))
+
+    setattr(wrapped, 'bfloat16', True)  # noqa: B010
+    module.forward = wrapped
+
+
+def _to_float(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float()
+    if isinstance(output, (tuple, list)):
+        return type(output)(_to_float(part) for part in output)
+    return output

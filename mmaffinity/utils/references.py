@@ -1,0 +1,78 @@
+"""References in a config: ``'${data_root}'`` stands for the top-level field ``data_root``."""
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from .nested_datasets import leaf_configs
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_REFERENCE = re.compile(r'\$\{(\w+)\}')
+
+
+def resolve_references(value: Any, fields: Config | Mapping[str, Any]) -> Any:
+    """Return a config value in which every reference is replaced by the field that it names.
+
+    MMEngine's ``{{_base_.data_root}}`` is replaced when the file that contains it is read, so a config that inherits that file
+    cannot change it any more. A reference is replaced when the data set is built: by the loops of
+    :mod:`mmaffinity.engine.loops`, which MMEngine's runner builds, and by :func:`~mmaffinity.utils.config.load_config`.
+
+    Args:
+        value: any part of a config; it is not changed.
+        fields: the top-level fields. A list is passed as a tuple.
+
+    Raises:
+        ValueError: if a reference names no field.
+    """
+    if isinstance(value, dict):
+        return type(value)({key: resolve_references(item, fields) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return type(value)(resolve_references(item, fields) for item in value)
+    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[1] not in fields.keys():
+        raise ValueError(f'{value} refers to the field {match[1]}, which the config does not have')
+    found = fields.get(match[1])
+    return tuple(found) if isinstance(found, list) else found
+
+
+def refuse_references(**arguments: Any) -> None:
+    """Report arguments of a data set that are still references.
+
+    Raises:
+        ValueError: with the first one, and how to resolve it.
+    """
+    for name, value in arguments.items():
+        if isinstance(value, str) and _REFERENCE.fullmatch(value):
+            raise ValueError(f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop '
+                             'as train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value '
+                             'into the data set')
+
+
+def resolve_dataloaders(config: Config) -> None:
+    """Resolve the references of a config's dataloaders, and divide their slices into ``folds`` if it is set, in place.
+
+    Raises:
+        ValueError: if a reference names no field.
+    """
+    for name in DATALOADERS:
+        if config.get(name) is not None:
+            config[name] = resolve_references(config[name], config)
+    if config.get('folds') is not None:
+        _apply_folds(config)
+
+
+def _apply_folds(config: Config) -> None:
+    """Divide the patients of all lists together, so that none is in training and test."""
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    leaves = [leaf for name in ('train_dataloader', 'test_dataloader') if config.get(name) is not None
+              for leaf in leaf_configs(config[name].get('dataset'))]
+    lists = sorted({os.path.join(leaf.get('data_root') or '', leaf['ann_file']) for leaf in leaves if leaf.get('ann_file')})
+    for leaf in leaves:
+        leaf.setdefault('folds', config.folds)
+        leaf.setdefault('fold', config.get('fold', 0))
+        if leaf.get('ann_file'):
+            leaf.setdefault('fold_lists', lists)
