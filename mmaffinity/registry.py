@@ -13,6 +13,6 @@ SCOPE = 'mmaffinity'
 # The names that MMEngine accepts before '::' are those of OpenMMLab's packages and this one.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
 
-REGISTRIES = {name: Registry(registry.name, parent=registry, scope=SCOPE, locations=[SCOPE])
+REGISTRIES = {name: Registry(registry.name, parent=registry, scope=SCOPE, locations=[f'{SCOPE}.registration'])
               for name, registry in vars(mmdet_registry).items()
               if isinstance(registry, Registry) and registry.scope == 'mmdet'}

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 CHECK_ENV = 'check-env'
@@ -22,7 +22,7 @@ COMMANDS = {
     'statistics': 'compute the mean and std of the grey levels of the training slices',
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
-    'export': 'share a model as safetensors, or in the layout of the published checkpoints',
+    'export': 'share a model as ONNX, as safetensors, or in the layout of the published checkpoints',
     'reproduce': 'run a whole study: the trainings, tests, tables and figures of the paper or of a plan',
     'rois': 'store the RoIs of a frozen detector, and join it with a slice head trained on them',
     'model-zoo': 'write the table of trained models from model-index.yml',
@@ -45,7 +45,8 @@ def main(*verbs: str) -> None:
         print(overview())
         return
     if arguments[0] == '--version':
-        print(f'mmaffinity {metadata.version("mmaffinity")}')
+        from mmaffinity import __version__
+        print(f'mmaffinity {__version__}')
         return
     name = arguments[0]
     if name not in COMMANDS:

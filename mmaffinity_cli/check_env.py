@@ -20,7 +20,7 @@ PACKAGES = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'onedl-mmcv-lite', 'mmcv-lite', 'mmcv-full'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'mmaffinity': ('mmaffinity',),
+    'mmaffinity': ('mmaffinity', 'mmaffinity-runtime'),
 }
 SHARED = ('cv2',)  # several distributions of it do no harm
 SAFE_TORCH = (2, 10)
@@ -101,7 +101,7 @@ def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
         if not works:  # each depends on those before it
             lines.append(f'{package:<12} {there}  not tried')
             continue
-        works, error = attempt(f'import {package}')
+        works, error = attempt('import mmaffinity.registration' if package == 'mmaffinity' else f'import {package}')
         lines.append(f'{package:<12} {there}' + ('' if works else f'  does not load: {error}'))
         if not works and not problems:  # which would be the cause
             problems.append((f'{package} does not load: {error}', fix(package, error, found)))

@@ -13,7 +13,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # Before any mmdet.models, which needs mmcv's compiled operations unless this package supplies its own.
-import mmaffinity  # noqa: E402, F401
+import mmaffinity.registration  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
@@ -133,3 +133,16 @@ def tiny_phantom(tmp_path_factory) -> Path:
     convert_cncb_ncov(root / 'cncb_ncov', min_area=10)
     convert_ictcf(root / 'ictcf')
     return root
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
+    """A narrow, untrained model: config, checkpoint, and its export to ONNX."""
+    for name in ('onnx', 'onnxscript'):
+        pytest.importorskip(name)
+    from scan_helpers import write_model
+
+    from mmaffinity.apis.onnx_export import export_onnx
+    folder = tmp_path_factory.mktemp('exported')
+    config, checkpoint = write_model(folder, repo_root)
+    return config, checkpoint, export_onnx(config, checkpoint, folder / 'narrow.onnx')

@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmaffinity  # noqa: F401  (before mmdet.models, which needs its operations)
+import mmaffinity.framework  # noqa: F401  (before mmdet.models, which needs its operations)
 
 # isort: split
 import numpy as np

@@ -6,11 +6,13 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / 'mmaffinity'
 FOUNDATION = {'ops', 'structures', 'utils'}
+TOP = {'framework', 'registration'}  # modules of the package itself
 # What each room may import. Those of one line of the map do not import each other.
 ROOMS = {
     'utils': set(), 'ops': set(), 'structures': set(),
     'checkpoints': FOUNDATION, 'scans': FOUNDATION,
     **{room: {*FOUNDATION, 'checkpoints', 'scans'} for room in ('datasets', 'evaluation', 'models', 'visualization')},
+    'runtime': {'scans', 'utils'}, 'deployment': {*FOUNDATION, 'models', 'runtime'},
 }
 ROOMS['engine'] = set(ROOMS)
 ROOMS['apis'] = set(ROOMS)
@@ -33,7 +35,7 @@ def imports_of(path):
 def test_imports_point_one_way(room):
     files = list((PACKAGE / room).rglob('*.py'))
     wrong = [f'{path.relative_to(PACKAGE)}: {name}' for path in files for name in imports_of(path)
-             if name.startswith('mmaffinity.') and name.split('.')[1] not in {room, '__version__', *ROOMS[room]}]
+             if name.startswith('mmaffinity.') and name.split('.')[1] not in {room, '__version__', *ROOMS[room], *TOP}]
     assert files and wrong == []
 
 

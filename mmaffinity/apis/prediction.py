@@ -22,9 +22,8 @@ from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, wri
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.wording import plural
-from mmaffinity.visualization import save_image
 
-from .inferencer import AffinityInferencer, SlicePrediction, failure, refused
+from .base_inferencer import SliceInferencer, SlicePrediction, failure, refused
 from .prediction_pages import PAGE, PredictionPages
 from .prediction_report import PredictionReport, ScanResult
 from .prediction_totals import REPORT, ShardReport, remove_reports, write_report
@@ -33,7 +32,7 @@ OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
 
 
-def predict_to_folder(inferencer: AffinityInferencer, inputs: Input | Iterable[Input], out: str | Path,
+def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Input], out: str | Path,
                       score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
                       dicom_seg: bool = False, progress: Progress | None = None,
                       html: bool = True, shard: Shard | None = None) -> PredictionReport:
@@ -160,7 +159,7 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
 class _Writer:
     """Predict one scan after another and write its results."""
 
-    def __init__(self, inferencer: AffinityInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
+    def __init__(self, inferencer: SliceInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
                  show_rois: bool, dicom_seg: bool, html: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
         self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg
@@ -193,7 +192,8 @@ class _Writer:
     def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         folder, source = self._folders.of(scan)
         settings = dict(self.settings, schema=SCHEMA, source=source, **{
-            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256')})
+            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256', 'precision')
+            if name in self.inferencer.description})
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
             # Unreadable slices are tried again: a drive may be back, or a package installed.
@@ -239,6 +239,7 @@ class _Writer:
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
+            from mmaffinity.visualization import save_image  # which loads matplotlib
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
             self.pages.record(folder, result)

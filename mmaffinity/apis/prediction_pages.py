@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.models.cls_heads import AffinityClsHead, roi_evidence
 from mmaffinity.scans import Problem, Scan, SliceRecord
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.windowing import AIR, LOWEST
@@ -14,7 +13,7 @@ from mmaffinity.visualization.pages.pixels import PixelBlock, encode_pixels
 from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
 from mmaffinity.visualization.sample_arrays import to_array
 
-from .inferencer import AffinityInferencer, SlicePrediction
+from .base_inferencer import SliceInferencer, SlicePrediction
 from .prediction_totals import PAGE
 
 ROIS = 'rois.jsonl'
@@ -32,7 +31,7 @@ class PredictionPages:
         resume: keep what earlier runs recorded.
     """
 
-    def __init__(self, inferencer: AffinityInferencer, out: OutputFolder, resume: bool) -> None:
+    def __init__(self, inferencer: SliceInferencer, out: OutputFolder, resume: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
         self._begun: set[str] = set()
 
@@ -99,21 +98,21 @@ class PredictionPages:
         return places
 
 
-def rois_of(inferencer: AffinityInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
-    """Return the RoIs that decided the class of a slice, as plain data; None if the model has no affinity head.
+def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
+    """Return the RoIs that decided the class of a slice, as plain data; None if there is no attribution to RoIs.
 
     Returns:
         ``boxes`` (M, 4), ``scores`` (M,), ``weights`` (M,), ``shares`` (M, K), see :class:`RoIEvidence`, and ``affinity``: Y in
         255 steps from ``-limit`` to ``limit``, the 99.5th percentile of its absolute values.
     """
     found = prediction.sample.get('pred_slice')
-    head = getattr(getattr(inferencer.model, 'roi_head', None), 'cls_head', None)
-    if found is None or 'roi_weights' not in found or not isinstance(head, AffinityClsHead):
+    if found is None or 'roi_weights' not in found:
         return None
-    device = next(head.parameters()).device
-    evidence = roi_evidence(head, found.roi_features.to(device), found.roi_weights.to(device))
+    attributed = inferencer.roi_shares(found)
+    if attributed is None:
+        return None
     affinity = to_array(found.affinity)
-    values = [to_array(value) for value in (found.roi_boxes, found.roi_scores, found.roi_weights, evidence.shares)]
+    values = [to_array(value) for value in (found.roi_boxes, found.roi_scores, found.roi_weights, attributed)]
     if not all(np.isfinite(value).all() for value in (affinity, *values)):
         return None
     boxes, scores, weights, shares = (value.astype(float).round(4).tolist() for value in values)

@@ -1,10 +1,11 @@
-"""Export a model as safetensors and JSON, or in the layout of the published checkpoints."""
+"""Export a model as ONNX, as safetensors and JSON, or in the layout of the published checkpoints."""
 import argparse
 
-from mmaffinity.commands import export_published, export_safetensors
+from mmaffinity.commands import export_onnx, export_published, export_safetensors
 from mmaffinity.commands.arguments import add_kinds
 
 KINDS = {
+    'onnx': export_onnx,
     'safetensors': export_safetensors,
     'published': export_published,
 }

@@ -1,6 +1,9 @@
 """Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md describes the output.
 
     mmaffinity predict SCAN_FOLDER --config affinity_c8 --checkpoint epoch_100.pth --out results
+    mmaffinity predict SCAN_FOLDER --model affinity_c8_steady.onnx --out results
+
+The second form runs a file of "mmaffinity export onnx" without torch.
 
 Several processes or machines share the scans of a folder with --num-shards and --shard, or under torchrun or srun; then
 
@@ -10,10 +13,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
 from mmaffinity.apis.prediction_totals import PAGE, merge_shards
@@ -24,11 +25,24 @@ from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
 
+if TYPE_CHECKING:
+    from mmaffinity.apis.base_inferencer import SliceInferencer
+
+BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('inputs', nargs='*', metavar='INPUT', help='files and folders')
     parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
+    parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
+    parser.add_argument('--backend', choices=BACKENDS, default='auto',
+                        help='what runs the model (default: torch for a checkpoint; for an exported model, the first that is '
+                             'installed)')
+    parser.add_argument('--precision', choices=PRECISIONS, default='auto',
+                        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated '
+                             '(default: float32, or that of the exported model)')
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
@@ -63,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
     shard, origin = find_shard(args.num_shards, args.shard)
     if shard is not None:
         print(f'shard {shard.index} of {shard.num} ({origin})', flush=True)
-    inferencer = AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
-                                    read_options(args), args.cfg_options, args.workers)
+    inferencer = _inferencer(args, shard)
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
@@ -80,21 +93,49 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Check what is required, except for --merge.
+    """Check which model is named, and what does not fit it, except for --merge.
 
     Raises:
-        ValueError: if something is missing.
+        ValueError: if something is missing or does not fit.
     """
-    missing = [name for name, value in (('INPUT', args.inputs), ('--config', args.config), ('--checkpoint', args.checkpoint))
-               if not value]
-    if missing:
-        raise ValueError(f'missing {", ".join(missing)}: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
+    if not args.inputs:
+        raise ValueError('missing INPUT: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
+    if args.model is None:
+        missing = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint)) if not value]
+        if missing:
+            raise ValueError(f'missing {", ".join(missing)}: name a model by --config and --checkpoint, or an exported one by '
+                             '--model')
+        if args.backend not in ('auto', 'torch'):
+            raise ValueError(f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give '
+                             'it as --model')
+        return
+    unfit = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint),
+                                      ('--cfg-options', args.cfg_options), ('--workers', args.workers)) if value is not None]
+    unfit += ['--backend torch'] if args.backend == 'torch' else []
+    unfit += [f'--device {args.device}'] if args.device not in (None, 'cpu') else []
+    if unfit:
+        raise ValueError('--model is an exported model, which runs on the CPU and needs no config: leave out '
+                         f'{", ".join(unfit)}')
+
+
+def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferencer':
+    """Return the model; each kind is imported only if it is used."""
+    if args.model is not None:
+        from mmaffinity.apis.onnx_inferencer import OnnxInferencer
+        return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
+    from mmaffinity.apis.inferencer import AffinityInferencer
+    return AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
+                              read_options(args), args.cfg_options, args.workers, args.precision)
 
 
 def _own_gpu(shard: Shard | None) -> str | None:
     """Return the GPU of a process that torchrun or srun started beside others on a machine; None for the default device."""
-    local, count = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID')), torch.cuda.device_count()
-    return f'cuda:{int(local) % count}' if shard is not None and local is not None and count > 1 else None
+    local = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))
+    if shard is None or local is None:
+        return None
+    import torch
+    count = torch.cuda.device_count()
+    return f'cuda:{int(local) % count}' if count > 1 else None
 
 
 def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int:

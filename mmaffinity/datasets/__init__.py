@@ -1,4 +1,6 @@
 """Data sets, transforms and samplers; importing this package registers them."""
+import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
+
 from .lesion_dataset import LesionDataset
 from .multi_task_dataset import MultiTaskDataset
 from .samplers import AlternatingBatchSampler, AlternatingSampler

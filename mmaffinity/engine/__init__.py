@@ -1,4 +1,6 @@
 """Training and testing: hooks, loops, distributed processes and resuming."""
+import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
+
 from .guards import missing_guards
 from .hooks import (
     AlternatingLossHook,

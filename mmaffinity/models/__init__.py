@@ -1,4 +1,6 @@
 """The affinity model and its components."""
+import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
+
 from .backbones import SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor

@@ -97,14 +97,14 @@ def import_mmdet() -> None:
 def operations_in_torch() -> Iterator[None]:
     """Make MMDetection, imported within this context, use this package's nms, batched_nms, roi_align and RoIAlign.
 
-    Importing ``mmaffinity`` does this once for all of MMDetection, in :func:`import_mmdet`, so that its own detectors and heads
-    also run without compiled operations. ``mmaffinity`` must be imported before ``mmdet.models``, as by ``custom_imports`` of a
-    config. If MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way,
-    results are the same everywhere.
+    ``mmaffinity.framework`` does this once for all of MMDetection, in :func:`import_mmdet`, so that its own detectors and heads
+    also run without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
+    MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way, results are
+    the same everywhere.
 
     Any other mmcv operation is loaded when a model uses it. If it is not compiled, a ValueError names it and explains how to
     get it; the same holds for the registered names of mmcv's layers, such as 'DCNv2'. MMDetection modules imported later than
-    ``mmaffinity``, none of which are part of a model, see the original mmcv.
+    that, none of which are part of a model, see the original mmcv.
     """
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_operations(name)}
     vars(mmcv).pop('ops', None)

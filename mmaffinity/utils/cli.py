@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.config import DictAction
-
 from .parent_watch import end_with_parent
 
 # Environment variable: the process with which a command ends, whose child it is.
@@ -15,13 +13,14 @@ PARENT = 'MMAFFINITY_PARENT'
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
-class ConfigOptions(DictAction):
+class ConfigOptions(argparse.Action):
     """MMEngine's ``KEY=VALUE`` options; a malformed option is a usage error without traceback."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
+        from mmengine.config import DictAction  # which loads torch
         try:
-            super().__call__(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except (AssertionError, ValueError, RecursionError) as error:
             parser.error(f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
                          f'text, [list] or (tuple) ({type(error).__name__}: {error})')

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from .references import DATALOADERS, resolve_dataloaders
 from .shared_config import read_shared_config
@@ -35,6 +36,8 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         FileNotFoundError: if the file does not exist.
         ValueError: if it cannot be read as a config, or is JSON with more than the description of a model.
     """
+    # As custom_imports of this package's configs do; the JSON of a shared model and configs of earlier versions do not.
+    import_modules_from_strings('mmaffinity.registration')
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
         # Nor YAML: MMEngine's reader calls functions named in a YAML file.

@@ -3,18 +3,18 @@ import datetime
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Iterable
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import cv2
-import mmcv
-import mmdet
-import mmengine
 import numpy as np
-import torch
-from mmengine.config import Config
 
 from mmaffinity import __version__
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 NOTICE = 'Research use only; not a medical device.'
 SHORT_NOTICE = 'research use only'  # in pictures and headers
@@ -22,9 +22,10 @@ SHORT_NOTICE = 'research use only'  # in pictures and headers
 
 def versions() -> dict[str, str]:
     """Versions of the packages behind a result: those of the model and those that read pixels."""
-    found = dict(mmaffinity=__version__, python=platform.python_version(), torch=torch.__version__,
-                 mmengine=mmengine.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__, numpy=np.__version__,
-                 opencv=cv2.__version__)
+    found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
+    # Of what runs models, only what is loaded: an exported model needs no torch.
+    runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
+    found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
     for name in ('Pillow', 'pydicom', 'nibabel'):
         try:
             found[name.lower()] = metadata.version(name)
@@ -43,6 +44,6 @@ def fingerprint(lines: Iterable[str]) -> str:
     return hashlib.sha256('\n'.join(sorted(lines)).encode(errors='surrogateescape')).hexdigest()
 
 
-def config_hash(cfg: Config) -> str:
+def config_hash(cfg: 'Config') -> str:
     """SHA-256 of a config's content, independent of the files it was written in."""
     return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis.inferencer import AffinityInferencer, SlicePrediction
+from mmaffinity.apis import AffinityInferencer, SlicePrediction
 from mmaffinity.scans import Problem, ReadOptions, Slice, Window
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config

@@ -18,7 +18,7 @@ from scan_helpers import (
     write_series,
 )
 
-from mmaffinity.apis import inferencer as inferencer_module
+from mmaffinity.apis import base_inferencer as inferencer_module
 from mmaffinity.apis import prediction
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans import Lesion, SliceRecord

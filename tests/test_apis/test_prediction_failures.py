@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis import prediction
-from mmaffinity.apis.inferencer import SlicePrediction
+from mmaffinity.apis import SlicePrediction, prediction
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.result_folders import ResultFolders

@@ -8,9 +8,9 @@ from mmdet.utils import ConfigType
 from torch import Tensor, nn
 
 from mmaffinity.models.roi_heads.mask_heads import LesionMaskHead, MaskFeatureHead
+from mmaffinity.utils.mask_pasting import paste_masks
 
 from .folding import FoldedUpConv, splits_into_blocks, upsample_blocks
-from .mask_pasting import paste_masks
 
 # RoIs per pass of the mask head in testing.
 CHUNK = 16
@@ -48,7 +48,8 @@ class FastLesionMaskHead(LesionMaskHead):
         index = torch.zeros_like(labels) if self.class_agnostic else labels
         masks = mask_preds[torch.arange(len(labels)), index].sigmoid()
         height, width = img_meta['ori_shape'][:2]
-        return paste_masks(masks, bboxes, height, width, threshold)
+        pasted = paste_masks(masks.detach().float().numpy(), bboxes.detach().float().numpy(), height, width, threshold)
+        return torch.from_numpy(pasted)
 
 
 @MODELS.register_module()

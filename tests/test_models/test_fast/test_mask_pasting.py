@@ -1,11 +1,12 @@
 """Pasting in windows against MMDetection's, pixel for pixel."""
+import numpy as np
 import pytest
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmengine.config import ConfigDict
 
 from mmaffinity.models import FastLesionMaskHead
-from mmaffinity.models.fast.mask_pasting import paste_masks
+from mmaffinity.utils.mask_pasting import paste_masks
 
 HEIGHT, WIDTH = 96, 128
 CONFIG = ConfigDict(mask_thr_binary=0.5)
@@ -59,4 +60,4 @@ def test_class_agnostic_heads_and_other_requests():
 
 
 def test_no_boxes():
-    assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), 5, 7).shape == (0, 5, 7)
+    assert paste_masks(np.zeros((0, 28, 28), np.float32), np.zeros((0, 4), np.float32), 5, 7).shape == (0, 5, 7)

@@ -1,34 +1,30 @@
-"""Pasting of mask probabilities per box into masks of the whole slice, on CPUs."""
+"""Pasting of mask probabilities per box into masks of the whole slice."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
 
-def paste_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
+def paste_masks(probabilities: np.ndarray, boxes: np.ndarray, height: int, width: int, threshold: float = 0.5) -> np.ndarray:
     """Interpolate and threshold each mask within its box only.
 
     The result equals that of MMDetection's ``_do_paste_mask`` (a bilinear ``grid_sample`` with zeros around the mask), which
     spends most of its time on per-object calls.
 
     Args:
-        probabilities: masks of values in [0, 1], shape (n, S, S).
-        boxes: x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
+        probabilities: masks of values in [0, 1], float32, shape (n, S, S).
+        boxes: x1 y1 x2 y2 in pixels of the slice, float32, shape (n, 4).
         height, width: size of the slice in pixels.
         threshold: lowest probability of a lesion pixel.
 
     Returns:
         Bool, shape (n, height, width).
     """
-    out = torch.zeros((len(boxes), height, width), dtype=torch.bool)
+    pasted = np.zeros((len(boxes), height, width), dtype=bool)
     if not len(boxes):
-        return out
+        return pasted
     # A margin of zeros: one cell for the neighbours of border pixels, one more for positions outside.
-    masks = np.pad(probabilities.detach().float().numpy(), ((0, 0), (2, 2), (2, 2)))
-    corners = boxes.detach().float().numpy()
-    x_start, x_stop, x_low, x_high = _axis(corners[:, 0], corners[:, 2], width, masks.shape[2] - 4)
-    y_start, y_stop, y_low, y_high = _axis(corners[:, 1], corners[:, 3], height, masks.shape[1] - 4)
-    pasted = out.numpy()
+    masks = np.pad(probabilities, ((0, 0), (2, 2), (2, 2)))
+    x_start, x_stop, x_low, x_high = _axis(boxes[:, 0], boxes[:, 2], width, masks.shape[2] - 4)
+    y_start, y_stop, y_low, y_high = _axis(boxes[:, 1], boxes[:, 3], height, masks.shape[1] - 4)
     for i, mask in enumerate(masks):
         rows, columns = y_stop[i] - y_start[i], x_stop[i] - x_start[i]
         if rows <= 0 or columns <= 0:
@@ -38,7 +34,7 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int, t
         cell, weight = x_low[i, :columns], x_high[i, :columns]
         values = lines[:, cell] * (1 - weight) + lines[:, cell + 1] * weight
         np.greater_equal(values, threshold, out=pasted[i, y_start[i]:y_stop[i], x_start[i]:x_stop[i]])
-    return out
+    return pasted
 
 
 def _axis(start: np.ndarray, end: np.ndarray, size: int, cells: int) -> tuple[np.ndarray, ...]:

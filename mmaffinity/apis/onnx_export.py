@@ -1,0 +1,145 @@
+"""Export of a whole model as one ONNX file that runs without torch."""
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmaffinity import __version__
+from mmaffinity.deployment.operations import translations
+from mmaffinity.deployment.slice_graph import SliceGraph
+from mmaffinity.runtime.graph_check import inspect
+from mmaffinity.runtime.model_file import FORMAT, SCHEMA
+from mmaffinity.scans import TRAINING_WINDOW
+from mmaffinity.utils.optional import require
+
+from .inferencer import AffinityInferencer
+
+NOTICE = 'Research use only; not a medical device.'
+OPSET = 21  # the newest whose RoiAlign ONNX Runtime has on CPUs
+EXAMPLES = 3  # slices to trace with; any number but 1, which torch would take for a constant
+
+
+def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
+                cfg_options: dict | None = None) -> Path:
+    """Write a model as one ONNX file, from a grayscale slice to lesions and classes.
+
+    The file has standard ONNX operators only, takes any number of slices, and describes its preprocessing and classes in its
+    metadata; docs/deployment.md lists inputs, outputs and metadata. It is written under a temporary name and renamed.
+
+    Args:
+        config: a config or its path; ``test_cfg.mode`` selects the outputs.
+        checkpoint: matching weights.
+        out: file to write; an existing file is replaced.
+        cfg_options: config fields by dotted key.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if they do not match, the model or its preprocessing cannot be exported, or the package onnx is missing.
+    """
+    out = Path(out)
+    if out.suffix != '.onnx':
+        raise ValueError(f'{out} must end with .onnx')
+    inferencer = AffinityInferencer(config, checkpoint, 'cpu', cfg_options=cfg_options)
+    onnx = require('onnx', 'onnx')
+    require('onnxscript', 'onnx')
+    width, height = _resized_to(inferencer)
+    graph = SliceGraph(inferencer.model, height, width).eval()
+    with _quiet():
+        program = torch.onnx.export(
+            graph, (torch.zeros(EXAMPLES, 1, height, width), ), dynamo=True, opset_version=OPSET, input_names=['slices'],
+            output_names=list(graph.output_names), dynamic_shapes=({0: torch.export.Dim('N', min=1)}, ),
+            custom_translation_table=translations(), external_data=False, verbose=False)
+    model = program.model_proto
+    _strip(model)
+    content = model.SerializeToString(deterministic=True)
+    head = inferencer.model.roi_head
+    described = dict(
+        format=FORMAT, schema=SCHEMA, notice=NOTICE, precision='float32', mode=graph.mode,
+        preprocessing=dict(
+            width=width, height=height, interpolation='bilinear', grey_levels=[0, 255],
+            window=dict(level=TRAINING_WINDOW.level, width=TRAINING_WINDOW.width), in_graph=_normalization(inferencer)),
+        slice_classes=list(inferencer.slice_classes), lesion_classes=list(inferencer.lesion_classes),
+        mask_threshold=float(head.test_cfg.get('mask_thr_binary', 0.5)), score_threshold=float(head.test_cfg.score_thr),
+        config=_name(inferencer.description['config']), config_sha256=inferencer.description['config_sha256'],
+        checkpoint=_name(checkpoint), checkpoint_sha256=inferencer.description['checkpoint_sha256'],
+        graph_sha256=hashlib.sha256(inspect(content).graph).hexdigest(),
+        versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__))
+    write_described(model, described, out)
+    return out
+
+
+def write_described(model: Any, described: dict[str, Any], out: Path) -> None:
+    """Write a ``ModelProto`` with a description in its metadata, atomically."""
+    del model.metadata_props[:]
+    model.metadata_props.add(key='mmaffinity', value=json.dumps(described, sort_keys=True, allow_nan=False))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f'{out.name}.part')
+    try:
+        with open(part, 'wb') as file:
+            file.write(model.SerializeToString(deterministic=True))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _resized_to(inferencer: AffinityInferencer) -> tuple[int, int]:
+    """Return the width and height that the config's test pipeline resizes slices to.
+
+    Raises:
+        ValueError: if the pipeline does anything else.
+    """
+    steps = list(inferencer.pipeline.transforms)
+    names = [type(step).__name__ for step in steps]
+    resize = next((step for step in steps if type(step).__name__ == 'Resize'), None)
+    if names != ['LoadCTSliceFromArray', 'Resize', 'PackSliceInputs'] or resize is None or resize.scale is None or \
+            resize.keep_ratio or resize.interpolation != 'bilinear' or resize.backend != 'cv2':
+        raise ValueError('only a test pipeline that resizes slices to a fixed size with keep_ratio=False can be exported, not '
+                         f'{steps}')
+    return resize.scale
+
+
+def _normalization(inferencer: AffinityInferencer) -> dict[str, Any]:
+    preprocessor = inferencer.model.data_preprocessor
+    known = dict(mean=float(preprocessor.mean), std=float(preprocessor.std)) if preprocessor.normalization == 'global' else {}
+    return dict(scale=1 / 255, normalization=preprocessor.normalization, **known)
+
+
+def _name(path: str | Path | None) -> str | None:
+    return None if path is None else Path(path).name
+
+
+def _strip(model: Any) -> None:
+    """Remove the exporter's notes, which name files of this machine, from the model and its nodes."""
+    model.producer_name, model.producer_version = 'mmaffinity', __version__
+    model.ClearField('doc_string')
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input,
+                 *model.graph.output):
+        part.ClearField('doc_string')
+        del part.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's progress and its notes on torchvision, which is not used."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,95 @@
+"""The Python entry point for prediction with an exported model, without torch."""
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmaffinity.runtime import open_session, read_model_file
+from mmaffinity.scans import ReadOptions, Slice
+from mmaffinity.utils.mask_pasting import paste_masks
+
+from .base_inferencer import SliceInferencer
+
+
+class Fields(dict):
+    """A dict whose items are also attributes, like the samples of MMEngine."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class OnnxInferencer(SliceInferencer):
+    """Predict slices with a file of ``mmaffinity export onnx``, in ONNX Runtime or OpenVINO.
+
+        inferencer = OnnxInferencer('affinity_c8.onnx')
+        for prediction in inferencer('scan_folder'):
+            print(prediction.slice.name, prediction.label, prediction.probabilities)
+
+    Args:
+        model: the file.
+        backend, precision, threads: see :func:`~mmaffinity.runtime.open_session`.
+        batch_size: slices per batch; more than 1 gains nothing on a CPU.
+        options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
+
+    Attributes:
+        model: the file's content and description.
+        session: the runtime.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not an exported model, the runtime is not installed, or an argument is invalid.
+    """
+
+    def __init__(self, model: str | Path, backend: str = 'auto', precision: str = 'auto', threads: int | None = None,
+                 batch_size: int | None = None, options: ReadOptions | None = None) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f'batch_size={batch_size} must be 1 or more')
+        self.model = read_model_file(model)
+        self.session = open_session(self.model, backend, precision, threads)
+        self.options, self.batch_size = options or ReadOptions(), batch_size or 1
+        self.slice_classes, self.lesion_classes = self.model.slice_classes, self.model.lesion_classes
+        described = self.model.description
+        self.description = dict(
+            config=described.get('config'), config_sha256=described['config_sha256'], checkpoint=str(model),
+            checkpoint_sha256=self.model.sha256, slice_classes=list(self.slice_classes),
+            lesion_classes=list(self.lesion_classes), backend=f'{self.session.backend} {self.session.version}',
+            precision=self.session.precision, exported_from=described['checkpoint_sha256'])
+
+    def _prepare(self, item: Slice) -> tuple[np.ndarray, tuple[int, int]]:
+        size = self.model.width, self.model.height
+        grey = cv2.resize(np.ascontiguousarray(item.grey), size, interpolation=cv2.INTER_LINEAR)
+        return grey.astype(np.float32)[None], item.grey.shape
+
+    def _shape(self, packed: tuple) -> tuple[int, ...]:
+        return packed[0].shape
+
+    def _forward(self, packed: list[tuple]) -> list[Fields]:
+        outputs = self.session.run(np.stack([entry[0] for entry in packed]))
+        return [self._sample({name: value[row] for name, value in outputs.items()}, shape)
+                for row, (_, shape) in enumerate(packed)]
+
+    def _sample(self, outputs: dict[str, np.ndarray], shape: tuple[int, int]) -> Fields:
+        """Return the fields of a :class:`SliceDataSample`, in pixels of a slice of this shape."""
+        height, width = shape
+        scale = np.array([self.model.width / width, self.model.height / height] * 2, np.float32)
+        sample = Fields()
+        if 'count' in outputs:
+            number = int(outputs['count'])
+            boxes, scores = outputs['boxes'][:number] / scale, outputs['scores'][:number]
+            if not (np.isfinite(outputs['scores']).all() and np.isfinite(boxes).all()):
+                raise ValueError('the network\'s output is not finite: the slice or the weights hold NaN or infinity')
+            sample['pred_instances'] = Fields(bboxes=boxes, scores=scores, labels=outputs['labels'][:number])
+            if 'masks' in outputs:
+                probabilities = 1 / (1 + np.exp(-np.clip(outputs['masks'][:number], -80, 80)))
+                sample['pred_instances']['masks'] = paste_masks(probabilities, boxes, height, width, self.model.mask_threshold)
+        if 'logits' in outputs:
+            # The label is taken from the logits: in float32, the sigmoids of two confident classes are both 1.
+            sample['pred_slice'] = Fields(
+                label=outputs['logits'].argmax(), score=outputs['probabilities'], logits=outputs['logits'],
+                roi_boxes=outputs['roi_boxes'] / scale, roi_scores=outputs['roi_scores'], roi_features=outputs['X'],
+                affinity=outputs['Y'], features=outputs['z'], roi_weights=outputs['roi_weights'])
+        return sample

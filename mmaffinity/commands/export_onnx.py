@@ -1,0 +1,22 @@
+"""Export a whole model as one ONNX file, which runs without torch. docs/deployment.md describes it.
+
+    mmaffinity export onnx affinity_c8_steady epoch_100.pth affinity_c8_steady.onnx
+    mmaffinity predict SLICES --model affinity_c8_steady.onnx --out results
+"""
+import argparse
+
+from mmaffinity.apis.onnx_export import NOTICE, export_onnx
+from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.utils.files import sha256_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='name or path of a config, for example affinity_c8_steady')
+    parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8_steady/epoch_100.pth')
+    parser.add_argument('out', metavar='OUT.onnx', help='file to write; an existing file is replaced')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+
+
+def run(args: argparse.Namespace) -> None:
+    out = export_onnx(args.config, args.checkpoint, args.out, args.cfg_options)
+    print(f'{out}: {out.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(out)}. {NOTICE}')

@@ -1,0 +1,5 @@
+"""Exported models (ONNX) without torch, MMDetection, MMEngine or mmcv."""
+from .model_file import FORMAT, ModelFile, read_model_file
+from .sessions import BACKENDS, PRECISIONS, Session, open_session
+
+__all__ = ['BACKENDS', 'FORMAT', 'ModelFile', 'PRECISIONS', 'Session', 'open_session', 'read_model_file']

@@ -1,0 +1,110 @@
+"""Exported models: reading them as the data of a stranger."""
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmaffinity.scans.opening import printable, read_regular
+
+from .graph_check import inspect
+
+FORMAT, SCHEMA = 'mmaffinity-onnx', 1
+MAX_BYTES = 512 * 1024 ** 2  # an exported model has about 30 MB
+MAX_DESCRIPTION = 64 * 1024
+MAX_SIDE = 4096
+MAX_NAMES = 1000
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checked ONNX file.
+
+    Attributes:
+        path: where it was read.
+        content: its bytes.
+        sha256: their SHA-256.
+        description: the metadata, see docs/deployment.md.
+        width, height: size in pixels that slices are resized to.
+        slice_classes, lesion_classes: names.
+        mask_threshold: lowest probability of a lesion pixel.
+        outputs: names of the graph's outputs.
+    """
+
+    path: Path
+    content: bytes
+    sha256: str
+    description: dict[str, Any]
+    width: int
+    height: int
+    slice_classes: tuple[str, ...]
+    lesion_classes: tuple[str, ...]
+    mask_threshold: float
+    outputs: tuple[str, ...]
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read and check an exported model; nothing in it is executed.
+
+    The file is read once, and a runtime gets the checked bytes, not the path.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a model of ``mmaffinity export onnx``, is damaged, or holds anything that such a model does
+            not.
+    """
+    shown = printable(path)
+    if not Path(path).exists():
+        raise FileNotFoundError(f'no such model: {shown}')
+    try:
+        content = read_regular(Path(path).resolve(), MAX_BYTES)
+        contents = inspect(content)
+        described = _described(contents.metadata)
+        if hashlib.sha256(contents.graph).hexdigest() != described['graph_sha256']:
+            raise ValueError('is damaged or was changed: its graph does not have the SHA-256 in its metadata')
+        size = described['preprocessing']
+        shape = contents.inputs.get('slices')
+        if len(contents.inputs) != 1 or shape is None or shape[1:] != (1, size['height'], size['width']):
+            raise ValueError(f'takes {contents.inputs}, not slices of {size["width"]} x {size["height"]} pixels')
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{shown} {error}; mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx exports a model') from error
+    return ModelFile(
+        Path(path), content, hashlib.sha256(content).hexdigest(), described, size['width'], size['height'],
+        tuple(described['slice_classes']), tuple(described['lesion_classes']), described['mask_threshold'],
+        tuple(contents.outputs))
+
+
+def _described(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the description in the metadata.
+
+    Raises:
+        ValueError: if there is none, or an entry is missing or of the wrong kind.
+    """
+    text = metadata.get('mmaffinity')
+    if text is None:
+        raise ValueError('has no description of mmaffinity in its metadata')
+    if len(text) > MAX_DESCRIPTION:
+        raise ValueError(f'has a description of {len(text)} characters, more than {MAX_DESCRIPTION}')
+    described = json.loads(text)
+    if not isinstance(described, dict) or described.get('format') != FORMAT:
+        raise ValueError(f'has a description that is not of format {FORMAT}')
+    if described.get('schema') != SCHEMA:
+        raise ValueError(f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
+                         'model again, or update mmaffinity')
+    size = described.get('preprocessing')
+    if not isinstance(size, dict) or not all(type(size.get(side)) is int and 32 <= size[side] <= MAX_SIDE
+                                             for side in ('width', 'height')):
+        raise ValueError(f'names no size of slices from 32 to {MAX_SIDE} pixels')
+    if size.get('interpolation') != 'bilinear' or size.get('grey_levels') != [0, 255]:
+        raise ValueError(f'asks for a preprocessing that this version does not have: {str(size):.200}')
+    for name in ('slice_classes', 'lesion_classes'):
+        names = described.get(name)
+        if not isinstance(names, list) or len(names) > MAX_NAMES or not all(isinstance(item, str) for item in names):
+            raise ValueError(f'has {name} that are not a list of names')
+    for name in ('graph_sha256', 'config_sha256', 'checkpoint_sha256', 'precision'):
+        if not isinstance(described.get(name), str):
+            raise ValueError(f'has no {name}')
+    threshold = described.get('mask_threshold')
+    if type(threshold) is not float or not 0 < threshold < 1:
+        raise ValueError(f'has mask_threshold {threshold!r:.20}, which is not within 0 to 1')
+    return described

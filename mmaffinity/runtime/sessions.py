@@ -1,0 +1,117 @@
+"""The runtimes: ONNX Runtime and OpenVINO on the CPU, one call for both."""
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.utils.optional import require
+
+from .model_file import ModelFile
+
+BACKENDS = ('onnxruntime', 'openvino')
+PRECISIONS = ('float32', 'bfloat16')
+
+
+class Session(ABC):
+    """A model ready to run.
+
+    Attributes:
+        backend: 'onnxruntime' or 'openvino'.
+        version: its version.
+        precision: 'float32', 'bfloat16', or 'int8' for a quantised model.
+    """
+
+    backend: str
+    version: str
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+
+    @abstractmethod
+    def run(self, slices: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs by name for slices with grey levels 0 to 255, float32 (N, 1, H, W)."""
+
+
+class _OnnxRuntime(Session):
+    backend = 'onnxruntime'
+
+    def __init__(self, model: ModelFile, precision: str, threads: int) -> None:
+        super().__init__(precision)
+        runtime = require('onnxruntime', 'onnx')
+        self.version = runtime.__version__
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors, which are raised as well
+        # Loading from bytes also keeps a file that slipped through the checks from naming others.
+        self._session = runtime.InferenceSession(model.content, options, providers=['CPUExecutionProvider'])
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(self, slices: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self._names, self._session.run(self._names, {'slices': slices})))
+
+
+class _OpenVino(Session):
+    backend = 'openvino'
+
+    def __init__(self, model: ModelFile, precision: str, threads: int) -> None:
+        super().__init__(precision)
+        openvino = require('openvino', 'openvino')
+        self.version = str(openvino.__version__).partition('-')[0]
+        # OpenVINO's own default is bfloat16 where the processor has it.
+        hint = 'bf16' if precision == 'bfloat16' else 'f32'
+        compiled = openvino.Core().compile_model(openvino.Core().read_model(model.content), 'CPU', {
+            'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': threads})
+        self._request = compiled.create_infer_request()
+        self._names = [output.any_name for output in compiled.outputs]
+
+    def run(self, slices: np.ndarray) -> dict[str, np.ndarray]:
+        results = self._request.infer({0: slices})
+        return {name: np.array(results[index]) for index, name in enumerate(self._names)}
+
+
+def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto', threads: int | None = None) -> Session:
+    """Open a model in a runtime.
+
+    Args:
+        model: a checked file.
+        backend: 'onnxruntime', 'openvino', or 'auto': the first of these that is installed.
+        precision: 'float32'; 'bfloat16', which only OpenVINO has, and which is slower on processors that emulate it; 'auto' is
+            the model's own: float32, or int8 for a quantised model.
+        threads: number of threads; None means ``OMP_NUM_THREADS`` or the number of cores.
+
+    Raises:
+        ValueError: if the runtime is not installed, does not have the precision, or cannot load the model.
+    """
+    if backend not in ('auto', *BACKENDS):
+        raise ValueError(f'backend={backend!r} must be auto or one of {", ".join(BACKENDS)}')
+    if precision not in ('auto', *PRECISIONS):
+        raise ValueError(f'precision={precision!r} must be auto or one of {", ".join(PRECISIONS)}')
+    own = model.description['precision']
+    if precision != 'auto' and own != 'float32':
+        raise ValueError(f'{model.path} is a model in {own}; leave out --precision {precision}, or export it in float32')
+    chosen = own if precision == 'auto' else precision
+    if backend == 'auto':
+        backend = 'openvino' if precision == 'bfloat16' else next((name for name in BACKENDS if _installed(name)), BACKENDS[0])
+    if precision == 'bfloat16' and backend != 'openvino':
+        raise ValueError(f'{backend} has no bfloat16 on CPUs; use --backend openvino or --precision float32')
+    kinds: dict[str, Any] = {'onnxruntime': _OnnxRuntime, 'openvino': _OpenVino}
+    try:
+        return kinds[backend](model, chosen, threads or default_threads())
+    except ValueError:  # the runtime is not installed
+        raise
+    except Exception as error:  # ONNX Runtime's errors have no common type
+        raise ValueError(f'{model.path} cannot be loaded by {backend}: {str(error).strip().splitlines()[0]}') from error
+
+
+def default_threads() -> int:
+    """Return ``OMP_NUM_THREADS``, or the number of cores that this process may use."""
+    given = os.environ.get('OMP_NUM_THREADS', '')
+    if given.isdigit() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

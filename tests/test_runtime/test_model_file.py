@@ -1,0 +1,142 @@
+"""ONNX files from strangers: what the exporter does not write is refused before a runtime sees it, and the file is named."""
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmaffinity.runtime import model_file, read_model_file
+from mmaffinity.runtime.graph_check import OPERATORS, inspect
+
+onnx = pytest.importorskip('onnx')
+
+
+@pytest.fixture(scope='module')
+def proto(exported):
+    return onnx.load(exported[2])
+
+
+def described(change):
+    """Return a change of the description in the metadata."""
+    def apply(model):
+        entry = model.metadata_props[0]
+        content = json.loads(entry.value)
+        change(content)
+        entry.value = json.dumps(content)
+    return apply
+
+
+def external(model, location='../../secret'):
+    tensor = model.graph.initializer[0]
+    tensor.ClearField('raw_data')
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key='location', value=location)
+
+
+def external_in_attribute(model):
+    node = model.graph.node.add(op_type='Constant', output=['x'])
+    tensor = onnx.TensorProto(dims=[1], data_type=1)
+    tensor.external_data.add(key='location', value='/etc/passwd')
+    node.attribute.append(onnx.helper.make_attribute('value', tensor))
+
+
+def with_subgraph(model):
+    node = model.graph.node.add(op_type='Add', output=['x'])
+    node.attribute.append(onnx.helper.make_attribute('body', onnx.GraphProto()))
+
+
+def sparse(model):
+    model.graph.sparse_initializer.add(dims=[2])
+
+
+def huge(model):
+    model.graph.initializer.add(name='huge', dims=[2 ** 31, 2 ** 31], data_type=1)
+
+
+def two_graphs(model):
+    return model.SerializeToString() + onnx.ModelProto(graph=onnx.GraphProto(name='second')).SerializeToString()
+
+
+KINDS = {
+    'external data': (external, 'another file'),
+    'external data in an attribute': (external_in_attribute, 'another file'),
+    'custom domain': (lambda m: m.opset_import.add(domain='com.evil', version=1), 'com.evil'),
+    'custom operator': (lambda m: m.graph.node.add(op_type='Run', domain='com.evil'), 'com.evil.Run'),
+    'unknown operator': (lambda m: m.graph.node.add(op_type='If'), 'operator If'),
+    'graph in an operator': (with_subgraph, 'graph'),
+    'function': (lambda m: m.functions.add(name='f', domain='x'), 'functions'),
+    'training graph': (lambda m: m.training_info.add(), 'training graph'),
+    'sparse weights': (sparse, 'sparse'),
+    'huge tensor': (huge, 'elements'),
+    'two graphs': (two_graphs, 'two graphs'),
+    'changed weight': (lambda m: setattr(m.graph.initializer[0], 'raw_data', b'\1' + m.graph.initializer[0].raw_data[1:]),
+                       'SHA-256'),
+    'second input': (lambda m: m.graph.input.add(name='other'), 'SHA-256'),
+    'no description': (lambda m: m.ClearField('metadata_props'), 'no description'),
+    'long description': (described(lambda d: d.update(notice='x' * 70000)), 'characters'),
+    'other format': (described(lambda d: d.update(format='x')), 'format'),
+    'newer schema': (described(lambda d: d.update(schema=99)), 'schema'),
+    'huge slices': (described(lambda d: d['preprocessing'].update(width=10 ** 6)), 'size of slices'),
+    'other size': (described(lambda d: d['preprocessing'].update(width=64)), 'not slices of 64'),
+    'other resizing': (described(lambda d: d['preprocessing'].update(interpolation='area')), 'preprocessing'),
+    'names that are none': (described(lambda d: d.update(slice_classes='abc')), 'slice_classes'),
+    'no hash': (described(lambda d: d.pop('graph_sha256')), 'graph_sha256'),
+    'threshold': (described(lambda d: d.update(mask_threshold='x')), 'mask_threshold'),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_what_the_exporter_does_not_write_is_refused(kind, proto, tmp_path):
+    change, message = KINDS[kind]
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    changed = change(model)
+    path = tmp_path / 'evil.onnx'
+    path.write_bytes(changed if isinstance(changed, bytes) else model.SerializeToString())
+    with pytest.raises(ValueError, match=f'evil.onnx .*{message}'):
+        read_model_file(path)
+
+
+def test_what_the_exporter_writes_is_read(exported, proto):
+    found = read_model_file(exported[2])
+    assert {node.op_type for node in proto.graph.node} <= OPERATORS
+    assert found.slice_classes == ('Normal', 'CP', 'COVID-19') and (found.width, found.height) == (128, 128)
+    assert found.content == exported[2].read_bytes()
+    assert inspect(found.content).opset == proto.opset_import[0].version
+
+
+def test_large_files_are_not_read(exported, monkeypatch):
+    monkeypatch.setattr(model_file, 'MAX_BYTES', 1000)
+    with pytest.raises(ValueError, match='narrow.onnx has .* bytes, more than the 1000'):
+        read_model_file(exported[2])
+
+
+@pytest.mark.parametrize('content', [b'', b'\x80\x02cos\nsystem\n', b'PK\x03\x04' + bytes(100), bytes(100), b'\xff' * 100])
+def test_other_files_are_refused(content, tmp_path):
+    (tmp_path / 'other.onnx').write_bytes(content)
+    with pytest.raises(ValueError, match='other.onnx'):
+        read_model_file(tmp_path / 'other.onnx')
+
+
+def test_missing_files_folders_and_pipes(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.onnx'):
+        read_model_file(tmp_path / 'nowhere.onnx')
+    with pytest.raises(ValueError, match='not a regular file'):
+        read_model_file(tmp_path)
+    os.mkfifo(tmp_path / 'pipe.onnx')
+    with pytest.raises(ValueError, match='not a regular file'):
+        read_model_file(tmp_path / 'pipe.onnx')
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_damaged_files_are_read_or_refused(exported, data):
+    content = bytearray(exported[2].read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[:data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
+    try:
+        inspect(bytes(content))
+    except ValueError:
+        pass

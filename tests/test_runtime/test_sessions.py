@@ -1,0 +1,63 @@
+"""ONNX Runtime and OpenVINO give what torch gives, for one slice and for several."""
+import numpy as np
+import pytest
+import torch
+
+from mmaffinity.runtime import BACKENDS, open_session, read_model_file, sessions
+
+
+@pytest.fixture(scope='module')
+def model(exported):
+    return read_model_file(exported[2])
+
+
+@pytest.fixture(scope='module')
+def expected(exported):
+    """Slices, and the outputs of the graph in torch."""
+    from model_helpers import images
+
+    from mmaffinity.apis import AffinityInferencer
+    from mmaffinity.deployment.slice_graph import SliceGraph
+    graph = SliceGraph(AffinityInferencer(*exported[:2], device='cpu').model, 128, 128).eval()
+    slices = torch.stack(images(3, seed=4)).float()
+    with torch.inference_mode():
+        outputs = graph(slices)
+    return slices.numpy(), dict(zip(graph.output_names, (value.numpy() for value in outputs)))
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_outputs_are_those_of_torch(backend, model, expected):
+    pytest.importorskip(backend)
+    slices, outputs = expected
+    session = open_session(model, backend, threads=1)
+    assert session.backend == backend and session.precision == 'float32'
+    together = session.run(slices)
+    assert together.keys() == outputs.keys() and outputs['count'].min() > 0
+    one_by_one = [session.run(slices[row:row + 1]) for row in range(len(slices))]
+    for name, value in outputs.items():
+        np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=2e-3, err_msg=name)
+        alone = np.concatenate([part[name] for part in one_by_one])
+        np.testing.assert_allclose(alone, value, rtol=1e-3, atol=2e-3, err_msg=name)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_a_slice_without_lesions(backend, model):
+    pytest.importorskip(backend)
+    outputs = open_session(model, backend, threads=1).run(np.zeros((1, 1, 128, 128), np.float32))
+    assert np.isfinite(outputs['probabilities']).all() and outputs['masks'].shape == (1, 100, 28, 28)
+
+
+def test_what_a_runtime_does_not_have(model, monkeypatch):
+    with pytest.raises(ValueError, match='onnxruntime has no bfloat16'):
+        open_session(model, 'onnxruntime', 'bfloat16')
+    with pytest.raises(ValueError, match='backend=.tensorrt'):
+        open_session(model, 'tensorrt')
+    with pytest.raises(ValueError, match='precision=.int4'):
+        open_session(model, 'auto', 'int4')
+
+
+def test_threads(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert sessions.default_threads() == 3
+    monkeypatch.setenv('OMP_NUM_THREADS', 'x')
+    assert sessions.default_threads() >= 1
