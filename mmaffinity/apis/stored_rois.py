@@ -10,7 +10,6 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from torch import nn
 
 from mmaffinity.checkpoints.loading import load_checkpoint
 from mmaffinity.checkpoints.model import weights_of, without_pretrained
@@ -27,7 +26,7 @@ FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
 NOTICE = 'Research use only; not a medical device.'
 
 
-def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
+def load_detector(cfg: Config, checkpoint: str | Path) -> Any:
     """Build an affinity model with the weights of a detector: an affinity model, or a Mask R-CNN of the same architecture.
 
     The slice head keeps its random weights if the checkpoint has none that fit.
@@ -86,7 +85,7 @@ def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str |
         dataset = DATASETS.build({**leaf, 'pipeline': dataset_cfgs[-1]['pipeline'], 'test_mode': True})
         for index in range(len(dataset)):
             places.setdefault(dataset.get_data_info(index)['img_path'], (dataset, index))
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     todo = list(places.values())
     with whole_folder(out, INDEX, overwrite) as folder:
         for start in range(0, len(todo), batch_size):
