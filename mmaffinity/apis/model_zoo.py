@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from mmaffinity.utils.files import whole_file
 
