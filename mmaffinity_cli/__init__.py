@@ -4,6 +4,7 @@ A separate package that imports only the standard library: ``mmaffinity --help``
 check-env`` works even if torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
 """
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -58,6 +59,9 @@ def main(*verbs: str) -> None:
         from .check_env import main as check_env
         code = check_env(arguments[1:])
     else:
+        if name == 'predict':
+            # An exported model needs nothing of what `import mmaffinity` loads; a checkpoint loads it when it is opened.
+            os.environ['MMAFFINITY_LAZY'] = '1'
         try:
             module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
         except Exception as error:  # whatever a broken installation raises

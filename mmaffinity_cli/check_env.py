@@ -101,7 +101,7 @@ def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
         if not works:  # each depends on those before it
             lines.append(f'{package:<12} {there}  not tried')
             continue
-        works, error = attempt('import mmaffinity.registration' if package == 'mmaffinity' else f'import {package}')
+        works, error = attempt(f'import {package}')
         lines.append(f'{package:<12} {there}' + ('' if works else f'  does not load: {error}'))
         if not works and not problems:  # which would be the cause
             problems.append((f'{package} does not load: {error}', fix(package, error, found)))

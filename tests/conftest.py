@@ -13,7 +13,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # Before any mmdet.models, which needs mmcv's compiled operations unless this package supplies its own.
-import mmaffinity.registration  # noqa: E402, F401
+import mmaffinity  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py

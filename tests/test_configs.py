@@ -45,7 +45,7 @@ class _NoSlices(list):
 def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
     """Nothing but MMEngine: the model, the hooks, the optimizer, the loops with their metrics, and what the loops load."""
     config = Config.fromfile(CONFIGS / leaf)
-    assert config.custom_imports.imports == ['mmaffinity.registration']
+    assert config.custom_imports.imports == ['mmaffinity']
     config.work_dir, config.log_level = str(tmp_path), 'ERROR'
     loaders = []
     monkeypatch.setattr(Runner, 'build_dataloader', staticmethod(lambda loader, **kw: loaders.append(loader) or _NoSlices()))

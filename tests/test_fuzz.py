@@ -26,7 +26,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 
-import mmaffinity.registration  # noqa: F401  (registers the modules)
+import mmaffinity  # noqa: F401  (registers the modules)
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 from mmaffinity.datasets import LesionDataset, SliceDataset

@@ -1,6 +1,6 @@
 # Settings shared by all runs, on top of MMDetection's. The import registers this package's modules in its registries.
 _base_ = 'mmdet::_base_/default_runtime.py'
-custom_imports = dict(imports=['mmaffinity.registration'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmaffinity'], allow_failed_imports=False)
 
 default_hooks = dict(
     # Sets the stage of each batch, and copies the segmentation branch; no effect on models without stages.

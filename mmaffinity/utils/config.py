@@ -36,7 +36,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         FileNotFoundError: if the file does not exist.
         ValueError: if it cannot be read as a config, or is JSON with more than the description of a model.
     """
-    # As custom_imports of this package's configs do; the JSON of a shared model and configs of earlier versions do not.
+    # As custom_imports of this package's configs do, except where MMAFFINITY_LAZY is set; the JSON of a shared model has none.
     import_modules_from_strings('mmaffinity.registration')
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):

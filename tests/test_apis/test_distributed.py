@@ -96,7 +96,7 @@ def config(data_root, repo_root):
     else:
         raise AssertionError('no such seed')
     config.randomness = dict(seed=seed)
-    config.custom_imports = dict(imports=['mmaffinity.registration', 'rank_watch'], allow_failed_imports=False)
+    config.custom_imports = dict(imports=['mmaffinity', 'rank_watch'], allow_failed_imports=False)
     config.custom_hooks = [dict(type='RankWatch')]
     start = data_root / 'start.pth'
     torch.manual_seed(1)

@@ -41,7 +41,7 @@ USES_OURS = '''
 def test_importing_the_package_imports_nothing_of_mmcv_ops():
     run('''
     import sys
-    import mmaffinity.registration
+    import mmaffinity
     found = [name for name in sys.modules if name.startswith(('mmcv.ops', 'mmcv._ext'))]
     assert not found, found
     import mmcv
@@ -51,7 +51,7 @@ def test_importing_the_package_imports_nothing_of_mmcv_ops():
 
 def test_importing_warns_of_nothing():
     """Without a stand-in, mmcv asks to install mmcv instead of mmcv-lite."""
-    assert run('import mmaffinity.registration', '-W', 'error::UserWarning:mmcv') == ''
+    assert run('import mmaffinity', '-W', 'error::UserWarning:mmcv') == ''
 
 
 @needs_compiled
@@ -60,7 +60,7 @@ def test_mmdetection_that_was_imported_before_is_switched_over():
     import mmcv.ops, mmdet.models, mmdet.datasets
     from mmdet.models.dense_heads.clr_head import clr_head
     before = mmcv.ops.nms, clr_head.nms
-    import mmaffinity.registration
+    import mmaffinity
     import sys
     assert (mmcv.ops.nms, clr_head.nms) == before and sys.modules['mmcv.ops'] is mmcv.ops
     ''' + USES_OURS)
@@ -71,7 +71,7 @@ def test_mmdetection_that_was_imported_before_is_switched_over():
 def test_mmdetections_stubs_are_replaced():
     run('''
     import mmdet.structures.mask
-    import mmaffinity.registration
+    import mmaffinity
     ''' + USES_OURS)
 
 
@@ -79,7 +79,7 @@ def test_mmdetections_stubs_are_replaced():
 def test_the_rest_of_mmcv_is_loaded_when_it_is_used():
     run('''
     import sys
-    import mmaffinity.registration
+    import mmaffinity
     from mmcv.cnn import build_conv_layer
     from mmdet.models.dense_heads import reppoints_head
     from mmdet.models.roi_heads.mask_heads.fcn_mask_head import CARAFEPack

@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-import mmaffinity.registration  # noqa: F401  (registers the modules)
+import mmaffinity  # noqa: F401  (registers the modules)
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.shared_config import allowed_types, check_shared_config, decode, encode, read_shared_config
 

@@ -9,7 +9,7 @@ from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
 
-import mmaffinity.registration  # noqa: F401
+import mmaffinity  # noqa: F401
 from mmaffinity.visualization import draw_overlay
 
 META = dict(classes=('lesion', ), slice_classes=('Normal', 'CP', 'COVID-19'))
