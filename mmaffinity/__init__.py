@@ -11,5 +11,5 @@ from importlib.util import find_spec
 
 __version__ = '0.1.0'
 
-if find_spec('mmdet') is not None and not os.environ.get('MMAFFINITY_LAZY'):
+if not os.environ.get('MMAFFINITY_LAZY') and find_spec('mmdet') is not None:
     import mmaffinity.registration  # noqa: F401
