@@ -64,7 +64,7 @@ def has_affinities(run: Run) -> bool:
     """Return whether a run trains an affinity model on lesions, so that the paper's Figures 4 and 6 can be drawn."""
     model = load_config(run.config, run.options).model
     head = (model.get('roi_head') or {}).get('cls_head') or {}
-    return head.get('type') == 'AffinityClsHead' and not run.starts
+    return 'num_affinities' in head and not run.starts
 
 
 def _attempt(title: str, make: Callable[[], list[Path]]) -> Part:

@@ -9,6 +9,7 @@ from mmaffinity.apis.plans import read_plan
 from mmaffinity.apis.plans.cost import Cost, number_of_steps, training_speed
 from mmaffinity.apis.plans.folder import PlanFolder, command_line
 from mmaffinity.apis.plans.page import commands
+from mmaffinity.apis.plans.results import has_affinities
 from mmaffinity.commands import reproduce
 from mmaffinity.utils.config import load_config
 
@@ -169,3 +170,9 @@ def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             reproduce.run(parser.parse_args([*arguments, '--out', str(out)]))
     assert command_line(['test', 'a b']).endswith("test 'a b'")
+
+
+def test_figures_are_drawn_for_models_with_affinities(tmp_path):
+    (tmp_path / 'cncb_ncov').mkdir()
+    plan = read_plan('plans/paper', tmp_path)
+    assert [run.name for run in plan.runs if has_affinities(run)] == ['c8', 'c16', 'c32', 'c64']
