@@ -46,7 +46,7 @@ def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
     assert len(text.splitlines()) <= 15
     monkeypatch.chdir(tmp_path)
     for name, base in (('my_config', 'affinity_c8'), ('my_finetuning', 'affinity_c8_ictcf')):
-        (tmp_path / f'{name}.py').write_text(f"_base_ = 'mmaffinity::affinity/{base}.py'\n")
+        (tmp_path / f'{name}.py').write_text(f"_base_ = '{repo_root}/configs/{base}.py'\n")
     for name in ('ours', 'theirs'):
         (tmp_path / 'data' / name).mkdir(parents=True)
     (tmp_path / 'my_study.py').write_text(text)
