@@ -209,7 +209,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
     note = 'Published results are for the paper\'s slices, not those of the runs.' if published else ''
     drawn = [name for name in synthetic if any(name in values for values in criteria.values())]
     if drawn:
-        note += f' Synthetic slices, no CT: {", ".join(drawn)}.'
+        note += f' Synthetic slices, not CT: {", ".join(drawn)}.'
     return _save(draw_ranks(criteria, pairs, note=note.strip()), out_dir, 'figure5_ranks')
 
 

@@ -13,7 +13,7 @@ Trained models of this project: how they were trained, on what, and their result
 comparisons behind the figures. Research use only; not a medical device.
 
 No weights are shipped, because the terms of the data exclude commercial use. The config, its seed and the SHA-256 of the
-weights identify a model; training on another machine gives other last bits, and so another SHA-256.
+weights identify a model; training on another machine changes the last bits, and therefore the SHA-256.
 """
 PUBLISHING = """
 ## Publishing your own weights

@@ -9,7 +9,7 @@ import numpy as np
 
 LEVEL = 0.95
 SAME = 1e-9  # width below which an interval counts as a point
-POINT = 'the interval is a point, as the resamples give one value: that is no certainty about other cases'
+POINT = 'the interval has zero width, because all resamples give the same value; other cases may well differ'
 CHUNK_VALUES = 2_000_000  # weights expanded at a time, so that memory does not grow with resamples times slices
 
 
@@ -122,13 +122,13 @@ def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str
     if value is None or not np.isfinite(value):
         return Estimate(None, note=undefined or 'undefined')
     if num_units < 2:
-        return Estimate(float(value), note=f'no interval: it needs at least two {kind}, and there is one')
+        return Estimate(float(value), note=f'no interval: it needs at least two {kind}, and there is only one')
     defined = samples[np.isfinite(samples)]
     if not len(defined):
         return Estimate(float(value), note='no interval: undefined in every resample')
     low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     share = 1 - len(defined) / len(samples)
-    note = f'undefined in {share:.0%} of the resamples, which the interval leaves out' if share > 0.05 else None
+    note = f'undefined in {share:.0%} of the resamples, which the interval excludes' if share > 0.05 else None
     if high - low < SAME:
         note = f'{POINT}; {note}' if note else POINT
     return Estimate(float(value), float(low), float(high), note)
@@ -142,7 +142,7 @@ def paired_difference(first: Estimate, second: Estimate, first_samples: np.ndarr
     two separate intervals would hide small but consistent differences.
     """
     if first.value is None or second.value is None:
-        return Estimate(None, note='undefined, as one of the two figures is')
+        return Estimate(None, note='undefined, because one of the two values is')
     if first.low is None or second.low is None:
         return Estimate(first.value - second.value, note=first.note or second.note)
     return interval(first.value - second.value, first_samples - second_samples, num_units, kind)

@@ -1,4 +1,4 @@
-"""The figures of each fold of a cross-validation."""
+"""The results of each fold of a cross-validation."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def fold_tables(runs: Sequence[SliceRun | LesionRun]) -> list[Table]:
     for name, run in {run.name: run for run in runs if run.fold_metrics}.items():
         columns = _columns(run.fold_metrics)
         table = Table(f'folds_{name}', f'Cross-validation: {name}',
-                      ('Synthetic slices, no CT. ' if run.synthetic else '') + 'Figures of each fold on its own slices, and '
-                      'mean \u00b1 standard deviation over the folds, in brackets the lowest and the highest. The other tables '
+                      ('Synthetic slices, not CT. ' if run.synthetic else '') + 'Results of each fold on its own slices, and '
+                      'their mean \u00b1 standard deviation, with the lowest and highest value in brackets. The other tables '
                       'pool the slices of all folds.', columns, f'folds_{name}', first='fold')
         for index, metrics in run.fold_metrics.items():
             table.rows.append(Row(str(index), RUN, {column.metric: Estimate(metrics.get(column.metric)) for column in columns}))

@@ -49,12 +49,12 @@ def pool_folds(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         twice = [entry for entry, index in zip(members, indices) if indices.count(index) > 1]
         if twice:
             raise ValueError(f'{twice[0].file} and {twice[1].file} are both fold {twice[0].content["fold"]["index"]} of {name}'
-                             ': give one of them, or name their folders differently')
+                             '; give only one of them, or rename one of their folders')
         number = members[0].content['fold']['of']
         absent = sorted(set(range(number)) - set(indices))
         if absent:
-            notes.append(f'{name}: {plural(len(absent), "fold")} of {number} did not finish ({", ".join(map(str, absent))}); '
-                         'the pooled figures lack their patients.')
+            notes.append(f'{name}: {plural(len(absent), "fold")} of {number} did not finish ({", ".join(map(str, absent))}), '
+                         'so the pooled results lack their patients.')
         kept.append(Entry(f'{name} ({len(members)} of {number} folds)', _pooled(members, digest), members[0].file))
     return kept, notes
 

@@ -69,20 +69,19 @@ def _table_of(run: SliceRun, groups: dict[str, Group]) -> str:
 def _check_one_list(group: Group) -> None:
     first = next((run for run in group.runs if run.tested is not None), group.runs[0])
     for run in group.runs:
-        where = f'{group.paper.title} cannot hold both {first.name} and {run.name}'
+        where = f'{group.paper.title} cannot contain both {first.name} and {run.name}'
         if run.tested is not None and run.tested.sha256 != first.tested.sha256:
-            raise ValueError(f'{where}, as they were tested on different lists: {first.name} ({first.source}) on '
-                             f'{first.tested}, {run.name} ({run.source}) on {run.tested}; report them apart')
+            raise ValueError(f'{where}, because they were tested on different lists: {first.name} ({first.source}) on '
+                             f'{first.tested}, {run.name} ({run.source}) on {run.tested}; report them separately')
         if isinstance(run, LesionRun):
             continue
         if run.classes != first.classes:
-            raise ValueError(f'{where}, as their classes differ: {first.classes} and {run.classes}')
+            raise ValueError(f'{where}, because their classes differ: {first.classes} and {run.classes}')
         if run.labels is not None and (run.labels != first.labels).any():
             wrong = run.paths[int((run.labels != first.labels).argmax())]
-            raise ValueError(f'{where}, as their labels differ, for example of {wrong}; one list was changed since')
+            raise ValueError(f'{where}, because their labels differ, such as that of {wrong}; one of the lists has changed')
         truth, other = first.confusion.sum(1), run.confusion.sum(1)
         if (truth != other).any():
-            raise ValueError(f'{where}, as they were tested on different lists: {first.name} on {truth.tolist()} '
-                             'slices of '
-                             f'{", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report them '
-                             'apart')
+            raise ValueError(f'{where}, because they were tested on different lists: {first.name} on {truth.tolist()} '
+                             f'slices of {", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report '
+                             'them separately')

@@ -43,7 +43,7 @@ TABLE_3 = (
 )
 TABLE_4 = (
     _percent('Affinity model, C* = 16', 97.37, COVID_19=93.55, CP=96.93, Normal=99.37)._replace(
-        notes={'sensitivity/Normal': 'the paper says both 99.37 and 99.47 %'}),
+        notes={'sensitivity/Normal': 'the paper gives both 99.37 and 99.47 %'}),
     PublishedRow('Single-Shot Model', {}, ((9322, 123, 5), (174, 7139, 82), (27, 277, 4042)), (.45, .35, .20)),
     PublishedRow('COVID-CT-Mask-Net', {}, ((9236, 188, 26), (116, 7150, 129), (20, 298, 4028)), (.45, .35, .20)),
 )
@@ -79,6 +79,6 @@ PAPER_TABLES = {
     'table3': PaperTable('Table 3: lesion segmentation', '100 CNCB-NCOV test slices', TABLE_3),
     'table4': PaperTable('Table 4: slice classification', '21191 COVIDx-CT test slices', TABLE_4),
     'table5': PaperTable('Table 5: slice classification, left-out training slices',
-                         '58782 COVIDx-CT training slices that no model was trained with', TABLE_5),
+                         '58782 COVIDx-CT training slices on which no model was trained', TABLE_5),
     'table7': PaperTable('Table 7: slice classification after fine-tuning on iCTCF', '12976 iCTCF test slices', TABLE_7),
 }

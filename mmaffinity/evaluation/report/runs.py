@@ -139,21 +139,21 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         if content['lesions']:
             lesions.append(_read_run(_lesion_run, name, content, file))
         if not content['slices'] and not content['lesions']:
-            notes.append(f'{file} holds no tested slice and is left out.')
+            notes.append(f'{file} contains no tested slices and is left out.')
     _tell_apart(slices, lesions)
     for run in validation:
         partners = [test for test in slices if test.checkpoint == run.checkpoint and test.classes == run.classes]
         for test in partners:
             test.validation = run
         if not partners:
-            notes.append(f'{run.source}: no test results of the same checkpoint are in the report, '
+            notes.append(f'{run.source}: the report has no test results of the same checkpoint, '
                          'so these validation predictions are not used.')
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
         if shared:
             raise ValueError(f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
                              f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
-                             'slices would flatter the model')
+                             'slices would make the calibration look too good')
     return slices, lesions, notes
 
 
@@ -169,12 +169,12 @@ def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], f
     paths = tuple(_path(record) for record in records)
     if len(set(paths)) < len(paths):
         twice = next(a for a, b in zip(paths, paths[1:]) if a == b)
-        raise ValueError(f'{source}: the slice {twice} is there twice')
+        raise ValueError(f'{source}: the slice {twice} occurs twice')
     labels, predictions = (np.array([record[key] for record in records], dtype=np.int64) for key in ('label', 'pred'))
     num_classes = len(classes)
     for what, values in (('label', labels), ('prediction', predictions)):
         if len(values) and not 0 <= values.min() <= values.max() < num_classes:
-            raise ValueError(f'{source}: a {what} is none of the {num_classes} classes {", ".join(classes)}')
+            raise ValueError(f'{source}: a {what} is not one of the {num_classes} classes {", ".join(classes)}')
     confusion = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return SliceRun(
         name, tuple(classes), confusion.reshape(num_classes, num_classes),
@@ -188,8 +188,8 @@ def _read_run(read: Callable[[str, dict, Path], Run], name: str, content: dict, 
     try:
         return read(name, content, file)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f'{file} is not what mmaffinity test --out writes: in its records, {type(error).__name__}: {error}; '
-                         'test again') from error
+        raise ValueError(f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__} in its '
+                         f'records: {error}); run the test again') from error
 
 
 def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
@@ -212,7 +212,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     for record in records:
         if len(record['ap']) != len(IOU_THRESHOLDS) or not np.isfinite(np.array(record['ap'], np.float64)).all():
             raise ValueError(f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
-                             'for each IoU threshold; test again')
+                             'for each IoU threshold; run the test again')
     return LesionRun(name, np.array([record['ap'] for record in records], np.float64),
                      TestedList(tuple(files), len(paths), fingerprint(paths)),
                      tuple(record.get('patient_id') for record in records),
@@ -244,16 +244,16 @@ def _matrix(records: Sequence[dict], key: str, num_classes: int, source: str) ->
     if any(row is None for row in rows):
         return None
     if any(len(row) != num_classes for row in rows):
-        raise ValueError(f'{source}: {key} of a slice are not {num_classes} numbers, one for each class')
+        raise ValueError(f'{source}: {key} of a slice must be {num_classes} numbers, one for each class')
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise ValueError(f'{source}: {key} of a slice are no numbers ({error}); test again') from error
+        raise ValueError(f'{source}: {key} of a slice are not numbers ({error}); run the test again') from error
     wrong = ~np.isfinite(values) if key == 'logits' else ~((values >= 0) & (values <= 1))
     if wrong.any():
         index = int(wrong.any(1).argmax())
         kind = 'finite numbers' if key == 'logits' else 'probabilities, numbers from 0 to 1'
-        raise ValueError(f'{source}: {key} of {_path(records[index])} are {rows[index]}, not {kind}; test again')
+        raise ValueError(f'{source}: {key} of {_path(records[index])} are {rows[index]}, not {kind}; run the test again')
     return values
 
 
@@ -261,11 +261,11 @@ def _result_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.exists():
-        raise FileNotFoundError(f'there is no folder or file {place}; give working folders of finished runs, or their '
+        raise FileNotFoundError(f'{place} does not exist; give the working folders of finished runs, or their '
                                 'results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
-        raise FileNotFoundError(f'{place} holds no {RESULTS}; write it with: mmaffinity test CONFIG CHECKPOINT '
+        raise FileNotFoundError(f'{place} contains no {RESULTS}; write one with: mmaffinity test CONFIG CHECKPOINT '
                                 f'--out {place}/results.json')
     return files
 
@@ -274,7 +274,7 @@ def _check_once(files: Sequence[Path]) -> None:
     seen: dict[Path, Path] = {}
     for file in files:
         if file.resolve() in seen:
-            raise ValueError(f'{file} is given twice; two rows of the same figures would look like two runs')
+            raise ValueError(f'{file} is given twice; two rows with the same results would look like two runs')
         seen[file.resolve()] = file
 
 
@@ -306,9 +306,8 @@ def _read(file: Path) -> dict:
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         if not all(isinstance(content[key], list) for key in ('slices', 'lesions', 'slice_classes')):
-            raise TypeError('slices, lesions or slice_classes is no list')
+            raise TypeError('slices, lesions or slice_classes is not a list')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{file} is not what mmaffinity test --out writes ({type(error).__name__}: {error}); test '
-                         'again') \
-            from error
+        raise ValueError(f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__}: {error}); '
+                         'run the test again') from error
     return content

@@ -16,7 +16,7 @@ from .runs import LesionRun, SliceRun
 
 PER_CLASS = ('sensitivity', 'precision', 'specificity', 'f1_per_class')
 OVERALL = ('f1', 'accuracy', 'balanced_accuracy', 'mcc')
-NEEDS_SCORES = 'needs a probability for each class, which {name} does not give'
+NEEDS_SCORES = 'needs a probability for each class, which {name} does not provide'
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Scores:
         self.add(metric, value, samples, undefined)
         if value is not None and np.isfinite(value) and units_of_class < 2 <= self.num_units:
             self.estimates[metric] = Estimate(
-                float(value), note=f'no interval: all slices of the class are of one of the {self.units}')
+                float(value), note=f'no interval: all slices of the class belong to one of the {self.units}')
 
     def undefined(self, metric: str, why: str) -> None:
         self.estimates[metric] = Estimate(None, note=why)
@@ -128,7 +128,7 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
             positive = joined.labels == index
             value, _ = ranking_scores(evidence[:, index], positive)
             samples, _ = resampled_ranking_scores(evidence[:, index], positive, resampler)
-            scores.add_of_class(f'roc_auc/{name}', value, samples, spread[index], f'no unit, or every one, is {name}')
+            scores.add_of_class(f'roc_auc/{name}', value, samples, spread[index], f'either none of them is {name}, or all are')
         found[rule] = scores
     return found, joined
 
@@ -190,9 +190,9 @@ def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibrati
     scores.add('ece', result.raw.ece, resampled_ece(confidence, correct, resampler))
     validation = run.validation
     if validation is None or validation.scores is None:
-        scores.undefined('ece_calibrated', f'{run.name}: no temperature, as the work dir has no validation predictions '
-                         '(mmaffinity test --split val --out WORK_DIR/results_val.json, where the data set has a validation '
-                         'split)')
+        scores.undefined('ece_calibrated', f'{run.name}: no temperature, because the working folder has no validation '
+                         'predictions (mmaffinity test --split val --out WORK_DIR/results_val.json, if the data set has a '
+                         'validation split)')
         return result
     logits = logits_of(validation.scores) if validation.logits is None else validation.logits
     result.temperature = fit_temperature(logits, validation.labels)

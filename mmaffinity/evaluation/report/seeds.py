@@ -32,10 +32,10 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
         if len(set(members.values())) < 2:
             continue
         names = sorted(members)
-        sentences.append(f'{", ".join(names)} are runs of {config.name} with several seeds. Below their rows, one gives the '
-                         'mean \u00b1 standard deviation over these runs, and in brackets the lowest and the highest: how much '
-                         'depends on the draw of the training. Intervals of the runs say how much depends on the patients '
-                         'tested.')
+        sentences.append(f'{", ".join(names)} are runs of {config.name} with different seeds. The row below them gives the '
+                         'mean \u00b1 standard deviation over these runs, with the lowest and highest value in brackets: how '
+                         'much results vary between trainings. The intervals of the single runs show how much they vary '
+                         'between tested patients.')
         for table in tables:
             if not table.key.endswith('_differences'):
                 _add_row(table, config.name, names)
@@ -63,6 +63,6 @@ def spread(estimates: Sequence[Estimate | None], unit: str = 'seeds') -> Estimat
     values = [estimate.value for estimate in estimates if estimate is not None and estimate.value is not None]
     if not values:
         return None
-    note = None if len(values) == len(estimates) else f'of {len(values)} of {len(estimates)} {unit}; undefined in the others'
+    note = None if len(values) == len(estimates) else f'from {len(values)} of {len(estimates)} {unit}; undefined for the others'
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Estimate(float(np.mean(values)), min(values), max(values), note, std)

@@ -53,7 +53,7 @@ def test_undefined_figures_have_a_sentence_and_no_number():
     assert interval(None, samples, 5, undefined='no slice').note == 'no slice'
     assert interval(float('nan'), samples, 5).value is None
     assert interval(.2, samples, 1, 'patients') == Estimate(
-        .2, note='no interval: it needs at least two patients, and there is one')
+        .2, note='no interval: it needs at least two patients, and there is only one')
     assert 'every resample' in interval(.2, np.full(3, np.nan), 5).note
     found = interval(.2, samples, 5)
     assert '33%' in found.note and .1 <= found.low < found.high <= .3

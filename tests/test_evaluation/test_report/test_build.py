@@ -126,7 +126,7 @@ def test_scans_and_patients(two_runs):
 def test_unknown_patients_are_said(tmp_path):
     records = [{**record, 'patient_id': None, 'scan_id': None} for record in slice_records(30, 9)]
     report = report_of(write_results(tmp_path / 'a', records))
-    assert 'resamples of 30 slices (patients are not known)' in table(report, 'table4').caption
+    assert 'resamples of 30 slices (patients are unknown)' in table(report, 'table4').caption
     assert any('no scores by patient' in note for note in report.notes)
 
 
@@ -158,8 +158,8 @@ def test_empty_class_and_class_never_predicted(tmp_path):
 def test_a_single_slice(tmp_path):
     report = report_of(write_results(tmp_path / 'a', slice_records(1, 1), lesion_records(1)))
     no_nan(report)
-    assert 'there is one' in cell(report, 'table4', 'f1').note and cell(report, 'table4', 'f1').low is None
-    assert 'there is one' in cell(report, 'table3', 'mAP').note
+    assert 'there is only one' in cell(report, 'table4', 'f1').note and cell(report, 'table4', 'f1').low is None
+    assert 'there is only one' in cell(report, 'table3', 'mAP').note
 
 
 def test_a_class_of_one_patient_has_no_interval(tmp_path):
@@ -192,13 +192,13 @@ def test_an_external_matrix_of_other_slices_is_refused(two_runs):
     assert row.kind == 'external' and row.cells['f1'].low is not None
     assert cell(report, 'table4_CP', 'roc_auc', 2).note
     for key in ('table4', 'table4_overall', 'table4_CP'):  # what its intervals are over is said wherever it stands
-        assert '39 patients; of Other, of slices' in table(report, key).caption
+        assert '39 patients; for Other, of slices' in table(report, key).caption
     assert 'Other' not in table(report, 'table4_patients').caption
     assert not any('Other' in row.name for row in table(report, 'table4_differences').rows)
     no_nan(report)
     with pytest.raises(ValueError, match='different lists'):
         build_report([*slices, SliceRun('Other', CLASSES, own + 1, external=True)], lesions, RESAMPLES)
-    with pytest.raises(ValueError, match='are called Other'):
+    with pytest.raises(ValueError, match='are named Other'):
         build_report([*slices, fitting, fitting], lesions, RESAMPLES)
 
 
@@ -231,15 +231,15 @@ def test_an_interval_that_is_a_point_has_a_footnote(tmp_path):
         record['pred'] = record['label']
     report = report_of(write_results(tmp_path / 'a', records))
     sensitivity = cell(report, 'table4', 'sensitivity/CP')
-    assert (sensitivity.low, sensitivity.high) == (1, 1) and 'no certainty' in sensitivity.note
-    assert 'no certainty' in table(report, 'table4').markdown()
+    assert (sensitivity.low, sensitivity.high) == (1, 1) and 'zero width' in sensitivity.note
+    assert 'zero width' in table(report, 'table4').markdown()
 
 
 def test_synthetic_slices_are_said(tmp_path):
     folder = write_results(tmp_path / 'drawn', slice_records(30, 9), lesion_records(6), synthetic=True)
     report = report_of(folder)
     assert report.synthetic == ['drawn'] and 'Synthetic slices' in report.notes[0] and 'drawn' in report.notes[0]
-    assert all(one.caption.startswith('Synthetic slices, no CT.') for one in report.tables)
+    assert all(one.caption.startswith('Synthetic slices, not CT.') for one in report.tables)
     real = report_of(write_results(tmp_path / 'real', slice_records(30, 9)))
     assert not real.synthetic and not any('ynthetic' in text for text in [*real.notes, *(one.caption for one in real.tables)])
 
@@ -262,4 +262,4 @@ def test_published_figures_are_those_of_the_paper():
 
 
 def test_the_two_published_figures_of_one_class_have_a_footnote(two_runs):
-    assert 'The paper says both 99.37 and 99.47 %.' in table(report_of(*two_runs), 'table4').markdown()
+    assert 'The paper gives both 99.37 and 99.47 %.' in table(report_of(*two_runs), 'table4').markdown()

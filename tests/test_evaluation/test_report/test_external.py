@@ -47,9 +47,9 @@ def test_predictions_take_labels_and_patients_from_the_same_list(tmp_path, known
 def test_wrong_files_are_named(tmp_path, known):
     with pytest.raises(FileNotFoundError, match='System'):
         load_external('System', tmp_path / 'absent.csv', known)
-    with pytest.raises(ValueError, match=r'no run in the report has the 19 slices of System.*run.*it has 19'):
+    with pytest.raises(ValueError, match=r'no run in the report was tested on the 19 slices of System.*contains 19 of them'):
         load_external('System', predictions(tmp_path / 'p.csv', RECORDS[:-1]), known)
-    with pytest.raises(ValueError, match="'Flu' for .* is none of"):
+    with pytest.raises(ValueError, match="'Flu' for .* is not one of"):
         load_external('System', predictions(tmp_path / 'p.csv', pred='Flu'), known)
     with pytest.raises(ValueError, match='listed twice'):
         load_external('System', predictions(tmp_path / 'p.csv', RECORDS + RECORDS[:1]), known)
@@ -64,10 +64,10 @@ def test_wrong_files_are_named(tmp_path, known):
 
 
 @pytest.mark.parametrize('rows, message', [
-    (['Normal,1.5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], "'1.5' is no whole number"),
+    (['Normal,1.5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], "'1.5' is not a whole number"),
     (['Normal,1,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'counts of slices'),
-    (['Normal,1,0,0', 'Normal,5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'each class has one row'),
-    (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class has one row')])
+    (['Normal,1,0,0', 'Normal,5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'each class must have one row'),
+    (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class must have one row')])
 def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, message):
     (tmp_path / 'm.csv').write_text('\n'.join(['truth,Normal,CP,COVID-19', *rows]))
     with pytest.raises(ValueError, match=f'm.csv: .*{message}'):
@@ -75,8 +75,8 @@ def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, messa
 
 
 @pytest.mark.parametrize('classes, confusion, message', [
-    (['a', 'a'], [[1, 0], [1, 1]], 'different names'), ('ab', [[1, 0], [1, 1]], 'different names'),
-    ([1, 2], [[1, 0], [1, 1]], 'different names'), (['a', 'b'], [[1], [1, 1]], 'counts of slices')])
+    (['a', 'a'], [[1, 0], [1, 1]], 'distinct names'), ('ab', [[1, 0], [1, 1]], 'distinct names'),
+    ([1, 2], [[1, 0], [1, 1]], 'distinct names'), (['a', 'b'], [[1], [1, 1]], 'counts of slices')])
 def test_a_json_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, classes, confusion, message):
     (tmp_path / 'm.json').write_text(json.dumps(dict(classes=classes, confusion=confusion)))
     with pytest.raises(ValueError, match=f'm.json: .*{message}'):
@@ -86,5 +86,5 @@ def test_a_json_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, classe
 def test_a_score_that_is_no_number_is_named(tmp_path, known):
     file = predictions(tmp_path / 'p.csv')
     file.write_text(file.read_text().replace(str(RECORDS[2]['scores'][1]), 'high'))
-    with pytest.raises(ValueError, match="p.csv: 'high' is no number"):
+    with pytest.raises(ValueError, match="p.csv: 'high' is not a number"):
         load_external('System', file, known)

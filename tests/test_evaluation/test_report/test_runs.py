@@ -50,22 +50,22 @@ def test_results_without_logits_and_relative_paths(tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match='mmaffinity test'):
         load_runs([tmp_path])
-    with pytest.raises(FileNotFoundError, match='there is no folder or file .*absent'):
+    with pytest.raises(FileNotFoundError, match='absent does not exist'):
         load_runs([tmp_path / 'absent'])
     (tmp_path / 'results.json').write_text('{"slices": []}')
     with pytest.raises(ValueError, match='test again'):
         load_runs([tmp_path])
-    with pytest.raises(ValueError, match='there twice'):
+    with pytest.raises(ValueError, match='occurs twice'):
         load_runs([write_results(tmp_path / 'b', RECORDS + RECORDS[:1])])
     wrong = json.loads(json.dumps(RECORDS))
     wrong[0]['pred'] = 3
-    with pytest.raises(ValueError, match='prediction is none of the 3 classes'):
+    with pytest.raises(ValueError, match='prediction is not one of the 3 classes'):
         load_runs([write_results(tmp_path / 'c', wrong)])
     wrong[0].update(pred=0, scores=[.1, .2])
     with pytest.raises(ValueError, match='one for each class'):
         load_runs([write_results(tmp_path / 'd', wrong)])
     _, _, notes = load_runs([write_results(tmp_path / 'e')])
-    assert 'holds no tested slice' in notes[0]
+    assert 'contains no tested slices' in notes[0]
     for number, (field, value) in enumerate([('ap', [.5, .4]), ('ap', 3), ('ap', [None] * 10), ('num_gt', None)]):
         damaged = lesion_records(3)
         damaged[1][field] = value

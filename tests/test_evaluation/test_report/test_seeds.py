@@ -52,7 +52,7 @@ def test_every_table_has_the_spread(folders):
                 assert (cell.low, cell.high) == (min(values), max(values))
                 seen += 1
     assert seen > 40
-    assert any('seed_0, seed_1, seed_2 are runs of config with several seeds.' in note for note in report.notes)
+    assert any('seed_0, seed_1, seed_2 are runs of config with different seeds.' in note for note in report.notes)
 
 
 def test_runs_of_other_configs_or_of_the_same_weights_are_no_seeds(folders, tmp_path):
@@ -71,7 +71,7 @@ def test_a_figure_that_some_seeds_lack(folders):
         table.rows.append(Row(run.name, RUN, {'f1': Estimate(value), 'x': Estimate(None, note='why')}))
     add_seed_rows([table], runs)
     cell = table.rows[3].cells['f1']
-    assert cell.value == pytest.approx(.6) and cell.note == 'of 2 of 3 seeds; undefined in the others'
+    assert cell.value == pytest.approx(.6) and cell.note == 'from 2 of 3 seeds; undefined for the others'
     assert 'x' not in table.rows[3].cells
     assert '| config, 3 seeds | 60.00 \u00b1 14.14 (50.00 to 70.00) [' in table.markdown()
     record = next(record for record in table.records() if record['kind'] == SEEDS)
