@@ -91,10 +91,10 @@ def convert_class_folders(root: PathLike,
 def _folders(root: Path) -> list[str]:
     """The folders of a folder, by name."""
     if not root.is_dir():
-        raise FileNotFoundError(f'there is no folder {root}')
+        raise FileNotFoundError(f'the folder {root} does not exist')
     found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith('.'))
     if len(found) < 2:
-        raise ValueError(f'{root} holds {plural(len(found), "folder")}; it has to hold one folder of slices per class')
+        raise ValueError(f'{root} contains {plural(len(found), "folder")}; it must contain one folder of slices per class')
     return found
 
 
@@ -113,6 +113,6 @@ def _strata(labels: Mapping[str, int], units: Mapping[str, Unit], classes: Seque
     for noun, several in (('patient', [unit.name for unit, own in members.items() if unit.group is None and len(own) > 1]),
                           ('group', [unit.name for unit, own in members.items() if unit.group and len(own) > 1])):
         if several:
-            alike = ': slices that look nearly the same have two labels' if noun == 'group' else ''
+            alike = ': near-identical slices have different labels' if noun == 'group' else ''
             summary.warn(f'{plural(len(several), noun, "has")} slices of several classes ({first_few(several)}){alike}')
     return strata

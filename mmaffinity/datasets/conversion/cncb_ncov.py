@@ -37,7 +37,7 @@ LIST_NAMES = dict(
 COVIDX_SOURCE = 'https://github.com/haydengunraj/COVIDNet-CT (COVIDx-CT version 1)'
 PUBLISHED_SOURCE = 'https://github.com/AlexTS1980/COVID-Single-Shot-Model'
 _REMEDY = ('download the CT archives from http://ncov-ai.big.ac.cn/download and unpack them so that the data root '
-           'holds NCP/, CP/, Normal/ and ct_lesion_seg/; the flat image folder of COVIDx-CT version 1 serves instead of the '
+           'contains NCP/, CP/, Normal/ and ct_lesion_seg/; the flat image folder of COVIDx-CT version 1 can replace the '
            'first three (docs/data.md)')
 
 
@@ -95,7 +95,7 @@ def convert_cncb_ncov(data_root: PathLike,
     check_data_root(data_root, _REMEDY)
     unknown = sorted(set(parts) - set(PARTS))
     if unknown or not parts:
-        raise ValueError(f'the parts to convert are {list(parts)}; choose from {", ".join(PARTS)}')
+        raise ValueError(f'cannot convert the parts {list(parts)}; choose from {", ".join(PARTS)}')
     finder = _ListFinder(lists or CncbLists(), list_folders or [data_root, data_root / 'lists'])
     files = RawFiles(data_root)
     folder = data_root / 'annotations'
@@ -163,7 +163,7 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
     if samples_per_class is not None:
         if 'train_sample' in finder.given:
             raise ValueError(f'both the list {finder.given["train_sample"]} and {plural(samples_per_class, "sample")} per '
-                             'class are given for the training slices; leave one out')
+                             'class are given for the training slices; give only one of them')
         sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
     else:
         sample_path = finder.find('train_sample')
@@ -173,7 +173,7 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
         if foreign:
             first = ', '.join('_'.join(map(str, row)) for row in foreign[:3]) + (', ...' if len(foreign) > 3 else '')
             raise ValueError(f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be '
-                             f'drawn from it ({first}); give two lists that belong together')
+                             f'a subset of it ({first}); give two lists that match')
     drawn = set(sample)
     splits = dict(
         slices_train=(sample, sample_path),
@@ -199,7 +199,7 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
         ValueError: if a class has too few slices, or the number is less than 1.
     """
     if samples_per_class < 1:
-        raise ValueError(f'the number of samples per class is {samples_per_class}; it has to be at least 1')
+        raise ValueError(f'the number of samples per class is {samples_per_class}; it must be at least 1')
     generator = np.random.default_rng(seed)
     sample = []
     for label, name in enumerate(CNCB_CLASSES):

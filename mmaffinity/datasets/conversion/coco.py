@@ -122,7 +122,7 @@ def build_coco(data_root: Path,
         height, width = read_slice(data_root / file.image).shape
         if mask.shape != (height, width):
             raise ValueError(f'the mask {data_root / file.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its '
-                             f'image {data_root / file.image} is {width} x {height}; save the mask in the size '
+                             f'image {data_root / file.image} is {width} x {height}; save the mask at the size '
                              'of its image, or unpack the archive again')
         return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
 

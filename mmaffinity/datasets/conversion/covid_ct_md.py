@@ -27,7 +27,7 @@ NORMAL = CNCB_CLASSES.index('Normal')
 # How the class folders are called: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
 _FOLDERS = {'normal': NORMAL, 'cap': CNCB_CLASSES.index('CP'), 'covid-19': CNCB_CLASSES.index('COVID-19')}
 _FOLDER_NAME = re.compile(r'(normal|cap|covid-19)([ _-]*(cases|subjects))?', re.IGNORECASE)
-_REMEDY = f'name the folder that holds COVID-19 Cases/, Cap Cases/ and Normal Cases/; {SOURCE} says where to download it'
+_REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal Cases/; to download it, see {SOURCE}'
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
         if match and path.is_dir():
             label = _FOLDERS[match[1].lower()]
             if label in folders:
-                raise ValueError(f'{folders[label]} and {path} are folders of one class: leave one of them')
+                raise ValueError(f'{folders[label]} and {path} are folders of the same class: keep only one of them')
             folders[label] = path
     if not folders:
-        raise FileNotFoundError(f'{root} holds none of the class folders: {_REMEDY}')
+        raise FileNotFoundError(f'{root} contains none of the class folders: {_REMEDY}')
     missing = [name for label, name in enumerate(CNCB_CLASSES) if label not in folders]
     if missing:
         summary.warn(f'{root} has no folder of {", ".join(missing)}')
@@ -153,7 +153,7 @@ def _find_patients(folders: dict[int, Path], labels: dict[str, np.ndarray], inde
         summary.warn(f'left out: {plural(len(unlabelled), "patient")} without slice labels ({first_few(unlabelled)})')
     absent = sorted(set(labels) - seen)
     if absent:
-        summary.warn(f'{index} lists {plural(len(absent), "patient")} whose folder is not there ({first_few(absent)})')
+        summary.warn(f'{index} lists {plural(len(absent), "patient")} whose folder does not exist ({first_few(absent)})')
     return patients
 
 
@@ -203,20 +203,20 @@ def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Proble
     if len(scans) != 1:
         if scans:
             names = first_few([scan.info.name for scan in scans])
-            return f'{patient.folder} holds {plural(len(scans), "scan")} ({names}): keep the one to use'
-        return f'{patient.folder} holds no scan' + (f': {problems[0]}' if problems else '')
+            return f'{patient.folder} contains {plural(len(scans), "scan")} ({names}): keep only the one to use'
+        return f'{patient.folder} contains no scan' + (f': {problems[0]}' if problems else '')
     if patient.infected is None:
         return ''
     scan = scans[0]
     marked = np.flatnonzero(patient.infected)
     if problems:
-        return (f'{patient.folder}: labels belong to slices by their order, but {plural(len(problems), "file")} cannot be '
+        return (f'{patient.folder}: labels are matched to slices by order, but {plural(len(problems), "file")} cannot be '
                 f'used: {problems[0]}')
     if scan.place(0)[0] is None:
-        return f'{patient.folder}: labels belong to slices by their order, which is not known without slice positions'
+        return f'{patient.folder}: labels are matched to slices by order, which is unknown without slice positions'
     if marked.size and marked[-1] >= scan.info.num_slices:
         return (f'{patient.folder} has {plural(scan.info.num_slices, "slice")}, but its labels mark slice {marked[-1] + 1}: '
-                'slices are missing, or the labels are those of another patient')
+                'slices are missing, or the labels belong to another patient')
     return ''
 
 

@@ -21,8 +21,8 @@ VERSIONS = ('1', '2A', '2B', '3A', '3B')
 SPLITS = ('train', 'val', 'test')
 SOURCE = 'https://www.kaggle.com/datasets/hgunraj/covidxct, or splits/ of https://github.com/haydengunraj/COVIDNet-CT'
 _LIST_NAME = re.compile(r'(train|val|test)_COVIDx_CT-(1|2A|2B|3A|3B)\.txt')
-_REMEDY = ('download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or name '
-           'the folder of its images with --images; variant B has slices of MosMedData that Kaggle does not (docs/data.md)')
+_REMEDY = ('download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or give '
+           'the folder of its images with --images; variant B has MosMedData slices that are not on Kaggle (docs/data.md)')
 
 
 def convert_covidx_ct(data_root: PathLike,
@@ -66,7 +66,7 @@ def convert_covidx_ct(data_root: PathLike,
     check_data_root(data_root, _REMEDY)
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not splits:
-        raise ValueError(f'the splits to convert are {list(splits)}; choose from {", ".join(SPLITS)}')
+        raise ValueError(f'cannot convert the splits {list(splits)}; choose from {", ".join(SPLITS)}')
     places = [Path(folder) for folder in list_folders] or [data_root, data_root / 'lists']
     version, paths = _find_lists(list_version, dict(lists or {}), places, [split for split in SPLITS if split in splits])
     dataset = f'COVIDx-CT {version}'
@@ -127,13 +127,13 @@ def _recognise(given: Mapping[str, PathLike], folders: Sequence[Path], splits: S
     if len(versions) == 1:
         return versions[0]
     if versions:
-        raise ValueError(f'there are {split} lists of the versions {" and ".join(versions)}; choose one with --list-version')
+        raise ValueError(f'found {split} lists of the versions {" and ".join(versions)}; choose one with --list-version')
     if split in given:
-        raise ValueError(f'the name of {given[split]} does not tell its version (train_COVIDx_CT-3A.txt does); name it with '
-                         '--list-version')
-    others = '' if split != 'train' else '; --splits val test converts those lists alone'
-    raise FileNotFoundError(f'there is no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, folders))}; get it from '
-                            f'{SOURCE}, or name the folder that holds it with --lists{others}')
+        raise ValueError(f'the name of {given[split]} does not contain its version (as train_COVIDx_CT-3A.txt does); give '
+                         'it with --list-version')
+    others = '' if split != 'train' else '; --splits val test converts only those lists'
+    raise FileNotFoundError(f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, folders))}; get it from '
+                            f'{SOURCE}, or give its folder with --lists{others}')
 
 
 def _find_metadata(given: PathLike | None, folders: Sequence[Path]) -> dict[str, PatientMetadata]:
@@ -152,10 +152,10 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
         # As the shell completes it, from the current folder, or as the data root has it.
         inside = (folder if folder.is_dir() else data_root / folder).resolve()
         if not inside.is_dir():
-            raise FileNotFoundError(f'there is no image folder {folder}; correct --images')
+            raise FileNotFoundError(f'the image folder {folder} does not exist; correct --images')
         if not inside.is_relative_to(data_root.resolve()):
-            raise ValueError(f'the image folder {folder} is outside the data root {data_root}, which slice lists name their '
-                             'images from; move it there, or give a folder that holds both')
+            raise ValueError(f'the image folder {folder} is outside the data root {data_root}, to which the paths in slice '
+                             'lists are relative; move it there, or give a data root that contains both')
         relative = inside.relative_to(data_root.resolve()).as_posix()
         folders.append('' if relative == '.' else relative)
     return folders
@@ -189,13 +189,13 @@ def _check_names(summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxS
         else:
             unknown.append(row.name)
     if unknown:
-        summary.warn(f'{plural(len(unknown), "slice", "has")} a name of no known source ({first_few(unknown)}): their patients '
-                     'are unknown, and leakage between lists cannot be excluded')
+        summary.warn(f'{plural(len(unknown), "slice", "has")} a name from no known source ({first_few(unknown)}): their '
+                     'patients are unknown, and leakage between lists cannot be excluded')
     if metadata and absent:
         summary.warn(f'metadata.csv lacks {plural(len(absent), "patient")} ({first_few(list(absent))}): is it of this version?')
     if differing:
-        summary.warn(f'metadata.csv has another finding or source for {plural(len(differing), "patient")} '
-                     f'({first_few(list(differing))}): the lists are taken')
+        summary.warn(f'metadata.csv disagrees with the lists on the finding or source of {plural(len(differing), "patient")} '
+                     f'({first_few(list(differing))}): using the lists')
 
 
 def _check_leakage(summary: ConversionSummary, data_lists: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

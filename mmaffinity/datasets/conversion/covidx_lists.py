@@ -113,7 +113,7 @@ def _read_row(text: str) -> CovidxSlice:
         raise ValueError(f'its label is {label}; labels are {classes}')
     origin = read_name(name)
     if origin.label not in (None, label):
-        raise ValueError(f'its label is {label}, but the name is that of a slice with label {origin.label}')
+        raise ValueError(f'its label is {label}, but its name belongs to a slice with label {origin.label}')
     if not match['box']:
         return CovidxSlice(name, label, None, origin)
     xmin, ymin, xmax, ymax = map(int, match['box'].split())
@@ -143,15 +143,15 @@ def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
             reader = csv.DictReader(file)
             missing = [column for column in _METADATA_COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: name '
+                raise ValueError(f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: give '
                                  'that with --metadata, or rename this file')
             for row in reader:
                 patient, source, finding = ((row[column] or '').strip() for column in _METADATA_COLUMNS)
                 if patient in patients:
-                    raise ValueError(f'{path}, line {reader.line_num}: patient {patient} comes twice; delete one of the rows')
+                    raise ValueError(f'{path}, line {reader.line_num}: patient {patient} occurs twice; delete one of the rows')
                 patients[patient] = PatientMetadata(source, finding)
     except FileNotFoundError:
-        raise FileNotFoundError(f'there is no {path}; correct the path, or leave --metadata out') from None
+        raise FileNotFoundError(f'{path} does not exist; correct the path or omit --metadata') from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f'{path} is not a CSV file ({error}); download metadata.csv again') from None
     return patients

@@ -39,9 +39,9 @@ def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
     found = [path for level in ('*', '*/*') for path in sorted(root.glob(level)) if pattern.fullmatch(path.name)]
     found = [path for path in found if 'updated' in path.name.lower()] or found
     if not found:
-        raise FileNotFoundError(f'{name} is not in {root}: get it from {SOURCE}, or name it with {option}')
+        raise FileNotFoundError(f'{name} is not in {root}: get it from {SOURCE}, or give its path with {option}')
     if len(found) > 1:
-        raise ValueError(f'there are several files {name}: {first_few([str(path) for path in found])}; name one with {option}')
+        raise ValueError(f'found several files {name}: {first_few([str(path) for path in found])}; choose one with {option}')
     return found[0]
 
 
@@ -71,7 +71,7 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
         places = {number: place for place, number in enumerate(numbers)}
     else:
         raise ValueError(f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has '
-                         f'{plural(len(array), "row")}: they do not belong together; get both from {SOURCE}')
+                         f'{plural(len(array), "row")}: they do not match; get both from {SOURCE}')
     return {rows[number]: array[places[number]] for number in numbers}
 
 
@@ -80,15 +80,15 @@ def _read_array(path: Path) -> np.ndarray:
         # A pickle in it could run anything.
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise FileNotFoundError(f'there are no slice labels {path}') from None
+        raise FileNotFoundError(f'the slice labels {path} do not exist') from None
     except (OSError, ValueError, EOFError, MemoryError, SyntaxError) as error:
-        raise ValueError(f'{path} is no array of numbers that NumPy reads ({error}): download it again') from error
+        raise ValueError(f'{path} is not an array of numbers that NumPy can read ({error}): download it again') from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in 'biuf':
         what = f'{array.dtype} of shape {array.shape}' if isinstance(array, np.ndarray) else 'an archive'
-        raise ValueError(f'{path} holds {what}, but slice labels are numbers of shape (patients, slices); take '
+        raise ValueError(f'{path} contains {what}, but slice labels are numbers of shape (patients, slices); take '
                          'Slice-level-labels, not Lobe-level-labels')
     if not np.isin(array, (0, 1)).all():
-        raise ValueError(f'{path} holds the value {array[~np.isin(array, (0, 1))][0]:g}; slice labels are 0 and 1')
+        raise ValueError(f'{path} contains the value {array[~np.isin(array, (0, 1))][0]:g}; slice labels must be 0 or 1')
     return array.astype(bool)
 
 
@@ -110,9 +110,9 @@ def _read_index(path: Path) -> dict[int, str]:
                     raise ValueError(f'line {reader.line_num} of {path} repeats number {number} or patient {patient}')
                 patients[int(number)] = patient
     except FileNotFoundError:
-        raise FileNotFoundError(f'there is no index {path}') from None
+        raise FileNotFoundError(f'the index {path} does not exist') from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path} is no CSV file in UTF-8 ({error}): download it again') from error
+        raise ValueError(f'{path} is not a CSV file in UTF-8 ({error}): download it again') from error
     if not patients:
-        raise ValueError(f'{path} lists no patient')
+        raise ValueError(f'{path} lists no patients')
     return patients

@@ -14,8 +14,8 @@ PathLike = str | os.PathLike
 
 LIST_NAMES = dict(train='train_ictcf.txt', test='test_ictcf.txt')
 PUBLISHED_SOURCE = 'https://github.com/AlexTS1980/COVID-Affinity-Model'
-_REMEDY = ('download the labelled CT slices from http://ictcf.biocuckoo.cn and unpack them so that the data root holds '
-           'nCT/ and pCT/ (docs/data.md)')
+_REMEDY = ('download the labelled CT slices from http://ictcf.biocuckoo.cn and unpack them so that the data root '
+           'contains nCT/ and pCT/ (docs/data.md)')
 
 
 def convert_ictcf(data_root: PathLike,
@@ -72,8 +72,8 @@ def convert_ictcf(data_root: PathLike,
         first = ', '.join(f'{row.folder}{row.number}' for row in shared[:3]) + (', ...' if len(shared) > 3 else '')
         summary.warn(f'{len(shared)} {"slice is" if len(shared) == 1 else "slices are"} in both the training and the '
                      f'test list ({first})')
-    summary.warn('the iCTCF lists do not tell patients and are split by slice: that a patient is in both training and '
-                 'test cannot be excluded')
+    summary.warn('the iCTCF lists do not identify patients and are split by slice: a patient may be in both training and '
+                 'test')
     return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 

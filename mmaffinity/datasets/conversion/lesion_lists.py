@@ -35,7 +35,7 @@ class LesionOptions:
     def __post_init__(self) -> None:
         check_min_area(self.min_area)
         if self.lesion_labels is not None and (not self.lesion_labels or min(self.lesion_labels) < 1):
-            raise ValueError(f'lesion_labels={list(self.lesion_labels)} must be whole numbers above 0, which is background')
+            raise ValueError(f'lesion_labels={list(self.lesion_labels)} must be whole numbers above 0 (0 is background)')
 
     def annotate(self, labels: np.ndarray) -> tuple[LesionAnnotations, bool]:
         """Find the lesions of a slice.
@@ -67,8 +67,8 @@ def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
     found = sorted(set().union(*labels.values()))
     if options.lesion_labels is None:
         if len(found) > 1:
-            raise ValueError(f'the masks hold the labels {first_few(list(map(str, found)), 10)}: say which of them are lesions '
-                             f'(--lesion-labels {found[-1]})')
+            raise ValueError(f'the masks contain the labels {first_few(list(map(str, found)), 10)}: choose those that are '
+                             f'lesions (such as --lesion-labels {found[-1]})')
         return ''
     without = [name for name, own in labels.items() if not own & set(options.lesion_labels)]
     return (f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels)} '
@@ -97,9 +97,9 @@ def lesion_lists(slices: Sequence[AnnotatedSlice], unit_of: Callable[[AnnotatedS
         ValueError: if there is no slice, or there are too few units.
     """
     if not slices:
-        raise ValueError(f'no slice is left: {"; ".join(summary.problems[:3])}' if summary.problems else
-                         f'the masks of {masks} mark no lesion larger than {options.min_area} pixels, labels '
-                         f'{options.lesion_labels or "as found"}: lower --min-area, check --lesion-labels')
+        raise ValueError(f'no usable slices: {"; ".join(summary.problems[:3])}' if summary.problems else
+                         f'the masks in {masks} mark no lesion larger than {options.min_area} pixels, labels '
+                         f'{options.lesion_labels or "as found"}: lower --min-area or check --lesion-labels')
     lists = {}
     for part, members in each_split(slices, unit_of, {unit_of(slice_): '' for slice_ in slices}, splits):
         name = list_name('lesions', part)

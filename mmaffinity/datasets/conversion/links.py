@@ -12,7 +12,7 @@ def check_outside(out: str | os.PathLike, folder: Path) -> None:
         ValueError: if it is.
     """
     if Path(out).resolve().is_relative_to(folder):
-        raise ValueError(f'the result {out} would be within the folder of the slices {folder}: name one beside it (--out)')
+        raise ValueError(f'the output folder {out} is inside the slice folder {folder}: choose one outside it (--out)')
 
 
 def place_slices(root: Path, name: str, folder: Path, slices: Iterable[str], copy: bool) -> None:
@@ -36,5 +36,5 @@ def place_slices(root: Path, name: str, folder: Path, slices: Iterable[str], cop
     try:
         (root / name).symlink_to(folder.resolve(), target_is_directory=True)
     except OSError as error:
-        raise ValueError(f'no link to {folder} can be made below {root} ({error.strerror or error}): copy the slices '
+        raise ValueError(f'cannot create a link to {folder} in {root} ({error.strerror or error}): copy the slices '
                          '(--copy)') from error

@@ -143,8 +143,8 @@ def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     places = ' or '.join(str(folder) for folder in folders)
-    raise FileNotFoundError(f'the list {name} is not in {places}; get it from {source} and put it there, or name the '
-                            'folder that holds it with --lists')
+    raise FileNotFoundError(f'the list {name} is not in {places}; get it from {source} and put it there, or give '
+                            'its folder with --lists')
 
 
 def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
@@ -172,7 +172,7 @@ def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
             continue
         first = lines.setdefault(row, number)
         if first != number:
-            raise ValueError(f'{path}, line {number}: {text[:80]!r} is the slice of line {first} again; delete one '
+            raise ValueError(f'{path}, line {number}: {text[:80]!r} repeats the slice of line {first}; delete one '
                              'of the two rows')
         rows.append(row)
     if bad:
@@ -192,9 +192,9 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         with open(path, encoding='utf-8-sig') as file:
             return [(number, text) for number, text in enumerate(map(str.strip, file), 1) if text]
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f'there is no list {path}; correct the path or download the list '
-                                '(docs/data.md says from where)') from None
+        raise FileNotFoundError(f'the list {path} does not exist; correct the path or download the list '
+                                '(see docs/data.md)') from None
     except IsADirectoryError:
-        raise ValueError(f'{path} is a folder; name the list in it') from None
+        raise ValueError(f'{path} is a folder; give the list in it') from None
     except UnicodeDecodeError:
         raise ValueError(f'{path} is not a text file; download the list again') from None

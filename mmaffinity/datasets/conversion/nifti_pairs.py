@@ -165,12 +165,12 @@ def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
         raise ValueError(f'its mask {pair.mask} {error}') from error
     if mask.volume_shape != image.volume_shape:
         raise ValueError(f'has {_times(image.volume_shape)} voxels, but its mask {pair.mask} has '
-                         f'{_times(mask.volume_shape)}: they do not belong together')
+                         f'{_times(mask.volume_shape)}: they do not match')
     corners = np.array([[*corner, 1] for corner in itertools.product(*((0, side - 1) for side in image.volume_shape))])
     apart = float(np.linalg.norm((affine - np.asarray(mask.info.affine)) @ corners.T, axis=0).max())
     if apart > min(np.linalg.norm(affine[:3, :3], axis=0)) / 2:
-        raise ValueError(f'lies elsewhere than its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
-                         'if the voxels are known to correspond, take them as they are (--ignore-affine)')
+        raise ValueError(f'does not align with its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
+                         'if their voxels are known to correspond, ignore this (--ignore-affine)')
     return mask
 
 
@@ -186,7 +186,7 @@ def _read_labels(mask: NiftiScan, wanted: Sequence[int], result: _Converted,
         labels = np.rint(values)
         foreign = values[~((np.abs(values - labels) <= MAX_ROUNDING) & (labels >= 0))]  # NaN too
         if foreign.size:
-            raise ValueError(f'holds the value {foreign[0]:g}; labels are whole numbers from 0')
+            raise ValueError(f'contains the value {foreign[0]:g}; labels must be whole numbers of at least 0')
         result.labels.update(int(label) for label in np.unique(labels) if label)
         annotated, kept = options.annotate(labels)
         result.num_small += annotated.num_small

@@ -34,11 +34,11 @@ class FileKind:
             FileNotFoundError: if the folder does not exist or holds none.
         """
         if not folder.is_dir():
-            raise FileNotFoundError(f'there is no folder {folder}')
+            raise FileNotFoundError(f'the folder {folder} does not exist')
         found = sorted(path for path in folder.rglob('*')
                        if path.name.lower().endswith(self.suffixes) and not path.name.startswith('.') and path.is_file())
         if not found:
-            raise FileNotFoundError(f'{folder} holds no {self.noun} ({", ".join(self.suffixes)})')
+            raise FileNotFoundError(f'{folder} contains no {self.noun} ({", ".join(self.suffixes)})')
         return found
 
     def stem(self, path: Path, folder: Path) -> str:
@@ -115,7 +115,7 @@ def find_pairs(images: Path, masks: Path, pair_pattern: str | None = None, kind:
     for name in sorted({*by_name[0], *by_name[1]}):
         candidates = by_name[0].get(name, []), by_name[1].get(name, [])
         if min(map(len, candidates)) and max(map(len, candidates)) > 1:
-            found.problems.append(f'{name}: several files have this name, so which belong together is not clear: '
+            found.problems.append(f'{name}: several files have this name, so it is unclear which belong together: '
                                   f'{", ".join(str(path) for paths in candidates for path in paths)}')
         elif min(map(len, candidates)):
             found.pairs.append(Pair(name, candidates[0][0], candidates[1][0]))
@@ -125,9 +125,9 @@ def find_pairs(images: Path, masks: Path, pair_pattern: str | None = None, kind:
             found.notes.append(f'{plural(len(alone), what, "has")} no {lacks} and {"is" if len(alone) == 1 else "are"} left '
                                f'out ({first_few(alone)})')
     if not found.pairs and not found.problems:
-        raise FileNotFoundError(f'no {noun} of {images} has a mask in {masks} ({"; ".join(found.notes)}): names have to be '
-                                f'equal, except for {", ".join(kind.endings)} of {noun}s and {", ".join(MASK_ENDINGS)} of '
-                                'masks; for others give --pair-pattern')
+        raise FileNotFoundError(f'no {noun} of {images} has a mask in {masks} ({"; ".join(found.notes)}): names must be '
+                                f'equal except for {", ".join(kind.endings)} of {noun}s and {", ".join(MASK_ENDINGS)} of '
+                                'masks; for other names, use --pair-pattern')
     return found
 
 
@@ -137,10 +137,10 @@ def _compile(pair_pattern: str | None) -> re.Pattern | None:
     try:
         pattern = re.compile(pair_pattern)
     except re.error as error:
-        raise ValueError(f'pair_pattern={pair_pattern!r} is no regular expression: {error}') from error
+        raise ValueError(f'pair_pattern={pair_pattern!r} is not a regular expression: {error}') from error
     if not pattern.groups:
-        raise ValueError(f'pair_pattern={pair_pattern!r} has no group: enclose in parentheses what volume and mask have in '
-                         'common')
+        raise ValueError(f'pair_pattern={pair_pattern!r} has no group: enclose in parentheses the part that volume and mask '
+                         'have in common')
     return pattern
 
 

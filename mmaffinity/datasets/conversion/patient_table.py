@@ -49,19 +49,19 @@ class PatientTable:
             elif stems[_stem(key)] == 1 and len(by_stem[_stem(key)]) == 1:
                 found[name], = by_stem[_stem(key)]
         if not found:
-            raise ValueError(f'the column {self.image_column!r} of {self.path} ({first_few(list(patients))}) names none of the '
-                             f'slices ({first_few(list(keys))})')
+            raise ValueError(f'the column {self.image_column!r} of {self.path} ({first_few(list(patients))}) contains none of '
+                             f'the slices ({first_few(list(keys))})')
         return found
 
     def _read(self) -> dict[str, str]:
         """Patients by the key of a slice."""
         path = Path(self.path)
         if not path.is_file():
-            raise FileNotFoundError(f'there is no table of patients {path}')
+            raise FileNotFoundError(f'the patient table {path} does not exist')
         try:
             lines = path.read_text('utf-8-sig').splitlines()
         except UnicodeDecodeError as error:
-            raise ValueError(f'{path} is not text in UTF-8: {error}; save it as CSV in UTF-8') from error
+            raise ValueError(f'{path} is not UTF-8 text: {error}; save it as CSV in UTF-8') from error
         rows = csv.DictReader(lines, delimiter=max(',;\t', key=(lines or [''])[0].count))
         columns = rows.fieldnames or []
         for column in (self.image_column, self.patient_column):
@@ -71,8 +71,8 @@ class PatientTable:
         for row in rows:
             image, patient = ((row[column] or '').strip() for column in (self.image_column, self.patient_column))
             if image and patient and patients.setdefault(_key(image), patient) != patient:
-                raise ValueError(f'line {rows.line_num} of {path} names the patient {patient!r} for {image}, an earlier line '
-                                 f'{patients[_key(image)]!r}: correct the table')
+                raise ValueError(f'line {rows.line_num} of {path} gives the patient {patient!r} for {image}, but an earlier '
+                                 f'line gives {patients[_key(image)]!r}: correct the table')
         if not patients:
             raise ValueError(f'{path} has no row with both a {self.image_column!r} and a {self.patient_column!r}')
         return patients

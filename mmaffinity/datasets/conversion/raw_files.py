@@ -157,4 +157,4 @@ def check_annotations(folder: Path, dataset: str) -> None:
             continue  # half a list, or one without a name: this conversion replaces it
         if found != dataset:
             raise ValueError(f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
-                             'convert in another data root, with links to the image folders')
+                             'use another data root with links to the image folders')

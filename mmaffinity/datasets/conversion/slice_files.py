@@ -92,7 +92,7 @@ def split_slices(rows: Sequence[dict[str, Any]], found: str, unit_of: Callable[[
         ValueError: if there are no rows, or too few units for the splits.
     """
     if not rows:
-        raise ValueError(f'no slice is left of {found}: {"; ".join(summary.problems[:3])}')
+        raise ValueError(f'no usable slices (of {found}): {"; ".join(summary.problems[:3])}')
     metainfo = dict(dataset=summary.dataset, slice_classes=list(classes), source=source)
     lists: dict[str, Any] = {}
     for part, members in each_split(rows, unit_of, strata, splits):

@@ -31,7 +31,7 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if min(self.val_share, self.test_share) < 0 or not self.val_share + self.test_share < 1:
             raise ValueError(f'val_share={self.val_share:g} and test_share={self.test_share:g} must not be negative, and must '
-                             'leave patients to train on: their sum has to be below 1')
+                             'leave patients for training: their sum must be below 1')
         if self.folds is not None and self.folds < 2:
             raise ValueError(f'folds={self.folds} must be at least 2')
 

@@ -83,8 +83,8 @@ class ConversionSummary:
         shared = sorted(set(patients) & set(others))
         if shared:
             first = ', '.join(shared[:3]) + (', ...' if len(shared) > 3 else '')
-            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): {other} does not measure '
-                      'a model on people whom it has not seen')
+            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): results on {other} '
+                      'do not measure the model on unseen patients')
 
     def table(self) -> str:
         """Return the counts as text, ending with the statistics and the files' names."""

@@ -37,7 +37,7 @@ class UnitOptions:
         check_patient_pattern(self.patient_pattern)
         if self.patient_pattern is not None and self.patients is not None:
             raise ValueError(f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
-                             f'{self.patients.path}: leave one of them')
+                             f'{self.patients.path}: give only one of them')
 
 
 class Unit(NamedTuple):
@@ -81,7 +81,7 @@ def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str
         return {name: Unit(patient, None) for name, patient in patients.items()}
     groups = [names[first] for first in near_groups(list(facts.values()), options.near)]
     sizes = Counter(groups)
-    summary.warn('patients are unknown: slices that look nearly the same are divided like those of a patient '
+    summary.warn('patients are unknown: near-identical slices stay in one split, like those of one patient '
                  f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
                  f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
                  'may be better than on new patients')

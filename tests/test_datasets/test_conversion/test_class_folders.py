@@ -106,8 +106,8 @@ def test_groups_and_patients_of_several_classes_are_reported_and_stay_whole(put,
         put(f'a/P{number}_1.png', number)
         root = put(f'b/P{number + 5}_1.png', number + 5)
     summary = convert_class_folders(root, tmp_path / 'out', splits=SplitOptions(0.2, 0.2))
-    assert summary.warnings[1] == ('1 group has slices of several classes (a/P5_1.png): slices that look nearly the same have '
-                                   'two labels')
+    assert summary.warnings[1] == ('1 group has slices of several classes (a/P5_1.png): near-identical slices have different '
+                                   'labels')
     parts = [part for part, rows in rows_of(tmp_path / 'out').items() for row in rows if row['group'] == 'a/P5_1.png']
     assert len(parts) == 2 and len(set(parts)) == 1
     summary = convert_class_folders(root, tmp_path / 'known', splits=SplitOptions(0.2, 0.2), units=UnitOptions(r'(P\d+)'))
@@ -133,21 +133,21 @@ def test_nothing_is_left(put, tmp_path):
     for name in ('a/0.png', 'b/1.png'):
         root = put(name, 0)
         (root / name).write_bytes(b'')
-    with pytest.raises(ValueError, match='no slice is left of 2 slices: .*a/0.png is empty'):
+    with pytest.raises(ValueError, match=r'no usable slices \(of 2 slices\): .*a/0.png is empty'):
         convert_class_folders(root, tmp_path / 'out', splits=WHOLE)
     assert not (tmp_path / 'out').exists()
 
 
 def test_wrong_use(put, tmp_path):
     root = put('a/0.png', 0)
-    with pytest.raises(ValueError, match='in holds 1 folder; it has to hold one folder of slices per class'):
+    with pytest.raises(ValueError, match='in contains 1 folder; it must contain one folder of slices per class'):
         convert_class_folders(root, tmp_path / 'out')
-    with pytest.raises(FileNotFoundError, match='there is no folder .*nowhere'):
+    with pytest.raises(FileNotFoundError, match='the folder .*nowhere does not exist'):
         convert_class_folders(tmp_path / 'nowhere', tmp_path / 'out')
     put('b/1.png', 1)
     with pytest.raises(FileNotFoundError, match=r'no such folder of slices: .*/c \(there are a, b\)'):
         convert_class_folders(root, tmp_path / 'out', ClassOptions(['a', 'c']))
-    with pytest.raises(ValueError, match='would be within the folder of the slices'):
+    with pytest.raises(ValueError, match='is inside the slice folder'):
         convert_class_folders(root, root / 'out')
     with pytest.raises(ValueError, match='2 patients are too few for train, val, test'):
         convert_class_folders(root, tmp_path / 'out')

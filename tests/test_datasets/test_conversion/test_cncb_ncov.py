@@ -140,7 +140,7 @@ def test_parts_and_lists_elsewhere(root, tmp_path):
                       list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere'])
     assert set(snapshot(root)) == {name for name in OUTPUTS if not name.startswith('lesions')}
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
-    with pytest.raises(ValueError, match=r"the parts to convert are \['lesion'\]; choose from lesions, slices"):
+    with pytest.raises(ValueError, match=r"cannot convert the parts \['lesion'\]; choose from lesions, slices"):
         convert_cncb_ncov(root, parts=['lesion'])
 
 
@@ -205,7 +205,7 @@ def test_balanced_sample(root):
     assert len(left_out) == 3 and not {row['img_path'] for row in train} & {row['img_path'] for row in left_out}
     with pytest.raises(ValueError, match='samples_per_class=3, but .* only 2 slices of Normal; ask'):
         convert_cncb_ncov(root, samples_per_class=3)
-    with pytest.raises(ValueError, match='per class is 0; it has to be at least 1'):
+    with pytest.raises(ValueError, match='per class is 0; it must be at least 1'):
         convert_cncb_ncov(root, samples_per_class=0)
     with pytest.raises(ValueError, match='both the list given.txt and 1 sample per class are given'):
         convert_cncb_ncov(root, samples_per_class=1, lists=CncbLists(train_sample='given.txt'))
@@ -247,7 +247,7 @@ def test_missing_folders_and_lists(root, tmp_path):
     (root / 'lists' / 'test_COVIDx_CT-1.txt').unlink()
     with pytest.raises(FileNotFoundError, match='test_COVIDx_CT-1.txt is not in .*lists; get it from .*COVIDNet-CT'):
         convert_cncb_ncov(root)
-    with pytest.raises(FileNotFoundError, match='there is no list .*mine.txt'):
+    with pytest.raises(FileNotFoundError, match='the list .*mine.txt does not exist'):
         convert_cncb_ncov(root, lists=CncbLists(test=tmp_path / 'mine.txt'))
 
 

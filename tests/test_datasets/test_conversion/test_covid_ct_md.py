@@ -109,13 +109,13 @@ def test_one_bad_patient_does_not_end_the_others(root, tmp_path):
                           cap002=(0, )))
     summary = convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
     assert {row['patient_id'] for row in read(tmp_path / 'out')['data_list']} == {'P001', 'cap001', 'normal001', 'normal002'}
-    expected = ('P002: labels belong to slices by their order, but 1 file cannot be used: P002/im_002.dcm',
-                'P003 holds 2 scans', 'P004 has 5 slices, but its labels mark slice 6', 'P005 holds no scan',
-                'P006: labels belong to slices by their order, which is not known')
+    expected = ('P002: labels are matched to slices by order, but 1 file cannot be used: P002/im_002.dcm',
+                'P003 contains 2 scans', 'P004 has 5 slices, but its labels mark slice 6', 'P005 contains no scan',
+                'P006: labels are matched to slices by order, which is unknown')
     assert len(summary.problems) == len(expected)
     for problem, part in zip(summary.problems, expected, strict=True):
         assert part in problem
-    assert any('Index.csv lists 1 patient whose folder is not there (cap002)' in text for text in summary.warnings)
+    assert any('Index.csv lists 1 patient whose folder does not exist (cap002)' in text for text in summary.warnings)
     # A normal patient's slices have one label, in whatever order: the others are used.
     assert any(text.startswith('1 file is not used: normal002/im_001.dcm') for text in summary.warnings)
     assert len(rows(tmp_path / 'out', 'normal002')) == NUMBER - 1
@@ -155,14 +155,14 @@ def test_the_sample_of_the_repository_has_other_folder_names(root, tmp_path):
 
 def test_wrong_use(root, tmp_path):
     out = tmp_path / 'out'
-    with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; name the folder that holds COVID-19'):
+    with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; give the folder that contains'):
         convert_covid_ct_md(tmp_path / 'nowhere', out)
-    with pytest.raises(FileNotFoundError, match='holds none of the class folders'):
+    with pytest.raises(FileNotFoundError, match='contains none of the class folders'):
         convert_covid_ct_md(root / 'Cap Cases', out)
     with pytest.raises(ValueError, match='every=0 must be at least 1'):
         CtMdOptions(every=0)
     (root / 'cap').mkdir()
-    with pytest.raises(ValueError, match='are folders of one class'):
+    with pytest.raises(ValueError, match='are folders of the same class'):
         convert_covid_ct_md(root, out)
     (root / 'cap').rmdir()
     (root / 'Index.csv').unlink()

@@ -84,7 +84,7 @@ def test_variant_b_shares_lists_with_a(root):
     with pytest.raises(ValueError, match='train lists of the versions 3A and 3B; choose one with --list-version'):
         convert_covidx_ct(root)
     with pytest.raises(FileNotFoundError, match=r'1 file is missing under .*\(1 for 4 slices from .*3B.txt\): '
-                       'study_0306-0017.png; download .* variant B has slices of MosMedData that Kaggle does not'):
+                       'study_0306-0017.png; download .* variant B has MosMedData slices that are not on Kaggle'):
         convert_covidx_ct(root, list_version='3B')
     assert not (root / 'annotations').exists()
     extra = root / 'mosmed'
@@ -104,7 +104,7 @@ def test_images_of_the_version_come_first(root):
     assert read(root, 'slices_test.json')['data_list'][0]['img_path'] == '1_images/coronacases_007-0078.png'
     convert_covidx_ct(root, image_folders=[root / '1_images'], skip_statistics=True)
     assert read(root, 'slices_test.json')['data_list'][0]['img_path'] == '1_images/coronacases_007-0078.png'
-    with pytest.raises(FileNotFoundError, match='there is no image folder 2A_images; correct --images'):
+    with pytest.raises(FileNotFoundError, match='the image folder 2A_images does not exist; correct --images'):
         convert_covidx_ct(root, image_folders=['2A_images'])
     with pytest.raises(ValueError, match='is outside the data root'):
         convert_covidx_ct(root, image_folders=[root.parent])
@@ -123,18 +123,18 @@ def test_lists_elsewhere_and_single_splits(root, tmp_path):
     summary = convert_covidx_ct(root, list_folders=[lists], splits=['test', 'val'])
     assert [path.name for path in summary.files] == ['slices_val.json', 'slices_test.json']
     mine = (lists / 'test_COVIDx_CT-3A.txt').rename(tmp_path / 'mine.txt')
-    with pytest.raises(ValueError, match='the name of .*mine.txt does not tell its version .*--list-version'):
+    with pytest.raises(ValueError, match='the name of .*mine.txt does not contain its version .*--list-version'):
         convert_covidx_ct(root, lists=dict(test=mine), splits=['test'])
     convert_covidx_ct(root, lists=dict(test=mine), splits=['test'], list_version='3A')
     assert read(root, 'slices_test.json')['metainfo']['source'] == 'mine.txt'
 
 
 @pytest.mark.parametrize('options, error, message', [
-    (dict(splits=['dev']), ValueError, r"the splits to convert are \['dev'\]; choose from train, val, test"),
+    (dict(splits=['dev']), ValueError, r"cannot convert the splits \['dev'\]; choose from train, val, test"),
     (dict(splits=[]), ValueError, 'choose from train, val, test'),
     (dict(list_version='3C'), ValueError, "no COVIDx-CT version '3C'; choose from 1, 2A, 2B, 3A, 3B"),
     (dict(list_version='2A'), FileNotFoundError, 'the list train_COVIDx_CT-2A.txt is not in .*; get it from https://www.kaggle.com'),
-    (dict(metadata='nowhere.csv'), FileNotFoundError, 'there is no nowhere.csv'),
+    (dict(metadata='nowhere.csv'), FileNotFoundError, 'nowhere.csv does not exist'),
     (dict(workers=0), ValueError, 'the number of workers is 0'),
 ])
 def test_wrong_options(root, options, error, message):
@@ -178,7 +178,7 @@ def test_unknown_names_and_what_metadata_knows_of_them(root):
     found = [(row['patient_id'], row['scan_id'], row['source']) for row in rows]
     assert found == [('clinic-7', None, 'Clinic'), (None, None, None)]
     assert summary.warnings == [
-        '2 slices have a name of no known source (mri, mri): their patients are unknown, and leakage between lists cannot be '
+        '2 slices have a name from no known source (mri, mri): their patients are unknown, and leakage between lists cannot be '
         'excluded',
         '1 slice is in both slices_train and slices_val (3A_images/mri.png)']
     assert dict(split='slices_train', source=None, slices=1, patients=None) in summary.sources
@@ -191,14 +191,14 @@ def test_metadata_that_contradicts_the_lists(root):
         'CP_3,CNCB', 'CP_3,LIDC-IDRI').replace('coronacases_007,', 'coronacases_008,'))
     assert convert_covidx_ct(root, skip_statistics=True).warnings == [
         'metadata.csv lacks 1 patient (coronacases_007): is it of this version?',
-        'metadata.csv has another finding or source for 2 patients (STOIC-5, CP_3): the lists are taken']
+        'metadata.csv disagrees with the lists on the finding or source of 2 patients (STOIC-5, CP_3): using the lists']
 
 
 def test_a_broken_list_leaves_the_last_result(root):
     convert_covidx_ct(root)
     before = (root / 'annotations' / 'slices_train.json').read_bytes()
     fill(root, val=[*ROWS['val'], ROWS['val'][0]])
-    with pytest.raises(ValueError, match='val_COVIDx_CT-3A.txt, line 3: .* is the slice of line 1 again'):
+    with pytest.raises(ValueError, match='val_COVIDx_CT-3A.txt, line 3: .* repeats the slice of line 1'):
         convert_covidx_ct(root)
     assert (root / 'annotations' / 'slices_train.json').read_bytes() == before
 

@@ -58,12 +58,12 @@ def test_rows(tmp_path):
     ('a\\b.png 2 0 0 9 9', 'it is not of the form'),
     ('STOIC-1-0002.png 3 0 0 9 9', 'its label is 3; labels are 0 Normal, 1 Pneumonia, 2 COVID-19'),
     ('STOIC-1-0002.png -1 0 0 9 9', 'its label is -1; labels are'),
-    ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but the name is that of a slice with label 2'),
-    ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but the name is that of a slice with label 1'),
+    ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but its name belongs to a slice with label 2'),
+    ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but its name belongs to a slice with label 1'),
     ('STOIC-1-0002.png 2 9 0 9 9', 'its box 9 0 9 9 is not xmin ymin xmax ymax'),
     ('STOIC-1-0002.png 2 0 9 9 8', 'its box 0 9 9 8 is not'),
     ('STOIC-1-0002.png 2 -1 0 9 9', 'its box -1 0 9 9 is not'),
-    ('STOIC-9-0001.png 1 0 0 5 5', 'is the slice of line 1 again'),  # with another label and box
+    ('STOIC-9-0001.png 1 0 0 5 5', 'repeats the slice of line 1'),  # with another label and box
 ])
 def test_wrong_rows(tmp_path, row, reason):
     path = tmp_path / 'list.txt'
@@ -91,13 +91,13 @@ def test_metadata_counts_some_patients_apart(tmp_path):
 
 def test_wrong_metadata(tmp_path):
     path = tmp_path / 'metadata.csv'
-    with pytest.raises(FileNotFoundError, match='there is no .*metadata.csv; correct the path'):
+    with pytest.raises(FileNotFoundError, match='metadata.csv does not exist; correct the path'):
         read_metadata(path)
     path.write_text('patient,source,finding\n')
     with pytest.raises(ValueError, match='lacks the column "patient id"'):
         read_metadata(path)
     path.write_text(HEADER + 2 * 'CP_0,CNCB,China,,,Pneumonia,Yes,Expert,Axial,CT\n')
-    with pytest.raises(ValueError, match='metadata.csv, line 3: patient CP_0 comes twice'):
+    with pytest.raises(ValueError, match='metadata.csv, line 3: patient CP_0 occurs twice'):
         read_metadata(path)
     path.write_bytes(b'\xff\xfe\x00\x01')
     with pytest.raises(ValueError, match='is not a CSV file'):

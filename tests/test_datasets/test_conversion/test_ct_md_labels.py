@@ -41,7 +41,7 @@ def test_files_are_found_and_the_updated_labels_preferred(tmp_path):
     assert find_label_files(tmp_path / 'root') == (index, updated)
     assert find_label_files(tmp_path, 'my.csv', 'my.npy') == (type(index)('my.csv'), type(index)('my.npy'))
     np.save(tmp_path / 'root' / 'slice-level-labels-UPDATED-2.npy', ARRAY)
-    with pytest.raises(ValueError, match='several files Slice-level-labels.npy.*name one with --labels'):
+    with pytest.raises(ValueError, match='several files Slice-level-labels.npy.*choose one with --labels'):
         find_label_files(tmp_path / 'root')
     index.unlink()
     with pytest.raises(FileNotFoundError, match=r'Index.csv is not in .*root: get it from https.*--index'):
@@ -57,10 +57,10 @@ def test_no_pickle_is_opened(tmp_path):
             return open, (str(tmp_path / 'attacked'), 'w')
 
     index, labels = write(tmp_path, array=np.array([[Attack()]], dtype=object))
-    with pytest.raises(ValueError, match='is no array of numbers'):
+    with pytest.raises(ValueError, match='is not an array of numbers'):
         read_slice_labels(index, labels)
     labels.write_bytes(pickle.dumps(Attack()))
-    with pytest.raises(ValueError, match='is no array of numbers'):
+    with pytest.raises(ValueError, match='is not an array of numbers'):
         read_slice_labels(index, labels)
     assert not (tmp_path / 'attacked').exists()
 
@@ -68,9 +68,9 @@ def test_no_pickle_is_opened(tmp_path):
 @pytest.mark.parametrize('array, message', [
     (np.zeros((3, 4, 5)), r'float64 of shape \(3, 4, 5\).*not Lobe-level-labels'),
     (np.array(['a']), r'<U1 of shape'),
-    (ARRAY * 2, 'holds the value 2; slice labels are 0 and 1'),
-    (ARRAY * np.nan, 'holds the value nan'),
-    (ARRAY[:2], 'has 3 patients up to number 2, but .* has 2 rows: they do not belong together'),
+    (ARRAY * 2, 'contains the value 2; slice labels must be 0 or 1'),
+    (ARRAY * np.nan, 'contains the value nan'),
+    (ARRAY[:2], 'has 3 patients up to number 2, but .* has 2 rows: they do not match'),
 ])
 def test_arrays_that_are_no_slice_labels(tmp_path, array, message):
     with pytest.raises(ValueError, match=message):
@@ -84,16 +84,16 @@ def test_damaged_arrays(tmp_path):
     np.savez(archive, ARRAY)
     for content in (b'', whole[:-5], whole[:20], b'text', archive.getvalue()):
         labels.write_bytes(content)
-        with pytest.raises(ValueError, match=f'{labels.name} (is no array of numbers|holds an archive)'):
+        with pytest.raises(ValueError, match=f'{labels.name} (is not an array of numbers|contains an archive)'):
             read_slice_labels(index, labels)
-    with pytest.raises(FileNotFoundError, match='there are no slice labels .*absent.npy'):
+    with pytest.raises(FileNotFoundError, match='the slice labels .*absent.npy do not exist'):
         read_slice_labels(index, tmp_path / 'absent.npy')
 
 
 @pytest.mark.parametrize('text, message', [
     ('', 'has no column label index, folder/id'),
     ('Label Index,Patient\n0,P001\n', 'has no column folder/id'),
-    ('Label Index,Folder/ID\n', 'lists no patient'),
+    ('Label Index,Folder/ID\n', 'lists no patients'),
     ('Label Index,Folder/ID\nzero,P001\n', "line 2 of .* has the number 'zero' and the patient 'P001'"),
     ('Label Index,Folder/ID\n0\n', "has the number '0' and the patient ''"),
     ('Label Index,Folder/ID\n0,P001\n0,P002\n', 'line 3 of .* repeats number 0 or patient P002'),
@@ -109,7 +109,7 @@ def test_wrong_indices(tmp_path, text, message):
 def test_an_index_in_another_encoding(tmp_path):
     index, labels = write(tmp_path)
     index.write_bytes(index.read_text(encoding='utf-8-sig').encode('utf-16'))
-    with pytest.raises(ValueError, match='is no CSV file in UTF-8|has no column'):
+    with pytest.raises(ValueError, match='is not a CSV file in UTF-8|has no column'):
         read_slice_labels(index, labels)
-    with pytest.raises(FileNotFoundError, match='there is no index'):
+    with pytest.raises(FileNotFoundError, match='the index .* does not exist'):
         read_slice_labels(tmp_path / 'absent.csv', labels)

@@ -74,7 +74,7 @@ def test_copies(folders):
 
 def test_labels_must_be_known(folders):
     put(folders, 'a')
-    with pytest.raises(ValueError, match=r'the masks hold the labels 1, 2: say which .* \(--lesion-labels 2\)'):
+    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2: choose .* \(such as --lesion-labels 2\)'):
         convert_image_pairs(*folders, LesionOptions(min_area=20), WHOLE)
     with pytest.raises(ValueError, match='mark no lesion larger than 20 pixels, labels .*3.*check --lesion-labels'):
         convert_image_pairs(*folders, LesionOptions([3], min_area=20), WHOLE)

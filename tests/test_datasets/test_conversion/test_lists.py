@@ -79,14 +79,14 @@ def test_further_bad_rows_are_counted_and_long_ones_cut(tmp_path):
 
 def test_repeated_row(tmp_path):
     path = write(tmp_path / 'list.txt', '0_1.jpg', '0_2.jpg', '0_1.jpg')
-    with pytest.raises(ValueError, match=r"line 3: '0_1.jpg' is the slice of line 1 again; delete one"):
+    with pytest.raises(ValueError, match=r"line 3: '0_1.jpg' repeats the slice of line 1; delete one"):
         parse_segmentation_list(path)
 
 
 def test_unusable_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match='there is no list .*absent.txt; correct the path or download'):
+    with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist; correct the path or download'):
         parse_segmentation_list(tmp_path / 'absent.txt')
-    with pytest.raises(ValueError, match='is a folder; name the list in it'):
+    with pytest.raises(ValueError, match='is a folder; give the list in it'):
         parse_segmentation_list(tmp_path)
     with pytest.raises(ValueError, match='has no rows; download the list again'):
         parse_segmentation_list(write(tmp_path / 'empty.txt', '', ' '))

@@ -116,7 +116,7 @@ def test_lesion_labels(folders):
     lungs = np.where(stored([view_mask(3)] * 3) == 3, 3, 1).astype(np.uint8)
     lungs[:10] = 2
     put(folders, 'a', number=3, mask=lungs)
-    with pytest.raises(ValueError, match=r'the masks hold the labels 1, 2, 3: say which .* \(--lesion-labels 3'):
+    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: choose .* \(such as --lesion-labels 3'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not folders[2].exists() and not folders[2].with_name('out.part').exists()
     convert_nifti_pairs(*folders, PairOptions(lesion_labels=[3], min_area=20), WHOLE)
@@ -155,9 +155,9 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     found = {problem.split(':')[0]: problem for problem in summary.problems}
     expected = {
         'grey': 'has values from 59.5 to 255, fewer than 1 in 20 of them below -100: no Hounsfield units',
-        'shape': 'has 64 x 64 x 4 voxels, but its mask .*shape.nii.gz has 64 x 64 x 5: they do not belong together',
-        'fraction': 'its mask .*fraction.nii.gz holds the value 0.4; labels are whole numbers',
-        'negative': 'holds the value -1; labels are whole numbers from 0',
+        'shape': 'has 64 x 64 x 4 voxels, but its mask .*shape.nii.gz has 64 x 64 x 5: they do not match',
+        'fraction': 'its mask .*fraction.nii.gz contains the value 0.4; labels must be whole numbers',
+        'negative': 'contains the value -1; labels must be whole numbers of at least 0',
         'broken': 'broken.nii.gz is truncated or damaged',
         'torn': 'its mask .*torn.nii.gz is truncated or damaged',
         'elsewhere': r'corners are up to 10.0 mm apart.*\(--ignore-affine\)',
@@ -206,7 +206,7 @@ def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
 def test_a_mask_without_its_place_is_taken_on_request(folders):
     put(folders, 'a')
     write_nifti(folders[1] / 'a.nii.gz', stored([view_mask() * (index in (1, 2)) for index in range(4)]), np.eye(4))
-    with pytest.raises(ValueError, match='no slice is left: a: lies elsewhere than its mask'):
+    with pytest.raises(ValueError, match='no usable slices: a: does not align with its mask'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     convert_nifti_pairs(*folders, PairOptions(min_area=20, ignore_affine=True), WHOLE)
     assert [annotation['bbox'] for annotation in read(folders)['annotations']] == [list(BOX)] * 2

@@ -80,7 +80,7 @@ def test_slices_of_the_same_number_in_the_folders_of_patients(put):
     assert paired(found) == {
         'P1/a_0000': ('a_0000.jpg', 'a_0000.png'), 'P1/a_0001': ('a_0001.jpg', 'a_0001_mask.png'),
         'P2/a_0000': ('a_0000.PNG', 'a_0000.png'), 'P3/b': ('b_img.png', 'b_gt.tif')}
-    with pytest.raises(FileNotFoundError, match=r'holds no image \(.bmp, .jpeg'):
+    with pytest.raises(FileNotFoundError, match=r'contains no image \(.bmp, .jpeg'):
         find_pairs(root / 'image', put('empty/a.nii') / 'empty', kind=IMAGES)
 
 
@@ -88,11 +88,11 @@ def test_wrong_use(put):
     root = put('ct/a.nii', 'm/b.nii', 'empty/readme.txt')
     with pytest.raises(FileNotFoundError, match='no volume of .*ct has a mask in .*1 volume has no mask.*--pair-pattern'):
         find_pairs(root / 'ct', root / 'm')
-    with pytest.raises(FileNotFoundError, match='there is no folder .*nowhere'):
+    with pytest.raises(FileNotFoundError, match='the folder .*nowhere does not exist'):
         find_pairs(root / 'ct', root / 'nowhere')
-    with pytest.raises(FileNotFoundError, match='empty holds no volume'):
+    with pytest.raises(FileNotFoundError, match='empty contains no volume'):
         find_pairs(root / 'empty', root / 'm')
     with pytest.raises(ValueError, match='has no group'):
         find_pairs(root / 'ct', root / 'm', 'a')
-    with pytest.raises(ValueError, match='is no regular expression'):
+    with pytest.raises(ValueError, match='is not a regular expression'):
         find_pairs(root / 'ct', root / 'm', '(')

@@ -26,8 +26,8 @@ def test_shared_patients(caplog):
     summary.check_patients('train', 'abc', 'val', 'def')
     assert summary.warnings == []
     summary.check_patients('train', 'abcd', 'test', 'dcbaz')
-    assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): test does not measure a model '
-                                'on people whom it has not seen']
+    assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): results on test do not measure '
+                                'the model on unseen patients']
     assert caplog.messages == ['warning: ' + summary.warnings[0]]
 
 
