@@ -59,11 +59,8 @@ def main(*verbs: str) -> None:
         from .check_env import main as check_env
         code = check_env(arguments[1:])
     else:
-        if name == 'predict':
-            # An exported model needs nothing of what `import mmaffinity` loads; a checkpoint loads it when it is opened.
-            os.environ['MMAFFINITY_LAZY'] = '1'
         try:
-            module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+            module = _import(name)
         except Exception as error:  # whatever a broken installation raises
             print(f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
                   '"mmaffinity check-env" reports the problem and how to fix it', file=sys.stderr)
@@ -71,6 +68,19 @@ def main(*verbs: str) -> None:
         code = run(module, arguments[1:], None if verbs else f'mmaffinity {name}')
     if code:
         sys.exit(code)
+
+
+def _import(name: str) -> Any:
+    """Import a command."""
+    before = os.environ.get('MMAFFINITY_LAZY')
+    if name == 'predict':
+        # An exported model needs nothing of what `import mmaffinity` loads; a checkpoint loads it when it is opened.
+        os.environ['MMAFFINITY_LAZY'] = '1'
+    try:
+        return import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+    finally:
+        if before is None:
+            os.environ.pop('MMAFFINITY_LAZY', None)
 
 
 def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:
