@@ -6,7 +6,8 @@ check-env`` works even if torch or MMDetection do not. The commands themselves a
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -46,7 +47,8 @@ def main(*verbs: str) -> None:
         print(overview())
         return
     if arguments[0] == '--version':
-        from mmaffinity import __version__
+        with _lazy():
+            from mmaffinity import __version__
         print(f'mmaffinity {__version__}')
         return
     name = arguments[0]
@@ -60,7 +62,8 @@ def main(*verbs: str) -> None:
         code = check_env(arguments[1:])
     else:
         try:
-            module = _import(name)
+            with _lazy() if name == 'predict' else nullcontext():
+                module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
         except Exception as error:  # whatever a broken installation raises
             print(f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
                   '"mmaffinity check-env" reports the problem and how to fix it', file=sys.stderr)
@@ -70,17 +73,16 @@ def main(*verbs: str) -> None:
         sys.exit(code)
 
 
-def _import(name: str) -> Any:
-    """Import a command."""
+@contextmanager
+def _lazy() -> Iterator[None]:
+    """Let ``import mmaffinity`` load nothing, as an exported model needs nothing; a checkpoint loads it when it is opened."""
     before = os.environ.get('MMAFFINITY_LAZY')
-    if name == 'predict':
-        # An exported model needs nothing of what `import mmaffinity` loads; a checkpoint loads it when it is opened.
-        os.environ['MMAFFINITY_LAZY'] = '1'
+    os.environ['MMAFFINITY_LAZY'] = '1'
     try:
-        return import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+        yield
     finally:
         if before is None:
-            os.environ.pop('MMAFFINITY_LAZY', None)
+            del os.environ['MMAFFINITY_LAZY']
 
 
 def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:
