@@ -16,6 +16,8 @@ from mmaffinity.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.slow
 
+EPOCHS = 200  # more than half a minute: SLURM may take 20 seconds to preempt a job
+
 
 @pytest.fixture
 def cluster():
@@ -32,7 +34,7 @@ def cluster():
 
 @pytest.fixture
 def folder(tmp_path, tiny_phantom):
-    long = small_options(epochs=12, interval=1)
+    long = small_options(epochs=EPOCHS, interval=1)
     path = write_plan(tmp_path / 'study.py', f'''
 title = 'A study under SLURM'
 small = {small_options()!r}
@@ -67,8 +69,8 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, r
     place = folder.of('first')
     cluster.wait((place / 'epoch_2.pth').exists, 'the second epoch')
     cluster.call('sbatch', '--parsable', '--partition=high', '--ntasks=2', '--output=/dev/null', '--wrap', 'sleep 1')
-    cluster.wait(lambda: 'Restarts=1' in cluster.call('scontrol', 'show', 'job', f'{runs}_0'), 'the requeue', 60)
-    assert not (place / 'epoch_12.pth').exists()
+    cluster.wait(lambda: 'Restarts=1' in cluster.call('scontrol', 'show', 'job', f'{runs}_0'), 'the requeue', 120)
+    assert not (place / f'epoch_{EPOCHS}.pth').exists()
     cluster.wait(lambda: not cluster.queue(), 'the end of all jobs', 600)
 
     states = {name: cluster.state(job) for name, job in (
@@ -78,8 +80,8 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, r
     assert 'resume' in log.lower()
     steps = [json.loads(line)['step'] for file in sorted(place.glob('*/vis_data/scalars.json'))
              for line in file.read_text().splitlines() if '"lr"' in line]
-    assert len(list(place.glob('*/vis_data/scalars.json'))) == 2 and steps[-1] == 12 * 6
-    assert load_checkpoint(place / 'epoch_12.pth')['meta']['iter'] == 12 * 6
+    assert len(list(place.glob('*/vis_data/scalars.json'))) == 2 and steps[-1] == EPOCHS * 6
+    assert load_checkpoint(place / f'epoch_{EPOCHS}.pth')['meta']['iter'] == EPOCHS * 6
     assert folder.done(folder.plan.run('second')) and not folder.of('after_bad').exists()
     page = (folder.report / 'index.md').read_text()
     assert 'Table 4' in page and 'Not in the tables: bad, after_bad.' in page
