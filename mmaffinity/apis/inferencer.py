@@ -111,4 +111,17 @@ class AffinityInferencer(SliceInferencer):
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             samples = self.model.test_step(dict(inputs=[entry['inputs'] for entry in packed],
                                                 data_samples=[entry['data_samples'] for entry in packed]))
-        return [sample.to('cpu') for sample in samples]
+        samples = [sample.to('cpu') for sample in samples]
+        if mixed:
+            for sample in samples:
+                _to_float32(sample)
+        return samples
+
+
+def _to_float32(element: BaseDataElement) -> None:
+    """Convert bfloat16 results in place: NumPy has no such type, and attribution combines them with float32 weights."""
+    for name, value in element.items():
+        if isinstance(value, BaseDataElement):
+            _to_float32(value)
+        elif isinstance(value, Tensor) and value.dtype == torch.bfloat16:
+            setattr(element, name, value.float())

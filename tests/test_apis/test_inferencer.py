@@ -1,4 +1,4 @@
-"""The door for programs."""
+"""Prediction from Python."""
 import gc
 import hashlib
 import weakref
@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis import AffinityInferencer, SlicePrediction
+from mmaffinity.apis import AffinityInferencer, SlicePrediction, predict_to_folder
 from mmaffinity.scans import Problem, ReadOptions, Slice, Window
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
@@ -50,6 +50,18 @@ def test_predictions_are_typed(inferencer):
     assert prediction.overlay(0.05, show_rois=True).ndim == 3
     masks = prediction.sample.pred_instances.masks
     assert masks.shape[1:] == (64, 64) and prediction.scan.kind == 'images'
+
+
+def test_bfloat16(model, inferencer, tmp_path):
+    """Results are float32 and can be measured and written; the mapping is the same up to the precision."""
+    mixed = AffinityInferencer(*model, device='cpu', precision='bfloat16')
+    prediction, = mixed(to_grey(chest()))
+    values = [value for part in (prediction.sample.pred_slice, prediction.sample.pred_instances) for value in part.values()
+              if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    assert len(values) > 5 and {value.dtype for value in values} == {torch.float32}
+    assert mixed.description['precision'] == 'bfloat16' and 'precision' not in inferencer.description
+    report = predict_to_folder(mixed, write_images(tmp_path / 'in', 2), tmp_path / 'out')
+    assert report.scans[0].num_predicted == 2 and not report.problems
 
 
 def test_agrees_with_the_model_called_directly(inferencer):
