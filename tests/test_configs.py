@@ -134,6 +134,22 @@ def test_a_reference_to_nothing(tmp_path):
         load_config(tmp_path / 'child.py')
 
 
+def test_a_reference_that_leads_to_itself(tmp_path):
+    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = '${{lesion_root}}'\n")
+    with pytest.raises(ValueError, match='the field .* refers to itself: .*lesion_root -> data_root'):
+        load_config(tmp_path / 'child.py')
+
+
+def test_lesions_from_elsewhere(tmp_path):
+    """By one field; otherwise they are where the labelled slices are."""
+    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\nlesion_root = 'b'\n")
+    (tmp_path / 'plain.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\n")
+    for name, roots in (('child', ['b', 'a']), ('plain', ['a', 'a'])):
+        config = load_config(tmp_path / f'{name}.py')
+        for loader in (config.train_dataloader, config.test_dataloader):
+            assert [leaf.data_root for leaf in loader.dataset.datasets] == roots
+
+
 @pytest.mark.parametrize('count', [8, 16, 32, 64])
 def test_affinity_configs_have_the_papers_numbers(count):
     config = load_config(CONFIGS / f'affinity_c{count}.py')

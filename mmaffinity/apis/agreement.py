@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.special
 import torch
 from mmengine.config import Config
 
 from mmaffinity.evaluation.functional import format_table
+from mmaffinity.runtime import BACKENDS, is_installed
 from mmaffinity.scans import Problem, find_scans
 from mmaffinity.utils.config import own_config
+from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.utils.timing import threads
 
+from .base_inferencer import SliceInferencer
 from .inferencer import AffinityInferencer
+from .onnx_inferencer import OnnxInferencer
 
 REFERENCE = 'float64'
 # Upper limits of the instructions that torch's own kernels, oneDNN and MKL may use.
@@ -46,6 +51,8 @@ class Variant:
         seed: seed of the noise.
         settings: overrides of config fields.
         environment: environment variables to start the process with.
+        exported: file of ``mmaffinity export onnx``, computed by ``backend``; empty for torch.
+        backend: 'onnxruntime' or 'openvino'.
     """
 
     name: str
@@ -57,15 +64,19 @@ class Variant:
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    exported: str = ''
+    backend: str = ''
 
 
-def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None) -> list[Variant]:
+def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None,
+                     exported: str | Path | None = None) -> list[Variant]:
     """Return the variants that this machine and model support, the reference first.
 
     Args:
         config: config of the model; for each faster form that it uses, the plain form is added.
         noise, seeds: magnitude of the noise on the features and number of its draws.
         cuda: whether to run on a GPU too; None means if there is one.
+        exported: the same model exported to ONNX, to run in each runtime that is installed.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -87,6 +98,8 @@ def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: 
     found += [Variant(f'noise {noise:g}, draw {seed}', noise=noise, seed=seed) for seed in range(seeds)]
     if torch.cuda.is_available() if cuda is None else cuda:
         found.append(Variant('CUDA', device='cuda'))
+    if exported is not None:
+        found += [Variant(name, exported=str(exported), backend=name) for name in BACKENDS if is_installed(name)]
     return found
 
 
@@ -256,24 +269,35 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def _answers(cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant,
              max_slices: int | None) -> Answers:
-    settings = {'model.test_cfg.mode': 'classification', **variant.settings}
-    inferencer = AffinityInferencer(cfg, checkpoint, variant.device, variant.batch_size, cfg_options=settings)
-    _disturb(inferencer.model, variant)
+    inferencer = _inferencer(cfg, checkpoint, variant)
     names, rows = [], []
     with threads(variant.num_threads):
         for result in inferencer.predict_slices(_slices(inputs, max_slices)):
             if isinstance(result, Problem):
                 continue
             prediction = result.sample.pred_slice
-            weights = prediction.get('roi_weights', torch.ones_like(prediction.roi_scores)).abs()
+            logits, boxes, scores = (np.asarray(prediction.get(name), float) for name in ('logits', 'roi_boxes', 'roi_scores'))
+            weights = np.abs(np.asarray(prediction.get('roi_weights', np.ones(len(scores))), float))
             names.append(result.slice.name)
-            rows.append([value.double().numpy() for value in (
-                prediction.logits.double().sigmoid(), prediction.logits, prediction.roi_boxes, prediction.roi_scores,
-                weights >= READ * weights.sum())])
+            rows.append([scipy.special.expit(logits), logits, boxes, scores, weights >= READ * weights.sum()])
     if not rows:
         raise ValueError(f'no slice could be read from {", ".join(map(str, inputs))}')
     probabilities, logits, boxes, scores, read = (np.stack(column) for column in zip(*rows))
     return Answers(names, probabilities, logits.argmax(1), boxes, scores, read.astype(bool))
+
+
+def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceInferencer:
+    if not variant.exported:
+        settings = {'model.test_cfg.mode': 'classification', **variant.settings}
+        inferencer = AffinityInferencer(cfg, checkpoint, variant.device, variant.batch_size, cfg_options=settings)
+        _disturb(inferencer.model, variant)
+        return inferencer
+    runtime = OnnxInferencer(variant.exported, variant.backend, 'float32', variant.num_threads, variant.batch_size)
+    source = runtime.description['exported_from']
+    if source != sha256_of(checkpoint):
+        raise ValueError(f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
+                         f'{checkpoint}: export this one')
+    return runtime
 
 
 def _slices(inputs: Sequence[str | Path], max_slices: int | None) -> Iterator:

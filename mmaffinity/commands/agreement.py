@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--max-slices', type=int, help='use at most this many slices, evenly spaced')
     parser.add_argument('--noise', type=float, default=1e-6, help='relative noise on the features (default: 1e-6)')
     parser.add_argument('--draws', type=int, default=3, help='number of noise draws (default: 3)')
+    parser.add_argument('--model', metavar='FILE.onnx', help='the same model exported by export onnx, to compare it too')
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this '
                         'machine supports)')
     parser.add_argument('--out', metavar='JSON', help='file for all results')
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     config = load_config(args.config, args.cfg_options)
-    variants = default_variants(config, args.noise, args.draws)
+    variants = default_variants(config, args.noise, args.draws, exported=args.model)
     if args.variants:
         names = [variant.name for variant in variants]
         unknown = [name for name in args.variants if name not in names]

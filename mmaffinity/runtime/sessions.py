@@ -93,7 +93,8 @@ def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto
         raise ValueError(f'{model.path} is a model in {own}; leave out --precision {precision}, or export it in float32')
     chosen = own if precision == 'auto' else precision
     if backend == 'auto':
-        backend = 'openvino' if precision == 'bfloat16' else next((name for name in BACKENDS if _installed(name)), BACKENDS[0])
+        there = [name for name in BACKENDS if is_installed(name)]
+        backend = 'openvino' if precision == 'bfloat16' else [*there, BACKENDS[0]][0]
     if precision == 'bfloat16' and backend != 'openvino':
         raise ValueError(f'{backend} has no bfloat16 on CPUs; use --backend openvino or --precision float32')
     kinds: dict[str, Any] = {'onnxruntime': _OnnxRuntime, 'openvino': _OpenVino}
@@ -113,5 +114,6 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def _installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """Whether a runtime, one of ``BACKENDS``, is installed."""
     return importlib.util.find_spec(name) is not None

@@ -12,7 +12,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _REFERENCE = re.compile(r'\$\{(\w+)\}')
 
 
-def resolve_references(value: Any, fields: Config | Mapping[str, Any]) -> Any:
+def resolve_references(value: Any, fields: Config | Mapping[str, Any], within: tuple[str, ...] = ()) -> Any:
     """Return a config value in which every reference is replaced by the field that it names.
 
     MMEngine's ``{{_base_.data_root}}`` is replaced when the file that contains it is read, so a config that inherits that file
@@ -21,21 +21,24 @@ def resolve_references(value: Any, fields: Config | Mapping[str, Any]) -> Any:
 
     Args:
         value: any part of a config; it is not changed.
-        fields: the top-level fields. A list is passed as a tuple.
+        fields: the top-level fields, which may refer to others. A list is passed as a tuple.
+        within: names of the fields that lead to this value.
 
     Raises:
-        ValueError: if a reference names no field.
+        ValueError: if a reference names no field, or leads back to its own field.
     """
     if isinstance(value, dict):
-        return type(value)({key: resolve_references(item, fields) for key, item in value.items()})
+        return type(value)({key: resolve_references(item, fields, within) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
-        return type(value)(resolve_references(item, fields) for item in value)
+        return type(value)(resolve_references(item, fields, within) for item in value)
     match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return value
     if match[1] not in fields.keys():
         raise ValueError(f'{value} refers to the field {match[1]}, which the config does not have')
-    found = fields.get(match[1])
+    if match[1] in within:
+        raise ValueError(f'the field {match[1]} refers to itself: {" -> ".join((*within, match[1]))}')
+    found = resolve_references(fields.get(match[1]), fields, (*within, match[1]))
     return tuple(found) if isinstance(found, list) else found
 
 

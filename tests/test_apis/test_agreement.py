@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from model_helpers import allow_float64
 from scan_helpers import write_images
 
@@ -16,6 +17,7 @@ from mmaffinity.apis.agreement import (
     format_agreement,
     measure_agreement,
 )
+from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.utils.config import load_config
 
 
@@ -72,6 +74,27 @@ def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
     assert any(entry['changed_rois'] and len(entry['changed_boxes']) == len(entry['changed_rois']) for entry in noisy['worst'])
     text = format_agreement(found)
     assert 'Worst slices' in text and 'other process' in text and noisy['worst'][0]['slice'] in text
+
+
+def test_an_exported_model(exported, slices, model, monkeypatch):
+    """In every runtime that is installed; the file must come from the same checkpoint."""
+    allow_float64(monkeypatch)
+    config, checkpoint, file = exported
+    variants = [variant for variant in default_variants(load_config(config), seeds=0, cuda=False, exported=file)
+                if variant.dtype == 'float64' or variant.exported]
+    if len(variants) == 1:
+        pytest.skip('neither onnxruntime nor openvino is installed')
+    found = measure_agreement(config, checkpoint, [slices], variants, max_slices=3)
+    assert [row['backend'] for row in found['variants']] == [row['name'] for row in found['variants']]
+    for row in found['variants']:
+        assert 0 < max(row[key]['max'] for key in ('with_lesions', 'without')) < 1e-3
+    other = checkpoint.with_name('other.pth')
+    other.write_bytes(model[1].read_bytes())
+    weights = load_checkpoint(other)
+    weights['meta']['note'] = 'another file'
+    torch.save(weights, other)
+    with pytest.raises(ValueError, match='was exported from another checkpoint .*export this one'):
+        measure_agreement(config, other, [slices], variants[1:], max_slices=1)
 
 
 def test_no_slice_and_nothing_to_compare(model, slices, tmp_path, monkeypatch):

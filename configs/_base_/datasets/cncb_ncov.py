@@ -1,6 +1,7 @@
 # CNCB-NCOV: lesion slices and slice labels, from tools/dataset_converters/cncb_ncov.py.
 # `data_root`, `image_size` and `slice_classes` apply to every data set below that does not override them.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
+lesion_root = '${data_root}'  # of the lesion slices, which other data sets take from elsewhere
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
 
@@ -34,7 +35,7 @@ train_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
-                data_root='${data_root}',
+                data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
                 pipeline=lesion_train_pipeline),
@@ -71,7 +72,7 @@ test_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
-                data_root='${data_root}',
+                data_root='${lesion_root}',
                 ann_file='annotations/lesions_test.json',
                 test_mode=True,
                 pipeline=lesion_test_pipeline),

@@ -22,7 +22,7 @@ train_dataloader = dict(
     dataset=dict(datasets=[
         dict(
             type='LesionDataset',
-            data_root='{{$IMAGE_PAIRS_ROOT:data/image_pairs}}',
+            data_root='${lesion_root}',
             ann_file='annotations/lesions_train.json',
             filter_cfg=dict(filter_empty_gt=True),
             pipeline=instance_train_pipeline),
@@ -38,7 +38,7 @@ test_dataloader = dict(
     dataset=dict(datasets=[
         dict(
             type='LesionDataset',
-            data_root='{{$IMAGE_PAIRS_ROOT:data/image_pairs}}',
+            data_root='${lesion_root}',
             ann_file='annotations/lesions_test.json',
             test_mode=True,
             pipeline=instance_test_pipeline),

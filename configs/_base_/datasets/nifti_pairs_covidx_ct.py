@@ -4,11 +4,12 @@
 # of COVID-19-CT-Seg and COVID-19-20; with lesions from these, use version 1 (docs/data.md).
 _base_ = './cncb_ncov.py'
 data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'
+lesion_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'
 train_dataloader = dict(
     dataset=dict(datasets=[
         dict(
             type='LesionDataset',
-            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
+            data_root='${lesion_root}',
             ann_file='annotations/lesions_train.json',
             filter_cfg=dict(filter_empty_gt=True),
             pipeline={{_base_.lesion_train_pipeline}}),
@@ -18,21 +19,5 @@ train_dataloader = dict(
             slice_classes='${slice_classes}',
             ann_file='annotations/slices_train.json',
             samples_per_class=1000,
-            pipeline={{_base_.slice_pipeline}}),
-    ]))
-test_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='LesionDataset',
-            data_root='{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}',
-            ann_file='annotations/lesions_test.json',
-            test_mode=True,
-            pipeline={{_base_.lesion_test_pipeline}}),
-        dict(
-            type='SliceDataset',
-            data_root='${data_root}',
-            slice_classes='${slice_classes}',
-            ann_file='annotations/slices_test.json',
-            test_mode=True,
             pipeline={{_base_.slice_pipeline}}),
     ]))
