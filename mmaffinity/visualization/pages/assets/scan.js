@@ -186,7 +186,8 @@
       fixed(lesion.score, 2), area(lesion), ...shares.map((_, at) => percent(record.lesion_shares[lesion.number - 1][at]))]}));
     if (shares.length) rows.push(['RoIs at no lesion', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
     parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
-    if (rows.length) parts.push(table(['', 'score', 'area', ...shares.map(name => `share, ${name}`)], rows, [1, 2, ...shares.map((_, at) => at + 3)]));
+    if (shares.length) parts.push(el('p', {class: 'faint'}, 'Under the name of each class: the share in the evidence for it (+) or against it (\u2212).'));
+    if (rows.length) parts.push(table(['', 'score', 'area', ...shares], rows, [1, 2, ...shares.map((_, at) => at + 3)]));
     if (record.rois) parts.push(...roiPanel(record));
     else if (classes.length) parts.push(el('p', {class: 'faint screen'}, head.no_rois));
     return parts;
@@ -205,7 +206,7 @@
     drawAffinity(heat, rois.affinity);
     return [el('details', {class: 'screen', open: record.index === state.opened, ontoggle: event => { state.opened = event.target.open ? record.index : null; }},
       el('summary', {}, 'RoIs of the classification, and the affinity representation Y'),
-      table(['RoI', 'score', 'weight', 'at', ...classes.map(name => `share, ${name}`)], rows, [1, 2, ...classes.map((_, at) => at + 4)]),
+      table(['RoI', 'score', 'weight', 'at', ...classes], rows, [1, 2, ...classes.map((_, at) => at + 4)]),
       el('p', {class: 'faint'}, `Y, ${rois.affinity.rows} affinities x ${rois.affinity.columns} channels; blue is negative, yellow is positive; the ends of the scale are \u00b1${fixed(rois.affinity.limit, 2)}.`),
       heat, el('p', {class: 'faint'}, head.attribution))];
   }
