@@ -1,4 +1,5 @@
 """Distributed processes on GPUs or CPUs."""
+import atexit
 import os
 from collections.abc import Mapping
 
@@ -40,6 +41,8 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
         raise ValueError(f'process {environ["LOCAL_RANK"]} of this machine has no GPU left, torch sees '
                          f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
                          '(CUDA_VISIBLE_DEVICES=) to run on CPUs')
+    # Threads of the group that are still alive when the interpreter ends may abort a process whose work is done.
+    atexit.register(_leave)
     wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=True, broadcast_buffers=False)
     if not on_gpus:
         wrapper['device_ids'] = None
@@ -47,3 +50,8 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
             distributed.init_process_group('gloo')
     if cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = wrapper
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -35,6 +35,20 @@ def test_cpus(joined, monkeypatch):
     assert cfg.model_wrapper_cfg.device_ids is None and cfg.model_wrapper_cfg.find_unused_parameters
 
 
+def test_the_group_is_left_when_the_process_ends(joined, monkeypatch):
+    gpus(monkeypatch, 0)
+    at_exit, left = [], []
+    monkeypatch.setattr(processes.atexit, 'register', at_exit.append)
+    monkeypatch.setattr(torch.distributed, 'destroy_process_group', lambda: left.append(True))
+    join_processes(Config({}), 'pytorch', TORCHRUN)
+    leave, = at_exit
+    leave()
+    assert not left  # there is no group in this process
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    leave()
+    assert left == [True]
+
+
 def test_gpus_are_joined_by_mmengine(joined, monkeypatch):
     gpus(monkeypatch, 2)
     cfg = Config({})

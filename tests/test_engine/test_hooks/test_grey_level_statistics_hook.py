@@ -134,6 +134,7 @@ def _train(rank, port, root, work_dir):
     except ValueError as error:
         found = str(error)
     (work_dir / f'{rank}.json').write_text(json.dumps(found))
+    distributed.destroy_process_group()
 
 
 def test_two_processes_have_the_same_values_or_the_same_error(root, tmp_path):

@@ -51,6 +51,7 @@ if rank == 0:
     classification, lesions, _ = evaluator.metrics
     print('RESULT', json.dumps([scores, *([record['img_path'] for record in records]
                                           for records in (classification.predictions, lesions.per_image))]))
+torch.distributed.destroy_process_group()
 '''
 
 
