@@ -25,4 +25,5 @@ test: setup
 
 lint: setup
 	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m mypy

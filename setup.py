@@ -2,6 +2,7 @@
 
 Everything else about the package is in pyproject.toml.
 """
+
 import shutil
 from pathlib import Path
 
@@ -34,8 +35,9 @@ class BuildWithConfigs(build_py):
                     pass
             shutil.copytree(ROOT / source, target, ignore=shutil.ignore_patterns('__pycache__'))
         # The paths in the index and the metafiles refer to the repository.
-        metafiles = {str(path.relative_to(ROOT)): f'metafile_{path.parent.name}.yml'
-                     for path in ROOT.glob('configs/**/metafile.yml')}
+        metafiles = {
+            str(path.relative_to(ROOT)): f'metafile_{path.parent.name}.yml' for path in ROOT.glob('configs/**/metafile.yml')
+        }
         for source, target in {'model-index.yml': 'model-index.yml', **metafiles}.items():
             text = (ROOT / source).read_text(encoding='utf-8')
             for name, there in metafiles.items():

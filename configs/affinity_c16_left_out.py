@@ -8,5 +8,7 @@ test_dataloader = dict(
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_train_left_out.json',
         test_mode=True,
-        pipeline={{_base_.slice_pipeline}}))
+        pipeline={{_base_.slice_pipeline}},
+    )
+)
 test_evaluator = [dict(type='SliceClassificationMetric')]

@@ -6,6 +6,7 @@ things for the whole process, by :mod:`mmaffinity.framework`.
 Where MMDetection is not installed, the import loads nothing, and exported models can be used: see docs/deployment.md. The same
 holds where the environment variable ``MMAFFINITY_LAZY`` is set, as ``mmaffinity predict`` does to start faster.
 """
+
 import os
 from importlib.util import find_spec
 

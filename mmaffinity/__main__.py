@@ -1,4 +1,5 @@
 """``python -m mmaffinity COMMAND``, the same as ``mmaffinity COMMAND``."""
+
 from mmaffinity_cli import main
 
 main()

@@ -7,6 +7,7 @@ It changes two things for the whole process, each in a function of that name:
 
 Exported models run where none of this is installed.
 """
+
 from mmaffinity.checkpoints import register_safe_loader
 from mmaffinity.ops import import_mmdet
 

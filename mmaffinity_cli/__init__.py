@@ -3,6 +3,7 @@
 A separate package that imports only the standard library: ``mmaffinity --help`` responds immediately, and ``mmaffinity
 check-env`` works even if torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
 """
+
 import argparse
 import os
 import sys
@@ -59,14 +60,18 @@ def main(*verbs: str) -> None:
         sys.exit(2)
     if name == CHECK_ENV:
         from .check_env import main as check_env
+
         code = check_env(arguments[1:])
     else:
         try:
             with _lazy() if name == 'predict' else nullcontext():
                 module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
         except Exception as error:  # whatever a broken installation raises
-            print(f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
-                  '"mmaffinity check-env" reports the problem and how to fix it', file=sys.stderr)
+            print(
+                f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
+                '"mmaffinity check-env" reports the problem and how to fix it',
+                file=sys.stderr,
+            )
             sys.exit(2)
         code = run(module, arguments[1:], None if verbs else f'mmaffinity {name}')
     if code:
@@ -88,8 +93,10 @@ def _lazy() -> Iterator[None]:
 def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:
     """Parse the arguments of a command and run it; return the exit code."""
     from mmaffinity.utils.cli import run_tool
-    parser = argparse.ArgumentParser(prog=prog, description=module.__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    parser = argparse.ArgumentParser(
+        prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     module.add_arguments(parser)
     args = parser.parse_args(arguments)
     return run_tool(lambda: module.run(args))

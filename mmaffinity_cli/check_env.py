@@ -2,6 +2,7 @@
 
 Every package is imported in a separate process, so that a broken package that crashes the process is reported as well.
 """
+
 import argparse
 import platform
 import shlex
@@ -47,8 +48,14 @@ def versions() -> dict[str, str]:
 def attempt(code: str) -> tuple[bool, str]:
     """Run code in a separate process; return whether it worked, and its last line or its error."""
     try:
-        done = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              errors='replace', timeout=TIMEOUT_S)
+        done = subprocess.run(
+            [sys.executable, '-c', code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors='replace',
+            timeout=TIMEOUT_S,
+        )
     except subprocess.TimeoutExpired:
         return False, f'no answer within {TIMEOUT_S} s'
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
@@ -66,8 +73,10 @@ def fix(package: str, error: str, found: dict[str, str]) -> str:
     if 'torchvision' in error and 'torchvision' in found and package != 'torch':
         return f'{pip("uninstall", "--yes", "torchvision")}  # built for another torch, and not needed here'
     if package == 'cv2' and '.so' in error:  # libGL of a desktop, which the headless build does not need
-        return f'{pip("uninstall", "--yes", "opencv-python")} && ' \
+        return (
+            f'{pip("uninstall", "--yes", "opencv-python")} && '
             f'{pip("install", "--force-reinstall", "--no-deps", PACKAGES["cv2"][0])}'
+        )
     return pip('install', '--force-reinstall', '--no-deps', *[name for name in PACKAGES[package] if name in found][:1])
 
 
@@ -77,8 +86,12 @@ def find_clashes(found: dict[str, str]) -> list[tuple[str, str]]:
     for package, names in PACKAGES.items():
         there = [name for name in names if name in found]
         if len(there) > 1 and package not in SHARED:
-            problems.append((f'{package} comes from {" and ".join(there)} at once, which overwrite each other; this keeps '
-                             f'{there[0]}', f'{pip("uninstall", "--yes", *there)} && {pip("install", there[0])}'))
+            problems.append(
+                (
+                    f'{package} comes from {" and ".join(there)} at once, which overwrite each other; this keeps {there[0]}',
+                    f'{pip("uninstall", "--yes", *there)} && {pip("install", there[0])}',
+                )
+            )
     return problems
 
 
@@ -93,8 +106,11 @@ def check(found: dict[str, str]) -> tuple[list[str], list[tuple[str, str]]]:
     """
     lines = [f'{"python":<12} {platform.python_version()}  {sys.executable}', f'{"platform":<12} {platform.platform()}']
     problems = find_clashes(found)
-    problems += [(f'{package} is missing', pip('install', names[0])) for package, names in PACKAGES.items()
-                 if not any(name in found for name in names)]
+    problems += [
+        (f'{package} is missing', pip('install', names[0]))
+        for package, names in PACKAGES.items()
+        if not any(name in found for name in names)
+    ]
     works = True
     for package, names in PACKAGES.items():
         there = ', '.join(f'{name} {found[name]}' for name in names if name in found) or 'missing'
@@ -123,8 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'problem: {text}\n    {command}')
     torch = found.get('torch', '')
     if torch and tuple(int(part) for part in torch.split('.')[:2]) < SAFE_TORCH:
-        print(f'warning: torch {torch} can be made to execute code by a crafted checkpoint (CVE-2026-24747), so .pth files are '
-              f'refused, unless MMAFFINITY_TRUST_PTH=1 declares them your own\n    {pip("install", "--upgrade", "torch")}')
+        print(
+            f'warning: torch {torch} can be made to execute code by a crafted checkpoint (CVE-2026-24747), so .pth files are '
+            f'refused, unless MMAFFINITY_TRUST_PTH=1 declares them your own\n    {pip("install", "--upgrade", "torch")}'
+        )
     if not problems and not args.quiet:
         print('mmaffinity can be used')
     return int(bool(problems))

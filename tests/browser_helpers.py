@@ -1,4 +1,5 @@
 """Chromium for tests of pages, and a page that reports what it must not do."""
+
 import os
 import re
 import shutil

@@ -1,4 +1,5 @@
 """What all tests share: where the real data is, small phantoms, silence on the network, and the count of skips."""
+
 import ipaddress
 import os
 import socket
@@ -17,8 +18,13 @@ import mmaffinity  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
-settings.register_profile('fuzz', max_examples=int(os.environ.get('MMAFFINITY_FUZZ_EXAMPLES', '2000')), deadline=None,
-                          suppress_health_check=list(HealthCheck), print_blob=True)
+settings.register_profile(
+    'fuzz',
+    max_examples=int(os.environ.get('MMAFFINITY_FUZZ_EXAMPLES', '2000')),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 settings.register_profile('suite', deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'suite'))
 
@@ -118,6 +124,7 @@ def pytest_terminal_summary(terminalreporter):
 def browser():
     """A headless Chromium, or a skip."""
     from browser_helpers import chromium
+
     with chromium() as running:
         yield running
 
@@ -127,9 +134,21 @@ def tiny_phantom(tmp_path_factory) -> Path:
     """A phantom of few small slices in both raw layouts, converted: `cncb_ncov/` and `ictcf/`."""
     from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_ictcf
     from mmaffinity.datasets.phantom import write_phantom
+
     root = tmp_path_factory.mktemp('phantom') / 'phantom'
-    write_phantom(root, size=128, slices_per_patient=2, lesions_train=8, lesions_test=4, slices_train=9,
-                  slices_selected=6, slices_val=3, slices_test=6, ictcf_train=4, ictcf_test=4)
+    write_phantom(
+        root,
+        size=128,
+        slices_per_patient=2,
+        lesions_train=8,
+        lesions_test=4,
+        slices_train=9,
+        slices_selected=6,
+        slices_val=3,
+        slices_test=6,
+        ictcf_train=4,
+        ictcf_test=4,
+    )
     convert_cncb_ncov(root / 'cncb_ncov', min_area=10)
     convert_ictcf(root / 'ictcf')
     return root
@@ -143,6 +162,7 @@ def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
     from scan_helpers import write_model
 
     from mmaffinity.apis.onnx_export import export_onnx
+
     folder = tmp_path_factory.mktemp('exported')
     config, checkpoint = write_model(folder, repo_root)
     return config, checkpoint, export_onnx(config, checkpoint, folder / 'narrow.onnx')

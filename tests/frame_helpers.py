@@ -1,19 +1,23 @@
 """Enhanced CT made by the tests: the frames of a small chest in one DICOM file, or in the files of a concatenation."""
+
 from collections.abc import Sequence
 
 import numpy as np
 from scan_helpers import chest, dicom_slice
 
 ENHANCED, LEGACY = '1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2'
-SHARED = {'PlaneOrientation': dict(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
-          'PixelMeasures': dict(PixelSpacing=[0.8, 0.7], SliceThickness=5),
-          'PixelValueTransformation': dict(RescaleSlope=1, RescaleIntercept=0, RescaleType='HU'),
-          'CTImageFrameType': dict(FrameType=['ORIGINAL', 'PRIMARY', 'AXIAL', 'NONE'])}
+SHARED = {
+    'PlaneOrientation': dict(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
+    'PixelMeasures': dict(PixelSpacing=[0.8, 0.7], SliceThickness=5),
+    'PixelValueTransformation': dict(RescaleSlope=1, RescaleIntercept=0, RescaleType='HU'),
+    'CTImageFrameType': dict(FrameType=['ORIGINAL', 'PRIMARY', 'AXIAL', 'NONE']),
+}
 
 
 def groups(**macros: dict):
     """Functional groups, by name without 'Sequence'."""
     from pydicom.dataset import Dataset
+
     data = Dataset()
     for name, values in macros.items():
         item = Dataset()
@@ -42,8 +46,16 @@ def enhanced_ct(frames: Sequence[np.ndarray], per_frame: Sequence[dict] | None =
     """
     data = dicom_slice(frames[0], SOPClassUID=changes.pop('SOPClassUID', ENHANCED), **changes)
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
-    for keyword in ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'RescaleSlope',
-                    'RescaleIntercept', 'RescaleType', 'InstanceNumber'):
+    for keyword in (
+        'ImageOrientationPatient',
+        'ImagePositionPatient',
+        'PixelSpacing',
+        'SliceThickness',
+        'RescaleSlope',
+        'RescaleIntercept',
+        'RescaleType',
+        'InstanceNumber',
+    ):
         if keyword in data and keyword not in changes:
             delattr(data, keyword)
     data.NumberOfFrames = changes.get('NumberOfFrames', len(frames))
@@ -52,9 +64,11 @@ def enhanced_ct(frames: Sequence[np.ndarray], per_frame: Sequence[dict] | None =
     data.SharedFunctionalGroupsSequence = [groups(**macros)]
     per_frame = [{}] * len(frames) if per_frame is None else per_frame
     data.PerFrameFunctionalGroupsSequence = [
-        groups(**{'FrameContent': dict(StackID='1', InStackPositionNumber=index + 1), 'PlanePosition': position(index),
-                  **macros})
-        for index, macros in enumerate(per_frame)]
+        groups(
+            **{'FrameContent': dict(StackID='1', InStackPositionNumber=index + 1), 'PlanePosition': position(index), **macros}
+        )
+        for index, macros in enumerate(per_frame)
+    ]
     data.PixelData = b''.join(frame.tobytes() for frame in frames)
     data['PixelData'].VR = 'OW'
     return data
@@ -68,6 +82,7 @@ def position(index: int) -> dict:
 def encapsulated(data, packed: Sequence[bytes], syntax, table: str = 'basic', fragments: int = 1):
     """Replace native pixel data by compressed frames, with a basic or extended offset table or none."""
     from pydicom.encaps import encapsulate, encapsulate_extended
+
     data.file_meta.TransferSyntaxUID = syntax
     if table == 'extended':
         data.PixelData, data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths = encapsulate_extended(list(packed))
@@ -81,6 +96,7 @@ def encapsulated(data, packed: Sequence[bytes], syntax, table: str = 'basic', fr
 def compressed(frame: np.ndarray, syntax: str) -> bytes:
     """A frame as RLELossless, JPEGLSLossless or JPEG2000Lossless."""
     import pydicom
+
     data = dicom_slice(frame)
     data.compress(getattr(pydicom.uid, syntax))
     return pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1)

@@ -1,4 +1,5 @@
 """Checkpoints that would run code if Python's unpickler read them, built in the ways that attackers build them."""
+
 import io
 import os
 import pickle
@@ -70,8 +71,10 @@ def pickled_storage(pid: tuple) -> bytes:
 
 def getattr_chain(mark: Path) -> bytes:
     """getattr(__import__('os'), 'system')(...), written by hand, in protocol 2."""
-    return (b'\x80\x02}X\x0a\0\0\0state_dictcbuiltins\ngetattr\ncbuiltins\n__import__\nX\x02\0\0\0os\x85R'
-            b'X\x06\0\0\0system\x86R' + b'X' + struct.pack('<I', len(f'touch {mark}')) + f'touch {mark}'.encode() + b'\x85Rs.')
+    return (
+        b'\x80\x02}X\x0a\0\0\0state_dictcbuiltins\ngetattr\ncbuiltins\n__import__\nX\x02\0\0\0os\x85R'
+        b'X\x06\0\0\0system\x86R' + b'X' + struct.pack('<I', len(f'touch {mark}')) + f'touch {mark}'.encode() + b'\x85Rs.'
+    )
 
 
 def old_instruction(mark: Path) -> bytes:
@@ -111,21 +114,32 @@ def numpy_array(call: Call) -> bytes:
 
 def array_of_pointers(dtype: object) -> Call:
     """An array whose bytes NumPy is to take for objects."""
-    return Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(1, (2, ), dtype, False, b'A' * 16))
+    return Call(CORE.multiarray._reconstruct, np.ndarray, (0,), b'b', state=(1, (2,), dtype, False, b'A' * 16))
 
 
 NUMPY_KINDS = {
-    'dtype with object fields': array_of_pointers(Call(np.dtype, 'f8', False, True, state=(
-        3, '<', None, ('f', ), {'f': (Call(np.dtype, 'O', False, True), 0)}, -1, -1, 1))),
+    'dtype with object fields': array_of_pointers(
+        Call(np.dtype, 'f8', False, True, state=(3, '<', None, ('f',), {'f': (Call(np.dtype, 'O', False, True), 0)}, -1, -1, 1))
+    ),
     'dtype with flags': array_of_pointers(Call(np.dtype, 'f8', False, True, state=(3, '<', None, None, None, -1, -1, 1))),
     'dtype of objects': array_of_pointers(Call(np.dtype, 'O', False, True, state=(3, '|', None, None, None, -1, -1, 63))),
-    'array of objects over bytes': Call(np.ndarray, (2, ), 'O', b'A' * 16),
+    'array of objects over bytes': Call(np.ndarray, (2,), 'O', b'A' * 16),
     'array class of the dtype': Call(type(np.dtype('f8'))),
     'scalar of objects': Call(CORE.multiarray.scalar, Call(np.dtype, 'O', False, True), b'A' * 8),
-    'array of lists': Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(
-        1, (1, ), Call(np.dtype, 'f8', False, True), False, [touch(Path('mark'))])),
-    'array larger than its bytes': Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b', state=(
-        1, (1 << 40, ), Call(np.dtype, 'f8', False, True), False, b'A' * 16)),
+    'array of lists': Call(
+        CORE.multiarray._reconstruct,
+        np.ndarray,
+        (0,),
+        b'b',
+        state=(1, (1,), Call(np.dtype, 'f8', False, True), False, [touch(Path('mark'))]),
+    ),
+    'array larger than its bytes': Call(
+        CORE.multiarray._reconstruct,
+        np.ndarray,
+        (0,),
+        b'b',
+        state=(1, (1 << 40,), Call(np.dtype, 'f8', False, True), False, b'A' * 16),
+    ),
 }
 
 
@@ -140,13 +154,15 @@ BUILDERS: dict[str, Callable[[Path], bytes]] = {
     'eval': lambda mark: saved(Call(eval, f'open({str(mark)!r}, "w")')),
     'getattr chain': lambda mark: zipped(getattr_chain(mark)),
     'protocol 0': lambda mark: zipped(old_instruction(mark)),
-    'inside a tensor': lambda mark: zipped(pickle.dumps(
-        {'state_dict': {'w': Call(torch._utils._rebuild_tensor_v2, touch(mark), 0, (1, ), (1, ), False, {})}}, 2)),
+    'inside a tensor': lambda mark: zipped(
+        pickle.dumps({'state_dict': {'w': Call(torch._utils._rebuild_tensor_v2, touch(mark), 0, (1,), (1,), False, {})}}, 2)
+    ),
     'inside a log buffer': lambda mark: saved(Call(HistoryBuffer, touch(mark))),
     'state of a log buffer': history_state,
     'method of a log buffer': history_method,
-    'inside an array': lambda mark: saved(Call(CORE.multiarray._reconstruct, np.ndarray, (0, ), b'b',
-                                               state=(1, (1, ), np.dtype('O'), False, [touch(mark)]))),
+    'inside an array': lambda mark: saved(
+        Call(CORE.multiarray._reconstruct, np.ndarray, (0,), b'b', state=(1, (1,), np.dtype('O'), False, [touch(mark)]))
+    ),
     'scalar of objects': lambda mark: saved(Call(CORE.multiarray.scalar, np.dtype('O'), touch(mark))),
     'storage within a storage': lambda mark: saved(Call(torch.storage._load_from_bytes, saved(touch(mark)))),
     'type of a storage': lambda mark: zipped(pickled_storage(('storage', touch(mark), '0', 'cpu', 2))),

@@ -1,4 +1,5 @@
 """A small, fast affinity model and the samples to feed it, for the tests of the model room."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,15 +22,22 @@ from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 
 MODEL_CONFIG = Path(__file__).resolve().parent.parent / 'configs' / '_base_' / 'models' / 'affinity_rcnn_r18.py'
 SIZE = 128
-LESIONS = ((20., 24., 60., 70.), (70., 80., 112., 100.), (64., 16., 80., 40.))
+LESIONS = ((20.0, 24.0, 60.0, 70.0), (70.0, 80.0, 112.0, 100.0), (64.0, 16.0, 80.0, 40.0))
 # The architecture of the published model with narrow layers: same modules, same parameter names.
 NARROW = {
-    'backbone.base_channels': 8, 'neck.in_channels': [32], 'neck.out_channels': 16,
-    'rpn_head.in_channels': 16, 'rpn_head.feat_channels': 16,
-    'roi_head.bbox_roi_extractor.out_channels': 16, 'roi_head.mask_roi_extractor.out_channels': 16,
-    'roi_head.bbox_head.in_channels': 16, 'roi_head.bbox_head.fc_out_channels': 24,
-    'roi_head.mask_head.in_channels': 16, 'roi_head.mask_head.conv_out_channels': 16,
-    'roi_head.cls_head.in_channels': 16, 'roi_head.cls_head.refinement.mid_channels': 8,
+    'backbone.base_channels': 8,
+    'neck.in_channels': [32],
+    'neck.out_channels': 16,
+    'rpn_head.in_channels': 16,
+    'rpn_head.feat_channels': 16,
+    'roi_head.bbox_roi_extractor.out_channels': 16,
+    'roi_head.mask_roi_extractor.out_channels': 16,
+    'roi_head.bbox_head.in_channels': 16,
+    'roi_head.bbox_head.fc_out_channels': 24,
+    'roi_head.mask_head.in_channels': 16,
+    'roi_head.mask_head.conv_out_channels': 16,
+    'roi_head.cls_head.in_channels': 16,
+    'roi_head.cls_head.refinement.mid_channels': 8,
     'roi_head.cls_head.fc_channels': (12, 12),
 }
 
@@ -37,8 +45,13 @@ NARROW = {
 def model_config(overrides: dict | None = None, narrow: bool = True) -> ConfigDict:
     """Read the model of the base config; ``overrides`` by dotted key below ``model``."""
     config = Config.fromfile(MODEL_CONFIG)
-    changes = {'backbone.init_cfg': None, 'data_preprocessor.mean': 0.4, 'data_preprocessor.std': 0.25,
-               **(NARROW if narrow else {}), **(overrides or {})}
+    changes = {
+        'backbone.init_cfg': None,
+        'data_preprocessor.mean': 0.4,
+        'data_preprocessor.std': 0.25,
+        **(NARROW if narrow else {}),
+        **(overrides or {}),
+    }
     config.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
     return config.model
 
@@ -72,17 +85,22 @@ def lesion_sample(boxes: Sequence[Sequence[float]] = LESIONS, size: int = SIZE, 
     sample = SliceDataSample(metainfo=_meta(SEGMENTATION, size, **meta))
     masks = np.zeros((len(boxes), size, size), np.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes):
-        mask[int(y1):int(y2), int(x1):int(x2)] = 1
+        mask[int(y1) : int(y2), int(x1) : int(x2)] = 1
     sample.gt_instances = InstanceData(
         bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         labels=torch.zeros(len(boxes), dtype=torch.long),
-        masks=BitmapMasks(masks, size, size))
+        masks=BitmapMasks(masks, size, size),
+    )
     return sample
 
 
 def _meta(stage: str, size: int, **meta) -> dict:
-    return {**dict(task=stage, img_id=0, img_path='slice.png', img_shape=(size, size), ori_shape=(size, size),
-                   scale_factor=(1., 1.)), **meta}
+    return {
+        **dict(
+            task=stage, img_id=0, img_path='slice.png', img_shape=(size, size), ori_shape=(size, size), scale_factor=(1.0, 1.0)
+        ),
+        **meta,
+    }
 
 
 def images(num: int = 1, size: int = SIZE, seed: int = 0) -> list:
@@ -106,21 +124,29 @@ def total(losses: dict) -> Tensor:
 def allow_float64(monkeypatch) -> None:
     """Let a model in float64 use MMDetection's pasting of masks, which knows float32 only."""
     paste = fcn_mask_head._do_paste_mask
-    monkeypatch.setattr(fcn_mask_head, '_do_paste_mask',
-                        lambda masks, boxes, *args, **kw: paste(masks.float(), boxes.float(), *args, **kw))
+    monkeypatch.setattr(
+        fcn_mask_head, '_do_paste_mask', lambda masks, boxes, *args, **kw: paste(masks.float(), boxes.float(), *args, **kw)
+    )
 
 
 def brute_force_nms(boxes: Tensor, scores: Tensor, threshold: float) -> list:
     """Indices that survive, best first; plain loops."""
+
     def area(box):
-        return max(0., box[2] - box[0]) * max(0., box[3] - box[1])
+        return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
     boxes = boxes.double().tolist()
     kept = []
     for i in scores.argsort(descending=True, stable=True).tolist():
         for j in kept:
-            both = area([max(boxes[i][0], boxes[j][0]), max(boxes[i][1], boxes[j][1]),
-                         min(boxes[i][2], boxes[j][2]), min(boxes[i][3], boxes[j][3])])
+            both = area(
+                [
+                    max(boxes[i][0], boxes[j][0]),
+                    max(boxes[i][1], boxes[j][1]),
+                    min(boxes[i][2], boxes[j][2]),
+                    min(boxes[i][3], boxes[j][3]),
+                ]
+            )
             union = area(boxes[i]) + area(boxes[j]) - both
             if union > 0 and both / union > threshold:
                 break
@@ -137,6 +163,12 @@ def decode_by_hand(priors: Tensor, deltas: Tensor, size: tuple, stds: Sequence[f
         dx, dy, dw, dh = (d * s for d, s in zip(delta, stds))
         cx, cy = (x1 + x2) / 2 + dx * (x2 - x1), (y1 + y2) / 2 + dy * (y2 - y1)
         w, h = (x2 - x1) * np.exp(np.clip(dw, -limit, limit)), (y2 - y1) * np.exp(np.clip(dh, -limit, limit))
-        decoded.append([np.clip(cx - w / 2, 0, size[1]), np.clip(cy - h / 2, 0, size[0]),
-                        np.clip(cx + w / 2, 0, size[1]), np.clip(cy + h / 2, 0, size[0])])
+        decoded.append(
+            [
+                np.clip(cx - w / 2, 0, size[1]),
+                np.clip(cy - h / 2, 0, size[0]),
+                np.clip(cx + w / 2, 0, size[1]),
+                np.clip(cy + h / 2, 0, size[0]),
+            ]
+        )
     return torch.tensor(decoded, dtype=torch.float64).reshape(-1, 4)

@@ -2,6 +2,7 @@
 
 ``PYTHONPATH=.:tests python tests/operation_cases.py`` writes tests/data/mmcv_operations.npz; it needs a compiled mmcv.
 """
+
 import itertools
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from torch import Tensor
 RECORDED = Path(__file__).parent / 'data' / 'mmcv_operations.npz'
 KINDS = ('random', 'whole pixels', 'identical', 'touching', 'no area', 'corners swapped', 'not a number')
 NMS_OPTIONS = ({}, dict(offset=1), dict(score_threshold=0.3), dict(max_num=5), dict(offset=1, score_threshold=0.5, max_num=3))
-BATCHED_OPTIONS = (dict(type='nms'), dict(class_agnostic=True), dict(split_thr=10), dict(split_thr=10, max_num=6),
-                   dict(split_thr=10, class_agnostic=True), dict(type='nms', offset=1, score_threshold=0.2))
+BATCHED_OPTIONS = (
+    dict(type='nms'),
+    dict(class_agnostic=True),
+    dict(split_thr=10),
+    dict(split_thr=10, max_num=6),
+    dict(split_thr=10, class_agnostic=True),
+    dict(type='nms', offset=1, score_threshold=0.2),
+)
 ALIGN_OPTIONS = tuple(itertools.product(((3, 2), 5), (0, 2, 3), ('avg', 'max'), (False, True)))
 SCALE = 1 / 12
 
@@ -26,7 +33,7 @@ def boxes_of(kind: str, num: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     if kind in ('whole pixels', 'touching'):
         corner, extent = corner.round(), extent.round()
     if kind == 'touching':
-        corner, extent = (corner / 20).round() * 20, torch.full_like(extent, 20.)
+        corner, extent = (corner / 20).round() * 20, torch.full_like(extent, 20.0)
     if kind == 'no area':
         extent *= torch.rand(num, 2, generator=generator) > 0.4
     if kind == 'corners swapped':
@@ -36,7 +43,7 @@ def boxes_of(kind: str, num: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         boxes = boxes[torch.randint(0, num // 3 + 1, (num,), generator=generator)]
     if kind == 'not a number' and num:
         boxes[::4, 1], boxes[1::5, 2], boxes[2::7, 0] = torch.nan, torch.inf, -torch.inf
-    return boxes, (torch.randperm(num, generator=generator) + 1.) / (num + 1)
+    return boxes, (torch.randperm(num, generator=generator) + 1.0) / (num + 1)
 
 
 def groups(num: int, classes: int, seed: int = 0) -> Tensor:
@@ -47,10 +54,14 @@ def map_and_rois(channels: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A map (2, channels, 7, 9) and RoIs across and beyond its border, without area, and as large as it."""
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(2, channels, 7, 9, generator=generator)
-    corner = (torch.rand(10, 2, generator=generator) * 1.4 - 0.2) * torch.tensor([9., 7.]) / SCALE
+    corner = (torch.rand(10, 2, generator=generator) * 1.4 - 0.2) * torch.tensor([9.0, 7.0]) / SCALE
     boxes = torch.cat([corner, corner + torch.rand(10, 2, generator=generator) ** 2 * 60], 1)
-    special = torch.tensor([[0., 0., 9., 7.], [3., 2., 3., 2.], [4., 1., 4., 6.], [50., 50., 60., 60.],
-                            [1., 1., 2., 2.]]) / SCALE
+    special = (
+        torch.tensor(
+            [[0.0, 0.0, 9.0, 7.0], [3.0, 2.0, 3.0, 2.0], [4.0, 1.0, 4.0, 6.0], [50.0, 50.0, 60.0, 60.0], [1.0, 1.0, 2.0, 2.0]]
+        )
+        / SCALE
+    )
     boxes = torch.cat([boxes, special])
     return features, torch.cat([torch.arange(len(boxes))[:, None] % 2, boxes], 1)
 
@@ -59,6 +70,7 @@ def record() -> None:
     """Write what mmcv answers."""
     import mmcv
     from mmcv import ops
+
     answers = {'version': mmcv.__version__}
     for kind in KINDS:
         boxes, scores = boxes_of(kind, 40)
@@ -73,7 +85,7 @@ def record() -> None:
     for number, (size, ratio, mode, aligned) in enumerate(ALIGN_OPTIONS):
         features = features.detach().requires_grad_()
         bins = ops.roi_align(features, rois, size, SCALE, ratio, mode, aligned)
-        weights = torch.arange(bins.numel()).view_as(bins) % 7 - 3.
+        weights = torch.arange(bins.numel()).view_as(bins) % 7 - 3.0
         answers[f'bins {number}'] = bins.detach()
         answers[f'gradient {number}'] = torch.autograd.grad((bins * weights).sum(), features)[0]
     np.savez_compressed(RECORDED, **{name: np.asarray(value) for name, value in answers.items()})

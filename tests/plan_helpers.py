@@ -1,4 +1,5 @@
 """Small plans."""
+
 from pathlib import Path
 from textwrap import dedent
 
@@ -8,8 +9,15 @@ from run_helpers import SMALL
 DATA = """
 data = dict(cncb_ncov=dict(makes='annotations/slices_train.json'), ictcf=dict(makes='annotations/slices_train.json'))
 """
-KEPT = ('model.', 'image_size', 'train_dataloader.batch_size', 'train_dataloader.num_workers',
-        'train_dataloader.persistent_workers', 'test_dataloader.', 'default_hooks.')
+KEPT = (
+    'model.',
+    'image_size',
+    'train_dataloader.batch_size',
+    'train_dataloader.num_workers',
+    'train_dataloader.persistent_workers',
+    'test_dataloader.',
+    'default_hooks.',
+)
 SEGMENTATION = ('model.train_cfg.', 'model.test_cfg.')
 
 

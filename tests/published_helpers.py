@@ -1,4 +1,5 @@
 """A synthetic checkpoint in the author's published layout, for tests that have to run everywhere."""
+
 import sys
 import types
 import zlib
@@ -9,8 +10,13 @@ import torch
 from mmaffinity.checkpoints.published_layout import published_layout
 
 # Standard deviations times the square root of the fan-in; small where the scores and boxes would saturate.
-GAINS = {'rpn.head.bbox_pred': 0.02, 'rpn.head.cls_logits': 0.07, 'bbox_pred': 0.1, 'cls_score': 0.3,
-         'class_predict_logits': 0.3}
+GAINS = {
+    'rpn.head.bbox_pred': 0.02,
+    'rpn.head.cls_logits': 0.07,
+    'bbox_pred': 0.1,
+    'cls_score': 0.3,
+    'class_predict_logits': 0.3,
+}
 
 
 def published_weights(num_affinities: int = 8, num_classes: int = 3, seed: int = 0) -> dict:
@@ -42,28 +48,39 @@ def author_module(monkeypatch) -> type:
     """Put a stand-in for the author's anchor generator where pickle finds it, and return the class."""
     for name in ('models', 'models.affinity', 'models.affinity.rpn'):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    cls = type('AnchorGenerator', (torch.nn.Module, ), {'__module__': 'models.affinity.rpn'})
+    cls = type('AnchorGenerator', (torch.nn.Module,), {'__module__': 'models.affinity.rpn'})
     sys.modules['models.affinity.rpn'].AnchorGenerator = cls
     return cls
 
 
-def published_content(monkeypatch, weights: dict, num_affinities: int = 8, sizes: tuple = ((2, 4, 8, 16, 32), ),
-                      ratios: tuple = ((0.1, 0.25, 0.5, 1, 1.5, 2), )) -> dict:
+def published_content(
+    monkeypatch,
+    weights: dict,
+    num_affinities: int = 8,
+    sizes: tuple = ((2, 4, 8, 16, 32),),
+    ratios: tuple = ((0.1, 0.25, 0.5, 1, 1.5, 2),),
+) -> dict:
     """Return what the author saved beside the weights, anchor generator included."""
     generator = author_module(monkeypatch)()
     generator.sizes, generator.aspect_ratios = sizes, ratios
     generator.cell_anchors, generator._cache = [torch.zeros(30, 4)], {}
-    return {'epoch': '99', 'model_weights': weights, 'lrate': 1e-5, 'anchor_generator': generator,
-            'affinity': num_affinities, 'model_name': f'affinity_model_{num_affinities}'}
+    return {
+        'epoch': '99',
+        'model_weights': weights,
+        'lrate': 1e-5,
+        'anchor_generator': generator,
+        'affinity': num_affinities,
+        'model_name': f'affinity_model_{num_affinities}',
+    }
 
 
 def synthetic_slice(size: int = 512, seed: int = 0) -> np.ndarray:
     """Return a grey picture of discs, one of them large, and noise: uint8 of shape (size, size)."""
     rng = np.random.RandomState(seed)
     y, x = np.mgrid[:size, :size]
-    image = np.where((x - size / 2)**2 + (y - size / 2)**2 < (0.45 * size)**2, 60., 5.)
+    image = np.where((x - size / 2) ** 2 + (y - size / 2) ** 2 < (0.45 * size) ** 2, 60.0, 5.0)
     for _ in range(14):
         cx, cy = rng.uniform(0.2, 0.8, 2) * size
         radius = rng.uniform(0.02, 0.12) * size
-        image[(x - cx)**2 + (y - cy)**2 < radius**2] = rng.uniform(90, 220)
+        image[(x - cx) ** 2 + (y - cy) ** 2 < radius**2] = rng.uniform(90, 220)
     return np.clip(image + rng.standard_normal(image.shape) * 6, 0, 255).astype(np.uint8)

@@ -1,4 +1,5 @@
 """A hook for distributed runs: writes down what each process did, and lets one die."""
+
 import hashlib
 import json
 import os
@@ -25,8 +26,10 @@ class RankWatch(Hook):
 
     def before_train(self, runner):
         def note(optimizer, args, kwargs):
-            self.gradients = {name: None if value.grad is None else value.grad.clone()
-                              for name, value in runner.model.module.named_parameters()}
+            self.gradients = {
+                name: None if value.grad is None else value.grad.clone()
+                for name, value in runner.model.module.named_parameters()
+            }
 
         runner.optim_wrapper.optimizer.register_step_pre_hook(note)
 
@@ -40,16 +43,21 @@ class RankWatch(Hook):
         model, samples = runner.model.module, data_batch['data_samples']
         branch, head = model.roi_head.classification_branch, model.roi_head
         row = dict(
-            task=samples[0].task, slices=[sample.img_path for sample in samples],
+            task=samples[0].task,
+            slices=[sample.img_path for sample in samples],
             lesions=[len(sample.gt_instances) if 'gt_instances' in sample else None for sample in samples],
-            weights=digest(model.parameters()), branch=digest(branch.parameters()),
+            weights=digest(model.parameters()),
+            branch=digest(branch.parameters()),
             copied=all(torch.equal(value, head.state_dict()[name]) for name, value in branch.state_dict().items()),
-            terms=sorted(name for name in outputs if 'loss' in name))
+            terms=sorted(name for name in outputs if 'loss' in name),
+        )
         with open(Path(runner.work_dir) / f'rank_{get_rank()}.jsonl', 'a') as file:
             file.write(json.dumps(row) + '\n')
         if get_rank() == 0 and runner.iter < self.keep:
-            torch.save(dict(gradients=self.gradients, weights=dict(model.named_parameters())),
-                       Path(runner.work_dir) / f'after_step_{runner.iter + 1}.pt')
+            torch.save(
+                dict(gradients=self.gradients, weights=dict(model.named_parameters())),
+                Path(runner.work_dir) / f'after_step_{runner.iter + 1}.pt',
+            )
 
 
 def digest(tensors):

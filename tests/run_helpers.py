@@ -1,4 +1,5 @@
 """Training runs in processes of their own, which can be killed, and in several processes."""
+
 import errno
 import multiprocessing
 import os
@@ -23,12 +24,20 @@ from mmaffinity.utils.config import load_config
 STEPS = 6
 SMALL = {
     **{f'model.{key}': value for key, value in NARROW.items()},
-    'image_size': (64, 64), 'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
-    'train_dataloader.sampler.segmentation_epochs': 0, 'model.train_cfg.rcnn.sampler.num': 16,
-    'model.test_cfg.rpn.max_per_img': 30, 'model.train_cfg.rpn_proposal.max_per_img': 30,
+    'image_size': (64, 64),
+    'train_cfg.max_epochs': 2,
+    'train_cfg.val_interval': 1,
+    'train_dataloader.batch_size': 2,
+    'train_dataloader.sampler.segmentation_epochs': 0,
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30,
+    'model.train_cfg.rpn_proposal.max_per_img': 30,
     'default_hooks.logger.interval': 1,
-    **{f'{split}_dataloader.{key}': value for split in ('train', 'val', 'test')
-       for key, value in (('num_workers', 0), ('persistent_workers', False))},
+    **{
+        f'{split}_dataloader.{key}': value
+        for split in ('train', 'val', 'test')
+        for key, value in (('num_workers', 0), ('persistent_workers', False))
+    },
 }
 _CONTEXT = multiprocessing.get_context('forkserver')
 
@@ -97,7 +106,7 @@ def kill_in_writing():
         if 'epoch_2' not in str(path):
             return put(self, content, path)
         with open(path, 'wb') as file:
-            file.write(content[:len(content) // 2])
+            file.write(content[: len(content) // 2])
         kill_me()
 
     LocalBackend.put = dying
@@ -142,8 +151,15 @@ def _run(root, arguments, before):
 
 def _run_as_rank(root, rank, world_size, port, arguments):
     """What torchrun makes of a process, in this one."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size), MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world_size),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        CUDA_VISIBLE_DEVICES='',
+        OMP_NUM_THREADS='1',
+    )
     _run(root, [*arguments, '--launcher', 'pytorch'], None)
 
 
@@ -163,8 +179,11 @@ def run_pair(root, *arguments):
 def run_state(path):
     """Weights and optimizer state of a checkpoint, flat."""
     content = load_checkpoint(path)
-    moments = {f'{index}.{name}': torch.as_tensor(value) for index, state in content['optimizer']['state'].items()
-               for name, value in state.items()}
+    moments = {
+        f'{index}.{name}': torch.as_tensor(value)
+        for index, state in content['optimizer']['state'].items()
+        for name, value in state.items()
+    }
     return {**content['state_dict'], **moments}
 
 

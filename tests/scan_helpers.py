@@ -1,4 +1,5 @@
 """Scans made by the tests: a small chest, as DICOM series, NIfTI volumes and images, and a model for them."""
+
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,7 @@ def dicom_slice(pixels: np.ndarray, index: int = 0, **changes):
     """A CT image of int16 or uint16 pixels; ``changes`` override header entries, None removes them."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -111,8 +113,9 @@ def jpeg_lossless(pixels: np.ndarray, bits: int = 16) -> bytes:
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray | None = None) -> Path:
     """A volume of any type, with an LAS affine (first axis to the left) of 0.7 x 0.8 x 5 mm."""
     import nibabel
+
     if affine is None:
-        affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+        affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.Nifti1Image(volume, affine).to_filename(path)
     return path
@@ -127,16 +130,20 @@ def write_model(folder: Path, repo_root: Path, seed: int = 0, size: int = 128) -
     """A narrow, untrained affinity model that finds lesions everywhere: (config, checkpoint)."""
     import torch
     from model_helpers import NARROW, build_model
-    overrides = {'data_preprocessor.normalization': 'slice', 'data_preprocessor.mean': None,
-                 'data_preprocessor.std': None, 'roi_head.cls_head.num_affinities': 8}
+
+    overrides = {
+        'data_preprocessor.normalization': 'slice',
+        'data_preprocessor.mean': None,
+        'data_preprocessor.std': None,
+        'roi_head.cls_head.num_affinities': 8,
+    }
     model = build_model(overrides, seed=seed)
     with torch.no_grad():  # probabilities well within 0 and 1, so that they tell slices apart
         model.roi_head.cls_head.classifier[4].weight.mul_(0.05)
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / f'model_{seed}.pth')
     changes = {f'model.{key}': value for key, value in NARROW.items()}
-    lines = [f"_base_ = {str(repo_root / 'configs' / 'affinity_c8.py')!r}", f'image_size = ({size}, {size})',
-             'model = dict(']
+    lines = [f'_base_ = {str(repo_root / "configs" / "affinity_c8.py")!r}', f'image_size = ({size}, {size})', 'model = dict(']
     lines += ["    data_preprocessor=dict(normalization='slice', statistics=None),"]
     tree: dict = {}
     for key, value in changes.items():

@@ -1,4 +1,5 @@
 """A real SLURM cluster of one node on this machine: slurmctld and slurmd on the loopback interface."""
+
 import getpass
 import os
 import shutil
@@ -48,8 +49,9 @@ PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE
 def why_no_slurm() -> str | None:
     """Why a cluster cannot be started here, or None."""
     # Debian installs the daemons where users do not look for programs.
-    os.environ['PATH'] += ''.join(f'{os.pathsep}{place}' for place in ('/usr/sbin', '/sbin')
-                                  if place not in os.environ['PATH'].split(os.pathsep))
+    os.environ['PATH'] += ''.join(
+        f'{os.pathsep}{place}' for place in ('/usr/sbin', '/sbin') if place not in os.environ['PATH'].split(os.pathsep)
+    )
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         return f'SLURM is not installed: no {", ".join(missing)} (Debian: apt-get install slurm-wlm)'
@@ -71,8 +73,9 @@ class Cluster:
         for name in ('state', 'spool'):
             (folder / name).mkdir(parents=True)
         self.conf = folder / 'slurm.conf'
-        self.conf.write_text(CONF.format(folder=folder, host=host, user=getpass.getuser(), ctld_port=ports[0],
-                                         slurmd_port=ports[1]))
+        self.conf.write_text(
+            CONF.format(folder=folder, host=host, user=getpass.getuser(), ctld_port=ports[0], slurmd_port=ports[1])
+        )
         key = folder / 'munge.key'
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
@@ -80,9 +83,16 @@ class Cluster:
 
     def __enter__(self) -> 'Cluster':
         try:
-            self._start('munged', '--foreground', '--force', f'--key-file={self.folder}/munge.key',
-                        f'--socket={self.folder}/munge.socket', f'--pid-file={self.folder}/munged.pid',
-                        f'--log-file={self.folder}/munged.log', f'--seed-file={self.folder}/munge.seed')
+            self._start(
+                'munged',
+                '--foreground',
+                '--force',
+                f'--key-file={self.folder}/munge.key',
+                f'--socket={self.folder}/munge.socket',
+                f'--pid-file={self.folder}/munged.pid',
+                f'--log-file={self.folder}/munged.log',
+                f'--seed-file={self.folder}/munge.seed',
+            )
             self._until(lambda: (self.folder / 'munge.socket').exists(), 'munged')
             self._start('slurmctld', '-D', '-f', str(self.conf))
             self._start('slurmd', '-D', '-f', str(self.conf))
@@ -104,8 +114,9 @@ class Cluster:
 
     def _start(self, *command: str) -> None:
         with open(self.folder / f'{command[0]}.out', 'w') as file:
-            self.processes.append(subprocess.Popen(command, env=self.environment, stdout=file, stderr=file,
-                                                   stdin=subprocess.DEVNULL))
+            self.processes.append(
+                subprocess.Popen(command, env=self.environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+            )
 
     def _until(self, condition, what: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds

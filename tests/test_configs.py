@@ -1,4 +1,5 @@
 """Every config builds and trains with MMEngine's own runner, offline, and has the numbers of the paper's training."""
+
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,11 @@ from mmaffinity.engine import SliceTestLoop, SliceTrainLoop, missing_guards
 from mmaffinity.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
-LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')
-                if not {'_base_', 'plans'} & set(path.relative_to(CONFIGS).parts))
+LEAVES = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if not {'_base_', 'plans'} & set(path.relative_to(CONFIGS).parts)
+)
 
 
 def _transforms(dataset: dict) -> list:
@@ -67,7 +71,7 @@ def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
 
 
 def losses_of(work_dir):
-    file, = Path(work_dir).rglob('vis_data/scalars.json')
+    (file,) = Path(work_dir).rglob('vis_data/scalars.json')
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     return [{name: value for name, value in row.items() if 'time' not in name} for row in rows]
 
@@ -91,15 +95,20 @@ def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_p
 def test_a_child_changes_the_data_of_its_base(tiny_phantom, tmp_path):
     """In the file alone, for MMEngine as for the commands."""
     root = tiny_phantom / 'cncb_ncov'
-    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
-                                       f"data_root = {str(root)!r}\nimage_size = (96, 64)\nwork_dir = {str(tmp_path)!r}\n"
-                                       "val_dataloader = dict(dataset=dict(samples_per_class=None))\n"
-                                       "model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n")
+    (tmp_path / 'child.py').write_text(
+        f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
+        f'data_root = {str(root)!r}\nimage_size = (96, 64)\nwork_dir = {str(tmp_path)!r}\n'
+        'val_dataloader = dict(dataset=dict(samples_per_class=None))\n'
+        'model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n'
+    )
     config = Config.fromfile(tmp_path / 'child.py')
     config.log_level = 'ERROR'
     runner = Runner.from_cfg(config)
-    for dataset in (runner.train_loop.dataloader.dataset, runner.val_loop.dataloader.dataset,
-                    runner.test_loop.dataloader.dataset):
+    for dataset in (
+        runner.train_loop.dataloader.dataset,
+        runner.val_loop.dataloader.dataset,
+        runner.test_loop.dataloader.dataset,
+    ):
         for leaf in getattr(dataset, 'datasets', [dataset]):
             assert leaf.data_root == str(root) and leaf[0]['inputs'].shape[-2:] == (64, 96)
     for name, loader in load_config(tmp_path / 'child.py').items():
@@ -107,9 +116,11 @@ def test_a_child_changes_the_data_of_its_base(tiny_phantom, tmp_path):
 
 
 def test_folds_mean_the_same_to_the_runner(tiny_phantom, tmp_path):
-    (tmp_path / 'folds.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\nfolds = 3\nfold = 1\n"
-                                       f"data_root = {str(tiny_phantom / 'cncb_ncov')!r}\nwork_dir = {str(tmp_path)!r}\n"
-                                       "model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n")
+    (tmp_path / 'folds.py').write_text(
+        f"_base_ = '{CONFIGS}/affinity_c8.py'\nfolds = 3\nfold = 1\n"
+        f'data_root = {str(tiny_phantom / "cncb_ncov")!r}\nwork_dir = {str(tmp_path)!r}\n'
+        'model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[32]))\n'
+    )
     runner = Runner.from_cfg(Config.fromfile(tmp_path / 'folds.py'))
     config = load_config(tmp_path / 'folds.py')
     for loop, loader in ((runner.train_loop, config.train_dataloader), (runner.test_loop, config.test_dataloader)):
@@ -128,8 +139,9 @@ def test_a_loop_that_resolves_no_references(tmp_path):
 
 
 def test_a_reference_to_nothing(tmp_path):
-    (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
-                                       "val_dataloader = dict(dataset=dict(data_root='${my_root}'))\n")
+    (tmp_path / 'child.py').write_text(
+        f"_base_ = '{CONFIGS}/affinity_c8.py'\nval_dataloader = dict(dataset=dict(data_root='${{my_root}}'))\n"
+    )
     with pytest.raises(ValueError, match=r'\$\{my_root\} refers to the field my_root, which the config does not have'):
         load_config(tmp_path / 'child.py')
 
@@ -183,7 +195,7 @@ def test_steady_configs_change_the_slice_head_only():
         assert config.model.roi_head.roi_selector.type == 'SoftRoISelector'
         assert config.model.roi_head.cls_head.norm_cfg.type == 'GN' and config.model.roi_head.cls_head.num_rois == 8
         rpn = config.model.test_cfg.rpn
-        assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (400, 400, 1.)  # no suppression, one cut
+        assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (400, 400, 1.0)  # no suppression, one cut
         if suffix.endswith('ictcf'):
             head = 'roi_head.cls_head'
             assert config.model.frozen_parts == ['backbone', 'neck', f'{head}.refinement', f'{head}.vectorization']
@@ -207,8 +219,8 @@ def test_environment_moves_the_data(monkeypatch):
 
 def test_a_data_set_keeps_its_own_root(tmp_path):
     (tmp_path / 'own.py').write_text(
-        f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
-        "val_dataloader = dict(dataset=dict(data_root='/own'))\n")
+        f"_base_ = '{CONFIGS}/affinity_c8.py'\nval_dataloader = dict(dataset=dict(data_root='/own'))\n"
+    )
     config = load_config(tmp_path / 'own.py')
     assert config.val_dataloader.dataset.data_root == '/own'
     assert {leaf.data_root for leaf in _leaf_datasets(config.test_dataloader.dataset)} == {config.data_root}
@@ -250,8 +262,12 @@ def test_public_config_of_folders(monkeypatch):
     for name in ('train_dataloader', 'test_dataloader'):
         roots = {leaf.type: leaf.data_root for leaf in _leaf_datasets(config[name].dataset)}
         assert roots == {'LesionDataset': '/pairs', 'SliceDataset': '/classes'}
-    slices = [leaf for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
-              for leaf in _leaf_datasets(config[name].dataset) if leaf.type == 'SliceDataset']
+    slices = [
+        leaf
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+        for leaf in _leaf_datasets(config[name].dataset)
+        if leaf.type == 'SliceDataset'
+    ]
     assert len(slices) == 3 and not any(leaf.slice_classes for leaf in slices)  # the lists name them
     assert config.val_dataloader.dataset.samples_per_class is None
     assert config.model.roi_head.cls_head.num_classes == 2
@@ -260,8 +276,10 @@ def test_public_config_of_folders(monkeypatch):
 def test_from_scratch_phases_fit_each_other(monkeypatch):
     """One detector and one slice head in three configs, on slices of one size, without ImageNet weights."""
     monkeypatch.setenv('STORED_ROIS', '/rois')
-    lesions, joint, head, plain = (load_config(CONFIGS / f'public/{name}.py') for name in (
-        'mask_rcnn_folders', 'affinity_c8_from_scratch', 'roi_head_c8_folders', 'slice_resnet18_folders'))
+    lesions, joint, head, plain = (
+        load_config(CONFIGS / f'public/{name}.py')
+        for name in ('mask_rcnn_folders', 'affinity_c8_from_scratch', 'roi_head_c8_folders', 'slice_resnet18_folders')
+    )
     for part in ('backbone', 'neck', 'rpn_head', 'data_preprocessor', 'train_cfg', 'test_cfg'):
         assert {key: value for key, value in lesions.model[part].items()} == dict(joint.model[part]), part
     for part in ('bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor'):
@@ -271,12 +289,18 @@ def test_from_scratch_phases_fit_each_other(monkeypatch):
     assert joint.model.roi_head.cls_head.in_channels == 2 * joint.model.roi_head.mask_head.conv_out_channels
     assert lesions.image_size == joint.image_size == (256, 256)
     assert all(config.model.backbone.init_cfg is None for config in (lesions, joint, plain))
-    strides = {lesions.model.rpn_head.anchor_generator.strides[0], *lesions.model.roi_head.bbox_roi_extractor.featmap_strides,
-               4 * lesions.model.backbone.strides[1] * lesions.model.backbone.strides[2]}
+    strides = {
+        lesions.model.rpn_head.anchor_generator.strides[0],
+        *lesions.model.roi_head.bbox_roi_extractor.featmap_strides,
+        4 * lesions.model.backbone.strides[1] * lesions.model.backbone.strides[2],
+    }
     assert strides == {8}
     for config in (lesions, head, plain):  # the last steps are small
         assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
-    flips = [any(t.type == 'RandomFlip' for t in _transforms(config[name].dataset))
-             for config in (lesions, plain) for name in ('train_dataloader', 'test_dataloader')]
+    flips = [
+        any(t.type == 'RandomFlip' for t in _transforms(config[name].dataset))
+        for config in (lesions, plain)
+        for name in ('train_dataloader', 'test_dataloader')
+    ]
     assert flips == [True, False, True, False]
     assert all(t.folder == '/rois' for name in ('train_dataloader', 'test_dataloader') for t in _transforms(head[name].dataset))

@@ -1,4 +1,5 @@
 """Documents name files and tests that exist."""
+
 import ast
 import re
 
@@ -14,8 +15,11 @@ def test_tests_named_in_trust_exist(repo_root):
         if path or name:
             named.append((file, name))
     assert len(named) > 40
-    assert [f'{file}::{name}' for file, name in named if not (repo_root / file).is_file()
-            or name and name not in functions_of(repo_root / file)] == []
+    assert [
+        f'{file}::{name}'
+        for file, name in named
+        if not (repo_root / file).is_file() or name and name not in functions_of(repo_root / file)
+    ] == []
 
 
 def test_files_named_by_the_way_of_a_slice_exist(repo_root):

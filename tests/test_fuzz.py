@@ -6,6 +6,7 @@ A few hundred inputs in the suite. By night, or after a change to a reader, 10 0
 
 Every finding has become a test of its own, at the end.
 """
+
 import argparse
 import copy
 import io
@@ -52,11 +53,21 @@ def few(number):
 
 # --- inputs ------------------------------------------------------------------------------------------------------------
 
+
 def pictures():
     grey = np.random.RandomState(0).randint(0, 256, (SIZE, SIZE), np.uint8)
     deep, colour = grey.astype(np.uint16) * 257, np.repeat(grey[..., None], 3, 2)
-    kinds = [('.png', grey), ('.png', deep), ('.png', colour), ('.jpg', grey), ('.jpg', colour), ('.tiff', grey),
-             ('.bmp', grey), ('.pgm', grey), ('.webp', colour)]
+    kinds = [
+        ('.png', grey),
+        ('.png', deep),
+        ('.png', colour),
+        ('.jpg', grey),
+        ('.jpg', colour),
+        ('.tiff', grey),
+        ('.bmp', grey),
+        ('.pgm', grey),
+        ('.webp', colour),
+    ]
     return [cv2.imencode(suffix, image)[1].tobytes() for suffix, image in kinds]
 
 
@@ -67,12 +78,17 @@ def masks():
 
 
 def checkpoints():
-    content = {'state_dict': {'a.weight': torch.arange(6.).reshape(2, 3), 'a.bias': torch.zeros(3, dtype=torch.int64)},
-               'meta': {'epoch': 3, 'dataset_meta': {'classes': ('lesion', )}},
-               'message_hub': {'loss': HistoryBuffer([1.], [1])}}
+    content = {
+        'state_dict': {'a.weight': torch.arange(6.0).reshape(2, 3), 'a.bias': torch.zeros(3, dtype=torch.int64)},
+        'meta': {'epoch': 3, 'dataset_meta': {'classes': ('lesion',)}},
+        'message_hub': {'loss': HistoryBuffer([1.0], [1])},
+    }
     files = []
-    for data, options in ((content, {}), (content['state_dict'], {}),
-                          (content['state_dict'], dict(_use_new_zipfile_serialization=False))):
+    for data, options in (
+        (content, {}),
+        (content['state_dict'], {}),
+        (content['state_dict'], dict(_use_new_zipfile_serialization=False)),
+    ):
         buffer = io.BytesIO()
         torch.save(data, buffer, **options)
         files.append(buffer.getvalue())
@@ -82,8 +98,9 @@ def checkpoints():
 def pickles():
     """The pickles inside checkpoints, whose checksums a zip would otherwise protect."""
     files = [zipfile.ZipFile(io.BytesIO(file)) for file in checkpoints()[:2]]
-    return [file.read(name) for file in files for name in file.namelist() if name.endswith('data.pkl')] + \
-        [pickle.dumps({'state_dict': {'w': 1.}}, protocol) for protocol in range(6)]
+    return [file.read(name) for file in files for name in file.namelist() if name.endswith('data.pkl')] + [
+        pickle.dumps({'state_dict': {'w': 1.0}}, protocol) for protocol in range(6)
+    ]
 
 
 @st.composite
@@ -97,12 +114,13 @@ def mutated(draw, originals):
         elif kind == 'insert':
             data[at:at] = draw(st.binary(max_size=8))
         elif kind == 'repeat':
-            data[at:at] = data[at:at + draw(st.integers(1, 32))]
+            data[at:at] = data[at : at + draw(st.integers(1, 32))]
         elif kind == 'drop':
-            del data[at:at + draw(st.integers(1, 32))]
+            del data[at : at + draw(st.integers(1, 32))]
         elif data:
-            data[at] = data[at] ^ (1 << draw(st.integers(0, 7))) if kind == 'flip' else draw(st.sampled_from(
-                (0, 1, 0x7f, 0x80, 0xff)))
+            data[at] = (
+                data[at] ^ (1 << draw(st.integers(0, 7))) if kind == 'flip' else draw(st.sampled_from((0, 1, 0x7F, 0x80, 0xFF)))
+            )
     return bytes(data)
 
 
@@ -110,11 +128,17 @@ def damaged(originals):
     return st.one_of(mutated(originals), mutated(originals), mutated(originals), st.binary(max_size=64))
 
 
-NUMBERS = st.one_of(st.integers(-3, 70), st.sampled_from([2**31, 2**63, -2**63, 10**400, 1e308, -1e-5, 0.5]),
-                    st.floats(allow_nan=True, allow_infinity=True))
+NUMBERS = st.one_of(
+    st.integers(-3, 70),
+    st.sampled_from([2**31, 2**63, -(2**63), 10**400, 1e308, -1e-5, 0.5]),
+    st.floats(allow_nan=True, allow_infinity=True),
+)
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=6))
-JSON = st.recursive(SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(
-    st.text(max_size=4), inner, max_size=3)), max_leaves=6)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=6,
+)
 
 
 @st.composite
@@ -141,26 +165,66 @@ def edited(draw, original):
     return value
 
 
-SLICE_LIST = {'metainfo': {'slice_classes': ['Normal', 'CP'], 'source': 'x'},
-              'data_list': [{'img_path': 'a.png', 'label': 0, 'patient_id': '1', 'scan_id': None},
-                            {'img_path': 'b/c.png', 'label': 1, 'patient_id': None, 'scan_id': '4'}]}
-COCO = {'images': [{'id': 1, 'file_name': 'a.png', 'width': SIZE, 'height': SIZE, 'patient_id': '1', 'scan_id': None},
-                   {'id': 2, 'file_name': 'b.png', 'width': SIZE, 'height': SIZE, 'patient_id': '2', 'scan_id': None}],
-        'annotations': [
-            {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [2, 3, 5, 6], 'area': 20, 'iscrowd': 0,
-             'segmentation': {'size': [SIZE, SIZE], 'counts': [51, 5, 19, 5, 496]}},
-            {'id': 2, 'image_id': 1, 'category_id': 1, 'bbox': [2, 3, 5, 6], 'area': 20, 'iscrowd': 0,
-             'segmentation': {'size': [SIZE, SIZE], 'counts': 'c1h0'}},
-            {'id': 3, 'image_id': 2, 'category_id': 1, 'bbox': [2.5, 3, 5, 6], 'area': 20, 'iscrowd': 0,
-             'segmentation': [[2, 2, 8, 2, 8, 9]]}],
-        'categories': [{'id': 1, 'name': 'lesion'}]}
-DESCRIPTION = {'format': 'mmaffinity model', 'schema': 1, 'config': {
-    'model': {'type': 'SliceClassifier', 'backbone': {'type': 'ResNet', 'depth': 18, 'strides': {'tuple': [1, 2]}}},
-    'slice_classes': ['a', 'b'], 'image_size': {'tuple': [64, 64]},
-    'test_dataloader': {'dataset': {'pipeline': [
-        {'type': 'Resize', 'scale': {'tuple': [64, 64]}}, {'type': 'PackSliceInputs'}]}}}}
-PIPELINE = [dict(type='LoadCTSlice'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-            dict(type='PackSliceInputs')]
+SLICE_LIST = {
+    'metainfo': {'slice_classes': ['Normal', 'CP'], 'source': 'x'},
+    'data_list': [
+        {'img_path': 'a.png', 'label': 0, 'patient_id': '1', 'scan_id': None},
+        {'img_path': 'b/c.png', 'label': 1, 'patient_id': None, 'scan_id': '4'},
+    ],
+}
+COCO = {
+    'images': [
+        {'id': 1, 'file_name': 'a.png', 'width': SIZE, 'height': SIZE, 'patient_id': '1', 'scan_id': None},
+        {'id': 2, 'file_name': 'b.png', 'width': SIZE, 'height': SIZE, 'patient_id': '2', 'scan_id': None},
+    ],
+    'annotations': [
+        {
+            'id': 1,
+            'image_id': 1,
+            'category_id': 1,
+            'bbox': [2, 3, 5, 6],
+            'area': 20,
+            'iscrowd': 0,
+            'segmentation': {'size': [SIZE, SIZE], 'counts': [51, 5, 19, 5, 496]},
+        },
+        {
+            'id': 2,
+            'image_id': 1,
+            'category_id': 1,
+            'bbox': [2, 3, 5, 6],
+            'area': 20,
+            'iscrowd': 0,
+            'segmentation': {'size': [SIZE, SIZE], 'counts': 'c1h0'},
+        },
+        {
+            'id': 3,
+            'image_id': 2,
+            'category_id': 1,
+            'bbox': [2.5, 3, 5, 6],
+            'area': 20,
+            'iscrowd': 0,
+            'segmentation': [[2, 2, 8, 2, 8, 9]],
+        },
+    ],
+    'categories': [{'id': 1, 'name': 'lesion'}],
+}
+DESCRIPTION = {
+    'format': 'mmaffinity model',
+    'schema': 1,
+    'config': {
+        'model': {'type': 'SliceClassifier', 'backbone': {'type': 'ResNet', 'depth': 18, 'strides': {'tuple': [1, 2]}}},
+        'slice_classes': ['a', 'b'],
+        'image_size': {'tuple': [64, 64]},
+        'test_dataloader': {
+            'dataset': {'pipeline': [{'type': 'Resize', 'scale': {'tuple': [64, 64]}}, {'type': 'PackSliceInputs'}]}
+        },
+    },
+}
+PIPELINE = [
+    dict(type='LoadCTSlice'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackSliceInputs'),
+]
 
 
 @pytest.fixture(scope='module')
@@ -178,6 +242,7 @@ def write(path: Path, value: object) -> str:
 
 
 # --- readers -----------------------------------------------------------------------------------------------------------
+
 
 @few(120)
 @given(damaged(pictures()))
@@ -220,8 +285,9 @@ def test_slice_lists(folder, content):
 @given(edited(COCO) | JSON)
 def test_coco_files(folder, content):
     try:
-        dataset = LesionDataset(ann_file=write(folder / 'coco.json', content), data_root=str(folder), pipeline=PIPELINE,
-                                test_mode=True)
+        dataset = LesionDataset(
+            ann_file=write(folder / 'coco.json', content), data_root=str(folder), pipeline=PIPELINE, test_mode=True
+        )
         samples = [dataset[index]['data_samples'] for index in range(min(len(dataset), 3))]
     except DOCUMENTED as error:
         assert 'coco.json' in str(error) or 'image file' in str(error)
@@ -229,10 +295,32 @@ def test_coco_files(folder, content):
         assert all(sample.gt_instances.bboxes.shape[1] == 4 for sample in samples)
 
 
-KEYS = st.sampled_from(['model', 'model.backbone', 'model.backbone.depth', 'train_dataloader', 'test_dataloader.dataset',
-                        'test_dataloader.dataset.pipeline.0.type', 'data_root', 'image_size', 'slice_classes', 'default_hooks',
-                        'custom_imports', 'randomness.seed', 'randomness', 'custom_hooks', 'custom_hooks.0',
-                        'load_from', 'train_dataloader.dataset', '.', '', 'a..b', 'train_dataloader.dataset.0', 'new.field'])
+KEYS = st.sampled_from(
+    [
+        'model',
+        'model.backbone',
+        'model.backbone.depth',
+        'train_dataloader',
+        'test_dataloader.dataset',
+        'test_dataloader.dataset.pipeline.0.type',
+        'data_root',
+        'image_size',
+        'slice_classes',
+        'default_hooks',
+        'custom_imports',
+        'randomness.seed',
+        'randomness',
+        'custom_hooks',
+        'custom_hooks.0',
+        'load_from',
+        'train_dataloader.dataset',
+        '.',
+        '',
+        'a..b',
+        'train_dataloader.dataset.0',
+        'new.field',
+    ]
+)
 VALUES = st.text(alphabet='()[],.=\'"{}0129eEnNaTrulsfx -', max_size=12) | st.text(max_size=6)
 
 
@@ -279,7 +367,7 @@ def test_checkpoints(folder, data):
 def test_safetensors(folder, data):
     safetensors = pytest.importorskip('safetensors.torch')
     path = folder / 'weights.safetensors'
-    path.write_bytes(data.draw(damaged([safetensors.save({'a': torch.arange(6.).reshape(2, 3), 'b': torch.ones(1)})])))
+    path.write_bytes(data.draw(damaged([safetensors.save({'a': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(1)})])))
     try:
         load_checkpoint(path)
     except ValueError as error:
@@ -289,6 +377,7 @@ def test_safetensors(folder, data):
 def scan_files(folder):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     from scan_helpers import chest_volume, write_nifti, write_series
+
     write_nifti(folder / 'v.nii', chest_volume()[:16, :16, :2])
     write_series(folder / 'dcm', 1)
     return [(folder / 'v.nii').read_bytes(), next((folder / 'dcm').iterdir()).read_bytes()]
@@ -316,12 +405,13 @@ def test_scan_files(folder, scans, data):
 
 # --- what it found; findings in COCO files are in tests/test_datasets/test_coco_checks.py -------------------------------
 
+
 def test_found_a_zip_that_begins_before_its_file(tmp_path):
     """An entry's offset below 0: zipfile's seek raised OSError, from inside the reader of published checkpoints."""
     data = bytearray(checkpoints()[0])
     directory = data.index(b'PK\x01\x02')
     end = data.index(b'PK\x06\x06')
-    data[end + 48:end + 56] = (directory + 2**20).to_bytes(8, 'little')
+    data[end + 48 : end + 56] = (directory + 2**20).to_bytes(8, 'little')
     path = tmp_path / 'weights.pth'
     path.write_bytes(data)
     for read in (load_checkpoint, load_untrusted_checkpoint):

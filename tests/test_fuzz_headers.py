@@ -6,6 +6,7 @@ Files are whole and their pixels good; what is wrong is one or a few header entr
 
 The model runs once; its answer then stands for all slices of a size, so that the time goes to reading and writing.
 """
+
 import contextlib
 import copy
 import gzip
@@ -35,11 +36,47 @@ NIGHT = os.environ.get('HYPOTHESIS_PROFILE') == 'fuzz'  # a profile of conftest.
 SIZE = 64
 LONG = (b'OB', b'OD', b'OF', b'OL', b'OW', b'SQ', b'UC', b'UN', b'UR', b'UT')  # types with a length of 32 bits
 TYPES = [name.encode() for name in 'AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT XX'.split()]
-TEXTS = [b'', b' ', b'\0', b'0', b'1', b'-1', b'1\\2', b'1\\\\2', b'1,5', b'1e400', b'-1e400', b'1e-400', b'nan', b'inf',
-         b'0x10', b'1A', b'None', b'1_0', b'\xd9\xa3', b'\xff\xfe', b'\x1b$B', b'\\', b'\\' * 40, b'9' * 400, b'1' * 70000,
-         b'CT\\PT', b'MONOCHROME1', b'1.2.840.10008.1.2.4.90', b'ISO 2022 IR 87', b'ISO_IR 999', b'20201399', b'../../x',
-         b'1\\0\\0\\0\\1\\0', b'0\\0\\0\\0\\0\\0', b'0\\1\\0\\1\\0\\0', b'1\\0\\0\\1\\0\\0', b'-1024', b'a' * 65,
-         b'1\\0\\0\\0\\-1\\0\\0']
+TEXTS = [
+    b'',
+    b' ',
+    b'\0',
+    b'0',
+    b'1',
+    b'-1',
+    b'1\\2',
+    b'1\\\\2',
+    b'1,5',
+    b'1e400',
+    b'-1e400',
+    b'1e-400',
+    b'nan',
+    b'inf',
+    b'0x10',
+    b'1A',
+    b'None',
+    b'1_0',
+    b'\xd9\xa3',
+    b'\xff\xfe',
+    b'\x1b$B',
+    b'\\',
+    b'\\' * 40,
+    b'9' * 400,
+    b'1' * 70000,
+    b'CT\\PT',
+    b'MONOCHROME1',
+    b'1.2.840.10008.1.2.4.90',
+    b'ISO 2022 IR 87',
+    b'ISO_IR 999',
+    b'20201399',
+    b'../../x',
+    b'1\\0\\0\\0\\1\\0',
+    b'0\\0\\0\\0\\0\\0',
+    b'0\\1\\0\\1\\0\\0',
+    b'1\\0\\0\\1\\0\\0',
+    b'-1024',
+    b'a' * 65,
+    b'1\\0\\0\\0\\-1\\0\\0',
+]
 WORDS = [0, 1, 2, 8, 11, 12, 15, 16, 31, 32, 33, 63, 65, 128, 255, 4096, 32767, 32768, 65535]
 
 
@@ -50,15 +87,16 @@ def few(number):
 
 # --- DICOM: entries (group, element, type, value), of which a file is made again -----------------------------------------
 
+
 def entries_of(content):
     """The entries after the mark of a file in explicit VR little endian without sequences."""
     position, found = 132, []
     while position < len(content):
         group, element, kind = struct.unpack_from('<HH2s', content, position)
         wide = kind in LONG
-        length, = struct.unpack_from('<I' if wide else '<H', content, position + (8 if wide else 6))
+        (length,) = struct.unpack_from('<I' if wide else '<H', content, position + (8 if wide else 6))
         position += 12 if wide else 8
-        found.append((group, element, kind, content[position:position + length]))
+        found.append((group, element, kind, content[position : position + length]))
         position += length
     return found
 
@@ -74,17 +112,39 @@ def entry_bytes(group, element, kind, value, implicit=False, order='<', length=N
 
 
 VALUES = st.one_of(
-    st.sampled_from(TEXTS), st.sampled_from(WORDS).map(lambda word: struct.pack('<H', word)), st.binary(max_size=12),
+    st.sampled_from(TEXTS),
+    st.sampled_from(WORDS).map(lambda word: struct.pack('<H', word)),
+    st.binary(max_size=12),
     st.lists(st.sampled_from(WORDS), max_size=4).map(lambda words: struct.pack(f'<{len(words)}H', *words)),
     st.floats(width=32).map(lambda number: struct.pack('<f', number)),
     st.floats().map(lambda number: struct.pack('<d', number)),
-    st.floats().map(lambda number: repr(number).encode()), st.integers(-2**40, 2**40).map(lambda number: str(number).encode()))
-NEW = st.sampled_from([  # entries that the slices of the tests lack
-    (0x0008, 0x0005, b'CS'), (0x0008, 0x0103, b'SQ'), (0x0018, 0x1120, b'DS'), (0x0018, 0x0015, b'CS'), (0x0018, 0x0088, b'DS'),
-    (0x0020, 0x1041, b'DS'), (0x0028, 0x0008, b'IS'), (0x0028, 0x0006, b'US'), (0x0028, 0x0034, b'IS'), (0x0028, 0x0120, b'US'),
-    (0x0028, 0x0121, b'US'), (0x0028, 0x3000, b'SQ'), (0x0009, 0x0010, b'LO'), (0x0029, 0x1010, b'UN'), (0x0028, 0x1050, b'DS'),
-    (0x5200, 0x9229, b'SQ'), (0x5200, 0x9230, b'SQ'), (0x6000, 0x3000, b'OW'),
-    (0x7FE0, 0x0008, b'OF'), (0xFFFC, 0xFFFC, b'OB')])
+    st.floats().map(lambda number: repr(number).encode()),
+    st.integers(-(2**40), 2**40).map(lambda number: str(number).encode()),
+)
+NEW = st.sampled_from(
+    [  # entries that the slices of the tests lack
+        (0x0008, 0x0005, b'CS'),
+        (0x0008, 0x0103, b'SQ'),
+        (0x0018, 0x1120, b'DS'),
+        (0x0018, 0x0015, b'CS'),
+        (0x0018, 0x0088, b'DS'),
+        (0x0020, 0x1041, b'DS'),
+        (0x0028, 0x0008, b'IS'),
+        (0x0028, 0x0006, b'US'),
+        (0x0028, 0x0034, b'IS'),
+        (0x0028, 0x0120, b'US'),
+        (0x0028, 0x0121, b'US'),
+        (0x0028, 0x3000, b'SQ'),
+        (0x0009, 0x0010, b'LO'),
+        (0x0029, 0x1010, b'UN'),
+        (0x0028, 0x1050, b'DS'),
+        (0x5200, 0x9229, b'SQ'),
+        (0x5200, 0x9230, b'SQ'),
+        (0x6000, 0x3000, b'OW'),
+        (0x7FE0, 0x0008, b'OF'),
+        (0xFFFC, 0xFFFC, b'OB'),
+    ]
+)
 ITEM, SEQUENCE_END = b'\xfe\xff\0\xe0', b'\xfe\xff\xdd\xe0\0\0\0\0'
 
 
@@ -114,8 +174,16 @@ def dicom_headers(draw, originals):
         else:
             inner = entry_bytes(*draw(NEW), draw(VALUES))
             item = ITEM + struct.pack('<I', draw(st.sampled_from([len(inner), 2**32 - 1, 0, 1]))) + inner
-            entries.insert(at, (group, element, b'SQ', item + draw(st.sampled_from([b'', SEQUENCE_END])),
-                                draw(st.sampled_from([None, 2**32 - 1]))))
+            entries.insert(
+                at,
+                (
+                    group,
+                    element,
+                    b'SQ',
+                    item + draw(st.sampled_from([b'', SEQUENCE_END])),
+                    draw(st.sampled_from([None, 2**32 - 1])),
+                ),
+            )
     implicit = draw(st.integers(0, 7)) == 0
     mark = draw(st.sampled_from([bytes(128) + b'DICM'] * 7 + [b'']))
     return mark + b''.join(entry_bytes(*entry[:4], implicit and entry[0] != 2, '<', entry[4]) for entry in entries)
@@ -125,11 +193,27 @@ def dicom_headers(draw, originals):
 def slices():
     """A signed and an unsigned slice, one of run lengths, one with most of what a scanner writes."""
     pixels = chest(0, SIZE).astype(np.int16)
-    more = dict(SpecificCharacterSet='ISO_IR 100', BodyPartExamined='CHEST', GantryDetectorTilt=0, SliceLocation=-300,
-                PixelPaddingValue=-2000, WindowCenter=[-600, 40], WindowWidth=[1500, 400], SpacingBetweenSlices=5,
-                KVP=120, AcquisitionNumber=1, ContentDate='20200101', ContentTime='120000.5', NumberOfFrames=1)
-    found = [dicom_slice(pixels), dicom_slice((pixels + 1024).astype(np.uint16), RescaleIntercept=-1024),
-             dicom_slice(pixels, **more), dicom_slice(pixels, **more)]
+    more = dict(
+        SpecificCharacterSet='ISO_IR 100',
+        BodyPartExamined='CHEST',
+        GantryDetectorTilt=0,
+        SliceLocation=-300,
+        PixelPaddingValue=-2000,
+        WindowCenter=[-600, 40],
+        WindowWidth=[1500, 400],
+        SpacingBetweenSlices=5,
+        KVP=120,
+        AcquisitionNumber=1,
+        ContentDate='20200101',
+        ContentTime='120000.5',
+        NumberOfFrames=1,
+    )
+    found = [
+        dicom_slice(pixels),
+        dicom_slice((pixels + 1024).astype(np.uint16), RescaleIntercept=-1024),
+        dicom_slice(pixels, **more),
+        dicom_slice(pixels, **more),
+    ]
     found[3].compress(pydicom.uid.RLELossless, encoding_plugin='pydicom')
     files = []
     for data in found:
@@ -140,6 +224,7 @@ def slices():
 
 
 # --- NIfTI: fields of the header, in the order of their bytes ------------------------------------------------------------
+
 
 @st.composite
 def nifti_headers(draw, originals):
@@ -153,16 +238,24 @@ def nifti_headers(draw, originals):
         at = offset + number.itemsize * draw(st.integers(0, field.itemsize // number.itemsize - 1))
         if number.kind in 'iu':
             limits = np.iinfo(number)
-            value = draw(st.one_of(st.sampled_from([0, 1, 2, 4, 8, 16, 64, 256, 512, 768, int(limits.min), int(limits.max)]),
-                                   st.integers(int(limits.min), int(limits.max))))
-            content[at:at + number.itemsize] = np.array(np.clip(value, limits.min, limits.max), number).tobytes()
+            value = draw(
+                st.one_of(
+                    st.sampled_from([0, 1, 2, 4, 8, 16, 64, 256, 512, 768, int(limits.min), int(limits.max)]),
+                    st.integers(int(limits.min), int(limits.max)),
+                )
+            )
+            content[at : at + number.itemsize] = np.array(np.clip(value, limits.min, limits.max), number).tobytes()
         elif number.kind == 'f':
-            value = draw(st.one_of(st.sampled_from([0., -0., 1., -1., 352., 1e-30, 1e30, 3e38, np.nan, np.inf, -np.inf]),
-                                   st.floats(width=32)))
-            content[at:at + number.itemsize] = np.array(value, number).tobytes()
+            value = draw(
+                st.one_of(
+                    st.sampled_from([0.0, -0.0, 1.0, -1.0, 352.0, 1e-30, 1e30, 3e38, np.nan, np.inf, -np.inf]),
+                    st.floats(width=32),
+                )
+            )
+            content[at : at + number.itemsize] = np.array(value, number).tobytes()
         else:
             value = draw(st.one_of(st.binary(max_size=field.itemsize), st.sampled_from([b'n+1\0', b'ni1\0', b'n+2\0', b''])))
-            content[offset:offset + field.itemsize] = value.ljust(field.itemsize, b'\0')[:field.itemsize]
+            content[offset : offset + field.itemsize] = value.ljust(field.itemsize, b'\0')[: field.itemsize]
     return gzip.compress(bytes(content), 1) if draw(st.integers(0, 3)) == 0 else bytes(content)
 
 
@@ -181,11 +274,15 @@ def volumes():
 
 # --- what must hold ------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope='module')
 def inferencer(tmp_path_factory, repo_root):
     """A model that looks at the first slice of each size only."""
-    found = AffinityInferencer(*write_model(tmp_path_factory.mktemp('model'), repo_root, size=SIZE), device='cpu',
-                               cfg_options={'model.test_cfg.rcnn.max_per_img': 3})
+    found = AffinityInferencer(
+        *write_model(tmp_path_factory.mktemp('model'), repo_root, size=SIZE),
+        device='cpu',
+        cfg_options={'model.test_cfg.rcnn.max_per_img': 3},
+    )
     forward, answers = found._forward, {}
 
     def remembered(packed):

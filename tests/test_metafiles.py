@@ -1,4 +1,5 @@
 """The model index: every family of configs has a metafile, whose configs exist and train for the epochs it states."""
+
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,9 @@ def test_collections_and_readmes_exist(file):
     assert all((ROOT / collection['README']).is_file() for collection in content['Collections'])
 
 
-@pytest.mark.parametrize('model', [model for model in MODELS if {'Epochs', 'Affinities'} & model['Metadata'].keys()],
-                         ids=lambda model: model['Name'])
+@pytest.mark.parametrize(
+    'model', [model for model in MODELS if {'Epochs', 'Affinities'} & model['Metadata'].keys()], ids=lambda model: model['Name']
+)
 def test_metadata_is_that_of_the_config(model):
     config, metadata = Config.fromfile(ROOT / model['Config']), model['Metadata']
     if 'Affinities' in metadata:

@@ -1,4 +1,5 @@
 """Detectors of MMDetection with an affinity head: from a COCO checkpoint, in both stages, on colour images."""
+
 import copy
 import json
 from pathlib import Path
@@ -18,22 +19,44 @@ CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'mmdet'
 # Narrow layers of the same detectors.
 NARROW = {
     'affinity_mask-rcnn_r50_fpn': {'backbone.base_channels': 8, 'neck.in_channels': [32, 64, 128, 256]},
-    'affinity_mask-rcnn_swin-t_fpn': {'backbone.embed_dims': 24, 'backbone.depths': [1, 1, 1, 1],
-                                      'backbone.num_heads': [1, 2, 3, 6], 'neck.in_channels': [24, 48, 96, 192]},
+    'affinity_mask-rcnn_swin-t_fpn': {
+        'backbone.embed_dims': 24,
+        'backbone.depths': [1, 1, 1, 1],
+        'backbone.num_heads': [1, 2, 3, 6],
+        'neck.in_channels': [24, 48, 96, 192],
+    },
 }
 NEW = ('roi_head.bbox_head.fc_', 'roi_head.mask_head.conv_logits', 'roi_head.cls_head', 'roi_head.classification_branch')
 
 
 def narrow_config(name, root, work_dir):
     config = Config.fromfile(CONFIGS / f'{name}.py')
-    changes = {**NARROW[name], 'roi_head.bbox_head.fc_out_channels': 32, 'train_cfg.rcnn.sampler.num': 16,
-               'train_cfg.rpn_proposal.max_per_img': 30, 'test_cfg.rpn.max_per_img': 30, 'roi_head.cls_head.num_classes': 3}
-    config.merge_from_dict({
-        **{f'model.{key}': value for key, value in changes.items()}, 'data_root': str(root), 'image_size': (64, 64),
-        'work_dir': str(work_dir), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 2, 'log_level': 'WARNING',
-        'default_hooks.logger.interval': 1, 'hash_files': False,
-        **{f'{split}_dataloader.{key}': value for split in ('train', 'val', 'test')
-           for key, value in (('num_workers', 0), ('persistent_workers', False))}})
+    changes = {
+        **NARROW[name],
+        'roi_head.bbox_head.fc_out_channels': 32,
+        'train_cfg.rcnn.sampler.num': 16,
+        'train_cfg.rpn_proposal.max_per_img': 30,
+        'test_cfg.rpn.max_per_img': 30,
+        'roi_head.cls_head.num_classes': 3,
+    }
+    config.merge_from_dict(
+        {
+            **{f'model.{key}': value for key, value in changes.items()},
+            'data_root': str(root),
+            'image_size': (64, 64),
+            'work_dir': str(work_dir),
+            'train_cfg.max_epochs': 1,
+            'train_dataloader.batch_size': 2,
+            'log_level': 'WARNING',
+            'default_hooks.logger.interval': 1,
+            'hash_files': False,
+            **{
+                f'{split}_dataloader.{key}': value
+                for split in ('train', 'val', 'test')
+                for key, value in (('num_workers', 0), ('persistent_workers', False))
+            },
+        }
+    )
     return config
 
 
@@ -78,14 +101,15 @@ def test_it_trains_from_a_coco_checkpoint_and_is_tested(name, tiny_phantom, tmp_
     after = run_state(tmp_path / 'run/epoch_1.pth')
     for part in ('backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head', 'roi_head.cls_head'):
         assert any(not torch.equal(after[key], value) for key, value in before.items() if key.startswith(part)), part
-    log, = (tmp_path / 'run').rglob('vis_data/scalars.json')
+    (log,) = (tmp_path / 'run').rglob('vis_data/scalars.json')
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     losses = {key: value for row in rows for key, value in row.items() if key.startswith('loss_')}
     assert {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask', 'loss_slice'} == set(losses)
     assert 'slice/f1' in rows[-1]
 
-    metrics = evaluate_model(config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'test', verbose=False,
-                             show_dir=tmp_path / 'pictures')
+    metrics = evaluate_model(
+        config, tmp_path / 'run/epoch_1.pth', work_dir=tmp_path / 'test', verbose=False, show_dir=tmp_path / 'pictures'
+    )
     assert {'slice/f1', 'lesion/AP50', 'coco/segm_mAP'} <= set(metrics)
     assert list((tmp_path / 'pictures').glob('*.png'))
 
@@ -98,13 +122,13 @@ def test_colours_matter(name, tmp_path):
     model = MODELS.build(narrow_config(name, tmp_path, tmp_path).model)
     model.init_weights()
     model.eval()
-    meta = dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(1., 1.), img_path='a.png', task='classification')
+    meta = dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(1.0, 1.0), img_path='a.png', task='classification')
     image = torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8)
     maps = []
     model.neck.register_forward_hook(lambda module, args, levels: maps.append(levels))
     for inputs in (image, image.flip(0)):
         with torch.no_grad():
-            sample, = model.test_step(dict(inputs=[inputs], data_samples=[SliceDataSample(metainfo=meta)]))
-        assert len(sample.pred_slice.roi_boxes) == 8 and sample.pred_slice.logits.shape == (3, )
+            (sample,) = model.test_step(dict(inputs=[inputs], data_samples=[SliceDataSample(metainfo=meta)]))
+        assert len(sample.pred_slice.roi_boxes) == 8 and sample.pred_slice.logits.shape == (3,)
     assert [len(levels) for levels in maps] == [5, 5]
     assert not any(torch.allclose(first, second, rtol=1e-3) for first, second in zip(*maps))

@@ -1,4 +1,5 @@
 """The guard of tests/conftest.py: nothing leaves the machine, and a swallowed error does not hide it."""
+
 import socket
 import urllib.error
 import urllib.request
@@ -15,13 +16,16 @@ def attempt(code):
     return ''
 
 
-@pytest.mark.parametrize('code', [
-    lambda: socket.create_connection(('192.0.2.1', 80), timeout=1),
-    lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53)),
-    lambda: socket.socket().connect_ex(('192.0.2.1', 80)),
-    lambda: socket.gethostbyname('example.org'),
-    lambda: urllib.request.urlopen('https://example.org', timeout=1),
-])
+@pytest.mark.parametrize(
+    'code',
+    [
+        lambda: socket.create_connection(('192.0.2.1', 80), timeout=1),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53)),
+        lambda: socket.socket().connect_ex(('192.0.2.1', 80)),
+        lambda: socket.gethostbyname('example.org'),
+        lambda: urllib.request.urlopen('https://example.org', timeout=1),
+    ],
+)
 def test_attempts_fail_and_are_counted(code, no_network):
     assert 'the tests run offline' in attempt(code)
     assert no_network

@@ -12,12 +12,14 @@ def test_importing_the_package_says_nothing(repo_root):
     assert result.stdout + result.stderr == ''
 
 
-@pytest.mark.parametrize('start, setting', [
-    ("import sys; sys.modules['mmdet'] = None", {}), ('import sys', {'MMAFFINITY_LAZY': '1'})])
+@pytest.mark.parametrize(
+    'start, setting', [("import sys; sys.modules['mmdet'] = None", {}), ('import sys', {'MMAFFINITY_LAZY': '1'})]
+)
 def test_the_package_loads_nothing_without_mmdetection_or_if_it_is_lazy(start, setting, repo_root):
     code = f'{start}; import mmaffinity; print({{name.split(".")[0] for name in sys.modules}} & {{"mmaffinity", "torch"}})'
-    result = subprocess.run([sys.executable, '-c', code], cwd=repo_root, env={**os.environ, **setting}, capture_output=True,
-                            text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, '-c', code], cwd=repo_root, env={**os.environ, **setting}, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "{'mmaffinity'}"
 
 

@@ -1,4 +1,5 @@
 """Imports among the rooms of the package point one way, as docs/architecture.md draws them."""
+
 import ast
 from pathlib import Path
 
@@ -9,10 +10,14 @@ FOUNDATION = {'ops', 'structures', 'utils'}
 TOP = {'framework', 'registration'}  # modules of the package itself
 # What each room may import. Those of one line of the map do not import each other.
 ROOMS = {
-    'utils': set(), 'ops': set(), 'structures': set(),
-    'checkpoints': FOUNDATION, 'scans': FOUNDATION,
+    'utils': set(),
+    'ops': set(),
+    'structures': set(),
+    'checkpoints': FOUNDATION,
+    'scans': FOUNDATION,
     **{room: {*FOUNDATION, 'checkpoints', 'scans'} for room in ('datasets', 'evaluation', 'models', 'visualization')},
-    'runtime': {'scans', 'utils'}, 'deployment': {*FOUNDATION, 'models', 'runtime'},
+    'runtime': {'scans', 'utils'},
+    'deployment': {*FOUNDATION, 'models', 'runtime'},
 }
 ROOMS['engine'] = set(ROOMS)
 ROOMS['apis'] = set(ROOMS)
@@ -26,7 +31,7 @@ def imports_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else ()
+            base = package[: len(package) - node.level + 1] if node.level else ()
             name = '.'.join([*base, *filter(None, [node.module])])
             yield from (f'{name}.{alias.name}' for alias in node.names)
 
@@ -34,8 +39,12 @@ def imports_of(path):
 @pytest.mark.parametrize('room', ROOMS)
 def test_imports_point_one_way(room):
     files = list((PACKAGE / room).rglob('*.py'))
-    wrong = [f'{path.relative_to(PACKAGE)}: {name}' for path in files for name in imports_of(path)
-             if name.startswith('mmaffinity.') and name.split('.')[1] not in {room, '__version__', *ROOMS[room], *TOP}]
+    wrong = [
+        f'{path.relative_to(PACKAGE)}: {name}'
+        for path in files
+        for name in imports_of(path)
+        if name.startswith('mmaffinity.') and name.split('.')[1] not in {room, '__version__', *ROOMS[room], *TOP}
+    ]
     assert files and wrong == []
 
 
@@ -44,13 +53,22 @@ def test_every_room_is_on_the_map():
 
 
 def test_layers_import_torch_only():
-    names = {name.split('.')[0] for path in (PACKAGE / 'models/layers').glob('*.py') for name in imports_of(path)
-             if not name.startswith('mmaffinity.models.layers')}
+    names = {
+        name.split('.')[0]
+        for path in (PACKAGE / 'models/layers').glob('*.py')
+        for name in imports_of(path)
+        if not name.startswith('mmaffinity.models.layers')
+    }
     assert names <= {'torch', 'collections', 'typing', 'math', 'copy'}
 
 
-@pytest.mark.parametrize('lower, upper', [
-    ('datasets/verification', 'datasets.conversion'), ('datasets/phantom', 'datasets.conversion'),
-    ('evaluation/functional', 'evaluation.metrics')])
+@pytest.mark.parametrize(
+    'lower, upper',
+    [
+        ('datasets/verification', 'datasets.conversion'),
+        ('datasets/phantom', 'datasets.conversion'),
+        ('evaluation/functional', 'evaluation.metrics'),
+    ],
+)
 def test_rooms_within_rooms(lower, upper):
     assert [name for path in (PACKAGE / lower).rglob('*.py') for name in imports_of(path) if f'.{upper}' in name] == []

@@ -1,4 +1,5 @@
 """The wheel by itself: installed into a folder of its own and used from an empty one, without the checkout."""
+
 import os
 import subprocess
 import sys
@@ -25,8 +26,18 @@ def installed(repo_root, tmp_path_factory):
     # A copy, as setuptools leaves its build folder in the source.
     source = root / 'source'
     source.mkdir()
-    for name in ('configs', 'mmaffinity', 'mmaffinity_cli', 'tools', 'pyproject.toml', 'setup.py', 'README.md', 'LICENSE',
-                 'MANIFEST.in', 'model-index.yml'):
+    for name in (
+        'configs',
+        'mmaffinity',
+        'mmaffinity_cli',
+        'tools',
+        'pyproject.toml',
+        'setup.py',
+        'README.md',
+        'LICENSE',
+        'MANIFEST.in',
+        'model-index.yml',
+    ):
         subprocess.run(['cp', '-r', str(repo_root / name), str(source / name)], check=True)
     subprocess.run(['rm', '-rf', str(source / 'mmaffinity' / '.mim')], check=True)
     subprocess.run([*pip, 'wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', str(root), str(source)], check=True)
@@ -50,22 +61,31 @@ def test_the_installed_package_is_used(installed, tmp_path):
 
 def test_it_carries_every_config_and_tool(installed, repo_root):
     for folder, place in (('configs', '.mim/configs/affinity'), ('tools', '.mim/tools')):
-        ours = {str(path.relative_to(repo_root / folder)) for path in (repo_root / folder).rglob('*')
-                if path.is_file() and path.suffix != '.pyc'}
-        there = {str(path.relative_to(installed / 'mmaffinity' / place))
-                 for path in (installed / 'mmaffinity' / place).rglob('*') if path.is_file() and path.suffix != '.pyc'}
+        ours = {
+            str(path.relative_to(repo_root / folder))
+            for path in (repo_root / folder).rglob('*')
+            if path.is_file() and path.suffix != '.pyc'
+        }
+        there = {
+            str(path.relative_to(installed / 'mmaffinity' / place))
+            for path in (installed / 'mmaffinity' / place).rglob('*')
+            if path.is_file() and path.suffix != '.pyc'
+        }
         assert len(ours) > 10 and ours == there
 
 
 def test_it_carries_what_pages_embed(installed, repo_root):
     place = 'mmaffinity/visualization/pages/assets'
-    ours, there = ({str(path.relative_to(root / place)) for path in (root / place).rglob('*') if path.is_file()}
-                   for root in (repo_root, installed))
+    ours, there = (
+        {str(path.relative_to(root / place)) for path in (root / place).rglob('*') if path.is_file()}
+        for root in (repo_root, installed)
+    )
     assert 'vendor/uPlot.LICENSE' in ours and ours == there
 
 
 def test_the_index_names_files_of_the_wheel(installed):
     from mmengine.fileio import load
+
     mim = installed / 'mmaffinity' / '.mim'
     metafiles = load(mim / 'model-index.yml')['Import']
     models = [model for metafile in metafiles for model in load(mim / metafile)['Models']]
@@ -73,22 +93,56 @@ def test_the_index_names_files_of_the_wheel(installed):
 
 
 def test_configs_are_found_by_name(installed, tmp_path):
-    code = ('from mmaffinity.utils.config import load_config; affinity = load_config("affinity_c16"); '
-            'print(load_config("baselines/single_shot").filename, affinity.model.roi_head.cls_head.num_affinities)')
+    code = (
+        'from mmaffinity.utils.config import load_config; affinity = load_config("affinity_c16"); '
+        'print(load_config("baselines/single_shot").filename, affinity.model.roi_head.cls_head.num_affinities)'
+    )
     done = run(installed, tmp_path, '-c', code, check=True)
     assert done.stdout.split() == [str(installed / 'mmaffinity/.mim/configs/affinity/baselines/single_shot.py'), '16']
 
 
 def test_a_leaf_outside_of_the_checkout_trains_and_predicts(installed, tmp_path):
     """Convert, train from an inherited config and predict, in an empty folder."""
-    phantom = ('phantom', '--size', 64, '--slices-per-patient', 2, '--lesions-train', 2, '--lesions-test', 2,
-               '--slices-train', 3, '--slices-selected', 3, '--slices-val', 3, '--slices-test', 3,
-               '--ictcf-train', 4, '--ictcf-test', 4)
+    phantom = (
+        'phantom',
+        '--size',
+        64,
+        '--slices-per-patient',
+        2,
+        '--lesions-train',
+        2,
+        '--lesions-test',
+        2,
+        '--slices-train',
+        3,
+        '--slices-selected',
+        3,
+        '--slices-val',
+        3,
+        '--slices-test',
+        3,
+        '--ictcf-train',
+        4,
+        '--ictcf-test',
+        4,
+    )
     (tmp_path / 'leaf.py').write_text(LEAF)
     for command in (phantom, ('convert', 'ictcf', 'data/phantom/ictcf'), ('train', 'leaf.py')):
         done = run(installed, tmp_path, '-m', 'mmaffinity', *command)
         assert done.returncode == 0, done.stdout + done.stderr
-    done = run(installed, tmp_path, '-m', 'mmaffinity', 'predict', 'data/phantom/ictcf/nCT', '--config', 'leaf.py',
-               '--checkpoint', 'work_dirs/leaf/epoch_1.pth', '--out', 'results')
+    done = run(
+        installed,
+        tmp_path,
+        '-m',
+        'mmaffinity',
+        'predict',
+        'data/phantom/ictcf/nCT',
+        '--config',
+        'leaf.py',
+        '--checkpoint',
+        'work_dirs/leaf/epoch_1.pth',
+        '--out',
+        'results',
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / 'results' / 'report.json').is_file() and (tmp_path / 'results' / 'index.html').is_file()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Run everything on synthetic slices; the same as ``mmaffinity demo``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Run a whole study; the same as ``mmaffinity reproduce``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

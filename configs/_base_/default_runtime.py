@@ -21,7 +21,8 @@ default_hooks = dict(
     # Counts the slices that on_unreadable='skip' leaves out.
     unreadable_slices=dict(type='UnreadableSlicesHook'),
     # Draws the tested slices if it is given a show_dir.
-    visualization=dict(type='SliceVisualizationHook'))
+    visualization=dict(type='SliceVisualizationHook'),
+)
 
 # In each stage, some parameters get no gradient.
 find_unused_parameters = True

@@ -1,8 +1,10 @@
 # Table 4: COVID-CT-Mask-Net, starting from the Mask R-CNN of mask_rcnn_full.py. Only the classifier and BatchNorm's affine
 # weights are trained. It still segments lesions, so testing covers both tasks.
 _base_ = [
-    '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/slices_100e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/single_shot_r18.py',
+    '../_base_/datasets/cncb_ncov.py',
+    '../_base_/schedules/slices_100e.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(type='CovidCTMaskNet', backbone=dict(init_cfg=None))
 train_dataloader = dict(
@@ -14,7 +16,9 @@ train_dataloader = dict(
         data_root='${data_root}',
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_train.json',
-        pipeline={{_base_.slice_pipeline}}))
+        pipeline={{_base_.slice_pipeline}},
+    ),
+)
 # `load_from` gives all weights but those of the classifier; the classification branch starts as a copy of the other.
 default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head', 'roi_head.classification_branch']))
 load_from = 'work_dirs/mask_rcnn_full/epoch_630.pth'

@@ -2,8 +2,7 @@
 _base_ = './mask_rcnn_heads_only.py'
 data_root = 'data/phantom/cncb_ncov'
 image_size = (256, 256)
-model = dict(
-    backbone=dict(init_cfg=dict(checkpoint='work_dirs/affinity_c8_phantom/epoch_3.pth', prefix='backbone.')))
+model = dict(backbone=dict(init_cfg=dict(checkpoint='work_dirs/affinity_c8_phantom/epoch_3.pth', prefix='backbone.')))
 train_dataloader = dict(batch_size=4)
 test_dataloader = dict(batch_size=4)
 train_cfg = dict(max_epochs=8)

@@ -1,6 +1,8 @@
 # Table 4: Single-Shot Model. Stages alternate as in the affinity model; the branch is copied whenever the loss is at its best.
 _base_ = [
-    '../_base_/models/single_shot_r18.py', '../_base_/datasets/cncb_ncov.py', '../_base_/schedules/alternating_100e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/single_shot_r18.py',
+    '../_base_/datasets/cncb_ncov.py',
+    '../_base_/schedules/alternating_100e.py',
+    '../_base_/default_runtime.py',
 ]
 default_hooks = dict(alternation=dict(copy='best'))

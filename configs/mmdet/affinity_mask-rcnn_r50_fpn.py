@@ -1,8 +1,10 @@
 # MMDetection's Mask R-CNN with five FPN levels, started from its COCO checkpoint, plus an affinity head: colour images of two
 # classes, told apart by their instances. Learning rate and length are not tuned.
 _base_ = [
-    'mmdet::_base_/models/mask-rcnn_r50_fpn.py', '../_base_/datasets/image_folders.py',
-    '../_base_/schedules/alternating_100e.py', '../_base_/default_runtime.py'
+    'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
+    '../_base_/datasets/image_folders.py',
+    '../_base_/schedules/alternating_100e.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     type='AffinityRCNN',
@@ -12,12 +14,20 @@ model = dict(
         type='AffinityRoIHead',
         bbox_head=dict(num_classes=1),
         mask_head=dict(num_classes=1),
-        cls_head=dict(type='AffinityClsHead', num_classes=2, classifier_std=0.05, unit_roi_weights=True)))
+        cls_head=dict(type='AffinityClsHead', num_classes=2, classifier_std=0.05, unit_roi_weights=True),
+    ),
+)
 train_cfg = dict(max_epochs=12, val_interval=1)
 load_from = 'https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth'  # noqa: E501
 # `load_from` gives all other weights; COCO has 80 classes.
 default_hooks = dict(
-    checkpoint_guard=dict(new_layers=[
-        'roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg', 'roi_head.mask_head.conv_logits', 'roi_head.cls_head',
-        'roi_head.classification_branch'
-    ]))
+    checkpoint_guard=dict(
+        new_layers=[
+            'roi_head.bbox_head.fc_cls',
+            'roi_head.bbox_head.fc_reg',
+            'roi_head.mask_head.conv_logits',
+            'roi_head.cls_head',
+            'roi_head.classification_branch',
+        ]
+    )
+)

@@ -1,6 +1,8 @@
 # The affinity model, C* = 8, with lesions and labelled slices of two classes from folders of your own, by the paper's recipe.
 _base_ = [
-    '../_base_/models/affinity_rcnn_r18.py', '../_base_/datasets/folders.py', '../_base_/schedules/alternating_100e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/affinity_rcnn_r18.py',
+    '../_base_/datasets/folders.py',
+    '../_base_/schedules/alternating_100e.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))

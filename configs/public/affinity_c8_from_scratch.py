@@ -2,8 +2,10 @@
 # slice head that of roi_head_c8_folders.py; this config stores the RoIs, and tests and predicts with both joined. `mmaffinity
 # train` continues with both stages in turn, with small steps.
 _base_ = [
-    '../_base_/models/affinity_rcnn_r18_pooled.py', '../_base_/datasets/folders.py',
-    '../_base_/schedules/from_scratch_joint.py', '../_base_/default_runtime.py'
+    '../_base_/models/affinity_rcnn_r18_pooled.py',
+    '../_base_/datasets/folders.py',
+    '../_base_/schedules/from_scratch_joint.py',
+    '../_base_/default_runtime.py',
 ]
 image_size = (256, 256)
 model = dict(roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))

@@ -1,4 +1,5 @@
 """The Python entry points: everything that the commands do. Each is imported on first use."""
+
 from typing import TYPE_CHECKING
 
 from mmaffinity.utils.lazy import lazy_names
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ['AffinityInferencer', 'OnnxInferencer', 'SlicePrediction', 'predict_to_folder', 'test_model', 'train_model']
 
-__getattr__, __dir__ = lazy_names(__name__, {
-    'AffinityInferencer': 'inferencer', 'OnnxInferencer': 'onnx_inferencer', 'SlicePrediction': 'base_inferencer',
-    'predict_to_folder': 'prediction', 'test_model': 'testing', 'train_model': 'training'})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        'AffinityInferencer': 'inferencer',
+        'OnnxInferencer': 'onnx_inferencer',
+        'SlicePrediction': 'base_inferencer',
+        'predict_to_folder': 'prediction',
+        'test_model': 'testing',
+        'train_model': 'training',
+    },
+)

@@ -1,4 +1,5 @@
 """The effect of each optimisation: the same model with and without it, timed alternately in one run."""
+
 import copy
 import statistics
 import time
@@ -17,8 +18,10 @@ from .benchmark import MODES, Benchmark
 ALL_ON = 'as configured'
 # One config change each; 'precision' is an argument of Benchmark.
 ABLATIONS: dict[str, dict[str, Any]] = {
-    'RoIAlign sample by sample': {'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
-                         'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'},
+    'RoIAlign sample by sample': {
+        'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
+        'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
+    },
     'slice head not folded': {'model.roi_head.cls_head.type': 'AffinityClsHead'},
     'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},
     'features channels first': {'model.backbone.channels_last': False},
@@ -32,9 +35,19 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')
 
 
-def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, changes: Sequence[str] = tuple(ABLATIONS),
-           jobs: Sequence[str] = ('classification', 'both'), batch_size: int = 1, objects: int = 24, runs: int = 20,
-           warmup: int = 3, num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> list[dict]:
+def ablate(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    changes: Sequence[str] = tuple(ABLATIONS),
+    jobs: Sequence[str] = ('classification', 'both'),
+    batch_size: int = 1,
+    objects: int = 24,
+    runs: int = 20,
+    warmup: int = 3,
+    num_threads: int | None = None,
+    device: str = 'cpu',
+    overrides: dict | None = None,
+) -> list[dict]:
     """Time a model as configured and with one change at a time, alternating so that other load affects all variants equally.
 
     Args:
@@ -92,7 +105,11 @@ def ablate(config: str | Path | Config, checkpoint: str | Path | None = None, ch
 def _drift(samples: list, plain: list) -> tuple[float | None, float | None, float | None]:
     if 'pred_slice' not in samples[0]:
         return None, None, None
-    logits, expected = (torch.stack([sample.pred_slice.logits for sample in group]).double().cpu()
-                        for group in (samples, plain))
-    return ((logits - expected).abs().max().item(), (logits.sigmoid() - expected.sigmoid()).abs().max().item(),
-            (logits.argmax(1) == expected.argmax(1)).double().mean().item())
+    logits, expected = (
+        torch.stack([sample.pred_slice.logits for sample in group]).double().cpu() for group in (samples, plain)
+    )
+    return (
+        (logits - expected).abs().max().item(),
+        (logits.sigmoid() - expected.sigmoid()).abs().max().item(),
+        (logits.argmax(1) == expected.argmax(1)).double().mean().item(),
+    )

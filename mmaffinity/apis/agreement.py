@@ -1,4 +1,5 @@
 """How much predictions depend on the machine: the same slices with other threads, instructions, batches and rounding."""
+
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ class Variant:
     batch_size: int = 1
     device: str = 'cpu'
     dtype: str = 'float32'
-    noise: float = 0.
+    noise: float = 0.0
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -68,8 +69,9 @@ class Variant:
     backend: str = ''
 
 
-def default_variants(config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None,
-                     exported: str | Path | None = None) -> list[Variant]:
+def default_variants(
+    config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None, exported: str | Path | None = None
+) -> list[Variant]:
     """Return the variants that this machine and model support, the reference first.
 
     Args:
@@ -141,9 +143,15 @@ class Difference:
     changed: list[list[int]]
 
 
-def measure_agreement(config: str | Path | Config, checkpoint: str | Path, inputs: Sequence[str | Path],
-                      variants: Sequence[Variant] | None = None, cfg_options: dict | None = None,
-                      max_slices: int | None = None, progress: Callable[[str], None] = lambda message: None) -> dict:
+def measure_agreement(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    variants: Sequence[Variant] | None = None,
+    cfg_options: dict | None = None,
+    max_slices: int | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> dict:
     """Run a model over slices in several ways and compare the predictions with those in float64.
 
     Args:
@@ -172,15 +180,27 @@ def measure_agreement(config: str | Path | Config, checkpoint: str | Path, input
             with_lesions = reference.scores.max(1) >= LESION_PROBABILITY
             continue
         difference = compare(answers, reference)
-        rows.append(dict(
-            asdict(variant), with_lesions=_summary(difference, with_lesions), without=_summary(difference, ~with_lesions),
-            worst=_worst(difference, reference, answers)))
+        rows.append(
+            dict(
+                asdict(variant),
+                with_lesions=_summary(difference, with_lesions),
+                without=_summary(difference, ~with_lesions),
+                worst=_worst(difference, reference, answers),
+            )
+        )
     if reference is None or not rows:
         raise ValueError('give a reference and at least one variant to compare with it')
     return dict(
-        notice=NOTICE, config=str(cfg.filename), checkpoint=str(checkpoint),
-        torch=torch.__version__, cpu=torch.backends.cpu.get_cpu_capability(), reference=variants[0].name,
-        slices=len(reference.names), with_lesions=int(with_lesions.sum()), variants=rows)
+        notice=NOTICE,
+        config=str(cfg.filename),
+        checkpoint=str(checkpoint),
+        torch=torch.__version__,
+        cpu=torch.backends.cpu.get_cpu_capability(),
+        reference=variants[0].name,
+        slices=len(reference.names),
+        with_lesions=int(with_lesions.sum()),
+        variants=rows,
+    )
 
 
 def compare(answers: Answers, reference: Answers) -> Difference:
@@ -198,30 +218,51 @@ def compare(answers: Answers, reference: Answers) -> Difference:
         there, back = distance.min(1), distance.min(0)
         moved[i] = max(there[reference.read[i]].max(initial=0), back[answers.read[i]].max(initial=0))
         changed.append(np.flatnonzero(reference.read[i] & (there > MOVED)).tolist())
-    return Difference(np.abs(answers.probabilities - reference.probabilities).max(1), answers.labels != reference.labels,
-                      moved, changed)
+    return Difference(
+        np.abs(answers.probabilities - reference.probabilities).max(1), answers.labels != reference.labels, moved, changed
+    )
 
 
 def format_agreement(found: dict) -> str:
     """Return the tables of :func:`measure_agreement` as text."""
-    parts = [f'{found["slices"]} slices, {found["with_lesions"]} with lesions (probability of a RoI at least '
-             f'{LESION_PROBABILITY}); changes against {found["reference"]}']
+    parts = [
+        f'{found["slices"]} slices, {found["with_lesions"]} with lesions (probability of a RoI at least '
+        f'{LESION_PROBABILITY}); changes against {found["reference"]}'
+    ]
     header = ['variant', 'slices', 'median dp', '99 % dp', 'largest dp', 'dp > 0.002', 'class', 'RoIs', 'largest move, px']
     for key, title in (('with_lesions', 'Slices with lesions'), ('without', 'Slices without lesions')):
         rows = []
         for row in found['variants']:
             part = row[key]
             if part['slices']:
-                rows.append([row['name'], str(part['slices']), *(f'{part[name]:.1e}' for name in ('median', 'q99', 'max')),
-                             str(part['above_0.002']), str(part['class_changed']), str(part['rois_changed']),
-                             f'{part["moved"]:.3g}'])
+                rows.append(
+                    [
+                        row['name'],
+                        str(part['slices']),
+                        *(f'{part[name]:.1e}' for name in ('median', 'q99', 'max')),
+                        str(part['above_0.002']),
+                        str(part['class_changed']),
+                        str(part['rois_changed']),
+                        f'{part["moved"]:.3g}',
+                    ]
+                )
         if rows:
             parts.append(f'{title}\n{format_table(header, rows)}')
-    worst = sorted((dict(entry, variant=row['name']) for row in found['variants'] for entry in row['worst']),
-                   key=lambda entry: -entry['probability_change'])[:5]
-    rows = [[entry['slice'], entry['variant'], f'{entry["probability_change"]:.2g}',
-             ' '.join(f'{p:.3f}' for p in entry['reference']), ' '.join(f'{p:.3f}' for p in entry['answer']),
-             ', '.join(map(str, entry['changed_rois'])) or '-'] for entry in worst]
+    worst = sorted(
+        (dict(entry, variant=row['name']) for row in found['variants'] for entry in row['worst']),
+        key=lambda entry: -entry['probability_change'],
+    )[:5]
+    rows = [
+        [
+            entry['slice'],
+            entry['variant'],
+            f'{entry["probability_change"]:.2g}',
+            ' '.join(f'{p:.3f}' for p in entry['reference']),
+            ' '.join(f'{p:.3f}' for p in entry['answer']),
+            ', '.join(map(str, entry['changed_rois'])) or '-',
+        ]
+        for entry in worst
+    ]
     parts.append('Worst slices\n' + format_table(['slice', 'variant', 'dp', 'reference', 'answer', 'changed RoIs'], rows))
     return '\n\n'.join(parts)
 
@@ -230,23 +271,38 @@ def _summary(difference: Difference, of: np.ndarray) -> dict:
     """Summarise some slices: quantiles of the change in probability, and numbers of slices with each kind of change."""
     probability = difference.probability[of]
     count = int(of.sum())
-    median, q99, most = (float(np.quantile(probability, q)) for q in (.5, .99, 1.)) if count else (0., 0., 0.)
-    return {'slices': count, 'median': median, 'q99': q99, 'max': most, 'above_0.002': int((probability > .002).sum()),
-            'class_changed': int(difference.label[of].sum()),
-            'rois_changed': sum(bool(difference.changed[i]) for i in np.flatnonzero(of)),
-            'moved': float(difference.moved[of].max(initial=0))}
+    median, q99, most = (float(np.quantile(probability, q)) for q in (0.5, 0.99, 1.0)) if count else (0.0, 0.0, 0.0)
+    return {
+        'slices': count,
+        'median': median,
+        'q99': q99,
+        'max': most,
+        'above_0.002': int((probability > 0.002).sum()),
+        'class_changed': int(difference.label[of].sum()),
+        'rois_changed': sum(bool(difference.changed[i]) for i in np.flatnonzero(of)),
+        'moved': float(difference.moved[of].max(initial=0)),
+    }
 
 
 def _worst(difference: Difference, reference: Answers, answers: Answers, number: int = 5) -> list[dict]:
     order = np.argsort(-difference.probability, kind='stable')[:number]
-    return [dict(slice=reference.names[i], probability_change=float(difference.probability[i]),
-                 class_changed=bool(difference.label[i]), reference=reference.probabilities[i].tolist(),
-                 answer=answers.probabilities[i].tolist(), changed_rois=difference.changed[i],
-                 changed_boxes=reference.boxes[i][difference.changed[i]].round(1).tolist()) for i in order.tolist()]
+    return [
+        dict(
+            slice=reference.names[i],
+            probability_change=float(difference.probability[i]),
+            class_changed=bool(difference.label[i]),
+            reference=reference.probabilities[i].tolist(),
+            answer=answers.probabilities[i].tolist(),
+            changed_rois=difference.changed[i],
+            changed_boxes=reference.boxes[i][difference.changed[i]].round(1).tolist(),
+        )
+        for i in order.tolist()
+    ]
 
 
-def _answers_of(cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant,
-                max_slices: int | None) -> Answers:
+def _answers_of(
+    cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant, max_slices: int | None
+) -> Answers:
     if not variant.environment:
         return _answers(cfg, checkpoint, inputs, variant, max_slices)
     with _environment(variant.environment), ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
@@ -267,8 +323,9 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _answers(cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant,
-             max_slices: int | None) -> Answers:
+def _answers(
+    cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant, max_slices: int | None
+) -> Answers:
     inferencer = _inferencer(cfg, checkpoint, variant)
     names, rows = [], []
     with threads(variant.num_threads):
@@ -295,8 +352,10 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
     runtime = OnnxInferencer(variant.exported, variant.backend, 'float32', variant.num_threads, variant.batch_size)
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
-        raise ValueError(f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
-                         f'{checkpoint}: export this one')
+        raise ValueError(
+            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
+            f'{checkpoint}: export this one'
+        )
     return runtime
 
 
@@ -319,7 +378,6 @@ def _disturb(model: torch.nn.Module, variant: Variant) -> None:
         levels = extract(inputs.to(dtype))
         if not variant.noise:
             return levels
-        return tuple(level * (1 + variant.noise * torch.randn(level.shape, generator=generator)).to(level)
-                     for level in levels)
+        return tuple(level * (1 + variant.noise * torch.randn(level.shape, generator=generator)).to(level) for level in levels)
 
     model.extract_feat = disturbed

@@ -1,4 +1,5 @@
 """Prediction of slices with any runtime: the typed predictions, and the reading, batching and error handling around a model."""
+
 import os
 import traceback
 import warnings
@@ -63,9 +64,17 @@ class SlicePrediction:
     def overlay(self, score_thr: float = 0.5, show_rois: bool = False) -> np.ndarray:
         """Draw the slice and its lesions with a score of at least ``score_thr``, RGB uint8; see :func:`draw_overlay`."""
         from mmaffinity.visualization import draw_overlay
-        return draw_overlay(self.slice.grey, self.sample, self.slice_classes if self.label is not None else None,
-                            score_thr=score_thr, show_gt=False, show_rois=show_rois, lesion_names=self.lesion_classes,
-                            name=self.slice.name)
+
+        return draw_overlay(
+            self.slice.grey,
+            self.sample,
+            self.slice_classes if self.label is not None else None,
+            score_thr=score_thr,
+            show_gt=False,
+            show_rois=show_rois,
+            lesion_names=self.lesion_classes,
+            name=self.slice.name,
+        )
 
 
 class SliceInferencer(ABC):
@@ -110,8 +119,7 @@ class SliceInferencer(ABC):
         """Return the share of each RoI in each class of a slice, (M, K), see :class:`RoIEvidence`; None if it is not known."""
         return None
 
-    def __call__(self, inputs: Input | Iterable[Input],
-                 on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
+    def __call__(self, inputs: Input | Iterable[Input], on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
         """Predict all slices of the inputs.
 
         Args:
@@ -142,8 +150,9 @@ class SliceInferencer(ABC):
                     problems = [*problems[:2], result]
                     warnings.warn(str(result), stacklevel=2)
         if num_problems and not num_predicted:
-            raise ValueError(f'nothing could be predicted, {plural(num_problems, "input", "was")} left out: '
-                             + '; '.join(map(str, problems)))
+            raise ValueError(
+                f'nothing could be predicted, {plural(num_problems, "input", "was")} left out: ' + '; '.join(map(str, problems))
+            )
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
         """Predict the slices of a scan in order, except those whose key is in ``done``.
@@ -157,8 +166,11 @@ class SliceInferencer(ABC):
             return
         try:
             for result in self.predict_slices(self._read(scan, done)):
-                yield result if isinstance(result, Problem) else SlicePrediction(
-                    result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
+                yield (
+                    result
+                    if isinstance(result, Problem)
+                    else SlicePrediction(result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
+                )
         except Exception as error:
             yield failure(scan.info.name, 'cannot be predicted', error)
 
@@ -203,12 +215,16 @@ class SliceInferencer(ABC):
         if sample.get('pred_slice') is not None:
             scores = to_array(sample.pred_slice.score).reshape(-1)
             if not np.isfinite(scores).all():
-                raise ValueError(f'the model gives {scores.tolist()} as probabilities of {item.name}: the '
-                                 'checkpoint\'s weights are not finite; take an earlier one')
+                raise ValueError(
+                    f'the model gives {scores.tolist()} as probabilities of {item.name}: the '
+                    "checkpoint's weights are not finite; take an earlier one"
+                )
             names = names or tuple(f'class {index}' for index in range(len(scores)))
             if len(names) != len(scores):
-                raise ValueError(f'the model has {plural(len(scores), "slice class")}, but {plural(len(names), "name")}, '
-                                 f'{", ".join(names)}: set slice_classes in the config')
+                raise ValueError(
+                    f'the model has {plural(len(scores), "slice class")}, but {plural(len(names), "name")}, '
+                    f'{", ".join(names)}: set slice_classes in the config'
+                )
         return SlicePrediction(item, sample, names, self.lesion_classes)
 
 

@@ -1,4 +1,5 @@
 """Latency, throughput, memory and arithmetic of a model, in seconds and in a machine-independent unit."""
+
 import copy
 import csv
 import datetime
@@ -45,9 +46,33 @@ JOBS = (*MODES, 'train', 'data')
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 MIN_LESION_AREA = 100
 LEVEL = 0.55  # relative height in the phantom's lungs, near the middle, where lesions are
-COLUMNS = ('job', 'batch_size', 'objects', 'threads', 'precision', 'layout', 'seconds', 'fastest', 'cpu_seconds',
-           'slices_per_second', 'peak_gflop_per_slice', 'gflop_per_slice', 'peak_gflops', 'peak_memory_mib', 'runs',
-           'image_size', 'config', 'checkpoint', 'device', 'hardware', 'torch', 'mmcv', 'mmdet', 'mmaffinity', 'date')
+COLUMNS = (
+    'job',
+    'batch_size',
+    'objects',
+    'threads',
+    'precision',
+    'layout',
+    'seconds',
+    'fastest',
+    'cpu_seconds',
+    'slices_per_second',
+    'peak_gflop_per_slice',
+    'gflop_per_slice',
+    'peak_gflops',
+    'peak_memory_mib',
+    'runs',
+    'image_size',
+    'config',
+    'checkpoint',
+    'device',
+    'hardware',
+    'torch',
+    'mmcv',
+    'mmdet',
+    'mmaffinity',
+    'date',
+)
 TABLE = COLUMNS[:14]
 
 
@@ -68,9 +93,15 @@ class Benchmark:
         ValueError: if the checkpoint does not match, the device does not exist, or an argument is unknown.
     """
 
-    def __init__(self, config: str | Path | Config, checkpoint: str | Path | None = None,
-                 objects: int | None = 24, device: str = 'cpu', precision: str = 'float32',
-                 overrides: dict | None = None) -> None:
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path | None = None,
+        objects: int | None = 24,
+        device: str = 'cpu',
+        precision: str = 'float32',
+        overrides: dict | None = None,
+    ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
         self.config = own_config(config, overrides)
@@ -84,15 +115,18 @@ class Benchmark:
             if objects < 1:
                 raise ValueError(f'objects must be at least 1, not {objects}')
             # No score threshold, and only equal boxes suppress each other.
-            model.test_cfg.rcnn.update(score_thr=-1., max_per_img=objects, nms=dict(type='nms', iou_threshold=0.9999))
+            model.test_cfg.rcnn.update(score_thr=-1.0, max_per_img=objects, nms=dict(type='nms', iou_threshold=0.9999))
         self.model: Any = self._build()
 
     def _build(self) -> nn.Module:
         init_default_scope('mmdet')
         torch.manual_seed(0)
         preprocessor = self.config.model.data_preprocessor
-        if preprocessor.get('normalization') == 'global' and preprocessor.get('mean') is None and \
-                not Path(preprocessor.get('statistics') or '').is_file():
+        if (
+            preprocessor.get('normalization') == 'global'
+            and preprocessor.get('mean') is None
+            and not Path(preprocessor.get('statistics') or '').is_file()
+        ):
             preprocessor.update(mean=0.4, std=0.3)
         # Initialisation messages are not relevant here.
         MMLogger.get_current_instance().setLevel('WARNING')
@@ -118,14 +152,17 @@ class Benchmark:
             return self._train_job(batch_size)
         if not hasattr(self.model, 'mode'):
             raise ValueError(f'{type(self.model).__name__} has no modes; it can be timed for the jobs train and data only')
-        data = dict(inputs=[torch.from_numpy(self._phantom(i)[0])[None] for i in range(batch_size)],
-                    data_samples=[self._sample(CLASSIFICATION) for _ in range(batch_size)])
+        data = dict(
+            inputs=[torch.from_numpy(self._phantom(i)[0])[None] for i in range(batch_size)],
+            data_samples=[self._sample(CLASSIFICATION) for _ in range(batch_size)],
+        )
 
         def predict() -> list:
             self.model.eval()
             self.model.mode = name
             with torch.no_grad(), self._autocast():
                 return self.model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
+
         return predict
 
     def _train_job(self, batch_size: int) -> Callable[[], Any]:
@@ -142,10 +179,12 @@ class Benchmark:
                 if hasattr(self.model, 'set_stage'):
                     self.model.set_stage(stage)
                 samples = [self._sample(stage, mask) for _, mask in slices]
-                self.model.train_step(dict(inputs=[torch.from_numpy(grey)[None] for grey, _ in slices],
-                                           data_samples=samples), optimizer)
+                self.model.train_step(
+                    dict(inputs=[torch.from_numpy(grey)[None] for grey, _ in slices], data_samples=samples), optimizer
+                )
                 if stage == SEGMENTATION and hasattr(self.model, 'copy_branch'):
                     self.model.copy_branch()
+
         return train
 
     def _stages(self) -> list:
@@ -161,8 +200,7 @@ class Benchmark:
         return stages
 
     def _data_job(self, batch_size: int) -> Callable[[], Any]:
-        steps = [dict(step, scale=self.size) if step['type'] == 'Resize' else dict(step)
-                 for step in self.config.slice_pipeline]
+        steps = [dict(step, scale=self.size) if step['type'] == 'Resize' else dict(step) for step in self.config.slice_pipeline]
         pipeline = Compose([TRANSFORMS.build(step) for step in steps])
         folder = tempfile.TemporaryDirectory()
         paths = []
@@ -172,6 +210,7 @@ class Benchmark:
 
         def load(_folder: tempfile.TemporaryDirectory = folder) -> list:
             return [pipeline(dict(img_path=path, task=CLASSIFICATION, gt_slice_label=0)) for path in paths]
+
         return load
 
     def _autocast(self) -> Any:
@@ -187,8 +226,9 @@ class Benchmark:
 
     def _sample(self, task: str, mask: np.ndarray | None = None) -> SliceDataSample:
         shape = self.size[::-1]
-        sample = SliceDataSample(metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape,
-                                               scale_factor=(1., 1.)))
+        sample = SliceDataSample(
+            metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
+        )
         sample.gt_slice = BaseDataElement(label=torch.tensor([1]))
         if task == SEGMENTATION:
             number, parts, stats, _ = cv2.connectedComponentsWithStats((np.asarray(mask) >= 2).astype(np.uint8), connectivity=8)
@@ -197,14 +237,23 @@ class Benchmark:
             sample.gt_instances = InstanceData(
                 bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
                 labels=torch.zeros(len(kept), dtype=torch.long),
-                masks=BitmapMasks(np.stack([parts == i for i in kept]).astype(np.uint8) if kept
-                                  else np.zeros((0, *shape), np.uint8), *shape))
+                masks=BitmapMasks(
+                    np.stack([parts == i for i in kept]).astype(np.uint8) if kept else np.zeros((0, *shape), np.uint8), *shape
+                ),
+            )
         return sample
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def row(self, name: str, batch_size: int = 1, num_threads: int | None = None, runs: int = 20, warmup: int = 3,
-            count: bool = True) -> dict:
+    def row(
+        self,
+        name: str,
+        batch_size: int = 1,
+        num_threads: int | None = None,
+        runs: int = 20,
+        warmup: int = 3,
+        count: bool = True,
+    ) -> dict:
         """Time a job and return one row of the table, with the keys ``COLUMNS``."""
         job = self.job(name, batch_size)
         with threads(num_threads or torch.get_num_threads()):
@@ -217,23 +266,47 @@ class Benchmark:
     def _row(self, name: str, batch_size: int, timing: Timing, peak: float, gflop: float | None) -> dict:
         backbone = getattr(self.model, 'backbone', None)
         return dict(
-            job=name, batch_size=batch_size, objects=self.objects if name in ('detection', 'both') else None,
-            threads=torch.get_num_threads(), precision=self.precision,
+            job=name,
+            batch_size=batch_size,
+            objects=self.objects if name in ('detection', 'both') else None,
+            threads=torch.get_num_threads(),
+            precision=self.precision,
             layout='channels last' if getattr(backbone, 'channels_last', False) and name in MODES else 'contiguous',
-            seconds=timing.seconds, fastest=timing.fastest, cpu_seconds=timing.cpu_seconds,
-            slices_per_second=batch_size / timing.seconds, peak_gflop_per_slice=timing.seconds * peak / batch_size,
-            gflop_per_slice=None if gflop is None else gflop / batch_size, peak_gflops=peak,
-            peak_memory_mib=timing.peak_memory, runs=timing.runs, image_size='x'.join(map(str, self.size)),
+            seconds=timing.seconds,
+            fastest=timing.fastest,
+            cpu_seconds=timing.cpu_seconds,
+            slices_per_second=batch_size / timing.seconds,
+            peak_gflop_per_slice=timing.seconds * peak / batch_size,
+            gflop_per_slice=None if gflop is None else gflop / batch_size,
+            peak_gflops=peak,
+            peak_memory_mib=timing.peak_memory,
+            runs=timing.runs,
+            image_size='x'.join(map(str, self.size)),
             config=Path(self.config.filename).stem if self.config.filename else None,
-            checkpoint=Path(self.checkpoint).name if self.checkpoint else 'random weights', device=self.device.type,
-            hardware=hardware(self.device), torch=torch.__version__, mmcv=mmcv.__version__, mmdet=mmdet.__version__,
-            mmaffinity=__version__, date=datetime.date.today().isoformat())
+            checkpoint=Path(self.checkpoint).name if self.checkpoint else 'random weights',
+            device=self.device.type,
+            hardware=hardware(self.device),
+            torch=torch.__version__,
+            mmcv=mmcv.__version__,
+            mmdet=mmdet.__version__,
+            mmaffinity=__version__,
+            date=datetime.date.today().isoformat(),
+        )
 
 
-def benchmark(config: str | Path | Config, checkpoint: str | Path | None = None, jobs: Sequence[str] = JOBS,
-              batch_sizes: Sequence[int] = (1, ), objects: Sequence[int] = (24, 100),
-              num_threads: Sequence[int | None] = (None, ), runs: int = 20, warmup: int = 3, device: str = 'cpu',
-              precision: str = 'float32', overrides: dict | None = None) -> Iterator[dict]:
+def benchmark(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    jobs: Sequence[str] = JOBS,
+    batch_sizes: Sequence[int] = (1,),
+    objects: Sequence[int] = (24, 100),
+    num_threads: Sequence[int | None] = (None,),
+    runs: int = 20,
+    warmup: int = 3,
+    device: str = 'cpu',
+    precision: str = 'float32',
+    overrides: dict | None = None,
+) -> Iterator[dict]:
     """Time a model, row by row.
 
     Args:

@@ -1,4 +1,5 @@
 """Fingerprints of a run's training data, written next to its checkpoints and into them."""
+
 import json
 import logging
 import time
@@ -40,17 +41,22 @@ class DataRecordHook(Hook):
         started = time.monotonic()
         train = record_of(runner.train_dataloader.dataset, 'train', self.read_files)
         # Without validation there is no loop with its data.
-        val = (record_of(runner.val_dataloader.dataset, 'val', self.read_files)
-               if runner.val_loop is not None else None)
-        print_log(f'fingerprints of the data: training {_identity(train)}, validation {_identity(val) if val else "none"} '
-                  f'({time.monotonic() - started:.1f} s)', logger=runner.logger)
+        val = record_of(runner.val_dataloader.dataset, 'val', self.read_files) if runner.val_loop is not None else None
+        print_log(
+            f'fingerprints of the data: training {_identity(train)}, validation {_identity(val) if val else "none"} '
+            f'({time.monotonic() - started:.1f} s)',
+            logger=runner.logger,
+        )
         file = Path(runner.work_dir) / FILE
         before = _read(file) if runner._resume else None
         earlier = list(before['earlier']) if before else []
         if before and not _same(before['train'], train):
             earlier.append(_identity(before['train']))
-            runner.logger.log(logging.WARNING, f'the training data is not that which this run began with: its fingerprint '
-                              f'was {earlier[-1]} and is {_identity(train)} now ({file})')
+            runner.logger.log(
+                logging.WARNING,
+                f'the training data is not that which this run began with: its fingerprint '
+                f'was {earlier[-1]} and is {_identity(train)} now ({file})',
+            )
         write_json_atomic(file, dict(train=train, val=val, earlier=earlier))
         self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)
 
@@ -89,8 +95,12 @@ def _read(file: Path) -> dict[str, Any] | None:
     """Return what the run recorded before it was resumed."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-        return dict(train={'listing_sha256': content['train']['listing_sha256'],
-                           'content_sha256': content['train'].get('content_sha256')},
-                    earlier=list(content['earlier']))
+        return dict(
+            train={
+                'listing_sha256': content['train']['listing_sha256'],
+                'content_sha256': content['train'].get('content_sha256'),
+            },
+            earlier=list(content['earlier']),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # the run predates this record, or the file was removed

@@ -1,4 +1,5 @@
 """The paper's figures, and attribution to RoIs, for trained models."""
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +27,12 @@ from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name,
 SUFFIXES = ('.png', '.pdf')
 # Percentiles of AP of the segmented slices: a good, a median and a bad one.
 LESION_QUANTILES = (0.9, 0.5, 0.1)
-RANK_PAIRS = (('mAP', 'F1'), ('AP50', 'COVID-19 sensitivity'), ('F1', 'COVID-19 sensitivity'), ('CP sensitivity',
-              'COVID-19 sensitivity'))
+RANK_PAIRS = (
+    ('mAP', 'F1'),
+    ('AP50', 'COVID-19 sensitivity'),
+    ('F1', 'COVID-19 sensitivity'),
+    ('CP sensitivity', 'COVID-19 sensitivity'),
+)
 SCORE_KEYS = ('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')
 Figures = list[Path]
 
@@ -53,8 +58,9 @@ class TestedModel:
         ValueError: if the checkpoint does not match the config.
     """
 
-    def __init__(self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None,
-                 mask_scores: bool = False) -> None:
+    def __init__(
+        self, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None, mask_scores: bool = False
+    ) -> None:
         cfg = own_config(config, overrides)
         if mask_scores:
             cfg.model.test_cfg.rcnn.mask_thr_binary = -1
@@ -77,14 +83,15 @@ class TestedModel:
             if info['task'] == task and ('/' + Path(info['img_path']).as_posix()).endswith(wanted):
                 found.append(index)
         if len(found) != 1:
-            raise ValueError(f'{path} names {plural(len(found), "slice")} of the test set; give enough of the path to '
-                             'identify one')
+            raise ValueError(
+                f'{path} names {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
+            )
         return found[0]
 
     @torch.no_grad()
     def __call__(self, index: int) -> Tested:
         """Predict a slice of the test set."""
-        sample, = self.model.test_step(pseudo_collate([self.dataset[index]]))
+        (sample,) = self.model.test_step(pseudo_collate([self.dataset[index]]))
         part, dataset = index, self.dataset
         if hasattr(dataset, 'datasets'):
             which, part = dataset._get_ori_dataset_idx(index)
@@ -106,13 +113,17 @@ def surest_slices(run: SliceRun) -> dict[int, str]:
             if len(right):
                 chosen[label] = run.paths[right[run.scores[right, label].argmax()]]
     if not chosen:
-        raise ValueError(f'{run.source}: no slice is correctly classified, so there is none to show; name some with '
-                         '--slices')
+        raise ValueError(f'{run.source}: no slice is correctly classified, so there is none to show; name some with --slices')
     return chosen
 
 
-def affinity_figure(config: str | Path | Config, checkpoints: Sequence[str | Path],
-                    out_dir: str | Path, slices: Sequence[str], overrides: dict | None = None) -> Figures:
+def affinity_figure(
+    config: str | Path | Config,
+    checkpoints: Sequence[str | Path],
+    out_dir: str | Path,
+    slices: Sequence[str],
+    overrides: dict | None = None,
+) -> Figures:
     """Figure 4: Y for some slices, usually one per class, at one or several epochs side by side.
 
     Args:
@@ -133,16 +144,26 @@ def affinity_figure(config: str | Path | Config, checkpoints: Sequence[str | Pat
         column = []
         for path in slices:
             sample = model(model.index_of(path, 'classification')).sample
-            column.append((f'{_truth(sample, model.class_names)}, {when}\n{sample_name(sample)}',
-                           to_array(_prediction(sample, 'affinity').affinity)))
+            column.append(
+                (
+                    f'{_truth(sample, model.class_names)}, {when}\n{sample_name(sample)}',
+                    to_array(_prediction(sample, 'affinity').affinity),
+                )
+            )
         columns.append(column)
     panels = [column[row] for row in range(len(slices)) for column in columns]
     figure = draw_affinity([matrix for _, matrix in panels], [title for title, _ in panels], columns=len(columns))
     return _save(figure, out_dir, 'figure4_affinity')
 
 
-def lesion_figure(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
-                  slices: Sequence[str], overrides: dict | None = None, score_thr: float = 0.5) -> Figures:
+def lesion_figure(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out_dir: str | Path,
+    slices: Sequence[str],
+    overrides: dict | None = None,
+    score_thr: float = 0.5,
+) -> Figures:
     """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, for some slices with lesion annotations."""
     model, panels = TestedModel(config, checkpoint, overrides, mask_scores=True), []
     for path in slices:
@@ -153,29 +174,51 @@ def lesion_figure(config: str | Path | Config, checkpoint: str | Path, out_dir: 
         if 'pred_slice' in sample:
             label = int(sample.pred_slice.label)
             title += f'\nclassified as {model.class_names[label] if model.class_names else label}'
-        panels.append(LesionPanel(image, title, to_array(found.bboxes), to_array(found.scores),
-                                  to_array(found.masks).astype(np.float64) / 255, truth.masks))
+        panels.append(
+            LesionPanel(
+                image,
+                title,
+                to_array(found.bboxes),
+                to_array(found.scores),
+                to_array(found.masks).astype(np.float64) / 255,
+                truth.masks,
+            )
+        )
     return _save(draw_lesion_panels(panels, score_thr), out_dir, 'figure6_lesions')
 
 
-def evidence_figures(config: str | Path | Config, checkpoint: str | Path, out_dir: str | Path,
-                     slices: Sequence[str], overrides: dict | None = None) -> Figures:
+def evidence_figures(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out_dir: str | Path,
+    slices: Sequence[str],
+    overrides: dict | None = None,
+) -> Figures:
     """Attribution of each class to the RoIs, one figure per slice; see :func:`roi_evidence`."""
     model, files = TestedModel(config, checkpoint, overrides), []
     for number, path in enumerate(slices, 1):
         image, sample = model(model.index_of(path, 'classification'))
         prediction = _prediction(sample, 'roi_weights')
         evidence = roi_evidence(model.model.roi_head.cls_head, prediction.roi_features, prediction.roi_weights)
-        title = f'{sample_name(sample)}, truth: {_truth(sample, model.class_names)}, predicted: ' \
-                f'{model.class_names[int(prediction.label)]}'
-        figure = draw_evidence(image, to_array(prediction.roi_boxes), to_array(evidence.contributions),
-                               to_array(evidence.rest), model.class_names, title)
+        title = (
+            f'{sample_name(sample)}, truth: {_truth(sample, model.class_names)}, predicted: '
+            f'{model.class_names[int(prediction.label)]}'
+        )
+        figure = draw_evidence(
+            image,
+            to_array(prediction.roi_boxes),
+            to_array(evidence.contributions),
+            to_array(evidence.rest),
+            model.class_names,
+            title,
+        )
         files += _save(figure, out_dir, f'evidence_{number}_{_truth(sample, model.class_names)}')
     return files
 
 
-def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False,
-                pairs: Sequence[tuple[str, str]] | None = None) -> Figures:
+def rank_figure(
+    report: str | Path, out_dir: str | Path, published: bool = False, pairs: Sequence[tuple[str, str]] | None = None
+) -> Figures:
     """Figure 5: rank of each model under pairs of criteria, from a ``report.json``.
 
     Args:
@@ -206,7 +249,7 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
         model = record['model'] + (' (published)' if record['kind'] == 'published' else '')
         criteria.setdefault(name, {})[model] = record['value']
     pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
-    note = 'Published results are for the paper\'s slices, not those of the runs.' if published else ''
+    note = "Published results are for the paper's slices, not those of the runs." if published else ''
     drawn = [name for name in synthetic if any(name in values for values in criteria.values())]
     if drawn:
         note += f' Synthetic slices, not CT: {", ".join(drawn)}.'
@@ -234,8 +277,12 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
             if validation and 'val' in record or 'step' not in record:
                 continue
             for key, value in record.items():
-                wanted = key.startswith(SCORE_KEYS if validation else 'loss_') or \
-                    key == 'loss' and 'loss_slice' not in record and not validation
+                wanted = (
+                    key.startswith(SCORE_KEYS if validation else 'loss_')
+                    or key == 'loss'
+                    and 'loss_slice' not in record
+                    and not validation
+                )
                 if not wanted or not isinstance(value, (int, float)) or not np.isfinite(value):
                     continue
                 line = (scores if validation else losses).setdefault(key.removeprefix('slice/'), {})
@@ -247,8 +294,9 @@ def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
         losses.pop('loss', None)  # logged for segmentation-only epochs; in later epochs the sum mixes two stages
     # F1 per class shows the same as sensitivity.
     scores = {key: line for key, line in scores.items() if not key.startswith('f1_')}
-    shown_losses, shown_scores = ({key: (list(line), list(line.values())) for key, line in lines.items()}
-                                  for lines in (losses, scores))
+    shown_losses, shown_scores = (
+        {key: (list(line), list(line.values())) for key, line in lines.items()} for lines in (losses, scores)
+    )
     figure = draw_training_curves(shown_losses, shown_scores, title=Path(work_dir).name)
     return _save(figure, out_dir, 'training_curves')
 
@@ -258,8 +306,11 @@ def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> F
     files = []
     for run in load_runs(work_dirs)[0]:
         stem = Path(run.source).stem.removeprefix('results')
-        files += _save(draw_confusion_matrix(run.confusion, run.classes, run.name), out_dir,
-                       f'confusion_{run.name.replace("/", "_")}{stem}')
+        files += _save(
+            draw_confusion_matrix(run.confusion, run.classes, run.name),
+            out_dir,
+            f'confusion_{run.name.replace("/", "_")}{stem}',
+        )
     if not files:
         raise ValueError(f'{", ".join(map(str, work_dirs))}: no run classified slices')
     return files
@@ -286,8 +337,7 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
         if content.get('split', 'test') == 'test':
             records += [record for record in content['lesions'] if record['num_gt']]
     if not records:
-        raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with '
-                         '--slices')
+        raise ValueError(f'{work_dir}: no slice with lesions was tested, so there is no Figure 6; name slices with --slices')
     records.sort(key=lambda record: (float(np.mean(record['ap'])), record['img_path']))
     places = dict.fromkeys(round(quantile * (len(records) - 1)) for quantile in LESION_QUANTILES)
     return [str(records[place].get('rel_path') or records[place]['img_path']) for place in places]

@@ -1,4 +1,5 @@
 """Growth of time with the number of slices, objects, RoIs and affinities."""
+
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,15 @@ GROWTH = {
 }
 
 
-def measure_growth(config: str | Path | Config, what: Sequence[str] = tuple(GROWTH), runs: int = 7, warmup: int = 2,
-                   num_threads: int | None = None, device: str = 'cpu', overrides: dict | None = None) -> dict:
+def measure_growth(
+    config: str | Path | Config,
+    what: Sequence[str] = tuple(GROWTH),
+    runs: int = 7,
+    warmup: int = 2,
+    num_threads: int | None = None,
+    device: str = 'cpu',
+    overrides: dict | None = None,
+) -> dict:
     """Time a model with random weights while a quantity grows.
 
     Args:

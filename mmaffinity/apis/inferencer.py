@@ -1,4 +1,5 @@
 """The Python entry point for prediction: from files or arrays to typed predictions."""
+
 from collections.abc import Container, Iterator
 from pathlib import Path
 
@@ -56,15 +57,17 @@ class AffinityInferencer(SliceInferencer):
         ValueError: if they do not match, the checkpoint is not safe to load, or an argument is invalid.
     """
 
-    def __init__(self,
-                 config: str | Path | Config,
-                 checkpoint: str | Path,
-                 device: str | int | torch.device | None = None,
-                 batch_size: int | None = None,
-                 options: ReadOptions | None = None,
-                 cfg_options: dict | None = None,
-                 workers: int | None = None,
-                 precision: str = 'auto') -> None:
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path,
+        device: str | int | torch.device | None = None,
+        batch_size: int | None = None,
+        options: ReadOptions | None = None,
+        cfg_options: dict | None = None,
+        workers: int | None = None,
+        precision: str = 'auto',
+    ) -> None:
         if workers is not None and workers < 0:
             raise ValueError(f'workers={workers} must be 0 or more')
         if precision not in PRECISIONS:
@@ -83,9 +86,13 @@ class AffinityInferencer(SliceInferencer):
         self.slice_classes = tuple(map(str, meta.get('slice_classes') or slice_class_names(cfg)))
         self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
         self.description = dict(
-            config=str(cfg.filename) if cfg.filename else None, config_sha256=config_hash(cfg),
-            checkpoint=str(checkpoint), checkpoint_sha256=sha256_of(checkpoint), slice_classes=list(self.slice_classes),
-            lesion_classes=list(self.lesion_classes))
+            config=str(cfg.filename) if cfg.filename else None,
+            config_sha256=config_hash(cfg),
+            checkpoint=str(checkpoint),
+            checkpoint_sha256=sha256_of(checkpoint),
+            slice_classes=list(self.slice_classes),
+            lesion_classes=list(self.lesion_classes),
+        )
         self.precision = 'float32' if precision == 'auto' else precision
         if self.precision != 'float32':
             self.description['precision'] = self.precision
@@ -109,8 +116,9 @@ class AffinityInferencer(SliceInferencer):
     def _forward(self, packed: list[dict]) -> list[SliceDataSample]:
         mixed = self.precision == 'bfloat16'
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            samples = self.model.test_step(dict(inputs=[entry['inputs'] for entry in packed],
-                                                data_samples=[entry['data_samples'] for entry in packed]))
+            samples = self.model.test_step(
+                dict(inputs=[entry['inputs'] for entry in packed], data_samples=[entry['data_samples'] for entry in packed])
+            )
         samples = [sample.to('cpu') for sample in samples]
         if mixed:
             for sample in samples:

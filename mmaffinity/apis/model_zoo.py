@@ -1,4 +1,5 @@
 """The table of trained models, from the metadata that MMDetection's tools read."""
+
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,17 @@ def model_zoo(index: str | Path) -> str:
             hours, seed = (str(metadata.get(key, '')) for key in ('Training Hours', 'Seed'))
             data = metadata.get('Training Data', '')
             data = data if isinstance(data, str) else ', '.join(data)
-            rows.append([f'[{model["Name"]}](../{model["Config"]})', data, result['Dataset'], metrics,
-                         hours, seed, f'`{digest[:16]}`' if digest else ''])
+            rows.append(
+                [
+                    f'[{model["Name"]}](../{model["Config"]})',
+                    data,
+                    result['Dataset'],
+                    metrics,
+                    hours,
+                    seed,
+                    f'`{digest[:16]}`' if digest else '',
+                ]
+            )
     table = [' | '.join(row) for row in (COLUMNS, ['---'] * len(COLUMNS), *rows)]
     return HEADER + '\n' + '\n'.join(f'| {row} |' for row in table) + '\n' + PUBLISHING
 

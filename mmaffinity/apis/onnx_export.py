@@ -1,4 +1,5 @@
 """Export of a whole model as one ONNX file that runs without torch."""
+
 import hashlib
 import json
 import logging
@@ -27,8 +28,7 @@ OPSET = 21  # the newest whose RoiAlign ONNX Runtime has on CPUs
 EXAMPLES = 3  # slices to trace with; any number but 1, which torch would take for a constant
 
 
-def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
-                cfg_options: dict | None = None) -> Path:
+def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | Path, cfg_options: dict | None = None) -> Path:
     """Write a model as one ONNX file, from a grayscale slice to lesions and classes.
 
     The file has standard ONNX operators only, takes any number of slices, and describes its preprocessing and classes in its
@@ -57,24 +57,46 @@ def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | 
     graph = SliceGraph(inferencer.model, height, width).eval()
     with _quiet():
         program = torch.onnx.export(
-            graph, (torch.zeros(EXAMPLES, 1, height, width), ), dynamo=True, opset_version=OPSET, input_names=['slices'],
-            output_names=list(graph.output_names), dynamic_shapes=({0: torch.export.Dim('N', min=1)}, ),
-            custom_translation_table=translations(), external_data=False, verbose=False)
+            graph,
+            (torch.zeros(EXAMPLES, 1, height, width),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=['slices'],
+            output_names=list(graph.output_names),
+            dynamic_shapes=({0: torch.export.Dim('N', min=1)},),
+            custom_translation_table=translations(),
+            external_data=False,
+            verbose=False,
+        )
     model = program.model_proto
     _strip(model)
     content = model.SerializeToString(deterministic=True)
     head = inferencer.model.roi_head
     described = dict(
-        format=FORMAT, schema=SCHEMA, notice=NOTICE, precision='float32', mode=graph.mode,
+        format=FORMAT,
+        schema=SCHEMA,
+        notice=NOTICE,
+        precision='float32',
+        mode=graph.mode,
         preprocessing=dict(
-            width=width, height=height, interpolation='bilinear', grey_levels=[0, 255],
-            window=dict(level=TRAINING_WINDOW.level, width=TRAINING_WINDOW.width), in_graph=_normalization(inferencer)),
-        slice_classes=list(inferencer.slice_classes), lesion_classes=list(inferencer.lesion_classes),
-        mask_threshold=float(head.test_cfg.get('mask_thr_binary', 0.5)), score_threshold=float(head.test_cfg.score_thr),
-        config=_name(inferencer.description['config']), config_sha256=inferencer.description['config_sha256'],
-        checkpoint=_name(checkpoint), checkpoint_sha256=inferencer.description['checkpoint_sha256'],
+            width=width,
+            height=height,
+            interpolation='bilinear',
+            grey_levels=[0, 255],
+            window=dict(level=TRAINING_WINDOW.level, width=TRAINING_WINDOW.width),
+            in_graph=_normalization(inferencer),
+        ),
+        slice_classes=list(inferencer.slice_classes),
+        lesion_classes=list(inferencer.lesion_classes),
+        mask_threshold=float(head.test_cfg.get('mask_thr_binary', 0.5)),
+        score_threshold=float(head.test_cfg.score_thr),
+        config=_name(inferencer.description['config']),
+        config_sha256=inferencer.description['config_sha256'],
+        checkpoint=_name(checkpoint),
+        checkpoint_sha256=inferencer.description['checkpoint_sha256'],
         graph_sha256=hashlib.sha256(inspect(content).graph).hexdigest(),
-        versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__))
+        versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__),
+    )
     write_described(model, described, out)
     return out
 
@@ -104,10 +126,17 @@ def _resized_to(inferencer: AffinityInferencer) -> tuple[int, int]:
     steps = list(inferencer.pipeline.transforms)
     names = [type(step).__name__ for step in steps]
     resize = next((step for step in steps if type(step).__name__ == 'Resize'), None)
-    if names != ['LoadCTSliceFromArray', 'Resize', 'PackSliceInputs'] or resize is None or resize.scale is None or \
-            resize.keep_ratio or resize.interpolation != 'bilinear' or resize.backend != 'cv2':
-        raise ValueError('only a test pipeline that resizes slices to a fixed size with keep_ratio=False can be exported, not '
-                         f'{steps}')
+    if (
+        names != ['LoadCTSliceFromArray', 'Resize', 'PackSliceInputs']
+        or resize is None
+        or resize.scale is None
+        or resize.keep_ratio
+        or resize.interpolation != 'bilinear'
+        or resize.backend != 'cv2'
+    ):
+        raise ValueError(
+            f'only a test pipeline that resizes slices to a fixed size with keep_ratio=False can be exported, not {steps}'
+        )
     return resize.scale
 
 
@@ -125,8 +154,14 @@ def _strip(model: Any) -> None:
     """Remove the exporter's notes, which name files of this machine, from the model and its nodes."""
     model.producer_name, model.producer_version = 'mmaffinity', __version__
     model.ClearField('doc_string')
-    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input,
-                 *model.graph.output):
+    for part in (
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         part.ClearField('doc_string')
         del part.metadata_props[:]
 

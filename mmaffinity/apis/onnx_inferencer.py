@@ -1,4 +1,5 @@
 """The Python entry point for prediction with an exported model, without torch."""
+
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,15 @@ class OnnxInferencer(SliceInferencer):
         ValueError: if it is not an exported model, the runtime is not installed, or an argument is invalid.
     """
 
-    def __init__(self, model: str | Path, backend: str = 'auto', precision: str = 'auto', threads: int | None = None,
-                 batch_size: int | None = None, options: ReadOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        backend: str = 'auto',
+        precision: str = 'auto',
+        threads: int | None = None,
+        batch_size: int | None = None,
+        options: ReadOptions | None = None,
+    ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be 1 or more')
         self.model = read_model_file(model)
@@ -54,10 +62,16 @@ class OnnxInferencer(SliceInferencer):
         self.slice_classes, self.lesion_classes = self.model.slice_classes, self.model.lesion_classes
         described = self.model.description
         self.description = dict(
-            config=described.get('config'), config_sha256=described['config_sha256'], checkpoint=str(model),
-            checkpoint_sha256=self.model.sha256, slice_classes=list(self.slice_classes),
-            lesion_classes=list(self.lesion_classes), backend=f'{self.session.backend} {self.session.version}',
-            precision=self.session.precision, exported_from=described['checkpoint_sha256'])
+            config=described.get('config'),
+            config_sha256=described['config_sha256'],
+            checkpoint=str(model),
+            checkpoint_sha256=self.model.sha256,
+            slice_classes=list(self.slice_classes),
+            lesion_classes=list(self.lesion_classes),
+            backend=f'{self.session.backend} {self.session.version}',
+            precision=self.session.precision,
+            exported_from=described['checkpoint_sha256'],
+        )
 
     def _prepare(self, item: Slice) -> tuple[np.ndarray, tuple[int, int]]:
         size = self.model.width, self.model.height
@@ -69,8 +83,9 @@ class OnnxInferencer(SliceInferencer):
 
     def _forward(self, packed: list[tuple]) -> list[Fields]:
         outputs = self.session.run(np.stack([entry[0] for entry in packed]))
-        return [self._sample({name: value[row] for name, value in outputs.items()}, shape)
-                for row, (_, shape) in enumerate(packed)]
+        return [
+            self._sample({name: value[row] for name, value in outputs.items()}, shape) for row, (_, shape) in enumerate(packed)
+        ]
 
     def _sample(self, outputs: dict[str, np.ndarray], shape: tuple[int, int]) -> Fields:
         """Return the fields of a :class:`SliceDataSample`, in pixels of a slice of this shape."""
@@ -81,7 +96,7 @@ class OnnxInferencer(SliceInferencer):
             number = int(outputs['count'])
             boxes, scores = outputs['boxes'][:number] / scale, outputs['scores'][:number]
             if not (np.isfinite(outputs['scores']).all() and np.isfinite(boxes).all()):
-                raise ValueError('the network\'s output is not finite: the slice or the weights hold NaN or infinity')
+                raise ValueError("the network's output is not finite: the slice or the weights hold NaN or infinity")
             sample['pred_instances'] = Fields(bboxes=boxes, scores=scores, labels=outputs['labels'][:number])
             if 'masks' in outputs:
                 probabilities = 1 / (1 + np.exp(-np.clip(outputs['masks'][:number], -80, 80)))
@@ -89,7 +104,14 @@ class OnnxInferencer(SliceInferencer):
         if 'logits' in outputs:
             # The label is taken from the logits: in float32, the sigmoids of two confident classes are both 1.
             sample['pred_slice'] = Fields(
-                label=outputs['logits'].argmax(), score=outputs['probabilities'], logits=outputs['logits'],
-                roi_boxes=outputs['roi_boxes'] / scale, roi_scores=outputs['roi_scores'], roi_features=outputs['X'],
-                affinity=outputs['Y'], features=outputs['z'], roi_weights=outputs['roi_weights'])
+                label=outputs['logits'].argmax(),
+                score=outputs['probabilities'],
+                logits=outputs['logits'],
+                roi_boxes=outputs['roi_boxes'] / scale,
+                roi_scores=outputs['roi_scores'],
+                roi_features=outputs['X'],
+                affinity=outputs['Y'],
+                features=outputs['z'],
+                roi_weights=outputs['roi_weights'],
+            )
         return sample

@@ -1,4 +1,5 @@
 """Prediction of scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
+
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -32,10 +33,19 @@ OVERLAYS = ('all', 'lesions', 'none')
 Progress = Callable[[int, int, str], None]
 
 
-def predict_to_folder(inferencer: SliceInferencer, inputs: Input | Iterable[Input], out: str | Path,
-                      score_thr: float = 0.5, resume: bool = False, overlays: str = 'all', show_rois: bool = False,
-                      dicom_seg: bool = False, progress: Progress | None = None,
-                      html: bool = True, shard: Shard | None = None) -> PredictionReport:
+def predict_to_folder(
+    inferencer: SliceInferencer,
+    inputs: Input | Iterable[Input],
+    out: str | Path,
+    score_thr: float = 0.5,
+    resume: bool = False,
+    overlays: str = 'all',
+    show_rois: bool = False,
+    dicom_seg: bool = False,
+    progress: Progress | None = None,
+    html: bool = True,
+    shard: Shard | None = None,
+) -> PredictionReport:
     """Predict scans and write all results; docs/prediction.md describes the files.
 
     Args:
@@ -110,8 +120,9 @@ def _earlier_results(out: str | Path) -> FileExistsError:
     return FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
 
 
-def _predict_shard(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None,
-                   shard: Shard) -> None:
+def _predict_shard(
+    writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None, shard: Shard
+) -> None:
     """Predict the scans of a shard and write its report; what belongs to no scan is reported by the first shard."""
     mine = {place: scan for place, scan in enumerate(scans) if shard.owns(scan)}
     if not writer.resume:
@@ -130,8 +141,7 @@ def _predict_shard(writer: '_Writer', scans: Sequence[Scan], report: PredictionR
     part.write(writer.out, writer.head(), report.clutter)
 
 
-def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
-             progress: Progress | None) -> Iterator[Scan]:
+def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport, progress: Progress | None) -> Iterator[Scan]:
     """Predict scans one after another, add the results to a report, and yield each scan once it is finished."""
     total = sum(scan.info.num_slices for scan in scans)
     done = 0
@@ -159,22 +169,43 @@ def _predict(writer: '_Writer', scans: Sequence[Scan], report: PredictionReport,
 class _Writer:
     """Predict one scan after another and write its results."""
 
-    def __init__(self, inferencer: SliceInferencer, out: OutputFolder, score_thr: float, resume: bool, overlays: str,
-                 show_rois: bool, dicom_seg: bool, html: bool) -> None:
+    def __init__(
+        self,
+        inferencer: SliceInferencer,
+        out: OutputFolder,
+        score_thr: float,
+        resume: bool,
+        overlays: str,
+        show_rois: bool,
+        dicom_seg: bool,
+        html: bool,
+    ) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
         self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg
         options = inferencer.options
         self.settings = dict(
-            window_level=options.window.level, window_width=options.window.width,
-            rescale=None if options.rescale is None else list(options.rescale), max_value=options.max_value,
-            score_thr=score_thr, overlays=overlays, show_rois=show_rois, dicom_seg=dicom_seg)
+            window_level=options.window.level,
+            window_width=options.window.width,
+            rescale=None if options.rescale is None else list(options.rescale),
+            max_value=options.max_value,
+            score_thr=score_thr,
+            overlays=overlays,
+            show_rois=show_rois,
+            dicom_seg=dicom_seg,
+        )
         self.pages = PredictionPages(inferencer, out, resume) if html else None
         self._folders = ResultFolders(out)
 
     def head(self) -> dict[str, Any]:
         """Return what precedes the results in the report."""
-        return dict(schema=SCHEMA, notice=NOTICE, created=now(), model=self.inferencer.description, versions=versions(),
-                    settings=self.settings)
+        return dict(
+            schema=SCHEMA,
+            notice=NOTICE,
+            created=now(),
+            model=self.inferencer.description,
+            versions=versions(),
+            settings=self.settings,
+        )
 
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         """Predict a scan: yield a record, a problem or (if an earlier run predicted it) a key per slice, then the result.
@@ -191,9 +222,16 @@ class _Writer:
 
     def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         folder, source = self._folders.of(scan)
-        settings = dict(self.settings, schema=SCHEMA, source=source, **{
-            name: self.inferencer.description[name] for name in ('config_sha256', 'checkpoint_sha256', 'precision')
-            if name in self.inferencer.description})
+        settings = dict(
+            self.settings,
+            schema=SCHEMA,
+            source=source,
+            **{
+                name: self.inferencer.description[name]
+                for name in ('config_sha256', 'checkpoint_sha256', 'precision')
+                if name in self.inferencer.description
+            },
+        )
         keys = scan.keys()
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
             # Unreadable slices are tried again: a drive may be back, or a package installed.
@@ -240,6 +278,7 @@ class _Writer:
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
             from mmaffinity.visualization import save_image  # which loads matplotlib
+
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
             self.pages.record(folder, result)
@@ -251,10 +290,12 @@ class _Writer:
 
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
         """Write the files of a whole scan from its journal."""
+
         def records() -> Iterator[SliceRecord | Problem]:
             # New slices since an earlier run make the slabs of their neighbours thinner.
-            return (record if isinstance(record, Problem) else record.at(*scan.place(record.index))
-                    for record in journal.read(keys))
+            return (
+                record if isinstance(record, Problem) else record.at(*scan.place(record.index)) for record in journal.read(keys)
+            )
 
         summary, num_problems, counted = ScanSummary(), 0, SliceNotes()
         for record in records():
@@ -267,8 +308,13 @@ class _Writer:
         notes = [*scan.info.notes]
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
-        head: dict[str, Any] = dict(created=now(), model=self.inferencer.description, versions=versions(),
-                                    settings=self.settings, scan=asdict(scan.info))
+        head: dict[str, Any] = dict(
+            created=now(),
+            model=self.inferencer.description,
+            versions=versions(),
+            settings=self.settings,
+            scan=asdict(scan.info),
+        )
         classes = self.inferencer.slice_classes or list(answer['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
@@ -303,9 +349,9 @@ class _Writer:
             return
         model = f'mmaffinity {self._model_name()}'
         for what, write in (
-                ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
-                ('DICOM-SR (measurements.dcm)',
-                 lambda: write_measurement_report(self.out, folder, scan, result.summary, model))):
+            ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
+            ('DICOM-SR (measurements.dcm)', lambda: write_measurement_report(self.out, folder, scan, result.summary, model)),
+        ):
             try:
                 lacking = write()
             except Exception as error:

@@ -1,4 +1,5 @@
 """HTML pages of a prediction run. RoIs are recorded slice by slice; pixels are read again when a page is written."""
+
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -57,8 +58,14 @@ class PredictionPages:
         with open(path, 'ab') as file:
             file.write(json.dumps({'key': prediction.slice.key, **rois}, allow_nan=False).encode('ascii') + b'\n')
 
-    def write(self, scan: Scan, folder: str, head: dict[str, Any], summary: dict[str, Any],
-              records: Callable[[], Iterator[SliceRecord | Problem]]) -> None:
+    def write(
+        self,
+        scan: Scan,
+        folder: str,
+        head: dict[str, Any],
+        summary: dict[str, Any],
+        records: Callable[[], Iterator[SliceRecord | Problem]],
+    ) -> None:
         """Write the page of a scan, or remove that of an earlier run if the scan has too many slices.
 
         Args:
@@ -69,19 +76,29 @@ class PredictionPages:
         """
         if scan.info.num_slices > MAX_SLICES:
             (self.out.root / folder / PAGE).unlink(missing_ok=True)
-            head['scan']['notes'].append(f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a '
-                                         'browser can show at once')
+            head['scan']['notes'].append(
+                f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a browser can show at once'
+            )
             return
         classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
         ascending, planes = _planes(scan)
-        content = dict(head, summary=summary, classes=classes, planes=planes, ascending=ascending, notes=head['scan']['notes'],
-                       not_predicted=[dict(source=item.source, reason=item.reason) for item in records()
-                                      if isinstance(item, Problem)])
+        content = dict(
+            head,
+            summary=summary,
+            classes=classes,
+            planes=planes,
+            ascending=ascending,
+            notes=head['scan']['notes'],
+            not_predicted=[dict(source=item.source, reason=item.reason) for item in records() if isinstance(item, Problem)],
+        )
         rois = self._last_lines(folder)
         keys = scan.keys()
         predicted = [record.index for record in records() if isinstance(record, SliceRecord)]
-        slices = (with_shares(record.to_dict(), _read(self.out.path(folder, ROIS), rois.get(keys[record.index])))
-                  for record in records() if isinstance(record, SliceRecord))
+        slices = (
+            with_shares(record.to_dict(), _read(self.out.path(folder, ROIS), rois.get(keys[record.index])))
+            for record in records()
+            if isinstance(record, SliceRecord)
+        )
         with self.out.write(folder, PAGE) as file:
             file.writelines(scan_page(content, slices, _pixels(scan, predicted)))
 
@@ -119,8 +136,15 @@ def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[st
     sizes = np.abs(affinity)
     limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
     steps = np.rint(affinity.clip(-limit, limit) * (127 / limit)).astype(np.int8)
-    return dict(boxes=boxes, scores=scores, weights=weights, shares=shares, affinity=dict(
-        rows=len(steps), columns=steps.shape[1], limit=limit, values=base64.b64encode(steps.tobytes()).decode('ascii')))
+    return dict(
+        boxes=boxes,
+        scores=scores,
+        weights=weights,
+        shares=shares,
+        affinity=dict(
+            rows=len(steps), columns=steps.shape[1], limit=limit, values=base64.b64encode(steps.tobytes()).decode('ascii')
+        ),
+    )
 
 
 def _planes(scan: Scan) -> tuple[bool, list[str]]:

@@ -1,4 +1,5 @@
 """The outcome of a prediction run, and its console output."""
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,5 +93,7 @@ def _answer(scan: ScanResult) -> str:
     volume = '' if lesions['volume_ml'] is None else f', {lesions["volume_ml"]:.1f} ml'
     probabilities = ', '.join(f'{name} {mean:.3f}' for name, mean in answer['mean_probability'].items())
     label = f'; {answer["label"]} ({probabilities})' if probabilities else ''
-    return f'{scan.folder}: {scan.num_predicted} of {plural(scan.num_slices, "slice")}{label}; ' \
-           f'{plural(lesions["number"], "lesion")}{volume}'
+    return (
+        f'{scan.folder}: {scan.num_predicted} of {plural(scan.num_slices, "slice")}{label}; '
+        f'{plural(lesions["number"], "lesion")}{volume}'
+    )

@@ -1,4 +1,5 @@
 """Results on all scans of a folder: report.json, slices.csv and lesions.json, also from the reports of shards."""
+
 import csv
 import hashlib
 import io
@@ -40,8 +41,12 @@ def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: 
     Raises:
         ValueError: if a file cannot be written, or nothing was predicted.
     """
-    content = dict(head, scans=[asdict(scan) for scan in report.scans], not_predicted=_plain(report.problems),
-                   clutter=_plain(report.clutter))
+    content = dict(
+        head,
+        scans=[asdict(scan) for scan in report.scans],
+        not_predicted=_plain(report.problems),
+        clutter=_plain(report.clutter),
+    )
     try:
         _write_slices(out, report.scans)
         _write_lesions(out, report.scans, head['model']['lesion_classes'])
@@ -54,8 +59,11 @@ def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: 
     if not any(scan.num_predicted for scan in report.scans):
         reasons = '; '.join(str(problem) for problem in report.problems[:3])
         more = len(report.problems) - 3
-        raise ValueError(f'nothing could be predicted: {reasons}' + (f'; and {more} more' if more > 0 else '')
-                         + f'. The reasons are also in {out.root / REPORT}')
+        raise ValueError(
+            f'nothing could be predicted: {reasons}'
+            + (f'; and {more} more' if more > 0 else '')
+            + f'. The reasons are also in {out.root / REPORT}'
+        )
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict]:
@@ -91,12 +99,17 @@ def _write_lesions(out: OutputFolder, scans: Sequence[ScanResult], classes: Iter
     def entries(section: str) -> Iterator[dict]:
         for scan, first in zip(scans, firsts):
             for entry in _entries(out.root / scan.folder / 'lesions.json', section):
-                yield {**entry, 'id': entry['id'] + first, 'scan': scan.folder} if section == 'images' else \
-                    {**entry, 'image_id': entry['image_id'] + first}
+                yield (
+                    {**entry, 'id': entry['id'] + first, 'scan': scan.folder}
+                    if section == 'images'
+                    else {**entry, 'image_id': entry['image_id'] + first}
+                )
 
     with out.write('lesions.json') as file:
-        head = dict(info={'description': f'Lesions predicted by mmaffinity. {NOTICE}'},
-                    categories=[{'id': number, 'name': name} for number, name in enumerate(classes, 1)])
+        head = dict(
+            info={'description': f'Lesions predicted by mmaffinity. {NOTICE}'},
+            categories=[{'id': number, 'name': name} for number, name in enumerate(classes, 1)],
+        )
         file.write(json.dumps(head).removesuffix('}').encode('ascii'))
         write_list(file, 'images', entries('images'))
         write_list(file, 'annotations', ({**entry, 'id': number} for number, entry in enumerate(entries('annotations'), 1)))
@@ -125,20 +138,29 @@ class ShardReport:
     def __init__(self, shard: Shard, scans: Sequence[Scan]) -> None:
         self.shard = shard
         names = '\n'.join(scan.identity for scan in scans)
-        self.found = dict(index=shard.index, num=shard.num, num_scans=len(scans),
-                          scans_sha256=hashlib.sha256(names.encode('utf-8', 'backslashreplace')).hexdigest())
+        self.found = dict(
+            index=shard.index,
+            num=shard.num,
+            num_scans=len(scans),
+            scans_sha256=hashlib.sha256(names.encode('utf-8', 'backslashreplace')).hexdigest(),
+        )
         self.parts: list[dict[str, Any]] = []
 
     def add(self, place: int, scans: Iterable[ScanResult], problems: Iterable[Problem]) -> None:
         """Add the outcome for a scan; ``place`` is its position among all scans, -1 for what belongs to none."""
-        self.parts.append(dict(place=place, scans=[asdict(scan) for scan in scans],
-                               not_predicted=[dict(source=item.source, reason=item.reason, failed=item.failed)
-                                              for item in problems]))
+        self.parts.append(
+            dict(
+                place=place,
+                scans=[asdict(scan) for scan in scans],
+                not_predicted=[dict(source=item.source, reason=item.reason, failed=item.failed) for item in problems],
+            )
+        )
 
     def write(self, out: OutputFolder, head: dict, clutter: Iterable[Problem]) -> None:
         """Write the file of this shard."""
-        _write_json(out, SHARD_REPORT.format(self.shard),
-                    dict(head, shard=self.found, parts=self.parts, clutter=_plain(clutter)))
+        _write_json(
+            out, SHARD_REPORT.format(self.shard), dict(head, shard=self.found, parts=self.parts, clutter=_plain(clutter))
+        )
 
 
 def remove_reports(out: OutputFolder, shard: Shard | None) -> None:
@@ -184,13 +206,17 @@ def merge_shards(out: str | Path) -> PredictionReport:
 def _read_shards(root: Path) -> list[dict]:
     files = _shard_files(root)
     if not files:
-        raise ValueError(f'{root} holds no report of a shard ({SHARD_REPORT.format("I-of-N")}): run mmaffinity predict with '
-                         '--num-shards first; a killed shard has none until it is resumed')
+        raise ValueError(
+            f'{root} holds no report of a shard ({SHARD_REPORT.format("I-of-N")}): run mmaffinity predict with '
+            '--num-shards first; a killed shard has none until it is resumed'
+        )
     num = files[0][2]
     missing = sorted(set(range(num)) - {index for _, index, _ in files})
     if missing:
-        raise ValueError(f'{plural(len(missing), "shard")} of {num} did not finish ({first_few(list(map(str, missing)))}): run '
-                         f'{"it" if len(missing) == 1 else "them"} again with --num-shards {num} --shard I --resume')
+        raise ValueError(
+            f'{plural(len(missing), "shard")} of {num} did not finish ({first_few(list(map(str, missing)))}): run '
+            f'{"it" if len(missing) == 1 else "them"} again with --num-shards {num} --shard I --resume'
+        )
     contents = []
     for path, _, _ in files:
         try:
@@ -199,13 +225,20 @@ def _read_shards(root: Path) -> list[dict]:
             raise ValueError(f'{path} is damaged ({error}): run this shard again with --resume') from error
     first = contents[0]
     for (path, _, _), content in zip(files, contents):
-        for what, key_of in (('scans', lambda item: (item['shard']['num_scans'], item['shard']['scans_sha256'])),
-                             ('model', lambda item: (item['model']['config_sha256'], item['model']['checkpoint_sha256'])),
-                             ('settings', lambda item: item['settings'])):
+        for what, key_of in (
+            ('scans', lambda item: (item['shard']['num_scans'], item['shard']['scans_sha256'])),
+            ('model', lambda item: (item['model']['config_sha256'], item['model']['checkpoint_sha256'])),
+            ('settings', lambda item: item['settings']),
+        ):
             if key_of(content) != key_of(first):
-                raise ValueError(f'{path} and {files[0][0].name} have different {what}: run the shards with the same input and '
-                                 'options, with --resume if scans were added')
+                raise ValueError(
+                    f'{path} and {files[0][0].name} have different {what}: run the shards with the same input and '
+                    'options, with --resume if scans were added'
+                )
         if content['versions'] != first['versions']:
-            warnings.warn(f'{path.name} was computed with other package versions than {files[0][0].name}: results may '
-                          'differ by rounding from those of one process', stacklevel=3)
+            warnings.warn(
+                f'{path.name} was computed with other package versions than {files[0][0].name}: results may '
+                'differ by rounding from those of one process',
+                stacklevel=3,
+            )
     return contents

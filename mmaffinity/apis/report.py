@@ -1,4 +1,5 @@
 """Reports on finished runs: Markdown, CSV, JSON and reliability diagrams."""
+
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +20,16 @@ from .run_pages import report_page
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
 
 
-def write_report(work_dirs: Sequence[str | Path], out_dir: str | Path,
-                 external: Mapping[str, str | Path] | None = None, num_resamples: int = 1000, seed: int = 0,
-                 class_weights: str | Sequence[float] = 'share',
-                 progress: Callable[[str], None] = lambda message: None, html: bool = True) -> dict[str, Path]:
+def write_report(
+    work_dirs: Sequence[str | Path],
+    out_dir: str | Path,
+    external: Mapping[str, str | Path] | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    class_weights: str | Sequence[float] = 'share',
+    progress: Callable[[str], None] = lambda message: None,
+    html: bool = True,
+) -> dict[str, Path]:
     """Write a report on finished runs, see docs/report.md.
 
     Args:
@@ -69,8 +76,9 @@ def _reliability_figures(report: Report, out_dir: Path) -> dict[str, str]:
             states = [('as it is', calibration.raw)]
             if calibration.after is not None:
                 states.append((f'temperature {calibration.temperature:.2f}', calibration.after))
-            panels += [(f'{name}\n{state}', found.count, found.confidence, found.accuracy, found.ece)
-                       for state, found in states]
+            panels += [
+                (f'{name}\n{state}', found.count, found.confidence, found.accuracy, found.ece) for state, found in states
+            ]
         figure = draw_reliability(panels)
         stem = f'reliability_{key.replace(" ", "_").replace(",", "")}'
         for suffix in ('.png', '.pdf'):
@@ -107,17 +115,33 @@ def _csv(report: Report) -> str:
 def _json(report: Report, num_resamples: int, seed: int) -> dict:
     reliability = []
     for (group, name), calibration in report.calibrations.items():
-        entry: dict[str, Any] = dict(table=group, model=name, temperature=calibration.temperature,
-                     num_validation=calibration.num_validation)
+        entry: dict[str, Any] = dict(
+            table=group, model=name, temperature=calibration.temperature, num_validation=calibration.num_validation
+        )
         reliability.append(entry)
         for state, found in (('raw', calibration.raw), ('after', calibration.after)):
             if found is not None:
-                entry[state] = dict(count=found.count.tolist(), confidence=_plain(found.confidence),
-                                    accuracy=_plain(found.accuracy), ece=found.ece)
-    return dict(schema=1, notice=NOTICE, mmaffinity=__version__, num_resamples=num_resamples, seed=seed,
-                synthetic=report.synthetic, notes=report.notes, confusions=report.confusions, reliability=reliability,
-                tables=[dict(key=table.key, title=table.title, caption=table.caption, notes=table.notes,
-                             figures=table.records()) for table in report.tables])
+                entry[state] = dict(
+                    count=found.count.tolist(),
+                    confidence=_plain(found.confidence),
+                    accuracy=_plain(found.accuracy),
+                    ece=found.ece,
+                )
+    return dict(
+        schema=1,
+        notice=NOTICE,
+        mmaffinity=__version__,
+        num_resamples=num_resamples,
+        seed=seed,
+        synthetic=report.synthetic,
+        notes=report.notes,
+        confusions=report.confusions,
+        reliability=reliability,
+        tables=[
+            dict(key=table.key, title=table.title, caption=table.caption, notes=table.notes, figures=table.records())
+            for table in report.tables
+        ],
+    )
 
 
 def _plain(values: np.ndarray) -> list:

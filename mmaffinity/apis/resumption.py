@@ -1,4 +1,5 @@
 """Which parts of a config apply to a resumed run."""
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,19 @@ from mmaffinity.utils.config_text import config_differences, read_config_text
 _STATEFUL = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 _COMPARED = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
 # Locations and reading speed; the content of the data is recorded separately.
-_IGNORED = frozenset({'init_cfg', 'data_root', 'data_prefix', 'statistics', 'num_workers', 'persistent_workers', 'pin_memory',
-                      'prefetch_factor', *(name.split('.')[-1] for name in _STATEFUL)})
+_IGNORED = frozenset(
+    {
+        'init_cfg',
+        'data_root',
+        'data_prefix',
+        'statistics',
+        'num_workers',
+        'persistent_workers',
+        'pin_memory',
+        'prefetch_factor',
+        *(name.split('.')[-1] for name in _STATEFUL),
+    }
+)
 
 
 class ResumeNotesHook(Hook):
@@ -68,8 +80,10 @@ def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | No
     if stored is None:
         return
     if seed is not None and seed != stored:
-        raise ValueError(f'--seed {seed} does not fit {checkpoint}, which was trained with seed {stored}: leave --seed out, or '
-                         'start a new run in another work folder')
+        raise ValueError(
+            f'--seed {seed} does not fit {checkpoint}, which was trained with seed {stored}: leave --seed out, or '
+            'start a new run in another work folder'
+        )
     if cfg.randomness.seed not in (None, stored):
         yield f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config'
     cfg.randomness.seed = stored
@@ -83,14 +97,17 @@ def _keep_schedule(cfg: Config, checkpoint: Path, stored: dict[str, Any]) -> Ite
             now, before = now.get(part) or {}, before.get(part) or {}
         differences = config_differences(before.get(name), now.get(name), place=place)
         if differences:
-            yield (f'{place} of the config is not used, as the run is resumed with its own ({_list(differences, "not")}); to '
-                   f'change it, start a new run from these weights in another folder: --cfg-options load_from={checkpoint}')
+            yield (
+                f'{place} of the config is not used, as the run is resumed with its own ({_list(differences, "not")}); to '
+                f'change it, start a new run from these weights in another folder: --cfg-options load_from={checkpoint}'
+            )
             now[name] = before.get(name)
 
 
 def _changes(cfg: Config, stored: dict[str, Any]) -> Iterator[str]:
-    differences = [difference for name in _COMPARED
-                   for difference in config_differences(cfg.get(name), stored.get(name), _IGNORED, name)]
+    differences = [
+        difference for name in _COMPARED for difference in config_differences(cfg.get(name), stored.get(name), _IGNORED, name)
+    ]
     if differences:
         yield f'the config is not that of the run so far; from here on it has {_list(differences, "was")}'
 
@@ -101,8 +118,10 @@ def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator
         done, last = meta.get(unit), limits.get(limit)
         if isinstance(done, int) and isinstance(last, int):
             if done >= last:
-                yield (f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to '
-                       f'train longer, raise train_cfg.{limit}')
+                yield (
+                    f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to '
+                    f'train longer, raise train_cfg.{limit}'
+                )
             return
 
 
@@ -125,9 +144,13 @@ def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
     checkpoint, problems = newest_whole_checkpoint(folders)
     weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
     if checkpoint is None and not problems and weights:
-        raise ValueError(f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no '
-                         f'random states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}')
+        raise ValueError(
+            f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no '
+            f'random states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}'
+        )
     if checkpoint is None and problems:
-        raise ValueError(f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
-                         'or start a new run in another work folder')
+        raise ValueError(
+            f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
+            'or start a new run in another work folder'
+        )
     return checkpoint, [f'passed over: {problem}' for problem in problems]

@@ -1,4 +1,5 @@
 """Pages of test runs, and of reports that compare them."""
+
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -75,25 +76,48 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
         keys: keys of pictures by task and relative path.
     """
     classes = results['slice_classes']
-    slices = [dict(path=_name(record), label=record['label'], pred=record['pred'],
-                   scores=[round(score, 5) for score in record['scores']],
-                   picture=keys.get(('classification', _name(record)))) for record in results['slices']]
-    lesions = [dict(path=_name(record), ap=[round(value, 4) for value in record['ap']],
-                    num_gt=record['num_gt'], num_pred=record['num_pred'],
-                    picture=keys.get(('segmentation', _name(record)))) for record in results['lesions']]
-    content = dict(name=name, classes=classes, slices=slices, lesions=lesions, metrics=results['metrics'],
-                   split=results.get('split', 'test'),
-                   synthetic=any(entry.get('synthetic') for entry in results.get('lists', {}).values()),
-                   created=results.get('created'), versions=results.get('versions', {}),
-                   model={key: results.get(key) for key in ('config', 'config_sha256', 'checkpoint', 'checkpoint_sha256')})
+    slices = [
+        dict(
+            path=_name(record),
+            label=record['label'],
+            pred=record['pred'],
+            scores=[round(score, 5) for score in record['scores']],
+            picture=keys.get(('classification', _name(record))),
+        )
+        for record in results['slices']
+    ]
+    lesions = [
+        dict(
+            path=_name(record),
+            ap=[round(value, 4) for value in record['ap']],
+            num_gt=record['num_gt'],
+            num_pred=record['num_pred'],
+            picture=keys.get(('segmentation', _name(record))),
+        )
+        for record in results['lesions']
+    ]
+    content = dict(
+        name=name,
+        classes=classes,
+        slices=slices,
+        lesions=lesions,
+        metrics=results['metrics'],
+        split=results.get('split', 'test'),
+        synthetic=any(entry.get('synthetic') for entry in results.get('lists', {}).values()),
+        created=results.get('created'),
+        versions=results.get('versions', {}),
+        model={key: results.get(key) for key in ('config', 'config_sha256', 'checkpoint', 'checkpoint_sha256')},
+    )
     if slices:
         scores = np.array([record['scores'] for record in results['slices']])
         labels, predicted = (np.array([item[key] for item in slices]) for key in ('label', 'pred'))
         bins = reliability(scores[np.arange(len(labels)), predicted].clip(0, 1), predicted == labels)
         content.update(
             roc=[_roc(scores[:, k], labels == k) for k in range(scores.shape[1])],
-            reliability=dict(ece=bins.ece, count=bins.count.tolist(), confidence=_plain(bins.confidence),
-                             accuracy=_plain(bins.accuracy)))
+            reliability=dict(
+                ece=bins.ece, count=bins.count.tolist(), confidence=_plain(bins.confidence), accuracy=_plain(bins.accuracy)
+            ),
+        )
     return content
 
 
@@ -105,9 +129,11 @@ def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:
     if positive.all() or not positive.any():
         return None
     false, true = roc_curve(scores, positive)
-    return dict(auc=float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2),
-                # The upper end of each vertical step.
-                true=[float(true[np.searchsorted(false, rate, side='right') - 1]) for rate in GRID])
+    return dict(
+        auc=float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2),
+        # The upper end of each vertical step.
+        true=[float(true[np.searchsorted(false, rate, side='right') - 1]) for rate in GRID],
+    )
 
 
 def picture_of_file(path: str) -> bytes | None:

@@ -1,4 +1,5 @@
 """Time of predicting a scan, and how much of it the network waits for slices."""
+
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,5 +49,11 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
         seconds = time.perf_counter() - start
         if not predicted:
             raise ValueError(f'{inputs} has no slice that can be predicted')
-        yield dict(workers=number, slices=predicted, seconds=seconds, slices_per_second=predicted / seconds,
-                   waiting_seconds=waiting[1], waiting_share=waiting[1] / seconds)
+        yield dict(
+            workers=number,
+            slices=predicted,
+            seconds=seconds,
+            slices_per_second=predicted / seconds,
+            waiting_seconds=waiting[1],
+            waiting_share=waiting[1] / seconds,
+        )

@@ -1,4 +1,5 @@
 """Training and testing a config with several seeds."""
+
 import json
 import multiprocessing
 import os
@@ -18,9 +19,14 @@ RECORD = 'seeds.json'
 MANY = 2**32  # exclusive upper bound of seeds
 
 
-def train_seeds(config: str | Path, seeds: Sequence[int], work_dir: str | Path | None = None,
-                cfg_options: dict | None = None, devices: Sequence[str] = ('', ),
-                progress: Callable[[str], None] = lambda message: None) -> dict[int, dict[str, Any]]:
+def train_seeds(
+    config: str | Path,
+    seeds: Sequence[int],
+    work_dir: str | Path | None = None,
+    cfg_options: dict | None = None,
+    devices: Sequence[str] = ('',),
+    progress: Callable[[str], None] = lambda message: None,
+) -> dict[int, dict[str, Any]]:
     """Train and test a config once per seed, each in its own process.
 
     Finished runs are not repeated and interrupted ones are resumed, so the same call completes an interrupted series or extends
@@ -77,8 +83,10 @@ def train_seeds(config: str | Path, seeds: Sequence[int], work_dir: str | Path |
     with ThreadPoolExecutor(len(devices)) as pool:
         failed = [failure for failure in pool.map(one, seeds) if failure]
     if failed:
-        raise ValueError(f'{len(failed)} of {len(seeds)} runs failed: {", ".join(failed)}; their output is above, and the same '
-                         'command resumes them')
+        raise ValueError(
+            f'{len(failed)} of {len(seeds)} runs failed: {", ".join(failed)}; their output is above, and the same '
+            'command resumes them'
+        )
     return {seed: results_of_seed(root / f'seed_{seed}', cfg) or {} for seed in seeds}
 
 
@@ -100,8 +108,9 @@ def _check_root(root: Path, cfg: Config) -> None:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{path} is damaged ({error}); remove it if the runs beside it are of this config') from error
         if known != digest:
-            raise ValueError(f'{root} holds runs of another config, or of this one before it changed; choose another work '
-                             'folder')
+            raise ValueError(
+                f'{root} holds runs of another config, or of this one before it changed; choose another work folder'
+            )
         return
     write_json_atomic(path, dict(config=str(cfg.filename), config_sha256=digest))
 
@@ -124,6 +133,9 @@ def _run(cfg: Config, seed: int, folder: Path, device: str) -> None:
 
 def spread_of_seeds(metrics: dict[int, dict[str, Any]]) -> dict[str, list[float]]:
     """Return the values of each metric over the seeds, for metrics that all of them have."""
-    names = [name for name in next(iter(metrics.values()), {}) if all(
-        isinstance(found.get(name), (int, float)) for found in metrics.values())]
+    names = [
+        name
+        for name in next(iter(metrics.values()), {})
+        if all(isinstance(found.get(name), (int, float)) for found in metrics.values())
+    ]
     return {name: [float(found[name]) for found in metrics.values()] for name in names}

@@ -1,4 +1,5 @@
 """Grey-level statistics of a config's training slices, written where the config expects them."""
+
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +17,19 @@ from mmaffinity.utils.files import write_json_atomic
 
 class WrittenStatistics(NamedTuple):
     """The result: the file, its content, and whether it already had the same values."""
+
     file: Path
     content: dict[str, Any]
     was_there: bool
 
 
-def write_statistics(config: str | Path | Config, out: str | Path | None = None, overwrite: bool = False,
-                     workers: int | None = None, progress: Progress | None = None) -> WrittenStatistics:
+def write_statistics(
+    config: str | Path | Config,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> WrittenStatistics:
     """Compute the mean and std of the grey levels of a config's training slices, and write them atomically as JSON.
 
     Args:
@@ -51,14 +58,18 @@ def write_statistics(config: str | Path | Config, out: str | Path | None = None,
     before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
     was_there = before == new and not overwrite
     if file.exists() and not was_there and not overwrite:
-        raise ValueError(f'{file} exists with mean {before[0]} and std {before[1]}; the new values are {new[0]} and {new[1]}. '
-                         '--overwrite replaces it, --out FILE keeps both')
+        raise ValueError(
+            f'{file} exists with mean {before[0]} and std {before[1]}; the new values are {new[0]} and {new[1]}. '
+            '--overwrite replaces it, --out FILE keeps both'
+        )
     if not was_there:
         try:
             write_json_atomic(file, content)
         except OSError as error:
-            raise ValueError(f'{file} cannot be written ({error.strerror}): write it elsewhere with --out FILE, and set '
-                             'model.data_preprocessor.statistics to the absolute path of that file') from error
+            raise ValueError(
+                f'{file} cannot be written ({error.strerror}): write it elsewhere with --out FILE, and set '
+                'model.data_preprocessor.statistics to the absolute path of that file'
+            ) from error
     return WrittenStatistics(file, content, was_there)
 
 
@@ -67,11 +78,15 @@ def _configured_file(cfg: Config) -> str:
     name = cfg.filename or 'the config'
     normalization = preprocessor.get('normalization', 'global')
     if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
-        raise ValueError(f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
-                         '--out FILE writes them all the same')
+        raise ValueError(
+            f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
+            '--out FILE writes them all the same'
+        )
     if preprocessor.get('mean') is not None:
-        raise ValueError(f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
-                         'write the statistics elsewhere with --out FILE')
+        raise ValueError(
+            f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
+            'write the statistics elsewhere with --out FILE'
+        )
     if not preprocessor.get('statistics'):
         raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')
     return str(preprocessor.statistics)

@@ -1,4 +1,5 @@
 """Storing the RoIs that a detector finds, and joining it with a slice head trained on them."""
+
 import copy
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +41,9 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
     model = MODELS.build(without_pretrained(cfg.model))
     if not hasattr(getattr(model, 'roi_head', None), 'rank_rois'):
         raise ValueError(f'{cfg.filename} is a config of {cfg.model.type}, which ranks no RoIs; name one of an affinity model')
-    weights = {name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items()
-               if not name.startswith(HEAD)}
+    weights = {
+        name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items() if not name.startswith(HEAD)
+    }
     try:
         missing, foreign = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
@@ -53,9 +55,15 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
 
 
 @torch.no_grad()
-def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str | Path, overwrite: bool = False,
-                 batch_size: int = 4, overrides: dict | None = None,
-                 progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def extract_rois(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    overwrite: bool = False,
+    batch_size: int = 4,
+    overrides: dict | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
     """Store the RoIs of every labelled slice in a config's data sets: :class:`RankedRoIs`, for :class:`RoISliceClassifier`.
 
     Args:
@@ -77,8 +85,12 @@ def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str |
     """
     cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
     model = load_detector(cfg, checkpoint)
-    dataset_cfgs = [leaf for loader in DATALOADERS for leaf in leaf_configs((cfg.get(loader) or {}).get('dataset'))
-                    if getattr(DATASETS.get(leaf.get('type')), 'task', None) == CLASSIFICATION]
+    dataset_cfgs = [
+        leaf
+        for loader in DATALOADERS
+        for leaf in leaf_configs((cfg.get(loader) or {}).get('dataset'))
+        if getattr(DATASETS.get(leaf.get('type')), 'task', None) == CLASSIFICATION
+    ]
     if not dataset_cfgs:
         raise ValueError(f'{cfg.filename} has no labelled slices')
     places: dict[str, tuple[Any, int]] = {}
@@ -90,7 +102,7 @@ def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str |
     todo = list(places.values())
     with whole_folder(out, INDEX, overwrite) as folder:
         for start in range(0, len(todo), batch_size):
-            batch = pseudo_collate([dataset[index] for dataset, index in todo[start:start + batch_size]])
+            batch = pseudo_collate([dataset[index] for dataset, index in todo[start : start + batch_size]])
             data = model.data_preprocessor(batch)
             x = model.extract_feat(data['inputs'])
             samples = data['data_samples']
@@ -101,20 +113,29 @@ def extract_rois(config: str | Path | Config, checkpoint: str | Path, out: str |
                     continue
                 if name not in arrays:
                     kind = np.float16 if name == 'mask_features' else np.float32
-                    arrays[name] = np.lib.format.open_memmap(folder / f'{name}.npy', mode='w+', dtype=kind,
-                                                             shape=(len(todo), *value.shape[1:]))
-                arrays[name][start:start + len(value)] = value.numpy()
+                    arrays[name] = np.lib.format.open_memmap(
+                        folder / f'{name}.npy', mode='w+', dtype=kind, shape=(len(todo), *value.shape[1:])
+                    )
+                arrays[name][start : start + len(value)] = value.numpy()
             progress(min(start + batch_size, len(todo)), len(todo))
         for array in arrays.values():
             array.flush()
-        write_json_atomic(folder / INDEX, dict(
-            notice=NOTICE, config_sha256=config_hash(cfg), checkpoint_sha256=sha256_of(checkpoint), fields=list(arrays),
-            slices=list(places)))
+        write_json_atomic(
+            folder / INDEX,
+            dict(
+                notice=NOTICE,
+                config_sha256=config_hash(cfg),
+                checkpoint_sha256=sha256_of(checkpoint),
+                fields=list(arrays),
+                slices=list(places),
+            ),
+        )
     return Path(out)
 
 
-def merge_head(config: str | Path | Config, detector: str | Path, head: str | Path, out: str | Path,
-               overrides: dict | None = None) -> Path:
+def merge_head(
+    config: str | Path | Config, detector: str | Path, head: str | Path, out: str | Path, overrides: dict | None = None
+) -> Path:
     """Join a detector with a slice head trained on its stored RoIs, as a checkpoint of the affinity model.
 
     Args:

@@ -1,4 +1,5 @@
 """The slices of a test run, so that runs on different lists are never compared."""
+
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ class TestedLists(NamedTuple):
         lists: by task, 'ann_files', 'num' (slices), 'sha256' (over their paths) and 'synthetic', whether slices belong
             to a phantom, as shown by the marker file that its writer creates.
     """
+
     roots: list[str]
     lists: dict[str, dict]
 
@@ -49,7 +51,8 @@ def find_tested_lists(dataset: Any) -> TestedLists:
         # A data set that lists folders has no annotation file.
         entry['ann_files'].append(lists.relative(str(part.ann_file or getattr(part, 'source', type(part).__name__))))
         paths.setdefault(part.task, []).extend(
-            lists.relative(part.get_data_info(index)['img_path']) for index in range(len(part)))
+            lists.relative(part.get_data_info(index)['img_path']) for index in range(len(part))
+        )
     for task, names in paths.items():
         lists.lists[task].update(num=len(names), sha256=fingerprint(names))
     return lists

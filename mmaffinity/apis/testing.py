@@ -1,4 +1,5 @@
 """Testing from a config and a checkpoint."""
+
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,17 @@ SCHEMA = 2
 SPLITS = ('test', 'val')
 
 
-def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
-               out: str | Path | None = None, show_dir: str | Path | None = None,
-               launcher: str = 'none', split: str = 'test', verbose: bool = True, html: str | Path | None = None) -> dict:
+def test_model(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    work_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    launcher: str = 'none',
+    split: str = 'test',
+    verbose: bool = True,
+    html: str | Path | None = None,
+) -> dict:
     """Test a model: lesion segmentation and slice classification in one pass.
 
     Args:
@@ -62,8 +71,9 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     if show_dir is not None:
-        cfg.merge_from_dict({'default_hooks.visualization': dict(
-            _delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))})
+        cfg.merge_from_dict(
+            {'default_hooks.visualization': dict(_delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))}
+        )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
     with plain_failures('fix this, and test again'):
@@ -83,8 +93,11 @@ def test_model(config: str | Path | Config, checkpoint: str | Path, work_dir: st
 
 
 def _no_checkpoint(path: Path, cfg: Config) -> str:
-    others = sorted(other.name for other in path.parent.iterdir() if other.suffix in ('.pth', '.safetensors')) \
-        if path.parent.is_dir() else []
+    others = (
+        sorted(other.name for other in path.parent.iterdir() if other.suffix in ('.pth', '.safetensors'))
+        if path.parent.is_dir()
+        else []
+    )
     if others:
         return f'no checkpoint {path}; in {path.parent} there are {", ".join(others)}'
     return f'no checkpoint {path}; train the model first: mmaffinity train {cfg.filename or "CONFIG"}'
@@ -100,8 +113,10 @@ def use_split(cfg: Config, split: str) -> None:
         raise ValueError(f'split must be one of {SPLITS}, not {split!r}')
     if split == 'val':
         if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
-            raise ValueError(f'{cfg.filename} has no validation split; its data set publishes none, or the config '
-                             'leaves it out (val_dataloader)')
+            raise ValueError(
+                f'{cfg.filename} has no validation split; its data set publishes none, or the config '
+                'leaves it out (val_dataloader)'
+            )
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.test_split = split
 
@@ -139,11 +154,20 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | N
         record['rel_path'] = lists.relative(record['img_path'])
     split = runner.cfg.get('test_split', 'test')
     return dict(
-        schema=SCHEMA, notice=NOTICE, created=now(),
-        config=runner.cfg.filename, config_sha256=config_sha256, checkpoint=runner.cfg.load_from,
+        schema=SCHEMA,
+        notice=NOTICE,
+        created=now(),
+        config=runner.cfg.filename,
+        config_sha256=config_sha256,
+        checkpoint=runner.cfg.load_from,
         checkpoint_sha256=sha256_of(runner.cfg.load_from),
         versions=versions(),
-        split=split, fold=fold, lists=lists.as_dict(),
+        split=split,
+        fold=fold,
+        lists=lists.as_dict(),
         data_fingerprint=record_of(runner.test_dataloader.dataset, split, reads_files(runner)),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
-        metrics=metrics, slices=slices, lesions=lesions)
+        metrics=metrics,
+        slices=slices,
+        lesions=lesions,
+    )

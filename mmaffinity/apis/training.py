@@ -1,4 +1,5 @@
 """Training from a config."""
+
 from pathlib import Path
 from urllib.error import URLError
 
@@ -16,8 +17,15 @@ from .data_record import record_training_data
 from .resumption import ResumeNotesHook, resume_run
 
 
-def train_model(config: str | Path | Config, work_dir: str | Path | None = None, resume: bool = False,
-                amp: bool = False, seed: int | None = None, launcher: str = 'none', verbose: bool = True) -> Runner:
+def train_model(
+    config: str | Path | Config,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+    amp: bool = False,
+    seed: int | None = None,
+    launcher: str = 'none',
+    verbose: bool = True,
+) -> Runner:
     """Train a model.
 
     Args:
@@ -63,7 +71,8 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         if '://' not in start and not Path(start).is_file():
             raise FileNotFoundError(
                 f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
-                'with --cfg-options load_from=PATH')
+                'with --cfg-options load_from=PATH'
+            )
         # The checkpoint has all weights of the backbone, so nothing needs to be downloaded.
         if 'backbone' in cfg.model:
             cfg.model.backbone.init_cfg = None
@@ -76,8 +85,10 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
             runner = build_runner(cfg, verbose)
             missing = missing_guards(cfg)
             if missing:
-                notes.append(f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
-                             'package for runs that are safe to interrupt and stop at NaN')
+                notes.append(
+                    f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
+                    'package for runs that are safe to interrupt and stop at NaN'
+                )
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))
             try:
@@ -92,5 +103,6 @@ def train_model(config: str | Path | Config, work_dir: str | Path | None = None,
         raise ValueError(
             f'the ImageNet weights {init_cfg.get("checkpoint")} could not be downloaded '
             f'({error.reason}); give a local copy with --cfg-options model.backbone.init_cfg.checkpoint=PATH, or start from '
-            'scratch with --cfg-options model.backbone.init_cfg=None') from error
+            'scratch with --cfg-options model.backbone.init_cfg=None'
+        ) from error
     return runner

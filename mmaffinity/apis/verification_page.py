@@ -1,4 +1,5 @@
 """The page of a verification: findings with their pictures, duplicates next to each other."""
+
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,14 @@ def verification_page(report: VerificationReport, path: str | Path) -> Path:
                 shown.append([name, keys[file]])
             cases.append(dict(item=item, pictures=shown))
         findings.append(dict(finding.as_dict(), items=None, cases=cases))
-    content = dict(title='Verification of a data set', config=report.config, passed=report.passed, findings=findings,
-                   sentences=report.sentences(), datasets=list(report.datasets))
+    content = dict(
+        title='Verification of a data set',
+        config=report.config,
+        passed=report.passed,
+        findings=findings,
+        sentences=report.sentences(),
+        datasets=list(report.datasets),
+    )
     return write_atomically(path, b''.join(findings_page(content, pictures)))
 
 

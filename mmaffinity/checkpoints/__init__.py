@@ -1,4 +1,5 @@
 """Checkpoints: loading them without executing their content, sharing models, and the author's published files."""
+
 from .loading import load_checkpoint
 from .mmengine_loader import download, register_safe_loader
 from .model import build_model, explain_mismatch

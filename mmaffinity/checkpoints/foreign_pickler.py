@@ -1,4 +1,5 @@
 """Pickling objects of classes that are not available."""
+
 import pickle
 from types import SimpleNamespace
 from typing import IO, Any

@@ -1,4 +1,5 @@
 """Loading checkpoints without executing their content."""
+
 import os
 import pickle
 import re
@@ -70,8 +71,13 @@ def _allowed_globals() -> list:
     """Names allowed in a checkpoint. None are NumPy's own: its names map to the replacements above."""
     numpy_names = [(_stored_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')]
     numpy_names += [(_stored_scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')]
-    return [HistoryBuffer, (_history_method, 'builtins.getattr'), (_StoredDtype, 'numpy.dtype'),
-            (_StoredArray, 'numpy.ndarray'), *numpy_names]
+    return [
+        HistoryBuffer,
+        (_history_method, 'builtins.getattr'),
+        (_StoredDtype, 'numpy.dtype'),
+        (_StoredArray, 'numpy.ndarray'),
+        *numpy_names,
+    ]
 
 
 def _with_arrays(value: Any, seen: set[int]) -> Any:
@@ -122,13 +128,13 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         with _safe_globals():
             content = _with_arrays(torch.load(path, map_location=map_location, weights_only=True), set())
     except pickle.UnpicklingError as error:
-        raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: '
-                         f'{_reason(error)}') from error
+        raise ValueError(f'{path} was not opened, as it holds more than weights and plain data: {_reason(error)}') from error
     except MemoryError:
         raise
     except Exception as error:  # a malformed file can cause any error in a reader that expects a valid one
-        raise ValueError(f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it '
-                         'again') from error
+        raise ValueError(
+            f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it again'
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} is no checkpoint: it holds a {type(content).__name__} instead of a dict')
     return content
@@ -157,7 +163,8 @@ def check_torch(path: str | Path) -> None:
             f'{path} was not opened: a crafted .pth can make torch {torch.__version__} execute code even when only weights '
             'are asked for (CVE-2025-32434 before torch 2.6, CVE-2026-24747 before 2.10). Install torch 2.10 or later, or '
             'take the weights as .safetensors, which holds no code; for files that you wrote yourself, set '
-            f'{TRUST_VARIABLE}=1')
+            f'{TRUST_VARIABLE}=1'
+        )
 
 
 def _safe_globals() -> AbstractContextManager:
@@ -188,8 +195,9 @@ def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
     except MemoryError:
         raise
     except Exception as error:  # SafetensorError is not a ValueError, and truncated files raise others
-        raise ValueError(f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download '
-                         'it again') from error
+        raise ValueError(
+            f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download it again'
+        ) from error
     return dict(meta=_described(path), state_dict=weights)
 
 
@@ -201,7 +209,9 @@ def _described(path: Path) -> dict:
     stated = description.get('weights')
     stated = stated.get('sha256') if isinstance(stated, dict) else None
     if stated != sha256_of(path):
-        raise ValueError(f'{path} are not the weights that {path.with_suffix(".json").name} beside it describes: the SHA-256 '
-                         'differs; download both again, or move the JSON away')
+        raise ValueError(
+            f'{path} are not the weights that {path.with_suffix(".json").name} beside it describes: the SHA-256 '
+            'differs; download both again, or move the JSON away'
+        )
     names = {key: description.get(key) for key in ('slice_classes', 'classes')}
     return dict(dataset_meta={key: tuple(map(str, value)) for key, value in names.items() if isinstance(value, list)})

@@ -1,4 +1,5 @@
 """The loader of MMEngine's runner, replaced by the safe one."""
+
 import hashlib
 import logging
 import os
@@ -36,8 +37,9 @@ def _load_for_mmengine(filename: str, map_location: Any = None, logger: logging.
 
 
 def _refuse_scheme(filename: str, map_location: Any = None, logger: logging.Logger | None = None) -> dict:
-    raise ValueError(f'{filename} was not opened: checkpoints are local files or http(s) addresses; download it and name '
-                     'the file')
+    raise ValueError(
+        f'{filename} was not opened: checkpoints are local files or http(s) addresses; download it and name the file'
+    )
 
 
 def download(url: str) -> Path:

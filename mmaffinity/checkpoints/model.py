@@ -1,4 +1,5 @@
 """One way from a config and a checkpoint to a model, and how the two do not match."""
+
 import copy
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,13 +59,13 @@ def weights_of(content: dict, checkpoint: str | Path) -> dict[str, Tensor]:
     """
     weights = content.get('state_dict', content)
     if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f'{checkpoint} holds no weights of this package; convert published checkpoints with '
-                         'mmaffinity convert published')
+        raise ValueError(
+            f'{checkpoint} holds no weights of this package; convert published checkpoints with mmaffinity convert published'
+        )
     return dict(weights)
 
 
-def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
-                     new_layers: Iterable[str] = ()) -> str | None:
+def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor], new_layers: Iterable[str] = ()) -> str | None:
     """Describe how a checkpoint's weights do not match a model's, or return None if they do.
 
     Args:
@@ -80,13 +81,15 @@ def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor],
                 return f'{meaning} is {theirs} in the checkpoint and {ours} in the config'
     for name in shared:
         if checkpoint[name].shape != model[name].shape:
-            return f'{name} has shape {tuple(checkpoint[name].shape)} in the checkpoint and ' \
-                   f'{tuple(model[name].shape)} in the config'
+            return (
+                f'{name} has shape {tuple(checkpoint[name].shape)} in the checkpoint and '
+                f'{tuple(model[name].shape)} in the config'
+            )
     missing = [name for name in model if name not in checkpoint and not name.startswith(new)]
     if missing:
-        return f'it lacks {_some(missing)}, which the config\'s model has'
+        return f"it lacks {_some(missing)}, which the config's model has"
     foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
-    return f'it holds {_some(foreign)}, which the config\'s model does not have' if foreign else None
+    return f"it holds {_some(foreign)}, which the config's model does not have" if foreign else None
 
 
 def _some(names: list[str]) -> str:

@@ -1,4 +1,5 @@
 """The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -18,8 +19,8 @@ from .untrusted import load_untrusted_checkpoint
 PathLike = str | Path
 SLICE_CLASSES = {3: ('Normal', 'CP', 'COVID-19'), 2: ('Negative', 'COVID-19')}
 CONFIGURED_AFFINITIES = (8, 16, 32, 64, 128, 256, 512)
-ANCHOR_SIZES = ((2., 4., 8., 16., 32.), )
-ANCHOR_RATIOS = ((0.1, 0.25, 0.5, 1., 1.5, 2.), )
+ANCHOR_SIZES = ((2.0, 4.0, 8.0, 16.0, 32.0),)
+ANCHOR_RATIOS = ((0.1, 0.25, 0.5, 1.0, 1.5, 2.0),)
 MATRIX, LAST_LAYER = 'affinity_layer.batch_to_feat_mat', 's2new.class_predict_logits.weight'
 MASK_RCNN_PARTS = [part for part in parts(detector_layout()) if 'classification' not in part]
 FIELDS = ('epoch', 'lrate', 'affinity', 'model_name')
@@ -105,8 +106,10 @@ def convert_back(checkpoint: dict) -> dict:
     fields = dict(extra.get('fields') or {})
     fields.setdefault('affinity', matrix.shape[1])
     generator = extra.get('anchor_generator') or dict(
-        module='models.affinity.rpn', name='AnchorGenerator',
-        state=dict(sizes=ANCHOR_SIZES, aspect_ratios=ANCHOR_RATIOS, cell_anchors=None, _cache={}))
+        module='models.affinity.rpn',
+        name='AnchorGenerator',
+        state=dict(sizes=ANCHOR_SIZES, aspect_ratios=ANCHOR_RATIOS, cell_anchors=None, _cache={}),
+    )
     foreign = ForeignObject(ForeignGlobal(generator['module'], generator['name']), generator['state'])
     order = extra.get('order') or list(weights)
     return dict(model_weights={key: weights[key] for key in order}, anchor_generator=foreign, **fields)
@@ -177,8 +180,9 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
         raise ValueError(f'its keys are not those of a published affinity model; {_listed(problems)}')
     for entry in entries:
         if entry.copy_of and not _same_bits(weights[entry.key], weights[entry.copy_of]):
-            raise ValueError(f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one '
-                             'would change the model')
+            raise ValueError(
+                f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one would change the model'
+            )
     if num_classes not in SLICE_CLASSES:
         raise ValueError(f'it tells {num_classes} classes apart; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
     stated = fields.get('affinity', num_affinities)
@@ -192,9 +196,16 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
         options['model.roi_head.cls_head.num_rois'] = num_rois
     config = f'configs/published/affinity_c{stem}{"_ictcf" if num_classes == 2 else ""}.py'
     return entries, dict(
-        kind='affinity model', config=config, cfg_options=options, num_affinities=num_affinities, num_rois=num_rois,
-        num_classes=num_classes, dataset_meta=dict(classes=('lesion', ), slice_classes=SLICE_CLASSES[num_classes]),
-        parts=list(parts(entries)), not_read=[])
+        kind='affinity model',
+        config=config,
+        cfg_options=options,
+        num_affinities=num_affinities,
+        num_rois=num_rois,
+        num_classes=num_classes,
+        dataset_meta=dict(classes=('lesion',), slice_classes=SLICE_CLASSES[num_classes]),
+        parts=list(parts(entries)),
+        not_read=[],
+    )
 
 
 def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
@@ -208,16 +219,23 @@ def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
     if not any(entry.part == 'backbone' for entry in read):
         problems = _misfits(parts(detector_layout())['backbone'], weights)
         problems += [f'unknown {key}' for key in weights if key.startswith('backbone.body.layer4.')]
-        raise ValueError('it has neither an affinity layer nor the backbone of the published models, ResNet-18 up to '
-                         f'layer3; {_listed(problems or ["other keys under backbone.body"])}')
+        raise ValueError(
+            'it has neither an affinity layer nor the backbone of the published models, ResNet-18 up to '
+            f'layer3; {_listed(problems or ["other keys under backbone.body"])}'
+        )
     keys, read_parts = {entry.key for entry in read}, list(parts(read))
     two_branches = any(key.split('.')[1:2] and key.split('.')[1].endswith('_s2') for key in weights)
     config, options = None, {}
     if read_parts == MASK_RCNN_PARTS:
         config, options = 'configs/baselines/mask_rcnn_full.py', {'model.data_preprocessor.normalization': 'slice'}
     return read, dict(
-        kind='predecessor with two branches' if two_branches else 'Mask R-CNN', config=config, cfg_options=options,
-        parts=read_parts, not_read=[key for key in weights if key not in keys], dataset_meta=dict(classes=('lesion', )))
+        kind='predecessor with two branches' if two_branches else 'Mask R-CNN',
+        config=config,
+        cfg_options=options,
+        parts=read_parts,
+        not_read=[key for key in weights if key not in keys],
+        dataset_meta=dict(classes=('lesion',)),
+    )
 
 
 def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
@@ -241,13 +259,16 @@ def _anchors(generator: Any) -> dict | None:
     if not isinstance(state, dict) or not {'sizes', 'aspect_ratios'} <= set(state):
         return None
     try:
-        sizes, ratios = (tuple(tuple(map(float, level[:64])) for level in state[name][:64])
-                         for name in ('sizes', 'aspect_ratios'))
+        sizes, ratios = (
+            tuple(tuple(map(float, level[:64])) for level in state[name][:64]) for name in ('sizes', 'aspect_ratios')
+        )
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f'its anchor generator has no lists of sizes and ratios: {error}') from error
     if sizes != ANCHOR_SIZES or ratios != ANCHOR_RATIOS:
-        raise ValueError(f'its anchors have sizes {sizes} and ratios {ratios} instead of {ANCHOR_SIZES} and '
-                         f'{ANCHOR_RATIOS}, for which configs/published are made')
+        raise ValueError(
+            f'its anchors have sizes {sizes} and ratios {ratios} instead of {ANCHOR_SIZES} and '
+            f'{ANCHOR_RATIOS}, for which configs/published are made'
+        )
     return dict(sizes=sizes, aspect_ratios=ratios)
 
 
@@ -271,8 +292,11 @@ def _is_plain(value: Any) -> bool:
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     # Not torch.equal, for which NaN differs from itself and 0 equals -0.
-    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(
-        _own(a).reshape(-1).view(torch.uint8), _own(b).reshape(-1).view(torch.uint8))
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and torch.equal(_own(a).reshape(-1).view(torch.uint8), _own(b).reshape(-1).view(torch.uint8))
+    )
 
 
 def _own(tensor: Tensor) -> Tensor:

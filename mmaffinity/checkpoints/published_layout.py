@@ -1,4 +1,5 @@
 """Mapping between tensors of the author's published checkpoints and ours."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,17 @@ class Entry:
 
 
 def _conv(part: str, theirs: str, ours: str, shape: tuple, out: int, change: Change = SAME) -> list[Entry]:
-    return [Entry(part, f'{theirs}.weight', shape, f'{ours}.weight', change),
-            Entry(part, f'{theirs}.bias', (out, ), f'{ours}.bias', change)]
+    return [
+        Entry(part, f'{theirs}.weight', shape, f'{ours}.weight', change),
+        Entry(part, f'{theirs}.bias', (out,), f'{ours}.bias', change),
+    ]
 
 
 def _norm(part: str, theirs: str, ours: str, channels: int) -> list[Entry]:
-    return [Entry(part, f'{theirs}.{leaf}', () if leaf == 'num_batches_tracked' else (channels, ), f'{ours}.{leaf}')
-            for leaf in NORM_LEAVES]
+    return [
+        Entry(part, f'{theirs}.{leaf}', () if leaf == 'num_batches_tracked' else (channels,), f'{ours}.{leaf}')
+        for leaf in NORM_LEAVES
+    ]
 
 
 def _backbone() -> list[Entry]:
@@ -99,34 +104,39 @@ def _branch(name: str, suffix: str, ours: str) -> list[Entry]:
     entries = [
         *_conv(box, f'{theirs}.box_head{suffix}.fc6', f'{ours}.bbox_head.shared_fcs.0', (128, 12544), 128),
         *_conv(box, f'{theirs}.box_head{suffix}.fc7', f'{ours}.bbox_head.shared_fcs.1', (128, 128), 128),
-        *_conv(box, f'{theirs}.box_predictor{suffix}.cls_score', f'{ours}.bbox_head.fc_cls', (2, 128), 2,
-               BACKGROUND_LAST),
-        *_conv(box, f'{theirs}.box_predictor{suffix}.bbox_pred', f'{ours}.bbox_head.fc_reg', (8, 128), 8,
-               NO_BACKGROUND_BOX),
+        *_conv(box, f'{theirs}.box_predictor{suffix}.cls_score', f'{ours}.bbox_head.fc_cls', (2, 128), 2, BACKGROUND_LAST),
+        *_conv(box, f'{theirs}.box_predictor{suffix}.bbox_pred', f'{ours}.bbox_head.fc_reg', (8, 128), 8, NO_BACKGROUND_BOX),
         *_conv(mask, f'{theirs}.mask_head{suffix}.mask_fcn1', f'{ours}.mask_head.convs.0.conv', (256, 256, 3, 3), 256),
         *_conv(mask, f'{theirs}.mask_predictor{suffix}.conv_mask', f'{ours}.mask_head.upsample', (256, 256, 2, 2), 256),
     ]
     if suffix:
-        return entries + _conv(mask, f'{theirs}.mask_predictor{suffix}.conv_reduce', f'{ours}.mask_head.extra_conv',
-                               (256, 256, 3, 3), 256)
-    return entries + _conv(mask, f'{theirs}.mask_predictor.mask_fcn_logits', f'{ours}.mask_head.conv_logits',
-                           (2, 256, 1, 1), 2, NO_BACKGROUND_MASK)
+        return entries + _conv(
+            mask, f'{theirs}.mask_predictor{suffix}.conv_reduce', f'{ours}.mask_head.extra_conv', (256, 256, 3, 3), 256
+        )
+    return entries + _conv(
+        mask, f'{theirs}.mask_predictor.mask_fcn_logits', f'{ours}.mask_head.conv_logits', (2, 256, 1, 1), 2, NO_BACKGROUND_MASK
+    )
 
 
 def _affinity_layer(num_affinities: int, num_rois: int) -> list[Entry]:
     part, theirs, ours = 'affinity layer', 'affinity_layer', 'roi_head.cls_head'
     matrix, vector = f'{theirs}.batch_to_feat_mat', f'{theirs}.batch_to_feat_vec'
     shapes = {matrix: (num_rois, num_affinities), vector: (num_affinities, 1)}
-    entries = [Entry(part, matrix, shapes[matrix], f'{ours}.affinity.matrix'),
-               Entry(part, vector, shapes[vector], f'{ours}.affinity.vector', COLUMN)]
+    entries = [
+        Entry(part, matrix, shapes[matrix], f'{ours}.affinity.matrix'),
+        Entry(part, vector, shapes[vector], f'{ours}.affinity.vector', COLUMN),
+    ]
     first, stage = f'{theirs}.sieve.0', f'{ours}.refinement.stages.0'
-    block = [*_conv(part, f'{first}.conv_down', f'{stage}.conv_down', (128, 256, 2, 2), 128),
-             *_norm(part, f'{first}.bn', f'{stage}.norm', 128),
-             *_conv(part, f'{first}.conv_up', f'{stage}.conv_up', (128, 256, 2, 2), 256)]
+    block = [
+        *_conv(part, f'{first}.conv_down', f'{stage}.conv_down', (128, 256, 2, 2), 128),
+        *_norm(part, f'{first}.bn', f'{stage}.norm', 128),
+        *_conv(part, f'{first}.conv_up', f'{stage}.conv_up', (128, 256, 2, 2), 256),
+    ]
     entries += block
     for copy in (1, 2):
-        entries += [Entry(part, entry.key.replace('sieve.0', f'sieve.{copy}'), entry.shape, copy_of=entry.key)
-                    for entry in block]
+        entries += [
+            Entry(part, entry.key.replace('sieve.0', f'sieve.{copy}'), entry.shape, copy_of=entry.key) for entry in block
+        ]
     for i, (conv, norm, size) in enumerate((('conv_d1', 'bn1', 2), ('conv_d2', 'bn2', 2), ('conv_d_final', 'bn3', 7))):
         entries += _conv(part, f'{theirs}.{conv}', f'{ours}.vectorization.convs.{i}', (256, 256, size, size), 256)
         entries += _norm(part, f'{theirs}.{norm}', f'{ours}.vectorization.norms.{i}', 256)
@@ -135,15 +145,21 @@ def _affinity_layer(num_affinities: int, num_rois: int) -> list[Entry]:
 
 def _classifier(num_classes: int) -> list[Entry]:
     part, theirs, ours = 'image classifier', 's2new', 'roi_head.cls_head.classifier'
-    return [*_conv(part, f'{theirs}.fc_l1', f'{ours}.0', (128, 256), 128),
-            *_conv(part, f'{theirs}.fc_l2', f'{ours}.2', (128, 128), 128),
-            *_conv(part, f'{theirs}.class_predict_logits', f'{ours}.4', (num_classes, 128), num_classes)]
+    return [
+        *_conv(part, f'{theirs}.fc_l1', f'{ours}.0', (128, 256), 128),
+        *_conv(part, f'{theirs}.fc_l2', f'{ours}.2', (128, 128), 128),
+        *_conv(part, f'{theirs}.class_predict_logits', f'{ours}.4', (num_classes, 128), num_classes),
+    ]
 
 
 def detector_layout() -> list[Entry]:
     """Return the tensors of all parts shared by the author's detectors, including those of both branches."""
-    return [*_backbone(), *_neck_and_rpn(), *_branch('segmentation', '', 'roi_head'),
-            *_branch('classification', '_s2', 'roi_head.classification_branch')]
+    return [
+        *_backbone(),
+        *_neck_and_rpn(),
+        *_branch('segmentation', '', 'roi_head'),
+        *_branch('classification', '_s2', 'roi_head.classification_branch'),
+    ]
 
 
 def published_layout(num_affinities: int, num_classes: int, num_rois: int = 8) -> list[Entry]:

@@ -4,6 +4,7 @@ A pickle is a program: it names callables of any module and calls them. :class:`
 plain data only. It imports nothing named by a pickle and calls only the constructors that it was given. An object of an
 unavailable class becomes a :class:`ForeignObject`, with its state as data.
 """
+
 import _compat_pickle  # the name translation of pickle itself
 import pickletools
 import re
@@ -16,9 +17,25 @@ from typing import Any, BinaryIO
 # Names in these modules are never data of a custom class: those not explicitly known are refused.
 GUARDED_PACKAGES = sys.stdlib_module_names | {'numpy', 'torch'}
 _LITERALS = {
-    'INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4', 'FLOAT', 'BINFLOAT', 'STRING', 'BINSTRING',
-    'SHORT_BINSTRING', 'UNICODE', 'SHORT_BINUNICODE', 'BINUNICODE', 'BINUNICODE8', 'BINBYTES', 'SHORT_BINBYTES',
-    'BINBYTES8'
+    'INT',
+    'BININT',
+    'BININT1',
+    'BININT2',
+    'LONG',
+    'LONG1',
+    'LONG4',
+    'FLOAT',
+    'BINFLOAT',
+    'STRING',
+    'BINSTRING',
+    'SHORT_BINSTRING',
+    'UNICODE',
+    'SHORT_BINUNICODE',
+    'BINUNICODE',
+    'BINUNICODE8',
+    'BINBYTES',
+    'SHORT_BINBYTES',
+    'BINBYTES8',
 }
 _CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _CONTAINERS = {'EMPTY_LIST': list, 'EMPTY_DICT': dict, 'EMPTY_SET': set}
@@ -76,7 +93,7 @@ def checked_key(value: Any) -> Any:
     Raises:
         RefusedPickleError: for anything other than text, numbers, None and flat tuples of these.
     """
-    parts = value if type(value) is tuple else (value, )
+    parts = value if type(value) is tuple else (value,)
     if any(type(part) not in (str, bytes, int, float, bool, type(None)) for part in parts):
         raise RefusedPickleError(f'refused a key of type {type(value).__name__}')
     return value
@@ -88,8 +105,9 @@ def _reconstructor(cls: Any, base: Any, state: Any) -> ForeignObject:
     return ForeignObject(cls)
 
 
-_ORDERED_DICT = Constructor('collections.OrderedDict',
-                            lambda items=(): OrderedDict((checked_key(key), value) for key, value in items))
+_ORDERED_DICT = Constructor(
+    'collections.OrderedDict', lambda items=(): OrderedDict((checked_key(key), value) for key, value in items)
+)
 _SET = Constructor('builtins.set', lambda items=(): {checked_key(item) for item in items})
 _RECONSTRUCTOR = Constructor('copyreg._reconstructor', _reconstructor)
 # Names allowed in any pickle, and their replacements.
@@ -110,8 +128,9 @@ class PickleReader:
         persistent_load: turns persistent ids into values; None refuses them.
     """
 
-    def __init__(self, known_globals: Mapping[str, Any] | None = None,
-                 persistent_load: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, known_globals: Mapping[str, Any] | None = None, persistent_load: Callable[[Any], Any] | None = None
+    ) -> None:
         self._globals = {**PLAIN_GLOBALS, **(known_globals or {})}
         self._persistent_load = persistent_load
 
@@ -205,7 +224,7 @@ class PickleReader:
 
     # Containers
     def _op_tuple1(self, _: Any) -> None:
-        self._stack[-1:] = [(self._stack[-1], )]
+        self._stack[-1:] = [(self._stack[-1],)]
 
     def _op_tuple2(self, _: Any) -> None:
         self._stack[-2:] = [(self._stack[-2], self._stack[-1])]
@@ -238,15 +257,15 @@ class PickleReader:
 
     def _op_append(self, _: Any) -> None:
         item = self._stack.pop()
-        self._target((list, )).append(item)
+        self._target((list,)).append(item)
 
     def _op_appends(self, _: Any) -> None:
         items = self._items()
-        self._target((list, )).extend(items)
+        self._target((list,)).extend(items)
 
     def _op_additems(self, _: Any) -> None:
         items = self._items()
-        self._target((set, )).update(checked_key(item) for item in items)
+        self._target((set,)).update(checked_key(item) for item in items)
 
     def _op_setitem(self, _: Any) -> None:
         items = [self._stack.pop(), self._stack.pop()][::-1]

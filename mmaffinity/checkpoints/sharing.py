@@ -1,4 +1,5 @@
 """Sharing a model as data: weights as safetensors, everything else needed to run it as JSON."""
+
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from .loading import load_checkpoint
 from .model import build_model, weights_of
 
 
-def export_model(config: str | Path | Config, checkpoint: str | Path, out: str | Path,
-                 cfg_options: dict | None = None) -> tuple[Path, Path]:
+def export_model(
+    config: str | Path | Config, checkpoint: str | Path, out: str | Path, cfg_options: dict | None = None
+) -> tuple[Path, Path]:
     """Write a model as two code-free files, ``OUT.safetensors`` and ``OUT.json``.
 
     The JSON contains the resolved model config, the transforms of its test pipeline, the classes, the versions, and the SHA-256
@@ -47,8 +49,10 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
         raise ValueError(f'{weights_path} is the checkpoint to read; name another file to write')
     content = load_checkpoint(checkpoint)
     # Copy: safetensors refuses tensors that share memory, as views in a checkpoint may.
-    weights = {name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format)
-               for name, value in weights_of(content, checkpoint).items()}
+    weights = {
+        name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format)
+        for name, value in weights_of(content, checkpoint).items()
+    }
     meta = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     names = meta.get('dataset_meta') or {}
@@ -62,15 +66,24 @@ def export_model(config: str | Path | Config, checkpoint: str | Path, out: str |
     # Built from its description, as the recipient will.
     build_model(Config(decode(encoded), filename=cfg.filename), checkpoint, dict(state_dict=weights))
     record = dict(
-        format=FORMAT, schema=SCHEMA, notice=NOTICE,
+        format=FORMAT,
+        schema=SCHEMA,
+        notice=NOTICE,
         created=now(),
-        weights=dict(file=weights_path.name), slice_classes=classes,
-        classes=list(map(str, names.get('classes') or ('lesion', ))),
+        weights=dict(file=weights_path.name),
+        slice_classes=classes,
+        classes=list(map(str, names.get('classes') or ('lesion',))),
         config=encoded,
-        source=dict(config=Path(cfg.filename).name if cfg.filename else None, checkpoint=Path(checkpoint).name,
-                    checkpoint_sha256=sha256_of(checkpoint), epoch=_number(meta.get('epoch')), iter=_number(meta.get('iter')),
-                    seed=_number(meta.get('seed'))),
-        versions=versions())
+        source=dict(
+            config=Path(cfg.filename).name if cfg.filename else None,
+            checkpoint=Path(checkpoint).name,
+            checkpoint_sha256=sha256_of(checkpoint),
+            epoch=_number(meta.get('epoch')),
+            iter=_number(meta.get('iter')),
+            seed=_number(meta.get('seed')),
+        ),
+        versions=versions(),
+    )
     with whole_file(weights_path) as file:
         # One entry: safetensors writes several in varying order, and equal weights should give equal bytes.
         safetensors.save_file(weights, file.name, metadata=dict(format='pt'))
@@ -84,8 +97,11 @@ def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
     """Return the parts of a config that describe its model, without files and addresses of this machine."""
     plain = cfg.to_dict()
     steps = Config(dict(steps=prediction_transforms(cfg)[1:])).to_dict()['steps']
-    described = dict(model=_without_files(plain['model']), slice_classes=slice_classes,
-                     test_dataloader=dict(dataset=dict(pipeline=[_without_files(step) for step in steps])))
+    described = dict(
+        model=_without_files(plain['model']),
+        slice_classes=slice_classes,
+        test_dataloader=dict(dataset=dict(pipeline=[_without_files(step) for step in steps])),
+    )
     if plain.get('image_size') is not None:
         described['image_size'] = tuple(plain['image_size'])
     return described

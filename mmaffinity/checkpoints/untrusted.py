@@ -5,6 +5,7 @@ terabytes; ``test_why_torch_alone_is_not_enough`` shows it.
 
 Any other checkpoint is read by :func:`~mmaffinity.checkpoints.load_checkpoint`, which uses torch's reader.
 """
+
 import io
 import os
 import struct
@@ -22,12 +23,19 @@ from mmaffinity.utils.wording import plural
 
 from .safe_pickle import Constructor, ForeignGlobal, PickleReader, RefusedPickleError, describe
 
-LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 STORAGE_DTYPES = {
-    'FloatStorage': torch.float32, 'DoubleStorage': torch.float64, 'HalfStorage': torch.float16,
-    'BFloat16Storage': torch.bfloat16, 'LongStorage': torch.int64, 'IntStorage': torch.int32,
-    'ShortStorage': torch.int16, 'CharStorage': torch.int8, 'ByteStorage': torch.uint8, 'BoolStorage': torch.bool,
+    'FloatStorage': torch.float32,
+    'DoubleStorage': torch.float64,
+    'HalfStorage': torch.float16,
+    'BFloat16Storage': torch.bfloat16,
+    'LongStorage': torch.int64,
+    'IntStorage': torch.int32,
+    'ShortStorage': torch.int16,
+    'CharStorage': torch.int8,
+    'ByteStorage': torch.uint8,
+    'BoolStorage': torch.bool,
 }
 NOT_A_CHECKPOINT = {
     b'<': 'a web page; download the file itself instead of the page about it',
@@ -82,10 +90,13 @@ class _CheckpointFile(ABC):
         self._size = size
         self._storages: dict[str, Tensor] = {}
         rebuilders: dict[str, Callable[..., Any]] = {
-            '_rebuild_tensor': self._tensor, '_rebuild_tensor_v2': self._tensor,
-                      '_rebuild_parameter': self._parameter}
-        known: dict[str, Any] = {f'torch._utils.{name}': Constructor(f'torch._utils.{name}', build)
-                 for name, build in rebuilders.items()}
+            '_rebuild_tensor': self._tensor,
+            '_rebuild_tensor_v2': self._tensor,
+            '_rebuild_parameter': self._parameter,
+        }
+        known: dict[str, Any] = {
+            f'torch._utils.{name}': Constructor(f'torch._utils.{name}', build) for name, build in rebuilders.items()
+        }
         known.update({f'torch.{name}': dtype for name, dtype in STORAGE_DTYPES.items()})
         known['torch.Size'] = Constructor('torch.Size', lambda sizes=(): tuple(sizes))
         self._reader = PickleReader(known, self._persistent)
@@ -147,7 +158,7 @@ class _ZipFile(_CheckpointFile):
         pickles = [name for name in self._entries if name.count('/') == 1 and name.endswith('/data.pkl')]
         if len(pickles) != 1:
             raise RefusedPickleError('it is a zip, but not of torch.save: it has no single data.pkl')
-        self._prefix = pickles[0][:-len('data.pkl')]
+        self._prefix = pickles[0][: -len('data.pkl')]
         if f'{self._prefix}constants.pkl' in self._entries:
             raise RefusedPickleError('it is a TorchScript program, not a checkpoint')
         if f'{self._prefix}byteorder' in self._entries and self._entry('byteorder') != b'little':
@@ -179,8 +190,9 @@ class _ZipFile(_CheckpointFile):
         if key not in self._storages:
             raw = self._entry(f'data/{key}')
             if numel * dtype.itemsize > len(raw):
-                raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {plural(numel, "element")}, but has '
-                                         f'{plural(len(raw), "byte")}')
+                raise RefusedPickleError(
+                    f'storage {ascii(key)[:40]} claims {plural(numel, "element")}, but has {plural(len(raw), "byte")}'
+                )
             empty = torch.empty(0, dtype=dtype)
             self._storages[key] = torch.frombuffer(raw, dtype=dtype, count=numel) if numel else empty
         if self._storages[key].dtype != dtype:
@@ -218,8 +230,7 @@ class _LegacyFile(_CheckpointFile):
         self._claimed = 0
         content = self._reader.load(file)
         keys = self._reader.load(file)
-        if type(keys) is not list or any(type(key) is not str for key in keys) or \
-                sorted(keys) != sorted(self._storages):
+        if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(self._storages):
             raise RefusedPickleError('damaged checkpoint: its list of storages does not fit its tensors')
         for key in keys:
             self._fill(self._storages[key])

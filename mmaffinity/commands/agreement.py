@@ -1,7 +1,9 @@
 """Compare predictions under other thread counts, processor instructions, batch sizes and rounding with those in float64.
 
+Example:
     mmaffinity agreement affinity_c8_steady work_dirs/affinity_c8_steady/epoch_100.pth SLICES --out work_dirs/agreement.json
 """
+
 import argparse
 
 from mmaffinity.apis.agreement import default_variants, format_agreement, measure_agreement
@@ -18,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--noise', type=float, default=1e-6, help='relative noise on the features (default: 1e-6)')
     parser.add_argument('--draws', type=int, default=3, help='number of noise draws (default: 3)')
     parser.add_argument('--model', metavar='FILE.onnx', help='the same model exported by export onnx, to compare it too')
-    parser.add_argument('--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this '
-                        'machine supports)')
+    parser.add_argument(
+        '--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this machine supports)'
+    )
     parser.add_argument('--out', metavar='JSON', help='file for all results')
 
 
@@ -32,8 +35,14 @@ def run(args: argparse.Namespace) -> None:
         if unknown:
             raise ValueError(f'there is no variant {unknown[0]!r} on this machine; there are {", ".join(names)}')
         variants = [variants[0], *(variant for variant in variants[1:] if variant.name in args.variants)]
-    found = measure_agreement(config, args.checkpoint, args.inputs, variants, max_slices=args.max_slices,
-                              progress=lambda message: print(message, flush=True))
+    found = measure_agreement(
+        config,
+        args.checkpoint,
+        args.inputs,
+        variants,
+        max_slices=args.max_slices,
+        progress=lambda message: print(message, flush=True),
+    )
     if args.out:
         write_json_atomic(args.out, found)
     print(f'\n{format_agreement(found)}')

@@ -1,4 +1,5 @@
 """Arguments shared by several commands."""
+
 import argparse
 from collections.abc import Mapping
 from types import ModuleType
@@ -15,25 +16,41 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add the overrides of a config alone."""
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields, for example data_root=/data/cncb_ncov')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help='override config fields, for example data_root=/data/cncb_ncov',
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments shared by training and testing: launcher, verbosity."""
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='launcher of a distributed run')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher of a distributed run'
+    )
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that convert scans to grey levels; :func:`read_options` reads them."""
-    parser.add_argument('--window', type=float, nargs=2, metavar=('LEVEL', 'WIDTH'),
-                        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
-                        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)')
-    parser.add_argument('--rescale', type=float, nargs=2, metavar=('SLOPE', 'INTERCEPT'),
-                        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with other values')
+    parser.add_argument(
+        '--window',
+        type=float,
+        nargs=2,
+        metavar=('LEVEL', 'WIDTH'),
+        default=(TRAINING_WINDOW.level, TRAINING_WINDOW.width),
+        help='window in Hounsfield units for DICOM and NIfTI (default: -600 1500)',
+    )
+    parser.add_argument(
+        '--rescale',
+        type=float,
+        nargs=2,
+        metavar=('SLOPE', 'INTERCEPT'),
+        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with other values',
+    )
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
@@ -46,5 +63,8 @@ def add_kinds(parser: argparse.ArgumentParser, modules: Mapping[str, ModuleType]
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     for name, module in modules.items():
         summary = (module.__doc__ or '').partition('\n')[0]
-        module.add_arguments(kinds.add_parser(name, help=summary, description=module.__doc__,
-                                              formatter_class=argparse.RawDescriptionHelpFormatter))
+        module.add_arguments(
+            kinds.add_parser(
+                name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            )
+        )

@@ -1,10 +1,12 @@
 """Time a model: prediction in all modes, training, data loading, and the growth of time with input size.
 
+Examples:
     mmaffinity benchmark affinity_c8 --out work_dirs/speed.csv
     mmaffinity benchmark affinity_c8 --growth work_dirs/growth.png
     mmaffinity benchmark affinity_c8 --ablate
     mmaffinity benchmark affinity_c8 epoch_100.pth --scan SCAN_FOLDER --workers 0 1 2
 """
+
 import argparse
 from collections.abc import Sequence
 
@@ -35,11 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
     parser.add_argument('--out', help='CSV file to write (default: only print a table)')
     parser.add_argument('--growth', metavar='PNG', help='plot the growth of time instead')
-    parser.add_argument('--ablate', nargs='*', choices=ABLATIONS, metavar='CHANGE',
-                        help='instead, time the model with one change at a time; by default with each of: '
-                             f'{", ".join(ABLATIONS)}')
-    parser.add_argument('--scan', metavar='INPUT', help='instead, time the prediction of a scan, and how long the network '
-                        'waits for slices; needs a checkpoint')
+    parser.add_argument(
+        '--ablate',
+        nargs='*',
+        choices=ABLATIONS,
+        metavar='CHANGE',
+        help=f'instead, time the model with one change at a time; by default with each of: {", ".join(ABLATIONS)}',
+    )
+    parser.add_argument(
+        '--scan',
+        metavar='INPUT',
+        help='instead, time the prediction of a scan, and how long the network waits for slices; needs a checkpoint',
+    )
     parser.add_argument('--workers', nargs='+', type=int, default=[0, 1], help='reader processes, for --scan (default: 0 1)')
 
 
@@ -54,20 +63,42 @@ def run(args: argparse.Namespace) -> None:
     if args.scan:
         if args.checkpoint is None:
             raise ValueError('--scan needs a checkpoint: mmaffinity benchmark CONFIG CHECKPOINT --scan INPUT')
-        inferencer = AffinityInferencer(args.config, args.checkpoint, args.device, args.batch_sizes[0],
-                                        cfg_options=args.cfg_options)
+        inferencer = AffinityInferencer(
+            args.config, args.checkpoint, args.device, args.batch_sizes[0], cfg_options=args.cfg_options
+        )
         with threads(args.threads[0] or available_cores()):
             print_rows(list(time_scans(inferencer, args.scan, args.workers)), SCAN_COLUMNS)
         return
     if args.ablate is not None:
-        rows = ablate(args.config, args.checkpoint, args.ablate or tuple(ABLATIONS), [job for job in args.jobs if job in MODES],
-                      args.batch_sizes[0], args.objects[0], args.runs, args.warmup, args.threads[0], args.device,
-                      args.cfg_options)
+        rows = ablate(
+            args.config,
+            args.checkpoint,
+            args.ablate or tuple(ABLATIONS),
+            [job for job in args.jobs if job in MODES],
+            args.batch_sizes[0],
+            args.objects[0],
+            args.runs,
+            args.warmup,
+            args.threads[0],
+            args.device,
+            args.cfg_options,
+        )
         print_rows(rows, ABLATION_COLUMNS)
         return
     rows = []
-    for row in benchmark(args.config, args.checkpoint, args.jobs, args.batch_sizes, args.objects, args.threads, args.runs,
-                         args.warmup, args.device, args.precision, args.cfg_options):
+    for row in benchmark(
+        args.config,
+        args.checkpoint,
+        args.jobs,
+        args.batch_sizes,
+        args.objects,
+        args.threads,
+        args.runs,
+        args.warmup,
+        args.device,
+        args.precision,
+        args.cfg_options,
+    ):
         rows.append(row)
         if args.out:
             write_atomically(args.out, format_rows(rows).encode())
@@ -75,6 +106,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def print_rows(rows: list[dict], columns: Sequence[str]) -> None:
-    cells = [['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key])
-              for key in columns] for row in rows]
+    cells = [
+        ['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key]) for key in columns]
+        for row in rows
+    ]
     print(format_table([key.replace('_', ' ') for key in columns], cells))

@@ -1,4 +1,5 @@
 """Convert downloaded data sets and published checkpoints."""
+
 import argparse
 
 from mmaffinity.commands import (

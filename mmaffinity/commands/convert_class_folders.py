@@ -1,7 +1,9 @@
 """Convert one folder of slices per class: slice lists, statistics.
 
+Example:
     mmaffinity convert class-folders my_data --classes healthy covid
 """
+
 import argparse
 
 from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
@@ -12,8 +14,12 @@ from mmaffinity.utils.console import NamedProgress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('root', help='folder that holds one folder of slices per class')
     add_result_arguments(parser, 'data/class_folders')
-    parser.add_argument('--classes', nargs='+', metavar='FOLDER',
-                        help='the class folders in the order of their labels, 0, 1, ... (default: all, by name)')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='FOLDER',
+        help='the class folders in the order of their labels, 0, 1, ... (default: all, by name)',
+    )
     add_unit_arguments(parser)
 
 
@@ -27,4 +33,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.copy,
         args.overwrite,
         args.workers,
-        progress=progress)
+        progress=progress,
+    )

@@ -1,7 +1,9 @@
 """Convert COVID-CT-MD: DICOM folders and slice labels to labelled slices, slice lists, statistics.
 
+Example:
     mmaffinity convert covid-ct-md /downloads/COVID-CT-MD --only-lungs
 """
+
 import argparse
 
 from mmaffinity.commands.arguments import read_options
@@ -14,12 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('root', help='folder with COVID-19 Cases/, Cap Cases/ and Normal Cases/')
     add_volume_arguments(parser, 'data/covid_ct_md')
     parser.add_argument('--index', metavar='FILE', help='index of the patients (default: Index.csv in ROOT)')
-    parser.add_argument('--labels', metavar='FILE',
-                        help='slice labels (default: Slice-level-labels*.npy in ROOT, the updated one first)')
-    parser.add_argument('--clear-as-normal', action='store_true',
-                        help='keep slices without infection of patients with pneumonia, labelled as Normal')
-    parser.add_argument('--only-lungs', action='store_true',
-                        help='keep slices without infection only if they show lungs')
+    parser.add_argument(
+        '--labels', metavar='FILE', help='slice labels (default: Slice-level-labels*.npy in ROOT, the updated one first)'
+    )
+    parser.add_argument(
+        '--clear-as-normal',
+        action='store_true',
+        help='keep slices without infection of patients with pneumonia, labelled as Normal',
+    )
+    parser.add_argument('--only-lungs', action='store_true', help='keep slices without infection only if they show lungs')
 
 
 def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
@@ -33,4 +38,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.labels,
         args.overwrite,
         args.workers,
-        progress=progress)
+        progress=progress,
+    )

@@ -1,4 +1,5 @@
 """Convert the raw iCTCF download and the published lists: slice lists, statistics."""
+
 import argparse
 
 from mmaffinity.commands.data_arguments import add_download_arguments
@@ -22,4 +23,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         skip_statistics=args.skip_statistics,
         check_files=not args.no_check_files,
         workers=args.workers,
-        progress=progress)
+        progress=progress,
+    )

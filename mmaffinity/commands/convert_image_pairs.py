@@ -1,7 +1,9 @@
 """Convert folders of slices and masks, images of the same names: COCO JSON, statistics.
 
+Example:
     mmaffinity convert image-pairs my_data/image my_data/mask --lesion-labels 2 --patients my_data/slices.csv slice patient
 """
+
 import argparse
 
 from mmaffinity.commands.data_arguments import (
@@ -22,9 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_result_arguments(parser, 'data/image_pairs')
     add_lesion_arguments(parser)
     add_unit_arguments(parser)
-    parser.add_argument('--pair-pattern', metavar='REGEX',
-                        help='what the paths of a slice and its mask have in common, in groups (default: the whole path '
-                             'without _image, _mask, _seg and the like)')
+    parser.add_argument(
+        '--pair-pattern',
+        metavar='REGEX',
+        help='what the paths of a slice and its mask have in common, in groups (default: the whole path '
+        'without _image, _mask, _seg and the like)',
+    )
 
 
 def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
@@ -39,4 +44,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.copy,
         args.overwrite,
         args.workers,
-        progress=progress)
+        progress=progress,
+    )

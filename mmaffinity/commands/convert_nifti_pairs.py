@@ -4,6 +4,7 @@
 
 docs/data.md gives the command for each public data set.
 """
+
 import argparse
 
 from mmaffinity.commands.arguments import read_options
@@ -17,13 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('masks', help='folder of their masks; may be the same folder')
     add_volume_arguments(parser, 'data/nifti_pairs')
     add_lesion_arguments(parser)
-    parser.add_argument('--patient-pattern', metavar='REGEX',
-                        help='pattern whose first group is the patient in a name (default: each volume is a patient)')
-    parser.add_argument('--pair-pattern', metavar='REGEX',
-                        help='pattern whose groups are common to the names of a volume and its mask (default: the whole '
-                             'name without _ct, _mask, _seg and the like)')
-    parser.add_argument('--ignore-affine', action='store_true',
-                        help="assume that a mask's voxels are those of its volume, whatever its header says")
+    parser.add_argument(
+        '--patient-pattern',
+        metavar='REGEX',
+        help='pattern whose first group is the patient in a name (default: each volume is a patient)',
+    )
+    parser.add_argument(
+        '--pair-pattern',
+        metavar='REGEX',
+        help='pattern whose groups are common to the names of a volume and its mask (default: the whole '
+        'name without _ct, _mask, _seg and the like)',
+    )
+    parser.add_argument(
+        '--ignore-affine',
+        action='store_true',
+        help="assume that a mask's voxels are those of its volume, whatever its header says",
+    )
 
 
 def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
@@ -38,4 +48,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.pair_pattern,
         args.overwrite,
         args.workers,
-        progress=progress)
+        progress=progress,
+    )

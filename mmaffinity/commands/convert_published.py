@@ -1,4 +1,5 @@
 """Convert one of the author's published checkpoints to this package's format, without executing anything in it."""
+
 import argparse
 
 from mmaffinity.checkpoints.published import convert_published_file

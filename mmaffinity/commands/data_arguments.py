@@ -1,4 +1,5 @@
 """Arguments shared by the commands that convert and verify data."""
+
 import argparse
 
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
@@ -15,8 +16,13 @@ def add_download_arguments(parser: argparse.ArgumentParser, lists: str) -> None:
         parser: parser of the command.
         lists: default folders of the lists.
     """
-    parser.add_argument('--lists', nargs='+', metavar='DIR', default=[],
-                        help=f'folders that contain the lists under their published names (default: {lists})')
+    parser.add_argument(
+        '--lists',
+        nargs='+',
+        metavar='DIR',
+        default=[],
+        help=f'folders that contain the lists under their published names (default: {lists})',
+    )
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
     parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
     add_workers(parser)
@@ -49,10 +55,20 @@ def add_result_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     default = SplitOptions()
     parser.add_argument('--out', default=out, metavar='DIR', help=f'output folder (default: {out})')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
-    parser.add_argument('--val-share', type=float, default=default.val_share, metavar='SHARE',
-                        help=f'share of the patients for validation (default: {default.val_share})')
-    parser.add_argument('--test-share', type=float, default=default.test_share, metavar='SHARE',
-                        help=f'share of the patients for testing (default: {default.test_share})')
+    parser.add_argument(
+        '--val-share',
+        type=float,
+        default=default.val_share,
+        metavar='SHARE',
+        help=f'share of the patients for validation (default: {default.val_share})',
+    )
+    parser.add_argument(
+        '--test-share',
+        type=float,
+        default=default.test_share,
+        metavar='SHARE',
+        help=f'share of the patients for testing (default: {default.test_share})',
+    )
     parser.add_argument('--folds', type=int, metavar='K', help='also write lists for K-fold cross-validation')
     parser.add_argument('--seed', type=int, default=default.seed, help='seed of the patient split (default: 0)')
     add_workers(parser)
@@ -60,11 +76,21 @@ def add_result_arguments(parser: argparse.ArgumentParser, out: str) -> None:
 
 def add_lesion_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for reading masks; see :func:`lesion_options`."""
-    parser.add_argument('--lesion-labels', type=int, nargs='+', metavar='N',
-                        help='mask values that are lesions; all others are background (default: the only value)')
+    parser.add_argument(
+        '--lesion-labels',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='mask values that are lesions; all others are background (default: the only value)',
+    )
     parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
-    parser.add_argument('--min-area', type=int, default=100, metavar='PIXELS',
-                        help='keep only lesions with a larger area in pixels as instances (default: 100)')
+    parser.add_argument(
+        '--min-area',
+        type=int,
+        default=100,
+        metavar='PIXELS',
+        help='keep only lesions with a larger area in pixels as instances (default: 100)',
+    )
 
 
 def lesion_options(args: argparse.Namespace) -> LesionOptions:
@@ -74,10 +100,18 @@ def lesion_options(args: argparse.Namespace) -> LesionOptions:
 
 def add_near_arguments(parser: argparse.ArgumentParser, default: Near) -> None:
     """Add the criteria for near-identical slices; see :func:`near_options`."""
-    parser.add_argument('--near-bits', type=int, default=default.radius,
-                        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {default.radius})')
-    parser.add_argument('--near-correlation', type=float, default=default.correlation,
-                        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {default.correlation})')
+    parser.add_argument(
+        '--near-bits',
+        type=int,
+        default=default.radius,
+        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {default.radius})',
+    )
+    parser.add_argument(
+        '--near-correlation',
+        type=float,
+        default=default.correlation,
+        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {default.correlation})',
+    )
 
 
 def near_options(args: argparse.Namespace) -> Near:
@@ -87,11 +121,18 @@ def near_options(args: argparse.Namespace) -> Near:
 
 def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where patients come from and whether slices are copied; see :func:`unit_options`."""
-    parser.add_argument('--patient-pattern', metavar='REGEX',
-                        help='pattern whose first group, or group "patient", is the patient in the path of a slice')
-    parser.add_argument('--patients', nargs=3, metavar=('CSV', 'IMAGE', 'PATIENT'),
-                        help='a table of patients, and its columns of slices and patients; without this or a pattern, slices '
-                             'that look nearly the same stay in one part')
+    parser.add_argument(
+        '--patient-pattern',
+        metavar='REGEX',
+        help='pattern whose first group, or group "patient", is the patient in the path of a slice',
+    )
+    parser.add_argument(
+        '--patients',
+        nargs=3,
+        metavar=('CSV', 'IMAGE', 'PATIENT'),
+        help='a table of patients, and its columns of slices and patients; without this or a pattern, slices '
+        'that look nearly the same stay in one part',
+    )
     add_near_arguments(parser, GROUPING)
     parser.add_argument('--copy', action='store_true', help='copy the slices instead of linking to their folder')
 

@@ -3,6 +3,7 @@
 Every step is a command, which is printed before it runs and can also be run by hand. An interrupted demo continues where it
 stopped. The phantom replaces data that may not be redistributed; its scores say nothing about real CT.
 """
+
 import argparse
 import json
 import shlex
@@ -13,17 +14,22 @@ from pathlib import Path
 
 FIRST, SECOND = 'affinity_c8_steady_phantom', 'affinity_c8_steady_phantom_ictcf'
 # Goals on held-out phantom patients: run, metric, its name, goal. Missing one by FAR means that something is broken.
-GOALS = ((FIRST, 'slice/f1', 'class-adjusted F1, three classes', 0.90), (FIRST, 'lesion/AP50', 'lesion AP50', 0.50),
-         (SECOND, 'slice/f1', 'class-adjusted F1 on the second hospital, two classes', 0.90))
+GOALS = (
+    (FIRST, 'slice/f1', 'class-adjusted F1, three classes', 0.90),
+    (FIRST, 'lesion/AP50', 'lesion AP50', 0.50),
+    (SECOND, 'slice/f1', 'class-adjusted F1 on the second hospital, two classes', 0.90),
+)
 FAR = 0.15
 NUM_STEPS = 7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'),
-                        help='folder for models and images (default: work_dirs/demo)')
-    parser.add_argument('--data', type=Path, default=Path('data/phantom'),
-                        help='folder for the phantom (default: data/phantom)')
+    parser.add_argument(
+        '--out', type=Path, default=Path('work_dirs/demo'), help='folder for models and images (default: work_dirs/demo)'
+    )
+    parser.add_argument(
+        '--data', type=Path, default=Path('data/phantom'), help='folder for the phantom (default: data/phantom)'
+    )
 
 
 class Steps:
@@ -70,11 +76,16 @@ def check_goals(results: dict[str, dict]) -> None:
     Raises:
         ValueError: if a goal is missed by far.
     """
-    missed = [f'{name} is {results[run][key]:.3f}, the goal {goal:.2f}' for run, key, name, goal in GOALS
-              if not results[run][key] >= goal - FAR]
+    missed = [
+        f'{name} is {results[run][key]:.3f}, the goal {goal:.2f}'
+        for run, key, name, goal in GOALS
+        if not results[run][key] >= goal - FAR
+    ]
     if missed:
-        raise ValueError(f'the demo ran, but its models are far worse than they should be: {"; ".join(missed)}. Please report '
-                         'this with the output of mmaffinity check-env')
+        raise ValueError(
+            f'the demo ran, but its models are far worse than they should be: {"; ".join(missed)}. Please report '
+            'this with the output of mmaffinity check-env'
+        )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -83,19 +94,75 @@ def run(args: argparse.Namespace) -> None:
     step = Steps(args.out / 'demo.log')
     pictures, first, second = args.out / 'pictures', args.out / FIRST, args.out / SECOND
     cncb, ictcf = args.data / 'cncb_ncov', args.data / 'ictcf'
-    step('Draw the phantom, two hospitals', 'phantom', args.data, '--size', 256, '--lesions-train', 160, '--slices-train', 320,
-         '--slices-selected', 240, show=False)
+    step(
+        'Draw the phantom, two hospitals',
+        'phantom',
+        args.data,
+        '--size',
+        256,
+        '--lesions-train',
+        160,
+        '--slices-train',
+        320,
+        '--slices-selected',
+        240,
+        show=False,
+    )
     step('Convert the first hospital', 'convert', 'cncb-ncov', cncb, show=False)
     step('Convert the second hospital', 'convert', 'ictcf', ictcf, show=False)
-    step('Train on the first hospital', 'train', FIRST, '--work-dir', first, *resumed(first), '--cfg-options',
-         f'data_root={cncb}')
-    step('Test on its held-out patients', 'test', FIRST, newest(first), '--work-dir', first, '--out', first / 'results.json',
-         '--html', first / 'test.html', '--show-dir', pictures / 'cncb_ncov', '--cfg-options', f'data_root={cncb}')
-    step('Fine-tune on the second hospital', 'train', SECOND, '--work-dir', second, *resumed(second), '--cfg-options',
-         f'data_root={ictcf}', f'load_from={newest(first)}')
-    step('Test on its held-out patients', 'test', SECOND, newest(second), '--work-dir', second, '--out',
-         second / 'results.json', '--html', second / 'test.html', '--show-dir', pictures / 'ictcf', '--cfg-options',
-         f'data_root={ictcf}')
+    step(
+        'Train on the first hospital',
+        'train',
+        FIRST,
+        '--work-dir',
+        first,
+        *resumed(first),
+        '--cfg-options',
+        f'data_root={cncb}',
+    )
+    step(
+        'Test on its held-out patients',
+        'test',
+        FIRST,
+        newest(first),
+        '--work-dir',
+        first,
+        '--out',
+        first / 'results.json',
+        '--html',
+        first / 'test.html',
+        '--show-dir',
+        pictures / 'cncb_ncov',
+        '--cfg-options',
+        f'data_root={cncb}',
+    )
+    step(
+        'Fine-tune on the second hospital',
+        'train',
+        SECOND,
+        '--work-dir',
+        second,
+        *resumed(second),
+        '--cfg-options',
+        f'data_root={ictcf}',
+        f'load_from={newest(first)}',
+    )
+    step(
+        'Test on its held-out patients',
+        'test',
+        SECOND,
+        newest(second),
+        '--work-dir',
+        second,
+        '--out',
+        second / 'results.json',
+        '--html',
+        second / 'test.html',
+        '--show-dir',
+        pictures / 'ictcf',
+        '--cfg-options',
+        f'data_root={ictcf}',
+    )
 
     results = {folder.name: json.loads((folder / 'results.json').read_text())['metrics'] for folder in (first, second)}
     print(f'\nThe demo took {(time.monotonic() - start) / 60:.1f} minutes.')

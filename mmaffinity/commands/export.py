@@ -1,4 +1,5 @@
 """Export a model as ONNX, as safetensors and JSON, or in the layout of the published checkpoints."""
+
 import argparse
 
 from mmaffinity.commands import export_onnx, export_published, export_safetensors

@@ -1,8 +1,10 @@
 """Export a whole model as one ONNX file, which runs without torch. docs/deployment.md describes it.
 
+Examples:
     mmaffinity export onnx affinity_c8_steady epoch_100.pth affinity_c8_steady.onnx
     mmaffinity predict SLICES --model affinity_c8_steady.onnx --out results
 """
+
 import argparse
 
 from mmaffinity.apis.onnx_export import NOTICE, export_onnx

@@ -1,4 +1,5 @@
 """Convert a checkpoint of a configs/published model back to the layout of the author's published files."""
+
 import argparse
 
 from mmaffinity.checkpoints.published import convert_back_file

@@ -1,8 +1,10 @@
 """Export a model as files that are safe to open: OUT.safetensors with the weights, OUT.json with everything else.
 
+Examples:
     mmaffinity export safetensors affinity_c8 epoch_100.pth shared/affinity_c8
     mmaffinity predict SLICES --config shared/affinity_c8.json --checkpoint shared/affinity_c8.safetensors --out results
 """
+
 import argparse
 
 from mmaffinity.checkpoints.sharing import export_model
@@ -20,4 +22,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     weights, description = export_model(args.config, args.checkpoint, args.out, args.cfg_options)
     print(f'{weights}: {weights.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(weights)}')
-    print(f'{description}: the model\'s config as data. {NOTICE}')
+    print(f"{description}: the model's config as data. {NOTICE}")

@@ -5,15 +5,18 @@
 
 Without --slices, slices are chosen from the results.json of RUN (mmaffinity test --out RUN/results.json).
 """
+
 import argparse
 from pathlib import Path
 
 from mmaffinity.apis import figures
 from mmaffinity.commands.arguments import add_config
 
-MODEL_FIGURES = {'affinity': ('classification', 'Figure 4: Y of one slice per class, at each checkpoint'),
-                 'lesions': ('segmentation', 'Figure 6: boxes, scores and masks; mask scores; ground truth'),
-                 'evidence': ('classification', 'attribution of each class to the RoIs')}
+MODEL_FIGURES = {
+    'affinity': ('classification', 'Figure 4: Y of one slice per class, at each checkpoint'),
+    'lesions': ('segmentation', 'Figure 6: boxes, scores and masks; mask scores; ground truth'),
+    'evidence': ('classification', 'attribution of each class to the RoIs'),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_config(kind)
         several = name == 'affinity'
         kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
-        kind.add_argument('--work-dir', help='finished run from whose results slices are chosen (default: the '
-                          'folder of the last checkpoint)')
+        kind.add_argument(
+            '--work-dir', help='finished run from whose results slices are chosen (default: the folder of the last checkpoint)'
+        )
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or end of path')
         if name == 'lesions':
             kind.add_argument('--score-thr', type=float, default=0.5, help='lowest score to show (default: 0.5)')
@@ -36,20 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind = kinds.add_parser('confusion', help='confusion matrices of finished runs')
     kind.add_argument('work_dirs', nargs='+')
     for kind in kinds.choices.values():
-        kind.add_argument('--out', default='work_dirs/figures',
-                          help='folder for the figures (default: work_dirs/figures)')
+        kind.add_argument('--out', default='work_dirs/figures', help='folder for the figures (default: work_dirs/figures)')
 
 
 def run(args: argparse.Namespace) -> None:
     if args.figure in MODEL_FIGURES:
         checkpoints = args.checkpoints if args.figure == 'affinity' else [args.checkpoint]
-        slices = args.slices or figures.slices_to_show(args.work_dir or Path(checkpoints[-1]).parent,
-                                                       MODEL_FIGURES[args.figure][0])
+        slices = args.slices or figures.slices_to_show(
+            args.work_dir or Path(checkpoints[-1]).parent, MODEL_FIGURES[args.figure][0]
+        )
         if args.figure == 'affinity':
             files = figures.affinity_figure(args.config, checkpoints, args.out, slices, args.cfg_options)
         elif args.figure == 'lesions':
-            files = figures.lesion_figure(args.config, checkpoints[0], args.out, slices, args.cfg_options,
-                                          args.score_thr)
+            files = figures.lesion_figure(args.config, checkpoints[0], args.out, slices, args.cfg_options, args.score_thr)
         else:
             files = figures.evidence_figures(args.config, checkpoints[0], args.out, slices, args.cfg_options)
     elif args.figure == 'ranks':

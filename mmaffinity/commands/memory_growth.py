@@ -1,8 +1,10 @@
 """Train or test for a while and print how memory grows.
 
+Examples:
     mmaffinity memory-growth affinity_c8_phantom --iterations 2000
     mmaffinity memory-growth affinity_c8_phantom --test work_dirs/affinity_c8_phantom/epoch_2.pth
 """
+
 import argparse
 import tempfile
 
@@ -16,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--iterations', type=int, default=2000, help='iterations to train, whole epochs at least')
     parser.add_argument('--test', metavar='CHECKPOINT', help='instead, test this model on all its test slices')
     parser.add_argument('--interval', type=int, default=200, help='iterations between rows')
-    parser.add_argument('--limit', type=float, help='MiB by which memory may grow between the first and the last row; '
-                        'exit code 2 if exceeded')
+    parser.add_argument(
+        '--limit', type=float, help='MiB by which memory may grow between the first and the last row; exit code 2 if exceeded'
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """Write the table of trained models, docs/model_zoo.md, from model-index.yml.
 
+Example:
     mmaffinity model-zoo model-index.yml --out docs/model_zoo.md
 """
+
 import argparse
 
 from mmaffinity.apis.model_zoo import write_model_zoo

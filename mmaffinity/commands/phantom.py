@@ -4,6 +4,7 @@ The phantom replaces data that may not be redistributed; it is never a source of
 
     mmaffinity phantom data/phantom --size 256
 """
+
 import argparse
 from dataclasses import fields
 
@@ -34,10 +35,18 @@ HELP = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out_dir', nargs='?', default='data/phantom', help='folder to write (default: data/phantom)')
     for field in fields(PhantomSettings):
-        parser.add_argument('--' + field.name.replace('_', '-'), type=int, default=field.default, metavar='N',
-                            help=f'{HELP[field.name]} (default: {field.default})')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace a phantom with other settings in that folder, and everything converted from it')
+        parser.add_argument(
+            '--' + field.name.replace('_', '-'),
+            type=int,
+            default=field.default,
+            metavar='N',
+            help=f'{HELP[field.name]} (default: {field.default})',
+        )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace a phantom with other settings in that folder, and everything converted from it',
+    )
 
 
 def run(args: argparse.Namespace) -> None:

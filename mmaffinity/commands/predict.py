@@ -9,6 +9,7 @@ Several processes or machines share the scans of a folder with --num-shards and 
 
     mmaffinity predict --merge --out results
 """
+
 import argparse
 import os
 import sys
@@ -37,36 +38,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
-    parser.add_argument('--backend', choices=BACKENDS, default='auto',
-                        help='what runs the model (default: torch for a checkpoint; for an exported model, the first that is '
-                             'installed)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='auto',
-                        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated '
-                             '(default: float32, or that of the exported model)')
+    parser.add_argument(
+        '--backend',
+        choices=BACKENDS,
+        default='auto',
+        help='what runs the model (default: torch for a checkpoint; for an exported model, the first that is installed)',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='auto',
+        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated '
+        '(default: float32, or that of the exported model)',
+    )
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
-    parser.add_argument('--workers', type=int, help='processes that read slices while the network runs (default: 1 on the CPU, '
-                        '4 on a GPU)')
-    parser.add_argument('--score-thr', type=float, default=0.5,
-                        help='omit lesions with a lower score (default: 0.5)')
+    parser.add_argument(
+        '--workers', type=int, help='processes that read slices while the network runs (default: 1 on the CPU, 4 on a GPU)'
+    )
+    parser.add_argument('--score-thr', type=float, default=0.5, help='omit lesions with a lower score (default: 0.5)')
     add_reading_arguments(parser)
-    parser.add_argument('--max-value', type=int,
-                        help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)')
+    parser.add_argument(
+        '--max-value', type=int, help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)'
+    )
     parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
-    parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
-                        help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)')
-    parser.add_argument('--dicom-seg', action='store_true',
-                        help='write DICOM-SEG and DICOM-SR for DICOM series (needs highdicom)')
-    parser.add_argument('--num-shards', type=int, metavar='N',
-                        help='share the scans among N processes (default: the processes of torchrun or srun)')
-    parser.add_argument('--shard', type=int, metavar='I',
-                        help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)')
+    parser.add_argument(
+        '--html',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)',
+    )
+    parser.add_argument(
+        '--dicom-seg', action='store_true', help='write DICOM-SEG and DICOM-SR for DICOM series (needs highdicom)'
+    )
+    parser.add_argument(
+        '--num-shards',
+        type=int,
+        metavar='N',
+        help='share the scans among N processes (default: the processes of torchrun or srun)',
+    )
+    parser.add_argument(
+        '--shard',
+        type=int,
+        metavar='I',
+        help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)',
+    )
     parser.add_argument('--merge', action='store_true', help='write the files on all scans from finished shards in --out')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override config fields')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,8 +102,18 @@ def run(args: argparse.Namespace) -> int:
     progress = ProgressLine('predicting', 'slices')
     try:
         report = predict_to_folder(
-            inferencer, args.inputs, args.out, args.score_thr, args.resume, args.overlays, args.show_rois,
-            args.dicom_seg, progress, args.html, shard)
+            inferencer,
+            args.inputs,
+            args.out,
+            args.score_thr,
+            args.resume,
+            args.overlays,
+            args.show_rois,
+            args.dicom_seg,
+            progress,
+            args.html,
+            shard,
+        )
     except KeyboardInterrupt:
         progress.close()
         print(f'--resume continues {args.out}', file=sys.stderr)
@@ -103,29 +134,50 @@ def _check_arguments(args: argparse.Namespace) -> None:
     if args.model is None:
         missing = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint)) if not value]
         if missing:
-            raise ValueError(f'missing {", ".join(missing)}: name a model by --config and --checkpoint, or an exported one by '
-                             '--model')
+            raise ValueError(
+                f'missing {", ".join(missing)}: name a model by --config and --checkpoint, or an exported one by --model'
+            )
         if args.backend not in ('auto', 'torch'):
-            raise ValueError(f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give '
-                             'it as --model')
+            raise ValueError(
+                f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give it as --model'
+            )
         return
-    unfit = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint),
-                                      ('--cfg-options', args.cfg_options), ('--workers', args.workers)) if value is not None]
+    unfit = [
+        name
+        for name, value in (
+            ('--config', args.config),
+            ('--checkpoint', args.checkpoint),
+            ('--cfg-options', args.cfg_options),
+            ('--workers', args.workers),
+        )
+        if value is not None
+    ]
     unfit += ['--backend torch'] if args.backend == 'torch' else []
     unfit += [f'--device {args.device}'] if args.device not in (None, 'cpu') else []
     if unfit:
-        raise ValueError('--model is an exported model, which runs on the CPU and needs no config: leave out '
-                         f'{", ".join(unfit)}')
+        raise ValueError(
+            f'--model is an exported model, which runs on the CPU and needs no config: leave out {", ".join(unfit)}'
+        )
 
 
 def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferencer':
     """Return the model; each kind is imported only if it is used."""
     if args.model is not None:
         from mmaffinity.apis.onnx_inferencer import OnnxInferencer
+
         return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
     from mmaffinity.apis.inferencer import AffinityInferencer
-    return AffinityInferencer(args.config, args.checkpoint, args.device or _own_gpu(shard), args.batch_size,
-                              read_options(args), args.cfg_options, args.workers, args.precision)
+
+    return AffinityInferencer(
+        args.config,
+        args.checkpoint,
+        args.device or _own_gpu(shard),
+        args.batch_size,
+        read_options(args),
+        args.cfg_options,
+        args.workers,
+        args.precision,
+    )
 
 
 def _own_gpu(shard: Shard | None) -> str | None:
@@ -134,6 +186,7 @@ def _own_gpu(shard: Shard | None) -> str | None:
     if shard is None or local is None:
         return None
     import torch
+
     count = torch.cuda.device_count()
     return f'cuda:{int(local) % count}' if count > 1 else None
 

@@ -1,24 +1,44 @@
 """Build Tables 3, 4, 5 and 7 of the paper from finished runs, with intervals, comparisons and calibration.
 
+Example:
     mmaffinity report work_dirs/affinity_c8 work_dirs/resnet18_slice --out work_dirs/report
 """
+
 import argparse
 
 from mmaffinity.apis.report import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR',
-                        help='folders with results*.json from mmaffinity test --out, or the files themselves')
+    parser.add_argument(
+        'work_dirs',
+        nargs='+',
+        metavar='WORK_DIR',
+        help='folders with results*.json from mmaffinity test --out, or the files themselves',
+    )
     parser.add_argument('--out', default='work_dirs/report', help='folder for the report (default: work_dirs/report)')
-    parser.add_argument('--external', action='append', default=[], metavar='NAME=FILE',
-                        help='confusion matrix or predictions of an external system, see docs/report.md')
+    parser.add_argument(
+        '--external',
+        action='append',
+        default=[],
+        metavar='NAME=FILE',
+        help='confusion matrix or predictions of an external system, see docs/report.md',
+    )
     parser.add_argument('--resamples', type=int, default=1000, help='number of bootstrap resamples (default: 1000)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
-    parser.add_argument('--class-weights', type=float, nargs='+', metavar='W',
-                        help='class weights of the class-adjusted F1, such as 0.45 0.35 0.20 (default: class shares)')
-    parser.add_argument('--html', action=argparse.BooleanOptionalAction, default=True,
-                        help='write report.html, which shows the slices of all runs (default: yes)')
+    parser.add_argument(
+        '--class-weights',
+        type=float,
+        nargs='+',
+        metavar='W',
+        help='class weights of the class-adjusted F1, such as 0.45 0.35 0.20 (default: class shares)',
+    )
+    parser.add_argument(
+        '--html',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='write report.html, which shows the slices of all runs (default: yes)',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -30,7 +50,15 @@ def run(args: argparse.Namespace) -> None:
         if name in external:
             raise ValueError(f'--external {name} is given twice')
         external[name] = file
-    files = write_report(args.work_dirs, args.out, external, args.resamples, args.seed, args.class_weights or 'share',
-                         progress=lambda message: print(message, flush=True), html=args.html)
+    files = write_report(
+        args.work_dirs,
+        args.out,
+        external,
+        args.resamples,
+        args.seed,
+        args.class_weights or 'share',
+        progress=lambda message: print(message, flush=True),
+        html=args.html,
+    )
     for file in files.values():
         print(file)

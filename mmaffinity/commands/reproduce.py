@@ -6,6 +6,7 @@
 
 DATA_ROOT holds cncb_ncov/ and ictcf/. The same command resumes a study that was stopped. docs/reproduce.md describes plans.
 """
+
 import argparse
 import shlex
 import sys
@@ -30,10 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seeds', type=int, default=1, metavar='N', help='train each model with N seeds (default: 1)')
     parser.add_argument('--launcher', choices=['local', 'slurm'], default='local', help='where the runs take place')
     parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: one per GPU; under SLURM no limit)')
-    parser.add_argument('--slurm-options', default='', metavar='OPTIONS',
-                        help='options of sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"')
-    parser.add_argument('--dry-run', action='store_true',
-                        help='print the commands that are left; with --launcher slurm, write the scripts, but submit nothing')
+    parser.add_argument(
+        '--slurm-options',
+        default='',
+        metavar='OPTIONS',
+        help='options of sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"',
+    )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='print the commands that are left; with --launcher slurm, write the scripts, but submit nothing',
+    )
     parser.add_argument('--collect', action='store_true', help='write the report of the runs that are done, and run nothing')
 
 
@@ -82,8 +90,10 @@ def _slurm(folder: PlanFolder, collecting: list[str], args: argparse.Namespace) 
         return 0
     prepare(folder, _say)
     jobs = submit(folder, collecting, args.jobs, options)
-    print(f'Submitted {len(jobs)} jobs: {", ".join(jobs)}. The scripts and logs are in {folder.out / "slurm"}; the last job '
-          f'writes {folder.report}')
+    print(
+        f'Submitted {len(jobs)} jobs: {", ".join(jobs)}. The scripts and logs are in {folder.out / "slurm"}; the last job '
+        f'writes {folder.report}'
+    )
     return 0
 
 

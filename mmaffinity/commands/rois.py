@@ -1,4 +1,5 @@
 """Store the RoIs of a frozen detector, and join it with a slice head trained on them."""
+
 import argparse
 
 from mmaffinity.commands import rois_extract, rois_merge

@@ -1,7 +1,9 @@
 """Store the RoIs that a detector finds in the labelled slices of a config, to train slice heads on them in seconds.
 
+Example:
     mmaffinity rois extract public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth --out data/rois
 """
+
 import argparse
 
 from mmaffinity.apis.stored_rois import extract_rois
@@ -19,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     progress = NamedProgress()
-    folder = extract_rois(args.config, args.checkpoint, args.out, args.overwrite, overrides=args.cfg_options,
-                          progress=lambda done, total: progress('slices', done, total))
+    folder = extract_rois(
+        args.config,
+        args.checkpoint,
+        args.out,
+        args.overwrite,
+        overrides=args.cfg_options,
+        progress=lambda done, total: progress('slices', done, total),
+    )
     print(f'{folder} holds the RoIs')

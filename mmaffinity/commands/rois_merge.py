@@ -3,6 +3,7 @@
     mmaffinity rois merge public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth \\
         work_dirs/head_c8_folders/epoch_20.pth work_dirs/affinity_c8.pth
 """
+
 import argparse
 
 from mmaffinity.apis.stored_rois import merge_head

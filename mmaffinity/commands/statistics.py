@@ -6,6 +6,7 @@ They are written to the file named by model.data_preprocessor.statistics in the 
 below data_root, and used in every training run with normalization='global'. Training computes missing values itself; this
 command stores them with the data.
 """
+
 import argparse
 
 from mmaffinity.apis.statistics import write_statistics
@@ -23,9 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    written = write_statistics(load_config(args.config, args.cfg_options), args.out, args.overwrite, args.workers,
-                               NamedProgress())
+    written = write_statistics(
+        load_config(args.config, args.cfg_options), args.out, args.overwrite, args.workers, NamedProgress()
+    )
     content = written.content
-    print(f'{plural(content["num_slices"], "training slice")} ({content["source"]}): mean {content["mean"]:.6f}, standard '
-          f'deviation {content["std"]:.6f} of grey levels from 0 to 1')
+    print(
+        f'{plural(content["num_slices"], "training slice")} ({content["source"]}): mean {content["mean"]:.6f}, standard '
+        f'deviation {content["std"]:.6f} of grey levels from 0 to 1'
+    )
     print(f'{written.file} {"holds these values already" if written.was_there else "was written"}')

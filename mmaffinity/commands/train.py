@@ -1,7 +1,9 @@
 """Train a model.
 
+Example:
     mmaffinity train affinity_c8
 """
+
 import argparse
 
 from mmengine.dist import is_main_process
@@ -21,7 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    runner = train_model(load_config(args.config, args.cfg_options), work_dir=args.work_dir, resume=args.resume, amp=args.amp,
-                         seed=args.seed, launcher=args.launcher, verbose=args.verbose)
+    runner = train_model(
+        load_config(args.config, args.cfg_options),
+        work_dir=args.work_dir,
+        resume=args.resume,
+        amp=args.amp,
+        seed=args.seed,
+        launcher=args.launcher,
+        verbose=args.verbose,
+    )
     if is_main_process():
         print(f'The checkpoints are in {runner.work_dir}, the log is {runner.logger.log_file}')

@@ -4,6 +4,7 @@
 
 Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the checks.
 """
+
 import argparse
 import sys
 
@@ -19,13 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
     parser.add_argument('--html', metavar='FILE', help='write the findings with their pictures, to open in a browser')
-    parser.add_argument('--allow', nargs='+', default=[], metavar='CHECK', action='extend',
-                        help=f'accept the findings of these checks: {", ".join(CHECKS)}')
+    parser.add_argument(
+        '--allow',
+        nargs='+',
+        default=[],
+        metavar='CHECK',
+        action='extend',
+        help=f'accept the findings of these checks: {", ".join(CHECKS)}',
+    )
     parser.add_argument('--strict', action='store_true', help='treat warnings as failures')
     parser.add_argument('--lists-only', action='store_true', help='do not read slices; check lists, classes and lesions only')
-    parser.add_argument('--cache', default='work_dirs/verify_dataset_cache.jsonl', metavar='FILE',
-                        help='cache of file facts, so that the next or a resumed run reads only new files '
-                             '(default: work_dirs/verify_dataset_cache.jsonl)')
+    parser.add_argument(
+        '--cache',
+        default='work_dirs/verify_dataset_cache.jsonl',
+        metavar='FILE',
+        help='cache of file facts, so that the next or a resumed run reads only new files '
+        '(default: work_dirs/verify_dataset_cache.jsonl)',
+    )
     parser.add_argument('--no-cache', action='store_true', help='read every file again and store no facts')
     parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
     add_near_arguments(parser, Near())
@@ -34,9 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     progress = ProgressLine('reading', 'files')
     try:
-        report = verify_config(load_config(args.config, args.cfg_options), args.allow, args.strict, not args.lists_only,
-                               None if args.no_cache else args.cache, args.workers,
-                               near_options(args), progress)
+        report = verify_config(
+            load_config(args.config, args.cfg_options),
+            args.allow,
+            args.strict,
+            not args.lists_only,
+            None if args.no_cache else args.cache,
+            args.workers,
+            near_options(args),
+            progress,
+        )
     except KeyboardInterrupt:
         if not args.no_cache:
             progress.close()
@@ -48,8 +66,10 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     if report.reading and report.reading['read']:
         reading = report.reading
-        print(f'{reading["read"]} of {reading["files"]} files read in {reading["seconds"]:.1f} s, '
-              f'{reading["seconds"] / reading["read"] * 1000:.2f} ms each')
+        print(
+            f'{reading["read"]} of {reading["files"]} files read in {reading["seconds"]:.1f} s, '
+            f'{reading["seconds"] / reading["read"] * 1000:.2f} ms each'
+        )
     if args.out:
         report.write(args.out)
         print(f'The report is in {args.out}')

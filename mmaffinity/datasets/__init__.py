@@ -1,4 +1,5 @@
 """Data sets, transforms and samplers; importing this package registers them."""
+
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
 from .lesion_dataset import LesionDataset
@@ -10,7 +11,16 @@ from .sources import check_sources
 from .transforms import CropToBodyBox, LoadCTSlice, LoadCTSliceFromArray, LoadStoredRoIs, PackSliceInputs
 
 __all__ = [
-    'AlternatingBatchSampler', 'AlternatingSampler', 'CropToBodyBox', 'LesionDataset', 'LoadCTSlice',
-    'LoadCTSliceFromArray', 'LoadStoredRoIs', 'MultiTaskDataset', 'PackSliceInputs', 'SliceDataset', 'SliceFolderDataset',
-    'check_sources'
+    'AlternatingBatchSampler',
+    'AlternatingSampler',
+    'CropToBodyBox',
+    'LesionDataset',
+    'LoadCTSlice',
+    'LoadCTSliceFromArray',
+    'LoadStoredRoIs',
+    'MultiTaskDataset',
+    'PackSliceInputs',
+    'SliceDataset',
+    'SliceFolderDataset',
+    'check_sources',
 ]

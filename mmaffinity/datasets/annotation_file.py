@@ -1,4 +1,5 @@
 """Loading of annotation files, with errors that explain how to get or fix one."""
+
 import gc
 import json
 import os
@@ -10,7 +11,7 @@ from typing import Any
 
 LESIONS, SLICES = 'lesion annotations (COCO JSON)', 'a slice list'
 # Converters of published data sets, with folder patterns that identify a data root.
-_CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'covidx-ct': ('[123]*_images', ), 'ictcf': ('nCT', 'pCT')}
+_CONVERTERS = {'cncb-ncov': ('NCP', 'Normal'), 'covidx-ct': ('[123]*_images',), 'ictcf': ('nCT', 'pCT')}
 
 
 def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[str, Any]:
@@ -58,7 +59,8 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
         raise FileNotFoundError(
             f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH or, for CNCB-NCOV, iCTCF and '
             'COVIDx-CT, with CNCB_NCOV_ROOT=PATH, ICTCF_ROOT=PATH or COVIDX_CT_ROOT=PATH in the environment; '
-            'mmaffinity phantom data/phantom draws synthetic data')
+            'mmaffinity phantom data/phantom draws synthetic data'
+        )
     raise FileNotFoundError(f'file with {kind} not found: {path}. {_how_to_get(data_root, kind)}')
 
 
@@ -68,8 +70,10 @@ def _how_to_get(data_root: str | None, kind: str) -> str:
         if data_root and all(any(Path(data_root).glob(folder)) for folder in folders):
             return f'Write it with mmaffinity convert {converter} {data_root}'
     folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
-    return f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. ' \
-           'mmaffinity convert writes the lists of public data sets, and of folders of your own (class-folders, image-pairs)'
+    return (
+        f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. '
+        'mmaffinity convert writes the lists of public data sets, and of folders of your own (class-folders, image-pairs)'
+    )
 
 
 def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
@@ -81,8 +85,7 @@ def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
         ValueError: if it has another entry or several.
     """
     if len(data_prefix) != 1 or not data_prefix.keys() <= {'img', 'img_path'}:
-        raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below '
-                         'data_root')
+        raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below data_root')
     return {key: next(iter(data_prefix.values()))}
 
 
@@ -99,8 +102,10 @@ def portable_name(name: str, prefix: str) -> str:
     if os.name == 'nt':
         return name
     if re.match(r'[A-Za-z]:[\\/]', name):
-        raise ValueError(f'has the image name {name!r}, an absolute path of Windows: write it relative to '
-                         f'{prefix or "data_root"}, with forward slashes')
+        raise ValueError(
+            f'has the image name {name!r}, an absolute path of Windows: write it relative to '
+            f'{prefix or "data_root"}, with forward slashes'
+        )
     # Outside Windows, a backslash may be part of a name; only such names are looked up.
     return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
 

@@ -3,6 +3,7 @@
 pycocotools decodes in C. Negative or oversized run lengths, sizes and coordinates cause errors without a location there, or
 gigabytes of memory.
 """
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +25,10 @@ def read_image(image: dict) -> dict:
         raise ValueError(f'has the file_name {_short(image["file_name"])}, which is no text')
     width, height = whole(image['width']), whole(image['height'])
     if width is None or height is None or width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f'has width {_short(image["width"])} and height {_short(image["height"])}; whole numbers of pixels '
-                         f'are needed, from 1, and no more than {MAX_PIXELS} pixels in all')
+        raise ValueError(
+            f'has width {_short(image["width"])} and height {_short(image["height"])}; whole numbers of pixels '
+            f'are needed, from 1, and no more than {MAX_PIXELS} pixels in all'
+        )
     return {**image, 'id': read_reference(image['id'], 'id'), 'width': width, 'height': height}
 
 
@@ -60,8 +63,12 @@ def is_used(annotation: dict, image: dict) -> bool:
     Args:
         annotation, image: from :func:`read_annotation` and :func:`read_image`.
     """
-    return bool(not annotation.get('ignore') and annotation['area'] > 0 and min(annotation['bbox'][2:]) >= 1
-                and _overlaps(annotation['bbox'], image))
+    return bool(
+        not annotation.get('ignore')
+        and annotation['area'] > 0
+        and min(annotation['bbox'][2:]) >= 1
+        and _overlaps(annotation['bbox'], image)
+    )
 
 
 def read_reference(value: Any, name: str) -> int | str:
@@ -94,17 +101,22 @@ def whole_list(values: Any) -> Any:
 def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
     if isinstance(mask, list):
         reach = 100 * max(height, width)
-        if not mask or not all(_numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6
-                               and max(map(abs, polygon)) <= reach for polygon in mask):
-            raise ValueError(f'has a segmentation that is no list of polygons [[x, y, x, y, ...], ...] of three points or '
-                             f'more, near the picture: {_short(mask)}')
+        if not mask or not all(
+            _numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6 and max(map(abs, polygon)) <= reach
+            for polygon in mask
+        ):
+            raise ValueError(
+                f'has a segmentation that is no list of polygons [[x, y, x, y, ...], ...] of three points or '
+                f'more, near the picture: {_short(mask)}'
+            )
         return mask, outline_extent(mask)
     if not isinstance(mask, dict) or 'counts' not in mask or 'size' not in mask:
         raise ValueError(f'has a segmentation that is neither polygons nor RLE: {_short(mask)}')
     size, counts = whole_list(mask['size']), whole_list(mask['counts'])
     if size != [height, width]:
-        raise ValueError(f'has a segmentation of size {_short(mask["size"])}, but the image is [{height}, {width}] '
-                         '(height, width)')
+        raise ValueError(
+            f'has a segmentation of size {_short(mask["size"])}, but the image is [{height}, {width}] (height, width)'
+        )
     mask = {**mask, 'size': size, 'counts': counts}
     try:
         return mask, mask_extent(mask)
@@ -127,8 +139,11 @@ def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def _numbers(values: Any) -> bool:
-    return isinstance(values, Sequence) and not isinstance(values, str) and all(
-        type(value) in (int, float) and abs(value) < 2**53 and math.isfinite(value) for value in values)
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str)
+        and all(type(value) in (int, float) and abs(value) < 2**53 and math.isfinite(value) for value in values)
+    )
 
 
 def _short(value: Any) -> str:

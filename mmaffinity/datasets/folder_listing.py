@@ -1,4 +1,5 @@
 """Content of a folder of slices: images by content, and unused files by kind."""
+
 import os
 import re
 from collections import Counter

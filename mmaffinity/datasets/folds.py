@@ -1,4 +1,5 @@
 """Cross-validation over the patients of lists."""
+
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -57,9 +58,11 @@ class Folds:
         """
         unknown = [str(info['img_path']) for info in data_list if info.get('patient_id') is None]
         if unknown:
-            raise ValueError(f'{source} cannot be divided into folds: {plural(len(unknown), "slice", "has")} no patient_id '
-                             f'({first_few(unknown)}), and slices of a patient must not be in training and test. Add it to the '
-                             'list, or convert the data with --patient-pattern')
+            raise ValueError(
+                f'{source} cannot be divided into folds: {plural(len(unknown), "slice", "has")} no patient_id '
+                f'({first_few(unknown)}), and slices of a patient must not be in training and test. Add it to the '
+                'list, or convert the data with --patient-pattern'
+            )
         place = fold_patients(self._patients(), self.folds)
         return [info for info in data_list if (place[str(info['patient_id'])] == self.fold) == test]
 
@@ -78,8 +81,10 @@ def _classes_of(content: dict[str, Any]) -> dict[str, str]:
         pairs = [(row.get('patient_id'), f'label {row.get("label")!s:>6}') for row in content['data_list']]
     else:
         with_lesions = {annotation.get('image_id') for annotation in content.get('annotations') or ()}
-        pairs = [(image.get('patient_id'), 'a lesion' if image.get('id') in with_lesions else 'a healthy slice')
-                 for image in content.get('images') or ()]
+        pairs = [
+            (image.get('patient_id'), 'a lesion' if image.get('id') in with_lesions else 'a healthy slice')
+            for image in content.get('images') or ()
+        ]
     found: dict[str, str] = {}
     for patient, name in pairs:
         if patient is not None:
@@ -120,5 +125,7 @@ def strata_of(patients: Mapping[str, str], seed: int) -> list[list[str]]:
     strata = defaultdict(list)
     for patient, name in patients.items():
         strata[name].append(patient)
-    return [sorted(strata[name], key=lambda patient: hashlib.sha256(f'{seed}|{patient}'.encode()).digest())
-            for name in sorted(strata)]
+    return [
+        sorted(strata[name], key=lambda patient: hashlib.sha256(f'{seed}|{patient}'.encode()).digest())
+        for name in sorted(strata)
+    ]

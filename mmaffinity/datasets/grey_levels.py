@@ -1,4 +1,5 @@
 """Global mean and standard deviation of grey levels, which the paper normalises its input with."""
+
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from .parallel import Progress, map_files
 
 class Moments(NamedTuple):
     """Sums over the pixels of one slice, in grey levels of 0 to 255."""
+
     num_pixels: int
     total: Fraction
     total_of_squares: Fraction
@@ -36,10 +38,12 @@ def slice_moments(slice_: np.ndarray) -> Moments:
     return Moments(slice_.size, total, total_of_squares)
 
 
-def grey_level_statistics(slices: Sequence[Any],
-                          workers: int | None = None,
-                          progress: Progress | None = None,
-                          read: Callable[[Any], np.ndarray | None] = read_slice) -> dict[str, Any]:
+def grey_level_statistics(
+    slices: Sequence[Any],
+    workers: int | None = None,
+    progress: Progress | None = None,
+    read: Callable[[Any], np.ndarray | None] = read_slice,
+) -> dict[str, Any]:
     """Compute mean and standard deviation over all pixels of all slices, with grey levels in [0, 1].
 
     One slice at a time is in memory per worker. The sums of slices are added without rounding, so neither the order of
@@ -70,4 +74,4 @@ def grey_level_statistics(slices: Sequence[Any],
     mean = sum((slice_.total for slice_ in moments), Fraction()) / num_pixels
     variance = sum((slice_.total_of_squares for slice_ in moments), Fraction()) / num_pixels - mean**2
     # Through Fraction the difference of two nearly equal numbers loses no digit.
-    return dict(mean=float(mean / 255), std=float(variance / 255**2)**0.5, num_slices=len(moments))
+    return dict(mean=float(mean / 255), std=float(variance / 255**2) ** 0.5, num_slices=len(moments))

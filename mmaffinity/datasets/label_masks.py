@@ -1,4 +1,5 @@
 """Reading of masks that are images whose pixel values are labels."""
+
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ def read_label_mask(path: Path) -> np.ndarray:
             lossy = image.format == 'JPEG'
             values = np.array(image)  # a palette image gives its indices
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'the mask {path} cannot be read ({error}); save it again as PNG, or unpack its archive '
-                         'again') from None
+        raise ValueError(
+            f'the mask {path} cannot be read ({error}); save it again as PNG, or unpack its archive again'
+        ) from None
     if lossy:
         raise ValueError(f'the mask {path} is a JPEG, which alters labels at their borders; export it again as PNG')
     if values.ndim == 3:
@@ -59,7 +61,9 @@ def read_lesion_mask(path: Path) -> np.ndarray:
     # Compared before the conversion to uint8, which would fold 256 to 0.
     if values.max(initial=0) > CONSOLIDATION:
         foreign = sorted(set(np.unique(values).tolist()) - {0, 1, 2, 3})
-        raise ValueError(f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
-                         '1 lung, 2 ground glass opacity, 3 consolidation only: give masks of your own these values, '
-                         'for example 2 instead of 255; unpack those of an archive again')
+        raise ValueError(
+            f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
+            '1 lung, 2 ground glass opacity, 3 consolidation only: give masks of your own these values, '
+            'for example 2 instead of 255; unpack those of an archive again'
+        )
     return values.astype(np.uint8)

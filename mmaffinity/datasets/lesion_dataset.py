@@ -1,4 +1,5 @@
 """Slices with annotated lesions, for the segmentation task."""
+
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -59,22 +60,23 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         ValueError: if it is invalid, its categories are not the classes, or no slice is left.
     """
 
-    METAINFO = {'classes': ('lesion', ), 'palette': [(220, 20, 60)]}
+    METAINFO = {'classes': ('lesion',), 'palette': [(220, 20, 60)]}
     task = SEGMENTATION
 
-    def __init__(self,
-                 ann_file: str = '',
-                 data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
-                 filter_cfg: dict | None = None,
-                 folds: int | None = None,
-                 fold: int = 0,
-                 fold_lists: Sequence[str] | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
+        filter_cfg: dict | None = None,
+        folds: int | None = None,
+        fold: int = 0,
+        fold_lists: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if folds is not None:
             check_fold(folds, fold)
         self._folds = folds, fold, fold_lists
-        super().__init__(
-            ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
+        super().__init__(ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
     @property
     def source(self) -> str:
@@ -113,13 +115,16 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
     def _load_data_list(self) -> list[dict]:
         content = self._load_content()
         if left_out := self._index_categories(content['categories'], content['annotations']):
-            self._log(f'{self.ann_file}: the categories {left_out} are left out, as they have no annotations and are only the '
-                      'supercategory of others')
+            self._log(
+                f'{self.ann_file}: the categories {left_out} are left out, as they have no annotations and are only the '
+                'supercategory of others'
+            )
         images = self._read_images(content['images'])
         annotations = self._group_annotations(content['annotations'], {image['id']: image for image in images})
         data_list = [
-            self.parse_data_info({'raw_img_info': {**image, 'img_id': image['id'], 'row': row},
-                                  'raw_ann_info': annotations[image['id']]})
+            self.parse_data_info(
+                {'raw_img_info': {**image, 'img_id': image['id'], 'row': row}, 'raw_ann_info': annotations[image['id']]}
+            )
             for row, image in enumerate(images)
         ]
         division = make_folds(*self._folds, self.ann_file)
@@ -129,8 +134,13 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         """Parse one slice, whose annotations were validated by :func:`~.coco_checks.read_annotation`."""
         data_info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
-        data_info.update(task=self.task, patient_id=image.get('patient_id'), scan_id=image.get('scan_id'),
-                         ann_file=self.ann_file, row=image['row'])
+        data_info.update(
+            task=self.task,
+            patient_id=image.get('patient_id'),
+            scan_id=image.get('scan_id'),
+            ann_file=self.ann_file,
+            row=image['row'],
+        )
         return data_info
 
     def filter_data(self) -> list[dict]:
@@ -142,9 +152,11 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             min_size = self.filter_cfg.get('min_size', 0)
             kept = [info for info in kept if min(info['width'], info['height']) >= min_size]
         if not kept:
-            raise ValueError(f'no slice of {self.ann_file} is left: {len(self.data_list)} in the file, '
-                             f'{sum(bool(info["instances"]) for info in self.data_list)} with lesions, '
-                             f'filter_cfg={self.filter_cfg}')
+            raise ValueError(
+                f'no slice of {self.ann_file} is left: {len(self.data_list)} in the file, '
+                f'{sum(bool(info["instances"]) for info in self.data_list)} with lesions, '
+                f'filter_cfg={self.filter_cfg}'
+            )
         return kept
 
     def _index_categories(self, categories: list[dict], annotations: list[dict]) -> tuple[str, ...]:
@@ -157,14 +169,17 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         kept = categories
         if not _same_names(kept, classes):
             used = [annotation.get('category_id') for annotation in annotations]
-            kept = [category for category in categories
-                    if category['id'] in used or not _is_supercategory(category, categories)]
+            kept = [
+                category for category in categories if category['id'] in used or not _is_supercategory(category, categories)
+            ]
         if not _same_names(kept, classes):
             names = [str(category.get('name')) for category in kept]
-            raise ValueError(f'{self.ann_file} has the categories {tuple(names)}, but the data set is configured for the '
-                             f'classes {tuple(classes)}: set metainfo=dict(classes={names}) in the config of every lesion '
-                             f'data set, and num_classes={len(names)} in the bbox_head and the mask_head of the model; or '
-                             'write the file with these classes')
+            raise ValueError(
+                f'{self.ann_file} has the categories {tuple(names)}, but the data set is configured for the '
+                f'classes {tuple(classes)}: set metainfo=dict(classes={names}) in the config of every lesion '
+                f'data set, and num_classes={len(names)} in the bbox_head and the mask_head of the model; or '
+                'write the file with these classes'
+            )
         self.cat2label = {category['id']: classes.index(str(category['name'])) for category in kept}
         self.cat_ids = list(self.cat2label)
         return tuple(str(category.get('name')) for category in categories if category['id'] not in self.cat2label)
@@ -204,12 +219,16 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                 changed.append(place)
             by_image[ids['image_id']].append(annotation)
         if changed:
-            self._log(f'{self.ann_file}: boxes that are absent, thinner than a pixel, or far from their mask (x, y, width, '
-                      f'height are expected, not two corners) were taken from the masks: {len(changed)} of {len(entries)} '
-                      f'({first_few(changed)})')
+            self._log(
+                f'{self.ann_file}: boxes that are absent, thinner than a pixel, or far from their mask (x, y, width, '
+                f'height are expected, not two corners) were taken from the masks: {len(changed)} of {len(entries)} '
+                f'({first_few(changed)})'
+            )
         if left_out:
-            self._log(f'{self.ann_file}: lesions outside their slice, without area or flagged "ignore" are left out: '
-                      f'{len(left_out)} of {len(entries)} ({first_few(left_out)})')
+            self._log(
+                f'{self.ann_file}: lesions outside their slice, without area or flagged "ignore" are left out: '
+                f'{len(left_out)} of {len(entries)} ({first_few(left_out)})'
+            )
         return by_image
 
     def _log(self, message: str) -> None:
@@ -234,4 +253,3 @@ def _same_names(categories: list[dict], classes: list[str]) -> bool:
 def _is_supercategory(category: dict, categories: list[dict]) -> bool:
     name = category.get('name')
     return name is not None and any(other is not category and other.get('supercategory') == name for other in categories)
-

@@ -1,4 +1,5 @@
 """Box and area of COCO masks, checked before pycocotools sees them and without rendering."""
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +16,14 @@ class MaskExtent(NamedTuple):
         box: x, y, width, height of the bounding box in pixels; zeros for an empty mask.
         area: area in pixels.
     """
+
     box: tuple[float, float, float, float]
     area: float
 
 
 def outline_extent(polygons: Sequence[Sequence[float]]) -> MaskExtent:
     """Measure a mask given as outlines, each a list [x, y, x, y, ...] of three points or more; overlaps count twice."""
-    area, corners = 0., []
+    area, corners = 0.0, []
     for polygon in polygons:
         x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
         area += abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
@@ -41,8 +43,11 @@ def mask_extent(rle: Any) -> MaskExtent:
         ValueError: if it is not a run-length mask, or its runs do not add up to its size.
     """
     size, counts = rle.get('size'), rle.get('counts')
-    if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(
-            type(side) is int and 0 < side < 2**16 for side in size):  # pycocotools counts pixels in 32 bits
+    if (
+        not isinstance(size, (list, tuple))
+        or len(size) != 2
+        or not all(type(side) is int and 0 < side < 2**16 for side in size)
+    ):  # pycocotools counts pixels in 32 bits
         raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
     height, width = size
     runs = _runs(counts)

@@ -1,4 +1,5 @@
 """Concatenation of data sets of both tasks."""
+
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -26,18 +27,19 @@ class MultiTaskDataset(ConcatDataset):
         ValueError: if a part has no task, or parts of one task differ in their meta information.
     """
 
-    def __init__(self,
-                 datasets: Sequence[BaseDataset | dict],
-                 lazy_init: bool = False,
-                 ignore_keys: str | Sequence[str] | None = None) -> None:
+    def __init__(
+        self, datasets: Sequence[BaseDataset | dict], lazy_init: bool = False, ignore_keys: str | Sequence[str] | None = None
+    ) -> None:
         # The parent's __init__ requires equal meta information, so it is not called; full_init calls torch's.
         if not datasets:
             raise ValueError('MultiTaskDataset needs at least one data set')
         self.datasets = [DATASETS.build(part) if isinstance(part, dict) else part for part in datasets]
         for part in self.datasets:
             if getattr(part, 'task', None) not in (SEGMENTATION, CLASSIFICATION):
-                raise ValueError(f'{type(part).__name__} cannot be part of MultiTaskDataset, as it has no task '
-                                 f'({SEGMENTATION!r} or {CLASSIFICATION!r}): use LesionDataset or SliceDataset')
+                raise ValueError(
+                    f'{type(part).__name__} cannot be part of MultiTaskDataset, as it has no task '
+                    f'({SEGMENTATION!r} or {CLASSIFICATION!r}): use LesionDataset or SliceDataset'
+                )
         self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or ())
         self._fully_initialized = False
         if not lazy_init:
@@ -56,8 +58,10 @@ class MultiTaskDataset(ConcatDataset):
             for key, value in part.metainfo.items():
                 first, known = by_task[part.task].setdefault(key, (index, value))
                 if key not in self.ignore_keys and not _equal(known, value):
-                    raise ValueError(f'data sets {first} and {index} of the {part.task} task differ in "{key}": '
-                                     f'{known!r} and {value!r}. Make them equal, or name the key in ignore_keys')
+                    raise ValueError(
+                        f'data sets {first} and {index} of the {part.task} task differ in "{key}": '
+                        f'{known!r} and {value!r}. Make them equal, or name the key in ignore_keys'
+                    )
                 union.setdefault(key, value)
         return union
 

@@ -1,4 +1,5 @@
 """Do the same to many files on several cores."""
+
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,13 @@ Result = TypeVar('Result')
 Progress = Callable[[str, int, int], None]
 
 
-def map_files(function: Callable[[Item], Result],
-              items: Sequence[Item],
-              workers: int | None = None,
-              progress: Progress | None = None,
-              what: str = 'files') -> list[Result]:
+def map_files(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    progress: Progress | None = None,
+    what: str = 'files',
+) -> list[Result]:
     """Apply a function to every item and return the results in the order of the items.
 
     Threads, not processes: the decoders, which take most of the time, run without Python's lock, and starting a

@@ -1,4 +1,5 @@
 """The patient in a file name."""
+
 import re
 
 

@@ -1,4 +1,5 @@
 """Labelled slices from a list, for the classification task."""
+
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -53,17 +54,19 @@ class SliceDataset(UnreadablePolicy):
     METAINFO: dict = {}
     task = CLASSIFICATION
 
-    def __init__(self,
-                 ann_file: str = '',
-                 slice_classes: Sequence[str] | None = None,
-                 samples_per_class: int | None = None,
-                 seed: int = 0,
-                 folds: int | None = None,
-                 fold: int = 0,
-                 fold_lists: Sequence[str] | None = None,
-                 data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
-                 metainfo: dict | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        slice_classes: Sequence[str] | None = None,
+        samples_per_class: int | None = None,
+        seed: int = 0,
+        folds: int | None = None,
+        fold: int = 0,
+        fold_lists: Sequence[str] | None = None,
+        data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
+        metainfo: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
         if samples_per_class is not None and samples_per_class < 1:
             raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
         if folds is not None:
@@ -115,20 +118,31 @@ class SliceDataset(UnreadablePolicy):
             raise ValueError(f'row {row} of {self.source} must have an "img_path" and a "label"')
         for key in ('patient_id', 'scan_id'):
             if type(raw_data_info.get(key)) not in (str, int, type(None)):
-                raise ValueError(f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
-                                 'null where it is not known, is needed')
+                raise ValueError(
+                    f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
+                    'null where it is not known, is needed'
+                )
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
-            raise ValueError(f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
-                             f'{len(classes) - 1}: {", ".join(classes)}')
+            raise ValueError(
+                f'row {row} of {self.source} has the label {label!r}, but labels are 0 to '
+                f'{len(classes) - 1}: {", ".join(classes)}'
+            )
         prefix = self.data_prefix['img_path']
         try:
             name = portable_name(raw_data_info['img_path'], prefix)
         except ValueError as error:
             raise ValueError(f'row {row} of {self.source} {error}') from error
-        info = dict(img_path=osp.join(prefix, name), img_id=row,
-                    task=self.task, gt_slice_label=label, patient_id=raw_data_info.get('patient_id'),
-                    scan_id=raw_data_info.get('scan_id'), ann_file=self.ann_file or None, row=row)
+        info = dict(
+            img_path=osp.join(prefix, name),
+            img_id=row,
+            task=self.task,
+            gt_slice_label=label,
+            patient_id=raw_data_info.get('patient_id'),
+            scan_id=raw_data_info.get('scan_id'),
+            ann_file=self.ann_file or None,
+            row=row,
+        )
         if raw_data_info.get('body_box') is not None:
             info['body_box'] = self._check_body_box(raw_data_info['body_box'], row)
         return info
@@ -149,8 +163,10 @@ class SliceDataset(UnreadablePolicy):
             raise ValueError(f'{self.ann_file} has no list "data_list" of objects: it is not a slice list')
         metainfo = content.get('metainfo') or {}
         if not isinstance(metainfo, dict):
-            raise ValueError(f'{self.ann_file} has a "metainfo" that is no object but {type(metainfo).__name__}: it must hold '
-                             '"slice_classes", or be left out')
+            raise ValueError(
+                f'{self.ann_file} has a "metainfo" that is no object but {type(metainfo).__name__}: it must hold '
+                '"slice_classes", or be left out'
+            )
         metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:
             metainfo['slice_classes'] = _check_classes(metainfo['slice_classes'], f'metainfo of {self.ann_file}')
@@ -158,11 +174,15 @@ class SliceDataset(UnreadablePolicy):
             self._metainfo.setdefault(key, value)
         configured = self._metainfo.get('slice_classes')
         if configured is None:
-            raise ValueError(f'{self.ann_file} does not name its classes: add "slice_classes" to its "metainfo", or '
-                             'set slice_classes in the config')
+            raise ValueError(
+                f'{self.ann_file} does not name its classes: add "slice_classes" to its "metainfo", or '
+                'set slice_classes in the config'
+            )
         if metainfo.get('slice_classes', configured) != configured:
-            raise ValueError(f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config '
-                             f'{configured}: labels would be misread; take the file\'s classes, in its order')
+            raise ValueError(
+                f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config '
+                f"{configured}: labels would be misread; take the file's classes, in its order"
+            )
         return [{**row, 'row': index} for index, row in enumerate(rows)]
 
     def _check_body_box(self, box: Any, row: int) -> tuple[int, ...]:
@@ -170,8 +190,10 @@ class SliceDataset(UnreadablePolicy):
             xmin, ymin, xmax, ymax = box
             if 0 <= xmin < xmax and 0 <= ymin < ymax:
                 return tuple(box)
-        raise ValueError(f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
-                         '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known')
+        raise ValueError(
+            f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
+            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known'
+        )
 
     def _draw(self, data_list: list[dict]) -> list[dict]:
         labels = np.array([info['gt_slice_label'] for info in data_list])
@@ -181,14 +203,21 @@ class SliceDataset(UnreadablePolicy):
         for label, name in enumerate(self._metainfo['slice_classes']):
             members = np.flatnonzero(labels == label)
             if len(members) < (self.samples_per_class or 0):
-                raise ValueError(f'samples_per_class={self.samples_per_class}, but {self.source} has only '
-                                 f'{plural(len(members), "slice")} of class {name}')
-            chosen.extend(random.permutation(members)[:self.samples_per_class])
+                raise ValueError(
+                    f'samples_per_class={self.samples_per_class}, but {self.source} has only '
+                    f'{plural(len(members), "slice")} of class {name}'
+                )
+            chosen.extend(random.permutation(members)[: self.samples_per_class])
         return [data_list[index] for index in sorted(chosen)]
 
 
 def _check_classes(classes: Any, where: str) -> tuple[str, ...]:
-    if (isinstance(classes, str) or not isinstance(classes, Sequence) or not classes
-            or not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes)):
+    if (
+        isinstance(classes, str)
+        or not isinstance(classes, Sequence)
+        or not classes
+        or not all(isinstance(name, str) for name in classes)
+        or len(set(classes)) != len(classes)
+    ):
         raise ValueError(f'{where}: slice classes must be a list of different names, not {classes!r}')
     return tuple(classes)

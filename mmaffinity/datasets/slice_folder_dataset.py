@@ -1,4 +1,5 @@
 """Labelled slices from one folder per class, for the classification task."""
+
 import hashlib
 import logging
 import os
@@ -47,13 +48,15 @@ class SliceFolderDataset(SliceDataset):
             does not match ``patient_pattern``, or no slice is left.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 slice_classes: Sequence[str] | Mapping[str, str],
-                 patient_pattern: str | None = None,
-                 folds: int | None = None,
-                 fold: int = 0,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        slice_classes: Sequence[str] | Mapping[str, str],
+        patient_pattern: str | None = None,
+        folds: int | None = None,
+        fold: int = 0,
+        **kwargs: Any,
+    ) -> None:
         for name in ('ann_file', 'data_prefix'):
             if name in kwargs:
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
@@ -118,8 +121,10 @@ class SliceFolderDataset(SliceDataset):
     def _list(self, folder: str) -> Iterator[tuple[Path, str | None]]:
         root = Path(self.data_root)
         if not (root / folder).is_dir():
-            raise FileNotFoundError(f'{missing_folder(root / folder)}. Set data_root to the folder that holds one folder per '
-                                    'class, and slice_classes to their names')
+            raise FileNotFoundError(
+                f'{missing_folder(root / folder)}. Set data_root to the folder that holds one folder per '
+                'class, and slice_classes to their names'
+            )
         return list_folder(root / folder, [root / other for other in self.folders if other != folder])
 
     def _images_of(self, folder: str) -> list[Path]:
@@ -141,10 +146,18 @@ class SliceFolderDataset(SliceDataset):
     def _other_folders(self) -> list[str]:
         """Return the folders next to those of the classes."""
         classes = [os.path.abspath(Path(self.data_root, folder)) for folder in self.folders]
-        places = {name: os.path.abspath(os.path.join(self.data_root, name)) for name in sorted(os.listdir(self.data_root))
-                  if not name.startswith('.')}
-        return [name for name, place in places.items() if os.path.isdir(place) and not _holds_lists_only(place)
-                and not any(os.path.commonpath([place, folder]) in (place, folder) for folder in classes)]
+        places = {
+            name: os.path.abspath(os.path.join(self.data_root, name))
+            for name in sorted(os.listdir(self.data_root))
+            if not name.startswith('.')
+        }
+        return [
+            name
+            for name, place in places.items()
+            if os.path.isdir(place)
+            and not _holds_lists_only(place)
+            and not any(os.path.commonpath([place, folder]) in (place, folder) for folder in classes)
+        ]
 
     def _relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.data_root)).as_posix()

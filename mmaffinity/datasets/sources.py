@@ -1,4 +1,5 @@
 """Early checks that the lists and folders of a run exist and its classes match the model."""
+
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +11,11 @@ from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.wording import plural
 
 # For each model head with a number of classes: the classes' key in the data set, and their noun.
-_HEADS = {'bbox_head': ('classes', 'lesion class'), 'mask_head': ('classes', 'lesion class'),
-          'cls_head': ('slice_classes', 'slice class')}
+_HEADS = {
+    'bbox_head': ('classes', 'lesion class'),
+    'mask_head': ('classes', 'lesion class'),
+    'cls_head': ('slice_classes', 'slice class'),
+}
 
 
 def check_sources(dataset: Any, model: Any = None) -> None:
@@ -53,8 +57,10 @@ def _check_classes(metainfo: dict[str, Any], name: str, heads: list[tuple[str, s
         classes = metainfo[key]
         have = ', '.join(f'{place}={number}' for place, number in places)
         remedy = ' '.join(f'{place}={len(classes)}' for place, _ in places)
-        raise ValueError(f'{name} has {plural(len(classes), noun)} ({", ".join(map(str, classes))}), but the model is '
-                         f'configured with {have}: set --cfg-options {remedy}, or use data with the classes of the model')
+        raise ValueError(
+            f'{name} has {plural(len(classes), noun)} ({", ".join(map(str, classes))}), but the model is '
+            f'configured with {have}: set --cfg-options {remedy}, or use data with the classes of the model'
+        )
 
 
 def _heads(config: Any, place: str) -> Iterator[tuple[str, str, str, int]]:

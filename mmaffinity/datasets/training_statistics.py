@@ -1,4 +1,5 @@
 """Grey-level statistics of training slices, loaded as in training."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,8 +47,10 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
     statistics = grey_level_statistics(slices, workers, progress, _read)
     source = ', '.join(map(_source_of, leaves))
     if not statistics['std'] > 0:
-        raise ValueError(f'the training slices of {source} all have the same grey level, {statistics["mean"] * 255:g} of 255: '
-                         'they cannot be normalised; check the images')
+        raise ValueError(
+            f'the training slices of {source} all have the same grey level, {statistics["mean"] * 255:g} of 255: '
+            'they cannot be normalised; check the images'
+        )
     return dict(statistics, source=source, **{SLICES_KEY: slices_fingerprint(dataset)})
 
 
@@ -90,8 +93,10 @@ def _leaves(dataset: Any) -> Sequence[Any]:
     leaves = _labelled(dataset)
     for leaf in leaves:
         if not hasattr(leaf, 'get_data_info') or not getattr(getattr(leaf, 'pipeline', None), 'transforms', None):
-            raise ValueError(f'the grey levels of {type(leaf).__name__} cannot be read, as it has no pipeline that loads '
-                             "slices: set mean and std in the config's data_preprocessor, or normalization='slice'")
+            raise ValueError(
+                f'the grey levels of {type(leaf).__name__} cannot be read, as it has no pipeline that loads '
+                "slices: set mean and std in the config's data_preprocessor, or normalization='slice'"
+            )
     return leaves
 
 

@@ -1,4 +1,5 @@
 """Handling of unreadable slices in a data set."""
+
 import logging
 from typing import Any
 
@@ -35,8 +36,10 @@ class UnreadablePolicy(BaseDataset):
         if on_unreadable not in POLICIES:
             raise ValueError(f'on_unreadable must be one of {POLICIES}, not {on_unreadable!r}')
         if on_unreadable == 'skip' and kwargs.get('test_mode', False):
-            raise ValueError("on_unreadable='skip' is for training; a test that leaves out slices compares with no other. "
-                             'Take it out, or take those slices out of the test list')
+            raise ValueError(
+                "on_unreadable='skip' is for training; a test that leaves out slices compares with no other. "
+                'Take it out, or take those slices out of the test list'
+            )
         refuse_references(data_root=kwargs.get('data_root'))
         self.on_unreadable = on_unreadable
         self._skipped: Tensor | None = None
@@ -70,8 +73,9 @@ class UnreadablePolicy(BaseDataset):
                     print_log(f'slice skipped: {error}', logger='current', level=logging.WARNING)
                 skipped[place] = 1
                 last = error
-        raise ValueError(f'{plural(tries, "slice")} in a row could not be read, so more than single files is broken; the last '
-                         f'error: {last}') from last
+        raise ValueError(
+            f'{plural(tries, "slice")} in a row could not be read, so more than single files is broken; the last error: {last}'
+        ) from last
 
     def skipped(self) -> list[str]:
         """Return the paths of the slices skipped so far by this process and its loader workers."""

@@ -1,4 +1,5 @@
 """Boxes of a whole batch: decoding, overlaps and ranking with shapes that do not depend on the data."""
+
 import math
 from typing import NamedTuple
 
@@ -39,8 +40,10 @@ class BoxDecoder(nn.Module):
     def __init__(self, coder: DeltaXYWHBBoxCoder, height: int, width: int) -> None:
         super().__init__()
         if type(coder) not in (DeltaXYWHBBoxCoder, WeightedBoxCoder) or coder.add_ctr_clamp or not coder.clip_border:
-            raise ValueError(f'a bbox_coder of type {type(coder).__name__} with these settings cannot be exported; use '
-                             'DeltaXYWHBBoxCoder or WeightedBoxCoder')
+            raise ValueError(
+                f'a bbox_coder of type {type(coder).__name__} with these settings cannot be exported; use '
+                'DeltaXYWHBBoxCoder or WeightedBoxCoder'
+            )
         self.register_buffer('means', torch.tensor(coder.means, dtype=torch.float32))
         self.register_buffer('stds', torch.tensor(coder.stds, dtype=torch.float32))
         weights = getattr(coder, 'weights', None)
@@ -89,13 +92,13 @@ class ProposalLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Proposals:
         """Return the proposals for feature maps (N, C, H, W)."""
-        (logits, ), (deltas, ) = self.head((features, ))
+        (logits,), (deltas,) = self.head((features,))
         logits = logits.permute(0, 2, 3, 1).flatten(1)
         deltas = deltas.permute(0, 2, 3, 1).reshape(features.shape[0], -1, 4)
         logits, index = best(logits, self.num_ranked)
         boxes = self.decode(self.anchors[index], take(deltas, index))
         if self.iou_threshold is None:
-            return Proposals(boxes[:, :self.num_kept], logits[:, :self.num_kept], None)
+            return Proposals(boxes[:, : self.num_kept], logits[:, : self.num_kept], None)
         order = descending(logits)
         kept = kept_by_nms(boxes, order, self.iou_threshold, self.num_kept)
         index, valid = compact(kept, order, self.num_kept)

@@ -1,4 +1,5 @@
 """Mask heads and the affinity head as plain convolutions, with all foldable weights folded once."""
+
 import copy
 from typing import NamedTuple
 
@@ -116,8 +117,9 @@ class MaskLogits(nn.Module):
         super().__init__()
         final = mask_head.conv_logits
         if not splits_into_blocks(mask_head.upsample) or not isinstance(final, nn.Conv2d) or final.kernel_size != (1, 1):
-            raise ValueError("a mask head is exported with upsample_cfg=dict(type='deconv', scale_factor=2) and a 1x1 final "
-                             'convolution only')
+            raise ValueError(
+                "a mask head is exported with upsample_cfg=dict(type='deconv', scale_factor=2) and a 1x1 final convolution only"
+            )
         self.convs, self.num_classes = mask_head.convs, final.out_channels
         self.up = up_to_blocks(mask_head.upsample)
         self.final = pointwise(final.weight.flatten(1).repeat(4, 1), final.bias.repeat(4), groups=4)

@@ -1,4 +1,5 @@
 """Normalisation of grayscale slices for a whole batch."""
+
 import torch
 from torch import Tensor, nn
 

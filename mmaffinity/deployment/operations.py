@@ -3,6 +3,7 @@
 Each is a custom operation of torch, so that the model to export also runs, and is tested, in torch. The exporter replaces it
 with the standard ONNX operator.
 """
+
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,7 @@ from mmaffinity.ops import nms, roi_align
 
 
 @torch.library.custom_op('mmaffinity::align_rois', mutates_args=())
-def align_rois(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, samples: int,
-               aligned: bool) -> Tensor:
+def align_rois(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, samples: int, aligned: bool) -> Tensor:
     """Average RoIAlign.
 
     Args:
@@ -82,14 +82,26 @@ def translations() -> dict[Any, Callable]:
 
     def align_rois_onnx(features: Any, boxes: Any, images: Any, size: int, scale: float, samples: int, aligned: bool) -> Any:
         return op.RoiAlign(
-            features, boxes, images, mode='avg', output_height=size, output_width=size, sampling_ratio=samples,
-            spatial_scale=scale, coordinate_transformation_mode='half_pixel' if aligned else 'output_half_pixel')
+            features,
+            boxes,
+            images,
+            mode='avg',
+            output_height=size,
+            output_width=size,
+            sampling_ratio=samples,
+            spatial_scale=scale,
+            coordinate_transformation_mode='half_pixel' if aligned else 'output_half_pixel',
+        )
 
     def kept_by_nms_onnx(boxes: Any, ranks: Any, iou_threshold: float, max_kept: int) -> Any:
         # Rows (list, class, box), one per kept box. Priorities of at least 1 pass the threshold, 0 does not.
         chosen = op.NonMaxSuppression(
-            boxes, op.Unsqueeze(ranks, op.Constant(value_ints=[1])), op.Constant(value_ints=[max_kept]),
-            op.Constant(value_floats=[iou_threshold]), op.Constant(value_floats=[0.5]))
+            boxes,
+            op.Unsqueeze(ranks, op.Constant(value_ints=[1])),
+            op.Constant(value_ints=[max_kept]),
+            op.Constant(value_floats=[iou_threshold]),
+            op.Constant(value_floats=[0.5]),
+        )
         places = op.Gather(chosen, op.Constant(value_ints=[0, 2]), axis=1)
         ones = op.Expand(op.Constant(value_floats=[1.0]), op.Shape(places, start=0, end=1))
         return op.ScatterND(op.Sub(ranks, ranks), places, ones)
@@ -98,5 +110,8 @@ def translations() -> dict[Any, Callable]:
         return op.TopK(values, op.Constant(value_ints=[number]))  # which breaks ties by index
 
     operations = torch.ops.mmaffinity
-    return {operations.align_rois.default: align_rois_onnx, operations.kept_by_nms.default: kept_by_nms_onnx,
-            operations.best.default: best_onnx}
+    return {
+        operations.align_rois.default: align_rois_onnx,
+        operations.kept_by_nms.default: kept_by_nms_onnx,
+        operations.best.default: best_onnx,
+    }

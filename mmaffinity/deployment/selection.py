@@ -1,4 +1,5 @@
 """Selection of the RoIs that classify a slice, for a whole batch and with fixed shapes."""
+
 from typing import NamedTuple
 
 import torch
@@ -78,8 +79,10 @@ class TopSelection(nn.Module):
     def __init__(self, selector: TopRoISelector) -> None:
         super().__init__()
         if selector.stretch != 'even' or selector.ties != 'index':
-            raise ValueError(f"the RoI selection is exported with stretch='even' and ties='index' only, not "
-                             f'{selector.stretch!r} and {selector.ties!r}')
+            raise ValueError(
+                f"the RoI selection is exported with stretch='even' and ties='index' only, not "
+                f'{selector.stretch!r} and {selector.ties!r}'
+            )
         self.num_rois, self.nms_iou, self.min_area = selector.num_rois, selector.nms_iou, selector.min_area
         self.register_buffer('places', torch.arange(selector.num_rois))
 
@@ -88,7 +91,7 @@ class TopSelection(nn.Module):
         valid = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) > self.min_area
         if proposals.valid is not None:
             valid = valid & proposals.valid
-        scores, order = best(torch.where(valid, scores, -1.), scores.shape[1])
+        scores, order = best(torch.where(valid, scores, -1.0), scores.shape[1])
         priority = descending(scores) * (scores >= 0)
         kept = kept_by_nms(take(boxes, order), priority, self.nms_iou, self.num_rois)
         chosen, filled = compact(kept, priority, self.num_rois)

@@ -1,4 +1,5 @@
 """The whole model as one function of a grayscale slice, in a form that exports to standard operators."""
+
 from typing import NamedTuple
 
 import torch
@@ -35,10 +36,16 @@ class Aligner(nn.Module):
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
         layer = extractor.roi_layers[0]
-        if type(extractor) is not SingleLevelRoIExtractor or not isinstance(layer, RoIAlign) or layer.pool_mode != 'avg' \
-                or layer.output_size[0] != layer.output_size[1]:
-            raise ValueError('only SingleLevelRoIExtractor with square average RoIAlign can be exported, not '
-                             f'{type(extractor).__name__} with {layer}')
+        if (
+            type(extractor) is not SingleLevelRoIExtractor
+            or not isinstance(layer, RoIAlign)
+            or layer.pool_mode != 'avg'
+            or layer.output_size[0] != layer.output_size[1]
+        ):
+            raise ValueError(
+                'only SingleLevelRoIExtractor with square average RoIAlign can be exported, not '
+                f'{type(extractor).__name__} with {layer}'
+            )
         self.size, self.scale = layer.output_size[0], layer.spatial_scale
         self.samples, self.aligned = layer.sampling_ratio, layer.aligned
 
@@ -93,8 +100,9 @@ class SliceGraph(nn.Module):
             self.select = SoftSelection(branch.selector, self.rpn.num_kept) if soft else TopSelection(branch.selector)
             if branch.mask_head is None:
                 raise ValueError(f'a slice head of type {type(head.cls_head).__name__} cannot be exported')
-            self.cls_head = AffinityHead(branch.mask_head, head.cls_head,
-                                         branch.selector.num_candidates if soft else branch.selector.num_rois)
+            self.cls_head = AffinityHead(
+                branch.mask_head, head.cls_head, branch.selector.num_candidates if soft else branch.selector.num_rois
+            )
         if self.mode != 'classification':
             nms = test_cfg.nms
             if nms.get('type', 'nms') != 'nms':
@@ -103,8 +111,9 @@ class SliceGraph(nn.Module):
             self.max_lesions = min(test_cfg.max_per_img, self.rpn.num_kept * self.num_classes)
             if self.with_mask:
                 self.mask_head = MaskLogits(head.mask_head)
-        names = () if self.mode == 'classification' else tuple(
-            name for name in LESION_OUTPUTS if name != 'masks' or self.with_mask)
+        names = (
+            () if self.mode == 'classification' else tuple(name for name in LESION_OUTPUTS if name != 'masks' or self.with_mask)
+        )
         self.output_names = (*names, *(() if self.mode == 'detection' else SLICE_OUTPUTS))
 
     def _features(self, slices: Tensor) -> tuple[Tensor, ...]:
@@ -120,7 +129,7 @@ class SliceGraph(nn.Module):
         Returns:
             The outputs named in :attr:`output_names`; docs/deployment.md gives their shapes.
         """
-        features, = self._features(slices)
+        (features,) = self._features(slices)
         proposals = self.rpn(features)
         images = torch.arange(features.shape[0])[:, None]
         aligned = self.align_box(features, proposals.boxes.flatten(0, 1), _per_roi(images, proposals.boxes))
@@ -137,8 +146,7 @@ class SliceGraph(nn.Module):
     def _box_branch(self, head: nn.Module, aligned: Tensor, proposals: Proposals) -> BoxBranch:
         scores, deltas = head(aligned)
         places = proposals.boxes.shape[1]
-        return BoxBranch(scores.reshape(-1, places, self.num_classes + 1),
-                         deltas.reshape(-1, places, self.num_classes, 4))
+        return BoxBranch(scores.reshape(-1, places, self.num_classes + 1), deltas.reshape(-1, places, self.num_classes, 4))
 
     def _lesions(self, features: Tensor, images: Tensor, proposals: Proposals, branch: BoxBranch) -> tuple[Tensor, ...]:
         """Return boxes, scores, labels, mask logits (with masks) and number of the lesions."""
@@ -166,7 +174,7 @@ class SliceGraph(nn.Module):
             label = labels.flatten()[places][:, None, None, None].expand(-1, -1, *logits.shape[2:])
             logits = logits.gather(1, label)
         # Empty places get the logit of an improbable pixel, so that a threshold at 0 leaves nothing there.
-        masks = torch.full((1, *logits.shape[2:]), -100.).expand(boxes.shape[0] * boxes.shape[1], -1, -1)
+        masks = torch.full((1, *logits.shape[2:]), -100.0).expand(boxes.shape[0] * boxes.shape[1], -1, -1)
         masks = masks.index_copy(0, places, logits[:, 0]).reshape(-1, self.max_lesions, *logits.shape[2:])
         return boxes, scores, labels, masks, count
 
@@ -185,8 +193,16 @@ class SliceGraph(nn.Module):
         chosen = self.select(boxes, values, proposals)
         aligned = self.align_mask(features, chosen.boxes.flatten(0, 1), _per_roi(images, chosen.boxes))
         answer = self.cls_head(aligned, chosen.rank_weights)
-        return (answer.logits.sigmoid(), answer.logits, chosen.boxes, scores.gather(1, chosen.index), answer.roi_weights,
-                answer.roi_features, answer.affinity, answer.features)
+        return (
+            answer.logits.sigmoid(),
+            answer.logits,
+            chosen.boxes,
+            scores.gather(1, chosen.index),
+            answer.roi_weights,
+            answer.roi_features,
+            answer.affinity,
+            answer.features,
+        )
 
 
 def _per_roi(images: Tensor, boxes: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 """Training and testing: hooks, loops, distributed processes and resuming."""
+
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
 from .guards import missing_guards
@@ -24,8 +25,25 @@ from .processes import join_processes
 from .resuming import newest_whole_checkpoint
 
 __all__ = [
-    'AlternatingLossHook', 'Bfloat16Hook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook',
-    'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceTestLoop', 'SliceTrainLoop',
-    'SliceValLoop', 'SliceVisualizationHook', 'TestFiguresHook', 'TestPageHook', 'UnreadableSlicesHook',
-    'WholeCheckpointHook', 'computes_bfloat16', 'join_processes', 'missing_guards', 'newest_whole_checkpoint'
+    'AlternatingLossHook',
+    'Bfloat16Hook',
+    'CheckpointGuardHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'GreyLevelStatisticsHook',
+    'LoaderWorkersHook',
+    'MemoryHook',
+    'NormSyncHook',
+    'SliceTestLoop',
+    'SliceTrainLoop',
+    'SliceValLoop',
+    'SliceVisualizationHook',
+    'TestFiguresHook',
+    'TestPageHook',
+    'UnreadableSlicesHook',
+    'WholeCheckpointHook',
+    'computes_bfloat16',
+    'join_processes',
+    'missing_guards',
+    'newest_whole_checkpoint',
 ]

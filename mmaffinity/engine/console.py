@@ -1,4 +1,5 @@
 """Console output of a run: its own messages and one line of progress. The log file has everything."""
+
 import contextlib
 import io
 import logging
@@ -98,8 +99,9 @@ class ProgressHook(Hook):
             self._line.close()
         self._line = ProgressLine(what, unit) if is_main_process() else None
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Show a training step."""
         if self._line is None:
             return
@@ -113,14 +115,16 @@ class ProgressHook(Hook):
             detail += ''.join(f', {name} loss {float(value):.3f}' for name, value in sorted(self._losses.items()))
         self._line(runner.iter + 1, runner.max_iters, detail)
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                       outputs: Sequence | None = None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         """Show a validation batch."""
         if self._line is not None:
             self._line(batch_idx + 1, len(runner.val_dataloader))
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         """Show a test batch."""
         if self._line is not None:
             self._line(batch_idx + 1, len(runner.test_dataloader))

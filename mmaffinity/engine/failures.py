@@ -1,4 +1,5 @@
 """Clear errors for failures outside the code: disks, folders and loader workers."""
+
 import errno
 import os
 import tempfile
@@ -23,8 +24,10 @@ def check_writable(work_dir: str | Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ValueError(f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another with '
-                         '--work-dir, or fix this one; existing files are untouched') from error
+        raise ValueError(
+            f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another with '
+            '--work-dir, or fix this one; existing files are untouched'
+        ) from error
 
 
 @contextmanager
@@ -56,4 +59,4 @@ def _raise_plainly(error: Exception) -> None:
         raise error
     name = f'{type(error).__name__}: '
     at = text.rfind(f'\n{name}')
-    raise type(error)(text[at + 1 + len(name):].strip() if at >= 0 else text) from error
+    raise type(error)(text[at + 1 + len(name) :].strip() if at >= 0 else text) from error

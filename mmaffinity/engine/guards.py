@@ -1,8 +1,17 @@
 """Hooks of configs/_base_/default_runtime.py that a config of another origin may lack."""
+
 from mmengine.config import Config
 
-GUARDS = ('CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'GreyLevelStatisticsHook', 'LoaderWorkersHook',
-          'NormSyncHook', 'UnreadableSlicesHook', 'WholeCheckpointHook')
+GUARDS = (
+    'CheckpointGuardHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'GreyLevelStatisticsHook',
+    'LoaderWorkersHook',
+    'NormSyncHook',
+    'UnreadableSlicesHook',
+    'WholeCheckpointHook',
+)
 
 
 def missing_guards(cfg: Config) -> list[str]:

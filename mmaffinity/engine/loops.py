@@ -1,4 +1,5 @@
 """MMEngine's loops for configs whose data sets refer to top-level fields, see :mod:`mmaffinity.utils.references`."""
+
 import copy
 from typing import Any
 

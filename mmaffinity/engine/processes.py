@@ -1,4 +1,5 @@
 """Distributed processes on GPUs or CPUs."""
+
 import atexit
 import os
 from collections.abc import Mapping
@@ -31,16 +32,22 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
         return
     missing = [name for name in _VARIABLES if name not in environ]
     if launcher == 'pytorch' and missing:
-        raise ValueError(f'--launcher pytorch is for processes that torchrun started, but {", ".join(missing)} is not set; '
-                         'use tools/dist_train.sh or tools/dist_test.sh, or leave the option out')
+        raise ValueError(
+            f'--launcher pytorch is for processes that torchrun started, but {", ".join(missing)} is not set; '
+            'use tools/dist_train.sh or tools/dist_test.sh, or leave the option out'
+        )
     on_gpus = torch.cuda.is_available()
     if launcher != 'pytorch' and not on_gpus:
-        raise ValueError(f'--launcher {launcher} needs GPUs, and torch sees none; on CPUs start the processes by torchrun: '
-                         'tools/dist_train.sh, tools/dist_test.sh')
+        raise ValueError(
+            f'--launcher {launcher} needs GPUs, and torch sees none; on CPUs start the processes by torchrun: '
+            'tools/dist_train.sh, tools/dist_test.sh'
+        )
     if launcher == 'pytorch' and on_gpus and int(environ['LOCAL_RANK']) >= torch.cuda.device_count():
-        raise ValueError(f'process {environ["LOCAL_RANK"]} of this machine has no GPU left, torch sees '
-                         f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
-                         '(CUDA_VISIBLE_DEVICES=) to run on CPUs')
+        raise ValueError(
+            f'process {environ["LOCAL_RANK"]} of this machine has no GPU left, torch sees '
+            f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
+            '(CUDA_VISIBLE_DEVICES=) to run on CPUs'
+        )
     # Threads of the group that are still alive when the interpreter ends may abort a process whose work is done.
     atexit.register(_leave)
     wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=True, broadcast_buffers=False)

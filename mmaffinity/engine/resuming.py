@@ -1,4 +1,5 @@
 """Finding the checkpoint from which to resume a run."""
+
 import re
 import zipfile
 from collections.abc import Iterable
@@ -24,8 +25,13 @@ def newest_whole_checkpoint(folders: Iterable[str | Path]) -> tuple[Path | None,
     Returns:
         The path, or None if there is no complete checkpoint; and for each skipped newer one a message with the reason.
     """
-    found = {path for folder in folders if Path(folder).is_dir() for path in Path(folder).iterdir()
-             if _NAME.fullmatch(path.name) and path.is_file()}
+    found = {
+        path
+        for folder in folders
+        if Path(folder).is_dir()
+        for path in Path(folder).iterdir()
+        if _NAME.fullmatch(path.name) and path.is_file()
+    }
     problems: list[str] = []
     for path in sorted(found, key=_age, reverse=True):
         problem = _what_is_wrong(path)
@@ -40,7 +46,7 @@ def _age(path: Path) -> tuple[float, int]:
     # Epoch and iteration numbers are not comparable, and copying a folder changes file times. Times therefore decide only if a
     # run was switched from counting one to counting the other.
     others = [other for other in path.parent.iterdir() if (match := _NAME.fullmatch(other.name)) and match[1] != kind]
-    return (path.stat().st_mtime if others else 0., int(number))
+    return (path.stat().st_mtime if others else 0.0, int(number))
 
 
 def _what_is_wrong(path: Path) -> str | None:

@@ -1,4 +1,5 @@
 """Scores of a run: ``functional`` is plain NumPy, ``metrics`` registers it for MMEngine's evaluator."""
+
 from typing import TYPE_CHECKING
 
 from mmaffinity.utils.lazy import lazy_names

@@ -1,4 +1,5 @@
 """The affinity model and its components."""
+
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
 from .backbones import SliceVGG, TimmBackbone
@@ -19,9 +20,34 @@ from .fast import (
 from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
 from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
-__all__ = ['AffinityClsHead', 'AffinityRCNN', 'AffinityRoIHead', 'BaseSliceHead', 'ClassificationBranch', 'CovidCTMaskNet',
-           'FastAffinityClsHead', 'FastAffinityRoIHead', 'FastLesionMaskHead', 'FastMaskFeatureHead', 'GreyResNet',
-           'LesionBBoxHead', 'LesionMaskHead', 'LogitRankedRPNHead', 'MaskFeatureHead', 'PooledClsHead',
-           'PooledMaskFeatureHead', 'RoISliceClassifier', 'RoundedAnchorGenerator', 'SingleLevelRoIExtractor',
-           'SingleShotClsHead', 'SliceClassifier', 'SliceDataPreprocessor', 'SliceVGG', 'SoftRoISelector',
-           'SparseRoIAlign', 'TimmBackbone', 'TopRoISelector', 'WeightedBoxCoder']
+__all__ = [
+    'AffinityClsHead',
+    'AffinityRCNN',
+    'AffinityRoIHead',
+    'BaseSliceHead',
+    'ClassificationBranch',
+    'CovidCTMaskNet',
+    'FastAffinityClsHead',
+    'FastAffinityRoIHead',
+    'FastLesionMaskHead',
+    'FastMaskFeatureHead',
+    'GreyResNet',
+    'LesionBBoxHead',
+    'LesionMaskHead',
+    'LogitRankedRPNHead',
+    'MaskFeatureHead',
+    'PooledClsHead',
+    'PooledMaskFeatureHead',
+    'RoISliceClassifier',
+    'RoundedAnchorGenerator',
+    'SingleLevelRoIExtractor',
+    'SingleShotClsHead',
+    'SliceClassifier',
+    'SliceDataPreprocessor',
+    'SliceVGG',
+    'SoftRoISelector',
+    'SparseRoIAlign',
+    'TimmBackbone',
+    'TopRoISelector',
+    'WeightedBoxCoder',
+]

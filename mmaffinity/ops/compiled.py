@@ -1,4 +1,5 @@
 """Access to mmcv operations without a plain-torch form here, for configs that use one."""
+
 import importlib
 from collections.abc import Callable
 from importlib import util
@@ -31,7 +32,8 @@ def load_compiled(name: str, config_name: str | None = None) -> Callable:
     except ImportError as error:
         state = 'are compiled but do not load' if is_compiled() else 'are not compiled'
         raise ValueError(
-            f'{problem}; if mmcv has it, it needs mmcv\'s compiled operations, and those of the installed mmcv '
+            f"{problem}; if mmcv has it, it needs mmcv's compiled operations, and those of the installed mmcv "
             f'{mmcv.__version__} {state} ({error}). Choose another type in the config, or compile mmcv for the installed '
             'torch: pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary onedl-mmcv '
-            f'onedl-mmcv=={mmcv.__version__} (it needs setuptools, ninja and a C++ compiler, and nvcc for GPUs)') from error
+            f'onedl-mmcv=={mmcv.__version__} (it needs setuptools, ninja and a C++ compiler, and nvcc for GPUs)'
+        ) from error

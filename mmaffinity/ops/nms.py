@@ -1,4 +1,5 @@
 """Greedy non-maximum suppression in plain torch, with the results of mmcv's compiled operation."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,9 @@ BLOCK = 512
 
 @SUPPRESSIONS.register_module()
 @deprecated_api_warning({'iou_thr': 'iou_threshold'})
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, score_threshold: float = 0.,
-        max_num: int = -1) -> tuple[Tensor, Tensor]:
+def nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, score_threshold: float = 0.0, max_num: int = -1
+) -> tuple[Tensor, Tensor]:
     """Drop every box that overlaps a better kept box by more than a threshold.
 
     The results equal those of ``mmcv.ops.nms`` on CPUs, including boxes of zero, negative or undefined size, except that equal
@@ -62,8 +64,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, sc
     return torch.cat((boxes[kept], scores[kept, None]), 1), kept
 
 
-def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: dict[str, Any] | None,
-                class_agnostic: bool = False) -> tuple[Tensor, Tensor]:
+def batched_nms(
+    boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: dict[str, Any] | None, class_agnostic: bool = False
+) -> tuple[Tensor, Tensor]:
     """Suppress boxes within each of several groups: classes or feature levels.
 
     As in ``mmcv.ops.batched_nms``, groups are shifted apart by more than the largest coordinate and suppressed together.
@@ -120,8 +123,10 @@ def _find(kind: str | Callable) -> Callable:
         return kind
     found = SUPPRESSIONS.module_dict.get(kind)
     if found is None:
-        raise ValueError(f'nms names the type {kind!r}, but there are only '
-                         f'{", ".join(map(repr, (*SUPPRESSIONS.module_dict, *COMPILED_SUPPRESSIONS)))}')
+        raise ValueError(
+            f'nms names the type {kind!r}, but there are only '
+            f'{", ".join(map(repr, (*SUPPRESSIONS.module_dict, *COMPILED_SUPPRESSIONS)))}'
+        )
     return found
 
 

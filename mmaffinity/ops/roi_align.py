@@ -1,4 +1,5 @@
 """RoIAlign in plain torch, with the results of mmcv's compiled operation."""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,7 @@ class _Axis:
 
     def part(self, rois: Tensor) -> '_Axis':
         """Return the samples of some RoIs, without samples that none of them uses, such as those far outside the map."""
-        low, high, low_weight, high_weight = (
-            value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
+        low, high, low_weight, high_weight = (value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
         used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
         return _Axis(low[:, :, used], high[:, :, used], low_weight[:, :, used], high_weight[:, :, used], self.number[rois])
 
@@ -45,10 +45,14 @@ class _Samples:
         """Yield, for one sample of every bin at a time, its four cells and their weights, each (R * bins,)."""
         for i in range(self.y.low.shape[2]):
             for j in range(self.x.low.shape[2]):
-                yield [((rows[:, :, None, i] + columns[:, None, :, j]).flatten(),
-                        (row_weights[:, :, None, i] * column_weights[:, None, :, j]).flatten())
-                       for rows, row_weights in ((self.y.low, self.y.low_weight), (self.y.high, self.y.high_weight))
-                       for columns, column_weights in ((self.x.low, self.x.low_weight), (self.x.high, self.x.high_weight))]
+                yield [
+                    (
+                        (rows[:, :, None, i] + columns[:, None, :, j]).flatten(),
+                        (row_weights[:, :, None, i] * column_weights[:, None, :, j]).flatten(),
+                    )
+                    for rows, row_weights in ((self.y.low, self.y.low_weight), (self.y.high, self.y.high_weight))
+                    for columns, column_weights in ((self.x.low, self.x.low_weight), (self.x.high, self.x.high_weight))
+                ]
 
     def part(self, rois: Tensor) -> '_Samples':
         """Return the samples of some RoIs, along both axes."""
@@ -65,8 +69,15 @@ class _Samples:
         return (self.y.number * self.x.number).clamp(min=1)
 
 
-def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float = 1.,
-              sampling_ratio: int = 0, pool_mode: str = 'avg', aligned: bool = True) -> Tensor:
+def roi_align(
+    features: Tensor,
+    rois: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 0,
+    pool_mode: str = 'avg',
+    aligned: bool = True,
+) -> Tensor:
     """RoIAlign (He et al., Mask R-CNN, ICCV 2017), with the arguments of ``mmcv.ops.roi_align``.
 
     Terms are added in the order of mmcv's CPU kernel, so values are equal bit for bit if that was compiled without fused
@@ -92,8 +103,9 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int]
         IndexError: if a RoI names an image that is not in the batch.
     """
     if features.dim() != 4 or rois.dim() != 2 or rois.shape[1] != 5:
-        raise ValueError(f'roi_align takes features (N, C, H, W) and rois (R, 5), not {tuple(features.shape)} and '
-                         f'{tuple(rois.shape)}')
+        raise ValueError(
+            f'roi_align takes features (N, C, H, W) and rois (R, 5), not {tuple(features.shape)} and {tuple(rois.shape)}'
+        )
     if pool_mode not in POOL_MODES:
         raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
     size = (output_size, output_size) if isinstance(output_size, int) else output_size
@@ -108,7 +120,7 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int | tuple[int, int]
 
 def _place_samples(rois: Tensor, shape: torch.Size, size: tuple[int, int], scale: float, ratio: int, aligned: bool) -> _Samples:
     images, _, height, width = shape
-    x1, y1, x2, y2 = (rois[:, 1:] * scale - (0.5 if aligned else 0.)).unbind(1)
+    x1, y1, x2, y2 = (rois[:, 1:] * scale - (0.5 if aligned else 0.0)).unbind(1)
     y, x = _axis(y1, y2, height, size[0], ratio, aligned), _axis(x1, x2, width, size[1], ratio, aligned)
     first = rois[:, 0].long()[:, None, None] * height
     index = torch.int32 if images * height * width < 2**31 else torch.int64  # the smaller type is faster
@@ -119,12 +131,12 @@ def _place_samples(rois: Tensor, shape: torch.Size, size: tuple[int, int], scale
 
 def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned: bool) -> _Axis:
     """Place the samples along one axis; every step rounds like mmcv's kernel."""
-    extent = end - start if aligned else (end - start).clamp(min=1.)
+    extent = end - start if aligned else (end - start).clamp(min=1.0)
     step = extent / bins
     if ratio > 0:
         number = torch.full_like(start, ratio, dtype=torch.long)
     else:
-        number = step.float().ceil().nan_to_num(1., 1., 1.).clamp(min=0).long()
+        number = step.float().ceil().nan_to_num(1.0, 1.0, 1.0).clamp(min=0).long()
     most = int(number.max()) if len(number) else 0
     index = torch.arange(most, device=start.device)
     used = index < number[:, None]
@@ -136,8 +148,9 @@ def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned:
     low = position.nan_to_num().long()
     high_weight = position - low
     low_weight = 1 - high_weight
-    return _Axis(low, (low + 1).clamp(max=size - 1), low_weight.masked_fill_(outside, 0),
-                 high_weight.masked_fill_(outside, 0), number)
+    return _Axis(
+        low, (low + 1).clamp(max=size - 1), low_weight.masked_fill_(outside, 0), high_weight.masked_fill_(outside, 0), number
+    )
 
 
 class _Average(torch.autograd.Function):
@@ -248,8 +261,15 @@ class RoIAlign(nn.Module):
         ValueError: if ``pool_mode`` is unknown.
     """
 
-    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1., sampling_ratio: int = 0,
-                 pool_mode: str = 'avg', aligned: bool = True, use_torchvision: bool = False) -> None:
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float = 1.0,
+        sampling_ratio: int = 0,
+        pool_mode: str = 'avg',
+        aligned: bool = True,
+        use_torchvision: bool = False,
+    ) -> None:
         super().__init__()
         if pool_mode not in POOL_MODES:
             raise ValueError(f'pool_mode must be one of {POOL_MODES}, not {pool_mode!r}')
@@ -262,10 +282,13 @@ class RoIAlign(nn.Module):
 
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         """Return the bins of R RoIs (R, 5) on a map (N, C, H, W), shape (R, C, height, width)."""
-        return roi_align(features, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.pool_mode,
-                         self.aligned)
+        return roi_align(
+            features, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.pool_mode, self.aligned
+        )
 
     def extra_repr(self) -> str:
         """Return the arguments, for printing."""
-        return (f'output_size={self.output_size}, spatial_scale={self.spatial_scale}, sampling_ratio={self.sampling_ratio}, '
-                f'pool_mode={self.pool_mode!r}, aligned={self.aligned}')
+        return (
+            f'output_size={self.output_size}, spatial_scale={self.spatial_scale}, sampling_ratio={self.sampling_ratio}, '
+            f'pool_mode={self.pool_mode!r}, aligned={self.aligned}'
+        )

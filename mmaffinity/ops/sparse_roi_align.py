@@ -1,4 +1,5 @@
 """RoIAlign as a product of a sparse matrix and the feature map."""
+
 import warnings
 from functools import cache
 from typing import Any
@@ -8,8 +9,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float = 1.,
-                     sampling_ratio: int = 2, aligned: bool = True) -> Tensor:
+def sparse_roi_align(
+    features: Tensor,
+    rois: Tensor,
+    output_size: tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 2,
+    aligned: bool = True,
+) -> Tensor:
     """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017) for CPUs, equal to :func:`roi_align` up to rounding.
 
     A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are one sparse matrix times the
@@ -33,25 +40,33 @@ def sparse_roi_align(features: Tensor, rois: Tensor, output_size: tuple[int, int
         ValueError: if ``sampling_ratio`` is below 1; the adaptive number of samples differs from RoI to RoI.
     """
     if sampling_ratio < 1:
-        raise ValueError(f'sampling_ratio must be at least 1, not {sampling_ratio}; roi_align has the adaptive number of '
-                         'samples')
+        raise ValueError(
+            f'sampling_ratio must be at least 1, not {sampling_ratio}; roi_align has the adaptive number of samples'
+        )
     num_images, channels, height, width = features.shape
     # Half precision, including coordinates, is interpolated in single precision.
     dtype = torch.promote_types(features.dtype, torch.float32)
     cells = features.permute(0, 2, 3, 1).reshape(-1, channels).to(dtype)
     with torch.no_grad():
-        matrix = _interpolation_matrix(rois.to(dtype), (num_images, height, width), output_size, spatial_scale,
-                                       sampling_ratio, aligned)
+        matrix = _interpolation_matrix(
+            rois.to(dtype), (num_images, height, width), output_size, spatial_scale, sampling_ratio, aligned
+        )
     with torch.autocast(features.device.type, enabled=False):  # otherwise the product would have half precision
         bins = _Interpolate.apply(cells, *matrix)
     return bins.view(len(rois), *output_size, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
-def _interpolation_matrix(rois: Tensor, map_shape: tuple[int, int, int], output_size: tuple[int, int], spatial_scale: float,
-                          sampling_ratio: int, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _interpolation_matrix(
+    rois: Tensor,
+    map_shape: tuple[int, int, int],
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return row starts, columns and values (compressed rows) of the (R * bins) x (N * H * W) matrix."""
     _, height, width = map_shape
-    x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.)).unbind(1)
+    x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)).unbind(1)
     rows, row_weights = _axis_weights(y1, y2, height, output_size[0], sampling_ratio, aligned)
     columns, column_weights = _axis_weights(x1, x2, width, output_size[1], sampling_ratio, aligned)
     rows = (rows + rois[:, 0].int()[:, None, None] * height) * width
@@ -66,7 +81,7 @@ def _interpolation_matrix(rois: Tensor, map_shape: tuple[int, int, int], output_
 def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int, aligned: bool) -> tuple[Tensor, Tensor]:
     """Return the cells along one axis and their weights in each bin, both (R, bins, K), K the largest number per bin."""
     extent = end - start
-    step = (extent if aligned else extent.clamp(min=1.)) / bins
+    step = (extent if aligned else extent.clamp(min=1.0)) / bins
     at = (torch.arange(samples, dtype=start.dtype, device=start.device) + 0.5) / samples
     at = at + torch.arange(bins, dtype=start.dtype, device=start.device)[:, None]
     position = start[:, None, None] + at * step[:, None, None]

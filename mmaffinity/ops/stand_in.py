@@ -3,6 +3,7 @@
 MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch`
 replaces it with a stand-in while MMDetection is imported. Afterwards, ``mmcv.ops`` is unchanged for everyone else.
 """
+
 import contextlib
 import io
 import sys
@@ -25,11 +26,28 @@ NAME = 'mmcv.ops'
 OWN = {'nms': nms, 'batched_nms': batched_nms, 'roi_align': roi_align, 'RoIAlign': RoIAlign}
 # Names that mmcv.ops registers on import; configs use them, as in dcn=dict(type='DCNv2').
 REGISTERED = {
-    'DCN': 'DeformConv2dPack', 'DCNv2': 'ModulatedDeformConv2dPack', 'SAC': 'SAConv2d', 'carafe': 'CARAFEPack',
-    'MMSyncBN': 'SyncBatchNorm', 'CrissCrossAttention': 'CrissCrossAttention',
+    'DCN': 'DeformConv2dPack',
+    'DCNv2': 'ModulatedDeformConv2dPack',
+    'SAC': 'SAConv2d',
+    'carafe': 'CARAFEPack',
+    'MMSyncBN': 'SyncBatchNorm',
+    'CrissCrossAttention': 'CrissCrossAttention',
     'MultiScaleDeformableAttention': 'MultiScaleDeformableAttention',
-    **{name: name for name in ('SparseConv2d', 'SparseConv3d', 'SparseConv4d', 'SparseConvTranspose2d', 'SparseConvTranspose3d',
-                               'SparseInverseConv2d', 'SparseInverseConv3d', 'SubMConv2d', 'SubMConv3d', 'SubMConv4d')},
+    **{
+        name: name
+        for name in (
+            'SparseConv2d',
+            'SparseConv3d',
+            'SparseConv4d',
+            'SparseConvTranspose2d',
+            'SparseConvTranspose3d',
+            'SparseInverseConv2d',
+            'SparseInverseConv3d',
+            'SubMConv2d',
+            'SubMConv3d',
+            'SubMConv4d',
+        )
+    },
 }
 
 

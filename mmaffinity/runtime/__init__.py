@@ -1,4 +1,5 @@
 """Exported models (ONNX) without torch, MMDetection, MMEngine or mmcv."""
+
 from .model_file import FORMAT, ModelFile, read_model_file
 from .sessions import BACKENDS, PRECISIONS, Session, is_installed, open_session
 

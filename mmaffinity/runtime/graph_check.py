@@ -1,4 +1,5 @@
 """Checks of an ONNX file from a stranger, before a runtime sees it."""
+
 from dataclasses import dataclass, field
 from math import prod
 
@@ -11,16 +12,18 @@ OP_TYPE, ATTRIBUTE, DOMAIN = 4, 5, 7
 TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 11, 22, 23
 DIMS, EXTERNAL_DATA, DATA_LOCATION = 1, 13, 14
 
-MAX_ELEMENTS = 2 ** 27  # of one tensor; the largest weight of the models here has 1.6 million
+MAX_ELEMENTS = 2**27  # of one tensor; the largest weight of the models here has 1.6 million
 STANDARD = ('', 'ai.onnx')
 # The operators that the exporter writes, and those of quantised models. None opens a file or runs other graphs.
-OPERATORS = frozenset("""
+OPERATORS = frozenset(
+    """
     Abs Add And ArgMax Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose DepthToSpace DequantizeLinear Div Equal Exp
     Expand Flatten Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity InstanceNormalization Less Log MatMul Max
     MaxPool Min Mod Mul Neg NonMaxSuppression NonZero Not Pad QuantizeLinear Range Reciprocal ReduceLogSumExp ReduceMax
     ReduceMean ReduceMin ReduceSum Relu Reshape RoiAlign ScatterElements ScatterND Shape Sigmoid Sign Slice Softmax Softplus
     Split Sqrt Squeeze Sub TopK Transpose Unsqueeze Where
-""".split())
+""".split()
+)
 
 
 @dataclass

@@ -1,4 +1,5 @@
 """Exported models: reading them as the data of a stranger."""
+
 import hashlib
 import json
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from mmaffinity.scans.opening import printable, read_regular
 from .graph_check import inspect
 
 FORMAT, SCHEMA = 'mmaffinity-onnx', 1
-MAX_BYTES = 512 * 1024 ** 2  # an exported model has about 30 MB
+MAX_BYTES = 512 * 1024**2  # an exported model has about 30 MB
 MAX_DESCRIPTION = 64 * 1024
 MAX_SIDE = 4096
 MAX_NAMES = 1000
@@ -69,9 +70,17 @@ def read_model_file(path: str | Path) -> ModelFile:
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{shown} {error}; mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx exports a model') from error
     return ModelFile(
-        Path(path), content, hashlib.sha256(content).hexdigest(), described, size['width'], size['height'],
-        tuple(described['slice_classes']), tuple(described['lesion_classes']), described['mask_threshold'],
-        tuple(contents.outputs))
+        Path(path),
+        content,
+        hashlib.sha256(content).hexdigest(),
+        described,
+        size['width'],
+        size['height'],
+        tuple(described['slice_classes']),
+        tuple(described['lesion_classes']),
+        described['mask_threshold'],
+        tuple(contents.outputs),
+    )
 
 
 def _described(metadata: dict[str, str]) -> dict[str, Any]:
@@ -89,11 +98,14 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     if not isinstance(described, dict) or described.get('format') != FORMAT:
         raise ValueError(f'has a description that is not of format {FORMAT}')
     if described.get('schema') != SCHEMA:
-        raise ValueError(f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
-                         'model again, or update mmaffinity')
+        raise ValueError(
+            f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
+            'model again, or update mmaffinity'
+        )
     size = described.get('preprocessing')
-    if not isinstance(size, dict) or not all(type(size.get(side)) is int and 32 <= size[side] <= MAX_SIDE
-                                             for side in ('width', 'height')):
+    if not isinstance(size, dict) or not all(
+        type(size.get(side)) is int and 32 <= size[side] <= MAX_SIDE for side in ('width', 'height')
+    ):
         raise ValueError(f'names no size of slices from 32 to {MAX_SIDE} pixels')
     if size.get('interpolation') != 'bilinear' or size.get('grey_levels') != [0, 255]:
         raise ValueError(f'asks for a preprocessing that this version does not have: {str(size):.200}')

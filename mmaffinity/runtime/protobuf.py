@@ -2,6 +2,7 @@
 
 The package onnx does the same and more, but costs a runtime installation 20 MB and a quarter of its start-up time.
 """
+
 from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -30,7 +31,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f'is damaged: unknown kind of field at byte {position}')
         if length > len(message) - position:
             raise ValueError('is damaged or truncated: a field is longer than the file')
-        yield key >> 3, message[position:position + length]
+        yield key >> 3, message[position : position + length]
         position += length
 
 

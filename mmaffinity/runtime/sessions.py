@@ -1,4 +1,5 @@
 """The runtimes: ONNX Runtime and OpenVINO on the CPU, one call for both."""
+
 import importlib.util
 import os
 from abc import ABC, abstractmethod
@@ -61,8 +62,11 @@ class _OpenVino(Session):
         self.version = str(openvino.__version__).partition('-')[0]
         # OpenVINO's own default is bfloat16 where the processor has it.
         hint = 'bf16' if precision == 'bfloat16' else 'f32'
-        compiled = openvino.Core().compile_model(openvino.Core().read_model(model.content), 'CPU', {
-            'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': threads})
+        compiled = openvino.Core().compile_model(
+            openvino.Core().read_model(model.content),
+            'CPU',
+            {'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': threads},
+        )
         self._request = compiled.create_infer_request()
         self._names = [output.any_name for output in compiled.outputs]
 

@@ -1,4 +1,5 @@
 """Reading of scans (images, DICOM, NIfTI) and writing of predictions; contains no model."""
+
 from .discovery import check_inputs, find_scans
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
 from .records import Lesion, SliceRecord, measure
@@ -6,6 +7,17 @@ from .summary import ScanSummary
 from .windowing import TRAINING_WINDOW, Window
 
 __all__ = [
-    'TRAINING_WINDOW', 'Lesion', 'Problem', 'ReadOptions', 'Scan', 'ScanInfo', 'ScanSummary', 'Slice', 'SliceRecord',
-    'Window', 'check_inputs', 'find_scans', 'measure'
+    'TRAINING_WINDOW',
+    'Lesion',
+    'Problem',
+    'ReadOptions',
+    'Scan',
+    'ScanInfo',
+    'ScanSummary',
+    'Slice',
+    'SliceRecord',
+    'Window',
+    'check_inputs',
+    'find_scans',
+    'measure',
 ]

@@ -1,4 +1,5 @@
 """The slices in a DICOM file: one, or the frames of an Enhanced CT, with headers assembled from functional groups."""
+
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,25 +16,73 @@ from .opening import MAX_FILE_BYTES, brief
 
 ENHANCED_CT = ('1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2')  # Enhanced, Legacy Converted Enhanced
 # Entries of the file. The shape that they give is that of all frames.
-_PIXELS = ('Rows', 'Columns', 'SamplesPerPixel', 'PhotometricInterpretation', 'BitsAllocated', 'BitsStored', 'HighBit',
-           'PixelRepresentation')
+_PIXELS = (
+    'Rows',
+    'Columns',
+    'SamplesPerPixel',
+    'PhotometricInterpretation',
+    'BitsAllocated',
+    'BitsStored',
+    'HighBit',
+    'PixelRepresentation',
+)
 # Entries of a frame; some files give them once for all frames.
 _VALUES = ('RescaleSlope', 'RescaleIntercept', 'RescaleType', 'PixelPaddingValue', 'PixelPaddingRangeLimit')
 # Entries that separate frames of one file: always, or only if several frames share a position (see dicom_stacks).
-STRICT_TRAITS = ('StackID', 'ConvolutionKernel', 'KVP', 'MonoenergeticEnergyEquivalent', 'NominalPercentageOfCardiacPhase',
-                 'NominalPercentageOfRespiratoryPhase')
-_LOOSE_TRAITS = ('TemporalPositionIndex', 'NominalCardiacTriggerDelayTime', 'NominalRespiratoryTriggerDelayTime',
-                 'TemporalPositionTimeOffset', 'ConvolutionKernelGroup', 'ReconstructionAlgorithm', 'FrameType')
-_PLACE = ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation',
-          'GantryDetectorTilt', 'BodyPartExamined', 'InStackPositionNumber')
+STRICT_TRAITS = (
+    'StackID',
+    'ConvolutionKernel',
+    'KVP',
+    'MonoenergeticEnergyEquivalent',
+    'NominalPercentageOfCardiacPhase',
+    'NominalPercentageOfRespiratoryPhase',
+)
+_LOOSE_TRAITS = (
+    'TemporalPositionIndex',
+    'NominalCardiacTriggerDelayTime',
+    'NominalRespiratoryTriggerDelayTime',
+    'TemporalPositionTimeOffset',
+    'ConvolutionKernelGroup',
+    'ReconstructionAlgorithm',
+    'FrameType',
+)
+_PLACE = (
+    'ImageOrientationPatient',
+    'ImagePositionPatient',
+    'PixelSpacing',
+    'SliceThickness',
+    'SliceLocation',
+    'GantryDetectorTilt',
+    'BodyPartExamined',
+    'InStackPositionNumber',
+)
 # Macros that contain these; others, including long lists of references, are not parsed.
-_MACROS = ('PlaneOrientation', 'PlanePosition', 'PixelMeasures', 'PixelValueTransformation', 'CTImageFrameType', 'FrameContent',
-           'FrameAnatomy', 'CTReconstruction', 'CTXRayDetails', 'CTAcquisitionDetails', 'CardiacSynchronization',
-           'RespiratorySynchronization', 'TemporalPosition', 'MultienergyCTCharacteristics',
-           'UnassignedSharedConvertedAttributes', 'UnassignedPerFrameConvertedAttributes')
+_MACROS = (
+    'PlaneOrientation',
+    'PlanePosition',
+    'PixelMeasures',
+    'PixelValueTransformation',
+    'CTImageFrameType',
+    'FrameContent',
+    'FrameAnatomy',
+    'CTReconstruction',
+    'CTXRayDetails',
+    'CTAcquisitionDetails',
+    'CardiacSynchronization',
+    'RespiratorySynchronization',
+    'TemporalPosition',
+    'MultienergyCTCharacteristics',
+    'UnassignedSharedConvertedAttributes',
+    'UnassignedPerFrameConvertedAttributes',
+)
 _GROUPS = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
-_CONCATENATION = ('ConcatenationUID', 'SOPInstanceUIDOfConcatenationSource', 'InConcatenationNumber',
-                  'InConcatenationTotalNumber', 'ConcatenationFrameOffsetNumber')
+_CONCATENATION = (
+    'ConcatenationUID',
+    'SOPInstanceUIDOfConcatenationSource',
+    'InConcatenationNumber',
+    'InConcatenationTotalNumber',
+    'ConcatenationFrameOffsetNumber',
+)
 _FRAME_TAGS = (*_PIXELS, *_VALUES, *_CONCATENATION, *_GROUPS, 'DimensionIndexSequence', 'ExtendedOffsetTable')
 _OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
 
@@ -80,9 +129,11 @@ class _Frames:
         self.groups: Sequence[Any] = data.get('PerFrameFunctionalGroupsSequence') or ()
         self.claimed = _integer(data, 'NumberOfFrames')
         if not self.groups:
-            raise ValueError(f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
-                             f'{_text(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
-                             'places its frames: export it again, or as one file per slice')
+            raise ValueError(
+                f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
+                f'{_text(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
+                'places its frames: export it again, or as one file per slice'
+            )
         if len(self.groups) > MAX_FRAMES:
             raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
         check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
@@ -93,12 +144,14 @@ class _Frames:
         if data.get('SharedFunctionalGroupsSequence'):
             self.common |= _values(data.SharedFunctionalGroupsSequence[0])
         pointers = [item.get('DimensionIndexPointer') for item in data.get('DimensionIndexSequence') or ()]
-        self.dimensions = [None if pointer is None or int(pointer) in _wanted() else f'{int(pointer):08x}'
-                           for pointer in pointers]
+        self.dimensions = [
+            None if pointer is None or int(pointer) in _wanted() else f'{int(pointer):08x}' for pointer in pointers
+        ]
         uid = _text(data, 'ConcatenationUID') or _text(data, 'SOPInstanceUIDOfConcatenationSource')
         self.offset = _integer(data, 'ConcatenationFrameOffsetNumber') or 0 if uid else 0
-        self.part = (_integer(data, 'InConcatenationNumber') or 0, _integer(data, 'InConcatenationTotalNumber') or 0) \
-            if uid else (0, 0)
+        self.part = (
+            (_integer(data, 'InConcatenationNumber') or 0, _integer(data, 'InConcatenationTotalNumber') or 0) if uid else (0, 0)
+        )
         # A file with one frame is one slice of a series, like any single-slice file.
         self.unit = uid or ('' if len(self.groups) == 1 else _text(data, 'SOPInstanceUID') or name.rpartition('/')[2])
 
@@ -107,8 +160,10 @@ class _Frames:
         counts = [len(self.groups)]
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
-            notes = (f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
-                     f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',)
+            notes = (
+                f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
+                f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',
+            )
             if self.claimed and 0 < self.claimed <= MAX_FRAMES:
                 counts.append(self.claimed)
         pixels = shared(tuple((keyword, _value(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
@@ -127,8 +182,12 @@ class _Frames:
             raise ValueError('; '.join(list(refused)[:3]))
         found += (Problem(f'{self.name}{_numbers(numbers)}', reason) for reason, numbers in refused.items())
         if self.claimed and self.claimed > counts[0]:
-            found.append(Problem(f'{self.name}{_numbers(range(counts[0] + 1, self.claimed + 1))}',
-                                 f'has no item in PerFrameFunctionalGroupsSequence, which has {counts[0]}'))
+            found.append(
+                Problem(
+                    f'{self.name}{_numbers(range(counts[0] + 1, self.claimed + 1))}',
+                    f'has no item in PerFrameFunctionalGroupsSequence, which has {counts[0]}',
+                )
+            )
         return found
 
     def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
@@ -137,8 +196,14 @@ class _Frames:
         number = values.get('InStackPositionNumber') if 'ImagePositionPatient' not in values else None
         values['InstanceNumber'] = self.offset + index + 1 if number is None else number
         values['ImageType'] = values.get('FrameType') or values.get('ImageType')
-        frame = Frame(file, index, shared(tuple((keyword, values[keyword]) for keyword in _VALUES if keyword in values)),
-                      self._traits(values), self.unit, self.part)
+        frame = Frame(
+            file,
+            index,
+            shared(tuple((keyword, values[keyword]) for keyword in _VALUES if keyword in values)),
+            self._traits(values),
+            self.unit,
+            self.part,
+        )
         mark = f'{self.name}#frame {frame.number}'
         header = to_header(values, self.path, mark, f'{mark}|{self.key.removeprefix(f"{self.name}|")}')
         return replace(header, frame=frame, notes=shared(header.notes + notes))
@@ -168,8 +233,10 @@ def _check_items(data: Any, size: int) -> None:
 def _wanted() -> dict[int, str]:
     """Tags of the used entries of functional groups."""
     tag = require('pydicom.datadict', 'medical').tag_for_keyword
-    return {tag(keyword): keyword for keyword in (*_PLACE, *_VALUES, *STRICT_TRAITS, *_LOOSE_TRAITS, 'DimensionIndexValues',
-                                                  'AnatomicRegionSequence')}
+    return {
+        tag(keyword): keyword
+        for keyword in (*_PLACE, *_VALUES, *STRICT_TRAITS, *_LOOSE_TRAITS, 'DimensionIndexValues', 'AnatomicRegionSequence')
+    }
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,5 @@
 """The header of a DICOM file, read without its pixels, and the check that it is an axial CT slice."""
+
 import math
 import os
 import warnings
@@ -23,17 +24,40 @@ from .plausibility import AIR_BELOW
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
 DIRECTORY = '1.2.840.10008.1.3.10'
 SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # distinguish patients and visits if UIDs do not
-TAGS = ('SOPClassUID', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'Modality', 'ImageType', 'Rows',
-        'Columns', 'NumberOfFrames', 'SamplesPerPixel', 'BitsAllocated', 'ImageOrientationPatient',
-        'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'SliceLocation', 'InstanceNumber',
-        'GantryDetectorTilt', 'BodyPartExamined', 'ModalityLUTSequence', 'PhotometricInterpretation', 'RescaleSlope',
-        'RescaleIntercept', 'PixelRepresentation', 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity', *SUBJECT)
+TAGS = (
+    'SOPClassUID',
+    'SOPInstanceUID',
+    'SeriesInstanceUID',
+    'StudyInstanceUID',
+    'Modality',
+    'ImageType',
+    'Rows',
+    'Columns',
+    'NumberOfFrames',
+    'SamplesPerPixel',
+    'BitsAllocated',
+    'ImageOrientationPatient',
+    'ImagePositionPatient',
+    'PixelSpacing',
+    'SliceThickness',
+    'SliceLocation',
+    'InstanceNumber',
+    'GantryDetectorTilt',
+    'BodyPartExamined',
+    'ModalityLUTSequence',
+    'PhotometricInterpretation',
+    'RescaleSlope',
+    'RescaleIntercept',
+    'PixelRepresentation',
+    'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity',
+    *SUBJECT,
+)
 CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # substrings of BodyPartExamined, which may also name combinations
 # Limits in mm; header entries beyond them are damaged or hostile. Sums and products of values within stay finite.
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
-MAX_HEADER_BYTES = 64 * 1024 ** 2  # before the pixels; 2000 frames need about 2 MB
+MAX_HEADER_BYTES = 64 * 1024**2  # before the pixels; 2000 frames need about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +111,31 @@ class DicomHeader:
         """Values that are equal for all slices of a scan; see also :meth:`fits`."""
         # Without a series UID, only the folder separates patients.
         folder = '' if self.series_uid else str(self.path.parent)
-        return (self.study_uid, self.series_uid, folder, self.shape, self.orientation is None, self.spacing is None,
-                self.corner is None, self.frame.unit if self.frame else '', self.stack)
+        return (
+            self.study_uid,
+            self.series_uid,
+            folder,
+            self.shape,
+            self.orientation is None,
+            self.spacing is None,
+            self.corner is None,
+            self.frame.unit if self.frame else '',
+            self.stack,
+        )
 
     def fits(self, other: 'DicomHeader') -> bool:
         """Whether a slice of the same group has the same reconstruction: orientation and spacing agree.
 
         They are compared with a tolerance, because writers round them, and further rounding would only move the boundaries.
         """
-        near = all(math.isclose(one, two, abs_tol=0.01, rel_tol=0)
-                   for one, two in zip(self.orientation or (), other.orientation or (), strict=True))
+        near = all(
+            math.isclose(one, two, abs_tol=0.01, rel_tol=0)
+            for one, two in zip(self.orientation or (), other.orientation or (), strict=True)
+        )
         # A thousandth is half a pixel across a slice of 512.
-        return near and all(math.isclose(one, two, rel_tol=1e-3)
-                            for one, two in zip(self.spacing or (), other.spacing or (), strict=True))
+        return near and all(
+            math.isclose(one, two, rel_tol=1e-3) for one, two in zip(self.spacing or (), other.spacing or (), strict=True)
+        )
 
 
 def read_dataset(path: Path, header_only: bool = False) -> Any:
@@ -181,7 +217,7 @@ class _ReadGuard:
             raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
         unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         for start in range(0, len(rest), 1 << 16):
-            packed = rest[start:start + (1 << 16)]
+            packed = rest[start : start + (1 << 16)]
             while packed and not unpack.eof:
                 total += len(unpack.decompress(packed, 1 << 20))
                 packed = unpack.unconsumed_tail
@@ -236,8 +272,10 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError(f'has {samples} samples per pixel: it is a colour picture, no CT slice')
     photometric = _text(data, 'PhotometricInterpretation').upper()
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
-        raise ValueError(f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
-                         'measurements; export the slice as MONOCHROME2')
+        raise ValueError(
+            f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
+            'measurements; export the slice as MONOCHROME2'
+        )
     if 'ModalityLUTSequence' in data:
         raise ValueError('has a modality look-up table instead of a rescale slope, which is not read')
     orientation = numbers(data, 'ImageOrientationPatient', 6, notes)
@@ -255,27 +293,38 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
     slope, intercept = numbers(data, 'RescaleSlope', 1, []), numbers(data, 'RescaleIntercept', 1, [])
     if slope and intercept and slope[0] > 0 and intercept[0] > AIR_BELOW and data.get('PixelRepresentation') == 0:
-        notes.append(f'{WARNING}RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value '
-                     f'can lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
-                     'values that start at air have the intercept -1024)')
+        notes.append(
+            f'{WARNING}RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value '
+            f'can lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
+            'values that start at air have the intercept -1024)'
+        )
     thickness = _bounded(data, 'SliceThickness', 1, SIZES, notes)
     tilt = _bounded(data, 'GantryDetectorTilt', 1, (0, STEEPEST), notes)
     location = _bounded(data, 'SliceLocation', 1, (0, FARTHEST), notes)
     number = numbers(data, 'InstanceNumber', 1, notes)
     return DicomHeader(
-        path=path, name=name, key=key, instance_uid=_uid(data, 'SOPInstanceUID'),
-        series_uid=shared(_uid(data, 'SeriesInstanceUID')), study_uid=shared(_uid(data, 'StudyInstanceUID')),
-        shape=(rows, columns), orientation=shared(orientation), corner=corner,
+        path=path,
+        name=name,
+        key=key,
+        instance_uid=_uid(data, 'SOPInstanceUID'),
+        series_uid=shared(_uid(data, 'SeriesInstanceUID')),
+        study_uid=shared(_uid(data, 'StudyInstanceUID')),
+        shape=(rows, columns),
+        orientation=shared(orientation),
+        corner=corner,
         spacing=shared(None if spacing is None else (spacing[0], spacing[1])),
-        thickness=thickness[0] if thickness else None, location=location[0] if location else None,
-        number=int(number[0]) if number else None, tilt=tilt[0] if tilt else 0.0,
-        notes=shared(tuple(dict.fromkeys(notes))), subject=shared(tuple(digest(data, keyword) for keyword in SUBJECT)))
+        thickness=thickness[0] if thickness else None,
+        location=location[0] if location else None,
+        number=int(number[0]) if number else None,
+        tilt=tilt[0] if tilt else 0.0,
+        notes=shared(tuple(dict.fromkeys(notes))),
+        subject=shared(tuple(digest(data, keyword) for keyword in SUBJECT)),
+    )
 
 
 def _is_directory(data: Any, sop_class: str) -> bool:
     stated = str(getattr(getattr(data, 'file_meta', None), 'MediaStorageSOPClassUID', '') or '')
-    return stated == DIRECTORY or \
-        not sop_class and 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity' in data
+    return stated == DIRECTORY or not sop_class and 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity' in data
 
 
 def _check_frames(data: Any) -> None:
@@ -286,8 +335,10 @@ def _check_frames(data: Any) -> None:
     """
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
-        raise ValueError(f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
-                         'slice, or to NIfTI with dcm2niix')
+        raise ValueError(
+            f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
+            'slice, or to NIfTI with dcm2niix'
+        )
 
 
 @lru_cache(maxsize=256)
@@ -307,8 +358,10 @@ def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], not
         return found
     # Many writers use zero for an unknown value.
     if any(found):
-        notes.append(f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
-                     f'{size[0]:g} to {size[1]:g} are read): taken as absent')
+        notes.append(
+            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
+            f'{size[0]:g} to {size[1]:g} are read): taken as absent'
+        )
     return None
 
 

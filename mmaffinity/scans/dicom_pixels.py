@@ -1,4 +1,5 @@
 """Conversion of a DICOM slice's pixel data to Hounsfield units."""
+
 import struct
 import warnings
 from typing import Any
@@ -72,17 +73,27 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         # Files without a preamble; pydicom detected the uncompressed encoding.
         uid = require('pydicom.uid', 'medical')
         implicit, little = data.original_encoding
-        syntax = uid.ImplicitVRLittleEndian if implicit else \
-            uid.ExplicitVRLittleEndian if little is not False else uid.ExplicitVRBigEndian
+        syntax = (
+            uid.ImplicitVRLittleEndian
+            if implicit
+            else uid.ExplicitVRLittleEndian
+            if little is not False
+            else uid.ExplicitVRBigEndian
+        )
         meta = require('pydicom.dataset', 'medical').FileMetaDataset()
         meta.TransferSyntaxUID = syntax
         data.file_meta = meta
     if not syntax.is_transfer_syntax:
-        raise ValueError(f'has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM\'s but perhaps a '
-                         'vendor\'s own: export the series again, as explicit VR little endian')
+        raise ValueError(
+            f"has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM's but perhaps a "
+            "vendor's own: export the series again, as explicit VR little endian"
+        )
     if 'PixelData' not in data:
-        raise ValueError('has pixels of floating-point numbers, which no CT image has: export the slice as integers'
-                         if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data else 'has no pixel data')
+        raise ValueError(
+            'has pixels of floating-point numbers, which no CT image has: export the slice as integers'
+            if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data
+            else 'has no pixel data'
+        )
     bits = whole_number(data, 'BitsAllocated', 0)
     if not bits:
         raise ValueError('has no BitsAllocated, which says how its pixels are stored')
@@ -100,8 +111,9 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
                 _check_run_lengths(frame, shape, bits)
             claimed = codestream_size(frame)
             if claimed is not None and claimed != shape:
-                raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says '
-                                 f'{shape[0]} x {shape[1]}')
+                raise ValueError(
+                    f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says {shape[0]} x {shape[1]}'
+                )
             # JPEG-LS decoders silently fill missing data with zeros.
             if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
                 raise ValueError('pixel data is truncated: its code stream has no end mark')
@@ -169,8 +181,9 @@ def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
     """
     longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
     if len(raw) > longest:
-        raise ValueError(f'compressed pixel data of {len(raw)} bytes, more than the {longest} that {shape[0]} x {shape[1]} '
-                         'pixels can need')
+        raise ValueError(
+            f'compressed pixel data of {len(raw)} bytes, more than the {longest} that {shape[0]} x {shape[1]} pixels can need'
+        )
     position = number = 0
     while position + 8 <= len(raw):
         position += 8 + struct.unpack_from('<I', raw, position + 4)[0]
@@ -204,8 +217,9 @@ def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
             unpacked += control + 1 if control < 128 else 257 - control
             start += control + 2 if control < 128 else 2 if control > 128 else 1
             if unpacked > most:
-                raise ValueError(f'a segment of run lengths unpacks to more than the {pixels} bytes that '
-                                 f'{shape[0]} x {shape[1]} pixels have')
+                raise ValueError(
+                    f'a segment of run lengths unpacks to more than the {pixels} bytes that {shape[0]} x {shape[1]} pixels have'
+                )
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
@@ -218,7 +232,7 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
         return height - top, width - left
     if frame[:8] == b'\0\0\0\x0cjP  ':
         start = frame.find(b'\xff\x4f\xff\x51')
-        return codestream_size(frame[start:start + 64]) if start > 0 else None
+        return codestream_size(frame[start : start + 64]) if start > 0 else None
     if frame[:2] != b'\xff\xd8':
         return None
     position = 2
@@ -250,21 +264,23 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
     if low <= -500:
         notes.append(f'no rescale tags: stored values ({low} to {high}) were taken as Hounsfield units')
         return 1.0, 0.0
-    raise ValueError(f'has no rescale tags and stored values {low} to {high}, so that their Hounsfield units are not '
-                     'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
-                     '(--rescale 1 -1024)')
+    raise ValueError(
+        f'has no rescale tags and stored values {low} to {high}, so that their Hounsfield units are not '
+        'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
+        '(--rescale 1 -1024)'
+    )
 
 
 def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
     found = numbers(data, keyword, 1, notes)
     if found is None and values_of(data, keyword):
-        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this '
-                         'entry')
+        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this entry')
     return None if found is None else found[0]
 
 
-def _padding_mask(data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: float, intercept: float,
-                  notes: list[str]) -> np.ndarray:
+def _padding_mask(
+    data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: float, intercept: float, notes: list[str]
+) -> np.ndarray:
     """Pixels outside the field of view according to the header, given as values or as words with more bits."""
     nothing = np.zeros(rasters[0].shape, dtype=bool)
     value, limit = (numbers(data, f'PixelPadding{name}', 1, notes) for name in ('Value', 'RangeLimit'))
@@ -272,8 +288,8 @@ def _padding_mask(data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: floa
         return nothing
     ends = sorted((int(value[0]), int((limit or value)[0])))
     # Some writers store it as unsigned even though the pixels are signed.
-    if data.get('PixelRepresentation') == 1 and ends[0] >= 2 ** 15:
-        ends = [end - 2 ** 16 for end in ends]
+    if data.get('PixelRepresentation') == 1 and ends[0] >= 2**15:
+        ends = [end - 2**16 for end in ends]
     values = [end * slope + intercept for end in ends]
     if any(TISSUE[0] < hu < TISSUE[1] for hu in values):
         notes.append(f'PixelPaddingValue {ends[0]} is {values[0]:g} HU, which is tissue: it was not used')
@@ -283,15 +299,22 @@ def _padding_mask(data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: floa
     return nothing
 
 
-def _upright(hu: np.ndarray, stored: np.ndarray, data: Any, rescale: tuple[float, float], window: Window,
-             padding: np.ndarray, notes: list[str]) -> np.ndarray:
+def _upright(
+    hu: np.ndarray,
+    stored: np.ndarray,
+    data: Any,
+    rescale: tuple[float, float],
+    window: Window,
+    padding: np.ndarray,
+    notes: list[str],
+) -> np.ndarray:
     """Undo the inversion of a MONOCHROME1 slice.
 
     The tag means that low values are displayed white. Some writers also invert the stored values; others store true Hounsfield
     units and only request an inverted display. Air distinguishes the two. Without air, the displayed form is used.
     """
     bits = int(data.get('BitsStored') or data.BitsAllocated)
-    total = -1 if data.get('PixelRepresentation') == 1 else 2 ** bits - 1
+    total = -1 if data.get('PixelRepresentation') == 1 else 2**bits - 1
     mirrored = (total - stored.astype(np.float64)) * rescale[0] + rescale[1]
     if _air_share(hu, padding) >= AIR_SHARE:
         notes.append('MONOCHROME1, but the stored values are Hounsfield units: not inverted')

@@ -1,4 +1,5 @@
 """DICOM series: grouping and ordering of files, and irregularities."""
+
 import hashlib
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
@@ -38,8 +39,9 @@ class DicomScan(Scan):
         identity: identity of the series, see :class:`Scan`; by default that of its first header.
     """
 
-    def __init__(self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions,
-                 identity: str = '') -> None:
+    def __init__(
+        self, headers: Sequence[DicomHeader], name: str, source: str, options: ReadOptions, identity: str = ''
+    ) -> None:
         first = headers[0]
         self._identity = identity or _identity(first)
         counted = SliceNotes()
@@ -59,17 +61,28 @@ class DicomScan(Scan):
         if None not in self.positions:
             notes += spacing_notes(self.positions)
         if first.corner is None and abs(first.tilt) > MAX_TILT:
-            notes.append(f'gantry tilt: {abs(first.tilt):.1f} degrees by the header; slices are predicted as they are, '
-                         'without straightening')
+            notes.append(
+                f'gantry tilt: {abs(first.tilt):.1f} degrees by the header; slices are predicted as they are, '
+                'without straightening'
+            )
         if first.corner is not None:
             affine = self._affine(normal, notes)
         spacing = first.spacing and self.view.spacing(*first.spacing)
-        super().__init__(ScanInfo(
-            name=name, source=source, kind='dicom', num_slices=len(headers), spacing=spacing,
-            slice_spacing=slice_spacing(self.positions) or (first.thickness if len(headers) == 1 else None),
-            study_uid=first.study_uid or None, series_uid=first.series_uid or None,
-            affine=None if affine is None else affine.tolist(),
-            shape=(first.shape[1], first.shape[0], len(headers)), notes=notes))
+        super().__init__(
+            ScanInfo(
+                name=name,
+                source=source,
+                kind='dicom',
+                num_slices=len(headers),
+                spacing=spacing,
+                slice_spacing=slice_spacing(self.positions) or (first.thickness if len(headers) == 1 else None),
+                study_uid=first.study_uid or None,
+                series_uid=first.series_uid or None,
+                affine=None if affine is None else affine.tolist(),
+                shape=(first.shape[1], first.shape[0], len(headers)),
+                notes=notes,
+            )
+        )
 
     def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
         """NIfTI affine of voxel (column, row, slice); None if no affine fits. Also notes tilt."""
@@ -80,12 +93,16 @@ class DicomScan(Scan):
         tilt = tilt_degrees(normal, first.corner, last.corner)
         axis = abs(np.degrees(np.arccos(min(1.0, normal[2]))))
         if tilt > STEEPEST_STACK:
-            notes.append(f'{WARNING}the slices lie side by side rather than above each other ({tilt:.0f} degrees between the '
-                         'stack and their normal): there is no volume mask')
+            notes.append(
+                f'{WARNING}the slices lie side by side rather than above each other ({tilt:.0f} degrees between the '
+                'stack and their normal): there is no volume mask'
+            )
             return None
         if max(tilt, abs(first.tilt)) > MAX_TILT:
-            notes.append(f'gantry tilt: {abs(first.tilt):.1f} degrees by the header, {tilt:.1f} between the stack and '
-                         'its slices\' normal; slices are predicted as they are, without straightening')
+            notes.append(
+                f'gantry tilt: {abs(first.tilt):.1f} degrees by the header, {tilt:.1f} between the stack and '
+                "its slices' normal; slices are predicted as they are, without straightening"
+            )
         elif axis > MAX_TILT:
             notes.append(f'slices are turned by {axis:.1f} degrees against the body axis')
         if first.orientation is None or first.spacing is None:
@@ -121,8 +138,18 @@ class DicomScan(Scan):
             try:
                 hu, notes = read_hounsfield(header, self.options)
                 grey, more = self.options.window.apply(self.view.from_stored(hu))
-                yield Slice(header.name, header.key, index, np.ascontiguousarray(grey), self.info.spacing,
-                            self.slabs[index], self.positions[index], self.options.window, self.view, (*notes, *more))
+                yield Slice(
+                    header.name,
+                    header.key,
+                    index,
+                    np.ascontiguousarray(grey),
+                    self.info.spacing,
+                    self.slabs[index],
+                    self.positions[index],
+                    self.options.window,
+                    self.view,
+                    (*notes, *more),
+                )
             except (MemoryError, Exception) as error:
                 yield Problem(header.name, brief(error), header.key)
 
@@ -140,8 +167,9 @@ class DicomScan(Scan):
         return [header.path for header in self.headers]
 
 
-def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
-                 options: ReadOptions) -> Iterator[DicomScan | Problem]:
+def group_series(
+    headers: Sequence[DicomHeader], root_name: str, source: str, options: ReadOptions
+) -> Iterator[DicomScan | Problem]:
     """Separate series, and skip files with the same image as another.
 
     The name of each consists of the folder's name and its own identifiers, even for a single series, so that a series added
@@ -158,8 +186,11 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
         if twin is not None:
             if (header.path, twin.path) not in told:  # once per file, not per frame
                 told.add((header.path, twin.path))
-                yield Problem(header.name, f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
-                              + (', as do all further frames of these files' if header.frame else ''))
+                yield Problem(
+                    header.name,
+                    f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
+                    + (', as do all further frames of these files' if header.frame else ''),
+                )
             continue
         uids[uid] = uids.get(uid, 0) + 1
         alike = parts.setdefault(header.group, [])
@@ -186,11 +217,14 @@ def group_series(headers: Sequence[DicomHeader], root_name: str, source: str,
                 continue
             scan.info.notes += part.notes
             if series.count(key[:3]) > 1:
-                scan.info.notes.append('its series also holds slices of another size, orientation, spacing or stack, of '
-                                       'another multi-frame file, or without position, which were taken as scans of their own')
+                scan.info.notes.append(
+                    'its series also holds slices of another size, orientation, spacing or stack, of '
+                    'another multi-frame file, or without position, which were taken as scans of their own'
+                )
             if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
-                scan.info.notes.append(f'{WARNING}several slices have the same SOPInstanceUID: all were kept; was the series '
-                                       'anonymised wrongly?')
+                scan.info.notes.append(
+                    f'{WARNING}several slices have the same SOPInstanceUID: all were kept; was the series anonymised wrongly?'
+                )
             yield scan
 
 
@@ -202,8 +236,12 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
     """
     if folder is None:
         folder = str(header.path.parent)
-    geometry = (header.shape, [round(value, 1) + 0.0 for value in header.orientation or ()],
-                [round(value, 2) for value in header.spacing or ()], header.corner is None)
+    geometry = (
+        header.shape,
+        [round(value, 1) + 0.0 for value in header.orientation or ()],
+        [round(value, 2) for value in header.spacing or ()],
+        header.corner is None,
+    )
     frames = f'|{header.frame.unit}|{header.stack}' if header.frame and (header.frame.unit or header.stack) else ''
     return f'dicom|{header.study_uid}|{header.series_uid or folder}|{geometry}{frames}'
 
@@ -214,9 +252,11 @@ def _mark(header: DicomHeader, part: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
-def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
-              notes: list[str]) -> tuple[list[DicomHeader], list[float | None]]:
+def _in_order(
+    headers: Sequence[DicomHeader], normal: np.ndarray, notes: list[str]
+) -> tuple[list[DicomHeader], list[float | None]]:
     """Order slices from feet to head; positions along the normal in mm if the headers have them."""
+
     def by_number(header: DicomHeader) -> tuple:
         return header.number or 0, natural(header.name)
 
@@ -230,7 +270,6 @@ def _in_order(headers: Sequence[DicomHeader], normal: np.ndarray,
     numbers = {header.number for header in headers}
     known = None not in numbers and (len(numbers) > 1 or len(headers) == 1)
     by = 'file name' if not known else 'frame number' if headers[0].frame else 'InstanceNumber'
-    notes.append(f'no slice positions: ordered by {by}, and volumes rest on '
-                 'the slice thickness of the header')
+    notes.append(f'no slice positions: ordered by {by}, and volumes rest on the slice thickness of the header')
     ordered = sorted(headers, key=by_number if known else lambda header: natural(header.name))
     return ordered, [None] * len(ordered)

@@ -1,4 +1,5 @@
 """Grouping of multi-frame DICOM: stacks, phases and reconstructions are separated, concatenated files joined."""
+
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -32,8 +33,11 @@ def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
         notes = _missing_parts([found[at] for at in members])
         stacks = _split(members, found)
         for stack, inside in stacks:
-            more = [f'frames with {", ".join(stack)}; the other frames were taken as scans of their own'] \
-                if len(stacks) > 1 else []
+            more = (
+                [f'frames with {", ".join(stack)}; the other frames were taken as scans of their own']
+                if len(stacks) > 1
+                else []
+            )
             for at in inside:
                 found[at] = replace(found[at], stack=shared(stack), notes=shared((*found[at].notes, *notes, *more)))
     return found
@@ -73,8 +77,9 @@ def _interleaved(groups: Sequence[list[int]], headers: Sequence[DicomHeader]) ->
 def _place(header: DicomHeader) -> float:
     if header.corner is None:
         return 0.0
-    normal = np.array([0.0, 0.0, 1.0]) if header.orientation is None else \
-        head_normal(header.orientation[3:], header.orientation[:3])
+    normal = (
+        np.array([0.0, 0.0, 1.0]) if header.orientation is None else head_normal(header.orientation[3:], header.orientation[:3])
+    )
     return round(float(np.dot(header.corner, normal)), 3)
 
 
@@ -89,5 +94,7 @@ def _missing_parts(headers: Sequence[DicomHeader]) -> list[str]:
     if missing < 1:
         return []
     first = [str(at) for at in range(1, min(total, 1 << 16) + 1) if at not in numbers][:5]
-    return [f'{missing} of {total} files of a concatenation are missing: number {", ".join(first)}'
-            + (', ...' if missing > 5 else '')]
+    return [
+        f'{missing} of {total} files of a concatenation are missing: number {", ".join(first)}'
+        + (', ...' if missing > 5 else '')
+    ]

@@ -1,4 +1,5 @@
 """Values of a DICOM header as numbers, even if written with decimal commas, as text, several or none."""
+
 import hashlib
 import math
 import re
@@ -71,8 +72,9 @@ def whole_number(data: Any, keyword: str, absent: int) -> int:
         return absent
     found = numbers(data, keyword, 1, [])
     if found is None or found[0] != int(found[0]) or found[0] < 0:
-        raise ValueError(f'has {shown(data, keyword)}, which is not a whole number: correct this entry, or export the slice '
-                         'again')
+        raise ValueError(
+            f'has {shown(data, keyword)}, which is not a whole number: correct this entry, or export the slice again'
+        )
     return int(found[0])
 
 

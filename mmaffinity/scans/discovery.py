@@ -1,4 +1,5 @@
 """Finding scans in the user's inputs: files, folders, lists of these, arrays."""
+
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,8 +43,9 @@ def check_inputs(inputs: Iterable[Input]) -> None:
         raise FileNotFoundError(f'there is no file or folder {", ".join(missing)}')
 
 
-def find_scans(inputs: Input | Iterable[Input], options: ReadOptions | None = None,
-               exclude: Sequence[str | Path] = ()) -> Iterator[Scan | Problem]:
+def find_scans(
+    inputs: Input | Iterable[Input], options: ReadOptions | None = None, exclude: Sequence[str | Path] = ()
+) -> Iterator[Scan | Problem]:
     """Find the scans in files, folders and arrays.
 
     Images of one folder form one scan, DICOM files are grouped by series (over all subfolders of an input), and every NIfTI

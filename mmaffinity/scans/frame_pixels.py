@@ -1,4 +1,5 @@
 """Locating and reading frames of a multi-frame DICOM file."""
+
 import os
 import struct
 from array import array
@@ -55,7 +56,7 @@ class FrameFile:
         Raises:
             ValueError: if the file has changed, or the frame is longer than from any encoder.
         """
-        first, end = self.pieces[2 * index:2 * index + 2]
+        first, end = self.pieces[2 * index : 2 * index + 2]
         dataset = require('pydicom.dataset', 'medical')
         data = dataset.Dataset()
         data.file_meta = dataset.FileMetaDataset()
@@ -68,8 +69,9 @@ class FrameFile:
         length = sum(self.lengths[first:end])
         longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
         if length > longest:
-            raise ValueError(f'its pixel data has {length} bytes, more than the {longest} that {data.Rows} x {data.Columns} '
-                             'pixels can need')
+            raise ValueError(
+                f'its pixel data has {length} bytes, more than the {longest} that {data.Rows} x {data.Columns} pixels can need'
+            )
         with open_regular(self.path) as file:
             if stamp_of(file) != self.stamp:
                 raise ValueError('has changed since its header was read: predict it again')
@@ -143,11 +145,14 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
     default = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
     syntax = uid.UID(getattr(data, 'file_meta', {}).get('TransferSyntaxUID') or default)
     if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ValueError(f'has the transfer syntax {syntax!s:.64}, which is not DICOM\'s: convert it to Explicit VR Little '
-                         'Endian')
+        raise ValueError(
+            f"has the transfer syntax {syntax!s:.64}, which is not DICOM's: convert it to Explicit VR Little Endian"
+        )
     if syntax.is_deflated:
-        raise ValueError('is deflated as a whole, so that its frames cannot be read one by one: convert it to Explicit VR '
-                         'Little Endian, for example with dcmconv +te')
+        raise ValueError(
+            'is deflated as a whole, so that its frames cannot be read one by one: convert it to Explicit VR '
+            'Little Endian, for example with dcmconv +te'
+        )
     with open_regular(path) as file:
         stamp = stamp_of(file)
         file.seek(end)
@@ -166,26 +171,35 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
             whole = min(there, length) // size
             used = min(whole, max(counts))
             missing = f'{min(there, length)} of {length} bytes are there, which are {whole} whole frames of {size} bytes'
-            return FrameFile(path, stamp, str(syntax), array('q', (start + at * size for at in range(used))),
-                             array('q', [size]) * used, array('q', (at for one in range(used) for at in (one, one + 1))),
-                             missing, shared)
+            return FrameFile(
+                path,
+                stamp,
+                str(syntax),
+                array('q', (start + at * size for at in range(used))),
+                array('q', [size]) * used,
+                array('q', (at for one in range(used) for at in (one, one + 1))),
+                missing,
+                shared,
+            )
         if length != 0xFFFFFFFF:
             raise ValueError(f'is compressed ({syntax.name}), but its pixel data is not in fragments')
         limit = min(4096 * max(counts), MAX_FRAGMENTS)
         starts, lengths, heads, table, stop = _fragments(file, start, stamp[0], limit)
     complete = stop is None
     extended = bytes(data.get('ExtendedOffsetTable') or b'')
-    table = [*struct.unpack(f'<{len(extended) // 8}Q', extended[:len(extended) // 8 * 8])] or table
+    table = [*struct.unpack(f'<{len(extended) // 8}Q', extended[: len(extended) // 8 * 8])] or table
     places = {at - starts[0]: number for number, at in enumerate(starts)}  # offsets are relative to the first fragment
     if starts and stop is not None:
         places[stop + 8 - starts[0]] = len(starts)
     found = _assign([places.get(entry) for entry in table], heads, counts, complete)
     found = [(first, last) if any(lengths[first:last]) else (0, 0) for first, last in found]
     held = sum(first < last for first, last in found)
-    missing = f'{held} of {counts[0]} frames were found in {len(starts)} fragments' + \
-        ('' if complete else ', and the file ends within the pixel data')
-    return FrameFile(path, stamp, str(syntax), starts, lengths, array('q', (at for pair in found for at in pair)), missing,
-                     shared)
+    missing = f'{held} of {counts[0]} frames were found in {len(starts)} fragments' + (
+        '' if complete else ', and the file ends within the pixel data'
+    )
+    return FrameFile(
+        path, stamp, str(syntax), starts, lengths, array('q', (at for pair in found for at in pair)), missing, shared
+    )
 
 
 def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array, array, list[bool], list[int], int | None]:
@@ -225,8 +239,9 @@ def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array
         position += 8 + length
 
 
-def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequence[int],
-            complete: bool) -> list[tuple[int, int]]:
+def _assign(
+    begins: Sequence[int | None], heads: Sequence[bool], counts: Sequence[int], complete: bool
+) -> list[tuple[int, int]]:
     """Assign fragments to frames: by the offset table, otherwise one each, otherwise by the starts of code streams.
 
     Args:
@@ -246,11 +261,13 @@ def _assign(begins: Sequence[int | None], heads: Sequence[bool], counts: Sequenc
         for firsts in ((exact,) if len(exact) == len(begins) else ()) + ((range(number), streams) if complete else ()):
             if count == len(firsts) and firsts[0] == 0 and all(one < two for one, two in zip(firsts, firsts[1:])):
                 pairs = list(zip(firsts, [*firsts[1:], number]))
-                if not any(any(heads[one + 1:two]) for one, two in pairs):
+                if not any(any(heads[one + 1 : two]) for one, two in pairs):
                     return pairs if complete or number == count else [*pairs[:-1], (0, 0)]
     if len(begins) in counts:
-        return [(one, two) if one is not None and two is not None and one < two and not any(heads[one + 1:two]) else (0, 0)
-                for one, two in zip(begins, [*begins[1:], number if complete else None])]
+        return [
+            (one, two) if one is not None and two is not None and one < two and not any(heads[one + 1 : two]) else (0, 0)
+            for one, two in zip(begins, [*begins[1:], number if complete else None])
+        ]
     if complete:
         return []  # it is unknown which frame is missing
     firsts = streams if streams[:1] == [0] else range(number)

@@ -1,4 +1,5 @@
 """References from a DICOM segmentation to frames, for which highdicom alone would require all frames in one file."""
+
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,18 @@ from mmaffinity.utils.optional import require
 from .dicom_header import CT_CLASSES, DicomHeader, read_until_pixels
 
 # Header entries that are not copied, or are replaced.
-_OF_FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence', 'NumberOfFrames', 'DimensionIndexSequence',
-              'DimensionOrganizationSequence', 'SOPInstanceUID', 'ImageOrientationPatient', 'ImagePositionPatient',
-              'PixelSpacing', 'SliceThickness')
+_OF_FRAMES = (
+    'SharedFunctionalGroupsSequence',
+    'PerFrameFunctionalGroupsSequence',
+    'NumberOfFrames',
+    'DimensionIndexSequence',
+    'DimensionOrganizationSequence',
+    'SOPInstanceUID',
+    'ImageOrientationPatient',
+    'ImagePositionPatient',
+    'PixelSpacing',
+    'SliceThickness',
+)
 Places = dict[str, tuple[DicomHeader, str]]
 
 

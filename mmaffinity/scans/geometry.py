@@ -1,4 +1,5 @@
 """Slice geometry in the patient: view, order, spacing. Vectors are in DICOM's axes: left, posterior, head; in mm."""
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +27,11 @@ class View:
     def from_stored(self, raster: np.ndarray) -> np.ndarray:
         """Transform a stored raster (H, W) to the view."""
         image = raster.T if self.transpose else raster
-        return image[::-1 if self.flip_rows else 1, ::-1 if self.flip_columns else 1]
+        return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
     def to_stored(self, image: np.ndarray) -> np.ndarray:
         """Undo :meth:`from_stored`."""
-        image = image[::-1 if self.flip_rows else 1, ::-1 if self.flip_columns else 1]
+        image = image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
         return image.T if self.transpose else image
 
     def spacing(self, first: float, second: float) -> tuple[float, float]:
@@ -68,8 +69,9 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
     normal = np.cross(first, second)
     normal /= np.linalg.norm(normal)
     if abs(normal[2]) < AXIAL:
-        plane = 'coronal' if abs(normal[1]) > max(abs(normal[0]), AXIAL) else \
-            'sagittal' if abs(normal[0]) > AXIAL else 'oblique'
+        plane = (
+            'coronal' if abs(normal[1]) > max(abs(normal[0]), AXIAL) else 'sagittal' if abs(normal[0]) > AXIAL else 'oblique'
+        )
         raise ValueError(f'is {plane}, not axial: its normal is {np.round(normal, 2).tolist()} (left, back, head)')
     return normal if normal[2] > 0 else -normal
 
@@ -122,22 +124,28 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
         return []
     places, _ = _places(positions)
     if len(places) < 2:
-        return [f'{WARNING}all {len(positions)} slices are at one position (bolus tracking, or one slice exported several '
-                'times?): there is no volume, and no volume mask']
+        return [
+            f'{WARNING}all {len(positions)} slices are at one position (bolus tracking, or one slice exported several '
+            'times?): there is no volume, and no volume mask'
+        ]
     gaps = np.abs(np.diff(places))
     usual = float(np.median(gaps))
     notes = []
     repeated = len(positions) - len(places)
     if repeated:
-        notes.append(f'{WARNING}{repeated} of {len(positions)} slices lie where another slice lies: are these several scans '
-                     'or phases in one series? Volumes count each place once')
+        notes.append(
+            f'{WARNING}{repeated} of {len(positions)} slices lie where another slice lies: are these several scans '
+            'or phases in one series? Volumes count each place once'
+        )
     wide = np.flatnonzero(gaps > 1.5 * usual)
     if wide.size:
         missing = int(sum(max(1, round(gaps[at] / usual) - 1) for at in wide))
         ends = ', '.join(f'{places[at]:.1f} and {places[at + 1]:.1f} mm' for at in wide[:3])
         more = f' and {plural(wide.size - 3, "more place")}' if wide.size > 3 else ''
-        notes.append(f'{WARNING}about {plural(missing, "slice", "is")} missing, between {ends}{more}; volumes are of the '
-                     'slices that are there')
+        notes.append(
+            f'{WARNING}about {plural(missing, "slice", "is")} missing, between {ends}{more}; volumes are of the '
+            'slices that are there'
+        )
     rest = gaps[gaps <= 1.5 * usual]
     if rest.size and np.abs(rest - usual).max() > max(0.05 * usual, 0.05):
         notes.append(f'slice spacing is uneven: {rest.min():.2f} to {rest.max():.2f} mm')

@@ -1,4 +1,5 @@
 """Image files of one folder, as the slices of one scan, and arrays."""
+
 import re
 import warnings
 from collections.abc import Container, Iterator, Sequence
@@ -27,10 +28,18 @@ class ImageScan(Scan):
     """
 
     def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
-        super().__init__(ScanInfo(
-            name=name, source=printable(folder), kind='images', num_slices=len(names),
-            notes=['images have no spacing: areas are in pixels, volumes are unknown',
-                   'grey levels are taken as they are: a lung window is assumed']))
+        super().__init__(
+            ScanInfo(
+                name=name,
+                source=printable(folder),
+                kind='images',
+                num_slices=len(names),
+                notes=[
+                    'images have no spacing: areas are in pixels, volumes are unknown',
+                    'grey levels are taken as they are: a lung window is assumed',
+                ],
+            )
+        )
         self.folder = folder
         self.names = sorted(names, key=natural)
         self.options = options
@@ -113,8 +122,10 @@ def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
     if levels <= MASK_LEVELS:
         return (f'{WARNING}only {levels} grey levels: is it a mask?',)
     if low >= DARK:
-        return (f'{WARNING}the darkest pixel is {low:g} of 255, but air is nearly black: is it windowed for the lungs, as the '
-                'training slices are?',)
+        return (
+            f'{WARNING}the darkest pixel is {low:g} of 255, but air is nearly black: is it windowed for the lungs, as the '
+            'training slices are?',
+        )
     if high < DARK:
         return (f'{WARNING}the brightest pixel is {high:g} of 255: is it windowed for the lungs, as the training slices are?',)
     return ()
@@ -122,6 +133,7 @@ def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
 
 def natural(name: str) -> str:
     """Sort key that places slice 10 after slice 9."""
+
     def number(match: re.Match) -> str:
         # Compare the number of digits first, so that numbers of any size compare without conversion.
         digits = match[0].lstrip('0')

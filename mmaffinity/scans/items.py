@@ -1,4 +1,5 @@
 """Results of reading: scans, their slices, and problems."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from .windowing import TRAINING_WINDOW, Window
 
 MIN_SIDE = 32  # pixels; CT slices are larger, and the network's stride is 16
 # Of a predicted slice: a hundred lesion masks of this size take 1.6 GB. CT has 512 x 512, rarely 2048 x 2048.
-MAX_SLICE_PIXELS = 4096 ** 2
-MAX_VOXELS = 1024 ** 3  # of a volume; a chest scan with 0.5 mm slices has about a fifth of it
+MAX_SLICE_PIXELS = 4096**2
+MAX_VOXELS = 1024**3  # of a volume; a chest scan with 0.5 mm slices has about a fifth of it
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def check_side(rows: int, columns: int) -> None:
         ValueError: if a side is shorter than 32 pixels, or there are more pixels than 4096 x 4096.
     """
     if rows * columns > MAX_SLICE_PIXELS:
-        raise ValueError(f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at '
-                         'most): scale it down')
+        raise ValueError(
+            f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at most): scale it down'
+        )
     if min(rows, columns) < MIN_SIDE:
-        raise ValueError(f'is {rows} x {columns} pixels, too small for an axial slice ({MIN_SIDE} x {MIN_SIDE} or '
-                         'more)')
+        raise ValueError(f'is {rows} x {columns} pixels, too small for an axial slice ({MIN_SIDE} x {MIN_SIDE} or more)')

@@ -1,4 +1,5 @@
 """A journal of a scan's slices, one line each on disk, so that interrupted runs can resume."""
+
 import json
 import os
 from collections.abc import Container, Iterator, Sequence
@@ -56,10 +57,13 @@ class Journal:
                     break
                 if end == 0:
                     if content.get('settings') != settings:
-                        changed = sorted(name for name in settings
-                                         if (content.get('settings') or {}).get(name) != settings[name])
-                        raise OtherSettings(f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
-                                            'name another --out, or give the same settings to resume')
+                        changed = sorted(
+                            name for name in settings if (content.get('settings') or {}).get(name) != settings[name]
+                        )
+                        raise OtherSettings(
+                            f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
+                            'name another --out, or give the same settings to resume'
+                        )
                 else:
                     self._note(content, end)
                 end += len(line)
@@ -80,8 +84,7 @@ class Journal:
 
     def add(self, key: str, result: SliceRecord | Problem) -> None:
         """Append a slice's result or problem."""
-        content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else \
-            {'slice': result.to_dict()}
+        content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else {'slice': result.to_dict()}
         self._note(dict(content, key=key), self._write(json.dumps({'key': key, **content}, allow_nan=False)))
 
     def predicted(self) -> set[str]:

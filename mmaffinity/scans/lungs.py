@@ -1,11 +1,14 @@
 """A simple, approximate lung mask by thresholds, as a reference for lesion area; labelled as such wherever used."""
+
 import numpy as np
 from scipy import ndimage
 
 from .windowing import Window
 
-METHOD = 'threshold mask (below -400 HU inside the body), approximate: airways and bowel gas count as lung, dense ' \
-         'lesions only where the model found them'
+METHOD = (
+    'threshold mask (below -400 HU inside the body), approximate: airways and bowel gas count as lung, dense '
+    'lesions only where the model found them'
+)
 AIR_LIMIT = -400.0  # HU, midway between lung and soft tissue
 MIN_COMPONENT = 0.001  # share of the slice's pixels; smaller components are bowel gas, mediastinal vessels or noise
 MIN_LUNG = 0.005

@@ -1,4 +1,5 @@
 """Lesion masks in the geometry of the input: NIfTI and DICOM-SEG."""
+
 import gzip
 import io
 import logging
@@ -25,7 +26,7 @@ from .opening import brief
 from .output_folder import OutputFolder
 from .records import SliceRecord
 
-MAX_SEGMENT_VOXELS = 512 * 1024 ** 2
+MAX_SEGMENT_VOXELS = 512 * 1024**2
 
 
 def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem]) -> bool:
@@ -63,16 +64,31 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
         image.set_sform(affine, 1)
         image.header.set_xyzt_units('mm')
     image.header['descrip'] = f'mmaffinity {__version__}, {SHORT_NOTICE}'.encode()
-    with out.write(folder, 'lesions.nii.gz') as file, \
-            gzip.GzipFile(filename='', fileobj=file, mode='wb', compresslevel=6, mtime=0) as packed:
+    with (
+        out.write(folder, 'lesions.nii.gz') as file,
+        gzip.GzipFile(filename='', fileobj=file, mode='wb', compresslevel=6, mtime=0) as packed,
+    ):
         image.to_stream(packed)
     return True
 
 
 def _copy_orientation(image: Any, header: Any) -> None:
     """Copy both transforms with their codes and unit, so that any viewer aligns the mask with the scan."""
-    for name in ('qform_code', 'sform_code', 'quatern_b', 'quatern_c', 'quatern_d', 'qoffset_x', 'qoffset_y',
-                 'qoffset_z', 'srow_x', 'srow_y', 'srow_z', 'pixdim', 'xyzt_units'):
+    for name in (
+        'qform_code',
+        'sform_code',
+        'quatern_b',
+        'quatern_c',
+        'quatern_d',
+        'qoffset_x',
+        'qoffset_y',
+        'qoffset_z',
+        'srow_x',
+        'srow_y',
+        'srow_z',
+        'pixdim',
+        'xyzt_units',
+    ):
         image.header[name] = header[name]
 
 
@@ -81,8 +97,7 @@ def _orthogonal(affine: np.ndarray) -> bool:
     return bool(np.allclose(directions.T @ directions, np.eye(3), atol=1e-4))
 
 
-def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem],
-                    model: str) -> str:
+def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem], model: str) -> str:
     """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames.
 
     Args:
@@ -124,22 +139,36 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     seg = require('highdicom.seg', 'medical')
     highdicom, codes = require('highdicom', 'medical'), require('pydicom.sr.codedict', 'medical').codes
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=model[:64], version=__version__, family=codes.DCM.ArtificialIntelligence)
+        name=model[:64], version=__version__, family=codes.DCM.ArtificialIntelligence
+    )
     description = seg.SegmentDescription(
-        segment_number=1, segment_label='lesion',
+        segment_number=1,
+        segment_label='lesion',
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-        segmented_property_type=codes.SCT.Lesion, algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm)
+        segmented_property_type=codes.SCT.Lesion,
+        algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+    )
     try:
         with quiet():
             segmentation = seg.Segmentation(
-                source_images=images, pixel_array=np.stack(masks),
-                segmentation_type=seg.SegmentationTypeValues.BINARY, segment_descriptions=[description],
-                series_instance_uid=highdicom.UID(), series_number=900, sop_instance_uid=highdicom.UID(),
-                instance_number=1, manufacturer='mmaffinity', manufacturer_model_name=model[:64],
-                software_versions=__version__, device_serial_number='0', content_label='LESIONS',
-                content_description=NOTICE.rstrip('.'), omit_empty_frames=True,
-                series_description=f'Predicted lesions, {SHORT_NOTICE}')
+                source_images=images,
+                pixel_array=np.stack(masks),
+                segmentation_type=seg.SegmentationTypeValues.BINARY,
+                segment_descriptions=[description],
+                series_instance_uid=highdicom.UID(),
+                series_number=900,
+                sop_instance_uid=highdicom.UID(),
+                instance_number=1,
+                manufacturer='mmaffinity',
+                manufacturer_model_name=model[:64],
+                software_versions=__version__,
+                device_serial_number='0',
+                content_label='LESIONS',
+                content_description=NOTICE.rstrip('.'),
+                omit_empty_frames=True,
+                series_description=f'Predicted lesions, {SHORT_NOTICE}',
+            )
             if places:
                 refer_to_frames(segmentation, places)
             content = io.BytesIO()
@@ -159,8 +188,10 @@ def unnamed(scan: DicomScan) -> str:
         return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID, so that it would refer to nothing'
     equal = sum(count for count in counts.values() if count > 1)
     if equal:
-        return f'{equal} of {len(scan.headers)} slices share their SOPInstanceUID with another, so that it could not tell ' \
-               'which it means'
+        return (
+            f'{equal} of {len(scan.headers)} slices share their SOPInstanceUID with another, so that it could not tell '
+            'which it means'
+        )
     for name, uid in (('StudyInstanceUID', scan.info.study_uid), ('SeriesInstanceUID', scan.info.series_uid)):
         if not uid:
             return f'the series has no {name} to refer to'
@@ -199,8 +230,11 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
     """
     try:
         with quiet():
-            images, places = frames_as_slices(headers) if any(header.frame for header in headers) else \
-                ([read_dataset(header.path) for header in headers], {})
+            images, places = (
+                frames_as_slices(headers)
+                if any(header.frame for header in headers)
+                else ([read_dataset(header.path) for header in headers], {})
+            )
             return [as_source(*source) for source in zip(images, headers, thickness, strict=True)], places
     except ValueError:
         raise
@@ -216,12 +250,25 @@ def as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
     """
     data.decode()
     data.SpecificCharacterSet = 'ISO_IR 192'
-    for keyword in ('PatientID', 'PatientName', 'PatientBirthDate', 'PatientSex', 'StudyDate', 'StudyTime', 'StudyID',
-                    'AccessionNumber', 'ReferringPhysicianName'):
+    for keyword in (
+        'PatientID',
+        'PatientName',
+        'PatientBirthDate',
+        'PatientSex',
+        'StudyDate',
+        'StudyTime',
+        'StudyID',
+        'AccessionNumber',
+        'ReferringPhysicianName',
+    ):
         if keyword not in data:
             setattr(data, keyword, '')
-    for keyword, value in (('PixelSpacing', header.spacing), ('ImagePositionPatient', header.corner),
-                           ('ImageOrientationPatient', header.orientation), ('SliceThickness', thickness)):
+    for keyword, value in (
+        ('PixelSpacing', header.spacing),
+        ('ImagePositionPatient', header.corner),
+        ('ImageOrientationPatient', header.orientation),
+        ('SliceThickness', thickness),
+    ):
         if value is not None:
             setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
         elif keyword in data:

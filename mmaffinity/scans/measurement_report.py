@@ -1,4 +1,5 @@
 """Results of a scan as a DICOM structured report (TID 1500)."""
+
 import io
 from typing import Any
 
@@ -50,10 +51,19 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
                 segmentation = require('highdicom.seg', 'medical').segread(out.path(folder, 'lesions.dcm'))
                 evidence.append(segmentation)
             report = sr.Comprehensive3DSR(
-                evidence=evidence, content=_content(summary, segmentation, model), series_instance_uid=highdicom.UID(),
-                series_number=901, sop_instance_uid=highdicom.UID(), instance_number=1, manufacturer='mmaffinity',
-                manufacturer_model_name=model[:64], software_versions=__version__, device_serial_number='0', is_complete=True,
-                series_description='Predicted findings, research use only')
+                evidence=evidence,
+                content=_content(summary, segmentation, model),
+                series_instance_uid=highdicom.UID(),
+                series_number=901,
+                sop_instance_uid=highdicom.UID(),
+                instance_number=1,
+                manufacturer='mmaffinity',
+                manufacturer_model_name=model[:64],
+                software_versions=__version__,
+                device_serial_number='0',
+                is_complete=True,
+                series_description='Predicted findings, research use only',
+            )
             content = io.BytesIO()
             report.save_as(content)
     except Exception as error:
@@ -73,30 +83,53 @@ def _content(summary: dict[str, Any], segmentation: Any, model: str) -> Any:
     evaluations = [notice]
     if summary['label'] is not None:
         classes = list(summary['mean_probability'])
-        evaluations.append(sr.QualitativeEvaluation(
-            coded('CLASS', SCHEME, 'Class with the highest mean probability'),
-            coded(f'CLASS{classes.index(summary["label"])}', SCHEME, _text(summary['label']))))
+        evaluations.append(
+            sr.QualitativeEvaluation(
+                coded('CLASS', SCHEME, 'Class with the highest mean probability'),
+                coded(f'CLASS{classes.index(summary["label"])}', SCHEME, _text(summary['label'])),
+            )
+        )
     measurements = [
         sr.Measurement(coded(f'P{number}', SCHEME, _text(f'Mean probability of {name}')), value, codes.UCUM.NoUnits)
-        for number, (name, value) in enumerate(summary['mean_probability'].items())]
-    measurements.append(sr.Measurement(coded('LESIONS', SCHEME, 'Number of lesions, per slice'), lesions['number'],
-                                       codes.UCUM.NoUnits))
-    groups: list[Any] = [sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(highdicom.UID(), 'scan'), algorithm_id=algorithm, measurements=measurements,
-        qualitative_evaluations=evaluations)]
+        for number, (name, value) in enumerate(summary['mean_probability'].items())
+    ]
+    measurements.append(
+        sr.Measurement(coded('LESIONS', SCHEME, 'Number of lesions, per slice'), lesions['number'], codes.UCUM.NoUnits)
+    )
+    groups: list[Any] = [
+        sr.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=sr.TrackingIdentifier(highdicom.UID(), 'scan'),
+            algorithm_id=algorithm,
+            measurements=measurements,
+            qualitative_evaluations=evaluations,
+        )
+    ]
     if segmentation is not None:
-        sizes = ((codes.SCT.Volume, lesions['volume_ml'], coded('ml', 'UCUM', 'milliliter')),
-                 (codes.SCT.Area, lesions['area_mm2'], coded('mm2', 'UCUM', 'square millimeter')))
-        groups.append(sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=sr.TrackingIdentifier(highdicom.UID(), 'lesions'), finding_type=codes.SCT.Lesion,
-            referenced_segment=_segment(segmentation), algorithm_id=algorithm,
-            measurements=[sr.Measurement(name, value, unit) for name, value, unit in sizes if value is not None]))
+        sizes = (
+            (codes.SCT.Volume, lesions['volume_ml'], coded('ml', 'UCUM', 'milliliter')),
+            (codes.SCT.Area, lesions['area_mm2'], coded('mm2', 'UCUM', 'square millimeter')),
+        )
+        groups.append(
+            sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=sr.TrackingIdentifier(highdicom.UID(), 'lesions'),
+                finding_type=codes.SCT.Lesion,
+                referenced_segment=_segment(segmentation),
+                algorithm_id=algorithm,
+                measurements=[sr.Measurement(name, value, unit) for name, value, unit in sizes if value is not None],
+            )
+        )
     device = sr.ObserverContext(
-        observer_type=codes.DCM.Device, observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=highdicom.UID(), name='mmaffinity', manufacturer_name='mmaffinity', model_name=model[:64]))
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=highdicom.UID(), name='mmaffinity', manufacturer_name='mmaffinity', model_name=model[:64]
+        ),
+    )
     return sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=device), imaging_measurements=groups,
-        procedure_reported=coded('24627-2', 'LN', 'CT Chest'), title=codes.DCM.ImagingMeasurementReport)
+        observation_context=sr.ObservationContext(observer_device_context=device),
+        imaging_measurements=groups,
+        procedure_reported=coded('24627-2', 'LN', 'CT Chest'),
+        title=codes.DCM.ImagingMeasurementReport,
+    )
 
 
 def _text(text: str) -> str:

@@ -1,4 +1,5 @@
 """Splitting of series in which careless anonymisers gave several patients the same series UID."""
+
 import hashlib
 import itertools
 from collections import Counter
@@ -49,11 +50,15 @@ def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
     if len(values) < 2:
         return [part]
     if 2 * len(values) > len(part.headers):  # as if each slice belonged to another patient
-        note = f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients ' \
-               'in one series? Was it anonymised wrongly?'
+        note = (
+            f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients '
+            'in one series? Was it anonymised wrongly?'
+        )
         return [Part(part.headers, part.mark, (*part.notes, note))]
-    note = f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several ' \
-           'patients or visits in one series; was it anonymised wrongly?'
+    note = (
+        f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several '
+        'patients or visits in one series; was it anonymised wrongly?'
+    )
     return _grouped(part, lambda header: header.subject[at], note)
 
 
@@ -62,12 +67,16 @@ def _by_folder(part: Part) -> list[Part]:
     folders: dict[str, set] = {}
     for header in part.headers:
         folders.setdefault(_folder(header), set()).add(header.number)
-    repeated = any(None not in one | two and 2 * len(one & two) >= min(len(one), len(two))
-                   for one, two in itertools.combinations(list(folders.values())[:50], 2))
+    repeated = any(
+        None not in one | two and 2 * len(one & two) >= min(len(one), len(two))
+        for one, two in itertools.combinations(list(folders.values())[:50], 2)
+    )
     if not repeated or len(part.headers) < 2 * len(folders):
         return [part]
-    note = f'{WARNING}{len(folders)} folders hold slices of one series with the same InstanceNumbers, and were taken apart: ' \
-           'several patients or phases under one series UID?'
+    note = (
+        f'{WARNING}{len(folders)} folders hold slices of one series with the same InstanceNumbers, and were taken apart: '
+        'several patients or phases under one series UID?'
+    )
     return _grouped(part, lambda header: hashlib.sha256(_folder(header).encode()).hexdigest()[:8], note)
 
 
@@ -86,8 +95,10 @@ def _repeated_numbers(headers: Sequence[DicomHeader]) -> Iterator[str]:
     counts = Counter(header.number for header in headers if header.number is not None)
     repeated = sum(count > 1 for count in counts.values())
     if repeated and len(counts) > 1:  # equal numbers on all slices carry no information
-        yield f'{WARNING}{plural(repeated, "InstanceNumber")} of {len(counts)} occur more than once: several scans or ' \
-              'patients in one series?'
+        yield (
+            f'{WARNING}{plural(repeated, "InstanceNumber")} of {len(counts)} occur more than once: several scans or '
+            'patients in one series?'
+        )
 
 
 class Copies:

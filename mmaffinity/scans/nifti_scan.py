@@ -1,4 +1,5 @@
 """NIfTI volumes, read slice by slice in constant memory if their storage order allows it."""
+
 import gzip
 import io
 import zlib
@@ -16,14 +17,14 @@ from .notes import WARNING
 from .opening import HEAD_BYTES, brief, file_key, open_regular
 from .plausibility import Tally
 
-MAX_OFFSET = 16 * 1024 ** 2  # bytes of header extensions
-MAX_WHOLE = 1024 ** 3  # bytes of a compressed volume that must be held in memory
+MAX_OFFSET = 16 * 1024**2  # bytes of header extensions
+MAX_WHOLE = 1024**3  # bytes of a compressed volume that must be held in memory
 NUMBERS = 'iuf'
 MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's code for the unit of length: m, mm, micrometre
 MIN_SPACING, MAX_SPACING = 1e-3, 1e3  # mm
 MAX_POSITION = 1e6  # mm from the scanner's centre; much larger values overflow in areas and volumes
 MIN_VOLUME = 0.01  # of a voxel with unit edges; a gantry tilt of 30 degrees gives 0.87
-MAX_REST = 1024 ** 2  # bytes after the voxels that are decompressed to verify the checksum
+MAX_REST = 1024**2  # bytes after the voxels that are decompressed to verify the checksum
 
 
 class NiftiScan(Scan):
@@ -72,42 +73,61 @@ class NiftiScan(Scan):
         tilt = np.degrees(np.arccos(min(abs(self.step) / zooms[self.axis], 1)))
         turn = np.degrees(np.arccos(min(self.normal[2], 1)))
         if tilt > MAX_TILT:
-            notes.append(f'gantry tilt: the slices are shifted by {tilt:.1f} degrees against their normal; they are '
-                         'predicted as they are, without straightening')
+            notes.append(
+                f'gantry tilt: the slices are shifted by {tilt:.1f} degrees against their normal; they are '
+                'predicted as they are, without straightening'
+            )
         elif turn > MAX_TILT:
             notes.append(f'slices are turned by {turn:.1f} degrees against the body axis')
-        super().__init__(ScanInfo(
-            name=name, source=str(path), kind='nifti', num_slices=len(self._keys),
-            spacing=(float(spacing[0]), float(spacing[1])), slice_spacing=abs(self.step), affine=affine.tolist(),
-            shape=shape, notes=notes))
+        super().__init__(
+            ScanInfo(
+                name=name,
+                source=str(path),
+                kind='nifti',
+                num_slices=len(self._keys),
+                spacing=(float(spacing[0]), float(spacing[1])),
+                slice_spacing=abs(self.step),
+                affine=affine.tolist(),
+                shape=shape,
+                notes=notes,
+            )
+        )
 
     def _place(self, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the affine in mm and the spacing along its axes; note assumptions."""
         if int(self.header['qform_code']) == 0 and int(self.header['sform_code']) == 0:
-            notes.append('the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
-                         'the left, second to the front, third to the head')
+            notes.append(
+                'the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
+                'the left, second to the front, third to the head'
+            )
         affine = np.asarray(self.header.get_best_affine(), dtype=np.float64).copy()
         if not np.isfinite(affine).all():
             raise ValueError('has an affine with values that are not finite: correct its qform or sform')
         if not affine[:3, 3].any():
-            notes.append(f'{WARNING}the affine puts the first voxel at 0, 0, 0, which no scanner does: the volume was probably '
-                         'saved from an array with a placeholder, so that its spacing, which way is up, and which axis counts '
-                         'the slices may be wrong')
+            notes.append(
+                f'{WARNING}the affine puts the first voxel at 0, 0, 0, which no scanner does: the volume was probably '
+                'saved from an array with a placeholder, so that its spacing, which way is up, and which axis counts '
+                'the slices may be wrong'
+            )
         unit = int(self.header['xyzt_units']) % 8
         with np.errstate(all='ignore'):  # overflow is refused below
             affine[:3] *= MILLIMETRES.get(unit, 1.0)
             zooms = np.hypot.reduce(affine[:3, :3], axis=0)  # squares would overflow and hide the value
         lengths = ' x '.join(f'{zoom:g}' for zoom in zooms)
         if not ((zooms >= MIN_SPACING) & (zooms <= MAX_SPACING)).all():
-            raise ValueError(f'has a voxel spacing of {lengths} mm, outside {MIN_SPACING:g} to {MAX_SPACING:g} mm: '
-                             f'correct the affine or the unit of length (code {unit}) in its header')
+            raise ValueError(
+                f'has a voxel spacing of {lengths} mm, outside {MIN_SPACING:g} to {MAX_SPACING:g} mm: '
+                f'correct the affine or the unit of length (code {unit}) in its header'
+            )
         if np.abs(affine[:3, 3]).max() > MAX_POSITION:
-            raise ValueError(f'has its first voxel at {", ".join(f"{place:g}" for place in affine[:3, 3])} mm, further '
-                             f'than {MAX_POSITION:g} mm from the centre: correct the offset of its affine')
+            raise ValueError(
+                f'has its first voxel at {", ".join(f"{place:g}" for place in affine[:3, 3])} mm, further '
+                f'than {MAX_POSITION:g} mm from the centre: correct the offset of its affine'
+            )
         if unit not in MILLIMETRES:
             notes.append(f'the header names no unit of length (code {unit}): taken as mm')
         elif unit != 2:
-            notes.append(f'the header\'s unit of length is {"m" if unit == 1 else "micrometre"}: voxels are {lengths} mm')
+            notes.append(f"the header's unit of length is {'m' if unit == 1 else 'micrometre'}: voxels are {lengths} mm")
         return affine, zooms
 
     def _orient(self, affine: np.ndarray, zooms: np.ndarray, volume: tuple[int, ...]) -> None:
@@ -180,8 +200,18 @@ class NiftiScan(Scan):
             grey, notes = self.options.window.apply(self.view.from_stored(self._scaled(raster)))
         except ValueError as error:
             return Problem(self._name(index), brief(error), self._keys[index])
-        return Slice(self._name(index), self._keys[index], index, np.ascontiguousarray(grey), self.info.spacing,
-                     self.place(index)[1], self.place(index)[0], self.options.window, self.view, notes)
+        return Slice(
+            self._name(index),
+            self._keys[index],
+            index,
+            np.ascontiguousarray(grey),
+            self.info.spacing,
+            self.place(index)[1],
+            self.place(index)[0],
+            self.options.window,
+            self.view,
+            notes,
+        )
 
     def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index, raster) of the requested slices; ``_unread`` tracks the remaining ones."""
@@ -189,8 +219,11 @@ class NiftiScan(Scan):
         if self.compressed and self.axis == 2:
             slices: Any = self._stream(set(wanted))
         else:
-            volume = self._whole() if self.compressed else np.memmap(
-                self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
+            volume = (
+                self._whole()
+                if self.compressed
+                else np.memmap(self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
+            )
             # Not np.take, which copies the whole volume in this order for each slice.
             slices = ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
         for index, raster in slices:
@@ -224,9 +257,12 @@ class NiftiScan(Scan):
                 note = 'the file goes on after its voxels: its checksum was not looked at'
         except (OSError, EOFError, zlib.error) as error:
             # Data after a complete gzip stream do not belong to it; its checksum was correct.
-            note = 'other bytes follow the compressed volume, and were left out' if 'Not a gzipped file' in str(error) else \
-                f'{WARNING}the compressed file does not fit its own checksum ({brief(error)}), so that voxels may be wrong: ' \
+            note = (
+                'other bytes follow the compressed volume, and were left out'
+                if 'Not a gzipped file' in str(error)
+                else f'{WARNING}the compressed file does not match its checksum ({brief(error)}); voxels may be wrong: '
                 'copy or download it again'
+            )
         if note and note not in self.info.notes:
             self.info.notes.append(note)
 
@@ -311,8 +347,10 @@ def _read_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
         raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
     # Readers differ on 0: nibabel takes it literally and reads the header as voxels; others skip the header.
     if offset < length + 4:
-        raise ValueError(f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set vox_offset to '
-                         f'{length + 4} if they follow the header, or convert the scan again')
+        raise ValueError(
+            f'has its voxels at byte {offset:.0f}, within its header of {length + 4} bytes: set vox_offset to '
+            f'{length + 4} if they follow the header, or convert the scan again'
+        )
     found = [line for line in found if line.startswith(('pixdim', 'qform_code', 'sform_code'))]
     if found:
         notes.append(f'the header breaks the NIfTI standard and was read as nibabel does: {"; ".join(found)}')

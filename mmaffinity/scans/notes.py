@@ -1,4 +1,5 @@
 """Notes for readers of a result: serious ones, and one line for notes common to many slices."""
+
 import re
 from collections.abc import Iterable
 

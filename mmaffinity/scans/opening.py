@@ -1,35 +1,46 @@
 """Opening untrusted files: only regular files of limited size; detection of their type."""
+
 import os
 import stat
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_FILE_BYTES = 512 * 1024 ** 2  # of an image or DICOM file; a CT slice has about half a megabyte
+MAX_FILE_BYTES = 512 * 1024**2  # of an image or DICOM file; a CT slice has about half a megabyte
 ANALYZE_SIZE = 348  # bytes of the header, which begins with its size
 HEAD_BYTES = 544  # contains the DICOM mark and the headers of NIfTI-1 and NIfTI-2
 
 DICOM, NIFTI, IMAGE = 'dicom', 'nifti', 'image'
 _IMAGE_STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'BM', b'P5', b'P2')
 _OTHER_STARTS = (
-    (b'PK\x03\x04', 'is a zip archive: unpack it'), (b'PK\x05\x06', 'is an empty zip archive'),
-    (b'BZh', 'is bzip2-compressed: unpack it'), (b'\xfd7zXZ', 'is xz-compressed: unpack it'),
+    (b'PK\x03\x04', 'is a zip archive: unpack it'),
+    (b'PK\x05\x06', 'is an empty zip archive'),
+    (b'BZh', 'is bzip2-compressed: unpack it'),
+    (b'\xfd7zXZ', 'is xz-compressed: unpack it'),
     (b'\x28\xb5\x2f\xfd', 'is zstd-compressed: unpack it'),
-    (b'Rar!', 'is a RAR archive: unpack it'), (b"7z\xbc\xaf'\x1c", 'is a 7z archive: unpack it'),
-    (b'\x89HDF', 'is HDF5: save it as NIfTI'), (b'NRRD', 'is NRRD: save it as NIfTI'),
-    (b'ObjectType = Image', 'is MetaImage: save it as NIfTI'), (b'\x93NUMPY', 'is a NumPy array: hand it over in Python'),
-    (b'GIF8', 'is GIF: save it as PNG'), (b'%PDF', 'is a PDF: save its pictures as PNG'),
+    (b'Rar!', 'is a RAR archive: unpack it'),
+    (b"7z\xbc\xaf'\x1c", 'is a 7z archive: unpack it'),
+    (b'\x89HDF', 'is HDF5: save it as NIfTI'),
+    (b'NRRD', 'is NRRD: save it as NIfTI'),
+    (b'ObjectType = Image', 'is MetaImage: save it as NIfTI'),
+    (b'\x93NUMPY', 'is a NumPy array: hand it over in Python'),
+    (b'GIF8', 'is GIF: save it as PNG'),
+    (b'%PDF', 'is a PDF: save its pictures as PNG'),
     (b'\0\0\0\x0cjP  \r\n\x87\n', 'is JPEG 2000: save it as PNG'),
     (b'\xff\x4f\xff\x51', 'is a JPEG 2000 code stream: save it as PNG'),
-    (b'\0\0\0\x0cJXL \r\n\x87\n', 'is JPEG XL: save it as PNG'), (b'\xff\x0a', 'is JPEG XL: save it as PNG'),
-    (b'II+\0', 'is BigTIFF: save it as PNG'), (b'MM\0+', 'is BigTIFF: save it as PNG'),
-    (b'8BPS', 'is a Photoshop file: save it as PNG'), (b'v/1\x01', 'is OpenEXR: save it as PNG'),
+    (b'\0\0\0\x0cJXL \r\n\x87\n', 'is JPEG XL: save it as PNG'),
+    (b'\xff\x0a', 'is JPEG XL: save it as PNG'),
+    (b'II+\0', 'is BigTIFF: save it as PNG'),
+    (b'MM\0+', 'is BigTIFF: save it as PNG'),
+    (b'8BPS', 'is a Photoshop file: save it as PNG'),
+    (b'v/1\x01', 'is OpenEXR: save it as PNG'),
     (b'version https://git-lfs', 'is a Git LFS pointer: fetch the file itself with git lfs pull'),
 )
 _BOXES = ((b'avi', 'AVIF'), (b'hei', 'HEIC'), (b'hev', 'HEIC'), (b'mif1', 'HEIF'), (b'msf1', 'HEIF'))  # by brand
 # Lower-case names of files that operating systems leave in any folder.
-_CLUTTER = frozenset(('.ds_store', '.localized', '.directory', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'autorun.inf',
-                      '.picasa.ini', 'icon\r'))
+_CLUTTER = frozenset(
+    ('.ds_store', '.localized', '.directory', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'autorun.inf', '.picasa.ini', 'icon\r')
+)
 _APPLE_DOUBLE = (b'\0\x05\x16\x07', b'\0\x05\x16\0')
 # Value representations at the start of a DICOM file with explicit VR (PS3.5, section 7.1).
 _FIRST_TYPES = frozenset((b'UL', b'UI', b'CS', b'OB', b'SH', b'LO', b'DA', b'TM', b'DT', b'AE', b'AS', b'US', b'IS', b'ST'))
@@ -93,7 +104,7 @@ def brief(error: BaseException, length: int = 300) -> str:
     text = ' '.join(str(error).partition('Traceback (most recent call last)')[0].split())
     # Our own errors are complete messages; those of libraries need their type to be understandable.
     text = text if type(error) in (ValueError, Clutter) and text else f'{type(error).__name__}: {text}'.rstrip(': ')
-    return text if len(text) <= length else text[:length - 1] + '\u2026'
+    return text if len(text) <= length else text[: length - 1] + '\u2026'
 
 
 def kind_of(path: Path) -> str:
@@ -139,14 +150,14 @@ def kind_of(path: Path) -> str:
 def _is_bare_dicom(head: bytes) -> bool:
     """Whether a file starts with an entry of group 2 or 8, as in DICOM without a preamble, which some writers still produce."""
     for order in ('little', 'big'):
-        group, element = (int.from_bytes(head[at:at + 2], order) for at in (0, 2))
+        group, element = (int.from_bytes(head[at : at + 2], order) for at in (0, 2))
         # The first entry has at most a few hundred bytes; the next belongs to the same group or the patient group.
         if group in (2, 8) and element < 0x1200 and len(head) > 16:
             if head[4:6] in _FIRST_TYPES:
                 return True
             if order == 'little' and int.from_bytes(head[4:8], order) <= 512:
                 start = 8 + int.from_bytes(head[4:8], order)
-                following = int.from_bytes(head[start:start + 2], order)
+                following = int.from_bytes(head[start : start + 2], order)
                 return group <= following <= 0x28 or start + 2 > len(head)
     return False
 

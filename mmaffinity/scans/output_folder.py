@@ -1,4 +1,5 @@
 """The output folder, outside of which nothing is written."""
+
 import errno
 import hashlib
 import os
@@ -49,8 +50,9 @@ class OutputFolder:
     def _check(self, path: Path) -> None:
         real = Path(os.path.realpath(path))
         if real != self.root and self.root not in real.parents:
-            raise ValueError(f'{path} is outside the output folder {self.root}: nothing is written there; remove the '
-                             'link that leads out')
+            raise ValueError(
+                f'{path} is outside the output folder {self.root}: nothing is written there; remove the link that leads out'
+            )
 
     @contextmanager
     def lock(self, shard: str = '') -> Iterator[None]:
@@ -77,8 +79,11 @@ class OutputFolder:
                 os.close(descriptor)
                 if error.errno in HELD:
                     raise self._busy() from error
-                warnings.warn(f'{self.root} is on a file system without locks ({error.strerror}): see to it that no '
-                              'other process writes there', stacklevel=3)
+                warnings.warn(
+                    f'{self.root} is on a file system without locks ({error.strerror}): see to it that no '
+                    'other process writes there',
+                    stacklevel=3,
+                )
                 yield
                 return
             if same:
@@ -118,9 +123,11 @@ def _lock(descriptor: int) -> None:
     """Lock an open file for this process; raise OSError immediately if another process holds the lock."""
     if sys.platform == 'win32':
         import msvcrt
+
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     else:
         import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -135,6 +142,7 @@ def _is_held(path: Path) -> bool:
             _lock(descriptor)
         else:
             import fcntl
+
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several processes may look at once
         return False
     except OSError as error:
@@ -154,5 +162,5 @@ def safe_name(text: str, tag: str = '') -> str:
     name = re.sub(r'[^A-Za-z0-9._-]+', '-', '_'.join(parts)).strip('.-_') or 'scan'
     if tag or len(name) > MAX_NAME or name.split('.')[0].upper() in ('CON', 'PRN', 'AUX', 'NUL'):
         digest = hashlib.sha256((tag or text).encode('utf-8', 'backslashreplace')).hexdigest()[:8]
-        name = f'{name[:MAX_NAME - 9]}-{digest}'
+        name = f'{name[: MAX_NAME - 9]}-{digest}'
     return name

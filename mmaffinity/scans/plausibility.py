@@ -1,4 +1,5 @@
 """Plausibility of Hounsfield units of a chest, judged by the shares of air and soft tissue."""
+
 import numpy as np
 
 from .notes import WARNING
@@ -52,32 +53,45 @@ class Tally:
         if not self._total:
             return ''
         if self._measured and self._share(self._air) < LEAST_AIR:
-            return (f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
-                    'which every slice of a chest shows; are the rescale tags right?')
+            return (
+                f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
+                'which every slice of a chest shows; are the rescale tags right?'
+            )
         if self._share(self._soft) < LEAST_SOFT:
             below = 1 - self._measured / self._total
             shifted = below > MIN_SHARE
             share = f', {below:.0%} of them below {LOWEST:g}' if shifted else ''
-            return (f'{IMPLAUSIBLE}: {self.range}{share}, but hardly any soft tissue ({SOFT_TISSUE[0]:g} to '
-                    f'{SOFT_TISSUE[1]:g}), which every slice of a chest shows; are '
-                    + ('the stored values Hounsfield units already, and the rescale intercept wrong?' if shifted
-                       else 'the rescale tags right?'))
+            return (
+                f'{IMPLAUSIBLE}: {self.range}{share}, but hardly any soft tissue ({SOFT_TISSUE[0]:g} to '
+                f'{SOFT_TISSUE[1]:g}), which every slice of a chest shows; are '
+                + (
+                    'the stored values Hounsfield units already, and the rescale intercept wrong?'
+                    if shifted
+                    else 'the rescale tags right?'
+                )
+            )
         return ''
 
     def refusal(self) -> str:
         """Return why a volume is not a chest in Hounsfield units; empty if it may be one or has no finite value."""
         if not self._total:
             return ''
-        advice = ('. Give what leads to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
-                  'air), or predict slices in a lung window as PNG')
+        advice = (
+            '. Give what leads to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
+            'air), or predict slices in a lung window as PNG'
+        )
         if self.high - self.low < LEAST_RANGE:
             return f'has {self.range}: a mask or a rescaled volume, not Hounsfield units{advice}'
         if self._measured and self._share(self._negative) < MIN_SHARE:
-            return (f'has {self.range}, fewer than 1 in 20 of them below {BELOW_TISSUE:g}: no Hounsfield units of a chest '
-                    f'(grey levels, a mask, another modality?){advice}')
+            return (
+                f'has {self.range}, fewer than 1 in 20 of them below {BELOW_TISSUE:g}: no Hounsfield units of a chest '
+                f'(grey levels, a mask, another modality?){advice}'
+            )
         if self._measured and self._share(self._air) < LEAST_AIR:
-            return (f'has {self.range}, but no air (below {AIR_BELOW:g}): no chest, or cut to the values of a soft-tissue '
-                    'window; export it without a window')
+            return (
+                f'has {self.range}, but no air (below {AIR_BELOW:g}): no chest, or cut to the values of a soft-tissue '
+                'window; export it without a window'
+            )
         if self.high < SOFT_TISSUE[0]:
             return f'has {self.range}, but no soft tissue (above {SOFT_TISSUE[0]:g}): no Hounsfield units of a chest{advice}'
         return ''
@@ -85,6 +99,7 @@ class Tally:
     def doubt_of_volume(self) -> str:
         """Return a note if an accepted volume shows little air or soft tissue; empty if it shows enough."""
         if self._total and self._share(self._air) < MIN_SHARE:
-            return (f'{WARNING}{self.range}, fewer than 1 in 20 of them of air (below {AIR_BELOW:g}): are these Hounsfield '
-                    'units?')
+            return (
+                f'{WARNING}{self.range}, fewer than 1 in 20 of them of air (below {AIR_BELOW:g}): are these Hounsfield units?'
+            )
         return self.doubt()

@@ -1,4 +1,5 @@
 """Reading of slices in worker processes, ahead of the network."""
+
 import os
 from collections.abc import Container, Iterator, Sequence
 from functools import partial
@@ -38,9 +39,15 @@ def read_ahead(scan: Scan, done: Container[str] = (), workers: int = 0) -> Itera
         return
     if scan.info.kind == 'nifti':
         workers = 1
-    loader = DataLoader(_Slices(scan, keys), batch_size=None, num_workers=workers, prefetch_factor=PREFETCH,
-                        collate_fn=_unchanged, multiprocessing_context='fork',
-                        worker_init_fn=partial(_start_worker, parent=os.getpid()))
+    loader = DataLoader(
+        _Slices(scan, keys),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=PREFETCH,
+        collate_fn=_unchanged,
+        multiprocessing_context='fork',
+        worker_init_fn=partial(_start_worker, parent=os.getpid()),
+    )
     yield from loader
 
 
@@ -53,7 +60,7 @@ class _Slices(IterableDataset):
     def __iter__(self) -> Iterator[Slice | Problem]:
         worker = get_worker_info()
         assert worker is not None  # read_ahead uses workers
-        mine = set(self.keys[worker.id::worker.num_workers])
+        mine = set(self.keys[worker.id :: worker.num_workers])
         try:
             yield from self.scan.read(_AllBut(mine))
         except Exception as error:

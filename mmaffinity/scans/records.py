@@ -1,4 +1,5 @@
 """Records of predicted slices: plain data, measured in the slice's own pixels and in millimetres."""
+
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -92,8 +93,16 @@ class SliceRecord:
         return union
 
 
-def measure(item: Slice, label: str | None, probabilities: dict[str, float], boxes: np.ndarray, scores: np.ndarray,
-            labels: np.ndarray, masks: np.ndarray | None, score_thr: float) -> SliceRecord:
+def measure(
+    item: Slice,
+    label: str | None,
+    probabilities: dict[str, float],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None,
+    score_thr: float,
+) -> SliceRecord:
     """Measure a prediction.
 
     Args:
@@ -120,14 +129,33 @@ def measure(item: Slice, label: str | None, probabilities: dict[str, float], box
         if run is not None:
             counts = run['counts']
             run = {'size': [height, width], 'counts': counts.decode('ascii') if isinstance(counts, bytes) else counts}
-        lesions.append(Lesion(round(float(scores[at]), 6), int(labels[at]), [round(float(x), 2) for x in boxes[at]],
-                              area, None if pixel is None or run is None else area * pixel, run))
+        lesions.append(
+            Lesion(
+                round(float(scores[at]), 6),
+                int(labels[at]),
+                [round(float(x), 2) for x in boxes[at]],
+                area,
+                None if pixel is None or run is None else area * pixel,
+                run,
+            )
+        )
     area = int(np.count_nonzero(union))
     area_mm2 = None if pixel is None or masks is None else area * pixel
     volume = None if area_mm2 is None or item.thickness is None else area_mm2 * item.thickness / 1000
     lungs = simple_lung_mask(item.grey, item.window, union)
     return SliceRecord(
-        index=item.index, name=item.name, height=height, width=width, position_mm=item.position,
-        thickness_mm=item.thickness, label=label, probabilities=probabilities, lesions=lesions, lesion_area_px=area,
-        lesion_area_mm2=area_mm2, lesion_volume_ml=volume,
-        lung_area_px=None if lungs is None else int(np.count_nonzero(lungs)), notes=list(item.notes))
+        index=item.index,
+        name=item.name,
+        height=height,
+        width=width,
+        position_mm=item.position,
+        thickness_mm=item.thickness,
+        label=label,
+        probabilities=probabilities,
+        lesions=lesions,
+        lesion_area_px=area,
+        lesion_area_mm2=area_mm2,
+        lesion_volume_ml=volume,
+        lung_area_px=None if lungs is None else int(np.count_nonzero(lungs)),
+        notes=list(item.notes),
+    )

@@ -1,4 +1,5 @@
 """Assignment of output folders to scans and of pictures to slices."""
+
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -55,8 +56,9 @@ def picture_name(record: SliceRecord) -> str:
     return f'{record.index:04d}_{safe_name(base, record.name)}.png'
 
 
-def renumber_pictures(out: OutputFolder, folder: str,
-                      records: Iterable[SliceRecord | Problem]) -> Iterator[SliceRecord | Problem]:
+def renumber_pictures(
+    out: OutputFolder, folder: str, records: Iterable[SliceRecord | Problem]
+) -> Iterator[SliceRecord | Problem]:
     """Renumber the pictures of an earlier run to the current slice numbers, and remove those without a slice.
 
     Args:

@@ -1,4 +1,5 @@
 """Division of scans among processes that predict into one folder without communicating."""
+
 import hashlib
 import os
 from collections.abc import Mapping
@@ -28,8 +29,10 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.num:
-            raise ValueError(f'shard {self.index} of {self.num} does not exist: --num-shards N must be at least 1, and --shard '
-                             'within 0 to N - 1')
+            raise ValueError(
+                f'shard {self.index} of {self.num} does not exist: --num-shards N must be at least 1, and --shard '
+                'within 0 to N - 1'
+            )
 
     def __str__(self) -> str:
         return f'{self.index}-of-{self.num}'
@@ -41,8 +44,9 @@ class Shard:
         return int.from_bytes(digest[:8], 'big') % self.num == self.index
 
 
-def find_shard(num: int | None = None, index: int | None = None,
-               environ: Mapping[str, str] = os.environ) -> tuple[Shard | None, str]:
+def find_shard(
+    num: int | None = None, index: int | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Shard | None, str]:
     """Return the shard of this process.
 
     Processes started together by torchrun or by ``srun`` divide the scans on their own. The tasks of a SLURM job array do so
@@ -73,8 +77,9 @@ def find_shard(num: int | None = None, index: int | None = None,
         first = int(environ.get('SLURM_ARRAY_TASK_MIN', '0'))
         rank, size, origin = (int(environ['SLURM_ARRAY_TASK_ID']) - first) // step, num, 'SLURM job array'
     if size == 1:
-        raise ValueError(f'--num-shards {num} needs --shard I, 0 to {num - 1}, except under torchrun, srun or in a SLURM job '
-                         'array')
+        raise ValueError(
+            f'--num-shards {num} needs --shard I, 0 to {num - 1}, except under torchrun, srun or in a SLURM job array'
+        )
     if size != num:
         raise ValueError(f'--num-shards {num}, but {origin} started {size} processes: start as many, or leave the option out')
     return Shard(rank, num), origin

@@ -1,4 +1,5 @@
 """Conversion of decoded words to stored values, by the bits of the value (DICOM PS3.5, section 8.1.1)."""
+
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,10 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
     fits = np.array_equal(lowest, words) or int(plain.max()) < 1 << stored
     shift = high + 1 - stored
     if shift < 0 or high >= allocated or (shift and fits and np.any(words & ((1 << shift) - 1))):
-        notes.append(f'HighBit {high} does not fit BitsStored {stored} and the words of {allocated} bits: values were taken '
-                     'from the lowest bits')
+        notes.append(
+            f'HighBit {high} does not fit BitsStored {stored} and the words of {allocated} bits: values were taken '
+            'from the lowest bits'
+        )
     elif shift:
         notes.append(f'HighBit is {high} and BitsStored {stored}: values were shifted down by {shift} bits')
         return _lowest(words >> shift, allocated - stored)

@@ -1,4 +1,5 @@
 """The result of a whole scan, accumulated slice by slice."""
+
 from dataclasses import dataclass, field
 
 from .lungs import METHOD
@@ -64,11 +65,17 @@ class ScanSummary:
         if self._lung_px:
             lungs = dict(value=self._lung_lesions_px / self._lung_px, num_slices=self._lung_slices, method=METHOD)
         return dict(
-            num_slices=self.num_slices, label=label, mean_probability=means,
+            num_slices=self.num_slices,
+            label=label,
+            mean_probability=means,
             share_of_slices={name: count / number for name, count in self._counts.items()},
             most_affected_slice=most,
             lesions=dict(
-                number=self.num_lesions, num_slices=self.num_slices_with_lesions, area_px=self._areas_px,
+                number=self.num_lesions,
+                num_slices=self.num_slices_with_lesions,
+                area_px=self._areas_px,
                 area_mm2=self._area_mm2 if self._areas_known and self.num_slices else None,
                 volume_ml=self._volume_ml if self._volumes_known and self.num_slices else None,
-                share_of_lung=lungs))
+                share_of_lung=lungs,
+            ),
+        )

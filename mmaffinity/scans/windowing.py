@@ -1,4 +1,5 @@
 """Conversion of Hounsfield units to the grey levels of training."""
+
 import math
 from dataclasses import dataclass
 
@@ -22,8 +23,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.level) and math.isfinite(self.width) and self.width > 0):
-            raise ValueError(f'window level {self.level} and width {self.width} HU: both must be finite, the width '
-                             'above 0')
+            raise ValueError(f'window level {self.level} and width {self.width} HU: both must be finite, the width above 0')
 
     @property
     def low(self) -> float:

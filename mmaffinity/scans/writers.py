@@ -1,4 +1,5 @@
 """Writers of results as JSON, CSV and COCO JSON, slice by slice."""
+
 import csv
 import io
 import json
@@ -45,19 +46,40 @@ def write_list(file: IO[bytes], name: str, items: Iterable[dict]) -> None:
 def write_csv(out: OutputFolder, folder: str, classes: Iterable[str], records: Records) -> None:
     """Write ``slices.csv`` with a row per predicted slice."""
     classes = list(classes)
-    columns = ['index', 'name', 'position_mm', 'label', *(f'p({name})' for name in classes), 'num_lesions',
-               'lesion_area_px', 'lesion_area_mm2', 'lesion_volume_ml', 'lung_area_px', 'notes']
+    columns = [
+        'index',
+        'name',
+        'position_mm',
+        'label',
+        *(f'p({name})' for name in classes),
+        'num_lesions',
+        'lesion_area_px',
+        'lesion_area_mm2',
+        'lesion_volume_ml',
+        'lung_area_px',
+        'notes',
+    ]
     with out.write(folder, 'slices.csv') as file:
         text = io.TextIOWrapper(file, encoding='utf-8', newline='')
         rows = csv.writer(text)
         rows.writerow(columns)
         for record in records():
             if isinstance(record, SliceRecord):
-                rows.writerow([
-                    record.index, _cell(record.name), _number(record.position_mm), record.label or '',
-                    *(_number(record.probabilities.get(name)) for name in classes), len(record.lesions),
-                    record.lesion_area_px, _number(record.lesion_area_mm2), _number(record.lesion_volume_ml),
-                    _number(record.lung_area_px), _cell('; '.join(record.notes))])
+                rows.writerow(
+                    [
+                        record.index,
+                        _cell(record.name),
+                        _number(record.position_mm),
+                        record.label or '',
+                        *(_number(record.probabilities.get(name)) for name in classes),
+                        len(record.lesions),
+                        record.lesion_area_px,
+                        _number(record.lesion_area_mm2),
+                        _number(record.lesion_volume_ml),
+                        _number(record.lung_area_px),
+                        _cell('; '.join(record.notes)),
+                    ]
+                )
         text.flush()
         text.detach()
 
@@ -78,9 +100,15 @@ def write_coco(out: OutputFolder, folder: str, lesion_classes: Iterable[str], re
         info = {'description': f'Lesions predicted by mmaffinity. {NOTICE}'}
         head = json.dumps({'info': info, 'categories': categories})
         file.write(head.removesuffix('}').encode('ascii'))
-        write_list(file, 'images', (
-            {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
-            for record in records() if isinstance(record, SliceRecord)))
+        write_list(
+            file,
+            'images',
+            (
+                {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
+                for record in records()
+                if isinstance(record, SliceRecord)
+            ),
+        )
         write_list(file, 'annotations', _annotations(records()))
         file.write(b'\n}\n')
 
@@ -93,7 +121,13 @@ def _annotations(records: Iterable[SliceRecord | Problem]) -> Iterator[dict]:
         for lesion in record.lesions:
             number += 1
             x1, y1, x2, y2 = lesion.box
-            annotation = {'id': number, 'image_id': record.index, 'category_id': lesion.label + 1,
-                          'bbox': [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)], 'area': lesion.area_px, 'iscrowd': 0,
-                          'score': lesion.score}
+            annotation = {
+                'id': number,
+                'image_id': record.index,
+                'category_id': lesion.label + 1,
+                'bbox': [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                'area': lesion.area_px,
+                'iscrowd': 0,
+                'score': lesion.score,
+            }
             yield annotation if lesion.mask is None else {**annotation, 'segmentation': lesion.mask}

@@ -1,4 +1,5 @@
 """Data structures exchanged between models, data sets and metrics."""
+
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
 from .ranked_rois import RankedRoIs

@@ -1,4 +1,5 @@
 """The input of a slice head, from the classification branch."""
+
 from dataclasses import dataclass
 
 from torch import Tensor

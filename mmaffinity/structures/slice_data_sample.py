@@ -1,4 +1,5 @@
 """MMDetection's data sample with a slice's label and prediction."""
+
 from collections.abc import Sequence
 
 from mmdet.structures import DetDataSample
@@ -60,6 +61,8 @@ def batch_task(data_samples: Sequence[SliceDataSample]) -> str:
     tasks = {sample.get('task') for sample in data_samples}
     if len(tasks) != 1 or not tasks <= {SEGMENTATION, CLASSIFICATION}:
         names = ', '.join(str(sample.get('img_path')) for sample in data_samples[:4])
-        raise ValueError(f'a training batch must be of one task, {SEGMENTATION!r} or {CLASSIFICATION!r}, but this one has '
-                         f'{sorted(map(str, tasks))} ({names}); use batch_sampler=dict(type="AlternatingBatchSampler")')
+        raise ValueError(
+            f'a training batch must be of one task, {SEGMENTATION!r} or {CLASSIFICATION!r}, but this one has '
+            f'{sorted(map(str, tasks))} ({names}); use batch_sampler=dict(type="AlternatingBatchSampler")'
+        )
     return tasks.pop()

@@ -1,4 +1,5 @@
 """Shared parts of the command-line tools."""
+
 import argparse
 import os
 import sys
@@ -16,14 +17,18 @@ USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryErro
 class ConfigOptions(argparse.Action):
     """MMEngine's ``KEY=VALUE`` options; a malformed option is a usage error without traceback."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
-                 option_string: str | None = None) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         from mmengine.config import DictAction  # which loads torch
+
         try:
             DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except (AssertionError, ValueError, RecursionError) as error:
-            parser.error(f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
-                         f'text, [list] or (tuple) ({type(error).__name__}: {error})')
+            parser.error(
+                f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
+                f'text, [list] or (tuple) ({type(error).__name__}: {error})'
+            )
 
 
 def run_tool(main: Callable[[], int | None]) -> int:

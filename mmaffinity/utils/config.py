@@ -1,4 +1,5 @@
 """Reading configs."""
+
 import copy
 import inspect
 from difflib import get_close_matches
@@ -111,8 +112,7 @@ def find_config(path: str | Path) -> Path:
         if found.is_file():
             return found
     siblings = [str(other) for other in path.parent.glob('*.py')] if path.parent.is_dir() else []
-    known = sorted(str(other.relative_to(ours).with_suffix('')) for other in ours.rglob('*.py')
-                   if '_base_' not in other.parts)
+    known = sorted(str(other.relative_to(ours).with_suffix('')) for other in ours.rglob('*.py') if '_base_' not in other.parts)
     near = get_close_matches(str(path), siblings) or get_close_matches(str(name), known)
     hint = f'; did you mean {" or ".join(near)}?' if near else ''
     raise FileNotFoundError(f'no config {path}{hint}')
@@ -137,8 +137,17 @@ def _check_kinds(config: Config) -> None:
     Raises:
         TypeError: if a type is wrong.
     """
-    for name in ('model', 'default_hooks', 'env_cfg', 'randomness', 'optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg',
-                 *DATALOADERS):
+    for name in (
+        'model',
+        'default_hooks',
+        'env_cfg',
+        'randomness',
+        'optim_wrapper',
+        'train_cfg',
+        'val_cfg',
+        'test_cfg',
+        *DATALOADERS,
+    ):
         _check_kind(name, config.get(name), dict, 'a dict')
     for loader in DATALOADERS:
         _check_kind(f'{loader}.dataset', (config.get(loader) or {}).get('dataset'), dict, 'a dict')
@@ -168,5 +177,7 @@ def check_data(config: Config, loader: str) -> None:
     """
     dataset = (config.get(loader) or {}).get('dataset') or {}
     if not dataset.get('type'):
-        raise ValueError(f'{config.filename} has no data set in {loader}; the JSON of a shared model is for prediction. Take '
-                         'a Python config of the same model, for example from configs/, which names its data')
+        raise ValueError(
+            f'{config.filename} has no data set in {loader}; the JSON of a shared model is for prediction. Take '
+            'a Python config of the same model, for example from configs/, which names its data'
+        )

@@ -1,4 +1,5 @@
 """Reading the config that MMEngine stores in a checkpoint, without executing it."""
+
 import ast
 from typing import Any
 
@@ -50,8 +51,9 @@ def _value(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozenset(),
-                       place: str = '') -> list[tuple[str, Any, Any]]:
+def config_differences(
+    first: Any, second: Any, ignored: frozenset[str] = frozenset(), place: str = ''
+) -> list[tuple[str, Any, Any]]:
     """Return the differences of two configs: dotted name and both values of the innermost fields that differ.
 
     Args:
@@ -66,5 +68,8 @@ def config_differences(first: Any, second: Any, ignored: frozenset[str] = frozen
         parts = [(str(index), one, other) for index, (one, other) in enumerate(zip(first, second))]
     else:
         return [] if first == second else [(place, first, second)]
-    return [difference for name, one, other in parts
-            for difference in config_differences(one, other, ignored, f'{place}.{name}' if place else name)]
+    return [
+        difference
+        for name, one, other in parts
+        for difference in config_differences(one, other, ignored, f'{place}.{name}' if place else name)
+    ]

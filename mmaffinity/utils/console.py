@@ -1,4 +1,5 @@
 """Progress display of commands: one line."""
+
 import sys
 import time
 from collections.abc import Callable
@@ -48,8 +49,7 @@ class ProgressLine:
 
     _current: ClassVar['ProgressLine | None'] = None
 
-    def __init__(self, what: str, unit: str, stream: TextIO | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, what: str, unit: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.what, self.unit = what, unit
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()

@@ -4,6 +4,7 @@ OpenCV decodes the pixels, as in the published code. It is lenient, however: dep
 partly grey image for a truncated JPEG. The structure of the file is therefore verified first, which also gives the image size
 before memory is allocated for it.
 """
+
 import io
 import struct
 import warnings
@@ -16,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mmaffinity.utils.wording import plural
 
-MAX_PIXELS = 64 * 1024 ** 2  # 8192 x 8192; CT slices have 512 x 512, rarely 1024 x 1024 or 2048 x 2048
+MAX_PIXELS = 64 * 1024**2  # 8192 x 8192; CT slices have 512 x 512, rarely 1024 x 1024 or 2048 x 2048
 
 DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # fractions of white, see far_below_white()
 
@@ -95,19 +96,25 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
     if img.dtype == np.uint8:
         return img
     if img.dtype != np.uint16:
-        raise ValueError(f'has {img.dtype} pixels, of unknown range: map a window of Hounsfield units to 8-bit or '
-                         '16-bit unsigned grey levels first')
+        raise ValueError(
+            f'has {img.dtype} pixels, of unknown range: map a window of Hounsfield units to 8-bit or '
+            '16-bit unsigned grey levels first'
+        )
     peak = int(img.max(initial=0))
     if max_value is None:
         max_value = 65535
         if far_below_white(peak):
             low = int(img.min())
-            advice = ('set the value that stands for white, for example 4095 for 12-bit content (max_value=4095 in '
-                      'LoadCTSlice, --max-value 4095 of mmaffinity predict); if its values are Hounsfield units plus an '
-                      'offset, save them in a lung window instead')
+            advice = (
+                'set the value that stands for white, for example 4095 for 12-bit content (max_value=4095 in '
+                'LoadCTSlice, --max-value 4095 of mmaffinity predict); if its values are Hounsfield units plus an '
+                'offset, save them in a lung window instead'
+            )
             if 2 * low > peak:
-                advice = (f'its values begin at {low}: if they are Hounsfield units plus an offset, save them in a lung window '
-                          '(level -600, width 1500) as 8 bits; no max_value (--max-value) makes them grey levels')
+                advice = (
+                    f'its values begin at {low}: if they are Hounsfield units plus an offset, save them in a lung window '
+                    '(level -600, width 1500) as 8 bits; no max_value (--max-value) makes them grey levels'
+                )
             warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: {advice}', stacklevel=2)
     if peak > max_value:
         raise ValueError(f'has a pixel of value {peak}, above max_value={max_value}: raise max_value')
@@ -137,8 +144,10 @@ def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise ValueError(f'has {width} x {height} = {width * height} pixels, more than max_pixels={max_pixels}: '
-                         'a slice is not that large; raise max_pixels if this one is')
+        raise ValueError(
+            f'has {width} x {height} = {width * height} pixels, more than max_pixels={max_pixels}: '
+            'a slice is not that large; raise max_pixels if this one is'
+        )
 
 
 def _check_png(content: bytes) -> tuple[int, int]:
@@ -151,7 +160,7 @@ def _check_png(content: bytes) -> tuple[int, int]:
         if end > len(content):
             break
         critical = not kind[0] & 0x20
-        if critical and zlib.crc32(view[position + 4:end - 4]) != struct.unpack_from('>I', content, end - 4)[0]:
+        if critical and zlib.crc32(view[position + 4 : end - 4]) != struct.unpack_from('>I', content, end - 4)[0]:
             raise ValueError(f'is a damaged PNG: wrong checksum at byte {position}')
         if kind == b'IHDR' and length == 13:
             size = struct.unpack_from('>II', content, position + 8)
@@ -244,8 +253,7 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
     if not isinstance(img, np.ndarray):
         raise ValueError(f'a slice must be a NumPy array, not {type(img).__name__}')
     if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
-        raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) '
-                         'is needed')
+        raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is needed')
     if not img.dtype.isnative:
         img = img.astype(img.dtype.newbyteorder('='))
     if img.dtype == np.bool_:
@@ -253,8 +261,10 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
     elif np.issubdtype(img.dtype, np.floating):
         img = _check_float(img)
     elif img.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
-                         'levels 0..255 (uint8 or float) first')
+        raise ValueError(
+            f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
+            'levels 0..255 (uint8 or float) first'
+        )
     if img.ndim == 3 and img.shape[2] == 1:
         img = img[..., 0]
     elif img.ndim == 3:
@@ -273,8 +283,9 @@ def _check_float(img: np.ndarray) -> np.ndarray:
     if not (low >= 0 and high <= 255):  # also catches NaN
         raise ValueError(f'a float array must hold grey levels 0..255, but this one has {low:g}..{high:g}')
     if 0 < high <= 1:
-        raise ValueError(f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply '
-                         'an array in 0..1 by 255')
+        raise ValueError(
+            f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply an array in 0..1 by 255'
+        )
     return img.astype(np.float32)
 
 

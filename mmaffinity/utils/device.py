@@ -1,4 +1,5 @@
 """Selection of a model's device."""
+
 import re
 
 import torch
@@ -31,6 +32,8 @@ def find_device(name: str | int | torch.device | None = None) -> torch.device:
     if number is None:
         return torch.device('cuda')
     if int(number) >= count:
-        raise ValueError(f'device {name!r} does not exist: torch sees {count} GPU{"" if count == 1 else "s"}, '
-                         f'{", ".join(f"cuda:{index}" for index in range(count))}')
+        raise ValueError(
+            f'device {name!r} does not exist: torch sees {count} GPU{"" if count == 1 else "s"}, '
+            f'{", ".join(f"cuda:{index}" for index in range(count))}'
+        )
     return torch.device('cuda', int(number))

@@ -1,4 +1,5 @@
 """Writing files atomically, so that readers and interrupted runs never see partial files."""
+
 import hashlib
 import json
 import os

@@ -1,4 +1,5 @@
 """Names of a package that are imported on first use (PEP 562), so that importing the package is cheap."""
+
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ def lazy_names(package: str, places: Mapping[str, str]) -> tuple[Callable[[str],
         package: ``__name__`` of the package.
         places: the submodule of each name.
     """
+
     def get(name: str) -> Any:
         if name not in places:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')

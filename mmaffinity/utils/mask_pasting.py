@@ -33,7 +33,7 @@ def paste_masks(probabilities: np.ndarray, boxes: np.ndarray, height: int, width
         lines = mask[cell] * (1 - weight) + mask[cell + 1] * weight
         cell, weight = x_low[i, :columns], x_high[i, :columns]
         values = lines[:, cell] * (1 - weight) + lines[:, cell + 1] * weight
-        np.greater_equal(values, threshold, out=pasted[i, y_start[i]:y_stop[i], x_start[i]:x_stop[i]])
+        np.greater_equal(values, threshold, out=pasted[i, y_start[i] : y_stop[i], x_start[i] : x_stop[i]])
     return pasted
 
 

@@ -1,4 +1,5 @@
 """The data sets inside concatenations and wrappers."""
+
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,4 +1,5 @@
 """Optional packages."""
+
 import importlib
 from types import ModuleType
 
@@ -16,5 +17,7 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f'this needs the package {module.split(".")[0]}, which is not installed ({error}); '
-                         f'run: pip install "mmaffinity[{extra}]"') from error
+        raise ValueError(
+            f'this needs the package {module.split(".")[0]}, which is not installed ({error}); '
+            f'run: pip install "mmaffinity[{extra}]"'
+        ) from error

@@ -1,4 +1,5 @@
 """Ending helper processes whose parent was killed."""
+
 import os
 import threading
 import time

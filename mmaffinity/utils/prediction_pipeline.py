@@ -1,4 +1,5 @@
 """What a config says about predicting slices that are not in its lists."""
+
 from typing import Any
 
 from mmengine.config import Config
@@ -15,11 +16,14 @@ def prediction_transforms(cfg: Config) -> list[dict]:
     # Of lesion and slice data sets, take the latter, which come last.
     transforms = next((leaf['pipeline'] for leaf in reversed(_tested(cfg)) if leaf.get('pipeline')), None)
     if not transforms:
-        raise ValueError(f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add '
-                         'test_dataloader')
+        raise ValueError(
+            f'the config {cfg.filename} has no test data set whose pipeline could prepare slices; add test_dataloader'
+        )
     if any(transform['type'] == 'CropToBodyBox' and transform.get('required', True) for transform in transforms):
-        raise ValueError(f'the model of {cfg.filename} sees slices cropped to the body boxes of its lists (CropToBodyBox), '
-                         'which scans to predict do not have; take a model that was trained on whole slices')
+        raise ValueError(
+            f'the model of {cfg.filename} sees slices cropped to the body boxes of its lists (CropToBodyBox), '
+            'which scans to predict do not have; take a model that was trained on whole slices'
+        )
     kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
     return [dict(type='LoadCTSliceFromArray'), *kept]
 

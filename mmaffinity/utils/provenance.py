@@ -1,4 +1,5 @@
 """What a result says about its use, its software, its time and its config."""
+
 import datetime
 import hashlib
 import json

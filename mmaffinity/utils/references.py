@@ -1,4 +1,5 @@
 """References in a config: ``'${data_root}'`` stands for the top-level field ``data_root``."""
+
 import os
 import re
 from collections.abc import Mapping
@@ -50,9 +51,11 @@ def refuse_references(**arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if isinstance(value, str) and _REFERENCE.fullmatch(value):
-            raise ValueError(f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop '
-                             'as train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value '
-                             'into the data set')
+            raise ValueError(
+                f'{name} is the unresolved reference {value}: use SliceTrainLoop, SliceValLoop and SliceTestLoop '
+                'as train_cfg, val_cfg and test_cfg, call resolve_dataloaders on the config, or write the value '
+                'into the data set'
+            )
 
 
 def resolve_dataloaders(config: Config) -> None:
@@ -71,8 +74,12 @@ def resolve_dataloaders(config: Config) -> None:
 def _apply_folds(config: Config) -> None:
     """Divide the patients of all lists together, so that none is in training and test."""
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
-    leaves = [leaf for name in ('train_dataloader', 'test_dataloader') if config.get(name) is not None
-              for leaf in leaf_configs(config[name].get('dataset'))]
+    leaves = [
+        leaf
+        for name in ('train_dataloader', 'test_dataloader')
+        if config.get(name) is not None
+        for leaf in leaf_configs(config[name].get('dataset'))
+    ]
     lists = sorted({os.path.join(leaf.get('data_root') or '', leaf['ann_file']) for leaf in leaves if leaf.get('ann_file')})
     for leaf in leaves:
         leaf.setdefault('folds', config.folds)

@@ -1,4 +1,5 @@
 """Binary masks as COCO run lengths."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,8 +37,10 @@ def _as_bool(array: np.ndarray) -> np.ndarray:
     if array.dtype == bool:
         return array
     if array.dtype.kind not in 'iu' or (array.size and not 0 <= array.min() <= array.max() <= 1):
-        raise ValueError(f'masks must be boolean or integers 0 and 1, got {array.dtype} values'
-                         + (f' from {array.min()} to {array.max()}' if array.size else ''))
+        raise ValueError(
+            f'masks must be boolean or integers 0 and 1, got {array.dtype} values'
+            + (f' from {array.min()} to {array.max()}' if array.size else '')
+        )
     return array.astype(bool)
 
 
@@ -51,16 +54,17 @@ def _encode_one(mask: np.ndarray | dict | list, size: tuple[int, int] | None) ->
         if isinstance(mask['counts'], (bytes, str)):
             return mask
         return coco_mask.frPyObjects(mask, *mask['size'])
-    if isinstance(mask, (list, tuple)) and mask and all(isinstance(polygon, (list, tuple, np.ndarray))
-                                                        for polygon in mask):
+    if isinstance(mask, (list, tuple)) and mask and all(isinstance(polygon, (list, tuple, np.ndarray)) for polygon in mask):
         if size is None:
             raise ValueError('a mask given as polygons needs the size (height, width) of its image')
         polygons = [np.asarray(polygon, dtype=np.float64).ravel().tolist() for polygon in mask]
         if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
             raise ValueError(f'a polygon needs at least three points x, y, got {polygons}')
         return coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
-    raise ValueError('a mask must be an array (H, W), a run-length dict with "size" and "counts" or a non-empty list '
-                     f'of polygons, got {type(mask).__name__}: {str(mask)[:80]}')
+    raise ValueError(
+        'a mask must be an array (H, W), a run-length dict with "size" and "counts" or a non-empty list '
+        f'of polygons, got {type(mask).__name__}: {str(mask)[:80]}'
+    )
 
 
 def _encode_bitmap(mask: np.ndarray, rows: np.ndarray) -> dict:

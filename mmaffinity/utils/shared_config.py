@@ -5,6 +5,7 @@ A Python config is code, and so, to MMEngine, are YAML and JSON configs: ``custo
 functions. MMEngine therefore does not read model descriptions. A description contains the model and its slice preprocessing,
 and may name only the modules listed here.
 """
+
 import json
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,32 @@ FORMAT, SCHEMA = 'mmaffinity model', 1
 FIELDS = ('model', 'image_size', 'slice_classes', 'test_dataloader')
 # Modules allowed in addition to this package's own: those of MMDetection used in configs/. None of them reads a file, accesses
 # the network or evaluates text.
-FOREIGN_TYPES = frozenset({
-    'AnchorGenerator', 'BN', 'CrossEntropyLoss', 'DeltaXYWHBBoxCoder', 'DetDataPreprocessor', 'FCNMaskHead', 'FPN', 'GN',
-    'L1Loss', 'MaskRCNN', 'MaxIoUAssigner', 'RPNHead', 'RandomSampler', 'ResNet', 'Resize', 'RoIAlign', 'Shared2FCBBoxHead',
-    'SingleRoIExtractor', 'SmoothL1Loss', 'StandardRoIHead', 'SwinTransformer', 'nms',
-})
+FOREIGN_TYPES = frozenset(
+    {
+        'AnchorGenerator',
+        'BN',
+        'CrossEntropyLoss',
+        'DeltaXYWHBBoxCoder',
+        'DetDataPreprocessor',
+        'FCNMaskHead',
+        'FPN',
+        'GN',
+        'L1Loss',
+        'MaskRCNN',
+        'MaxIoUAssigner',
+        'RPNHead',
+        'RandomSampler',
+        'ResNet',
+        'Resize',
+        'RoIAlign',
+        'Shared2FCBBoxHead',
+        'SingleRoIExtractor',
+        'SmoothL1Loss',
+        'StandardRoIHead',
+        'SwinTransformer',
+        'nms',
+    }
+)
 # Own modules that open files or addresses named in their arguments: timm downloads, loading transforms read files.
 OWN_TYPES_LEFT_OUT = frozenset({'TimmBackbone', 'LoadCTSlice', 'LoadCTSliceFromArray'})
 # These name files or addresses, or pass a configuration to something else.
@@ -43,8 +65,10 @@ def read_shared_config(path: str | Path) -> Config:
     """
     content = read_description(path)
     if content is None:
-        raise ValueError(f'{path} is no model description: a JSON config is one that mmaffinity export '
-                         'safetensors wrote; other configs are Python files')
+        raise ValueError(
+            f'{path} is no model description: a JSON config is one that mmaffinity export '
+            'safetensors wrote; other configs are Python files'
+        )
     try:
         config = decode(content.get('config'))
         check_shared_config(config)
@@ -86,8 +110,11 @@ def check_shared_config(config: Any) -> None:
     loader = config.get('test_dataloader')
     dataset = loader.get('dataset') if isinstance(loader, dict) and set(loader) == {'dataset'} else None
     pipeline = dataset.get('pipeline') if isinstance(dataset, dict) and set(dataset) == {'pipeline'} else None
-    if not isinstance(pipeline, list) or not pipeline or not all(
-            isinstance(step, dict) and isinstance(step.get('type'), str) for step in pipeline):
+    if (
+        not isinstance(pipeline, list)
+        or not pipeline
+        or not all(isinstance(step, dict) and isinstance(step.get('type'), str) for step in pipeline)
+    ):
         raise ValueError('its test_dataloader must be {"dataset": {"pipeline": [...]}} with the transforms of a slice')
     classes = config.get('slice_classes', ())
     if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
@@ -97,8 +124,12 @@ def check_shared_config(config: Any) -> None:
 
 def allowed_types() -> frozenset[str]:
     """Names allowed for ``type`` in a model description."""
-    own = {name for registry in (MODELS, TASK_UTILS, TRANSFORMS) for name, module in registry.module_dict.items()
-           if module.__module__.startswith('mmaffinity.')}
+    own = {
+        name
+        for registry in (MODELS, TASK_UTILS, TRANSFORMS)
+        for name, module in registry.module_dict.items()
+        if module.__module__.startswith('mmaffinity.')
+    }
     return frozenset(own - OWN_TYPES_LEFT_OUT) | FOREIGN_TYPES
 
 
@@ -108,9 +139,11 @@ def _check(value: Any, allowed: frozenset[str]) -> None:
             if key.startswith('_') or (key in REFUSED_KEYS and item is not None):
                 raise ValueError(f'the field {ascii(key)[:80]} is refused in a shared config')
             if key == 'type' and (not isinstance(item, str) or item not in allowed):
-                raise ValueError(f'the type {ascii(item)[:80]} is refused in a shared config, which may only name modules '
-                                 'of this package and those of MMDetection that its configs use; if you trust its author, '
-                                 'ask for the Python config')
+                raise ValueError(
+                    f'the type {ascii(item)[:80]} is refused in a shared config, which may only name modules '
+                    'of this package and those of MMDetection that its configs use; if you trust its author, '
+                    'ask for the Python config'
+                )
             _check(item, allowed)
     elif isinstance(value, (list, tuple)):
         for item in value:

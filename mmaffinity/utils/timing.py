@@ -1,4 +1,5 @@
 """Timing in seconds and in a machine-independent unit."""
+
 import gc
 import os
 import platform
@@ -42,8 +43,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3,
-            device: torch.device = CPU) -> Timing:
+def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3, device: torch.device = CPU) -> Timing:
     """Time a job after some warm-up calls.
 
     Raises:
@@ -115,8 +115,11 @@ def hardware(device: torch.device = CPU) -> str:
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
     try:
-        names = [line.split(':', 1)[1].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-                 if line.startswith('model name')]
+        names = [
+            line.split(':', 1)[1].strip()
+            for line in Path('/proc/cpuinfo').read_text().splitlines()
+            if line.startswith('model name')
+        ]
     except OSError:
         names = []
     return f'{names[0] if names else platform.processor() or platform.machine()}, {available_cores()} cores'

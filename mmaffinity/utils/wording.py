@@ -1,4 +1,5 @@
 """Counts and lists in messages."""
+
 from collections.abc import Sequence
 
 
@@ -16,6 +17,11 @@ def plural(count: int, noun: str, verb: str = '') -> str:
         verb: 'is', 'has', 'does' or 'was'.
     """
     verbs = {'is': 'are', 'has': 'have', 'does': 'do', 'was': 'were', '': ''}
-    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') and noun[-2] not in 'aeiou' else \
-        f'{noun}es' if noun.endswith(('s', 'x')) else f'{noun}s'
+    plural_noun = (
+        f'{noun[:-1]}ies'
+        if noun.endswith('y') and noun[-2] not in 'aeiou'
+        else f'{noun}es'
+        if noun.endswith(('s', 'x'))
+        else f'{noun}s'
+    )
     return f'{count} {noun if count == 1 else plural_noun} {verb if count == 1 else verbs[verb]}'.rstrip()

@@ -1,4 +1,5 @@
 """Drawings of slices, affinities and results, all marked for research use only. Each is imported on first use."""
+
 from typing import TYPE_CHECKING
 
 from mmaffinity.utils.lazy import lazy_names
@@ -11,12 +12,27 @@ if TYPE_CHECKING:
     from .slice_visualizer import SliceVisualizer
 
 __all__ = [
-    'SliceVisualizer', 'draw_affinity', 'draw_confusion_matrix', 'draw_overlay', 'picture_scale', 'save_figure',
-    'save_image', 'write_atomically'
+    'SliceVisualizer',
+    'draw_affinity',
+    'draw_confusion_matrix',
+    'draw_overlay',
+    'picture_scale',
+    'save_figure',
+    'save_image',
+    'write_atomically',
 ]
 
 # Predictions are written without drawing, and drawn without MMDetection.
-__getattr__, __dir__ = lazy_names(__name__, {
-    'SliceVisualizer': 'slice_visualizer', 'draw_affinity': 'affinity_maps', 'draw_confusion_matrix': 'confusion',
-    'draw_overlay': 'overlays', 'picture_scale': 'overlays', 'save_figure': 'saving', 'save_image': 'saving',
-    'write_atomically': 'saving'})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        'SliceVisualizer': 'slice_visualizer',
+        'draw_affinity': 'affinity_maps',
+        'draw_confusion_matrix': 'confusion',
+        'draw_overlay': 'overlays',
+        'picture_scale': 'overlays',
+        'save_figure': 'saving',
+        'save_image': 'saving',
+        'write_atomically': 'saving',
+    },
+)

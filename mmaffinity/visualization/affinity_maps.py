@@ -1,4 +1,5 @@
 """Heat maps of the affinity representation Y, as in the paper's Figure 4."""
+
 import textwrap
 from collections.abc import Sequence
 
@@ -13,13 +14,16 @@ from .sample_arrays import to_array
 
 # Hue shows the sign on screen; lightness increases from end to end, so that a grayscale print shows it too.
 AFFINITY_COLORS = LinearSegmentedColormap.from_list(
-    'affinity', ['#04103f', '#163c94', '#386cb8', '#8c8c8c', '#e8a94a', '#fcd66c', '#fffbe0'])
+    'affinity', ['#04103f', '#163c94', '#386cb8', '#8c8c8c', '#e8a94a', '#fcd66c', '#fffbe0']
+)
 
 
-def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
-                  titles: str | Sequence[str] | None = None,
-                  columns: int | None = None,
-                  limit: float | None = None) -> Figure:
+def draw_affinity(
+    affinity: np.ndarray | Sequence[np.ndarray],
+    titles: str | Sequence[str] | None = None,
+    columns: int | None = None,
+    limit: float | None = None,
+) -> Figure:
     """Draw Y = W^T X of one slice, or of several side by side on one colour scale.
 
     The scale is symmetric around zero, so that colours can be compared across panels. A panel's rows are the affinities (C* of
@@ -58,8 +62,9 @@ def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
         if index >= len(matrices):
             axis.set_axis_off()
             continue
-        heat_map = axis.imshow(matrices[index], cmap=AFFINITY_COLORS, vmin=-limit, vmax=limit, aspect='auto',
-                               interpolation='nearest')
+        heat_map = axis.imshow(
+            matrices[index], cmap=AFFINITY_COLORS, vmin=-limit, vmax=limit, aspect='auto', interpolation='nearest'
+        )
         title = '\n'.join(textwrap.fill(line, 42) for line in titles[index].split('\n'))
         axis.set_title(title, fontsize=10, parse_math=False)
         axis.set_xlabel('channel (C)')
@@ -67,8 +72,7 @@ def draw_affinity(affinity: np.ndarray | Sequence[np.ndarray],
         axis.locator_params(axis='y', integer=True, nbins=8)
         axis.locator_params(axis='x', integer=True, nbins=6)
     beyond = any(np.abs(matrix).max() > limit for matrix in matrices)
-    figure.colorbar(heat_map, ax=axes, label='affinity Y', extend='both' if beyond else 'neither',
-                    pad=0.02, aspect=20 * rows)
+    figure.colorbar(heat_map, ax=axes, label='affinity Y', extend='both' if beyond else 'neither', pad=0.02, aspect=20 * rows)
     figure.supxlabel(NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
     return figure
 
@@ -81,9 +85,11 @@ def _check(matrices: Sequence[np.ndarray], titles: Sequence[str], columns: int |
             raise ValueError(f'the affinity matrix of {title!r} has shape {matrix.shape}, not (C*, C)')
         if not np.isfinite(matrix).all():
             number = int(np.count_nonzero(~np.isfinite(matrix)))
-            raise ValueError(f'the affinity matrix of {title!r} has {plural(number, "value")} '
-                             f'that {"is" if number == 1 else "are"} not finite: was '
-                             'the model trained with too high a learning rate?')
+            raise ValueError(
+                f'the affinity matrix of {title!r} has {plural(number, "value")} '
+                f'that {"is" if number == 1 else "are"} not finite: was '
+                'the model trained with too high a learning rate?'
+            )
     if len(titles) != len(matrices):
         raise ValueError(f'{plural(len(titles), "title", "was")} given for {len(matrices)} affinity matrices: give as many')
     if limit is not None and not limit > 0:

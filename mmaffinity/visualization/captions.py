@@ -1,4 +1,5 @@
 """The caption strip below a picture: class, probabilities, legend and slice name."""
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +42,7 @@ class Caption:
         notes: notes on what is shown and what is omitted.
         name: name of the slice.
     """
+
     headline: str
     truth: str | None = None
     probabilities: Sequence[tuple[str, float, bool]] = ()
@@ -52,6 +54,7 @@ class Caption:
 @dataclass
 class _Flow:
     """Items from left to right, with a new row when the width is used up."""
+
     width: int
     margin: int
     row_height: int
@@ -126,7 +129,7 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
         stroke(pen)
     strip = np.array(canvas)
     for x, y, kind in flow.tiles:
-        _draw_tile(strip[y:y + int(1.25 * size), x:x + int(2.1 * size)], kind)
+        _draw_tile(strip[y : y + int(1.25 * size), x : x + int(2.1 * size)], kind)
     return strip
 
 

@@ -1,4 +1,5 @@
 """The confusion matrix as a figure."""
+
 import textwrap
 from collections.abc import Sequence
 
@@ -26,8 +27,10 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
     matrix = np.asarray(matrix)
     num_classes = len(class_names)
     if not num_classes or matrix.shape != (num_classes, num_classes):
-        raise ValueError(f'a confusion matrix of {num_classes} classes ({", ".join(class_names)}) has shape '
-                         f'({num_classes}, {num_classes}), not {matrix.shape}')
+        raise ValueError(
+            f'a confusion matrix of {num_classes} classes ({", ".join(class_names)}) has shape '
+            f'({num_classes}, {num_classes}), not {matrix.shape}'
+        )
     if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix != np.floor(matrix)).any():
         raise ValueError(f'a confusion matrix holds counts, whole numbers of 0 or more, not {matrix.tolist()}')
     matrix = matrix.astype(np.int64)
@@ -43,8 +46,16 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
             share = f'{shares[row, column]:.2%}' if totals[row] else '\u2013'
             color = 'white' if shares[row, column] > 0.75 else 'black'
             weight = 'bold' if row == column else 'normal'
-            axis.text(column, row - 0.08, f'{matrix[row, column]:,}', ha='center', va='center', color=color,
-                      fontsize=12, fontweight=weight)
+            axis.text(
+                column,
+                row - 0.08,
+                f'{matrix[row, column]:,}',
+                ha='center',
+                va='center',
+                color=color,
+                fontsize=12,
+                fontweight=weight,
+            )
             axis.text(column, row + 0.16, share, ha='center', va='center', color=color, fontsize=9)
     axis.set_xticks(range(num_classes), [_wrapped(name) for name in class_names], parse_math=False)
     row_names = [f'{_wrapped(name)}\n({total:,})' for name, total in zip(class_names, totals[:, 0])]

@@ -1,4 +1,5 @@
 """Losses and validation scores during training."""
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,14 +10,25 @@ from .captions import NOTICE
 
 STYLES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = 'os^Dvx'
-NAMES = {'loss': 'all losses', 'loss_rpn_cls': 'RPN objectness', 'loss_rpn_bbox': 'RPN boxes', 'loss_cls': 'RoI class',
-         'loss_bbox': 'RoI boxes', 'loss_mask': 'RoI masks', 'loss_slice': 'slice class', 'f1': 'class-adjusted F1'}
+NAMES = {
+    'loss': 'all losses',
+    'loss_rpn_cls': 'RPN objectness',
+    'loss_rpn_bbox': 'RPN boxes',
+    'loss_cls': 'RoI class',
+    'loss_bbox': 'RoI boxes',
+    'loss_mask': 'RoI masks',
+    'loss_slice': 'slice class',
+    'f1': 'class-adjusted F1',
+}
 # Below this ratio of largest to smallest value, a logarithmic axis has no readable tick.
 LOG_RATIO = 10
 
 
-def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-                         scores: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
+def draw_training_curves(
+    losses: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    title: str = '',
+) -> Figure:
     """Draw losses by training step and validation scores by epoch.
 
     Lines differ in style and grey level, scores also in their markers, and each is labelled beside the panel.
@@ -33,9 +45,11 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
     Raises:
         ValueError: if there is no value.
     """
-    groups = [('segmentation loss', 'step', {k: v for k, v in losses.items() if k != 'loss_slice'}, True),
-              ('classification loss', 'step', {k: v for k, v in losses.items() if k == 'loss_slice'}, True),
-              ('validation', 'epoch', dict(scores), False)]
+    groups = [
+        ('segmentation loss', 'step', {k: v for k, v in losses.items() if k != 'loss_slice'}, True),
+        ('classification loss', 'step', {k: v for k, v in losses.items() if k == 'loss_slice'}, True),
+        ('validation', 'epoch', dict(scores), False),
+    ]
     groups = [group for group in groups if any(len(values[0]) for values in group[2].values())]
     if not groups:
         raise ValueError('there is no loss and no score to draw')
@@ -45,11 +59,18 @@ def draw_training_curves(losses: Mapping[str, tuple[Sequence[float], Sequence[fl
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
             # Hollow markers that shrink from line to line, so that equal values are visible as several.
-            axis.plot(steps, values, linestyle=STYLES[index % len(STYLES)], linewidth=1.4,
-                      color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black',
-                      label=NAMES.get(key, key.replace('_', ' ')), clip_on=False, fillstyle='none',
-                      marker=MARKERS[index % len(MARKERS)] if len(steps) < 30 else None,
-                      markersize=max(8.5 - 1.2 * index, 3.5) if unit == 'epoch' else 4)
+            axis.plot(
+                steps,
+                values,
+                linestyle=STYLES[index % len(STYLES)],
+                linewidth=1.4,
+                color=str(0.55 * (index / max(len(lines) - 1, 1))) if many else 'black',
+                label=NAMES.get(key, key.replace('_', ' ')),
+                clip_on=False,
+                fillstyle='none',
+                marker=MARKERS[index % len(MARKERS)] if len(steps) < 30 else None,
+                markersize=max(8.5 - 1.2 * index, 3.5) if unit == 'epoch' else 4,
+            )
         if unit == 'step':
             axis.set_xlim(*_with_margin([step for steps, _ in losses.values() for step in steps]))
         if logarithmic:

@@ -1,4 +1,5 @@
 """Lines and labels on RGB arrays: dashed outlines, text with measured size, label placement."""
+
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -27,7 +28,7 @@ def fit_text(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     if font.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 0, -1):
-        shortened = f'{text[:(kept + 1) // 2]}\u2026{text[len(text) - kept // 2:]}'
+        shortened = f'{text[: (kept + 1) // 2]}\u2026{text[len(text) - kept // 2 :]}'
         if font.getlength(shortened) <= width:
             return shortened
     return '\u2026'
@@ -56,7 +57,7 @@ def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness
     cv2.polylines(picture, [walk], True, TAG_COLOR, thickness)
     pieces = np.split(walk, np.flatnonzero(np.diff(steps // (dash + gap))) + 1)
     # Repeat the first point, because OpenCV draws nothing for a single point.
-    strokes = [np.concatenate([piece[:1], piece[:max(int(dash), 1)]]) for piece in pieces]
+    strokes = [np.concatenate([piece[:1], piece[: max(int(dash), 1)]]) for piece in pieces]
     cv2.polylines(picture, strokes, False, color, thickness)
 
 
@@ -111,8 +112,10 @@ class Labels:
             left = min(max(left, 0), self.width - width)
             if left < 0 or top < 0 or top + height > self.height:
                 continue
-            if all(left >= x_end or left + width <= x or top >= y_end or top + height <= y
-                   for x, y, x_end, y_end, _, _ in self.placed):
+            if all(
+                left >= x_end or left + width <= x or top >= y_end or top + height <= y
+                for x, y, x_end, y_end, _, _ in self.placed
+            ):
                 return left, top
         return None
 

@@ -1,4 +1,5 @@
 """Attribution of each class to the RoIs, drawn on the slice."""
+
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,14 @@ MAX_BARS = 12
 LABEL_CHARACTER, LABEL_MARGIN, LABEL_HEIGHT = 0.0215, 0.012, 0.055
 
 
-def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarray, rest: np.ndarray,
-                  class_names: Sequence[str], title: str = '') -> Figure:
+def draw_evidence(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    contributions: np.ndarray,
+    rest: np.ndarray,
+    class_names: Sequence[str],
+    title: str = '',
+) -> Figure:
     """Draw the attribution of each class to the RoIs.
 
     :func:`mmaffinity.models.cls_heads.roi_evidence` explains what is exact and what is a first-order attribution: z is exactly
@@ -45,11 +52,18 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
     """
     boxes, contributions, rest = (np.asarray(values, dtype=np.float64) for values in (boxes, contributions, rest))
     num_classes = len(class_names)
-    if boxes.ndim != 2 or boxes.shape[1:] != (4, ) or not len(boxes) or \
-            contributions.shape != (len(boxes), num_classes) or rest.shape != (num_classes, ):
-        raise ValueError(f'evidence of {num_classes} classes needs boxes (beta, 4), contributions '
-                         f'(beta, {num_classes}) and '
-                         f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}')
+    if (
+        boxes.ndim != 2
+        or boxes.shape[1:] != (4,)
+        or not len(boxes)
+        or contributions.shape != (len(boxes), num_classes)
+        or rest.shape != (num_classes,)
+    ):
+        raise ValueError(
+            f'evidence of {num_classes} classes needs boxes (beta, 4), contributions '
+            f'(beta, {num_classes}) and '
+            f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}'
+        )
     boxes, contributions, names = _merge_repeats(boxes, contributions)
     totals = np.abs(contributions).sum(0)
     shares = contributions / np.where(totals > 0, totals, 1)
@@ -64,15 +78,18 @@ def draw_evidence(image: np.ndarray, boxes: np.ndarray, contributions: np.ndarra
         upper, lower = axes[:, column]
         upper.imshow(rgb, interpolation='nearest')
         upper.set_axis_off()
-        upper.set_title(f'{name}: logit {_signed(logit)}, probability {1 / (1 + np.exp(-logit)):.3f}', fontsize=9,
-                        parse_math=False)
+        upper.set_title(
+            f'{name}: logit {_signed(logit)}, probability {1 / (1 + np.exp(-logit)):.3f}', fontsize=9, parse_math=False
+        )
         _draw_boxes(upper, boxes, shares[:, column], names)
         _draw_bars(lower, contributions[:, column], shares[:, column], rest[column], logit, names, bars)
         lower.set_xlim(-limit, limit)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
-    foot = 'solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs\' evidence for that ' \
-           f'class; rest: what no RoI gives (biases); logit: the sum. {NOTICE}'
+    foot = (
+        "solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs' evidence for that "
+        f'class; rest: what no RoI gives (biases); logit: the sum. {NOTICE}'
+    )
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure
 
@@ -102,26 +119,45 @@ def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequenc
         if spot is None:
             continue  # its bar below shows the same
         taken.append((*spot, wide))
-        axis.text(spot[0] + wide / 2, spot[1], text, fontsize=6.5, color='white', ha='center', va='bottom',
-                  bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75))
+        axis.text(
+            spot[0] + wide / 2,
+            spot[1],
+            text,
+            fontsize=6.5,
+            color='white',
+            ha='center',
+            va='bottom',
+            bbox=dict(facecolor='black', edgecolor='none', pad=0.8, alpha=0.75),
+        )
 
 
-def _free_spot(box: np.ndarray, wide: float, taken: Sequence[tuple[float, float, float]], width: int,
-               height: int) -> tuple[float, float] | None:
+def _free_spot(
+    box: np.ndarray, wide: float, taken: Sequence[tuple[float, float, float]], width: int, height: int
+) -> tuple[float, float] | None:
     """Lower left corner of a label of given width at a box, without overlapping other labels, in pixels of the slice."""
     high = LABEL_HEIGHT * height
     x1, y1, x2, y2 = box
     # Above, below, right, left, then on the box itself. Labels touch their box, so that it is clear which one they belong to.
-    for x, y in ((x1, y1), (x1, y2 + high), (x2 - wide, y1), (x2 - wide, y2 + high), (x2, y1 + high), (x2, y2),
-                 (x1 - wide, y1 + high), (x1 - wide, y2), ((x1 + x2 - wide) / 2, (y1 + y2 + high) / 2)):
+    for x, y in (
+        (x1, y1),
+        (x1, y2 + high),
+        (x2 - wide, y1),
+        (x2 - wide, y2 + high),
+        (x2, y1 + high),
+        (x2, y2),
+        (x1 - wide, y1 + high),
+        (x1 - wide, y2),
+        ((x1 + x2 - wide) / 2, (y1 + y2 + high) / 2),
+    ):
         x, y = min(max(x, 0), max(width - wide, 0)), min(max(y, high), height - 1)
         if all(x >= a + b or a >= x + wide or abs(y - c) >= high for a, c, b in taken):
             return x, y
     return None
 
 
-def _draw_bars(axis: Any, contributions: np.ndarray, shares: np.ndarray, rest: float, logit: float, names: Sequence[str],
-               bars: int) -> None:
+def _draw_bars(
+    axis: Any, contributions: np.ndarray, shares: np.ndarray, rest: float, logit: float, names: Sequence[str], bars: int
+) -> None:
     kept = np.sort(np.argsort(-np.abs(contributions), kind='stable')[:bars])
     left_out = len(contributions) - len(kept)
     labels = [names[index] for index in kept] + ['rest' if not left_out else f'rest, {left_out} RoIs', 'logit']
@@ -134,8 +170,15 @@ def _draw_bars(axis: Any, contributions: np.ndarray, shares: np.ndarray, rest: f
         plain = label == 'logit' or label.startswith('rest')
         color = '0.55' if plain else FOR if value >= 0 else AGAINST
         axis.barh(place, value, 0.72, color=color, edgecolor='black', linewidth=0.7, hatch='' if value >= 0 else '///')
-        axis.annotate(note, (value, place), (3 if value >= 0 else -3, 0), textcoords='offset points', va='center',
-                      fontsize=6.5, ha='left' if value >= 0 else 'right')
+        axis.annotate(
+            note,
+            (value, place),
+            (3 if value >= 0 else -3, 0),
+            textcoords='offset points',
+            va='center',
+            fontsize=6.5,
+            ha='left' if value >= 0 else 'right',
+        )
     axis.axhline(0.5, color='0.3', linewidth=0.8)
     axis.axvline(0, color='0.3', linewidth=0.8)
     axis.set_yticks(places, labels, fontsize=7)

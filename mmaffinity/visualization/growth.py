@@ -1,4 +1,5 @@
 """Plots of time against size."""
+
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -29,13 +30,19 @@ def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, (values, seconds)) in zip(axes, measured.items()):
         milliseconds = [1000 * second for second in seconds]
-        axis.plot([values[0], values[-1]], [milliseconds[0], milliseconds[-1]], color='0.6', linestyle='--', linewidth=1.2,
-                  label='straight line')
+        axis.plot(
+            [values[0], values[-1]],
+            [milliseconds[0], milliseconds[-1]],
+            color='0.6',
+            linestyle='--',
+            linewidth=1.2,
+            label='straight line',
+        )
         axis.plot(values, milliseconds, color='black', marker='o', markersize=4.5, linewidth=1.2, label='measured')
         axis.set(xlabel=LABELS.get(name, name), ylabel='milliseconds', ylim=(0, 1.15 * max(milliseconds)))
         axis.set_xticks(list(values)[-4:] if len(values) > 4 else list(values))
         axis.grid(color='0.9', linewidth=0.6)
-    for axis in axes[len(measured):]:
+    for axis in axes[len(measured) :]:
         axis.set_axis_off()
     axes[0].legend(loc='upper left', fontsize=8, frameon=False)
     if title:

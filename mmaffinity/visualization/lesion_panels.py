@@ -1,4 +1,5 @@
 """Panels of segmented slices: prediction, mask scores, ground truth (the paper's Figure 6)."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class LesionPanel:
         mask_scores: lesion probability of each pixel for each object, float in [0, 1], shape (n, H, W).
         true_masks: boolean, shape (m, H, W).
     """
+
     image: np.ndarray
     title: str
     boxes: np.ndarray
@@ -54,22 +56,31 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         rgb = to_rgb(panel.image)
         for what, masks in (('predicted', panel.mask_scores), ('true', panel.true_masks)):
             if len(masks) and masks.shape[1:] != rgb.shape[:2]:
-                raise ValueError(f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, the slice '
-                                 f'{rgb.shape[:2]}')
+                raise ValueError(f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, the slice {rgb.shape[:2]}')
         keep = panel.scores >= score_thr
         boxes, scores, masks = panel.boxes[keep], panel.scores[keep], panel.mask_scores[keep]
         hidden = int((~keep).sum())
         for axis in row:
             axis.imshow(rgb, interpolation='nearest')
             axis.set_axis_off()
-        row[0].set_title(f'{panel.title}\npredicted: {_count(len(scores))}'
-                         + (f', {hidden} below score {score_thr:g} not shown' if hidden else ''), fontsize=8,
-                         parse_math=False)
+        row[0].set_title(
+            f'{panel.title}\npredicted: {_count(len(scores))}'
+            + (f', {hidden} below score {score_thr:g} not shown' if hidden else ''),
+            fontsize=8,
+            parse_math=False,
+        )
         _outlines(row[0], masks >= 0.5, PREDICTED, 'solid')
         for (x1, y1, x2, y2), score in zip(boxes, scores):
             row[0].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='white', linewidth=0.9))
-            row[0].text(x1, y1 - 1, f'{score:.2f}', fontsize=6.5, color='white', va='bottom',
-                        bbox=dict(facecolor='black', edgecolor='none', pad=0.6, alpha=0.75))
+            row[0].text(
+                x1,
+                y1 - 1,
+                f'{score:.2f}',
+                fontsize=6.5,
+                color='white',
+                va='bottom',
+                bbox=dict(facecolor='black', edgecolor='none', pad=0.6, alpha=0.75),
+            )
         union = masks.max(0) if len(masks) else np.zeros(rgb.shape[:2])
         row[1].set_title('probability of lesion by pixel (sigmoid),\nthe highest of all objects', fontsize=8)
         # Lightness is monotonic, so that a grayscale print keeps the order.
@@ -77,9 +88,9 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         figure.colorbar(heat_map, ax=row[1], fraction=0.045, pad=0.02)
         row[2].set_title(f'ground truth: {_count(len(panel.true_masks))}', fontsize=8)
         _outlines(row[2], panel.true_masks.astype(bool), TRUE, 'dashed')
-    figure.supxlabel(f'solid outline: predicted mask, score above its box; dashed outline: true lesion. '
-                     f'{NOTICE}', fontsize=7,
-                     color='0.35')
+    figure.supxlabel(
+        f'solid outline: predicted mask, score above its box; dashed outline: true lesion. {NOTICE}', fontsize=7, color='0.35'
+    )
     return figure
 
 

@@ -1,4 +1,5 @@
 """Overlay of a slice with its lesions, its class and the RoIs behind it."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,17 +41,19 @@ def picture_scale(height: int, width: int, min_size: int = 768) -> int:
     return max(1, -(-min_size // max(height, width)))
 
 
-def draw_overlay(image: np.ndarray,
-                 sample: Any,
-                 class_names: Sequence[str] | None,
-                 score_thr: float = 0.5,
-                 max_objects: int = 100,
-                 show_gt: bool = True,
-                 show_pred: bool = True,
-                 show_rois: bool = False,
-                 lesion_names: Sequence[str] = ('lesion', ),
-                 name: str | None = None,
-                 min_size: int = 768) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray,
+    sample: Any,
+    class_names: Sequence[str] | None,
+    score_thr: float = 0.5,
+    max_objects: int = 100,
+    show_gt: bool = True,
+    show_pred: bool = True,
+    show_rois: bool = False,
+    lesion_names: Sequence[str] = ('lesion',),
+    name: str | None = None,
+    min_size: int = 768,
+) -> np.ndarray:
     """Draw a slice with predicted and true lesions, and below it a caption strip with class and probabilities.
 
     The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels without drawing are
@@ -140,19 +143,24 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     if image.dtype.kind == 'f':
         image = np.rint(np.nan_to_num(image).clip(0, 255)).astype(np.uint8)
     elif image.dtype != np.uint8:
-        raise ValueError(f'a slice to draw is uint8, or float in 8-bit grey levels (0 to 255), not {image.dtype}: '
-                         'read 16-bit files with LoadCTSlice, which rescales them')
+        raise ValueError(
+            f'a slice to draw is uint8, or float in 8-bit grey levels (0 to 255), not {image.dtype}: '
+            'read 16-bit files with LoadCTSlice, which rescales them'
+        )
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image.copy()
 
 
-def _class_lines(sample: Any, class_names: Sequence[str] | None, name: str, show_gt: bool,
-                 show_pred: bool) -> tuple[str, str | None, list[tuple[str, float, bool]]]:
+def _class_lines(
+    sample: Any, class_names: Sequence[str] | None, name: str, show_gt: bool, show_pred: bool
+) -> tuple[str, str | None, list[tuple[str, float, bool]]]:
     """Return headline, truth and probabilities of the caption."""
     predicted, scores = slice_probabilities(sample) if show_pred else (None, [])
     if class_names is not None and scores and len(class_names) != len(scores):
-        raise ValueError(f'{plural(len(class_names), "class name", "was")} given ({", ".join(class_names)}), but the '
-                         f'prediction of {name} has {plural(len(scores), "probability")}: give the slice classes that the '
-                         'model was trained on')
+        raise ValueError(
+            f'{plural(len(class_names), "class name", "was")} given ({", ".join(class_names)}), but the '
+            f'prediction of {name} has {plural(len(scores), "probability")}: give the slice classes that the '
+            'model was trained on'
+        )
     actual = true_class(sample) if show_gt else None
     truth = None
     if actual is not None:
@@ -236,6 +244,6 @@ def _stack(picture: np.ndarray, caption: Caption) -> np.ndarray:
     strip = draw_caption(caption, width)
     out = np.empty((picture.shape[0] + strip.shape[0], width, 3), dtype=np.uint8)
     out[:] = PAPER
-    out[:picture.shape[0], :picture.shape[1]] = picture
-    out[picture.shape[0]:] = strip
+    out[: picture.shape[0], : picture.shape[1]] = picture
+    out[picture.shape[0] :] = strip
     return out

@@ -1,4 +1,5 @@
 """Ranks of models under pairs of criteria (the paper's Figure 5)."""
+
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +10,9 @@ from scipy.stats import rankdata
 from .captions import NOTICE
 
 
-def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]],
-               columns: int = 2, note: str = '') -> Figure:
+def draw_ranks(
+    criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], columns: int = 2, note: str = ''
+) -> Figure:
     """Draw the rank of each model under each pair of criteria.
 
     A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one of them. Equal
@@ -59,18 +61,29 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
             if sum(other == top for _, other in places) > 1:  # for equal ranks, names alternate above and below
                 index = rows_taken[top] = rows_taken.get(top, -1) + 1
                 above = index % 2 == 0
-                offset, place = (0, (7 + 12 * (index // 2)) * (1 if above else -1)), \
-                    dict(ha='center', va='bottom' if above else 'top')
-            label = axis.annotate(text, (left, top), offset, textcoords='offset points', fontsize=8, parse_math=False,
-                                  bbox=dict(facecolor='white', edgecolor='none', pad=0.5, alpha=0.8), **place)
+                offset, place = (
+                    (0, (7 + 12 * (index // 2)) * (1 if above else -1)),
+                    dict(ha='center', va='bottom' if above else 'top'),
+                )
+            label = axis.annotate(
+                text,
+                (left, top),
+                offset,
+                textcoords='offset points',
+                fontsize=8,
+                parse_math=False,
+                bbox=dict(facecolor='white', edgecolor='none', pad=0.5, alpha=0.8),
+                **place,
+            )
             label.set_in_layout(False)  # a long name must not shrink the panel
-        axis.set(xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1),
-                 yticks=np.arange(1, count + 1))
+        axis.set(
+            xlim=(0.4, count + 0.6), ylim=(count + 0.6, 0.4), xticks=np.arange(1, count + 1), yticks=np.arange(1, count + 1)
+        )
         axis.set_xlabel(f'rank by {first} (1 is best)', parse_math=False)
         axis.set_ylabel(f'rank by {second} (1 is best)', parse_math=False)
         axis.grid(color='0.92', linewidth=0.6)
         axis.set_axisbelow(True)
-    for axis in axes.flat[len(shown):]:
+    for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
     foot = ' '.join(part for part in ('grey line: equal rank by both.', note, NOTICE) if part)
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), x=0.995, ha='right', fontsize=7, color='0.35')

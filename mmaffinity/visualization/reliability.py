@@ -1,4 +1,5 @@
 """Reliability diagrams: the share of correct predictions at each confidence."""
+
 import textwrap
 from collections.abc import Sequence
 
@@ -8,8 +9,7 @@ from matplotlib.figure import Figure
 from .captions import NOTICE
 
 
-def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]],
-                     columns: int = 3) -> Figure:
+def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]], columns: int = 3) -> Figure:
     """Draw one panel per model: accuracy by confidence above, number of predictions below.
 
     Args:
@@ -34,10 +34,18 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         edges = np.linspace(0, 1, len(counts) + 1)
         filled = np.asarray(counts) > 0
         upper.plot([0, 1], [0, 1], color='0.45', linestyle='--', linewidth=1)
-        upper.bar(edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35',
-                  linewidth=0.8)
-        upper.plot(np.asarray(confidence)[filled], np.asarray(accuracy)[filled], 'o', color='black', markersize=4,
-                   clip_on=False, zorder=3)  # complete dots also at 0 and 1
+        upper.bar(
+            edges[:-1], np.nan_to_num(accuracy), np.diff(edges), align='edge', color='0.82', edgecolor='0.35', linewidth=0.8
+        )
+        upper.plot(
+            np.asarray(confidence)[filled],
+            np.asarray(accuracy)[filled],
+            'o',
+            color='black',
+            markersize=4,
+            clip_on=False,
+            zorder=3,
+        )  # complete dots also at 0 and 1
         upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share correct')
         lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
         upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)

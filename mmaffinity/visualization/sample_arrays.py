@@ -1,4 +1,5 @@
 """Data-sample contents for drawing, as NumPy arrays checked against the drawn slice."""
+
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ class Lesions:
         scores: probability of the class, shape (n,); None for true lesions.
         masks: boolean, shape (n, H, W); None if there are only boxes.
     """
+
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray | None = None
@@ -26,8 +28,12 @@ class Lesions:
         return len(self.boxes)
 
     def select(self, index: np.ndarray) -> 'Lesions':
-        return Lesions(self.boxes[index], self.labels[index], None if self.scores is None else self.scores[index],
-                       None if self.masks is None else self.masks[index])
+        return Lesions(
+            self.boxes[index],
+            self.labels[index],
+            None if self.scores is None else self.scores[index],
+            None if self.masks is None else self.masks[index],
+        )
 
 
 def to_array(value: Any) -> np.ndarray:
@@ -63,8 +69,10 @@ def cropped_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
 
 def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str) -> np.ndarray:
     if masks.ndim != 3 or (len(masks) and masks.shape[1:] != shape):
-        raise ValueError(f'the {what} of {name} have shape {masks.shape}, but the slice to draw on is '
-                         f'{shape[0]} x {shape[1]} pixels: give the slice as it is on disk, not as the model sees it')
+        raise ValueError(
+            f'the {what} of {name} have shape {masks.shape}, but the slice to draw on is '
+            f'{shape[0]} x {shape[1]} pixels: give the slice as it is on disk, not as the model sees it'
+        )
     return masks.astype(bool).reshape(len(masks), *shape)
 
 
@@ -159,5 +167,7 @@ def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]
     rois: dict[bytes, tuple[np.ndarray, list[int]]] = {}
     for rank, box in enumerate(boxes, 1):
         rois.setdefault(box.tobytes(), (box, []))[1].append(rank)
-    return [(box, ranks, None if weights is None else float(sum(weights[rank - 1] for rank in ranks)))
-            for box, ranks in rois.values()]
+    return [
+        (box, ranks, None if weights is None else float(sum(weights[rank - 1] for rank in ranks)))
+        for box, ranks in rois.values()
+    ]

@@ -1,4 +1,5 @@
 """Saving of pictures and figures as PNG and PDF, never partially written."""
+
 import io
 import os
 from pathlib import Path

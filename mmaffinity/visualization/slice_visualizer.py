@@ -1,4 +1,5 @@
 """MMDetection's visualizer with the drawings of this package."""
+
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,19 @@ class SliceVisualizer(DetLocalVisualizer):
         self.show_rois = show_rois
 
     @master_only
-    def add_datasample(self,
-                       name: str,
-                       image: np.ndarray,
-                       data_sample: DetDataSample | None = None,
-                       draw_gt: bool = True,
-                       draw_pred: bool = True,
-                       show: bool = False,
-                       wait_time: float = 0,
-                       out_file: str | None = None,
-                       pred_score_thr: float = 0.3,
-                       step: int = 0) -> None:
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: DetDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        pred_score_thr: float = 0.3,
+        step: int = 0,
+    ) -> None:
         """Draw a slice and send the picture to a window, a file or the backends.
 
         Args:
@@ -73,8 +76,9 @@ class SliceVisualizer(DetLocalVisualizer):
             show_gt=draw_gt,
             show_pred=draw_pred and data_sample is not None,
             show_rois=self.show_rois,
-            lesion_names=meta.get('classes') or ('lesion', ),
-            name=name if data_sample is None else None)
+            lesion_names=meta.get('classes') or ('lesion',),
+            name=name if data_sample is None else None,
+        )
         self.set_image(drawn)  # get_image() then returns it, as MMDetection's users expect
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)

@@ -1,4 +1,5 @@
 """A narrow model, and inputs of all kinds."""
+
 import pytest
 from scan_helpers import (
     chest_volume,

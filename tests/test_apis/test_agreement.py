@@ -1,4 +1,5 @@
 """The agreement of a model with itself, as a user measures it."""
+
 import json
 import runpy
 import sys
@@ -26,26 +27,27 @@ def slices(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp('slices') / 'in', 5)
 
 
-def answers(boxes, probabilities=((.9, .2), ), weights=None):
+def answers(boxes, probabilities=((0.9, 0.2),), weights=None):
     boxes = np.array(boxes, dtype=float)
     probabilities = np.array(probabilities)
-    read = np.ones(boxes.shape[:2], bool) if weights is None else np.array(weights) >= .01
-    return Answers([f's{i}' for i in range(len(boxes))], probabilities, probabilities.argmax(1), boxes,
-                   np.full(boxes.shape[:2], .7), read)
+    read = np.ones(boxes.shape[:2], bool) if weights is None else np.array(weights) >= 0.01
+    return Answers(
+        [f's{i}' for i in range(len(boxes))], probabilities, probabilities.argmax(1), boxes, np.full(boxes.shape[:2], 0.7), read
+    )
 
 
 def test_differences_by_hand():
-    reference = answers([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[.5, .5, 0.]])
+    reference = answers([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[0.5, 0.5, 0.0]])
     # The same boxes in another order, one a little off; what nobody reads does not matter.
-    other = answers([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[.895, .2]], [[.5, .5, .001]])
+    other = answers([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[0.895, 0.2]], [[0.5, 0.5, 0.001]])
     found = compare(other, reference)
-    assert found.moved.tolist() == [.5] and found.changed == [[]] and not found.label.any()
-    assert found.probability.tolist() == pytest.approx([.005])
+    assert found.moved.tolist() == [0.5] and found.changed == [[]] and not found.label.any()
+    assert found.probability.tolist() == pytest.approx([0.005])
     # One RoI replaced by a distant one, and another class.
-    found = compare(answers([[[0, 0, 10, 10], [50, 20, 70, 40], [5, 5, 9, 9]]], [[.4, .5]]), reference)
-    assert found.changed == [[1]] and found.label.tolist() == [True] and found.moved.tolist() == [30.]
+    found = compare(answers([[[0, 0, 10, 10], [50, 20, 70, 40], [5, 5, 9, 9]]], [[0.4, 0.5]]), reference)
+    assert found.changed == [[1]] and found.label.tolist() == [True] and found.moved.tolist() == [30.0]
     with pytest.raises(ValueError, match='different slices'):
-        compare(answers([[[0, 0, 1, 1]], [[0, 0, 1, 1]]], [[.1, .2]] * 2), reference)
+        compare(answers([[[0, 0, 1, 1]], [[0, 0, 1, 1]]], [[0.1, 0.2]] * 2), reference)
 
 
 def test_variants_fit_the_model_and_the_machine(repo_root):
@@ -60,8 +62,13 @@ def test_variants_fit_the_model_and_the_machine(repo_root):
 
 def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
     allow_float64(monkeypatch)
-    variants = [Variant('float64', dtype='float64'), Variant('1 thread'), Variant('batches of 2', batch_size=2),
-                Variant('other process', environment={'ATEN_CPU_CAPABILITY': 'default'}), Variant('noise', noise=.1, seed=3)]
+    variants = [
+        Variant('float64', dtype='float64'),
+        Variant('1 thread'),
+        Variant('batches of 2', batch_size=2),
+        Variant('other process', environment={'ATEN_CPU_CAPABILITY': 'default'}),
+        Variant('noise', noise=0.1, seed=3),
+    ]
     said = []
     found = measure_agreement(*model, [slices], variants, max_slices=3, progress=said.append)
     assert said == [variant.name for variant in variants] and found['slices'] == 3
@@ -80,8 +87,11 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
     """In every runtime that is installed; the file must come from the same checkpoint."""
     allow_float64(monkeypatch)
     config, checkpoint, file = exported
-    variants = [variant for variant in default_variants(load_config(config), seeds=0, cuda=False, exported=file)
-                if variant.dtype == 'float64' or variant.exported]
+    variants = [
+        variant
+        for variant in default_variants(load_config(config), seeds=0, cuda=False, exported=file)
+        if variant.dtype == 'float64' or variant.exported
+    ]
     if len(variants) == 1:
         pytest.skip('neither onnxruntime nor openvino is installed')
     found = measure_agreement(config, checkpoint, [slices], variants, max_slices=3)

@@ -1,4 +1,5 @@
 """Every baseline trains and is tested on the phantom by the same doors; then report and figures of these runs."""
+
 import csv
 import json
 import runpy
@@ -15,12 +16,20 @@ pytestmark = pytest.mark.slow
 
 pytest.importorskip('sklearn', reason='scikit-learn is not installed: install the extra report')
 FAST = {
-    'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 3,
+    'image_size': (64, 64),
+    'train_cfg.max_epochs': 1,
+    'train_dataloader.batch_size': 3,
     'train_dataloader.num_workers': 0,
-    'train_dataloader.persistent_workers': False, 'test_dataloader.num_workers': 0,
-    'test_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1}
-DETECTOR = {'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,
-            'model.train_cfg.rpn_proposal.max_per_img': 30}
+    'train_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+    'default_hooks.logger.interval': 1,
+}
+DETECTOR = {
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30,
+    'model.train_cfg.rpn_proposal.max_per_img': 30,
+}
 # Narrow layers: seconds instead of minutes, and small checkpoints.
 SHARED = {f'model.{key}': value for key, value in NARROW.items() if '.cls_head.' not in key}
 AFFINITY = {f'model.{key}': value for key, value in NARROW.items()}
@@ -37,8 +46,7 @@ class Runs:
 
     def config(self, name, root='cncb_ncov', **extra):
         config = load_config(self.repo_root / 'configs' / f'{name}.py')
-        changes = {**FAST, **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root),
-                   **extra}
+        changes = {**FAST, **(VAL if config.get('val_dataloader') else {}), 'data_root': str(self.phantom / root), **extra}
         if 'roi_head' in config.model:
             changes.update(DETECTOR, **(AFFINITY if 'affinity' in name else SHARED))
         elif config.model.backbone.type == 'ResNet':
@@ -53,8 +61,12 @@ class Runs:
             runner = train_model(self.config(name, root, **extra), work_dir=work_dir)
             self.done[stem] = work_dir, runner.iter
             extra.pop('load_from', None)
-            test_model(self.config(name, root, **extra), work_dir / f'epoch_{epochs}.pth', work_dir=work_dir,
-                       out=work_dir / 'results.json')
+            test_model(
+                self.config(name, root, **extra),
+                work_dir / f'epoch_{epochs}.pth',
+                work_dir=work_dir,
+                out=work_dir / 'results.json',
+            )
         return self.done[stem]
 
 
@@ -73,8 +85,9 @@ def load(work_dir, name='results.json'):
 def train_all(runs):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     lesions, _ = runs('baselines/mask_rcnn_full_phantom')
-    heads, _ = runs('baselines/mask_rcnn_heads_only_phantom', **{
-        'model.backbone.init_cfg.checkpoint': str(affinity / 'epoch_2.pth')})
+    heads, _ = runs(
+        'baselines/mask_rcnn_heads_only_phantom', **{'model.backbone.init_cfg.checkpoint': str(affinity / 'epoch_2.pth')}
+    )
     mask_net, _ = runs('baselines/covid_ct_mask_net_phantom', load_from=str(lesions / 'epoch_1.pth'))
     single, _ = runs('baselines/single_shot_phantom')
     plain, _ = runs('baselines/resnet18_slice_phantom')
@@ -83,8 +96,14 @@ def train_all(runs):
 
 def test_each_baseline_gives_its_scores(runs):
     affinity, lesions, heads, mask_net, single, plain = train_all(runs)
-    for folder, slices, segmented in ((affinity, 6, 4), (lesions, 0, 4), (heads, 0, 4), (mask_net, 6, 4),
-                                      (single, 6, 4), (plain, 6, 0)):
+    for folder, slices, segmented in (
+        (affinity, 6, 4),
+        (lesions, 0, 4),
+        (heads, 0, 4),
+        (mask_net, 6, 4),
+        (single, 6, 4),
+        (plain, 6, 0),
+    ):
         content = load(folder)
         assert (len(content['slices']), len(content['lesions'])) == (slices, segmented), folder.name
         assert ('slice/f1' in content['metrics'], 'lesion/mAP' in content['metrics']) == (slices > 0, segmented > 0)
@@ -92,8 +111,7 @@ def test_each_baseline_gives_its_scores(runs):
     lists = load(affinity)['lists']
     assert lists['segmentation'] == load(lesions)['lists']['segmentation']
     assert lists['classification'] == load(plain)['lists']['classification']
-    assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/')
-               for record in load(affinity)['slices'])
+    assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/') for record in load(affinity)['slices'])
 
 
 def test_vgg_on_the_second_hospital(runs):
@@ -103,8 +121,13 @@ def test_vgg_on_the_second_hospital(runs):
 
 def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
     folders = [*train_all(runs), runs('baselines/vgg16_ictcf_phantom', 'ictcf', **VGG)[0]]
-    test_model(runs.config('affinity_c8_phantom'), folders[0] / 'epoch_2.pth', work_dir=folders[0],
-               out=folders[0] / 'results_val.json', split='val')
+    test_model(
+        runs.config('affinity_c8_phantom'),
+        folders[0] / 'epoch_2.pth',
+        work_dir=folders[0],
+        out=folders[0] / 'results_val.json',
+        split='val',
+    )
     assert load(folders[0], 'results_val.json')['split'] == 'val'
     matrix, predictions = tmp_path / 'net.csv', tmp_path / 'predictions.csv'
     records = load(folders[0])['slices']
@@ -119,9 +142,20 @@ def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
     runpy.run_path(str(repo_root / 'tools/analysis_tools/report.py'), run_name='__main__')
     assert 'report.md' in capsys.readouterr().out
     text = (tmp_path / 'report.md').read_text()
-    for words in ('Table 3', 'Table 4', 'Table 7', '*(published)*', '**', 'bootstrap', 'Research use only',
-                  'mask_rcnn_heads_only_phantom', 'vgg16_ictcf_phantom', 'COVIDNet-CT *(external)*',
-                  'DarkCOVIDNet *(external)*', 'Synthetic slices'):
+    for words in (
+        'Table 3',
+        'Table 4',
+        'Table 7',
+        '*(published)*',
+        '**',
+        'bootstrap',
+        'Research use only',
+        'mask_rcnn_heads_only_phantom',
+        'vgg16_ictcf_phantom',
+        'COVIDNet-CT *(external)*',
+        'DarkCOVIDNet *(external)*',
+        'Synthetic slices',
+    ):
         assert words in text, words
     assert 'nan' not in text.lower()
     assert (tmp_path / 'reliability_table4.png').is_file() and (tmp_path / 'reliability_table4.pdf').is_file()
@@ -138,15 +172,22 @@ def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
 def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = str(repo_root / 'configs/affinity_c8_phantom.py')
-    changes = {**AFFINITY, 'data_root': runs.phantom / 'cncb_ncov', 'image_size': (64, 64),
-               'model.test_cfg.rpn.max_per_img': 30}
+    changes = {
+        **AFFINITY,
+        'data_root': runs.phantom / 'cncb_ncov',
+        'image_size': (64, 64),
+        'model.test_cfg.rpn.max_per_img': 30,
+    }
     options = ['--cfg-options', *(f'{key}={value}'.replace(' ', '') for key, value in changes.items())]
     names = list({record['label']: record['rel_path'] for record in load(affinity)['slices']}.values())
     last = str(affinity / 'epoch_2.pth')
-    calls = ((['affinity', config, str(affinity / 'epoch_1.pth'), last, '--slices', *names], options),
-             (['evidence', config, last, '--slices', names[0]], options),
-             (['lesions', config, last, '--score-thr', '0.1'], options),
-             (['curves', str(affinity)], []), (['confusion', str(affinity)], []))
+    calls = (
+        (['affinity', config, str(affinity / 'epoch_1.pth'), last, '--slices', *names], options),
+        (['evidence', config, last, '--slices', names[0]], options),
+        (['lesions', config, last, '--score-thr', '0.1'], options),
+        (['curves', str(affinity)], []),
+        (['confusion', str(affinity)], []),
+    )
     for call, extra in calls:
         monkeypatch.setattr(sys, 'argv', ['figures.py', *call, '--out', str(tmp_path), *extra])
         runpy.run_path(str(repo_root / 'tools/analysis_tools/figures.py'), run_name='__main__')

@@ -1,4 +1,5 @@
 """The benchmark as a user runs it, on a narrow model."""
+
 import csv
 import functools
 import runpy
@@ -12,9 +13,13 @@ from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
 
-FAST = {**{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64),
-        'model.train_cfg.rcnn.sampler.num': 16, 'model.test_cfg.rpn.max_per_img': 30,
-        'model.train_cfg.rpn_proposal.max_per_img': 30}
+FAST = {
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64),
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30,
+    'model.train_cfg.rpn_proposal.max_per_img': 30,
+}
 
 
 @pytest.fixture(scope='module')
@@ -25,16 +30,28 @@ def config(repo_root):
 @pytest.fixture(autouse=True)
 def quick_unit(monkeypatch):
     # Measuring the real one takes longer than all else here.
-    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.)
+    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)
 
 
 def test_rows_of_every_job(config):
-    rows = list(benchmark(config, batch_sizes=(1, 2), objects=(3, 5), num_threads=(1, ), runs=1, warmup=1, overrides=FAST))
+    rows = list(benchmark(config, batch_sizes=(1, 2), objects=(3, 5), num_threads=(1,), runs=1, warmup=1, overrides=FAST))
     assert {tuple(row) for row in rows} == {COLUMNS}
     found = [(row['job'], row['batch_size'], row['objects']) for row in rows]
-    assert found == [('classification', 1, None), ('classification', 2, None), ('detection', 1, 3), ('detection', 2, 3),
-                     ('both', 1, 3), ('both', 2, 3), ('train', 1, None), ('data', 1, None), ('data', 2, None),
-                     ('detection', 1, 5), ('detection', 2, 5), ('both', 1, 5), ('both', 2, 5)]
+    assert found == [
+        ('classification', 1, None),
+        ('classification', 2, None),
+        ('detection', 1, 3),
+        ('detection', 2, 3),
+        ('both', 1, 3),
+        ('both', 2, 3),
+        ('train', 1, None),
+        ('data', 1, None),
+        ('data', 2, None),
+        ('detection', 1, 5),
+        ('detection', 2, 5),
+        ('both', 1, 5),
+        ('both', 2, 5),
+    ]
     for row in rows:
         assert row['seconds'] > 0 and row['threads'] == 1 and row['config'] == 'affinity_c8'
         assert row['slices_per_second'] == pytest.approx(row['batch_size'] / row['seconds'])
@@ -52,7 +69,7 @@ def test_number_of_objects_is_what_was_asked(config):
     bench = Benchmark(config, objects=7, overrides=FAST)
     for sample in bench.job('both', 2)():
         assert len(sample.pred_instances) == 7 and 'pred_slice' in sample
-    sample, = bench.job('classification')()
+    (sample,) = bench.job('classification')()
     assert 'pred_instances' not in sample
 
 
@@ -60,24 +77,39 @@ def test_training_steps_move_the_weights(config):
     bench = Benchmark(config, overrides={**FAST, 'optim_wrapper.optimizer.lr': 1e-3})
     before = {name: value.clone() for name, value in bench.model.state_dict().items()}
     bench.job('train')()
-    moved = {name.split('.')[0] + '.' + name.split('.')[1] for name, value in bench.model.state_dict().items()
-             if not torch.equal(value, before[name])}
+    moved = {
+        name.split('.')[0] + '.' + name.split('.')[1]
+        for name, value in bench.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert {'backbone.conv1', 'rpn_head.rpn_conv', 'roi_head.bbox_head', 'roi_head.cls_head'} <= moved
 
 
-@pytest.mark.parametrize('name, jobs', [('baselines/resnet18_slice.py', ['train', 'data']),
-                                        ('baselines/mask_rcnn_full.py', ['train', 'data']),
-                                        ('baselines/covid_ct_mask_net.py', ['train', 'classification'])])
+@pytest.mark.parametrize(
+    'name, jobs',
+    [
+        ('baselines/resnet18_slice.py', ['train', 'data']),
+        ('baselines/mask_rcnn_full.py', ['train', 'data']),
+        ('baselines/covid_ct_mask_net.py', ['train', 'classification']),
+    ],
+)
 def test_baselines(repo_root, name, jobs):
-    for row in benchmark(repo_root / 'configs' / name, jobs=jobs, num_threads=(1, ), runs=1, warmup=0, objects=(5, ),
-                         overrides={'image_size': (64, 64)}):
+    for row in benchmark(
+        repo_root / 'configs' / name,
+        jobs=jobs,
+        num_threads=(1,),
+        runs=1,
+        warmup=0,
+        objects=(5,),
+        overrides={'image_size': (64, 64)},
+    ):
         assert row['seconds'] > 0
 
 
 def test_weights_from_a_checkpoint(config, tmp_path):
     bench = Benchmark(config, overrides=FAST)
     torch.save({'state_dict': bench.model.state_dict()}, tmp_path / 'model.pth')
-    row, = benchmark(config, tmp_path / 'model.pth', ['data'], runs=1, warmup=0, overrides=FAST)
+    (row,) = benchmark(config, tmp_path / 'model.pth', ['data'], runs=1, warmup=0, overrides=FAST)
     assert row['checkpoint'] == 'model.pth'
     other = {**FAST, 'model.roi_head.cls_head.num_affinities': 16}
     with pytest.raises(ValueError, match='model.pth does not fit the config .*num_affinities'):
@@ -85,6 +117,7 @@ def test_weights_from_a_checkpoint(config, tmp_path):
 
 
 # --- growth ----------------------------------------------------------------------------------------------------------
+
 
 def test_growth_is_measured(config, monkeypatch):
     for name in GROWTH:
@@ -95,21 +128,32 @@ def test_growth_is_measured(config, monkeypatch):
 
 
 def test_exponents():
-    assert growth_exponent([1, 2, 4], [3., 6., 12.]) == pytest.approx(1)
-    assert growth_exponent([1, 2, 4], [1., 1., 4.]) == pytest.approx(2)
-    assert growth_exponent([1, 10], [5., 5.]) == pytest.approx(0)
+    assert growth_exponent([1, 2, 4], [3.0, 6.0, 12.0]) == pytest.approx(1)
+    assert growth_exponent([1, 2, 4], [1.0, 1.0, 4.0]) == pytest.approx(2)
+    assert growth_exponent([1, 10], [5.0, 5.0]) == pytest.approx(0)
 
 
 # --- one change at a time ----------------------------------------------------------------------------------------------
+
 
 def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
     # Scores are spread, so that no rank hangs on the last bit.
     torch.save({'state_dict': build_model().state_dict()}, tmp_path / 'model.pth')
-    rows = ablate(config, tmp_path / 'model.pth', jobs=('both', 'detection'), batch_size=2, objects=3, runs=1, warmup=0,
-                  num_threads=1, overrides=FAST)
-    assert [(row['change'], row['job']) for row in rows] == \
-        [(name, job) for name in ('as configured', *ABLATIONS) for job in ('both', 'detection')]
+    rows = ablate(
+        config,
+        tmp_path / 'model.pth',
+        jobs=('both', 'detection'),
+        batch_size=2,
+        objects=3,
+        runs=1,
+        warmup=0,
+        num_threads=1,
+        overrides=FAST,
+    )
+    assert [(row['change'], row['job']) for row in rows] == [
+        (name, job) for name in ('as configured', *ABLATIONS) for job in ('both', 'detection')
+    ]
     drift = {row['change']: row['probability_drift'] for row in rows if row['job'] == 'both'}
     for row in rows:
         assert row['seconds'] > 0 and row['ratio'] > 0
@@ -121,11 +165,30 @@ def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monk
 
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
+
 def test_the_tool_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', str(config), '--jobs', 'classification', 'data', '--threads', '1',
-                                      '--runs', '1', '--warmup', '0', '--out', str(tmp_path / 'speed.csv'),
-                                      '--cfg-options', *options])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [
+            'benchmark.py',
+            str(config),
+            '--jobs',
+            'classification',
+            'data',
+            '--threads',
+            '1',
+            '--runs',
+            '1',
+            '--warmup',
+            '0',
+            '--out',
+            str(tmp_path / 'speed.csv'),
+            '--cfg-options',
+            *options,
+        ],
+    )
     runpy.run_path(str(repo_root / 'tools' / 'analysis_tools' / 'benchmark.py'), run_name='__main__')
     assert len((tmp_path / 'speed.csv').read_text().splitlines()) == 3
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == ['classification', 'data']
@@ -152,6 +215,6 @@ def test_bad_arguments(config, repo_root):
     bench = Benchmark(repo_root / 'configs' / 'baselines' / 'resnet18_slice.py', overrides={'image_size': (64, 64)})
     with pytest.raises(ValueError, match='SliceClassifier has no modes'):
         bench.job('both')
-    with pytest.raises(ValueError, match="a job must be one of"):
+    with pytest.raises(ValueError, match='a job must be one of'):
         bench.job('walk')
     assert set(JOBS) == {'classification', 'detection', 'both', 'train', 'data'}

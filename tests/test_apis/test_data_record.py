@@ -1,4 +1,5 @@
 """What a run records of its data and its config, in the work folder, in checkpoints and in test results."""
+
 import json
 import logging
 from types import SimpleNamespace
@@ -71,19 +72,27 @@ def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tm
     assert all(fingerprints(part) == listings[part['name']] for part in parts)
 
 
-@pytest.mark.parametrize('earlier, said', [
-    (dict(listing_sha256='a', content_sha256='other'), True),
-    (dict(listing_sha256='other', content_sha256='b'), True),
-    (dict(listing_sha256='a', content_sha256='b'), False),
-    (dict(listing_sha256='a', content_sha256=None), False),  # files were not read then
-    (dict(listing_sha256='a'), False),  # by an older version
-])
+@pytest.mark.parametrize(
+    'earlier, said',
+    [
+        (dict(listing_sha256='a', content_sha256='other'), True),
+        (dict(listing_sha256='other', content_sha256='b'), True),
+        (dict(listing_sha256='a', content_sha256='b'), False),
+        (dict(listing_sha256='a', content_sha256=None), False),  # files were not read then
+        (dict(listing_sha256='a'), False),  # by an older version
+    ],
+)
 def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
     """A slice altered without changing its size is other data; not having read the files is not."""
     write_json_atomic(tmp_path / data_record.FILE, dict(train=earlier, earlier=[]))
     monkeypatch.setattr(data_record, 'record_of', lambda *args: dict(listing_sha256='a', content_sha256='b'))
-    runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=None), val_loop=None, work_dir=tmp_path, _resume=True,
-                             logger=logging.getLogger('records'))
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=None),
+        val_loop=None,
+        work_dir=tmp_path,
+        _resume=True,
+        logger=logging.getLogger('records'),
+    )
     data_record.DataRecordHook().before_train(runner)
     assert ('is not that which this run began with' in caplog.text) == said
     content = json.loads((tmp_path / data_record.FILE).read_text())

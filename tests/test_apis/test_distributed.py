@@ -1,4 +1,5 @@
 """Two processes on CPUs: in step, equal, the same as one process, and no process waits for a dead one."""
+
 import copy
 import json
 import os
@@ -45,16 +46,25 @@ def data_root(tmp_path_factory):
             draw(root / f'{split}_{name}.png', boxes, random)
             coco['images'].append(dict(id=number, file_name=f'{split}_{name}.png', width=SIZE, height=SIZE))
             for x1, y1, x2, y2 in boxes:
-                coco['annotations'].append(dict(
-                    id=len(coco['annotations']), image_id=number, category_id=1, bbox=[x1, y1, x2 - x1, y2 - y1],
-                    area=(x2 - x1) * (y2 - y1), iscrowd=0, segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]]))
+                coco['annotations'].append(
+                    dict(
+                        id=len(coco['annotations']),
+                        image_id=number,
+                        category_id=1,
+                        bbox=[x1, y1, x2 - x1, y2 - y1],
+                        area=(x2 - x1) * (y2 - y1),
+                        iscrowd=0,
+                        segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]],
+                    )
+                )
         (root / f'annotations/lesions_{split}.json').write_text(json.dumps(coco))
         rows = []
         for number, label in enumerate(LABELS[split]):
             draw(root / f'{split}_{number}.png', BOXES['two_a'][:label], random)
             rows.append(dict(img_path=f'{split}_{number}.png', label=label))
-        (root / f'annotations/slices_{split}.json').write_text(json.dumps(
-            dict(metainfo=dict(slice_classes=['Normal', 'CP', 'COVID-19']), data_list=rows)))
+        (root / f'annotations/slices_{split}.json').write_text(
+            json.dumps(dict(metainfo=dict(slice_classes=['Normal', 'CP', 'COVID-19']), data_list=rows))
+        )
     return root
 
 
@@ -69,16 +79,26 @@ def deal(dataset, seed, rank, world_size=2):
 def config(data_root, repo_root):
     """A config under which a step draws nothing at random, and every process' losses are means over as many numbers."""
     config = small_config(
-        repo_root, data_root, **{
-            'train_dataloader.batch_size': 1, 'train_dataloader.dataset.datasets': [
+        repo_root,
+        data_root,
+        **{
+            'train_dataloader.batch_size': 1,
+            'train_dataloader.dataset.datasets': [
                 dict(type='LesionDataset', ann_file='annotations/lesions_train.json', data_root=str(data_root)),
-                dict(type='SliceDataset', ann_file='annotations/slices_train.json', data_root=str(data_root))],
-            'model.backbone.norm_eval': True, 'model.data_preprocessor.mean': 0.3, 'model.data_preprocessor.std': 0.3,
+                dict(type='SliceDataset', ann_file='annotations/slices_train.json', data_root=str(data_root)),
+            ],
+            'model.backbone.norm_eval': True,
+            'model.data_preprocessor.mean': 0.3,
+            'model.data_preprocessor.std': 0.3,
             'model.data_preprocessor.statistics': None,
             # All anchors and all proposals count, as positive or negative; only the lesions themselves are positive RoIs.
-            'model.train_cfg.rpn.assigner.pos_iou_thr': 0.5, 'model.train_cfg.rpn.assigner.neg_iou_thr': 0.5,
-            'model.train_cfg.rpn.sampler.num': 10 ** 6, 'model.train_cfg.rcnn.sampler.num': 10 ** 6,
-            **{f'model.train_cfg.rcnn.assigner.{key}': 0.999 for key in ('pos_iou_thr', 'neg_iou_thr', 'min_pos_iou')}})
+            'model.train_cfg.rpn.assigner.pos_iou_thr': 0.5,
+            'model.train_cfg.rpn.assigner.neg_iou_thr': 0.5,
+            'model.train_cfg.rpn.sampler.num': 10**6,
+            'model.train_cfg.rcnn.sampler.num': 10**6,
+            **{f'model.train_cfg.rcnn.assigner.{key}': 0.999 for key in ('pos_iou_thr', 'neg_iou_thr', 'min_pos_iou')},
+        },
+    )
     base = small_config(repo_root, data_root)
     for part, origin in zip(config.train_dataloader.dataset.datasets, base.train_dataloader.dataset.datasets):
         part.pipeline = origin.pipeline
@@ -114,10 +134,23 @@ def config(data_root, repo_root):
 
 def torchrun(repo_root, script, *arguments, **environ):
     """One of the shell scripts, on two CPUs."""
-    environ = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(repo_root / 'tests'), 'OMP_NUM_THREADS': '1',
-               'CUDA_VISIBLE_DEVICES': '', **environ}
-    return subprocess.run([str(repo_root / 'tools' / script), *map(str, arguments)], env=environ, timeout=300, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=environ['WORK'])
+    environ = {
+        **os.environ,
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(repo_root / 'tests'),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+        **environ,
+    }
+    return subprocess.run(
+        [str(repo_root / 'tools' / script), *map(str, arguments)],
+        env=environ,
+        timeout=300,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=environ['WORK'],
+    )
 
 
 @pytest.fixture(scope='module')
@@ -142,7 +175,8 @@ def test_processes_stay_in_step(straight, config):
         assert ours['copied'] and theirs['copied']
     assert len({row['weights'] for row in first}) == len(first), 'a step changed nothing'
     assert {path for row in first + second for path in row['slices'] if row['task'] == CLASSIFICATION} == {
-        str(path) for path in (straight.parent / f'train_{number}.png' for number in range(5))}
+        str(path) for path in (straight.parent / f'train_{number}.png' for number in range(5))
+    }
 
 
 def test_one_process_without_lesion(straight):
@@ -190,8 +224,9 @@ def gradients(model, stage, items):
 def died(config, data_root, repo_root):
     """The same by dist_train.sh, where the second process dies in the second epoch."""
     work_dir = data_root / 'died'
-    result = torchrun(repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_DIE='1:9',
-                      WORK=str(data_root))
+    result = torchrun(
+        repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_DIE='1:9', WORK=str(data_root)
+    )
     return work_dir, result
 
 
@@ -212,8 +247,9 @@ def test_the_survivors_checkpoint_goes_on(died, straight, data_root, repo_root):
 def test_bad_numbers_in_one_process_end_both(config, straight, data_root, repo_root):
     """The second process alone has a NaN, in the classification stage; its message names its slice, and nothing hangs."""
     work_dir = data_root / 'spoiled'
-    result = torchrun(repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_SPOIL='1:9',
-                      WORK=str(data_root))
+    result = torchrun(
+        repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_SPOIL='1:9', WORK=str(data_root)
+    )
     assert result.returncode not in (0, 124), result.stdout[-3000:]
     message = next(line for line in result.stdout.splitlines() if 'training stopped at iteration 10 (epoch 2)' in line)
     dealt = rows(straight)[1][9]
@@ -225,11 +261,22 @@ def test_bad_numbers_in_one_process_end_both(config, straight, data_root, repo_r
 
 def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
     """Seven slices over two processes; the metrics and the records are those of one process."""
-    result = torchrun(repo_root, 'dist_test.sh', data_root / 'two.py', straight / 'epoch_2.pth', 2, '--work-dir',
-                      data_root / 'tested', '--out', data_root / 'two.json', WORK=str(data_root))
+    result = torchrun(
+        repo_root,
+        'dist_test.sh',
+        data_root / 'two.py',
+        straight / 'epoch_2.pth',
+        2,
+        '--work-dir',
+        data_root / 'tested',
+        '--out',
+        data_root / 'two.json',
+        WORK=str(data_root),
+    )
     assert result.returncode == 0, result.stdout[-3000:]
-    metrics = evaluate_model(copy.deepcopy(config), straight / 'epoch_2.pth', work_dir=data_root / 'alone',
-                             out=data_root / 'one.json')
+    metrics = evaluate_model(
+        copy.deepcopy(config), straight / 'epoch_2.pth', work_dir=data_root / 'alone', out=data_root / 'one.json'
+    )
     one, two = (json.loads((data_root / f'{name}.json').read_text()) for name in ('one', 'two'))
     assert two['metrics'] == pytest.approx(one['metrics']) and one['metrics'] == pytest.approx(metrics)
     assert len(two['slices']) == 4 and len(two['lesions']) == 3
@@ -240,9 +287,15 @@ def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
                 assert theirs[name] == (pytest.approx(value, abs=1e-5) if isinstance(value, list) else value), name
 
 
-@pytest.mark.parametrize('script, arguments', [('dist_train.sh', ['two.py']), ('dist_train.sh', ['two.py', '0']),
-                                               ('dist_test.sh', ['two.py', 'epoch_1.pth']),
-                                               ('dist_test.sh', ['two.py', 'epoch_1.pth', 'two'])])
+@pytest.mark.parametrize(
+    'script, arguments',
+    [
+        ('dist_train.sh', ['two.py']),
+        ('dist_train.sh', ['two.py', '0']),
+        ('dist_test.sh', ['two.py', 'epoch_1.pth']),
+        ('dist_test.sh', ['two.py', 'epoch_1.pth', 'two']),
+    ],
+)
 def test_wrong_use_of_the_scripts(script, arguments, repo_root, tmp_path):
     result = torchrun(repo_root, script, *arguments, WORK=str(tmp_path))
     assert result.returncode == 2 and len(result.stdout.splitlines()) == 1

@@ -1,4 +1,5 @@
 """Slices that are legal and extreme: both stages train on them, and the model predicts and is scored on them."""
+
 import json
 import math
 
@@ -39,31 +40,60 @@ def picture(kind):
 def write(root, kind):
     grey, masks = picture(kind)
     cv2.imwrite(str(root / 'slice.png'), grey)
-    coco = dict(images=[dict(id=1, file_name='slice.png', width=SIZE, height=SIZE)],
-                categories=[dict(id=1, name='lesion')], annotations=[])
+    coco = dict(
+        images=[dict(id=1, file_name='slice.png', width=SIZE, height=SIZE)],
+        categories=[dict(id=1, name='lesion')],
+        annotations=[],
+    )
     for number, (x1, y1, x2, y2) in enumerate(masks):
         mask = np.zeros((SIZE, SIZE), np.uint8, order='F')
         mask[y1:y2, x1:x2] = 1
         rle = mask_utils.encode(mask)
-        coco['annotations'].append(dict(
-            id=number + 1, image_id=1, category_id=1, bbox=[x1, y1, x2 - x1, y2 - y1], area=int(mask.sum()), iscrowd=0,
-            segmentation=dict(size=rle['size'], counts=rle['counts'].decode())))
+        coco['annotations'].append(
+            dict(
+                id=number + 1,
+                image_id=1,
+                category_id=1,
+                bbox=[x1, y1, x2 - x1, y2 - y1],
+                area=int(mask.sum()),
+                iscrowd=0,
+                segmentation=dict(size=rle['size'], counts=rle['counts'].decode()),
+            )
+        )
     (root / 'lesions.json').write_text(json.dumps(coco))
-    (root / 'slices.json').write_text(json.dumps(dict(
-        metainfo=dict(slice_classes=['Normal', 'CP', 'COVID-19']), data_list=[dict(img_path='slice.png', label=2)])))
+    (root / 'slices.json').write_text(
+        json.dumps(
+            dict(metainfo=dict(slice_classes=['Normal', 'CP', 'COVID-19']), data_list=[dict(img_path='slice.png', label=2)])
+        )
+    )
     return len(masks)
 
 
-@pytest.mark.parametrize('kind, normalization', [
-    ('all black', 'global'), ('all black', 'slice'), ('all white', 'global'), ('all white', 'slice'),
-    ('one lesion over the whole picture', 'global'), ('500 lesions', 'global'), ('1 x 1 mask', 'global')])
+@pytest.mark.parametrize(
+    'kind, normalization',
+    [
+        ('all black', 'global'),
+        ('all black', 'slice'),
+        ('all white', 'global'),
+        ('all white', 'slice'),
+        ('one lesion over the whole picture', 'global'),
+        ('500 lesions', 'global'),
+        ('1 x 1 mask', 'global'),
+    ],
+)
 def test_extreme_slice(kind, normalization, repo_root, tmp_path):
     lesions = write(tmp_path, kind)
     assert lesions == (500 if kind == '500 lesions' else 1)
     known = {'mean': 0.3, 'std': 0.3} if normalization == 'global' else {}
-    config = small_config(repo_root, tmp_path, **{
-        'model.data_preprocessor.normalization': normalization, 'model.data_preprocessor.statistics': None,
-        **{f'model.data_preprocessor.{key}': value for key, value in known.items()}})
+    config = small_config(
+        repo_root,
+        tmp_path,
+        **{
+            'model.data_preprocessor.normalization': normalization,
+            'model.data_preprocessor.statistics': None,
+            **{f'model.data_preprocessor.{key}': value for key, value in known.items()},
+        },
+    )
     init_default_scope('mmdet')
     parts = [part for loader in (config.train_dataloader, config.test_dataloader) for part in loader.dataset.datasets]
     items = []

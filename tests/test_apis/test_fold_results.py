@@ -1,4 +1,5 @@
 """What a test says about its fold."""
+
 import pytest
 
 from mmaffinity.apis.testing import fold_of

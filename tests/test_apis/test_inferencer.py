@@ -1,4 +1,5 @@
 """Prediction from Python."""
+
 import gc
 import hashlib
 import weakref
@@ -40,7 +41,7 @@ def assert_same(first, second, tolerance=0.0):
 
 
 def test_predictions_are_typed(inferencer):
-    prediction, = inferencer(to_grey(chest()))
+    (prediction,) = inferencer(to_grey(chest()))
     assert isinstance(prediction, SlicePrediction) and isinstance(prediction.sample, SliceDataSample)
     assert list(prediction.probabilities) == ['Normal', 'CP', 'COVID-19']
     assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
@@ -55,9 +56,13 @@ def test_predictions_are_typed(inferencer):
 def test_bfloat16(model, inferencer, tmp_path):
     """Results are float32 and can be measured and written; the mapping is the same up to the precision."""
     mixed = AffinityInferencer(*model, device='cpu', precision='bfloat16')
-    prediction, = mixed(to_grey(chest()))
-    values = [value for part in (prediction.sample.pred_slice, prediction.sample.pred_instances) for value in part.values()
-              if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    (prediction,) = mixed(to_grey(chest()))
+    values = [
+        value
+        for part in (prediction.sample.pred_slice, prediction.sample.pred_instances)
+        for value in part.values()
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
+    ]
     assert len(values) > 5 and {value.dtype for value in values} == {torch.float32}
     assert mixed.description['precision'] == 'bfloat16' and 'precision' not in inferencer.description
     report = predict_to_folder(mixed, write_images(tmp_path / 'in', 2), tmp_path / 'out')
@@ -68,11 +73,14 @@ def test_agrees_with_the_model_called_directly(inferencer):
     """The same slice prepared by hand: resized by OpenCV, one batch of one."""
     grey = to_grey(chest())
     resized = cv2.resize(grey, (128, 128), interpolation=cv2.INTER_LINEAR)
-    sample = SliceDataSample(metainfo=dict(task='classification', img_shape=(128, 128), ori_shape=(64, 64),
-                                           scale_factor=(2.0, 2.0), img_id=0, img_path='x'))
+    sample = SliceDataSample(
+        metainfo=dict(
+            task='classification', img_shape=(128, 128), ori_shape=(64, 64), scale_factor=(2.0, 2.0), img_id=0, img_path='x'
+        )
+    )
     with torch.no_grad():
-        expected, = inferencer.model.test_step(dict(inputs=[torch.from_numpy(resized)[None]], data_samples=[sample]))
-    prediction, = inferencer(grey)
+        (expected,) = inferencer.model.test_step(dict(inputs=[torch.from_numpy(resized)[None]], data_samples=[sample]))
+    (prediction,) = inferencer(grey)
     assert torch.equal(prediction.sample.pred_slice.score, expected.pred_slice.score)
     assert torch.equal(prediction.sample.pred_instances.masks, expected.pred_instances.masks)
 
@@ -154,8 +162,7 @@ def test_problems_are_passed_on_in_their_place(tmp_path, inferencer):
 @pytest.mark.filterwarnings('ignore::UserWarning')
 def test_nothing_predicted_is_an_error_that_says_why(tmp_path, inferencer):
     (tmp_path / 'a.png').touch()
-    for inputs, reason in ((tmp_path / 'a.png', 'empty'), (tmp_path / 'b', 'does not exist'),
-                           (np.zeros((1, 1)), 'too small')):
+    for inputs, reason in ((tmp_path / 'a.png', 'empty'), (tmp_path / 'b', 'does not exist'), (np.zeros((1, 1)), 'too small')):
         with pytest.raises(ValueError, match=f'nothing could be predicted.*{reason}'):
             list(inferencer(inputs))
 
@@ -164,7 +171,7 @@ def test_window_is_settable(tmp_path, model, inferencer):
     pytest.importorskip('pydicom')
     folder = write_series(tmp_path, 1)
     other = AffinityInferencer(*model, device='cpu', options=ReadOptions(Window(40, 400)))
-    prediction, = other(folder)
+    (prediction,) = other(folder)
     assert np.array_equal(prediction.slice.grey, to_grey(chest(), 40, 400))
     assert_same(prediction, next(iter(inferencer([to_grey(chest(), 40, 400)]))))
 
@@ -182,7 +189,7 @@ def test_names_of_the_checkpoint_go_first(tmp_path, model):
     content = torch.load(model[1], weights_only=True)
     content['meta'] = {'dataset_meta': {'slice_classes': ('a', 'b', 'c'), 'classes': ('spot',)}}
     torch.save(content, tmp_path / 'named.pth')
-    prediction, = AffinityInferencer(model[0], tmp_path / 'named.pth', device='cpu')(to_grey(chest()))
+    (prediction,) = AffinityInferencer(model[0], tmp_path / 'named.pth', device='cpu')(to_grey(chest()))
     assert list(prediction.probabilities) == ['a', 'b', 'c'] and prediction.lesion_classes == ('spot',)
     named = AffinityInferencer(model[0], model[1], device='cpu', cfg_options={'slice_classes': ('x', 'y')})
     with pytest.raises(ValueError, match='3 slice classes, but 2 names'):
@@ -200,8 +207,11 @@ def test_crops_to_boxes_of_lists_are_refused(model):
     """A scan has no list that could name its body box; whole slices are not what such a model has learnt."""
     config = Config.fromfile(model[0])
     loader = config.test_dataloader
-    loader.dataset = dict(type='SliceDataset', ann_file='a.json', pipeline=[
-        dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')])
+    loader.dataset = dict(
+        type='SliceDataset',
+        ann_file='a.json',
+        pipeline=[dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')],
+    )
     with pytest.raises(ValueError, match='sees slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
         prediction_transforms(config)
     loader.dataset.pipeline[1].required = False
@@ -244,6 +254,7 @@ def test_refuses_a_checkpoint_that_would_run_code(tmp_path, model):
     class Evil:
         def __reduce__(self):
             return print, ('it ran',)
+
     torch.save({'state_dict': {}, 'x': Evil()}, tmp_path / 'evil.pth')
     with pytest.raises(ValueError, match='was not opened'):
         AffinityInferencer(model[0], tmp_path / 'evil.pth')
@@ -261,12 +272,12 @@ def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, mod
     """A few of its slices; with a window that maps their values back to 0..255, all three have to agree."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     from scan_helpers import dicom_slice, save_dicom
+
     paths = sorted((shared_dir / 'data' / 'ct_scan').glob('*.jpg'))[5:50:15]
     greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
     # Apex first on disk: the first slice lies highest.
     for index, grey in enumerate(greys):
-        save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(
-            grey.astype(np.int16) * 5 - 1000, len(greys) - index))
+        save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(grey.astype(np.int16) * 5 - 1000, len(greys) - index))
     volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16) * 5 - 1000
     write_nifti(tmp_path / 'v.nii.gz', volume)
     identity = AffinityInferencer(*model, device='cpu', batch_size=3, options=ReadOptions(Window(-362.5, 1275)))

@@ -1,4 +1,5 @@
 """Runs that are killed, whose disk is full, or whose checkpoints were cut: what is left, and where they go on."""
+
 import json
 import os
 import shutil
@@ -53,11 +54,14 @@ def checkpoints(work_dir):
     return sorted(path.name for path in work_dir.glob('*.pth*'))
 
 
-@pytest.mark.parametrize('before, options, left', [
-    (kill_in_step, WORKERS, ['epoch_1.pth']),
-    (kill_in_writing, (), ['epoch_1.pth', 'epoch_2.pth.part']),
-    (kill_in_validation, (), ['epoch_1.pth']),
-])
+@pytest.mark.parametrize(
+    'before, options, left',
+    [
+        (kill_in_step, WORKERS, ['epoch_1.pth']),
+        (kill_in_writing, (), ['epoch_1.pth', 'epoch_2.pth.part']),
+        (kill_in_validation, (), ['epoch_1.pth']),
+    ],
+)
 def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, tiny, repo_root):
     """The same command again; the first also shows that two loader workers change no bit."""
     folder, config = tiny
@@ -186,8 +190,14 @@ def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_r
     with pytest.raises(USER_ERRORS) as stop:
         train_model(config, work_dir=tmp_path)
     message = str(stop.value)
-    for part in (f'iteration {len(batches)} (epoch 1)', 'the network\'s output in the ', ' stage is not finite; ',
-                 f'slices of the batch: {", ".join(batches[-1])}; ', 'none was written yet', 'RATE is below 1e+30'):
+    for part in (
+        f'iteration {len(batches)} (epoch 1)',
+        "the network's output in the ",
+        ' stage is not finite; ',
+        f'slices of the batch: {", ".join(batches[-1])}; ',
+        'none was written yet',
+        'RATE is below 1e+30',
+    ):
         assert part in message, (part, message)
     assert not checkpoints(tmp_path)
 
@@ -208,9 +218,11 @@ def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monke
 
 
 def _skipping(tiny_phantom, folder):
-    return {'train_dataloader.dataset.datasets.1.data_prefix': dict(img=''),
-            'train_dataloader.dataset.datasets.1.on_unreadable': 'skip',
-            'train_dataloader.dataset.datasets.1.ann_file': str(_with_missing(tiny_phantom, folder))}
+    return {
+        'train_dataloader.dataset.datasets.1.data_prefix': dict(img=''),
+        'train_dataloader.dataset.datasets.1.on_unreadable': 'skip',
+        'train_dataloader.dataset.datasets.1.ann_file': str(_with_missing(tiny_phantom, folder)),
+    }
 
 
 def _log_of(work_dir):
@@ -219,14 +231,16 @@ def _log_of(work_dir):
 
 def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phantom):
     """Two loader workers meet slices that are not there, live on, and the run says how many there were."""
-    runner = second_epoch(**{
-        'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True,
-        **_skipping(tiny_phantom, tmp_path)})
+    runner = second_epoch(
+        **{'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True, **_skipping(tiny_phantom, tmp_path)}
+    )
     assert runner.message_hub.get_info('skipped_slices') == 2
     log = _log_of(tmp_path)
     assert '2 slices were skipped' in log and 'gone_0.png' in log and 'gone_1.png' in log
     assert [Path(path).name for path in load_checkpoint(tmp_path / 'epoch_2.pth')['meta']['skipped_slices']] == [
-        'gone_0.png', 'gone_1.png']
+        'gone_0.png',
+        'gone_1.png',
+    ]
 
 
 def test_skipped_slices_are_counted_over_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):

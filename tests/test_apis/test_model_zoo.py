@@ -1,4 +1,5 @@
 """The page of trained models: current, and what it says of an index."""
+
 import pytest
 import yaml
 
@@ -6,8 +7,7 @@ from mmaffinity.apis.model_zoo import model_zoo, read_models, write_model_zoo
 
 
 def test_the_page_is_current(repo_root):
-    assert (repo_root / 'docs/model_zoo.md').read_text() == model_zoo(repo_root / 'model-index.yml'), \
-        'run mmaffinity model-zoo'
+    assert (repo_root / 'docs/model_zoo.md').read_text() == model_zoo(repo_root / 'model-index.yml'), 'run mmaffinity model-zoo'
 
 
 def test_every_model_has_a_config(repo_root):
@@ -19,17 +19,34 @@ def test_every_model_has_a_config(repo_root):
 
 def write_index(folder, **model):
     (folder / 'config.py').touch()
-    (folder / 'part.yml').write_text(yaml.safe_dump(dict(Models=[dict(dict(
-        Name='our_model', Config='config.py', Metadata={'Training Data': 'A', 'Seed': 3, 'Weights SHA256': 'ab' * 32},
-        Results=[dict(Task='t', Dataset='B', Metrics={'F1': '0.9 (0.8 to 1.0)', 'AP50': 0.5})]), **model)]), sort_keys=False))
+    (folder / 'part.yml').write_text(
+        yaml.safe_dump(
+            dict(
+                Models=[
+                    dict(
+                        dict(
+                            Name='our_model',
+                            Config='config.py',
+                            Metadata={'Training Data': 'A', 'Seed': 3, 'Weights SHA256': 'ab' * 32},
+                            Results=[dict(Task='t', Dataset='B', Metrics={'F1': '0.9 (0.8 to 1.0)', 'AP50': 0.5})],
+                        ),
+                        **model,
+                    )
+                ]
+            ),
+            sort_keys=False,
+        )
+    )
     (folder / 'index.yml').write_text('Import:\n  - part.yml\n')
     return folder / 'index.yml'
 
 
 def test_a_row_per_model_and_test_set(tmp_path):
     write_model_zoo(write_index(tmp_path), tmp_path / 'page.md')
-    assert '| [our_model](../config.py) | A | B | F1 0.9 (0.8 to 1.0), AP50 0.5 |  | 3 | `abababababababab` |\n' in (
-        tmp_path / 'page.md').read_text()
+    assert (
+        '| [our_model](../config.py) | A | B | F1 0.9 (0.8 to 1.0), AP50 0.5 |  | 3 | `abababababababab` |\n'
+        in (tmp_path / 'page.md').read_text()
+    )
 
 
 def test_models_without_results_have_no_row(tmp_path):

@@ -1,4 +1,5 @@
 """Predictions of Enhanced CT are those of the same series as single files."""
+
 import json
 
 import pytest
@@ -20,7 +21,7 @@ def inputs(tmp_path):
 
 
 def content(out, report):
-    scan, = report.scans
+    (scan,) = report.scans
     return json.loads((out / scan.folder / 'prediction.json').read_text())
 
 
@@ -36,8 +37,12 @@ def test_predictions_are_those_of_single_files(tmp_path, inputs, inferencer):
     single, multi = results
     assert [item['name'] for item in multi['slices']] == [f'multi/e.dcm#frame {number}' for number in range(1, 5)]
     assert multi['summary']['lesions']['number'] > 0
-    for item in (*single['slices'], *multi['slices'], single['summary']['most_affected_slice'],
-                 multi['summary']['most_affected_slice']):
+    for item in (
+        *single['slices'],
+        *multi['slices'],
+        single['summary']['most_affected_slice'],
+        multi['summary']['most_affected_slice'],
+    ):
         del item['name']
     assert multi['slices'] == single['slices'] and multi['summary'] == single['summary']
     for name in ('affine', 'shape', 'spacing', 'slice_spacing', 'notes'):
@@ -53,7 +58,7 @@ def test_resume_predicts_the_frames_that_are_missing(tmp_path, inputs, inference
 
     with pytest.raises(KeyboardInterrupt):
         predict_to_folder(inferencer, inputs[1], out, progress=stop)
-    journal, = out.glob('*/journal.jsonl')
+    (journal,) = out.glob('*/journal.jsonl')
     before = journal.read_text()
     report = predict_to_folder(inferencer, inputs[1], out, resume=True)
     assert journal.read_text().startswith(before) and report.scans[0].num_predicted == 4

@@ -1,4 +1,5 @@
 """Export, and prediction with the exported model: the same results as with torch, in a process without torch."""
+
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from mmaffinity.apis import AffinityInferencer, OnnxInferencer
 from mmaffinity.apis.onnx_export import export_onnx
 from mmaffinity.runtime import BACKENDS
 
-WITHOUT_TORCH = '''
+WITHOUT_TORCH = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -21,7 +22,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from mmaffinity_cli import main
 main()
-'''
+"""
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
@@ -51,13 +52,37 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
     folder = write_images(tmp_path / 'in', 2)
     env = {**os.environ, 'PYTHONPATH': str(repo_root)}
     command = ['predict', str(folder), '--model', str(exported[2]), '--backend', 'onnxruntime', '--out']
-    done = subprocess.run([sys.executable, '-c', WITHOUT_TORCH, *command, str(tmp_path / 'onnx'), '--overlays', 'none'],
-                          env=env, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, '-c', WITHOUT_TORCH, *command, str(tmp_path / 'onnx'), '--overlays', 'none'],
+        env=env,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     config, checkpoint = map(str, exported[:2])
-    subprocess.run([sys.executable, '-m', 'mmaffinity', 'predict', str(folder), '--config', config, '--checkpoint', checkpoint,
-                    '--device', 'cpu', '--out', str(tmp_path / 'torch'), '--overlays', 'none'],
-                   env=env, check=True, cwd=tmp_path)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'mmaffinity',
+            'predict',
+            str(folder),
+            '--config',
+            config,
+            '--checkpoint',
+            checkpoint,
+            '--device',
+            'cpu',
+            '--out',
+            str(tmp_path / 'torch'),
+            '--overlays',
+            'none',
+        ],
+        env=env,
+        check=True,
+        cwd=tmp_path,
+    )
     found, expected = ({path.name: path for path in (tmp_path / name / 'in').iterdir()} for name in ('onnx', 'torch'))
     assert found.keys() == expected.keys() - {'rois.jsonl'}
     one, other = (json.loads(files['prediction.json'].read_text()) for files in (found, expected))
@@ -69,16 +94,20 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
     assert heads[0] == heads[1]
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--config', 'affinity_c8'], '--checkpoint'),
-    (['--model', 'x.onnx', '--config', 'affinity_c8'], 'leave out --config'),
-    (['--model', 'x.onnx', '--device', 'cuda'], 'leave out --device cuda'),
-    (['--model', 'x.onnx', '--backend', 'torch'], 'leave out --backend torch'),
-    (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--backend', 'openvino'], 'export onnx'),
-    (['--model', 'x.onnx'], 'no such model: x.onnx'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--config', 'affinity_c8'], '--checkpoint'),
+        (['--model', 'x.onnx', '--config', 'affinity_c8'], 'leave out --config'),
+        (['--model', 'x.onnx', '--device', 'cuda'], 'leave out --device cuda'),
+        (['--model', 'x.onnx', '--backend', 'torch'], 'leave out --backend torch'),
+        (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--backend', 'openvino'], 'export onnx'),
+        (['--model', 'x.onnx'], 'no such model: x.onnx'),
+    ],
+)
 def test_arguments_that_do_not_fit(arguments, message, tmp_path, capsys, monkeypatch):
     from mmaffinity_cli import main
+
     monkeypatch.chdir(tmp_path)
     folder = str(write_images(tmp_path / 'in', 1))
     monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'predict', folder, *arguments, '--out', 'out'])

@@ -1,4 +1,5 @@
 """Predicting scans into a folder."""
+
 import csv
 import json
 import os
@@ -36,17 +37,29 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     pytest.importorskip('highdicom')
     before = snapshot(tmp_path)
     steps = []
-    report = predict_to_folder(inferencer, mixed, tmp_path / 'out', score_thr=0.3, dicom_seg=True,
-                               progress=lambda *step: steps.append(step))
+    report = predict_to_folder(
+        inferencer, mixed, tmp_path / 'out', score_thr=0.3, dicom_seg=True, progress=lambda *step: steps.append(step)
+    )
     assert [step[:2] for step in steps] == [(index, 9) for index in range(1, 10)]
     assert {path.split('/')[0] for path in snapshot(tmp_path) - before} == {'out'}
-    series, = (scan.folder for scan in report.scans if scan.folder.startswith('in_series_'))
+    (series,) = (scan.folder for scan in report.scans if scan.folder.startswith('in_series_'))
     assert sorted(scan.folder for scan in report.scans) == ['in_png', series, 'in_v.nii.gz'] and not report.problems
     files = {scan.folder: {path.name for path in (tmp_path / 'out' / scan.folder).iterdir()} for scan in report.scans}
-    common = {'journal.jsonl', 'rois.jsonl', 'result.json', 'prediction.json', 'slices.csv', 'lesions.json', 'overlays',
-              'index.html'}
-    assert files == {'in_png': common, 'in_v.nii.gz': common | {'lesions.nii.gz'},
-                     series: common | {'lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'}}
+    common = {
+        'journal.jsonl',
+        'rois.jsonl',
+        'result.json',
+        'prediction.json',
+        'slices.csv',
+        'lesions.json',
+        'overlays',
+        'index.html',
+    }
+    assert files == {
+        'in_png': common,
+        'in_v.nii.gz': common | {'lesions.nii.gz'},
+        series: common | {'lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'},
+    }
     content = read(tmp_path / 'out' / series / 'prediction.json')
     assert content['schema'] == 1 and content['model']['checkpoint_sha256'] and content['versions']['mmdet']
     assert content['scan']['kind'] == 'dicom' and content['settings']['window_level'] == -600
@@ -61,6 +74,7 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     with open(tmp_path / 'out' / series / 'slices.csv', newline='') as file:
         assert [float(row['lesion_area_mm2']) for row in csv.DictReader(file)] == pytest.approx(areas, rel=1e-4)
     import nibabel
+
     mask, source = nibabel.load(tmp_path / 'out' / 'in_v.nii.gz' / 'lesions.nii.gz'), nibabel.load(mixed / 'v.nii.gz')
     assert mask.shape == source.shape and np.array_equal(mask.affine, source.affine)
     voxels = float(np.asarray(mask.dataobj).sum()) * 0.7 * 0.8 * 5 / 1000
@@ -75,7 +89,7 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
 def test_every_field_that_is_written_is_documented(tmp_path, repo_root, inferencer):
     pytest.importorskip('pydicom')
     folder = write_series(tmp_path / 'in', 2)
-    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
     content = read(tmp_path / 'out' / scan.folder / 'prediction.json')
     text = (repo_root / 'docs' / 'prediction.md').read_text()
     described = dict(row.strip('| ').split(' | ', 1) for row in text.splitlines() if row.startswith('| `'))
@@ -131,8 +145,14 @@ def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, m
         os.link(pixel, tmp_path / 'in' / f'slice_{index}.png')
     lesion = Lesion(0.9, 0, [0, 0, 9, 9], 81, None, {'size': [64, 64], 'counts': 'x' * 2000})
     monkeypatch.setattr(inferencer, 'predict_scan', lambda scan, done: enumerate(scan.keys()))
-    monkeypatch.setattr(prediction._Writer, '_one', lambda self, folder, result: (result[1], SliceRecord(
-        result[0], result[1], 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion])))
+    monkeypatch.setattr(
+        prediction._Writer,
+        '_one',
+        lambda self, folder, result: (
+            result[1],
+            SliceRecord(result[0], result[1], 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion]),
+        ),
+    )
 
     def look(done, total, name):
         if done in (500, number):
@@ -189,11 +209,17 @@ def test_hostile_folder(tmp_path, inferencer):
     assert {path.split('/')[0] for path in snapshot(tmp_path) - before} == {'out'}
     reasons = {problem.source: problem.reason for problem in report.problems}
     assert sum('empty' in reason for reason in reasons.values()) == 300
-    for source, words in (('in/dcm/im_002.dcm', 'truncated'), ('in/mr.dcm', 'modality MR'),
-                          ('in/huge.dcm', '65000 x 65000 pixels, too large'),
-                          ('in/nan.nii.gz#1', 'no finite value'), ('in/huge.nii', 'claims the shape'),
-                          ('in/bomb.zip', 'zip archive'), ('in/..hidden.png', 'truncated JPEG'),
-                          ('in/out_link', 'link to outside'), ('in/passwd.png', 'link to outside')):
+    for source, words in (
+        ('in/dcm/im_002.dcm', 'truncated'),
+        ('in/mr.dcm', 'modality MR'),
+        ('in/huge.dcm', '65000 x 65000 pixels, too large'),
+        ('in/nan.nii.gz#1', 'no finite value'),
+        ('in/huge.nii', 'claims the shape'),
+        ('in/bomb.zip', 'zip archive'),
+        ('in/..hidden.png', 'truncated JPEG'),
+        ('in/out_link', 'link to outside'),
+        ('in/passwd.png', 'link to outside'),
+    ):
         assert words in reasons[source], source
     assert len(reasons) == 309
     written = read(tmp_path / 'out' / 'report.json')
@@ -236,13 +262,16 @@ def test_implausible_values_are_told_of_the_scan(tmp_path, inferencer):
     for index in range(3):
         pixels = chest(index).astype(np.int16) + (1024 if index else 0)
         save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(pixels, index))
-    scan, = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out').scans
+    (scan,) = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out').scans
     content = read(tmp_path / 'out' / scan.folder / 'prediction.json')
-    note, = content['scan']['notes']
+    (note,) = content['scan']['notes']
     assert note.startswith('warning: HU look implausible: values from 24') and '(2 of 3 slices; this is in/1.dcm)' in note
     assert scan.notes == content['scan']['notes'] == read(tmp_path / 'out/report.json')['scans'][0]['notes']
-    assert [any('HU look implausible: values from 24' in note for note in item['notes'])
-            for item in content['slices']] == [False, True, True]
+    assert [any('HU look implausible: values from 24' in note for note in item['notes']) for item in content['slices']] == [
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize('wrong', [dict(score_thr=1.5), dict(overlays='some')])

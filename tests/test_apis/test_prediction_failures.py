@@ -1,4 +1,5 @@
 """The last line of defence: what no check foresaw ends one scan and is reported."""
+
 import json
 import warnings
 
@@ -11,8 +12,16 @@ from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.result_folders import ResultFolders
 
-ERRORS = [RuntimeError('odd'), KeyError('k'), AssertionError(), ZeroDivisionError('z'), OSError(28, 'No space left on device'),
-          np.linalg.LinAlgError('SVD did not converge'), RecursionError('deep'), ValueError('of a library')]
+ERRORS = [
+    RuntimeError('odd'),
+    KeyError('k'),
+    AssertionError(),
+    ZeroDivisionError('z'),
+    OSError(28, 'No space left on device'),
+    np.linalg.LinAlgError('SVD did not converge'),
+    RecursionError('deep'),
+    ValueError('of a library'),
+]
 
 
 def read(path):
@@ -31,6 +40,7 @@ def failing(function, error, when):
         if when(*args):
             raise error
         return function(*args, **kwargs)
+
     return call
 
 
@@ -44,14 +54,16 @@ def test_one_scan_that_fails_ends_no_other(tmp_path, two, inferencer, monkeypatc
     if where == 'folder':
         monkeypatch.setattr(ResultFolders, 'of', failing(ResultFolders.of, error, in_a))
     elif where == 'write_csv':
-        monkeypatch.setattr(prediction, 'write_csv', failing(
-            prediction.write_csv, error, lambda out, folder, *_: folder == 'in_a'))
+        monkeypatch.setattr(
+            prediction, 'write_csv', failing(prediction.write_csv, error, lambda out, folder, *_: folder == 'in_a')
+        )
     elif where == 'versions of masks':
         monkeypatch.setattr(prediction, 'write_nifti_mask', failing(prediction.write_nifti_mask, error, in_a))
     else:
         monkeypatch.setattr(ImageScan, where, failing(getattr(ImageScan, where), error, in_a))
-    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: (
-        SlicePrediction(item, _sample(), (), ()) for item in slices))
+    monkeypatch.setattr(
+        inferencer, 'predict_slices', lambda slices: (SlicePrediction(item, _sample(), (), ()) for item in slices)
+    )
     report = predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
     written = read(tmp_path / 'out' / 'report.json')
     if where == 'versions of masks':
@@ -69,6 +81,7 @@ def test_one_scan_that_fails_ends_no_other(tmp_path, two, inferencer, monkeypatc
 
 def _sample():
     from mmaffinity.structures import SliceDataSample
+
     return SliceDataSample()
 
 
@@ -77,12 +90,18 @@ def test_one_slice_that_the_model_fails_at_ends_no_other(tmp_path, inferencer, m
     folder = write_images(tmp_path / 'in', 3)
     forward = inferencer.model.test_step
     monkeypatch.setattr(inferencer, 'batch_size', batch_size)
-    monkeypatch.setattr(inferencer.model, 'test_step', failing(
-        forward, RuntimeError('CUDA out of memory'),
-        lambda data: any(sample.img_path.endswith('slice_1.png') for sample in data['data_samples'])))
+    monkeypatch.setattr(
+        inferencer.model,
+        'test_step',
+        failing(
+            forward,
+            RuntimeError('CUDA out of memory'),
+            lambda data: any(sample.img_path.endswith('slice_1.png') for sample in data['data_samples']),
+        ),
+    )
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', overlays='none')
     assert report.scans[0].num_predicted == 2 and report.failed
-    problem, = report.problems
+    (problem,) = report.problems
     assert problem.source == 'in/slice_1.png' and problem.reason == 'cannot be predicted: RuntimeError: CUDA out of memory'
     assert 'warning: 1 slice could not be predicted' in ' '.join(report.scans[0].notes)
 
@@ -92,7 +111,7 @@ def test_a_program_gets_the_other_scans_too(two, inferencer, monkeypatch):
     problems = []
     assert [item.scan.name for item in inferencer(two, on_problem=problems.append)] == ['in/b'] * 2
     assert [problem.failed for problem in problems] == [True] and "KeyError: 'odd'" in problems[0].reason
-    with pytest.warns(UserWarning, match="in/a: cannot be predicted: KeyError"):
+    with pytest.warns(UserWarning, match='in/a: cannot be predicted: KeyError'):
         assert len(list(inferencer(two))) == 2
 
 
@@ -122,8 +141,11 @@ def test_other_settings_end_the_run(tmp_path, two, inferencer):
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path, two, inferencer, monkeypatch):
     write = prediction.OutputFolder.write
-    monkeypatch.setattr(prediction.OutputFolder, 'write', failing(write, OSError(28, 'No space left on device'),
-                                                                  lambda out, *parts: parts == ('report.json',)))
+    monkeypatch.setattr(
+        prediction.OutputFolder,
+        'write',
+        failing(write, OSError(28, 'No space left on device'), lambda out, *parts: parts == ('report.json',)),
+    )
     with pytest.raises(ValueError, match=r'report.json cannot be written: OSError: .*No space left .*--resume continues'):
         predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
 
@@ -133,12 +155,21 @@ def test_all_notes_are_in_the_report(tmp_path, inferencer):
     pytest.importorskip('pydicom')
     for index in range(4):
         grey = to_grey(chest(index))
-        save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(grey, index, BodyPartExamined='CHEST', PixelSpacing=None,
-                                                                ImagePositionPatient=[0, 0, (0, 5, 10, 25)[index]]))
+        save_dicom(
+            tmp_path / 'in' / f'{index}.dcm',
+            dicom_slice(
+                grey, index, BodyPartExamined='CHEST', PixelSpacing=None, ImagePositionPatient=[0, 0, (0, 5, 10, 25)[index]]
+            ),
+        )
     report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', overlays='none')
     notes = report.scans[0].notes
-    for words in ('no PixelSpacing', 'warning: RescaleSlope 1 and RescaleIntercept 0', 'warning: about 2 slices are missing',
-                  'no NIfTI mask', 'warning: HU look implausible: values from 60 to 255, but no air'):
+    for words in (
+        'no PixelSpacing',
+        'warning: RescaleSlope 1 and RescaleIntercept 0',
+        'warning: about 2 slices are missing',
+        'no NIfTI mask',
+        'warning: HU look implausible: values from 60 to 255, but no air',
+    ):
         assert sum(note.startswith(words) for note in notes) == 1, words
     assert read(tmp_path / 'out/report.json')['scans'][0]['notes'] == notes
     assert read(tmp_path / 'out' / report.scans[0].folder / 'prediction.json')['scan']['notes'] == notes
@@ -153,7 +184,7 @@ def test_a_segmentation_that_was_asked_for_and_is_missing_is_a_serious_note(tmp_
     write_series(tmp_path / 'in' / 'dcm', 1, SOPInstanceUID='')
     report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True)
     for scan in report.scans:
-        note, = (note for note in scan.notes if 'DICOM-SEG' in note)
+        (note,) = (note for note in scan.notes if 'DICOM-SEG' in note)
         assert note.startswith('warning: no DICOM-SEG (lesions.dcm): ')
     assert any('no SOPInstanceUID' in note for scan in report.scans for note in scan.notes)
 

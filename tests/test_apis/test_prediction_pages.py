@@ -1,4 +1,5 @@
 """Pages of predicted scans, opened from disk in a real browser."""
+
 import base64
 import json
 import time
@@ -24,7 +25,7 @@ def series(tmp_path_factory, inferencer):
     pytest.importorskip('pydicom')
     root = tmp_path_factory.mktemp('series')
     write_series(root / 'in', 12)
-    scan, = predict_to_folder(inferencer, root / 'in', root / 'out', score_thr=0.3, overlays='none').scans
+    (scan,) = predict_to_folder(inferencer, root / 'in', root / 'out', score_thr=0.3, overlays='none').scans
     folder = root / 'out' / scan.folder
     return root / 'out', folder, json.loads((folder / 'prediction.json').read_text())
 
@@ -58,7 +59,7 @@ def test_the_list_leads_to_the_scan(series, browser):
         assert page.locator('h1').inner_text() == content['scan']['name']
         summary = page.locator('#summary').inner_text()
         assert '12 of 12 slices' in summary and content['summary']['label'] in summary
-        assert f"{content['summary']['lesions']['volume_ml']:.1f} ml" in summary
+        assert f'{content["summary"]["lesions"]["volume_ml"]:.1f} ml' in summary
         assert 'Not a medical device' in page.locator('header').inner_text()
         page.get_by_role('link', name='all scans').click()
         assert page.locator('h1').inner_text() == 'Predicted scans'
@@ -188,8 +189,9 @@ def test_lesions_and_their_shares(series, inferencer, browser):
         page.wait_for_selector('canvas[data-slice]')
         go_to(page, record['index'])
         row = page.locator('#current tbody tr').first
-        page.wait_for_function('name => document.querySelector("#current h2").textContent.startsWith(name)',
-                               arg=f'Slice {record["index"] + 1}:')
+        page.wait_for_function(
+            'name => document.querySelector("#current h2").textContent.startsWith(name)', arg=f'Slice {record["index"] + 1}:'
+        )
         assert f'{record["lesions"][0]["area_mm2"]:.0f} mm' in row.inner_text() and '%' in row.inner_text()
         row.get_by_role('button').click()
         page.wait_for_selector('#current tr.chosen')
@@ -206,7 +208,7 @@ def test_lesions_and_their_shares(series, inferencer, browser):
 def test_coronal_and_sagittal_views(tmp_path, inferencer, browser):
     pytest.importorskip('nibabel')
     write_nifti(tmp_path / 'v.nii', chest_volume(5))
-    scan, = predict_to_folder(inferencer, tmp_path / 'v.nii', tmp_path / 'out', score_thr=1).scans
+    (scan,) = predict_to_folder(inferencer, tmp_path / 'v.nii', tmp_path / 'out', score_thr=1).scans
     with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
         page.wait_for_selector('html[data-loaded="5"]', state='attached')
         for plane, size, ratio in (('coronal', [64, 5], 64 * 0.7 / 25), ('sagittal', [64, 5], 64 * 0.8 / 25)):
@@ -229,7 +231,7 @@ def test_hostile_names_are_text(tmp_path, inferencer, browser):
     (folder / 'slice_0.png').rename(folder / f'{HOSTILE}.png')
     (folder / f'{HOSTILE}.dcm').write_bytes(b'\0' * 128 + b'DICM')
     (folder / f'{HOSTILE} broken.png').write_bytes((folder / 'slice_1.png').read_bytes()[:100])
-    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out').scans
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out').scans
     for path in (tmp_path / 'out' / 'index.html', tmp_path / 'out' / scan.folder / 'index.html'):
         with opened(browser, path) as page:
             page.wait_for_timeout(300)
@@ -243,8 +245,10 @@ def test_injected_code_does_not_run(series, browser):
     context = browser.new_context()
     page = context.new_page()
     page.goto((folder / 'index.html').as_uri())
-    page.evaluate('code => document.body.insertAdjacentHTML("beforeend", code)',
-                  HOSTILE + '<a id="j" href="javascript:window.hacked=2">x</a>')
+    page.evaluate(
+        'code => document.body.insertAdjacentHTML("beforeend", code)',
+        HOSTILE + '<a id="j" href="javascript:window.hacked=2">x</a>',
+    )
     page.locator('#j').click()
     refused = page.evaluate('fetch("http://127.0.0.1:9/x").then(() => "sent", error => String(error))')
     page.wait_for_timeout(200)
@@ -263,7 +267,7 @@ def test_print_view_is_one_page(series, browser):
 
 def test_images_have_no_planes_and_no_hounsfield_units(tmp_path, inferencer, browser):
     folder = write_images(tmp_path / 'in', 2)
-    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=1).scans
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=1).scans
     with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
         page.wait_for_selector('canvas[data-slice]')
         assert page.locator('#planes').is_hidden() and page.locator('#windows button').all_inner_texts() == ['as stored']
@@ -273,7 +277,7 @@ def test_images_have_no_planes_and_no_hounsfield_units(tmp_path, inferencer, bro
 
 
 def test_rois_of_a_slice_are_those_of_the_model(tmp_path, inferencer):
-    prediction, = inferencer(write_images(tmp_path / 'in', 1))
+    (prediction,) = inferencer(write_images(tmp_path / 'in', 1))
     rois = rois_of(inferencer, prediction)
     found = prediction.sample.pred_slice
     assert np.allclose(rois['weights'], found.roi_weights.numpy(), atol=1e-4)
@@ -286,7 +290,7 @@ def test_rois_of_a_slice_are_those_of_the_model(tmp_path, inferencer):
 def test_resumed_runs_complete_their_pages(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 2)
     out = tmp_path / 'out'
-    scan, = predict_to_folder(inferencer, folder, out, html=False, overlays='none').scans
+    (scan,) = predict_to_folder(inferencer, folder, out, html=False, overlays='none').scans
     page = out / scan.folder / 'index.html'
     assert not page.exists() and not (out / 'index.html').exists()
     predict_to_folder(inferencer, folder, out, resume=True, overlays='none')
@@ -303,7 +307,7 @@ def test_resumed_runs_complete_their_pages(tmp_path, inferencer):
 
 def test_large_scans_get_a_note_instead(tmp_path, inferencer, monkeypatch):
     monkeypatch.setattr(prediction_pages, 'MAX_SLICES', 2)
-    scan, = predict_to_folder(inferencer, write_images(tmp_path / 'in', 3), tmp_path / 'out', overlays='none').scans
+    (scan,) = predict_to_folder(inferencer, write_images(tmp_path / 'in', 3), tmp_path / 'out', overlays='none').scans
     assert any('no page: 3 slices' in note for note in scan.notes)
     folder = tmp_path / 'out' / scan.folder
     assert not (folder / 'index.html').exists() and not (folder / 'rois.jsonl').exists()
@@ -313,6 +317,7 @@ def test_large_scans_get_a_note_instead(tmp_path, inferencer, monkeypatch):
 def test_a_page_that_cannot_be_written_is_a_note(tmp_path, inferencer, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError('no room')
+
     monkeypatch.setattr(prediction_pages, 'scan_page', fail)
     report = predict_to_folder(inferencer, write_images(tmp_path / 'in', 1), tmp_path / 'out', overlays='none')
     assert report.failed and any('no page' in note and 'no room' in note for note in report.scans[0].notes)
@@ -325,13 +330,41 @@ def test_a_page_of_many_slices_opens_quickly(tmp_path, browser):
     most = int(prediction_pages.PIXEL_BYTES * 512 * 512)
     blocks = [encode_pixels(chest(index, 512) + noise.normal(0, 60, (512, 512)), most) for index in range(8)]
     classes = dict(Normal=0.2, CP=0.5)
-    records = [dict(index=index, name=f'v.nii#{index}', height=512, width=512, position_mm=5.0 * index, label='CP', lesions=[],
-                    probabilities=classes, notes=[]) for index in range(300)]
-    summary = dict(label='CP', mean_probability=classes, share_of_slices={'CP': 1.0}, most_affected_slice=None,
-                   lesions=dict(number=0, num_slices=0, volume_ml=0.0, share_of_lung=None))
+    records = [
+        dict(
+            index=index,
+            name=f'v.nii#{index}',
+            height=512,
+            width=512,
+            position_mm=5.0 * index,
+            label='CP',
+            lesions=[],
+            probabilities=classes,
+            notes=[],
+        )
+        for index in range(300)
+    ]
+    summary = dict(
+        label='CP',
+        mean_probability=classes,
+        share_of_slices={'CP': 1.0},
+        most_affected_slice=None,
+        lesions=dict(number=0, num_slices=0, volume_ml=0.0, share_of_lung=None),
+    )
     scan = dict(name='v.nii', kind='nifti', num_slices=300, spacing=[0.7, 0.7], slice_spacing=5.0)
-    head = dict(scan=scan, model={}, versions={}, settings=dict(score_thr=0.5), created='', notes=[], not_predicted=[],
-                classes=list(classes), planes=['axial', 'coronal'], ascending=True, summary=summary)
+    head = dict(
+        scan=scan,
+        model={},
+        versions={},
+        settings=dict(score_thr=0.5),
+        created='',
+        notes=[],
+        not_predicted=[],
+        classes=list(classes),
+        planes=['axial', 'coronal'],
+        ascending=True,
+        summary=summary,
+    )
     path = tmp_path / 'page.html'
     with open(path, 'wb') as file:
         file.writelines(scan_page(head, records, ((index, blocks[index % 8]) for index in range(300))))

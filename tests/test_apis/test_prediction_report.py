@@ -1,4 +1,5 @@
 """The report of a prediction run, as it is printed."""
+
 from mmaffinity.apis.prediction_report import PredictionReport, ScanResult, report_lines
 from mmaffinity.scans import Problem
 
@@ -13,7 +14,8 @@ def test_an_answer_without_notes_is_one_line():
 def test_a_model_without_classes_has_lesions_only():
     summary = dict(label=None, mean_probability={}, lesions=dict(number=2, volume_ml=1.25))
     assert list(report_lines(PredictionReport([ScanResult('s', 's', 3, 2, 1, summary)]), 'out')) == [
-        's: 2 of 3 slices; 2 lesions, 1.2 ml']
+        's: 2 of 3 slices; 2 lesions, 1.2 ml'
+    ]
 
 
 def test_notes_are_counted_and_the_serious_ones_shown():
@@ -37,4 +39,5 @@ def test_clutter_is_one_line():
     clutter = [Problem(f'a/{folder}/.DS_Store', 'x', clutter=True) for folder in 'abc']
     index = Problem('a/DICOMDIR', 'x', clutter=True)
     assert list(report_lines(PredictionReport([], [], [*clutter, index]), 'out')) == [
-        '4 files without slices left aside: .DS_Store, DICOMDIR']
+        '4 files without slices left aside: .DS_Store, DICOMDIR'
+    ]

@@ -1,4 +1,5 @@
 """Predictions that were interrupted, continued, or made twice into one folder."""
+
 import json
 import os
 import re
@@ -62,8 +63,9 @@ def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, m
             file.write('{"key": "ha')
     predicted = []
     predict_slices = inferencer.predict_slices
-    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
-        predicted.append(item.name) or item for item in slices))
+    monkeypatch.setattr(
+        inferencer, 'predict_slices', lambda slices: predict_slices(predicted.append(item.name) or item for item in slices)
+    )
     predict_to_folder(inferencer, mixed, tmp_path / 'out', resume=True, **options)
     assert len(predicted) == 9 - after
     assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
@@ -130,7 +132,7 @@ def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer)
             os.utime(folder / 'slice_2.png', ns=(1, 1))
 
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=touch)
-    scan, = report.scans
+    (scan,) = report.scans
     assert (scan.num_slices, scan.num_predicted, scan.num_not_predicted) == (3, 2, 1)
     assert 'changed while the run went on' in report.problems[0].reason
     assert predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True).scans[0].num_predicted == 3
@@ -161,8 +163,13 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
     assert len(refused) == 4 and report.scans[0].num_predicted == 2
     # Nothing of the lock is left, and nothing in the way of the next run.
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['in', 'index.html', 'lesions.json', 'report.json',
-                                                                          'slices.csv']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'in',
+        'index.html',
+        'lesions.json',
+        'report.json',
+        'slices.csv',
+    ]
     predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
 
 
@@ -170,8 +177,9 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
 def predicted(inferencer, monkeypatch):
     """Names of the slices that the model gets."""
     names, predict_slices = [], inferencer.predict_slices
-    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
-        names.append(item.name) or item for item in slices))
+    monkeypatch.setattr(
+        inferencer, 'predict_slices', lambda slices: predict_slices(names.append(item.name) or item for item in slices)
+    )
     return names
 
 
@@ -199,13 +207,13 @@ def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, infe
     # Two files of one name, whose number in the scan changes.
     (folder / 'sub').mkdir()
     (folder / 'im_003.dcm').rename(folder / 'sub' / 'im_001.dcm')
-    first, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    (first,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
     for path in (tmp_path / 'aside').iterdir():
         path.rename(folder / path.name)
     predicted.clear()
-    second, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    (second,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
     assert sorted(predicted) == ['in/im_002.dcm', 'in/im_004.dcm'] and first.folder == second.folder
-    whole, = predict_to_folder(inferencer, folder, tmp_path / 'whole', score_thr=0.3).scans
+    (whole,) = predict_to_folder(inferencer, folder, tmp_path / 'whole', score_thr=0.3).scans
     assert second.summary == whole.summary and second.summary['lesions']['volume_ml'] > 0
     results, expected = strip(tmp_path / 'out'), strip(tmp_path / 'whole')
     for content in (results, expected):  # written in the order of prediction
@@ -216,9 +224,9 @@ def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, infe
 def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 3)
-    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
     assert (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
     save_dicom(folder / 'far.dcm', dicom_slice(chest().astype(np.int16), 40))
-    scan, = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
     assert not (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
     assert 'no NIfTI mask: the slices are on no regular grid' in scan.notes

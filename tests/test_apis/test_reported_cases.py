@@ -1,4 +1,5 @@
 """Small inputs after public bug reports, kept beside the repository: each gives what its reader needs."""
+
 import json
 
 import pytest
@@ -9,28 +10,43 @@ pytest.importorskip('pydicom'), pytest.importorskip('nibabel'), pytest.importors
 NO_HU = 'fewer than 1 in 20 of them below -100: no Hounsfield units of a chest'
 # What is refused, and with which words.
 REFUSED = {
-    'n01_grey255_uint8': NO_HU, 'n01d_scaled_0_1000': NO_HU, 'n04b_raw_max_below_1500': NO_HU, 'n27_mri': NO_HU,
-    'radiopaedia_like': NO_HU, 'd03_numframes_bad': "has NumberOfFrames '1A', which is not a whole number",
-    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2', 'd42_enhanced_no_frames': 'and NumberOfFrames',
-    'i11_jpeg2000': 'is JPEG 2000: save it as PNG'}
+    'n01_grey255_uint8': NO_HU,
+    'n01d_scaled_0_1000': NO_HU,
+    'n04b_raw_max_below_1500': NO_HU,
+    'n27_mri': NO_HU,
+    'radiopaedia_like': NO_HU,
+    'd03_numframes_bad': "has NumberOfFrames '1A', which is not a whole number",
+    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2',
+    'd42_enhanced_no_frames': 'and NumberOfFrames',
+    'i11_jpeg2000': 'is JPEG 2000: save it as PNG',
+}
 # Number of slices of each scan, whether all volumes are known, and words of the notes; '' stands for no note.
 PREDICTED = {
     'samepos': ([2], False, 'warning: all 2 slices are at one position'),
     'samepos_with_good': ([2, 3], False, 'warning: all 2 slices are at one position'),
     'd52_bolus_tracking_study': ([5, 8], False, 'warning: all 8 slices are at one position'),
-    'radiopaedia_hu': ([4], True, ''), 'd41_8bit_windowed': ([3], True, 'warning: HU look implausible'),
+    'radiopaedia_hu': ([4], True, ''),
+    'd41_8bit_windowed': ([3], True, 'warning: HU look implausible'),
     'd16_hu_stored_but_intercept_-1024': ([3], True, 'warning: HU look implausible'),
     'd07_constant_uids': ([3, 3], True, 'have 2 different PatientIDs'),
     'd07c_flat_no_uids': ([3, 3], True, 'have 2 different PatientIDs'),
-    'i01b_covidctset_5000': ([2], False, '--max-value'), 'i01_covidctset_12bit': ([2], False, '--max-value'),
-    'd33_jp': ([2], True, ''), 'd34_ir6': ([2], True, ''), 'n14_qfac0': ([4], True, 'qfac'),
-    'n28_negative_pixdim': ([4], True, 'should be positive'), 'd01_nopreamble_noext': ([3], True, ''),
-    'd05_ref': ([3], True, ''), 'd05c_j2k_overlaybits': ([2], True, 'an overlay?'),
-    'd06b_shifted': ([3], True, 'shifted down by 4'), 'd32_macos': ([2], True, ''),
+    'i01b_covidctset_5000': ([2], False, '--max-value'),
+    'i01_covidctset_12bit': ([2], False, '--max-value'),
+    'd33_jp': ([2], True, ''),
+    'd34_ir6': ([2], True, ''),
+    'n14_qfac0': ([4], True, 'qfac'),
+    'n28_negative_pixdim': ([4], True, 'should be positive'),
+    'd01_nopreamble_noext': ([3], True, ''),
+    'd05_ref': ([3], True, ''),
+    'd05c_j2k_overlaybits': ([2], True, 'an overlay?'),
+    'd06b_shifted': ([3], True, 'shifted down by 4'),
+    'd32_macos': ([2], True, ''),
     'd04b_comma_spacing': ([3], True, 'decimal comma'),
-    'd04c_comma_intercept_only': ([3], True, 'decimal comma'), 'd30_no_positions_names': ([12], True, 'ordered by file name'),
-    'n31_crc': ([4], True, 'warning: the compressed file does not fit its own checksum'),
-    'd46_mixed_phase': ([6], True, 'warning: 3 of 6 slices lie where another slice lies')}
+    'd04c_comma_intercept_only': ([3], True, 'decimal comma'),
+    'd30_no_positions_names': ([12], True, 'ordered by file name'),
+    'n31_crc': ([4], True, 'warning: the compressed file does not match its checksum'),
+    'd46_mixed_phase': ([6], True, 'warning: 3 of 6 slices lie where another slice lies'),
+}
 
 
 @pytest.fixture
@@ -71,7 +87,8 @@ def test_the_same_pixels_whatever_bits_surround_them(shared_dir, inferencer):
         pytest.skip(f'reported cases not present: no {shared_dir}/cases')
     right, overlay, shifted = (
         {item.slice.index: item.probabilities for item in inferencer(shared_dir / 'cases' / name)}
-        for name in ('d05_ref', 'd05c_j2k_overlaybits', 'd06b_shifted'))
+        for name in ('d05_ref', 'd05c_j2k_overlaybits', 'd06b_shifted')
+    )
     assert shifted == right and all(right[index] == overlay[index] for index in overlay)
 
 
@@ -87,7 +104,9 @@ def test_a_real_series_without_identifiers_has_no_segmentation(shared_dir, tmp_p
     if not paths:
         pytest.skip(f'real DICOM not present: no {shared_dir}/data/ct_dicom')
     pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
-    scan, = predict_to_folder(inferencer, paths, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True).scans
-    assert scan.notes == [f'warning: no {name}: 2 of 2 slices have no SOPInstanceUID, so that it would refer to nothing'
-                          for name in ('DICOM-SEG (lesions.dcm)', 'DICOM-SR (measurements.dcm)')]
+    (scan,) = predict_to_folder(inferencer, paths, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True).scans
+    assert scan.notes == [
+        f'warning: no {name}: 2 of 2 slices have no SOPInstanceUID, so that it would refer to nothing'
+        for name in ('DICOM-SEG (lesions.dcm)', 'DICOM-SR (measurements.dcm)')
+    ]
     assert not list((tmp_path / 'out' / scan.folder).glob('*.dcm')) and 'duplicate' not in capfd.readouterr().err

@@ -1,4 +1,5 @@
 """What of a config applies to a run that is resumed, and what the user is told."""
+
 import copy
 import re
 
@@ -35,41 +36,54 @@ def test_the_same_config_says_nothing(config, tmp_path):
     assert config.param_scheduler == before.param_scheduler and config.optim_wrapper == before.optim_wrapper
 
 
-@pytest.mark.parametrize('change, words', [
-    ({'optim_wrapper.optimizer.lr': 0.1}, 'optim_wrapper.optimizer of the config is not used.*lr=0.001, not 0.1'),
-    ({'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.001, weight_decay=0.001)}, "type='Adam', not 'SGD'"),
-    ({'optim_wrapper.paramwise_cfg.custom_keys': {'backbone': dict(lr_mult=0)}}, r'paramwise_cfg of the config .*lr_mult'),
-    ({'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}, 'param_scheduler of the config is not used'),
-    ({'param_scheduler': None}, 'param_scheduler of the config is not used.*, not None'),
-    ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is not used.*param_scheduler.1.T_max=None, not 9'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        ({'optim_wrapper.optimizer.lr': 0.1}, 'optim_wrapper.optimizer of the config is not used.*lr=0.001, not 0.1'),
+        ({'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.001, weight_decay=0.001)}, "type='Adam', not 'SGD'"),
+        ({'optim_wrapper.paramwise_cfg.custom_keys': {'backbone': dict(lr_mult=0)}}, r'paramwise_cfg of the config .*lr_mult'),
+        ({'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}, 'param_scheduler of the config is not used'),
+        ({'param_scheduler': None}, 'param_scheduler of the config is not used.*, not None'),
+        ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is not used.*param_scheduler.1.T_max=None, not 9'),
+    ],
+)
 def test_optimizer_and_schedule_stay(config, change, words):
     """The checkpoint holds their state, which MMEngine would load over those of the config without a word."""
     save(config)
     before = copy.deepcopy(config)
     config.merge_from_dict(change)
-    note, = resume_run(config)
+    (note,) = resume_run(config)
     assert re.search(words, note) and '--cfg-options load_from=' in note and '\n' not in note
     assert config.optim_wrapper == before.optim_wrapper and list(config.param_scheduler) == list(before.param_scheduler)
 
 
 def test_other_fields_apply(config):
     save(config)
-    config.merge_from_dict({'train_cfg.max_epochs': 9, 'train_dataloader.batch_size': 4, 'optim_wrapper.clip_grad.max_norm': 5,
-                            'model.roi_head.cls_head.num_affinities': 32, 'train_dataloader.sampler.segmentation_epochs': 2})
-    note, = resume_run(config)
+    config.merge_from_dict(
+        {
+            'train_cfg.max_epochs': 9,
+            'train_dataloader.batch_size': 4,
+            'optim_wrapper.clip_grad.max_norm': 5,
+            'model.roi_head.cls_head.num_affinities': 32,
+            'train_dataloader.sampler.segmentation_epochs': 2,
+        }
+    )
+    (note,) = resume_run(config)
     assert note.startswith('the config is not that of the run so far; from here on it has ')
     for words in ('num_affinities=32, was 8', 'train_dataloader.batch_size=4, was 2', 'max_norm=5, was 10', 'and 1 more'):
         assert words in note
     assert config.train_cfg.max_epochs == 9
 
 
-@pytest.mark.parametrize('limits, meta, words', [
-    (dict(type='EpochBasedTrainLoop', max_epochs=2), {}, None),
-    (dict(type='EpochBasedTrainLoop', max_epochs=1), {}, r'epoch_1.pth is the end of a finished run \(epoch 1 of 1\)'),
-    (dict(type='IterBasedTrainLoop', max_iters=7), {}, None),
-    (dict(type='IterBasedTrainLoop', max_iters=5), {}, r'finished run \(iter 6 of 5\).*raise train_cfg.max_iters'),
-])
+@pytest.mark.parametrize(
+    'limits, meta, words',
+    [
+        (dict(type='EpochBasedTrainLoop', max_epochs=2), {}, None),
+        (dict(type='EpochBasedTrainLoop', max_epochs=1), {}, r'epoch_1.pth is the end of a finished run \(epoch 1 of 1\)'),
+        (dict(type='IterBasedTrainLoop', max_iters=7), {}, None),
+        (dict(type='IterBasedTrainLoop', max_iters=5), {}, r'finished run \(iter 6 of 5\).*raise train_cfg.max_iters'),
+    ],
+)
 def test_a_finished_run_is_told(config, limits, meta, words):
     config.train_cfg = limits
     save(config)
@@ -85,8 +99,10 @@ def test_no_checkpoint_yet(config, tmp_path):
 def test_checkpoints_without_a_readable_config(config):
     """Other people's, or crafted ones: they are resumed as before, and nothing in the text runs."""
     for text in (None, 'import os', "a = open('x', 'w')"):
-        torch.save(dict(meta=dict(epoch=1, iter=6, cfg=text), state_dict={}, optimizer={}, message_hub={}),
-                   f'{config.work_dir}/epoch_1.pth')
+        torch.save(
+            dict(meta=dict(epoch=1, iter=6, cfg=text), state_dict={}, optimizer={}, message_hub={}),
+            f'{config.work_dir}/epoch_1.pth',
+        )
         config.optim_wrapper.optimizer.lr = 0.5
         assert resume_run(config) == [] and config.optim_wrapper.optimizer.lr == 0.5
 
@@ -100,8 +116,9 @@ def test_a_resumed_run_tells_it_before_it_trains(tiny_phantom, repo_root, tmp_pa
 
     first, _ = train(False)
     rates = [group['initial_lr'] for group in first.optim_wrapper.param_groups]
-    runner, log = train(True, **{'optim_wrapper.optimizer': dict(type='SGD', lr=0.5), 'param_scheduler': [],
-                                 'train_cfg.max_epochs': 2})
+    runner, log = train(
+        True, **{'optim_wrapper.optimizer': dict(type='SGD', lr=0.5), 'param_scheduler': [], 'train_cfg.max_epochs': 2}
+    )
     assert runner.epoch == 2 and type(runner.optim_wrapper.optimizer).__name__ == 'Adam'
     assert [group['initial_lr'] for group in runner.optim_wrapper.param_groups] == rates
     told = [line for line in log.splitlines() if 'WARNING' in line]

@@ -1,4 +1,5 @@
 """Pages of test runs and reports, in a real browser."""
+
 import json
 
 import cv2
@@ -19,15 +20,23 @@ def results():
     slices, lesions = slice_records(40, 12), lesion_records(6)
     slices[0]['rel_path'] = slices[0]['img_path'] = f'{HOSTILE}.png'
     slices[0]['pred'] = (slices[0]['label'] + 1) % 3
-    return dict(config='affinity_c8.py', slice_classes=['Normal', 'CP', 'COVID-19'], slices=slices, lesions=lesions,
-                metrics={'slice/accuracy': 0.9}, checkpoint_sha256='abc123', lists=dict(classification=dict(synthetic=True)))
+    return dict(
+        config='affinity_c8.py',
+        slice_classes=['Normal', 'CP', 'COVID-19'],
+        slices=slices,
+        lesions=lesions,
+        metrics={'slice/accuracy': 0.9},
+        checkpoint_sha256='abc123',
+        lists=dict(classification=dict(synthetic=True)),
+    )
 
 
 @pytest.fixture(scope='module')
 def pictures(results):
     red = jpeg(np.full((8, 16, 3), (255, 0, 0), np.uint8))
     return {('classification', record['img_path']): red for record in results['slices']} | {
-        ('segmentation', results['lesions'][0]['img_path']): red}
+        ('segmentation', results['lesions'][0]['img_path']): red
+    }
 
 
 def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pictures, browser):
@@ -70,8 +79,9 @@ def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
         text = page.locator('#pairs p').first.inner_text()
         assert f'{differ} disagreements' in text and '30 slices in both' in text
         figures = page.locator('#pairs figure')
-        assert [('wrong' in (figures.nth(at).get_attribute('class') or '')) for at in range(min(12, differ))] == \
-            [True] * min(12, differ)
+        assert [('wrong' in (figures.nth(at).get_attribute('class') or '')) for at in range(min(12, differ))] == [True] * min(
+            12, differ
+        )
         page.locator('#run').select_option('1')
         right = sum(record['label'] == record['pred'] == 0 for record in second)
         assert page.locator('[data-cell="0,0"]').inner_text().split()[0] == str(right)

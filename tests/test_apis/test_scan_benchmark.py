@@ -1,4 +1,5 @@
 """Reading ahead changes how long a prediction takes, and nothing else."""
+
 import time
 
 import numpy as np

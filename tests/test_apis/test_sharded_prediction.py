@@ -1,4 +1,5 @@
 """Prediction by several processes into one folder: the same bytes as by one, whatever is killed."""
+
 import json
 from pathlib import Path
 
@@ -42,8 +43,11 @@ def study(tmp_path):
 
 
 def content(folder: Path, leave_out: str = '.shard-') -> dict:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob('*'))
-            if path.is_file() and leave_out not in path.name}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file() and leave_out not in path.name
+    }
 
 
 @pytest.fixture
@@ -66,9 +70,12 @@ def test_the_files_on_all_scans(whole, study):
     assert [item['id'] for item in lesions['annotations']] == list(range(1, len(lesions['annotations']) + 1))
     single = [json.loads(whole[f'{scan["folder"]}/lesions.json']) for scan in report['scans']]
     names = {image['id']: image['file_name'] for image in lesions['images']}
-    expected = [(names_of[item['image_id']], item['segmentation'], item['score']) for found in single
-                for names_of in [{image['id']: image['file_name'] for image in found['images']}]
-                for item in found['annotations']]
+    expected = [
+        (names_of[item['image_id']], item['segmentation'], item['score'])
+        for found in single
+        for names_of in [{image['id']: image['file_name'] for image in found['images']}]
+        for item in found['annotations']
+    ]
     assert [(names[item['image_id']], item['segmentation'], item['score']) for item in lesions['annotations']] == expected
     assert expected and len(report['not_predicted']) == 3
 
@@ -86,8 +93,11 @@ def test_shards_give_the_bytes_of_one_process(tmp_path, study, whole, inferencer
 def test_killed_shards_are_resumed_with_another_number(tmp_path, study, whole, inferencer, monkeypatch, before, after):
     out, predicted = tmp_path / 'out', []
     predict_slices = inferencer.predict_slices
-    monkeypatch.setattr(inferencer, 'predict_slices', lambda slices: predict_slices(
-        predicted.append(getattr(item, 'name', None)) or item for item in slices))
+    monkeypatch.setattr(
+        inferencer,
+        'predict_slices',
+        lambda slices: predict_slices(predicted.append(getattr(item, 'name', None)) or item for item in slices),
+    )
 
     def stop(done, total, name):
         if done == 2:
@@ -113,8 +123,18 @@ def test_killed_shards_are_resumed_with_another_number(tmp_path, study, whole, i
 
 def test_processes_that_are_killed(tmp_path, repo_root, study, model):
     """As under torchrun: one process dies, the other finishes; the first is started again, and the two are merged."""
-    arguments = [repo_root / 'tools/predict.py', study, '--config', model[0], '--checkpoint', model[1], '--device', 'cpu',
-                 '--overlays', 'none']
+    arguments = [
+        repo_root / 'tools/predict.py',
+        study,
+        '--config',
+        model[0],
+        '--checkpoint',
+        model[1],
+        '--device',
+        'cpu',
+        '--overlays',
+        'none',
+    ]
     out = tmp_path / 'out'
     assert run_command(repo_root, *arguments, '--out', out, '--num-shards', '2', '--shard', '0', before=kill_in_prediction) < 0
     assert run_command(repo_root, *arguments, '--out', out, before=as_rank_1_of_2) == 0

@@ -1,4 +1,5 @@
 """Data of one's own without statistics.json: the README's config from start to end, and the command that keeps them."""
+
 import json
 import os
 import re
@@ -19,10 +20,19 @@ from mmaffinity.engine import GreyLevelStatisticsHook
 from mmaffinity.utils.config import load_config
 from mmaffinity_cli import main
 
-FAST = {**{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64), 'train_cfg.max_epochs': 1,
-        'model.backbone.init_cfg': None, 'train_dataloader.batch_size': 4, 'load_from': None,
-        **{f'{split}_dataloader.{key}': value for split in ('train', 'test')
-           for key, value in (('num_workers', 0), ('persistent_workers', False))}}
+FAST = {
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64),
+    'train_cfg.max_epochs': 1,
+    'model.backbone.init_cfg': None,
+    'train_dataloader.batch_size': 4,
+    'load_from': None,
+    **{
+        f'{split}_dataloader.{key}': value
+        for split in ('train', 'test')
+        for key, value in (('num_workers', 0), ('persistent_workers', False))
+    },
+}
 
 
 @pytest.fixture
@@ -58,8 +68,11 @@ def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
     pixels = np.stack([cv2.imread(path, cv2.IMREAD_UNCHANGED) for path in training_paths(config)]) / 255
     assert 0 < len(pixels) < 20
     kept = json.loads((leaf.parent / 'work_dirs/my_slices/statistics.json').read_text())
-    assert (kept['mean'], kept['std'], kept['num_slices']) == \
-        (pytest.approx(pixels.mean()), pytest.approx(pixels.std()), len(pixels))
+    assert (kept['mean'], kept['std'], kept['num_slices']) == (
+        pytest.approx(pixels.mean()),
+        pytest.approx(pixels.std()),
+        len(pixels),
+    )
     weights = load_checkpoint('work_dirs/my_slices/epoch_1.pth')['state_dict']
     assert float(weights['data_preprocessor.mean']) == np.float32(kept['mean'])
     assert float(weights['data_preprocessor.std']) == np.float32(kept['std'])
@@ -73,8 +86,9 @@ def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
     assert not os.path.exists('data/my_slices/annotations')
 
     # So does a training that starts from the checkpoint, on other data.
-    start = load_config('my_slices.py', {**FAST, 'load_from': 'work_dirs/my_slices/epoch_1.pth',
-                                         'train_dataloader.dataset.fold': 1})
+    start = load_config(
+        'my_slices.py', {**FAST, 'load_from': 'work_dirs/my_slices/epoch_1.pth', 'train_dataloader.dataset.fold': 1}
+    )
     train_model(start, work_dir='second', verbose=False)
     again = load_checkpoint('second/epoch_1.pth')['state_dict']
     assert torch.equal(again['data_preprocessor.mean'], weights['data_preprocessor.mean'])
@@ -98,7 +112,8 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
     assert code == 0 and 'statistics.json was written' in out and 'all but fold 0 of 5' in out
     train_model(load_config(leaf, FAST), work_dir='w', verbose=False)
     assert float(load_checkpoint('w/epoch_1.pth')['state_dict']['data_preprocessor.mean']) == np.float32(
-        json.loads(first)['mean'])
+        json.loads(first)['mean']
+    )
     assert not (leaf.parent / 'w/statistics.json').exists()
     assert not list(file.parent.glob('*.part'))
     code, out, _ = command(monkeypatch, capsys, leaf)
@@ -121,12 +136,15 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
     assert code == 0 and json.loads(file.read_text())['num_slices'] == 21
 
 
-@pytest.mark.parametrize('options, message', [
-    ({'model.data_preprocessor.normalization': 'slice'}, "takes no mean and std .*normalization='slice'.*--out"),
-    ({'model.data_preprocessor.mean': .5, 'model.data_preprocessor.std': .5}, 'sets mean=0.5 and std=0.5 itself'),
-    ({'model.data_preprocessor.statistics': None}, 'names no file in model.data_preprocessor.statistics; give --out'),
-    ({'data_root': 'nowhere'}, 'no such folder of slices'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'model.data_preprocessor.normalization': 'slice'}, "takes no mean and std .*normalization='slice'.*--out"),
+        ({'model.data_preprocessor.mean': 0.5, 'model.data_preprocessor.std': 0.5}, 'sets mean=0.5 and std=0.5 itself'),
+        ({'model.data_preprocessor.statistics': None}, 'names no file in model.data_preprocessor.statistics; give --out'),
+        ({'data_root': 'nowhere'}, 'no such folder of slices'),
+    ],
+)
 def test_what_the_command_refuses(leaf, options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         write_statistics(load_config(leaf, options))

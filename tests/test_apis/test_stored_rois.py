@@ -1,4 +1,5 @@
 """Slice heads on stored RoIs: stored, trained, joined with the detector, and equal to it."""
+
 import json
 
 import numpy as np
@@ -14,10 +15,18 @@ from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.models import RoISliceClassifier
 from mmaffinity.utils.config import load_config
 
-SMALL = {**{f'model.{key}': value for key, value in NARROW.items() if 'refinement' not in key},
-         'model.roi_head.cls_head.in_channels': 32, 'image_size': (64, 64), 'model.test_cfg.rpn.max_per_img': 30}
-HEAD = {'model.roi_head.cls_head.in_channels': 32, 'model.roi_head.cls_head.fc_channels': (12, 12),
-        'train_cfg.max_epochs': 2, 'train_dataloader.batch_size': 8}
+SMALL = {
+    **{f'model.{key}': value for key, value in NARROW.items() if 'refinement' not in key},
+    'model.roi_head.cls_head.in_channels': 32,
+    'image_size': (64, 64),
+    'model.test_cfg.rpn.max_per_img': 30,
+}
+HEAD = {
+    'model.roi_head.cls_head.in_channels': 32,
+    'model.roi_head.cls_head.fc_channels': (12, 12),
+    'train_cfg.max_epochs': 2,
+    'train_dataloader.batch_size': 8,
+}
 NO_VAL = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
 THREE = {'model.roi_head.cls_head.num_classes': 3}
 
@@ -26,8 +35,11 @@ THREE = {'model.roi_head.cls_head.num_classes': 3}
 def roots(tiny_phantom):
     root = str(tiny_phantom / 'cncb_ncov')
     lesions = {f'{loader}_dataloader.dataset.datasets.0.data_root': root for loader in ('train', 'test')}
-    workers = {f'{loader}_dataloader.{key}': value for loader in ('train', 'test')
-               for key, value in (('num_workers', 0), ('persistent_workers', False))}
+    workers = {
+        f'{loader}_dataloader.{key}': value
+        for loader in ('train', 'test')
+        for key, value in (('num_workers', 0), ('persistent_workers', False))
+    }
     return {'data_root': root, **lesions, **workers}
 
 
@@ -36,14 +48,16 @@ def detector(repo_root, roots, tmp_path_factory):
     """The config of a narrow detector, and a Mask R-CNN's weights for it."""
     folder = tmp_path_factory.mktemp('detector')
     config = load_config(repo_root / 'configs/public/affinity_c8_from_scratch.py', {**SMALL, **THREE, **roots, **NO_VAL})
-    lesions = load_config(repo_root / 'configs/public/mask_rcnn_folders.py', {
-        key: value for key, value in {**SMALL, **NO_VAL}.items() if 'cls_head' not in key})
+    lesions = load_config(
+        repo_root / 'configs/public/mask_rcnn_folders.py',
+        {key: value for key, value in {**SMALL, **NO_VAL}.items() if 'cls_head' not in key},
+    )
     init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(lesions.model)
     model.init_weights()
     weights = folder / 'mask_rcnn.pth'
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('lesion', )))), weights)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('lesion',)))), weights)
     return config, weights
 
 
@@ -56,8 +70,10 @@ def stored(detector, tmp_path_factory):
 
 
 def head_config(repo_root, roots, stored, **extra):
-    config = load_config(repo_root / 'configs/public/roi_head_c8_folders.py', {
-        **HEAD, **THREE, **NO_VAL, 'data_root': roots['data_root'], **extra})
+    config = load_config(
+        repo_root / 'configs/public/roi_head_c8_folders.py',
+        {**HEAD, **THREE, **NO_VAL, 'data_root': roots['data_root'], **extra},
+    )
     for loader in ('train_dataloader', 'test_dataloader'):
         config[loader].dataset.pipeline[0].folder = str(stored)
     return config
@@ -70,12 +86,14 @@ def test_a_head_on_stored_rois_and_the_joined_model_agree(repo_root, roots, dete
     joined = merge_head(*detector, tmp_path / 'head/epoch_2.pth', tmp_path / 'joined.pth')
     whole = test_model(detector[0], joined, tmp_path / 'joined', tmp_path / 'joined.json', verbose=False)
     assert alone['slice/accuracy'] == whole['slice/accuracy'] and 'lesion/mAP' in whole
-    first, second = ({record['rel_path']: record['logits'] for record in json.loads((tmp_path / name).read_text())['slices']}
-                     for name in ('head.json', 'joined.json'))
+    first, second = (
+        {record['rel_path']: record['logits'] for record in json.loads((tmp_path / name).read_text())['slices']}
+        for name in ('head.json', 'joined.json')
+    )
     assert list(first) == list(second) and len(first) > 3
     np.testing.assert_allclose(list(first.values()), list(second.values()), atol=5e-3)  # features are stored as float16
     meta = load_checkpoint(joined)['meta']['dataset_meta']
-    assert meta['classes'] == ('lesion', ) and len(meta['slice_classes']) == 3
+    assert meta['classes'] == ('lesion',) and len(meta['slice_classes']) == 3
 
 
 def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):

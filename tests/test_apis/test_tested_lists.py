@@ -1,4 +1,5 @@
 """The fingerprint of the slices that were tested."""
+
 import hashlib
 import shutil
 
@@ -18,8 +19,10 @@ def test_fingerprint_is_of_the_set():
 
 def test_lists_of_both_tasks(tiny_phantom):
     root = str(tiny_phantom / 'cncb_ncov')
-    parts = [dict(type='LesionDataset', ann_file='annotations/lesions_test.json', data_root=root, test_mode=True),
-             dict(type='SliceDataset', ann_file='annotations/slices_test.json', data_root=root, test_mode=True)]
+    parts = [
+        dict(type='LesionDataset', ann_file='annotations/lesions_test.json', data_root=root, test_mode=True),
+        dict(type='SliceDataset', ann_file='annotations/slices_test.json', data_root=root, test_mode=True),
+    ]
     found = find_tested_lists(MultiTaskDataset(parts))
     lists = found.as_dict()
     assert lists['classification']['ann_files'] == ['annotations/slices_test.json']

@@ -1,4 +1,5 @@
 """Training and testing as a user does them: configs, commands, mistakes."""
+
 import json
 import runpy
 import sys
@@ -15,10 +16,16 @@ from mmaffinity.utils.config import load_config
 # A few steps at 64 x 64 with narrow layers: what is computed matters here, not what is learned.
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()},
-    'image_size': (64, 64), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 2, 'train_dataloader.num_workers': 0,
-    'train_dataloader.persistent_workers': False, 'test_dataloader.num_workers': 0,
-    'test_dataloader.persistent_workers': False, 'model.train_cfg.rcnn.sampler.num': 16,
-    'model.test_cfg.rpn.max_per_img': 30, 'model.train_cfg.rpn_proposal.max_per_img': 30,
+    'image_size': (64, 64),
+    'train_cfg.max_epochs': 1,
+    'train_dataloader.batch_size': 2,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30,
+    'model.train_cfg.rpn_proposal.max_per_img': 30,
     'default_hooks.logger.interval': 1,
 }
 BOTH_STAGES = {'train_dataloader.sampler.segmentation_epochs': 0}  # from the first epoch on
@@ -85,8 +92,14 @@ def test_branch_is_copied_in_the_checkpoint(trained):
 
 def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
-    metrics = test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / 'out.json', show_dir=tmp_path / 'show',
-                         html=tmp_path / 'test.html')
+    metrics = test_model(
+        config,
+        trained[2],
+        work_dir=tmp_path,
+        out=tmp_path / 'out.json',
+        show_dir=tmp_path / 'show',
+        html=tmp_path / 'test.html',
+    )
     assert {'lesion/AP50', 'lesion/AP75', 'lesion/mAP', 'coco/segm_mAP', 'slice/f1', 'slice/accuracy'} <= set(metrics)
     content = json.loads((tmp_path / 'out.json').read_text())
     assert content['metrics'] == pytest.approx(metrics) and content['slice_classes'] == ['Normal', 'CP', 'COVID-19']
@@ -106,8 +119,9 @@ def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phant
     """Every number of the results file, floats as they were written, with no and with two loader workers."""
     found = []
     for number, workers in enumerate((0, 0, 2)):
-        config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov',
-                             **{'test_dataloader.num_workers': workers})
+        config = fast_config(
+            repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov', **{'test_dataloader.num_workers': workers}
+        )
         test_model(config, trained[2], work_dir=tmp_path, out=tmp_path / f'{number}.json')
         content = json.loads((tmp_path / f'{number}.json').read_text())
         found.append({key: content[key] for key in ('metrics', 'slices', 'lesions')})
@@ -116,12 +130,11 @@ def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phant
 
 def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
-    config.optim_wrapper.optimizer.lr = 0.
+    config.optim_wrapper.optimizer.lr = 0.0
     train_model(config, work_dir=tmp_path)
     before = load_checkpoint(trained[2])['state_dict']
     after = load_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
-    changed = {name for name in before if before[name].shape != after[name].shape
-               or not torch.equal(before[name], after[name])}
+    changed = {name for name in before if before[name].shape != after[name].shape or not torch.equal(before[name], after[name])}
     weights = {name for name in changed if 'running_' not in name and 'num_batches' not in name}
     assert weights == {'roi_head.cls_head.classifier.4.weight', 'roi_head.cls_head.classifier.4.bias'}
     assert len(after['roi_head.cls_head.classifier.4.weight']) == 2
@@ -146,7 +159,7 @@ def test_resume_goes_on_to_the_same_weights(trained, tiny_phantom, repo_root, tm
 def test_new_data_set_in_a_short_leaf_config(shared_dir, repo_root, tmp_path):
     """Two folders, two classes, real slices of many sizes: the config that a user would write."""
     leaf = tmp_path / 'my_slices.py'
-    leaf.write_text(f'''_base_ = '{repo_root}/configs/affinity_c8_ictcf.py'
+    leaf.write_text(f"""_base_ = '{repo_root}/configs/affinity_c8_ictcf.py'
 data_root = '{shared_dir}/data/ct_slices'
 slice_classes = ('NonCOVID', 'COVID')
 load_from = None
@@ -159,11 +172,19 @@ test_dataloader = dict(
     num_workers=0, persistent_workers=False,
     dataset=dict(_delete_=True, type='SliceFolderDataset', data_root=data_root, slice_classes=slice_classes,
                  folds=5, fold=0, test_mode=True, pipeline={{{{_base_.slice_pipeline}}}}))
-''')
+""")
     assert len(leaf.read_text().splitlines()) < 20
     narrow = {f'model.{key}': value for key, value in NARROW.items()}
-    config = load_config(leaf, {**narrow, 'image_size': (64, 64), 'train_cfg.max_epochs': 1,
-                                'default_hooks.logger.interval': 1, 'train_dataloader.batch_size': 6})
+    config = load_config(
+        leaf,
+        {
+            **narrow,
+            'image_size': (64, 64),
+            'train_cfg.max_epochs': 1,
+            'default_hooks.logger.interval': 1,
+            'train_dataloader.batch_size': 6,
+        },
+    )
     train_model(config, work_dir=tmp_path / 'run')
     losses = logged_losses(tmp_path / 'run')
     assert losses and all('loss_slice' in row and 'loss_mask' not in row for row in losses)
@@ -174,14 +195,19 @@ test_dataloader = dict(
     assert metrics['slice/sensitivity_COVID'] == pytest.approx(sum(found) / len(found))
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
-    (['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
-     'data root /nowhere does not exist: set it with --cfg-options data_root=PATH'),
-    (['tools/train.py', 'configs/affinity_c8_ictcf.py'], 'work_dirs/affinity_c8/epoch_100.pth'),
-    (['tools/test.py', 'configs/affinity_c8.py', 'missing.pth'], 'no checkpoint missing.pth'),
-    (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'AMX'),
-])
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
+        (
+            ['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
+            'data root /nowhere does not exist: set it with --cfg-options data_root=PATH',
+        ),
+        (['tools/train.py', 'configs/affinity_c8_ictcf.py'], 'work_dirs/affinity_c8/epoch_100.pth'),
+        (['tools/test.py', 'configs/affinity_c8.py', 'missing.pth'], 'no checkpoint missing.pth'),
+        (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'AMX'),
+    ],
+)
 def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
     if '--amp' in arguments and (torch.cuda.is_available() or computes_bfloat16()):
         pytest.skip('there is a GPU or AMX here, where --amp is right')
@@ -194,11 +220,14 @@ def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, mon
     assert sentence in error.strip().splitlines()[-1] and 'Traceback' not in error
 
 
-@pytest.mark.parametrize('options, sentence', [
-    ({'model.roi_head.cls_head.num_affinities': 16}, r'C\* \(num_affinities\) is 8 in the checkpoint and 16'),
-    ({'model.roi_head.cls_head.num_classes': 2}, r'3 slice classes .*num_classes'),
-    ({'model.roi_head.cls_head.num_rois': 6}, r'beta \(num_rois\) is 8 in the checkpoint and 6'),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        ({'model.roi_head.cls_head.num_affinities': 16}, r'C\* \(num_affinities\) is 8 in the checkpoint and 16'),
+        ({'model.roi_head.cls_head.num_classes': 2}, r'3 slice classes .*num_classes'),
+        ({'model.roi_head.cls_head.num_rois': 6}, r'beta \(num_rois\) is 8 in the checkpoint and 6'),
+    ],
+)
 def test_checkpoint_of_another_model_is_refused(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov', **options)
     with pytest.raises(ValueError, match=sentence):

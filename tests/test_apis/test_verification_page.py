@@ -1,4 +1,5 @@
 """The page of a verification."""
+
 import cv2
 import numpy as np
 import pytest
@@ -12,14 +13,22 @@ HOSTILE = '<img src=x onerror="window.hacked=1">.png'
 PATHS = {'train': {'a.png': '/d/a.png', 'b.png': '/d/b.png'}, 'test': {'a.png': '/e/a.png', 'c: d.png': '/e/c.png'}}
 
 
-@pytest.mark.parametrize('item, expected', [
-    (dict(train='a.png', test='a.png', bits=2, correlation=0.99), [('train: a.png', '/d/a.png'), ('test: a.png', '/e/a.png')]),
-    (['a.png', 'b.png'], [('train: a.png', '/d/a.png'), ('train: b.png', '/d/b.png')]),
-    ({'CP': 'test: a.png', 'Normal': 'train: b.png'}, [('test: a.png', '/e/a.png'), ('train: b.png', '/d/b.png')]),
-    (dict(file='b.png', width=3), [('train: b.png', '/d/b.png')]),
-    ('c: d.png', [('test: c: d.png', '/e/c.png')]),
-    (dict(patient='12', train=3, test=4), []), ('gone.png', []), (None, []),
-])
+@pytest.mark.parametrize(
+    'item, expected',
+    [
+        (
+            dict(train='a.png', test='a.png', bits=2, correlation=0.99),
+            [('train: a.png', '/d/a.png'), ('test: a.png', '/e/a.png')],
+        ),
+        (['a.png', 'b.png'], [('train: a.png', '/d/a.png'), ('train: b.png', '/d/b.png')]),
+        ({'CP': 'test: a.png', 'Normal': 'train: b.png'}, [('test: a.png', '/e/a.png'), ('train: b.png', '/d/b.png')]),
+        (dict(file='b.png', width=3), [('train: b.png', '/d/b.png')]),
+        ('c: d.png', [('test: c: d.png', '/e/c.png')]),
+        (dict(patient='12', train=3, test=4), []),
+        ('gone.png', []),
+        (None, []),
+    ],
+)
 def test_files_named_by_the_cases_of_checks(item, expected):
     assert list(files_of(item, PATHS)) == expected
 
@@ -31,11 +40,21 @@ def test_near_duplicates_are_next_to_each_other(tmp_path, browser):
         cv2.imwrite(str(file), np.full((size, size), 150, np.uint8))
         paths[split][name] = str(file)
     findings = [
-        Finding('near-identical-slices', '1 pair of nearly identical pictures', 1,
-                [dict(train='one.png', test=HOSTILE, bits=1, correlation=0.99)]),
-        Finding('corrupt-files', '1 file cannot be used', 1, [dict(file='gone.png', error='is empty')])]
-    report = VerificationReport('config.py', [dict(name='train', slices=1, classes=dict(CP=1), content_sha256='0f',
-                                                   listing_sha256='0e', dataset='x')], findings, None, paths)
+        Finding(
+            'near-identical-slices',
+            '1 pair of nearly identical pictures',
+            1,
+            [dict(train='one.png', test=HOSTILE, bits=1, correlation=0.99)],
+        ),
+        Finding('corrupt-files', '1 file cannot be used', 1, [dict(file='gone.png', error='is empty')]),
+    ]
+    report = VerificationReport(
+        'config.py',
+        [dict(name='train', slices=1, classes=dict(CP=1), content_sha256='0f', listing_sha256='0e', dataset='x')],
+        findings,
+        None,
+        paths,
+    )
     report.sentences = lambda: ['FAILED: 1 failure, 1 warning']
     with opened(browser, verification_page(report, tmp_path / 'verify.html')) as page:
         pair = page.locator('[data-check=near-identical-slices] figure')

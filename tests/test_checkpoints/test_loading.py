@@ -1,4 +1,5 @@
 """Opening checkpoints: nothing in them runs, and what does not fit is said."""
+
 import os
 import pickle
 import sys
@@ -56,11 +57,11 @@ def test_what_mmengine_stores_is_read(tmp_path):
     buffer = HistoryBuffer()
     buffer.update(3.5)
     path = tmp_path / 'good.pth'
-    torch.save({'message_hub': {'loss': buffer}, 'state_dict': {'w': torch.arange(3.)}, 'meta': {'epoch': 1}}, path)
+    torch.save({'message_hub': {'loss': buffer}, 'state_dict': {'w': torch.arange(3.0)}, 'meta': {'epoch': 1}}, path)
     content = load_checkpoint(path)
     assert content['message_hub']['loss'].current() == 3.5
     assert content['message_hub']['loss'].statistics('mean') == 3.5
-    assert torch.equal(content['state_dict']['w'], torch.arange(3.))
+    assert torch.equal(content['state_dict']['w'], torch.arange(3.0))
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'PK\x03\x04 cut'])
@@ -89,8 +90,10 @@ def test_explain_mismatch():
     name = 'roi_head.cls_head.affinity.matrix'
     model = {name: torch.zeros(8, 16), 'backbone.w': torch.zeros(2), 'head.b': torch.zeros(3)}
     assert explain_mismatch(model, dict(model)) is None
-    assert explain_mismatch(model, {**model, name: torch.zeros(8, 32)}) == \
-        'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
+    assert (
+        explain_mismatch(model, {**model, name: torch.zeros(8, 32)})
+        == 'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
+    )
     assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
     assert 'it lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
     assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
@@ -98,8 +101,18 @@ def test_explain_mismatch():
     assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
 
 
-@pytest.mark.parametrize('version, refused', [('2.1.0', True), ('2.5.1+cu121', True), ('2.9.1', True), ('2.10.0', False),
-                                              ('2.13.0+cpu', False), ('3.0.0a0', False), ('unknown', True)])
+@pytest.mark.parametrize(
+    'version, refused',
+    [
+        ('2.1.0', True),
+        ('2.5.1+cu121', True),
+        ('2.9.1', True),
+        ('2.10.0', False),
+        ('2.13.0+cpu', False),
+        ('3.0.0a0', False),
+        ('unknown', True),
+    ],
+)
 def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
     """CVE-2025-32434 and CVE-2026-24747: before 2.10, a crafted file runs code in spite of weights_only."""
     path = tmp_path / 'a.pth'
@@ -122,17 +135,17 @@ def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
 
 def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
     safetensors = pytest.importorskip('safetensors.torch')
-    safetensors.save_file({'w': torch.arange(3.)}, tmp_path / 'a.safetensors')
+    safetensors.save_file({'w': torch.arange(3.0)}, tmp_path / 'a.safetensors')
     monkeypatch.setattr(torch, '__version__', '2.5.1')
     for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
-        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.))
+        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.0))
 
 
 @pytest.mark.parametrize('cut', [0, 7, 20, -1])
 def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'a.safetensors'
-    safetensors.save_file({'w': torch.arange(3.)}, path)
+    safetensors.save_file({'w': torch.arange(3.0)}, path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ValueError, match='a.safetensors is no .safetensors file or is damaged'):
         load_checkpoint(path)
@@ -148,8 +161,11 @@ def test_safetensors_is_optional(tmp_path, monkeypatch):
 def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     asked = []
-    monkeypatch.setattr(torch.hub, 'download_url_to_file',
-                        lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close())
+    monkeypatch.setattr(
+        torch.hub,
+        'download_url_to_file',
+        lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close(),
+    )
     for _ in range(2):  # the second time it is there
         assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
     assert asked == ['f37072fd']
@@ -183,8 +199,11 @@ def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
         monkeypatch.setattr(mmengine_loader, 'get_dist_info', lambda rank=rank: (rank, 4))
         if variable:
             monkeypatch.setenv(variable, str(rank % 2))
-        monkeypatch.setattr(torch.hub, 'download_url_to_file',
-                            lambda url, target, *_, rank=rank, **__: fetched.append(rank) or Path(target).touch())
+        monkeypatch.setattr(
+            torch.hub,
+            'download_url_to_file',
+            lambda url, target, *_, rank=rank, **__: fetched.append(rank) or Path(target).touch(),
+        )
         if variable or rank < 2:
             assert download('https://example.org/x-f37072fd.pth').is_relative_to(home)
         else:

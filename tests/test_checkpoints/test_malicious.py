@@ -1,4 +1,5 @@
 """Checkpoints that carry code go through every public door; the code does not run, and the file is named."""
+
 import copy
 import runpy
 import subprocess
@@ -25,9 +26,16 @@ from mmaffinity.checkpoints.sharing import export_model
 from mmaffinity.utils.config import load_config
 
 FAST = {
-    **{f'model.{key}': value for key, value in NARROW.items()}, 'image_size': (64, 64), 'train_cfg.max_epochs': 1,
-    'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False, 'test_dataloader.num_workers': 0,
-    'test_dataloader.persistent_workers': False, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64),
+    'train_cfg.max_epochs': 1,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+    'val_cfg': None,
+    'val_dataloader': None,
+    'val_evaluator': None,
 }
 
 
@@ -59,7 +67,9 @@ def through_pretrained(config, path, folder):
 
 
 HEAVY = {
-    'train': through_train, 'resume': through_resume, 'pretrained': through_pretrained,
+    'train': through_train,
+    'resume': through_resume,
+    'pretrained': through_pretrained,
     'test': lambda config, path, folder: test_model(config, path, work_dir=folder),
 }
 LIGHT = {
@@ -92,8 +102,18 @@ def evil(tmp_path):
 
 def test_the_payloads_are_live(tmp_path):
     """Read as Python reads a trusted pickle, they do run: the tests below could fail."""
-    kinds = ('os.system', 'exec', 'eval', 'inside a log buffer', 'inside an array', 'before PyTorch 1.6', 'getattr chain',
-             'protocol 0', 'state of a log buffer', 'bare pickle')
+    kinds = (
+        'os.system',
+        'exec',
+        'eval',
+        'inside a log buffer',
+        'inside an array',
+        'before PyTorch 1.6',
+        'getattr chain',
+        'protocol 0',
+        'state of a log buffer',
+        'bare pickle',
+    )
     for number, kind in enumerate(kinds):
         (tmp_path / f'{number}.pth').write_bytes(BUILDERS[kind](tmp_path / f'mark{number}'))
     code = f"""
@@ -123,8 +143,17 @@ def test_doors_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
 
 
 def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, capsys):
-    arguments = [write_images(tmp_path / 'scan', 1), '--config', config_file, '--checkpoint', evil('os.system'), '--out',
-                 tmp_path / 'out', '--device', 'cpu']
+    arguments = [
+        write_images(tmp_path / 'scan', 1),
+        '--config',
+        config_file,
+        '--checkpoint',
+        evil('os.system'),
+        '--out',
+        tmp_path / 'out',
+        '--device',
+        'cpu',
+    ]
     monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
@@ -134,15 +163,26 @@ def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, c
 def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
     path = evil('os.system')
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file',
-                        lambda url, target, *_, **__: open(target, 'wb').write(path.read_bytes()))
+    monkeypatch.setattr(
+        torch.hub, 'download_url_to_file', lambda url, target, *_, **__: open(target, 'wb').write(path.read_bytes())
+    )
     with pytest.raises(ValueError, match='evil.pth was not opened'):
         CheckpointLoader.load_checkpoint('https://example.org/models/evil.pth')
 
 
-@pytest.mark.parametrize('address', ['torchvision://resnet50', 'modelzoo://resnet50', 'open-mmlab://resnet50_v1c',
-                                     'openmmlab://resnet50_v1c', 'mmcls://vgg16', 's3://bucket/a.pth', 'x:petrel://a.pth',
-                                     'pavi://a'])
+@pytest.mark.parametrize(
+    'address',
+    [
+        'torchvision://resnet50',
+        'modelzoo://resnet50',
+        'open-mmlab://resnet50_v1c',
+        'openmmlab://resnet50_v1c',
+        'mmcls://vgg16',
+        's3://bucket/a.pth',
+        'x:petrel://a.pth',
+        'pavi://a',
+    ],
+)
 def test_other_schemes_of_mmengine_are_closed(address):
     with pytest.raises(ValueError, match='local files or http'):
         CheckpointLoader.load_checkpoint(address)
@@ -173,10 +213,20 @@ def test_numpy_is_given_no_pointers(kind, tmp_path):
 
 
 def test_plain_numpy_numbers_are_read(tmp_path):
-    history = HistoryBuffer([1., 2.5], [1, 1])
-    content = {'state_dict': {}, 'message_hub': {'log_scalars': {'train/loss': history}, 'runtime_info': {
-        'a': np.arange(6, dtype='i4').reshape(2, 3), 'fortran': np.asfortranarray(np.arange(6.).reshape(2, 3)),
-        'scalar': np.float32(1.5), 'flag': np.bool_(True), 'in tuple': (np.zeros(2, 'u1'), )}}}
+    history = HistoryBuffer([1.0, 2.5], [1, 1])
+    content = {
+        'state_dict': {},
+        'message_hub': {
+            'log_scalars': {'train/loss': history},
+            'runtime_info': {
+                'a': np.arange(6, dtype='i4').reshape(2, 3),
+                'fortran': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+                'scalar': np.float32(1.5),
+                'flag': np.bool_(True),
+                'in tuple': (np.zeros(2, 'u1'),),
+            },
+        },
+    }
     torch.save(content, tmp_path / 'a.pth')
     read = load_checkpoint(tmp_path / 'a.pth')['message_hub']
     buffer = read['log_scalars']['train/loss']
@@ -188,7 +238,7 @@ def test_plain_numpy_numbers_are_read(tmp_path):
         assert np.asarray(found).dtype == np.asarray(value).dtype
     big_endian = {'state_dict': {}, 'meta': np.arange(3, dtype='>f8')}
     torch.save(big_endian, tmp_path / 'b.pth')
-    with pytest.raises(ValueError, match="numpy.dtype with the state"):
+    with pytest.raises(ValueError, match='numpy.dtype with the state'):
         load_checkpoint(tmp_path / 'b.pth')
 
 
@@ -208,13 +258,14 @@ def test_the_message_names_what_was_refused(evil):
 def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
     """Records that torch.save does not write are data to nobody."""
     path, mark = tmp_path / 'more.pth', tmp_path / 'mark'
-    torch.save({'state_dict': {'w': torch.arange(2.)}}, path)
+    torch.save({'state_dict': {'w': torch.arange(2.0)}}, path)
     import pickle
+
     with zipfile.ZipFile(path, 'a') as file:
         file.writestr('archive/extra.pkl', pickle.dumps(touch(mark)))
         file.writestr('archive/code/__init__.py', f'open({str(mark)!r}, "w")')
     try:
-        assert torch.equal(load_checkpoint(path)['state_dict']['w'], torch.arange(2.))
+        assert torch.equal(load_checkpoint(path)['state_dict']['w'], torch.arange(2.0))
     except ValueError as error:
         assert 'more.pth' in str(error)
     assert not mark.exists()

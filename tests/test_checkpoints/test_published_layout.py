@@ -1,4 +1,5 @@
 """The table of names against the models it leads to, and its changes against plain indexing."""
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -35,6 +36,7 @@ def test_the_table_is_that_of_the_recorded_checkpoint(shared_dir, monkeypatch):
         pytest.skip('no reference/make_checkpoint.py')
     monkeypatch.syspath_prepend(str(shared_dir / 'reference'))
     from make_checkpoint import layout
+
     for num_affinities, num_classes in ((8, 3), (64, 2)):
         ours = {entry.key: entry.shape for entry in published_layout(num_affinities, num_classes)}
         assert ours == {key: tuple(shape) for key, shape in layout(num_affinities, num_classes).items()}
@@ -51,14 +53,19 @@ def test_copies_repeat_an_earlier_tensor():
 
 
 def test_changes_and_their_way_back():
-    x = torch.arange(8.)
-    assert BACKGROUND_LAST.forward(torch.tensor([1., 2., 3.])).tolist() == [2, 3, 1]
+    x = torch.arange(8.0)
+    assert BACKGROUND_LAST.forward(torch.tensor([1.0, 2.0, 3.0])).tolist() == [2, 3, 1]
     assert NO_BACKGROUND_BOX.forward(x).tolist() == [4, 5, 6, 7]
     assert NO_BACKGROUND_BOX.dropped(x).tolist() == [0, 1, 2, 3]
     assert NO_BACKGROUND_MASK.forward(x[:2]).tolist() == [1]
     assert NO_BACKGROUND_MASK.dropped(x[:2]).tolist() == [0]
-    for change, value in ((SAME, x), (BACKGROUND_LAST, x), (NO_BACKGROUND_BOX, x), (NO_BACKGROUND_MASK, x[:2]),
-                          (COLUMN, x[:, None])):
+    for change, value in (
+        (SAME, x),
+        (BACKGROUND_LAST, x),
+        (NO_BACKGROUND_BOX, x),
+        (NO_BACKGROUND_MASK, x[:2]),
+        (COLUMN, x[:, None]),
+    ):
         rest = change.dropped(value) if change.dropped else None
         assert torch.equal(change.backward(change.forward(value), rest), value)
 
@@ -66,8 +73,13 @@ def test_changes_and_their_way_back():
 def test_parts_are_told_apart_by_their_names():
     grouped = parts(detector_layout())
     assert list(grouped) == [
-        'backbone', 'neck', 'RPN', 'box head of the segmentation branch', 'mask head of the segmentation branch',
-        'box head of the classification branch', 'mask head of the classification branch'
+        'backbone',
+        'neck',
+        'RPN',
+        'box head of the segmentation branch',
+        'mask head of the segmentation branch',
+        'box head of the classification branch',
+        'mask head of the classification branch',
     ]
     for part, entries in grouped.items():
         own = {entry.key for entry in entries}

@@ -1,4 +1,5 @@
 """Pickles of Python's own pickler come out as the same data; pickles that would run something do not run it."""
+
 import collections
 import copyreg
 import io
@@ -13,10 +14,13 @@ import pytest
 from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject, PickleReader, RefusedPickleError
 
 DATA = {
-    'text': 'Lunge äß', 'bytes': b'\0\xff' * 200,
-    'numbers': [0, 1, -1, 255, 256, 70000, 2**40, -2**70, 1e-5, True, None],
-    'nested': ({'a': (1, ), ('b', 2): [[], {}, ()]}, (1, 2), (1, 2, 3), (1, 2, 3, 4)),
-    'ordered': collections.OrderedDict([('x', 1), ('y', [2])]), 'long': list(range(3000)), 'set': {1, 'two'},
+    'text': 'Lunge äß',
+    'bytes': b'\0\xff' * 200,
+    'numbers': [0, 1, -1, 255, 256, 70000, 2**40, -(2**70), 1e-5, True, None],
+    'nested': ({'a': (1,), ('b', 2): [[], {}, ()]}, (1, 2), (1, 2, 3), (1, 2, 3, 4)),
+    'ordered': collections.OrderedDict([('x', 1), ('y', [2])]),
+    'long': list(range(3000)),
+    'set': {1, 'two'},
 }
 
 
@@ -43,7 +47,7 @@ def stranger(monkeypatch):
 
     class Thing:
         def __init__(self):
-            self.sizes = ((2, 4), )
+            self.sizes = ((2, 4),)
 
         def __setstate__(self, state):
             raise AssertionError('it ran')
@@ -58,7 +62,7 @@ def stranger(monkeypatch):
 def test_a_foreign_object_keeps_its_state_as_data(stranger, protocol):
     thing = read(pickle.dumps({'thing': stranger()}, protocol))['thing']
     assert isinstance(thing, ForeignObject) and thing.full_name == 'stranger.Thing'
-    assert thing.state == {'sizes': ((2, 4), )}
+    assert thing.state == {'sizes': ((2, 4),)}
 
 
 def test_a_foreign_class_alone_is_a_name(stranger):
@@ -78,7 +82,7 @@ MALICIOUS = {
     'os.system': (pickle.dumps(reduced(os.system, 'touch {mark}'), 0), 'system'),
     'subprocess': (pickle.dumps(reduced(subprocess.Popen, 'touch {mark}', -1), 2), 'subprocess.Popen'),
     'eval': (pickle.dumps(reduced(eval, 'open("{mark}", "w")'), 4), 'builtins.eval'),
-    'getattr chain': (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0ctouch {mark}\x85R.", 'os.system'),
+    'getattr chain': (b'\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0ctouch {mark}\x85R.', 'os.system'),
     'dotted name': (b'\x80\x04\x8c\x08builtins\x8c\x0edict.__class__\x93.', 'dict.__class__'),
     'getattr': (b'\x80\x02c__builtin__\ngetattr\ncos\nsystem\n', 'builtins.getattr'),
     'name of Python 2': (b'\x80\x02ccommands\ngetoutput\n.', 'subprocess.getoutput'),
@@ -93,10 +97,14 @@ MALICIOUS = {
     'torch internals': (b'\x80\x02ctorch._utils\n_rebuild_device_tensor_from_numpy\n.', '_rebuild_device_tensor'),
     'numpy': (b'\x80\x02cnumpy\nload\n.', 'numpy.load'),
     'code object': (b'\x80\x02ctypes\nCodeType\n.', 'types.CodeType'),
-    'reconstructor of the known': (b'\x80\x02ccopy_reg\n_reconstructor\nccollections\nOrderedDict\n'
-                                   b'c__builtin__\nobject\nN\x87R.', 'copyreg._reconstructor'),
-    'reconstructor with a state': (b'\x80\x02ccopy_reg\n_reconstructor\ncstranger\nThing\n'
-                                   b'c__builtin__\nobject\nK\x01\x87R.', 'copyreg._reconstructor'),
+    'reconstructor of the known': (
+        b'\x80\x02ccopy_reg\n_reconstructor\nccollections\nOrderedDict\nc__builtin__\nobject\nN\x87R.',
+        'copyreg._reconstructor',
+    ),
+    'reconstructor with a state': (
+        b'\x80\x02ccopy_reg\n_reconstructor\ncstranger\nThing\nc__builtin__\nobject\nK\x01\x87R.',
+        'copyreg._reconstructor',
+    ),
     'copyreg extension': (b'\x80\x02\x82\x01.', 'EXT1'),
     'set the state of a function': (b'\x80\x02ccollections\nOrderedDict\n}X\x01\0\0\0aK\x01sb.', 'OrderedDict'),
     'fill a stranger': (b'\x80\x02cstranger\nThing\n)\x81(K\x01K\x02u.', 'stranger.Thing'),
@@ -107,8 +115,7 @@ MALICIOUS = {
     'name of no text': (b'\x80\x04K\x01\x8c\x01c\x93.', 'no text'),
     'placeholder as key': (b'\x80\x02}cstranger\nThing\nK\x01s.', 'key'),
     'deep key': (b'\x80\x02})' + b'\x85' * 50000 + b'K\x01s.', 'key'),
-    'copies': (b'\x80\x02](' + b'K\x01' * 60000 + b'eq\1' + b'c__builtin__\nset\nh\1\x85R0' * 10 + b'.',
-               'again and again'),
+    'copies': (b'\x80\x02](' + b'K\x01' * 60000 + b'eq\1' + b'c__builtin__\nset\nh\1\x85R0' * 10 + b'.', 'again and again'),
 }
 
 
@@ -123,11 +130,26 @@ def test_what_would_run_is_refused_by_name(name, tmp_path, monkeypatch):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'.', b'hello', b'\x80\x02K\x01', b'\x80\x02h\x05.', b'\x80\x02(.', b'\x80\x02\x85.', b'\x80\x02R.',
-    b'\x80\x02]u.', b'\x80\x02B\xff\xff\xff\x7fabc.', b'\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc.',
-    b'\x80\x02X\x02\0\0\0\xff\xfe.', b'\x80\x02}(K\x01u.', b'\x80\x02}]K\x01s.', b'I' + b'9' * 9000 + b'\n.'
-])
+@pytest.mark.parametrize(
+    'data',
+    [
+        b'',
+        b'.',
+        b'hello',
+        b'\x80\x02K\x01',
+        b'\x80\x02h\x05.',
+        b'\x80\x02(.',
+        b'\x80\x02\x85.',
+        b'\x80\x02R.',
+        b'\x80\x02]u.',
+        b'\x80\x02B\xff\xff\xff\x7fabc.',
+        b'\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc.',
+        b'\x80\x02X\x02\0\0\0\xff\xfe.',
+        b'\x80\x02}(K\x01u.',
+        b'\x80\x02}]K\x01s.',
+        b'I' + b'9' * 9000 + b'\n.',
+    ],
+)
 def test_a_damaged_pickle_is_an_error_of_ours(data):
     with pytest.raises(RefusedPickleError, match='damaged|refused'):
         read(data)
@@ -135,7 +157,7 @@ def test_a_damaged_pickle_is_an_error_of_ours(data):
 
 def test_every_cut_of_a_pickle_is_an_error_of_ours(stranger):
     data = pickle.dumps([DATA, stranger()], 4)[-2500:]
-    whole = pickle.dumps([{'a': 1.5, 'b': [(), ('x', )]}, stranger()], 2)
+    whole = pickle.dumps([{'a': 1.5, 'b': [(), ('x',)]}, stranger()], 2)
     for end in range(len(whole)):
         with pytest.raises(RefusedPickleError):
             read(whole[:end])
@@ -145,6 +167,7 @@ def test_every_cut_of_a_pickle_is_an_error_of_ours(stranger):
 
 def test_random_bytes_never_raise_anything_else():
     import random
+
     rng = random.Random(0)
     whole = pickle.dumps(DATA, 2)[:400] + pickle.dumps([copyreg.__name__, DATA['nested']], 2)
     for _ in range(3000):

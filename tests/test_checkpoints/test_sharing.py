@@ -1,4 +1,5 @@
 """Models shared as data: what was exported predicts the same, through every door, and half an export is noticed."""
+
 import hashlib
 import json
 import runpy
@@ -36,8 +37,8 @@ def shared(model, tmp_path_factory):
 
 def test_the_two_files_predict_what_the_checkpoint_does(model, shared):
     weights, description = shared
-    expected, = AffinityInferencer(*model, device='cpu')(to_grey(chest()))
-    found, = AffinityInferencer(description, weights, device='cpu')(to_grey(chest()))
+    (expected,) = AffinityInferencer(*model, device='cpu')(to_grey(chest()))
+    (found,) = AffinityInferencer(description, weights, device='cpu')(to_grey(chest()))
     assert found.probabilities == expected.probabilities  # bit for bit
     assert torch.equal(found.sample.pred_instances.masks, expected.sample.pred_instances.masks)
     assert found.slice_classes == ('Normal', 'CP', 'COVID-19')
@@ -90,8 +91,19 @@ def test_the_other_doors_open_safetensors(model, shared, tmp_path):
 
 def test_the_predict_tool_needs_no_python_config(shared, tmp_path, repo_root, monkeypatch, capsys):
     weights, description = shared
-    arguments = [write_images(tmp_path / 'scan', 1), '--config', description, '--checkpoint', weights, '--out',
-                 tmp_path / 'out', '--device', 'cpu', '--overlays', 'none']
+    arguments = [
+        write_images(tmp_path / 'scan', 1),
+        '--config',
+        description,
+        '--checkpoint',
+        weights,
+        '--out',
+        tmp_path / 'out',
+        '--device',
+        'cpu',
+        '--overlays',
+        'none',
+    ]
     monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
     runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
     assert 'scan: 1 of 1 slice;' in capsys.readouterr().out

@@ -1,4 +1,5 @@
 """Files of torch.save come out as torch.load would return them; others, and those that claim too much, are refused."""
+
 import collections
 import io
 import os
@@ -14,8 +15,18 @@ from mmaffinity.checkpoints.safe_pickle import ForeignObject
 from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 
 FORMATS = pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
-DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
-          torch.int8, torch.uint8, torch.bool)
+DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.int16,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+)
 
 
 def save(content, path, zipped=True):
@@ -24,11 +35,13 @@ def save(content, path, zipped=True):
 
 
 def content():
-    base = torch.arange(24.).reshape(2, 3, 4)
+    base = torch.arange(24.0).reshape(2, 3, 4)
     return {
         'tensors': [torch.arange(5).to(dtype) for dtype in DTYPES],
-        'empty': torch.empty(0, 3), 'scalar': torch.tensor(7),
-        'views': [base, base.transpose(0, 2), base[1:, ::2], base[0, 0, 0]], 'size': torch.Size([2, 3]),
+        'empty': torch.empty(0, 3),
+        'scalar': torch.tensor(7),
+        'views': [base, base.transpose(0, 2), base[1:, ::2], base[0, 0, 0]],
+        'size': torch.Size([2, 3]),
         'parameter': torch.nn.Parameter(torch.ones(2)),
         'state': torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm2d(3)).state_dict(),
         'plain': {'epoch': '99', 'lrate': 1e-5, 'list': [1, None, True, ('a', 2)]},
@@ -56,24 +69,24 @@ def test_it_returns_what_torch_would(zipped, tmp_path):
     loaded = load_untrusted_checkpoint(path)
     assert_same(loaded, torch.load(path, weights_only=True))
     assert loaded['state']._metadata['1']['version'] == 2
-    loaded['views'][0][0, 0, 0] = 100.  # views share their memory, as after torch.load
-    assert loaded['views'][3] == 100.
+    loaded['views'][0][0, 0, 0] = 100.0  # views share their memory, as after torch.load
+    assert loaded['views'][3] == 100.0
 
 
 @FORMATS
 def test_foreign_network_classes_are_data(zipped, tmp_path, monkeypatch):
     # The old format stores the source of a network class beside its name.
     generator = author_module(monkeypatch)()
-    generator.sizes = ((2, 4), )
+    generator.sizes = ((2, 4),)
     path = save({'a': generator, 'w': torch.ones(3)}, tmp_path / 'a.pth', zipped)
     loaded = load_untrusted_checkpoint(path)
     assert isinstance(loaded['a'], ForeignObject) and loaded['a'].full_name == 'models.affinity.rpn.AnchorGenerator'
-    assert loaded['a'].state['sizes'] == ((2, 4), ) and torch.equal(loaded['w'], torch.ones(3))
+    assert loaded['a'].state['sizes'] == ((2, 4),) and torch.equal(loaded['w'], torch.ones(3))
 
 
 class Payload:
     def __reduce__(self):
-        return os.system, ('touch it_ran', )
+        return os.system, ('touch it_ran',)
 
 
 @FORMATS
@@ -93,7 +106,7 @@ def test_commands_do_not_run_and_are_named(zipped, place, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize('part', range(5))
 def test_every_pickle_of_the_old_format_is_guarded(part, tmp_path):
-    pickles = [pickle.dumps(obj, 2) for obj in (0x1950a86a20f9469cfc6c, 1001, {'little_endian': True}, {}, [])]
+    pickles = [pickle.dumps(obj, 2) for obj in (0x1950A86A20F9469CFC6C, 1001, {'little_endian': True}, {}, [])]
     pickles[part] = pickle.dumps(Payload(), 2)
     (tmp_path / 'a.pth').write_bytes(b''.join(pickles))
     with pytest.raises(ValueError, match=rf'refused {os.name}\.system'):
@@ -198,18 +211,27 @@ def test_every_truncated_file_is_refused(zipped, tmp_path):
 def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path):
     path = save({'a': torch.ones(5000)}, tmp_path / 'a.pth')
     data = bytearray(path.read_bytes())
-    at = data.index(struct.pack('<f', 1.) * 100) + 200
+    at = data.index(struct.pack('<f', 1.0) * 100) + 200
     data[at] ^= 1
     path.write_bytes(data)
     with pytest.raises(ValueError, match="damaged at 'data/0'"):
         load_untrusted_checkpoint(path)
 
 
-@pytest.mark.parametrize('start, message', [
-    (b'', 'no checkpoint of torch.save'), (b'<!DOCTYPE html><html>', 'web page'), (b'\n <html>', 'web page'),
-    (b'version https://git-lfs.github.com/spec/v1', 'Git LFS'), (b'\x1f\x8b\x08', 'gzip'),
-    (b'hello', 'no checkpoint of torch.save'), (pickle.dumps({'a': 1}, 2), 'no checkpoint of torch.save'),
-    (b'PK\x03\x04', 'truncated or damaged'), (bytes(1000), 'no checkpoint of torch.save')])
+@pytest.mark.parametrize(
+    'start, message',
+    [
+        (b'', 'no checkpoint of torch.save'),
+        (b'<!DOCTYPE html><html>', 'web page'),
+        (b'\n <html>', 'web page'),
+        (b'version https://git-lfs.github.com/spec/v1', 'Git LFS'),
+        (b'\x1f\x8b\x08', 'gzip'),
+        (b'hello', 'no checkpoint of torch.save'),
+        (pickle.dumps({'a': 1}, 2), 'no checkpoint of torch.save'),
+        (b'PK\x03\x04', 'truncated or damaged'),
+        (bytes(1000), 'no checkpoint of torch.save'),
+    ],
+)
 def test_other_files_are_refused_with_what_they_are(start, message, tmp_path):
     (tmp_path / 'a.pth').write_bytes(start)
     with pytest.raises(ValueError, match=message):
@@ -262,7 +284,7 @@ def test_why_torch_alone_is_not_enough(tmp_path, monkeypatch):
         read_by_torch(save({'a': generator}, tmp_path / 'old.pth', zipped=False))
 
     data = bytearray(save({'a': torch.ones(5000)}, tmp_path / 'bit.pth').read_bytes())
-    data[data.index(struct.pack('<f', 1.) * 100) + 200] ^= 1
+    data[data.index(struct.pack('<f', 1.0) * 100) + 200] ^= 1
     (tmp_path / 'bit.pth').write_bytes(data)
     assert not torch.equal(read_by_torch(tmp_path / 'bit.pth')['a'], torch.ones(5000))
 

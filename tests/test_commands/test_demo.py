@@ -1,4 +1,5 @@
 """The demo: its steps, its goals, and where it resumes."""
+
 import subprocess
 from types import SimpleNamespace
 

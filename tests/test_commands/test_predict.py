@@ -1,4 +1,5 @@
 """The prediction tool."""
+
 import json
 import os
 import subprocess
@@ -17,10 +18,26 @@ def run(tmp_path_factory, repo_root):
     config, checkpoint = write_model(tmp_path_factory.mktemp('model'), repo_root)
 
     def call(*arguments, path=''):
-        command = [sys.executable, repo_root / 'tools' / 'predict.py', *arguments, '--config', config, '--checkpoint',
-                   checkpoint, '--device', 'cpu']
-        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, cwd='/',
-                              env={**os.environ, 'PYTHONPATH': f'{repo_root}{os.pathsep}{path}', 'OMP_NUM_THREADS': '1'})
+        command = [
+            sys.executable,
+            repo_root / 'tools' / 'predict.py',
+            *arguments,
+            '--config',
+            config,
+            '--checkpoint',
+            checkpoint,
+            '--device',
+            'cpu',
+        ]
+        return subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd='/',
+            env={**os.environ, 'PYTHONPATH': f'{repo_root}{os.pathsep}{path}', 'OMP_NUM_THREADS': '1'},
+        )
+
     return call
 
 
@@ -39,10 +56,25 @@ def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
 
 
 def test_a_wrong_path_is_said_before_anything_is_done(tmp_path, repo_root):
-    command = [sys.executable, repo_root / 'tools' / 'predict.py', tmp_path / 'absent', '--config', 'none.py', '--checkpoint',
-               'none.pth', '--out', tmp_path / 'out']
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, cwd=tmp_path,
-                          env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'})
+    command = [
+        sys.executable,
+        repo_root / 'tools' / 'predict.py',
+        tmp_path / 'absent',
+        '--config',
+        'none.py',
+        '--checkpoint',
+        'none.pth',
+        '--out',
+        tmp_path / 'out',
+    ]
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'},
+    )
     assert done.returncode == 2 and not (tmp_path / 'out').exists()
     assert done.stderr.strip().splitlines()[-1] == f'error: there is no file or folder {tmp_path / "absent"}'
 
@@ -63,8 +95,14 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
     (tmp_path / 'in' / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--dicom-seg')
     assert done.returncode == 0, done.stderr
-    for words in ('5 notes, see ', 'the serious ones:', 'warning: HU look implausible', 'warning: RescaleSlope 1',
-                  'warning: no DICOM-SEG (lesions.dcm): ', '1 file without slices left aside: .DS_Store'):
+    for words in (
+        '5 notes, see ',
+        'the serious ones:',
+        'warning: HU look implausible',
+        'warning: RescaleSlope 1',
+        'warning: no DICOM-SEG (lesions.dcm): ',
+        '1 file without slices left aside: .DS_Store',
+    ):
         assert words in done.stdout, words
 
 
@@ -85,7 +123,8 @@ def test_the_exit_code_says_that_something_failed(tmp_path, run):
         '                    raise RuntimeError("odd")\n'
         '                return keys(self)\n'
         '            module.ImageScan.keys = fail\n'
-        'sys.meta_path.insert(0, Late())\n')
+        'sys.meta_path.insert(0, Late())\n'
+    )
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', path=tmp_path / 'site')
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert 'in_b: 1 of 1 slice' in done.stdout and 'in/a: failed, and --resume tries it again: RuntimeError: odd' in done.stdout

@@ -1,4 +1,5 @@
 """The verification tool as a command."""
+
 import json
 import os
 import runpy
@@ -13,9 +14,19 @@ import pytest
 @pytest.fixture
 def arguments(repo_root, tiny_phantom):
     """Arguments of the command on a phantom."""
+
     def build(*options, config='affinity_c8_phantom.py', root='cncb_ncov'):
-        return [str(part) for part in (repo_root / 'tools/verify_dataset.py', repo_root / 'configs' / config, *options,
-                                       '--cfg-options', f'data_root={tiny_phantom / root}')]
+        return [
+            str(part)
+            for part in (
+                repo_root / 'tools/verify_dataset.py',
+                repo_root / 'configs' / config,
+                *options,
+                '--cfg-options',
+                f'data_root={tiny_phantom / root}',
+            )
+        ]
+
     return build
 
 
@@ -57,8 +68,11 @@ def test_fails_with_exit_code_1_and_wrong_use_with_2(run, tmp_path):
     code, text = run('--lists-only', '--out', 'report.json', config='affinity_c8_left_out.py')
     assert code == 1 and 'patients are in both train and test' in text.out and 'FAILED' in text.out
     assert json.loads((tmp_path / 'report.json').read_text())['passed'] is False
-    for options, message in ((('--allow', 'patients'), "there is no check 'patients' to allow"),
-                             (('--near-bits', '20'), 'within 0..15'), (('--workers', '-1'), 'number of workers is -1')):
+    for options, message in (
+        (('--allow', 'patients'), "there is no check 'patients' to allow"),
+        (('--near-bits', '20'), 'within 0..15'),
+        (('--workers', '-1'), 'number of workers is -1'),
+    ):
         code, text = run(*options)
         assert code == 2 and text.err.splitlines()[-1].startswith('error: ') and message in text.err
     code, text = run(config='no_such.py')
@@ -75,9 +89,13 @@ def test_ictcf_warns_and_passes(run, tmp_path):
 def test_a_killed_run_goes_on(arguments, run, tmp_path, repo_root):
     """Killed as soon as the cache has a line: what was read is kept, and no worker stays behind."""
     cache = tmp_path / 'cache.jsonl'
-    process = subprocess.Popen([sys.executable, *arguments('--cache', cache, '--workers', '2')], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'})
+    process = subprocess.Popen(
+        [sys.executable, *arguments('--cache', cache, '--workers', '2')],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'},
+    )
     started = time.monotonic()
     while process.poll() is None and time.monotonic() - started < 120:
         if cache.exists() and b'\n' in cache.read_bytes():

@@ -1,4 +1,5 @@
 """Small data sets on disk that several tests of this folder use."""
+
 import json
 from pathlib import Path
 
@@ -35,19 +36,27 @@ def two_task_root(tmp_path) -> Path:
     for index in range(5):
         name = f'image/lesion_{index}.png'
         cv2.imwrite(str(tmp_path / name), np.full((24, 32), 10 + index, np.uint8))
-        images.append(dict(id=index + 1, file_name=name, width=32, height=24, patient_id=f'p{index // 2}',
-                           scan_id=None))
+        images.append(dict(id=index + 1, file_name=name, width=32, height=24, patient_id=f'p{index // 2}', scan_id=None))
     for image_id, (x, y, w, h) in ((1, (2, 3, 10, 8)), (1, (20, 10, 6, 6)), (3, (0, 0, 12, 12)), (4, (5, 5, 15, 10))):
         mask = np.zeros((24, 32), bool)
-        mask[y:y + h, x:x + w] = True
-        annotations.append(dict(id=len(annotations) + 1, image_id=image_id, category_id=1, bbox=[x, y, w, h],
-                                area=w * h, iscrowd=0, segmentation=_rle(mask)))
+        mask[y : y + h, x : x + w] = True
+        annotations.append(
+            dict(
+                id=len(annotations) + 1,
+                image_id=image_id,
+                category_id=1,
+                bbox=[x, y, w, h],
+                area=w * h,
+                iscrowd=0,
+                segmentation=_rle(mask),
+            )
+        )
     for index in range(7):
         name = f'image/slice_{index}.png'
         cv2.imwrite(str(tmp_path / name), np.full((24, 32), 100 + index, np.uint8))
         rows.append(dict(img_path=name, label=index % 3, patient_id=f'q{index}', scan_id='s'))
-    (tmp_path / 'lesions.json').write_text(json.dumps(
-        dict(images=images, annotations=annotations, categories=[dict(id=1, name='lesion')])))
-    (tmp_path / 'slices.json').write_text(json.dumps(
-        dict(metainfo=dict(slice_classes=SLICE_CLASSES), data_list=rows)))
+    (tmp_path / 'lesions.json').write_text(
+        json.dumps(dict(images=images, annotations=annotations, categories=[dict(id=1, name='lesion')]))
+    )
+    (tmp_path / 'slices.json').write_text(json.dumps(dict(metainfo=dict(slice_classes=SLICE_CLASSES), data_list=rows)))
     return tmp_path

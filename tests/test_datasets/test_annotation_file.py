@@ -22,11 +22,14 @@ def test_missing(tmp_path):
         load_annotation_file('', str(tmp_path), 'a slice list')
 
 
-@pytest.mark.parametrize('folders, advice', [
-    (('NCP', 'CP', 'Normal'), r'Write it with mmaffinity convert cncb-ncov .*root$'),
-    (('nCT', 'pCT'), r'Write it with mmaffinity convert ictcf .*root$'),
-    (('healthy', 'covid'), r'one folder of images per class needs no list, see SliceFolderDataset'),
-])
+@pytest.mark.parametrize(
+    'folders, advice',
+    [
+        (('NCP', 'CP', 'Normal'), r'Write it with mmaffinity convert cncb-ncov .*root$'),
+        (('nCT', 'pCT'), r'Write it with mmaffinity convert ictcf .*root$'),
+        (('healthy', 'covid'), r'one folder of images per class needs no list, see SliceFolderDataset'),
+    ],
+)
 def test_advice_fits_the_data_at_hand(tmp_path, folders, advice):
     root = tmp_path / 'root'
     for folder in folders:

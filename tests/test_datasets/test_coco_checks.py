@@ -1,4 +1,5 @@
 """COCO entries: run lengths as pycocotools writes them, and what is wrong with others."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +10,14 @@ from mmaffinity.datasets.coco_checks import is_used, read_annotation, read_image
 from mmaffinity.datasets.mask_extent import run_lengths
 
 IMAGE = {'id': 1, 'file_name': 'a.png', 'width': 4, 'height': 3}
-GOOD = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 2, 2.5], 'area': 4,
-        'segmentation': {'size': [3, 4], 'counts': [2, 4, 6]}}
+GOOD = {
+    'id': 1,
+    'image_id': 1,
+    'category_id': 1,
+    'bbox': [0, 0, 2, 2.5],
+    'area': 4,
+    'segmentation': {'size': [3, 4], 'counts': [2, 4, 6]},
+}
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.floats(0, 1), st.integers(0, 9))
@@ -30,8 +37,11 @@ def test_other_text_is_no_code(counts):
 
 def test_good_entries_pass():
     assert read_image(IMAGE) == IMAGE
-    for mask in (GOOD['segmentation'], [[0, 0, 3, 0, 3, 2.5]], {'size': [3, 4], 'counts': mask_utils.encode(
-            np.asfortranarray(np.eye(3, 4, dtype=np.uint8)))['counts'].decode()}):
+    for mask in (
+        GOOD['segmentation'],
+        [[0, 0, 3, 0, 3, 2.5]],
+        {'size': [3, 4], 'counts': mask_utils.encode(np.asfortranarray(np.eye(3, 4, dtype=np.uint8)))['counts'].decode()},
+    ):
         read = read_annotation({**GOOD, 'segmentation': mask, 'iscrowd': 0}, IMAGE)
         assert read['segmentation'] == mask and read['bbox'] == GOOD['bbox'] and is_used(read, IMAGE)
 
@@ -74,37 +84,72 @@ def test_a_box_far_from_its_mask_is_taken_from_it():
     assert read_annotation({**tiny, 'bbox': [40, 50, 1, 1]}, image)['bbox'] == [40, 50, 1, 1]
 
 
-@pytest.mark.parametrize('change', [
-    {'ignore': 1}, {'bbox': [4, 0, 2, 2]}, {'bbox': [-2, 0, 2, 2]}, {'segmentation': {'size': [3, 4], 'counts': [12]}},
-    {'segmentation': [[0, 0, 3, 0, 1, 0]]}, {'bbox': None, 'segmentation': [[0, 0, 0.5, 0, 0.5, 3]]}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'ignore': 1},
+        {'bbox': [4, 0, 2, 2]},
+        {'bbox': [-2, 0, 2, 2]},
+        {'segmentation': {'size': [3, 4], 'counts': [12]}},
+        {'segmentation': [[0, 0, 3, 0, 1, 0]]},
+        {'bbox': None, 'segmentation': [[0, 0, 0.5, 0, 0.5, 3]]},
+    ],
+)
 def test_lesions_without_a_pixel_of_the_slice(change):
     assert not is_used(read_annotation({**GOOD, **change}, IMAGE), IMAGE)
 
 
-@pytest.mark.parametrize('change', [{'id': None}, {'id': [1]}, {'id': 1.5}, {'id': True}, {'file_name': 3}, {'file_name': ''},
-                                    {'width': 0}, {'width': 4.5}, {'width': '4'}, {'width': float('nan')}, {'height': True},
-                                    {'height': float('inf')}, {'width': -4}, {'width': 10**6, 'height': 10**6}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'id': None},
+        {'id': [1]},
+        {'id': 1.5},
+        {'id': True},
+        {'file_name': 3},
+        {'file_name': ''},
+        {'width': 0},
+        {'width': 4.5},
+        {'width': '4'},
+        {'width': float('nan')},
+        {'height': True},
+        {'height': float('inf')},
+        {'width': -4},
+        {'width': 10**6, 'height': 10**6},
+    ],
+)
 def test_images(change):
     with pytest.raises(ValueError, match='^has '):
         read_image({**IMAGE, **change})
 
 
-@pytest.mark.parametrize('change, match', [
-    ({'bbox': [1, 2, 3]}, 'four finite numbers'), ({'bbox': {}}, 'four finite numbers'),
-    ({'bbox': [0, 0, 1, float('nan')]}, 'four finite numbers'), ({'bbox': '1234'}, 'four finite numbers'),
-    ({'bbox': [0, 0, 1, 10**400]}, 'four finite numbers'), ({'iscrowd': 2}, 'iscrowd 2'), ({'iscrowd': '1'}, "iscrowd '1'"),
-    ({'ignore': 'x'}, "ignore 'x'"), ({'segmentation': None}, 'neither polygons nor RLE'), ({'segmentation': []}, 'polygons'),
-    ({'segmentation': [[1, 2]]}, 'polygons'), ({'segmentation': [[1, 2, 3, 4, 5]]}, 'polygons'),
-    ({'segmentation': [0, 0, 3, 0, 3, 2]}, 'polygons'), ({'segmentation': [[1, 2, 3, 4, 5, 1e9]]}, 'near the picture'),
-    ({'segmentation': {'counts': [12]}}, 'neither polygons nor RLE'),
-    ({'segmentation': {'size': [4, 3], 'counts': [12]}}, r'of size \[4, 3\], but the image is \[3, 4\]'),
-    ({'segmentation': {'size': [3, 4], 'counts': [-1, 13]}}, 'add up to 12 pixels, not to 3 x 4'),
-    ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 5]}}, 'add up to 11 pixels, not to 3 x 4'),
-    ({'segmentation': {'size': [3, 4], 'counts': [2, '4', 6]}}, 'not whole numbers'),
-    ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 6, 2**70]}}, 'not whole numbers'),
-    ({'segmentation': {'size': [3, 4], 'counts': 7}}, 'neither text nor a list'),
-    ({'segmentation': {'size': [3, 4], 'counts': 'oooo'}}, 'counts are cut'),
-])
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        ({'bbox': [1, 2, 3]}, 'four finite numbers'),
+        ({'bbox': {}}, 'four finite numbers'),
+        ({'bbox': [0, 0, 1, float('nan')]}, 'four finite numbers'),
+        ({'bbox': '1234'}, 'four finite numbers'),
+        ({'bbox': [0, 0, 1, 10**400]}, 'four finite numbers'),
+        ({'iscrowd': 2}, 'iscrowd 2'),
+        ({'iscrowd': '1'}, "iscrowd '1'"),
+        ({'ignore': 'x'}, "ignore 'x'"),
+        ({'segmentation': None}, 'neither polygons nor RLE'),
+        ({'segmentation': []}, 'polygons'),
+        ({'segmentation': [[1, 2]]}, 'polygons'),
+        ({'segmentation': [[1, 2, 3, 4, 5]]}, 'polygons'),
+        ({'segmentation': [0, 0, 3, 0, 3, 2]}, 'polygons'),
+        ({'segmentation': [[1, 2, 3, 4, 5, 1e9]]}, 'near the picture'),
+        ({'segmentation': {'counts': [12]}}, 'neither polygons nor RLE'),
+        ({'segmentation': {'size': [4, 3], 'counts': [12]}}, r'of size \[4, 3\], but the image is \[3, 4\]'),
+        ({'segmentation': {'size': [3, 4], 'counts': [-1, 13]}}, 'add up to 12 pixels, not to 3 x 4'),
+        ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 5]}}, 'add up to 11 pixels, not to 3 x 4'),
+        ({'segmentation': {'size': [3, 4], 'counts': [2, '4', 6]}}, 'not whole numbers'),
+        ({'segmentation': {'size': [3, 4], 'counts': [2, 4, 6, 2**70]}}, 'not whole numbers'),
+        ({'segmentation': {'size': [3, 4], 'counts': 7}}, 'neither text nor a list'),
+        ({'segmentation': {'size': [3, 4], 'counts': 'oooo'}}, 'counts are cut'),
+    ],
+)
 def test_annotations(change, match):
     with pytest.raises(ValueError, match=match):
         read_annotation({**GOOD, **change}, IMAGE)

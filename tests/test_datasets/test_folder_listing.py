@@ -1,4 +1,5 @@
 """What counts as a slice in a folder of collected files, and what is reported instead."""
+
 import os
 
 import cv2
@@ -30,8 +31,19 @@ def listed(folder, *others):
 
 
 def test_images_are_known_by_content(tmp_path):
-    names = {'a.jfif': 'JPEG', 'b.jpe': 'JPEG', 'c': 'PNG', 'd.PNG': 'PNG', 'e.dat': 'TIFF', 'f.Tif': 'TIFF', 'g.img': 'BMP',
-             'h.x': 'WEBP', 'i.pnm': 'PPM', 'deep/er/j.000': 'PNG', 'k.dcm': 'PNG'}
+    names = {
+        'a.jfif': 'JPEG',
+        'b.jpe': 'JPEG',
+        'c': 'PNG',
+        'd.PNG': 'PNG',
+        'e.dat': 'TIFF',
+        'f.Tif': 'TIFF',
+        'g.img': 'BMP',
+        'h.x': 'WEBP',
+        'i.pnm': 'PPM',
+        'deep/er/j.000': 'PNG',
+        'k.dcm': 'PNG',
+    }
     for name, kind in names.items():
         picture(tmp_path / name, kind)
     slices, unused = listed(tmp_path)
@@ -47,13 +59,26 @@ def test_other_files_are_told_by_kind(tmp_path):
         (tmp_path / name).write_bytes(b'\x1f\x8b')
     for name, text in (('BMI.txt', 'BM of the patients is listed below'), ('notes', 'P 5'), ('empty.jfif', '')):
         (tmp_path / name).write_text(text)
-    for clutter in ('.DS_Store', '._a.png', '.hidden/a.png', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/a.png',
-                    'Thumbs.db', 'desktop.ini'):
+    for clutter in (
+        '.DS_Store',
+        '._a.png',
+        '.hidden/a.png',
+        '.ipynb_checkpoints/a-checkpoint.png',
+        '__MACOSX/a.png',
+        'Thumbs.db',
+        'desktop.ini',
+    ):
         picture(tmp_path / clutter, 'PNG')
     slices, unused = listed(tmp_path)
     assert slices == ['a.png']
-    assert unused == {'.gif': ['b.gif', 'c.GIF'], '.dcm': ['d.dcm'], '.nii.gz': ['e.nii.gz', 'f.NII.GZ'], '.txt': ['BMI.txt'],
-                      'no extension': ['notes'], '.jfif': ['empty.jfif']}
+    assert unused == {
+        '.gif': ['b.gif', 'c.GIF'],
+        '.dcm': ['d.dcm'],
+        '.nii.gz': ['e.nii.gz', 'f.NII.GZ'],
+        '.txt': ['BMI.txt'],
+        'no extension': ['notes'],
+        '.jfif': ['empty.jfif'],
+    }
 
 
 def test_damaged_files_with_an_images_name_stay_in_the_list(tmp_path):
@@ -63,8 +88,23 @@ def test_damaged_files_with_an_images_name_stay_in_the_list(tmp_path):
     assert listed(tmp_path) == (['empty.png', 'gif.tif', 'text.jpg'], {})
 
 
-@pytest.mark.parametrize('folder', ['mask', 'Masks', 'lesion_mask', 'lung masks', 'lungmask', 'masks_png', 'labels',
-                                    'Segmentation', 'lesion-seg', 'ground_truth', 'GT', 'annotations'])
+@pytest.mark.parametrize(
+    'folder',
+    [
+        'mask',
+        'Masks',
+        'lesion_mask',
+        'lung masks',
+        'lungmask',
+        'masks_png',
+        'labels',
+        'Segmentation',
+        'lesion-seg',
+        'ground_truth',
+        'GT',
+        'annotations',
+    ],
+)
 def test_masks_in_a_folder(tmp_path, folder):
     picture(tmp_path / 'p1/a.png', 'PNG')
     picture(tmp_path / f'p1/{folder}/deep/a.png', 'PNG')
@@ -81,8 +121,16 @@ def test_other_folders_hold_slices(tmp_path, folder):
 
 
 def test_masks_beside_their_slices(tmp_path):
-    for name in ('a (1).png', 'a (1)_mask.png', 'a (1)_mask_1.png', 'b.jpg', 'b-seg.png', 'c_mask.png', 'mask.png',
-                 'label_1.png'):
+    for name in (
+        'a (1).png',
+        'a (1)_mask.png',
+        'a (1)_mask_1.png',
+        'b.jpg',
+        'b-seg.png',
+        'c_mask.png',
+        'mask.png',
+        'label_1.png',
+    ):
         picture(tmp_path / name, 'PNG')
     slices, unused = listed(tmp_path)
     assert unused == {'masks': ['a (1)_mask.png', 'a (1)_mask_1.png', 'b-seg.png']}
@@ -134,8 +182,15 @@ def collected(tmp_path):
 
 
 def build(root, *classes, **options):
-    return DATASETS.build(dict(type='SliceFolderDataset', data_root=str(root), slice_classes=classes or ('healthy', 'covid'),
-                               pipeline=[dict(type='LoadCTSlice')], **options))
+    return DATASETS.build(
+        dict(
+            type='SliceFolderDataset',
+            data_root=str(root),
+            slice_classes=classes or ('healthy', 'covid'),
+            pipeline=[dict(type='LoadCTSlice')],
+            **options,
+        )
+    )
 
 
 def names(dataset):
@@ -146,20 +201,25 @@ def test_what_is_not_used_is_logged(collected, logged):
     dataset = build(collected)
     assert names(dataset) == [f'{name}/{file}' for name in ('healthy', 'covid') for file in ('0.PNG', '1.jfif', '2.jpe', '3')]
     assert dataset[7]['img'].shape == (8, 8)
-    assert logged == ['2 files of healthy are not used (.gif 1, masks 1)', '2 files of covid are not used (.gif 1, masks 1)',
-                      f'folders of {collected} that are no class are not used: other']
+    assert logged == [
+        '2 files of healthy are not used (.gif 1, masks 1)',
+        '2 files of covid are not used (.gif 1, masks 1)',
+        f'folders of {collected} that are no class are not used: other',
+    ]
     assert list(dataset.unused) == logged
     assert dataset.unused[logged[0]] == ['healthy/4.gif', 'healthy/mask/a.png']
 
 
 def test_verification_finds_it(collected):
     from mmengine.config import Config
+
     data = dict(type='SliceFolderDataset', data_root=str(collected), slice_classes=('healthy', 'covid'), folds=2)
     for index in range(8):  # so that no fold is empty
         for label, name in enumerate(('healthy', 'covid')):
             cv2.imwrite(str(collected / name / f'more{index}.png'), np.full((8, 8), 100 * label + index + 1, np.uint8))
-    report = verify_config(Config(dict(train_dataloader=dict(dataset=data),
-                                       test_dataloader=dict(dataset=dict(data, test_mode=True)))))
+    report = verify_config(
+        Config(dict(train_dataloader=dict(dataset=data), test_dataloader=dict(dataset=dict(data, test_mode=True))))
+    )
     found = [finding for finding in report.findings if finding.check == 'unused-files']
     assert [finding.count for finding in found] == [2, 2, 1]  # once, though both splits list the same folders
     assert found[0].message == '2 files of healthy are not used (.gif 1, masks 1)' and found[0].severity == 'warning'
@@ -195,8 +255,14 @@ def test_a_class_inside_another(collected):
 def test_classes_outside_the_data_root(collected, tmp_path_factory):
     other = tmp_path_factory.mktemp('elsewhere')
     picture(other / 'a.png', 'PNG')
-    dataset = DATASETS.build(dict(type='SliceFolderDataset', data_root=str(collected), pipeline=[dict(type='LoadCTSlice')],
-                                  slice_classes=dict(healthy='healthy', covid=str(other))))
+    dataset = DATASETS.build(
+        dict(
+            type='SliceFolderDataset',
+            data_root=str(collected),
+            pipeline=[dict(type='LoadCTSlice')],
+            slice_classes=dict(healthy='healthy', covid=str(other)),
+        )
+    )
     assert len(dataset) == 5 and dataset[4]['img'].shape == (8, 8)
 
 

@@ -1,4 +1,5 @@
 """Cross-validation over the patients of lists, of both tasks together."""
+
 import json
 from collections import Counter
 from itertools import combinations
@@ -17,24 +18,41 @@ def root(tmp_path):
     """Twenty patients with two labelled slices each; half of them, and one more, have lesion slices."""
     folder = tmp_path / 'data' / 'annotations'
     folder.mkdir(parents=True)
-    rows = [dict(img_path=f'{patient}/{number}.png', label=int(patient >= 8), patient_id=f'p{patient}', scan_id=None)
-            for patient in range(20) for number in range(2)]
+    rows = [
+        dict(img_path=f'{patient}/{number}.png', label=int(patient >= 8), patient_id=f'p{patient}', scan_id=None)
+        for patient in range(20)
+        for number in range(2)
+    ]
     (folder / 'slices.json').write_text(json.dumps(dict(metainfo=dict(slice_classes=CLASSES), data_list=rows)))
     patients = [*range(10, 20), 99]
-    images = [dict(id=number, file_name=f'lesions/{patient}.png', width=64, height=64, patient_id=f'p{patient}')
-              for number, patient in enumerate(patients)]
-    boxes = [dict(id=number, image_id=number, category_id=1, bbox=[8, 8, 16, 16], area=256, iscrowd=0,
-                  segmentation=[[8, 8, 24, 8, 24, 24, 8, 24]]) for number in range(8)]
-    (folder / 'lesions.json').write_text(json.dumps(dict(
-        images=images, annotations=boxes, categories=[dict(id=1, name='lesion')])))
+    images = [
+        dict(id=number, file_name=f'lesions/{patient}.png', width=64, height=64, patient_id=f'p{patient}')
+        for number, patient in enumerate(patients)
+    ]
+    boxes = [
+        dict(
+            id=number,
+            image_id=number,
+            category_id=1,
+            bbox=[8, 8, 16, 16],
+            area=256,
+            iscrowd=0,
+            segmentation=[[8, 8, 24, 8, 24, 24, 8, 24]],
+        )
+        for number in range(8)
+    ]
+    (folder / 'lesions.json').write_text(
+        json.dumps(dict(images=images, annotations=boxes, categories=[dict(id=1, name='lesion')]))
+    )
     return tmp_path / 'data'
 
 
 def config_text(root):
     part = "dict(type={!r}, data_root='${{data_root}}', ann_file={!r}, pipeline=[], **more)"
-    both = '[{}, {}]'.format(part.format('LesionDataset', 'annotations/lesions.json'),
-                             part.format('SliceDataset', 'annotations/slices.json'))
-    return f'''
+    both = '[{}, {}]'.format(
+        part.format('LesionDataset', 'annotations/lesions.json'), part.format('SliceDataset', 'annotations/slices.json')
+    )
+    return f"""
 data_root = {str(root)!r}
 model = dict()
 train_dataloader = dict(dataset=dict(type='MultiTaskDataset', datasets=[{both[1:-1].replace(', **more', '')}]))
@@ -42,7 +60,7 @@ val_dataloader = dict(dataset=dict(type='SliceDataset', ann_file='annotations/sl
 val_evaluator = val_cfg = dict()
 test_dataloader = dict(dataset=dict(type='MultiTaskDataset', datasets=[
     {both[1:-1].replace('**more', 'test_mode=True')}]))
-'''
+"""
 
 
 @pytest.fixture
@@ -55,8 +73,10 @@ def config(root, tmp_path):
 def datasets(config, fold, folds=4):
     cfg = load_config(config, dict(folds=folds, fold=fold))
     kinds = dict(LesionDataset=LesionDataset, SliceDataset=SliceDataset)
-    return {loader: [kinds[part.pop('type')](**part) for part in cfg[f'{loader}_dataloader'].to_dict()['dataset']['datasets']]
-            for loader in ('train', 'test')}
+    return {
+        loader: [kinds[part.pop('type')](**part) for part in cfg[f'{loader}_dataloader'].to_dict()['dataset']['datasets']]
+        for loader in ('train', 'test')
+    }
 
 
 def patients(dataset):

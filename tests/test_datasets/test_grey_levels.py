@@ -8,8 +8,9 @@ from mmaffinity.datasets.conversion import grey_level_statistics
 def test_equals_numpy_over_all_pixels(tmp_path):
     rng = np.random.default_rng(0)
     pixels, paths = [], []
-    for index, (shape, dtype, white) in enumerate([((20, 30), np.uint8, 255), ((7, 9), np.uint16, 65535),
-                                                   ((50, 10), np.uint8, 255)]):
+    for index, (shape, dtype, white) in enumerate(
+        [((20, 30), np.uint8, 255), ((7, 9), np.uint16, 65535), ((50, 10), np.uint8, 255)]
+    ):
         values = rng.integers(0, white + 1, shape).astype(dtype)
         paths.append(tmp_path / f'{index}.png')
         cv2.imwrite(str(paths[-1]), values)

@@ -1,4 +1,5 @@
 """Masks of any labels; those of CNCB-NCOV are tested with their converter."""
+
 import re
 
 import numpy as np
@@ -10,14 +11,18 @@ from mmaffinity.datasets.label_masks import read_label_mask
 LABELS = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
 
 
-@pytest.mark.parametrize('name, image', [
-    ('grey.png', Image.fromarray(LABELS)),
-    ('16 bit.png', Image.fromarray(LABELS.astype(np.uint16))),
-    ('colour.png', Image.fromarray(np.stack([LABELS] * 3, -1))),
-    ('opacity.png', Image.fromarray(np.stack([LABELS] * 3 + [LABELS * 0 + 255], -1))),
-    ('float.tif', Image.fromarray(LABELS.astype(np.float32))),
-    ('grey.bmp', Image.fromarray(LABELS)),
-], ids=lambda value: value if isinstance(value, str) else '')
+@pytest.mark.parametrize(
+    'name, image',
+    [
+        ('grey.png', Image.fromarray(LABELS)),
+        ('16 bit.png', Image.fromarray(LABELS.astype(np.uint16))),
+        ('colour.png', Image.fromarray(np.stack([LABELS] * 3, -1))),
+        ('opacity.png', Image.fromarray(np.stack([LABELS] * 3 + [LABELS * 0 + 255], -1))),
+        ('float.tif', Image.fromarray(LABELS.astype(np.float32))),
+        ('grey.bmp', Image.fromarray(LABELS)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else '',
+)
 def test_labels_are_the_pixel_values(tmp_path, name, image):
     image.save(tmp_path / name)
     assert np.array_equal(read_label_mask(tmp_path / name), LABELS)
@@ -33,13 +38,16 @@ def test_palettes_and_single_bits(tmp_path):
     assert bits.dtype == np.uint8 and np.array_equal(bits, LABELS > 100)
 
 
-@pytest.mark.parametrize('name, image, words', [
-    ('a.jpg', Image.fromarray(LABELS), 'is a JPEG, which alters labels at their borders'),
-    ('a.png', Image.fromarray(np.stack([LABELS, LABELS, 255 - LABELS], -1)), 'has coloured pixels'),
-    ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has values that are no whole numbers'),
-    ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has values that are no whole numbers'),
-    ('negative.tif', Image.fromarray(-LABELS.astype(np.int32)), 'has the value -231; labels are whole numbers from 0'),
-])
+@pytest.mark.parametrize(
+    'name, image, words',
+    [
+        ('a.jpg', Image.fromarray(LABELS), 'is a JPEG, which alters labels at their borders'),
+        ('a.png', Image.fromarray(np.stack([LABELS, LABELS, 255 - LABELS], -1)), 'has coloured pixels'),
+        ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has values that are no whole numbers'),
+        ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has values that are no whole numbers'),
+        ('negative.tif', Image.fromarray(-LABELS.astype(np.int32)), 'has the value -231; labels are whole numbers from 0'),
+    ],
+)
 def test_what_holds_no_labels_is_refused(tmp_path, name, image, words):
     image.save(tmp_path / name)
     with pytest.raises(ValueError, match=f'{re.escape(str(tmp_path / name))} {words}'):

@@ -7,8 +7,11 @@ from mmdet.registry import DATASETS
 
 from mmaffinity.datasets import lesion_dataset
 
-PIPELINE = [dict(type='LoadCTSlice'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-            dict(type='PackSliceInputs')]
+PIPELINE = [
+    dict(type='LoadCTSlice'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackSliceInputs'),
+]
 
 
 def build(root, **options):
@@ -33,7 +36,7 @@ def test_entries(two_task_root, capfd, logged):
     dataset = build(two_task_root)
     assert 'annotations' not in capfd.readouterr().out and not logged  # pycocotools would report here
     assert len(dataset) == 5 and dataset.task == 'segmentation'
-    assert dataset.metainfo['classes'] == ('lesion', )
+    assert dataset.metainfo['classes'] == ('lesion',)
     info = dataset.get_data_info(2)
     assert info['img_path'] == str(two_task_root / 'image' / 'lesion_2.png')
     assert (info['img_id'], info['row'], info['patient_id'], info['scan_id']) == (3, 2, 'p1', None)
@@ -83,6 +86,7 @@ def test_degenerate_lesions_count_as_none(two_task_root):
 
 def test_two_classes(two_task_root):
     """Category ids need not be the labels, and labels follow the order of the names."""
+
     def two(content):
         content['categories'] = [dict(id=7, name='GGO'), dict(id=3, name='Consolidation')]
         for annotation, category in zip(content['annotations'], (7, 3, 3, 7)):
@@ -94,23 +98,30 @@ def test_two_classes(two_task_root):
     assert labels == [[0, 1], [], [1], [0], []]
     swapped = build(two_task_root, metainfo=dict(classes=['Consolidation', 'GGO']))  # by name, whatever the order
     assert [[lesion['bbox_label'] for lesion in swapped.get_data_info(i)['instances']] for i in (0, 2, 3)] == [[1, 0], [0], [1]]
-    for classes in (('GGO', ), ('lesion', ), ('GGO', 'Consolidation', 'Effusion')):
-        with pytest.raises(ValueError, match=r"categories \('GGO', 'Consolidation'\).*classes \('" + classes[0]
-                           + r".*metainfo=dict\(classes=\['GGO', 'Consolidation'\]\).*num_classes=2"):
+    for classes in (('GGO',), ('lesion',), ('GGO', 'Consolidation', 'Effusion')):
+        with pytest.raises(
+            ValueError,
+            match=r"categories \('GGO', 'Consolidation'\).*classes \('"
+            + classes[0]
+            + r".*metainfo=dict\(classes=\['GGO', 'Consolidation'\]\).*num_classes=2",
+        ):
             build(two_task_root, metainfo=dict(classes=classes))
 
 
-@pytest.mark.parametrize('change, match', [
-    (lambda c: c.pop('images'), 'no list "images"'),
-    (lambda c: c['images'][1].pop('width'), r'images\[1\] of .*lesions.json lacks width'),
-    (lambda c: c['images'][1].update(id=1), r'images\[1\] .*repeats the id 1'),
-    (lambda c: c['annotations'][3].pop('id'), r'annotations\[3\] .*lacks id'),
-    (lambda c: c['annotations'][3].update(id=1), r'annotations\[3\] .*repeats the id 1'),
-    (lambda c: c['annotations'][3].update(image_id=99), r'annotations\[3\] .*unknown image_id 99'),
-    (lambda c: c['annotations'][3].update(category_id=2), r'annotations\[3\] .*unknown category_id 2'),
-    (lambda c: c['categories'].append(dict(id=1, name='lesion')), 'categories'),
-    (lambda c: (c.update(images=[], annotations=[])), 'no slice .* is left: 0 in the file'),
-])
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (lambda c: c.pop('images'), 'no list "images"'),
+        (lambda c: c['images'][1].pop('width'), r'images\[1\] of .*lesions.json lacks width'),
+        (lambda c: c['images'][1].update(id=1), r'images\[1\] .*repeats the id 1'),
+        (lambda c: c['annotations'][3].pop('id'), r'annotations\[3\] .*lacks id'),
+        (lambda c: c['annotations'][3].update(id=1), r'annotations\[3\] .*repeats the id 1'),
+        (lambda c: c['annotations'][3].update(image_id=99), r'annotations\[3\] .*unknown image_id 99'),
+        (lambda c: c['annotations'][3].update(category_id=2), r'annotations\[3\] .*unknown category_id 2'),
+        (lambda c: c['categories'].append(dict(id=1, name='lesion')), 'categories'),
+        (lambda c: c.update(images=[], annotations=[]), 'no slice .* is left: 0 in the file'),
+    ],
+)
 def test_broken_files(two_task_root, change, match):
     edit(two_task_root, change)
     with pytest.raises(ValueError, match=match):
@@ -137,15 +148,17 @@ def test_broken_image_names_its_row(two_task_root):
 
 def test_lazy_init(tmp_path):
     dataset = build(tmp_path, lazy_init=True)  # the file does not exist
-    assert dataset.metainfo['classes'] == ('lesion', ) and dataset.task == 'segmentation'
+    assert dataset.metainfo['classes'] == ('lesion',) and dataset.task == 'segmentation'
     with pytest.raises(FileNotFoundError):
         dataset.full_init()
 
 
 def roots(*names):
     """Categories as Roboflow writes them: a root that is only their supercategory."""
-    return [dict(id=0, name='findings', supercategory='none'),
-            *(dict(id=index, name=name, supercategory='findings') for index, name in enumerate(names, 1))]
+    return [
+        dict(id=0, name='findings', supercategory='none'),
+        *(dict(id=index, name=name, supercategory='findings') for index, name in enumerate(names, 1)),
+    ]
 
 
 def test_a_category_that_is_only_a_supercategory_is_left_out(two_task_root, logged):
@@ -154,8 +167,12 @@ def test_a_category_that_is_only_a_supercategory_is_left_out(two_task_root, logg
     assert sum(len(dataset.get_data_info(i)['instances']) for i in range(5)) == 4
     assert len(logged) == 1 and "the categories ('findings',) are left out" in logged[0]
     # Roboflow calls the root like the project, which may be the name of the class.
-    edit(two_task_root, lambda c: c.update(categories=[dict(id=0, name='lesion', supercategory='none'),
-                                                       dict(id=1, name='lesion', supercategory='lesion')]))
+    edit(
+        two_task_root,
+        lambda c: c.update(
+            categories=[dict(id=0, name='lesion', supercategory='none'), dict(id=1, name='lesion', supercategory='lesion')]
+        ),
+    )
     assert len(build(two_task_root)) == 5
 
 
@@ -230,8 +247,9 @@ def cases(shared_dir):
     return shared_dir / 'cases/coco'
 
 
-@pytest.mark.parametrize('name', ['k06_crowd_rle', 'k07_float_sizes', 'k08_backslashes', 'k10_roboflow',
-                                  'k26_area_zero_mask_fine'])
+@pytest.mark.parametrize(
+    'name', ['k06_crowd_rle', 'k07_float_sizes', 'k08_backslashes', 'k10_roboflow', 'k26_area_zero_mask_fine']
+)
 def test_reported_files_are_the_reference(shared_dir, name):
     """Variants of one file, after public reports, with its pictures; boxes, labels and pixels are the same."""
     root = cases(shared_dir)

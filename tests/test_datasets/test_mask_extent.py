@@ -1,4 +1,5 @@
 """Run-length masks, against the library that draws them."""
+
 import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
@@ -12,7 +13,7 @@ def random_mask(seed):
     mask = np.zeros((height, width), np.uint8)
     for _ in range(random.integers(0, 4)):
         top, left = random.integers(0, height), random.integers(0, width)
-        mask[top:top + random.integers(1, 15), left:left + random.integers(1, 15)] = 1
+        mask[top : top + random.integers(1, 15), left : left + random.integers(1, 15)] = 1
     return mask & (random.random(mask.shape) < 0.8) if seed % 2 else mask
 
 
@@ -38,18 +39,21 @@ def test_long_runs_of_large_pictures():
     assert extent == ((1000, 0, 1000, 2048), 2048 * 1000)
 
 
-@pytest.mark.parametrize('rle, message', [
-    (dict(size=[4, 4], counts=[10]), 'add up to 10 pixels, not to 4 x 4'),
-    (dict(size=[4, 4], counts=[20, -4]), 'add up'),
-    (dict(size=[4, 4], counts=[8.0, 8]), 'whole numbers'),
-    (dict(size=[4], counts=[16]), r'size \[4\]'),
-    (dict(size=[0, 4], counts=[]), 'size'),
-    (dict(counts=[16]), 'size None'),
-    (dict(size=[4, 4]), 'NoneType'),
-    (dict(size=[4, 4], counts='é'), 'no ASCII'),
-    (dict(size=[4, 4], counts='`'), 'cut or no run lengths'),
-    (dict(size=[4, 4], counts='o' * 40), 'no run lengths'),
-])
+@pytest.mark.parametrize(
+    'rle, message',
+    [
+        (dict(size=[4, 4], counts=[10]), 'add up to 10 pixels, not to 4 x 4'),
+        (dict(size=[4, 4], counts=[20, -4]), 'add up'),
+        (dict(size=[4, 4], counts=[8.0, 8]), 'whole numbers'),
+        (dict(size=[4], counts=[16]), r'size \[4\]'),
+        (dict(size=[0, 4], counts=[]), 'size'),
+        (dict(counts=[16]), 'size None'),
+        (dict(size=[4, 4]), 'NoneType'),
+        (dict(size=[4, 4], counts='é'), 'no ASCII'),
+        (dict(size=[4, 4], counts='`'), 'cut or no run lengths'),
+        (dict(size=[4, 4], counts='o' * 40), 'no run lengths'),
+    ],
+)
 def test_broken_masks(rle, message):
     with pytest.raises(ValueError, match=message):
         mask_extent(rle)

@@ -11,8 +11,10 @@ import mmaffinity.datasets  # noqa: F401 (registers)
 
 def parts(root, **slices) -> list[dict]:
     pipeline = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
-    return [dict(type='LesionDataset', data_root=str(root), ann_file='lesions.json', pipeline=pipeline),
-            dict(type='SliceDataset', data_root=str(root), ann_file='slices.json', pipeline=pipeline, **slices)]
+    return [
+        dict(type='LesionDataset', data_root=str(root), ann_file='lesions.json', pipeline=pipeline),
+        dict(type='SliceDataset', data_root=str(root), ann_file='slices.json', pipeline=pipeline, **slices),
+    ]
 
 
 def build(datasets, **options):
@@ -25,8 +27,7 @@ def test_concatenation(two_task_root):
     assert [dataset[i]['inputs'].max().item() for i in range(12)] == [10, 11, 12, 13, 14, *range(100, 107)]
     assert dataset[-1]['data_samples'].task == 'classification'
     assert dataset.get_data_info(5)['gt_slice_label'] == 0
-    assert dataset.metainfo == dict(classes=('lesion', ), palette=[(220, 20, 60)],
-                                    slice_classes=('Normal', 'CP', 'COVID-19'))
+    assert dataset.metainfo == dict(classes=('lesion',), palette=[(220, 20, 60)], slice_classes=('Normal', 'CP', 'COVID-19'))
 
 
 def test_ranges(two_task_root):
@@ -58,7 +59,7 @@ def test_conflicting_metainfo(two_task_root):
     (two_task_root / 'slices.json').write_text(json.dumps(content))
     content['metainfo']['source'] = 'b'
     (two_task_root / 'other.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='"source": \'a\' and \'b\'.*ignore_keys'):
+    with pytest.raises(ValueError, match="\"source\": 'a' and 'b'.*ignore_keys"):
         build([lesions, slices, other])
     for ignore_keys in ('source', ['source']):
         assert build([lesions, slices, other], ignore_keys=ignore_keys).metainfo['source'] == 'a'

@@ -3,10 +3,13 @@ import pytest
 from mmaffinity.datasets.patients import check_patient_pattern, patient_in
 
 
-@pytest.mark.parametrize('name, pattern, patient', [
-    ('radiopaedia_29_86490_1', r'(coronacases_\d+|radiopaedia_\d+)', 'radiopaedia_29'),
-    ('scan7_patient12', r'scan(\d+)_patient(?P<patient>\d+)', '12'),
-])
+@pytest.mark.parametrize(
+    'name, pattern, patient',
+    [
+        ('radiopaedia_29_86490_1', r'(coronacases_\d+|radiopaedia_\d+)', 'radiopaedia_29'),
+        ('scan7_patient12', r'scan(\d+)_patient(?P<patient>\d+)', '12'),
+    ],
+)
 def test_patient_in_a_name(name, pattern, patient):
     check_patient_pattern(pattern)
     assert patient_in(name, pattern, 'here') == patient

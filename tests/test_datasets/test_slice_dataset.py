@@ -30,9 +30,17 @@ def test_entries(two_task_root):
     assert len(dataset) == 7 and dataset.task == 'classification'
     assert dataset.metainfo == dict(slice_classes=CLASSES)
     info = dataset.get_data_info(5)
-    assert info == dict(img_path=str(two_task_root / 'image' / 'slice_5.png'), img_id=5, row=5, gt_slice_label=2,
-                        task='classification', patient_id='q5', scan_id='s', sample_idx=5,
-                        ann_file=str(two_task_root / 'slices.json'))
+    assert info == dict(
+        img_path=str(two_task_root / 'image' / 'slice_5.png'),
+        img_id=5,
+        row=5,
+        gt_slice_label=2,
+        task='classification',
+        patient_id='q5',
+        scan_id='s',
+        sample_idx=5,
+        ann_file=str(two_task_root / 'slices.json'),
+    )
     assert [dataset.get_cat_ids(i) for i in range(4)] == [[0], [1], [2], [0]]
 
 
@@ -72,15 +80,18 @@ def test_label_out_of_range(tmp_path, label):
         build(tmp_path)
 
 
-@pytest.mark.parametrize('content, match', [
-    (dict(metainfo=dict(slice_classes=CLASSES)), 'no list "data_list"'),
-    (dict(metainfo=dict(slice_classes=CLASSES), data_list=[1]), 'no list "data_list" of objects'),
-    (dict(metainfo=dict(slice_classes=CLASSES), data_list=[]), 'lists no slice'),
-    (dict(metainfo=dict(slice_classes=CLASSES), data_list=[dict(label=0)]), 'row 0 .* must have an "img_path"'),
-    (dict(metainfo=dict(slice_classes=CLASSES), data_list=[dict(img_path='a')]), 'row 0 .* a "label"'),
-    (dict(metainfo=dict(slice_classes='Normal'), data_list=[]), 'metainfo of .*slices.json: slice classes'),
-    (dict(data_list=[dict(img_path='a', label=0)]), 'does not name its classes'),
-])
+@pytest.mark.parametrize(
+    'content, match',
+    [
+        (dict(metainfo=dict(slice_classes=CLASSES)), 'no list "data_list"'),
+        (dict(metainfo=dict(slice_classes=CLASSES), data_list=[1]), 'no list "data_list" of objects'),
+        (dict(metainfo=dict(slice_classes=CLASSES), data_list=[]), 'lists no slice'),
+        (dict(metainfo=dict(slice_classes=CLASSES), data_list=[dict(label=0)]), 'row 0 .* must have an "img_path"'),
+        (dict(metainfo=dict(slice_classes=CLASSES), data_list=[dict(img_path='a')]), 'row 0 .* a "label"'),
+        (dict(metainfo=dict(slice_classes='Normal'), data_list=[]), 'metainfo of .*slices.json: slice classes'),
+        (dict(data_list=[dict(img_path='a', label=0)]), 'does not name its classes'),
+    ],
+)
 def test_broken_files(tmp_path, content, match):
     (tmp_path / 'slices.json').write_text(json.dumps(content))
     with pytest.raises(ValueError, match=match):
@@ -94,8 +105,7 @@ def test_missing_file(tmp_path):
 
 def test_samples_per_class(tmp_path):
     labels = np.random.RandomState(0).choice(3, 300, p=[0.6, 0.3, 0.1])
-    write(tmp_path, [dict(img_path=f'{i}.png', label=int(label)) for i, label in enumerate(labels)],
-          slice_classes=CLASSES)
+    write(tmp_path, [dict(img_path=f'{i}.png', label=int(label)) for i, label in enumerate(labels)], slice_classes=CLASSES)
     subset = build(tmp_path, samples_per_class=20, seed=3)
     chosen = rows(subset)
     assert Counter(labels[chosen]) == {0: 20, 1: 20, 2: 20}
@@ -126,8 +136,14 @@ def test_subsets_and_pickling(two_task_root):
 
 
 def test_100_000_rows(tmp_path):
-    write(tmp_path, [dict(img_path=f'NCP/{i // 200}/{i // 50}/{i:04d}.png', label=i % 3, patient_id=str(i // 200),
-                          scan_id=str(i // 50)) for i in range(100_000)], slice_classes=CLASSES)
+    write(
+        tmp_path,
+        [
+            dict(img_path=f'NCP/{i // 200}/{i // 50}/{i:04d}.png', label=i % 3, patient_id=str(i // 200), scan_id=str(i // 50))
+            for i in range(100_000)
+        ],
+        slice_classes=CLASSES,
+    )
     started = time.process_time()  # of this process, so that a busy machine does not fail the test
     dataset = build(tmp_path)
     assert time.process_time() - started < 5  # seconds; typically 1
@@ -142,15 +158,23 @@ def test_broken_image_names_its_row(two_task_root):
 
 
 def test_body_box(tmp_path):
-    write(tmp_path, [dict(img_path='a.png', label=0, body_box=[0, 2, 9, 7], source='CNCB'), dict(img_path='b.png', label=0),
-                     dict(img_path='c.png', label=0, body_box=None)], slice_classes=['x'])
+    write(
+        tmp_path,
+        [
+            dict(img_path='a.png', label=0, body_box=[0, 2, 9, 7], source='CNCB'),
+            dict(img_path='b.png', label=0),
+            dict(img_path='c.png', label=0, body_box=None),
+        ],
+        slice_classes=['x'],
+    )
     infos = [build(tmp_path).get_data_info(index) for index in range(3)]
     assert infos[0]['body_box'] == (0, 2, 9, 7) and 'source' not in infos[0]
     assert 'body_box' not in infos[1] and 'body_box' not in infos[2]
 
 
-@pytest.mark.parametrize('box', [[0, 2, 9], [0, 2, 9, 7.0], [0, 2, 9, True], '0 2 9 7', [0, 2, 0, 7], [0, 7, 9, 7],
-                                 [-1, 2, 9, 7], dict(xmin=0), 0])
+@pytest.mark.parametrize(
+    'box', [[0, 2, 9], [0, 2, 9, 7.0], [0, 2, 9, True], '0 2 9 7', [0, 2, 0, 7], [0, 7, 9, 7], [-1, 2, 9, 7], dict(xmin=0), 0]
+)
 def test_wrong_body_box(tmp_path, box):
     write(tmp_path, [dict(img_path='a.png', label=0), dict(img_path='b.png', label=0, body_box=box)], slice_classes=['x'])
     with pytest.raises(ValueError, match=r'row 1 of .*slices.json has the body_box .*; whole pixels \[xmin, ymin,'):

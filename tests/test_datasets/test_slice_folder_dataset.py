@@ -12,8 +12,9 @@ PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
 
 
 def build(root, slice_classes=('NonCOVID', 'COVID'), **options):
-    return DATASETS.build(dict(type='SliceFolderDataset', data_root=str(root), slice_classes=slice_classes,
-                               serialize_data=False, **options))
+    return DATASETS.build(
+        dict(type='SliceFolderDataset', data_root=str(root), slice_classes=slice_classes, serialize_data=False, **options)
+    )
 
 
 def infos(dataset) -> list[dict]:
@@ -84,17 +85,20 @@ def test_first_group_is_the_patient(folders):
     assert build(folders, patient_pattern=r'p(\d+)_').get_data_info(0)['patient_id'] == '00'
 
 
-@pytest.mark.parametrize('options, match', [
-    (dict(folds=1), 'folds=1'),
-    (dict(folds=5, fold=5), 'fold=5'),
-    (dict(folds=5, fold=-1), 'fold=-1'),
-    (dict(patient_pattern='p'), 'has no group'),
-    (dict(patient_pattern=r'q(\d+)'), r'finds no patient in NonCOVID/p00_0\.png'),
-    (dict(ann_file='x.json'), 'takes no ann_file'),
-    (dict(data_prefix=dict(img='')), 'takes no data_prefix'),
-    (dict(samples_per_class=121), 'only 120 slices of class NonCOVID'),
-    (dict(slice_classes='COVID'), 'list of different names'),
-])
+@pytest.mark.parametrize(
+    'options, match',
+    [
+        (dict(folds=1), 'folds=1'),
+        (dict(folds=5, fold=5), 'fold=5'),
+        (dict(folds=5, fold=-1), 'fold=-1'),
+        (dict(patient_pattern='p'), 'has no group'),
+        (dict(patient_pattern=r'q(\d+)'), r'finds no patient in NonCOVID/p00_0\.png'),
+        (dict(ann_file='x.json'), 'takes no ann_file'),
+        (dict(data_prefix=dict(img='')), 'takes no data_prefix'),
+        (dict(samples_per_class=121), 'only 120 slices of class NonCOVID'),
+        (dict(slice_classes='COVID'), 'list of different names'),
+    ],
+)
 def test_bad_arguments(folders, options, match):
     with pytest.raises(ValueError, match=match):
         build(folders, **options)
@@ -124,13 +128,13 @@ def test_error_names_the_file_only(folders):
 def test_user_config_for_real_slices(shared_dir, tmp_path):
     """What a user's leaf config says about two folders of collected slices."""
     config = tmp_path / 'leaf.py'
-    config.write_text(f'''
+    config.write_text(f"""
 pipeline = [dict(type='LoadCTSlice'), dict(type='Resize', scale=(64, 64)), dict(type='PackSliceInputs')]
-dataset = dict(type='SliceFolderDataset', data_root={str(shared_dir / "data" / "ct_slices")!r},
+dataset = dict(type='SliceFolderDataset', data_root={str(shared_dir / 'data' / 'ct_slices')!r},
                slice_classes=('NonCOVID', 'COVID'), folds=5, fold=0, pipeline=pipeline)
 train_dataloader = dict(dataset=dataset)
 test_dataloader = dict(dataset=dict(test_mode=True, **dataset))
-''')
+""")
     cfg = Config.fromfile(config)
     sizes = []
     for loader in (cfg.train_dataloader, cfg.test_dataloader):

@@ -55,13 +55,16 @@ def test_folders_of_classes(root):
         check_sources(folders(root, 'empty'))
 
 
-HEADS = dict(type='AffinityRCNN', roi_head=dict(
-    bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1), cls_head=dict(num_classes=3)))
+HEADS = dict(
+    type='AffinityRCNN',
+    roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1), cls_head=dict(num_classes=3)),
+)
 
 
 def lesions(root, *names, **extra):
-    (root / 'lesions.json').write_text(json.dumps(dict(
-        images=[], annotations=[], categories=[dict(id=index, name=name) for index, name in enumerate(names)])))
+    (root / 'lesions.json').write_text(
+        json.dumps(dict(images=[], annotations=[], categories=[dict(id=index, name=name) for index, name in enumerate(names)]))
+    )
     return dict(type='LesionDataset', data_root=str(root), ann_file='lesions.json', metainfo=dict(classes=names), **extra)
 
 
@@ -76,19 +79,28 @@ def heads(lesion_classes=None, slice_classes=None):
     return dict(roi_head=boxes, **({} if slice_classes is None else dict(cls_head=dict(num_classes=slice_classes))))
 
 
-@pytest.mark.parametrize('names, number', [(('a', ), 2), (('a', 'b'), 1), (('a', 'b', 'c'), 2), (('a', 'b'), 3)])
+@pytest.mark.parametrize('names, number', [(('a',), 2), (('a', 'b'), 1), (('a', 'b', 'c'), 2), (('a', 'b'), 3)])
 def test_classes_of_data_and_model(root, names, number):
-    for wrap in (lambda x: x, lambda x: dict(type='RepeatDataset', dataset=x),
-                 lambda x: dict(type='ConcatDataset', datasets=[x])):
+    for wrap in (
+        lambda x: x,
+        lambda x: dict(type='RepeatDataset', dataset=x),
+        lambda x: dict(type='ConcatDataset', datasets=[x]),
+    ):
         check_sources(wrap(lesions(root, *names)), heads(len(names)))
         check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier takes no notice of lesions
-        with pytest.raises(ValueError, match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_'
-                           rf'classes={number}, model.roi_head.mask_head.num_classes={number}: set .*={len(names)}'):
+        with pytest.raises(
+            ValueError,
+            match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_'
+            rf'classes={number}, model.roi_head.mask_head.num_classes={number}: set .*={len(names)}',
+        ):
             check_sources(wrap(lesions(root, *names)), heads(number))
         for kind in (slices(root, *names), slices(root, *names, slice_classes=names)):
             check_sources(wrap(kind), heads(number, len(names)))
-            with pytest.raises(ValueError, match=rf'slices.json has {len(names)} slice class.* model.cls_head.num_classes='
-                               rf'{number}'):
+            with pytest.raises(
+                ValueError,
+                match=rf'slices.json has {len(names)} slice class.* model.cls_head.num_classes='
+                rf'{number}',
+            ):
                 check_sources(wrap(kind), heads(1, number))
 
 
@@ -99,12 +111,14 @@ def test_classes_of_folders_and_of_other_packages(root):
         check_sources(folders(root, 'full', 'empty'), heads(1, 3))
     with pytest.raises(ValueError, match='x.json has 80 lesion classes'):  # its own classes, which the file's never are
         check_sources(dict(type='CocoDataset', ann_file='x.json'), heads(1))
-    check_sources(dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('lesion', ))), heads(1))
+    check_sources(dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('lesion',))), heads(1))
 
 
 def test_heads_in_lists_and_of_one_mask_for_all(root):
-    cascade = dict(roi_head=dict(bbox_head=[dict(num_classes=2), dict(num_classes=1)],
-                                 mask_head=dict(num_classes=1, class_agnostic=True)), rpn_head=dict(num_classes=1))
+    cascade = dict(
+        roi_head=dict(bbox_head=[dict(num_classes=2), dict(num_classes=1)], mask_head=dict(num_classes=1, class_agnostic=True)),
+        rpn_head=dict(num_classes=1),
+    )
     with pytest.raises(ValueError, match=r'with model.roi_head.bbox_head.1.num_classes=1: set'):
         check_sources(lesions(root, 'a', 'b'), cascade)
 
@@ -112,27 +126,47 @@ def test_heads_in_lists_and_of_one_mask_for_all(root):
 def test_categories_of_the_file_and_classes_of_the_config(root):
     data = lesions(root, 'GGO', 'Consolidation')
     with pytest.raises(ValueError, match=r"has the categories \('GGO', 'Consolidation'\), but .*\('lesion',\)"):
-        check_sources(dict(data, metainfo=dict(classes=('lesion', ))), HEADS)
+        check_sources(dict(data, metainfo=dict(classes=('lesion',))), HEADS)
     with pytest.raises(ValueError, match=r"has the slice classes \('a', 'b'\), but the config \('a', 'b', 'c'\)"):
         check_sources(slices(root, 'a', 'b', slice_classes=('a', 'b', 'c')), HEADS)
 
 
 def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
-    for name, kind in (('affinity_c8_phantom', 'cncb_ncov'), ('affinity_c8_phantom_ictcf', 'ictcf'),
-                       ('baselines/resnet18_slice_phantom', 'cncb_ncov'), ('baselines/mask_rcnn_full_phantom', 'cncb_ncov'),
-                       ('baselines/covid_ct_mask_net_phantom', 'cncb_ncov'), ('baselines/vgg16_ictcf_phantom', 'ictcf')):
+    for name, kind in (
+        ('affinity_c8_phantom', 'cncb_ncov'),
+        ('affinity_c8_phantom_ictcf', 'ictcf'),
+        ('baselines/resnet18_slice_phantom', 'cncb_ncov'),
+        ('baselines/mask_rcnn_full_phantom', 'cncb_ncov'),
+        ('baselines/covid_ct_mask_net_phantom', 'cncb_ncov'),
+        ('baselines/vgg16_ictcf_phantom', 'ictcf'),
+    ):
         config = load_config(repo_root / f'configs/{name}.py', dict(data_root=str(tiny_phantom / kind)))
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             check_sources((config.get(loader) or {}).get('dataset'), config.model)
     assert config.model.cls_head.num_classes == 2
 
 
-@pytest.mark.parametrize('name, changes, words', [
-    ('baselines/resnet18_slice_phantom', dict(slice_classes=None), '2 slice classes .A, B., .* model.cls_head.num_classes=3'),
-    ('baselines/vgg16_ictcf_phantom', {'slice_classes': None, 'model.cls_head.num_classes': 4}, 'model.cls_head.num_classes=4'),
-    ('baselines/single_shot_phantom', dict(slice_classes=None), 'model.roi_head.cls_head.num_classes=3'),
-    ('baselines/mask_rcnn_full_phantom', {'model.roi_head.bbox_head.num_classes': 2}, 'model.roi_head.bbox_head.num_classes=2'),
-])
+@pytest.mark.parametrize(
+    'name, changes, words',
+    [
+        (
+            'baselines/resnet18_slice_phantom',
+            dict(slice_classes=None),
+            '2 slice classes .A, B., .* model.cls_head.num_classes=3',
+        ),
+        (
+            'baselines/vgg16_ictcf_phantom',
+            {'slice_classes': None, 'model.cls_head.num_classes': 4},
+            'model.cls_head.num_classes=4',
+        ),
+        ('baselines/single_shot_phantom', dict(slice_classes=None), 'model.roi_head.cls_head.num_classes=3'),
+        (
+            'baselines/mask_rcnn_full_phantom',
+            {'model.roi_head.bbox_head.num_classes': 2},
+            'model.roi_head.bbox_head.num_classes=2',
+        ),
+    ],
+)
 def test_a_run_of_other_classes_ends_before_it_begins(repo_root, tmp_path, name, changes, words):
     """In training and in test, and for baselines: before hours are spent, or a test of all slices."""
     from mmaffinity.apis import test_model, train_model

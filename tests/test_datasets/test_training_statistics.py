@@ -1,4 +1,5 @@
 """Statistics of training sets: which slices, read how, and when their fingerprint changes."""
+
 import shutil
 
 import cv2
@@ -12,8 +13,9 @@ LOAD = [dict(type='LoadCTSlice'), dict(type='Resize', scale=(8, 8), keep_ratio=F
 
 
 def folders(root, **kwargs):
-    return DATASETS.build(dict(type='SliceFolderDataset', data_root=str(root), slice_classes=('a', 'b'),
-                               **{'pipeline': LOAD, **kwargs}))
+    return DATASETS.build(
+        dict(type='SliceFolderDataset', data_root=str(root), slice_classes=('a', 'b'), **{'pipeline': LOAD, **kwargs})
+    )
 
 
 def expected(slices):
@@ -57,7 +59,7 @@ def test_max_value_of_the_pipeline_is_used(tmp_path):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / '0.png'), np.full((4, 4), level, np.uint16))
     pipeline = [dict(type='LoadCTSlice', max_value=4095), *LOAD[1:]]
-    assert training_statistics(folders(tmp_path, pipeline=pipeline))['mean'] == pytest.approx(.5, abs=1e-7)
+    assert training_statistics(folders(tmp_path, pipeline=pipeline))['mean'] == pytest.approx(0.5, abs=1e-7)
 
 
 def test_labelled_slices_count_and_lesion_slices_where_there_are_none(two_task_root):

@@ -1,4 +1,5 @@
 """Slices that cannot be read: stop, or go on with the next one and count."""
+
 import pytest
 from mmdet.registry import DATASETS
 from mmengine.runner import Runner
@@ -10,13 +11,26 @@ PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
 
 def loader_of(root, policy, num_workers=0, start_method=None):
     root = dict(data_root=str(root), pipeline=PIPELINE, on_unreadable=policy)
-    dataset = dict(type=MultiTaskDataset.__name__, datasets=[
-        dict(type='LesionDataset', ann_file='lesions.json', filter_cfg=dict(filter_empty_gt=True), **root),
-        dict(type='SliceDataset', ann_file='slices.json', **root)])
+    dataset = dict(
+        type=MultiTaskDataset.__name__,
+        datasets=[
+            dict(type='LesionDataset', ann_file='lesions.json', filter_cfg=dict(filter_empty_gt=True), **root),
+            dict(type='SliceDataset', ann_file='slices.json', **root),
+        ],
+    )
     extra = {} if start_method is None else dict(multiprocessing_context=start_method)
     return Runner.build_dataloader(
-        dict(dataset=dataset, sampler=dict(type='AlternatingSampler'), batch_size=2, num_workers=num_workers,
-             batch_sampler=dict(type='AlternatingBatchSampler'), persistent_workers=num_workers > 0, **extra), seed=1)
+        dict(
+            dataset=dataset,
+            sampler=dict(type='AlternatingSampler'),
+            batch_size=2,
+            num_workers=num_workers,
+            batch_sampler=dict(type='AlternatingBatchSampler'),
+            persistent_workers=num_workers > 0,
+            **extra,
+        ),
+        seed=1,
+    )
 
 
 def contents(loader, epochs=2):
@@ -24,8 +38,9 @@ def contents(loader, epochs=2):
     seen = []
     for epoch in range(epochs):
         loader.batch_sampler.sampler.set_epoch(epoch)
-        seen += [[(sample.task, sample.img_path, int(image.max())) for image, sample in zip(*batch.values())]
-                 for batch in loader]
+        seen += [
+            [(sample.task, sample.img_path, int(image.max())) for image, sample in zip(*batch.values())] for batch in loader
+        ]
     return seen
 
 

@@ -1,4 +1,5 @@
 """The operations of the graph, and the selection of RoIs, against the forms for one slice."""
+
 import torch
 
 from mmaffinity.deployment.boxes import compact, descending
@@ -24,7 +25,7 @@ def test_suppression_of_lists_is_that_of_each():
 
 
 def test_kept_places_move_to_the_front_in_order():
-    kept = torch.tensor([[0., 1, 0, 1, 1], [0, 0, 0, 0, 1]])
+    kept = torch.tensor([[0.0, 1, 0, 1, 1], [0, 0, 0, 0, 1]])
     index, valid = compact(kept, descending(kept), 3)
     assert index[0].tolist() == [1, 3, 4] and index[1, 0] == 4
     assert valid.tolist() == [[True, True, True], [True, False, False]]

@@ -1,4 +1,5 @@
 """What a quiet run shows: its own messages, warnings and one line of progress."""
+
 import logging
 
 import pytest
@@ -14,13 +15,16 @@ def record(path, level, text='words'):
     return logging.LogRecord('mmengine', level, str(path), 1, text, (), None)
 
 
-@pytest.mark.parametrize('path, level, text, shown', [
-    (PACKAGE / 'engine/hooks/some_hook.py', logging.INFO, 'words', True),
-    ('/site-packages/mmengine/runner/runner.py', logging.INFO, 'words', False),
-    ('/site-packages/mmengine/runner/runner.py', logging.WARNING, 'words', True),
-    ('/site-packages/mmengine/runner/runner.py', logging.ERROR, 'words', True),
-    *(('/site-packages/mmengine/logging/logger.py', logging.WARNING, f'x {words} y', False) for words in NOISE),
-])
+@pytest.mark.parametrize(
+    'path, level, text, shown',
+    [
+        (PACKAGE / 'engine/hooks/some_hook.py', logging.INFO, 'words', True),
+        ('/site-packages/mmengine/runner/runner.py', logging.INFO, 'words', False),
+        ('/site-packages/mmengine/runner/runner.py', logging.WARNING, 'words', True),
+        ('/site-packages/mmengine/runner/runner.py', logging.ERROR, 'words', True),
+        *(('/site-packages/mmengine/logging/logger.py', logging.WARNING, f'x {words} y', False) for words in NOISE),
+    ],
+)
 def test_what_concerns_the_user(path, level, text, shown):
     assert concerns_user(record(path, level, text)) is shown
 

@@ -1,4 +1,5 @@
 """Hooks that guard a run, and those that watch memory and BatchNorm."""
+
 import mmap
 from types import SimpleNamespace
 
@@ -17,8 +18,12 @@ from mmaffinity.structures import SEGMENTATION
 
 def test_guards_that_a_config_lacks():
     assert missing_guards(Config({})) == list(GUARDS)
-    cfg = Config(dict(custom_hooks=[dict(type='FiniteLossHook')],
-                      default_hooks=dict(checkpoint=dict(type='WholeCheckpointHook'), timer=None)))
+    cfg = Config(
+        dict(
+            custom_hooks=[dict(type='FiniteLossHook')],
+            default_hooks=dict(checkpoint=dict(type='WholeCheckpointHook'), timer=None),
+        )
+    )
     assert missing_guards(cfg) == [name for name in GUARDS if name not in ('FiniteLossHook', 'WholeCheckpointHook')]
 
 
@@ -31,6 +36,7 @@ def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom
 
 def average_with(monkeypatch, module, other):
     """Let a second process with the values ``other`` take part in an average."""
+
     def all_reduce(values, op):
         assert op == 'mean'
         values.copy_((values + other) / 2)
@@ -40,15 +46,15 @@ def average_with(monkeypatch, module, other):
 
 def test_norm_statistics_are_averaged(monkeypatch):
     model = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3))
-    model[0].running_mean.fill_(4.)
-    model[2].running_var.fill_(10.)
+    model[0].running_mean.fill_(4.0)
+    model[2].running_var.fill_(10.0)
     weight = model[1].weight.clone()
     monkeypatch.setattr(norm_sync_hook, 'get_world_size', lambda: 2)
-    average_with(monkeypatch, norm_sync_hook, 2.)
+    average_with(monkeypatch, norm_sync_hook, 2.0)
     NormSyncHook().after_train_epoch(SimpleNamespace(model=model))
     # Two means of 2 and 3 channels, two variances that start at 1.
-    assert model[0].running_mean.tolist() == [3., 3.] and model[0].running_var.tolist() == [1.5, 1.5]
-    assert model[2].running_mean.tolist() == [1.] * 3 and model[2].running_var.tolist() == [6.] * 3
+    assert model[0].running_mean.tolist() == [3.0, 3.0] and model[0].running_var.tolist() == [1.5, 1.5]
+    assert model[2].running_mean.tolist() == [1.0] * 3 and model[2].running_var.tolist() == [6.0] * 3
     assert torch.equal(model[1].weight, weight)
 
 
@@ -58,12 +64,12 @@ def test_best_copy_is_decided_by_all_processes(monkeypatch):
     runner = SimpleNamespace(model=SimpleNamespace(set_stage=None, copy_branch=lambda: copies.append(0)), _resume=False)
     hook = AlternatingLossHook(copy='best')
     data = dict(data_samples=[dict(task=SEGMENTATION)])
-    for own, other in ((3., 1.), (1., 5.)):
+    for own, other in ((3.0, 1.0), (1.0, 5.0)):
         average_with(monkeypatch, alternating_loss_hook, other)
         outputs = dict(loss=torch.tensor(own))
         hook.after_train_iter(runner, 0, data, outputs)
         assert outputs['loss'] == own
-    assert len(copies) == 1 and hook.best_loss == 2.
+    assert len(copies) == 1 and hook.best_loss == 2.0
 
 
 def test_memory_hook_sees_what_is_held(tmp_path):

@@ -1,4 +1,5 @@
 """Several processes: what a config gets, and who is told that the launcher does not fit."""
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -41,7 +42,7 @@ def test_the_group_is_left_when_the_process_ends(joined, monkeypatch):
     monkeypatch.setattr(processes.atexit, 'register', at_exit.append)
     monkeypatch.setattr(torch.distributed, 'destroy_process_group', lambda: left.append(True))
     join_processes(Config({}), 'pytorch', TORCHRUN)
-    leave, = at_exit
+    (leave,) = at_exit
     leave()
     assert not left  # there is no group in this process
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
@@ -63,12 +64,15 @@ def test_own_wrapper_stays(joined, monkeypatch):
     assert cfg.model_wrapper_cfg == dict(type='Own')
 
 
-@pytest.mark.parametrize('launcher, environ, number, sentence', [
-    ('pytorch', {}, 0, 'RANK, WORLD_SIZE, .* is not set; use tools/dist_train.sh'),
-    ('pytorch', TORCHRUN, 1, 'process 1 of this machine has no GPU left, torch sees 1'),
-    ('slurm', {}, 0, '--launcher slurm needs GPUs'),
-    ('mpi', {}, 0, '--launcher mpi needs GPUs'),
-])
+@pytest.mark.parametrize(
+    'launcher, environ, number, sentence',
+    [
+        ('pytorch', {}, 0, 'RANK, WORLD_SIZE, .* is not set; use tools/dist_train.sh'),
+        ('pytorch', TORCHRUN, 1, 'process 1 of this machine has no GPU left, torch sees 1'),
+        ('slurm', {}, 0, '--launcher slurm needs GPUs'),
+        ('mpi', {}, 0, '--launcher mpi needs GPUs'),
+    ],
+)
 def test_wrong_use(launcher, environ, number, sentence, monkeypatch):
     gpus(monkeypatch, number)
     with pytest.raises(ValueError, match=sentence):

@@ -1,4 +1,5 @@
 """Which checkpoint a run goes on from, among whole, cut, flipped and foreign files."""
+
 import os
 
 import pytest
@@ -8,8 +9,10 @@ from mmaffinity.engine import newest_whole_checkpoint
 
 
 def write(path, step=0, **extra):
-    torch.save({**dict(meta=dict(epoch=step), state_dict=dict(w=torch.arange(4000.) + step), optimizer={}, message_hub={}),
-                **extra}, path)
+    torch.save(
+        {**dict(meta=dict(epoch=step), state_dict=dict(w=torch.arange(4000.0) + step), optimizer={}, message_hub={}), **extra},
+        path,
+    )
     return path
 
 
@@ -20,7 +23,7 @@ def cut(path):
 def flip(path):
     """Change one bit of a weight; neither the length nor the table of contents tells."""
     content = bytearray(path.read_bytes())
-    place = bytes(content).index(torch.arange(2000., 2010.).numpy().tobytes())
+    place = bytes(content).index(torch.arange(2000.0, 2010.0).numpy().tobytes())
     content[place + 2] ^= 1
     path.write_bytes(content)
 
@@ -37,10 +40,15 @@ def test_newest(three):
     assert newest_whole_checkpoint([three / 'nowhere']) == (None, [])
 
 
-@pytest.mark.parametrize('spoil, word', [
-    (cut, 'cut or damaged'), (flip, 'checksum'), (lambda path: path.write_bytes(b''), 'cut or damaged'),
-    (lambda path: torch.save(dict(state_dict={}), path), 'no meta and no optimizer'),
-])
+@pytest.mark.parametrize(
+    'spoil, word',
+    [
+        (cut, 'cut or damaged'),
+        (flip, 'checksum'),
+        (lambda path: path.write_bytes(b''), 'cut or damaged'),
+        (lambda path: torch.save(dict(state_dict={}), path), 'no meta and no optimizer'),
+    ],
+)
 def test_the_newest_is_not_whole(spoil, word, three):
     (three / 'last_checkpoint').write_text(str(three / 'epoch_10.pth'))
     spoil(three / 'epoch_10.pth')
@@ -64,8 +72,12 @@ def test_leftovers_are_no_checkpoints(three):
 
 def test_epochs_and_iterations_by_time(three):
     write(three / 'iter_500.pth')
-    for path, time in ((three / 'epoch_10.pth', 100), (three / 'iter_500.pth', 200), (three / 'epoch_9.pth', 50),
-                       (three / 'epoch_2.pth', 10)):
+    for path, time in (
+        (three / 'epoch_10.pth', 100),
+        (three / 'iter_500.pth', 200),
+        (three / 'epoch_9.pth', 50),
+        (three / 'epoch_2.pth', 10),
+    ):
         os.utime(path, (time, time))
     assert newest_whole_checkpoint([three])[0] == three / 'iter_500.pth'
 

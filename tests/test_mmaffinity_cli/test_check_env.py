@@ -1,4 +1,5 @@
 """`mmaffinity check-env` on this installation and on broken ones."""
+
 import os
 import subprocess
 import sys
@@ -9,9 +10,17 @@ import pytest
 from mmaffinity_cli import check_env
 from mmaffinity_cli.check_env import PACKAGES, check, main
 
-FOUND = {'torch': '2.13.0', 'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmdetection': '3.5.1',
-         'numpy': '2.2.6', 'opencv-python': '4.12.0.88', 'opencv-python-headless': '4.12.0.88', 'pycocotools': '2.0.11',
-         'mmaffinity': '0.1.0'}
+FOUND = {
+    'torch': '2.13.0',
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmdetection': '3.5.1',
+    'numpy': '2.2.6',
+    'opencv-python': '4.12.0.88',
+    'opencv-python-headless': '4.12.0.88',
+    'pycocotools': '2.0.11',
+    'mmaffinity': '0.1.0',
+}
 COMMAND = [sys.executable, '-c', 'import sys, mmaffinity_cli; sys.argv[1:1] = ["check-env"]; mmaffinity_cli.main()']
 
 
@@ -50,7 +59,7 @@ def test_quiet_prints_nothing_when_all_is_well(monkeypatch, capsys):
 
 def test_torch_fails_in_a_real_process(tmp_path):
     """Without torch nothing else loads either: only torch is reported, and no traceback."""
-    write_package(tmp_path, 'torch', "raise ModuleNotFoundError(\"No module named 'torch'\")")
+    write_package(tmp_path, 'torch', 'raise ModuleNotFoundError("No module named \'torch\'")')
     done = run_command('--quiet', path=tmp_path)
     assert done.returncode == 1 and done.stderr == ''
     assert done.stdout.startswith('problem: torch does not load: ModuleNotFoundError')
@@ -79,20 +88,33 @@ def test_both_lines_at_once(monkeypatch):
     _, problems = check({**FOUND, 'mmcv': '2.1.0', 'mmdet': '3.3.0'})
     assert len(problems) == 2
     assert 'mmcv comes from onedl-mmcv and mmcv at once' in problems[0][0]
-    assert problems[0][1] == f'{sys.executable} -m pip uninstall --yes onedl-mmcv mmcv && ' \
+    assert (
+        problems[0][1] == f'{sys.executable} -m pip uninstall --yes onedl-mmcv mmcv && '
         f'{sys.executable} -m pip install onedl-mmcv'
+    )
     assert 'pip uninstall --yes onedl-mmdetection mmdet && ' in problems[1][1]
 
 
 def test_openmmlab_line_alone_is_fine(monkeypatch):
     monkeypatch.setattr(check_env, 'attempt', lambda code: (True, ''))
-    lines, problems = check({'torch': '2.13.0', 'mmengine': '0.10.7', 'mmcv-lite': '2.1.0', 'mmdet': '3.3.0', 'numpy': '1.26.4',
-                             'opencv-python': '4.9', 'pycocotools': '2.0.11', 'mmaffinity': '0.1.0'})
+    lines, problems = check(
+        {
+            'torch': '2.13.0',
+            'mmengine': '0.10.7',
+            'mmcv-lite': '2.1.0',
+            'mmdet': '3.3.0',
+            'numpy': '1.26.4',
+            'opencv-python': '4.9',
+            'pycocotools': '2.0.11',
+            'mmaffinity': '0.1.0',
+        }
+    )
     assert problems == [] and any(line.split() == ['mmcv', 'mmcv-lite', '2.1.0'] for line in lines)
 
 
-@pytest.mark.parametrize('torch, warned', [('2.9.1', True), ('2.6.0+cu124', True), ('2.10.0', False),
-                                           ('2.13.0+cpu', False), ('3.0.0', False)])
+@pytest.mark.parametrize(
+    'torch, warned', [('2.9.1', True), ('2.6.0+cu124', True), ('2.10.0', False), ('2.13.0+cpu', False), ('3.0.0', False)]
+)
 def test_old_torch_is_a_warning(monkeypatch, capsys, torch, warned):
     monkeypatch.setattr(check_env, 'versions', lambda: {**FOUND, 'torch': torch})
     monkeypatch.setattr(check_env, 'attempt', lambda code: (True, ''))

@@ -1,4 +1,5 @@
 """The command `mmaffinity`: its list of commands, and the scripts in tools/ that stand for them."""
+
 import ast
 import importlib
 import re
@@ -23,8 +24,10 @@ def test_help_lists_every_command(monkeypatch, capsys, arguments):
 
 
 def test_help_imports_the_standard_library_only():
-    code = ('import sys; from mmaffinity_cli import main; main("--help"); '
-            'print([name for name in ("torch", "mmaffinity") if name in sys.modules])')
+    code = (
+        'import sys; from mmaffinity_cli import main; main("--help"); '
+        'print([name for name in ("torch", "mmaffinity") if name in sys.modules])'
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == '[]'
 
@@ -77,8 +80,7 @@ def test_every_script_stands_for_a_command(repo_root, monkeypatch):
 
 
 def test_a_script_runs_its_command(repo_root):
-    done = subprocess.run([sys.executable, 'tools/dataset_converters/ictcf.py', '/nowhere'], cwd=repo_root, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, 'tools/dataset_converters/ictcf.py', '/nowhere'], cwd=repo_root, capture_output=True, text=True
+    )
     assert done.returncode == 2 and done.stderr.startswith('error: ') and '/nowhere' in done.stderr
-
-

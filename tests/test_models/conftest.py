@@ -1,4 +1,5 @@
 """What the tests of the model share."""
+
 import pytest
 import torch
 

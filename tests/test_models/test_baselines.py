@@ -1,4 +1,5 @@
 """The baselines: what each trains, on every parameter and buffer, and that each trains and predicts."""
+
 import copy
 import sys
 from types import ModuleType, SimpleNamespace
@@ -18,8 +19,7 @@ from mmaffinity.structures import RankedRoIs
 from mmaffinity.utils.config import load_config
 
 STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
-AFFINITY_ONLY = ('roi_head.cls_head.in_channels', 'roi_head.cls_head.refinement.mid_channels',
-                 'roi_head.cls_head.fc_channels')
+AFFINITY_ONLY = ('roi_head.cls_head.in_channels', 'roi_head.cls_head.refinement.mid_channels', 'roi_head.cls_head.fc_channels')
 
 
 def baseline(repo_root, name, seed=0, **overrides):
@@ -69,8 +69,8 @@ def detection_spread(model):
         model.roi_head.bbox_head.fc_reg.weight.mul_(50)
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, .01)
-                module.running_var.uniform_(.5, 1.)
+                module.running_mean.normal_(0, 0.01)
+                module.running_var.uniform_(0.5, 1.0)
 
 
 def test_mask_rcnn_full_trains_every_weight(repo_root):
@@ -133,8 +133,12 @@ def test_covid_ct_mask_net_trains_classifier_and_affine_weights_only(repo_root):
     model, _ = baseline(repo_root, 'covid_ct_mask_net')
     detection_spread(model)
     model.roi_head.copy_branch()
-    norms = {f'{name}.{key}' for name, module in model.backbone.named_modules(prefix='backbone')
-             if isinstance(module, nn.BatchNorm2d) for key in ('weight', 'bias')}
+    norms = {
+        f'{name}.{key}'
+        for name, module in model.backbone.named_modules(prefix='backbone')
+        if isinstance(module, nn.BatchNorm2d)
+        for key in ('weight', 'bias')
+    }
     changed, _ = step(model, batch(slice_sample()))
     assert norms and changed == norms | parameters(model, 'roi_head.cls_head.')
     with pytest.raises(ValueError, match='no segmentation stage'):
@@ -164,7 +168,7 @@ def test_slice_classifiers_train_every_weight(repo_root, name):
     model.eval()
     one, two = model.test_step(batch(slice_sample(1), slice_sample(0)))
     classes = model.cls_head.num_classes
-    assert one.pred_slice.score.shape == one.pred_slice.logits.shape == (classes, )
+    assert one.pred_slice.score.shape == one.pred_slice.logits.shape == (classes,)
     torch.testing.assert_close(one.pred_slice.score, one.pred_slice.logits.sigmoid())
     with pytest.raises(ValueError, match='segmentation task'):
         step(model, batch(lesion_sample()))
@@ -172,12 +176,15 @@ def test_slice_classifiers_train_every_weight(repo_root, name):
 
 def test_slice_classifier_takes_any_backbone_by_one_line():
     init_default_scope('mmdet')
-    preprocessor = dict(type='SliceDataPreprocessor', mean=.4, std=.25)
-    for backbone, channels in ((dict(type='ResNet', depth=18, base_channels=8), 64),
-                               (dict(type='MobileNetV2', widen_factor=.25), 1280),
-                               (dict(type='SliceVGG', depth=11), 512)):
-        model = MODELS.build(dict(type='SliceClassifier', data_preprocessor=preprocessor, backbone=backbone,
-                                  cls_head=dict(num_classes=3)))
+    preprocessor = dict(type='SliceDataPreprocessor', mean=0.4, std=0.25)
+    for backbone, channels in (
+        (dict(type='ResNet', depth=18, base_channels=8), 64),
+        (dict(type='MobileNetV2', widen_factor=0.25), 1280),
+        (dict(type='SliceVGG', depth=11), 512),
+    ):
+        model = MODELS.build(
+            dict(type='SliceClassifier', data_preprocessor=preprocessor, backbone=backbone, cls_head=dict(num_classes=3))
+        )
         assert model.cls_head.classifier[0].in_features == channels
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         assert all(int(module.num_batches_tracked) == 0 for module in norms)
@@ -214,13 +221,17 @@ def test_timm_model_is_a_backbone(monkeypatch):
     timm.create_model = lambda name, **kwargs: calls.append((name, kwargs)) or PooledModel()
     monkeypatch.setitem(sys.modules, 'timm', timm)
     init_default_scope('mmdet')
-    config = dict(type='SliceClassifier', data_preprocessor=dict(type='SliceDataPreprocessor', mean=.4, std=.25),
-                  backbone=dict(type='TimmBackbone', model_name='resnet26d',
-                                init_cfg=dict(type='Pretrained', checkpoint='timm'), drop_rate=.1),
-                  cls_head=dict(num_classes=3))
+    config = dict(
+        type='SliceClassifier',
+        data_preprocessor=dict(type='SliceDataPreprocessor', mean=0.4, std=0.25),
+        backbone=dict(
+            type='TimmBackbone', model_name='resnet26d', init_cfg=dict(type='Pretrained', checkpoint='timm'), drop_rate=0.1
+        ),
+        cls_head=dict(num_classes=3),
+    )
     model = MODELS.build(copy.deepcopy(config))
     model.init_weights()
-    assert calls == [('resnet26d', dict(pretrained=True, num_classes=0, drop_rate=.1))]
+    assert calls == [('resnet26d', dict(pretrained=True, num_classes=0, drop_rate=0.1))]
     assert model.cls_head.classifier[0].in_features == 5
     changed, _ = step(model, batch(slice_sample()))
     assert changed == parameters(model)
@@ -260,12 +271,15 @@ def test_the_papers_sizes(repo_root):
     config = load_config(repo_root / 'configs' / 'baselines' / 'single_shot.py')
     head = MODELS.build(config.model.roi_head.cls_head)
     assert [(m.in_features, m.out_features) for m in head.classifier if isinstance(m, nn.Linear)] == [
-        (640, 512), (512, 512), (512, 3)]
+        (640, 512),
+        (512, 512),
+        (512, 3),
+    ]
     assert config.model.roi_head.roi_selector.nms_iou == 0.75
 
 
 def test_head_arguments_are_checked():
-    for wrong in (dict(in_channels=None), dict(in_channels=4, pool_size=0), dict(in_channels=4, dropout=1.)):
+    for wrong in (dict(in_channels=None), dict(in_channels=4, pool_size=0), dict(in_channels=4, dropout=1.0)):
         with pytest.raises(ValueError):
             MODELS.build(dict(type='PooledClsHead', **wrong))
 

@@ -1,4 +1,5 @@
 """What runs in each mode and stage, and that leaving the rest out changes nothing."""
+
 import functools
 
 import pytest
@@ -7,8 +8,11 @@ from model_helpers import allow_float64, batch, build_model, images, lesion_samp
 
 # Parts that belong to one answer only.
 SEGMENTATION_ONLY = ('roi_head.bbox_head', 'roi_head.mask_head')
-CLASSIFICATION_ONLY = ('roi_head.classification_branch.bbox_head', 'roi_head.classification_branch.mask_head',
-                       'roi_head.cls_head')
+CLASSIFICATION_ONLY = (
+    'roi_head.classification_branch.bbox_head',
+    'roi_head.classification_branch.mask_head',
+    'roi_head.cls_head',
+)
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +23,7 @@ def model():
 @torch.no_grad()
 def predict(model, mode='both', num=2):
     model.mode = mode
-    samples = [slice_sample(scale_factor=(.5, .5), ori_shape=(256, 256)) for _ in range(num)]
+    samples = [slice_sample(scale_factor=(0.5, 0.5), ori_shape=(256, 256)) for _ in range(num)]
     try:
         return model.val_step(dict(inputs=images(num, seed=4), data_samples=samples))
     finally:
@@ -37,6 +41,7 @@ class Calls:
     def _counter(self, name):
         def count(*_):
             self.counts[name] += 1
+
         return count
 
     def __enter__(self):
@@ -73,8 +78,9 @@ def test_modes_compute_what_is_asked_and_no_more(model):
         with Calls(model, names) as counts:
             samples = predict(model, mode)
         assert {name for name, count in counts.items() if count == 0} == set(idle)
-        assert all(('pred_slice' in s, 'pred_instances' in s) == (mode != 'detection', mode != 'classification')
-                   for s in samples)
+        assert all(
+            ('pred_slice' in s, 'pred_instances' in s) == (mode != 'detection', mode != 'classification') for s in samples
+        )
 
 
 def test_one_pass_of_the_box_head_where_weights_are_equal(model):
@@ -91,8 +97,10 @@ def test_both_heads_run_where_weights_differ():
     before = predict(model)
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
     head = model.roi_head.classification_branch.bbox_head
-    for change in (lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.])),  # unseen by version counters
-                   lambda: head.load_state_dict({k: v + 0.01 for k, v in head.state_dict().items()})):
+    for change in (
+        lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.0])),  # unseen by version counters
+        lambda: head.load_state_dict({k: v + 0.01 for k, v in head.state_dict().items()}),
+    ):
         change()
         with Calls(model, names) as counts:
             together = predict(model)
@@ -117,15 +125,35 @@ def test_nothing_of_the_segmentation_branch_runs_in_the_classification_stage():
 
 # --- fast against plain ----------------------------------------------------------------------------------------------
 
-PLAIN = {'backbone': dict(_delete_=True, type='ResNet', depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2),
-                          dilations=(1, 1, 1), out_indices=(2, ), norm_eval=False),
-         'data_preprocessor.num_channels': 3, 'roi_head.type': 'AffinityRoIHead',
-         'roi_head.bbox_head.type': 'Shared2FCBBoxHead', 'roi_head.mask_head.type': 'LesionMaskHead',
-         'roi_head.bbox_roi_extractor.type': 'SingleRoIExtractor', 'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
-         'roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign', 'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
-         'roi_head.mask_feature_head.type': 'MaskFeatureHead', 'roi_head.cls_head.type': 'AffinityClsHead'}
-PUBLISHED = {'roi_head.cls_head.refinement.num_stages': 9, 'roi_head.cls_head.refinement.shared': True,
-             'roi_head.mask_feature_head.extra_conv': True, 'data_preprocessor.normalization': 'slice'}
+PLAIN = {
+    'backbone': dict(
+        _delete_=True,
+        type='ResNet',
+        depth=18,
+        base_channels=8,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(2,),
+        norm_eval=False,
+    ),
+    'data_preprocessor.num_channels': 3,
+    'roi_head.type': 'AffinityRoIHead',
+    'roi_head.bbox_head.type': 'Shared2FCBBoxHead',
+    'roi_head.mask_head.type': 'LesionMaskHead',
+    'roi_head.bbox_roi_extractor.type': 'SingleRoIExtractor',
+    'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
+    'roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
+    'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
+    'roi_head.mask_feature_head.type': 'MaskFeatureHead',
+    'roi_head.cls_head.type': 'AffinityClsHead',
+}
+PUBLISHED = {
+    'roi_head.cls_head.refinement.num_stages': 9,
+    'roi_head.cls_head.refinement.shared': True,
+    'roi_head.mask_feature_head.extra_conv': True,
+    'data_preprocessor.normalization': 'slice',
+}
 
 
 @torch.no_grad()
@@ -142,14 +170,16 @@ def largest(found, expected):
     for a, b in zip(found, expected, strict=True):
         scale = b.pred_slice.logits.abs().max()
         assert len(a.pred_instances) == len(b.pred_instances) > 0
-        for name, one, other in (('logits', a.pred_slice.logits / scale, b.pred_slice.logits / scale),
-                                 ('roi_boxes', a.pred_slice.roi_boxes, b.pred_slice.roi_boxes),
-                                 ('boxes', a.pred_instances.bboxes, b.pred_instances.bboxes),
-                                 ('scores', a.pred_instances.scores, b.pred_instances.scores),
-                                 ('masks', a.pred_instances.masks.double(), b.pred_instances.masks.double())):
+        for name, one, other in (
+            ('logits', a.pred_slice.logits / scale, b.pred_slice.logits / scale),
+            ('roi_boxes', a.pred_slice.roi_boxes, b.pred_slice.roi_boxes),
+            ('boxes', a.pred_instances.bboxes, b.pred_instances.bboxes),
+            ('scores', a.pred_instances.scores, b.pred_instances.scores),
+            ('masks', a.pred_instances.masks.double(), b.pred_instances.masks.double()),
+        ):
             difference = (one.double() - other.double()).abs()
             value = difference.mean() if name == 'masks' else difference.max()
-            result[name] = max(result.get(name, 0.), float(value))
+            result[name] = max(result.get(name, 0.0), float(value))
     return result
 
 
@@ -196,6 +226,7 @@ def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
 
 
 # --- compiled parts --------------------------------------------------------------------------------------------------
+
 
 def test_compiled_parts_answer_the_same(model, monkeypatch):
     # Traced as for the default backend, but not translated to C++, which takes a minute.

@@ -3,6 +3,7 @@
 ``PYTHONPATH=.:tests python tests/test_models/test_published_parity.py`` records the frozen values anew; do that only
 while the comparison with the author's outputs holds.
 """
+
 import json
 import os
 import runpy
@@ -31,14 +32,29 @@ FROZEN = ROOT / 'tests' / 'data' / 'published_c8_frozen.npz'
 CONFIG = ROOT / 'configs' / 'published' / 'affinity_c8.py'
 # Largest difference that counts as equal: absolute, in logits, pixels or probabilities.
 TOLERANCE = 1e-3
-NAMES = ['feat_mean', 'feat_std', 'proposals', 'boxes', 'scores', 'mask_logits', 'cls_boxes', 'mask_feat_mean', 'x_vec',
-         'Y', 'z', 'slice_logits']
+NAMES = [
+    'feat_mean',
+    'feat_std',
+    'proposals',
+    'boxes',
+    'scores',
+    'mask_logits',
+    'cls_boxes',
+    'mask_feat_mean',
+    'x_vec',
+    'Y',
+    'z',
+    'slice_logits',
+]
 AMPLIFIED = ('x_vec', 'Y', 'z')  # behind the batch normalisations, see below
-FAST = {'model.backbone.fold_norm': True, 'model.data_preprocessor.num_channels': 1,
-        'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
-        'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
-        'model.roi_head.mask_feature_head.type': 'FastMaskFeatureHead',
-        'model.roi_head.cls_head.type': 'FastAffinityClsHead'}
+FAST = {
+    'model.backbone.fold_norm': True,
+    'model.data_preprocessor.num_channels': 1,
+    'model.roi_head.bbox_roi_extractor.roi_layer.type': 'SparseRoIAlign',
+    'model.roi_head.mask_roi_extractor.roi_layer.type': 'SparseRoIAlign',
+    'model.roi_head.mask_feature_head.type': 'FastMaskFeatureHead',
+    'model.roi_head.cls_head.type': 'FastAffinityClsHead',
+}
 SLICES = {0: 'ct_scan/IMG-0001-00020.jpg', 1: 'ct_scan/IMG-0001-00030.jpg', 2: 'ct_slices/COVID/covid_03.*'}
 
 
@@ -53,7 +69,7 @@ def build(state_dict: dict, options: dict | None = None) -> torch.nn.Module:
 @torch.no_grad()
 def compute(model, inputs) -> dict:
     """Return what the author's outputs are compared with, by their names."""
-    sample = SliceDataSample(metainfo=dict(img_shape=(512, 512), ori_shape=(512, 512), scale_factor=(1., 1.)))
+    sample = SliceDataSample(metainfo=dict(img_shape=(512, 512), ori_shape=(512, 512), scale_factor=(1.0, 1.0)))
     data = model.data_preprocessor(dict(inputs=[inputs], data_samples=[sample]))
     metas = [sample.metainfo]
     x = model.extract_feat(data['inputs'])
@@ -62,10 +78,22 @@ def compute(model, inputs) -> dict:
     logits = model.roi_head._mask_forward(x, bbox2roi([found.bboxes]))['mask_preds'][:, 0]
     ranked = model.roi_head.rank_rois(x, proposals, metas)
     head = {name: value[0] for name, value in model.roi_head.cls_head(ranked).items()}
-    return dict(feat_mean=x[0][0].mean((1, 2)), feat_std=x[0][0].flatten(1).std(1), proposals=proposals[0].bboxes,
-                boxes=found.bboxes, scores=found.scores, mask_logits=logits[:5], cls_boxes=ranked.boxes[0],
-                mask_feat_mean=ranked.mask_features[0].mean((2, 3)), x_vec=head['roi_features'], Y=head['affinity'],
-                z=head['features'], slice_logits=head['logits'], all_mask_logits=logits, masks=found.masks)
+    return dict(
+        feat_mean=x[0][0].mean((1, 2)),
+        feat_std=x[0][0].flatten(1).std(1),
+        proposals=proposals[0].bboxes,
+        boxes=found.bboxes,
+        scores=found.scores,
+        mask_logits=logits[:5],
+        cls_boxes=ranked.boxes[0],
+        mask_feat_mean=ranked.mask_features[0].mean((2, 3)),
+        x_vec=head['roi_features'],
+        Y=head['affinity'],
+        z=head['features'],
+        slice_logits=head['logits'],
+        all_mask_logits=logits,
+        masks=found.masks,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -169,7 +197,7 @@ def paste_as_published(logits: torch.Tensor, box: torch.Tensor, size: int = 512)
     lesion = F.interpolate(padded[None, None], (height, width), mode='bilinear', align_corners=False)[0, 0] > 0
     canvas = torch.zeros(size, size, dtype=torch.bool)
     left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2 + 1, size), min(y2 + 1, size)
-    canvas[top:bottom, left:right] = lesion[top - y1:bottom - y1, left - x1:right - x1]
+    canvas[top:bottom, left:right] = lesion[top - y1 : bottom - y1, left - x1 : right - x1]
     return canvas
 
 
@@ -183,8 +211,10 @@ def test_mask_pasting_of_predictions(reference):
     for result in results.values():
         for logits, box, ours in zip(result['all_mask_logits'], result['boxes'], result['masks'], strict=True):
             overlaps.append(overlap(ours, paste_as_published(logits, box)))
-    print(f'{len(overlaps)} noise-like masks of synthetic weights: IoU of the two ways of pasting, mean '
-          f'{np.mean(overlaps):.3f}, lowest {min(overlaps):.3f}')
+    print(
+        f'{len(overlaps)} noise-like masks of synthetic weights: IoU of the two ways of pasting, mean '
+        f'{np.mean(overlaps):.3f}, lowest {min(overlaps):.3f}'
+    )
     assert len(overlaps) == 51 and np.mean(overlaps) > 0.4
 
 
@@ -204,13 +234,15 @@ def test_mask_pasting_of_real_lesions(shared_dir):
             ours = torch.zeros_like(truth)
             pasted, place = _do_paste_mask(soft, box[None], *truth.shape, skip_empty=True)
             ours[place] = pasted[0] >= 0.5
-            theirs = paste_as_published(soft[0, 0].logit(eps=1e-3), box, truth.shape[0])[:, :truth.shape[1]]
+            theirs = paste_as_published(soft[0, 0].logit(eps=1e-3), box, truth.shape[0])[:, : truth.shape[1]]
             between.append(overlap(ours, theirs))
             ours_to_truth.append(overlap(ours, truth))
             theirs_to_truth.append(overlap(theirs, truth))
-    print(f'{len(between)} real lesions: mean IoU of the two ways {np.mean(between):.3f}, lowest {min(between):.3f}; '
-          f'of MMDetection\'s with the lesion {np.mean(ours_to_truth):.3f}, '
-          f'of the published with the lesion {np.mean(theirs_to_truth):.3f}')
+    print(
+        f'{len(between)} real lesions: mean IoU of the two ways {np.mean(between):.3f}, lowest {min(between):.3f}; '
+        f"of MMDetection's with the lesion {np.mean(ours_to_truth):.3f}, "
+        f'of the published with the lesion {np.mean(theirs_to_truth):.3f}'
+    )
     assert np.mean(between) > 0.8 and np.mean(ours_to_truth) >= np.mean(theirs_to_truth)
 
 
@@ -222,21 +254,22 @@ def frozen_results():
 
 def essence(results: dict) -> dict:
     """Return a small part of the outputs that shows a change of any of them."""
-    return {name: results[name].numpy() for name in ('feat_mean', 'proposals', 'boxes', 'scores', 'cls_boxes', 'Y', 'z',
-                                                     'slice_logits')}
+    return {
+        name: results[name].numpy()
+        for name in ('feat_mean', 'proposals', 'boxes', 'scores', 'cls_boxes', 'Y', 'z', 'slice_logits')
+    }
 
 
 @pytest.mark.parametrize('name', ['feat_mean', 'proposals', 'boxes', 'scores', 'cls_boxes', 'Y', 'z', 'slice_logits'])
 def test_equal_to_the_frozen_values(frozen_results, name):
     ours, frozen = essence(frozen_results)[name], np.load(FROZEN)[name]
     assert ours.shape == frozen.shape
-    scale = max(1., float(np.abs(frozen).max())) if name in ('Y', 'z') else 1.
+    scale = max(1.0, float(np.abs(frozen).max())) if name in ('Y', 'z') else 1.0
     np.testing.assert_allclose(ours, frozen, rtol=0, atol=TOLERANCE * scale)
 
 
 if __name__ == '__main__':
     FROZEN.parent.mkdir(exist_ok=True)
     converted = convert_published({'model_weights': published_weights(seed=0)})
-    np.savez_compressed(FROZEN, **essence(compute(build(converted['state_dict']),
-                                                  torch.from_numpy(synthetic_slice())[None])))
+    np.savez_compressed(FROZEN, **essence(compute(build(converted['state_dict']), torch.from_numpy(synthetic_slice())[None])))
     print(f'{FROZEN}: {FROZEN.stat().st_size} bytes')

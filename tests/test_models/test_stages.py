@@ -1,4 +1,5 @@
 """What each training stage changes, on every parameter and buffer of the model, with real steps of real Adam."""
+
 import copy
 from types import SimpleNamespace
 
@@ -13,8 +14,10 @@ from mmaffinity.engine import AlternatingLossHook
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 SHARED = ('backbone.', 'neck.')
-TRAINED = {'segmentation': (*SHARED, 'rpn_head.', 'roi_head.bbox_head.', 'roi_head.mask_head.'),
-           'classification': (*SHARED, 'roi_head.cls_head.')}
+TRAINED = {
+    'segmentation': (*SHARED, 'rpn_head.', 'roi_head.bbox_head.', 'roi_head.mask_head.'),
+    'classification': (*SHARED, 'roi_head.cls_head.'),
+}
 BRANCH = 'roi_head.classification_branch.'
 
 
@@ -42,8 +45,11 @@ class Training:
         self.hook.after_train_iter(self.runner, 0, data, outputs)
         self.changed = {name for name, value in self.model.state_dict().items() if not torch.equal(value, before[name])}
         after = self.moments()
-        self.moved = {name for name, value in after.items()
-                      if name not in moments or any(not torch.equal(value[key], moments[name][key]) for key in value)}
+        self.moved = {
+            name
+            for name, value in after.items()
+            if name not in moments or any(not torch.equal(value[key], moments[name][key]) for key in value)
+        }
         return {key: float(value.detach().sum()) for key, value in outputs.items()}
 
     def moments(self):
@@ -59,8 +65,11 @@ def names(model, prefixes):
 
 
 def statistics(model, prefix):
-    return {name for name in model.state_dict() if name.startswith(prefix)
-            and name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))}
+    return {
+        name
+        for name in model.state_dict()
+        if name.startswith(prefix) and name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))
+    }
 
 
 def branch_equals_source(model):
@@ -75,7 +84,8 @@ def test_every_parameter_of_the_model():
     branch = names(model, BRANCH)
     expected = {
         'segmentation': names(model, TRAINED['segmentation']) | branch | statistics(model, 'backbone.'),
-        'classification': names(model, TRAINED['classification']) | statistics(model, 'roi_head.cls_head.')}
+        'classification': names(model, TRAINED['classification']) | statistics(model, 'roi_head.cls_head.'),
+    }
     assert statistics(model, 'backbone.') and statistics(model, 'roi_head.cls_head.')
     # Every parameter of the model is trained by some stage, or copied.
     assert names(model, '') == names(model, TRAINED['segmentation'] + TRAINED['classification']) | branch
@@ -89,8 +99,11 @@ def test_every_parameter_of_the_model():
         if stage == 'segmentation':
             assert all(branch_equals_source(model))
             # The copy is the hook's doing, after the step.
-            assert all(torch.equal(training.after_step[name], value) for name, value in model.state_dict().items()
-                       if name not in branch)
+            assert all(
+                torch.equal(training.after_step[name], value)
+                for name, value in model.state_dict().items()
+                if name not in branch
+            )
             assert not any(torch.equal(training.after_step[name], model.state_dict()[name]) for name in branch)
         else:
             assert all(torch.equal(training.after_step[name], value) for name, value in model.state_dict().items())
@@ -100,7 +113,7 @@ def test_copy_when_best():
     training = Training(build_model(), 'best')
     training.step('segmentation')
     assert all(branch_equals_source(training.model))
-    training.hook.best_loss = 0.  # cannot be beaten
+    training.hook.best_loss = 0.0  # cannot be beaten
     training.step('segmentation')
     assert not any(name.startswith(BRANCH) for name in training.changed)
     assert not any(branch_equals_source(training.model))
@@ -158,12 +171,17 @@ def test_gradient_of_the_classification_loss_in_the_backbone(monkeypatch):
     def loss():  # MMDetection's loss ends in float32, too coarse for differences
         x = model.extract_feat(inputs)
         ranked = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
-        truth = torch.tensor([[0., 0., 1.]], dtype=torch.float64)
+        truth = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
         return nn.functional.binary_cross_entropy_with_logits(model.roi_head.cls_head(ranked)['logits'], truth)
 
     generator, step = torch.Generator().manual_seed(0), 1e-8  # small, as every ReLU makes a kink
-    for name in ('backbone.conv1.weight', 'backbone.layer2.0.bn1.weight', 'backbone.layer3.1.conv2.weight',
-                 'neck.fpn_convs.0.conv.weight', 'roi_head.cls_head.affinity.matrix'):
+    for name in (
+        'backbone.conv1.weight',
+        'backbone.layer2.0.bn1.weight',
+        'backbone.layer3.1.conv2.weight',
+        'neck.fpn_convs.0.conv.weight',
+        'roi_head.cls_head.affinity.matrix',
+    ):
         parameter = model.get_parameter(name)
         assert parameter.grad.abs().max() > 0, name
         direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -204,8 +222,12 @@ def test_frozen_stages_stay_frozen(frozen_stages):
 def test_frozen_batch_norm_stays_frozen():
     model = build_model({'backbone.norm_cfg.requires_grad': False, 'backbone.norm_eval': True})
     training = Training(model)
-    norms = {f'{name}.{key}' for name, module in model.backbone.named_modules(prefix='backbone')
-             if isinstance(module, nn.BatchNorm2d) for key in module.state_dict()}
+    norms = {
+        f'{name}.{key}'
+        for name, module in model.backbone.named_modules(prefix='backbone')
+        if isinstance(module, nn.BatchNorm2d)
+        for key in module.state_dict()
+    }
     for stage in ('segmentation', 'classification'):
         training.step(stage)
         assert norms and not norms & training.changed
@@ -230,7 +252,7 @@ def test_frozen_parts_stay_and_cost_no_gradient():
     training.step('segmentation')
     assert training.moved == names(training.model, TRAINED['segmentation'][2:])
     assert not any(name.startswith(SHARED) for name in training.changed)
-    features, = training.model.extract_feat(training.model.data_preprocessor(data_of('classification'))['inputs'])
+    (features,) = training.model.extract_feat(training.model.data_preprocessor(data_of('classification'))['inputs'])
     assert not features.requires_grad
     with pytest.raises(ValueError, match="frozen_parts names 'body', which the model does not have; .*neck"):
         build_model({'frozen_parts': ['body']})

@@ -1,4 +1,5 @@
 """The model of the steady configs: what its slice head reads, how it trains, and that noise moves it by as little."""
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -7,9 +8,12 @@ from model_helpers import allow_float64, batch, build_model, model_config, slice
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
-STEADY = {'roi_head.roi_selector': dict(_delete_=True, type='SoftRoISelector', num_candidates=12),
-          'roi_head.cls_head.norm_cfg': dict(type='GN', num_groups=4),
-          'test_cfg.rpn.max_per_img': 400, 'test_cfg.rpn.nms.iou_threshold': 1.}
+STEADY = {
+    'roi_head.roi_selector': dict(_delete_=True, type='SoftRoISelector', num_candidates=12),
+    'roi_head.cls_head.norm_cfg': dict(type='GN', num_groups=4),
+    'test_cfg.rpn.max_per_img': 400,
+    'test_cfg.rpn.nms.iou_threshold': 1.0,
+}
 
 
 @pytest.fixture(scope='module')
@@ -18,26 +22,26 @@ def steady():
 
 
 @torch.no_grad()
-def logits_of(model, noise=0., seed=0, mode='classification', slices=4):
+def logits_of(model, noise=0.0, seed=0, mode='classification', slices=4):
     """Logits of slices whose features vary by a relative amount."""
     data = model.data_preprocessor(batch(*(slice_sample() for _ in range(slices)), seed=7))
     generator = torch.Generator().manual_seed(seed)
-    level, = model.extract_feat(data['inputs'].to(model.neck.fpn_convs[0].conv.weight))
+    (level,) = model.extract_feat(data['inputs'].to(model.neck.fpn_convs[0].conv.weight))
     level = level * (1 + noise * torch.randn(level.shape, generator=generator, dtype=level.dtype))
-    proposals = model._propose((level, ), data['data_samples'])
-    return torch.stack([p.logits for p in model.roi_head.predict_slice((level, ), proposals, data['data_samples'])])
+    proposals = model._propose((level,), data['data_samples'])
+    return torch.stack([p.logits for p in model.roi_head.predict_slice((level,), proposals, data['data_samples'])])
 
 
 def test_candidates_and_their_weights(steady):
-    sample, = steady.val_step(batch(slice_sample()))
+    (sample,) = steady.val_step(batch(slice_sample()))
     result = sample.pred_slice
-    assert result.roi_boxes.shape == (12, 4) and result.roi_weights.shape == (12, ) and result.affinity.shape == (8, 16)
+    assert result.roi_boxes.shape == (12, 4) and result.roi_weights.shape == (12,) and result.affinity.shape == (8, 16)
     torch.testing.assert_close(result.features, result.roi_features.t() @ result.roi_weights, rtol=1e-4, atol=1e-5)
     assert len(sample.pred_instances.bboxes) > 0
 
 
 def test_one_pass_for_both_answers_gives_the_same(steady):
-    sample, = steady.val_step(batch(slice_sample(), seed=7))
+    (sample,) = steady.val_step(batch(slice_sample(), seed=7))
     torch.testing.assert_close(sample.pred_slice.logits, logits_of(steady, slices=1)[0], rtol=1e-4, atol=1e-5)
 
 
@@ -56,8 +60,9 @@ def test_small_noise_makes_small_changes(monkeypatch):
     allow_float64(monkeypatch)
     model = build_model(STEADY).eval().double()
     exact = logits_of(model)
-    changes = [max((logits_of(model, noise, seed) - exact).abs().max().item() for seed in range(8))
-               for noise in (1e-4, 1e-5, 1e-6)]
+    changes = [
+        max((logits_of(model, noise, seed) - exact).abs().max().item() for seed in range(8)) for noise in (1e-4, 1e-5, 1e-6)
+    ]
     assert changes[0] > 4 * changes[1] > 16 * changes[2] > 0, changes
     assert changes[2] < 1e-3
 
@@ -82,9 +87,9 @@ def test_a_head_that_reads_a_list_is_refused():
 
 def test_several_lesion_classes():
     branch = build_model({**STEADY, 'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
-    proposals = torch.tensor([[10., 10., 30., 30.], [60., 60., 90., 100.], [0., 0., 9., 9.]])
-    logits = torch.tensor([[1., 2., 0.], [3., -1., 4.], [-9., -9., 9.]])
-    objectness = torch.tensor([.9, .8, 1e-6])
+    proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0], [0.0, 0.0, 9.0, 9.0]])
+    logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0], [-9.0, -9.0, 9.0]])
+    objectness = torch.tensor([0.9, 0.8, 1e-6])
     boxes, scores, _, weights = branch._select(logits, torch.zeros(3, 8), proposals, dict(img_shape=(128, 128)), objectness)
     expected = 1 - logits.softmax(1)[:, 2]
     torch.testing.assert_close(scores[:2], expected[:2])
@@ -94,6 +99,8 @@ def test_several_lesion_classes():
 
 def test_the_last_proposal_has_no_weight(steady):
     level = torch.zeros(1, 16, 8, 8)
-    found = InstanceData(bboxes=torch.tensor([[8., 8., 30., 30.], [40., 40., 60., 70.]]), scores=torch.tensor([.9, .1]))
-    ranked = steady.roi_head.rank_rois((level, ), [found], [slice_sample().metainfo])
+    found = InstanceData(
+        bboxes=torch.tensor([[8.0, 8.0, 30.0, 30.0], [40.0, 40.0, 60.0, 70.0]]), scores=torch.tensor([0.9, 0.1])
+    )
+    ranked = steady.roi_head.rank_rois((level,), [found], [slice_sample().metainfo])
     assert ranked.rank_weights.shape == (1, 12, 8) and (ranked.rank_weights[0, 1:] == 0).all()

@@ -1,4 +1,5 @@
 """Suppression against mmcv's compiled operation, its recorded answers and plain loops."""
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_equals_what_mmcv_answered(recorded, kind):
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('num', [0, 1, 2, 17, 130, 3 * BLOCK + 5])
 def test_equals_mmcv(compiled, kind, num):
-    for seed, threshold in enumerate((0., 0.25, 0.5, 0.75, 1.)):
+    for seed, threshold in enumerate((0.0, 0.25, 0.5, 0.75, 1.0)):
         boxes, scores = boxes_of(kind, num, seed)
         for options in NMS_OPTIONS:
             assert same(nms(boxes, scores, threshold, **options), compiled.nms(boxes, scores, threshold, **options)), options
@@ -70,13 +71,13 @@ def test_equals_loops(dtype, threshold):
 def test_a_chain_of_boxes_takes_many_iterations():
     """Every box overlaps the next one only, so every other one is kept, and each decision hangs on all before it."""
     num = 2 * BLOCK + 100
-    x = torch.arange(num) * 5.
+    x = torch.arange(num) * 5.0
     boxes = torch.stack([x, torch.zeros(num), x + 9, torch.ones(num)], 1)
     assert torch.equal(nms(boxes, -x, 0.2)[1], torch.arange(0, num, 2))
 
 
 def test_ties_are_broken_by_index():
-    boxes = torch.tensor([[0., 0., 10., 10.]]).repeat(100, 1) + torch.arange(100)[:, None] % 4 * 50
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).repeat(100, 1) + torch.arange(100)[:, None] % 4 * 50
     scores = torch.full((100,), 0.5)
     assert nms(boxes, scores, 0.5)[1].tolist() == [0, 1, 2, 3]
     for options in (dict(iou_threshold=0.5), dict(iou_threshold=0.5, split_thr=10)):
@@ -94,9 +95,11 @@ def test_long_lists_need_little_memory():
 
 
 def test_no_boxes():
-    for found in (nms(torch.zeros(0, 4), torch.zeros(0), 0.5),
-                  batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), dict(iou_threshold=0.5)),
-                  batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), None)):
+    for found in (
+        nms(torch.zeros(0, 4), torch.zeros(0), 0.5),
+        batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), dict(iou_threshold=0.5)),
+        batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), None),
+    ):
         assert [tuple(part.shape) for part in found] == [(0, 5), (0,)] and found[1].dtype == torch.long
 
 
@@ -105,7 +108,7 @@ def test_scores_keep_their_gradient():
     boxes, scores = boxes.requires_grad_(), scores.requires_grad_()
     dets, kept = nms(boxes, scores, 0.5)
     dets.sum().backward()
-    expected = torch.zeros(30).index_fill_(0, kept, 1.)
+    expected = torch.zeros(30).index_fill_(0, kept, 1.0)
     assert torch.equal(scores.grad, expected) and torch.equal(boxes.grad, expected[:, None].expand(30, 4))
 
 

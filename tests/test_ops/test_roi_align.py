@@ -1,4 +1,5 @@
 """RoIAlign in plain torch against mmcv's compiled operation, its recorded answers and differences."""
+
 import platform
 
 import numpy as np
@@ -27,13 +28,14 @@ def assert_same(found, expected):
 def test_equals_what_mmcv_answered(number):
     size, ratio, mode, aligned = ALIGN_OPTIONS[number]
     with np.load(RECORDED) as content:
-        features, rois, bins, gradient = (torch.from_numpy(content[name])
-                                          for name in ('features', 'rois', f'bins {number}', f'gradient {number}'))
+        features, rois, bins, gradient = (
+            torch.from_numpy(content[name]) for name in ('features', 'rois', f'bins {number}', f'gradient {number}')
+        )
     features.requires_grad_()
     found = roi_align(features, rois, size, SCALE, ratio, mode, aligned)
     # Recorded on x86-64 and computed in the same order here, whatever this machine is.
     torch.testing.assert_close(found, bins, rtol=0, atol=0)
-    weights = torch.arange(found.numel()).view_as(found) % 7 - 3.
+    weights = torch.arange(found.numel()).view_as(found) % 7 - 3.0
     torch.testing.assert_close(torch.autograd.grad((found * weights).sum(), features)[0], gradient, rtol=1e-5, atol=1e-5)
 
 
@@ -60,8 +62,8 @@ def test_masks_equal_mmcv(compiled, aligned):
     masks = (torch.rand(12, 1, 90, 70, generator=generator) > 0.5).float()
     corner = (torch.rand(12, 2, generator=generator) * 40).round()
     rois = torch.cat([torch.arange(12)[:, None], corner, corner + (torch.rand(12, 2, generator=generator) * 70).round()], 1)
-    found = roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned)
-    assert_same(found, compiled.roi_align(masks, rois, (28, 28), 1., 0, 'avg', aligned))
+    found = roi_align(masks, rois, (28, 28), 1.0, 0, 'avg', aligned)
+    assert_same(found, compiled.roi_align(masks, rois, (28, 28), 1.0, 0, 'avg', aligned))
 
 
 def test_mmcv_misreads_channels_last(compiled):
@@ -96,13 +98,20 @@ def test_no_rois(channels, mode, ratio):
 @pytest.mark.parametrize('ratio', [0, 2])
 def test_unusual_rois_read_no_foreign_memory(channels, ratio):
     features, _ = map_and_rois(channels)
-    rois = torch.tensor([[0., torch.nan, 1., 2., 3.], [1., 1., torch.inf, 2., 3.], [0., 1., 1., torch.inf, 3.],
-                         [0., 80., 60., 40., 30.], [0., -1e6, -1e6, -9e5, -9e5]])
+    rois = torch.tensor(
+        [
+            [0.0, torch.nan, 1.0, 2.0, 3.0],
+            [1.0, 1.0, torch.inf, 2.0, 3.0],
+            [0.0, 1.0, 1.0, torch.inf, 3.0],
+            [0.0, 80.0, 60.0, 40.0, 30.0],
+            [0.0, -1e6, -1e6, -9e5, -9e5],
+        ]
+    )
     bins = roi_align(features, rois, 3, SCALE, ratio)
     assert bins.shape == (5, channels, 3, 3) and bins[0].isnan().all() and not bins[4].any()
     assert torch.isfinite(bins[3:]).all()
     with pytest.raises(IndexError):
-        roi_align(features, torch.tensor([[7., 0., 0., 9., 9.]]), 3, SCALE, ratio)
+        roi_align(features, torch.tensor([[7.0, 0.0, 0.0, 9.0, 9.0]]), 3, SCALE, ratio)
 
 
 def test_swapped_corners_run_backwards():
@@ -137,8 +146,9 @@ def test_the_layer():
     features, rois = map_and_rois()
     layer = RoIAlign(4, SCALE, 2, 'max', False, use_torchvision=True)
     assert torch.equal(layer(features, rois), roi_align(features, rois, (4, 4), SCALE, 2, 'max', False))
-    assert repr(layer) == (f"RoIAlign(output_size=(4, 4), spatial_scale={SCALE}, sampling_ratio=2, pool_mode='max', "
-                           'aligned=False)')
+    assert repr(layer) == (
+        f"RoIAlign(output_size=(4, 4), spatial_scale={SCALE}, sampling_ratio=2, pool_mode='max', aligned=False)"
+    )
 
 
 def test_bad_arguments():

@@ -1,4 +1,5 @@
 """MMDetection on this package's operations, each case in a process of its own: what is imported when is the point."""
+
 import subprocess
 import sys
 import textwrap
@@ -27,7 +28,7 @@ def run(code, *flags):
     return done.stdout
 
 
-USES_OURS = '''
+USES_OURS = """
     from mmaffinity import ops
     from mmdet.models.dense_heads import base_dense_head, rpn_head
     from mmdet.models.layers import bbox_nms
@@ -35,18 +36,21 @@ USES_OURS = '''
     from mmdet.structures.mask import structures
     assert base_dense_head.batched_nms is rpn_head.batched_nms is bbox_nms.batched_nms is ops.batched_nms
     assert structures.roi_align is ops.roi_align and base_roi_extractor.ops.RoIAlign is ops.RoIAlign
-'''
+"""
 
 
 def test_importing_the_package_imports_nothing_of_mmcv_ops():
-    run('''
+    run(
+        """
     import sys
     import mmaffinity
     found = [name for name in sys.modules if name.startswith(('mmcv.ops', 'mmcv._ext'))]
     assert not found, found
     import mmcv
     assert not hasattr(mmcv, 'ops')
-    ''' + USES_OURS)
+    """
+        + USES_OURS
+    )
 
 
 def test_importing_warns_of_nothing():
@@ -56,28 +60,35 @@ def test_importing_warns_of_nothing():
 
 @needs_compiled
 def test_mmdetection_that_was_imported_before_is_switched_over():
-    run('''
+    run(
+        """
     import mmcv.ops, mmdet.models, mmdet.datasets
     from mmdet.models.dense_heads.clr_head import clr_head
     before = mmcv.ops.nms, clr_head.nms
     import mmaffinity
     import sys
     assert (mmcv.ops.nms, clr_head.nms) == before and sys.modules['mmcv.ops'] is mmcv.ops
-    ''' + USES_OURS)
+    """
+        + USES_OURS
+    )
 
 
 @needs_pure
 @pytest.mark.skipif(mmdet.__version__ < '3.4', reason="OpenMMLab's MMDetection cannot be imported without compiled operations")
 def test_mmdetections_stubs_are_replaced():
-    run('''
+    run(
+        """
     import mmdet.structures.mask
     import mmaffinity
-    ''' + USES_OURS)
+    """
+        + USES_OURS
+    )
 
 
 @needs_compiled
 def test_the_rest_of_mmcv_is_loaded_when_it_is_used():
-    run('''
+    run(
+        """
     import sys
     import mmaffinity
     from mmcv.cnn import build_conv_layer
@@ -89,18 +100,20 @@ def test_the_rest_of_mmcv_is_loaded_when_it_is_used():
     assert type(layer) is mmcv.ops.ModulatedDeformConv2dPack
     assert type(reppoints_head.DeformConv2d(4, 4, 3)) is mmcv.ops.DeformConv2d
     assert isinstance(mmcv.ops.CARAFEPack(4, 2), CARAFEPack)
-    ''' + USES_OURS)
+    """
+        + USES_OURS
+    )
 
 
 @needs_compiled
 def test_all_that_mmcv_registers_has_a_stand_in():
-    found = run('''
+    found = run("""
     from mmengine.registry import MODELS
     import mmcv.ops
     for name, module in MODELS.module_dict.items():
         if module.__module__.startswith('mmcv.ops'):
             print(name, module.__name__)
-    ''')
+    """)
     listed = dict(line.split() for line in found.splitlines())
     assert listed == REGISTERED
     # mmcv registers its four-dimensional convolutions without exporting them.
@@ -117,13 +130,26 @@ def test_a_layer_that_is_not_compiled_is_named(kind, name):
 
 
 @needs_pure
-@pytest.mark.parametrize('change, name', [
-    (dict(backbone=dict(dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, True, True, True))), 'DCNv2'),
-    (dict(roi_head=dict(mask_head=dict(upsample_cfg=dict(type='carafe', scale_factor=2, up_kernel=5, up_group=1,
-                                                         encoder_kernel=3, encoder_dilation=1)))), 'carafe'),
-    (dict(roi_head=dict(bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=7)))), 'RoIPool'),
-    (dict(backbone=dict(norm_cfg=dict(type='MMSyncBN'))), 'MMSyncBN'),
-])
+@pytest.mark.parametrize(
+    'change, name',
+    [
+        (dict(backbone=dict(dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, True, True, True))), 'DCNv2'),
+        (
+            dict(
+                roi_head=dict(
+                    mask_head=dict(
+                        upsample_cfg=dict(
+                            type='carafe', scale_factor=2, up_kernel=5, up_group=1, encoder_kernel=3, encoder_dilation=1
+                        )
+                    )
+                )
+            ),
+            'carafe',
+        ),
+        (dict(roi_head=dict(bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=7)))), 'RoIPool'),
+        (dict(backbone=dict(norm_cfg=dict(type='MMSyncBN'))), 'MMSyncBN'),
+    ],
+)
 def test_a_config_that_names_it_is_told(change, name):
     init_default_scope('mmdet')
     config = mask_rcnn()
@@ -160,15 +186,23 @@ def test_mmdetections_own_mask_rcnn_trains_and_predicts():
     total(losses).backward()
     gradient = model.neck.lateral_convs[0].conv.weight.grad
     assert torch.isfinite(gradient).all() and gradient.any() and losses['loss_mask'] > 0
-    model.test_cfg.rcnn.score_thr = 0.
+    model.test_cfg.rcnn.score_thr = 0.0
     found = model.eval().val_step(data)[0].pred_instances
     assert len(found) == 100 and found.masks.shape == (100, 128, 128)
 
 
 def test_a_registered_layer_serves_mmdetections_extractors():
-    reference, sparse = (MODELS.build(dict(type='SingleRoIExtractor', out_channels=4, featmap_strides=[4, 8],
-                                           roi_layer=dict(type=kind, output_size=7, sampling_ratio=2)))
-                         for kind in ('RoIAlign', 'SparseRoIAlign'))
+    reference, sparse = (
+        MODELS.build(
+            dict(
+                type='SingleRoIExtractor',
+                out_channels=4,
+                featmap_strides=[4, 8],
+                roi_layer=dict(type=kind, output_size=7, sampling_ratio=2),
+            )
+        )
+        for kind in ('RoIAlign', 'SparseRoIAlign')
+    )
     x = [torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(size)) for size in (32, 16)]
-    rois = torch.tensor([[0., 8., 8., 40., 40.], [0., 1., 2., 120., 127.]])
+    rois = torch.tensor([[0.0, 8.0, 8.0, 40.0, 40.0], [0.0, 1.0, 2.0, 120.0, 127.0]])
     torch.testing.assert_close(sparse(x, rois), reference(x, rois), rtol=0, atol=1e-5)

@@ -1,4 +1,5 @@
 """ONNX files from strangers: what the exporter does not write is refused before a runtime sees it, and the file is named."""
+
 import json
 import os
 
@@ -19,11 +20,13 @@ def proto(exported):
 
 def described(change):
     """Return a change of the description in the metadata."""
+
     def apply(model):
         entry = model.metadata_props[0]
         content = json.loads(entry.value)
         change(content)
         entry.value = json.dumps(content)
+
     return apply
 
 
@@ -51,7 +54,7 @@ def sparse(model):
 
 
 def huge(model):
-    model.graph.initializer.add(name='huge', dims=[2 ** 31, 2 ** 31], data_type=1)
+    model.graph.initializer.add(name='huge', dims=[2**31, 2**31], data_type=1)
 
 
 def two_graphs(model):
@@ -70,14 +73,16 @@ KINDS = {
     'sparse weights': (sparse, 'sparse'),
     'huge tensor': (huge, 'elements'),
     'two graphs': (two_graphs, 'two graphs'),
-    'changed weight': (lambda m: setattr(m.graph.initializer[0], 'raw_data', b'\1' + m.graph.initializer[0].raw_data[1:]),
-                       'SHA-256'),
+    'changed weight': (
+        lambda m: setattr(m.graph.initializer[0], 'raw_data', b'\1' + m.graph.initializer[0].raw_data[1:]),
+        'SHA-256',
+    ),
     'second input': (lambda m: m.graph.input.add(name='other'), 'SHA-256'),
     'no description': (lambda m: m.ClearField('metadata_props'), 'no description'),
     'long description': (described(lambda d: d.update(notice='x' * 70000)), 'characters'),
     'other format': (described(lambda d: d.update(format='x')), 'format'),
     'newer schema': (described(lambda d: d.update(schema=99)), 'schema'),
-    'huge slices': (described(lambda d: d['preprocessing'].update(width=10 ** 6)), 'size of slices'),
+    'huge slices': (described(lambda d: d['preprocessing'].update(width=10**6)), 'size of slices'),
     'other size': (described(lambda d: d['preprocessing'].update(width=64)), 'not slices of 64'),
     'other resizing': (described(lambda d: d['preprocessing'].update(interpolation='area')), 'preprocessing'),
     'names that are none': (described(lambda d: d.update(slice_classes='abc')), 'slice_classes'),
@@ -135,7 +140,7 @@ def test_damaged_files_are_read_or_refused(exported, data):
     content = bytearray(exported[2].read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    content = content[:data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
+    content = content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
     try:
         inspect(bytes(content))
     except ValueError:

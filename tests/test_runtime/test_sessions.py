@@ -1,4 +1,5 @@
 """ONNX Runtime and OpenVINO give what torch gives, for one slice and for several."""
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ def expected(exported):
 
     from mmaffinity.apis import AffinityInferencer
     from mmaffinity.deployment.slice_graph import SliceGraph
+
     graph = SliceGraph(AffinityInferencer(*exported[:2], device='cpu').model, 128, 128).eval()
     slices = torch.stack(images(3, seed=4)).float()
     with torch.inference_mode():
@@ -33,7 +35,7 @@ def test_outputs_are_those_of_torch(backend, model, expected):
     assert session.backend == backend and session.precision == 'float32'
     together = session.run(slices)
     assert together.keys() == outputs.keys() and outputs['count'].min() > 0
-    one_by_one = [session.run(slices[row:row + 1]) for row in range(len(slices))]
+    one_by_one = [session.run(slices[row : row + 1]) for row in range(len(slices))]
     for name, value in outputs.items():
         np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=2e-3, err_msg=name)
         alone = np.concatenate([part[name] for part in one_by_one])

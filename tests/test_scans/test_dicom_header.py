@@ -1,4 +1,5 @@
 """Headers of DICOM files: what is an axial CT slice and what is not."""
+
 import io
 import zlib
 
@@ -26,23 +27,36 @@ def test_reads_what_ordering_and_geometry_need(tmp_path):
     assert header.series_uid.startswith('1.2.826') and header.name == 'x.dcm' and header.key == 'key'
 
 
-@pytest.mark.parametrize('changes, reason', [
-    (dict(Modality='MR'), 'modality MR, not CT'), (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
-    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'no CT image: Secondary Capture'),
-    (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'Enhanced CT'), (dict(NumberOfFrames=5), '5 frames'),
-    (dict(Modality=None, SOPClassUID=None), 'neither modality'),
-    (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
-    (dict(Rows=60000, Columns=60000), '60000 x 60000'), (dict(SamplesPerPixel=3), 'colour'),
-    (dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 'coronal'),
-    (dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'sagittal')])
+@pytest.mark.parametrize(
+    'changes, reason',
+    [
+        (dict(Modality='MR'), 'modality MR, not CT'),
+        (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
+        (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'no CT image: Secondary Capture'),
+        (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'Enhanced CT'),
+        (dict(NumberOfFrames=5), '5 frames'),
+        (dict(Modality=None, SOPClassUID=None), 'neither modality'),
+        (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
+        (dict(Rows=60000, Columns=60000), '60000 x 60000'),
+        (dict(SamplesPerPixel=3), 'colour'),
+        (dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 'coronal'),
+        (dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'sagittal'),
+    ],
+)
 def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
     with pytest.raises(ValueError, match=reason):
         header_of(tmp_path, **changes)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'), (dict(PixelSpacing=None), 'areas and volumes'),
-    (dict(PixelSpacing=[0, 1]), 'areas and volumes'), (dict(BodyPartExamined='HEAD'), 'knows the chest only')])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'),
+        (dict(PixelSpacing=None), 'areas and volumes'),
+        (dict(PixelSpacing=[0, 1]), 'areas and volumes'),
+        (dict(BodyPartExamined='HEAD'), 'knows the chest only'),
+    ],
+)
 def test_notes_what_is_doubtful(tmp_path, changes, words):
     assert words in ' '.join(header_of(tmp_path, **changes).notes)
 
@@ -95,7 +109,7 @@ def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
     for _ in range(data.draw(st.integers(1, 6))):
         raw[data.draw(st.integers(132, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / 'damaged.dcm'
-    path.write_bytes(raw[:data.draw(st.integers(133, len(raw)))])
+    path.write_bytes(raw[: data.draw(st.integers(133, len(raw)))])
     try:
         assert min(read_header(path, 'x', 'key').shape) >= 32
     except ValueError as error:
@@ -116,11 +130,15 @@ def test_deflated_files_are_bounded_however_the_meta_is_written(tmp_path, monkey
         read_header(path, 'x', 'key')
 
 
-@pytest.mark.parametrize('changes, attribute, words', [
-    (dict(PixelSpacing=['1e200', '1e200']), 'spacing', 'PixelSpacing is 1e+200, 1e+200'),
-    (dict(ImagePositionPatient=['0', '0', '1e308']), 'corner', 'ImagePositionPatient is 0, 0, 1e+308'),
-    (dict(SliceThickness='1e308'), 'thickness', 'SliceThickness is 1e+308'),
-    (dict(SliceLocation='-1e300'), 'location', 'SliceLocation is -1e+300')])
+@pytest.mark.parametrize(
+    'changes, attribute, words',
+    [
+        (dict(PixelSpacing=['1e200', '1e200']), 'spacing', 'PixelSpacing is 1e+200, 1e+200'),
+        (dict(ImagePositionPatient=['0', '0', '1e308']), 'corner', 'ImagePositionPatient is 0, 0, 1e+308'),
+        (dict(SliceThickness='1e308'), 'thickness', 'SliceThickness is 1e+308'),
+        (dict(SliceLocation='-1e300'), 'location', 'SliceLocation is -1e+300'),
+    ],
+)
 def test_numbers_beyond_any_patient_are_as_absent_and_noted(tmp_path, changes, attribute, words):
     header = header_of(tmp_path, **changes)
     assert getattr(header, attribute) is None and words in ' '.join(header.notes)

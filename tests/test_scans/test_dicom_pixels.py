@@ -1,4 +1,5 @@
 """Pixels of DICOM slices as Hounsfield units."""
+
 import warnings
 
 import numpy as np
@@ -63,15 +64,24 @@ def test_padding_becomes_air(tmp_path):
     assert np.array_equal(hu, HU) and 'which is tissue: it was not used' in notes
 
 
-@pytest.mark.parametrize('case, stored, rescale, window, words', [
-    ('true units, only shown inverted', HU, (1, 0), Window(), 'not inverted'),
-    ('stored values inverted', (4095 - (HU + 1024)).astype(np.uint16), (1, -1024), Window(),
-     'stored values were inverted'),
-    ('signed values inverted', (-1 - HU).astype(np.int16), (1, 0), Window(), 'stored values were inverted')])
+@pytest.mark.parametrize(
+    'case, stored, rescale, window, words',
+    [
+        ('true units, only shown inverted', HU, (1, 0), Window(), 'not inverted'),
+        ('stored values inverted', (4095 - (HU + 1024)).astype(np.uint16), (1, -1024), Window(), 'stored values were inverted'),
+        ('signed values inverted', (-1 - HU).astype(np.int16), (1, 0), Window(), 'stored values were inverted'),
+    ],
+)
 def test_monochrome1(tmp_path, case, stored, rescale, window, words):
     bits = 12 if stored.dtype == np.uint16 else 16
-    data = dicom_slice(stored, PhotometricInterpretation='MONOCHROME1', RescaleSlope=rescale[0],
-                       RescaleIntercept=rescale[1], BitsStored=bits, HighBit=bits - 1)
+    data = dicom_slice(
+        stored,
+        PhotometricInterpretation='MONOCHROME1',
+        RescaleSlope=rescale[0],
+        RescaleIntercept=rescale[1],
+        BitsStored=bits,
+        HighBit=bits - 1,
+    )
     hu, notes = read(tmp_path, data, ReadOptions(window))
     assert np.array_equal(hu, HU) and words in notes
 
@@ -80,8 +90,9 @@ def test_monochrome1(tmp_path, case, stored, rescale, window, words):
 def test_monochrome1_of_grey_levels_is_as_shown(tmp_path, bits, top):
     grey = np.arange(4096, dtype=np.uint16).reshape(64, 64) % 256
     window = Window(127.5, 255)
-    data = dicom_slice((top - grey).astype(np.uint16), PhotometricInterpretation='MONOCHROME1', BitsStored=bits,
-                       HighBit=bits - 1)
+    data = dicom_slice(
+        (top - grey).astype(np.uint16), PhotometricInterpretation='MONOCHROME1', BitsStored=bits, HighBit=bits - 1
+    )
     hu, notes = read(tmp_path, data, ReadOptions(window))
     assert np.array_equal(window.apply(hu)[0], grey) and 'inverted as it would be shown' in notes
 
@@ -96,6 +107,7 @@ def test_compressed_by_pydicoms_plugins(tmp_path, syntax):
         import io
 
         from PIL import Image
+
         packed = io.BytesIO()
         Image.fromarray((HU + 1024).astype(np.uint16)).save(packed, 'JPEG2000', irreversible=False, no_jp2=True)
         data.PixelData = pydicom.encaps.encapsulate([packed.getvalue()])
@@ -115,7 +127,7 @@ def test_a_cut_code_stream_is_not_filled_with_zeros(tmp_path, cut):
     data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
     data.compress(pydicom.uid.JPEGLSLossless)
     stream = pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1).rstrip(b'\0')
-    data.PixelData = pydicom.encaps.encapsulate([stream[:len(stream) - cut]])
+    data.PixelData = pydicom.encaps.encapsulate([stream[: len(stream) - cut]])
     if cut == 0:
         assert np.array_equal(read(tmp_path, data)[0], HU)
     else:
@@ -130,8 +142,12 @@ def test_jpeg_lossless(tmp_path, name, bits):
     pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: install the extra jpeg')
     for signed in (False, True):
         stored = HU + (0 if signed else 1024)
-        data = dicom_slice(stored.astype(np.int16 if signed else np.uint16), BitsStored=bits, HighBit=bits - 1,
-                           RescaleIntercept=0 if signed else -1024)
+        data = dicom_slice(
+            stored.astype(np.int16 if signed else np.uint16),
+            BitsStored=bits,
+            HighBit=bits - 1,
+            RescaleIntercept=0 if signed else -1024,
+        )
         data.PixelData = pydicom.encaps.encapsulate([jpeg_lossless(stored.astype(int) % (1 << bits), bits)])
         data['PixelData'].is_undefined_length = True
         data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, name)
@@ -147,7 +163,7 @@ def test_damaged_jpeg_lossless_gives_pixels_or_a_reason(tmp_path, changes, cut):
     for place, value in changes:
         content[place] = value
     data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
-    data.PixelData = pydicom.encaps.encapsulate([bytes(content[:len(STREAM) - cut // 8])])
+    data.PixelData = pydicom.encaps.encapsulate([bytes(content[: len(STREAM) - cut // 8])])
     data['PixelData'].is_undefined_length = True
     data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
     try:
@@ -173,9 +189,14 @@ def test_gdcm_decodes_nothing(tmp_path, monkeypatch):
                 read(tmp_path, data)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(), 'HU look implausible: values from 24 to 1624, but no air (below -500)'),
-    (dict(RescaleIntercept=-1024), ''), (dict(RescaleSlope=2, RescaleIntercept=-400), 'values from -352 to 2848')])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(), 'HU look implausible: values from 24 to 1624, but no air (below -500)'),
+        (dict(RescaleIntercept=-1024), ''),
+        (dict(RescaleSlope=2, RescaleIntercept=-400), 'values from -352 to 2848'),
+    ],
+)
 def test_values_without_air_are_noted(tmp_path, changes, words):
     """Signed pixels whose rescale tags are there, but lack the offset."""
     hu, notes = read(tmp_path, dicom_slice(HU + 1024, **changes))
@@ -221,8 +242,12 @@ def test_code_stream_sizes():
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200), st.sampled_from(['RLELossless', 'JPEGBaseline8Bit', 'JPEG2000', 'JPEGLSLossless',
-                                                 'JPEGLosslessSV1', 'ExplicitVRLittleEndian']))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(
+        ['RLELossless', 'JPEGBaseline8Bit', 'JPEG2000', 'JPEGLSLossless', 'JPEGLosslessSV1', 'ExplicitVRLittleEndian']
+    ),
+)
 def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
     data = dicom_slice(chest(size=32).astype(np.uint16))
     data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
@@ -255,12 +280,17 @@ def run_length_head(*starts):
 NOTHING = b'\x80' * (1 << 20)  # control bytes that stand for nothing
 
 
-@pytest.mark.parametrize('content, reason', [
-    (run_length_head(*[64, len(NOTHING)] * 7, 64) + NOTHING, 'of 15 segments of run lengths, but 16 bits per pixel make 2'),
-    (run_length_head(len(NOTHING), 64) + NOTHING, 'segments of run lengths overlap'),
-    (run_length_head(64, 1 << 31) + NOTHING, 'segments of run lengths overlap'),
-    (run_length_head(0, 64) + NOTHING, 'segments of run lengths overlap'),
-    (run_length_head(64, 128) + NOTHING, 'unpacks to more than'), (b'\2\0\0\0', 'shorter than the head')])
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (run_length_head(*[64, len(NOTHING)] * 7, 64) + NOTHING, 'of 15 segments of run lengths, but 16 bits per pixel make 2'),
+        (run_length_head(len(NOTHING), 64) + NOTHING, 'segments of run lengths overlap'),
+        (run_length_head(64, 1 << 31) + NOTHING, 'segments of run lengths overlap'),
+        (run_length_head(0, 64) + NOTHING, 'segments of run lengths overlap'),
+        (run_length_head(64, 128) + NOTHING, 'unpacks to more than'),
+        (b'\2\0\0\0', 'shorter than the head'),
+    ],
+)
 def test_run_lengths_are_walked_over_once(tmp_path, content, reason):
     data = dicom_slice((HU + 1024).astype(np.uint16))
     data.PixelData = pydicom.encaps.encapsulate([content])
@@ -294,8 +324,9 @@ def test_bits_beside_the_value_are_left_out(tmp_path, high, stored, signed):
     assert np.array_equal(hu, HU) and ('shifted down' if high == 15 else 'an overlay?') in notes
 
 
-@pytest.mark.parametrize('intercept, words', [
-    (-1024, 'hardly any soft tissue'), (-1000, 'hardly any soft tissue'), (1024, 'no air')])
+@pytest.mark.parametrize(
+    'intercept, words', [(-1024, 'hardly any soft tissue'), (-1000, 'hardly any soft tissue'), (1024, 'no air')]
+)
 def test_hounsfield_units_that_are_rescaled_again_are_noted(tmp_path, intercept, words):
     note = read(tmp_path, dicom_slice(HU.astype(np.int16), RescaleIntercept=intercept))[1]
     assert note.startswith('warning: HU look implausible') and words in note
@@ -305,8 +336,8 @@ def test_a_transfer_syntax_of_a_vendor_is_named(tmp_path):
     data = dicom_slice(HU.astype(np.int16))
     path = save_dicom(tmp_path / 'im.dcm', data)
     path.write_bytes(path.read_bytes().replace(b'1.2.840.10008.1.2.1\0', b'1.2.840.113619.5.2\0\0'))
-    scan, = find_scans(path)
-    problem, = scan.read()
+    (scan,) = find_scans(path)
+    (problem,) = scan.read()
     assert 'transfer syntax 1.2.840.113619.5.2' in problem.reason and 'export the series again' in problem.reason
 
 
@@ -317,9 +348,13 @@ def test_padding_is_found_in_words_that_have_more_bits_than_values(tmp_path):
     assert (hu[:5] == -1000).all() and np.array_equal(hu[5:], HU[5:])
 
 
-@pytest.mark.parametrize('syntax, compressed, words', [
-    ('1.2.840.10008.1.2.1', True, 'they are compressed, but the transfer syntax says that they are not'),
-    ('1.2.840.10008.1.2.5', False, 'they are not compressed, but the transfer syntax claims it')])
+@pytest.mark.parametrize(
+    'syntax, compressed, words',
+    [
+        ('1.2.840.10008.1.2.1', True, 'they are compressed, but the transfer syntax says that they are not'),
+        ('1.2.840.10008.1.2.5', False, 'they are not compressed, but the transfer syntax claims it'),
+    ],
+)
 def test_pixels_and_transfer_syntax_that_do_not_fit(tmp_path, syntax, compressed, words):
     """pydicom#1320 and #738. Noise is longer when compressed, and was read as if it were pixels."""
     pixels = np.random.RandomState(0).randint(-1000, 1000, (64, 64)).astype(np.int16)
@@ -330,7 +365,7 @@ def test_pixels_and_transfer_syntax_that_do_not_fit(tmp_path, syntax, compressed
     path = save_dicom(tmp_path / 'a.dcm', data)
     uids = (b'1.2.840.10008.1.2.5\0', b'1.2.840.10008.1.2.1\0')
     path.write_bytes(path.read_bytes().replace(uids[not compressed], syntax.encode() + b'\0', 1))
-    item, = next(find_scans(path)).read()
+    (item,) = next(find_scans(path)).read()
     assert words in item.reason
 
 
@@ -338,19 +373,20 @@ def test_floating_point_pixels_are_named(tmp_path):
     """vtk-dicom#49."""
     data = dicom_slice(chest().astype(np.int16), BitsAllocated=32, PixelData=None)
     data.FloatPixelData = chest().astype(np.float32).tobytes()
-    item, = next(find_scans(save_dicom(tmp_path / 'a.dcm', data))).read()
+    (item,) = next(find_scans(save_dicom(tmp_path / 'a.dcm', data))).read()
     assert 'floating-point numbers' in item.reason
 
 
-@pytest.mark.parametrize('kind, words', [
-    (b'IS', r"has BitsAllocated '\\x10', which is not a whole number"), (b'', 'no BitsAllocated')])
+@pytest.mark.parametrize(
+    'kind, words', [(b'IS', r"has BitsAllocated '\\x10', which is not a whole number"), (b'', 'no BitsAllocated')]
+)
 def test_a_size_of_words_that_is_no_number(tmp_path, kind, words):
     """Found by fuzzing: pydicom's warning came out raw, and "invalid literal for int()" was the reason."""
     path = save_dicom(tmp_path / 'a.dcm', dicom_slice(chest().astype(np.int16)))
     content = path.read_bytes()
     at = content.index(b'\x28\0\0\x01US')
-    path.write_bytes(content[:at] + (content[at:at + 4] + kind + content[at + 6:] if kind else content[at + 10:]))
+    path.write_bytes(content[:at] + (content[at : at + 4] + kind + content[at + 6 :] if kind else content[at + 10 :]))
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        item, = next(find_scans(path)).read()
+        (item,) = next(find_scans(path)).read()
     assert words in item.reason

@@ -1,4 +1,5 @@
 """DICOM series: order, orientation, what is irregular."""
+
 import numpy as np
 import pytest
 from scan_helpers import chest, dicom_slice, save_dicom, to_grey, write_series
@@ -13,7 +14,7 @@ def scans_in(folder, **options):
 
 
 def only_scan(folder):
-    scan, = scans_in(folder)
+    (scan,) = scans_in(folder)
     return scan
 
 
@@ -37,10 +38,16 @@ def test_affine_leads_voxels_to_their_place(tmp_path):
     assert scan.info.shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize('orientation, stored', [
-    ([1, 0, 0, 0, 1, 0], lambda hu: hu), ([-1, 0, 0, 0, 1, 0], lambda hu: hu[:, ::-1]),
-    ([1, 0, 0, 0, -1, 0], lambda hu: hu[::-1]), ([0, 1, 0, 1, 0, 0], lambda hu: hu.T),
-    ([0, -1, 0, 1, 0, 0], lambda hu: hu.T[:, ::-1])])
+@pytest.mark.parametrize(
+    'orientation, stored',
+    [
+        ([1, 0, 0, 0, 1, 0], lambda hu: hu),
+        ([-1, 0, 0, 0, 1, 0], lambda hu: hu[:, ::-1]),
+        ([1, 0, 0, 0, -1, 0], lambda hu: hu[::-1]),
+        ([0, 1, 0, 1, 0, 0], lambda hu: hu.T),
+        ([0, -1, 0, 1, 0, 0], lambda hu: hu.T[:, ::-1]),
+    ],
+)
 def test_any_raster_is_turned_to_the_radiological_view(tmp_path, orientation, stored):
     for index in range(2):
         pixels = np.ascontiguousarray(stored(chest(index)).astype(np.int16))
@@ -57,11 +64,13 @@ def test_any_raster_is_turned_to_the_radiological_view(tmp_path, orientation, st
 def test_series_and_localizers_in_one_folder_are_kept_apart(tmp_path):
     write_series(tmp_path / 'all' / 'a', 3, series='first')
     write_series(tmp_path / 'all' / 'b', 2, series='second')
-    save_dicom(tmp_path / 'all' / 'scout.dcm', dicom_slice(
-        chest().astype(np.int16), series='first', ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']))
+    save_dicom(
+        tmp_path / 'all' / 'scout.dcm',
+        dicom_slice(chest().astype(np.int16), series='first', ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']),
+    )
     save_dicom(tmp_path / 'all' / 'larger.dcm', dicom_slice(chest(size=96).astype(np.int16), 9, series='first'))
     found = scans_in(tmp_path / 'all')
-    problem, = (item for item in found if isinstance(item, Problem))
+    (problem,) = (item for item in found if isinstance(item, Problem))
     assert problem.source == 'all/scout.dcm' and 'localizer' in problem.reason
     scans = [item for item in found if not isinstance(item, Problem)]
     assert sorted(scan.info.num_slices for scan in scans) == [1, 2, 3]
@@ -79,13 +88,16 @@ def test_the_same_image_twice_counts_once(tmp_path):
 
 def place(path, positions, **changes):
     for index, position in enumerate(positions):
-        save_dicom(path / f'{index}.dcm', dicom_slice(chest().astype(np.int16), index, ImagePositionPatient=position,
-                                                      **changes))
+        save_dicom(
+            path / f'{index}.dcm', dicom_slice(chest().astype(np.int16), index, ImagePositionPatient=position, **changes)
+        )
     return only_scan(path).info
 
 
-@pytest.mark.parametrize('heights, words', [
-    ((0, 5, 15, 20), 'about 1 slice is missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')])
+@pytest.mark.parametrize(
+    'heights, words',
+    [((0, 5, 15, 20), 'about 1 slice is missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')],
+)
 def test_irregular_positions_are_noted(tmp_path, heights, words):
     info = place(tmp_path, [[0, 0, height] for height in heights])
     assert words in ' '.join(info.notes) and info.affine is None
@@ -97,14 +109,19 @@ def test_gantry_tilt_is_noted(tmp_path):
     told = place(tmp_path / 'b', [[0, 0, 5 * index] for index in range(3)], GantryDetectorTilt=12)
     assert 'gantry tilt: 12.0 degrees' in ' '.join(told.notes)
     turned = [1, 0, 0, 0, np.cos(0.2), np.sin(0.2)]
-    info = place(tmp_path / 'c', [[0, -np.sin(0.2) * 5 * index, np.cos(0.2) * 5 * index] for index in range(3)],
-                 ImageOrientationPatient=[round(float(value), 6) for value in turned])
+    info = place(
+        tmp_path / 'c',
+        [[0, -np.sin(0.2) * 5 * index, np.cos(0.2) * 5 * index] for index in range(3)],
+        ImageOrientationPatient=[round(float(value), 6) for value in turned],
+    )
     assert 'turned by 11.5 degrees' in ' '.join(info.notes) and info.slice_spacing == pytest.approx(5, abs=1e-3)
 
 
 def test_without_positions_other_orders_are_used_and_noted(tmp_path):
-    for folder, changes, words in (('a', dict(SliceLocation=None), 'InstanceNumber'),
-                                   ('b', dict(SliceLocation=None, InstanceNumber=None), 'file name')):
+    for folder, changes, words in (
+        ('a', dict(SliceLocation=None), 'InstanceNumber'),
+        ('b', dict(SliceLocation=None, InstanceNumber=None), 'file name'),
+    ):
         for index in range(2):
             data = dicom_slice(chest(index).astype(np.int16), 1 - index, ImagePositionPatient=None)
             for keyword in changes:
@@ -117,8 +134,10 @@ def test_without_positions_other_orders_are_used_and_noted(tmp_path):
         assert first.position is None and first.thickness == 5 and first.index == 0
         assert np.array_equal(first.grey, to_grey(chest(1 if folder == 'a' else 0)))
     for index in range(2):
-        save_dicom(tmp_path / 'c' / f'{index}.dcm', dicom_slice(
-            chest().astype(np.int16), index, ImagePositionPatient=None, SliceLocation=-3.0 * index))
+        save_dicom(
+            tmp_path / 'c' / f'{index}.dcm',
+            dicom_slice(chest().astype(np.int16), index, ImagePositionPatient=None, SliceLocation=-3.0 * index),
+        )
     scan = only_scan(tmp_path / 'c')
     assert 'ordered by SliceLocation' in ' '.join(scan.info.notes)
     assert [item.position for item in scan.read()] == [-3, 0]
@@ -139,13 +158,21 @@ def test_reads_only_what_is_not_done(tmp_path):
     assert [item.key for item in scan.read({keys[0], keys[2]})] == [keys[1]] and len(set(keys)) == 3
 
 
-@pytest.mark.parametrize('syntax, content, hinted', [
-    *((name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', extra)
-      for name, extra in (('JPEGLSLossless', 'medical'), ('JPEG2000Lossless', 'jpeg'), ('JPEGLosslessSV1', 'jpeg'))),
-    ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'jpeg'),
-    ('HTJ2KLossless', b'\0\0', 'jpeg'), ('RLELossless', b'\1' * 80, '')])
+@pytest.mark.parametrize(
+    'syntax, content, hinted',
+    [
+        *(
+            (name, b'\xff\xd8\xff\xc3\0\x0b\x10\0\x40\0\x40\1\1\x11\0\xff\xd9', extra)
+            for name, extra in (('JPEGLSLossless', 'medical'), ('JPEG2000Lossless', 'jpeg'), ('JPEGLosslessSV1', 'jpeg'))
+        ),
+        ('JPEGExtended12Bit', b'\xff\xd8\xff\xc1\0\x0b\x0c\0\x40\0\x40\1\1\x11\0\xff\xd9', 'jpeg'),
+        ('HTJ2KLossless', b'\0\0', 'jpeg'),
+        ('RLELossless', b'\1' * 80, ''),
+    ],
+)
 def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, content, hinted):
     import pydicom
+
     uid = getattr(pydicom.uid, syntax)
     if hinted:  # as where no plugin is installed
         monkeypatch.setattr(pydicom.pixels.get_decoder(uid), '_available', {})
@@ -154,15 +181,17 @@ def test_the_plugin_to_install_reaches_the_user(tmp_path, monkeypatch, syntax, c
     data['PixelData'].is_undefined_length = True
     data.file_meta.TransferSyntaxUID = uid
     save_dicom(tmp_path / 'x.dcm', data)
-    problem, = only_scan(tmp_path).read()
+    (problem,) = only_scan(tmp_path).read()
     assert f'mmaffinity[{hinted}]' in problem.reason if hinted else 'pip install' not in problem.reason
 
 
 def test_patients_without_series_uid_are_kept_apart_by_folder_and_study(tmp_path):
     for patient in 'ab':
         for index in range(2):
-            save_dicom(tmp_path / 'all' / patient / f'{index}.dcm', dicom_slice(
-                chest(index).astype(np.int16), index, SeriesInstanceUID=None, SOPInstanceUID=None))
+            save_dicom(
+                tmp_path / 'all' / patient / f'{index}.dcm',
+                dicom_slice(chest(index).astype(np.int16), index, SeriesInstanceUID=None, SOPInstanceUID=None),
+            )
     assert [scan.info.num_slices for scan in scans_in(tmp_path / 'all')] == [2, 2]
 
 
@@ -214,8 +243,11 @@ def test_tilt_is_noted_without_positions(tmp_path):
     assert 'gantry tilt: 20.0 degrees' in ' '.join(only_scan(tmp_path).info.notes)
 
 
-@pytest.mark.parametrize('step', [(0, 0, 0), (0, 0, 1e-4), (0, 0, 0.01), (30, 0, 0), (0.001, 20, 0.001)],
-                         ids=['none', 'nearly none', 'jitter', 'sideways', 'sideways jitter'])
+@pytest.mark.parametrize(
+    'step',
+    [(0, 0, 0), (0, 0, 1e-4), (0, 0, 0.01), (30, 0, 0), (0.001, 20, 0.001)],
+    ids=['none', 'nearly none', 'jitter', 'sideways', 'sideways jitter'],
+)
 @pytest.mark.parametrize('number', [2, 8])
 def test_slices_at_one_position_have_no_volume(tmp_path, step, number):
     info = place(tmp_path, [[index * one for one in step] for index in range(number)])
@@ -238,8 +270,10 @@ def test_phases_at_equal_positions_share_the_slabs(tmp_path):
 @pytest.mark.parametrize('number', [None, 7], ids=['no numbers', 'one number'])
 def test_without_positions_and_numbers_the_natural_order_of_names_counts(tmp_path, number):
     for index in range(12):
-        save_dicom(tmp_path / f'{index}.dcm', dicom_slice(
-            chest().astype(np.int16), index, ImagePositionPatient=None, InstanceNumber=number))
+        save_dicom(
+            tmp_path / f'{index}.dcm',
+            dicom_slice(chest().astype(np.int16), index, ImagePositionPatient=None, InstanceNumber=number),
+        )
     scan = only_scan(tmp_path)
     assert [header.name.rsplit('/')[-1] for header in scan.headers] == [f'{index}.dcm' for index in range(12)]
     assert any('ordered by file name' in note for note in scan.info.notes)
@@ -254,5 +288,5 @@ def test_a_slice_whose_position_is_none_is_no_part_of_the_scan(tmp_path):
     path.write_bytes(content.replace(b'-290.0', b'NaN   '))
     scans = scans_in(tmp_path)
     assert sorted(scan.info.num_slices for scan in scans) == [1, 3]
-    lone, = (scan for scan in scans if scan.info.num_slices == 1)
+    (lone,) = (scan for scan in scans if scan.info.num_slices == 1)
     assert any('ImagePositionPatient' in note and 'taken as absent' in note for note in lone.info.notes)

@@ -1,4 +1,5 @@
 """Numbers in DICOM headers, as writers leave them."""
+
 import pytest
 from scan_helpers import chest, dicom_slice, save_dicom
 
@@ -18,57 +19,87 @@ def with_text(folder, index=0, **entries):
         kind = pydicom.datadict.dictionary_VR(tag).encode()
         content = path.read_bytes()
         start = content.index(tag.group.to_bytes(2, 'little') + tag.element.to_bytes(2, 'little') + kind)
-        length = int.from_bytes(content[start + 6:start + 8], 'little')
+        length = int.from_bytes(content[start + 6 : start + 8], 'little')
         new = text.encode('latin-1') + b' ' * (len(text) % 2)
-        path.write_bytes(content[:start + 6] + len(new).to_bytes(2, 'little') + new + content[start + 8 + length:])
+        path.write_bytes(content[: start + 6] + len(new).to_bytes(2, 'little') + new + content[start + 8 + length :])
     return path
 
 
 def only_scan(folder):
-    scan, = find_scans(folder, ReadOptions())
+    (scan,) = find_scans(folder, ReadOptions())
     return scan
 
 
-@pytest.mark.parametrize('keyword, text, expected', [
-    ('PixelSpacing', '0,8\\0,7', (0.8, 0.7)), ('PixelSpacing', ' 0,8\\0.7', (0.8, 0.7)),
-    ('PixelSpacing', '8,0E-1\\0,7', (0.8, 0.7)),
-    ('SliceThickness', '2,5', 2.5), ('ImagePositionPatient', '-100,0\\-80,0\\-300,5', (-100, -80, -300.5)),
-    ('ImageOrientationPatient', '1,0\\0,0\\0,0\\0,0\\1,0\\0,0', (1, 0, 0, 0, 1, 0)), ('SliceLocation', '-12,5', -12.5)])
+@pytest.mark.parametrize(
+    'keyword, text, expected',
+    [
+        ('PixelSpacing', '0,8\\0,7', (0.8, 0.7)),
+        ('PixelSpacing', ' 0,8\\0.7', (0.8, 0.7)),
+        ('PixelSpacing', '8,0E-1\\0,7', (0.8, 0.7)),
+        ('SliceThickness', '2,5', 2.5),
+        ('ImagePositionPatient', '-100,0\\-80,0\\-300,5', (-100, -80, -300.5)),
+        ('ImageOrientationPatient', '1,0\\0,0\\0,0\\0,0\\1,0\\0,0', (1, 0, 0, 0, 1, 0)),
+        ('SliceLocation', '-12,5', -12.5),
+    ],
+)
 def test_a_decimal_comma_is_read_and_noted(tmp_path, keyword, text, expected):
     with_text(tmp_path, **{keyword: text})
-    header, = only_scan(tmp_path).headers
-    found = {'PixelSpacing': header.spacing, 'SliceThickness': header.thickness, 'ImagePositionPatient': header.corner,
-             'ImageOrientationPatient': header.orientation, 'SliceLocation': header.location}[keyword]
+    (header,) = only_scan(tmp_path).headers
+    found = {
+        'PixelSpacing': header.spacing,
+        'SliceThickness': header.thickness,
+        'ImagePositionPatient': header.corner,
+        'ImageOrientationPatient': header.orientation,
+        'SliceLocation': header.location,
+    }[keyword]
     assert found == expected and f'{keyword} is written with a decimal comma, which was read as a point' in header.notes
 
 
 @pytest.mark.parametrize('entry', [dict(RescaleIntercept='-24,0'), dict(RescaleSlope='1,0')])
 def test_a_decimal_comma_in_the_rescale_tags(tmp_path, entry):
     with_text(tmp_path, **entry)
-    item, = only_scan(tmp_path).read()
+    (item,) = only_scan(tmp_path).read()
     assert not isinstance(item, Problem) and any('decimal comma' in note for note in item.notes)
 
 
-@pytest.mark.parametrize('keyword, text', [
-    ('PixelSpacing', '0.8'), ('PixelSpacing', 'abc\\0.7'), ('PixelSpacing', '1.024,5\\1'), ('PixelSpacing', '0.8\\0.7\\1'),
-    ('ImagePositionPatient', 'NaN\\0\\0'), ('ImagePositionPatient', 'x\\y\\z'), ('InstanceNumber', '1A'),
-    ('SliceThickness', 'thin'), ('SliceLocation', 'inf')])
+@pytest.mark.parametrize(
+    'keyword, text',
+    [
+        ('PixelSpacing', '0.8'),
+        ('PixelSpacing', 'abc\\0.7'),
+        ('PixelSpacing', '1.024,5\\1'),
+        ('PixelSpacing', '0.8\\0.7\\1'),
+        ('ImagePositionPatient', 'NaN\\0\\0'),
+        ('ImagePositionPatient', 'x\\y\\z'),
+        ('InstanceNumber', '1A'),
+        ('SliceThickness', 'thin'),
+        ('SliceLocation', 'inf'),
+    ],
+)
 def test_an_optional_entry_that_is_no_number_is_named_and_taken_as_absent(tmp_path, keyword, text):
     with_text(tmp_path, **{keyword: text})
     scan = only_scan(tmp_path)
-    note, = (note for note in scan.info.notes if note.startswith(keyword))
+    (note,) = (note for note in scan.info.notes if note.startswith(keyword))
     assert repr(text) in note and 'taken as absent' in note
     assert ('no usable PixelSpacing: areas and volumes are unknown' in scan.info.notes) == (keyword == 'PixelSpacing')
-    item, = scan.read()
+    (item,) = scan.read()
     assert not isinstance(item, Problem)
 
 
-@pytest.mark.parametrize('keyword, text', [
-    ('NumberOfFrames', '1A'), ('NumberOfFrames', '-1'), ('NumberOfFrames', '1.5'), ('RescaleIntercept', 'x'),
-    ('RescaleSlope', '1\\2'), ('RescaleIntercept', '1.024,0')])
+@pytest.mark.parametrize(
+    'keyword, text',
+    [
+        ('NumberOfFrames', '1A'),
+        ('NumberOfFrames', '-1'),
+        ('NumberOfFrames', '1.5'),
+        ('RescaleIntercept', 'x'),
+        ('RescaleSlope', '1\\2'),
+        ('RescaleIntercept', '1.024,0'),
+    ],
+)
 def test_an_entry_that_pixels_hang_on_is_named_with_its_value(tmp_path, keyword, text):
     with_text(tmp_path, **{keyword: text})
-    found, = find_scans(tmp_path, ReadOptions())
+    (found,) = find_scans(tmp_path, ReadOptions())
     problem = found if isinstance(found, Problem) else next(found.read())
     assert isinstance(problem, Problem) and f'{keyword} {text!r}' in problem.reason and 'correct' in problem.reason
 

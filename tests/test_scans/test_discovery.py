@@ -1,4 +1,5 @@
 """Finding scans in what a user names."""
+
 import os
 import re
 import tracemalloc
@@ -15,8 +16,10 @@ from mmaffinity.scans import Problem, check_inputs, find_scans
 
 def sorted_out(inputs, **kwargs):
     found = list(find_scans(inputs, **kwargs))
-    return ({item.info.name: item for item in found if not isinstance(item, Problem)},
-            {item.source: item.reason for item in found if isinstance(item, Problem)})
+    return (
+        {item.info.name: item for item in found if not isinstance(item, Problem)},
+        {item.source: item.reason for item in found if isinstance(item, Problem)},
+    )
 
 
 def test_a_mixed_folder(tmp_path):
@@ -28,18 +31,23 @@ def test_a_mixed_folder(tmp_path):
     write_nifti(root / 'deep' / 'v.nii.gz', chest_volume())
     (root / 'notes.txt').write_text('hello')
     scans, problems = sorted_out(root)
-    series, = (scan for scan in find_scans(root) if not isinstance(scan, Problem) and scan.info.kind == 'dicom')
+    (series,) = (scan for scan in find_scans(root) if not isinstance(scan, Problem) and scan.info.kind == 'dicom')
     assert re.fullmatch('mixed/series_[0-9a-f]{8}', series.info.name)
     assert sorted((scan.info.kind, scan.info.name) for scan in find_scans(root) if not isinstance(scan, Problem)) == [
-        ('dicom', series.info.name), ('images', 'mixed'), ('images', 'mixed/png'), ('nifti', 'mixed/deep/v.nii.gz')]
+        ('dicom', series.info.name),
+        ('images', 'mixed'),
+        ('images', 'mixed/png'),
+        ('nifti', 'mixed/deep/v.nii.gz'),
+    ]
     assert sum(scan.info.num_slices for scan in find_scans(root) if not isinstance(scan, Problem)) == 11
     assert list(problems) == ['mixed/notes.txt']
 
 
 def test_single_files_lists_and_arrays(tmp_path):
     folder = write_images(tmp_path / 'a', 3)
-    scans, problems = sorted_out([folder / 'slice_2.png', str(folder / 'slice_0.png'), folder / 'slice_2.png',
-                                  to_grey(chest()), tmp_path / 'absent.png'])
+    scans, problems = sorted_out(
+        [folder / 'slice_2.png', str(folder / 'slice_0.png'), folder / 'slice_2.png', to_grey(chest()), tmp_path / 'absent.png']
+    )
     assert [item.name for item in scans['a'].read()] == ['a/slice_0.png', 'a/slice_2.png']
     assert scans['arrays'].info.num_slices == 1
     assert list(problems.values()) == ['does not exist']
@@ -85,7 +93,7 @@ def test_results_of_an_earlier_run_are_no_input(tmp_path):
     (tmp_path / 'in' / 'results' / 'scan' / 'journal.jsonl').touch()
     scan, problem = sorted(find_scans(tmp_path / 'in'), key=lambda item: isinstance(item, Problem))
     assert scan.info.num_slices == 1 and problem.reason == 'holds results of an earlier run, which are no scans'
-    problem, = find_scans(tmp_path / 'in', exclude=[tmp_path / 'in'])
+    (problem,) = find_scans(tmp_path / 'in', exclude=[tmp_path / 'in'])
     assert 'the folder that the results go to' in problem.reason
 
 
@@ -103,7 +111,7 @@ def test_arrays_of_an_iterator_are_not_all_awaited():
         names += [item.name for item in scan.read()]
         assert [item.grey[0, 0] for item in scan.read()] == [int(key.split('#')[1]) for key in scan.keys()]
     assert names == [f'array#{index}' for index in range(150)]
-    scan, = find_scans([np.zeros((40, 40), np.uint8)] * 150)
+    (scan,) = find_scans([np.zeros((40, 40), np.uint8)] * 150)
     assert scan.info.num_slices == 150
 
 
@@ -148,7 +156,7 @@ def test_memory_per_slice_is_a_name(tmp_path):
     for index in range(3000):
         os.link(pixel, root / f'slice_{index}.png')
     tracemalloc.start()
-    scan, = find_scans(root)
+    (scan,) = find_scans(root)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert scan.info.num_slices == 3000 and kept / 3000 < 400
@@ -160,7 +168,7 @@ def test_memory_per_dicom_slice_is_bounded(tmp_path):
         save_dicom(tmp_path / 'in' / f'im_{index:04d}.dcm', dicom_slice(np.zeros((32, 32), np.int16), index))
     list(find_scans(tmp_path / 'in'))  # imports, and what is kept for all
     tracemalloc.start()
-    scan, = find_scans(tmp_path / 'in')
+    (scan,) = find_scans(tmp_path / 'in')
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert scan.info.num_slices == 200 and kept / 200 < 1400
@@ -176,8 +184,7 @@ def test_inputs_that_are_not_there_are_all_named(tmp_path, monkeypatch, inputs, 
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(['a.png', 'b.dcm', 'c.nii', 'd.nii.gz', 'e']), st.binary(max_size=500)),
-                max_size=5))
+@given(st.lists(st.tuples(st.sampled_from(['a.png', 'b.dcm', 'c.nii', 'd.nii.gz', 'e']), st.binary(max_size=500)), max_size=5))
 def test_any_folder_is_sorted_out(tmp_path, files):
     root = tmp_path / 'any'
     root.mkdir(exist_ok=True)
@@ -201,6 +208,7 @@ def test_the_index_of_a_disc_is_clutter(tmp_path, form):
     pydicom = pytest.importorskip('pydicom')
     folder = write_series(tmp_path / 'cd' / 'IMAGES', 2)
     from pydicom.fileset import FileSet
+
     index = FileSet()
     for path in folder.iterdir():
         index.add(path)
@@ -215,10 +223,10 @@ def test_the_index_of_a_disc_is_clutter(tmp_path, form):
     if form == 'no preamble':
         target.write_bytes(target.read_bytes()[132:])
     found = list(find_scans(tmp_path / 'cd'))
-    scan, = (item for item in found if not isinstance(item, Problem))
-    problem, = (item for item in found if isinstance(item, Problem))
+    (scan,) = (item for item in found if not isinstance(item, Problem))
+    (problem,) = (item for item in found if isinstance(item, Problem))
     assert problem.clutter and problem.source == 'cd/DICOMDIR' and 'the index of a disc' in problem.reason
-    named, = find_scans(target)
+    (named,) = find_scans(target)
     assert named.clutter
 
 
@@ -230,28 +238,42 @@ def test_clutter_is_told_from_what_is_lost(tmp_path):
         (folder / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
     (root / 'notes.txt').write_text('hello')
     problems = {item.source: item.clutter for item in find_scans(root) if isinstance(item, Problem)}
-    assert problems == {'in/._slice_0.png': True, 'in/.DS_Store': True, 'in/notes.txt': False,
-                        'in/__MACOSX/._slice_0.png': True, 'in/__MACOSX/.DS_Store': True}
+    assert problems == {
+        'in/._slice_0.png': True,
+        'in/.DS_Store': True,
+        'in/notes.txt': False,
+        'in/__MACOSX/._slice_0.png': True,
+        'in/__MACOSX/.DS_Store': True,
+    }
 
 
-@pytest.mark.parametrize('changes, reason', [
-    (dict(Modality='RTDOSE', NumberOfFrames=15, SOPClassUID='1.2.840.10008.5.1.4.1.1.481.2'), 'has modality RTDOSE, not CT'),
-    (dict(Modality='MR', NumberOfFrames=20, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1'), 'has modality MR, not CT'),
-    (dict(Modality='SEG', NumberOfFrames=3), 'has modality SEG'), (dict(Modality='NM', NumberOfFrames=0), 'has modality NM'),
-    (dict(NumberOfFrames=2, SOPClassUID='1.2.840.10008.5.1.4.1.1.7.3'), 'is no CT image: Multi-frame Grayscale Word'),
-    (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is no CT image: Enhanced MR')])
+@pytest.mark.parametrize(
+    'changes, reason',
+    [
+        (
+            dict(Modality='RTDOSE', NumberOfFrames=15, SOPClassUID='1.2.840.10008.5.1.4.1.1.481.2'),
+            'has modality RTDOSE, not CT',
+        ),
+        (dict(Modality='MR', NumberOfFrames=20, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1'), 'has modality MR, not CT'),
+        (dict(Modality='SEG', NumberOfFrames=3), 'has modality SEG'),
+        (dict(Modality='NM', NumberOfFrames=0), 'has modality NM'),
+        (dict(NumberOfFrames=2, SOPClassUID='1.2.840.10008.5.1.4.1.1.7.3'), 'is no CT image: Multi-frame Grayscale Word'),
+        (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is no CT image: Enhanced MR'),
+    ],
+)
 def test_what_is_no_ct_is_called_so_first(tmp_path, changes, reason):
     pytest.importorskip('pydicom')
     import warnings
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # pydicom's, of what is written here
         save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes))
-    problem, = find_scans(tmp_path / 'x.dcm')
+    (problem,) = find_scans(tmp_path / 'x.dcm')
     assert problem.reason.startswith(reason)
 
 
 def test_enhanced_ct_without_its_number_of_frames_is_named(tmp_path):
     pytest.importorskip('pydicom')
     save_dicom(tmp_path / 'x.dcm', dicom_slice(chest().astype(np.int16), SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'))
-    problem, = find_scans(tmp_path / 'x.dcm')
+    (problem,) = find_scans(tmp_path / 'x.dcm')
     assert problem.reason.startswith('has SOPClassUID 1.2.840.10008.5.1.4.1.1.2.1 (Enhanced CT) and NumberOfFrames absent')

@@ -1,4 +1,5 @@
 """Where the pixels of frames lie, in whole files and in damaged ones."""
+
 import numpy as np
 import pytest
 from frame_helpers import chest_frames, compressed, encapsulated, enhanced_ct
@@ -12,8 +13,9 @@ FRAMES = chest_frames(4)
 
 
 def packed(table='basic', syntax='RLELossless', frames=FRAMES, fragments=1):
-    return encapsulated(enhanced_ct(FRAMES), [compressed(frame, syntax) for frame in frames], getattr(pydicom.uid, syntax),
-                        table, fragments)
+    return encapsulated(
+        enhanced_ct(FRAMES), [compressed(frame, syntax) for frame in frames], getattr(pydicom.uid, syntax), table, fragments
+    )
 
 
 def outcome(path):
@@ -34,7 +36,7 @@ def outcome(path):
 def test_a_cut_file_costs_the_frames_that_it_lacks(tmp_path, table, syntax):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, syntax))
     content = path.read_bytes()
-    path.write_bytes(content[:-8 - 20])  # the delimiter and the end of the last frame
+    path.write_bytes(content[: -8 - 20])  # the delimiter and the end of the last frame
     results = outcome(path)
     bad = results.pop('frame 4')
     assert results == dict.fromkeys(('frame 1', 'frame 2', 'frame 3'), True)
@@ -46,7 +48,7 @@ def test_a_cut_file_costs_the_frames_that_it_lacks(tmp_path, table, syntax):
 @pytest.mark.parametrize('table', ['basic', 'none'])
 def test_a_cut_file_of_frames_in_fragments(tmp_path, table):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, 'JPEGLSLossless', fragments=2))
-    path.write_bytes(path.read_bytes()[:-8 - 20])
+    path.write_bytes(path.read_bytes()[: -8 - 20])
     results = outcome(path)
     assert 'the file ends' in results.pop('frame 4') and list(results.values()) == [True] * 3
 
@@ -54,23 +56,30 @@ def test_a_cut_file_of_frames_in_fragments(tmp_path, table):
 def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
     """Without a table nobody knows which it is, and values must not be given to other frames."""
     data = packed('none', frames=FRAMES[:2] + FRAMES[3:])
-    problem, = find_scans(save_dicom(tmp_path / 'm.dcm', data))
+    (problem,) = find_scans(save_dicom(tmp_path / 'm.dcm', data))
     assert isinstance(problem, Problem) and '0 of 4 frames were found in 3 fragments' in problem.reason
 
 
-@pytest.mark.parametrize('begins, heads, counts, complete, expected', [
-    ([0, 1, 2], [True] * 3, [3], True, [(0, 1), (1, 2), (2, 3)]),
-    ([0, 2], [True, False, True, False], [2], True, [(0, 2), (2, 4)]),
-    ([0, 2], [False] * 5, [2], True, [(0, 2), (2, 5)]),
-    ([], [True, False, True, False], [2], True, [(0, 2), (2, 4)]),
-    ([], [False, False, False], [2, 3], True, [(0, 1), (1, 2), (2, 3)]),
-    ([], [False, False, False], [2], True, []), ([], [], [2], True, []), ([], [], [2], False, []),
-    ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (0, 0)]),
-    ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are no frame
-    ([0, None, 2], [False] * 4, [3], True, [(0, 0), (0, 0), (2, 4)]),
-    ([2, 1, 0], [False] * 4, [3], True, [(0, 0), (0, 0), (0, 4)]),
-    ([0, 1, 2], [True] * 2, [3], False, [(0, 1), (1, 2), (0, 0)]),
-    ([], [True, False, True], [4], False, [(0, 2)]), ([], [False, False], [4], False, [(0, 1), (1, 2)])])
+@pytest.mark.parametrize(
+    'begins, heads, counts, complete, expected',
+    [
+        ([0, 1, 2], [True] * 3, [3], True, [(0, 1), (1, 2), (2, 3)]),
+        ([0, 2], [True, False, True, False], [2], True, [(0, 2), (2, 4)]),
+        ([0, 2], [False] * 5, [2], True, [(0, 2), (2, 5)]),
+        ([], [True, False, True, False], [2], True, [(0, 2), (2, 4)]),
+        ([], [False, False, False], [2, 3], True, [(0, 1), (1, 2), (2, 3)]),
+        ([], [False, False, False], [2], True, []),
+        ([], [], [2], True, []),
+        ([], [], [2], False, []),
+        ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (0, 0)]),
+        ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are no frame
+        ([0, None, 2], [False] * 4, [3], True, [(0, 0), (0, 0), (2, 4)]),
+        ([2, 1, 0], [False] * 4, [3], True, [(0, 0), (0, 0), (0, 4)]),
+        ([0, 1, 2], [True] * 2, [3], False, [(0, 1), (1, 2), (0, 0)]),
+        ([], [True, False, True], [4], False, [(0, 2)]),
+        ([], [False, False], [4], False, [(0, 1), (1, 2)]),
+    ],
+)
 def test_which_fragments_make_a_frame(begins, heads, counts, complete, expected):
     assert _assign(begins, heads, counts, complete) == expected
 
@@ -98,12 +107,14 @@ def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
     assert results['frame 3'] is True and results['frame 4'] is True
     assert 'run lengths unpacks to more' in results['frame 1'] and 'bytes, more than' in results['frame 2']
     monkeypatch.setattr(frame_pixels, 'MAX_FRAGMENTS', 3)
-    problem, = find_scans(path)
+    (problem,) = find_scans(path)
     assert 'more than 3 fragments' in problem.reason
 
 
-@pytest.mark.parametrize('case, words', [
-    ('native length', 'not in fragments'), ('private syntax', 'transfer syntax 1.2.3'), ('float pixels', 'no pixel data')])
+@pytest.mark.parametrize(
+    'case, words',
+    [('native length', 'not in fragments'), ('private syntax', 'transfer syntax 1.2.3'), ('float pixels', 'no pixel data')],
+)
 def test_what_has_no_frames(tmp_path, case, words):
     data = packed() if case == 'native length' else enhanced_ct(FRAMES)
     path = save_dicom(tmp_path / 'm.dcm', data)
@@ -115,17 +126,18 @@ def test_what_has_no_frames(tmp_path, case, words):
     else:
         data.file_meta.TransferSyntaxUID = '1.2.3'
         data.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
-    problem, = find_scans(path)
+    (problem,) = find_scans(path)
     assert isinstance(problem, Problem) and words in problem.reason
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path):
     """Of two files, one of eight times as many frames, slices are read in the same memory."""
     import tracemalloc
+
     peaks = []
     for number in (8, 64):
         frames = [FRAMES[0].repeat(4, 0).repeat(4, 1)] * number
-        scan, = find_scans(save_dicom(tmp_path / f'{number}.dcm', enhanced_ct(frames)))
+        (scan,) = find_scans(save_dicom(tmp_path / f'{number}.dcm', enhanced_ct(frames)))
         tracemalloc.start()
         count = sum(not isinstance(item, Problem) for item in scan.read())
         peaks.append(tracemalloc.get_traced_memory()[1])

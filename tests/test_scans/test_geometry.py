@@ -1,4 +1,5 @@
 """Where slices lie in the patient."""
+
 import itertools
 
 import numpy as np
@@ -46,10 +47,17 @@ def test_normal_points_to_the_head():
     assert tilted == pytest.approx([0, -np.sin(0.4), np.cos(0.4)])
 
 
-@pytest.mark.parametrize('first, second, reason', [
-    ((0, 0, -1), (1, 0, 0), 'coronal, not axial'), ((0, 0, -1), (0, 1, 0), 'sagittal, not axial'),
-    ((0, 0.5 ** 0.5, 0.5 ** 0.5), (1, 0, 0), 'oblique'), ((0, 0, 0), (1, 0, 0), 'length 1'),
-    ((0, np.nan, 0), (1, 0, 0), 'length 1'), ((0.9, 0.43, 0), (1, 0, 0), 'right angle')])
+@pytest.mark.parametrize(
+    'first, second, reason',
+    [
+        ((0, 0, -1), (1, 0, 0), 'coronal, not axial'),
+        ((0, 0, -1), (0, 1, 0), 'sagittal, not axial'),
+        ((0, 0.5**0.5, 0.5**0.5), (1, 0, 0), 'oblique'),
+        ((0, 0, 0), (1, 0, 0), 'length 1'),
+        ((0, np.nan, 0), (1, 0, 0), 'length 1'),
+        ((0.9, 0.43, 0), (1, 0, 0), 'right angle'),
+    ],
+)
 def test_refuses_what_is_not_axial(first, second, reason):
     with pytest.raises(ValueError, match=reason):
         head_normal(first, second)
@@ -74,10 +82,16 @@ def test_regular_spacing_needs_no_note():
     assert slice_spacing([0, 5, 10.0]) == 5 and slice_spacing([1]) is None and slice_spacing([1, None]) is None
 
 
-@pytest.mark.parametrize('positions, words', [
-    ([0, 5, 15, 20], ['about 1 slice is missing', '5.0 and 15.0 mm']), ([0, 5, 10, 40, 45], ['about 5 slices']),
-    ([0, 5, 5, 10], ['1 of 4 slices lie where another']), ([0, 5, 11, 16], ['uneven: 5.00 to 6.00']),
-    ([4, 4, 4], ['all 3 slices are at one position'])])
+@pytest.mark.parametrize(
+    'positions, words',
+    [
+        ([0, 5, 15, 20], ['about 1 slice is missing', '5.0 and 15.0 mm']),
+        ([0, 5, 10, 40, 45], ['about 5 slices']),
+        ([0, 5, 5, 10], ['1 of 4 slices lie where another']),
+        ([0, 5, 11, 16], ['uneven: 5.00 to 6.00']),
+        ([4, 4, 4], ['all 3 slices are at one position']),
+    ],
+)
 def test_irregular_spacing_is_noted(positions, words):
     notes = ' '.join(spacing_notes(positions))
     assert all(word in notes for word in words)

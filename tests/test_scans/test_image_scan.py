@@ -1,4 +1,5 @@
 """Images of one folder, and arrays."""
+
 import tracemalloc
 
 import cv2
@@ -44,9 +45,9 @@ def test_eight_and_sixteen_bit(tmp_path):
 
 def test_twelve_bits_in_sixteen_are_noted_not_guessed(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), to_grey(chest()).astype(np.uint16) * 16)
-    item, = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions()).read()
+    (item,) = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions()).read()
     assert 'max_value=4095' in item.notes[0]
-    item, = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions(max_value=4080)).read()
+    (item,) = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions(max_value=4080)).read()
     assert item.notes == () and np.allclose(item.grey, to_grey(chest()), atol=1e-3)
 
 
@@ -65,16 +66,17 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
 
 def test_a_picture_that_is_no_slice_costs_no_memory(tmp_path):
     cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((4097, 4096), np.uint8))
-    problem, = ImageScan(tmp_path, ['large.png'], 'n', ReadOptions()).read()
+    (problem,) = ImageScan(tmp_path, ['large.png'], 'n', ReadOptions()).read()
     assert '16781312 pixels, more than max_pixels=16777216' in problem.reason
-    problem, = ArrayScan([np.zeros((4097, 4096), np.uint8)], ReadOptions()).read()
+    (problem,) = ArrayScan([np.zeros((4097, 4096), np.uint8)], ReadOptions()).read()
     assert 'too large for an axial slice' in problem.reason
 
 
 def test_arrays():
     grey = to_grey(chest())
-    scan = ArrayScan([grey, np.stack([grey] * 3, axis=-1), grey.astype(float), np.zeros((3, 3, 3, 3)), grey[:1, :1]],
-                     ReadOptions())
+    scan = ArrayScan(
+        [grey, np.stack([grey] * 3, axis=-1), grey.astype(float), np.zeros((3, 3, 3, 3)), grey[:1, :1]], ReadOptions()
+    )
     results = list(scan.read({'array#2'}))
     assert [item.index for item in results[:2]] == [0, 1] and np.array_equal(results[1].grey, grey)
     assert [type(item) for item in results[2:]] == [Problem, Problem] and len(scan.keys()) == 5
@@ -88,23 +90,29 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
     low = 32768 if peak > 32768 else 0  # Hounsfield units with an offset
     pixels = (to_grey(chest()) / 255 * (peak - low) + low).round().astype(np.uint16)
     cv2.imwrite(str(tmp_path / f'a{suffix}'), pixels)
-    item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
-    note, = item.notes
+    (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
+    (note,) = item.notes
     assert note.startswith('warning: ') and f'brightest pixel is {peak} of 65535' in note and '--max-value' in note
     assert ('--max-value 4095' in note) == (low == 0) and ('begin at 33144' in note) == (low > 0)
-    array, = ArrayScan([pixels], ReadOptions()).read()
+    (array,) = ArrayScan([pixels], ReadOptions()).read()
     assert array.notes == item.notes
-    item, = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
+    (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
     # Nearly white all over, whatever stands for white.
     assert item.notes == () if low == 0 else 'the darkest pixel is 24' in item.notes[0]
 
 
-@pytest.mark.parametrize('grey, words', [
-    (to_grey(chest()) // 4 + 150, 'the darkest pixel is 165 of 255'),
-    (np.full((64, 64), 9, np.uint8), 'all pixels are 9'), ((chest() > 0).astype(np.uint8), 'only 2 grey levels: is it a mask?'),
-    ((chest() > 0) * np.uint8(255), 'only 2 grey levels'), (to_grey(chest()) // 4, 'the brightest pixel is 63 of 255')])
+@pytest.mark.parametrize(
+    'grey, words',
+    [
+        (to_grey(chest()) // 4 + 150, 'the darkest pixel is 165 of 255'),
+        (np.full((64, 64), 9, np.uint8), 'all pixels are 9'),
+        ((chest() > 0).astype(np.uint8), 'only 2 grey levels: is it a mask?'),
+        ((chest() > 0) * np.uint8(255), 'only 2 grey levels'),
+        (to_grey(chest()) // 4, 'the brightest pixel is 63 of 255'),
+    ],
+)
 def test_grey_levels_that_training_never_saw_are_noted(grey, words):
-    item, = ArrayScan([grey], ReadOptions()).read()
+    (item,) = ArrayScan([grey], ReadOptions()).read()
     assert item.notes[0].startswith('warning: ') and words in item.notes[0] and len(item.notes) == 1
 
 

@@ -1,4 +1,5 @@
 """What is known of a scan's slices so far."""
+
 import json
 
 import pytest
@@ -26,14 +27,14 @@ def test_reads_back_in_the_order_asked_for(tmp_path):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 10 ** 6))
+@given(st.integers(0, 10**6))
 def test_goes_on_after_an_interruption_anywhere(tmp_path, cut):
     path = tmp_path / 'j'
     with Journal(path, SETTINGS) as journal:
         for index in range(4):
             journal.add(f'k{index}', record(index))
     content = path.read_bytes()
-    kept = content[:cut % (len(content) + 1)]
+    kept = content[: cut % (len(content) + 1)]
     path.write_bytes(kept)
     with Journal(path, SETTINGS, resume=True) as journal:
         known = list(journal.places)

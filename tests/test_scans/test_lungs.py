@@ -1,4 +1,5 @@
 """The simple lung mask."""
+
 import numpy as np
 import pytest
 from scan_helpers import chest, to_grey

@@ -1,4 +1,5 @@
 """Measurements as DICOM-SR: read back, validated, and stored in a PACS."""
+
 import json
 import shutil
 import socket
@@ -29,15 +30,25 @@ def predict(scan, threshold=255):
     records, summary = [], ScanSummary()
     for item in scan.read():
         masks = (item.grey >= threshold)[None]
-        records.append(measure(item, 'CP', {'Normal': 0.125, 'CP': 0.75}, np.zeros((1, 4)), np.ones(1), np.zeros(1, int),
-                               masks if masks.any() else np.zeros((0, *item.grey.shape), bool), 0.5 if masks.any() else 2))
+        records.append(
+            measure(
+                item,
+                'CP',
+                {'Normal': 0.125, 'CP': 0.75},
+                np.zeros((1, 4)),
+                np.ones(1),
+                np.zeros(1, int),
+                masks if masks.any() else np.zeros((0, *item.grey.shape), bool),
+                0.5 if masks.any() else 2,
+            )
+        )
         summary.add(records[-1])
     return records, summary.to_dict()
 
 
 def write(folder, out, threshold=255):
     """Write both objects of a series; return why the report was not written, its path and the summary."""
-    scan, = find_scans(folder)
+    (scan,) = find_scans(folder)
     records, summary = predict(scan, threshold)
     write_dicom_seg(OutputFolder(out), 'scan', scan, iter(records), 'mmaffinity test')
     refusal = write_measurement_report(OutputFolder(out), 'scan', scan, summary, 'mmaffinity test')
@@ -52,7 +63,9 @@ def numbers(report):
         if item.get('ValueType') == 'NUM':
             value = item.MeasuredValueSequence[0]
             found[item.ConceptNameCodeSequence[0].CodeMeaning] = (
-                float(value.NumericValue), value.MeasurementUnitsCodeSequence[0].CodeValue)
+                float(value.NumericValue),
+                value.MeasurementUnitsCodeSequence[0].CodeValue,
+            )
         for child in item.get('ContentSequence', []):
             walk(child)
 
@@ -65,18 +78,27 @@ def test_the_report_has_the_measurements_and_refers_to_its_segment(tmp_path):
     assert refusal == ''
     report, segmentation = sr.srread(path), pydicom.dcmread(path.with_name('lesions.dcm'))
     assert numbers(report) == {
-        'Mean probability of Normal': (0.125, '1'), 'Mean probability of CP': (0.75, '1'),
-        'Number of lesions, per slice': (4, '1'), 'Volume': (pytest.approx(summary['lesions']['volume_ml']), 'ml'),
-        'Area': (pytest.approx(summary['lesions']['area_mm2']), 'mm2')}
+        'Mean probability of Normal': (0.125, '1'),
+        'Mean probability of CP': (0.75, '1'),
+        'Number of lesions, per slice': (4, '1'),
+        'Volume': (pytest.approx(summary['lesions']['volume_ml']), 'ml'),
+        'Area': (pytest.approx(summary['lesions']['area_mm2']), 'mm2'),
+    }
     assert report.StudyInstanceUID == segmentation.StudyInstanceUID
     assert report.SeriesInstanceUID != segmentation.SeriesInstanceUID
     groups = report.content.get_volumetric_roi_measurement_groups()
     assert [group.referenced_segment.referenced_sop_instance_uid for group in groups] == [segmentation.SOPInstanceUID]
     text = str(report)
     assert 'Research use only' in text and SCHEME in text and report.PreliminaryFlag == 'PRELIMINARY'
-    named = {str(item.ReferencedSOPInstanceUID) for study in [*report.get('CurrentRequestedProcedureEvidenceSequence', []),
-                                                              *report.get('PertinentOtherEvidenceSequence', [])]
-             for series in study.ReferencedSeriesSequence for item in series.ReferencedSOPSequence}
+    named = {
+        str(item.ReferencedSOPInstanceUID)
+        for study in [
+            *report.get('CurrentRequestedProcedureEvidenceSequence', []),
+            *report.get('PertinentOtherEvidenceSequence', []),
+        ]
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
     sources = {str(pydicom.dcmread(file).SOPInstanceUID) for file in (tmp_path / 'in').iterdir()}
     assert named == sources | {str(segmentation.SOPInstanceUID)}
 
@@ -88,9 +110,14 @@ def test_a_healthy_series_has_probabilities_only(tmp_path):
     assert set(numbers(sr.srread(path))) == names
 
 
-@pytest.mark.parametrize('changes, reason', [
-    (dict(SOPInstanceUID=''), 'no SOPInstanceUID'), (dict(SOPInstanceUID='1.2.3'), 'share their SOPInstanceUID'),
-    (dict(StudyInstanceUID=''), 'no StudyInstanceUID')])
+@pytest.mark.parametrize(
+    'changes, reason',
+    [
+        (dict(SOPInstanceUID=''), 'no SOPInstanceUID'),
+        (dict(SOPInstanceUID='1.2.3'), 'share their SOPInstanceUID'),
+        (dict(StudyInstanceUID=''), 'no StudyInstanceUID'),
+    ],
+)
 def test_series_without_identifiers_have_no_report(tmp_path, changes, reason):
     refusal, path, _ = write(write_series(tmp_path / 'in', 2, **changes), tmp_path / 'out')
     assert reason in refusal and not path.exists()
@@ -102,7 +129,7 @@ def test_images_have_no_report(tmp_path):
 
 
 def test_a_real_series_without_identifiers_has_no_report(shared_dir, tmp_path):
-    scan, = find_scans(shared_dir / 'data' / 'ct_dicom')
+    (scan,) = find_scans(shared_dir / 'data' / 'ct_dicom')
     refusal = write_measurement_report(OutputFolder(tmp_path), 'scan', scan, {}, 'x')
     assert refusal == '66 of 66 slices have no SOPInstanceUID, so that it would refer to nothing'
 
@@ -129,8 +156,17 @@ def pacs(tmp_path):
     """An Orthanc server of this test: its DICOM port."""
     server, web, port = program('Orthanc'), free_port(), free_port()
     (tmp_path / 'pacs').mkdir()
-    config = dict(Name='test', StorageDirectory=str(tmp_path / 'pacs'), IndexDirectory=str(tmp_path / 'pacs'), Plugins=[],
-                  HttpPort=web, DicomPort=port, RemoteAccessAllowed=False, DicomAlwaysAllowFind=True, DicomAlwaysAllowGet=True)
+    config = dict(
+        Name='test',
+        StorageDirectory=str(tmp_path / 'pacs'),
+        IndexDirectory=str(tmp_path / 'pacs'),
+        Plugins=[],
+        HttpPort=web,
+        DicomPort=port,
+        RemoteAccessAllowed=False,
+        DicomAlwaysAllowFind=True,
+        DicomAlwaysAllowGet=True,
+    )
     (tmp_path / 'pacs.json').write_text(json.dumps(config))
     with open(tmp_path / 'pacs.log', 'w') as log:
         running = subprocess.Popen([server, str(tmp_path / 'pacs.json')], stdout=log, stderr=log)
@@ -150,19 +186,48 @@ def pacs(tmp_path):
 def test_a_pacs_stores_and_returns_series_segmentation_and_report(tmp_path, pacs):
     store, find, get = program('storescu'), program('findscu'), program('getscu')
     _, path, _ = write(write_series(tmp_path / 'in', 3), tmp_path / 'out')
-    subprocess.run([store, '-R', '+sd', '+r', '127.0.0.1', pacs, str(tmp_path / 'in'), str(path.parent)], check=True,
-                   timeout=60)
+    subprocess.run(
+        [store, '-R', '+sd', '+r', '127.0.0.1', pacs, str(tmp_path / 'in'), str(path.parent)], check=True, timeout=60
+    )
     (tmp_path / 'found').mkdir(), (tmp_path / 'got').mkdir()
     study = pydicom.dcmread(path).StudyInstanceUID
     query = ['-S', '127.0.0.1', pacs, '-k', f'StudyInstanceUID={study}']
-    subprocess.run([find, *query, '-X', '-od', str(tmp_path / 'found'), '-k', 'QueryRetrieveLevel=SERIES', '-k', 'Modality',
-                    '-k', 'SeriesInstanceUID', '-k', 'NumberOfSeriesRelatedInstances'],
-                   check=True, timeout=60)
+    subprocess.run(
+        [
+            find,
+            *query,
+            '-X',
+            '-od',
+            str(tmp_path / 'found'),
+            '-k',
+            'QueryRetrieveLevel=SERIES',
+            '-k',
+            'Modality',
+            '-k',
+            'SeriesInstanceUID',
+            '-k',
+            'NumberOfSeriesRelatedInstances',
+        ],
+        check=True,
+        timeout=60,
+    )
     series = [pydicom.dcmread(file, force=True) for file in (tmp_path / 'found').iterdir()]
     assert {item.Modality: item.NumberOfSeriesRelatedInstances for item in series} == {'CT': 3, 'SEG': 1, 'SR': 1}
     for item in series:
-        subprocess.run([get, *query, '-od', str(tmp_path / 'got'), '-k', 'QueryRetrieveLevel=SERIES', '-k',
-                        f'SeriesInstanceUID={item.SeriesInstanceUID}'], check=True, timeout=60)
+        subprocess.run(
+            [
+                get,
+                *query,
+                '-od',
+                str(tmp_path / 'got'),
+                '-k',
+                'QueryRetrieveLevel=SERIES',
+                '-k',
+                f'SeriesInstanceUID={item.SeriesInstanceUID}',
+            ],
+            check=True,
+            timeout=60,
+        )
     got = {str(data.SOPInstanceUID): data for data in map(pydicom.dcmread, (tmp_path / 'got').iterdir())}
     segmentation, report = pydicom.dcmread(path.with_name('lesions.dcm')), pydicom.dcmread(path)
     assert len(got) == 5

@@ -1,4 +1,5 @@
 """Several patients under one series UID."""
+
 import shutil
 
 import pytest
@@ -16,8 +17,12 @@ def write(folder, name, number=3, height=-300.0, first=0, value=0, **changes):
     """A series of one patient, ``value`` HU denser than that of others."""
     for index in range(number):
         place = [-100, -80, height + 5 * index]
-        data = dicom_slice((chest(index) + value).astype('int16'), first + index, series=name,
-                           **{**UIDS, 'ImagePositionPatient': place, **changes})
+        data = dicom_slice(
+            (chest(index) + value).astype('int16'),
+            first + index,
+            series=name,
+            **{**UIDS, 'ImagePositionPatient': place, **changes},
+        )
         save_dicom(folder / f'{name}{index}.dcm', data)
 
 
@@ -33,9 +38,17 @@ def sizes(scans):
 
 @pytest.mark.parametrize('height', [-300.0, -297.7, -285.0], ids=['equal', 'interleaved', 'one after another'])
 @pytest.mark.parametrize('uids', [UIDS, NO_UIDS], ids=['constant', 'none'])
-@pytest.mark.parametrize('tells', [
-    dict(PatientID='A'), dict(PatientID=None, PatientName='A'), dict(PatientName='A'), dict(StudyDate='20190101'),
-    dict(PatientID=None, PatientName=None, PatientBirthDate='19500101')], ids=lambda tells: '+'.join(tells))
+@pytest.mark.parametrize(
+    'tells',
+    [
+        dict(PatientID='A'),
+        dict(PatientID=None, PatientName='A'),
+        dict(PatientName='A'),
+        dict(StudyDate='20190101'),
+        dict(PatientID=None, PatientName=None, PatientBirthDate='19500101'),
+    ],
+    ids=lambda tells: '+'.join(tells),
+)
 def test_are_taken_apart_by_what_tells_them(tmp_path, uids, tells, height):
     others = {keyword: value and '19600101' for keyword, value in tells.items()}
     write(tmp_path, 'a', **{**uids, **tells})
@@ -70,7 +83,7 @@ def test_folders_that_number_their_slices_alike_are_taken_apart(tmp_path, same_u
 def test_one_series_in_several_folders_stays_one(tmp_path):
     write(tmp_path / '1', 'a', **NO_SUBJECT)
     write(tmp_path / '2', 'b', first=3, height=-285, **NO_SUBJECT)
-    scan, = scans_in(tmp_path)
+    (scan,) = scans_in(tmp_path)
     assert scan.info.num_slices == 6 and scan.info.notes == []
 
 
@@ -85,7 +98,7 @@ def test_a_copy_in_another_folder_is_still_a_copy(tmp_path):
 def test_in_one_folder_without_any_name_there_is_a_warning(tmp_path):
     write(tmp_path, 'a', **NO_SUBJECT)
     write(tmp_path, 'b', height=-297.7, value=20, **NO_SUBJECT)
-    scan, = scans_in(tmp_path)
+    (scan,) = scans_in(tmp_path)
     notes = ' '.join(scan.info.notes)
     assert '3 InstanceNumbers of 3 occur more than once: several scans or patients in one series?' in notes
 
@@ -94,7 +107,7 @@ def test_a_series_whose_slices_each_have_another_value_stays_one(tmp_path):
     """Anonymisers that draw a new PatientID for each file would leave scans of one slice."""
     for index in range(4):
         write(tmp_path, str(index), 1, -300 + 5 * index, index, PatientID=f'random{index}')
-    scan, = scans_in(tmp_path)
+    (scan,) = scans_in(tmp_path)
     assert scan.info.num_slices == 4
     assert 'warning: 4 slices of one series have 4 different PatientIDs' in ' '.join(scan.info.notes)
 
@@ -102,12 +115,12 @@ def test_a_series_whose_slices_each_have_another_value_stays_one(tmp_path):
 def test_a_value_that_some_files_lack_takes_nothing_apart(tmp_path):
     write(tmp_path, 'a')
     write(tmp_path, 'b', first=3, height=-285, PatientID='', PatientName='SECRET^NAME^')
-    scan, = scans_in(tmp_path)
+    (scan,) = scans_in(tmp_path)
     assert scan.info.num_slices == 6 and scan.info.notes == []
 
 
 def test_one_number_on_all_slices_says_nothing(tmp_path):
     for index in range(3):
         write(tmp_path, str(index), 1, -300 + 5 * index, 6)
-    scan, = scans_in(tmp_path)
+    (scan,) = scans_in(tmp_path)
     assert scan.info.notes == []

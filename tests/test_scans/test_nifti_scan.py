@@ -1,4 +1,5 @@
 """NIfTI volumes."""
+
 import gzip
 import itertools
 import json
@@ -40,8 +41,9 @@ def test_slices_in_the_radiological_view(tmp_path, name):
 @pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
 def test_any_storage_order_gives_the_same_slices(tmp_path, axes, flips, suffix):
     """nibabel turns the volume into another storage order; the slices have to come out the same."""
-    original = nibabel.Nifti1Image(chest_volume(5), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300],
-                                                              [0, 0, 0, 1.]]))
+    original = nibabel.Nifti1Image(
+        chest_volume(5), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
+    )
     turn = np.stack([np.array(axes, float), np.array(flips, float)], axis=1)
     path = tmp_path / f'v{suffix}'
     original.as_reoriented(turn).to_filename(path)
@@ -82,10 +84,15 @@ def test_nan_and_infinity_become_air(tmp_path):
     assert isinstance(bad, Problem) and 'no finite value' in bad.reason
 
 
-@pytest.mark.parametrize('volume, reason', [
-    (np.zeros((64, 64, 2, 3), np.int16), 'series of volumes'),
-    (np.zeros((1, 1, 1), np.int16), '1 x 1 pixels, too small'),
-    (np.zeros((64, 64, 2), np.complex64), 'no Hounsfield units'), ((chest_volume() > 0).astype(np.uint8), 'a mask')])
+@pytest.mark.parametrize(
+    'volume, reason',
+    [
+        (np.zeros((64, 64, 2, 3), np.int16), 'series of volumes'),
+        (np.zeros((1, 1, 1), np.int16), '1 x 1 pixels, too small'),
+        (np.zeros((64, 64, 2), np.complex64), 'no Hounsfield units'),
+        ((chest_volume() > 0).astype(np.uint8), 'a mask'),
+    ],
+)
 def test_refuses_what_is_no_ct_volume(tmp_path, volume, reason):
     with pytest.raises(ValueError, match=reason):
         scan_of(write_nifti(tmp_path / 'v.nii', volume))
@@ -107,8 +114,9 @@ def test_stray_low_voxels_do_not_make_hounsfield_units(tmp_path, low):
 
 
 def test_a_refused_volume_stays_refused(tmp_path):
-    scan = NiftiScan(write_nifti(tmp_path / 'v.nii', (chest_volume() + 1024).astype(np.uint16)), 'v',
-                     ReadOptions(rescale=(1, 0)))
+    scan = NiftiScan(
+        write_nifti(tmp_path / 'v.nii', (chest_volume() + 1024).astype(np.uint16)), 'v', ReadOptions(rescale=(1, 0))
+    )
     for _ in range(3):
         with pytest.raises(ValueError, match='no Hounsfield units'):
             scan.check()
@@ -124,11 +132,18 @@ def test_an_infinite_slope_is_noted(tmp_path):
         assert not any('scl_slope' in note for note in scan.info.notes)
 
 
-@pytest.mark.parametrize('code, per_mm, words', [
-    (1, 1e-3, 'unit of length is m: voxels are 0.7 x 0.8 x 5 mm'), (2, 1, None), (3, 1e3, 'unit of length is micrometre'),
-    (0, 1, 'names no unit of length (code 0): taken as mm'), (7, 1, 'names no unit of length (code 7): taken as mm')])
+@pytest.mark.parametrize(
+    'code, per_mm, words',
+    [
+        (1, 1e-3, 'unit of length is m: voxels are 0.7 x 0.8 x 5 mm'),
+        (2, 1, None),
+        (3, 1e3, 'unit of length is micrometre'),
+        (0, 1, 'names no unit of length (code 0): taken as mm'),
+        (7, 1, 'names no unit of length (code 7): taken as mm'),
+    ],
+)
 def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
-    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     affine[:3] *= per_mm
     scan = scan_of(patched(write_nifti(tmp_path / 'v.nii', chest_volume(), affine), 123, '<B', code + 8))
     assert [item.position for item in scan.read()] == pytest.approx([-300, -295, -290])
@@ -137,14 +152,19 @@ def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
     assert scan.info.notes == [] if words is None else words in scan.info.notes[0]
 
 
-@pytest.mark.parametrize('change, reason', [
-    (np.diag([1e200, 1e200, 1e200, 1]), r'spacing of 7e\+199 x 8e\+199 x 5e\+200 mm, outside 0.001 to 1000 mm: correct'),
-    (np.diag([1e-4, 1, 1, 1]), 'spacing of 7e-05 x'), (np.diag([1, 1, 300, 1]), 'x 1500 mm, outside'),
-    (np.array([[1., 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -1e7], [0, 0, 0, 1]]), 'further than 1e\\+06 mm from the centre'),
-    (np.diag([np.inf, 1, 1, 1]), 'not finite'),
-    (np.array([[1., 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'without volume')])
+@pytest.mark.parametrize(
+    'change, reason',
+    [
+        (np.diag([1e200, 1e200, 1e200, 1]), r'spacing of 7e\+199 x 8e\+199 x 5e\+200 mm, outside 0.001 to 1000 mm: correct'),
+        (np.diag([1e-4, 1, 1, 1]), 'spacing of 7e-05 x'),
+        (np.diag([1, 1, 300, 1]), 'x 1500 mm, outside'),
+        (np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -1e7], [0, 0, 0, 1]]), 'further than 1e\\+06 mm from the centre'),
+        (np.diag([np.inf, 1, 1, 1]), 'not finite'),
+        (np.array([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'without volume'),
+    ],
+)
 def test_implausible_affines_are_refused(tmp_path, change, reason):
-    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     path = tmp_path / 'v.nii'
     nibabel.Nifti2Image(chest_volume(), np.eye(4)).to_filename(path)
     with np.errstate(all='ignore'):
@@ -157,7 +177,7 @@ def test_implausible_affines_are_refused(tmp_path, change, reason):
 @pytest.mark.parametrize('kind, field, form, least', [('Nifti1Image', 108, '<f', 352), ('Nifti2Image', 168, '<q', 544)])
 def test_the_header_is_not_read_as_voxels(tmp_path, kind, field, form, least):
     path = tmp_path / 'v.nii'
-    getattr(nibabel, kind)(chest_volume(), np.diag([-1, 1, 5, 1.])).to_filename(path)
+    getattr(nibabel, kind)(chest_volume(), np.diag([-1, 1, 5, 1.0])).to_filename(path)
     assert np.array_equal(next(scan_of(path).read()).grey, to_grey(chest(0)))
     for offset in (0, least - 4, -least):
         with pytest.raises(ValueError, match=f'at byte {offset}, within its header of {least} bytes: set vox_offset'):
@@ -179,13 +199,14 @@ def test_notes_on_orientation(tmp_path):
     nibabel.Nifti1Image(chest_volume(), None).to_filename(tmp_path / 'v.nii')
     assert 'no orientation' in ' '.join(scan_of(tmp_path / 'v.nii').info.notes)
     cos, sin = np.cos(np.radians(20)), np.sin(np.radians(20))
-    turned = np.array([[-0.7, 0, 0, 100], [0, 0.8 * cos, -5 * sin, -90], [0, 0.8 * sin, 5 * cos, -300], [0, 0, 0, 1.]])
+    turned = np.array([[-0.7, 0, 0, 100], [0, 0.8 * cos, -5 * sin, -90], [0, 0.8 * sin, 5 * cos, -300], [0, 0, 0, 1.0]])
     notes = ' '.join(scan_of(write_nifti(tmp_path / 't.nii', chest_volume(), turned)).info.notes)
     assert 'slices are turned by 20.0 degrees against the body axis' in notes and 'tilt' not in notes
-    sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     assert 'gantry tilt: the slices are shifted by 21.8' in ' '.join(
-        scan_of(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes)
-    oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.]])
+        scan_of(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes
+    )
+    oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.0]])
     with pytest.raises(ValueError, match='oblique, not axial'):
         scan_of(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
 
@@ -199,11 +220,18 @@ def patched(path, offset, form, *values):
 
 
 @pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
-@pytest.mark.parametrize('offset, form, values, reason', [
-    (40, '<8h', (3, 32767, 32767, 32767, 1, 1, 1, 1), 'more than 1073741824 voxels'),
-    (40, '<8h', (3, 1000, 1000, 1000, 1, 1, 1, 1), 'truncated|cannot hold'),
-    (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is no volume|damaged'), (108, '<f', (3e9,), 'beyond anything'),
-    (70, '<h', (9999,), 'damaged'), (344, '<4s', (b'ni1\0',), 'pair'), (280, '<4f', (float('nan'),) * 4, 'affine')])
+@pytest.mark.parametrize(
+    'offset, form, values, reason',
+    [
+        (40, '<8h', (3, 32767, 32767, 32767, 1, 1, 1, 1), 'more than 1073741824 voxels'),
+        (40, '<8h', (3, 1000, 1000, 1000, 1, 1, 1, 1), 'truncated|cannot hold'),
+        (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is no volume|damaged'),
+        (108, '<f', (3e9,), 'beyond anything'),
+        (70, '<h', (9999,), 'damaged'),
+        (344, '<4s', (b'ni1\0',), 'pair'),
+        (280, '<4f', (float('nan'),) * 4, 'affine'),
+    ],
+)
 def test_hostile_headers(tmp_path, name, offset, form, values, reason):
     path = patched(write_nifti(tmp_path / name, chest_volume()), offset, form, *values)
     tracemalloc.start()
@@ -238,7 +266,7 @@ def test_compressed_volumes_are_streamed(tmp_path):
 @pytest.mark.parametrize('axis', [0, 1, 2])
 def test_uncompressed_volumes_are_read_in_constant_memory(tmp_path, axis):
     order = np.roll(np.arange(3), 2 - axis)  # where each axis goes; the third, across the slices, to `axis`
-    image = nibabel.Nifti1Image(np.tile(chest(size=256).astype(np.int16)[..., None], (1, 1, 60)), np.diag([-1, 1, 5, 1.]))
+    image = nibabel.Nifti1Image(np.tile(chest(size=256).astype(np.int16)[..., None], (1, 1, 60)), np.diag([-1, 1, 5, 1.0]))
     image.as_reoriented(np.stack([order, np.ones(3)], axis=1)).to_filename(tmp_path / 'v.nii')
     scan = NiftiScan(tmp_path / 'v.nii', 'v', ReadOptions())
     assert scan.axis == axis
@@ -252,8 +280,8 @@ def test_uncompressed_volumes_are_read_in_constant_memory(tmp_path, axis):
 
 def test_a_compressed_volume_against_its_storage_order_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(nifti_scan, 'MAX_WHOLE', 1000)
-    image = nibabel.Nifti1Image(chest_volume(40), np.diag([-1, 1, 5, 1.]))
-    image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1.]])).to_filename(tmp_path / 'v.nii.gz')
+    image = nibabel.Nifti1Image(chest_volume(40), np.diag([-1, 1, 5, 1.0]))
+    image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1.0]])).to_filename(tmp_path / 'v.nii.gz')
     with pytest.raises(ValueError, match='save it uncompressed'):
         scan_of(tmp_path / 'v.nii.gz')
 
@@ -274,7 +302,7 @@ def test_any_damage_gives_slices_or_reasons(tmp_path, data):
     raw = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 5))):
         raw[data.draw(st.integers(0, 351))] = data.draw(st.integers(0, 255))
-    raw = raw[:data.draw(st.sampled_from([len(raw), len(raw) // 2, 360, 200]))]
+    raw = raw[: data.draw(st.sampled_from([len(raw), len(raw) // 2, 360, 200]))]
     packed = data.draw(st.booleans())
     damaged = tmp_path / f'damaged.nii{".gz" if packed else ""}'
     damaged.write_bytes(gzip.compress(bytes(raw)) if packed else raw)
@@ -287,10 +315,19 @@ def test_any_damage_gives_slices_or_reasons(tmp_path, data):
         assert str(error)
 
 
-@pytest.mark.parametrize('volume', [
-    chest_volume() + 1024, np.clip(chest_volume(), -160, 240), (chest_volume() > 0) * 255, np.abs(chest_volume()),
-    chest_volume() / 1500.0, chest_volume().astype(np.int32) + 32768, np.full((64, 64, 3), -1000)],
-    ids=['12 bit', 'soft-tissue window', 'mask', 'PET', 'float', 'offset', 'constant'])
+@pytest.mark.parametrize(
+    'volume',
+    [
+        chest_volume() + 1024,
+        np.clip(chest_volume(), -160, 240),
+        (chest_volume() > 0) * 255,
+        np.abs(chest_volume()),
+        chest_volume() / 1500.0,
+        chest_volume().astype(np.int32) + 32768,
+        np.full((64, 64, 3), -1000),
+    ],
+    ids=['12 bit', 'soft-tissue window', 'mask', 'PET', 'float', 'offset', 'constant'],
+)
 @pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
 def test_values_that_are_no_hounsfield_units_are_refused(tmp_path, volume, suffix):
     kind = np.float32 if volume.dtype.kind == 'f' else np.int32
@@ -304,8 +341,11 @@ def test_a_slope_of_the_header_counts(tmp_path):
         scan_of(wrong)
 
 
-@pytest.mark.parametrize('grey, rescale', [
-    (to_grey(chest_volume()), (1500 / 255, -1350)), (to_grey(chest_volume()) / 255, (1500, -1350))], ids=['grey', 'float 0..1'])
+@pytest.mark.parametrize(
+    'grey, rescale',
+    [(to_grey(chest_volume()), (1500 / 255, -1350)), (to_grey(chest_volume()) / 255, (1500, -1350))],
+    ids=['grey', 'float 0..1'],
+)
 def test_grey_levels_can_be_rescaled(tmp_path, grey, rescale):
     path = write_nifti(tmp_path / 'v.nii', grey.astype(np.float32))
     scan = scan_of(path, rescale=rescale)
@@ -319,9 +359,16 @@ def test_a_rescaling_that_is_not_needed_is_said_to_be_unused(tmp_path):
     assert 'the given slope 1 and intercept -1024 were not used' in scan.info.notes[-1]
 
 
-@pytest.mark.parametrize('pixdim, words', [
-    ((0, 0.7, 0.8, 5), 'qfac'), ((1, -0.7, 0.8, 5), 'should be positive'), ((1, 0.7, 0.8, -5), 'should be positive'),
-    ((0, -0.7, -0.8, -5), 'should be positive'), ((3, 0.7, 0.8, 5), 'qfac')])
+@pytest.mark.parametrize(
+    'pixdim, words',
+    [
+        ((0, 0.7, 0.8, 5), 'qfac'),
+        ((1, -0.7, 0.8, 5), 'should be positive'),
+        ((1, 0.7, 0.8, -5), 'should be positive'),
+        ((0, -0.7, -0.8, -5), 'should be positive'),
+        ((3, 0.7, 0.8, 5), 'qfac'),
+    ],
+)
 @pytest.mark.parametrize('version', [1, 2])
 def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixdim, words, version):
     kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
@@ -334,7 +381,7 @@ def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixd
     capfd.readouterr()
     scan = scan_of(tmp_path / 'v.nii')
     assert np.allclose(scan.info.affine, expected) and scan.info.spacing == pytest.approx((0.8, 0.7))
-    note, = scan.info.notes
+    (note,) = scan.info.notes
     assert 'was read as nibabel does' in note and words in note
     assert capfd.readouterr() == ('', '')  # nor does nibabel's own log reach the console
 
@@ -348,17 +395,32 @@ def test_an_orientation_that_nibabel_refuses_is_refused(tmp_path):
 
 
 def broken(content: bytes, how: str) -> bytes:
-    return {'checksum': content[:-8] + b'1234' + content[-4:], 'length': content[:-4] + b'1234', 'cut': content[:-5],
-            'trailer': content + b'something else', 'zeros': content + bytes(512),
-            'members': content + gzip.compress(b'')}[how]
+    return {
+        'checksum': content[:-8] + b'1234' + content[-4:],
+        'length': content[:-4] + b'1234',
+        'cut': content[:-5],
+        'trailer': content + b'something else',
+        'zeros': content + bytes(512),
+        'members': content + gzip.compress(b''),
+    }[how]
 
 
-@pytest.mark.parametrize('how, words', [
-    ('checksum', 'warning: the compressed file does not fit its own checksum'), ('length', 'warning: the compressed file'),
-    ('cut', 'warning: the compressed file'), ('trailer', 'other bytes follow'), ('zeros', None), ('members', None)])
+@pytest.mark.parametrize(
+    'how, words',
+    [
+        ('checksum', 'warning: the compressed file does not match its checksum'),
+        ('length', 'warning: the compressed file'),
+        ('cut', 'warning: the compressed file'),
+        ('trailer', 'other bytes follow'),
+        ('zeros', None),
+        ('members', None),
+    ],
+)
 @pytest.mark.parametrize('across', [False, True], ids=['streamed', 'whole'])
 def test_the_end_of_a_compressed_file_is_looked_at(tmp_path, how, words, across):
-    image = nibabel.Nifti1Image(chest_volume(), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]]))
+    image = nibabel.Nifti1Image(
+        chest_volume(), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
+    )
     image.header.set_xyzt_units('mm')
     turned = image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1]])) if across else image
     turned.to_filename(tmp_path / 'v.nii.gz')
@@ -372,12 +434,12 @@ def test_the_end_of_a_compressed_file_is_looked_at(tmp_path, how, words, across)
 
 def test_what_follows_the_voxels_is_not_unpacked_without_end(tmp_path):
     path = write_nifti(tmp_path / 'v.nii.gz', chest_volume())
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(64 * 1024 ** 2), 1))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(64 * 1024**2), 1))
     tracemalloc.start()
     scan = scan_of(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 'the file goes on after its voxels' in scan.info.notes[-1] and peak < 16 * 1024 ** 2
+    assert 'the file goes on after its voxels' in scan.info.notes[-1] and peak < 16 * 1024**2
 
 
 @pytest.mark.parametrize('affine', [np.eye(4), np.diag([-1, -1, 1, 1]), np.diag([-0.8, -0.8, 0.8, 1])])
@@ -395,7 +457,7 @@ def test_an_affine_that_is_a_placeholder_is_warned_of(tmp_path, affine):
 def test_values_without_a_window(tmp_path, name):
     volume = np.zeros((64, 64, 4), np.uint8)
     volume[3, 60, 2] = 7  # to the left, to the front
-    image = nibabel.Nifti1Image(volume, np.diag([-1, 1, 2, 1.]))
+    image = nibabel.Nifti1Image(volume, np.diag([-1, 1, 2, 1.0]))
     image.header.set_slope_inter(0.5, 1)
     image.to_filename(tmp_path / name)
     scan = NiftiScan(tmp_path / name, 'v', ReadOptions())
@@ -414,8 +476,8 @@ def test_values_of_a_truncated_file(tmp_path):
 
 def test_a_given_affine_replaces_that_of_the_file(tmp_path):
     """The volume is stored from the feet; its own header has another axis and direction."""
-    given = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
-    wrong = np.array([[0, 0, 0.7, 0], [0, -0.8, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.]])
+    given = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
+    wrong = np.array([[0, 0, 0.7, 0], [0, -0.8, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.0]])
     path = write_nifti(tmp_path / 'v.nii', chest_volume(3), wrong)
     scan = NiftiScan(path, 'v', ReadOptions(), given)
     assert [item.position for item in scan.read()] == [-300, -295, -290] and scan.info.affine == given.tolist()

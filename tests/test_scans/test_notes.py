@@ -1,4 +1,5 @@
 """Notes of slices, counted."""
+
 from mmaffinity.scans.notes import MAX_KINDS, SliceNotes
 
 

@@ -1,4 +1,5 @@
 """Opening files of strangers."""
+
 import gzip
 import io
 import os
@@ -17,8 +18,12 @@ def test_kinds_by_content_not_by_name(tmp_path):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     png = write_images(tmp_path, 1) / 'slice_0.png'
     dicom = next(write_series(tmp_path / 'd', 1).iterdir())
-    for path, kind in ((png, 'image'), (dicom, 'dicom'), (write_nifti(tmp_path / 'v.nii', chest_volume()), 'nifti'),
-                       (write_nifti(tmp_path / 'v.nii.gz', chest_volume()), 'nifti')):
+    for path, kind in (
+        (png, 'image'),
+        (dicom, 'dicom'),
+        (write_nifti(tmp_path / 'v.nii', chest_volume()), 'nifti'),
+        (write_nifti(tmp_path / 'v.nii.gz', chest_volume()), 'nifti'),
+    ):
         other = tmp_path / 'no_extension'
         other.write_bytes(path.read_bytes())
         assert kind_of(path) == kind_of(other) == kind
@@ -31,15 +36,28 @@ def archive() -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.parametrize('content, reason', [
-    (b'', 'is empty'), (archive(), 'zip archive'), (gzip.compress(b'x' * 1000), 'gzip-compressed and no NIfTI'),
-    (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'), (b'\0' * 1000, 'nothing but zero'), (b'<html>', 'web page'),
-    (b'\0\0\0\x0cjP  \r\n\x87\n' + bytes(9), 'is JPEG 2000: save it as PNG'), (b'\xff\x4f\xff\x51\0', 'JPEG 2000 code stream'),
-    (b'\0\0\0\x20ftypavif\0\0', r'is AVIF \(avif\): save it as PNG'), (b'\0\0\0\x18ftypheic\0', 'HEIC'),
-    (b'\0\0\0\x0cJXL \r\n\x87\n', 'JPEG XL'), (b'\0\0\0\x18ftypmp42\0', 'a video or image container'),
-    (b'II+\0\x08\0', 'BigTIFF'),
-    (b'plain text', 'neither DICOM'), (b'%PDF-1.4', 'PDF'), (b'version https://git-lfs.github.com/spec/v1', 'LFS')],
-    ids=lambda value: value if isinstance(value, str) else 'file')  # archives hold the time, names of tests must not
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (b'', 'is empty'),
+        (archive(), 'zip archive'),
+        (gzip.compress(b'x' * 1000), 'gzip-compressed and no NIfTI'),
+        (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'),
+        (b'\0' * 1000, 'nothing but zero'),
+        (b'<html>', 'web page'),
+        (b'\0\0\0\x0cjP  \r\n\x87\n' + bytes(9), 'is JPEG 2000: save it as PNG'),
+        (b'\xff\x4f\xff\x51\0', 'JPEG 2000 code stream'),
+        (b'\0\0\0\x20ftypavif\0\0', r'is AVIF \(avif\): save it as PNG'),
+        (b'\0\0\0\x18ftypheic\0', 'HEIC'),
+        (b'\0\0\0\x0cJXL \r\n\x87\n', 'JPEG XL'),
+        (b'\0\0\0\x18ftypmp42\0', 'a video or image container'),
+        (b'II+\0\x08\0', 'BigTIFF'),
+        (b'plain text', 'neither DICOM'),
+        (b'%PDF-1.4', 'PDF'),
+        (b'version https://git-lfs.github.com/spec/v1', 'LFS'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else 'file',
+)  # archives hold the time, names of tests must not
 def test_says_what_else_it_is(tmp_path, content, reason):
     (tmp_path / 'x.png').write_bytes(content)
     with pytest.raises(ValueError, match=reason):
@@ -49,21 +67,27 @@ def test_says_what_else_it_is(tmp_path, content, reason):
 def bare(data, implicit: bool = False, big: bool = False, meta: bool = False) -> bytes:
     """A DICOM file without preamble and mark, with or without its group 2."""
     from pydicom import uid
-    data.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else \
-        uid.ExplicitVRBigEndian if big else uid.ExplicitVRLittleEndian
+
+    data.file_meta.TransferSyntaxUID = (
+        uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRBigEndian if big else uid.ExplicitVRLittleEndian
+    )
     content = io.BytesIO()
     data.save_as(content, enforce_file_format=True)
     content = content.getvalue()[132:]
-    return content if meta else content[12 + int.from_bytes(content[8:12], 'little'):]
+    return content if meta else content[12 + int.from_bytes(content[8:12], 'little') :]
 
 
 @pytest.mark.parametrize('name', ['IM0000', 'im.dcm', 'im.ima', '1.2.840.1'])
-@pytest.mark.parametrize('form', [dict(), dict(implicit=True), dict(big=True), dict(meta=True), dict(implicit=True, meta=True)],
-                         ids=lambda form: '+'.join(form) or 'explicit')
+@pytest.mark.parametrize(
+    'form',
+    [dict(), dict(implicit=True), dict(big=True), dict(meta=True), dict(implicit=True, meta=True)],
+    ids=lambda form: '+'.join(form) or 'explicit',
+)
 @pytest.mark.parametrize('first', ['ImageType', 'SpecificCharacterSet', 'SOPClassUID'])
 def test_dicom_without_its_mark_is_recognised_and_read(tmp_path, name, form, first):
     pytest.importorskip('pydicom')
     from mmaffinity.scans import Problem, find_scans
+
     data = dicom_slice(chest().astype('<i2'), SpecificCharacterSet='ISO_IR 100')
     if form.get('big'):
         data.PixelData = chest().astype('>i2').tobytes()
@@ -74,25 +98,43 @@ def test_dicom_without_its_mark_is_recognised_and_read(tmp_path, name, form, fir
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / name).write_bytes(bare(data, **form))
     assert kind_of(tmp_path / 'in' / name) == 'dicom'
-    scan, = find_scans(tmp_path / 'in')
+    (scan,) = find_scans(tmp_path / 'in')
     assert not isinstance(scan, Problem), scan
-    item, = scan.read()
+    (item,) = scan.read()
     assert not isinstance(item, Problem), item
     assert item.grey.min() == 60 and item.grey.max() == 255
 
 
-@pytest.mark.parametrize('content', [
-    b'\x08\0', b'\x08\0\x08\0\xff\xff\xff\x7f' + bytes(600), b'\x08\0\x05\0XX\x08\0' + bytes(40),
-    b'\x08\0\xff\xffCS' + bytes(40), b'\x02\0\0\0\4\0\0\0' + b'\xff' * 40])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'\x08\0',
+        b'\x08\0\x08\0\xff\xff\xff\x7f' + bytes(600),
+        b'\x08\0\x05\0XX\x08\0' + bytes(40),
+        b'\x08\0\xff\xffCS' + bytes(40),
+        b'\x02\0\0\0\4\0\0\0' + b'\xff' * 40,
+    ],
+)
 def test_what_only_begins_like_dicom_is_none(tmp_path, content):
     (tmp_path / 'x').write_bytes(content)
     with pytest.raises(ValueError, match='neither DICOM'):
         kind_of(tmp_path / 'x')
 
 
-@pytest.mark.parametrize('name, content', [
-    ('.DS_Store', b'\0\0\0\1Bud1'), ('Thumbs.db', b'\xd0\xcf\x11\xe0'), ('thumbs.DB', b'x'), ('desktop.ini', b'[x]'),
-    ('._im0.dcm', b'\0\5\x16\7\0\2'), ('._x.png', b''), ('ehthumbs.db', b'x'), ('.localized', b''), ('Icon\r', b'')])
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('.DS_Store', b'\0\0\0\1Bud1'),
+        ('Thumbs.db', b'\xd0\xcf\x11\xe0'),
+        ('thumbs.DB', b'x'),
+        ('desktop.ini', b'[x]'),
+        ('._im0.dcm', b'\0\5\x16\7\0\2'),
+        ('._x.png', b''),
+        ('ehthumbs.db', b'x'),
+        ('.localized', b''),
+        ('Icon\r', b''),
+    ],
+)
 def test_clutter(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     assert is_clutter(tmp_path / name)

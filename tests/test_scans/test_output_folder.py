@@ -1,4 +1,5 @@
 """Nothing is written outside the output folder."""
+
 import errno
 import os
 import string
@@ -64,8 +65,13 @@ with OutputFolder(sys.argv[1]).lock():
 
 def hold(root, folder):
     """A process that has the lock."""
-    process = subprocess.Popen([sys.executable, '-c', HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               text=True, env={**os.environ, 'PYTHONPATH': str(root)})
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(root)},
+    )
     assert process.stdout.readline() == 'locked\n'
     return process
 

@@ -1,4 +1,5 @@
 """Reading in worker processes gives what reading in the process itself gives."""
+
 import multiprocessing
 import os
 
@@ -11,8 +12,10 @@ from mmaffinity.scans.read_ahead import MIN_SLICES, read_ahead
 
 
 def plain(items):
-    return [item if isinstance(item, Problem) else {**vars(item), 'grey': item.grey.tolist(), 'dtype': item.grey.dtype}
-            for item in items]
+    return [
+        item if isinstance(item, Problem) else {**vars(item), 'grey': item.grey.tolist(), 'dtype': item.grey.dtype}
+        for item in items
+    ]
 
 
 @pytest.fixture(params=['images', 'dicom', 'nifti'])
@@ -27,7 +30,7 @@ def scan(request, tmp_path):
     else:
         pytest.importorskip('nibabel')
         folder = write_nifti(tmp_path / 'v.nii.gz', chest_volume(number))
-    found, = find_scans(folder)
+    (found,) = find_scans(folder)
     return found
 
 
@@ -55,7 +58,7 @@ class Remembering:
 
 @pytest.fixture
 def remembering(tmp_path):
-    found, = find_scans(write_images(tmp_path / 'in', MIN_SLICES))
+    (found,) = find_scans(write_images(tmp_path / 'in', MIN_SLICES))
     wrapped = Remembering(found)
     wrapped.fails = False
     return wrapped

@@ -1,4 +1,5 @@
 """Measuring predictions."""
+
 import json
 
 import numpy as np
@@ -12,8 +13,9 @@ from mmaffinity.scans import Slice, SliceRecord, measure
 
 
 def item(spacing=(0.8, 0.5), thickness=5.0, grey=None):
-    return Slice('name', 'key', 3, to_grey(chest(size=256)) if grey is None else grey, spacing, thickness, -10.0,
-                 notes=('a note',))
+    return Slice(
+        'name', 'key', 3, to_grey(chest(size=256)) if grey is None else grey, spacing, thickness, -10.0, notes=('a note',)
+    )
 
 
 def boxes_as_masks(boxes, size=256):
@@ -27,8 +29,16 @@ BOXES = np.array([[10, 20, 30, 40], [20, 20, 40, 40], [100, 100, 110, 120]])
 
 
 def record_of(**kwargs):
-    return measure(item(**kwargs), 'CP', {'CP': 0.75, 'Normal': 0.5}, BOXES, np.array([0.6, 0.9, 0.1]),
-                   np.zeros(3, int), boxes_as_masks(BOXES), 0.5)
+    return measure(
+        item(**kwargs),
+        'CP',
+        {'CP': 0.75, 'Normal': 0.5},
+        BOXES,
+        np.array([0.6, 0.9, 0.1]),
+        np.zeros(3, int),
+        boxes_as_masks(BOXES),
+        0.5,
+    )
 
 
 def test_areas_and_volume_are_those_of_the_union():
@@ -66,8 +76,16 @@ def test_nothing_found():
 @settings(deadline=None, max_examples=50)
 @given(arrays(bool, (2, 64, 48)))
 def test_a_record_survives_json(masks):
-    record = measure(item(grey=np.zeros((64, 48), np.uint8)), 'CP', {'CP': 0.1}, np.zeros((2, 4)), np.array([0.7, 0.8]),
-                     np.array([0, 1]), masks, 0.0)
+    record = measure(
+        item(grey=np.zeros((64, 48), np.uint8)),
+        'CP',
+        {'CP': 0.1},
+        np.zeros((2, 4)),
+        np.array([0.7, 0.8]),
+        np.array([0, 1]),
+        masks,
+        0.0,
+    )
     again = SliceRecord.from_dict(json.loads(json.dumps(record.to_dict(), allow_nan=False)))
     assert again == record
     assert np.array_equal(again.lesions[0].bitmap(), masks[1])

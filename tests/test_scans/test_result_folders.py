@@ -1,4 +1,5 @@
 """Folders of scans and names of pictures, which must stay when a run is resumed with more input."""
+
 import json
 
 import numpy as np

@@ -1,4 +1,5 @@
 """The division of scans among processes."""
+
 from pathlib import Path
 
 import pytest
@@ -33,34 +34,43 @@ def test_scans_that_compete_for_a_folder_are_in_one_shard():
         assert len({next(i for i in range(num) if Shard(i, num).owns(scan(name))) for name in ('a b', 'a-b', 'A-B')}) == 1
 
 
-@pytest.mark.parametrize('environ, arguments, expected', [
-    ({}, (), (None, 'a single process')),
-    ({}, (3, 1), (Shard(1, 3), 'options')),
-    ({}, (1, 0), (None, 'options')),
-    ({'RANK': '1', 'WORLD_SIZE': '4'}, (), (Shard(1, 4), 'torchrun')),
-    ({'RANK': '0', 'WORLD_SIZE': '1'}, (), (None, 'torchrun')),
-    ({'RANK': '1', 'WORLD_SIZE': '4'}, (1,), (None, 'torchrun')),
-    ({'SLURM_PROCID': '2', 'SLURM_NTASKS': '3', 'SLURM_STEP_NUM_TASKS': '3'}, (), (Shard(2, 3), 'srun')),
-    # The batch script of a job with several tasks is one process.
-    ({'SLURM_PROCID': '0', 'SLURM_NTASKS': '3'}, (), (None, 'a single process')),
-    # Arrays often predict another folder in each task.
-    ({'SLURM_ARRAY_TASK_ID': '5', 'SLURM_ARRAY_TASK_COUNT': '8'}, (), (None, 'a single process')),
-    ({'SLURM_ARRAY_TASK_ID': '5'}, (8,), (Shard(5, 8), 'SLURM job array')),
-    ({'SLURM_ARRAY_TASK_ID': '5', 'SLURM_ARRAY_TASK_MIN': '1', 'SLURM_ARRAY_TASK_STEP': '2'}, (8,), (Shard(2, 8),
-                                                                                                      'SLURM job array')),
-])
+@pytest.mark.parametrize(
+    'environ, arguments, expected',
+    [
+        ({}, (), (None, 'a single process')),
+        ({}, (3, 1), (Shard(1, 3), 'options')),
+        ({}, (1, 0), (None, 'options')),
+        ({'RANK': '1', 'WORLD_SIZE': '4'}, (), (Shard(1, 4), 'torchrun')),
+        ({'RANK': '0', 'WORLD_SIZE': '1'}, (), (None, 'torchrun')),
+        ({'RANK': '1', 'WORLD_SIZE': '4'}, (1,), (None, 'torchrun')),
+        ({'SLURM_PROCID': '2', 'SLURM_NTASKS': '3', 'SLURM_STEP_NUM_TASKS': '3'}, (), (Shard(2, 3), 'srun')),
+        # The batch script of a job with several tasks is one process.
+        ({'SLURM_PROCID': '0', 'SLURM_NTASKS': '3'}, (), (None, 'a single process')),
+        # Arrays often predict another folder in each task.
+        ({'SLURM_ARRAY_TASK_ID': '5', 'SLURM_ARRAY_TASK_COUNT': '8'}, (), (None, 'a single process')),
+        ({'SLURM_ARRAY_TASK_ID': '5'}, (8,), (Shard(5, 8), 'SLURM job array')),
+        (
+            {'SLURM_ARRAY_TASK_ID': '5', 'SLURM_ARRAY_TASK_MIN': '1', 'SLURM_ARRAY_TASK_STEP': '2'},
+            (8,),
+            (Shard(2, 8), 'SLURM job array'),
+        ),
+    ],
+)
 def test_the_shard_of_a_process(environ, arguments, expected):
     assert find_shard(*arguments, environ=environ) == expected
 
 
-@pytest.mark.parametrize('environ, arguments, words', [
-    ({}, (3,), '--num-shards 3 needs --shard I, 0 to 2'),
-    ({}, (None, 1), '--shard 1 needs --num-shards'),
-    ({}, (3, 3), 'shard 3 of 3 does not exist'),
-    ({}, (0,), '--num-shards'),
-    ({'SLURM_ARRAY_TASK_ID': '8'}, (8,), 'shard 8 of 8 does not exist'),
-    ({'RANK': '1', 'WORLD_SIZE': '4'}, (3,), '--num-shards 3, but torchrun started 4 processes'),
-])
+@pytest.mark.parametrize(
+    'environ, arguments, words',
+    [
+        ({}, (3,), '--num-shards 3 needs --shard I, 0 to 2'),
+        ({}, (None, 1), '--shard 1 needs --num-shards'),
+        ({}, (3, 3), 'shard 3 of 3 does not exist'),
+        ({}, (0,), '--num-shards'),
+        ({'SLURM_ARRAY_TASK_ID': '8'}, (8,), 'shard 8 of 8 does not exist'),
+        ({'RANK': '1', 'WORLD_SIZE': '4'}, (3,), '--num-shards 3, but torchrun started 4 processes'),
+    ],
+)
 def test_incomplete_or_contradictory_numbers(environ, arguments, words):
     with pytest.raises(ValueError, match=words):
         find_shard(*arguments, environ=environ)

@@ -1,4 +1,5 @@
 """Values in their words."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from mmaffinity.scans.stored_bits import stored_values
 
 UNSIGNED = (chest() + 1024).astype(np.uint16)  # 24 to 1624
 SIGNED = chest().astype(np.int16)
-OVERLAY = (np.indices(UNSIGNED.shape).sum(axis=0) % 7 == 0)
+OVERLAY = np.indices(UNSIGNED.shape).sum(axis=0) % 7 == 0
 
 
 class Header(SimpleNamespace):

@@ -1,4 +1,5 @@
 """The answer for a whole scan."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +9,30 @@ from mmaffinity.scans import Lesion, ScanSummary, SliceRecord
 
 
 def record(index, p, label, area_mm2=None, volume=None, area_px=0, lesions=0, lung=None):
-    return SliceRecord(index, f's{index}', 10, 10, None, None, label, dict(zip('ab', p)),
-                       [Lesion(0.9, 0, [0, 0, 1, 1], 1, None, None)] * lesions, area_px, area_mm2, volume, lung)
+    return SliceRecord(
+        index,
+        f's{index}',
+        10,
+        10,
+        None,
+        None,
+        label,
+        dict(zip('ab', p)),
+        [Lesion(0.9, 0, [0, 0, 1, 1], 1, None, None)] * lesions,
+        area_px,
+        area_mm2,
+        volume,
+        lung,
+    )
 
 
 def test_adds_up():
     summary = ScanSummary()
-    for item in (record(0, (0.2, 0.9), 'b', 10.0, 0.05, 20, 2, 100), record(1, (0.8, 0.1), 'a', 30.0, 0.15, 60, 1, 300),
-                 record(2, (0.5, 0.2), 'a', 0.0, 0.0, 0, 0, None)):
+    for item in (
+        record(0, (0.2, 0.9), 'b', 10.0, 0.05, 20, 2, 100),
+        record(1, (0.8, 0.1), 'a', 30.0, 0.15, 60, 1, 300),
+        record(2, (0.5, 0.2), 'a', 0.0, 0.0, 0, 0, None),
+    ):
         summary.add(item)
     answer = summary.to_dict()
     assert answer['mean_probability'] == pytest.approx({'a': 0.5, 'b': 0.4}) and answer['label'] == 'a'

@@ -1,4 +1,5 @@
 """Hounsfield units to grey levels."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,8 +47,11 @@ def test_refuses_a_window_that_is_none(level, width):
 
 
 @settings(deadline=None, max_examples=50)
-@given(arrays(np.float64, (5, 5), elements=st.floats(allow_nan=True, allow_infinity=True)),
-       st.floats(-2000, 2000), st.floats(0.5, 5000))
+@given(
+    arrays(np.float64, (5, 5), elements=st.floats(allow_nan=True, allow_infinity=True)),
+    st.floats(-2000, 2000),
+    st.floats(0.5, 5000),
+)
 def test_any_values_become_grey_levels_in_order(hu, level, width):
     hu[0, 0] = 0
     window = Window(level, width)

@@ -1,4 +1,5 @@
 """JSON, CSV and COCO JSON."""
+
 import csv
 import json
 
@@ -15,10 +16,17 @@ def results():
     masks = np.zeros((2, 64, 64), bool)
     masks[0, 10:20, 30:50], masks[1, 40:44, 5:9] = True, True
     for index in range(2):
-        item = Slice(f'=name {index}', f'k{index}', index, to_grey(chest()), (0.8, 0.5), 5.0, 5.0 * index,
-                     notes=('a', 'b'))
-        yield measure(item, 'CP', {'Normal': 0.25, 'CP': 0.5}, np.array([[30, 10, 50, 20], [5, 40, 9, 44]]),
-                      np.array([0.9, 0.6]), np.array([0, 1]), masks, 0.5)
+        item = Slice(f'=name {index}', f'k{index}', index, to_grey(chest()), (0.8, 0.5), 5.0, 5.0 * index, notes=('a', 'b'))
+        yield measure(
+            item,
+            'CP',
+            {'Normal': 0.25, 'CP': 0.5},
+            np.array([[30, 10, 50, 20], [5, 40, 9, 44]]),
+            np.array([0.9, 0.6]),
+            np.array([0, 1]),
+            masks,
+            0.5,
+        )
     yield Problem('x.dcm', 'is damaged', 'k2')
 
 

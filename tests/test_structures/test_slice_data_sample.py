@@ -1,4 +1,5 @@
 """How slice labels and predictions sit on a data sample, and how the task of a batch is read."""
+
 import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
@@ -40,12 +41,15 @@ def test_task_of_a_batch():
     assert batch_task([slice_sample()]) == CLASSIFICATION
 
 
-@pytest.mark.parametrize('samples', [
-    [slice_sample(), lesion_sample()],
-    [SliceDataSample(metainfo=dict(img_path='slice.png'))],
-    [slice_sample(task='detection')],
-    [],
-])
+@pytest.mark.parametrize(
+    'samples',
+    [
+        [slice_sample(), lesion_sample()],
+        [SliceDataSample(metainfo=dict(img_path='slice.png'))],
+        [slice_sample(task='detection')],
+        [],
+    ],
+)
 def test_batches_of_no_one_task(samples):
     with pytest.raises(ValueError, match='must be of one task.*AlternatingBatchSampler') as error:
         batch_task(samples)

@@ -1,4 +1,5 @@
 """Reading configs: what an override can spoil, and how the tools say so."""
+
 import argparse
 from pathlib import Path
 
@@ -9,22 +10,27 @@ from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import find_config, load_config
 
 
-@pytest.mark.parametrize('overrides, words', [
-    ({'randomness': 5}, 'randomness is 5, not a dict'),
-    ({'custom_hooks': 5}, 'custom_hooks is 5, not a list of dicts'),
-    ({'custom_hooks': [5]}, r'custom_hooks.0 is 5, not a dict'),
-    ({'default_hooks': 5}, 'default_hooks is 5, not a dict'),
-    ({'load_from': 5}, 'load_from is 5, not a path'),
-    ({'train_dataloader.dataset': 3}, 'train_dataloader.dataset is 3, not a dict'),
-    ({'model': 'x'}, "model is 'x', not a dict"),
-])
+@pytest.mark.parametrize(
+    'overrides, words',
+    [
+        ({'randomness': 5}, 'randomness is 5, not a dict'),
+        ({'custom_hooks': 5}, 'custom_hooks is 5, not a list of dicts'),
+        ({'custom_hooks': [5]}, r'custom_hooks.0 is 5, not a dict'),
+        ({'default_hooks': 5}, 'default_hooks is 5, not a dict'),
+        ({'load_from': 5}, 'load_from is 5, not a path'),
+        ({'train_dataloader.dataset': 3}, 'train_dataloader.dataset is 3, not a dict'),
+        ({'model': 'x'}, "model is 'x', not a dict"),
+    ],
+)
 def test_fields_of_the_wrong_kind(repo_root, overrides, words):
     with pytest.raises(ValueError, match=f'affinity_c8_phantom.py cannot be read as a config with .*: TypeError: {words}'):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides)
 
 
-@pytest.mark.parametrize('slip, meant', [('tran_cfg.max_epochs', 'train_cfg'), ('data_rot', 'data_root'),
-                                         ('optim_wraper.optimizer.lr', 'optim_wrapper')])
+@pytest.mark.parametrize(
+    'slip, meant',
+    [('tran_cfg.max_epochs', 'train_cfg'), ('data_rot', 'data_root'), ('optim_wraper.optimizer.lr', 'optim_wrapper')],
+)
 def test_a_slip_in_the_first_word_changes_nothing_without_a_word(repo_root, slip, meant):
     with pytest.raises(ValueError, match=f'there is no field {slip.split(".")[0]}; did you mean {meant}\\?'):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', {slip: 1})
@@ -71,8 +77,10 @@ def test_straight_options_are_read():
     assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
 
 
-@pytest.mark.parametrize('name', ['affinity_c8', 'affinity_c8.py', 'configs/affinity_c8.py', 'baselines/single_shot',
-                                  'published/affinity_c16_ictcf.py'])
+@pytest.mark.parametrize(
+    'name',
+    ['affinity_c8', 'affinity_c8.py', 'configs/affinity_c8.py', 'baselines/single_shot', 'published/affinity_c16_ictcf.py'],
+)
 def test_configs_are_found_by_name(repo_root, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     parts = [part for part in name.removesuffix('.py').split('/') if part != 'configs']
@@ -86,8 +94,14 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
     assert find_config('affinity_c8').is_absolute()
 
 
-@pytest.mark.parametrize('name, near', [('affinity_c9', 'affinity_c'), ('baselines/single_shoot', 'baselines/single_shot'),
-                                        ('configs/afinity_c8.py', 'affinity_c8')])
+@pytest.mark.parametrize(
+    'name, near',
+    [
+        ('affinity_c9', 'affinity_c'),
+        ('baselines/single_shoot', 'baselines/single_shot'),
+        ('configs/afinity_c8.py', 'affinity_c8'),
+    ],
+)
 def test_names_that_are_nearly_right(tmp_path, monkeypatch, name, near):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=f'no config {name}; did you mean .*{near}'):

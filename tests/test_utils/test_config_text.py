@@ -1,4 +1,5 @@
 """Configs that MMEngine wrote as text are read, and nothing in them is run."""
+
 import pytest
 from mmengine.config import Config
 
@@ -21,14 +22,33 @@ def test_what_mmengine_writes_is_read(repo_root, name, formatted):
 
 def test_values():
     text = Config(dict(a=None, b=-1.5e-3, c={'x.y': dict(z=[1, (2, 'three')])}, d=float('inf'), e=[dict(f=True)])).pretty_text
-    assert read_config_text(text) == dict(a=None, b=-1.5e-3, c={'x.y': dict(z=[1, (2, 'three')])}, d=float('inf'),
-                                          e=[dict(f=True)])
+    assert read_config_text(text) == dict(
+        a=None, b=-1.5e-3, c={'x.y': dict(z=[1, (2, 'three')])}, d=float('inf'), e=[dict(f=True)]
+    )
 
 
-@pytest.mark.parametrize('text', [
-    "import os", "a = __import__('os')", "a = open('x', 'w')", "a = dict(b=exit())", "a = dict(**b)", "a = [x for x in ()]",
-    "a = {**b}", "a.b = 1", "print(1)", "a = 'x' % 1", "a = dict(1)", "a = {[]: 1}", "a = (", "a = " + "(" * 500, "a = \0",
-    None, 7])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import os',
+        "a = __import__('os')",
+        "a = open('x', 'w')",
+        'a = dict(b=exit())',
+        'a = dict(**b)',
+        'a = [x for x in ()]',
+        'a = {**b}',
+        'a.b = 1',
+        'print(1)',
+        "a = 'x' % 1",
+        'a = dict(1)',
+        'a = {[]: 1}',
+        'a = (',
+        'a = ' + '(' * 500,
+        'a = \0',
+        None,
+        7,
+    ],
+)
 def test_anything_else_is_not(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_config_text(text) is None and not list(tmp_path.iterdir())
@@ -39,4 +59,7 @@ def test_differences():
     assert config_differences(first, dict(a=1, b=dict(c=[1, dict(d=2)], e=[1, 2]), skip=2), frozenset({'skip'})) == []
     second = dict(a=dict(x=1), b=dict(c=[1, dict(d=3)], e=(1, 2, 3)))
     assert config_differences(first, second, frozenset({'skip'})) == [
-        ('a', 1, dict(x=1)), ('b.c.1.d', 2, 3), ('b.e', (1, 2), (1, 2, 3))]
+        ('a', 1, dict(x=1)),
+        ('b.c.1.d', 2, 3),
+        ('b.e', (1, 2), (1, 2, 3)),
+    ]

@@ -1,4 +1,5 @@
 """Lines of progress, on a terminal and elsewhere."""
+
 import io
 
 import pytest
@@ -68,8 +69,9 @@ def test_a_message_takes_the_place_of_the_line():
     progress(2, 9)  # at the same moment: what was cleared shows again
     progress.close()
     progress.close()
-    assert stream.getvalue() == ('\r\033[Kreading: 1 of 9 files\r\033[Ka warning\n'
-                                 '\r\033[Kreading: 2 of 9 files, 0 min 00 s left\n')
+    assert stream.getvalue() == (
+        '\r\033[Kreading: 1 of 9 files\r\033[Ka warning\n\r\033[Kreading: 2 of 9 files, 0 min 00 s left\n'
+    )
 
 
 def test_parts_have_lines_of_their_own(capsys):
@@ -78,4 +80,8 @@ def test_parts_have_lines_of_their_own(capsys):
         for done in (1, 2):
             progress(part, done, 2)
     assert capsys.readouterr().err.splitlines() == [
-        'reading: 1 of 2 masks', 'reading: 2 of 2 masks', 'reading: 1 of 2 slices', 'reading: 2 of 2 slices']
+        'reading: 1 of 2 masks',
+        'reading: 2 of 2 masks',
+        'reading: 1 of 2 slices',
+        'reading: 2 of 2 slices',
+    ]

@@ -154,8 +154,7 @@ def test_tiff_in_which_zero_is_white(dtype):
     black_is_zero, white_is_zero = (struct.pack('<HHIHH', 262, 3, 1, value, 0) for value in (1, 0))
     assert content.count(black_is_zero) == 1
     np.testing.assert_allclose(decode_slice(content), GREY, atol=1e-3)
-    np.testing.assert_allclose(decode_slice(content.replace(black_is_zero, white_is_zero)), 255. - GREY, atol=1e-3)
-
+    np.testing.assert_allclose(decode_slice(content.replace(black_is_zero, white_is_zero)), 255.0 - GREY, atol=1e-3)
 
 
 @pytest.mark.parametrize('kind', WHOLE)
@@ -168,10 +167,10 @@ def test_truncated(tmp_path, kind):
             decode_slice(content[:length])
         if not kind.startswith(('tiff', 'bmp')):  # there, zeros are black pixels
             with pytest.raises(ValueError):  # the space reserved, the rest never written
-                decode_slice(content[:length - 1] + bytes(len(content) - length + 1))
+                decode_slice(content[: length - 1] + bytes(len(content) - length + 1))
     np.testing.assert_array_equal(decode_slice(content + b'appended by some exporter'), whole)
     with pytest.raises(ValueError, match=r'half\.x is .*truncated'):
-        read_slice(write(tmp_path, content[:len(content) // 2], 'half.x'))
+        read_slice(write(tmp_path, content[: len(content) // 2], 'half.x'))
 
 
 def test_damaged_png():
@@ -247,4 +246,4 @@ def test_real_slices_truncated(shared_dir):
         content = path.read_bytes()
         for share in (0.01, 0.5, 0.97):
             with pytest.raises(ValueError):
-                decode_slice(content[:int(share * len(content))])
+                decode_slice(content[: int(share * len(content))])

@@ -1,4 +1,5 @@
 """The names that people give to devices, on machines with and without GPUs."""
+
 import pytest
 import torch
 
@@ -22,9 +23,26 @@ def test_the_default_is_a_gpu_if_there_is_one(gpus):
     assert find_device() == torch.device('cuda' if gpus else 'cpu')
 
 
-@pytest.mark.parametrize('name, index', [
-    ('cuda', None), ('gpu', None), ('GPU', None), ('cuda:0', 0), ('gpu:0', 0), ('0', 0), (0, 0), ('cuda:1', 1), ('gpu:1', 1),
-    ('1', 1), (1, 1), ('cuda:7', 7), ('7', 7), ('9' * 30, 9), (torch.device('cuda', 1), 1)])
+@pytest.mark.parametrize(
+    'name, index',
+    [
+        ('cuda', None),
+        ('gpu', None),
+        ('GPU', None),
+        ('cuda:0', 0),
+        ('gpu:0', 0),
+        ('0', 0),
+        (0, 0),
+        ('cuda:1', 1),
+        ('gpu:1', 1),
+        ('1', 1),
+        (1, 1),
+        ('cuda:7', 7),
+        ('7', 7),
+        ('9' * 30, 9),
+        (torch.device('cuda', 1), 1),
+    ],
+)
 def test_gpus(gpus, name, index):
     if not gpus:
         with pytest.raises(ValueError, match='torch sees no GPU; use cpu'):
@@ -36,8 +54,28 @@ def test_gpus(gpus, name, index):
         assert find_device(name) == (torch.device('cuda') if index is None else torch.device('cuda', index))
 
 
-@pytest.mark.parametrize('name', ['mps', 'mps:0', 'xpu', 'meta', 'nonsense', '', 'cuda:', 'cuda:-1', 'cuda:x', 'cuda0', '-1',
-                                  -1, '0,1', '1.0', True, 'cpu:1', '\u0661'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mps',
+        'mps:0',
+        'xpu',
+        'meta',
+        'nonsense',
+        '',
+        'cuda:',
+        'cuda:-1',
+        'cuda:x',
+        'cuda0',
+        '-1',
+        -1,
+        '0,1',
+        '1.0',
+        True,
+        'cpu:1',
+        '\u0661',
+    ],
+)
 def test_others(gpus, name):
     with pytest.raises(ValueError, match='is not supported: use cpu, or cuda'):
         find_device(name)

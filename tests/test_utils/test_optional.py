@@ -1,4 +1,5 @@
 """Packages that only some users need."""
+
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from mmaffinity.utils.optional import require
 
 def test_imports_what_is_there():
     import json.decoder
+
     assert require('json.decoder', 'medical') is json.decoder
 
 

@@ -1,4 +1,5 @@
 """Run lengths against pycocotools' own encoder."""
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -35,7 +36,7 @@ def test_random_bitmaps(seed):
 
 def test_other_forms():
     mask = edge_cases()[6]
-    rle, = encode_masks(mask[None])
+    (rle,) = encode_masks(mask[None])
     assert encode_masks([rle]) == [rle]
     text = {**rle, 'counts': rle['counts'].decode()}
     assert encode_masks([text]) == [text]
@@ -50,15 +51,18 @@ def test_nothing_to_encode():
     assert encode_masks(np.zeros((0, 5, 5), dtype=bool)) == encode_masks([]) == []
 
 
-@pytest.mark.parametrize('masks, message', [
-    (np.zeros((5, 5), dtype=bool), r'\(n, H, W\)'),
-    (np.zeros((1, 5, 5)), 'boolean'),
-    (np.full((1, 5, 5), 255, dtype=np.uint8), 'from 255 to 255'),
-    ([np.zeros(5, dtype=bool)], r'\(H, W\)'),
-    ([[[1, 1, 3, 1, 3, 3]]], 'size'),
-    ([[]], 'list of polygons'),
-    (['mask.png'], 'list of polygons'),
-])
+@pytest.mark.parametrize(
+    'masks, message',
+    [
+        (np.zeros((5, 5), dtype=bool), r'\(n, H, W\)'),
+        (np.zeros((1, 5, 5)), 'boolean'),
+        (np.full((1, 5, 5), 255, dtype=np.uint8), 'from 255 to 255'),
+        ([np.zeros(5, dtype=bool)], r'\(H, W\)'),
+        ([[[1, 1, 3, 1, 3, 3]]], 'size'),
+        ([[]], 'list of polygons'),
+        (['mask.png'], 'list of polygons'),
+    ],
+)
 def test_bad_masks(masks, message):
     with pytest.raises(ValueError, match=message):
         encode_masks(masks)

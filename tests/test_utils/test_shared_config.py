@@ -1,4 +1,5 @@
 """Model descriptions are data: every way known to us of making a config run code is refused, by name."""
+
 import copy
 import json
 
@@ -9,10 +10,19 @@ import mmaffinity  # noqa: F401  (registers the modules)
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.shared_config import allowed_types, check_shared_config, decode, encode, read_shared_config
 
-MODEL = dict(type='SliceClassifier', data_preprocessor=dict(type='SliceDataPreprocessor', normalization='slice'),
-             backbone=dict(type='ResNet', depth=18), neck=None, test_cfg=dict(nms=dict(type='nms', iou_threshold=0.5)))
-GOOD = dict(model=MODEL, slice_classes=['a', 'b'], image_size=(64, 64),
-            test_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', scale=(64, 64)), dict(type='PackSliceInputs')])))
+MODEL = dict(
+    type='SliceClassifier',
+    data_preprocessor=dict(type='SliceDataPreprocessor', normalization='slice'),
+    backbone=dict(type='ResNet', depth=18),
+    neck=None,
+    test_cfg=dict(nms=dict(type='nms', iou_threshold=0.5)),
+)
+GOOD = dict(
+    model=MODEL,
+    slice_classes=['a', 'b'],
+    image_size=(64, 64),
+    test_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', scale=(64, 64)), dict(type='PackSliceInputs')])),
+)
 
 
 def write(path, config, **more):
@@ -40,29 +50,32 @@ BACKBONE, NMS = ('model', 'backbone'), ('model', 'test_cfg', 'nms')
 PIPELINE = ('test_dataloader', 'dataset', 'pipeline')
 
 
-@pytest.mark.parametrize('where, value, named', [
-    (('custom_imports', ), dict(imports=['evil']), 'custom_imports'),
-    (('_base_', ), ['evil.py'], '_base_'),
-    (('default_scope', ), 'evil', 'default_scope'),
-    (('model', '_scope_'), 'evil', '_scope_'),
-    (('model', 'custom_imports'), dict(imports=['evil']), 'custom_imports'),
-    (('model', 'type'), 'os.system', 'os.system'),
-    (('model', 'backbone', 'type'), 'mmengine.Config.fromfile', 'mmengine.Config.fromfile'),
-    ((*NMS, 'type'), '__import__("os").system("touch mark")', '__import__'),
-    (('model', 'backbone', 'init_cfg'), dict(type='Pretrained', checkpoint='https://example.org/evil.pth'), 'init_cfg'),
-    (('model', 'backbone', 'pretrained'), 'evil.pth', 'pretrained'),
-    (('model', 'backbone', 'type'), 'TimmBackbone', 'TimmBackbone'),
-    (('model', 'data_preprocessor', 'statistics'), '/etc/passwd', 'statistics'),
-    ((*PIPELINE, 0, 'type'), 'LoadImageFromFile', 'LoadImageFromFile'),
-    ((*PIPELINE, 0, 'type'), 'Albu', 'Albu'),
-    ((*PIPELINE, 0, 'type'), ['Resize'], 'test_dataloader'),
-    (('model', 'backbone', 'type'), ['ResNet'], 'ResNet'),
-    (PIPELINE, [], 'test_dataloader'),
-    (('test_dataloader', 'dataset', 'ann_file'), 'evil.pkl', 'test_dataloader'),
-    (('slice_classes', ), 'COVID-19', 'slice_classes'),
-    (('model', ), None, 'model'),
-    (('model', 'type'), None, 'type'),
-])
+@pytest.mark.parametrize(
+    'where, value, named',
+    [
+        (('custom_imports',), dict(imports=['evil']), 'custom_imports'),
+        (('_base_',), ['evil.py'], '_base_'),
+        (('default_scope',), 'evil', 'default_scope'),
+        (('model', '_scope_'), 'evil', '_scope_'),
+        (('model', 'custom_imports'), dict(imports=['evil']), 'custom_imports'),
+        (('model', 'type'), 'os.system', 'os.system'),
+        (('model', 'backbone', 'type'), 'mmengine.Config.fromfile', 'mmengine.Config.fromfile'),
+        ((*NMS, 'type'), '__import__("os").system("touch mark")', '__import__'),
+        (('model', 'backbone', 'init_cfg'), dict(type='Pretrained', checkpoint='https://example.org/evil.pth'), 'init_cfg'),
+        (('model', 'backbone', 'pretrained'), 'evil.pth', 'pretrained'),
+        (('model', 'backbone', 'type'), 'TimmBackbone', 'TimmBackbone'),
+        (('model', 'data_preprocessor', 'statistics'), '/etc/passwd', 'statistics'),
+        ((*PIPELINE, 0, 'type'), 'LoadImageFromFile', 'LoadImageFromFile'),
+        ((*PIPELINE, 0, 'type'), 'Albu', 'Albu'),
+        ((*PIPELINE, 0, 'type'), ['Resize'], 'test_dataloader'),
+        (('model', 'backbone', 'type'), ['ResNet'], 'ResNet'),
+        (PIPELINE, [], 'test_dataloader'),
+        (('test_dataloader', 'dataset', 'ann_file'), 'evil.pkl', 'test_dataloader'),
+        (('slice_classes',), 'COVID-19', 'slice_classes'),
+        (('model',), None, 'model'),
+        (('model', 'type'), None, 'type'),
+    ],
+)
 def test_what_would_run_code_or_open_files_is_refused(where, value, named, tmp_path):
     path = write(tmp_path / 'm.json', encode(changed(where, value)))
     with pytest.raises(ValueError, match='m.json was not read as a model') as error:
@@ -109,8 +122,9 @@ def test_why_mmengine_does_not_read_them(tmp_path):
 def test_no_variable_is_filled_in(tmp_path, monkeypatch):
     """MMEngine would put environment variables into {{$NAME:default}}: a secret could end up in a report."""
     monkeypatch.setenv('SECRET', 'hush')
-    assert load_config(write(tmp_path / 'm.json', encode(changed(('slice_classes', ), ['{{$SECRET:x}}'])))
-                       ).slice_classes == ['{{$SECRET:x}}']
+    assert load_config(write(tmp_path / 'm.json', encode(changed(('slice_classes',), ['{{$SECRET:x}}'])))).slice_classes == [
+        '{{$SECRET:x}}'
+    ]
 
 
 def test_allowed_types_open_nothing():
@@ -126,6 +140,6 @@ def test_encode_takes_plain_data_only(value):
 
 
 def test_decode_reverses_encode():
-    value = dict(a=(1, [2., (None, True)], 'x'), b={}, c=dict(tuple=1, other=()))
+    value = dict(a=(1, [2.0, (None, True)], 'x'), b={}, c=dict(tuple=1, other=()))
     assert decode(json.loads(json.dumps(encode(value)))) == value
     check_shared_config(GOOD)

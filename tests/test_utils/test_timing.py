@@ -1,4 +1,5 @@
 """Clocks, counters and the unit of speed."""
+
 import time
 
 import pytest

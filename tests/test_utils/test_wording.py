@@ -1,4 +1,5 @@
 """Counts and lists in messages."""
+
 import ast
 
 import pytest
@@ -6,12 +7,21 @@ import pytest
 from mmaffinity.utils.wording import first_few, plural
 
 
-@pytest.mark.parametrize('arguments, text', [
-    ((0, 'slice'), '0 slices'), ((1, 'slice'), '1 slice'), ((2, 'slice', 'is'), '2 slices are'),
-    ((1, 'patient', 'has'), '1 patient has'), ((2, 'slice class'), '2 slice classes'), ((2, 'entry'), '2 entries'),
-    ((2, 'array'), '2 arrays'), ((3, 'box'), '3 boxes'), ((2, 'file', 'was'), '2 files were'),
-    ((2, 'row', 'does'), '2 rows do'),
-])
+@pytest.mark.parametrize(
+    'arguments, text',
+    [
+        ((0, 'slice'), '0 slices'),
+        ((1, 'slice'), '1 slice'),
+        ((2, 'slice', 'is'), '2 slices are'),
+        ((1, 'patient', 'has'), '1 patient has'),
+        ((2, 'slice class'), '2 slice classes'),
+        ((2, 'entry'), '2 entries'),
+        ((2, 'array'), '2 arrays'),
+        ((3, 'box'), '3 boxes'),
+        ((2, 'file', 'was'), '2 files were'),
+        ((2, 'row', 'does'), '2 rows do'),
+    ],
+)
 def test_plural(arguments, text):
     assert plural(*arguments) == text
 
@@ -35,8 +45,11 @@ def test_no_message_counts_in_the_plural_alone(repo_root):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 for value, text in zip(node.values, node.values[1:]):
-                    if isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant) and \
-                            ast.unparse(value.value).startswith(('len(', 'sum(', 'num_', 'self.num')) and \
-                            text.value.startswith(tuple(f' {noun}' for noun in NOUNS)):
+                    if (
+                        isinstance(value, ast.FormattedValue)
+                        and isinstance(text, ast.Constant)
+                        and ast.unparse(value.value).startswith(('len(', 'sum(', 'num_', 'self.num'))
+                        and text.value.startswith(tuple(f' {noun}' for noun in NOUNS))
+                    ):
                         found.append(f'{path}:{node.lineno}: {ast.unparse(value.value)}{text.value[:30]}')
     assert found == []

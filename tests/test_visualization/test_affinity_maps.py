@@ -1,4 +1,5 @@
 """Heat maps of Y."""
+
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def test_panels_share_a_symmetric_scale(num_affinities):
     limit = np.percentile(np.abs(np.concatenate(matrices)), 99.5)
     assert [axis.get_title().split('\n')[0] for axis in panels(figure)] == ['Normal', 'CP', 'COVID-19']
     for axis, matrix in zip(panels(figure), matrices):
-        heat_map, = axis.images
+        (heat_map,) = axis.images
         np.testing.assert_array_equal(heat_map.get_array(), matrix)
         assert heat_map.get_clim() == pytest.approx((-limit, limit))
         assert axis.get_ylabel() == 'affinity (C*)'
@@ -55,15 +56,18 @@ def test_it_says_research_use_only():
     assert draw_affinity(np.ones((8, 4)))._supxlabel.get_text() == 'research use only'
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(affinity=[]), 'no affinity matrix'),
-    (dict(affinity=np.zeros(8)), r'shape \(8,\)'),
-    (dict(affinity=[np.zeros((8, 0))], titles=['CP']), "'CP' has shape"),
-    (dict(affinity=np.array([[1.0, np.nan]])), '1 value that is not finite'),
-    (dict(affinity=[np.ones((2, 2))] * 2, titles=['one']), '1 title was given for 2 affinity matrices'),
-    (dict(affinity=np.ones((2, 2)), limit=0), 'must be above 0'),
-    (dict(affinity=np.ones((2, 2)), columns=0), 'give 1 or more'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(affinity=[]), 'no affinity matrix'),
+        (dict(affinity=np.zeros(8)), r'shape \(8,\)'),
+        (dict(affinity=[np.zeros((8, 0))], titles=['CP']), "'CP' has shape"),
+        (dict(affinity=np.array([[1.0, np.nan]])), '1 value that is not finite'),
+        (dict(affinity=[np.ones((2, 2))] * 2, titles=['one']), '1 title was given for 2 affinity matrices'),
+        (dict(affinity=np.ones((2, 2)), limit=0), 'must be above 0'),
+        (dict(affinity=np.ones((2, 2)), columns=0), 'give 1 or more'),
+    ],
+)
 def test_wrong_use_gets_a_sentence(arguments, message):
     with pytest.raises(ValueError, match=message):
         draw_affinity(**arguments)

@@ -1,4 +1,5 @@
 """Caption strips."""
+
 import numpy as np
 import pytest
 
@@ -8,9 +9,14 @@ from mmaffinity.visualization.captions import PAPER, Caption, draw_caption
 
 def full(num_classes=3, long=1):
     cells = [(f'class {index} ' * long, 1 / (index + 1), index == 0) for index in range(num_classes)]
-    return Caption('Predicted: COVID-19 ' * long, 'truth: CP (differs) ' * long, cells,
-                   [('lesion0', 'predicted lesion'), ('box1', 'b'), ('truth', 'true lesion ' * long), ('roi', 'RoI')],
-                   ['predicted lesions: none ' * long, 'true lesions: 2'], '12/345/0034.png' * long)
+    return Caption(
+        'Predicted: COVID-19 ' * long,
+        'truth: CP (differs) ' * long,
+        cells,
+        [('lesion0', 'predicted lesion'), ('box1', 'b'), ('truth', 'true lesion ' * long), ('roi', 'RoI')],
+        ['predicted lesions: none ' * long, 'true lesions: 2'],
+        '12/345/0034.png' * long,
+    )
 
 
 @pytest.mark.parametrize('width', [560, 768, 1024, 1536])
@@ -18,8 +24,9 @@ def full(num_classes=3, long=1):
 def test_nothing_is_cut_off(width, num_classes, long):
     strip = draw_caption(full(num_classes, long), width)
     assert strip.dtype == np.uint8 and strip.shape[1:] == (width, 3)
-    margin = np.concatenate([strip[:2].reshape(-1, 3), strip[-2:].reshape(-1, 3), strip[:, :6].reshape(-1, 3),
-                             strip[:, -6:].reshape(-1, 3)])
+    margin = np.concatenate(
+        [strip[:2].reshape(-1, 3), strip[-2:].reshape(-1, 3), strip[:, :6].reshape(-1, 3), strip[:, -6:].reshape(-1, 3)]
+    )
     assert (margin == PAPER).all()
 
 

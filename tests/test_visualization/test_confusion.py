@@ -1,4 +1,5 @@
 """The confusion matrix as a figure."""
+
 import numpy as np
 import pytest
 
@@ -10,8 +11,7 @@ CLASSES = ('Normal', 'CP', 'COVID-19')
 
 
 def cell_texts(figure):
-    return {(text.get_text(), round(text.get_position()[0]), round(text.get_position()[1]))
-            for text in figure.axes[0].texts}
+    return {(text.get_text(), round(text.get_position()[0]), round(text.get_position()[1])) for text in figure.axes[0].texts}
 
 
 def test_counts_and_shares_of_rows():
@@ -23,8 +23,7 @@ def test_counts_and_shares_of_rows():
             assert (f'{100 * MATRIX[row, column] / sum(MATRIX[row]):.2f}%', column, row) in texts
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == list(CLASSES)
-    assert [label.get_text() for label in axis.get_yticklabels()] == ['Normal\n(9,450)', 'CP\n(7,395)',
-                                                                      'COVID-19\n(4,346)']
+    assert [label.get_text() for label in axis.get_yticklabels()] == ['Normal\n(9,450)', 'CP\n(7,395)', 'COVID-19\n(4,346)']
     assert axis.get_ylabel().startswith('true') and axis.get_xlabel().startswith('predicted')
     assert axis.get_title() == 'test' and 'research use only' in figure._supxlabel.get_text()
 
@@ -35,8 +34,10 @@ def test_class_without_slices_has_a_dash_and_a_footnote():
     assert 'no slice of this class' in figure._supxlabel.get_text()
 
 
-@pytest.mark.parametrize('matrix, names', [(np.zeros((3, 3)), CLASSES), ([[4]], ('a', )),
-                                           (np.ones((9, 9)), [f'a class with a long name {i}' for i in range(9)])])
+@pytest.mark.parametrize(
+    'matrix, names',
+    [(np.zeros((3, 3)), CLASSES), ([[4]], ('a',)), (np.ones((9, 9)), [f'a class with a long name {i}' for i in range(9)])],
+)
 def test_nothing_overlaps(matrix, names):
     figure = draw_confusion_matrix(matrix, names)
     figure.draw_without_rendering()
@@ -48,18 +49,21 @@ def test_nothing_overlaps(matrix, names):
         assert not any(a.overlaps(b) for index, a in enumerate(boxes) for b in boxes[:index])
 
 
-@pytest.mark.parametrize('matrix, names, message', [
-    (MATRIX, CLASSES[:2], '2 classes.*not \\(3, 3\\)'),
-    (np.zeros((0, 0)), (), '0 classes'),
-    ([[1.5]], ('a', ), 'whole numbers'),
-    ([[-1]], ('a', ), 'whole numbers'),
-    ([[float('nan')]], ('a', ), 'whole numbers'),
-])
+@pytest.mark.parametrize(
+    'matrix, names, message',
+    [
+        (MATRIX, CLASSES[:2], '2 classes.*not \\(3, 3\\)'),
+        (np.zeros((0, 0)), (), '0 classes'),
+        ([[1.5]], ('a',), 'whole numbers'),
+        ([[-1]], ('a',), 'whole numbers'),
+        ([[float('nan')]], ('a',), 'whole numbers'),
+    ],
+)
 def test_wrong_use_gets_a_sentence(matrix, names, message):
     with pytest.raises(ValueError, match=message):
         draw_confusion_matrix(matrix, names)
 
 
 def test_dollars_in_names_are_no_formula():
-    figure = draw_confusion_matrix([[1]], ('$\\bad$', ), title='$\\bad$')
+    figure = draw_confusion_matrix([[1]], ('$\\bad$',), title='$\\bad$')
     figure.draw_without_rendering()

@@ -1,4 +1,5 @@
 """Training curves."""
+
 import pytest
 
 from mmaffinity.visualization import save_figure
@@ -6,8 +7,8 @@ from mmaffinity.visualization.curves import draw_training_curves
 
 
 def test_losses_and_scores_are_named_and_differ_without_colour(tmp_path):
-    losses = {'loss_cls': ([1, 2], [3., .1]), 'loss_mask': ([1, 2], [2., .5]), 'loss_slice': ([1, 2], [.7, .1])}
-    figure = draw_training_curves(losses, {'f1': ([1], [.5])}, 'run')
+    losses = {'loss_cls': ([1, 2], [3.0, 0.1]), 'loss_mask': ([1, 2], [2.0, 0.5]), 'loss_slice': ([1, 2], [0.7, 0.1])}
+    figure = draw_training_curves(losses, {'f1': ([1], [0.5])}, 'run')
     segmentation, classification, scores = figure.axes
     assert [line.get_label() for line in segmentation.lines] == ['RoI class', 'RoI masks']
     assert len({line.get_linestyle() for line in segmentation.lines}) == 2
@@ -18,15 +19,15 @@ def test_losses_and_scores_are_named_and_differ_without_colour(tmp_path):
 
 
 def test_a_loss_of_zero_is_drawn_and_nothing_is_refused():
-    figure = draw_training_curves({'loss_slice': ([1, 2], [.5, 0.])}, {})
+    figure = draw_training_curves({'loss_slice': ([1, 2], [0.5, 0.0])}, {})
     assert len(figure.axes) == 1 and figure.axes[0].get_yscale() == 'linear'
     with pytest.raises(ValueError, match='no loss'):
         draw_training_curves({}, {'f1': ([], [])})
 
 
 def test_equal_scores_are_seen_to_be_several_and_steps_stand_below_one_another():
-    losses = {'loss_cls': ([10, 200], [3., .1]), 'loss_slice': ([100, 200], [.7, .1])}
-    figure = draw_training_curves(losses, {name: ([1], [1.]) for name in ('f1', 'accuracy', 'sensitivity_CP')})
+    losses = {'loss_cls': ([10, 200], [3.0, 0.1]), 'loss_slice': ([100, 200], [0.7, 0.1])}
+    figure = draw_training_curves(losses, {name: ([1], [1.0]) for name in ('f1', 'accuracy', 'sensitivity_CP')})
     segmentation, classification, scores = figure.axes
     assert segmentation.get_xlim() == classification.get_xlim()
     sizes = [line.get_markersize() for line in scores.lines]

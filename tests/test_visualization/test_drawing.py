@@ -1,4 +1,5 @@
 """Strokes and labels."""
+
 import numpy as np
 import pytest
 
@@ -45,8 +46,15 @@ def test_text_is_shortened_in_its_middle():
     assert fit_text(text, font, 0) == '\u2026'
 
 
-@pytest.mark.parametrize('box, expected', [((10, 20, 30, 40), (20, 40, 59, 79)), ((-5, -5, 200, 300), (0, 0, 99, 199)),
-                                           ((7, 7, 7, 7), (14, 14, 14, 14)), ((60, 120, 60, 120), (99, 199, 99, 199))])
+@pytest.mark.parametrize(
+    'box, expected',
+    [
+        ((10, 20, 30, 40), (20, 40, 59, 79)),
+        ((-5, -5, 200, 300), (0, 0, 99, 199)),
+        ((7, 7, 7, 7), (14, 14, 14, 14)),
+        ((60, 120, 60, 120), (99, 199, 99, 199)),
+    ],
+)
 def test_box_corners_stay_inside(box, expected):
     assert box_corners(np.array(box), 2, (200, 100)) == expected
 

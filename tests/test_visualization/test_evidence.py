@@ -1,13 +1,14 @@
 """The evidence figure: what it says in words and lines."""
+
 import numpy as np
 import pytest
 
 from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.evidence import draw_evidence
 
-BOXES = np.array([[2., 2., 30., 30.], [2., 2., 30., 30.], [40., 40., 60., 60.]])
-GIVEN = np.array([[1., -1.], [2., -1.], [-1., 0.]])
-REST = np.array([.5, .25])
+BOXES = np.array([[2.0, 2.0, 30.0, 30.0], [2.0, 2.0, 30.0, 30.0], [40.0, 40.0, 60.0, 60.0]])
+GIVEN = np.array([[1.0, -1.0], [2.0, -1.0], [-1.0, 0.0]])
+REST = np.array([0.5, 0.25])
 IMAGE = np.full((64, 64), 90, np.uint8)
 
 
@@ -22,8 +23,8 @@ def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
     assert sorted(texts(upper_a)) == ['#1\u20132 +75 %', '#3 \u221225 %']
     assert '#1\u20132 \u2212100 %' in texts(upper_b)
     assert [label.get_text() for label in lower_a.get_yticklabels()] == ['#1\u20132', '#3', 'rest', 'logit']
-    assert [bar.get_width() for bar in lower_a.patches] == [3., -1., .5, 2.5]
-    assert [bar.get_width() for bar in lower_b.patches] == [-2., 0., .25, -1.75]
+    assert [bar.get_width() for bar in lower_a.patches] == [3.0, -1.0, 0.5, 2.5]
+    assert [bar.get_width() for bar in lower_b.patches] == [-2.0, 0.0, 0.25, -1.75]
     styles = {patch.get_linestyle() for patch in upper_a.patches}
     assert {'-', (0, (3, 2))} <= styles  # for and against differ also in a print in grey
     save_figure(figure, tmp_path / 'e.png', dpi=60)
@@ -31,10 +32,10 @@ def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
 
 
 def test_many_rois_are_joined_in_the_rest():
-    boxes = np.stack([np.array([i, i, i + 20, i + 20.]) for i in range(20)])
+    boxes = np.stack([np.array([i, i, i + 20, i + 20.0]) for i in range(20)])
     given = np.zeros((20, 1))
     given[:, 0] = np.arange(1, 21)
-    figure = draw_evidence(IMAGE, boxes, given, np.array([1.]), ('A', ))
+    figure = draw_evidence(IMAGE, boxes, given, np.array([1.0]), ('A',))
     lower = figure.axes[1]
     assert lower.get_yticklabels()[-2].get_text() == 'rest, 8 RoIs'
     assert sum(bar.get_width() for bar in lower.patches[:-1]) == pytest.approx(lower.patches[-1].get_width())
@@ -45,14 +46,18 @@ def test_no_evidence_at_all_is_drawn():
 
 
 def test_wrong_shapes_are_refused():
-    for wrong in ((BOXES[:2], GIVEN, REST), (BOXES, GIVEN[:, :1], REST), (BOXES, GIVEN, REST[:1]),
-                  (BOXES[:0], GIVEN[:0], REST)):
+    for wrong in (
+        (BOXES[:2], GIVEN, REST),
+        (BOXES, GIVEN[:, :1], REST),
+        (BOXES, GIVEN, REST[:1]),
+        (BOXES[:0], GIVEN[:0], REST),
+    ):
         with pytest.raises(ValueError, match='evidence of 2 classes'):
             draw_evidence(IMAGE, *wrong, ('A', 'B'))
 
 
 def test_a_number_that_rounds_to_zero_has_no_sign():
-    given = np.array([[-1e-4, 1e-4], [2., 2.], [-2., 1.]])
+    given = np.array([[-1e-4, 1e-4], [2.0, 2.0], [-2.0, 1.0]])
     boxes = BOXES + np.arange(3)[:, None]
     figure = draw_evidence(IMAGE, boxes, given, -1e-4 * np.ones(2), ('A', 'B'))
     words = [text for axis in figure.axes for text in texts(axis)]

@@ -1,10 +1,11 @@
 """The growth plot shows what was measured."""
+
 import pytest
 
 from mmaffinity.visualization.growth import LABELS, draw_growth
 from mmaffinity.visualization.saving import save_figure
 
-MEASURED = {'slices': ([1, 2, 4], [.1, .2, .41]), 'objects': ([1, 100], [.1, .3]), 'rois': ([2, 4, 8, 16, 32], [.1] * 5)}
+MEASURED = {'slices': ([1, 2, 4], [0.1, 0.2, 0.41]), 'objects': ([1, 100], [0.1, 0.3]), 'rois': ([2, 4, 8, 16, 32], [0.1] * 5)}
 
 
 def test_panels_hold_the_measurements(tmp_path):

@@ -1,4 +1,5 @@
 """draw_overlay, judged by its pixels."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,15 +28,16 @@ def flat():
 def picture_of(out, image, min_size=768):
     """The part of the drawing that shows the slice, and how much it was enlarged."""
     scale = picture_scale(*image.shape[:2], min_size)
-    return out[:image.shape[0] * scale, :image.shape[1] * scale], scale
+    return out[: image.shape[0] * scale, : image.shape[1] * scale], scale
 
 
 def is_color(picture, color):
     return (picture == np.array(color)).all(axis=-1)
 
 
-@pytest.mark.parametrize('shape, scale', [((512, 512), 2), ((256, 256), 3), ((254, 377), 3), ((768, 512), 1),
-                                          ((1024, 1024), 1), ((32, 32), 24)])
+@pytest.mark.parametrize(
+    'shape, scale', [((512, 512), 2), ((256, 256), 3), ((254, 377), 3), ((768, 512), 1), ((1024, 1024), 1), ((32, 32), 24)]
+)
 def test_slice_without_lesions_is_unchanged_above_the_caption(shape, scale, make_sample):
     image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     out = draw_overlay(image, make_sample([], [], true=[], shape=shape), CLASSES)
@@ -45,18 +47,18 @@ def test_slice_without_lesions_is_unchanged_above_the_caption(shape, scale, make
     picture, _ = picture_of(out, image)
     np.testing.assert_array_equal(picture, np.stack([expected] * 3, axis=-1))
     assert out.shape[0] > picture.shape[0], 'no caption'
-    assert len(np.unique(out[picture.shape[0]:])) > 10, 'empty caption'
+    assert len(np.unique(out[picture.shape[0] :])) > 10, 'empty caption'
 
 
 def test_mask_is_tinted_inside_and_slice_is_kept_outside(image, make_sample):
     box = (100, 150, 200, 260)
     out = draw_overlay(image, make_sample([box]), CLASSES)
     picture, scale = picture_of(out, image)
-    inside = picture[155 * scale:255 * scale, 105 * scale:195 * scale].astype(float)
-    source = np.kron(image, np.ones((scale, scale)))[155 * scale:255 * scale, 105 * scale:195 * scale, None]
+    inside = picture[155 * scale : 255 * scale, 105 * scale : 195 * scale].astype(float)
+    source = np.kron(image, np.ones((scale, scale)))[155 * scale : 255 * scale, 105 * scale : 195 * scale, None]
     np.testing.assert_allclose(inside, source * 0.72 + np.array(LESION_COLORS[0]) * 0.28, atol=0.51)
     untouched = np.ones(picture.shape[:2], dtype=bool)
-    untouched[120 * scale:265 * scale, 95 * scale:205 * scale] = False  # room for lines and label
+    untouched[120 * scale : 265 * scale, 95 * scale : 205 * scale] = False  # room for lines and label
     expected = np.kron(image, np.ones((scale, scale), dtype=np.uint8))
     assert (picture[untouched] == expected[untouched][:, None]).all()
 
@@ -65,7 +67,7 @@ def test_box_lines_lie_on_the_box(flat, make_sample):
     sample = make_sample([(100, 150, 200, 260)])
     del sample.pred_instances.masks
     picture, scale = picture_of(draw_overlay(flat, sample, CLASSES), flat)
-    ys, xs = np.nonzero(is_color(picture[150 * scale:], LESION_COLORS[0]))
+    ys, xs = np.nonzero(is_color(picture[150 * scale :], LESION_COLORS[0]))
     assert (xs.min(), xs.max()) == (100 * scale, 200 * scale - 1)
     assert (ys.min() + 150 * scale, ys.max() + 150 * scale) == (150 * scale, 260 * scale - 1)
     assert is_color(picture[200 * scale, 150 * scale], (GREY, GREY, GREY)), 'a box without mask is not filled'
@@ -81,7 +83,7 @@ def test_truth_is_dashed_where_prediction_is_solid(flat, make_sample):
     on = is_color(dashed, TRUTH_COLOR).any(axis=0)
     assert 0.3 < on.mean() < 0.8
     hidden = draw_overlay(flat, make_sample(true=[box]), CLASSES, show_gt=False)
-    assert not is_color(hidden[:512 * scale], TRUTH_COLOR).any()
+    assert not is_color(hidden[: 512 * scale], TRUTH_COLOR).any()
 
 
 def test_truth_comes_in_every_form_of_annotation(flat, make_sample):
@@ -91,8 +93,7 @@ def test_truth_comes_in_every_form_of_annotation(flat, make_sample):
     compressed = coco_masks.encode(np.asfortranarray(mask))
     column_runs = np.flatnonzero(np.diff(np.concatenate([[0], mask.T.ravel(), [0]])))
     counts = np.diff(np.concatenate([[0], column_runs, [mask.size]])).tolist()
-    forms = [compressed, dict(size=[512, 512], counts=compressed['counts'].decode()),
-             dict(size=[512, 512], counts=counts)]
+    forms = [compressed, dict(size=[512, 512], counts=compressed['counts'].decode()), dict(size=[512, 512], counts=counts)]
     expected = draw_overlay(flat, make_sample(true=[box]), CLASSES)
     for form in forms:
         sample = make_sample(instances=[dict(bbox=list(box), bbox_label=0, mask=form)])
@@ -122,7 +123,7 @@ def test_score_threshold_and_limit_keep_the_best(flat, make_sample):
 
     def drawn(**options):
         picture = draw_overlay(flat, sample, CLASSES, **options)
-        return [not is_color(picture[220 * scale, (x1 + 20) * scale], (GREY, ) * 3) for x1, *_ in boxes]
+        return [not is_color(picture[220 * scale, (x1 + 20) * scale], (GREY,) * 3) for x1, *_ in boxes]
 
     assert drawn(score_thr=0.5) == [False, True, True]
     assert drawn(score_thr=0.0) == [True, True, True]
@@ -135,9 +136,8 @@ def test_lesions_of_two_classes_have_their_colors(flat, make_sample):
     sample = make_sample([(100, 100, 150, 150), (300, 300, 350, 350)])
     sample.pred_instances.labels = torch.tensor([0, 1])
     picture, scale = picture_of(draw_overlay(flat, sample, CLASSES, lesion_names=('GGO', 'Consolidation')), flat)
-    assert is_color(picture[:200 * scale], LESION_COLORS[0]).any() and is_color(picture[250 * scale:],
-                                                                                 LESION_COLORS[1]).any()
-    assert not is_color(picture[:200 * scale], LESION_COLORS[1]).any()
+    assert is_color(picture[: 200 * scale], LESION_COLORS[0]).any() and is_color(picture[250 * scale :], LESION_COLORS[1]).any()
+    assert not is_color(picture[: 200 * scale], LESION_COLORS[1]).any()
 
 
 @pytest.mark.parametrize('size', [256, 512])
@@ -155,22 +155,23 @@ def test_hundred_lesions_and_lesions_at_the_borders(size, make_sample):
 
 def test_rois_are_dotted_and_repeats_are_one(flat, make_sample):
     sample = make_sample([], [])
-    boxes = torch.tensor([[50., 60, 120, 140], [50, 60, 120, 140], [300, 310, 400, 420]])
+    boxes = torch.tensor([[50.0, 60, 120, 140], [50, 60, 120, 140], [300, 310, 400, 420]])
     sample.pred_slice.roi_boxes = boxes
     sample.pred_slice.roi_weights = torch.tensor([1.0, -0.25, 0.5])
     scale = picture_scale(512, 512)
     plain = draw_overlay(flat, sample, CLASSES)
-    assert (plain[:512 * scale] == GREY).all(), 'RoIs are drawn only on request'
+    assert (plain[: 512 * scale] == GREY).all(), 'RoIs are drawn only on request'
     out = draw_overlay(flat, sample, CLASSES, show_rois=True)
-    bottom = is_color(out[140 * scale - 1, 50 * scale:120 * scale], ROI_COLOR)
+    bottom = is_color(out[140 * scale - 1, 50 * scale : 120 * scale], ROI_COLOR)
     assert 0.2 < bottom.mean() < 0.6
     single = make_sample([], [])
     single.pred_slice.roi_boxes, single.pred_slice.roi_weights = boxes[1:], torch.tensor([0.75, 0.5])
     rows = slice(62 * scale, 512 * scale)  # below the labels, which name other ranks
-    np.testing.assert_array_equal(out[rows, :290 * scale],
-                                  draw_overlay(flat, single, CLASSES, show_rois=True)[rows, :290 * scale])
+    np.testing.assert_array_equal(
+        out[rows, : 290 * scale], draw_overlay(flat, single, CLASSES, show_rois=True)[rows, : 290 * scale]
+    )
     del sample.pred_slice.roi_weights  # other slice heads have none
-    assert is_color(draw_overlay(flat, sample, CLASSES, show_rois=True)[:512 * scale], ROI_COLOR).any()
+    assert is_color(draw_overlay(flat, sample, CLASSES, show_rois=True)[: 512 * scale], ROI_COLOR).any()
 
 
 def test_caption_shows_the_prediction(flat, make_sample):
@@ -178,8 +179,13 @@ def test_caption_shows_the_prediction(flat, make_sample):
         return draw_overlay(flat, make_sample([], [], **options), CLASSES)[1024:]
 
     base = caption()
-    for other in (caption(probabilities=(0.9, 0.2, 0.1)), caption(truth=0), caption(truth=None),
-                  caption(patient_id='13'), caption(probabilities=None)):
+    for other in (
+        caption(probabilities=(0.9, 0.2, 0.1)),
+        caption(truth=0),
+        caption(truth=None),
+        caption(patient_id='13'),
+        caption(probabilities=None),
+    ):
         assert other.shape != base.shape or (other != base).any()
     np.testing.assert_array_equal(base, caption())
 

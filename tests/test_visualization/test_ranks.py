@@ -1,10 +1,11 @@
 """Ranks by pairs of criteria."""
+
 import pytest
 
 from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.ranks import draw_ranks
 
-CRITERIA = {'mAP': {'a': .4, 'b': .5, 'c': .3}, 'F1': {'a': .9, 'b': .8, 'c': .8, 'd': .99}}
+CRITERIA = {'mAP': {'a': 0.4, 'b': 0.5, 'c': 0.3}, 'F1': {'a': 0.9, 'b': 0.8, 'c': 0.8, 'd': 0.99}}
 
 
 def test_ranks_and_ties(tmp_path):

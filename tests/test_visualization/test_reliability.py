@@ -1,11 +1,12 @@
 """Reliability diagrams."""
+
 import numpy as np
 import pytest
 
 from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.reliability import draw_reliability
 
-PANEL = ('model', np.array([0, 3]), np.array([np.nan, .8]), np.array([np.nan, 1.]), .2)
+PANEL = ('model', np.array([0, 3]), np.array([np.nan, 0.8]), np.array([np.nan, 1.0]), 0.2)
 
 
 def test_bars_are_accuracies_and_counts(tmp_path):

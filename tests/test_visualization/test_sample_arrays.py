@@ -1,4 +1,5 @@
 """Reading samples."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,15 +17,18 @@ from mmaffinity.visualization.sample_arrays import (
 )
 
 
-@pytest.mark.parametrize('meta, name', [
-    (dict(img_path='/d/NCP/12/345/0034.png', patient_id='12', scan_id='345'), '12/345/0034.png'),
-    (dict(img_path='/d/x/0034.png', patient_id=12, scan_id=None), '12/0034.png'),
-    (dict(img_path='/d/COVID/a.jpg', patient_id=None, scan_id=None), 'COVID/a.jpg'),
-    (dict(img_path='C:\\d\\COVID\\a.jpg'), 'COVID/a.jpg'),
-    (dict(img_path='a.jpg'), 'a.jpg'),
-    (dict(img_path=None, img_id=7), '7'),
-    (dict(), 'slice'),
-])
+@pytest.mark.parametrize(
+    'meta, name',
+    [
+        (dict(img_path='/d/NCP/12/345/0034.png', patient_id='12', scan_id='345'), '12/345/0034.png'),
+        (dict(img_path='/d/x/0034.png', patient_id=12, scan_id=None), '12/0034.png'),
+        (dict(img_path='/d/COVID/a.jpg', patient_id=None, scan_id=None), 'COVID/a.jpg'),
+        (dict(img_path='C:\\d\\COVID\\a.jpg'), 'COVID/a.jpg'),
+        (dict(img_path='a.jpg'), 'a.jpg'),
+        (dict(img_path=None, img_id=7), '7'),
+        (dict(), 'slice'),
+    ],
+)
 def test_sample_name(meta, name):
     assert sample_name(SliceDataSample(metainfo=meta)) == name
 
@@ -48,7 +52,7 @@ def test_lesions_come_by_falling_score(make_sample):
 def test_repeated_rois_are_taken_together(make_sample):
     sample = make_sample()
     assert ranked_rois(sample) == []
-    sample.pred_slice.roi_boxes = torch.tensor([[0., 0, 5, 5], [0, 0, 5, 5], [1, 1, 9, 9], [0, 0, 5, 5]])
+    sample.pred_slice.roi_boxes = torch.tensor([[0.0, 0, 5, 5], [0, 0, 5, 5], [1, 1, 9, 9], [0, 0, 5, 5]])
     sample.pred_slice.roi_weights = torch.tensor([1.0, 2.0, -4.0, 8.0])
     (box, ranks, weight), (_, other_ranks, other_weight) = ranked_rois(sample)
     assert box.tolist() == [0, 0, 5, 5] and ranks == [1, 2, 4] and weight == 11.0
@@ -63,7 +67,7 @@ def test_class_and_probabilities(make_sample):
 
 
 def test_arrays_of_every_kind():
-    boxes = torch.tensor([[1., 2, 3, 4]], requires_grad=True)
+    boxes = torch.tensor([[1.0, 2, 3, 4]], requires_grad=True)
     for value in (boxes, boxes.half(), boxes.bfloat16(), HorizontalBoxes(boxes), [[1, 2, 3, 4]]):
         np.testing.assert_array_equal(to_array(value), [[1, 2, 3, 4]])
     assert to_array(torch.tensor([True])).dtype == bool

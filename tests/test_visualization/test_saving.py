@@ -1,4 +1,5 @@
 """Pictures and figures on disk."""
+
 import os
 
 import cv2

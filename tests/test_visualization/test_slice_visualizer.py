@@ -1,4 +1,5 @@
 """The registered visualizer, as MMDetection's hook drives it."""
+
 from types import SimpleNamespace
 
 import cv2
@@ -12,7 +13,7 @@ from mmdet.visualization import DetLocalVisualizer
 import mmaffinity  # noqa: F401
 from mmaffinity.visualization import draw_overlay
 
-META = dict(classes=('lesion', ), slice_classes=('Normal', 'CP', 'COVID-19'))
+META = dict(classes=('lesion',), slice_classes=('Normal', 'CP', 'COVID-19'))
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +41,9 @@ def test_file_holds_the_overlay(request, tmp_path, image, make_sample):
     visualizer.add_datasample('a', image, sample, out_file=str(tmp_path / 'out' / 'a.jpg'), pred_score_thr=0.4)
     expected = draw_overlay(image, sample, META['slice_classes'], score_thr=0.4)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'out' / 'a.png'))[..., ::-1], expected)
-    visualizer.add_datasample('a', np.stack([image] * 3, axis=-1), sample, draw_gt=False, draw_pred=False,
-                              out_file=str(tmp_path / 'out' / 'b.png'))
+    visualizer.add_datasample(
+        'a', np.stack([image] * 3, axis=-1), sample, draw_gt=False, draw_pred=False, out_file=str(tmp_path / 'out' / 'b.png')
+    )
     plain = cv2.imread(str(tmp_path / 'out' / 'b.png'))[:768, :768, 0]
     np.testing.assert_array_equal(plain, np.kron(image, np.ones((3, 3), dtype=np.uint8)))
     assert visualizer.get_image().shape == cv2.imread(str(tmp_path / 'out' / 'b.png')).shape
@@ -64,8 +66,9 @@ def test_data_set_without_slice_classes(request, tmp_path, image, make_sample):
 
 def test_rois_are_drawn_on_request(request, tmp_path, image, make_sample):
     import torch
+
     sample = make_sample([], [], shape=(256, 256))
-    sample.pred_slice.roi_boxes = torch.tensor([[20., 20, 90, 90]])
+    sample.pred_slice.roi_boxes = torch.tensor([[20.0, 20, 90, 90]])
     build(request, show_rois=True).add_datasample('a', image, sample, out_file=str(tmp_path / 'a.png'))
     expected = draw_overlay(image, sample, META['slice_classes'], show_rois=True)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'a.png'))[..., ::-1], expected)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Draw the paper's figures; the same as ``mmaffinity figures``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

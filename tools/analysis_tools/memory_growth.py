@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Measure how memory grows; the same as ``mmaffinity memory-growth``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

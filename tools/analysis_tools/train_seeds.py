@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Train and test a config with several seeds; the same as ``mmaffinity train-seeds``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

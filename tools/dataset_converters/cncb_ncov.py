@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Convert CNCB-NCOV; the same as ``mmaffinity convert cncb-ncov``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

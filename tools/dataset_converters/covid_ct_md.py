@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Convert COVID-CT-MD; the same as ``mmaffinity convert covid-ct-md``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

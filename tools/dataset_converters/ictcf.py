@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Convert iCTCF; the same as ``mmaffinity convert ictcf``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Share a model as safetensors; the same as ``mmaffinity export safetensors``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Convert a published checkpoint; the same as ``mmaffinity convert published``."""
+
 from mmaffinity_cli import main
 
 if __name__ == '__main__':

@@ -38,14 +38,18 @@ train_dataloader = dict(
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
-                pipeline=lesion_train_pipeline),
+                pipeline=lesion_train_pipeline,
+            ),
             dict(
                 type='SliceDataset',
                 data_root='${data_root}',
                 slice_classes='${slice_classes}',
                 ann_file='annotations/slices_train.json',
-                pipeline=slice_pipeline),
-        ]))
+                pipeline=slice_pipeline,
+            ),
+        ],
+    ),
+)
 # The published lists have no validation slices for segmentation, and test slices must not be used for validation.
 val_dataloader = dict(
     batch_size=1,
@@ -60,7 +64,9 @@ val_dataloader = dict(
         ann_file='annotations/slices_val.json',
         samples_per_class=300,
         test_mode=True,
-        pipeline=slice_pipeline))
+        pipeline=slice_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=2,
@@ -75,15 +81,19 @@ test_dataloader = dict(
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_test.json',
                 test_mode=True,
-                pipeline=lesion_test_pipeline),
+                pipeline=lesion_test_pipeline,
+            ),
             dict(
                 type='SliceDataset',
                 data_root='${data_root}',
                 slice_classes='${slice_classes}',
                 ann_file='annotations/slices_test.json',
                 test_mode=True,
-                pipeline=slice_pipeline),
-        ]))
+                pipeline=slice_pipeline,
+            ),
+        ],
+    ),
+)
 val_evaluator = dict(type='SliceClassificationMetric')
 test_evaluator = [
     dict(type='ImageAveragePrecision'),

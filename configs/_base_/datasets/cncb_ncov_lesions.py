@@ -9,7 +9,9 @@ train_dataloader = dict(
         data_root='${data_root}',
         ann_file='annotations/lesions_train.json',
         filter_cfg=dict(filter_empty_gt=True),
-        pipeline={{_base_.lesion_train_pipeline}}))
+        pipeline={{_base_.lesion_train_pipeline}},
+    ),
+)
 val_dataloader = None
 val_evaluator = None
 test_dataloader = dict(
@@ -19,7 +21,9 @@ test_dataloader = dict(
         data_root='${data_root}',
         ann_file='annotations/lesions_test.json',
         test_mode=True,
-        pipeline={{_base_.lesion_test_pipeline}}))
+        pipeline={{_base_.lesion_test_pipeline}},
+    )
+)
 test_evaluator = [
     dict(type='ImageAveragePrecision'),
     dict(type='LesionCocoMetric', metric=['bbox', 'segm']),

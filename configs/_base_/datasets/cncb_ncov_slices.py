@@ -9,7 +9,9 @@ train_dataloader = dict(
         data_root='${data_root}',
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_train.json',
-        pipeline={{_base_.slice_pipeline}}))
+        pipeline={{_base_.slice_pipeline}},
+    ),
+)
 test_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -18,5 +20,7 @@ test_dataloader = dict(
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_test.json',
         test_mode=True,
-        pipeline={{_base_.slice_pipeline}}))
+        pipeline={{_base_.slice_pipeline}},
+    )
+)
 test_evaluator = [dict(type='SliceClassificationMetric')]

@@ -20,7 +20,9 @@ train_dataloader = dict(
         data_root='${data_root}',
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_train.json',
-        pipeline=slice_pipeline))
+        pipeline=slice_pipeline,
+    ),
+)
 # The published lists have no validation split.
 val_dataloader = None
 val_evaluator = None
@@ -36,5 +38,7 @@ test_dataloader = dict(
         slice_classes='${slice_classes}',
         ann_file='annotations/slices_test.json',
         test_mode=True,
-        pipeline=slice_pipeline))
+        pipeline=slice_pipeline,
+    ),
+)
 test_evaluator = dict(type='SliceClassificationMetric')

@@ -19,34 +19,44 @@ image_pipeline = [
     dict(type='PackSliceInputs'),
 ]
 train_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='LesionDataset',
-            data_root='${lesion_root}',
-            ann_file='annotations/lesions_train.json',
-            filter_cfg=dict(filter_empty_gt=True),
-            pipeline=instance_train_pipeline),
-        dict(
-            type='SliceDataset',
-            data_root='${data_root}',
-            slice_classes='${slice_classes}',
-            ann_file='annotations/slices_train.json',
-            pipeline=image_pipeline),
-    ]))
+    dataset=dict(
+        datasets=[
+            dict(
+                type='LesionDataset',
+                data_root='${lesion_root}',
+                ann_file='annotations/lesions_train.json',
+                filter_cfg=dict(filter_empty_gt=True),
+                pipeline=instance_train_pipeline,
+            ),
+            dict(
+                type='SliceDataset',
+                data_root='${data_root}',
+                slice_classes='${slice_classes}',
+                ann_file='annotations/slices_train.json',
+                pipeline=image_pipeline,
+            ),
+        ]
+    )
+)
 val_dataloader = dict(dataset=dict(pipeline=image_pipeline))
 test_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='LesionDataset',
-            data_root='${lesion_root}',
-            ann_file='annotations/lesions_test.json',
-            test_mode=True,
-            pipeline=instance_test_pipeline),
-        dict(
-            type='SliceDataset',
-            data_root='${data_root}',
-            slice_classes='${slice_classes}',
-            ann_file='annotations/slices_test.json',
-            test_mode=True,
-            pipeline=image_pipeline),
-    ]))
+    dataset=dict(
+        datasets=[
+            dict(
+                type='LesionDataset',
+                data_root='${lesion_root}',
+                ann_file='annotations/lesions_test.json',
+                test_mode=True,
+                pipeline=instance_test_pipeline,
+            ),
+            dict(
+                type='SliceDataset',
+                data_root='${data_root}',
+                slice_classes='${slice_classes}',
+                ann_file='annotations/slices_test.json',
+                test_mode=True,
+                pipeline=image_pipeline,
+            ),
+        ]
+    )
+)

@@ -14,5 +14,7 @@ val_dataloader = dict(
         data_root='${data_root}',
         ann_file='annotations/lesions_val.json',
         test_mode=True,
-        pipeline={{_base_.lesion_test_pipeline}}))
+        pipeline={{_base_.lesion_test_pipeline}},
+    ),
+)
 val_evaluator = dict(_delete_=True, type='ImageAveragePrecision')

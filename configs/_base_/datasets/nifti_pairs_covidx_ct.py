@@ -6,18 +6,23 @@ _base_ = './cncb_ncov.py'
 data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'
 lesion_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'
 train_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='LesionDataset',
-            data_root='${lesion_root}',
-            ann_file='annotations/lesions_train.json',
-            filter_cfg=dict(filter_empty_gt=True),
-            pipeline={{_base_.lesion_train_pipeline}}),
-        dict(
-            type='SliceDataset',
-            data_root='${data_root}',
-            slice_classes='${slice_classes}',
-            ann_file='annotations/slices_train.json',
-            samples_per_class=1000,
-            pipeline={{_base_.slice_pipeline}}),
-    ]))
+    dataset=dict(
+        datasets=[
+            dict(
+                type='LesionDataset',
+                data_root='${lesion_root}',
+                ann_file='annotations/lesions_train.json',
+                filter_cfg=dict(filter_empty_gt=True),
+                pipeline={{_base_.lesion_train_pipeline}},
+            ),
+            dict(
+                type='SliceDataset',
+                data_root='${data_root}',
+                slice_classes='${slice_classes}',
+                ann_file='annotations/slices_train.json',
+                samples_per_class=1000,
+                pipeline={{_base_.slice_pipeline}},
+            ),
+        ]
+    )
+)

@@ -7,16 +7,15 @@ bbox_roi_extractor = dict(
     # Ten times as fast as 'RoIAlign' on CPUs; falls back to it on other devices. The two differ in the last bits.
     roi_layer=dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False),
     out_channels=256,
-    featmap_strides=[16])
+    featmap_strides=[16],
+)
 model = dict(
     type='AffinityRCNN',
     # Mean and standard deviation of the training slices; the path is relative to `data_root`. The converters write this file,
     # `mmaffinity statistics` writes it for your own data, and training computes the values if it is missing.
     data_preprocessor=dict(
-        type='SliceDataPreprocessor',
-        normalization='global',
-        statistics='annotations/statistics.json',
-        num_channels=1),
+        type='SliceDataPreprocessor', normalization='global', statistics='annotations/statistics.json', num_channels=1
+    ),
     # In place of type='ResNet' without channels_last, and num_channels=3.
     backbone=dict(
         type='GreyResNet',
@@ -25,13 +24,14 @@ model = dict(
         num_stages=3,
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
-        out_indices=(2, ),
+        out_indices=(2,),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
         # ImageNet weights; may also be a local file. init_cfg=None trains from scratch.
-        init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth')),
+        init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth'),
+    ),
     neck=dict(type='FPN', in_channels=[256], out_channels=256, num_outs=1),
     rpn_head=dict(
         type='LogitRankedRPNHead',
@@ -44,14 +44,17 @@ model = dict(
             scales=[2, 4, 8, 16, 32],
             ratios=[0.1, 0.25, 0.5, 1.0, 1.5, 2.0],
             scale_major=True,
-            center_offset=0.),
+            center_offset=0.0,
+        ),
         bbox_coder=dict(
             type='DeltaXYWHBBoxCoder',
-            target_means=[0., 0., 0., 0.],
+            target_means=[0.0, 0.0, 0.0, 0.0],
             # Sizes may grow at most by a factor of 1000 / 16, this coder's default limit.
-            target_stds=[1., 1., 1., 1.]),
+            target_stds=[1.0, 1.0, 1.0, 1.0],
+        ),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.0)),
+        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+    ),
     roi_head=dict(
         type='FastAffinityRoIHead',
         bbox_roi_extractor=bbox_roi_extractor,
@@ -61,18 +64,17 @@ model = dict(
             fc_out_channels=128,
             roi_feat_size=7,
             num_classes=1,
-            bbox_coder=dict(
-                type='DeltaXYWHBBoxCoder',
-                target_means=[0., 0., 0., 0.],
-                target_stds=[0.1, 0.1, 0.2, 0.2]),
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[0.1, 0.1, 0.2, 0.2]),
             reg_class_agnostic=False,
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)),
+            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0),
+        ),
         mask_roi_extractor=dict(
             type='SingleLevelRoIExtractor',
             roi_layer=dict(type='SparseRoIAlign', output_size=14, sampling_ratio=2, aligned=False),
             out_channels=256,
-            featmap_strides=[16]),
+            featmap_strides=[16],
+        ),
         mask_head=dict(
             type='FastLesionMaskHead',
             num_convs=1,
@@ -80,7 +82,8 @@ model = dict(
             conv_out_channels=256,
             num_classes=1,
             loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
-            soft_targets=False),
+            soft_targets=False,
+        ),
         # Classification branch: the beta best boxes (beta = cls_head.num_rois) without a score threshold.
         mask_feature_head=dict(type='FastMaskFeatureHead', extra_conv=False),
         roi_selector=dict(type='TopRoISelector', nms_iou=0.25, min_area=1e-5, stretch='even'),
@@ -94,7 +97,9 @@ model = dict(
             refinement=dict(num_stages=3, mid_channels=128, shared=False),
             fc_channels=(128, 128),
             bn_statistics='slice',
-            class_reduction='mean')),
+            class_reduction='mean',
+        ),
+    ),
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
@@ -104,13 +109,14 @@ model = dict(
                 # The best anchors of each lesion are positive even at low IoU, but not those that do not overlap it.
                 min_pos_iou=1e-6,
                 match_low_quality=True,
-                ignore_iof_thr=-1),
+                ignore_iof_thr=-1,
+            ),
             sampler=dict(type='RandomSampler', num=256, pos_fraction=0.75, neg_pos_ub=-1, add_gt_as_proposals=False),
             allowed_border=-1,
             pos_weight=-1,
-            debug=False),
-        rpn_proposal=dict(
-            nms_pre=400, max_per_img=200, nms=dict(type='nms', iou_threshold=0.75), min_bbox_size=-1),
+            debug=False,
+        ),
+        rpn_proposal=dict(nms_pre=400, max_per_img=200, nms=dict(type='nms', iou_threshold=0.75), min_bbox_size=-1),
         rcnn=dict(
             assigner=dict(
                 type='MaxIoUAssigner',
@@ -118,13 +124,17 @@ model = dict(
                 neg_iou_thr=0.5,
                 min_pos_iou=0.75,
                 match_low_quality=False,
-                ignore_iof_thr=-1),
+                ignore_iof_thr=-1,
+            ),
             sampler=dict(type='RandomSampler', num=256, pos_fraction=0.75, neg_pos_ub=-1, add_gt_as_proposals=True),
             mask_size=28,
             pos_weight=-1,
-            debug=False)),
+            debug=False,
+        ),
+    ),
     test_cfg=dict(
         mode='both',
         rpn=dict(nms_pre=400, max_per_img=200, nms=dict(type='nms', iou_threshold=0.75), min_bbox_size=-1),
-        rcnn=dict(
-            score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5)))
+        rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5),
+    ),
+)

@@ -11,8 +11,8 @@ model = dict(
         # Last bit: the order of a sum, and division by weights instead of multiplication by deviations.
         bbox_head=dict(
             type='Shared2FCBBoxHead',
-            bbox_coder=dict(
-                _delete_=True, type='WeightedBoxCoder', weights=(10., 10., 5., 5.), wh_ratio_clip=16 / 1000)),
+            bbox_coder=dict(_delete_=True, type='WeightedBoxCoder', weights=(10.0, 10.0, 5.0, 5.0), wh_ratio_clip=16 / 1000),
+        ),
         # Last bit: RoIAlign sums in the order of mmcv's kernel; layers below are not folded.
         bbox_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
         mask_roi_extractor=dict(roi_layer=dict(type='RoIAlign')),
@@ -24,4 +24,6 @@ model = dict(
         # Saturated scores are equal, and their ranking depends on the processor, as in the published code.
         roi_selector=dict(stretch='even', ties='unstable'),
         # One shared block, applied nine times (three times three).
-        cls_head=dict(type='AffinityClsHead', refinement=dict(num_stages=9, shared=True))))
+        cls_head=dict(type='AffinityClsHead', refinement=dict(num_stages=9, shared=True)),
+    ),
+)

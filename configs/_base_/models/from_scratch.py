@@ -10,13 +10,15 @@ from_scratch = dict(
     backbone=dict(init_cfg=None, strides=(1, 2, 1)),
     rpn_head=dict(
         anchor_generator=dict(strides=[8], scales=[7, 14, 24, 42, 72], ratios=[0.5, 0.75, 1.0, 1.5, 2.2, 3.5]),
-        loss_bbox=dict(loss_weight=5.0)),
+        loss_bbox=dict(loss_weight=5.0),
+    ),
     roi_head=dict(
         bbox_roi_extractor=dict(featmap_strides=[8]),
         mask_roi_extractor=dict(featmap_strides=[8]),
-        bbox_head=dict(loss_bbox=dict(loss_weight=2.0))),
+        bbox_head=dict(loss_bbox=dict(loss_weight=2.0)),
+    ),
     train_cfg=dict(
         rpn=dict(assigner=dict(pos_iou_thr=0.5)),
-        rcnn=dict(
-            assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5),
-            sampler=dict(num=128, pos_fraction=0.25))))
+        rcnn=dict(assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5), sampler=dict(num=128, pos_fraction=0.25)),
+    ),
+)

@@ -8,4 +8,6 @@ model = dict(
         bbox_roi_extractor={{_base_.model.roi_head.bbox_roi_extractor}},
         bbox_head={{_base_.model.roi_head.bbox_head}},
         mask_roi_extractor={{_base_.model.roi_head.mask_roi_extractor}},
-        mask_head={{_base_.model.roi_head.mask_head}}))
+        mask_head={{_base_.model.roi_head.mask_head}},
+    ),
+)

@@ -12,4 +12,7 @@ pooled_head = dict(
             refinement=False,
             norm_cfg=dict(type='BN'),
             unit_roi_weights=True,
-            classifier_std=0.05)))
+            classifier_std=0.05,
+        ),
+    )
+)

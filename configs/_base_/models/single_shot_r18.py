@@ -4,5 +4,6 @@ _base_ = './affinity_rcnn_r18.py'
 model = dict(
     roi_head=dict(
         roi_selector=dict(nms_iou=0.75),
-        cls_head=dict(
-            _delete_=True, type='SingleShotClsHead', num_classes=3, num_rois=128, fc_channels=(512, 512))))
+        cls_head=dict(_delete_=True, type='SingleShotClsHead', num_classes=3, num_rois=128, fc_channels=(512, 512)),
+    )
+)

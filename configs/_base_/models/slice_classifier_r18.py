@@ -4,13 +4,14 @@
 # The head infers the number of its channels.
 model = dict(
     type='SliceClassifier',
-    data_preprocessor=dict(
-        type='SliceDataPreprocessor', normalization='global', statistics='annotations/statistics.json'),
+    data_preprocessor=dict(type='SliceDataPreprocessor', normalization='global', statistics='annotations/statistics.json'),
     backbone=dict(
         type='ResNet',
         depth=18,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth')),
-    cls_head=dict(type='PooledClsHead', num_classes=3))
+        init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth'),
+    ),
+    cls_head=dict(type='PooledClsHead', num_classes=3),
+)

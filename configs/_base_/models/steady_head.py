@@ -8,6 +8,8 @@ steady_head = dict(
         # Each RoI by itself: a RoI without weight does not reach the others through shared statistics.
         # W v starts as 1: z, the sum of the lesions' vectors, tells slices apart from the first step on, and the classifier
         # trains from the paper's start also where few steps are taken.
-        cls_head=dict(norm_cfg=dict(type='GN', num_groups=32), unit_roi_weights=True, classifier_std=None)),
+        cls_head=dict(norm_cfg=dict(type='GN', num_groups=32), unit_roi_weights=True, classifier_std=None),
+    ),
     # No suppression in the RPN: which of two overlapping proposals stays would hang on their order.
-    test_cfg=dict(rpn=dict(max_per_img=400, nms=dict(iou_threshold=1.0))))
+    test_cfg=dict(rpn=dict(max_per_img=400, nms=dict(iou_threshold=1.0))),
+)

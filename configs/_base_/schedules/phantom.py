@@ -6,7 +6,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
     paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=4)}),
-    clip_grad=dict(max_norm=10, norm_type=2))
+    clip_grad=dict(max_norm=10, norm_type=2),
+)
 # The first epoch is segmentation only (segmentation_epochs of the sampler). It ends with steps so small that the features
 # hardly change once the slice head starts to train.
 param_scheduler = [

@@ -1,4 +1,5 @@
 """Plans: studies of several runs with dependencies, from training to the tables and figures."""
+
 from .local import run_locally
 from .plan import Plan, Run, read_plan
 from .results import collect

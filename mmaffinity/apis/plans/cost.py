@@ -1,4 +1,5 @@
 """Time that a plan will take, from the steps that its runs have taken so far."""
+
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """The folder of a plan: commands, what is done, and protection against mixing."""
+
 import json
 import shlex
 import shutil
@@ -57,8 +58,11 @@ class PlanFolder:
         """Say what has become of a run: done, failed with its log, or not started."""
         if self.done(run):
             return 'done'
-        logs = [path for path in (self.of(run.name) / LOG, self.out / 'slurm' / 'logs' / f'{self.plan.runs.index(run)}.log')
-                if path.is_file()]
+        logs = [
+            path
+            for path in (self.of(run.name) / LOG, self.out / 'slurm' / 'logs' / f'{self.plan.runs.index(run)}.log')
+            if path.is_file()
+        ]
         newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
         return 'not started' if newest is None else f'not finished, see {newest}: {last_line(newest)}'
 
@@ -80,12 +84,31 @@ class PlanFolder:
         steps = []
         if run.fold is not None:
             steps.append(Step('verify', ('verify', run.config, '--lists-only', *_options(options)), None))
-        steps.append(Step('train', ('train', run.config, '--work-dir', str(folder), '--resume', '--seed', str(run.seed),
-                                    *_options([*options, *starts])), checkpoint))
+        steps.append(
+            Step(
+                'train',
+                (
+                    'train',
+                    run.config,
+                    '--work-dir',
+                    str(folder),
+                    '--resume',
+                    '--seed',
+                    str(run.seed),
+                    *_options([*options, *starts]),
+                ),
+                checkpoint,
+            )
+        )
         for name, config in run.tests.items():
             results = folder / f'{name}.json'
-            steps.append(Step('test', ('test', config, str(checkpoint), '--work-dir', str(folder), '--out', str(results),
-                                       *_options(options)), results))
+            steps.append(
+                Step(
+                    'test',
+                    ('test', config, str(checkpoint), '--work-dir', str(folder), '--out', str(results), *_options(options)),
+                    results,
+                )
+            )
         return steps
 
     def done(self, run: Run) -> bool:
@@ -103,10 +126,15 @@ class PlanFolder:
         known = self._read(self.out / PLAN_FILE)
         for key, value in identity.items():
             if known is not None and known.get(key) != value:
-                raise ValueError(f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
-                                 f'"{self.plan.title}" on {identity["data_root"]}: name another --out')
-        if known is None and self.out.is_dir() and any(not path.name.startswith('.') for path in self.out.iterdir()
-                                                       if path.resolve() != self.plan.root.resolve()):
+                raise ValueError(
+                    f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
+                    f'"{self.plan.title}" on {identity["data_root"]}: name another --out'
+                )
+        if (
+            known is None
+            and self.out.is_dir()
+            and any(not path.name.startswith('.') for path in self.out.iterdir() if path.resolve() != self.plan.root.resolve())
+        ):
             raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): name another --out')
         changed = {}
         for run in self.plan.runs:
@@ -118,9 +146,11 @@ class PlanFolder:
                     changed[run.name] = [name for name, _, _ in differences] or ['seed']
         if changed:
             name, fields = next(iter(changed.items()))
-            raise ValueError(f'the config of {first_few(list(changed))} has changed since {self.of(name)} was started (for '
-                             f'{name}: {first_few(fields)}): undo the change, name another --out, or remove the folder to '
-                             'train again')
+            raise ValueError(
+                f'the config of {first_few(list(changed))} has changed since {self.of(name)} was started (for '
+                f'{name}: {first_few(fields)}): undo the change, name another --out, or remove the folder to '
+                'train again'
+            )
         write_json_atomic(self.out / PLAN_FILE, dict(identity, plan=str(self.plan.path), left_out=self.plan.left_out))
 
     def start(self, run: Run) -> None:
@@ -142,8 +172,9 @@ class PlanFolder:
                 raise ValueError('it is no object')
             return content
         except ValueError as error:
-            raise ValueError(f'{path} is damaged ({error}): name another --out, or remove this file if the folder is that of '
-                             'this plan') from error
+            raise ValueError(
+                f'{path} is damaged ({error}): name another --out, or remove this file if the folder is that of this plan'
+            ) from error
 
 
 def last_line(log: Path) -> str:

@@ -1,4 +1,5 @@
 """Running a plan on this machine: each run in processes of its own, as many at a time as there are GPUs."""
+
 import os
 import subprocess
 import sys
@@ -80,8 +81,11 @@ def run_locally(folder: PlanFolder, jobs: int | None = None, progress: Progress 
                 num_done += problem is None
                 progress(f'{run.name}: {problem or "done"}')
             if running or waiting:
-                progress(f'{num_done} of {len(folder.plan.runs)} runs done, {len(running)} running'
-                         + (f', {len(failed)} failed' if failed else '') + f'; time left: {cost.time_left()}')
+                progress(
+                    f'{num_done} of {len(folder.plan.runs)} runs done, {len(running)} running'
+                    + (f', {len(failed)} failed' if failed else '')
+                    + f'; time left: {cost.time_left()}'
+                )
     return failed
 
 
@@ -113,8 +117,9 @@ def _run(folder: PlanFolder, run: Run, environment: dict[str, str]) -> str | Non
         if code or (step.makes is not None and not step.done):
             return f'{step.kind} failed (exit code {code}), see {log}: {last_line(log)}'
         if step.makes is not None:
-            write_json_atomic(folder.of(run.name) / SECONDS,
-                              {**read_seconds(folder.of(run.name)), step.makes.name: time.monotonic() - start})
+            write_json_atomic(
+                folder.of(run.name) / SECONDS, {**read_seconds(folder.of(run.name)), step.makes.name: time.monotonic() - start}
+            )
     return None
 
 
@@ -123,8 +128,13 @@ def _call(step: Step, log: Path, environment: dict[str, str]) -> int:
     with open(log, 'a', encoding='utf-8') as file:
         file.write(f'$ {command_line(step.arguments)}\n')
         file.flush()
-        return subprocess.run([sys.executable, '-m', 'mmaffinity', *step.arguments], stdout=file, stderr=subprocess.STDOUT,
-                              stdin=subprocess.DEVNULL, env=environment).returncode
+        return subprocess.run(
+            [sys.executable, '-m', 'mmaffinity', *step.arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        ).returncode
 
 
 def _environment(slot: int, jobs: int, gpus: int) -> dict[str, str]:

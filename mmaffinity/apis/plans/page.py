@@ -1,4 +1,5 @@
 """The page of a plan, in Markdown: what was run, on which data, what came out, and what differs from the paper."""
+
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from .folder import PlanFolder, command_line
 from .plan import Run
 
 # Slices of the paper's test lists (facts of its Tables 3, 4, 5 and 7).
-PAPER_LISTS = {'lesions_test.json': ('Table 3', 100), 'slices_test.json': ('Tables 4 and 7', (21191, 12976)),
-               'slices_train_left_out.json': ('Table 5', 58782)}
+PAPER_LISTS = {
+    'lesions_test.json': ('Table 3', 100),
+    'slices_test.json': ('Tables 4 and 7', (21191, 12976)),
+    'slices_train_left_out.json': ('Table 5', 58782),
+}
 
 
 @dataclass
@@ -43,13 +47,24 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
     """
     plan = folder.plan
     results = {run.name: content for run in plan.runs if (content := _results(folder, run))}
-    sections = [f'# {plan.title}',
-                f'{NOTICE} Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
-                '## Runs', _runs(folder, failed), '## What differs from the paper',
-                '\n'.join(f'* {line}' for line in _differences(folder, results)),
-                *_tables_and_figures(folder, parts), '## Data', _data(folder, results), '## Versions', _versions(results),
-                '## Commands', 'Each command also works by itself.', '```bash',
-                '\n'.join(commands(folder)), '```']
+    sections = [
+        f'# {plan.title}',
+        f'{NOTICE} Written by mmaffinity {__version__} from the plan `{plan.path.name}`.',
+        '## Runs',
+        _runs(folder, failed),
+        '## What differs from the paper',
+        '\n'.join(f'* {line}' for line in _differences(folder, results)),
+        *_tables_and_figures(folder, parts),
+        '## Data',
+        _data(folder, results),
+        '## Versions',
+        _versions(results),
+        '## Commands',
+        'Each command also works by itself.',
+        '```bash',
+        '\n'.join(commands(folder)),
+        '```',
+    ]
     return '\n\n'.join(sections).replace('```bash\n\n', '```bash\n').replace('\n\n```', '\n```') + '\n'
 
 
@@ -72,8 +87,11 @@ def commands(folder: PlanFolder, unfinished: bool = False) -> Iterator[str]:
 
 
 def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
-    return {name: json.loads((folder.of(run.name) / f'{name}.json').read_text(encoding='utf-8')) for name in run.tests
-            if (folder.of(run.name) / f'{name}.json').is_file()}
+    return {
+        name: json.loads((folder.of(run.name) / f'{name}.json').read_text(encoding='utf-8'))
+        for name in run.tests
+        if (folder.of(run.name) / f'{name}.json').is_file()
+    }
 
 
 def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
@@ -87,10 +105,16 @@ def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
 
 def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> Iterator[str]:
     plan = folder.plan
-    yield 'The published code differs from the paper in some points; the configs follow the paper unless they are named ' \
+    yield (
+        'The published code differs from the paper in some points; the configs follow the paper unless they are named '
         '`published/...`. The paper gives one run per model and no intervals; here, intervals are over patients.'
-    lists = {(task, entry['ann_files'][0].rsplit('/', 1)[-1], entry['num'], entry['synthetic'])
-             for tests in results.values() for content in tests.values() for task, entry in content['lists'].items()}
+    )
+    lists = {
+        (task, entry['ann_files'][0].rsplit('/', 1)[-1], entry['num'], entry['synthetic'])
+        for tests in results.values()
+        for content in tests.values()
+        for task, entry in content['lists'].items()
+    }
     if any(synthetic for *_, synthetic in lists):
         yield '**The slices are synthetic.** Scores on them say that the program works, and nothing about CT.'
     for _, name, number, _ in sorted(lists):
@@ -125,23 +149,31 @@ def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[s
 
 
 def _data(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> str:
-    lines = ['SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
-             'trained or tested with.', '', '| data | slices | paths | content |', '|---|---:|---|---|']
+    lines = [
+        'SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
+        'trained or tested with.',
+        '',
+        '| data | slices | paths | content |',
+        '|---|---:|---|---|',
+    ]
     rows = {}
     for tests in results.values():
         for content in tests.values():
             record = content.get('data_fingerprint') or {}
             for entry in content['lists'].values():
-                rows[entry['sha256']] = f'| {", ".join(entry["ann_files"])} | {entry["num"]} | `{entry["sha256"]}` | ' \
+                rows[entry['sha256']] = (
+                    f'| {", ".join(entry["ann_files"])} | {entry["num"]} | `{entry["sha256"]}` | '
                     f'`{record.get("content_sha256") or "-"}` |'
+                )
     trained: dict[str, list[str]] = {}
     for name in results:
         file = folder.of(name) / TRAINING_DATA
         if file.is_file():
             digest = json.loads(file.read_text(encoding='utf-8'))['train'].get('content_sha256')
             trained.setdefault(f'`{digest}`' if digest else '-', []).append(name)
-    return '\n'.join([*lines, *rows.values(), *(f'| training of {", ".join(names)} | | | {digest} |'
-                                                for digest, names in trained.items())])
+    return '\n'.join(
+        [*lines, *rows.values(), *(f'| training of {", ".join(names)} | | | {digest} |' for digest, names in trained.items())]
+    )
 
 
 def _versions(results: Mapping[str, Mapping[str, dict]]) -> str:

@@ -1,4 +1,5 @@
 """Reading of plan files."""
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,8 +117,10 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
         for name in _references(entry).values():
             if name not in known and name not in plan.left_out:
                 near = get_close_matches(name, known, n=1)
-                raise ValueError(f'{file}: {entry["name"]} starts from {name}, which is no run above it'
-                                 + (f'; did you mean {near[0]}?' if near else ''))
+                raise ValueError(
+                    f'{file}: {entry["name"]} starts from {name}, which is no run above it'
+                    + (f'; did you mean {near[0]}?' if near else '')
+                )
         lacking = [name for name in _references(entry).values() if name in plan.left_out]
         if entry.get('data') in missing or lacking:
             plan.left_out[entry['name']] = missing.get(entry.get('data')) or f'starts from {lacking[0]}, which is left out'
@@ -138,18 +141,22 @@ def _check_entry(file: Path, number: int, entry: Any, data: Mapping) -> None:
     if unknown:
         raise ValueError(f'{file}: {entry["name"]} has the unknown field {unknown[0]}; fields are {", ".join(_FIELDS)}')
     if not _NAME.fullmatch(str(entry['name'])):
-        raise ValueError(f'{file}: the name {entry["name"]!r} is that of a folder; use letters, digits, dots, hyphens and '
-                         'underscores')
+        raise ValueError(
+            f'{file}: the name {entry["name"]!r} is that of a folder; use letters, digits, dots, hyphens and underscores'
+        )
     if entry.get('data') is not None and entry['data'] not in data:
-        raise ValueError(f'{file}: {entry["name"]} uses the data {entry["data"]!r}, but the plan has '
-                         f'{", ".join(data) or "none"}')
+        raise ValueError(
+            f'{file}: {entry["name"]} uses the data {entry["data"]!r}, but the plan has {", ".join(data) or "none"}'
+        )
     folds = entry.get('folds')
     if folds is not None and (not isinstance(folds, int) or folds < 2):
         raise ValueError(f'{file}: {entry["name"]} has folds={folds!r}, which must be a number of at least 2')
     tests = entry.get('tests')
     if tests is not None and not (isinstance(tests, Mapping) and all(str(name).startswith(RESULTS) for name in tests)):
-        raise ValueError(f'{file}: tests of {entry["name"]} must be a dict from names that start with "{RESULTS}", which the '
-                         'report looks for, to configs')
+        raise ValueError(
+            f'{file}: tests of {entry["name"]} must be a dict from names that start with "{RESULTS}", which the '
+            'report looks for, to configs'
+        )
 
 
 def _find_data(plan: Plan, data: Mapping, drawn: bool) -> dict[str, str]:
@@ -169,8 +176,9 @@ def _find_data(plan: Plan, data: Mapping, drawn: bool) -> dict[str, str]:
 
 def _command(file: Path, entry: Any, root: Path, folder: Path) -> tuple[list[str], Path]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get('command'), str) or not entry.get('makes'):
-        raise ValueError(f'{file}: a command that prepares data needs "command" and "makes", the file that it writes, but is '
-                         f'{entry!r:.120}')
+        raise ValueError(
+            f'{file}: a command that prepares data needs "command" and "makes", the file that it writes, but is {entry!r:.120}'
+        )
     # Split first, so that a space in the folder's name splits nothing.
     words = [word.replace('{root}', str(root)).replace('{path}', str(folder)) for word in entry['command'].split()]
     return words, folder / entry['makes']
@@ -196,8 +204,10 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
     for key, name in references.items():
         other = known[name]
         if other.get('folds') and other['folds'] != entry.get('folds'):
-            raise ValueError(f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as '
-                             'many, or its training would contain test slices')
+            raise ValueError(
+                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as '
+                'many, or its training would contain test slices'
+            )
         starts[key] = _full_name(other, seed, fold)
     options = {str(key): value for key, value in (entry.get('options') or {}).items() if key not in references}
     if entry.get('data') is not None:
@@ -208,8 +218,17 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
     tests = {str(name): str(test) for name, test in (entry.get('tests') or {RESULTS: entry['config']}).items()}
     for test in tests.values():
         find_config(test)
-    return Run(_full_name(entry, seed, fold), str(entry['config']), options, starts, tests, seed, entry.get('data'),
-               (fold, entry['folds']) if entry.get('folds') else None, last_checkpoint(config))
+    return Run(
+        _full_name(entry, seed, fold),
+        str(entry['config']),
+        options,
+        starts,
+        tests,
+        seed,
+        entry.get('data'),
+        (fold, entry['folds']) if entry.get('folds') else None,
+        last_checkpoint(config),
+    )
 
 
 def last_checkpoint(config: Config) -> str:

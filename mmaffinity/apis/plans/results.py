@@ -1,4 +1,5 @@
 """The end of a plan: tables, figures and the page with everything."""
+
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,10 @@ def collect(folder: PlanFolder, failed: dict[str, str] | None = None) -> Path:
     shown = next((run for run in done if has_affinities(run)), None)
     if shown is not None:
         parts += _figures_of(folder, shown)
-    parts += [_attempt(f'Training of {run.name}', partial(figures.curve_figure, folder.of(run.name),
-                                                          report / 'curves' / run.name)) for run in done]
+    parts += [
+        _attempt(f'Training of {run.name}', partial(figures.curve_figure, folder.of(run.name), report / 'curves' / run.name))
+        for run in done
+    ]
     write_atomically(report / PAGE, page_text(folder, parts, failed or {}).encode())
     return report / PAGE
 
@@ -52,11 +55,22 @@ def _figures_of(folder: PlanFolder, run: Run) -> list[Part]:
     checkpoints = sorted(place.glob('epoch_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
     checkpoints = checkpoints if len(checkpoints) < 3 else [checkpoints[0], checkpoints[-1]]
     return [
-        _attempt(f'Figure 4: affinities of {run.name}', lambda: figures.affinity_figure(
-            config, checkpoints or [place / run.checkpoint], report, figures.slices_to_show(results, 'classification'),
-            run.options)),
-        _attempt(f'Figure 6: lesions, {run.name}', lambda: figures.lesion_figure(
-            config, place / run.checkpoint, report, figures.slices_to_show(results, 'segmentation'), run.options)),
+        _attempt(
+            f'Figure 4: affinities of {run.name}',
+            lambda: figures.affinity_figure(
+                config,
+                checkpoints or [place / run.checkpoint],
+                report,
+                figures.slices_to_show(results, 'classification'),
+                run.options,
+            ),
+        ),
+        _attempt(
+            f'Figure 6: lesions, {run.name}',
+            lambda: figures.lesion_figure(
+                config, place / run.checkpoint, report, figures.slices_to_show(results, 'segmentation'), run.options
+            ),
+        ),
     ]
 
 

@@ -1,4 +1,5 @@
 """Running a plan under SLURM: scripts that can be read, one job array, and dependencies between its tasks."""
+
 import json
 import os
 import re
@@ -56,21 +57,27 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
         ValueError: if there is no sbatch, it refuses the jobs, or jobs of this folder are still in the queue.
     """
     if shutil.which('sbatch') is None:
-        raise ValueError('there is no sbatch on this machine, so --launcher slurm cannot submit jobs: log in to a node of the '
-                         'cluster, or use --launcher local; --dry-run writes the scripts without submitting them')
+        raise ValueError(
+            'there is no sbatch on this machine, so --launcher slurm cannot submit jobs: log in to a node of the '
+            'cluster, or use --launcher local; --dry-run writes the scripts without submitting them'
+        )
     record = folder.out / 'slurm' / JOBS
     queued = _queued(record)
     if queued:
-        raise ValueError(f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or remove them '
-                         f'with scancel {" ".join(queued)}')
+        raise ValueError(
+            f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or remove them '
+            f'with scancel {" ".join(queued)}'
+        )
     script = write_scripts(folder, collect, jobs, options)
     done = subprocess.run(['bash', str(script)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     numbers = _JOB.findall(done.stdout)
     if numbers:
         write_json_atomic(record, dict(jobs=numbers))
     if done.returncode:
-        raise ValueError(f'sbatch refused a job of {script}: {done.stderr.strip()[-500:]}'
-                         + (f'; submitted before: scancel {" ".join(numbers)}' if numbers else ''))
+        raise ValueError(
+            f'sbatch refused a job of {script}: {done.stderr.strip()[-500:]}'
+            + (f'; submitted before: scancel {" ".join(numbers)}' if numbers else '')
+        )
     return numbers
 
 
@@ -94,55 +101,91 @@ def _write(path: Path, text: str) -> None:
 
 
 def _job(folder: PlanFolder, run: Run) -> str:
-    lines = ['#!/usr/bin/env bash', f'# {run.name}: {run.config}', 'set -euo pipefail',
-             '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
-             "trap '' TERM", f'cd {shlex.quote(os.getcwd())}']
+    lines = [
+        '#!/usr/bin/env bash',
+        f'# {run.name}: {run.config}',
+        'set -euo pipefail',
+        '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
+        "trap '' TERM",
+        f'cd {shlex.quote(os.getcwd())}',
+    ]
     for step in folder.steps(run):  # the data was prepared before the jobs were submitted
         command = command_line(step.arguments, absolute=True)
-        lines.append(command if step.makes is None or step.kind == 'train' else
-                     f'[ -e {shlex.quote(str(step.makes))} ] || {command}')
+        lines.append(
+            command if step.makes is None or step.kind == 'train' else f'[ -e {shlex.quote(str(step.makes))} ] || {command}'
+        )
     return '\n'.join(lines) + '\n'
 
 
 def _header(place: Path, name: str, log: str, options: Sequence[str]) -> list[str]:
-    return ['#!/usr/bin/env bash', f'#SBATCH --job-name=mmaffinity_{name}', f'#SBATCH --output={place}/logs/{log}',
-            '#SBATCH --open-mode=append', '#SBATCH --requeue', *(f'#SBATCH {option}' for option in options)]
+    return [
+        '#!/usr/bin/env bash',
+        f'#SBATCH --job-name=mmaffinity_{name}',
+        f'#SBATCH --output={place}/logs/{log}',
+        '#SBATCH --open-mode=append',
+        '#SBATCH --requeue',
+        *(f'#SBATCH {option}' for option in options),
+    ]
 
 
 def _array(place: Path, options: Sequence[str]) -> str:
-    return '\n'.join([*_header(place, 'run', '%a.log', options),
-                      '# One run of the plan. A job that was preempted is requeued and resumes from its newest checkpoint.',
-                      f'exec bash {shlex.quote(str(place))}/jobs/"$SLURM_ARRAY_TASK_ID".sh']) + '\n'
+    return (
+        '\n'.join(
+            [
+                *_header(place, 'run', '%a.log', options),
+                '# One run of the plan. A job that was preempted is requeued and resumes from its newest checkpoint.',
+                f'exec bash {shlex.quote(str(place))}/jobs/"$SLURM_ARRAY_TASK_ID".sh',
+            ]
+        )
+        + '\n'
+    )
 
 
 def _collect(place: Path, collect: Sequence[str], options: Sequence[str]) -> str:
-    return '\n'.join([*_header(place, 'report', 'report.log', options),
-                      '# The tables, figures and page of all runs that have finished.', f'cd {shlex.quote(os.getcwd())}',
-                      f'exec {command_line(collect, absolute=True)}']) + '\n'
+    return (
+        '\n'.join(
+            [
+                *_header(place, 'report', 'report.log', options),
+                '# The tables, figures and page of all runs that have finished.',
+                f'cd {shlex.quote(os.getcwd())}',
+                f'exec {command_line(collect, absolute=True)}',
+            ]
+        )
+        + '\n'
+    )
 
 
 def _submission(folder: PlanFolder, place: Path, unfinished: Sequence[tuple[int, Run]], jobs: int | None) -> str:
     """Return the script that submits the array, the runs that wait for others, and the report."""
     open_runs = {run.name for _, run in unfinished}
     free = [(index, run) for index, run in unfinished if not open_runs & set(run.needs)]
-    lines = ['#!/usr/bin/env bash', f'# Submits the runs of "{folder.plan.title}" and prints the numbers of their jobs.',
-             'set -euo pipefail', f'cd {shlex.quote(str(place))}']
+    lines = [
+        '#!/usr/bin/env bash',
+        f'# Submits the runs of "{folder.plan.title}" and prints the numbers of their jobs.',
+        'set -euo pipefail',
+        f'cd {shlex.quote(str(place))}',
+    ]
     tasks: dict[str, str] = {}
     variables = []
     if free:
         limit = f'%{jobs}' if jobs else ''
-        lines += [f'# {", ".join(run.name for _, run in free)}',
-                  f'runs=$(sbatch --parsable --array={",".join(str(index) for index, _ in free)}{limit} run.sbatch)',
-                  'echo "$runs"']
+        lines += [
+            f'# {", ".join(run.name for _, run in free)}',
+            f'runs=$(sbatch --parsable --array={",".join(str(index) for index, _ in free)}{limit} run.sbatch)',
+            'echo "$runs"',
+        ]
         tasks.update({run.name: f'${{runs}}_{index}' for index, run in free})
         variables.append('$runs')
     for index, run in unfinished:  # in the order of the plan, in which a run follows those that it needs
         if run.name in tasks:
             continue
         needs = ':'.join(tasks[name] for name in run.needs if name in tasks)
-        lines += [f'# {run.name}, after {", ".join(name for name in run.needs if name in tasks)}',
-                  f'run_{index}=$(sbatch --parsable --array={index} --dependency="afterok:{needs}" --kill-on-invalid-dep=yes '
-                  'run.sbatch)', f'echo "$run_{index}"']
+        lines += [
+            f'# {run.name}, after {", ".join(name for name in run.needs if name in tasks)}',
+            f'run_{index}=$(sbatch --parsable --array={index} --dependency="afterok:{needs}" --kill-on-invalid-dep=yes '
+            'run.sbatch)',
+            f'echo "$run_{index}"',
+        ]
         tasks[run.name] = f'${{run_{index}}}_{index}'
         variables.append(f'$run_{index}')
     after = f'--dependency="afterany:{":".join(variables)}" ' if variables else ''

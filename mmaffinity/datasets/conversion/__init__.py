@@ -1,4 +1,5 @@
 """From raw downloads and published lists to COCO JSON and slice lists."""
+
 from ..grey_levels import grey_level_statistics
 from ..label_masks import read_lesion_mask
 from .class_folders import ClassOptions, convert_class_folders
@@ -11,15 +12,15 @@ from .ictcf import convert_ictcf
 from .image_pairs import convert_image_pairs
 from .lesion_lists import LesionOptions
 from .lists import (
-                    CNCB_CLASSES,
-                    ICTCF_CLASSES,
-                    CncbSlice,
-                    IctcfSlice,
-                    LesionSlice,
-                    parse_covidx_list,
-                    parse_ictcf_list,
-                    parse_published_list,
-                    parse_segmentation_list,
+    CNCB_CLASSES,
+    ICTCF_CLASSES,
+    CncbSlice,
+    IctcfSlice,
+    LesionSlice,
+    parse_covidx_list,
+    parse_ictcf_list,
+    parse_published_list,
+    parse_segmentation_list,
 )
 from .nifti_pairs import PairOptions, convert_nifti_pairs
 from .patient_table import PatientTable
@@ -28,10 +29,39 @@ from .summary import ConversionSummary
 from .units import UnitOptions
 
 __all__ = [
-    'CNCB_CLASSES', 'ClassOptions', 'CncbLists', 'CncbSlice', 'ConversionSummary', 'CovidxSlice', 'CtMdOptions',
-    'ICTCF_CLASSES', 'IctcfSlice', 'LesionFile', 'LesionOptions', 'LesionSlice', 'PairOptions', 'PatientTable', 'SplitOptions',
-    'UnitOptions', 'annotate_mask', 'build_coco', 'convert_class_folders', 'convert_cncb_ncov', 'convert_covid_ct_md',
-    'convert_covidx_ct', 'convert_ictcf', 'convert_image_pairs', 'convert_nifti_pairs', 'draw_balanced_sample',
-    'grey_level_statistics', 'lesion_components', 'parse_covidx_ct_list', 'parse_covidx_list', 'parse_ictcf_list',
-    'parse_published_list', 'parse_segmentation_list', 'read_lesion_mask', 'read_name'
+    'CNCB_CLASSES',
+    'ClassOptions',
+    'CncbLists',
+    'CncbSlice',
+    'ConversionSummary',
+    'CovidxSlice',
+    'CtMdOptions',
+    'ICTCF_CLASSES',
+    'IctcfSlice',
+    'LesionFile',
+    'LesionOptions',
+    'LesionSlice',
+    'PairOptions',
+    'PatientTable',
+    'SplitOptions',
+    'UnitOptions',
+    'annotate_mask',
+    'build_coco',
+    'convert_class_folders',
+    'convert_cncb_ncov',
+    'convert_covid_ct_md',
+    'convert_covidx_ct',
+    'convert_ictcf',
+    'convert_image_pairs',
+    'convert_nifti_pairs',
+    'draw_balanced_sample',
+    'grey_level_statistics',
+    'lesion_components',
+    'parse_covidx_ct_list',
+    'parse_covidx_list',
+    'parse_ictcf_list',
+    'parse_published_list',
+    'parse_segmentation_list',
+    'read_lesion_mask',
+    'read_name',
 ]

@@ -1,4 +1,5 @@
 """Convert one folder of slices per class to slice lists."""
+
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,18 +29,21 @@ class ClassOptions:
     Attributes:
         classes: names of the folders in the order of the labels; None takes all, sorted by name.
     """
+
     classes: Sequence[str] | None = None
 
 
-def convert_class_folders(root: PathLike,
-                          out: PathLike,
-                          options: ClassOptions | None = None,
-                          splits: SplitOptions | None = None,
-                          units: UnitOptions | None = None,
-                          copy: bool = False,
-                          overwrite: bool = False,
-                          workers: int | None = None,
-                          progress: Progress | None = None) -> ConversionSummary:
+def convert_class_folders(
+    root: PathLike,
+    out: PathLike,
+    options: ClassOptions | None = None,
+    splits: SplitOptions | None = None,
+    units: UnitOptions | None = None,
+    copy: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write ``<out>/annotations/``, and ``<out>/slices``, a link to the folder of the classes.
 
     ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
@@ -75,16 +79,39 @@ def convert_class_folders(root: PathLike,
     summary.warnings += dataset.unused  # logged already
     labels = {info['img_id']: info['gt_slice_label'] for info in map(dataset.get_data_info, range(len(dataset)))}
     with whole_folder(out, RECORD, overwrite) as folder:
-        facts = dict(zip(labels, map_files(lambda name: read_facts(SLICE, str(root / name)), list(labels), workers, progress,
-                                           'slices'), strict=True))
+        facts = dict(
+            zip(
+                labels,
+                map_files(lambda name: read_facts(SLICE, str(root / name)), list(labels), workers, progress, 'slices'),
+                strict=True,
+            )
+        )
         summary.add_problems(f'{root / name} {item.error}' for name, item in facts.items() if item.error is not None)
         found = find_units({name: item for name, item in facts.items() if item.error is None}, units, str(root), summary)
         rows = [_row(name, labels[name], unit) for name, unit in found.items()]
-        lists = split_slices(rows, plural(len(facts), 'slice'), lambda row: row['patient_id'] or row['group'],
-                             _strata(labels, found, classes, summary), splits, classes, root.name, summary)
+        lists = split_slices(
+            rows,
+            plural(len(facts), 'slice'),
+            lambda row: row['patient_id'] or row['group'],
+            _strata(labels, found, classes, summary),
+            splits,
+            classes,
+            root.name,
+            summary,
+        )
         place_slices(folder, SLICES, root, found, copy)
-        write_annotations(folder, lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, splits,
-                          summary, out, workers, progress, units=asdict(units))
+        write_annotations(
+            folder,
+            lists,
+            [row['img_path'] for row in lists['slices_train']['data_list']],
+            options,
+            splits,
+            summary,
+            out,
+            workers,
+            progress,
+            units=asdict(units),
+        )
     return summary
 
 
@@ -103,15 +130,18 @@ def _row(name: str, label: int, unit: Unit) -> dict[str, Any]:
     return row if unit.group is None else row | dict(group=unit.group)
 
 
-def _strata(labels: Mapping[str, int], units: Mapping[str, Unit], classes: Sequence[str],
-            summary: ConversionSummary) -> dict[str, str]:
+def _strata(
+    labels: Mapping[str, int], units: Mapping[str, Unit], classes: Sequence[str], summary: ConversionSummary
+) -> dict[str, str]:
     """The classes of each unit, which divide them into strata; warn of those with several."""
     members: dict[Unit, set[int]] = defaultdict(set)
     for name, unit in units.items():
         members[unit].add(labels[name])
     strata = {unit.name: ' and '.join(classes[label] for label in sorted(own)) for unit, own in members.items()}
-    for noun, several in (('patient', [unit.name for unit, own in members.items() if unit.group is None and len(own) > 1]),
-                          ('group', [unit.name for unit, own in members.items() if unit.group and len(own) > 1])):
+    for noun, several in (
+        ('patient', [unit.name for unit, own in members.items() if unit.group is None and len(own) > 1]),
+        ('group', [unit.name for unit, own in members.items() if unit.group and len(own) > 1]),
+    ):
         if several:
             alike = ': near-identical slices have different labels' if noun == 'group' else ''
             summary.warn(f'{plural(len(several), noun, "has")} slices of several classes ({first_few(several)}){alike}')

@@ -1,4 +1,5 @@
 """Convert the raw CNCB-NCOV download and the published lists to what the data sets here read."""
+
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,17 +34,21 @@ LIST_NAMES = dict(
     test='test_COVIDx_CT-1.txt',
     train_sample='train_split_classification.txt',
     lesions_train='train_split_segmentation.txt',
-    lesions_test='test_split_segmentation.txt')
+    lesions_test='test_split_segmentation.txt',
+)
 COVIDX_SOURCE = 'https://github.com/haydengunraj/COVIDNet-CT (COVIDx-CT version 1)'
 PUBLISHED_SOURCE = 'https://github.com/AlexTS1980/COVID-Single-Shot-Model'
-_REMEDY = ('download the CT archives from http://ncov-ai.big.ac.cn/download and unpack them so that the data root '
-           'contains NCP/, CP/, Normal/ and ct_lesion_seg/; the flat image folder of COVIDx-CT version 1 can replace the '
-           'first three (docs/data.md)')
+_REMEDY = (
+    'download the CT archives from http://ncov-ai.big.ac.cn/download and unpack them so that the data root '
+    'contains NCP/, CP/, Normal/ and ct_lesion_seg/; the flat image folder of COVIDx-CT version 1 can replace the '
+    'first three (docs/data.md)'
+)
 
 
 @dataclass
 class CncbLists:
     """Paths of the lists; one that is None is looked for under its published name (:data:`LIST_NAMES`)."""
+
     train: PathLike | None = None
     val: PathLike | None = None
     test: PathLike | None = None
@@ -52,18 +57,20 @@ class CncbLists:
     lesions_test: PathLike | None = None
 
 
-def convert_cncb_ncov(data_root: PathLike,
-                      lists: CncbLists | None = None,
-                      list_folders: Sequence[PathLike] = (),
-                      parts: Sequence[str] = PARTS,
-                      samples_per_class: int | None = None,
-                      seed: int = 0,
-                      keep_classes_apart: bool = False,
-                      min_area: int = 100,
-                      skip_statistics: bool = False,
-                      check_files: bool = True,
-                      workers: int | None = None,
-                      progress: Progress | None = None) -> ConversionSummary:
+def convert_cncb_ncov(
+    data_root: PathLike,
+    lists: CncbLists | None = None,
+    list_folders: Sequence[PathLike] = (),
+    parts: Sequence[str] = PARTS,
+    samples_per_class: int | None = None,
+    seed: int = 0,
+    keep_classes_apart: bool = False,
+    min_area: int = 100,
+    skip_statistics: bool = False,
+    check_files: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, grey level statistics.
 
     No image is copied or changed. Everything is computed before the first file is written.
@@ -118,7 +125,8 @@ def convert_cncb_ncov(data_root: PathLike,
             data_list = _find_slices(rows, source, files if check_files else None, flat, missing)
             slice_lists[split] = dict(
                 metainfo=dict(dataset=summary.dataset, slice_classes=list(CNCB_CLASSES), source=source.name),
-                data_list=data_list)
+                data_list=data_list,
+            )
     missing.raise_if_any()
 
     for split, content in slice_lists.items():
@@ -127,13 +135,16 @@ def convert_cncb_ncov(data_root: PathLike,
     if slice_lists:
         _check_slice_patients(summary, slice_lists)
     for split, found in lesion_files.items():
-        coco, num_small = build_coco(data_root, found, min_area, keep_classes_apart,
-                                     finder.find(split).name, workers, progress)
+        coco, num_small = build_coco(data_root, found, min_area, keep_classes_apart, finder.find(split).name, workers, progress)
         summary.add_lesions(split, coco, num_small)
         outputs[folder / f'{split}.json'] = coco
     if lesion_files:
-        summary.check_patients('lesions_train', (file.patient_id for file in lesion_files['lesions_train']),
-                               'lesions_test', (file.patient_id for file in lesion_files['lesions_test']))
+        summary.check_patients(
+            'lesions_train',
+            (file.patient_id for file in lesion_files['lesions_train']),
+            'lesions_test',
+            (file.patient_id for file in lesion_files['lesions_test']),
+        )
     return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
@@ -162,8 +173,10 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
     train = parse_covidx_list(train_path)
     if samples_per_class is not None:
         if 'train_sample' in finder.given:
-            raise ValueError(f'both the list {finder.given["train_sample"]} and {plural(samples_per_class, "sample")} per '
-                             'class are given for the training slices; give only one of them')
+            raise ValueError(
+                f'both the list {finder.given["train_sample"]} and {plural(samples_per_class, "sample")} per '
+                'class are given for the training slices; give only one of them'
+            )
         sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
     else:
         sample_path = finder.find('train_sample')
@@ -172,12 +185,14 @@ def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed:
         foreign = [row for row in sample if row not in known]
         if foreign:
             first = ', '.join('_'.join(map(str, row)) for row in foreign[:3]) + (', ...' if len(foreign) > 3 else '')
-            raise ValueError(f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be '
-                             f'a subset of it ({first}); give two lists that match')
+            raise ValueError(
+                f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be '
+                f'a subset of it ({first}); give two lists that match'
+            )
     drawn = set(sample)
     splits = dict(
-        slices_train=(sample, sample_path),
-        slices_train_left_out=([row for row in train if row not in drawn], train_path))
+        slices_train=(sample, sample_path), slices_train_left_out=([row for row in train if row not in drawn], train_path)
+    )
     for split in ('val', 'test'):
         path = finder.find(split)
         splits[f'slices_{split}'] = (parse_covidx_list(path), path)
@@ -205,15 +220,18 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     for label, name in enumerate(CNCB_CLASSES):
         members = sorted(row for row in rows if row.label == label)
         if len(members) < samples_per_class:
-            raise ValueError(f'samples_per_class={samples_per_class}, but the training list has only '
-                             f'{plural(len(members), "slice")} of {name}; ask for fewer')
+            raise ValueError(
+                f'samples_per_class={samples_per_class}, but the training list has only '
+                f'{plural(len(members), "slice")} of {name}; ask for fewer'
+            )
         chosen = generator.choice(len(members), samples_per_class, replace=False)
         sample += [members[index] for index in sorted(chosen)]
     return sample
 
 
-def _find_slices(rows: Sequence[CncbSlice], source: Path, files: RawFiles | None, flat: Sequence[str],
-                 missing: MissingFiles) -> list[dict[str, Any]]:
+def _find_slices(
+    rows: Sequence[CncbSlice], source: Path, files: RawFiles | None, flat: Sequence[str], missing: MissingFiles
+) -> list[dict[str, Any]]:
     data_list: list[dict[str, Any]] = []
     absent: list[str] = []
     for row in rows:
@@ -230,13 +248,12 @@ def _find_slices(rows: Sequence[CncbSlice], source: Path, files: RawFiles | None
     return data_list
 
 
-def _find_lesion_slices(rows: Sequence[LesionSlice], source: Path, files: RawFiles,
-                        missing: MissingFiles) -> list[LesionFile]:
+def _find_lesion_slices(rows: Sequence[LesionSlice], source: Path, files: RawFiles, missing: MissingFiles) -> list[LesionFile]:
     found: list[LesionFile] = []
     absent: list[str] = []
     for row in rows:
         image = files.find(f'ct_lesion_seg/image/{row.patient}', row.name, ('.jpg', '.jpeg', '.png'))
-        mask = files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png', ))
+        mask = files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png',))
         if image is None:
             absent.append(f'ct_lesion_seg/image/{row.patient}/{row.name}.jpg')
         if mask is None:
@@ -252,8 +269,7 @@ def _check_slice_patients(summary: ConversionSummary, slice_lists: dict[str, dic
     """Warn where splits share patients, as the author's 3000 slices and the rest of their list do."""
     patients = {split: {row['patient_id'] for row in content['data_list']} for split, content in slice_lists.items()}
     train = patients['slices_train'] | patients['slices_train_left_out']
-    summary.check_patients('slices_train', patients['slices_train'], 'slices_train_left_out',
-                           patients['slices_train_left_out'])
+    summary.check_patients('slices_train', patients['slices_train'], 'slices_train_left_out', patients['slices_train_left_out'])
     summary.check_patients('the training list', train, 'slices_val', patients['slices_val'])
     summary.check_patients('the training list', train, 'slices_test', patients['slices_test'])
     summary.check_patients('slices_val', patients['slices_val'], 'slices_test', patients['slices_test'])

@@ -1,4 +1,5 @@
 """Turn lesion masks into COCO JSON: one instance per connected component."""
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +13,14 @@ from mmaffinity.utils.decoding import read_slice
 from ..label_masks import CONSOLIDATION, GGO, read_lesion_mask
 from ..parallel import Progress, map_files
 
-MERGED_CATEGORIES = ('lesion', )
+MERGED_CATEGORIES = ('lesion',)
 SEPARATE_CATEGORIES = ('GGO', 'Consolidation')
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
 class LesionFile(NamedTuple):
     """An image with its mask, both relative to the data root, and its patient."""
+
     image: str
     mask: str
     patient_id: str
@@ -29,6 +31,7 @@ class AnnotatedSlice(NamedTuple):
 
     ``group`` names what is kept in one split where the patient is not known.
     """
+
     image: str
     shape: tuple[int, ...]
     patient_id: str | None
@@ -39,6 +42,7 @@ class AnnotatedSlice(NamedTuple):
 
 class LesionAnnotations(NamedTuple):
     """COCO annotations of one mask, without ids, and how many components were too small to be one."""
+
     annotations: list[dict[str, Any]]
     num_small: int
 
@@ -86,17 +90,21 @@ def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: boo
                     segmentation=dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii')),
                     bbox=[float(side) for side in mask_utils.toBbox(rle)],
                     area=int(component.sum()),
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
     return LesionAnnotations(annotations, num_small)
 
 
-def build_coco(data_root: Path,
-               files: Sequence[LesionFile],
-               min_area: int = 100,
-               keep_classes_apart: bool = False,
-               source: str = '',
-               workers: int | None = None,
-               progress: Progress | None = None) -> tuple[dict[str, Any], int]:
+def build_coco(
+    data_root: Path,
+    files: Sequence[LesionFile],
+    min_area: int = 100,
+    keep_classes_apart: bool = False,
+    source: str = '',
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], int]:
     """Make the COCO JSON of a list of slices; one without lesions stays in it as an image without annotations.
 
     Args:
@@ -121,9 +129,11 @@ def build_coco(data_root: Path,
         mask = read_lesion_mask(data_root / file.mask)
         height, width = read_slice(data_root / file.image).shape
         if mask.shape != (height, width):
-            raise ValueError(f'the mask {data_root / file.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its '
-                             f'image {data_root / file.image} is {width} x {height}; save the mask at the size '
-                             'of its image, or unpack the archive again')
+            raise ValueError(
+                f'the mask {data_root / file.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its '
+                f'image {data_root / file.image} is {width} x {height}; save the mask at the size '
+                'of its image, or unpack the archive again'
+            )
         return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
 
     results = list(zip(files, map_files(read, files, workers, progress, 'masks'), strict=True))
@@ -152,14 +162,17 @@ def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[s
                 height=slice_.shape[0],
                 patient_id=slice_.patient_id,
                 scan_id=slice_.scan_id,
-                **({} if slice_.group is None else dict(group=slice_.group))))
+                **({} if slice_.group is None else dict(group=slice_.group)),
+            )
+        )
         for annotation in slice_.annotations:
             annotations.append(dict(id=len(annotations) + 1, image_id=len(images), **annotation))
     return dict(
         info=info,
         images=images,
         annotations=annotations,
-        categories=[dict(id=index, name=name) for index, name in enumerate(names, 1)])
+        categories=[dict(id=index, name=name) for index, name in enumerate(names, 1)],
+    )
 
 
 def check_min_area(min_area: int) -> None:

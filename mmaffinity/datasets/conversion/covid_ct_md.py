@@ -1,4 +1,5 @@
 """Convert COVID-CT-MD (DICOM folders and slice labels) to labelled slices, oriented and windowed as in prediction."""
+
 import os
 import re
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ class CtMdOptions:
     Raises:
         ValueError: if a value is out of range.
     """
+
     every: int = 1
     clear_as_normal: bool = False
     only_lungs: bool = False
@@ -56,6 +58,7 @@ class CtMdOptions:
 @dataclass
 class _Patient:
     """A patient's folder, class, and labels (None for Normal); then the rows of the slice list, or why there are none."""
+
     name: str
     folder: Path
     label: int
@@ -66,15 +69,17 @@ class _Patient:
     reason: str = ''
 
 
-def convert_covid_ct_md(root: PathLike,
-                        out: PathLike,
-                        options: CtMdOptions | None = None,
-                        splits: SplitOptions | None = None,
-                        index: PathLike | None = None,
-                        labels: PathLike | None = None,
-                        overwrite: bool = False,
-                        workers: int | None = None,
-                        progress: Progress | None = None) -> ConversionSummary:
+def convert_covid_ct_md(
+    root: PathLike,
+    out: PathLike,
+    options: CtMdOptions | None = None,
+    splits: SplitOptions | None = None,
+    index: PathLike | None = None,
+    labels: PathLike | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write labelled slices as ``<out>/slices/<patient>/<number>.png``, and ``<out>/annotations/``.
 
     ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
@@ -111,10 +116,28 @@ def convert_covid_ct_md(root: PathLike,
         _report(patients, summary)
         rows = [row for patient in patients for row in patient.rows]
         classes = {patient.name: CNCB_CLASSES[patient.label] for patient in patients if patient.rows}
-        lists = split_slices(rows, plural(len(patients), 'patient'), lambda row: row['patient_id'], classes, splits,
-                             CNCB_CLASSES, labels.name, summary)
-        write_annotations(folder, lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, splits,
-                          summary, out, workers, progress, labels=labels.name)
+        lists = split_slices(
+            rows,
+            plural(len(patients), 'patient'),
+            lambda row: row['patient_id'],
+            classes,
+            splits,
+            CNCB_CLASSES,
+            labels.name,
+            summary,
+        )
+        write_annotations(
+            folder,
+            lists,
+            [row['img_path'] for row in lists['slices_train']['data_list']],
+            options,
+            splits,
+            summary,
+            out,
+            workers,
+            progress,
+            labels=labels.name,
+        )
     return summary
 
 
@@ -136,8 +159,9 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
     return folders
 
 
-def _find_patients(folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path,
-                   summary: ConversionSummary) -> list[_Patient]:
+def _find_patients(
+    folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path, summary: ConversionSummary
+) -> list[_Patient]:
     """Patients whose slices have labels, or need none."""
     patients, unlabelled, seen = [], [], set()
     for label, folder in sorted(folders.items()):
@@ -168,7 +192,7 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
     patient.reason = _why_not(patient, scans, problems)
     if patient.reason:
         return
-    scan, = scans
+    (scan,) = scans
     count = scan.info.num_slices
     known = count if patient.infected is None else min(count, len(patient.infected))
     wanted = {}  # number from the head, and label, by index, which counts from the feet
@@ -210,13 +234,17 @@ def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Proble
     scan = scans[0]
     marked = np.flatnonzero(patient.infected)
     if problems:
-        return (f'{patient.folder}: labels are matched to slices by order, but {plural(len(problems), "file")} cannot be '
-                f'used: {problems[0]}')
+        return (
+            f'{patient.folder}: labels are matched to slices by order, but {plural(len(problems), "file")} cannot be '
+            f'used: {problems[0]}'
+        )
     if scan.place(0)[0] is None:
         return f'{patient.folder}: labels are matched to slices by order, which is unknown without slice positions'
     if marked.size and marked[-1] >= scan.info.num_slices:
-        return (f'{patient.folder} has {plural(scan.info.num_slices, "slice")}, but its labels mark slice {marked[-1] + 1}: '
-                'slices are missing, or the labels belong to another patient')
+        return (
+            f'{patient.folder} has {plural(scan.info.num_slices, "slice")}, but its labels mark slice {marked[-1] + 1}: '
+            'slices are missing, or the labels belong to another patient'
+        )
     return ''
 
 

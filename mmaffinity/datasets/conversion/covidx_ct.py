@@ -1,4 +1,5 @@
 """Convert COVIDx-CT, versions 1 to 3, as downloaded from Kaggle, to what the data sets here read."""
+
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -21,21 +22,25 @@ VERSIONS = ('1', '2A', '2B', '3A', '3B')
 SPLITS = ('train', 'val', 'test')
 SOURCE = 'https://www.kaggle.com/datasets/hgunraj/covidxct, or splits/ of https://github.com/haydengunraj/COVIDNet-CT'
 _LIST_NAME = re.compile(r'(train|val|test)_COVIDx_CT-(1|2A|2B|3A|3B)\.txt')
-_REMEDY = ('download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or give '
-           'the folder of its images with --images; variant B has MosMedData slices that are not on Kaggle (docs/data.md)')
+_REMEDY = (
+    'download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or give '
+    'the folder of its images with --images; variant B has MosMedData slices that are not on Kaggle (docs/data.md)'
+)
 
 
-def convert_covidx_ct(data_root: PathLike,
-                      list_version: str | None = None,
-                      lists: Mapping[str, PathLike] | None = None,
-                      list_folders: Sequence[PathLike] = (),
-                      image_folders: Sequence[PathLike] = (),
-                      metadata: PathLike | None = None,
-                      splits: Sequence[str] = SPLITS,
-                      skip_statistics: bool = False,
-                      check_files: bool = True,
-                      workers: int | None = None,
-                      progress: Progress | None = None) -> ConversionSummary:
+def convert_covidx_ct(
+    data_root: PathLike,
+    list_version: str | None = None,
+    lists: Mapping[str, PathLike] | None = None,
+    list_folders: Sequence[PathLike] = (),
+    image_folders: Sequence[PathLike] = (),
+    metadata: PathLike | None = None,
+    splits: Sequence[str] = SPLITS,
+    skip_statistics: bool = False,
+    check_files: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: slice lists with patients, sources and body boxes, and grey level statistics.
 
     No image is copied or changed. Everything is computed before the first file is written.
@@ -91,7 +96,8 @@ def convert_covidx_ct(data_root: PathLike,
                 data_list.append(_entry(row, path, patients))
         missing.add(paths[split], len(found), absent)
         outputs[folder / f'slices_{split}.json'] = dict(
-            metainfo=dict(dataset=dataset, slice_classes=list(CNCB_CLASSES), source=paths[split].name), data_list=data_list)
+            metainfo=dict(dataset=dataset, slice_classes=list(CNCB_CLASSES), source=paths[split].name), data_list=data_list
+        )
         summary.add_slices(f'slices_{split}', data_list, CNCB_CLASSES)
         summary.add_sources(f'slices_{split}', data_list)
     missing.raise_if_any()
@@ -101,8 +107,9 @@ def convert_covidx_ct(data_root: PathLike,
     return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
-def _find_lists(version: str | None, given: dict[str, PathLike], folders: Sequence[Path],
-                splits: Sequence[str]) -> tuple[str, dict[str, Path]]:
+def _find_lists(
+    version: str | None, given: dict[str, PathLike], folders: Sequence[Path], splits: Sequence[str]
+) -> tuple[str, dict[str, Path]]:
     """Return the version and the list of each split."""
     if version is not None and version not in VERSIONS:
         raise ValueError(f'there is no COVIDx-CT version {version!r}; choose from {", ".join(VERSIONS)}')
@@ -121,19 +128,26 @@ def _find_lists(version: str | None, given: dict[str, PathLike], folders: Sequen
 def _recognise(given: Mapping[str, PathLike], folders: Sequence[Path], splits: Sequence[str]) -> str:
     """Return the version that the names of the lists tell; the first split's, as B shares the others with A."""
     split = splits[0]
-    names = [Path(given[split]).name] if split in given else [
-        entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+    names = (
+        [Path(given[split]).name]
+        if split in given
+        else [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+    )
     versions = sorted({match[2] for name in names if (match := _LIST_NAME.fullmatch(name)) and match[1] == split})
     if len(versions) == 1:
         return versions[0]
     if versions:
         raise ValueError(f'found {split} lists of the versions {" and ".join(versions)}; choose one with --list-version')
     if split in given:
-        raise ValueError(f'the name of {given[split]} does not contain its version (as train_COVIDx_CT-3A.txt does); give '
-                         'it with --list-version')
+        raise ValueError(
+            f'the name of {given[split]} does not contain its version (as train_COVIDx_CT-3A.txt does); give '
+            'it with --list-version'
+        )
     others = '' if split != 'train' else '; --splits val test converts only those lists'
-    raise FileNotFoundError(f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, folders))}; get it from '
-                            f'{SOURCE}, or give its folder with --lists{others}')
+    raise FileNotFoundError(
+        f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, folders))}; get it from '
+        f'{SOURCE}, or give its folder with --lists{others}'
+    )
 
 
 def _find_metadata(given: PathLike | None, folders: Sequence[Path]) -> dict[str, PatientMetadata]:
@@ -154,8 +168,10 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
         if not inside.is_dir():
             raise FileNotFoundError(f'the image folder {folder} does not exist; correct --images')
         if not inside.is_relative_to(data_root.resolve()):
-            raise ValueError(f'the image folder {folder} is outside the data root {data_root}, to which the paths in slice '
-                             'lists are relative; move it there, or give a data root that contains both')
+            raise ValueError(
+                f'the image folder {folder} is outside the data root {data_root}, to which the paths in slice '
+                'lists are relative; move it there, or give a data root that contains both'
+            )
         relative = inside.relative_to(data_root.resolve()).as_posix()
         folders.append('' if relative == '.' else relative)
     return folders
@@ -172,8 +188,9 @@ def _entry(row: CovidxSlice, path: str, metadata: Mapping[str, PatientMetadata])
     return entry
 
 
-def _check_names(summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxSlice]],
-                 metadata: Mapping[str, PatientMetadata]) -> None:
+def _check_names(
+    summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxSlice]], metadata: Mapping[str, PatientMetadata]
+) -> None:
     """Warn of names that follow no rule, and where names and labels disagree with metadata.csv."""
     unknown: list[str] = []
     absent: dict[str, None] = {}
@@ -189,20 +206,25 @@ def _check_names(summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxS
         else:
             unknown.append(row.name)
     if unknown:
-        summary.warn(f'{plural(len(unknown), "slice", "has")} a name from no known source ({first_few(unknown)}): their '
-                     'patients are unknown, and leakage between lists cannot be excluded')
+        summary.warn(
+            f'{plural(len(unknown), "slice", "has")} a name from no known source ({first_few(unknown)}): their '
+            'patients are unknown, and leakage between lists cannot be excluded'
+        )
     if metadata and absent:
         summary.warn(f'metadata.csv lacks {plural(len(absent), "patient")} ({first_few(list(absent))}): is it of this version?')
     if differing:
-        summary.warn(f'metadata.csv disagrees with the lists on the finding or source of {plural(len(differing), "patient")} '
-                     f'({first_few(list(differing))}): using the lists')
+        summary.warn(
+            f'metadata.csv disagrees with the lists on the finding or source of {plural(len(differing), "patient")} '
+            f'({first_few(list(differing))}): using the lists'
+        )
 
 
 def _check_leakage(summary: ConversionSummary, data_lists: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Warn where two lists share patients, or slices whose patients are not known."""
     for one, other in combinations(data_lists, 2):
-        summary.check_patients(f'slices_{one}', _known(data_lists[one], 'patient_id'), f'slices_{other}',
-                               _known(data_lists[other], 'patient_id'))
+        summary.check_patients(
+            f'slices_{one}', _known(data_lists[one], 'patient_id'), f'slices_{other}', _known(data_lists[other], 'patient_id')
+        )
         nameless = [{row['img_path'] for row in data_lists[split] if row['patient_id'] is None} for split in (one, other)]
         if shared := sorted(nameless[0] & nameless[1]):
             summary.warn(f'{plural(len(shared), "slice", "is")} in both slices_{one} and slices_{other} ({first_few(shared)})')

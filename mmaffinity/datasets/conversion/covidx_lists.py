@@ -1,4 +1,5 @@
 """Read the lists and the metadata of COVIDx-CT: which source, patient and scan a slice's name stands for."""
+
 import csv
 import re
 from collections.abc import Mapping
@@ -16,22 +17,25 @@ _CNCB_NAME = '[0-9A-Za-z-]+'
 
 # Names without suffix, by source as metadata.csv calls it: what COVIDx-CT's own scripts, and the archives that it takes
 # its slices from, name them. Where the name tells the class, the group `kind` is a key of _KINDS.
-_SOURCES = tuple((source, re.compile(pattern, re.ASCII)) for source, pattern in (
-    ('CNCB', rf'(?P<scan>(?P<patient>(?P<kind>NCP|CP|Normal)_{_CNCB_NAME})_{_CNCB_NAME})_{_CNCB_NAME}'),
-    ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>coronacases_\d+))-\d+'),
-    # Case, study, series: cases with two studies or two series are one patient.
-    ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>radiopaedia_\d+)_\d+_\d+)-\d+'),
-    # 0383_0 and 0383_1 are two series of patient 0383; _ct marks the volumes of the COVID-19-20 challenge.
-    ('TCIA', r'(?P<scan>(?P<patient>volume-covid19-A-\d+)(?:_\d+)?)(?:_ct)?-\d+'),
-    ('COVID-CTset', r'(?P<scan>(?:\d+|cd)?(?P<kind>covid|normal)[0-9a-z]*_(?P<patient>patient\d+)_SR_\w+)_IM\w+'),
-    ('LIDC-IDRI', r'(?P<scan>(?P<patient>LIDC-IDRI-\d+)-[\d.]+)-\d+'),
-    ('radiopaedia.org', r'(?P<scan>(?P<patient>radiopaedia-\d+)-\d+-\d+)-\d+'),
-    ('iCTCF', r'(?P<scan>(?P<patient>HUST-Patient\d+))-\d+'),
-    ('COVID-CT-MD', r'(?P<scan>(?P<patient>COVIDCTMD-(?P<kind>P|cap|normal)\d+))-IM\d+'),
-    ('STOIC', r'(?P<scan>(?P<patient>STOIC-\d+))-\d+'),
-    ('Stony Brook', r'(?P<scan>(?P<patient>A\d{6})-[\w.-]+)-\d+'),
-    ('MosMedData', r'(?P<scan>(?P<patient>study_\d+))-\d+'),
-))
+_SOURCES = tuple(
+    (source, re.compile(pattern, re.ASCII))
+    for source, pattern in (
+        ('CNCB', rf'(?P<scan>(?P<patient>(?P<kind>NCP|CP|Normal)_{_CNCB_NAME})_{_CNCB_NAME})_{_CNCB_NAME}'),
+        ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>coronacases_\d+))-\d+'),
+        # Case, study, series: cases with two studies or two series are one patient.
+        ('COVID-19-CT-Seg', r'(?P<scan>(?P<patient>radiopaedia_\d+)_\d+_\d+)-\d+'),
+        # 0383_0 and 0383_1 are two series of patient 0383; _ct marks the volumes of the COVID-19-20 challenge.
+        ('TCIA', r'(?P<scan>(?P<patient>volume-covid19-A-\d+)(?:_\d+)?)(?:_ct)?-\d+'),
+        ('COVID-CTset', r'(?P<scan>(?:\d+|cd)?(?P<kind>covid|normal)[0-9a-z]*_(?P<patient>patient\d+)_SR_\w+)_IM\w+'),
+        ('LIDC-IDRI', r'(?P<scan>(?P<patient>LIDC-IDRI-\d+)-[\d.]+)-\d+'),
+        ('radiopaedia.org', r'(?P<scan>(?P<patient>radiopaedia-\d+)-\d+-\d+)-\d+'),
+        ('iCTCF', r'(?P<scan>(?P<patient>HUST-Patient\d+))-\d+'),
+        ('COVID-CT-MD', r'(?P<scan>(?P<patient>COVIDCTMD-(?P<kind>P|cap|normal)\d+))-IM\d+'),
+        ('STOIC', r'(?P<scan>(?P<patient>STOIC-\d+))-\d+'),
+        ('Stony Brook', r'(?P<scan>(?P<patient>A\d{6})-[\w.-]+)-\d+'),
+        ('MosMedData', r'(?P<scan>(?P<patient>study_\d+))-\d+'),
+    )
+)
 _KINDS = {'Normal': 0, 'CP': 1, 'NCP': 2, 'normal': 0, 'cap': 1, 'P': 2, 'covid': 2}
 
 
@@ -44,6 +48,7 @@ class SliceName(NamedTuple):
         scan: the series, the beginning of the name.
         label: of the class that the name tells; None where it tells none.
     """
+
     source: str | None = None
     patient: str | None = None
     scan: str | None = None
@@ -60,6 +65,7 @@ class CovidxSlice:
         box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None where the row has none.
         origin: what the name stands for.
     """
+
     name: str
     label: int = field(compare=False)
     box: tuple[int, int, int, int] | None = field(compare=False, default=None)
@@ -68,6 +74,7 @@ class CovidxSlice:
 
 class PatientMetadata(NamedTuple):
     """What metadata.csv has on one patient that is of use here."""
+
     source: str
     finding: str
 
@@ -118,8 +125,9 @@ def _read_row(text: str) -> CovidxSlice:
         return CovidxSlice(name, label, None, origin)
     xmin, ymin, xmax, ymax = map(int, match['box'].split())
     if not (0 <= xmin < xmax and 0 <= ymin < ymax):
-        raise ValueError(f'its box {xmin} {ymin} {xmax} {ymax} is not xmin ymin xmax ymax with 0 <= xmin < xmax and '
-                         '0 <= ymin < ymax')
+        raise ValueError(
+            f'its box {xmin} {ymin} {xmax} {ymax} is not xmin ymin xmax ymax with 0 <= xmin < xmax and 0 <= ymin < ymax'
+        )
     return CovidxSlice(name, label, (xmin, ymin, xmax, ymax), origin)
 
 
@@ -143,8 +151,10 @@ def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
             reader = csv.DictReader(file)
             missing = [column for column in _METADATA_COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: give '
-                                 'that with --metadata, or rename this file')
+                raise ValueError(
+                    f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: give '
+                    'that with --metadata, or rename this file'
+                )
             for row in reader:
                 patient, source, finding = ((row[column] or '').strip() for column in _METADATA_COLUMNS)
                 if patient in patients:
@@ -167,5 +177,5 @@ def metadata_id(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> st
         return row.origin.patient
     name = row.name
     while name and name not in metadata:
-        name = name[:max(name.rfind('-'), name.rfind('_'), 0)]
+        name = name[: max(name.rfind('-'), name.rfind('_'), 0)]
     return name or None

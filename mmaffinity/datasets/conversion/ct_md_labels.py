@@ -1,4 +1,5 @@
 """The slice labels of COVID-CT-MD: which slices of which patient show infection."""
+
 import csv
 import os
 import re
@@ -31,8 +32,10 @@ def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike
         FileNotFoundError: if one is not there.
         ValueError: if it is not clear which to take.
     """
-    return (Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
-            Path(labels) if labels else _find(root, _LABELS_NAME, 'Slice-level-labels.npy', '--labels'))
+    return (
+        Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
+        Path(labels) if labels else _find(root, _LABELS_NAME, 'Slice-level-labels.npy', '--labels'),
+    )
 
 
 def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
@@ -70,8 +73,10 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     elif len(numbers) == len(array):
         places = {number: place for place, number in enumerate(numbers)}
     else:
-        raise ValueError(f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has '
-                         f'{plural(len(array), "row")}: they do not match; get both from {SOURCE}')
+        raise ValueError(
+            f'{index} has {plural(len(numbers), "patient")} up to number {numbers[-1]}, but {labels} has '
+            f'{plural(len(array), "row")}: they do not match; get both from {SOURCE}'
+        )
     return {rows[number]: array[places[number]] for number in numbers}
 
 
@@ -85,8 +90,10 @@ def _read_array(path: Path) -> np.ndarray:
         raise ValueError(f'{path} is not an array of numbers that NumPy can read ({error}): download it again') from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in 'biuf':
         what = f'{array.dtype} of shape {array.shape}' if isinstance(array, np.ndarray) else 'an archive'
-        raise ValueError(f'{path} contains {what}, but slice labels are numbers of shape (patients, slices); take '
-                         'Slice-level-labels, not Lobe-level-labels')
+        raise ValueError(
+            f'{path} contains {what}, but slice labels are numbers of shape (patients, slices); take '
+            'Slice-level-labels, not Lobe-level-labels'
+        )
     if not np.isin(array, (0, 1)).all():
         raise ValueError(f'{path} contains the value {array[~np.isin(array, (0, 1))][0]:g}; slice labels must be 0 or 1')
     return array.astype(bool)

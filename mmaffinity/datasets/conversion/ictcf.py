@@ -1,4 +1,5 @@
 """Convert the raw iCTCF download and the published lists to what the data sets here read."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +15,22 @@ PathLike = str | os.PathLike
 
 LIST_NAMES = dict(train='train_ictcf.txt', test='test_ictcf.txt')
 PUBLISHED_SOURCE = 'https://github.com/AlexTS1980/COVID-Affinity-Model'
-_REMEDY = ('download the labelled CT slices from http://ictcf.biocuckoo.cn and unpack them so that the data root '
-           'contains nCT/ and pCT/ (docs/data.md)')
+_REMEDY = (
+    'download the labelled CT slices from http://ictcf.biocuckoo.cn and unpack them so that the data root '
+    'contains nCT/ and pCT/ (docs/data.md)'
+)
 
 
-def convert_ictcf(data_root: PathLike,
-                  train_list: PathLike | None = None,
-                  test_list: PathLike | None = None,
-                  list_folders: Sequence[PathLike] = (),
-                  skip_statistics: bool = False,
-                  check_files: bool = True,
-                  workers: int | None = None,
-                  progress: Progress | None = None) -> ConversionSummary:
+def convert_ictcf(
+    data_root: PathLike,
+    train_list: PathLike | None = None,
+    test_list: PathLike | None = None,
+    list_folders: Sequence[PathLike] = (),
+    skip_statistics: bool = False,
+    check_files: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: slice lists and grey level statistics.
 
     No image is copied or changed. Everything is computed before the first file is written. The lists do not tell
@@ -57,28 +62,32 @@ def convert_ictcf(data_root: PathLike,
     outputs: dict[Path, Any] = {}
     rows: dict[str, list[IctcfSlice]] = {}
     for split, given in (('train', train_list), ('test', test_list)):
-        source = Path(given) if given is not None else find_list(LIST_NAMES[split], list_folders or
-                                                                 [data_root / 'lists'], PUBLISHED_SOURCE)
+        source = (
+            Path(given)
+            if given is not None
+            else find_list(LIST_NAMES[split], list_folders or [data_root / 'lists'], PUBLISHED_SOURCE)
+        )
         rows[split] = parse_ictcf_list(source)
         data_list = _find_slices(rows[split], source, files if check_files else None, missing)
         outputs[folder / f'slices_{split}.json'] = dict(
-            metainfo=dict(dataset='iCTCF', slice_classes=list(ICTCF_CLASSES), source=source.name),
-            data_list=data_list)
+            metainfo=dict(dataset='iCTCF', slice_classes=list(ICTCF_CLASSES), source=source.name), data_list=data_list
+        )
         summary.add_slices(f'slices_{split}', data_list, ICTCF_CLASSES)
     missing.raise_if_any()
 
     shared = sorted(set(rows['train']) & set(rows['test']))
     if shared:
         first = ', '.join(f'{row.folder}{row.number}' for row in shared[:3]) + (', ...' if len(shared) > 3 else '')
-        summary.warn(f'{len(shared)} {"slice is" if len(shared) == 1 else "slices are"} in both the training and the '
-                     f'test list ({first})')
-    summary.warn('the iCTCF lists do not identify patients and are split by slice: a patient may be in both training and '
-                 'test')
+        summary.warn(
+            f'{len(shared)} {"slice is" if len(shared) == 1 else "slices are"} in both the training and the test list ({first})'
+        )
+    summary.warn('the iCTCF lists do not identify patients and are split by slice: a patient may be in both training and test')
     return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
 
 
-def _find_slices(rows: Sequence[IctcfSlice], source: Path, files: RawFiles | None,
-                 missing: MissingFiles) -> list[dict[str, Any]]:
+def _find_slices(
+    rows: Sequence[IctcfSlice], source: Path, files: RawFiles | None, missing: MissingFiles
+) -> list[dict[str, Any]]:
     data_list: list[dict[str, Any]] = []
     absent: list[str] = []
     for row in rows:

@@ -1,4 +1,5 @@
 """Convert folders of slices and masks, as images of the same names, to COCO JSON."""
+
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ FOLDER = 'images'  # of the result, which holds or leads to the slices
 @dataclass
 class _Read:
     """What was read of a pair."""
+
     pair: Pair
     facts: FileFacts
     labels: set[int] = field(default_factory=set)
@@ -35,17 +37,19 @@ class _Read:
     reason: str = ''
 
 
-def convert_image_pairs(images: PathLike,
-                        masks: PathLike,
-                        out: PathLike,
-                        options: LesionOptions | None = None,
-                        splits: SplitOptions | None = None,
-                        units: UnitOptions | None = None,
-                        pair_pattern: str | None = None,
-                        copy: bool = False,
-                        overwrite: bool = False,
-                        workers: int | None = None,
-                        progress: Progress | None = None) -> ConversionSummary:
+def convert_image_pairs(
+    images: PathLike,
+    masks: PathLike,
+    out: PathLike,
+    options: LesionOptions | None = None,
+    splits: SplitOptions | None = None,
+    units: UnitOptions | None = None,
+    pair_pattern: str | None = None,
+    copy: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write ``<out>/annotations/``, and ``<out>/images``, a link to the folder of the slices.
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
@@ -95,15 +99,34 @@ def convert_image_pairs(images: PathLike,
             if unit is not None:
                 small[unit.name] += result.lesions.num_small
                 if result.kept:
-                    slices.append(AnnotatedSlice(f'{FOLDER}/{result.pair.image.relative_to(images).as_posix()}',
-                                                 (result.facts.height, result.facts.width), unit.patient, None,
-                                                 result.lesions.annotations, unit.group))
+                    slices.append(
+                        AnnotatedSlice(
+                            f'{FOLDER}/{result.pair.image.relative_to(images).as_posix()}',
+                            (result.facts.height, result.facts.width),
+                            unit.patient,
+                            None,
+                            result.lesions.annotations,
+                            unit.group,
+                        )
+                    )
         info = dict(description='lesions of slices with masks', source=images.name)
-        lists = lesion_lists(slices, lambda slice_: str(slice_.patient_id or slice_.group), small, info, splits, summary,
-                             Path(masks), options)
+        lists = lesion_lists(
+            slices, lambda slice_: str(slice_.patient_id or slice_.group), small, info, splits, summary, Path(masks), options
+        )
         place_slices(root, FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
-        write_annotations(root, lists, [image['file_name'] for image in lists['lesions_train']['images']], options, splits,
-                          summary, out, workers, progress, units=asdict(units), pair_pattern=pair_pattern)
+        write_annotations(
+            root,
+            lists,
+            [image['file_name'] for image in lists['lesions_train']['images']],
+            options,
+            splits,
+            summary,
+            out,
+            workers,
+            progress,
+            units=asdict(units),
+            pair_pattern=pair_pattern,
+        )
     return summary
 
 
@@ -120,8 +143,10 @@ def _read(pair: Pair, options: LesionOptions) -> _Read:
         return result
     width, height = result.facts.width, result.facts.height
     if mask.shape != (height, width):
-        result.reason = (f'{pair.name}: the mask {pair.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image is '
-                         f'{width} x {height}')
+        result.reason = (
+            f'{pair.name}: the mask {pair.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image is '
+            f'{width} x {height}'
+        )
         return result
     result.labels = {int(label) for label in np.unique(mask) if label}
     result.lesions, result.kept = options.annotate(mask)

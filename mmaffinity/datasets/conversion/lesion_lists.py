@@ -1,4 +1,5 @@
 """From masks of any labels to the COCO JSON of each split."""
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class LesionOptions:
     Raises:
         ValueError: if a value is out of range.
     """
+
     lesion_labels: Sequence[int] | None = None
     negatives: bool = False
     min_area: int = 100
@@ -67,17 +69,29 @@ def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
     found = sorted(set().union(*labels.values()))
     if options.lesion_labels is None:
         if len(found) > 1:
-            raise ValueError(f'the masks contain the labels {first_few(list(map(str, found)), 10)}: choose those that are '
-                             f'lesions (such as --lesion-labels {found[-1]})')
+            raise ValueError(
+                f'the masks contain the labels {first_few(list(map(str, found)), 10)}: choose those that are '
+                f'lesions (such as --lesion-labels {found[-1]})'
+            )
         return ''
     without = [name for name, own in labels.items() if not own & set(options.lesion_labels)]
-    return (f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels)} '
-            f'({first_few(without)})') if without else ''
+    return (
+        (f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels)} ({first_few(without)})')
+        if without
+        else ''
+    )
 
 
-def lesion_lists(slices: Sequence[AnnotatedSlice], unit_of: Callable[[AnnotatedSlice], str], num_small: Mapping[str, int],
-                 info: dict[str, Any], splits: SplitOptions, summary: ConversionSummary, masks: Path,
-                 options: LesionOptions) -> dict[str, Any]:
+def lesion_lists(
+    slices: Sequence[AnnotatedSlice],
+    unit_of: Callable[[AnnotatedSlice], str],
+    num_small: Mapping[str, int],
+    info: dict[str, Any],
+    splits: SplitOptions,
+    summary: ConversionSummary,
+    masks: Path,
+    options: LesionOptions,
+) -> dict[str, Any]:
     """Divide slices into COCO dictionaries.
 
     Args:
@@ -97,9 +111,12 @@ def lesion_lists(slices: Sequence[AnnotatedSlice], unit_of: Callable[[AnnotatedS
         ValueError: if there is no slice, or there are too few units.
     """
     if not slices:
-        raise ValueError(f'no usable slices: {"; ".join(summary.problems[:3])}' if summary.problems else
-                         f'the masks in {masks} mark no lesion larger than {options.min_area} pixels, labels '
-                         f'{options.lesion_labels or "as found"}: lower --min-area or check --lesion-labels')
+        raise ValueError(
+            f'no usable slices: {"; ".join(summary.problems[:3])}'
+            if summary.problems
+            else f'the masks in {masks} mark no lesion larger than {options.min_area} pixels, labels '
+            f'{options.lesion_labels or "as found"}: lower --min-area or check --lesion-labels'
+        )
     lists = {}
     for part, members in each_split(slices, unit_of, {unit_of(slice_): '' for slice_ in slices}, splits):
         name = list_name('lesions', part)

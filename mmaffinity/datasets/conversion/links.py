@@ -1,4 +1,5 @@
 """Bring slices below a new data root without copying them."""
+
 import os
 import shutil
 from collections.abc import Iterable
@@ -36,5 +37,6 @@ def place_slices(root: Path, name: str, folder: Path, slices: Iterable[str], cop
     try:
         (root / name).symlink_to(folder.resolve(), target_is_directory=True)
     except OSError as error:
-        raise ValueError(f'cannot create a link to {folder} in {root} ({error.strerror or error}): copy the slices '
-                         '(--copy)') from error
+        raise ValueError(
+            f'cannot create a link to {folder} in {root} ({error.strerror or error}): copy the slices (--copy)'
+        ) from error

@@ -1,4 +1,5 @@
 """Read the published lists of slices: COVIDx-CT version 1, the author's samples of it, segmentation, iCTCF."""
+
 import os
 import re
 from collections.abc import Callable, Hashable, Sequence
@@ -24,6 +25,7 @@ _ICTCF = re.compile(r'([02])_([np])CT([0-9]+)\.jpg')
 
 class CncbSlice(NamedTuple):
     """One slice of CNCB-NCOV's classification data, ``<folder>/<patient>/<scan>/<name>.{png,jpg}``."""
+
     label: int
     patient: str
     scan: str
@@ -41,12 +43,14 @@ class CncbSlice(NamedTuple):
 
 class LesionSlice(NamedTuple):
     """One slice of CNCB-NCOV's segmentation data, ``ct_lesion_seg/image/<patient>/<name>.jpg``."""
+
     patient: str
     name: str
 
 
 class IctcfSlice(NamedTuple):
     """One slice of iCTCF, ``nCT/nCT<number>.jpg`` or ``pCT/pCT<number>.jpg``."""
+
     label: int
     number: str
 
@@ -66,8 +70,10 @@ def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
     def read(text: str) -> CncbSlice:
         match = _COVIDX.fullmatch(text)
         if match is None:
-            raise ValueError('it is not of the form "<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax" '
-                             'with class NCP, CP or Normal')
+            raise ValueError(
+                'it is not of the form "<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax" '
+                'with class NCP, CP or Normal'
+            )
         token, patient, scan, name, digit = match.group(1, 2, 3, 4, 5)
         label = CNCB_FOLDERS.index(token)
         if int(digit) != label:
@@ -143,8 +149,9 @@ def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     places = ' or '.join(str(folder) for folder in folders)
-    raise FileNotFoundError(f'the list {name} is not in {places}; get it from {source} and put it there, or give '
-                            'its folder with --lists')
+    raise FileNotFoundError(
+        f'the list {name} is not in {places}; get it from {source} and put it there, or give its folder with --lists'
+    )
 
 
 def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
@@ -172,14 +179,16 @@ def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
             continue
         first = lines.setdefault(row, number)
         if first != number:
-            raise ValueError(f'{path}, line {number}: {text[:80]!r} repeats the slice of line {first}; delete one '
-                             'of the two rows')
+            raise ValueError(
+                f'{path}, line {number}: {text[:80]!r} repeats the slice of line {first}; delete one of the two rows'
+            )
         rows.append(row)
     if bad:
         number, text, reason = bad[0]
         others = f' ({plural(len(bad) - 1, "other row")} of this list cannot be read either)' if len(bad) > 1 else ''
-        raise ValueError(f'{path}, line {number}: {text[:80]!r} cannot be read: {reason}{others}; correct the row or '
-                         'download the list again')
+        raise ValueError(
+            f'{path}, line {number}: {text[:80]!r} cannot be read: {reason}{others}; correct the row or download the list again'
+        )
     if not rows:
         raise ValueError(f'{path} has no rows; download the list again')
     return rows
@@ -192,8 +201,9 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         with open(path, encoding='utf-8-sig') as file:
             return [(number, text) for number, text in enumerate(map(str.strip, file), 1) if text]
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f'the list {path} does not exist; correct the path or download the list '
-                                '(see docs/data.md)') from None
+        raise FileNotFoundError(
+            f'the list {path} does not exist; correct the path or download the list (see docs/data.md)'
+        ) from None
     except IsADirectoryError:
         raise ValueError(f'{path} is a folder; give the list in it') from None
     except UnicodeDecodeError:

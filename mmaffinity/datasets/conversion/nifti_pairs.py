@@ -1,4 +1,5 @@
 """Convert NIfTI volumes with lesion masks to slices and COCO JSON, oriented and windowed as in prediction."""
+
 import itertools
 import os
 import shutil
@@ -42,6 +43,7 @@ class PairOptions(LesionOptions):
     Raises:
         ValueError: if a value is out of range.
     """
+
     every: int = 1
     ignore_affine: bool = False
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -55,6 +57,7 @@ class PairOptions(LesionOptions):
 @dataclass
 class _Converted:
     """What became of a pair: its slices, or the reason why there are none."""
+
     name: str
     slices: list[AnnotatedSlice] = field(default_factory=list)
     labels: set[int] = field(default_factory=set)
@@ -63,16 +66,18 @@ class _Converted:
     reason: str = ''
 
 
-def convert_nifti_pairs(images: PathLike,
-                        masks: PathLike,
-                        out: PathLike,
-                        options: PairOptions | None = None,
-                        splits: SplitOptions | None = None,
-                        patient_pattern: str | None = None,
-                        pair_pattern: str | None = None,
-                        overwrite: bool = False,
-                        workers: int | None = None,
-                        progress: Progress | None = None) -> ConversionSummary:
+def convert_nifti_pairs(
+    images: PathLike,
+    masks: PathLike,
+    out: PathLike,
+    options: PairOptions | None = None,
+    splits: SplitOptions | None = None,
+    patient_pattern: str | None = None,
+    pair_pattern: str | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionSummary:
     """Write slices with lesions as ``<out>/slices/<name>/<number>.png``, and ``<out>/annotations/``.
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
@@ -104,15 +109,18 @@ def convert_nifti_pairs(images: PathLike,
     options, splits = options or PairOptions(), splits or SplitOptions()
     check_patient_pattern(patient_pattern)
     found = find_pairs(Path(images), Path(masks), pair_pattern)
-    patients = {pair.name: pair.name if patient_pattern is None else patient_in(pair.name, patient_pattern, str(images))
-                for pair in found.pairs}
+    patients = {
+        pair.name: pair.name if patient_pattern is None else patient_in(pair.name, patient_pattern, str(images))
+        for pair in found.pairs
+    }
     summary = ConversionSummary('NIfTI pairs')
     for note in found.notes:
         summary.warn(note)
     summary.add_problems(found.problems)
     with whole_folder(out, RECORD, overwrite) as root:
-        results = map_files(lambda pair: _convert(pair, patients[pair.name], root, options), found.pairs, workers, progress,
-                            'volumes')
+        results = map_files(
+            lambda pair: _convert(pair, patients[pair.name], root, options), found.pairs, workers, progress, 'volumes'
+        )
         _report(results, options, summary)
         slices = [slice_ for result in results for slice_ in result.slices]
         small: Counter[str] = Counter()
@@ -120,8 +128,19 @@ def convert_nifti_pairs(images: PathLike,
             small[patients[result.name]] += result.num_small
         info = dict(description='lesions of NIfTI volumes', source=Path(images).name)
         lists = lesion_lists(slices, lambda slice_: str(slice_.patient_id), small, info, splits, summary, Path(masks), options)
-        write_annotations(root, lists, [image['file_name'] for image in lists['lesions_train']['images']], options, splits,
-                          summary, out, workers, progress, patient_pattern=patient_pattern, pair_pattern=pair_pattern)
+        write_annotations(
+            root,
+            lists,
+            [image['file_name'] for image in lists['lesions_train']['images']],
+            options,
+            splits,
+            summary,
+            out,
+            workers,
+            progress,
+            patient_pattern=patient_pattern,
+            pair_pattern=pair_pattern,
+        )
     return summary
 
 
@@ -164,18 +183,23 @@ def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
     except ValueError as error:
         raise ValueError(f'its mask {pair.mask} {error}') from error
     if mask.volume_shape != image.volume_shape:
-        raise ValueError(f'has {_times(image.volume_shape)} voxels, but its mask {pair.mask} has '
-                         f'{_times(mask.volume_shape)}: they do not match')
+        raise ValueError(
+            f'has {_times(image.volume_shape)} voxels, but its mask {pair.mask} has '
+            f'{_times(mask.volume_shape)}: they do not match'
+        )
     corners = np.array([[*corner, 1] for corner in itertools.product(*((0, side - 1) for side in image.volume_shape))])
     apart = float(np.linalg.norm((affine - np.asarray(mask.info.affine)) @ corners.T, axis=0).max())
     if apart > min(np.linalg.norm(affine[:3, :3], axis=0)) / 2:
-        raise ValueError(f'does not align with its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
-                         'if their voxels are known to correspond, ignore this (--ignore-affine)')
+        raise ValueError(
+            f'does not align with its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
+            'if their voxels are known to correspond, ignore this (--ignore-affine)'
+        )
     return mask
 
 
-def _read_labels(mask: NiftiScan, wanted: Sequence[int], result: _Converted,
-                 options: PairOptions) -> dict[int, list[dict[str, Any]]]:
+def _read_labels(
+    mask: NiftiScan, wanted: Sequence[int], result: _Converted, options: PairOptions
+) -> dict[int, list[dict[str, Any]]]:
     """Annotations of the slices to write, by number.
 
     Raises:

@@ -1,4 +1,5 @@
 """Patients of slices from a CSV file."""
+
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ class PatientTable:
         image_column: the column that names slices, with or without folders and extension.
         patient_column: the column that names patients.
     """
+
     path: str
     image_column: str
     patient_column: str
@@ -47,10 +49,12 @@ class PatientTable:
             if key in patients:
                 found[name] = patients[key]
             elif stems[_stem(key)] == 1 and len(by_stem[_stem(key)]) == 1:
-                found[name], = by_stem[_stem(key)]
+                (found[name],) = by_stem[_stem(key)]
         if not found:
-            raise ValueError(f'the column {self.image_column!r} of {self.path} ({first_few(list(patients))}) contains none of '
-                             f'the slices ({first_few(list(keys))})')
+            raise ValueError(
+                f'the column {self.image_column!r} of {self.path} ({first_few(list(patients))}) contains none of '
+                f'the slices ({first_few(list(keys))})'
+            )
         return found
 
     def _read(self) -> dict[str, str]:
@@ -71,8 +75,10 @@ class PatientTable:
         for row in rows:
             image, patient = ((row[column] or '').strip() for column in (self.image_column, self.patient_column))
             if image and patient and patients.setdefault(_key(image), patient) != patient:
-                raise ValueError(f'line {rows.line_num} of {path} gives the patient {patient!r} for {image}, but an earlier '
-                                 f'line gives {patients[_key(image)]!r}: correct the table')
+                raise ValueError(
+                    f'line {rows.line_num} of {path} gives the patient {patient!r} for {image}, but an earlier '
+                    f'line gives {patients[_key(image)]!r}: correct the table'
+                )
         if not patients:
             raise ValueError(f'{path} has no row with both a {self.image_column!r} and a {self.patient_column!r}')
         return patients
@@ -81,7 +87,7 @@ class PatientTable:
 def _key(name: str) -> str:
     """A slice's name with forward slashes, without the extension of an image."""
     name = name.replace('\\', '/').removeprefix('./')
-    return next((name[:-len(suffix)] for suffix in EXTENSIONS if name.lower().endswith(suffix)), name)
+    return next((name[: -len(suffix)] for suffix in EXTENSIONS if name.lower().endswith(suffix)), name)
 
 
 def _stem(key: str) -> str:

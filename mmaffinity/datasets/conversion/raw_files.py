@@ -1,4 +1,5 @@
 """Find the slices of a list below a data root, reading each folder once."""
+
 import json
 import os
 from collections.abc import Sequence
@@ -124,8 +125,9 @@ class MissingFiles:
         counts = ', '.join(f'{len(paths)} for {plural(rows, "slice")} from {source}' for source, rows, paths in self._missing)
         paths = [path for _, _, found in self._missing for path in found]
         first = ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
-        raise FileNotFoundError(f'{plural(len(paths), "file", "is")} missing under {self.data_root} ({counts}): {first}; '
-                                f'{self.remedy}')
+        raise FileNotFoundError(
+            f'{plural(len(paths), "file", "is")} missing under {self.data_root} ({counts}): {first}; {self.remedy}'
+        )
 
 
 def check_data_root(data_root: Path, remedy: str) -> None:
@@ -156,5 +158,7 @@ def check_annotations(folder: Path, dataset: str) -> None:
         except (OSError, ValueError, TypeError, KeyError):
             continue  # half a list, or one without a name: this conversion replaces it
         if found != dataset:
-            raise ValueError(f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
-                             'use another data root with links to the image folders')
+            raise ValueError(
+                f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
+                'use another data root with links to the image folders'
+            )

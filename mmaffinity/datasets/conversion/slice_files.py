@@ -1,4 +1,5 @@
 """What converters of scans write: slices as PNG, lists, statistics, and how they were made."""
+
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -48,9 +49,18 @@ def warn_of_notes(notes_by_scan: Sequence[tuple[str, Sequence[str]]], unit: str,
         summary.warn(line.removeprefix(WARNING))
 
 
-def write_annotations(root: Path, lists: Mapping[str, Any], train: Sequence[str], options: Any, splits: SplitOptions,
-                      summary: ConversionSummary, out: str | os.PathLike, workers: int | None, progress: Progress | None,
-                      **record: Any) -> None:
+def write_annotations(
+    root: Path,
+    lists: Mapping[str, Any],
+    train: Sequence[str],
+    options: Any,
+    splits: SplitOptions,
+    summary: ConversionSummary,
+    out: str | os.PathLike,
+    workers: int | None,
+    progress: Progress | None,
+    **record: Any,
+) -> None:
     """Write lists, grey level statistics of the training slices, and :data:`RECORD`.
 
     Args:
@@ -64,18 +74,32 @@ def write_annotations(root: Path, lists: Mapping[str, Any], train: Sequence[str]
         workers, progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
         **record: what else is recorded.
     """
-    summary.statistics = dict(grey_level_statistics([root / name for name in train], workers, progress),
-                              source=f'{next(iter(lists))}.json')
+    summary.statistics = dict(
+        grey_level_statistics([root / name for name in train], workers, progress), source=f'{next(iter(lists))}.json'
+    )
     files = {f'{name}.json': content for name, content in lists.items()} | {'statistics.json': summary.statistics}
-    settings = dict(dataset=summary.dataset, options=asdict(options), splits=asdict(splits), **record, notes=summary.warnings,
-                    left_out=summary.problems)
+    settings = dict(
+        dataset=summary.dataset,
+        options=asdict(options),
+        splits=asdict(splits),
+        **record,
+        notes=summary.warnings,
+        left_out=summary.problems,
+    )
     write_jsons_atomic({root / 'annotations' / name: content for name, content in files.items()} | {root / RECORD: settings})
     summary.files = [Path(out) / 'annotations' / name for name in files]
 
 
-def split_slices(rows: Sequence[dict[str, Any]], found: str, unit_of: Callable[[dict[str, Any]], str],
-                 strata: Mapping[str, str], splits: SplitOptions, classes: Sequence[str], source: str,
-                 summary: ConversionSummary) -> dict[str, Any]:
+def split_slices(
+    rows: Sequence[dict[str, Any]],
+    found: str,
+    unit_of: Callable[[dict[str, Any]], str],
+    strata: Mapping[str, str],
+    splits: SplitOptions,
+    classes: Sequence[str],
+    source: str,
+    summary: ConversionSummary,
+) -> dict[str, Any]:
     """Return the slice lists of a converter by name, without extension; those of the training slices come first.
 
     Args:
@@ -102,8 +126,14 @@ def split_slices(rows: Sequence[dict[str, Any]], found: str, unit_of: Callable[[
     return lists
 
 
-def write_download(data_root: Path, outputs: dict[Path, Any], skip_statistics: bool, summary: ConversionSummary,
-                   workers: int | None, progress: Progress | None) -> ConversionSummary:
+def write_download(
+    data_root: Path,
+    outputs: dict[Path, Any],
+    skip_statistics: bool,
+    summary: ConversionSummary,
+    workers: int | None,
+    progress: Progress | None,
+) -> ConversionSummary:
     """Write the lists of a converted download into it, with the statistics of its training slices.
 
     Args:

@@ -1,4 +1,5 @@
 """Splits by patient: all slices of a patient are in one part, and the same names and seed always give the same parts."""
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,6 +24,7 @@ class SplitOptions:
     Raises:
         ValueError: if a value is out of range.
     """
+
     val_share: float = 0.1
     test_share: float = 0.2
     folds: int | None = None
@@ -30,8 +32,10 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if min(self.val_share, self.test_share) < 0 or not self.val_share + self.test_share < 1:
-            raise ValueError(f'val_share={self.val_share:g} and test_share={self.test_share:g} must not be negative, and must '
-                             'leave patients for training: their sum must be below 1')
+            raise ValueError(
+                f'val_share={self.val_share:g} and test_share={self.test_share:g} must not be negative, and must '
+                'leave patients for training: their sum must be below 1'
+            )
         if self.folds is not None and self.folds < 2:
             raise ValueError(f'folds={self.folds} must be at least 2')
 
@@ -49,20 +53,25 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
     parts = {}
     for members in strata_of(patients, options.seed):
         count = len(members)
-        sizes = {part: round(share * count) or int(share > 0 and count >= 3)
-                 for part, share in (('test', options.test_share), ('val', options.val_share))}
+        sizes = {
+            part: round(share * count) or int(share > 0 and count >= 3)
+            for part, share in (('test', options.test_share), ('val', options.val_share))
+        }
         names = [part for part, size in sizes.items() for _ in range(size)]
         parts.update({patient: names[place] if place < len(names) else 'train' for place, patient in enumerate(members)})
     wanted = ['train', *(['val'] if options.val_share else []), *(['test'] if options.test_share else [])]
     empty = [part for part in wanted if part not in parts.values()]
     if empty:
-        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {", ".join(wanted)}: {empty[0]} would be '
-                         'empty; set --val-share or --test-share to 0')
+        raise ValueError(
+            f'{plural(len(patients), "patient", "is")} too few for {", ".join(wanted)}: {empty[0]} would be '
+            'empty; set --val-share or --test-share to 0'
+        )
     return parts
 
 
-def each_split(items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str],
-               options: SplitOptions) -> Iterator[tuple[str, list[Item]]]:
+def each_split(
+    items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str], options: SplitOptions
+) -> Iterator[tuple[str, list[Item]]]:
     """Divide slices by patient.
 
     Args:

@@ -1,4 +1,5 @@
 """What a conversion did: counts per split, class and patient, as data and as a table."""
+
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class ConversionSummary:
         files: What was written.
         problems: Inputs that were left out, each with the reason; also logged.
     """
+
     dataset: str
     slices: list[dict[str, Any]] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
@@ -59,8 +61,9 @@ class ConversionSummary:
         for source in sorted({row['source'] for row in data_list}, key=str):
             rows = [row for row in data_list if row['source'] == source]
             patients = {row['patient_id'] for row in rows}
-            self.sources.append(dict(split=split, source=source, slices=len(rows),
-                                     patients=None if None in patients else len(patients)))
+            self.sources.append(
+                dict(split=split, source=source, slices=len(rows), patients=None if None in patients else len(patients))
+            )
 
     def add_lesions(self, split: str, coco: dict[str, Any], num_small: int) -> None:
         """Count a COCO dictionary's slices and instances."""
@@ -76,15 +79,19 @@ class ConversionSummary:
                 patients=None if None in patients else len(patients),
                 with_lesions=len({annotation['image_id'] for annotation in coco['annotations']}),
                 lesions=lesions,
-                too_small=num_small))
+                too_small=num_small,
+            )
+        )
 
     def check_patients(self, split: str, patients: Iterable[str], other: str, others: Iterable[str]) -> None:
         """Warn where a training split shares patients with another that is to measure the model."""
         shared = sorted(set(patients) & set(others))
         if shared:
             first = ', '.join(shared[:3]) + (', ...' if len(shared) > 3 else '')
-            self.warn(f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): results on {other} '
-                      'do not measure the model on unseen patients')
+            self.warn(
+                f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): results on {other} '
+                'do not measure the model on unseen patients'
+            )
 
     def table(self) -> str:
         """Return the counts as text, ending with the statistics and the files' names."""
@@ -97,23 +104,42 @@ class ConversionSummary:
                     spread = 'unknown'
                 else:
                     spread = f'{spread[0]} to {spread[2]}, median {spread[1]:g}'
-                rows.append((row['split'], row['class'], row['slices'], _or_unknown(row['patients']),
-                             _or_unknown(row['scans']), spread))
+                rows.append(
+                    (row['split'], row['class'], row['slices'], _or_unknown(row['patients']), _or_unknown(row['scans']), spread)
+                )
             parts.append(_align(rows))
         if self.sources:
-            parts.append(_align([('split', 'source', 'slices', 'patients'),
-                                 *((row['split'], row['source'] or 'unknown', row['slices'], _or_unknown(row['patients']))
-                                   for row in self.sources)]))
+            parts.append(
+                _align(
+                    [
+                        ('split', 'source', 'slices', 'patients'),
+                        *(
+                            (row['split'], row['source'] or 'unknown', row['slices'], _or_unknown(row['patients']))
+                            for row in self.sources
+                        ),
+                    ]
+                )
+            )
         if self.lesions:
             names = list(self.lesions[0]['lesions'])
-            rows = [('split', 'slices', 'patients', 'with lesions', *(f'{name} instances' for name in names),
-                     'too small')]
-            rows += [(row['split'], row['slices'], _or_unknown(row['patients']), row['with_lesions'], *row['lesions'].values(),
-                      row['too_small']) for row in self.lesions]
+            rows = [('split', 'slices', 'patients', 'with lesions', *(f'{name} instances' for name in names), 'too small')]
+            rows += [
+                (
+                    row['split'],
+                    row['slices'],
+                    _or_unknown(row['patients']),
+                    row['with_lesions'],
+                    *row['lesions'].values(),
+                    row['too_small'],
+                )
+                for row in self.lesions
+            ]
             parts.append(_align(rows))
         if self.statistics is not None:
-            parts.append(f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
-                         f'{self.statistics["mean"]:.6f}, standard deviation {self.statistics["std"]:.6f}')
+            parts.append(
+                f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
+                f'{self.statistics["mean"]:.6f}, standard deviation {self.statistics["std"]:.6f}'
+            )
         if self.files:
             folder = self.files[0].parent
             parts.append(f'written to {folder}: ' + ', '.join(file.relative_to(folder).as_posix() for file in self.files))
@@ -129,14 +155,16 @@ class ConversionSummary:
         spread: tuple[int, float, int] | None = None
         if known and counts:
             spread = min(counts.values()), median(counts.values()), max(counts.values())
-        self.slices.append({
-            'split': split,
-            'class': class_name,
-            'slices': len(rows),
-            'patients': len(counts) if known else None,
-            'scans': len(scans) if known else None,
-            'slices_per_patient': spread,
-        })
+        self.slices.append(
+            {
+                'split': split,
+                'class': class_name,
+                'slices': len(rows),
+                'patients': len(counts) if known else None,
+                'scans': len(scans) if known else None,
+                'slices_per_patient': spread,
+            }
+        )
 
 
 def _or_unknown(value: int | None) -> Any:
@@ -150,8 +178,9 @@ def _align(rows: Sequence[Sequence[Any]]) -> str:
     numeric = [all(isinstance(cell, int) for cell in column[1:]) for column in zip(*rows, strict=True)]
     lines = []
     for row in texts:
-        cells = (cell.rjust(width) if right else cell.ljust(width)
-                 for cell, width, right in zip(row, widths, numeric, strict=True))
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
         lines.append('  '.join(cells).rstrip())
     lines.insert(1, '  '.join('-' * width for width in widths))
     return '\n'.join(lines)

@@ -1,4 +1,5 @@
 """What stays in one split: the slices of a patient or, where patients are unknown, slices that look nearly the same."""
+
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class UnitOptions:
     Raises:
         ValueError: if the pattern is no regular expression or has no group, or both pattern and table are given.
     """
+
     patient_pattern: str | None = None
     patients: PatientTable | None = None
     near: Near = field(default_factory=lambda: GROUPING)
@@ -36,12 +38,15 @@ class UnitOptions:
     def __post_init__(self) -> None:
         check_patient_pattern(self.patient_pattern)
         if self.patient_pattern is not None and self.patients is not None:
-            raise ValueError(f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
-                             f'{self.patients.path}: give only one of them')
+            raise ValueError(
+                f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
+                f'{self.patients.path}: give only one of them'
+            )
 
 
 class Unit(NamedTuple):
     """What a slice is divided with: its patient, or its group where the patient is unknown; the other is None."""
+
     patient: str | None
     group: str | None
 
@@ -50,8 +55,9 @@ class Unit(NamedTuple):
         return str(self.group if self.patient is None else self.patient)
 
 
-def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str,
-               summary: ConversionSummary) -> dict[str, Unit]:
+def find_units(
+    facts: Mapping[str, FileFacts], options: UnitOptions, source: str, summary: ConversionSummary
+) -> dict[str, Unit]:
     """Find what each slice is divided with.
 
     Args:
@@ -76,13 +82,16 @@ def find_units(facts: Mapping[str, FileFacts], options: UnitOptions, source: str
         patients = options.patients.patients_of(names)
         unknown = [name for name in names if name not in patients]
         if unknown:
-            summary.add_problems([f'{plural(len(unknown), "slice")} without a patient in {options.patients.path} '
-                                  f'({first_few(unknown)})'])
+            summary.add_problems(
+                [f'{plural(len(unknown), "slice")} without a patient in {options.patients.path} ({first_few(unknown)})']
+            )
         return {name: Unit(patient, None) for name, patient in patients.items()}
     groups = [names[first] for first in near_groups(list(facts.values()), options.near)]
     sizes = Counter(groups)
-    summary.warn('patients are unknown: near-identical slices stay in one split, like those of one patient '
-                 f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
-                 f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
-                 'may be better than on new patients')
+    summary.warn(
+        'patients are unknown: near-identical slices stay in one split, like those of one patient '
+        f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
+        f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
+        'may be better than on new patients'
+    )
     return {name: Unit(None, group) for name, group in zip(names, groups, strict=True)}

@@ -4,12 +4,25 @@ It draws Normal, common pneumonia and COVID-19 slices with lesion masks and writ
 CNCB-NCOV, iCTCF and COVIDx-CT. It stands for data that may not be redistributed; what a model scores on it says that the code
 works and nothing about disease. It is never a source of results.
 """
+
 from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Lesion, Patient, make_patient
 from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, PlannedSlice, plan_phantom
 from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, Scanner, draw_slice
 from mmaffinity.datasets.phantom.writer import PhantomSummary, write_phantom
 
 __all__ = [
-    'CNCB_SCANNER', 'ICTCF_SCANNER', 'LISTS', 'SLICE_CLASSES', 'Lesion', 'Patient', 'PhantomSettings',
-    'PhantomSummary', 'PlannedSlice', 'Scanner', 'draw_slice', 'make_patient', 'plan_phantom', 'write_phantom'
+    'CNCB_SCANNER',
+    'ICTCF_SCANNER',
+    'LISTS',
+    'SLICE_CLASSES',
+    'Lesion',
+    'Patient',
+    'PhantomSettings',
+    'PhantomSummary',
+    'PlannedSlice',
+    'Scanner',
+    'draw_slice',
+    'make_patient',
+    'plan_phantom',
+    'write_phantom',
 ]

@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,12 +46,14 @@ class Canvas:
         """Draw a polyline of a width in units into a uint8 array; finer than a pixel, it is as much fainter."""
         thick = width * self.scale
         corners = np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
-        cv2.polylines(image, [corners], False, int(round(value * min(1.0, thick))), max(1, int(round(thick))),
-                      cv2.LINE_AA, _SHIFT)
+        cv2.polylines(
+            image, [corners], False, int(round(value * min(1.0, thick))), max(1, int(round(thick))), cv2.LINE_AA, _SHIFT
+        )
 
 
 class Chest(NamedTuple):
     """What `draw_chest` gives: the canvas and where the lungs are, bool (size, size)."""
+
     canvas: Canvas
     lungs: np.ndarray
 
@@ -77,14 +80,13 @@ def body_outline(patient: Patient, level: float) -> np.ndarray:
     b = np.interp(level, (0, 0.15, 0.35, 0.6, 1), (0.43, 0.48, 0.55, 0.575, 0.58)) * patient.depth
     points = ellipse(0, 0.04, a, b, power=2.25)
     angle = np.arctan2(points[:, 1], points[:, 0])
-    swell = 1 + 0.004 * sum(
-        amount * np.cos((order + 2) * angle + 5 * amount) for order, amount in enumerate(patient.outline))
-    here = np.exp(-((level - 0.55) / 0.22) ** 2) * patient.breast
+    swell = 1 + 0.004 * sum(amount * np.cos((order + 2) * angle + 5 * amount) for order, amount in enumerate(patient.outline))
+    here = np.exp(-(((level - 0.55) / 0.22) ** 2)) * patient.breast
     for centre in (-np.pi / 2 - 0.72, -np.pi / 2 + 0.72):
-        swell = swell + here * np.exp(-((angle - centre) / 0.33) ** 2)
+        swell = swell + here * np.exp(-(((angle - centre) / 0.33) ** 2))
     # The breastbone lies in a shallow hollow, the spine in another one.
-    swell = swell - 0.035 * np.exp(-((angle + np.pi / 2) / 0.2) ** 2)
-    swell = swell - 0.02 * np.exp(-((angle - np.pi / 2) / 0.12) ** 2)
+    swell = swell - 0.035 * np.exp(-(((angle + np.pi / 2) / 0.2) ** 2))
+    swell = swell - 0.02 * np.exp(-(((angle - np.pi / 2) / 0.12) ** 2))
     return np.stack([points[:, 0] * swell, 0.04 + (points[:, 1] - 0.04) * swell], axis=1)
 
 
@@ -188,16 +190,34 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
     organs, holds = [], []
     lateral = np.interp(level, (0, 0.2, 0.4, 0.6, 1), (0.13, 0.12, 0.11, 0.08, 0.08))
     front = np.interp(level, (0, 0.1, 0.25, 0.4), (0.10, 0.07, 0.035, 0.014))
-    holds.append(np.array([[-front, -b - 0.1], [front, -b - 0.1], [lateral, -0.35 * b], [lateral, back],
-                           [0.10, back + 0.05], [0.17, b + 0.1], [-0.17, b + 0.1], [-0.10, back + 0.05],
-                           [-lateral, back], [-lateral, -0.35 * b]]))
+    holds.append(
+        np.array(
+            [
+                [-front, -b - 0.1],
+                [front, -b - 0.1],
+                [lateral, -0.35 * b],
+                [lateral, back],
+                [0.10, back + 0.05],
+                [0.17, b + 0.1],
+                [-0.17, b + 0.1],
+                [-0.10, back + 0.05],
+                [-lateral, back],
+                [-lateral, -0.35 * b],
+            ]
+        )
+    )
     holds.append(ellipse(0, back, 0.116, 0.098))
     for x, y, size, centre, half in (
-            (-0.09, -0.10, 0.045, 0.25, 0.30), (0.08, -0.08, 0.036, 0.08, 0.16), (0.02, -0.15, 0.034, 0.08, 0.16),
-            (0.115, 0.05, 0.034, 0.05, 0.18), (-0.075, -0.13, 0.068, 0.5, 0.16), (0.04, -0.13, 0.075, 0.54, 0.12)):
+        (-0.09, -0.10, 0.045, 0.25, 0.30),
+        (0.08, -0.08, 0.036, 0.08, 0.16),
+        (0.02, -0.15, 0.034, 0.08, 0.16),
+        (0.115, 0.05, 0.034, 0.05, 0.18),
+        (-0.075, -0.13, 0.068, 0.5, 0.16),
+        (0.04, -0.13, 0.075, 0.54, 0.12),
+    ):
         here = _bump(level, centre, half)
         if here > 0.15:  # great vessels: cava, carotids, subclavian, ascending aorta, pulmonary trunk
-            organs.append(ellipse(x, y, size * here ** 0.5, size * here ** 0.5 * 0.95))
+            organs.append(ellipse(x, y, size * here**0.5, size * here**0.5 * 0.95))
     arch = _bump(level, 0.36, 0.07)
     if arch > 0.2:  # the arch of the aorta, left of the windpipe
         organs.append(ellipse(0.07, -0.02, 0.06, 0.19 * arch, 0.30))
@@ -211,7 +231,7 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
             organs.append(ellipse(side * 0.19, 0.045, 0.035 * hilum, 0.05 * hilum, side * -0.4))
     heart = _bump(level, 0.82, 0.27) if level < 0.82 else 1.0
     if heart > 0.05:
-        reach = heart ** 0.7 * big
+        reach = heart**0.7 * big
         organs.append(ellipse(0.055 + 0.035 * heart, -0.08 - 0.03 * heart, 0.245 * reach, 0.19 * reach, 0.55))
         organs.append(ellipse(-0.07, -0.04, 0.12 * reach, 0.15 * reach))
     liver = np.sqrt(max(0.0, (level - 0.8) / 0.2))
@@ -233,8 +253,7 @@ def _airways(canvas: Canvas, level: float) -> None:
     elif level < 0.66:
         way = (level - 0.47) / 0.19
         for side in (-1, 1):
-            pipes.append((side * (0.045 + 0.11 * way), 0.03 + 0.03 * way, 0.043 - 0.012 * way, 0.036 - 0.008 * way,
-                          side * 0.5))
+            pipes.append((side * (0.045 + 0.11 * way), 0.03 + 0.03 * way, 0.043 - 0.012 * way, 0.036 - 0.008 * way, side * 0.5))
     elif level < 0.85:
         way = (level - 0.66) / 0.19
         for side in (-1, 1):

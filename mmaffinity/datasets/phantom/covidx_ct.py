@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,18 @@ LISTS = {  # split: list, relative to the phantom's folder
     'covidx_test': 'covidx_ct/test_COVIDx_CT-3A.txt',
 }
 IMAGES, METADATA = 'covidx_ct/3A_images', 'covidx_ct/metadata.csv'
-_COLUMNS = ('patient id', 'source', 'country', 'sex', 'age', 'finding', 'verified finding', 'slice selection', 'view',
-            'modality')
+_COLUMNS = (
+    'patient id',
+    'source',
+    'country',
+    'sex',
+    'age',
+    'finding',
+    'verified finding',
+    'slice selection',
+    'view',
+    'modality',
+)
 _FINDINGS = ('Normal', 'Pneumonia', 'COVID-19')
 _SERIES = '1.3.6.1.4.1.14519.5.2.1.6279.6001'
 
@@ -28,6 +39,7 @@ class Naming(NamedTuple):
         patient: ID in metadata.csv.
         evaluated: whether validation and test lists have slices of it.
     """
+
     source: str
     name: str
     patient: str
@@ -35,22 +47,28 @@ class Naming(NamedTuple):
 
 
 NAMINGS: tuple[tuple[Naming, ...], ...] = (  # by label
-    (Naming('CNCB', 'Normal_{n}_{n}_{i:04d}', 'Normal_{n}'),
-     Naming('COVID-CT-MD', 'COVIDCTMD-normal{n:03d}-IM{i:04d}', 'COVIDCTMD-normal{n:03d}'),
-     Naming('COVID-CTset', 'normal1_patient{n}_SR_2_IM{i:05d}', 'patient{n}'),
-     Naming('LIDC-IDRI', f'LIDC-IDRI-{{n:04d}}-{_SERIES}.{{n}}-{{i:04d}}', 'LIDC-IDRI-{n:04d}')),
-    (Naming('CNCB', 'CP_{n}_{n}_{i:04d}', 'CP_{n}'),
-     Naming('COVID-CT-MD', 'COVIDCTMD-cap{n:03d}-IM{i:04d}', 'COVIDCTMD-cap{n:03d}'),
-     Naming('radiopaedia.org', 'radiopaedia-{n}-{n}-0-{i:04d}', 'radiopaedia-{n}', False)),
-    (Naming('CNCB', 'NCP_{n}_{n}_{i:04d}', 'NCP_{n}'),
-     Naming('TCIA', 'volume-covid19-A-{n:04d}_ct-{i:04d}', 'volume-covid19-A-{n:04d}'),
-     Naming('COVID-CTset', '137covid_patient{n}_SR_2_IM{i:05d}', 'patient{n}'),
-     Naming('COVID-CT-MD', 'COVIDCTMD-P{n:03d}-IM{i:04d}', 'COVIDCTMD-P{n:03d}'),
-     Naming('COVID-19-CT-Seg', 'radiopaedia_{n}_{n}_0-{i:04d}', 'radiopaedia_{n}_{n}'),
-     Naming('COVID-19-CT-Seg', 'coronacases_{n:03d}-{i:04d}', 'coronacases_{n:03d}'),
-     Naming('iCTCF', 'HUST-Patient{n}-{i:04d}', 'HUST-Patient{n}', False),
-     Naming('STOIC', 'STOIC-{n}-{i:04d}', 'STOIC-{n}', False),
-     Naming('Stony Brook', 'A{n:06d}-01-10-1901-NA-CT-CHEST-{n}-2-{i:04d}', 'A{n:06d}', False)),
+    (
+        Naming('CNCB', 'Normal_{n}_{n}_{i:04d}', 'Normal_{n}'),
+        Naming('COVID-CT-MD', 'COVIDCTMD-normal{n:03d}-IM{i:04d}', 'COVIDCTMD-normal{n:03d}'),
+        Naming('COVID-CTset', 'normal1_patient{n}_SR_2_IM{i:05d}', 'patient{n}'),
+        Naming('LIDC-IDRI', f'LIDC-IDRI-{{n:04d}}-{_SERIES}.{{n}}-{{i:04d}}', 'LIDC-IDRI-{n:04d}'),
+    ),
+    (
+        Naming('CNCB', 'CP_{n}_{n}_{i:04d}', 'CP_{n}'),
+        Naming('COVID-CT-MD', 'COVIDCTMD-cap{n:03d}-IM{i:04d}', 'COVIDCTMD-cap{n:03d}'),
+        Naming('radiopaedia.org', 'radiopaedia-{n}-{n}-0-{i:04d}', 'radiopaedia-{n}', False),
+    ),
+    (
+        Naming('CNCB', 'NCP_{n}_{n}_{i:04d}', 'NCP_{n}'),
+        Naming('TCIA', 'volume-covid19-A-{n:04d}_ct-{i:04d}', 'volume-covid19-A-{n:04d}'),
+        Naming('COVID-CTset', '137covid_patient{n}_SR_2_IM{i:05d}', 'patient{n}'),
+        Naming('COVID-CT-MD', 'COVIDCTMD-P{n:03d}-IM{i:04d}', 'COVIDCTMD-P{n:03d}'),
+        Naming('COVID-19-CT-Seg', 'radiopaedia_{n}_{n}_0-{i:04d}', 'radiopaedia_{n}_{n}'),
+        Naming('COVID-19-CT-Seg', 'coronacases_{n:03d}-{i:04d}', 'coronacases_{n:03d}'),
+        Naming('iCTCF', 'HUST-Patient{n}-{i:04d}', 'HUST-Patient{n}', False),
+        Naming('STOIC', 'STOIC-{n}-{i:04d}', 'STOIC-{n}', False),
+        Naming('Stony Brook', 'A{n:06d}-01-10-1901-NA-CT-CHEST-{n}-2-{i:04d}', 'A{n:06d}', False),
+    ),
 )
 
 

@@ -51,9 +51,9 @@ def _outline(lesion: Lesion, centre: np.ndarray, radius: float, turn: float, rou
     rng = np.random.default_rng(lesion.key)
     swell = np.ones_like(_TURN)
     for order in range(2, 12):
-        swell += rough * rng.normal() / order ** 0.8 * np.cos(order * _TURN + rng.uniform(0, 2 * np.pi))
-    long = radius * lesion.aspect ** 0.5 * swell * np.cos(_TURN)
-    short = radius / lesion.aspect ** 0.5 * swell * np.sin(_TURN)
+        swell += rough * rng.normal() / order**0.8 * np.cos(order * _TURN + rng.uniform(0, 2 * np.pi))
+    long = radius * lesion.aspect**0.5 * swell * np.cos(_TURN)
+    short = radius / lesion.aspect**0.5 * swell * np.sin(_TURN)
     cos, sin = np.cos(turn), np.sin(turn)
     return np.stack([centre[0] + long * cos - short * sin, centre[1] + long * sin + short * cos], axis=1)
 
@@ -84,8 +84,9 @@ def _drop_small(mask: np.ndarray, least: float) -> np.ndarray:
     return mask * keep[labels] if count > 1 else mask
 
 
-def draw_lesions(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray, texture: np.ndarray,
-                 grain: np.ndarray) -> np.ndarray:
+def draw_lesions(
+    canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray, texture: np.ndarray, grain: np.ndarray
+) -> np.ndarray:
     """Draw the lesions of a level into the canvas and return the mask.
 
     Args:
@@ -107,12 +108,12 @@ def draw_lesions(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarr
     for lesion, radius in lesions_at(patient, level):
         lung = (lungs & (columns if lesion.side > 0 else ~columns)).astype(np.uint8)
         area = int(lung.sum())
-        if area < 4 * _MIN_AREA * scale ** 2:
+        if area < 4 * _MIN_AREA * scale**2:
             continue
         radius = min(radius, 0.36 * (area / np.pi) ** 0.5 / scale * (1.0 if covid else 1.6))
         centre = _centre(canvas, lesion, radius, lung, covid)
         pixels = radius * scale
-        reach = pixels * lesion.aspect ** 0.5
+        reach = pixels * lesion.aspect**0.5
         if any(np.hypot(*(centre - other)) < 1.02 * (reach + far) + 0.012 * scale for other, far in placed):
             continue
         placed.append((centre, reach))
@@ -132,15 +133,22 @@ def draw_lesions(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarr
             _fill(shape, _outline(lesion, centre, pixels, along, 0.14), CONSOLIDATION)
             _bronchogram(air, lesion, centre, pixels, along)
         kinds = np.maximum(kinds, shape * lung)
-    kinds = _drop_small(kinds, _MIN_AREA * scale ** 2)
+    kinds = _drop_small(kinds, _MIN_AREA * scale**2)
     mask = np.where(kinds > 0, kinds, lungs.astype(np.uint8))
     if kinds.any():
         _shade(canvas, kinds, lungs, nets, air, texture, grain)
     return mask
 
 
-def _shade(canvas: Canvas, kinds: np.ndarray, lungs: np.ndarray, nets: np.ndarray, air: np.ndarray,
-           texture: np.ndarray, grain: np.ndarray) -> None:
+def _shade(
+    canvas: Canvas,
+    kinds: np.ndarray,
+    lungs: np.ndarray,
+    nets: np.ndarray,
+    air: np.ndarray,
+    texture: np.ndarray,
+    grain: np.ndarray,
+) -> None:
     """Turn the outlines of lesions into densities: the share of air that fluid or cells replace."""
     soft = 0.006 * canvas.scale
     glass = cv2.GaussianBlur((kinds > 0).astype(np.float32), (0, 0), soft) * lungs

@@ -5,6 +5,7 @@ The phantom stands for data that may not be redistributed. It is never a source 
 Coordinates: x to the right of the image (the patient's left), y down (posterior); the field of view spans -1 to 1 in
 both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` is the length of that way in units.
 """
+
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +36,7 @@ class Lesion:
         halo: breadth of a ground-glass rim around a consolidation, units; 0 without.
         key: seed of its outline and texture.
     """
+
     side: int
     angle: float
     depth: float
@@ -61,6 +63,7 @@ class Patient:
         label: index into `SLICE_CLASSES`.
         lesions: empty for a normal patient.
     """
+
     key: tuple[int, ...]
     label: int
     breadth: float
@@ -110,8 +113,9 @@ def grow_vessels(rng: np.random.Generator, side: int, thorax: float, num: int = 
     level = rng.uniform(0.03, 1.0, num)
     lateral, sagittal = thorax_axes(level, thorax)
     radius, angle = np.sqrt(rng.uniform(0, 1, num)), rng.uniform(-np.pi / 2, np.pi / 2, num)
-    ends = np.stack([side * (0.05 + (lateral - 0.05) * radius * np.cos(angle)),
-                     sagittal * radius * np.sin(angle), level * HEIGHT], axis=1)
+    ends = np.stack(
+        [side * (0.05 + (lateral - 0.05) * radius * np.cos(angle)), sagittal * radius * np.sin(angle), level * HEIGHT], axis=1
+    )
     root = np.array([side * 0.17, 0.02, 0.56 * HEIGHT])
     ends = ends[np.argsort(((ends - root) ** 2).sum(1))]
     nodes = np.concatenate([root[None], ends])
@@ -140,10 +144,21 @@ def _covid_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
                 half = rng.uniform(0.09, 0.2)
                 if rng.random() < (0.6 if level + half < 0.45 else 0.85):
                     lower = 1.0 if level + half > 0.45 else 0.85
-                    lesions.append(Lesion(
-                        side, angle + rng.normal(0, 0.1), rng.uniform(0.35, 0.65), level + half, half,
-                        lower * rng.uniform(0.075, 0.135), rng.uniform(1.05, 1.5), bool(rng.random() < 0.3),
-                        bool(rng.random() < 0.4), 0.0, int(rng.integers(2 ** 31))))
+                    lesions.append(
+                        Lesion(
+                            side,
+                            angle + rng.normal(0, 0.1),
+                            rng.uniform(0.35, 0.65),
+                            level + half,
+                            half,
+                            lower * rng.uniform(0.075, 0.135),
+                            rng.uniform(1.05, 1.5),
+                            bool(rng.random() < 0.3),
+                            bool(rng.random() < 0.4),
+                            0.0,
+                            int(rng.integers(2**31)),
+                        )
+                    )
                 level += 2 * half + rng.uniform(0.0, 0.1)
     return tuple(lesions)
 
@@ -156,11 +171,21 @@ def _cp_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
     lesions = []
     for index in range(count):
         other = index == 1 and rng.random() < 0.35
-        lesions.append(Lesion(
-            -side if other else side, float(angles[index]), rng.uniform(0.12, 0.4), rng.uniform(0.4, 0.75),
-            rng.uniform(0.45, 0.8) if index == 0 else rng.uniform(0.2, 0.35),
-            rng.uniform(0.135, 0.19) if index == 0 else rng.uniform(0.10, 0.14), rng.uniform(1.1, 1.55), True, False,
-            rng.uniform(0.015, 0.03) if rng.random() < 0.4 else 0.0, int(rng.integers(2 ** 31))))
+        lesions.append(
+            Lesion(
+                -side if other else side,
+                float(angles[index]),
+                rng.uniform(0.12, 0.4),
+                rng.uniform(0.4, 0.75),
+                rng.uniform(0.45, 0.8) if index == 0 else rng.uniform(0.2, 0.35),
+                rng.uniform(0.135, 0.19) if index == 0 else rng.uniform(0.10, 0.14),
+                rng.uniform(1.1, 1.55),
+                True,
+                False,
+                rng.uniform(0.015, 0.03) if rng.random() < 0.4 else 0.0,
+                int(rng.integers(2**31)),
+            )
+        )
     return tuple(lesions)
 
 
@@ -185,9 +210,20 @@ def make_patient(seed: int, number: int, label: int) -> Patient:
     disease = np.random.default_rng([seed, number, 1])
     lesions = ((), _cp_lesions(disease), _covid_lesions(disease))[label] if label else ()
     return Patient(
-        key=(seed, number), label=label, breadth=rng.uniform(0.94, 1.06) * thorax,
-        depth=rng.uniform(0.94, 1.08) * thorax, thorax=thorax, heart=rng.uniform(0.88, 1.1),
-        breast=max(0.0, rng.uniform(-0.10, 0.13)), muscle=rng.uniform(0.8, 1.25), tilt=rng.normal(0, 0.025),
+        key=(seed, number),
+        label=label,
+        breadth=rng.uniform(0.94, 1.06) * thorax,
+        depth=rng.uniform(0.94, 1.08) * thorax,
+        thorax=thorax,
+        heart=rng.uniform(0.88, 1.1),
+        breast=max(0.0, rng.uniform(-0.10, 0.13)),
+        muscle=rng.uniform(0.8, 1.25),
+        tilt=rng.normal(0, 0.025),
         shift=(rng.normal(0, 0.02), rng.normal(0.0, 0.025)),
-        outline=tuple(rng.normal(0, 1, 8)), rib_phase=rng.uniform(0, 1), bone=rng.uniform(0.85, 1.2),
-        lung_hu=rng.uniform(-885, -845), table=rng.uniform(0.0, 1.0), lesions=lesions)
+        outline=tuple(rng.normal(0, 1, 8)),
+        rib_phase=rng.uniform(0, 1),
+        bone=rng.uniform(0.85, 1.2),
+        lung_hu=rng.uniform(-885, -845),
+        table=rng.uniform(0.0, 1.0),
+        lesions=lesions,
+    )

@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class PhantomSettings:
     Raises:
         ValueError: if a value is out of range.
     """
+
     seed: int = 0
     size: int = 512
     slices_per_patient: int = 4
@@ -75,11 +77,12 @@ class PhantomSettings:
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ValueError(f'{name} must be a whole number of at least {least}, got {value!r}')
         if self.slices_per_patient > (_LAST - _FIRST + 1) // 2:
-            raise ValueError(f'slices_per_patient must be at most {(_LAST - _FIRST + 1) // 2}, '
-                             f'got {self.slices_per_patient}')
+            raise ValueError(f'slices_per_patient must be at most {(_LAST - _FIRST + 1) // 2}, got {self.slices_per_patient}')
         if self.slices_selected % 3 or self.slices_selected > self.slices_train // 3 * 3:
-            raise ValueError(f'slices_selected must be a multiple of 3 (a balanced list of three classes) and at most '
-                             f'slices_train = {self.slices_train}, got {self.slices_selected}')
+            raise ValueError(
+                f'slices_selected must be a multiple of 3 (a balanced list of three classes) and at most '
+                f'slices_train = {self.slices_train}, got {self.slices_selected}'
+            )
 
 
 class PlannedSlice(NamedTuple):
@@ -96,6 +99,7 @@ class PlannedSlice(NamedTuple):
         lesions: False for a lesion-free slice of the segmentation set.
         scanner: look of the image.
     """
+
     split: str
     image: str
     mask: str | None
@@ -142,9 +146,19 @@ def plan_phantom(settings: PhantomSettings) -> list[PlannedSlice]:
             for number, index in patients.slices(total // 3 + (label < total % 3)):
                 person = seen.setdefault(number, ids[label] + len(seen))
                 folder, file = FOLDERS[label], f'{index:04d}.png'
-                plan.append(PlannedSlice(
-                    split, f'cncb_ncov/{folder}/{person}/{1000 + number}/{file}', None,
-                    f'{folder}_{person}_{1000 + number}_{file}', number, label, index / _SLICES, True, CNCB_SCANNER))
+                plan.append(
+                    PlannedSlice(
+                        split,
+                        f'cncb_ncov/{folder}/{person}/{1000 + number}/{file}',
+                        None,
+                        f'{folder}_{person}_{1000 + number}_{file}',
+                        number,
+                        label,
+                        index / _SLICES,
+                        True,
+                        CNCB_SCANNER,
+                    )
+                )
             ids[label] += len(seen)
     _plan_ictcf(plan, patients)
     _plan_covidx(plan, patients)
@@ -155,15 +169,24 @@ def _plan_lesions(plan: list[PlannedSlice], split: str, patients: _Patients, fir
     """Add the slices of a segmentation split, patients' names counting from `first`; returns the next name."""
     count = getattr(patients.settings, split)
     rng = np.random.default_rng([patients.settings.seed, 4, first])
-    healthy = set(rng.permutation(count)[:int(_HEALTHY * count)].tolist())
+    healthy = set(rng.permutation(count)[: int(_HEALTHY * count)].tolist())
     start, rows = patients.used, []
     for place, (number, index) in enumerate(patients.slices(count)):
         person = first + number - start
         label = 1 if person % 3 == 2 else 2  # mostly COVID-19; pneumonia too, or its lesions would go unseen
-        rows.append(PlannedSlice(
-            split, f'cncb_ncov/ct_lesion_seg/image/{person}/{index}.jpg',
-            f'cncb_ncov/ct_lesion_seg/mask/{person}/{index}.png', f'{person}_{index}.jpg', number, label,
-            index / _SLICES, place not in healthy, CNCB_SCANNER))
+        rows.append(
+            PlannedSlice(
+                split,
+                f'cncb_ncov/ct_lesion_seg/image/{person}/{index}.jpg',
+                f'cncb_ncov/ct_lesion_seg/mask/{person}/{index}.png',
+                f'{person}_{index}.jpg',
+                number,
+                label,
+                index / _SLICES,
+                place not in healthy,
+                CNCB_SCANNER,
+            )
+        )
     plan += sorted(rows, key=lambda row: row.name)
     return first + patients.used - start
 
@@ -176,11 +199,21 @@ def _plan_ictcf(plan: list[PlannedSlice], patients: _Patients) -> None:
         for label, stem in ((2, 'pCT'), (0, 'nCT')):
             whole = [(getattr(settings, name) + (label == 0)) // 2 for name in ('ictcf_train', 'ictcf_test')]
             numbers = 1 + np.random.default_rng([settings.seed, 5, label]).permutation(sum(whole))
-            numbers = numbers[:whole[0]] if split == 'ictcf_train' else numbers[whole[0]:]
+            numbers = numbers[: whole[0]] if split == 'ictcf_train' else numbers[whole[0] :]
             for name, (number, index) in zip(numbers.tolist(), patients.slices((total + (label == 0)) // 2)):
-                plan.append(PlannedSlice(
-                    split, f'ictcf/{stem}/{stem}{name}.jpg', None, f'{label}_{stem}{name}.jpg', number, label,
-                    index / _SLICES, True, ICTCF_SCANNER))
+                plan.append(
+                    PlannedSlice(
+                        split,
+                        f'ictcf/{stem}/{stem}{name}.jpg',
+                        None,
+                        f'{label}_{stem}{name}.jpg',
+                        number,
+                        label,
+                        index / _SLICES,
+                        True,
+                        ICTCF_SCANNER,
+                    )
+                )
 
 
 def _plan_covidx(plan: list[PlannedSlice], patients: _Patients) -> None:
@@ -190,19 +223,22 @@ def _plan_covidx(plan: list[PlannedSlice], patients: _Patients) -> None:
         for label in (2, 1, 0):
             for number, index in patients.slices(total // 3 + (label < total % 3)):
                 file = covidx_ct.naming_of(split, label, number).name.format(n=number, i=index) + '.png'
-                plan.append(PlannedSlice(split, f'{covidx_ct.IMAGES}/{file}', None, file, number, label, index / _SLICES, True,
-                                         CNCB_SCANNER))
+                plan.append(
+                    PlannedSlice(
+                        split, f'{covidx_ct.IMAGES}/{file}', None, file, number, label, index / _SLICES, True, CNCB_SCANNER
+                    )
+                )
 
 
 def covidx_metadata(plan: list[PlannedSlice]) -> str:
     """metadata.csv of the plan's COVIDx-CT patients, as text."""
     patients = {row.number: (row.split, row.label) for row in plan if row.split in covidx_ct.LISTS}
-    return covidx_ct.metadata_csv([(covidx_ct.naming_of(split, label, number), number, label)
-                                   for number, (split, label) in patients.items()])
+    return covidx_ct.metadata_csv(
+        [(covidx_ct.naming_of(split, label, number), number, label) for number, (split, label) in patients.items()]
+    )
 
 
-def list_rows(plan: list[PlannedSlice], settings: PhantomSettings,
-              patients: dict[int, Patient]) -> dict[str, list[str]]:
+def list_rows(plan: list[PlannedSlice], settings: PhantomSettings, patients: dict[int, Patient]) -> dict[str, list[str]]:
     """Rows of every list of a phantom.
 
     Args:
@@ -222,7 +258,7 @@ def list_rows(plan: list[PlannedSlice], settings: PhantomSettings,
     chosen = []
     for label in range(3):
         names = [row.name for row in plan if row.split == 'slices_train' and row.label == label]
-        picked = rng.permutation(len(names))[:settings.slices_selected // 3]
+        picked = rng.permutation(len(names))[: settings.slices_selected // 3]
         chosen += [f'{label}_' + names[index].split('_', 1)[1] for index in picked]
     rows['slices_selected'] = [chosen[index] for index in rng.permutation(len(chosen))]
     return rows

@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +28,7 @@ class Scanner:
         zoom: magnification of the field of view.
         circle: whether the reconstruction circle shows (black corners).
     """
+
     window_level: float
     window_width: float
     noise: float
@@ -51,8 +53,9 @@ def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(1.3)
 
 
-def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER,
-               lesions: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def draw_slice(
+    patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER, lesions: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one slice of a patient; the same arguments give the same pixels.
 
     Args:
@@ -73,8 +76,9 @@ def draw_slice(patient: Patient, level: float, size: int = 512, scanner: Scanner
     return np.clip(np.round(grey), 0, 255).astype(np.uint8), mask
 
 
-def draw_hounsfield(patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER,
-                    lesions: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def draw_hounsfield(
+    patient: Patient, level: float, size: int = 512, scanner: Scanner = CNCB_SCANNER, lesions: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the slice that :func:`draw_slice` shows in a window.
 
     Returns:
@@ -99,7 +103,7 @@ def draw_hounsfield(patient: Patient, level: float, size: int = 512, scanner: Sc
     white = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), scanner.grain)
     # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons reach the middle.
     across = np.linspace(-1, 1, size, dtype=np.float32) ** 2
-    gain = (scanner.noise * 2 * np.pi ** 0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
+    gain = (scanner.noise * 2 * np.pi**0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
     hu += white * gain
     if scanner.circle:
         hu[across[:, None] + across[None] > 0.995] = scanner.black

@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -100,8 +101,10 @@ def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], 
                 labelled.append((key, name))
             for place in range(len(LEVELS)):
                 # File names are in no order, as there.
-                yield (f'covid_ct_md/{folder}/{name}/IM{place * 7 % len(LEVELS):04d}.dcm',
-                       partial(_dicom, settings.size, key, name, place))
+                yield (
+                    f'covid_ct_md/{folder}/{name}/IM{place * 7 % len(LEVELS):04d}.dcm',
+                    partial(_dicom, settings.size, key, name, place),
+                )
     yield 'covid_ct_md/Slice-level-labels.npy', partial(_labels, settings.size, [key for key, _ in labelled])
     yield 'covid_ct_md/Index.csv', partial(_index, labelled)
 
@@ -114,7 +117,7 @@ def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
     """Array of all patients with labels, wider than their scans, as there."""
     rows = np.zeros((len(keys), len(LEVELS) + 3), np.int64)
     for row, key in zip(rows, keys, strict=True):
-        row[:len(LEVELS)] = (draw_volume(_patient(*key), size)[1] > 1).any(axis=(1, 2))
+        row[: len(LEVELS)] = (draw_volume(_patient(*key), size)[1] > 1).any(axis=(1, 2))
     file = io.BytesIO()
     np.save(file, rows, allow_pickle=False)
     return file.getvalue()

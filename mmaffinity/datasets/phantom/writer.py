@@ -2,6 +2,7 @@
 
 The phantom stands for data that may not be redistributed. It is never a source of results.
 """
+
 import json
 import shutil
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from mmaffinity.utils.files import whole_file
 
 MARKER = 'phantom.json'
 VERSION = 1  # raise it when the same settings give other bytes
-ABOUT = ('Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
-         'redistributed and are never a source of results.')
+ABOUT = (
+    'Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
+    'redistributed and are never a source of results.'
+)
 Progress = Callable[[int, int], None]
 
 
@@ -36,6 +39,7 @@ class PhantomSummary:
         slices: slices by split and class name; lesion-free ones of the segmentation set as Normal.
         patients: patients by split.
     """
+
     out_dir: Path
     written: int
     kept: int
@@ -66,27 +70,37 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
             # Settings that came later: an older phantom has their defaults.
             old = {'version': found['version'], **asdict(PhantomSettings()), **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{marker} is not the marker of a phantom ({error}); delete {out_dir} or choose another '
-                             'folder') from error
+            raise ValueError(
+                f'{marker} is not the marker of a phantom ({error}); delete {out_dir} or choose another folder'
+            ) from error
         new = {'version': VERSION, **numbers}
-        changed = [f'{key} {old.get(key)} -> {new.get(key)}' for key in sorted({*old, *new})
-                   if old.get(key) != new.get(key)]
+        changed = [f'{key} {old.get(key)} -> {new.get(key)}' for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         if not changed:
             return
         if not overwrite:
-            raise ValueError(f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
-                             'another folder, or overwrite it (--overwrite)')
+            raise ValueError(
+                f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
+                'another folder, or overwrite it (--overwrite)'
+            )
         for folder in ('cncb_ncov', 'ictcf', 'covidx_ct', *VOLUMES):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)
     elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
-        raise ValueError(f'{out_dir} is not empty and was not made by the phantom writer (no {MARKER} in it); choose '
-                         'another folder')
+        raise ValueError(
+            f'{out_dir} is not empty and was not made by the phantom writer (no {MARKER} in it); choose another folder'
+        )
     _write(marker, (json.dumps(wanted, indent=2) + '\n').encode())
 
 
-def write_phantom(out_dir: str | Path, seed: int = 0, size: int = 512, *, overwrite: bool = False,
-                  progress: Progress | None = None, **counts: int) -> PhantomSummary:
+def write_phantom(
+    out_dir: str | Path,
+    seed: int = 0,
+    size: int = 512,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **counts: int,
+) -> PhantomSummary:
     """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
 
     With `covidx_train` and its siblings, slices in the layout of COVIDx-CT version 3A (`covidx_ct/`) are written too, and with

@@ -1,4 +1,5 @@
 """The order of alternating training: segmentation batch, classification batch, and so on."""
+
 import math
 from collections.abc import Iterator
 
@@ -41,8 +42,10 @@ class AlternatingSampler(Sampler):
 
     def __init__(self, dataset: Dataset, seed: int | None = None, segmentation_epochs: int = 0) -> None:
         if not hasattr(dataset, 'task_indices'):
-            raise ValueError(f'AlternatingSampler needs a MultiTaskDataset, not {type(dataset).__name__}: wrap the '
-                             'lesion and the slice data set in one, or use DefaultSampler')
+            raise ValueError(
+                f'AlternatingSampler needs a MultiTaskDataset, not {type(dataset).__name__}: wrap the '
+                'lesion and the slice data set in one, or use DefaultSampler'
+            )
         if seed is not None and seed < 0:
             raise ValueError(f'seed={seed} must not be negative')
         if segmentation_epochs < 0:
@@ -56,8 +59,10 @@ class AlternatingSampler(Sampler):
         self._labelled_slices = dataset.task_indices(CLASSIFICATION)
         for indices, task in ((self._lesion_slices, SEGMENTATION), (self._labelled_slices, CLASSIFICATION)):
             if len(indices) == 0:
-                raise ValueError(f'AlternatingSampler needs slices of both tasks, but the data set has none for '
-                                 f'{task}: add one to MultiTaskDataset, or use DefaultSampler')
+                raise ValueError(
+                    f'AlternatingSampler needs slices of both tasks, but the data set has none for '
+                    f'{task}: add one to MultiTaskDataset, or use DefaultSampler'
+                )
 
     @property
     def num_slices(self) -> int:
@@ -77,7 +82,7 @@ class AlternatingSampler(Sampler):
         Segmentation-only epochs have the same number of batches.
         """
         labelled = self._random(_SLICE_STREAM).permutation(self._labelled_slices)
-        labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank::self.world_size]
+        labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank :: self.world_size]
         steps = self.num_steps(batch_size, drop_last)
         alone = self.epoch < self.segmentation_epochs
         shape = (2 * steps if alone else steps, batch_size)
@@ -85,7 +90,7 @@ class AlternatingSampler(Sampler):
         for step, lesion_batch in enumerate(lesions):
             yield self._lesion_slices[lesion_batch].tolist()
             if not alone:
-                yield labelled[step * batch_size:(step + 1) * batch_size].tolist()
+                yield labelled[step * batch_size : (step + 1) * batch_size].tolist()
 
     def num_steps(self, batch_size: int, drop_last: bool = False) -> int:
         """Return the number of pairs of batches in an epoch."""
@@ -117,13 +122,16 @@ class AlternatingBatchSampler(Sampler):
 
     def __init__(self, sampler: AlternatingSampler, batch_size: int, drop_last: bool = False) -> None:
         if not isinstance(sampler, AlternatingSampler):
-            raise ValueError(f'AlternatingBatchSampler needs sampler=dict(type=\'AlternatingSampler\'), not '
-                             f'{type(sampler).__name__}')
+            raise ValueError(
+                f"AlternatingBatchSampler needs sampler=dict(type='AlternatingSampler'), not {type(sampler).__name__}"
+            )
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
             raise ValueError(f'batch_size={batch_size!r} must be a positive integer')
         if sampler.num_steps(batch_size, drop_last) == 0:
-            raise ValueError(f'batch_size={batch_size} with drop_last=True leaves no batch: each process has only '
-                             f'{plural(sampler.num_slices, "labelled slice")}')
+            raise ValueError(
+                f'batch_size={batch_size} with drop_last=True leaves no batch: each process has only '
+                f'{plural(sampler.num_slices, "labelled slice")}'
+            )
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last

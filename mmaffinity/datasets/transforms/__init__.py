@@ -1,4 +1,5 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
+
 from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
 
 from .cropping import CropToBodyBox
@@ -7,6 +8,12 @@ from .loading import LoadCTSlice, LoadCTSliceFromArray
 from .stored_rois import LoadStoredRoIs
 
 __all__ = [
-    'CropToBodyBox', 'LoadCTSlice', 'LoadCTSliceFromArray', 'LoadStoredRoIs', 'PackSliceInputs', 'decode_slice',
-    'read_slice', 'to_grey_levels'
+    'CropToBodyBox',
+    'LoadCTSlice',
+    'LoadCTSliceFromArray',
+    'LoadStoredRoIs',
+    'PackSliceInputs',
+    'decode_slice',
+    'read_slice',
+    'to_grey_levels',
 ]

@@ -1,4 +1,5 @@
 """Cropping a slice to the body."""
+
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
@@ -35,18 +36,24 @@ class CropToBodyBox(BaseTransform):
         box = results.get('body_box')
         if box is None:
             if self.required:
-                raise ValueError(f'the slice {results.get("img_path")}{origin_of(results)} has no body_box for CropToBodyBox: '
-                                 'take CropToBodyBox out of every pipeline, or name the box in the list (docs/data.md)')
+                raise ValueError(
+                    f'the slice {results.get("img_path")}{origin_of(results)} has no body_box for CropToBodyBox: '
+                    'take CropToBodyBox out of every pipeline, or name the box in the list (docs/data.md)'
+                )
             return results
         lesions = {'gt_bboxes', 'gt_masks'} & results.keys()
         if lesions:
-            raise ValueError(f'CropToBodyBox does not move lesions ({", ".join(sorted(lesions))}) of '
-                             f'{results.get("img_path")}: it is for labelled slices; take it out of this pipeline')
+            raise ValueError(
+                f'CropToBodyBox does not move lesions ({", ".join(sorted(lesions))}) of '
+                f'{results.get("img_path")}: it is for labelled slices; take it out of this pipeline'
+            )
         xmin, ymin, xmax, ymax = box
         height, width = results['img'].shape[:2]
         if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
-            raise ValueError(f'the body_box {list(box)} leaves the slice {results.get("img_path")}{origin_of(results)}, which '
-                             f'is {width} x {height} pixels (width x height): correct the list, or restore its images')
+            raise ValueError(
+                f'the body_box {list(box)} leaves the slice {results.get("img_path")}{origin_of(results)}, which '
+                f'is {width} x {height} pixels (width x height): correct the list, or restore its images'
+            )
         results['img'] = results['img'][ymin:ymax, xmin:xmax]
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         results['crop_box'] = tuple(box)

@@ -1,4 +1,5 @@
 """Packing a loaded slice into the models' input."""
+
 from collections.abc import Sequence
 
 import torch
@@ -23,10 +24,23 @@ class PackSliceInputs(PackDetInputs):
             unknown; other absent entries are omitted.
     """
 
-    def __init__(self,
-                 meta_keys: Sequence[str] = ('task', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
-                                             'flip', 'flip_direction', 'crop_box', 'patient_id', 'scan_id',
-                                             'instances')) -> None:
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'task',
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'crop_box',
+            'patient_id',
+            'scan_id',
+            'instances',
+        ),
+    ) -> None:
         super().__init__(meta_keys=tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:
@@ -37,8 +51,10 @@ class PackSliceInputs(PackDetInputs):
         """
         img = results['img']
         if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] in (1, 3)):
-            raise ValueError(f'PackSliceInputs takes a grayscale or colour image of shape (H, W) or (H, W, 3), not {img.shape}'
-                             ': load it with LoadCTSlice or LoadImageFromFile')
+            raise ValueError(
+                f'PackSliceInputs takes a grayscale or colour image of shape (H, W) or (H, W, 3), not {img.shape}'
+                ': load it with LoadCTSlice or LoadImageFromFile'
+            )
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})
         detection = packed['data_samples']
         sample = SliceDataSample(metainfo=detection.metainfo)

@@ -1,4 +1,5 @@
 """Loading slices into the pipeline."""
+
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
@@ -45,10 +46,12 @@ class LoadCTSlice(BaseTransform):
             raise type(error)(f'{error}{origin_of(results)}') from error
         annotated = results.get('height', img.shape[0]), results.get('width', img.shape[1])
         if annotated != img.shape:
-            raise ValueError(f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
-                             f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
-                             'and height in that file, or restore the image that was annotated; a list of mmaffinity '
-                             'convert is renewed by running that again')
+            raise ValueError(
+                f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
+                f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
+                'and height in that file, or restore the image that was annotated; a list of mmaffinity '
+                'convert is renewed by running that again'
+            )
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape
         return results

@@ -1,4 +1,5 @@
 """Stored RoIs of a slice, in place of its pixels."""
+
 import json
 from pathlib import Path
 
@@ -52,8 +53,10 @@ class LoadStoredRoIs(BaseTransform):
             self._open()
         row = self.rows.get(results['img_path'])
         if row is None:
-            raise ValueError(f'{self.folder} has no RoIs of {results["img_path"]}: the lists or their folder have changed; '
-                             'run mmaffinity rois extract again')
+            raise ValueError(
+                f'{self.folder} has no RoIs of {results["img_path"]}: the lists or their folder have changed; '
+                'run mmaffinity rois extract again'
+            )
         inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
         if self.shuffle:
             order = torch.from_numpy(np.random.RandomState(row).permutation(len(inputs['boxes'])))

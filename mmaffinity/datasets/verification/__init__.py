@@ -1,4 +1,5 @@
 """Verification of data sets: leakage, damage, duplicates, annotations, fingerprints."""
+
 from .findings import CHECKS, Finding
 from .fingerprints import content_fingerprint, listing_fingerprint, record_of
 from .near import Near
@@ -6,6 +7,12 @@ from .report import VerificationReport
 from .verify import verify_config
 
 __all__ = [
-    'CHECKS', 'Finding', 'Near', 'VerificationReport', 'content_fingerprint', 'listing_fingerprint', 'record_of',
-    'verify_config'
+    'CHECKS',
+    'Finding',
+    'Near',
+    'VerificationReport',
+    'content_fingerprint',
+    'listing_fingerprint',
+    'record_of',
+    'verify_config',
 ]

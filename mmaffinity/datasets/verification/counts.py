@@ -1,4 +1,5 @@
 """Numbers of slices, patients and lesions per data set, by class, size, bit depth and file type."""
+
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,22 +26,32 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
         slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None if not read).
     """
     lesions = part.task == SEGMENTATION
-    labels = [label for listed in part.slices for label in listed.lesions] if lesions else \
-        [listed.label for listed in part.slices if listed.label is not None]
+    labels = (
+        [label for listed in part.slices for label in listed.lesions]
+        if lesions
+        else [listed.label for listed in part.slices if listed.label is not None]
+    )
     by_label = Counter(labels)
     patients = {listed.patient for listed in part.slices if listed.patient is not None}
     scans = {(listed.patient, listed.scan) for listed in part.slices if listed.scan is not None}
     whole = [facts[listed.path] for listed in part.slices if facts[listed.path].error is None] if facts is not None else []
     return dict(
-        split=part.split, name=part.name, task=part.task, data_root=part.root, ann_file=part.ann_file,
-        num=len(part.slices), patients=len(patients) or None, scans=len(scans) or None,
+        split=part.split,
+        name=part.name,
+        task=part.task,
+        data_root=part.root,
+        ann_file=part.ann_file,
+        num=len(part.slices),
+        patients=len(patients) or None,
+        scans=len(scans) or None,
         unknown_patients=sum(listed.patient is None for listed in part.slices),
         classes={name: by_label[label] for label, name in enumerate(part.classes)},
         with_lesions=sum(bool(listed.lesions) for listed in part.slices) if lesions else None,
         # By listed name, which is known without reading, although a file may have another type than its name.
         kinds=_counted([os.path.splitext(listed.rel_path)[1].lower() for listed in part.slices]),
         sizes=_counted([f'{fact.width} x {fact.height}' for fact in whole]) if facts is not None else None,
-        depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None)
+        depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None,
+    )
 
 
 def check_counts(parts: Sequence[Part]) -> list[Finding]:
@@ -53,8 +64,14 @@ def check_counts(parts: Sequence[Part]) -> list[Finding]:
             noun = 'lesion' if part.task == SEGMENTATION else 'slice'
             counts = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
             consequence = 'it cannot be learned' if part.split == 'train' else 'its scores have no value'
-            findings.append(Finding('class-counts', f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): '
-                                    f'{consequence}', len(empty), empty))
+            findings.append(
+                Finding(
+                    'class-counts',
+                    f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): {consequence}',
+                    len(empty),
+                    empty,
+                )
+            )
     return findings
 
 

@@ -1,4 +1,5 @@
 """Duplicate pictures under different names: equal or nearly equal pixels."""
+
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -38,8 +39,12 @@ def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near
         near: criteria for nearly identical pictures.
     """
     near = near or Near()
-    pictures = [_Picture(part, listed, facts[listed.path]) for part in parts for listed in part.slices
-                if facts[listed.path].error is None and facts[listed.path].thumb is not None]
+    pictures = [
+        _Picture(part, listed, facts[listed.path])
+        for part in parts
+        for listed in part.slices
+        if facts[listed.path].error is None and facts[listed.path].thumb is not None
+    ]
     by_pixels: dict[str, list[_Picture]] = defaultdict(list)
     for picture in pictures:
         by_pixels[picture.facts.pixels].append(picture)
@@ -55,18 +60,30 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             by_split[picture.part.split].append(picture)
         for one, other in combinations(by_split, 2):
             # One file in both lists is a separate finding; this concerns pictures under two names.
-            match = next(((a, b) for a in by_split[one] for b in by_split[other]
-                          if same_file_key(a.listed.path) != same_file_key(b.listed.path)), None)
+            match = next(
+                (
+                    (a, b)
+                    for a in by_split[one]
+                    for b in by_split[other]
+                    if same_file_key(a.listed.path) != same_file_key(b.listed.path)
+                ),
+                None,
+            )
             if match is not None:
                 pairs[one, other].append(match)
     findings = []
     for (one, other), matches in pairs.items():
         names = [f'{a.listed.rel_path} = {b.listed.rel_path}' for a, b in matches]
-        findings.append(Finding(
-            'identical-slices', f'{plural(len(matches), "picture", "is")} in both {one} and {other} under different names, '
-            f'pixel for pixel ({first_few(names)}): take them out of one of the two, or accept it with '
-            '--allow identical-slices', len(matches), [{one: a.listed.rel_path, other: b.listed.rel_path}
-                                                       for a, b in matches]))
+        findings.append(
+            Finding(
+                'identical-slices',
+                f'{plural(len(matches), "picture", "is")} in both {one} and {other} under different names, '
+                f'pixel for pixel ({first_few(names)}): take them out of one of the two, or accept it with '
+                '--allow identical-slices',
+                len(matches),
+                [{one: a.listed.rel_path, other: b.listed.rel_path} for a, b in matches],
+            )
+        )
     return findings
 
 
@@ -83,10 +100,15 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
     findings = []
     for (split, task), sets in repeated.items():
         names = [' = '.join(picture.listed.rel_path for picture in members[:2]) for members in sets]
-        findings.append(Finding(
-            'repeated-slices', f'{plural(len(sets), "picture", "is")} more than once among the {task or "other"} slices of '
-            f'{split} ({first_few(names)}): they count more than others', len(sets),
-            [[picture.listed.rel_path for picture in members] for members in sets]))
+        findings.append(
+            Finding(
+                'repeated-slices',
+                f'{plural(len(sets), "picture", "is")} more than once among the {task or "other"} slices of '
+                f'{split} ({first_few(names)}): they count more than others',
+                len(sets),
+                [[picture.listed.rel_path for picture in members] for members in sets],
+            )
+        )
     return findings
 
 
@@ -102,8 +124,14 @@ def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             names.append(' and '.join(f'{label} in {picture.name}' for label, picture in by_label.items()))
     if not items:
         return []
-    return [Finding('conflicting-labels', f'{plural(len(items), "picture", "has")} two labels ({first_few(names, 2)}): '
-                    'correct the list', len(items), items)]
+    return [
+        Finding(
+            'conflicting-labels',
+            f'{plural(len(items), "picture", "has")} two labels ({first_few(names, 2)}): correct the list',
+            len(items),
+            items,
+        )
+    ]
 
 
 def _class_of(picture: _Picture) -> str:
@@ -127,14 +155,27 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
         pairs, cut = thumbs[one].near(thumbs[other], near, differ, MAX_PAIRS)
         if not len(pairs):
             continue
-        items = [{one: by_split[one][a].listed.rel_path, other: by_split[other][b].listed.rel_path, 'bits': int(bits),
-                  'correlation': round(float(thumbs[one].values[a] @ thumbs[other].values[b]), 4)} for a, b, bits in pairs]
+        items = [
+            {
+                one: by_split[one][a].listed.rel_path,
+                other: by_split[other][b].listed.rel_path,
+                'bits': int(bits),
+                'correlation': round(float(thumbs[one].values[a] @ thumbs[other].values[b]), 4),
+            }
+            for a, b, bits in pairs
+        ]
         # Most similar first, because those are looked at.
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
         names = [f'{item[one]} ~ {item[other]}' for item in items]
-        findings.append(Finding(
-            'near-identical-slices', f'{"at least " if cut else ""}{plural(len(pairs), "pair")} of nearly identical pictures '
-            f'across {one} and {other}: {plural(len(set(pairs[:, 0].tolist())), "slice")} of {one}, '
-            f'{len(set(pairs[:, 1].tolist()))} of {other} ({first_few(names)}). They may be copies, or neighbours in one '
-            'scan: look at them', len(pairs), items))
+        findings.append(
+            Finding(
+                'near-identical-slices',
+                f'{"at least " if cut else ""}{plural(len(pairs), "pair")} of nearly identical pictures '
+                f'across {one} and {other}: {plural(len(set(pairs[:, 0].tolist())), "slice")} of {one}, '
+                f'{len(set(pairs[:, 1].tolist()))} of {other} ({first_few(names)}). They may be copies, or neighbours in one '
+                'scan: look at them',
+                len(pairs),
+                items,
+            )
+        )
     return findings

@@ -1,4 +1,5 @@
 """A cache of file facts on disk, written one by one, so that an interrupted verification can resume."""
+
 import json
 import os
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Findings of a verification and their wording."""
+
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,7 @@ class Finding:
         items: the cases as plain data, at most :data:`MAX_ITEMS`.
         severity: 'failure', 'warning', or 'allowed', a failure accepted by the user.
     """
+
     check: str
     message: str
     count: int

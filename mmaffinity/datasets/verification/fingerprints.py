@@ -4,6 +4,7 @@
 slice's path, size in bytes, label and body box, or lesions. Both are equal for the same data under another data root and in
 another order.
 """
+
 import hashlib
 import json
 import os
@@ -68,14 +69,27 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
     rows: list[dict[str, Any]] = []
     for leaf, part in leaves:
         if part is not None:
-            rows.append(dict(name=part.name, task=part.task, num=len(part.slices),
-                             content_sha256=None if sha256 is None else content_fingerprint(part, sha256),
-                             listing_sha256=listing_fingerprint(part)))
+            rows.append(
+                dict(
+                    name=part.name,
+                    task=part.task,
+                    num=len(part.slices),
+                    content_sha256=None if sha256 is None else content_fingerprint(part, sha256),
+                    listing_sha256=listing_fingerprint(part),
+                )
+            )
         else:  # a run must not fail because of its own record
-            rows.append(dict(name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), content_sha256=None,
-                             listing_sha256=None))
-    return dict(schema=RECORD_SCHEMA, content_sha256=combine([row['content_sha256'] for row in rows]),
-                listing_sha256=combine([row['listing_sha256'] for row in rows]), parts=rows)
+            rows.append(
+                dict(
+                    name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), content_sha256=None, listing_sha256=None
+                )
+            )
+    return dict(
+        schema=RECORD_SCHEMA,
+        content_sha256=combine([row['content_sha256'] for row in rows]),
+        listing_sha256=combine([row['listing_sha256'] for row in rows]),
+        parts=rows,
+    )
 
 
 def hash_files(paths: Iterable[str]) -> dict[str, str]:

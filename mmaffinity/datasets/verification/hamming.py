@@ -1,4 +1,5 @@
 """Pairs of 64-bit hashes that differ in few bits, without comparing all with all."""
+
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,8 +9,9 @@ _BLOCK = 1 << 20  # pairs compared at a time, 8 MB per column
 Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def near_pairs(a: np.ndarray, b: np.ndarray, radius: int, confirm: Confirm | None = None,
-               limit: int | None = None) -> tuple[np.ndarray, bool]:
+def near_pairs(
+    a: np.ndarray, b: np.ndarray, radius: int, confirm: Confirm | None = None, limit: int | None = None
+) -> tuple[np.ndarray, bool]:
     """Find all pairs of a hash of ``a`` and one of ``b`` at a Hamming distance of at most ``radius``.
 
     The bits are divided into radius + 1 bands. Two hashes that differ in ``radius`` bits agree in at least one band, so only

@@ -1,4 +1,5 @@
 """Facts of one file for verification, read once and cached."""
+
 import base64
 import hashlib
 import warnings
@@ -34,6 +35,7 @@ class FileFacts(NamedTuple):
         thumb: the picture at 16 x 16, scaled to 0..255; None for a blank one.
         foreign: whether a mask has values other than 0, 1, 2 and 3.
     """
+
     error: str | None = None
     missing: bool = False
     num_bytes: int | None = None
@@ -123,8 +125,16 @@ def _slice_facts(content: bytes) -> FileFacts:
         spread = float(coarse.max() - coarse.min())
         if spread > 0:
             thumb = np.round((coarse - coarse.min()) * (255 / spread)).astype(np.uint8).tobytes()
-    return FileFacts(pixels=digest.hexdigest(), width=img.shape[1], height=img.shape[0], depth=depth, low=round(low * scale),
-                     high=round(high * scale), hash=hashed if thumb else None, thumb=thumb)
+    return FileFacts(
+        pixels=digest.hexdigest(),
+        width=img.shape[1],
+        height=img.shape[0],
+        depth=depth,
+        low=round(low * scale),
+        high=round(high * scale),
+        hash=hashed if thumb else None,
+        thumb=thumb,
+    )
 
 
 def _mask_facts(path: str) -> FileFacts:
@@ -137,5 +147,6 @@ def _mask_facts(path: str) -> FileFacts:
         except (OSError, SyntaxError, ValueError):
             return FileFacts(error=str(error))
         return FileFacts(error=str(error), foreign=True)  # it can be read, so its values are the problem
-    return FileFacts(width=values.shape[1], height=values.shape[0], depth=8, low=int(values.min(initial=0)),
-                     high=int(values.max(initial=0)))
+    return FileFacts(
+        width=values.shape[1], height=values.shape[0], depth=8, low=int(values.min(initial=0)), high=int(values.max(initial=0))
+    )

@@ -1,4 +1,5 @@
 """Patients, scans and files shared by two splits."""
+
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -31,12 +32,19 @@ def check_leakage(parts: Sequence[Part]) -> list[Finding]:
                 continue
             names = [_say(check, key, one[key][0]) for key in common]
             items = [{noun: name, first: len(one[key]), second: len(other[key])} for name, key in zip(names, common)]
-            slices = f'{plural(sum(len(one[key]) for key in common), "slice")} of {first}, ' \
-                     f'{sum(len(other[key]) for key in common)} of {second}'
-            findings.append(Finding(
-                check, f'{plural(len(common), noun, "is")} in both {first} and {second} ({slices}), for example '
-                f'{first_few(names)}: {consequence}. Split by patient, or accept it with --allow {check}',
-                len(common), items))
+            slices = (
+                f'{plural(sum(len(one[key]) for key in common), "slice")} of {first}, '
+                f'{sum(len(other[key]) for key in common)} of {second}'
+            )
+            findings.append(
+                Finding(
+                    check,
+                    f'{plural(len(common), noun, "is")} in both {first} and {second} ({slices}), for example '
+                    f'{first_few(names)}: {consequence}. Split by patient, or accept it with --allow {check}',
+                    len(common),
+                    items,
+                )
+            )
     return findings
 
 
@@ -46,10 +54,17 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
     for part in parts:
         unknown = [listed.rel_path for listed in part.slices if listed.patient is None]
         if unknown:
-            share = 'names no patient' if len(unknown) == len(part.slices) else \
-                f'names no patient for {len(unknown)} of {plural(len(part.slices), "slice")} ({first_few(unknown)})'
-            yield Finding('unknown-patients', f'{part.name} {share}: leakage, that is a patient in two splits, cannot be '
-                          'excluded', len(unknown), [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))])
+            share = (
+                'names no patient'
+                if len(unknown) == len(part.slices)
+                else f'names no patient for {len(unknown)} of {plural(len(part.slices), "slice")} ({first_few(unknown)})'
+            )
+            yield Finding(
+                'unknown-patients',
+                f'{part.name} {share}: leakage, that is a patient in two splits, cannot be excluded',
+                len(unknown),
+                [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))],
+            )
 
 
 def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
@@ -72,9 +87,14 @@ def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
         if pairs:
             words = [f'between {pair["first"]} and {pair["second"]}' for pair in pairs]
             spaces = sorted({space for pair in pairs for space in pair['name_spaces']})
-            yield Finding('unknown-patients', 'leakage, that is a patient in two splits, cannot be excluded '
-                          f'{", ".join(words)}: all patients of one list begin with {" or ".join(spaces)} and none of the '
-                          'other does, so a person who is in both has two names', len(pairs), pairs)
+            yield Finding(
+                'unknown-patients',
+                'leakage, that is a patient in two splits, cannot be excluded '
+                f'{", ".join(words)}: all patients of one list begin with {" or ".join(spaces)} and none of the '
+                'other does, so a person who is in both has two names',
+                len(pairs),
+                pairs,
+            )
 
 
 def _name_space(patients: set[str]) -> str:
@@ -88,8 +108,9 @@ def _lone(space: str, others: set[str]) -> list[str]:
     return [space] if space and not any(name.startswith(space) for name in others) else []
 
 
-def _keys_by_split(parts: Sequence[Part],
-                   key_of: Callable[[ListedSlice], Key | None]) -> dict[str, dict[Key, list[ListedSlice]]]:
+def _keys_by_split(
+    parts: Sequence[Part], key_of: Callable[[ListedSlice], Key | None]
+) -> dict[str, dict[Key, list[ListedSlice]]]:
     """Return the slices of each split by key; those without a key are left out."""
     by_split: dict[str, dict[Key, list[ListedSlice]]] = {}
     for part in parts:
@@ -102,7 +123,7 @@ def _keys_by_split(parts: Sequence[Part],
 
 
 def _patient_of(listed: ListedSlice) -> Key | None:
-    return None if listed.patient is None else (listed.patient, )
+    return None if listed.patient is None else (listed.patient,)
 
 
 def _scan_of(listed: ListedSlice) -> Key | None:
@@ -111,7 +132,7 @@ def _scan_of(listed: ListedSlice) -> Key | None:
 
 
 def _file_of(listed: ListedSlice) -> Key:
-    return (same_file_key(listed.path), )
+    return (same_file_key(listed.path),)
 
 
 def _say(check: str, key: Key, listed: ListedSlice) -> str:

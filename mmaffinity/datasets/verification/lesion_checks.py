@@ -1,4 +1,5 @@
 """Checks of annotated lesions against their pictures' sizes and for consistency."""
+
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,8 +16,10 @@ _SLACK = 1.0  # pixels between a box and that of its mask, which may be counted 
 
 _MESSAGES = {
     'broken-annotations': ('cannot be used', 'correct the annotations, or export the file again'),
-    'lesions-outside': ('{leave} the picture', 'box, mask and image do not belong together: correct '
-                        'the annotations, or restore the images that were annotated'),
+    'lesions-outside': (
+        '{leave} the picture',
+        'box, mask and image do not belong together: correct the annotations, or restore the images that were annotated',
+    ),
     'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
 }
 
@@ -47,8 +50,14 @@ def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
             what = what.format(leave='leaves' if one else 'leave', differ='differs' if one else 'differ')
             noun = 'box' if check == 'boxes-and-masks' else 'lesion'
             examples = first_few([f'{place}: {problem}' for place, problem in found])
-            findings.append(Finding(check, f'{plural(len(found), noun)} of {", ".join(users)} {what} ({examples}): {remedy}',
-                                    len(found), [dict(lesion=place, problem=problem) for place, problem in found]))
+            findings.append(
+                Finding(
+                    check,
+                    f'{plural(len(found), noun)} of {", ".join(users)} {what} ({examples}): {remedy}',
+                    len(found),
+                    [dict(lesion=place, problem=problem) for place, problem in found],
+                )
+            )
     return findings
 
 
@@ -58,8 +67,11 @@ def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any
         content = load_annotation_file(path, None, LESIONS)
     except (OSError, ValueError):
         return
-    by_id = {image['id']: image for image in _list(content, 'images')
-             if isinstance(image, dict) and isinstance(image.get('id'), (int, str))}
+    by_id = {
+        image['id']: image
+        for image in _list(content, 'images')
+        if isinstance(image, dict) and isinstance(image.get('id'), (int, str))
+    }
     for row, annotation in enumerate(_list(content, 'annotations')):
         if isinstance(annotation, dict) and isinstance(annotation.get('image_id'), (int, str)):
             image = by_id.get(annotation['image_id'])
@@ -84,8 +96,10 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
         if not (w > 0 and h > 0):
             yield 'broken-annotations', f'its box is {w:g} wide and {h:g} high'
         if not (x >= -_BORDER and y >= -_BORDER and x + w <= width + _BORDER and y + h <= height + _BORDER):
-            yield 'lesions-outside', f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of ' \
-                                     f'{width} x {height}'
+            yield (
+                'lesions-outside',
+                f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of {width} x {height}',
+            )
     segmentation = annotation.get('segmentation')
     if isinstance(segmentation, dict):
         rle = {**segmentation, **{key: whole_list(segmentation.get(key)) for key in ('size', 'counts')}}
@@ -96,8 +110,9 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
         yield 'broken-annotations', 'it has no mask'
 
 
-def _check_mask(rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, width: int,
-                height: int) -> Iterator[tuple[str, str]]:
+def _check_mask(
+    rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, width: int, height: int
+) -> Iterator[tuple[str, str]]:
     """Compare a mask with its picture, and with box and area, which are None if absent in the file."""
     try:
         extent = mask_extent(rle)
@@ -116,8 +131,12 @@ def _check_mask(rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, w
 
 def _check_polygons(polygons: list[Any], box: tuple[float, ...] | None, width: int, height: int) -> Iterator[tuple[str, str]]:
     for polygon in polygons:
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or \
-                not all(isinstance(value, (int, float)) for value in polygon):
+        if (
+            not isinstance(polygon, list)
+            or len(polygon) < 6
+            or len(polygon) % 2
+            or not all(isinstance(value, (int, float)) for value in polygon)
+        ):
             yield 'broken-annotations', 'its outline is not a list of three or more points'
             return
     extent = outline_extent(polygons)
@@ -128,5 +147,8 @@ def _check_polygons(polygons: list[Any], box: tuple[float, ...] | None, width: i
     xs = [value for polygon in polygons for value in polygon[::2]]
     ys = [value for polygon in polygons for value in polygon[1::2]]
     if not (min(xs) >= -_BORDER and min(ys) >= -_BORDER and max(xs) <= width + _BORDER and max(ys) <= height + _BORDER):
-        yield 'lesions-outside', f'its outline reaches from ({min(xs):g}, {min(ys):g}) to ({max(xs):g}, {max(ys):g}) in ' \
-                                 f'a picture of {width} x {height}'
+        yield (
+            'lesions-outside',
+            f'its outline reaches from ({min(xs):g}, {min(ys):g}) to ({max(xs):g}, {max(ys):g}) in '
+            f'a picture of {width} x {height}',
+        )

@@ -1,4 +1,5 @@
 """Checks of the raw masks of CNCB-NCOV, if a data root has them."""
+
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from .image_facts import FileFacts
 from .parts import Part, same_file_key
 
 FOLDER = 'ct_lesion_seg'
-_IMAGES, _MASKS = ('.jpg', '.jpeg', '.png'), ('.png', )
+_IMAGES, _MASKS = ('.jpg', '.jpeg', '.png'), ('.png',)
 
 
 class RawMasks:
@@ -61,34 +62,53 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
 
     without = [relative(masks.masks[key]) for key in sorted(masks.masks.keys() - masks.images.keys())]
     if without:
-        yield Finding('mask-without-image', f'{plural(len(without), "mask", "has")} no image under {masks.root} '
-                      f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, '
-                      'unpack it again', len(without), without)
+        yield Finding(
+            'mask-without-image',
+            f'{plural(len(without), "mask", "has")} no image under {masks.root} '
+            f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, '
+            'unpack it again',
+            len(without),
+            without,
+        )
     bare = [masks.images[key] for key in sorted(masks.images.keys() - masks.masks.keys())]
     if bare:
         used = [path for path in bare if same_file_key(path) in listed]
         clause = f', of which {plural(len(used), "image", "is")} in a list' if used else ''
         names = [relative(path) for path in (used or bare)]
-        yield Finding('image-without-mask', f'{plural(len(bare), "lesion image", "has")} no mask under {masks.root}{clause} '
-                      f'({first_few(names)}): add the masks, empty ones for slices without lesions; if the files are from an '
-                      'archive, unpack it again', len(bare), [relative(path) for path in bare],
-                      FAILURE if used else '')
+        yield Finding(
+            'image-without-mask',
+            f'{plural(len(bare), "lesion image", "has")} no mask under {masks.root}{clause} '
+            f'({first_few(names)}): add the masks, empty ones for slices without lesions; if the files are from an '
+            'archive, unpack it again',
+            len(bare),
+            [relative(path) for path in bare],
+            FAILURE if used else '',
+        )
     foreign = [(relative(mask), str(facts[mask].error)) for _, mask in masks.pairs if facts[mask].foreign]
     if foreign:
-        yield Finding('mask-values', f'{plural(len(foreign), "raw mask", "has")} values that mean nothing '
-                      f'({first_few([error for _, error in foreign], 2)})', len(foreign),
-                      [dict(file=file, error=error) for file, error in foreign])
-    broken = [(relative(mask), str(facts[mask].error)) for _, mask in masks.pairs
-              if facts[mask].error and not facts[mask].foreign]
+        yield Finding(
+            'mask-values',
+            f'{plural(len(foreign), "raw mask", "has")} values that mean nothing '
+            f'({first_few([error for _, error in foreign], 2)})',
+            len(foreign),
+            [dict(file=file, error=error) for file, error in foreign],
+        )
+    broken = [
+        (relative(mask), str(facts[mask].error)) for _, mask in masks.pairs if facts[mask].error and not facts[mask].foreign
+    ]
     for image, mask in masks.pairs:
         one, other = facts.get(image), facts[mask]
         if one and not one.error and not other.error and (one.width, one.height) != (other.width, other.height):
-            broken.append((relative(mask), f'{relative(mask)} is {other.width} x {other.height}, its image '
-                           f'{one.width} x {one.height}'))
+            broken.append(
+                (relative(mask), f'{relative(mask)} is {other.width} x {other.height}, its image {one.width} x {one.height}')
+            )
     if broken:
-        yield Finding('mask-files', f'{plural(len(broken), "raw mask")} cannot be used '
-                      f'({first_few([error for _, error in broken], 2)})', len(broken),
-                      [dict(file=file, error=error) for file, error in broken])
+        yield Finding(
+            'mask-files',
+            f'{plural(len(broken), "raw mask")} cannot be used ({first_few([error for _, error in broken], 2)})',
+            len(broken),
+            [dict(file=file, error=error) for file, error in broken],
+        )
 
 
 def _list(folder: Path, suffixes: tuple[str, ...]) -> dict[tuple[str, str], str]:

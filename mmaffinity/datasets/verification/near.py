@@ -1,4 +1,5 @@
 """Pictures that look nearly the same: close perceptual hashes and correlated thumbnails."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,16 +27,19 @@ class Near:
     Raises:
         ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
     """
+
     radius: int = 6
     correlation: float = 0.995
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= MAX_RADIUS:
-            raise ValueError(f'the bits in which near-identical slices may differ are {self.radius}; they must be within '
-                             f'0..{MAX_RADIUS}')
+            raise ValueError(
+                f'the bits in which near-identical slices may differ are {self.radius}; they must be within 0..{MAX_RADIUS}'
+            )
         if not 0 < self.correlation <= 1:
-            raise ValueError(f'the correlation of near-identical slices is {self.correlation}; it must be above 0 and at '
-                             'most 1')
+            raise ValueError(
+                f'the correlation of near-identical slices is {self.correlation}; it must be above 0 and at most 1'
+            )
 
 
 class Thumbnails:

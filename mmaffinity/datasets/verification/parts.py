@@ -1,4 +1,5 @@
 """The training, validation and test slices of a config, by data set."""
+
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ class ListedSlice(NamedTuple):
         annotation: SHA-256 of the training targets: the label and body box, or the lesions' labels, boxes and masks.
         body_box: xmin ymin xmax ymax in pixels; None if the list has none.
     """
+
     path: str
     rel_path: str
     patient: str | None
@@ -58,6 +60,7 @@ class Part:
         slices: its slices after filters, draws and folds.
         max_value: white of 16-bit slices in the pipeline; None means 65535.
     """
+
     split: str
     name: str
     task: str | None
@@ -99,13 +102,17 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
                 broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
     for reason, places in broken.items():
         splits = ', '.join(dict.fromkeys(place['split'] for place in places))
-        what = (f'a data set of {splits} cannot be loaded, and is' if len(places) == 1
-                else f'{len(places)} data sets ({splits}) cannot be loaded, and are')
+        what = (
+            f'a data set of {splits} cannot be loaded, and is'
+            if len(places) == 1
+            else f'{len(places)} data sets ({splits}) cannot be loaded, and are'
+        )
         findings.append(Finding('unreadable-lists', f'{what} not verified further: {reason}', len(places), places))
     findings += [Finding('unused-files', message, len(items), items) for message, items in unused.items()]
     if not number:
-        raise ValueError(f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has '
-                         'a dataset')
+        raise ValueError(
+            f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has a dataset'
+        )
     return parts, findings
 
 
@@ -152,18 +159,34 @@ def _listed_slice(info: dict[str, Any], root: str, task: str | None) -> ListedSl
     lesions = info.get('instances') or [] if task == SEGMENTATION else []
     label = info.get('gt_slice_label')
     if task == SEGMENTATION:
-        rows = [json.dumps([lesion.get('bbox_label'), lesion.get('ignore_flag'),
-                            [float(side) for side in lesion.get('bbox', ())], _plain(lesion.get('mask'))], sort_keys=True)
-                for lesion in lesions]
+        rows = [
+            json.dumps(
+                [
+                    lesion.get('bbox_label'),
+                    lesion.get('ignore_flag'),
+                    [float(side) for side in lesion.get('bbox', ())],
+                    _plain(lesion.get('mask')),
+                ],
+                sort_keys=True,
+            )
+            for lesion in lesions
+        ]
         content = '\n'.join(sorted(rows))
     else:
         box = info.get('body_box')
         content = str(label) if box is None else f'{label} {list(box)}'
     size = (info['width'], info['height']) if 'width' in info and 'height' in info else None
-    return ListedSlice(info['img_path'], _relative(info['img_path'], root), _text(info.get('patient_id')),
-                       _text(info.get('scan_id')), label, size,
-                       tuple(int(lesion.get('bbox_label', 0)) for lesion in lesions),
-                       hashlib.sha256(content.encode()).hexdigest(), info.get('body_box'))
+    return ListedSlice(
+        info['img_path'],
+        _relative(info['img_path'], root),
+        _text(info.get('patient_id')),
+        _text(info.get('scan_id')),
+        label,
+        size,
+        tuple(int(lesion.get('bbox_label', 0)) for lesion in lesions),
+        hashlib.sha256(content.encode()).hexdigest(),
+        info.get('body_box'),
+    )
 
 
 def _plain(mask: Any) -> Any:

@@ -1,4 +1,5 @@
 """Reading of many files with several processes and the cache."""
+
 import multiprocessing
 import os
 import signal
@@ -22,8 +23,9 @@ CHUNK = 16
 CRASHED = 'crashes the process that decodes it; replace the file'
 
 
-def read_all(jobs: Sequence[Job], cache: FactCache, workers: int | None = None,
-             progress: Progress | None = None) -> tuple[dict[Job, FileFacts], int]:
+def read_all(
+    jobs: Sequence[Job], cache: FactCache, workers: int | None = None, progress: Progress | None = None
+) -> tuple[dict[Job, FileFacts], int]:
     """Read the files that are not in the cache.
 
     Args:
@@ -50,10 +52,10 @@ def read_all(jobs: Sequence[Job], cache: FactCache, workers: int | None = None,
             todo.append(job)
         else:
             facts[job] = known
-    chunks = [todo[start:start + CHUNK] for start in range(0, len(todo), CHUNK)]
+    chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
     done = 0
     # Processes are not worthwhile for a handful of files.
-    for chunk, results in (_serially(chunks) if workers == 0 or len(chunks) < 2 else _in_processes(chunks, workers)):
+    for chunk, results in _serially(chunks) if workers == 0 or len(chunks) < 2 else _in_processes(chunks, workers):
         for job, result in zip(chunk, results):
             facts[job] = result
             cache.add(*job, result)
@@ -72,8 +74,7 @@ def _serially(chunks: Sequence[Sequence[Job]]) -> Iterator[tuple[Sequence[Job], 
         yield chunk, _read_chunk(chunk)
 
 
-def _in_processes(chunks: Sequence[Sequence[Job]],
-                  workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
+def _in_processes(chunks: Sequence[Sequence[Job]], workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
     """Keep a few chunks queued per process; if one dies, find the file that killed it and continue."""
     waiting = deque(chunks)
     while waiting:

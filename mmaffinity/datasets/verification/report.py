@@ -1,4 +1,5 @@
 """The result of a verification, as data and as text."""
+
 import datetime
 import os
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ class VerificationReport:
         reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None if files were not read.
         paths: by split, the file of each relative path; not part of the written report.
     """
+
     config: str | None
     datasets: Sequence[dict[str, Any]]
     findings: Sequence[Finding]
@@ -44,9 +46,15 @@ class VerificationReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data, see docs/data.md."""
         return dict(
-            schema=REPORT_SCHEMA, created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-            version=__version__, config=self.config, passed=self.passed, reading=self.reading, datasets=list(self.datasets),
-            findings=[finding.as_dict() for finding in self.findings])
+            schema=REPORT_SCHEMA,
+            created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            version=__version__,
+            config=self.config,
+            passed=self.passed,
+            reading=self.reading,
+            datasets=list(self.datasets),
+            findings=[finding.as_dict() for finding in self.findings],
+        )
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the report as JSON atomically."""
@@ -57,13 +65,18 @@ class VerificationReport:
         lines = []
         for row in self.datasets:
             lines.append(describe_in_words(row))
-            lines.append(f'  fingerprint of the files: {row["content_sha256"] or "none, as files were not read"}; of the '
-                         f'listing: {row["listing_sha256"]}')
+            lines.append(
+                f'  fingerprint of the files: {row["content_sha256"] or "none, as files were not read"}; of the '
+                f'listing: {row["listing_sha256"]}'
+            )
         lines += [f'{finding.severity}: {finding.message} [{finding.check}]' for finding in self.findings]
         failures, warnings, allowed = (len(self.of(severity)) for severity in (FAILURE, WARNING, ALLOWED))
         accepted = f', {allowed} accepted with --allow' if allowed else ''
-        verdict = 'nothing is wrong' if self.passed and not warnings and not allowed else \
-            f'{plural(failures, "failure")}, {plural(warnings, "warning")}{accepted}'
+        verdict = (
+            'nothing is wrong'
+            if self.passed and not warnings and not allowed
+            else f'{plural(failures, "failure")}, {plural(warnings, "warning")}{accepted}'
+        )
         lists_only = ' (lists only: no file was read)' if self.reading is None else ''
         lines.append(f'{"passed" if self.passed else "FAILED"}: {verdict}{lists_only}')
         return lines

@@ -1,4 +1,5 @@
 """Verification of all data in a config."""
+
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -23,9 +24,16 @@ from .reading import read_all
 from .report import VerificationReport
 
 
-def verify_config(config: str | Path | Config, allow: Collection[str] = (), strict: bool = False,
-                  read_files: bool = True, cache: str | Path | None = None, workers: int | None = None,
-                  near: Near | None = None, progress: Callable[[int, int], None] | None = None) -> VerificationReport:
+def verify_config(
+    config: str | Path | Config,
+    allow: Collection[str] = (),
+    strict: bool = False,
+    read_files: bool = True,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+    near: Near | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> VerificationReport:
     """Verify the training, validation and test data of a config without changing them.
 
     Args:
@@ -60,12 +68,17 @@ def verify_config(config: str | Path | Config, allow: Collection[str] = (), stri
         seconds = time.monotonic() - started
         reading = dict(files=len(found), read=num_read, seconds=round(seconds, 3))
         facts = {path: fact for (_, path), fact in found.items()}
-        findings += [*check_files(parts, facts), *check_duplicates(parts, facts, near),
-                     *check_masks(raw_masks, parts, facts)]
+        findings += [*check_files(parts, facts), *check_duplicates(parts, facts, near), *check_masks(raw_masks, parts, facts)]
     hashes = {path: fact.sha256 for path, fact in (facts or {}).items() if fact.error is None}
     sizes = {path: fact.num_bytes for path, fact in (facts or {}).items() if fact.num_bytes is not None}
-    rows = [dict(describe(part, facts), content_sha256=content_fingerprint(part, hashes),
-                 listing_sha256=listing_fingerprint(part, sizes)) for part in parts]
+    rows = [
+        dict(
+            describe(part, facts),
+            content_sha256=content_fingerprint(part, hashes),
+            listing_sha256=listing_fingerprint(part, sizes),
+        )
+        for part in parts
+    ]
     findings = apply_allowances(findings, allow, strict)
     findings.sort(key=lambda finding: (finding.severity != FAILURE, finding.severity != WARNING))  # otherwise in original order
     paths: dict[str, dict[str, str]] = {}

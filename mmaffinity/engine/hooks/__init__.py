@@ -1,4 +1,5 @@
 """Hooks of training and testing."""
+
 from .alternating_loss_hook import AlternatingLossHook
 from .bfloat16_hook import Bfloat16Hook, computes_bfloat16
 from .checkpoint_guard_hook import CheckpointGuardHook
@@ -15,7 +16,19 @@ from .unreadable_slices_hook import UnreadableSlicesHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
-    'AlternatingLossHook', 'Bfloat16Hook', 'CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook',
-    'GreyLevelStatisticsHook', 'LoaderWorkersHook', 'MemoryHook', 'NormSyncHook', 'SliceVisualizationHook', 'TestFiguresHook',
-    'TestPageHook', 'UnreadableSlicesHook', 'WholeCheckpointHook', 'computes_bfloat16'
+    'AlternatingLossHook',
+    'Bfloat16Hook',
+    'CheckpointGuardHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'GreyLevelStatisticsHook',
+    'LoaderWorkersHook',
+    'MemoryHook',
+    'NormSyncHook',
+    'SliceVisualizationHook',
+    'TestFiguresHook',
+    'TestPageHook',
+    'UnreadableSlicesHook',
+    'WholeCheckpointHook',
+    'computes_bfloat16',
 ]

@@ -1,4 +1,5 @@
 """The alternation of the two training stages."""
+
 import math
 
 import torch
@@ -55,8 +56,9 @@ class AlternatingLossHook(Hook):
         if model is not None:
             model.set_stage(batch_task(data_batch['data_samples']))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Copy the branch after a segmentation step."""
         model = self._staged(runner)
         if model is None or batch_task(data_batch['data_samples']) != SEGMENTATION:

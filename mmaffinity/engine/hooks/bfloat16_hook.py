@@ -1,4 +1,5 @@
 """Training parts of a model in bfloat16 on processors that compute it faster."""
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,4 +1,5 @@
 """Loading a checkpoint completely or not at all."""
+
 import logging
 from collections.abc import Sequence
 
@@ -33,27 +34,34 @@ class CheckpointGuardHook(Hook):
                 data in another order; or if a run is to resume from it and it has weights only.
         """
         if runner._resume and 'optimizer' not in checkpoint:
-            raise ValueError(f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
-                             'from it: load_from=PATH with resume=False')
+            raise ValueError(
+                f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
+                'from it: load_from=PATH with resume=False'
+            )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = checkpoint.get('state_dict', checkpoint)
         # A test-only run never builds its training loop.
         starting = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         renew = self.new_layers if starting else ()
         if renew:
-            runner.logger.info(f'{runner._load_from} gives all weights but those of {", ".join(renew)}, '
-                               'which start from scratch')
+            runner.logger.info(
+                f'{runner._load_from} gives all weights but those of {", ".join(renew)}, which start from scratch'
+            )
         for name in list(weights):
             if name.removeprefix('module.').startswith(tuple(f'{layer}.' for layer in renew)):
                 del weights[name]
-        problem = explain_mismatch(model.state_dict(), {name.removeprefix('module.'): value
-                                                        for name, value in weights.items()}, renew)
+        problem = explain_mismatch(
+            model.state_dict(), {name.removeprefix('module.'): value for name, value in weights.items()}, renew
+        )
         if problem:
             raise ValueError(f'the checkpoint {runner._load_from} does not fit the config: {problem}')
         if not starting:
             loader = runner.train_dataloader if isinstance(runner._train_loop, BaseLoop) else runner.test_dataloader
-            _compare_classes(runner._load_from, (checkpoint.get('meta') or {}).get('dataset_meta') or {},
-                             getattr(getattr(loader, 'dataset', None), 'metainfo', None) or {})
+            _compare_classes(
+                runner._load_from,
+                (checkpoint.get('meta') or {}).get('dataset_meta') or {},
+                getattr(getattr(loader, 'dataset', None), 'metainfo', None) or {},
+            )
 
 
 def _compare_classes(path: str, learned: dict, data: dict) -> None:
@@ -63,7 +71,12 @@ def _compare_classes(path: str, learned: dict, data: dict) -> None:
         if not first or not second or first == second:
             continue
         if sorted(map(str, first)) == sorted(map(str, second)):
-            raise ValueError(f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels '
-                             "would be misread. Give the data the checkpoint's classes, in its order")
-        print_log(f'{path} was trained with the {key} {first}, the data has {second}: they are taken to be the same, in this '
-                  'order', logger='current', level=logging.WARNING)
+            raise ValueError(
+                f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels '
+                "would be misread. Give the data the checkpoint's classes, in its order"
+            )
+        print_log(
+            f'{path} was trained with the {key} {first}, the data has {second}: they are taken to be the same, in this order',
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -1,4 +1,5 @@
 """Random numbers that depend only on the epoch, not on what happened before."""
+
 import random
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Stopping a run whose loss is NaN or infinite."""
+
 import math
 import shlex
 from collections.abc import Sequence
@@ -63,8 +64,9 @@ class FiniteLossHook(Hook):
             except NonFiniteOutputError as error:
                 self._check(runner)
                 stage, slices = _content(data)
-                raise ValueError(_sentence(runner, runner.iter + 1, runner.epoch + 1, 'the network\'s output in', stage, '',
-                                           slices)) from error
+                raise ValueError(
+                    _sentence(runner, runner.iter + 1, runner.epoch + 1, "the network's output in", stage, '', slices)
+                ) from error
 
         model.train_step = train_step
 
@@ -72,8 +74,9 @@ class FiniteLossHook(Hook):
         """Restore the model's own methods."""
         vars(runner.model).pop('train_step', None)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Check the previous step, and this one if its losses are already on the CPU."""
         self._check(runner)
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name and isinstance(value, Tensor)}
@@ -128,10 +131,12 @@ def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str,
     start = f'load_from={shlex.quote(good)} ' if good else ''
     rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     below = 'lower than before' if rate is None else f'below {rate}'
-    return (f'training stopped at iteration {iteration} (epoch {epoch}), as {what} the {stage} stage is not finite{values}; '
-            f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
-            f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
-            f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}')
+    return (
+        f'training stopped at iteration {iteration} (epoch {epoch}), as {what} the {stage} stage is not finite{values}; '
+        f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
+        f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
+        f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}'
+    )
 
 
 def _last_good(runner: Runner) -> str | None:

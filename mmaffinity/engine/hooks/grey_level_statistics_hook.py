@@ -1,4 +1,5 @@
 """Mean and standard deviation of the grey levels, computed if no file has them."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,10 @@ class GreyLevelStatisticsHook(Hook):
         found = training_statistics(dataset, progress=NamedProgress())
         write_json_atomic(file, found)
         replaced = ', and replaces that of other slices' if kept else ''
-        runner.logger.info(f'{_in_words(found)}; kept in {file} and in every checkpoint{replaced}. To store it with the '
-                           f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}')
+        runner.logger.info(
+            f'{_in_words(found)}; kept in {file} and in every checkpoint{replaced}. To store it with the '
+            f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}'
+        )
         return found['mean'], found['std']
 
     def _compare(self, runner: Runner, file: Path, mean: float) -> None:
@@ -92,7 +95,8 @@ class GreyLevelStatisticsHook(Hook):
         if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
                 f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
-                f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite')
+                f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
+            )
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -105,5 +109,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _in_words(statistics: dict[str, Any]) -> str:
-    return (f'mean {statistics["mean"]:.6f} and std {statistics["std"]:.6f} of the grey levels (0 to 1) of '
-            f'{plural(statistics["num_slices"], "training slice")} ({statistics["source"]})')
+    return (
+        f'mean {statistics["mean"]:.6f} and std {statistics["std"]:.6f} of the grey levels (0 to 1) of '
+        f'{plural(statistics["num_slices"], "training slice")} ({statistics["source"]})'
+    )

@@ -1,4 +1,5 @@
 """Loader workers end together with their run."""
+
 import os
 from functools import partial
 from typing import Any

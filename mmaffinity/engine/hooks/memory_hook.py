@@ -1,4 +1,5 @@
 """Memory usage of a run."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,15 +40,17 @@ class MemoryHook(Hook):
         self.limit = limit
         self.rows: list[tuple[int, float, float]] = []
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Add a row if one is due."""
         self._note(runner, runner.iter + 1)
         if self.last is not None and runner.iter + 1 >= self.last:
             runner.train_loop.stop_training = True
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         """Add a row if one is due."""
         self._note(runner, batch_idx + 1)
 
@@ -80,9 +83,9 @@ def _resident(process: int) -> float:
     try:
         status = Path(f'/proc/{process}/status').read_text()
     except OSError:
-        return 0.
+        return 0.0
     lines = [line for line in status.splitlines() if line.startswith('VmRSS')]
-    return int(lines[0].split()[1]) / 1024 if lines else 0.
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def _children(process: int) -> list[int]:

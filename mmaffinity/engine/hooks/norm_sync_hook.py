@@ -1,4 +1,5 @@
 """Equal BatchNorm statistics across processes."""
+
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce, get_world_size
@@ -23,8 +24,13 @@ class NormSyncHook(Hook):
         """Average."""
         if get_world_size() == 1:
             return
-        statistics = [buffer for module in runner.model.modules() if isinstance(module, _BatchNorm)
-                      for buffer in (module.running_mean, module.running_var) if buffer is not None]
+        statistics = [
+            buffer
+            for module in runner.model.modules()
+            if isinstance(module, _BatchNorm)
+            for buffer in (module.running_mean, module.running_var)
+            if buffer is not None
+        ]
         if not statistics:
             return
         together = torch.cat([buffer.flatten() for buffer in statistics])

@@ -1,4 +1,5 @@
 """One overlay image per tested slice."""
+
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -41,15 +42,17 @@ class SliceVisualizationHook(Hook):
         ValueError: if ``interval`` or ``max_slices`` is below 1.
     """
 
-    def __init__(self,
-                 show_dir: str | Path | None = None,
-                 interval: int = 1,
-                 max_slices: int | None = None,
-                 score_thr: float = 0.5,
-                 max_objects: int = 100,
-                 show_gt: bool = True,
-                 show_rois: bool = False,
-                 loader: dict | None = None) -> None:
+    def __init__(
+        self,
+        show_dir: str | Path | None = None,
+        interval: int = 1,
+        max_slices: int | None = None,
+        score_thr: float = 0.5,
+        max_objects: int = 100,
+        show_gt: bool = True,
+        show_rois: bool = False,
+        loader: dict | None = None,
+    ) -> None:
         if interval < 1:
             raise ValueError(f'interval of the slice pictures is {interval}: give 1 to draw every slice, or more')
         if max_slices is not None and max_slices < 1:
@@ -71,11 +74,9 @@ class SliceVisualizationHook(Hook):
         """Reset the counts and names."""
         self._reset()
 
-    def after_test_iter(self,
-                        runner: Runner,
-                        batch_idx: int,
-                        data_batch: dict | None = None,
-                        outputs: Sequence[SliceDataSample] | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
+    ) -> None:
         """Draw the slices of a batch that are due.
 
         Raises:
@@ -93,8 +94,9 @@ class SliceVisualizationHook(Hook):
             if not due or (self.max_slices is not None and self._num_drawn >= self.max_slices):
                 continue
             image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
-            picture = draw_overlay(image, sample, meta.get('slice_classes'),
-                                   lesion_names=meta.get('classes') or ('lesion', ), **self.options)
+            picture = draw_overlay(
+                image, sample, meta.get('slice_classes'), lesion_names=meta.get('classes') or ('lesion',), **self.options
+            )
             save_image(picture, self.show_dir / self.file_name(sample))
             self._num_drawn += 1
 
@@ -127,6 +129,8 @@ def first_transform(dataset: Any) -> Callable[[dict], dict]:
     dataset = next(leaf_datasets(dataset))
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
-        raise ValueError(f'{type(dataset).__name__} has no pipeline to take the loader of slices from: name one to '
-                         "SliceVisualizationHook, such as loader=dict(type='LoadCTSlice')")
+        raise ValueError(
+            f'{type(dataset).__name__} has no pipeline to take the loader of slices from: name one to '
+            "SliceVisualizationHook, such as loader=dict(type='LoadCTSlice')"
+        )
     return transforms[0]

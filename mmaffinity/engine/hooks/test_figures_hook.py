@@ -1,4 +1,5 @@
 """Figures of a whole test run."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,14 +32,15 @@ class TestFiguresHook(Hook):
         """Discard the slices of an earlier run."""
         self._best = {}
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence[SliceDataSample] | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
+    ) -> None:
         """Keep Y of the most confident slice of each class."""
         for sample in outputs or ():
             if 'gt_slice' not in sample or 'pred_slice' not in sample or 'affinity' not in sample.pred_slice:
                 continue
             label, score = int(sample.pred_slice.label), float(sample.pred_slice.score.max())
-            if label == int(sample.gt_slice.label) and score > self._best.get(label, (-1.,))[0]:
+            if label == int(sample.gt_slice.label) and score > self._best.get(label, (-1.0,))[0]:
                 self._best[label] = (score, Path(str(sample.img_path)).name, sample.pred_slice.affinity.cpu().numpy())
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -52,6 +54,5 @@ class TestFiguresHook(Hook):
         save_figure(draw_confusion_matrix(report.confusion, report.class_names), self.out_dir / 'confusion_matrix.png')
         if self._best:
             labels = sorted(self._best)
-            titles = [f'{report.class_names[label]} ({self._best[label][0]:.2f})\n{self._best[label][1]}'
-                      for label in labels]
+            titles = [f'{report.class_names[label]} ({self._best[label][0]:.2f})\n{self._best[label][1]}' for label in labels]
             save_figure(draw_affinity([self._best[label][2] for label in labels], titles), self.out_dir / 'affinity.png')

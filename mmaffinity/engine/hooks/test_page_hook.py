@@ -1,4 +1,5 @@
 """Small pictures of tested slices, for the page of a test run."""
+
 import heapq
 from collections.abc import Sequence
 from typing import Any
@@ -40,8 +41,9 @@ class TestPageHook(Hook):
         self._kept: list[tuple[float, int, tuple[str, str], bytes]] = []
         self._number = 0
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence[SliceDataSample] | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
+    ) -> None:
         """Draw the slices of a batch that are worth more than the least one kept."""
         for sample in outputs or ():
             self._number += 1

@@ -1,4 +1,5 @@
 """Count of the slices skipped in training."""
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,8 +67,10 @@ class UnreadableSlicesHook(Hook):
             runner.logger.info('no slice was skipped: all could be read')
             return
         more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
-        runner.logger.warning(f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, as reading '
-                              f'failed: {", ".join(paths[:_SHOWN])}{more}')
+        runner.logger.warning(
+            f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, as reading '
+            f'failed: {", ".join(paths[:_SHOWN])}{more}'
+        )
 
 
 def _skips(runner: Runner) -> bool:

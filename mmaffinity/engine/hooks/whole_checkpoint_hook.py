@@ -1,4 +1,5 @@
 """Checkpoints that are complete or absent, and never contain NaN."""
+
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,9 +69,11 @@ class WholeCheckpointHook(CheckpointHook):
         for name, value in _tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
-                raise ValueError(f'no checkpoint was written after iteration {runner.iter}, as {name} holds a NaN or an '
-                                 f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
-                                 'gradients (optim_wrapper.clip_grad), and train from scratch or from there')
+                raise ValueError(
+                    f'no checkpoint was written after iteration {runner.iter}, as {name} holds a NaN or an '
+                    f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
+                    'gradients (optim_wrapper.clip_grad), and train from scratch or from there'
+                )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(self._aside(runner), step, meta)

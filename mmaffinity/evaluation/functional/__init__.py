@@ -1,17 +1,25 @@
 """Score computations on NumPy arrays and COCO run lengths, without torch or MMDetection."""
+
 from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
 from .classification import (
-                             ClassificationReport,
-                             classification_report,
-                             confusion_matrix,
-                             format_confusion_matrix,
-                             format_report,
+    ClassificationReport,
+    classification_report,
+    confusion_matrix,
+    format_confusion_matrix,
+    format_report,
 )
 from .mask_overlap import mask_iou
 from .text_table import format_table
 
 __all__ = [
-    'IOU_THRESHOLDS', 'ClassificationReport', 'classification_report', 'confusion_matrix',
-    'format_confusion_matrix', 'format_report', 'format_table', 'image_average_precision', 'mask_iou',
-    'summarize_average_precision'
+    'IOU_THRESHOLDS',
+    'ClassificationReport',
+    'classification_report',
+    'confusion_matrix',
+    'format_confusion_matrix',
+    'format_report',
+    'format_table',
+    'image_average_precision',
+    'mask_iou',
+    'summarize_average_precision',
 ]

@@ -1,4 +1,5 @@
 """Aggregation of slice predictions to scans and patients."""
+
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
@@ -19,6 +20,7 @@ class Aggregate:
         mixed: units left out because their slices have different true classes.
         first: index of the first slice of each unit, shape (U,).
     """
+
     units: tuple[Hashable, ...]
     labels: np.ndarray
     mean_scores: np.ndarray | None
@@ -41,8 +43,9 @@ class Aggregate:
         return (self.shares + 1e-9 * tie_break).argmax(1)
 
 
-def aggregate(units: Sequence[Hashable], labels: np.ndarray, predictions: np.ndarray, num_classes: int,
-              scores: np.ndarray | None = None) -> Aggregate:
+def aggregate(
+    units: Sequence[Hashable], labels: np.ndarray, predictions: np.ndarray, num_classes: int, scores: np.ndarray | None = None
+) -> Aggregate:
     """Join slices by scan or patient.
 
     Args:
@@ -72,6 +75,10 @@ def aggregate(units: Sequence[Hashable], labels: np.ndarray, predictions: np.nda
     names = list(numbers)
     shares = mean(predictions[:, None] == np.arange(num_classes))[pure]
     return Aggregate(
-        units=tuple(name for name, keep in zip(names, pure) if keep), labels=labels[first][pure],
-        mean_scores=None if scores is None else mean(np.asarray(scores))[pure], shares=shares,
-        mixed=tuple(name for name, keep in zip(names, pure) if not keep), first=first[pure])
+        units=tuple(name for name, keep in zip(names, pure) if keep),
+        labels=labels[first][pure],
+        mean_scores=None if scores is None else mean(np.asarray(scores))[pure],
+        shares=shares,
+        mixed=tuple(name for name, keep in zip(names, pure) if not keep),
+        first=first[pure],
+    )

@@ -1,4 +1,5 @@
 """Average precision per image, the segmentation metric of the paper."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,11 +12,14 @@ from mmaffinity.utils.wording import plural
 IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
 
-def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarray,
-                            pred_labels: Sequence[int] | np.ndarray | None = None,
-                            gt_labels: Sequence[int] | np.ndarray | None = None,
-                            iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
-                            crowd_overlaps: np.ndarray | None = None) -> np.ndarray:
+def image_average_precision(
+    ious: np.ndarray,
+    scores: Sequence[float] | np.ndarray,
+    pred_labels: Sequence[int] | np.ndarray | None = None,
+    gt_labels: Sequence[int] | np.ndarray | None = None,
+    iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
+    crowd_overlaps: np.ndarray | None = None,
+) -> np.ndarray:
     """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
 
     Ground-truth instances are visited in order. The candidates of each are the predictions of its class with an IoU strictly
@@ -50,8 +54,9 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     scores = np.asarray(scores, dtype=np.float64)
     thresholds = np.asarray(iou_thresholds, dtype=np.float64)
     if ious.ndim != 2 or scores.shape != ious.shape[:1]:
-        raise ValueError(f'ious must have shape (predictions, instances) and scores (predictions,), '
-                         f'got {ious.shape} and {scores.shape}')
+        raise ValueError(
+            f'ious must have shape (predictions, instances) and scores (predictions,), got {ious.shape} and {scores.shape}'
+        )
     if not np.isfinite(scores).all():
         raise ValueError(f'scores must be finite numbers, got {scores[~np.isfinite(scores)][0]}')
     num_pred, num_gt = ious.shape
@@ -78,8 +83,7 @@ def image_average_precision(ious: np.ndarray, scores: Sequence[float] | np.ndarr
     return (monotone * true_positive).sum(axis=1) / num_gt
 
 
-def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) \
-        -> dict[str, float]:
+def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> dict[str, float]:
     """Average over the images, as reported in the paper (Table 3).
 
     Args:
@@ -95,16 +99,22 @@ def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[
     """
     per_image = np.asarray(per_image, dtype=np.float64)
     if per_image.ndim != 2 or per_image.shape[1] != len(iou_thresholds) or not len(per_image):
-        raise ValueError(f'expected the average precision of at least one image at {len(iou_thresholds)} thresholds, '
-                         f'got shape {per_image.shape}')
+        raise ValueError(
+            f'expected the average precision of at least one image at {len(iou_thresholds)} thresholds, '
+            f'got shape {per_image.shape}'
+        )
     means = per_image.mean(axis=0)
-    summary = {f'AP{round(100 * threshold)}': float(mean)
-               for threshold, mean in zip(iou_thresholds, means) if round(100 * threshold) in (50, 75)}
+    summary = {
+        f'AP{round(100 * threshold)}': float(mean)
+        for threshold, mean in zip(iou_thresholds, means)
+        if round(100 * threshold) in (50, 75)
+    }
     return {**summary, 'mAP': float(means.mean())}
 
 
-def _same_class(pred_labels: Sequence[int] | np.ndarray | None, gt_labels: Sequence[int] | np.ndarray | None,
-                shape: tuple[int, ...]) -> np.ndarray:
+def _same_class(
+    pred_labels: Sequence[int] | np.ndarray | None, gt_labels: Sequence[int] | np.ndarray | None, shape: tuple[int, ...]
+) -> np.ndarray:
     """Shape (n, m) or (1, 1): whether a prediction and an instance have the same class."""
     if pred_labels is None and gt_labels is None:
         return np.ones((1, 1), dtype=bool)
@@ -112,6 +122,8 @@ def _same_class(pred_labels: Sequence[int] | np.ndarray | None, gt_labels: Seque
         raise ValueError('give the classes of the predictions and of the instances, or neither')
     pred_labels, gt_labels = np.asarray(pred_labels), np.asarray(gt_labels)
     if (pred_labels.shape, gt_labels.shape) != (shape[:1], shape[1:]):
-        raise ValueError(f'{plural(shape[0], "prediction")} and {plural(shape[1], "instance")} need as many labels, '
-                         f'got shapes {pred_labels.shape} and {gt_labels.shape}')
+        raise ValueError(
+            f'{plural(shape[0], "prediction")} and {plural(shape[1], "instance")} need as many labels, '
+            f'got shapes {pred_labels.shape} and {gt_labels.shape}'
+        )
     return pred_labels[:, None] == gt_labels[None, :]

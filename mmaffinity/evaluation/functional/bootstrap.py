@@ -1,4 +1,5 @@
 """Bootstrap confidence intervals over patients, or over slices if patients are unknown."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ class Resampler:
         num_resamples: B.
         seed: seed of the draws.
     """
+
     unit_of: np.ndarray
     kind: str
     num_resamples: int = 1000
@@ -45,11 +47,11 @@ class Resampler:
         if seed < 0:
             raise ValueError(f'the seed must be 0 or more, not {seed}')
         known = sum(patient is not None for patient in patients)
-        names = [('patient', str(patient)) if patient is not None else ('slice', index)
-                 for index, patient in enumerate(patients)]
+        names = [
+            ('patient', str(patient)) if patient is not None else ('slice', index) for index, patient in enumerate(patients)
+        ]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        kind = 'slices' if not known else 'patients' if known == len(patients) else \
-            'patients, and slices of unknown patients'
+        kind = 'slices' if not known else 'patients' if known == len(patients) else 'patients, and slices of unknown patients'
         return cls(np.array([numbers[name] for name in names]), kind, num_resamples, seed)
 
     @property
@@ -73,18 +75,20 @@ class Resampler:
             Shape (B, M), float64.
         """
         values = np.asarray(values, dtype=np.float64)
-        per_unit = np.stack([np.bincount(self.unit_of, weights=column, minlength=self.num_units)
-                             for column in values.T], axis=1)
+        per_unit = np.stack(
+            [np.bincount(self.unit_of, weights=column, minlength=self.num_units) for column in values.T], axis=1
+        )
         step = max(1, CHUNK_VALUES // self.num_units)
-        return np.concatenate([self.weights[start:start + step].astype(np.float64) @ per_unit
-                               for start in range(0, self.num_resamples, step)])
+        return np.concatenate(
+            [self.weights[start : start + step].astype(np.float64) @ per_unit for start in range(0, self.num_resamples, step)]
+        )
 
     def record_weights(self, order: np.ndarray) -> Iterator[np.ndarray]:
         """Yield, for a few resamples at a time, the weights of the records in ``order``, shape (b, N), float64."""
         units = self.unit_of[order]
         step = max(1, CHUNK_VALUES // max(len(units), 1))
         for start in range(0, self.num_resamples, step):
-            yield self.weights[start:start + step][:, units].astype(np.float64)
+            yield self.weights[start : start + step][:, units].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Estimate:
         note: a footnote for the table, or None.
         std: standard deviation over several runs, of which ``value`` is the mean; otherwise None.
     """
+
     value: float | None
     low: float | None = None
     high: float | None = None
@@ -104,8 +109,9 @@ class Estimate:
     std: float | None = None
 
 
-def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str = 'units',
-             undefined: str | None = None) -> Estimate:
+def interval(
+    value: float | None, samples: np.ndarray, num_units: int, kind: str = 'units', undefined: str | None = None
+) -> Estimate:
     """The 95 % percentile interval of bootstrap samples.
 
     Args:
@@ -134,8 +140,14 @@ def interval(value: float | None, samples: np.ndarray, num_units: int, kind: str
     return Estimate(float(value), float(low), float(high), note)
 
 
-def paired_difference(first: Estimate, second: Estimate, first_samples: np.ndarray, second_samples: np.ndarray,
-                      num_units: int, kind: str = 'units') -> Estimate:
+def paired_difference(
+    first: Estimate,
+    second: Estimate,
+    first_samples: np.ndarray,
+    second_samples: np.ndarray,
+    num_units: int,
+    kind: str = 'units',
+) -> Estimate:
     """The difference first - second of two runs on the same list, with samples from the same resamples.
 
     Both runs see the same patients in each resample, so the difficulty that a draw of patients has for both cancels. Comparing

@@ -1,4 +1,5 @@
 """Calibration of probabilities: reliability, expected calibration error, temperature."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Reliability:
         accuracy: share of correct predictions in each bin, NaN where empty.
         ece: expected calibration error, the mean of |accuracy - confidence| over the slices.
     """
+
     count: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
@@ -49,8 +51,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM
     return Reliability(sums[0].astype(np.int64), means[0], means[1], float(_ece(sums[None])[0]))
 
 
-def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler,
-                  num_bins: int = NUM_BINS) -> np.ndarray:
+def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler, num_bins: int = NUM_BINS) -> np.ndarray:
     """Expected calibration error in each resample, shape (B,)."""
     return _ece(resampler.sums(_bin_values(confidence, correct, num_bins)).reshape(-1, 3, num_bins))
 

@@ -1,4 +1,5 @@
 """Scores of slice classification: confusion matrix, sensitivity, precision, specificity, class-adjusted F1."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class ClassificationReport:
     * ``f1`` the class-adjusted F1, the sum of w(c) F1(c) (Eq. 12), in which an undefined F1(c) counts as 0;
     * ``accuracy`` the share of correct slices.
     """
+
     class_names: tuple[str, ...]
     confusion: np.ndarray
     class_weights: tuple[float, ...]
@@ -40,10 +42,19 @@ class ClassificationReport:
     def as_dict(self) -> dict[str, float]:
         """Flat numbers: 'f1', 'accuracy', then 'sensitivity_<class>' and so on. An undefined ratio has no entry."""
         numbers = {'f1': self.f1, 'accuracy': self.accuracy}
-        for name, values in (('sensitivity', self.sensitivity), ('precision', self.precision),
-                             ('specificity', self.specificity), ('f1', self.f1_per_class)):
-            numbers.update({f'{name}_{_key(class_name)}': value
-                            for class_name, value in zip(self.class_names, values) if value is not None})
+        for name, values in (
+            ('sensitivity', self.sensitivity),
+            ('precision', self.precision),
+            ('specificity', self.specificity),
+            ('f1', self.f1_per_class),
+        ):
+            numbers.update(
+                {
+                    f'{name}_{_key(class_name)}': value
+                    for class_name, value in zip(self.class_names, values)
+                    if value is not None
+                }
+            )
         return numbers
 
     def notes(self) -> list[str]:
@@ -86,8 +97,9 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_clas
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def classification_report(confusion: np.ndarray, class_names: Sequence[str] | None = None,
-                          class_weights: str | Sequence[float] = SHARE) -> ClassificationReport:
+def classification_report(
+    confusion: np.ndarray, class_names: Sequence[str] | None = None, class_weights: str | Sequence[float] = SHARE
+) -> ClassificationReport:
     """Sensitivity, precision, specificity, F1 and accuracy of a confusion matrix (Eqs. 10 to 12).
 
     Args:
@@ -103,8 +115,12 @@ def classification_report(confusion: np.ndarray, class_names: Sequence[str] | No
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ValueError(f'a confusion matrix must have shape (classes, classes), got {counts.shape}')
-    if counts.dtype.kind not in 'iuf' or not np.isfinite(counts).all() or (counts < 0).any() or \
-            (counts != np.floor(counts)).any():
+    if (
+        counts.dtype.kind not in 'iuf'
+        or not np.isfinite(counts).all()
+        or (counts < 0).any()
+        or (counts != np.floor(counts)).any()
+    ):
         raise ValueError(f'a confusion matrix holds counts of slices, got {counts.tolist()}')
     if not counts.sum():
         raise ValueError('the confusion matrix holds no slice, so there is nothing to score')
@@ -123,7 +139,8 @@ def classification_report(confusion: np.ndarray, class_names: Sequence[str] | No
         specificity=_ratios(total - truth - predicted + hits, total - truth),
         f1_per_class=f1_per_class,
         f1=float(sum(weight * (f1 or 0.0) for weight, f1 in zip(weights, f1_per_class))),
-        accuracy=float(hits.sum() / total))
+        accuracy=float(hits.sum() / total),
+    )
 
 
 def format_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str] | None = None) -> str:
@@ -137,14 +154,24 @@ def format_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str] | 
 
 def format_report(report: ClassificationReport) -> str:
     """Confusion matrix, per-class table in percent and the overall scores as text, undefined ratios footnoted."""
-    rows = [[name, *(UNDEFINED if value is None else f'{100 * value:.2f}' for value in values), f'{weight:.4f}']
-            for name, *values, weight in zip(report.class_names, report.sensitivity, report.precision,
-                                             report.specificity, report.f1_per_class, report.class_weights)]
+    rows = [
+        [name, *(UNDEFINED if value is None else f'{100 * value:.2f}' for value in values), f'{weight:.4f}']
+        for name, *values, weight in zip(
+            report.class_names,
+            report.sensitivity,
+            report.precision,
+            report.specificity,
+            report.f1_per_class,
+            report.class_weights,
+        )
+    ]
     parts = [
-        format_confusion_matrix(report.confusion, report.class_names), '',
-        format_table(['class', 'sensitivity %', 'precision %', 'specificity %', 'F1 %', 'weight in F1'], rows), '',
+        format_confusion_matrix(report.confusion, report.class_names),
+        '',
+        format_table(['class', 'sensitivity %', 'precision %', 'specificity %', 'F1 %', 'weight in F1'], rows),
+        '',
         f'class-adjusted F1 {100 * report.f1:.2f} %, accuracy {100 * report.accuracy:.2f} % '
-        f'({int(np.diag(report.confusion).sum())} of {plural(int(report.confusion.sum()), "slice")})'
+        f'({int(np.diag(report.confusion).sum())} of {plural(int(report.confusion.sum()), "slice")})',
     ]
     return '\n'.join(parts + report.notes())
 

@@ -1,4 +1,5 @@
 """The scores of many confusion matrices at once, for the bootstrap."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -33,11 +34,15 @@ def confusion_scores(confusion: np.ndarray, class_weights: str | Sequence[float]
     spread = np.sqrt((total**2 - (truth**2).sum(-1)) * (total**2 - (predicted**2).sum(-1)))
     mcc = _ratio(correct * total - (truth * predicted).sum(-1), spread)
     return dict(
-        sensitivity=sensitivity, precision=_ratio(hits, predicted),
-        specificity=_ratio(all_slices - truth - predicted + hits, all_slices - truth), f1_per_class=f1,
-        f1=(weights * np.nan_to_num(f1)).sum(-1), accuracy=_ratio(correct, total),
+        sensitivity=sensitivity,
+        precision=_ratio(hits, predicted),
+        specificity=_ratio(all_slices - truth - predicted + hits, all_slices - truth),
+        f1_per_class=f1,
+        f1=(weights * np.nan_to_num(f1)).sum(-1),
+        accuracy=_ratio(correct, total),
         balanced_accuracy=_ratio(np.nan_to_num(sensitivity).sum(-1), occurs.sum(-1)),
-        mcc=np.where(np.isfinite(total), np.nan_to_num(mcc), np.nan))
+        mcc=np.where(np.isfinite(total), np.nan_to_num(mcc), np.nan),
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

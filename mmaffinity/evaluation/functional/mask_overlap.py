@@ -1,4 +1,5 @@
 """Overlaps of binary masks."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -23,8 +24,10 @@ def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict], crowd: bool = F
     """
     sizes = {tuple(rle['size']) for rle in [*pred_rles, *gt_rles]}
     if len(sizes) > 1:
-        raise ValueError(f'masks of one image differ in (height, width): {sorted(sizes)}. Predictions and ground truth '
-                         'must both be at the size of the original image')
+        raise ValueError(
+            f'masks of one image differ in (height, width): {sorted(sizes)}. Predictions and ground truth '
+            'must both be at the size of the original image'
+        )
     if not pred_rles or not gt_rles:
         return np.zeros((len(pred_rles), len(gt_rles)))
     return np.asarray(coco_mask.iou(list(pred_rles), list(gt_rles), [int(crowd)] * len(gt_rles)), dtype=np.float64)

@@ -1,4 +1,5 @@
 """Area under the ROC curve and average precision of one class against the rest, also for many resamples at once."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -43,8 +44,7 @@ def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
     return np.concatenate([[0], false / false[-1]]), np.concatenate([[0], true / true[-1]])
 
 
-def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler: Resampler) \
-        -> tuple[np.ndarray, np.ndarray]:
+def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler: Resampler) -> tuple[np.ndarray, np.ndarray]:
     """ROC AUC and average precision in each resample, as :func:`ranking_scores` defines them, ties included.
 
     One sort serves all resamples, because a resample only changes the weights of the records.

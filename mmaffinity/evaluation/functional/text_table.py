@@ -1,4 +1,5 @@
 """Tables for the log and the terminal."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,13 +22,15 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f'the table has {plural(len(header), "column")}, but a row has '
-                             f'{plural(len(row), "cell")}: {list(row)}')
+            raise ValueError(
+                f'the table has {plural(len(header), "column")}, but a row has {plural(len(row), "cell")}: {list(row)}'
+            )
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = [cell.rjust(width) if column else cell.ljust(width)
-                          for column, (cell, width) in enumerate(zip(cells, widths))]
+        first, *others = [
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(cells, widths))
+        ]
         return '  '.join([first, *others]).rstrip()
 
     rule = '  '.join('-' * width for width in widths)

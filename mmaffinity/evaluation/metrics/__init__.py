@@ -1,4 +1,5 @@
 """Metrics for MMEngine's evaluator; each ignores the samples of the other task."""
+
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 
 from .image_average_precision import ImageAveragePrecision

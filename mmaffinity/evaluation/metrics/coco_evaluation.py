@@ -1,4 +1,5 @@
 """COCO's evaluation in memory, by one of two implementations."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -17,7 +18,7 @@ BACKENDS = ('auto', 'pycocotools', 'faster-coco-eval')
 MAX_DETECTIONS = 100
 # Row of COCOeval's area ranges: all, below 32^2, up to 96^2, above, in pixels.
 AREA_ROWS = {'': 0, '_s': 1, '_m': 2, '_l': 3}
-THRESHOLDS = {'_50': .5, '_75': .75}
+THRESHOLDS = {'_50': 0.5, '_75': 0.75}
 AP_NAMES = tuple(f'mAP{suffix}' for suffix in (*AREA_ROWS, *THRESHOLDS))
 
 
@@ -79,9 +80,15 @@ def evaluate_coco(
             if not entry.get('segmentation'):
                 raise ValueError(f'annotation {entry["id"]} has no "segmentation", so mask overlaps cannot be computed')
     # As COCO's loadRes: the area of a predicted mask is its own, not that of its box.
-    found = [{**entry, 'id': number, 'iscrowd': 0,
-              'area': float(coco_mask.area(entry['segmentation'])) if iou_type == 'segm' else _box_area(entry)}
-             for number, entry in enumerate(detections, start=1)]
+    found = [
+        {
+            **entry,
+            'id': number,
+            'iscrowd': 0,
+            'area': float(coco_mask.area(entry['segmentation'])) if iou_type == 'segm' else _box_area(entry),
+        }
+        for number, entry in enumerate(detections, start=1)
+    ]
     cocos = [coco_class(), coco_class()]
     for coco, entries in zip(cocos, (truth, found)):
         coco.dataset = {**dataset, 'annotations': entries}
@@ -92,8 +99,9 @@ def evaluate_coco(
     evaluation.evaluate()
     evaluation.accumulate()
     categories = range(evaluation.eval['recall'].shape[1])
-    return [_averages(evaluation, proposal_nums, chosen)
-            for chosen in (slice(None), *(slice(row, row + 1) for row in categories))]
+    return [
+        _averages(evaluation, proposal_nums, chosen) for chosen in (slice(None), *(slice(row, row + 1) for row in categories))
+    ]
 
 
 def _averages(evaluation: Any, proposal_nums: Sequence[int], categories: slice) -> dict[str, float]:
@@ -103,10 +111,12 @@ def _averages(evaluation: Any, proposal_nums: Sequence[int], categories: slice) 
     precision = evaluation.eval['precision'][:, :, categories, :, params.maxDets.index(MAX_DETECTIONS)]
     recall = evaluation.eval['recall'][:, categories]
     values = {f'mAP{suffix}': precision[..., row] for suffix, row in AREA_ROWS.items()}
-    values.update({f'mAP{suffix}': precision[np.isclose(params.iouThrs, threshold), ..., 0]
-                   for suffix, threshold in THRESHOLDS.items()})
-    values.update({name: recall[..., row, params.maxDets.index(number)]
-                   for name, (number, row) in recall_rows(proposal_nums).items()})
+    values.update(
+        {f'mAP{suffix}': precision[np.isclose(params.iouThrs, threshold), ..., 0] for suffix, threshold in THRESHOLDS.items()}
+    )
+    values.update(
+        {name: recall[..., row, params.maxDets.index(number)] for name, (number, row) in recall_rows(proposal_nums).items()}
+    )
     # Rounded so that both backends give 1 for perfect detections: pycocotools' precision is lower by the last bit of a float.
     return {name: round(float(value[value > -1].mean()), 12) for name, value in values.items() if (value > -1).any()}
 

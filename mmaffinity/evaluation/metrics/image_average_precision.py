@@ -1,4 +1,5 @@
 """The paper's segmentation metric, registered."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ class ImageAveragePrecision(BaseMetric):
         per_image: after :meth:`evaluate`, in the main process, one dict per slice: img_path, patient_id, scan_id,
             num_gt, num_pred and ap, its ten values at IoU 0.50, 0.55, ..., 0.95.
     """
+
     default_prefix = 'lesion'
 
     def __init__(self, prefix: str | None = None, collect_device: str = 'cpu') -> None:
@@ -58,9 +60,11 @@ class ImageAveragePrecision(BaseMetric):
             return {}
         metrics = summarize_average_precision(np.array([image['ap'] for image in self.per_image]))
         with_lesions = sum(image['num_gt'] > 0 for image in self.per_image)
-        logger.info('Lesion masks, mean over images: '
-                    + ', '.join(f'{name} {value:.3f}' for name, value in metrics.items())
-                    + f' ({plural(len(self.per_image), "slice")}, {with_lesions} with lesions)')
+        logger.info(
+            'Lesion masks, mean over images: '
+            + ', '.join(f'{name} {value:.3f}' for name, value in metrics.items())
+            + f' ({plural(len(self.per_image), "slice")}, {with_lesions} with lesions)'
+        )
         return metrics
 
     @staticmethod
@@ -73,7 +77,8 @@ class ImageAveragePrecision(BaseMetric):
                 to_numpy(pred['scores']),
                 labels,
                 np.array([instance['bbox_label'] for instance in instances], dtype=np.int64),
-                crowd_overlaps=_crowd_overlaps(sample, rles, labels))
+                crowd_overlaps=_crowd_overlaps(sample, rles, labels),
+            )
         except ValueError as error:
             raise ValueError(f'{image_name(sample)}: {error}') from error
         return dict(
@@ -82,15 +87,19 @@ class ImageAveragePrecision(BaseMetric):
             scan_id=sample.get('scan_id'),
             num_gt=len(instances),
             num_pred=len(pred['scores']),
-            ap=ap.tolist())
+            ap=ap.tolist(),
+        )
 
 
 def _crowd_overlaps(sample: dict, rles: list[dict], labels: np.ndarray) -> np.ndarray | None:
     """Shape (n,): the largest share of each prediction that one crowd region of its class covers."""
-    crowds = [instance for instance in lesion_instances(sample, ignored=True)
-              if instance.get('ignore_flag', 0) and instance.get('mask')]
+    crowds = [
+        instance
+        for instance in lesion_instances(sample, ignored=True)
+        if instance.get('ignore_flag', 0) and instance.get('mask')
+    ]
     if not crowds:
         return None
     overlaps = mask_iou(rles, instance_rles(sample, crowds), crowd=True)
     same_class = labels[:, None] == np.array([crowd['bbox_label'] for crowd in crowds])
-    return np.where(same_class, overlaps, 0.).max(axis=1)
+    return np.where(same_class, overlaps, 0.0).max(axis=1)

@@ -1,4 +1,5 @@
 """MMDetection's COCO metric, over the lesion slices of a run."""
+
 from __future__ import annotations
 
 import contextlib
@@ -59,8 +60,14 @@ class LesionCocoMetric(CocoMetric):
         ValueError: if ``metric`` is empty, or the backend is unknown, not installed or combined with ``use_mp_eval``.
     """
 
-    def __init__(self, ann_file: str | None = None, metric: str | Sequence[str] = 'bbox', *args: Any,
-                 backend: str = 'auto', **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        metric: str | Sequence[str] = 'bbox',
+        *args: Any,
+        backend: str = 'auto',
+        **kwargs: Any,
+    ) -> None:
         metrics = [metric] if isinstance(metric, str) else list(metric)
         if not metrics:
             raise ValueError(f'metric must name one or more of {METRIC_NAMES}, got {metric!r}')
@@ -108,8 +115,10 @@ class LesionCocoMetric(CocoMetric):
         run.iou_thrs = np.atleast_1d(self.iou_thrs)
         classes, run.cat_ids = self._categories(results)
         run.dataset_meta = {**(self.dataset_meta or {}), 'classes': classes}
-        numbered = [({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id})
-                    for image_id, (gt, pred) in zip(self._image_ids(results), results)]
+        numbered = [
+            ({**gt, 'img_id': image_id}, {**pred, 'img_id': image_id})
+            for image_id, (gt, pred) in zip(self._image_ids(results), results)
+        ]
         rows: dict[str, dict[str, float | None]] = {}
         with contextlib.redirect_stdout(io.StringIO()):
             # Writes COCO's files, and computes what is left in `run.metrics`.
@@ -124,29 +133,42 @@ class LesionCocoMetric(CocoMetric):
             logger.warning(NO_LESION)
         elif rows:
             columns = list(dict.fromkeys(item for values in rows.values() for item in values))
-            cells = [[label, *(_cell(values[item]) if item in values else '' for item in columns)]
-                     for label, values in rows.items()]
-            logger.info(f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
-                        + format_table(['overlap of', *columns], cells))
+            cells = [
+                [label, *(_cell(values[item]) if item in values else '' for item in columns)] for label, values in rows.items()
+            ]
+            logger.info(
+                f'COCO average precision, pooled over {plural(len(results), "slice")} (-: no lesion of that size):\n'
+                + format_table(['overlap of', *columns], cells)
+            )
         return metrics
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
         """Write the result files if ``outfile_prefix`` was given; COCO's evaluation does not need them."""
         return super().results2json(results, outfile_prefix) if self.outfile_prefix else {}
 
-    def fast_eval_recall(self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float],
-                         logger: MMLogger | None = None) -> np.ndarray:
+    def fast_eval_recall(
+        self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger: MMLogger | None = None
+    ) -> np.ndarray:
         """Return the recall of the boxes of highest score, averaged over ``iou_thrs``; shape (len(proposal_nums),)."""
         boxes = {result['img_id']: result['bboxes'][np.argsort(-result['scores'], kind='stable')] for result in results}
         recalls, counts = [], []
         for image_id in self.img_ids:
-            found = np.array([entry['bbox'] for entry in self._coco_api.imgToAnns[image_id]
-                              if not (entry.get('ignore') or entry.get('iscrowd'))], dtype=np.float32).reshape(-1, 4)
+            found = np.array(
+                [
+                    entry['bbox']
+                    for entry in self._coco_api.imgToAnns[image_id]
+                    if not (entry.get('ignore') or entry.get('iscrowd'))
+                ],
+                dtype=np.float32,
+            ).reshape(-1, 4)
             if len(found):
                 found[:, 2:] += found[:, :2]
                 # One image at a time: MMDetection's function stacks the overlaps of images, which must then be of one shape.
-                recalls.append(eval_recalls([found], [boxes.get(image_id, np.zeros((0, 4), np.float32))], proposal_nums,
-                                            iou_thrs, logger='silent').mean(axis=1))
+                recalls.append(
+                    eval_recalls(
+                        [found], [boxes.get(image_id, np.zeros((0, 4), np.float32))], proposal_nums, iou_thrs, logger='silent'
+                    ).mean(axis=1)
+                )
                 counts.append(len(found))
         return np.average(recalls, axis=0, weights=counts) if counts else np.full(len(proposal_nums), np.nan)
 
@@ -154,15 +176,18 @@ class LesionCocoMetric(CocoMetric):
         """Ground truth and prediction, in the form that the parent's methods take."""
         check_lesion_sample(sample, annotated=self._coco_api is None)
         pred, (height, width) = sample['pred_instances'], sample['ori_shape'][:2]
-        result: dict[str, Any] = {key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores')
-                                  if key in pred}
+        result: dict[str, Any] = {
+            key: to_numpy(pred[key]) for key in ('bboxes', 'scores', 'labels', 'mask_scores') if key in pred
+        }
         if not all(np.isfinite(result.get(key, 0)).all() for key in ('scores', 'mask_scores')):
             raise ValueError(f'{image_name(sample)}: the scores of the predicted objects must be finite numbers')
         if 'segm' in self.metrics or (self.outfile_prefix and 'masks' in pred):
             result['masks'] = prediction_rles(sample)
         instances = lesion_instances(sample, ignored=True) if self._coco_api is None else []
-        annotations = [dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']),
-                            ignore_flag=int(instance.get('ignore_flag', 0))) for instance in instances]
+        annotations = [
+            dict(bbox=instance['bbox'], bbox_label=int(instance['bbox_label']), ignore_flag=int(instance.get('ignore_flag', 0)))
+            for instance in instances
+        ]
         if 'segm' in self.metrics:
             for annotation, rle in zip(annotations, instance_rles(sample, instances)):
                 annotation['mask'] = rle
@@ -184,8 +209,10 @@ class LesionCocoMetric(CocoMetric):
     def _categories(self, results: list[tuple]) -> tuple[list[str], list]:
         """Names and category ids of the labels 0, 1, ..."""
         classes = list((self.dataset_meta or {}).get('classes', ()))
-        labels = [*(label for _, pred in results for label in pred['labels'].astype(int).tolist()),
-                  *(entry['bbox_label'] for gt, _ in results for entry in gt['anns'])]
+        labels = [
+            *(label for _, pred in results for label in pred['labels'].astype(int).tolist()),
+            *(entry['bbox_label'] for gt, _ in results for entry in gt['anns']),
+        ]
         number = max(labels, default=-1) + 1
         if self._coco_api is None:
             classes += map(str, range(len(classes), number))
@@ -201,8 +228,10 @@ class LesionCocoMetric(CocoMetric):
 
     def _check_file(self, problem: str, fits: bool) -> None:
         if not fits:
-            raise ValueError(f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
-                             'tested data set, or leave out ann_file to compare with the lesions of the samples')
+            raise ValueError(
+                f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
+                'tested data set, or leave out ann_file to compare with the lesions of the samples'
+            )
 
     def _average(self, metric: str, preds: list[dict], rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
         """Values of one kind of overlap by their key; ``rows`` of the table are added."""
@@ -212,9 +241,16 @@ class LesionCocoMetric(CocoMetric):
             items = recalls if metric == 'proposal' else AP_NAMES
         iou_type, prefix = ('bbox', '') if metric == 'proposal' else (metric, f'{metric}_')
         average, *by_category = evaluate_coco(
-            self._ground_truth(), self._detections(preds, iou_type), iou_type, self.coco_classes,
+            self._ground_truth(),
+            self._detections(preds, iou_type),
+            iou_type,
+            self.coco_classes,
             self.proposal_nums if recalls.keys() & set(items) else (),
-            imgIds=self.img_ids, catIds=self.cat_ids, iouThrs=self.iou_thrs, useCats=int(metric != 'proposal'))
+            imgIds=self.img_ids,
+            catIds=self.cat_ids,
+            iouThrs=self.iou_thrs,
+            useCats=int(metric != 'proposal'),
+        )
         metrics = {f'{prefix}{item}': average[item] for item in items if item in average}
         rows[metric] = {item: average.get(item) for item in items}
         if self.classwise and metric != 'proposal':

@@ -1,4 +1,5 @@
 """Inputs of the two lesion metrics, read from a data sample in the evaluator's dict form."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,16 +29,20 @@ def check_lesion_sample(sample: dict, annotated: bool = True) -> None:
         ValueError: if not.
     """
     if annotated and sample.get('instances') is None:
-        raise ValueError(f"{image_name(sample)}: the sample has no 'instances', the lesions to compare with. Keep "
-                         "'instances' among the meta keys of the test pipeline's packing transform")
+        raise ValueError(
+            f"{image_name(sample)}: the sample has no 'instances', the lesions to compare with. Keep "
+            "'instances' among the meta keys of the test pipeline's packing transform"
+        )
     if sample.get('pred_instances') is None:
-        raise ValueError(f"{image_name(sample)}: the model predicted no 'pred_instances' on a lesion slice. Test with "
-                         'a model and mode that detect lesions, or take the lesion metrics out of the evaluator')
+        raise ValueError(
+            f"{image_name(sample)}: the model predicted no 'pred_instances' on a lesion slice. Test with "
+            'a model and mode that detect lesions, or take the lesion metrics out of the evaluator'
+        )
 
 
 def image_name(sample: dict) -> str:
     """Path of the slice, or its number if it has none, for messages."""
-    return str(sample.get('img_path') or f"image {sample.get('img_id')}")
+    return str(sample.get('img_path') or f'image {sample.get("img_id")}')
 
 
 def lesion_instances(sample: dict, ignored: bool = False) -> list[dict]:
@@ -71,16 +76,20 @@ def prediction_rles(sample: dict) -> list[dict]:
         masks = pred.get('masks')
         if masks is None:
             if len(pred['scores']):
-                raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')} without 'masks'. "
-                                 'The lesion metrics need a model with a mask head')
+                raise ValueError(
+                    f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')} without 'masks'. "
+                    'The lesion metrics need a model with a mask head'
+                )
             masks = []
         try:
             pred['mask_rles'] = encode_masks(to_numpy(masks) if isinstance(masks, Tensor) else masks)
         except ValueError as error:
             raise ValueError(f'{image_name(sample)}: {error}') from error
     if len(pred['mask_rles']) != len(pred['scores']):
-        raise ValueError(f"{image_name(sample)}: {plural(len(pred['scores']), 'predicted object')}, but "
-                         f"{plural(len(pred['mask_rles']), 'mask')}")
+        raise ValueError(
+            f'{image_name(sample)}: {plural(len(pred["scores"]), "predicted object")}, but '
+            f'{plural(len(pred["mask_rles"]), "mask")}'
+        )
     return pred['mask_rles']
 
 

@@ -1,4 +1,5 @@
 """Scores of slice classification, registered."""
+
 from __future__ import annotations
 
 import json
@@ -42,11 +43,17 @@ class SliceClassificationMetric(BaseMetric):
     Raises:
         ValueError: if ``class_weights`` is a word other than 'share', or does not match ``class_names``.
     """
+
     default_prefix = 'slice'
 
-    def __init__(self, class_names: Sequence[str] | None = None, class_weights: str | Sequence[float] = 'share',
-                 out_file: str | os.PathLike | None = None, prefix: str | None = None,
-                 collect_device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        class_names: Sequence[str] | None = None,
+        class_weights: str | Sequence[float] = 'share',
+        out_file: str | os.PathLike | None = None,
+        prefix: str | None = None,
+        collect_device: str = 'cpu',
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.class_names = None if class_names is None else tuple(class_names)
         self.class_weights = class_weights
@@ -71,8 +78,10 @@ class SliceClassificationMetric(BaseMetric):
         expected = self.class_names if isinstance(self.class_weights, str) else self.class_weights
         if classes and expected is not None and len(expected) != len(classes):
             name = 'class_names' if expected is self.class_names else 'class_weights'
-            raise ValueError(f'{name} of SliceClassificationMetric has {plural(len(expected), "entry")}, but the data set has '
-                             f'{plural(len(classes), "class")}: {list(classes)}')
+            raise ValueError(
+                f'{name} of SliceClassificationMetric has {plural(len(expected), "entry")}, but the data set has '
+                f'{plural(len(classes), "class")}: {list(classes)}'
+            )
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -105,13 +114,18 @@ class SliceClassificationMetric(BaseMetric):
         names = self._names()
         for record in self.predictions:
             if len(record['scores']) != len(names):
-                raise ValueError(f"{record['img_path']}: the model gives {plural(len(record['scores']), 'probability')}, but "
-                                 f'the data set has {plural(len(names), "class")}: {list(names)}')
+                raise ValueError(
+                    f'{record["img_path"]}: the model gives {plural(len(record["scores"]), "probability")}, but '
+                    f'the data set has {plural(len(names), "class")}: {list(names)}'
+                )
             if not 0 <= record['label'] < len(names):
-                raise ValueError(f"{record['img_path']}: label {record['label']} is none of the {len(names)} classes "
-                                 f'{list(names)}, numbered from 0')
-        confusion = confusion_matrix([record['label'] for record in self.predictions],
-                                     [record['pred'] for record in self.predictions], len(names))
+                raise ValueError(
+                    f'{record["img_path"]}: label {record["label"]} is none of the {len(names)} classes '
+                    f'{list(names)}, numbered from 0'
+                )
+        confusion = confusion_matrix(
+            [record['label'] for record in self.predictions], [record['pred'] for record in self.predictions], len(names)
+        )
         self.report = classification_report(confusion, names, self.class_weights)
         logger.info('Slice classification\n' + format_report(self.report))
         if self.out_file is not None:
@@ -122,21 +136,24 @@ class SliceClassificationMetric(BaseMetric):
     def _names(self) -> tuple[str, ...]:
         names = self.class_names or (self.dataset_meta or {}).get('slice_classes')
         if not names:
-            raise ValueError("the names of the slice classes are not known: give class_names to "
-                             "SliceClassificationMetric, or 'slice_classes' in the metainfo of the data set")
+            raise ValueError(
+                'the names of the slice classes are not known: give class_names to '
+                "SliceClassificationMetric, or 'slice_classes' in the metainfo of the data set"
+            )
         return tuple(names)
 
     @staticmethod
     def _extract(sample: dict) -> dict:
         pred = sample.get('pred_slice')
         if pred is None:
-            raise ValueError(f"{image_name(sample)}: the model gave no 'pred_slice' for a slice with a class label. "
-                             'Test with a model and mode that classify slices, or take SliceClassificationMetric out '
-                             'of the evaluator')
+            raise ValueError(
+                f"{image_name(sample)}: the model gave no 'pred_slice' for a slice with a class label. "
+                'Test with a model and mode that classify slices, or take SliceClassificationMetric out '
+                'of the evaluator'
+            )
         scores = to_numpy(pred['score']).astype(np.float64).ravel()
         if not np.isfinite(scores).all():
-            raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, '
-                             f'got {scores.tolist()}')
+            raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, got {scores.tolist()}')
         # Logits distinguish values that are equal as float32 probabilities near 1, which calibration and ranking need.
         logits = to_numpy(pred['logits']).astype(np.float64).ravel().tolist() if pred.get('logits') is not None else None
         return dict(
@@ -146,7 +163,8 @@ class SliceClassificationMetric(BaseMetric):
             label=int(sample['gt_slice']['label']),
             pred=int(pred['label']),
             scores=scores.tolist(),
-            **({} if logits is None else dict(logits=logits)))
+            **({} if logits is None else dict(logits=logits)),
+        )
 
 
 def _write_json(path: Path, records: list[dict]) -> None:

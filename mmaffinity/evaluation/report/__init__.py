@@ -1,4 +1,5 @@
 """Comparison of finished runs: tables with intervals, differences, calibration."""
+
 from .build import Report, build_report
 from .external import load_external
 from .runs import LesionRun, SliceRun, load_runs

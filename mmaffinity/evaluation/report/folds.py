@@ -1,4 +1,5 @@
 """Cross-validation: the folds of an experiment as one run."""
+
 from __future__ import annotations
 
 import hashlib
@@ -48,13 +49,17 @@ def pool_folds(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         indices = [entry.content['fold']['index'] for entry in members]
         twice = [entry for entry, index in zip(members, indices) if indices.count(index) > 1]
         if twice:
-            raise ValueError(f'{twice[0].file} and {twice[1].file} are both fold {twice[0].content["fold"]["index"]} of {name}'
-                             '; give only one of them, or rename one of their folders')
+            raise ValueError(
+                f'{twice[0].file} and {twice[1].file} are both fold {twice[0].content["fold"]["index"]} of {name}'
+                '; give only one of them, or rename one of their folders'
+            )
         number = members[0].content['fold']['of']
         absent = sorted(set(range(number)) - set(indices))
         if absent:
-            notes.append(f'{name}: {plural(len(absent), "fold")} of {number} did not finish ({", ".join(map(str, absent))}), '
-                         'so the pooled results lack their patients.')
+            notes.append(
+                f'{name}: {plural(len(absent), "fold")} of {number} did not finish ({", ".join(map(str, absent))}), '
+                'so the pooled results lack their patients.'
+            )
         kept.append(Entry(f'{name} ({len(members)} of {number} folds)', _pooled(members, digest), members[0].file))
     return kept, notes
 
@@ -62,8 +67,12 @@ def pool_folds(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 def _pooled(members: Sequence[Entry], digest: str) -> dict[str, Any]:
     contents = [entry.content for entry in members]
     checkpoints = '\n'.join(str(content.get('checkpoint_sha256') or content.get('checkpoint')) for content in contents)
-    return {**contents[0], 'slices': [record for content in contents for record in content['slices']],
-            'lesions': [record for content in contents for record in content['lesions']],
-            'metrics': {},  # COCO's AP of all folds together is not known
-            'config_sha256': digest, 'checkpoint_sha256': hashlib.sha256(checkpoints.encode()).hexdigest(),
-            'fold_metrics': {content['fold']['index']: content.get('metrics') or {} for content in contents}}
+    return {
+        **contents[0],
+        'slices': [record for content in contents for record in content['slices']],
+        'lesions': [record for content in contents for record in content['lesions']],
+        'metrics': {},  # COCO's AP of all folds together is not known
+        'config_sha256': digest,
+        'checkpoint_sha256': hashlib.sha256(checkpoints.encode()).hexdigest(),
+        'fold_metrics': {content['fold']['index']: content.get('metrics') or {} for content in contents},
+    }

@@ -1,4 +1,5 @@
 """Grouping of runs into tables: one table has runs tested on the same slices."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ class Group:
         runs: classifications, or segmentations for Table 3.
         classes: K names; empty for segmentation.
     """
+
     key: str
     paper: PaperTable
     runs: list = field(default_factory=list)
@@ -61,8 +63,11 @@ def _table_of(run: SliceRun, groups: dict[str, Group]) -> str:
         return f'classes {", ".join(run.classes)}'
     if run.tested is not None:
         return 'table5' if any(LEFT_OUT in file for file in run.tested.files) else 'table4'
-    fitting = [key for key in ('table4', 'table5') if key in groups
-               and (groups[key].runs[0].confusion.sum(1) == run.confusion.sum(1)).all()]
+    fitting = [
+        key
+        for key in ('table4', 'table5')
+        if key in groups and (groups[key].runs[0].confusion.sum(1) == run.confusion.sum(1)).all()
+    ]
     return fitting[0] if fitting else 'table4'
 
 
@@ -71,8 +76,10 @@ def _check_one_list(group: Group) -> None:
     for run in group.runs:
         where = f'{group.paper.title} cannot contain both {first.name} and {run.name}'
         if run.tested is not None and run.tested.sha256 != first.tested.sha256:
-            raise ValueError(f'{where}, because they were tested on different lists: {first.name} ({first.source}) on '
-                             f'{first.tested}, {run.name} ({run.source}) on {run.tested}; report them separately')
+            raise ValueError(
+                f'{where}, because they were tested on different lists: {first.name} ({first.source}) on '
+                f'{first.tested}, {run.name} ({run.source}) on {run.tested}; report them separately'
+            )
         if isinstance(run, LesionRun):
             continue
         if run.classes != first.classes:
@@ -82,6 +89,8 @@ def _check_one_list(group: Group) -> None:
             raise ValueError(f'{where}, because their labels differ, such as that of {wrong}; one of the lists has changed')
         truth, other = first.confusion.sum(1), run.confusion.sum(1)
         if (truth != other).any():
-            raise ValueError(f'{where}, because they were tested on different lists: {first.name} on {truth.tolist()} '
-                             f'slices of {", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report '
-                             'them separately')
+            raise ValueError(
+                f'{where}, because they were tested on different lists: {first.name} on {truth.tolist()} '
+                f'slices of {", ".join(first.classes)}, {run.name} ({run.source}) on {other.tolist()}; report '
+                'them separately'
+            )

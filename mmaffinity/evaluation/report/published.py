@@ -2,6 +2,7 @@
 
 A. Ter-Sarkisov, Applied Soft Computing 116 (2022) 108261, and the published confusion matrices of its predecessors.
 """
+
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,6 +18,7 @@ class PublishedRow(NamedTuple):
         class_weights: class weights of the class-adjusted F1 in that publication; None for each class's share.
         notes: footnotes by metric.
     """
+
     name: str
     values: dict
     confusion: tuple[tuple[int, ...], ...] | None = None
@@ -34,18 +36,19 @@ def _percent(name: str, f1: float | None, **sensitivity: float) -> PublishedRow:
 
 
 TABLE_3 = (
-    _segmentation('Affinity model, C* = 8', .590, .389, .424),
-    _segmentation('Affinity model, C* = 16', .571, .352, .391),
-    _segmentation('Affinity model, C* = 32', .614, .382, .395),
-    _segmentation('Affinity model, C* = 64', .603, .414, .422),
-    _segmentation('Mask R-CNN, heads only', .511, .301, .298),
-    _segmentation('Mask R-CNN, full', .565, .413, .352),
+    _segmentation('Affinity model, C* = 8', 0.590, 0.389, 0.424),
+    _segmentation('Affinity model, C* = 16', 0.571, 0.352, 0.391),
+    _segmentation('Affinity model, C* = 32', 0.614, 0.382, 0.395),
+    _segmentation('Affinity model, C* = 64', 0.603, 0.414, 0.422),
+    _segmentation('Mask R-CNN, heads only', 0.511, 0.301, 0.298),
+    _segmentation('Mask R-CNN, full', 0.565, 0.413, 0.352),
 )
 TABLE_4 = (
     _percent('Affinity model, C* = 16', 97.37, COVID_19=93.55, CP=96.93, Normal=99.37)._replace(
-        notes={'sensitivity/Normal': 'the paper gives both 99.37 and 99.47 %'}),
-    PublishedRow('Single-Shot Model', {}, ((9322, 123, 5), (174, 7139, 82), (27, 277, 4042)), (.45, .35, .20)),
-    PublishedRow('COVID-CT-Mask-Net', {}, ((9236, 188, 26), (116, 7150, 129), (20, 298, 4028)), (.45, .35, .20)),
+        notes={'sensitivity/Normal': 'the paper gives both 99.37 and 99.47 %'}
+    ),
+    PublishedRow('Single-Shot Model', {}, ((9322, 123, 5), (174, 7139, 82), (27, 277, 4042)), (0.45, 0.35, 0.20)),
+    PublishedRow('COVID-CT-Mask-Net', {}, ((9236, 188, 26), (116, 7150, 129), (20, 298, 4028)), (0.45, 0.35, 0.20)),
 )
 TABLE_5 = (
     _percent('Affinity model, C* = 8', 98.31, COVID_19=97.97, CP=97.22, Normal=99.33),
@@ -70,6 +73,7 @@ class PaperTable(NamedTuple):
         on: the slices of the published figures.
         rows: the published figures.
     """
+
     title: str
     on: str
     rows: tuple[PublishedRow, ...]
@@ -78,7 +82,10 @@ class PaperTable(NamedTuple):
 PAPER_TABLES = {
     'table3': PaperTable('Table 3: lesion segmentation', '100 CNCB-NCOV test slices', TABLE_3),
     'table4': PaperTable('Table 4: slice classification', '21191 COVIDx-CT test slices', TABLE_4),
-    'table5': PaperTable('Table 5: slice classification, left-out training slices',
-                         '58782 COVIDx-CT training slices on which no model was trained', TABLE_5),
+    'table5': PaperTable(
+        'Table 5: slice classification, left-out training slices',
+        '58782 COVIDx-CT training slices on which no model was trained',
+        TABLE_5,
+    ),
     'table7': PaperTable('Table 7: slice classification after fine-tuning on iCTCF', '12976 iCTCF test slices', TABLE_7),
 }

@@ -1,4 +1,5 @@
 """Finished runs, from ``mmaffinity test --out``, and external systems."""
+
 from __future__ import annotations
 
 import json
@@ -22,6 +23,7 @@ Run = TypeVar('Run')
 @dataclass(frozen=True)
 class TestedList:
     """The tested slices: file names of the lists, number of slices, and a SHA-256 over the sorted paths."""
+
     files: tuple[str, ...]
     num: int
     sha256: str
@@ -60,6 +62,7 @@ class SliceRun:
         config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
         fold_metrics: metrics by fold, if this run pools the folds of a cross-validation.
     """
+
     name: str
     classes: tuple[str, ...]
     confusion: np.ndarray
@@ -96,6 +99,7 @@ class LesionRun:
         synthetic: whether the slices belong to the phantom rather than CT.
         config, checkpoint, fold_metrics: as for :class:`SliceRun`.
     """
+
     name: str
     ap: np.ndarray
     tested: TestedList
@@ -146,19 +150,24 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         for test in partners:
             test.validation = run
         if not partners:
-            notes.append(f'{run.source}: the report has no test results of the same checkpoint, '
-                         'so these validation predictions are not used.')
+            notes.append(
+                f'{run.source}: the report has no test results of the same checkpoint, '
+                'so these validation predictions are not used.'
+            )
     for run in slices:
         shared = set(run.paths) & set(run.validation.paths) if run.validation else ()
         if shared:
-            raise ValueError(f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
-                             f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
-                             'slices would make the calibration look too good')
+            raise ValueError(
+                f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
+                f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
+                'slices would make the calibration look too good'
+            )
     return slices, lesions, notes
 
 
-def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], files: Sequence[str],
-                   source: str, **fields: object) -> SliceRun:
+def make_slice_run(
+    name: str, classes: Sequence[str], records: Sequence[dict], files: Sequence[str], source: str, **fields: object
+) -> SliceRun:
     """Build a run from one record per slice: 'rel_path', 'label', 'pred' and, if known, 'scores', 'logits', 'patient_id' and
     'scan_id'.
 
@@ -177,28 +186,47 @@ def make_slice_run(name: str, classes: Sequence[str], records: Sequence[dict], f
             raise ValueError(f'{source}: a {what} is not one of the {num_classes} classes {", ".join(classes)}')
     confusion = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return SliceRun(
-        name, tuple(classes), confusion.reshape(num_classes, num_classes),
-        TestedList(tuple(files), len(paths), fingerprint(paths)), paths, labels, predictions,
-        _matrix(records, 'scores', num_classes, source), _matrix(records, 'logits', num_classes, source),
-        tuple(record.get('patient_id') for record in records), tuple(record.get('scan_id') for record in records),
-        source=source, **fields)
+        name,
+        tuple(classes),
+        confusion.reshape(num_classes, num_classes),
+        TestedList(tuple(files), len(paths), fingerprint(paths)),
+        paths,
+        labels,
+        predictions,
+        _matrix(records, 'scores', num_classes, source),
+        _matrix(records, 'logits', num_classes, source),
+        tuple(record.get('patient_id') for record in records),
+        tuple(record.get('scan_id') for record in records),
+        source=source,
+        **fields,
+    )
 
 
 def _read_run(read: Callable[[str, dict, Path], Run], name: str, content: dict, file: Path) -> Run:
     try:
         return read(name, content, file)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__} in its '
-                         f'records: {error}); run the test again') from error
+        raise ValueError(
+            f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__} in its '
+            f'records: {error}); run the test again'
+        ) from error
 
 
 def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     records = content['slices']
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
     files = content.get('lists', {}).get('classification', {}).get('ann_files') or ['unnamed list']
-    return make_slice_run(name, classes, records, files, str(file), checkpoint=_checkpoint(content),
-                          synthetic=_synthetic(content, 'classification'), config=_config(content),
-                          fold_metrics=content.get('fold_metrics', {}))
+    return make_slice_run(
+        name,
+        classes,
+        records,
+        files,
+        str(file),
+        checkpoint=_checkpoint(content),
+        synthetic=_synthetic(content, 'classification'),
+        config=_config(content),
+        fold_metrics=content.get('fold_metrics', {}),
+    )
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
@@ -206,20 +234,34 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     paths = tuple(_path(record) for record in records)
     files = content.get('lists', {}).get('segmentation', {}).get('ann_files') or ['unnamed list']
     # COCO's own code writes -1 for an undefined AP.
-    coco = {key: value for key, value in content.get('metrics', {}).items()
-            if 'coco' in key and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
-            and isinstance(value, (int, float)) and np.isfinite(value) and value >= 0}
+    coco = {
+        key: value
+        for key, value in content.get('metrics', {}).items()
+        if 'coco' in key
+        and key.rsplit('/')[-1] in ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
+        and isinstance(value, (int, float))
+        and np.isfinite(value)
+        and value >= 0
+    }
     for record in records:
         if len(record['ap']) != len(IOU_THRESHOLDS) or not np.isfinite(np.array(record['ap'], np.float64)).all():
-            raise ValueError(f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
-                             'for each IoU threshold; run the test again')
-    return LesionRun(name, np.array([record['ap'] for record in records], np.float64),
-                     TestedList(tuple(files), len(paths), fingerprint(paths)),
-                     tuple(record.get('patient_id') for record in records),
-                     np.array([record['num_gt'] for record in records]),
-                     {key.rsplit('/')[-1]: value for key, value in coco.items()}, str(file),
-                     _synthetic(content, 'segmentation'), _config(content), _checkpoint(content),
-                     content.get('fold_metrics', {}))
+            raise ValueError(
+                f'{file}: ap of {_path(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
+                'for each IoU threshold; run the test again'
+            )
+    return LesionRun(
+        name,
+        np.array([record['ap'] for record in records], np.float64),
+        TestedList(tuple(files), len(paths), fingerprint(paths)),
+        tuple(record.get('patient_id') for record in records),
+        np.array([record['num_gt'] for record in records]),
+        {key.rsplit('/')[-1]: value for key, value in coco.items()},
+        str(file),
+        _synthetic(content, 'segmentation'),
+        _config(content),
+        _checkpoint(content),
+        content.get('fold_metrics', {}),
+    )
 
 
 def _synthetic(content: dict, task: str) -> bool:
@@ -261,12 +303,12 @@ def _result_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.exists():
-        raise FileNotFoundError(f'{place} does not exist; give the working folders of finished runs, or their '
-                                'results*.json')
+        raise FileNotFoundError(f'{place} does not exist; give the working folders of finished runs, or their results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
-        raise FileNotFoundError(f'{place} contains no {RESULTS}; write one with: mmaffinity test CONFIG CHECKPOINT '
-                                f'--out {place}/results.json')
+        raise FileNotFoundError(
+            f'{place} contains no {RESULTS}; write one with: mmaffinity test CONFIG CHECKPOINT --out {place}/results.json'
+        )
     return files
 
 
@@ -308,6 +350,8 @@ def _read(file: Path) -> dict:
         if not all(isinstance(content[key], list) for key in ('slices', 'lesions', 'slice_classes')):
             raise TypeError('slices, lesions or slice_classes is not a list')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__}: {error}); '
-                         'run the test again') from error
+        raise ValueError(
+            f'{file} was not written by mmaffinity test --out, or is damaged ({type(error).__name__}: {error}); '
+            'run the test again'
+        ) from error
     return content

@@ -1,4 +1,5 @@
 """Scores of a run with intervals, and the data needed to compare runs."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ class Scores:
         units: the resampled units.
         num_units: number of units.
     """
+
     estimates: dict[str, Estimate] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict)
     units: str = 'slices'
@@ -38,8 +40,9 @@ class Scores:
         self.samples[metric] = samples
         self.estimates[metric] = interval(value, samples, self.num_units, self.units, undefined)
 
-    def add_of_class(self, metric: str, value: float | None, samples: np.ndarray, units_of_class: int,
-                     undefined: str | None = None) -> None:
+    def add_of_class(
+        self, metric: str, value: float | None, samples: np.ndarray, units_of_class: int, undefined: str | None = None
+    ) -> None:
         """Like :meth:`add`, but without an interval if all slices of the class belong to one unit.
 
         Resamples then contain that unit or nothing of the class. The interval would be a point and suggest certainty.
@@ -47,7 +50,8 @@ class Scores:
         self.add(metric, value, samples, undefined)
         if value is not None and np.isfinite(value) and units_of_class < 2 <= self.num_units:
             self.estimates[metric] = Estimate(
-                float(value), note=f'no interval: all slices of the class belong to one of the {self.units}')
+                float(value), note=f'no interval: all slices of the class belong to one of the {self.units}'
+            )
 
     def undefined(self, metric: str, why: str) -> None:
         self.estimates[metric] = Estimate(None, note=why)
@@ -62,6 +66,7 @@ class Calibration:
         temperature: fitted on the validation split; None without it.
         num_validation: number of slices it was fitted on.
     """
+
     raw: Reliability
     after: Reliability | None = None
     temperature: float | None = None
@@ -79,17 +84,23 @@ def lesion_scores(run: LesionRun, num_resamples: int, seed: int) -> Scores:
     return scores
 
 
-def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share') \
-        -> tuple[Scores, Calibration | None]:
+def slice_scores(
+    run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share'
+) -> tuple[Scores, Calibration | None]:
     """All scores of a classification."""
     if run.labels is None:
         return _matrix_scores(run, num_resamples, seed, class_weights), None
     resampler = Resampler.of(run.patients, num_resamples, seed)
     scores = Scores(units=resampler.kind, num_units=resampler.num_units)
     spread = _units_of_classes(run.labels, len(run.classes), resampler)
-    _add_confusion_scores(scores, run.classes, run.confusion,
-                          _resampled_confusions(run.labels, run.predictions, len(run.classes), resampler),
-                          class_weights, spread)
+    _add_confusion_scores(
+        scores,
+        run.classes,
+        run.confusion,
+        _resampled_confusions(run.labels, run.predictions, len(run.classes), resampler),
+        class_weights,
+        spread,
+    )
     for index, name in enumerate(run.classes):
         positive = run.labels == index
         if run.scores is None:
@@ -106,8 +117,9 @@ def slice_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: st
     return scores, _calibrate(run, scores, resampler)
 
 
-def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, seed: int,
-                     class_weights: str | Sequence[float] = 'share') -> tuple[dict[str, Scores], Aggregate]:
+def aggregate_scores(
+    run: SliceRun, units: Sequence[str], num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share'
+) -> tuple[dict[str, Scores], Aggregate]:
     """Scores of scans or patients, by 'mean probability' (if available) and by 'share of slices'."""
     joined = aggregate(units, run.labels, run.predictions, len(run.classes), run.scores)
     found: dict[str, Scores] = {}
@@ -120,10 +132,15 @@ def aggregate_scores(run: SliceRun, units: Sequence[str], num_resamples: int, se
         rules.insert(0, ('mean probability', joined.by_mean, joined.mean_scores))
     for rule, predictions, evidence in rules:
         scores = Scores(units=resampler.kind, num_units=resampler.num_units)
-        confusion = np.bincount(joined.labels * len(run.classes) + predictions, minlength=len(run.classes)**2)
-        _add_confusion_scores(scores, run.classes, confusion.reshape(len(run.classes), -1),
-                              _resampled_confusions(joined.labels, predictions, len(run.classes), resampler),
-                              class_weights, spread)
+        confusion = np.bincount(joined.labels * len(run.classes) + predictions, minlength=len(run.classes) ** 2)
+        _add_confusion_scores(
+            scores,
+            run.classes,
+            confusion.reshape(len(run.classes), -1),
+            _resampled_confusions(joined.labels, predictions, len(run.classes), resampler),
+            class_weights,
+            spread,
+        )
         for index, name in enumerate(run.classes):
             positive = joined.labels == index
             value, _ = ranking_scores(evidence[:, index], positive)
@@ -138,8 +155,7 @@ def _units_of_classes(labels: np.ndarray, num_classes: int, resampler: Resampler
     return [len(np.unique(resampler.unit_of[labels == label])) for label in range(num_classes)]
 
 
-def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_classes: int,
-                          resampler: Resampler) -> np.ndarray:
+def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_classes: int, resampler: Resampler) -> np.ndarray:
     """Shape (B, K, K)."""
     cells = (labels * num_classes + predictions)[:, None] == np.arange(num_classes**2)
     return resampler.sums(cells).reshape(-1, num_classes, num_classes)
@@ -150,8 +166,7 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
     total, shape = int(run.confusion.sum()), run.confusion.shape
     drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
     scores = Scores(units='slices', num_units=total)
-    _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights,
-                          run.confusion.sum(1))
+    _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights, run.confusion.sum(1))
     for name in run.classes:
         for metric in ('roc_auc', 'average_precision'):
             scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
@@ -162,18 +177,26 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
     return scores
 
 
-def _add_confusion_scores(scores: Scores, classes: Sequence[str], confusion: np.ndarray, resampled: np.ndarray,
-                          class_weights: str | Sequence[float], spread: Sequence[int]) -> None:
+def _add_confusion_scores(
+    scores: Scores,
+    classes: Sequence[str],
+    confusion: np.ndarray,
+    resampled: np.ndarray,
+    class_weights: str | Sequence[float],
+    spread: Sequence[int],
+) -> None:
     values, samples = confusion_scores(confusion, class_weights), confusion_scores(resampled, class_weights)
     for metric in OVERALL:
         scores.add(metric, float(values[metric]), samples[metric])
     truth = confusion.sum(1)
     for metric in PER_CLASS:
         for index, name in enumerate(classes):
-            why = {'sensitivity': f'{name} has no slice' if not truth[index] else None,
-                   'precision': f'{name} is never predicted',
-                   'specificity': f'every slice is {name}',
-                   'f1_per_class': f'{name} neither occurs nor is predicted; it counts as 0 in the class-adjusted F1'}
+            why = {
+                'sensitivity': f'{name} has no slice' if not truth[index] else None,
+                'precision': f'{name} is never predicted',
+                'specificity': f'every slice is {name}',
+                'f1_per_class': f'{name} neither occurs nor is predicted; it counts as 0 in the class-adjusted F1',
+            }
             add = scores.add if metric != 'sensitivity' else partial(scores.add_of_class, units_of_class=spread[index])
             add(f'{metric}/{name}', float(values[metric][index]), samples[metric][:, index], undefined=why[metric])
 
@@ -190,9 +213,12 @@ def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibrati
     scores.add('ece', result.raw.ece, resampled_ece(confidence, correct, resampler))
     validation = run.validation
     if validation is None or validation.scores is None:
-        scores.undefined('ece_calibrated', f'{run.name}: no temperature, because the working folder has no validation '
-                         'predictions (mmaffinity test --split val --out WORK_DIR/results_val.json, if the data set has a '
-                         'validation split)')
+        scores.undefined(
+            'ece_calibrated',
+            f'{run.name}: no temperature, because the working folder has no validation '
+            'predictions (mmaffinity test --split val --out WORK_DIR/results_val.json, if the data set has a '
+            'validation split)',
+        )
         return result
     logits = logits_of(validation.scores) if validation.logits is None else validation.logits
     result.temperature = fit_temperature(logits, validation.labels)

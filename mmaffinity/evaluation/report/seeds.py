@@ -1,4 +1,5 @@
 """Runs of one config with different seeds: one common row in every table."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -32,10 +33,12 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
         if len(set(members.values())) < 2:
             continue
         names = sorted(members)
-        sentences.append(f'{", ".join(names)} are runs of {config.name} with different seeds. The row below them gives the '
-                         'mean \u00b1 standard deviation over these runs, with the lowest and highest value in brackets: how '
-                         'much results vary between trainings. The intervals of the single runs show how much they vary '
-                         'between tested patients.')
+        sentences.append(
+            f'{", ".join(names)} are runs of {config.name} with different seeds. The row below them gives the '
+            'mean \u00b1 standard deviation over these runs, with the lowest and highest value in brackets: how '
+            'much results vary between trainings. The intervals of the single runs show how much they vary '
+            'between tested patients.'
+        )
         for table in tables:
             if not table.key.endswith('_differences'):
                 _add_row(table, config.name, names)
@@ -48,13 +51,14 @@ def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
     for row in table.rows:
         name = next((name for name in names if row.name == name or row.name.startswith(f'{name}, ')), None)
         if row.kind == RUN and name is not None:
-            rows.setdefault(row.name[len(name):], []).append(row)
+            rows.setdefault(row.name[len(name) :], []).append(row)
     for rule, members in rows.items():
         if len(members) < 2:
             continue
         cells = {column.metric: spread([row.cells.get(column.metric) for row in members]) for column in table.columns}
-        row = Row(f'{config}, {len(members)} seeds{rule}', SEEDS,
-                  {metric: cell for metric, cell in cells.items() if cell is not None})
+        row = Row(
+            f'{config}, {len(members)} seeds{rule}', SEEDS, {metric: cell for metric, cell in cells.items() if cell is not None}
+        )
         table.rows.insert(table.rows.index(members[-1]) + 1, row)
 
 

@@ -1,4 +1,5 @@
 """Tables as data: cells with values, intervals and footnotes, the best in bold."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ class Column:
         best: 'high', 'low', or None for a column without a best.
         signed: print the sign, for differences.
     """
+
     metric: str
     title: str
     percent: bool = True
@@ -44,6 +46,7 @@ class Row:
         cells: estimates by metric; a missing metric is a dash without a footnote, 'not reported'.
         bold: metrics in bold.
     """
+
     name: str
     kind: str
     cells: dict[str, Estimate]
@@ -64,6 +67,7 @@ class Table:
         first: heading of the first column.
         notes: notes below it.
     """
+
     key: str
     title: str
     caption: str
@@ -83,8 +87,11 @@ class Table:
         for column in self.columns:
             if column.best is None or len(rows) < 2:
                 continue
-            shown = {id(row): float(f'{row.cells[column.metric].value:.{4 if column.percent else 3}f}') for row in rows
-                     if column.metric in row.cells and row.cells[column.metric].value is not None}
+            shown = {
+                id(row): float(f'{row.cells[column.metric].value:.{4 if column.percent else 3}f}')
+                for row in rows
+                if column.metric in row.cells and row.cells[column.metric].value is not None
+            }
             if shown:
                 best = (max if column.best == 'high' else min)(shown.values())
                 for row in rows:
@@ -99,8 +106,11 @@ class Table:
             return f' [{letters.setdefault(note, _letter(len(letters)))}]'
 
         lines = ([f'### {self.title}', ''] if heading else []) + [
-                 self.caption, '', '| ' + ' | '.join([self.first, *(column.title for column in self.columns)]) + ' |',
-                 '|---' + '|---:' * len(self.columns) + '|']
+            self.caption,
+            '',
+            '| ' + ' | '.join([self.first, *(column.title for column in self.columns)]) + ' |',
+            '|---' + '|---:' * len(self.columns) + '|',
+        ]
         missing = False
         for row in self.rows:
             name = _escape(row.name) + {PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}.get(row.kind, '')
@@ -116,11 +126,23 @@ class Table:
 
     def records(self) -> list[dict]:
         """Return one flat record per value, for CSV and JSON."""
-        return [dict(table=self.key, model=row.name, kind=row.kind, metric=column.metric,
-                     value=row.cells[column.metric].value, low=row.cells[column.metric].low,
-                     high=row.cells[column.metric].high, std=row.cells[column.metric].std,
-                     best=column.metric in row.bold, note=row.cells[column.metric].note)
-                for row in self.rows for column in self.columns if column.metric in row.cells]
+        return [
+            dict(
+                table=self.key,
+                model=row.name,
+                kind=row.kind,
+                metric=column.metric,
+                value=row.cells[column.metric].value,
+                low=row.cells[column.metric].low,
+                high=row.cells[column.metric].high,
+                std=row.cells[column.metric].std,
+                best=column.metric in row.bold,
+                note=row.cells[column.metric].note,
+            )
+            for row in self.rows
+            for column in self.columns
+            if column.metric in row.cells
+        ]
 
 
 def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
@@ -138,8 +160,12 @@ def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
 
 def markdown_matrix(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A plain table of counts."""
-    lines = [title, '', '| ' + ' | '.join(_escape(str(cell)) for cell in header) + ' |',
-             '|---' + '|---:' * (len(header) - 1) + '|']
+    lines = [
+        title,
+        '',
+        '| ' + ' | '.join(_escape(str(cell)) for cell in header) + ' |',
+        '|---' + '|---:' * (len(header) - 1) + '|',
+    ]
     return '\n'.join(lines + ['| ' + ' | '.join(_escape(str(cell)) for cell in row) + ' |' for row in rows])
 
 

@@ -1,4 +1,5 @@
 """Backbones that MMDetection does not provide."""
+
 from .slice_vgg import SliceVGG
 from .timm_backbone import TimmBackbone
 

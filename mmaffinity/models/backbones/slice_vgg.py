@@ -1,4 +1,5 @@
 """VGG without the layers that MMDetection's SSD adds to it."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,14 +23,12 @@ class SliceVGG(VGG, BaseModule):
         ValueError: if there is no VGG of that depth.
     """
 
-    def __init__(self, depth: int = 16, init_cfg: dict | None = None, out_indices: Sequence[int] = (4, ),
-                 **kwargs: Any) -> None:
+    def __init__(self, depth: int = 16, init_cfg: dict | None = None, out_indices: Sequence[int] = (4,), **kwargs: Any) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
         # mmcv's VGG calls super().__init__() without arguments, which resolves to BaseModule.
         super().__init__(depth, out_indices=out_indices, **kwargs)
-        self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'),
-                                     dict(type='Constant', val=1, layer='BatchNorm2d')]
+        self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer='BatchNorm2d')]
 
     def init_weights(self, pretrained: None = None) -> None:
         """Initialise from ``init_cfg``, like every MMEngine module."""
@@ -38,4 +37,4 @@ class SliceVGG(VGG, BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of the chosen stages for slices (N, 3, H, W)."""
         out = super().forward(x)
-        return out if isinstance(out, tuple) else (out, )
+        return out if isinstance(out, tuple) else (out,)

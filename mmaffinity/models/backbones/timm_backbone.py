@@ -33,8 +33,10 @@ class TimmBackbone(BaseModule):
         try:
             import timm
         except (ImportError, RuntimeError) as error:  # a mismatched torchvision build raises a RuntimeError
-            raise ValueError(f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
-                             'and torchvision in the build for your torch: pip install "mmaffinity[timm]"') from error
+            raise ValueError(
+                f'the backbone {model_name} needs timm, which cannot be imported ({error}); install it, '
+                'and torchvision in the build for your torch: pip install "mmaffinity[timm]"'
+            ) from error
         checkpoint = (init_cfg or {}).get('checkpoint')
         try:
             self.model = timm.create_model(model_name, pretrained=checkpoint == 'timm', num_classes=0, **kwargs)
@@ -45,7 +47,7 @@ class TimmBackbone(BaseModule):
             weights = content.get('state_dict', content)
             mismatch = explain_mismatch(self.model.state_dict(), weights)
             if mismatch:
-                raise ValueError(f'{checkpoint} does not fit timm\'s {model_name} without its classifier: {mismatch}')
+                raise ValueError(f"{checkpoint} does not fit timm's {model_name} without its classifier: {mismatch}")
             self.model.load_state_dict(weights)
         self.out_channels = getattr(self.model, 'head_hidden_size', None) or self.model.num_features
 
@@ -55,4 +57,4 @@ class TimmBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map slices (N, 3, H, W) to one output, features (N, C)."""
-        return (self.model(x), )
+        return (self.model(x),)

@@ -1,4 +1,5 @@
 """The paper's slice head: affinity among the mask features of the best RoIs."""
+
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -51,15 +52,29 @@ class AffinityClsHead(BaseSliceHead):
     reads_mask_features = True
     reads_rank_weights = True
 
-    def __init__(self, num_classes: int = 3, num_rois: int = 8, num_affinities: int = 8, in_channels: int = 256,
-                 roi_size: int = 28, refinement: dict | bool | None = None, fc_channels: Sequence[int] = (128, 128),
-                 bn_statistics: str = 'slice', norm_cfg: dict | None = None, classifier_std: float | None = None,
-                 unit_roi_weights: bool = False, loss_cls: dict | None = None, class_reduction: str = 'mean',
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int = 3,
+        num_rois: int = 8,
+        num_affinities: int = 8,
+        in_channels: int = 256,
+        roi_size: int = 28,
+        refinement: dict | bool | None = None,
+        fc_channels: Sequence[int] = (128, 128),
+        bn_statistics: str = 'slice',
+        norm_cfg: dict | None = None,
+        classifier_std: float | None = None,
+        unit_roi_weights: bool = False,
+        loss_cls: dict | None = None,
+        class_reduction: str = 'mean',
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         if num_rois < 2 and norm_cfg is None:
-            raise ValueError('num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
-                             'variance over the RoIs of a slice')
+            raise ValueError(
+                'num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
+                'variance over the RoIs of a slice'
+            )
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
         norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
@@ -109,5 +124,10 @@ class AffinityClsHead(BaseSliceHead):
             dealt = rois.rank_weights.to(roi_features.dtype)
             ranked, weights = dealt.transpose(1, 2) @ roi_features, dealt @ self.affinity.roi_weights
         affinity, features = self.affinity(ranked)
-        return dict(logits=self.classifier(features), roi_features=roi_features, affinity=affinity, features=features,
-                    roi_weights=weights)
+        return dict(
+            logits=self.classifier(features),
+            roi_features=roi_features,
+            affinity=affinity,
+            features=features,
+            roi_weights=weights,
+        )

@@ -1,4 +1,5 @@
 """The base of all slice heads: ranked RoIs as input, the loss, the prediction."""
+
 from abc import ABCMeta, abstractmethod
 
 import torch
@@ -26,8 +27,9 @@ class SliceLoss(BaseModule):
         ValueError: if K < 2, or ``class_reduction`` is neither 'mean' nor 'sum'.
     """
 
-    def __init__(self, num_classes: int, loss_cls: dict | None = None, class_reduction: str = 'mean',
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, num_classes: int, loss_cls: dict | None = None, class_reduction: str = 'mean', init_cfg: dict | None = None
+    ) -> None:
         super().__init__(init_cfg)
         if num_classes < 2:
             raise ValueError(f'num_classes must be at least 2, not {num_classes}')
@@ -42,8 +44,10 @@ class SliceLoss(BaseModule):
         labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
         for label, sample in zip(labels.tolist(), data_samples):
             if not 0 <= label < self.num_classes:
-                raise ValueError(f'slice label {label} of {sample.get("img_path")} does not fit the head of '
-                                 f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set')
+                raise ValueError(
+                    f'slice label {label} of {sample.get("img_path")} does not fit the head of '
+                    f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set'
+                )
         factor = logits.shape[0] * (self.num_classes if self.class_reduction == 'mean' else 1)
         accuracy = (logits.argmax(1) == labels).float().mean() * 100
         return dict(loss_slice=self.loss_cls(logits, labels, avg_factor=factor), slice_acc=accuracy)
@@ -70,8 +74,14 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     reads_rank_weights = False
     trains_through_boxes = False
 
-    def __init__(self, num_classes: int, num_rois: int, loss_cls: dict | None = None, class_reduction: str = 'mean',
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        num_rois: int,
+        loss_cls: dict | None = None,
+        class_reduction: str = 'mean',
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
         if num_rois < 1:
             raise ValueError(f'num_rois must be at least 1, not {num_rois}')
@@ -108,7 +118,13 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
         for i in range(len(scores)):
             explanation = {name: value[i] for name, value in outputs.items()}
             # The label is taken from the logits: in float32, the sigmoids of two confident classes are both 1.
-            predictions.append(BaseDataElement(
-                label=outputs['logits'][i].argmax(keepdim=True), score=scores[i], roi_boxes=rois.boxes[i],
-                roi_scores=rois.scores[i], **explanation))
+            predictions.append(
+                BaseDataElement(
+                    label=outputs['logits'][i].argmax(keepdim=True),
+                    score=scores[i],
+                    roi_boxes=rois.boxes[i],
+                    roi_scores=rois.scores[i],
+                    **explanation,
+                )
+            )
         return predictions

@@ -1,4 +1,5 @@
 """The head of a plain slice classifier: pooled features of the whole slice."""
+
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -27,19 +28,27 @@ class PooledClsHead(SliceLoss):
         ValueError: if ``in_channels`` is not known, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
     """
 
-    def __init__(self, num_classes: int = 3, in_channels: int | None = None, pool_size: int = 1,
-                 fc_channels: Sequence[int] = (), dropout: float = 0., loss_cls: dict | None = None,
-                 class_reduction: str = 'mean', init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int = 3,
+        in_channels: int | None = None,
+        pool_size: int = 1,
+        fc_channels: Sequence[int] = (),
+        dropout: float = 0.0,
+        loss_cls: dict | None = None,
+        class_reduction: str = 'mean',
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(num_classes, loss_cls, class_reduction, init_cfg)
         if in_channels is None:
-            raise ValueError('PooledClsHead needs in_channels, the channels of the backbone\'s last output')
+            raise ValueError("PooledClsHead needs in_channels, the channels of the backbone's last output")
         if pool_size < 1:
             raise ValueError(f'pool_size must be at least 1, not {pool_size}')
         if not 0 <= dropout < 1:
             raise ValueError(f'dropout must be in [0, 1), not {dropout}')
         self.pool = nn.AdaptiveAvgPool2d(pool_size)
         self.pool_size = pool_size
-        self.classifier = slice_classifier(in_channels * pool_size ** 2, fc_channels, num_classes)
+        self.classifier = slice_classifier(in_channels * pool_size**2, fc_channels, num_classes)
         self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:

@@ -1,4 +1,5 @@
 """Attribution of each class of a slice to its RoIs."""
+
 from typing import NamedTuple
 
 import torch
@@ -55,8 +56,7 @@ def roi_evidence(head: AffinityClsHead, roi_features: Tensor, roi_weights: Tenso
         ValueError: if the shapes do not match.
     """
     if roi_features.dim() != 2 or roi_weights.shape != roi_features.shape[:1]:
-        raise ValueError(f'X must be (beta, C) and W v (beta,), not {tuple(roi_features.shape)} and '
-                         f'{tuple(roi_weights.shape)}')
+        raise ValueError(f'X must be (beta, C) and W v (beta,), not {tuple(roi_features.shape)} and {tuple(roi_weights.shape)}')
     vectors = roi_weights[:, None] * roi_features  # (beta, C), which sum to z
 
     with torch.enable_grad():

@@ -1,4 +1,5 @@
 """The slice head of the paper's predecessors: scores and boxes instead of mask features."""
+
 from collections.abc import Sequence
 
 import torch
@@ -28,9 +29,15 @@ class SingleShotClsHead(BaseSliceHead):
 
     trains_through_boxes = True
 
-    def __init__(self, num_classes: int = 3, num_rois: int = 128, fc_channels: Sequence[int] = (512, 512),
-                 loss_cls: dict | None = None, class_reduction: str = 'mean',
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int = 3,
+        num_rois: int = 128,
+        fc_channels: Sequence[int] = (512, 512),
+        loss_cls: dict | None = None,
+        class_reduction: str = 'mean',
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
         self.classifier = slice_classifier(5 * num_rois, fc_channels, num_classes)
 

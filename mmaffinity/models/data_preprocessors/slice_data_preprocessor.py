@@ -1,4 +1,5 @@
 """Conversion of grayscale slices to the network's input."""
+
 import json
 import math
 from pathlib import Path
@@ -31,8 +32,15 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
         ValueError: if an argument is unknown or ``std`` is not positive, or ``statistics`` cannot be read.
     """
 
-    def __init__(self, normalization: str = 'global', mean: float | None = None, std: float | None = None,
-                 statistics: str | None = None, num_channels: int = 3, non_blocking: bool = False) -> None:
+    def __init__(
+        self,
+        normalization: str = 'global',
+        mean: float | None = None,
+        std: float | None = None,
+        statistics: str | None = None,
+        num_channels: int = 3,
+        non_blocking: bool = False,
+    ) -> None:
         super().__init__(non_blocking)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f'normalization must be one of {NORMALIZATIONS}, not {normalization!r}')
@@ -79,8 +87,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             content = json.loads(Path(statistics).read_text())
             mean, std = float(content['mean']), float(content['std'])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{statistics} holds no "mean" and "std" ({error}): delete it, and training computes them, or '
-                             'write it with mmaffinity statistics CONFIG') from error
+            raise ValueError(
+                f'{statistics} holds no "mean" and "std" ({error}): delete it, and training computes them, or '
+                'write it with mmaffinity statistics CONFIG'
+            ) from error
         if not (math.isfinite(mean) and std > 0):
             raise ValueError(f'{statistics} holds mean {mean} and std {std}; both must be finite and std positive')
         return mean, std
@@ -107,12 +117,16 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             sizes = {tuple(image.shape) for image in inputs}
             if len(sizes) > 1:
                 names = [sample.get('img_path') for sample in samples or []]
-                raise ValueError(f'the slices of a batch differ in size: {sorted(sizes)} {names}; '
-                                 'add dict(type="Resize", scale=(512, 512), keep_ratio=False) to the pipeline')
+                raise ValueError(
+                    f'the slices of a batch differ in size: {sorted(sizes)} {names}; '
+                    'add dict(type="Resize", scale=(512, 512), keep_ratio=False) to the pipeline'
+                )
             inputs = torch.stack(list(inputs))
         if inputs.shape[1] not in (1, self.num_channels):
-            raise ValueError(f'the images have {inputs.shape[1]} channels, but num_channels of SliceDataPreprocessor is '
-                             f'{self.num_channels}; load grayscale slices with LoadCTSlice')
+            raise ValueError(
+                f'the images have {inputs.shape[1]} channels, but num_channels of SliceDataPreprocessor is '
+                f'{self.num_channels}; load grayscale slices with LoadCTSlice'
+            )
         inputs = self.normalize(inputs.float() / 255)
         if samples is not None:
             shape = tuple(inputs.shape[-2:])
@@ -138,8 +152,10 @@ class SliceDataPreprocessor(BaseDataPreprocessor):
             if self.statistics:
                 known = 'does not exist' if Path(self.statistics).is_absolute() else 'is read only when training starts'
                 missing = f'{self.statistics} {known}'
-            raise ValueError(f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
-                             'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
-                             "which brings them, or set mean and std, or normalization='slice', in the config's "
-                             'data_preprocessor')
+            raise ValueError(
+                f'the grey-level mean and std of the training set are not known: {missing}. Compute them with '
+                'mmaffinity statistics CONFIG, let training do so (GreyLevelStatisticsHook), load a checkpoint, '
+                "which brings them, or set mean and std, or normalization='slice', in the config's "
+                'data_preprocessor'
+            )
         return (grey - self.mean) / self.std

@@ -1,4 +1,5 @@
 """Region proposal heads."""
+
 from .logit_ranked_rpn_head import LogitRankedRPNHead
 
 __all__ = ['LogitRankedRPNHead']

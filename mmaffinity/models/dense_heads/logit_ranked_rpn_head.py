@@ -19,9 +19,17 @@ class LogitRankedRPNHead(RPNHead):
     position, which would reorder the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
     """
 
-    def _predict_by_feat_single(self, cls_score_list: list[Tensor], bbox_pred_list: list[Tensor],
-                                score_factor_list: list[Tensor], mlvl_priors: list[Tensor], img_meta: dict,
-                                cfg: ConfigType, rescale: bool = False, with_nms: bool = True) -> InstanceData:
+    def _predict_by_feat_single(
+        self,
+        cls_score_list: list[Tensor],
+        bbox_pred_list: list[Tensor],
+        score_factor_list: list[Tensor],
+        mlvl_priors: list[Tensor],
+        img_meta: dict,
+        cfg: ConfigType,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> InstanceData:
         """Convert the outputs for one image to proposals; arguments as in :class:`RPNHead`.
 
         Raises:
@@ -46,8 +54,9 @@ class LogitRankedRPNHead(RPNHead):
         boxes = self.bbox_coder.decode(cat_boxes(priors), torch.cat(deltas), max_shape=img_meta['img_shape'])
         if not (torch.isfinite(boxes).all() and torch.isfinite(ranked).all()):
             raise NonFiniteOutputError(
-                f'the network\'s output for {img_meta.get("img_path")} is not finite: the slice or the weights hold NaN or '
-                'infinity; if training diverged, go back to an earlier checkpoint with a lower learning rate')
+                f"the network's output for {img_meta.get('img_path')} is not finite: the slice or the weights hold NaN or "
+                'infinity; if training diverged, go back to an earlier checkpoint with a lower learning rate'
+            )
         results = InstanceData(bboxes=boxes, scores=ranked, level_ids=torch.cat(levels))
         results = self._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
         results.scores = results.scores.sigmoid()

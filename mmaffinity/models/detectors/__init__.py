@@ -1,4 +1,5 @@
 """Detectors."""
+
 from .affinity_rcnn import AffinityRCNN
 from .covid_ct_mask_net import CovidCTMaskNet
 from .roi_slice_classifier import RoISliceClassifier

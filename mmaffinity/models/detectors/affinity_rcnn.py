@@ -36,11 +36,29 @@ class AffinityRCNN(TwoStageDetector):
             backbone's channels-last features.
     """
 
-    def __init__(self, backbone: dict, roi_head: dict, rpn_head: dict, train_cfg: dict, test_cfg: dict,
-                 neck: dict | None = None, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
-                 compile_parts: Sequence[str] = (), frozen_parts: Sequence[str] = ()) -> None:
-        super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, train_cfg=train_cfg,
-                         test_cfg=test_cfg, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+    def __init__(
+        self,
+        backbone: dict,
+        roi_head: dict,
+        rpn_head: dict,
+        train_cfg: dict,
+        test_cfg: dict,
+        neck: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+        compile_parts: Sequence[str] = (),
+        frozen_parts: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            rpn_head=rpn_head,
+            roi_head=roi_head,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
         self.mode = test_cfg.get('mode', 'both')
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
@@ -52,15 +70,18 @@ class AffinityRCNN(TwoStageDetector):
                 if part.endswith('roi_extractor') and not getattr(module, 'reads_channels_last', False):
                     raise ValueError(
                         f'roi_head.{part} is a {type(module).__name__}, which may misread the channels-last features of the '
-                        'backbone: set backbone.channels_last=False, or use SingleLevelRoIExtractor')
+                        'backbone: set backbone.channels_last=False, or use SingleLevelRoIExtractor'
+                    )
         for name in compile_parts:
             self._part(name, 'compile_parts').compile()
 
     def _part(self, name: str, option: str) -> nn.Module:
         parts = dict(self.named_modules())
         if name not in parts:
-            raise ValueError(f'{option} names {name!r}, which the model does not have; it has '
-                             f'{", ".join(part for part in parts if 0 < len(part) and part.count(".") < 2)}')
+            raise ValueError(
+                f'{option} names {name!r}, which the model does not have; it has '
+                f'{", ".join(part for part in parts if 0 < len(part) and part.count(".") < 2)}'
+            )
         return parts[name]
 
     def stage_modules(self, stage: str) -> list[nn.Module]:
@@ -133,8 +154,9 @@ class AffinityRCNN(TwoStageDetector):
         # predict() of a dense head only decodes outputs; no gradient passes through proposals.
         return self.rpn_head.predict(x, batch_data_samples, rescale=False)
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample],
-                rescale: bool = True) -> list[SliceDataSample]:
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample], rescale: bool = True
+    ) -> list[SliceDataSample]:
         """Detect lesions and classify slices; backbone, neck and RPN run once.
 
         Args:

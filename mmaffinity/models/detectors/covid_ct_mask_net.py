@@ -25,8 +25,10 @@ class CovidCTMaskNet(AffinityRCNN):
             ValueError: if the stage is not 'classification'.
         """
         if stage != CLASSIFICATION:
-            raise ValueError(f'CovidCTMaskNet has no {stage} stage: train it on a SliceDataset alone, from a Mask '
-                             'R-CNN that was trained on lesions (load_from)')
+            raise ValueError(
+                f'CovidCTMaskNet has no {stage} stage: train it on a SliceDataset alone, from a Mask '
+                'R-CNN that was trained on lesions (load_from)'
+            )
         shared = [self.backbone] + ([self.neck] if self.with_neck else [])
         norms = [module for part in shared for module in part.modules() if isinstance(module, _BatchNorm)]
         return [*norms, self.roi_head.cls_head]

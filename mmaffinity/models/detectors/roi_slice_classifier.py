@@ -1,4 +1,5 @@
 """The slice head of an affinity model by itself, on stored RoIs."""
+
 from collections.abc import Sequence
 
 import torch
@@ -25,8 +26,13 @@ class RoISliceClassifier(BaseModel):
         ValueError: if the model has no part with a given name.
     """
 
-    def __init__(self, roi_head: dict, frozen_parts: Sequence[str] = (), data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        roi_head: dict,
+        frozen_parts: Sequence[str] = (),
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.roi_head = nn.ModuleDict({'cls_head': MODELS.build(roi_head['cls_head'])})
         parts = dict(self.named_modules())
@@ -40,8 +46,9 @@ class RoISliceClassifier(BaseModel):
         """The slice head."""
         return self.roi_head['cls_head']
 
-    def forward(self, inputs: dict[str, list[Tensor]], data_samples: list[SliceDataSample],
-                mode: str = 'tensor') -> dict | list:
+    def forward(
+        self, inputs: dict[str, list[Tensor]], data_samples: list[SliceDataSample], mode: str = 'tensor'
+    ) -> dict | list:
         """Run the slice head.
 
         Args:

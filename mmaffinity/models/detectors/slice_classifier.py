@@ -22,9 +22,15 @@ class SliceClassifier(BaseDetector):
         train_cfg, test_cfg: not used.
     """
 
-    def __init__(self, backbone: dict, cls_head: dict, data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None, train_cfg: dict | None = None,
-                 test_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        cls_head: dict,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+    ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         cls_head = {'type': 'PooledClsHead', **cls_head}
@@ -43,20 +49,22 @@ class SliceClassifier(BaseDetector):
             ValueError: if the slices have lesions instead of classes.
         """
         if batch_task(batch_data_samples) != CLASSIFICATION:
-            raise ValueError('SliceClassifier trains on slices with a class, but the batch is of the segmentation '
-                             'task; train with a SliceDataset alone')
+            raise ValueError(
+                'SliceClassifier trains on slices with a class, but the batch is of the segmentation '
+                'task; train with a SliceDataset alone'
+            )
         return self.cls_head.loss(self.extract_feat(batch_inputs), batch_data_samples)
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample],
-                rescale: bool = True) -> list[SliceDataSample]:
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample], rescale: bool = True
+    ) -> list[SliceDataSample]:
         """Return the samples with ``pred_slice``."""
         for sample, prediction in zip(batch_data_samples, self.cls_head.predict(self.extract_feat(batch_inputs))):
             sample.pred_slice = prediction
         return batch_data_samples
 
-    def _forward(self, batch_inputs: Tensor,
-                 batch_data_samples: list[SliceDataSample] | None = None) -> tuple[Tensor]:
-        return (self.cls_head(self.extract_feat(batch_inputs)), )
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: list[SliceDataSample] | None = None) -> tuple[Tensor]:
+        return (self.cls_head(self.extract_feat(batch_inputs)),)
 
 
 def output_channels(backbone: nn.Module) -> int:

@@ -1,4 +1,5 @@
 """The same functions as elsewhere in the models, faster. A config chooses them by type, and tests compare them."""
+
 from .fast_affinity_cls_head import FastAffinityClsHead
 from .fast_affinity_roi_head import FastAffinityRoIHead
 from .fast_mask_heads import FastLesionMaskHead, FastMaskFeatureHead
@@ -6,5 +7,13 @@ from .grey_resnet import GreyResNet
 from .lesion_bbox_head import LesionBBoxHead
 from .roi_extractors import SingleLevelRoIExtractor, SparseRoIAlign
 
-__all__ = ['FastAffinityClsHead', 'FastAffinityRoIHead', 'FastLesionMaskHead', 'FastMaskFeatureHead', 'GreyResNet',
-           'LesionBBoxHead', 'SingleLevelRoIExtractor', 'SparseRoIAlign']
+__all__ = [
+    'FastAffinityClsHead',
+    'FastAffinityRoIHead',
+    'FastLesionMaskHead',
+    'FastMaskFeatureHead',
+    'GreyResNet',
+    'LesionBBoxHead',
+    'SingleLevelRoIExtractor',
+    'SparseRoIAlign',
+]

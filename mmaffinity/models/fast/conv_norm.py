@@ -4,8 +4,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Tensor | None = None,
-              padding: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None) -> Tensor:
+def conv_norm(
+    x: Tensor,
+    conv: nn.Conv2d,
+    norm: nn.Module,
+    weight: Tensor | None = None,
+    padding: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
+) -> Tensor:
     """Return ``norm(conv(x))``, as one convolution if the normalisation is a fixed scale and shift per channel.
 
     This is the case for BatchNorm in evaluation mode. The fold is part of the graph: both layers are trained as if they ran one
@@ -30,6 +36,13 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, weight: Tensor | None
         shift = -norm.running_mean if bias is None else bias - norm.running_mean
         bias = shift * scale + norm.bias if norm.affine else shift * scale
         weight = weight * scale[:, None, None, None]
-    x = F.conv2d(x, weight, bias, conv.stride if stride is None else stride, conv.padding if padding is None else padding,
-                 conv.dilation, conv.groups)
+    x = F.conv2d(
+        x,
+        weight,
+        bias,
+        conv.stride if stride is None else stride,
+        conv.padding if padding is None else padding,
+        conv.dilation,
+        conv.groups,
+    )
     return x if fixed else norm(x)

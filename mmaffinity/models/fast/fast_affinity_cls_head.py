@@ -1,4 +1,5 @@
 """The paper's slice head with its adjacent linear layers folded."""
+
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor

@@ -1,4 +1,5 @@
 """One pass of the box head for both branches."""
+
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
@@ -16,8 +17,9 @@ class FastAffinityRoIHead(AffinityRoIHead):
     The two branches read the same box features. If their box heads are equal, as they are after training, one pass serves both.
     """
 
-    def predict_both(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
-                     rescale: bool = True) -> tuple[InstanceList, list[BaseDataElement]]:
+    def predict_both(
+        self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample], rescale: bool = True
+    ) -> tuple[InstanceList, list[BaseDataElement]]:
         """Detect lesions and classify slices."""
         metas = [sample.metainfo for sample in data_samples]
         boxes = [result.bboxes for result in proposals]
@@ -30,8 +32,13 @@ class FastAffinityRoIHead(AffinityRoIHead):
         slices = self.classify(ranked, metas, rescale)
         cls_scores, deltas = outputs
         instances = self.bbox_head.predict_by_feat(
-            rois=rois.split(counts), cls_scores=cls_scores.split(counts), bbox_preds=deltas.split(counts),
-            batch_img_metas=metas, rcnn_test_cfg=self.test_cfg, rescale=rescale and not self.with_mask)
+            rois=rois.split(counts),
+            cls_scores=cls_scores.split(counts),
+            bbox_preds=deltas.split(counts),
+            batch_img_metas=metas,
+            rcnn_test_cfg=self.test_cfg,
+            rescale=rescale and not self.with_mask,
+        )
         if self.with_mask:
             instances = self.predict_mask(x, metas, instances, rescale=rescale)
         return instances, slices

@@ -1,4 +1,5 @@
 """The mask heads of both branches as matrix products."""
+
 from typing import Any
 
 import torch
@@ -23,8 +24,11 @@ class FastLesionMaskHead(LesionMaskHead):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to mask logits (R, num_classes, 2S, 2S)."""
-        if not (splits_into_blocks(self.upsample) and isinstance(self.conv_logits, nn.Conv2d)
-                and self.conv_logits.kernel_size == (1, 1)):
+        if not (
+            splits_into_blocks(self.upsample)
+            and isinstance(self.conv_logits, nn.Conv2d)
+            and self.conv_logits.kernel_size == (1, 1)
+        ):
             return super().forward(x)
         # Without a graph, few RoIs at a time, so that the upsampled features fit into the processor's cache.
         chunk = CHUNK if x.is_cpu and not torch.is_grad_enabled() else max(len(x), 1)
@@ -38,8 +42,16 @@ class FastLesionMaskHead(LesionMaskHead):
         # Only the logits, not the features, need to be reordered.
         return logits.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
-    def _predict_by_feat_single(self, mask_preds: Tensor, bboxes: Tensor, labels: Tensor, img_meta: dict,
-                                rcnn_test_cfg: ConfigType, rescale: bool = False, activate_map: bool = False) -> Tensor:
+    def _predict_by_feat_single(
+        self,
+        mask_preds: Tensor,
+        bboxes: Tensor,
+        labels: Tensor,
+        img_meta: dict,
+        rcnn_test_cfg: ConfigType,
+        rescale: bool = False,
+        activate_map: bool = False,
+    ) -> Tensor:
         """Return the masks of one slice, bool (n, H, W); arguments as in :class:`FCNMaskHead`."""
         threshold = rcnn_test_cfg.mask_thr_binary
         if not (bboxes.is_cpu and rescale and threshold > 0) or activate_map:

@@ -22,8 +22,14 @@ def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tenso
         ValueError: if a kernel is not the stride, the two kernels differ, or a layer pads, dilates or has groups.
     """
     for layer in (up, down):
-        if layer.kernel_size != layer.stride or layer.kernel_size != up.kernel_size or any(layer.padding) or \
-                max(layer.dilation) > 1 or layer.groups > 1 or any(getattr(layer, 'output_padding', ())):
+        if (
+            layer.kernel_size != layer.stride
+            or layer.kernel_size != up.kernel_size
+            or any(layer.padding)
+            or max(layer.dilation) > 1
+            or layer.groups > 1
+            or any(getattr(layer, 'output_padding', ()))
+        ):
             raise ValueError(f'only layers with kernel = stride and no padding, dilation or groups fold; got {up} and {down}')
     weight = down.weight.flatten(1) @ up.weight.flatten(1).t()
     bias = down.weight.sum((2, 3)) @ up.bias + down.bias
@@ -32,8 +38,13 @@ def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tenso
 
 def splits_into_blocks(up: nn.Module) -> bool:
     """Whether a layer is a transposed convolution with kernel = stride = 2 that :func:`upsample_blocks` can compute."""
-    return isinstance(up, nn.ConvTranspose2d) and up.kernel_size == up.stride == (2, 2) and up.groups == 1 \
-        and not any((*up.padding, *up.output_padding)) and up.bias is not None
+    return (
+        isinstance(up, nn.ConvTranspose2d)
+        and up.kernel_size == up.stride == (2, 2)
+        and up.groups == 1
+        and not any((*up.padding, *up.output_padding))
+        and up.bias is not None
+    )
 
 
 def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
@@ -85,7 +96,7 @@ class FoldedUpConv:
         rois, _, height, width = x.shape
         # Output position (u, v) depends on rows u - 1 and u of x: the upper pixels of row u and the lower ones of row u - 1.
         phases = F.conv2d(x, self._weight, padding=1).unflatten(1, (2, 2, -1))
-        rows = [torch.stack([phases[:, a, b, :, a:a + height, b:b + width] for b in range(2)], -1) for a in range(2)]
+        rows = [torch.stack([phases[:, a, b, :, a : a + height, b : b + width] for b in range(2)], -1) for a in range(2)]
         blocks = torch.stack(rows, 3)  # (R, E, H, 2, W, 2)
         return blocks.flatten(4).flatten(2, 3) + self._bias_map(2 * height, 2 * width).to(blocks.dtype)
 
@@ -98,11 +109,19 @@ class FoldedUpConv:
         sources = (up.weight, up.bias, conv.weight, conv.bias)
         # Compare by value: version counters do not register writes through `.data`.
         if len(self._sources) == 4 and all(
-                old.dtype == new.dtype and old.device == new.device and torch.equal(old, new)
-                for old, new in zip(self._sources, sources)):
+            old.dtype == new.dtype and old.device == new.device and torch.equal(old, new)
+            for old, new in zip(self._sources, sources)
+        ):
             return
-        if (up.kernel_size, up.stride, up.padding, conv.kernel_size, conv.stride, conv.padding, conv.dilation) != \
-                ((2, 2), (2, 2), (0, 0), (3, 3), (1, 1), (1, 1), (1, 1)) or up.groups * conv.groups > 1:
+        if (up.kernel_size, up.stride, up.padding, conv.kernel_size, conv.stride, conv.padding, conv.dilation) != (
+            (2, 2),
+            (2, 2),
+            (0, 0),
+            (3, 3),
+            (1, 1),
+            (1, 1),
+            (1, 1),
+        ) or up.groups * conv.groups > 1:
             raise ValueError(f'expected a 2x2 stride-2 transposed and a 3x3 convolution, got {up} and {conv}')
         with torch.autocast(up.weight.device.type, enabled=False):
             self._fold(*sources)
@@ -119,6 +138,6 @@ class FoldedUpConv:
         phases = torch.einsum('apis,bqjt,eijdst->abedpq', reach, reach, products)
         self._weight = phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
         # Which taps are inside the map at the first, an inner and the last pixel.
-        inside = torch.tensor([[0., 1., 1.], [1., 1., 1.], [1., 1., 0.]]).to(weight)
+        inside = torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]).to(weight)
         taps = torch.einsum('ecij,c->eij', weight, up_bias)
         self._bias = torch.einsum('eij,yi,xj->eyx', taps, inside, inside) + bias[:, None, None]

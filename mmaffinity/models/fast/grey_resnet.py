@@ -32,8 +32,7 @@ class GreyResNet(ResNet):
         kwargs: as for :class:`ResNet`. Blocks of depths other than 18 and 34 run unchanged.
     """
 
-    def __init__(self, depth: int, *args: Any, fold_norm: bool = True,
-                 channels_last: bool = False, **kwargs: Any) -> None:
+    def __init__(self, depth: int, *args: Any, fold_norm: bool = True, channels_last: bool = False, **kwargs: Any) -> None:
         super().__init__(depth, *args, **kwargs)
         self.fold_norm = fold_norm
         self.channels_last = channels_last

@@ -40,8 +40,10 @@ class SingleLevelRoIExtractor(SingleRoIExtractor):
 
     def __init__(self, roi_layer: ConfigType, out_channels: int, featmap_strides: list[int], **kwargs: Any) -> None:
         if len(featmap_strides) != 1:
-            raise ValueError(f'SingleLevelRoIExtractor reads one feature level, but featmap_strides is {featmap_strides}; '
-                             "use type='SingleRoIExtractor'")
+            raise ValueError(
+                f'SingleLevelRoIExtractor reads one feature level, but featmap_strides is {featmap_strides}; '
+                "use type='SingleRoIExtractor'"
+            )
         super().__init__(roi_layer=roi_layer, out_channels=out_channels, featmap_strides=featmap_strides, **kwargs)
 
     def build_roi_layers(self, layer_cfg: ConfigType, featmap_strides: list[int]) -> nn.ModuleList:

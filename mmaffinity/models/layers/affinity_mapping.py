@@ -1,4 +1,5 @@
 """The trainable affinity matrix and affinity vector (paper, Eqs. 1 to 6)."""
+
 from typing import NamedTuple
 
 import torch
@@ -64,8 +65,7 @@ class AffinityMapping(nn.Module):
             ValueError: if beta differs from the number of rows of W.
         """
         if roi_features.dim() != 3 or roi_features.shape[1] != self.matrix.shape[0]:
-            raise ValueError(f'expected RoI vectors of shape (N, {self.matrix.shape[0]}, C), '
-                             f'got {tuple(roi_features.shape)}')
+            raise ValueError(f'expected RoI vectors of shape (N, {self.matrix.shape[0]}, C), got {tuple(roi_features.shape)}')
         affinity = self.matrix.t() @ roi_features
         return AffinityOutput(affinity, torch.einsum('nac,a->nc', affinity, self.vector))
 

@@ -1,4 +1,5 @@
 """Normalisation of RoI features: over the RoIs of a slice or of a batch, or of each RoI independently."""
+
 from torch import Tensor, nn
 
 from .slice_batch_norm import SliceBatchNorm2d
@@ -49,6 +50,6 @@ def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
     if kind == 'GN':
         groups = arguments.pop('num_groups', 32)
         if groups < 1 or channels % groups:
-            raise ValueError(f'num_groups={groups} of the slice head\'s norm_cfg does not divide its {channels} channels')
+            raise ValueError(f"num_groups={groups} of the slice head's norm_cfg does not divide its {channels} channels")
         return RoIGroupNorm(groups, channels, **arguments)
     raise ValueError(f"norm_cfg of the slice head must be of type 'SliceBN', 'BN' or 'GN', not {kind!r}")

@@ -1,4 +1,5 @@
 """RoI feature refinement (paper, Section 3): the bottleneck stages between mask features and vectors."""
+
 from torch import Tensor, nn
 
 from .roi_norm import build_roi_norm
@@ -34,14 +35,21 @@ class RoIRefinement(nn.Module):
         ValueError: if ``num_stages`` is below 1.
     """
 
-    def __init__(self, channels: int = 256, mid_channels: int = 128, num_stages: int = 3, shared: bool = False,
-                 norm_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        channels: int = 256,
+        mid_channels: int = 128,
+        num_stages: int = 3,
+        shared: bool = False,
+        norm_cfg: dict | None = None,
+    ) -> None:
         super().__init__()
         if num_stages < 1:
             raise ValueError(f'num_stages of the RoI refinement must be at least 1, not {num_stages}')
         self.repeats = num_stages if shared else 1
         self.stages = nn.ModuleList(
-            RefinementStage(channels, mid_channels, norm_cfg) for _ in range(1 if shared else num_stages))
+            RefinementStage(channels, mid_channels, norm_cfg) for _ in range(1 if shared else num_stages)
+        )
 
     def applied_stages(self) -> list[RefinementStage]:
         """Return the stages in the order in which they are applied; a shared one is repeated."""

@@ -1,4 +1,5 @@
 """RoI vectorisation (paper, Section 3): a feature map per RoI becomes a vector per RoI."""
+
 from torch import Tensor, nn
 
 from .roi_norm import build_roi_norm
@@ -23,8 +24,12 @@ class RoIVectorization(nn.Module):
             raise ValueError(f'roi_size must be 1 or a positive multiple of 4 (two halvings), not {roi_size}')
         self.roi_size = roi_size
         halvings = 0 if roi_size == 1 else 2
-        self.convs = nn.ModuleList([*(nn.Conv2d(channels, channels, 2, stride=2) for _ in range(halvings)),
-                                    nn.Conv2d(channels, channels, roi_size >> halvings)])
+        self.convs = nn.ModuleList(
+            [
+                *(nn.Conv2d(channels, channels, 2, stride=2) for _ in range(halvings)),
+                nn.Conv2d(channels, channels, roi_size >> halvings),
+            ]
+        )
         self.norms = nn.ModuleList(build_roi_norm(norm_cfg, channels) for _ in self.convs)
         self.relu = nn.ReLU(inplace=True)
 

@@ -1,4 +1,5 @@
 """Batch normalisation whose batch is the RoIs of one slice."""
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class SliceBatchNorm2d(nn.BatchNorm2d):
             ValueError: if the first dimension is not a multiple of N.
         """
         if not self.training and self.statistics == 'running':
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0., self.eps)
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         if x.shape[0] % num_slices:
             raise ValueError(f'{x.shape[0]} RoIs cannot be shared equally among {num_slices} slices')
         mean, var = self.running_mean, self.running_var
@@ -53,8 +54,16 @@ class SliceBatchNorm2d(nn.BatchNorm2d):
             shape = x.shape
             x = x.unflatten(0, (num_slices, -1)).transpose(0, 1).flatten(1, 2)
             mean, var = mean.repeat(num_slices), var.repeat(num_slices)
-        y = F.batch_norm(x, mean if self.training else None, var if self.training else None,
-                         self.weight.repeat(num_slices), self.bias.repeat(num_slices), True, self.momentum, self.eps)
+        y = F.batch_norm(
+            x,
+            mean if self.training else None,
+            var if self.training else None,
+            self.weight.repeat(num_slices),
+            self.bias.repeat(num_slices),
+            True,
+            self.momentum,
+            self.eps,
+        )
         if self.training:
             self.num_batches_tracked += num_slices
         if num_slices > 1:

@@ -1,4 +1,5 @@
 """RoI heads with two branches."""
+
 from .affinity_roi_head import AffinityRoIHead
 from .classification_branch import ClassificationBranch
 from .mask_heads import LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead

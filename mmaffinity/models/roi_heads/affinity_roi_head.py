@@ -1,4 +1,5 @@
 """RoI head with two branches: one segments the lesions, the other classifies the slice."""
+
 import copy
 from typing import Any
 
@@ -32,8 +33,13 @@ class AffinityRoIHead(StandardRoIHead):
             which the slice head does not support.
     """
 
-    def __init__(self, cls_head: ConfigType, roi_selector: ConfigType | None = None,
-                 mask_feature_head: ConfigType | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cls_head: ConfigType,
+        roi_selector: ConfigType | None = None,
+        mask_feature_head: ConfigType | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.cls_head = MODELS.build(cls_head)
         mask_head = None
@@ -45,8 +51,9 @@ class AffinityRoIHead(StandardRoIHead):
         selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
         if selector['type'] == 'SoftRoISelector' and not self.cls_head.reads_rank_weights:
             raise ValueError(f'{type(self.cls_head).__name__} reads a list of ranked RoIs; SoftRoISelector gives weighted ones')
-        self.classification_branch = ClassificationBranch(copy.deepcopy(kwargs['bbox_head']), mask_head, selector,
-                                                          self.cls_head.trains_through_boxes)
+        self.classification_branch = ClassificationBranch(
+            copy.deepcopy(kwargs['bbox_head']), mask_head, selector, self.cls_head.trains_through_boxes
+        )
 
     def init_weights(self) -> None:
         """Initialise both branches, the classification branch as a copy of the segmentation branch."""
@@ -62,17 +69,22 @@ class AffinityRoIHead(StandardRoIHead):
         branch = f'{prefix}classification_branch.'
         if not any(name.startswith(branch) for name in state_dict):
             heads = (f'{prefix}bbox_head.', f'{prefix}mask_head.')
-            own = [name[len(prefix):] for name in state_dict if name.startswith(heads)]
+            own = [name[len(prefix) :] for name in state_dict if name.startswith(heads)]
             wanted = self.classification_branch.state_dict()
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extract_boxes(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """Return the features of R RoIs (R, 5) for the box heads, shape (R, C, S, S)."""
-        return self.bbox_roi_extractor(x[:self.bbox_roi_extractor.num_inputs], rois)
+        return self.bbox_roi_extractor(x[: self.bbox_roi_extractor.num_inputs], rois)
 
-    def rank_rois(self, x: tuple[Tensor, ...], proposals: InstanceList, img_metas: list[dict],
-                  box_outputs: tuple[Tensor, Tensor] | None = None) -> RankedRoIs:
+    def rank_rois(
+        self,
+        x: tuple[Tensor, ...],
+        proposals: InstanceList,
+        img_metas: list[dict],
+        box_outputs: tuple[Tensor, Tensor] | None = None,
+    ) -> RankedRoIs:
         """Return the RoIs used to classify each slice (paper, Section 3): its best boxes and their mask features.
 
         Args:
@@ -89,19 +101,21 @@ class AffinityRoIHead(StandardRoIHead):
         objectness = [result.scores for result in proposals] if branch.weighs_rois else None
         rois = branch.rank(box_outputs, boxes, img_metas, objectness)
         if branch.mask_head is not None:
-            features = self.mask_roi_extractor(x[:self.mask_roi_extractor.num_inputs], bbox2roi(list(rois.boxes)))
+            features = self.mask_roi_extractor(x[: self.mask_roi_extractor.num_inputs], bbox2roi(list(rois.boxes)))
             rois.mask_features = branch.mask_head(features).unflatten(0, (len(proposals), -1))
         return rois
 
-    def forward(self, x: tuple[Tensor, ...], rpn_results_list: InstanceList,
-                batch_data_samples: list[SliceDataSample] | None = None) -> tuple:
+    def forward(
+        self, x: tuple[Tensor, ...], rpn_results_list: InstanceList, batch_data_samples: list[SliceDataSample] | None = None
+    ) -> tuple:
         """Return the raw outputs of both branches: those of :class:`StandardRoIHead`, then the slice logits (N, K)."""
         detections = super().forward(x, rpn_results_list, batch_data_samples)
         metas = [sample.metainfo for sample in batch_data_samples or ()]
         return *detections, self.cls_head(self.rank_rois(x, rpn_results_list, metas))['logits']
 
-    def loss_slice(self, x: tuple[Tensor, ...], proposals: InstanceList,
-                   data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
+    def loss_slice(
+        self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample]
+    ) -> dict[str, Tensor]:
         """Compute the losses of the classification stage.
 
         Args:
@@ -112,8 +126,9 @@ class AffinityRoIHead(StandardRoIHead):
         rois = self.rank_rois(x, proposals, [sample.metainfo for sample in data_samples])
         return self.cls_head.loss(rois, data_samples)
 
-    def predict_slice(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
-                      rescale: bool = True) -> list[BaseDataElement]:
+    def predict_slice(
+        self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample], rescale: bool = True
+    ) -> list[BaseDataElement]:
         """Classify N slices.
 
         Args:
@@ -126,8 +141,9 @@ class AffinityRoIHead(StandardRoIHead):
         metas = [sample.metainfo for sample in data_samples]
         return self.classify(self.rank_rois(x, proposals, metas), metas, rescale)
 
-    def predict_both(self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample],
-                     rescale: bool = True) -> tuple[InstanceList, list[BaseDataElement]]:
+    def predict_both(
+        self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample], rescale: bool = True
+    ) -> tuple[InstanceList, list[BaseDataElement]]:
         """Detect lesions and classify slices, with the results of :meth:`predict` and :meth:`predict_slice`."""
         slices = self.predict_slice(x, proposals, data_samples, rescale)
         return self.predict(x, proposals, data_samples, rescale), slices

@@ -1,4 +1,5 @@
 """The branch that finds the RoIs used to classify a slice."""
+
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
@@ -63,8 +64,13 @@ class ClassificationBranch(BaseModule):
         with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
             return self.bbox_head(box_features)
 
-    def rank(self, box_outputs: tuple[Tensor, Tensor], proposals: list[Tensor], img_metas: list[dict],
-             objectness: list[Tensor] | None = None) -> RankedRoIs:
+    def rank(
+        self,
+        box_outputs: tuple[Tensor, Tensor],
+        proposals: list[Tensor],
+        img_metas: list[dict],
+        objectness: list[Tensor] | None = None,
+    ) -> RankedRoIs:
         """Rank the RoIs of N slices; their mask features are not computed yet.
 
         Args:
@@ -83,8 +89,9 @@ class ClassificationBranch(BaseModule):
         boxes, scores, deltas, *weights = (torch.stack(parts) for parts in zip(*chosen))
         return RankedRoIs(boxes, scores, deltas, None, *weights)
 
-    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict,
-                objectness: Tensor | None = None) -> tuple[Tensor, ...]:
+    def _select(
+        self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict, objectness: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         # With several lesion classes, the box of a proposal is that of its most likely class, and its score is the sum.
         probabilities = cls_score.softmax(-1)
         lesion = probabilities[:, :-1].argmax(1)

@@ -25,8 +25,9 @@ class LesionMaskHead(FCNMaskHead):
         super().__init__(*args, **kwargs)
         self.soft_targets = soft_targets
 
-    def get_targets(self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList,
-                    rcnn_train_cfg: ConfigType) -> Tensor:
+    def get_targets(
+        self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList, rcnn_train_cfg: ConfigType
+    ) -> Tensor:
         """Return the mask targets of the positive RoIs, values in [0, 1], shape (num_pos, S, S)."""
         if not self.soft_targets:
             return super().get_targets(sampling_results, batch_gt_instances, rcnn_train_cfg)

@@ -13,7 +13,8 @@ class RoundedAnchorGenerator(AnchorGenerator):
     a pixel. The published weights were trained with this.
     """
 
-    def gen_single_level_base_anchors(self, base_size: float, scales: Tensor, ratios: Tensor,
-                                      center: tuple | None = None) -> Tensor:
+    def gen_single_level_base_anchors(
+        self, base_size: float, scales: Tensor, ratios: Tensor, center: tuple | None = None
+    ) -> Tensor:
         """Return the base anchors of one level, x1 y1 x2 y2 in pixels, shape (num_base_anchors, 4)."""
         return super().gen_single_level_base_anchors(base_size, scales, ratios, center).round()

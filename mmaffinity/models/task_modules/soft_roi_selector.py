@@ -81,8 +81,9 @@ class SoftRoISelector:
         ValueError: if a number is not positive, ``nms_iou`` is not in (0, 0.5], or there are fewer candidates than ranks.
     """
 
-    def __init__(self, num_rois: int = 8, num_candidates: int | None = None, nms_iou: float = 0.25,
-                 sharpness: float = 16.) -> None:
+    def __init__(
+        self, num_rois: int = 8, num_candidates: int | None = None, nms_iou: float = 0.25, sharpness: float = 16.0
+    ) -> None:
         if num_rois < 1:
             raise ValueError(f'num_rois must be at least 1, not {num_rois}')
         if not 0 < nms_iou <= 0.5:
@@ -117,7 +118,7 @@ class SoftRoISelector:
         same.fill_diagonal_(1)
         # Relative to the box's own vote, because exponentials of large logits would overflow.
         better = log_votes[None] - log_votes[:, None]
-        better = better.nan_to_num(0.)  # two boxes without any vote
+        better = better.nan_to_num(0.0)  # two boxes without any vote
         share = 1 / (same * better.clamp(max=80).exp()).sum(1)
         weights = quality * logits.sigmoid() * share
         rank = ((1 - same) * weights * better.sigmoid()).sum(1)
@@ -126,10 +127,12 @@ class SoftRoISelector:
 
         total = dealt.sum(1)
         dealt = dealt * fade(total, self.num_candidates)[:, None]
-        index = total.sort(descending=True, stable=True).indices[:self.num_candidates]
+        index = total.sort(descending=True, stable=True).indices[: self.num_candidates]
         dealt = dealt[index]
         missing = self.num_candidates - len(index)
         if missing:
-            index, dealt = torch.cat([index, index[-1:].expand(missing)]), torch.cat([dealt, dealt.new_zeros(
-                missing, self.num_rois)])
+            index, dealt = (
+                torch.cat([index, index[-1:].expand(missing)]),
+                torch.cat([dealt, dealt.new_zeros(missing, self.num_rois)]),
+            )
         return SoftSelection(index, dealt)

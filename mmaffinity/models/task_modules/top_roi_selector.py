@@ -56,8 +56,9 @@ class TopRoISelector:
         ValueError: if ``num_rois`` is below 1, ``nms_iou`` is outside [0, 1], or ``stretch`` or ``ties`` is unknown.
     """
 
-    def __init__(self, num_rois: int = 8, nms_iou: float = 0.25, min_area: float = 1e-5, stretch: str = 'even',
-                 ties: str = 'index') -> None:
+    def __init__(
+        self, num_rois: int = 8, nms_iou: float = 0.25, min_area: float = 1e-5, stretch: str = 'even', ties: str = 'index'
+    ) -> None:
         if num_rois < 1:
             raise ValueError(f'num_rois must be at least 1, not {num_rois}')
         if not 0 <= nms_iou <= 1:
@@ -91,7 +92,7 @@ class TopRoISelector:
             if self.ties == 'unstable':  # nms ranks equal scores by index, and so keeps this order
                 valid = valid[scores[valid].sort(descending=True).indices]
             _, keep = nms(boxes[valid], scores[valid], self.nms_iou)
-            chosen, source = valid[keep[:self.num_rois]], boxes
+            chosen, source = valid[keep[: self.num_rois]], boxes
         else:
             chosen, source = torch.arange(len(proposals), device=boxes.device), proposals
         order = stretch_indices(len(chosen), self.num_rois, self.stretch).to(chosen.device)

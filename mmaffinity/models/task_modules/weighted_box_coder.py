@@ -1,4 +1,5 @@
 """Box deltas scaled as in the published code."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,10 +25,10 @@ class WeightedBoxCoder(DeltaXYWHBBoxCoder):
         ValueError: if ``weights`` are not four positive numbers.
     """
 
-    def __init__(self, weights: Sequence[float] = (10., 10., 5., 5.), **kwargs: Any) -> None:
+    def __init__(self, weights: Sequence[float] = (10.0, 10.0, 5.0, 5.0), **kwargs: Any) -> None:
         if len(weights) != 4 or not all(weight > 0 for weight in weights):
             raise ValueError(f'weights must be four positive numbers, not {weights}')
-        super().__init__(**{**kwargs, 'target_means': (0., 0., 0., 0.), 'target_stds': (1., 1., 1., 1.)})
+        super().__init__(**{**kwargs, 'target_means': (0.0, 0.0, 0.0, 0.0), 'target_stds': (1.0, 1.0, 1.0, 1.0)})
         self.weights = tuple(weights)
 
     def encode(self, bboxes: Tensor | BaseBoxes, gt_bboxes: Tensor | BaseBoxes) -> Tensor:
@@ -35,8 +36,7 @@ class WeightedBoxCoder(DeltaXYWHBBoxCoder):
         deltas = super().encode(bboxes, gt_bboxes)
         return deltas * deltas.new_tensor(self.weights)
 
-    def decode(self, bboxes: Tensor | BaseBoxes, pred_bboxes: Tensor, *args: Any,
-               **kwargs: Any) -> Tensor | BaseBoxes:
+    def decode(self, bboxes: Tensor | BaseBoxes, pred_bboxes: Tensor, *args: Any, **kwargs: Any) -> Tensor | BaseBoxes:
         """Return boxes, x1 y1 x2 y2 in pixels, of weighted deltas (..., 4), or (..., 4 K) for K classes."""
         weights = pred_bboxes.new_tensor(self.weights).repeat(pred_bboxes.shape[-1] // 4)
         return super().decode(bboxes, pred_bboxes / weights, *args, **kwargs)

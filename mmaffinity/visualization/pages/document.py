@@ -1,4 +1,5 @@
 """HTML documents without network: one file each, with its styles, scripts and data inside."""
+
 import base64
 import hashlib
 import html
@@ -23,15 +24,20 @@ def document(body: str, title: str, styles: Sequence[str], scripts: Sequence[str
         scripts: JavaScript files, in order; they run after the data blocks.
         blocks: data, from :func:`json_block` and :func:`text_block`.
     """
-    style, script = ('\n'.join((ASSETS / name).read_text(encoding='utf-8').strip() for name in names)
-                     for names in (styles, scripts))
-    policy = f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; img-src data:; " \
-             "base-uri 'none'; form-action 'none'"
+    style, script = (
+        '\n'.join((ASSETS / name).read_text(encoding='utf-8').strip() for name in names) for names in (styles, scripts)
+    )
+    policy = (
+        f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     content = (ASSETS / body).read_text(encoding='utf-8')
-    yield ('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-           f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy, quote=False)}">\n'
-           '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-           f'<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{content}').encode()
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy, quote=False)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{content}'
+    ).encode()
     for block in blocks:
         yield block.encode()
     yield f'<script>{script}</script>\n</body>\n</html>\n'.encode()
@@ -61,5 +67,3 @@ def text_block(text: str, **attributes: object) -> str:
 
 def _attributes(attributes: Mapping[str, object]) -> str:
     return ''.join(f' {name.replace("_", "-")}="{html.escape(str(value))}"' for name, value in attributes.items())
-
-

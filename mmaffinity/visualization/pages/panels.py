@@ -1,4 +1,5 @@
 """Small pictures of tested slices: ground truth on the left, prediction on the right."""
+
 from typing import Any
 
 import cv2

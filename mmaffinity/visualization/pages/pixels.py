@@ -1,4 +1,5 @@
 """Pixels of slices as text in a page: exact as far as the size of the page allows."""
+
 import base64
 import zlib
 from typing import NamedTuple

@@ -1,4 +1,5 @@
 """Pages of slices as pictures: tested models, and findings of a verification."""
+
 import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -33,5 +34,10 @@ def _page(name: str, content: dict[str, Any], pictures: Mapping[str, bytes]) -> 
         for key, picture in pictures.items():
             yield text_block(base64.b64encode(picture).decode('ascii'), data_picture=key)
 
-    return document(f'{name}.html', content['title'], ('vendor/uPlot.min.css', 'page.css', 'gallery.css'),
-                    ('vendor/uPlot.iife.min.js', 'common.js', 'gallery.js', f'{name}.js'), blocks())
+    return document(
+        f'{name}.html',
+        content['title'],
+        ('vendor/uPlot.min.css', 'page.css', 'gallery.css'),
+        ('vendor/uPlot.iife.min.js', 'common.js', 'gallery.js', f'{name}.js'),
+        blocks(),
+    )

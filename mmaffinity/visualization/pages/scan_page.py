@@ -1,4 +1,5 @@
 """The pages of a prediction: one per scan, and the list of all scans."""
+
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ ATTRIBUTION = (
     '(z = X\u1d40 (W v)). First order: how each summand contributes to the logit of a class, with the classifier linearised at '
     'this z. Contributions and biases add up to the logit, but removing a RoI may change it by another amount. A share is a '
     'contribution divided by the sum of the magnitudes of all contributions to that class; negative shares are evidence '
-    f'against it. RoIs are assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.')
+    f'against it. RoIs are assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.'
+)
 
 
 def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tuple[int, PixelBlock]]) -> Iterator[bytes]:
@@ -29,22 +31,32 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
         pixels: number of a slice, and its pixels.
     """
     hounsfield = head['scan']['kind'] != 'images'
-    head = dict(head, unit='HU' if hounsfield else 'grey level', attribution=ATTRIBUTION,
-                windows=[*WINDOWS, FULL] if hounsfield else [AS_STORED],
-                no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice '
-                        'was predicted with --no-html.',
-                no_pixels='The pixels of this slice could not be read when the page was written.')
+    head = dict(
+        head,
+        unit='HU' if hounsfield else 'grey level',
+        attribution=ATTRIBUTION,
+        windows=[*WINDOWS, FULL] if hounsfield else [AS_STORED],
+        no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice '
+        'was predicted with --no-html.',
+        no_pixels='The pixels of this slice could not be read when the page was written.',
+    )
 
     def blocks() -> Iterator[str]:
         yield json_block(head, id='head')
         for record in records:
             yield json_block(record, data_record=record['index'])
         for index, block in pixels:
-            yield text_block(block.text, data_pixels=index, data_height=block.height, data_width=block.width,
-                             data_step=f'{block.step:g}')
+            yield text_block(
+                block.text, data_pixels=index, data_height=block.height, data_width=block.width, data_step=f'{block.step:g}'
+            )
 
-    return document('scan.html', head['scan']['name'], ('vendor/uPlot.min.css', 'page.css', 'scan.css'),
-                    ('vendor/uPlot.iife.min.js', 'common.js', 'codec.js', 'scan.js'), blocks())
+    return document(
+        'scan.html',
+        head['scan']['name'],
+        ('vendor/uPlot.min.css', 'page.css', 'scan.css'),
+        ('vendor/uPlot.iife.min.js', 'common.js', 'codec.js', 'scan.js'),
+        blocks(),
+    )
 
 
 def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]:
@@ -54,8 +66,13 @@ def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]
         report: content of ``report.json``.
         pages: for each scan, whether it has a page.
     """
-    return document('index.html', 'Predicted scans', ('page.css',), ('common.js', 'index.js'),
-                    [json_block(dict(report, pages=list(pages)), id='head')])
+    return document(
+        'index.html',
+        'Predicted scans',
+        ('page.css',),
+        ('common.js', 'index.js'),
+        [json_block(dict(report, pages=list(pages)), id='head')],
+    )
 
 
 def with_shares(record: dict, rois: dict | None) -> dict:
@@ -74,8 +91,12 @@ def with_shares(record: dict, rois: dict | None) -> dict:
     found = overlaps[np.arange(len(boxes)), nearest] >= SAME_LESION if len(lesions) else np.zeros(len(boxes), dtype=bool)
     owners = np.where(found, nearest, -1)
     lesion_shares = [shares[owners == number].sum(0).round(4).tolist() for number in range(len(lesions))]
-    return dict(record, lesion_shares=lesion_shares, other_shares=shares[owners < 0].sum(0).round(4).tolist(),
-                rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]))
+    return dict(
+        record,
+        lesion_shares=lesion_shares,
+        other_shares=shares[owners < 0].sum(0).round(4).tolist(),
+        rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]),
+    )
 
 
 def box_overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 """A small plan as a user runs it: stopped, resumed, with a run that fails, up to the page."""
+
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from plan_helpers import small_options, write_plan
 from mmaffinity.apis.plans import collect, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
 
-TEXT = f'''
+TEXT = f"""
 title = 'A small study'
 small = {small_options()!r}
 runs = [
@@ -24,7 +25,7 @@ runs = [
     dict(name='elsewhere', config='affinity_c8_phantom', data='third'),
 ]
 data['third'] = dict()
-'''
+"""
 
 
 def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
@@ -56,8 +57,19 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
     assert [run.name for run in plan.runs if PlanFolder(plan, out).done(run)] == ['c8', 'c8_ictcf']
 
     page = (out / 'report/index.md').read_text()
-    for heading in ('# A small study', '## Table 3', '## Table 4', '## Table 5', '## Table 7', '## Figure 4', '## Figure 6',
-                    '## What differs from the paper', '## Data', '## Versions', '## Commands'):
+    for heading in (
+        '# A small study',
+        '## Table 3',
+        '## Table 4',
+        '## Table 5',
+        '## Table 7',
+        '## Figure 4',
+        '## Figure 6',
+        '## What differs from the paper',
+        '## Data',
+        '## Versions',
+        '## Commands',
+    ):
         assert f'\n{heading}' in f'\n{page}', heading
     assert 'The slices are synthetic' in page and '*(published)*' in page
     assert '4 slices of `lesions_test.json` were tested, in the paper 100' in page
@@ -85,12 +97,15 @@ def test_nothing_to_report(tmp_path, tiny_phantom):
 
 def test_a_command_ends_with_the_process_that_it_belongs_to(repo_root):
     """As when a plan is killed: the command would go on for a minute."""
-    code = ('import subprocess, sys, os\n'
-            'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '
-            'print(flush=True); run_tool(lambda: time.sleep(60))"], env={**os.environ, "MMAFFINITY_PARENT": str(os.getpid())},'
-            'stdout=sys.stdout)\nprint(child.pid, flush=True)\nchild.wait()')
-    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, 'PYTHONPATH': str(repo_root)}) as parent:
+    code = (
+        'import subprocess, sys, os\n'
+        'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '
+        'print(flush=True); run_tool(lambda: time.sleep(60))"], env={**os.environ, "MMAFFINITY_PARENT": str(os.getpid())},'
+        'stdout=sys.stdout)\nprint(child.pid, flush=True)\nchild.wait()'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(repo_root)}
+    ) as parent:
         child = int((parent.stdout.readline() + parent.stdout.readline()).split()[0])
         time.sleep(0.5)
         os.kill(parent.pid, signal.SIGKILL)

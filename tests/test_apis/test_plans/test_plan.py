@@ -1,4 +1,5 @@
 """Plan files: what is read from them, and what is wrong with them."""
+
 import json
 import shlex
 
@@ -14,11 +15,11 @@ from mmaffinity.commands import reproduce
 from mmaffinity.utils.config import load_config
 
 pytestmark = pytest.mark.slow
-TWO = '''
+TWO = """
 title = 'Two'
 runs = [dict(name='a', config='affinity_c8_phantom', data='cncb_ncov', options={'image_size': (64, 64)}),
         dict(name='b', config='affinity_c8_phantom_ictcf', data='ictcf', options=dict(load_from='{a}'))]
-'''
+"""
 
 
 @pytest.fixture
@@ -38,7 +39,9 @@ def test_the_plan_of_the_paper(tmp_path):
         assert plan.run(f'c{count}_ictcf').needs == (f'c{count}',)
     assert plan.run('covid_ct_mask_net').needs == ('mask_rcnn_full',)
     assert [command for command, _ in plan.prepare] == [
-        ['convert', 'cncb-ncov', f'{tmp_path}/data/cncb_ncov'], ['convert', 'ictcf', f'{tmp_path}/data/ictcf']]
+        ['convert', 'cncb-ncov', f'{tmp_path}/data/cncb_ncov'],
+        ['convert', 'ictcf', f'{tmp_path}/data/ictcf'],
+    ]
 
 
 def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
@@ -52,8 +55,12 @@ def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
     (tmp_path / 'my_study.py').write_text(text)
     plan = read_plan('my_study.py', 'data')
     assert len(plan.runs) == 2 + 4 * 5 and plan.run('theirs').needs == ('base',)
-    assert plan.run('c32_fold4').options == {'model.roi_head.cls_head.num_affinities': 32, 'data_root': 'data/ours', 'folds': 5,
-                                             'fold': 4}
+    assert plan.run('c32_fold4').options == {
+        'model.roi_head.cls_head.num_affinities': 32,
+        'data_root': 'data/ours',
+        'folds': 5,
+        'fold': 4,
+    }
 
 
 def test_without_ictcf_the_rest_runs(tmp_path):
@@ -69,27 +76,38 @@ def test_without_ictcf_the_rest_runs(tmp_path):
 def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
     text = TWO.replace("data='cncb_ncov'", "data='cncb_ncov', folds=2").replace("data='ictcf'", "data='ictcf', folds=2")
     plan = read_plan(write_plan(tmp_path / 'two.py', text), tiny_phantom, seeds=2)
-    assert [run.name for run in plan.runs] == ['a_fold0', 'a_fold1', 'a_fold0_seed1', 'a_fold1_seed1', 'b_fold0', 'b_fold1',
-                                               'b_fold0_seed1', 'b_fold1_seed1']
+    assert [run.name for run in plan.runs] == [
+        'a_fold0',
+        'a_fold1',
+        'a_fold0_seed1',
+        'a_fold1_seed1',
+        'b_fold0',
+        'b_fold1',
+        'b_fold0_seed1',
+        'b_fold1_seed1',
+    ]
     run = plan.run('b_fold1_seed1')
     assert run.needs == ('a_fold1_seed1',) and run.seed == 1 and (run.options['folds'], run.options['fold']) == (2, 1)
     kinds = [step.kind for step in PlanFolder(plan, tmp_path / 'out').steps(run)]
     assert kinds == ['verify', 'train', 'test']
 
 
-@pytest.mark.parametrize('change, words', [
-    (("title = 'Two'", ''), 'needs a title'),
-    (("name='a'", "name='../a'"), 'is that of a folder'),
-    (("name='b'", "name='a'"), 'two runs are called a'),
-    (("'{a}'", "'{aa}'"), 'b starts from aa, which is no run above it; did you mean a'),
-    (("options={'", "option={'"), 'unknown field option'),
-    (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
-    (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
-    (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
-    (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
-    (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no config affinity_c9; did you mean'),
-    (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (("title = 'Two'", ''), 'needs a title'),
+        (("name='a'", "name='../a'"), 'is that of a folder'),
+        (("name='b'", "name='a'"), 'two runs are called a'),
+        (("'{a}'", "'{aa}'"), 'b starts from aa, which is no run above it; did you mean a'),
+        (("options={'", "option={'"), 'unknown field option'),
+        (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
+        (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
+        (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
+        (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
+        (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no config affinity_c9; did you mean'),
+        (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
+    ],
+)
 def test_errors_of_a_plan(tmp_path, tiny_phantom, change, words):
     assert change[0] in TWO
     with pytest.raises((ValueError, FileNotFoundError), match=words):
@@ -100,7 +118,11 @@ def test_commands_are_printed_in_an_order_in_which_they_work(two, tmp_path):
     folder = PlanFolder(two, tmp_path / 'my out')
     lines = [shlex.split(line) for line in commands(folder)]
     assert [line[line.index('train') if 'train' in line else line.index('test')] for line in lines] == [
-        'train', 'test', 'train', 'test']
+        'train',
+        'test',
+        'train',
+        'test',
+    ]
     checkpoint = f'{tmp_path}/my out/runs/a/epoch_3.pth'
     assert checkpoint in lines[1] and f'load_from={checkpoint}' in lines[2] and 'image_size=(64,64)' in lines[0]
     assert not any('load_from' in word for word in lines[3])  # seeds have one test config
@@ -133,7 +155,7 @@ def test_a_config_may_not_change_under_a_run(two, tmp_path, tiny_phantom):
     changed = read_plan(write_plan(tmp_path / 'two.py', TWO.replace('(64, 64)', '(96, 64)')), tiny_phantom)
     with pytest.raises(ValueError, match=r'config of a has changed since .*runs/a was started \(for a: image_size'):
         PlanFolder(changed, tmp_path / 'out').claim()
-    longer = TWO.replace("runs = [", "runs = [dict(name='c', config='affinity_c8_phantom', data='cncb_ncov'), ")
+    longer = TWO.replace('runs = [', "runs = [dict(name='c', config='affinity_c8_phantom', data='cncb_ncov'), ")
     PlanFolder(read_plan(write_plan(tmp_path / 'two.py', longer), tiny_phantom), tmp_path / 'out').claim()
 
 
@@ -158,6 +180,7 @@ def test_time_left_is_that_of_the_steps_that_are_left(two, tmp_path, tiny_phanto
 
 def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
     import argparse
+
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
     path = write_plan(tmp_path / 'two.py', TWO)
@@ -165,8 +188,11 @@ def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
     assert reproduce.run(parser.parse_args([str(tiny_phantom), '--plan', str(path), '--out', str(out), '--dry-run'])) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5 and lines[-1].endswith('--collect') and not out.exists()
-    for arguments, words in (([], 'DATA_ROOT is missing'), (['/no/where'], 'no folder /no/where'),
-                             ([str(tiny_phantom), '--phantom'], '--phantom has its own plan')):
+    for arguments, words in (
+        ([], 'DATA_ROOT is missing'),
+        (['/no/where'], 'no folder /no/where'),
+        ([str(tiny_phantom), '--phantom'], '--phantom has its own plan'),
+    ):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             reproduce.run(parser.parse_args([*arguments, '--out', str(out)]))
     assert command_line(['test', 'a b']).endswith("test 'a b'")

@@ -1,4 +1,5 @@
 """A plan on a real SLURM cluster of one node: array, dependency, preemption, a failing run."""
+
 import json
 import shutil
 import subprocess
@@ -35,7 +36,9 @@ def cluster():
 @pytest.fixture
 def folder(tmp_path, tiny_phantom):
     long = small_options(epochs=EPOCHS, interval=1)
-    path = write_plan(tmp_path / 'study.py', f'''
+    path = write_plan(
+        tmp_path / 'study.py',
+        f"""
 title = 'A study under SLURM'
 small = {small_options()!r}
 runs = [
@@ -44,7 +47,8 @@ runs = [
     dict(name='bad', config='affinity_c8_phantom', data='cncb_ncov', options={{**small, 'optim_wrapper.optimizer.type': 'No'}}),
     dict(name='after_bad', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{bad}}'}}),
 ]
-''')
+""",
+    )
     made = PlanFolder(read_plan(path, tiny_phantom), tmp_path / 'out')
     made.claim()
     return made
@@ -73,13 +77,24 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, r
     assert not (place / f'epoch_{EPOCHS}.pth').exists()
     cluster.wait(lambda: not cluster.queue(), 'the end of all jobs', 600)
 
-    states = {name: cluster.state(job) for name, job in (
-        ('first', f'{runs}_0'), ('second', f'{second}_1'), ('bad', f'{runs}_2'), ('after_bad', f'{after_bad}_3'))}
+    states = {
+        name: cluster.state(job)
+        for name, job in (
+            ('first', f'{runs}_0'),
+            ('second', f'{second}_1'),
+            ('bad', f'{runs}_2'),
+            ('after_bad', f'{after_bad}_3'),
+        )
+    }
     assert states == dict(first='COMPLETED', second='COMPLETED', bad='FAILED', after_bad='CANCELLED')
     log = (folder.out / 'slurm/logs/0.log').read_text()
     assert 'resume' in log.lower()
-    steps = [json.loads(line)['step'] for file in sorted(place.glob('*/vis_data/scalars.json'))
-             for line in file.read_text().splitlines() if '"lr"' in line]
+    steps = [
+        json.loads(line)['step']
+        for file in sorted(place.glob('*/vis_data/scalars.json'))
+        for line in file.read_text().splitlines()
+        if '"lr"' in line
+    ]
     assert len(list(place.glob('*/vis_data/scalars.json'))) == 2 and steps[-1] == EPOCHS * 6
     assert load_checkpoint(place / f'epoch_{EPOCHS}.pth')['meta']['iter'] == EPOCHS * 6
     assert folder.done(folder.plan.run('second')) and not folder.of('after_bad').exists()

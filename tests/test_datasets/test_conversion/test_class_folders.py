@@ -1,4 +1,5 @@
 """One folder of slices per class to slice lists: patients, groups where they are unknown, bad slices."""
+
 import argparse
 import json
 
@@ -27,7 +28,7 @@ WHOLE = SplitOptions(val_share=0, test_share=0)
 @pytest.fixture
 def put(tmp_path):
 
-    def write(name, seed, brightness=1.):
+    def write(name, seed, brightness=1.0):
         """Write a smooth picture; the same seed gives the same picture, but for its brightness."""
         noise = np.random.default_rng(seed).integers(0, 200, (6, 6), np.uint8)
         picture = cv2.resize(noise, (60, 50), interpolation=cv2.INTER_CUBIC)
@@ -57,11 +58,17 @@ def test_lists(put, tmp_path):
     content = read(out)
     assert content['metainfo'] == dict(dataset='class folders', slice_classes=['healthy', 'sick'], source='in')
     assert content['data_list'] == [
-        *(dict(img_path=f'slices/healthy/deep/P{number}_0.jpg', label=0, patient_id=f'P{number}', scan_id=None)
-          for number in (2, 3, 4)),
-        *(dict(img_path=f'slices/sick/P1_{number}.png', label=1, patient_id='P1', scan_id=None) for number in range(3))]
+        *(
+            dict(img_path=f'slices/healthy/deep/P{number}_0.jpg', label=0, patient_id=f'P{number}', scan_id=None)
+            for number in (2, 3, 4)
+        ),
+        *(dict(img_path=f'slices/sick/P1_{number}.png', label=1, patient_id='P1', scan_id=None) for number in range(3)),
+    ]
     assert [(row['class'], row['slices'], row['patients']) for row in summary.slices] == [
-        ('healthy', 3, 3), ('sick', 3, 1), ('all', 6, 4)]
+        ('healthy', 3, 3),
+        ('sick', 3, 1),
+        ('all', 6, 4),
+    ]
     assert summary.warnings == ['1 file of healthy is not used (.txt 1)'] and summary.statistics['num_slices'] == 6
     dataset = SliceDataset(ann_file='annotations/slices_train.json', data_root=str(out), pipeline=[])
     assert cv2.imread(dataset.get_data_info(0)['img_path']).shape == (50, 60, 3)
@@ -85,10 +92,11 @@ def test_unknown_patients_near_slices_stay_together(put, tmp_path):
     assert sum(map(len, groups)) == len(set().union(*groups)) == 16 and min(map(len, groups)) >= 2
     assert all({row['label'] for row in part} == {0, 1} for part in rows.values())
     for fold in range(2):
-        train, test = ({row['group'] for row in read(out, f'fold_{fold}/slices_{part}')['data_list']}
-                       for part in ('train', 'test'))
+        train, test = (
+            {row['group'] for row in read(out, f'fold_{fold}/slices_{part}')['data_list']} for part in ('train', 'test')
+        )
         assert len(train) == len(test) == 8 and not train & test
-    warning, = summary.warnings
+    (warning,) = summary.warnings
     assert warning.startswith('patients are unknown: ') and '(16 groups of 30 slices, the largest has 2)' in warning
     assert 'unknown' in summary.table()
 
@@ -96,7 +104,7 @@ def test_unknown_patients_near_slices_stay_together(put, tmp_path):
 def test_near_decides(put, tmp_path):
     for number in range(6):
         root = put(f'{"ab"[number % 2]}/{number}.png', number // 4 * 2 + number % 2, 0.7 + number % 4 / 10)
-    strict = UnitOptions(near=Near(0, 1.))
+    strict = UnitOptions(near=Near(0, 1.0))
     summary = convert_class_folders(root, tmp_path / 'out', splits=WHOLE, units=strict)
     assert '(6 groups of 6 slices, the largest has 1)' in summary.warnings[0]
 
@@ -106,8 +114,9 @@ def test_groups_and_patients_of_several_classes_are_reported_and_stay_whole(put,
         put(f'a/P{number}_1.png', number)
         root = put(f'b/P{number + 5}_1.png', number + 5)
     summary = convert_class_folders(root, tmp_path / 'out', splits=SplitOptions(0.2, 0.2))
-    assert summary.warnings[1] == ('1 group has slices of several classes (a/P5_1.png): near-identical slices have different '
-                                   'labels')
+    assert summary.warnings[1] == (
+        '1 group has slices of several classes (a/P5_1.png): near-identical slices have different labels'
+    )
     parts = [part for part, rows in rows_of(tmp_path / 'out').items() for row in rows if row['group'] == 'a/P5_1.png']
     assert len(parts) == 2 and len(set(parts)) == 1
     summary = convert_class_folders(root, tmp_path / 'known', splits=SplitOptions(0.2, 0.2), units=UnitOptions(r'(P\d+)'))
@@ -163,8 +172,25 @@ def test_command(put, tmp_path, capsys):
     convert.add_arguments(parser)
     for number in range(8):
         root = put(f'{"ab"[number % 2]}/{number}.png', number)
-    args = parser.parse_args(['class-folders', str(root), '--out', str(tmp_path / 'out'), '--classes', 'b', 'a',
-                              '--near-bits', '3', '--near-correlation', '0.999', '--val-share', '0', '--test-share', '0.25'])
+    args = parser.parse_args(
+        [
+            'class-folders',
+            str(root),
+            '--out',
+            str(tmp_path / 'out'),
+            '--classes',
+            'b',
+            'a',
+            '--near-bits',
+            '3',
+            '--near-correlation',
+            '0.999',
+            '--val-share',
+            '0',
+            '--test-share',
+            '0.25',
+        ]
+    )
     assert convert.run(args) == 0
     assert 'slices_test' in capsys.readouterr().out
     record = json.loads((tmp_path / 'out/annotations/conversion.json').read_text())
@@ -174,10 +200,15 @@ def test_command(put, tmp_path, capsys):
 def test_the_public_config_reads_the_phantom_from_folders(tiny_phantom, tmp_path, monkeypatch):
     root = tiny_phantom / 'cncb_ncov'
     splits = SplitOptions(0.25, 0.25)
-    convert_class_folders(root, tmp_path / 'classes', ClassOptions(['Normal', 'NCP']), splits,
-                          UnitOptions('^([^/]+/[^/]+)/'))
-    convert_image_pairs(root / 'ct_lesion_seg/image', root / 'ct_lesion_seg/mask', tmp_path / 'pairs',
-                        LesionOptions([2, 3], min_area=10), splits, UnitOptions('^([^/]+)/'))
+    convert_class_folders(root, tmp_path / 'classes', ClassOptions(['Normal', 'NCP']), splits, UnitOptions('^([^/]+/[^/]+)/'))
+    convert_image_pairs(
+        root / 'ct_lesion_seg/image',
+        root / 'ct_lesion_seg/mask',
+        tmp_path / 'pairs',
+        LesionOptions([2, 3], min_area=10),
+        splits,
+        UnitOptions('^([^/]+)/'),
+    )
     monkeypatch.setenv('CLASS_FOLDERS_ROOT', str(tmp_path / 'classes'))
     monkeypatch.setenv('IMAGE_PAIRS_ROOT', str(tmp_path / 'pairs'))
     report = verify_config(load_config('public/affinity_c8_folders'), cache=None, workers=0)

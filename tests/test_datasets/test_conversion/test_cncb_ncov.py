@@ -18,8 +18,15 @@ from mmaffinity.datasets.conversion import (
     slice_files,
 )
 
-OUTPUTS = {'lesions_train.json', 'lesions_test.json', 'slices_train.json', 'slices_train_left_out.json',
-           'slices_val.json', 'slices_test.json', 'statistics.json'}
+OUTPUTS = {
+    'lesions_train.json',
+    'lesions_test.json',
+    'slices_train.json',
+    'slices_train_left_out.json',
+    'slices_val.json',
+    'slices_test.json',
+    'statistics.json',
+}
 TRAIN = ['Normal_1_10_0000', 'Normal_1_10_0001', 'CP_2_11_0000', 'CP_2_11_0001', 'NCP_3_12_0000', 'NCP_3_13_0001']
 VAL = ['Normal_4_14_0000', 'CP_5_15_0000']
 TEST = ['NCP_6_16_0000', 'NCP_6_16_0001', 'CP_7_17_0000']
@@ -90,15 +97,18 @@ def test_what_is_written(root):
         assert all((root / path).is_file() for path in paths)
     lesions = read(root, 'lesions_train.json')
     assert [image['file_name'] for image in lesions['images']] == [
-        'ct_lesion_seg/image/0/5.jpg', 'ct_lesion_seg/image/0/17.jpg', 'ct_lesion_seg/image/1/3.jpg'
+        'ct_lesion_seg/image/0/5.jpg',
+        'ct_lesion_seg/image/0/17.jpg',
+        'ct_lesion_seg/image/1/3.jpg',
     ]
     assert [annotation['image_id'] for annotation in lesions['annotations']] == [1, 3]
     assert all(annotation['area'] == 300 for annotation in lesions['annotations'])
     pixels = [cv2.imread(str(root / row['img_path']), cv2.IMREAD_GRAYSCALE).ravel() for row in train['data_list']]
     pixels = np.concatenate(pixels) / 255
     statistics = read(root, 'statistics.json')
-    assert statistics == dict(mean=pytest.approx(pixels.mean()), std=pytest.approx(pixels.std()), num_slices=3,
-                              source='slices_train.json')
+    assert statistics == dict(
+        mean=pytest.approx(pixels.mean()), std=pytest.approx(pixels.std()), num_slices=3, source='slices_train.json'
+    )
 
 
 def test_summary_and_table(root):
@@ -107,8 +117,9 @@ def test_summary_and_table(root):
     assert counts['slices_train', 'all'] == (3, 3, 3)
     assert counts['slices_test', 'COVID-19'] == (2, 1, 1)
     assert counts['slices_test', 'Normal'] == (0, 0, 0)
-    assert summary.lesions[0] == dict(split='lesions_train', slices=3, patients=2, with_lesions=2,
-                                      lesions=dict(lesion=2), too_small=0)
+    assert summary.lesions[0] == dict(
+        split='lesions_train', slices=3, patients=2, with_lesions=2, lesions=dict(lesion=2), too_small=0
+    )
     table = summary.table()
     assert re.search(r'slices_test +COVID-19 +2 +1 +1 +2 to 2, median 2', table)
     assert re.search(r'lesions_train +3 +2 +2 +2 +0', table)
@@ -136,8 +147,9 @@ def test_parts_and_lists_elsewhere(root, tmp_path):
     (root / 'lists').rename(tmp_path / 'elsewhere')
     renamed = tmp_path / 'my_val.txt'
     (tmp_path / 'elsewhere' / 'val_COVIDx_CT-1.txt').rename(renamed)
-    convert_cncb_ncov(root, parts=['slices'], lists=CncbLists(val=renamed),
-                      list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere'])
+    convert_cncb_ncov(
+        root, parts=['slices'], lists=CncbLists(val=renamed), list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere']
+    )
     assert set(snapshot(root)) == {name for name in OUTPUTS if not name.startswith('lesions')}
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
     with pytest.raises(ValueError, match=r"cannot convert the parts \['lesion'\]; choose from lesions, slices"):
@@ -179,8 +191,10 @@ def test_original_folders_come_first_and_the_flat_one_fills_in(root):
     (root / 'CP/5/15/0000.png').rename(root / 'rest/CP_5_15_0000.png')
     (root / 'rest/Normal_4_14_0000.png').touch()  # no picture: nobody may read it
     convert_cncb_ncov(root)
-    assert [row['img_path'] for row in read(root, 'slices_val.json')['data_list']] == ['Normal/4/14/0000.png',
-                                                                                       'rest/CP_5_15_0000.png']
+    assert [row['img_path'] for row in read(root, 'slices_val.json')['data_list']] == [
+        'Normal/4/14/0000.png',
+        'rest/CP_5_15_0000.png',
+    ]
 
 
 def test_lists_of_covidx_ct_are_not_replaced(root):
@@ -225,8 +239,13 @@ def test_sample_list_of_another_training_list(root):
 
 
 def test_missing_slices_are_counted_and_named(root):
-    for path in ('Normal/1/10/0000.png', 'NCP/6/16/0001.png', 'CP/7/17/0000.png', 'ct_lesion_seg/mask/1/3.png',
-                 'ct_lesion_seg/image/2/8.jpg'):
+    for path in (
+        'Normal/1/10/0000.png',
+        'NCP/6/16/0001.png',
+        'CP/7/17/0000.png',
+        'ct_lesion_seg/mask/1/3.png',
+        'ct_lesion_seg/image/2/8.jpg',
+    ):
         (root / path).unlink()
     with pytest.raises(FileNotFoundError) as info:
         convert_cncb_ncov(root)
@@ -266,11 +285,13 @@ def test_patients_in_two_splits_are_reported(root, caplog):
     write_lists(root / 'lists', test=TEST + VAL + TRAIN[:1], lesions_test=['0_17', '2_8'])
     summary = convert_cncb_ncov(root)
     assert summary.warnings[0].startswith('3 patients are in both slices_train and slices_train_left_out (1, 2, 3): ')
-    assert any(text.startswith('1 patient is in both the training list and slices_test (1)') for text in caplog.messages
-               for text in [text.removeprefix('warning: ')])
+    assert any(
+        text.startswith('1 patient is in both the training list and slices_test (1)')
+        for text in caplog.messages
+        for text in [text.removeprefix('warning: ')]
+    )
     assert any('2 patients are in both slices_val and slices_test (4, 5)' in text for text in summary.warnings)
-    assert any('1 patient is in both lesions_train and lesions_test (ct_lesion_seg/0)' in text
-               for text in summary.warnings)
+    assert any('1 patient is in both lesions_train and lesions_test (ct_lesion_seg/0)' in text for text in summary.warnings)
 
 
 def test_stale_statistics_are_reported(root):
@@ -311,8 +332,13 @@ def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
 
 def test_real_lists(shared_dir, tmp_path):
     data = shared_dir / 'data'
-    summary = convert_cncb_ncov(tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'],
-                                parts=['slices'], check_files=False, skip_statistics=True)
+    summary = convert_cncb_ncov(
+        tmp_path,
+        list_folders=[data / 'covidx_ct_v1', data / 'published_splits'],
+        parts=['slices'],
+        check_files=False,
+        skip_statistics=True,
+    )
     counts = {(row['split'], row['class']): row['slices'] for row in summary.slices}
     names = ('Normal', 'CP', 'COVID-19', 'all')
     assert [counts['slices_train', name] for name in names] == [1000, 1000, 1000, 3000]
@@ -320,8 +346,9 @@ def test_real_lists(shared_dir, tmp_path):
     assert [counts['slices_val', name] for name in names] == [9107, 7400, 4529, 21036]
     assert [counts['slices_test', name] for name in names] == [9450, 7395, 4346, 21191]
     # The published splits are by patient; only the author's sample shares patients with the rest of its list.
-    assert len(summary.warnings) == 1 and summary.warnings[0].startswith('606 patients are in both slices_train and '
-                                                                         'slices_train_left_out')
+    assert len(summary.warnings) == 1 and summary.warnings[0].startswith(
+        '606 patients are in both slices_train and slices_train_left_out'
+    )
     train = {row['img_path'] for row in read(tmp_path, 'slices_train.json')['data_list']}
     assert len(train) == 3000
     assert not train & {row['img_path'] for row in read(tmp_path, 'slices_train_left_out.json')['data_list']}
@@ -367,8 +394,9 @@ def test_the_authors_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
     for split in ('train', 'val', 'test'):
         for line in (data / f'covidx_ct_v1/{split}_COVIDx_CT-1.txt').read_text().splitlines():
             (images / line.split()[0]).touch()  # stands for the picture: only names are looked at here
-    convert_cncb_ncov(tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'], parts=['slices'],
-                      skip_statistics=True)
+    convert_cncb_ncov(
+        tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'], parts=['slices'], skip_statistics=True
+    )
     published = (data / 'published_splits/train_split_classification.txt').read_text().split()
     expected = [f'1_images/{("Normal", "CP", "NCP")[int(name[0])]}{name[1:]}' for name in published]
     assert [row['img_path'] for row in read(tmp_path, 'slices_train.json')['data_list']] == expected and len(expected) == 3000

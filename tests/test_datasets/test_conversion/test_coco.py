@@ -69,7 +69,7 @@ def test_lung_is_background_and_classes_merge_or_stay_apart():
     mask = np.ones((40, 40), np.uint8)
     mask[5:20, 5:20] = 2
     mask[10:22, 10:22] = 3  # in the midst of the other and beyond it
-    (merged, ) = annotate_mask(mask).annotations
+    (merged,) = annotate_mask(mask).annotations
     assert merged['category_id'] == 1
     np.testing.assert_array_equal(mask_utils.decode(merged['segmentation']), mask >= 2)
     glass, consolidation = annotate_mask(mask, keep_classes_apart=True).annotations
@@ -81,7 +81,7 @@ def test_lung_is_background_and_classes_merge_or_stay_apart():
 def test_annotation_fields():
     mask = np.zeros((50, 70), np.uint8)
     mask[10:25, 30:52] = 2
-    (annotation, ) = annotate_mask(mask).annotations
+    (annotation,) = annotate_mask(mask).annotations
     assert annotation['bbox'] == [30, 10, 22, 15]
     assert annotation['area'] == 22 * 15 and annotation['iscrowd'] == 0
     assert annotation['segmentation']['size'] == [50, 70] and isinstance(annotation['segmentation']['counts'], str)
@@ -161,8 +161,7 @@ def test_build_coco_errors(tmp_path):
     file = write_pair(tmp_path, '1a', mask, image_shape=(8, 7))
     with pytest.raises(ValueError) as info:
         build_coco(tmp_path, [file])
-    assert str(info.value).startswith(f'the mask {tmp_path}/1a.png is 6 x 8 pixels, but its image {tmp_path}/1a.jpg is '
-                                      '7 x 8')
+    assert str(info.value).startswith(f'the mask {tmp_path}/1a.png is 6 x 8 pixels, but its image {tmp_path}/1a.jpg is 7 x 8')
     with pytest.raises(ValueError, match='the minimum area is -1 pixels; it cannot be negative'):
         build_coco(tmp_path, [file], min_area=-1)
     with pytest.raises(ValueError, match='the number of workers is 0; it has to be at least 1'):

@@ -1,4 +1,5 @@
 """DICOM folders and slice labels to slice lists: order from the head, classes, whole results, one bad patient alone."""
+
 import argparse
 import json
 
@@ -30,10 +31,14 @@ def put_labels(root, patients):
 @pytest.fixture
 def root(tmp_path):
     root = tmp_path / 'raw'
-    for folder, name in (('COVID-19 Cases', 'P001'), ('COVID-19 Cases', 'P009'), ('Cap Cases', 'cap001'),
-                         ('Normal Cases', 'normal001')):
+    for folder, name in (
+        ('COVID-19 Cases', 'P001'),
+        ('COVID-19 Cases', 'P009'),
+        ('Cap Cases', 'cap001'),
+        ('Normal Cases', 'normal001'),
+    ):
         write_series(root / folder / name, NUMBER, series=name)
-    put_labels(root, dict(P001=(1, 2), cap001=(0, )))
+    put_labels(root, dict(P001=(1, 2), cap001=(0,)))
     return root
 
 
@@ -42,15 +47,19 @@ def read(out, name='slices_train'):
 
 
 def rows(out, patient, name='slices_train'):
-    return [(row['img_path'].rpartition('/')[2], row['label']) for row in read(out, name)['data_list']
-            if row['patient_id'] == patient]
+    return [
+        (row['img_path'].rpartition('/')[2], row['label'])
+        for row in read(out, name)['data_list']
+        if row['patient_id'] == patient
+    ]
 
 
 def test_slices_with_infection_have_the_class_of_their_patient(root, tmp_path):
     out = tmp_path / 'out'
     summary = convert_covid_ct_md(root, out, splits=WHOLE)
-    assert read(out)['metainfo'] == dict(dataset='COVID-CT-MD', slice_classes=['Normal', 'CP', 'COVID-19'],
-                                         source='Slice-level-labels.npy')
+    assert read(out)['metainfo'] == dict(
+        dataset='COVID-CT-MD', slice_classes=['Normal', 'CP', 'COVID-19'], source='Slice-level-labels.npy'
+    )
     assert rows(out, 'P001') == [('0001.png', 2), ('0002.png', 2)]
     assert rows(out, 'cap001') == [('0000.png', 1)]
     assert rows(out, 'normal001') == [(f'000{number}.png', 0) for number in range(NUMBER)]
@@ -67,7 +76,7 @@ def test_numbers_count_from_the_head(root, tmp_path):
     for number in range(NUMBER):
         grey = cv2.imread(str(tmp_path / f'out/slices/normal001/000{number}.png'), cv2.IMREAD_UNCHANGED)
         assert grey.dtype == np.uint8 and np.array_equal(grey, to_grey(chest(NUMBER - 1 - number)))
-    scan, = find_scans(root / 'Normal Cases')
+    (scan,) = find_scans(root / 'Normal Cases')
     for number, item in zip(range(NUMBER - 1, -1, -1), scan.read(), strict=True):  # prediction counts from the feet
         grey = cv2.imread(str(tmp_path / f'out/slices/normal001/000{number}.png'), cv2.IMREAD_UNCHANGED)
         assert np.array_equal(grey, item.grey)
@@ -105,13 +114,16 @@ def test_one_bad_patient_does_not_end_the_others(root, tmp_path):
         save_dicom(path, dicom_slice(chest(number).astype(np.int16), number, series='P006', ImagePositionPatient=None))
     write_series(root / 'Normal Cases' / 'normal002', NUMBER, series='normal002')
     (root / 'Normal Cases' / 'normal002' / 'im_001.dcm').write_bytes(b'no DICOM')
-    put_labels(root, dict(P001=(1, ), P002=(1, ), P003=(1, ), P004=(NUMBER, ), P005=(1, ), P006=(1, ), cap001=(0, ),
-                          cap002=(0, )))
+    put_labels(root, dict(P001=(1,), P002=(1,), P003=(1,), P004=(NUMBER,), P005=(1,), P006=(1,), cap001=(0,), cap002=(0,)))
     summary = convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
     assert {row['patient_id'] for row in read(tmp_path / 'out')['data_list']} == {'P001', 'cap001', 'normal001', 'normal002'}
-    expected = ('P002: labels are matched to slices by order, but 1 file cannot be used: P002/im_002.dcm',
-                'P003 contains 2 scans', 'P004 has 5 slices, but its labels mark slice 6', 'P005 contains no scan',
-                'P006: labels are matched to slices by order, which is unknown')
+    expected = (
+        'P002: labels are matched to slices by order, but 1 file cannot be used: P002/im_002.dcm',
+        'P003 contains 2 scans',
+        'P004 has 5 slices, but its labels mark slice 6',
+        'P005 contains no scan',
+        'P006: labels are matched to slices by order, which is unknown',
+    )
     assert len(summary.problems) == len(expected)
     for problem, part in zip(summary.problems, expected, strict=True):
         assert part in problem
@@ -173,6 +185,7 @@ def test_wrong_use(root, tmp_path):
 
 def test_unreadable_pixels_leave_one_slice_out(root, tmp_path, monkeypatch):
     from mmaffinity.scans.dicom_scan import DicomScan
+
     original = DicomScan.read
 
     def read_with_a_problem(self, done=()):
@@ -188,8 +201,9 @@ def test_unreadable_pixels_leave_one_slice_out(root, tmp_path, monkeypatch):
 def test_command(root, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     convert.add_arguments(parser)
-    args = parser.parse_args(['covid-ct-md', str(root), '--out', str(tmp_path / 'out'), '--val-share', '0',
-                              '--test-share', '0'])
+    args = parser.parse_args(
+        ['covid-ct-md', str(root), '--out', str(tmp_path / 'out'), '--val-share', '0', '--test-share', '0']
+    )
     assert convert.run(args) == 0
     assert 'slices_train  COVID-19' in capsys.readouterr().out
 
@@ -203,7 +217,7 @@ def test_real_series(shared_dir, tmp_path):
     put_labels(root, dict(cap002=(0, 10)))
     convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
     assert rows(tmp_path / 'out', 'cap002') == [('0000.png', 1), ('0010.png', 1)]
-    scan, = find_scans(shared_dir / 'data' / 'ct_dicom')
+    (scan,) = find_scans(shared_dir / 'data' / 'ct_dicom')
     items = list(scan.read())
     assert items[-1].position > items[0].position  # the head is last
     for number in (0, 10):

@@ -1,4 +1,5 @@
 """COVIDx-CT as downloaded: versions, layouts, patients, sources, leakage."""
+
 import json
 import runpy
 import shutil
@@ -14,12 +15,19 @@ from mmaffinity.datasets.phantom import write_phantom
 from mmaffinity.utils.config import load_config
 
 HEADER = 'patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality\n'
-ROWS = {'train': ['NCP_1_10_0001.png 2 1 2 20 15', 'STOIC-5-0010.png 2 0 0 20 16', 'CP_3_30_0000.png 1 0 1 20 16'],
-        'val': ['COVIDCTMD-cap001-IM0049.png 1 0 0 20 16', 'COVIDCTMD-normal002-IM0001.png 0 0 0 20 16'],
-        'test': ['coronacases_007-0078.png 2 0 0 20 16']}
-PATIENTS = [('NCP_1', 'CNCB', 'COVID-19'), ('STOIC-5', 'STOIC', 'COVID-19'), ('CP_3', 'CNCB', 'Pneumonia'),
-            ('COVIDCTMD-cap001', 'COVID-CT-MD', 'Pneumonia'), ('COVIDCTMD-normal002', 'COVID-CT-MD', 'Normal'),
-            ('coronacases_007', 'COVID-19-CT-Seg', 'COVID-19')]
+ROWS = {
+    'train': ['NCP_1_10_0001.png 2 1 2 20 15', 'STOIC-5-0010.png 2 0 0 20 16', 'CP_3_30_0000.png 1 0 1 20 16'],
+    'val': ['COVIDCTMD-cap001-IM0049.png 1 0 0 20 16', 'COVIDCTMD-normal002-IM0001.png 0 0 0 20 16'],
+    'test': ['coronacases_007-0078.png 2 0 0 20 16'],
+}
+PATIENTS = [
+    ('NCP_1', 'CNCB', 'COVID-19'),
+    ('STOIC-5', 'STOIC', 'COVID-19'),
+    ('CP_3', 'CNCB', 'Pneumonia'),
+    ('COVIDCTMD-cap001', 'COVID-CT-MD', 'Pneumonia'),
+    ('COVIDCTMD-normal002', 'COVID-CT-MD', 'Normal'),
+    ('coronacases_007', 'COVID-19-CT-Seg', 'COVID-19'),
+]
 
 
 def fill(root, version='3A', images='3A_images', **rows):
@@ -30,8 +38,9 @@ def fill(root, version='3A', images='3A_images', **rows):
         (root / f'{split}_COVIDx_CT-{version}.txt').write_text(''.join(line + '\n' for line in lines))
         for line in lines:
             cv2.imwrite(str(root / images / line.split()[0]), rng.integers(0, 256, (16, 20), np.uint8))
-    (root / 'metadata.csv').write_text(HEADER + ''.join(f'{patient},{source},,,,{finding},Yes,Expert,Axial,CT\n'
-                                                        for patient, source, finding in PATIENTS))
+    (root / 'metadata.csv').write_text(
+        HEADER + ''.join(f'{patient},{source},,,,{finding},Yes,Expert,Axial,CT\n' for patient, source, finding in PATIENTS)
+    )
 
 
 @pytest.fixture
@@ -50,19 +59,28 @@ def test_what_is_written(root):
     assert [path.stem for path in summary.files] == ['slices_train', 'slices_val', 'slices_test', 'statistics']
     assert summary.warnings == []
     train = read(root, 'slices_train.json')
-    assert train['metainfo'] == dict(dataset='COVIDx-CT 3A', slice_classes=['Normal', 'CP', 'COVID-19'],
-                                     source='train_COVIDx_CT-3A.txt')
-    assert train['data_list'][0] == dict(img_path='3A_images/NCP_1_10_0001.png', label=2, patient_id='NCP_1',
-                                         scan_id='NCP_1_10', source='CNCB', body_box=[1, 2, 20, 15])
+    assert train['metainfo'] == dict(
+        dataset='COVIDx-CT 3A', slice_classes=['Normal', 'CP', 'COVID-19'], source='train_COVIDx_CT-3A.txt'
+    )
+    assert train['data_list'][0] == dict(
+        img_path='3A_images/NCP_1_10_0001.png',
+        label=2,
+        patient_id='NCP_1',
+        scan_id='NCP_1_10',
+        source='CNCB',
+        body_box=[1, 2, 20, 15],
+    )
     assert [row['label'] for row in read(root, 'slices_val.json')['data_list']] == [1, 0]
     pixels = np.stack([cv2.imread(str(root / row['img_path']), cv2.IMREAD_GRAYSCALE) for row in train['data_list']])
-    assert read(root, 'statistics.json') == dict(mean=pytest.approx(pixels.mean() / 255), std=pytest.approx(pixels.std() / 255),
-                                                 num_slices=3, source='slices_train.json')
+    assert read(root, 'statistics.json') == dict(
+        mean=pytest.approx(pixels.mean() / 255), std=pytest.approx(pixels.std() / 255), num_slices=3, source='slices_train.json'
+    )
     assert summary.sources == [
         dict(split='slices_train', source='CNCB', slices=2, patients=2),
         dict(split='slices_train', source='STOIC', slices=1, patients=1),
         dict(split='slices_val', source='COVID-CT-MD', slices=2, patients=2),
-        dict(split='slices_test', source='COVID-19-CT-Seg', slices=1, patients=1)]
+        dict(split='slices_test', source='COVID-19-CT-Seg', slices=1, patients=1),
+    ]
     before = {path.name: path.read_bytes() for path in (root / 'annotations').iterdir()}
     convert_covidx_ct(root, workers=2)
     assert {path.name: path.read_bytes() for path in (root / 'annotations').iterdir()} == before
@@ -83,8 +101,11 @@ def test_variant_b_shares_lists_with_a(root):
     (root / 'train_COVIDx_CT-3B.txt').write_text('\n'.join(lines))
     with pytest.raises(ValueError, match='train lists of the versions 3A and 3B; choose one with --list-version'):
         convert_covidx_ct(root)
-    with pytest.raises(FileNotFoundError, match=r'1 file is missing under .*\(1 for 4 slices from .*3B.txt\): '
-                       'study_0306-0017.png; download .* variant B has MosMedData slices that are not on Kaggle'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'1 file is missing under .*\(1 for 4 slices from .*3B.txt\): '
+        'study_0306-0017.png; download .* variant B has MosMedData slices that are not on Kaggle',
+    ):
         convert_covidx_ct(root, list_version='3B')
     assert not (root / 'annotations').exists()
     extra = root / 'mosmed'
@@ -129,14 +150,21 @@ def test_lists_elsewhere_and_single_splits(root, tmp_path):
     assert read(root, 'slices_test.json')['metainfo']['source'] == 'mine.txt'
 
 
-@pytest.mark.parametrize('options, error, message', [
-    (dict(splits=['dev']), ValueError, r"cannot convert the splits \['dev'\]; choose from train, val, test"),
-    (dict(splits=[]), ValueError, 'choose from train, val, test'),
-    (dict(list_version='3C'), ValueError, "no COVIDx-CT version '3C'; choose from 1, 2A, 2B, 3A, 3B"),
-    (dict(list_version='2A'), FileNotFoundError, 'the list train_COVIDx_CT-2A.txt is not in .*; get it from https://www.kaggle.com'),
-    (dict(metadata='nowhere.csv'), FileNotFoundError, 'nowhere.csv does not exist'),
-    (dict(workers=0), ValueError, 'the number of workers is 0'),
-])
+@pytest.mark.parametrize(
+    'options, error, message',
+    [
+        (dict(splits=['dev']), ValueError, r"cannot convert the splits \['dev'\]; choose from train, val, test"),
+        (dict(splits=[]), ValueError, 'choose from train, val, test'),
+        (dict(list_version='3C'), ValueError, "no COVIDx-CT version '3C'; choose from 1, 2A, 2B, 3A, 3B"),
+        (
+            dict(list_version='2A'),
+            FileNotFoundError,
+            'the list train_COVIDx_CT-2A.txt is not in .*; get it from https://www.kaggle.com',
+        ),
+        (dict(metadata='nowhere.csv'), FileNotFoundError, 'nowhere.csv does not exist'),
+        (dict(workers=0), ValueError, 'the number of workers is 0'),
+    ],
+)
 def test_wrong_options(root, options, error, message):
     with pytest.raises(error, match=message):
         convert_covidx_ct(root, **options)
@@ -159,13 +187,17 @@ def test_missing_slices_are_counted_by_list(root):
 
 def test_a_patient_in_two_lists_is_reported(root):
     """Two series of one person count: TCIA's _0 and _1, two studies of a Radiopaedia case."""
-    fill(root, train=[*ROWS['train'], 'volume-covid19-A-0383_0-0120.png 2', 'radiopaedia_29_86490_1-0005.png 2'],
-         val=[*ROWS['val'], 'NCP_1_11_0002.png 2'],
-         test=['volume-covid19-A-0383_1_ct-0018.png 2', 'radiopaedia_29_86491_1-0004.png 2'])
+    fill(
+        root,
+        train=[*ROWS['train'], 'volume-covid19-A-0383_0-0120.png 2', 'radiopaedia_29_86490_1-0005.png 2'],
+        val=[*ROWS['val'], 'NCP_1_11_0002.png 2'],
+        test=['volume-covid19-A-0383_1_ct-0018.png 2', 'radiopaedia_29_86491_1-0004.png 2'],
+    )
     (root / 'metadata.csv').unlink()
     assert [text.partition(': ')[0] for text in convert_covidx_ct(root, skip_statistics=True).warnings] == [
         '1 patient is in both slices_train and slices_val (NCP_1)',
-        '2 patients are in both slices_train and slices_test (radiopaedia_29, volume-covid19-A-0383)']
+        '2 patients are in both slices_train and slices_test (radiopaedia_29, volume-covid19-A-0383)',
+    ]
     assert 'body_box' not in read(root, 'slices_test.json')['data_list'][0]
 
 
@@ -180,18 +212,23 @@ def test_unknown_names_and_what_metadata_knows_of_them(root):
     assert summary.warnings == [
         '2 slices have a name from no known source (mri, mri): their patients are unknown, and leakage between lists cannot be '
         'excluded',
-        '1 slice is in both slices_train and slices_val (3A_images/mri.png)']
+        '1 slice is in both slices_train and slices_val (3A_images/mri.png)',
+    ]
     assert dict(split='slices_train', source=None, slices=1, patients=None) in summary.sources
     assert any(line.split() == ['slices_val', 'unknown', '1', 'unknown'] for line in summary.table().splitlines())
 
 
 def test_metadata_that_contradicts_the_lists(root):
     text = (root / 'metadata.csv').read_text()
-    (root / 'metadata.csv').write_text(text.replace('STOIC-5,STOIC,,,,COVID-19', 'STOIC-5,STOIC,,,,Normal').replace(
-        'CP_3,CNCB', 'CP_3,LIDC-IDRI').replace('coronacases_007,', 'coronacases_008,'))
+    (root / 'metadata.csv').write_text(
+        text.replace('STOIC-5,STOIC,,,,COVID-19', 'STOIC-5,STOIC,,,,Normal')
+        .replace('CP_3,CNCB', 'CP_3,LIDC-IDRI')
+        .replace('coronacases_007,', 'coronacases_008,')
+    )
     assert convert_covidx_ct(root, skip_statistics=True).warnings == [
         'metadata.csv lacks 1 patient (coronacases_007): is it of this version?',
-        'metadata.csv disagrees with the lists on the finding or source of 2 patients (STOIC-5, CP_3): using the lists']
+        'metadata.csv disagrees with the lists on the finding or source of 2 patients (STOIC-5, CP_3): using the lists',
+    ]
 
 
 def test_a_broken_list_leaves_the_last_result(root):
@@ -216,20 +253,37 @@ def test_another_data_sets_lists_are_not_replaced(root):
 
 def test_stale_statistics_are_reported(root):
     convert_covidx_ct(root)
-    warning, = convert_covidx_ct(root, skip_statistics=True).warnings
+    (warning,) = convert_covidx_ct(root, skip_statistics=True).warnings
     assert 'statistics.json is from an earlier run' in warning
 
 
 def test_from_phantom_to_batches(tmp_path, repo_root):
     """The whole way: the phantom's layout, the converter, the public configs' pipelines, with and without the crop."""
-    few = dict(lesions_train=1, lesions_test=1, slices_train=3, slices_selected=3, slices_val=3, slices_test=3, ictcf_train=2,
-               ictcf_test=2)
+    few = dict(
+        lesions_train=1,
+        lesions_test=1,
+        slices_train=3,
+        slices_selected=3,
+        slices_val=3,
+        slices_test=3,
+        ictcf_train=2,
+        ictcf_test=2,
+    )
     write_phantom(tmp_path, size=64, slices_per_patient=1, covidx_train=27, covidx_val=12, covidx_test=9, **few)
     summary = convert_covidx_ct(tmp_path / 'covidx_ct')
     assert summary.warnings == [] and summary.statistics['num_slices'] == 27
     assert {row['source'] for row in summary.sources if row['split'] == 'slices_train'} == {
-        'CNCB', 'COVID-19-CT-Seg', 'COVID-CT-MD', 'COVID-CTset', 'LIDC-IDRI', 'STOIC', 'Stony Brook', 'TCIA', 'iCTCF',
-        'radiopaedia.org'}
+        'CNCB',
+        'COVID-19-CT-Seg',
+        'COVID-CT-MD',
+        'COVID-CTset',
+        'LIDC-IDRI',
+        'STOIC',
+        'Stony Brook',
+        'TCIA',
+        'iCTCF',
+        'radiopaedia.org',
+    }
     changes = dict(data_root=str(tmp_path / 'covidx_ct'), image_size=(48, 48))
     for name, cropped in (('slice_resnet18_covidx_ct', False), ('slice_resnet18_covidx_ct_body', True)):
         config = load_config(repo_root / 'configs/public' / f'{name}.py', changes)
@@ -245,8 +299,9 @@ def test_from_phantom_to_batches(tmp_path, repo_root):
 
 def test_real_lists(shared_dir, tmp_path):
     """Patients by class as the authors count them, in docs/dataset.md of their repository."""
-    summary = convert_covidx_ct(tmp_path, list_folders=[shared_dir / 'data/covidx_ct_v3'], splits=['val', 'test'],
-                                check_files=False)
+    summary = convert_covidx_ct(
+        tmp_path, list_folders=[shared_dir / 'data/covidx_ct_v3'], splits=['val', 'test'], check_files=False
+    )
     counts = {(row['split'], row['class']): (row['slices'], row['patients']) for row in summary.slices}
     names = ('Normal', 'CP', 'COVID-19', 'all')
     assert [counts['slices_val', name] for name in names] == [(17570, 164), (8008, 202), (8147, 194), (33725, 560)]
@@ -258,14 +313,23 @@ def test_real_lists(shared_dir, tmp_path):
 
 
 def test_real_lists_of_version_1(shared_dir, tmp_path):
-    summary = convert_covidx_ct(tmp_path, list_folders=[shared_dir / 'data/covidx_ct_v1'], check_files=False,
-                                skip_statistics=True)
+    summary = convert_covidx_ct(
+        tmp_path, list_folders=[shared_dir / 'data/covidx_ct_v1'], check_files=False, skip_statistics=True
+    )
     assert summary.dataset == 'COVIDx-CT 1' and summary.warnings == []
     assert [(row['slices'], row['patients']) for row in summary.slices if row['class'] == 'all'] == [
-        (61782, 864), (21036, 332), (21191, 293)]
+        (61782, 864),
+        (21036, 332),
+        (21191, 293),
+    ]
     assert read(tmp_path, 'slices_val.json')['data_list'][0] == dict(
-        img_path='1_images/NCP_1013_2577_0000.png', label=2, patient_id='NCP_1013', scan_id='NCP_1013_2577', source='CNCB',
-        body_box=[0, 173, 512, 404])
+        img_path='1_images/NCP_1013_2577_0000.png',
+        label=2,
+        patient_id='NCP_1013',
+        scan_id='NCP_1013_2577',
+        source='CNCB',
+        body_box=[0, 173, 512, 404],
+    )
 
 
 def test_tool(root, repo_root, monkeypatch, capsys):

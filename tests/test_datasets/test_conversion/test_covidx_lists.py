@@ -1,4 +1,5 @@
 """Names, rows and metadata of COVIDx-CT."""
+
 import pytest
 
 from mmaffinity.datasets.conversion import parse_covidx_ct_list, read_name
@@ -8,33 +9,41 @@ LIDC = '1.3.6.1.4.1.14519.5.2.1.6279.6001.106164978370116976238911317774'
 HEADER = 'patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality\n'
 
 
-@pytest.mark.parametrize('name, source, patient, scan, label', [
-    ('NCP_1013_2577_0000', 'CNCB', 'NCP_1013', 'NCP_1013_2577', 2),
-    ('CP_0_3131_0027', 'CNCB', 'CP_0', 'CP_0_3131', 1),
-    ('Normal_1759_1111_0000', 'CNCB', 'Normal_1759', 'Normal_1759_1111', 0),
-    ('coronacases_007-0078', 'COVID-19-CT-Seg', 'coronacases_007', 'coronacases_007', None),
-    ('radiopaedia_10_85902_1-0052', 'COVID-19-CT-Seg', 'radiopaedia_10', 'radiopaedia_10_85902_1', None),
-    ('volume-covid19-A-0437_ct-0008', 'TCIA', 'volume-covid19-A-0437', 'volume-covid19-A-0437', None),
-    ('volume-covid19-A-0383_1_ct-0018', 'TCIA', 'volume-covid19-A-0383', 'volume-covid19-A-0383_1', None),
-    ('volume-covid19-A-0383_0-0120', 'TCIA', 'volume-covid19-A-0383', 'volume-covid19-A-0383_0', None),
-    ('137covid_patient45_SR_2_IM00010', 'COVID-CTset', 'patient45', '137covid_patient45_SR_2', 2),
-    ('normal2_patient318_SR_2_IM00007', 'COVID-CTset', 'patient318', 'normal2_patient318_SR_2', 0),
-    ('cdnormal4_patient146_SR_2_IM00006', 'COVID-CTset', 'patient146', 'cdnormal4_patient146_SR_2', 0),
-    ('normalcd1_patient408_SR_2_IM00008', 'COVID-CTset', 'patient408', 'normalcd1_patient408_SR_2', 0),
-    (f'LIDC-IDRI-0236-{LIDC}-0039', 'LIDC-IDRI', 'LIDC-IDRI-0236', f'LIDC-IDRI-0236-{LIDC}', None),
-    ('radiopaedia-74560-85486-1-0018', 'radiopaedia.org', 'radiopaedia-74560', 'radiopaedia-74560-85486-1', None),
-    ('HUST-Patient10-0025', 'iCTCF', 'HUST-Patient10', 'HUST-Patient10', None),
-    ('COVIDCTMD-P001-IM0027', 'COVID-CT-MD', 'COVIDCTMD-P001', 'COVIDCTMD-P001', 2),
-    ('COVIDCTMD-cap001-IM0049', 'COVID-CT-MD', 'COVIDCTMD-cap001', 'COVIDCTMD-cap001', 1),
-    ('COVIDCTMD-normal076-IM0171', 'COVID-CT-MD', 'COVIDCTMD-normal076', 'COVIDCTMD-normal076', 0),
-    ('STOIC-10011-0103', 'STOIC', 'STOIC-10011', 'STOIC-10011', None),
-    ('A002304-01-10-1901-NA-CT-ABD-AND-PELVIS-WITH-IV-CONT-76655-2-0001', 'Stony Brook', 'A002304',
-     'A002304-01-10-1901-NA-CT-ABD-AND-PELVIS-WITH-IV-CONT-76655-2', None),
-    ('study_0306-0017', 'MosMedData', 'study_0306', 'study_0306', None),
-    ('mri_5-0001', None, None, None, None),
-    ('NCP_1013_0000', None, None, None, None),
-    ('Normal_1_2_3_4', None, None, None, None),
-])
+@pytest.mark.parametrize(
+    'name, source, patient, scan, label',
+    [
+        ('NCP_1013_2577_0000', 'CNCB', 'NCP_1013', 'NCP_1013_2577', 2),
+        ('CP_0_3131_0027', 'CNCB', 'CP_0', 'CP_0_3131', 1),
+        ('Normal_1759_1111_0000', 'CNCB', 'Normal_1759', 'Normal_1759_1111', 0),
+        ('coronacases_007-0078', 'COVID-19-CT-Seg', 'coronacases_007', 'coronacases_007', None),
+        ('radiopaedia_10_85902_1-0052', 'COVID-19-CT-Seg', 'radiopaedia_10', 'radiopaedia_10_85902_1', None),
+        ('volume-covid19-A-0437_ct-0008', 'TCIA', 'volume-covid19-A-0437', 'volume-covid19-A-0437', None),
+        ('volume-covid19-A-0383_1_ct-0018', 'TCIA', 'volume-covid19-A-0383', 'volume-covid19-A-0383_1', None),
+        ('volume-covid19-A-0383_0-0120', 'TCIA', 'volume-covid19-A-0383', 'volume-covid19-A-0383_0', None),
+        ('137covid_patient45_SR_2_IM00010', 'COVID-CTset', 'patient45', '137covid_patient45_SR_2', 2),
+        ('normal2_patient318_SR_2_IM00007', 'COVID-CTset', 'patient318', 'normal2_patient318_SR_2', 0),
+        ('cdnormal4_patient146_SR_2_IM00006', 'COVID-CTset', 'patient146', 'cdnormal4_patient146_SR_2', 0),
+        ('normalcd1_patient408_SR_2_IM00008', 'COVID-CTset', 'patient408', 'normalcd1_patient408_SR_2', 0),
+        (f'LIDC-IDRI-0236-{LIDC}-0039', 'LIDC-IDRI', 'LIDC-IDRI-0236', f'LIDC-IDRI-0236-{LIDC}', None),
+        ('radiopaedia-74560-85486-1-0018', 'radiopaedia.org', 'radiopaedia-74560', 'radiopaedia-74560-85486-1', None),
+        ('HUST-Patient10-0025', 'iCTCF', 'HUST-Patient10', 'HUST-Patient10', None),
+        ('COVIDCTMD-P001-IM0027', 'COVID-CT-MD', 'COVIDCTMD-P001', 'COVIDCTMD-P001', 2),
+        ('COVIDCTMD-cap001-IM0049', 'COVID-CT-MD', 'COVIDCTMD-cap001', 'COVIDCTMD-cap001', 1),
+        ('COVIDCTMD-normal076-IM0171', 'COVID-CT-MD', 'COVIDCTMD-normal076', 'COVIDCTMD-normal076', 0),
+        ('STOIC-10011-0103', 'STOIC', 'STOIC-10011', 'STOIC-10011', None),
+        (
+            'A002304-01-10-1901-NA-CT-ABD-AND-PELVIS-WITH-IV-CONT-76655-2-0001',
+            'Stony Brook',
+            'A002304',
+            'A002304-01-10-1901-NA-CT-ABD-AND-PELVIS-WITH-IV-CONT-76655-2',
+            None,
+        ),
+        ('study_0306-0017', 'MosMedData', 'study_0306', 'study_0306', None),
+        ('mri_5-0001', None, None, None, None),
+        ('NCP_1013_0000', None, None, None, None),
+        ('Normal_1_2_3_4', None, None, None, None),
+    ],
+)
 def test_names(name, source, patient, scan, label):
     assert read_name(name) == (source, patient, scan, label)
 
@@ -49,22 +58,25 @@ def test_rows(tmp_path):
     assert third.box == (0, 0, 1, 1)
 
 
-@pytest.mark.parametrize('row, reason', [
-    ('NCP_1_2_0003.png', 'it is not of the form "file label xmin ymin xmax ymax"'),
-    ('NCP_1_2_0003.png 2 0 0 9', 'it is not of the form'),
-    ('NCP_1_2_0003.png 2 0 0 9 9.5', 'it is not of the form'),
-    ('NCP_1_2_0003.dcm 2 0 0 9 9', 'it is not of the form'),
-    ('../NCP_1_2_0003.png 2 0 0 9 9', 'it is not of the form'),
-    ('a\\b.png 2 0 0 9 9', 'it is not of the form'),
-    ('STOIC-1-0002.png 3 0 0 9 9', 'its label is 3; labels are 0 Normal, 1 Pneumonia, 2 COVID-19'),
-    ('STOIC-1-0002.png -1 0 0 9 9', 'its label is -1; labels are'),
-    ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but its name belongs to a slice with label 2'),
-    ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but its name belongs to a slice with label 1'),
-    ('STOIC-1-0002.png 2 9 0 9 9', 'its box 9 0 9 9 is not xmin ymin xmax ymax'),
-    ('STOIC-1-0002.png 2 0 9 9 8', 'its box 0 9 9 8 is not'),
-    ('STOIC-1-0002.png 2 -1 0 9 9', 'its box -1 0 9 9 is not'),
-    ('STOIC-9-0001.png 1 0 0 5 5', 'repeats the slice of line 1'),  # with another label and box
-])
+@pytest.mark.parametrize(
+    'row, reason',
+    [
+        ('NCP_1_2_0003.png', 'it is not of the form "file label xmin ymin xmax ymax"'),
+        ('NCP_1_2_0003.png 2 0 0 9', 'it is not of the form'),
+        ('NCP_1_2_0003.png 2 0 0 9 9.5', 'it is not of the form'),
+        ('NCP_1_2_0003.dcm 2 0 0 9 9', 'it is not of the form'),
+        ('../NCP_1_2_0003.png 2 0 0 9 9', 'it is not of the form'),
+        ('a\\b.png 2 0 0 9 9', 'it is not of the form'),
+        ('STOIC-1-0002.png 3 0 0 9 9', 'its label is 3; labels are 0 Normal, 1 Pneumonia, 2 COVID-19'),
+        ('STOIC-1-0002.png -1 0 0 9 9', 'its label is -1; labels are'),
+        ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but its name belongs to a slice with label 2'),
+        ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but its name belongs to a slice with label 1'),
+        ('STOIC-1-0002.png 2 9 0 9 9', 'its box 9 0 9 9 is not xmin ymin xmax ymax'),
+        ('STOIC-1-0002.png 2 0 9 9 8', 'its box 0 9 9 8 is not'),
+        ('STOIC-1-0002.png 2 -1 0 9 9', 'its box -1 0 9 9 is not'),
+        ('STOIC-9-0001.png 1 0 0 5 5', 'repeats the slice of line 1'),  # with another label and box
+    ],
+)
 def test_wrong_rows(tmp_path, row, reason):
     path = tmp_path / 'list.txt'
     path.write_text(f'STOIC-9-0001.png 2 0 0 9 9\n{row}\n')
@@ -75,18 +87,36 @@ def test_wrong_rows(tmp_path, row, reason):
 
 def test_metadata_counts_some_patients_apart(tmp_path):
     path = tmp_path / 'metadata.csv'
-    path.write_text(HEADER + 'CP_0,CNCB,China,,,Pneumonia,Yes,Expert,Axial,CT\n'
-                    'volume-covid19-A-0383_1,TCIA,,,,COVID-19,Yes,Expert,Axial,CT\n'
-                    '"radiopaedia_4_85506",COVID-19-CT-Seg,,,,COVID-19,Yes,Expert,Axial,CT\n'
-                    'clinic-7,Elsewhere,,,,Normal,Yes,N/A,Axial,CT\n')
+    path.write_text(
+        HEADER + 'CP_0,CNCB,China,,,Pneumonia,Yes,Expert,Axial,CT\n'
+        'volume-covid19-A-0383_1,TCIA,,,,COVID-19,Yes,Expert,Axial,CT\n'
+        '"radiopaedia_4_85506",COVID-19-CT-Seg,,,,COVID-19,Yes,Expert,Axial,CT\n'
+        'clinic-7,Elsewhere,,,,Normal,Yes,N/A,Axial,CT\n'
+    )
     metadata = read_metadata(path)
     assert metadata['CP_0'] == PatientMetadata('CNCB', 'Pneumonia') and len(metadata) == 4
-    (tmp_path / 'list.txt').write_text(''.join(f'{name}.png {label}\n' for name, label in (
-        ('CP_0_1_0001', 1), ('volume-covid19-A-0383_1_ct-0018', 2), ('radiopaedia_4_85506_1-0004', 2), ('clinic-7-a_b-3', 0),
-        ('CP_1_1_0001', 1), ('clinic-77-3', 0))))
+    (tmp_path / 'list.txt').write_text(
+        ''.join(
+            f'{name}.png {label}\n'
+            for name, label in (
+                ('CP_0_1_0001', 1),
+                ('volume-covid19-A-0383_1_ct-0018', 2),
+                ('radiopaedia_4_85506_1-0004', 2),
+                ('clinic-7-a_b-3', 0),
+                ('CP_1_1_0001', 1),
+                ('clinic-77-3', 0),
+            )
+        )
+    )
     rows = parse_covidx_ct_list(tmp_path / 'list.txt')
     assert [metadata_id(row, metadata) for row in rows] == [
-        'CP_0', 'volume-covid19-A-0383_1', 'radiopaedia_4_85506', 'clinic-7', None, None]
+        'CP_0',
+        'volume-covid19-A-0383_1',
+        'radiopaedia_4_85506',
+        'clinic-7',
+        None,
+        None,
+    ]
 
 
 def test_wrong_metadata(tmp_path):
@@ -116,9 +146,19 @@ def test_real_metadata_and_lists_agree(shared_dir):
 
 def test_every_real_patient_id_is_a_known_sources(shared_dir):
     """A slice of any patient in the real metadata.csv, training sources included, is read as of that source and patient."""
-    tails = {'CNCB': '_1_0001', 'COVID-19-CT-Seg': '-0001', 'TCIA': '-0001', 'COVID-CTset': '_SR_2_IM00001',
-             'LIDC-IDRI': '-1.2.3-0001', 'radiopaedia.org': '-1-0-0001', 'iCTCF': '-0001', 'COVID-CT-MD': '-IM0001',
-             'STOIC': '-0001', 'Stony Brook': '-01-01-1901-NA-CT-2-0001', 'MosMedData': '-0001'}
+    tails = {
+        'CNCB': '_1_0001',
+        'COVID-19-CT-Seg': '-0001',
+        'TCIA': '-0001',
+        'COVID-CTset': '_SR_2_IM00001',
+        'LIDC-IDRI': '-1.2.3-0001',
+        'radiopaedia.org': '-1-0-0001',
+        'iCTCF': '-0001',
+        'COVID-CT-MD': '-IM0001',
+        'STOIC': '-0001',
+        'Stony Brook': '-01-01-1901-NA-CT-2-0001',
+        'MosMedData': '-0001',
+    }
     metadata = read_metadata(shared_dir / 'data' / 'covidx_ct_v3' / 'metadata.csv')
     persons = set()
     for patient, (source, finding) in metadata.items():

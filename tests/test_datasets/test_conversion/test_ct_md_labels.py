@@ -52,7 +52,6 @@ def test_no_pickle_is_opened(tmp_path):
     """An object array would run what its pickle names."""
 
     class Attack:
-
         def __reduce__(self):
             return open, (str(tmp_path / 'attacked'), 'w')
 
@@ -65,13 +64,16 @@ def test_no_pickle_is_opened(tmp_path):
     assert not (tmp_path / 'attacked').exists()
 
 
-@pytest.mark.parametrize('array, message', [
-    (np.zeros((3, 4, 5)), r'float64 of shape \(3, 4, 5\).*not Lobe-level-labels'),
-    (np.array(['a']), r'<U1 of shape'),
-    (ARRAY * 2, 'contains the value 2; slice labels must be 0 or 1'),
-    (ARRAY * np.nan, 'contains the value nan'),
-    (ARRAY[:2], 'has 3 patients up to number 2, but .* has 2 rows: they do not match'),
-])
+@pytest.mark.parametrize(
+    'array, message',
+    [
+        (np.zeros((3, 4, 5)), r'float64 of shape \(3, 4, 5\).*not Lobe-level-labels'),
+        (np.array(['a']), r'<U1 of shape'),
+        (ARRAY * 2, 'contains the value 2; slice labels must be 0 or 1'),
+        (ARRAY * np.nan, 'contains the value nan'),
+        (ARRAY[:2], 'has 3 patients up to number 2, but .* has 2 rows: they do not match'),
+    ],
+)
 def test_arrays_that_are_no_slice_labels(tmp_path, array, message):
     with pytest.raises(ValueError, match=message):
         read_slice_labels(*write(tmp_path, array=array))
@@ -90,15 +92,18 @@ def test_damaged_arrays(tmp_path):
         read_slice_labels(index, tmp_path / 'absent.npy')
 
 
-@pytest.mark.parametrize('text, message', [
-    ('', 'has no column label index, folder/id'),
-    ('Label Index,Patient\n0,P001\n', 'has no column folder/id'),
-    ('Label Index,Folder/ID\n', 'lists no patients'),
-    ('Label Index,Folder/ID\nzero,P001\n', "line 2 of .* has the number 'zero' and the patient 'P001'"),
-    ('Label Index,Folder/ID\n0\n', "has the number '0' and the patient ''"),
-    ('Label Index,Folder/ID\n0,P001\n0,P002\n', 'line 3 of .* repeats number 0 or patient P002'),
-    ('Label Index,Folder/ID\n0,P001\n1,P001\n', 'repeats number 1 or patient P001'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('', 'has no column label index, folder/id'),
+        ('Label Index,Patient\n0,P001\n', 'has no column folder/id'),
+        ('Label Index,Folder/ID\n', 'lists no patients'),
+        ('Label Index,Folder/ID\nzero,P001\n', "line 2 of .* has the number 'zero' and the patient 'P001'"),
+        ('Label Index,Folder/ID\n0\n', "has the number '0' and the patient ''"),
+        ('Label Index,Folder/ID\n0,P001\n0,P002\n', 'line 3 of .* repeats number 0 or patient P002'),
+        ('Label Index,Folder/ID\n0,P001\n1,P001\n', 'repeats number 1 or patient P001'),
+    ],
+)
 def test_wrong_indices(tmp_path, text, message):
     index, labels = write(tmp_path)
     index.write_text(text)

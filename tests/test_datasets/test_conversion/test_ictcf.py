@@ -79,9 +79,11 @@ def test_missing_data(root, tmp_path):
     (root / 'nCT' / 'nCT70.jpg').unlink()
     with pytest.raises(FileNotFoundError) as info:
         convert_ictcf(root)
-    assert str(info.value).startswith(f'1 file is missing under {root} (1 for 2 slices from '
-                                      f'{root}/lists/test_ictcf.txt): nCT/nCT70.jpg; '
-                                      'download the labelled CT slices from http://ictcf')
+    assert str(info.value).startswith(
+        f'1 file is missing under {root} (1 for 2 slices from '
+        f'{root}/lists/test_ictcf.txt): nCT/nCT70.jpg; '
+        'download the labelled CT slices from http://ictcf'
+    )
     assert names(root) == set()
     convert_ictcf(root, check_files=False)
     assert read(root, 'slices_test.json')['data_list'][0]['img_path'] == 'nCT/nCT70.jpg'
@@ -104,8 +106,9 @@ def test_interruption_leaves_nothing(root, monkeypatch):
 
 
 def test_real_lists(shared_dir, tmp_path):
-    summary = convert_ictcf(tmp_path, list_folders=[shared_dir / 'data' / 'published_splits'], check_files=False,
-                            skip_statistics=True)
+    summary = convert_ictcf(
+        tmp_path, list_folders=[shared_dir / 'data' / 'published_splits'], check_files=False, skip_statistics=True
+    )
     counts = {(row['split'], row['class']): row['slices'] for row in summary.slices}
     assert [counts['slices_train', name] for name in ('Negative', 'COVID-19', 'all')] == [300, 300, 600]
     assert [counts['slices_test', name] for name in ('Negative', 'COVID-19', 'all')] == [9275, 3701, 12976]

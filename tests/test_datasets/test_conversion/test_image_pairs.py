@@ -1,4 +1,5 @@
 """Slices and masks, images of the same names, to COCO JSON: lesions, patients, bad pairs, links."""
+
 import argparse
 import json
 import zlib
@@ -29,7 +30,7 @@ def put(folders, name, lesion=(40, 30, 8, 12), label=2, suffix='.jpg', seed=None
     mask[10:50, 20:70] = 1
     if lesion:
         x, y, width, height = lesion
-        mask[y:y + height, x:x + width] = label
+        mask[y : y + height, x : x + width] = label
     for path in (folders[0] / f'{name}{suffix}', folders[1] / f'{name}.png'):
         path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folders[0] / f'{name}{suffix}'), cv2.resize(image, (80, 64), interpolation=cv2.INTER_CUBIC))
@@ -48,17 +49,23 @@ def test_slices_and_lesions(folders):
     summary = convert_image_pairs(*folders, SMALL, WHOLE, BY_FOLDER)
     coco = read(folders)
     assert [(image['file_name'], image['width'], image['height'], image['patient_id']) for image in coco['images']] == [
-        ('images/P1/0001.jpg', 80, 64, 'P1'), ('images/P2/0001.png', 80, 64, 'P2')]
+        ('images/P1/0001.jpg', 80, 64, 'P1'),
+        ('images/P2/0001.png', 80, 64, 'P2'),
+    ]
     assert [annotation['bbox'] for annotation in coco['annotations']] == [[40, 30, 8, 12]] * 2
     assert mask_utils.decode(coco['annotations'][0]['segmentation']).sum() == 96
     assert (folders[2] / 'images').is_symlink() and not summary.problems and not summary.warnings
-    assert summary.lesions[0] == dict(split='lesions_train', slices=2, patients=2, with_lesions=2, lesions=dict(lesion=2),
-                                      too_small=1)
+    assert summary.lesions[0] == dict(
+        split='lesions_train', slices=2, patients=2, with_lesions=2, lesions=dict(lesion=2), too_small=1
+    )
     dataset = LesionDataset(ann_file='annotations/lesions_train.json', data_root=str(folders[2]), pipeline=[])
     assert cv2.imread(dataset.get_data_info(1)['img_path']).shape == (64, 80, 3)
     convert_image_pairs(*folders, LesionOptions([2], negatives=True, min_area=20), WHOLE, BY_FOLDER, overwrite=True)
     assert [image['file_name'] for image in read(folders)['images']] == [
-        'images/P1/0001.jpg', 'images/P1/0002.jpg', 'images/P2/0001.png']  # a lesion that is too small is no negative
+        'images/P1/0001.jpg',
+        'images/P1/0002.jpg',
+        'images/P2/0001.png',
+    ]  # a lesion that is too small is no negative
     assert (folders[0] / 'P1/0001.jpg').exists()  # the link was replaced, not what it leads to
 
 
@@ -111,18 +118,22 @@ def test_one_bad_pair_does_not_end_the_others(folders):
 def test_patients_of_a_table_are_sealed(folders, tmp_path):
     for number in range(12):
         put(folders, f'{number:04d}', seed=number)
-    (tmp_path / 'table.csv').write_text('slice,case,patient\n' + ''.join(
-        f'{number:04d},c,P{number // 2}\n' for number in range(11)))
+    (tmp_path / 'table.csv').write_text(
+        'slice,case,patient\n' + ''.join(f'{number:04d},c,P{number // 2}\n' for number in range(11))
+    )
     units = UnitOptions(patients=PatientTable(str(tmp_path / 'table.csv'), 'slice', 'patient'))
     summary = convert_image_pairs(*folders, SMALL, SplitOptions(0.2, 0.3, 3), units)
-    parts = {name: {image['patient_id'] for image in read(folders, f'lesions_{name}')['images']}
-             for name in ('train', 'val', 'test')}
+    parts = {
+        name: {image['patient_id'] for image in read(folders, f'lesions_{name}')['images']} for name in ('train', 'val', 'test')
+    }
     assert [len(part) for part in parts.values()] == [3, 1, 2] and len(set().union(*parts.values())) == 6
     assert all('group' not in image for image in read(folders)['images'])
     assert summary.problems == [f'1 slice without a patient in {tmp_path / "table.csv"} (0011)']
     for fold in range(3):
-        train, test = ({image['patient_id'] for image in read(folders, f'fold_{fold}/lesions_{part}')['images']}
-                       for part in ('train', 'test'))
+        train, test = (
+            {image['patient_id'] for image in read(folders, f'fold_{fold}/lesions_{part}')['images']}
+            for part in ('train', 'test')
+        )
         assert len(train) == 4 and len(test) == 2 and not train & test
 
 
@@ -172,15 +183,34 @@ def test_command(folders, tmp_path, capsys):
     (folders[1] / 'broken.png').write_bytes(b'')
     (tmp_path / 'table.csv').write_text('image;person\nct_1.png;P1\nbroken.png;P2\n')
     images, masks, out = map(str, folders)
-    args = parser.parse_args(['image-pairs', images, masks, '--out', out, '--lesion-labels', '3', '--min-area', '20',
-                              '--val-share', '0', '--test-share', '0', '--patients', str(tmp_path / 'table.csv'), 'image',
-                              'person'])
+    args = parser.parse_args(
+        [
+            'image-pairs',
+            images,
+            masks,
+            '--out',
+            out,
+            '--lesion-labels',
+            '3',
+            '--min-area',
+            '20',
+            '--val-share',
+            '0',
+            '--test-share',
+            '0',
+            '--patients',
+            str(tmp_path / 'table.csv'),
+            'image',
+            'person',
+        ]
+    )
     assert convert.run(args) == 1  # a pair was left out
     printed = capsys.readouterr().out
     assert 'lesions_train' in printed and 'statistics.json' in printed
     assert [image['patient_id'] for image in read(folders)['images']] == ['P1']
-    args = parser.parse_args(['image-pairs', images, masks, '--out', out, '--patients', 'a.csv', 'a', 'b',
-                              '--patient-pattern', '(a)'])
+    args = parser.parse_args(
+        ['image-pairs', images, masks, '--out', out, '--patients', 'a.csv', 'a', 'b', '--patient-pattern', '(a)']
+    )
     with pytest.raises(ValueError, match="patients are given twice, by patient_pattern='\\(a\\)' and by a.csv"):
         convert.run(args)
 
@@ -188,14 +218,26 @@ def test_command(folders, tmp_path, capsys):
 def test_the_phantom_gives_the_lesions_of_its_own_converter(tiny_phantom, tmp_path):
     """Folders per patient, masks of CNCB-NCOV: the same annotations from the general converter as from the special one."""
     root = tiny_phantom / 'cncb_ncov'
-    convert_image_pairs(root / 'ct_lesion_seg/image', root / 'ct_lesion_seg/mask', tmp_path / 'out',
-                        LesionOptions([2, 3], negatives=True, min_area=10), WHOLE, BY_FOLDER)
+    convert_image_pairs(
+        root / 'ct_lesion_seg/image',
+        root / 'ct_lesion_seg/mask',
+        tmp_path / 'out',
+        LesionOptions([2, 3], negatives=True, min_area=10),
+        WHOLE,
+        BY_FOLDER,
+    )
 
     def lesions(path, prefix):
         coco = json.loads(path.read_text())
         names = {image['id']: image['file_name'].removeprefix(prefix) for image in coco['images']}
-        return {name: sorted(annotation['segmentation']['counts'] for annotation in coco['annotations']
-                             if names[annotation['image_id']] == name) for name in names.values()}
+        return {
+            name: sorted(
+                annotation['segmentation']['counts']
+                for annotation in coco['annotations']
+                if names[annotation['image_id']] == name
+            )
+            for name in names.values()
+        }
 
     expected = {}
     for part in ('train', 'test'):

@@ -1,4 +1,5 @@
 """Slices below a data root, linked or copied."""
+
 import pytest
 
 from mmaffinity.datasets.conversion.links import check_outside, place_slices

@@ -24,11 +24,11 @@ def count(rows):
 
 
 def test_covidx_rows(tmp_path):
-    path = write(tmp_path / 'list.txt', 'NCP_96_1328_0032.png 2 9 94 512 405', 'CP_1_2_0003.png 1 0 0 -1 9',
-                 'Normal_815_250_0118.png 0')
+    path = write(
+        tmp_path / 'list.txt', 'NCP_96_1328_0032.png 2 9 94 512 405', 'CP_1_2_0003.png 1 0 0 -1 9', 'Normal_815_250_0118.png 0'
+    )
     rows = parse_covidx_list(path)
-    assert rows == [CncbSlice(2, '96', '1328', '0032'), CncbSlice(1, '1', '2', '0003'),
-                    CncbSlice(0, '815', '250', '0118')]
+    assert rows == [CncbSlice(2, '96', '1328', '0032'), CncbSlice(1, '1', '2', '0003'), CncbSlice(0, '815', '250', '0118')]
     assert [row.folder for row in rows] == ['NCP/96/1328', 'CP/1/2', 'Normal/815/250']
 
 
@@ -49,20 +49,23 @@ def test_windows_file_with_empty_lines(tmp_path):
     assert [row.patient for row in parse_segmentation_list(path)] == ['0', '1', '2']
 
 
-@pytest.mark.parametrize('parse, row, reason', [
-    (parse_covidx_list, 'MCP_96_1328_0032.png 2 9 94 512 405', 'class NCP, CP or Normal'),
-    (parse_covidx_list, 'NCP_96_1328.png 2 9 94 512 405', 'it is not of the form'),
-    (parse_covidx_list, 'NCP_96_1328_0032.png', 'it is not of the form'),
-    (parse_covidx_list, 'NCP_96_1328_0032.png 2 9 94 512', 'it is not of the form'),
-    (parse_covidx_list, 'NCP_../../secret_1_2.png 2 9 94 512 1', 'it is not of the form'),
-    (parse_covidx_list, 'NCP_96_1328_0032.png 1 9 94 512 405', 'its label is 1, but NCP has label 2'),
-    (parse_published_list, '3_1728_1013_0023.png', 'with label 0, 1 or 2'),
-    (parse_published_list, '0_.._1013_0023.png', 'with label 0, 1 or 2'),
-    (parse_segmentation_list, '110_104_3.jpg', '"<patient>_<slice>.jpg"'),
-    (parse_ictcf_list, '1_pCT3.jpg', '"0_nCT<n>.jpg" or "2_pCT<n>.jpg"'),
-    (parse_ictcf_list, '0_pCT3.jpg', 'prefix 0 and pCT contradict each other'),
-    (parse_ictcf_list, '2_nCT3.jpg', 'prefix 2 and nCT contradict each other'),
-])
+@pytest.mark.parametrize(
+    'parse, row, reason',
+    [
+        (parse_covidx_list, 'MCP_96_1328_0032.png 2 9 94 512 405', 'class NCP, CP or Normal'),
+        (parse_covidx_list, 'NCP_96_1328.png 2 9 94 512 405', 'it is not of the form'),
+        (parse_covidx_list, 'NCP_96_1328_0032.png', 'it is not of the form'),
+        (parse_covidx_list, 'NCP_96_1328_0032.png 2 9 94 512', 'it is not of the form'),
+        (parse_covidx_list, 'NCP_../../secret_1_2.png 2 9 94 512 1', 'it is not of the form'),
+        (parse_covidx_list, 'NCP_96_1328_0032.png 1 9 94 512 405', 'its label is 1, but NCP has label 2'),
+        (parse_published_list, '3_1728_1013_0023.png', 'with label 0, 1 or 2'),
+        (parse_published_list, '0_.._1013_0023.png', 'with label 0, 1 or 2'),
+        (parse_segmentation_list, '110_104_3.jpg', '"<patient>_<slice>.jpg"'),
+        (parse_ictcf_list, '1_pCT3.jpg', '"0_nCT<n>.jpg" or "2_pCT<n>.jpg"'),
+        (parse_ictcf_list, '0_pCT3.jpg', 'prefix 0 and pCT contradict each other'),
+        (parse_ictcf_list, '2_nCT3.jpg', 'prefix 2 and nCT contradict each other'),
+    ],
+)
 def test_bad_row_is_named(tmp_path, parse, row, reason):
     path = write(tmp_path / 'list.txt', '', row)
     with pytest.raises(ValueError, match=re.escape(reason)) as info:

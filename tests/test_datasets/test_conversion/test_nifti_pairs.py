@@ -1,4 +1,5 @@
 """Volumes with masks to lesion slices: the way of prediction, the right labels, whole results, one bad pair alone."""
+
 import argparse
 import gzip
 import json
@@ -22,7 +23,7 @@ BOX = (40, 30, 8, 12)  # x, y, width, height of the lesion in the radiological v
 def view_mask(label=1):
     x, y, width, height = BOX
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    mask[y:y + height, x:x + width] = label
+    mask[y : y + height, x : x + width] = label
     return mask
 
 
@@ -53,7 +54,9 @@ def test_slices_and_lesions(folders):
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     coco = read(folders)
     assert [(image['file_name'], image['patient_id'], image['scan_id']) for image in coco['images']] == [
-        ('slices/study_1/0001.png', 'study_1', 'study_1'), ('slices/study_1/0002.png', 'study_1', 'study_1')]
+        ('slices/study_1/0001.png', 'study_1', 'study_1'),
+        ('slices/study_1/0002.png', 'study_1', 'study_1'),
+    ]
     for image, annotation, index in zip(coco['images'], coco['annotations'], (1, 2), strict=True):
         grey = cv2.imread(str(folders[2] / image['file_name']), cv2.IMREAD_UNCHANGED)
         assert grey.dtype == np.uint8 and np.array_equal(grey, to_grey(chest(index)))
@@ -64,11 +67,12 @@ def test_slices_and_lesions(folders):
     assert len(dataset) == 2 and dataset.get_data_info(0)['instances'][0]['bbox'] == [40, 30, 48, 42]
 
 
-@pytest.mark.parametrize('flips, order', [((), (0, 1, 2)), ((0, ), (0, 1, 2)), ((1, 2), (0, 1, 2)), ((0, 2), (1, 0, 2)),
-                                          ((), (2, 0, 1))])
+@pytest.mark.parametrize(
+    'flips, order', [((), (0, 1, 2)), ((0,), (0, 1, 2)), ((1, 2), (0, 1, 2)), ((0, 2), (1, 0, 2)), ((), (2, 0, 1))]
+)
 def test_any_storage_order_is_brought_to_the_view_of_prediction(folders, flips, order):
     """Image and mask are stored alike; slices are the same, and prediction reads the same pixels."""
-    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.]])
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     volume, mask = chest_volume(3), stored([view_mask()] * 3)
     for axis in flips:
         affine[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
@@ -80,7 +84,7 @@ def test_any_storage_order_is_brought_to_the_view_of_prediction(folders, flips, 
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     coco = read(folders)
     assert [annotation['bbox'] for annotation in coco['annotations']] == [list(BOX)] * 3
-    scan, = find_scans(folders[0])
+    (scan,) = find_scans(folders[0])
     for item, image in zip(scan.read(), coco['images'], strict=True):
         assert np.array_equal(item.grey, cv2.imread(str(folders[2] / image['file_name']), cv2.IMREAD_UNCHANGED))
     index = 2 if 2 in flips else 0  # the slice nearest the feet
@@ -146,8 +150,11 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     whole = gzip.decompress((masks / 'torn.nii.gz').read_bytes())
     (masks / 'torn.nii.gz').write_bytes(gzip.compress(whole)[:-60])
     put(folders, 'elsewhere')
-    write_nifti(masks / 'elsewhere.nii.gz', stored([view_mask()] * 4),
-                np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -80], [0, 0, 5, -300], [0, 0, 0, 1.]]))
+    write_nifti(
+        masks / 'elsewhere.nii.gz',
+        stored([view_mask()] * 4),
+        np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -80], [0, 0, 5, -300], [0, 0, 0, 1.0]]),
+    )
     (images / 'alone.nii').write_bytes(b'')
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert {image['scan_id'] for image in read(folders)['images']} == {'good'}
@@ -195,12 +202,16 @@ def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
     summary = convert_nifti_pairs(*folders, options, WHOLE)
     assert not summary.problems and len(read(folders)['images']) == 4
     for index in (1, 2):
-        corona, radio = (cv2.imread(str(folders[2] / f'slices/{name}/000{index}.png'), cv2.IMREAD_UNCHANGED).astype(int)
-                         for name in ('corona', 'radio'))
+        corona, radio = (
+            cv2.imread(str(folders[2] / f'slices/{name}/000{index}.png'), cv2.IMREAD_UNCHANGED).astype(int)
+            for name in ('corona', 'radio')
+        )
         assert np.array_equal(corona, to_grey(chest(index))) and np.abs(corona - radio).max() <= 1
     assert any(text.endswith('were used (radio)') for text in summary.warnings)
-    assert any(text.startswith('the given slope') and 'were not used' in text and text.endswith('(corona)')
-               for text in summary.warnings)
+    assert any(
+        text.startswith('the given slope') and 'were not used' in text and text.endswith('(corona)')
+        for text in summary.warnings
+    )
 
 
 def test_a_mask_without_its_place_is_taken_on_request(folders):
@@ -214,14 +225,17 @@ def test_a_mask_without_its_place_is_taken_on_request(folders):
 
 def test_patients_are_sealed(folders):
     for number in range(12):
-        put(folders, f'radio_{number // 2}_{number}', number=2, lesions=(0, ))
+        put(folders, f'radio_{number // 2}_{number}', number=2, lesions=(0,))
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), SplitOptions(0.2, 0.3, 3), r'(radio_\d+)')
-    parts = {name: {image['patient_id'] for image in read(folders, f'lesions_{name}')['images']}
-             for name in ('train', 'val', 'test')}
+    parts = {
+        name: {image['patient_id'] for image in read(folders, f'lesions_{name}')['images']} for name in ('train', 'val', 'test')
+    }
     assert [len(parts[name]) for name in ('train', 'val', 'test')] == [3, 1, 2] and len(set().union(*parts.values())) == 6
     for fold in range(3):
-        train, test = ({image['patient_id'] for image in read(folders, f'fold_{fold}/lesions_{part}')['images']}
-                       for part in ('train', 'test'))
+        train, test = (
+            {image['patient_id'] for image in read(folders, f'fold_{fold}/lesions_{part}')['images']}
+            for part in ('train', 'test')
+        )
         assert (len(train), len(test)) == (4, 2) and not train & test
     assert [row['slices'] for row in summary.lesions[:3]] == [6, 2, 4]
     with pytest.raises(ValueError, match="patient_pattern='study' has no group"):
@@ -274,9 +288,12 @@ def test_a_full_disk_is_no_bad_pair(folders, monkeypatch):
 
 
 def test_wrong_options(folders):
-    for wrong, message in ((dict(every=0), 'every=0 must be at least 1'), (dict(min_area=-1), 'cannot be negative'),
-                           (dict(lesion_labels=[0]), r'lesion_labels=\[0\] must be whole numbers above 0'),
-                           (dict(lesion_labels=[]), r'lesion_labels=\[\]')):
+    for wrong, message in (
+        (dict(every=0), 'every=0 must be at least 1'),
+        (dict(min_area=-1), 'cannot be negative'),
+        (dict(lesion_labels=[0]), r'lesion_labels=\[0\] must be whole numbers above 0'),
+        (dict(lesion_labels=[]), r'lesion_labels=\[\]'),
+    ):
         with pytest.raises(ValueError, match=message):
             PairOptions(**wrong)
     put(folders, 'a', lesions=())
@@ -290,8 +307,26 @@ def test_command(folders, capsys):
     put(folders, 'good', label=3)
     put(folders, 'bad', mask=stored([view_mask()] * 5))
     images, masks, out = map(str, folders)
-    args = parser.parse_args(['nifti-pairs', images, masks, '--out', out, '--lesion-labels', '3', '--min-area', '20',
-                              '--val-share', '0', '--test-share', '0', '--rescale', '5.882353', '-1250'])
+    args = parser.parse_args(
+        [
+            'nifti-pairs',
+            images,
+            masks,
+            '--out',
+            out,
+            '--lesion-labels',
+            '3',
+            '--min-area',
+            '20',
+            '--val-share',
+            '0',
+            '--test-share',
+            '0',
+            '--rescale',
+            '5.882353',
+            '-1250',
+        ]
+    )
     assert convert.run(args) == 1  # a pair was left out
     printed = capsys.readouterr().out
     assert 'lesions_train' in printed and 'written to' in printed and 'statistics.json' in printed
@@ -300,6 +335,7 @@ def test_command(folders, capsys):
 def test_real_masks_on_a_made_up_scan(shared_dir, folders):
     """The masks' own orientation, sizes and header: lesions on the slices that nibabel's canonical order gives."""
     import nibabel
+
     path = sorted((shared_dir / 'data' / 'lesion_masks').glob('*.nii*'))[0]
     mask = nibabel.load(path)
     values = np.asarray(mask.dataobj)
@@ -321,8 +357,9 @@ def test_real_masks_on_a_made_up_scan(shared_dir, folders):
 def test_the_reported_case(shared_dir, folders):
     """Grey levels of 0 to 255 that are called CT are refused, and their masks with them; the same patient in HU is taken."""
     import nibabel
+
     for name in ('radiopaedia_like', 'radiopaedia_hu'):
-        path, = (shared_dir / 'cases' / name).glob('*.nii.gz')
+        (path,) = (shared_dir / 'cases' / name).glob('*.nii.gz')
         image = nibabel.load(path)
         mask = np.zeros(image.shape, np.uint8)
         mask[100:120, 100:120] = 1

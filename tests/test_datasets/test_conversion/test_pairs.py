@@ -22,8 +22,14 @@ def paired(found):
 
 
 def test_names_of_the_public_sets(put):
-    root = put('ct/coronacases_001.nii.gz', 'ct/radiopaedia_10_85902_1.nii.gz', 'ct/notes.txt', 'ct/._coronacases_001.nii.gz',
-               'infection/coronacases_001.nii.gz', 'infection/radiopaedia_10_85902_1.nii.gz')
+    root = put(
+        'ct/coronacases_001.nii.gz',
+        'ct/radiopaedia_10_85902_1.nii.gz',
+        'ct/notes.txt',
+        'ct/._coronacases_001.nii.gz',
+        'infection/coronacases_001.nii.gz',
+        'infection/radiopaedia_10_85902_1.nii.gz',
+    )
     found = find_pairs(root / 'ct', root / 'infection')
     assert list(paired(found)) == ['coronacases_001', 'radiopaedia_10_85902_1'] and not found.notes and not found.problems
     assert [pair.image.parent.name for pair in found.pairs] == ['ct', 'ct']
@@ -31,20 +37,27 @@ def test_names_of_the_public_sets(put):
 
 
 def test_studies_in_folders_of_which_few_have_masks(put):
-    root = put(*(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)), 'masks/study_0003_mask.nii.gz',
-               'masks/study_0009_mask.nii.gz')
+    root = put(
+        *(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)),
+        'masks/study_0003_mask.nii.gz',
+        'masks/study_0009_mask.nii.gz',
+    )
     found = find_pairs(root / 'studies', root / 'masks')
     assert paired(found) == {'study_0003': ('study_0003.nii.gz', 'study_0003_mask.nii.gz')}
-    assert found.notes == ['4 volumes have no mask and are left out (study_0000.nii.gz, study_0001.nii.gz, '
-                           'study_0002.nii.gz, ...)', '1 mask has no volume and is left out (study_0009_mask.nii.gz)']
+    assert found.notes == [
+        '4 volumes have no mask and are left out (study_0000.nii.gz, study_0001.nii.gz, study_0002.nii.gz, ...)',
+        '1 mask has no volume and is left out (study_0009_mask.nii.gz)',
+    ]
 
 
 def test_one_folder_for_both(put):
-    root = put('Train/volume-covid19-A-0003_ct.nii.gz', 'Train/volume-covid19-A-0003_seg.nii.gz', 'Train/b.nii',
-               'Train/b_seg.NII')
+    root = put(
+        'Train/volume-covid19-A-0003_ct.nii.gz', 'Train/volume-covid19-A-0003_seg.nii.gz', 'Train/b.nii', 'Train/b_seg.NII'
+    )
     assert paired(find_pairs(root / 'Train', root / 'Train')) == {
         'b': ('b.nii', 'b_seg.NII'),
-        'volume-covid19-A-0003': ('volume-covid19-A-0003_ct.nii.gz', 'volume-covid19-A-0003_seg.nii.gz')}
+        'volume-covid19-A-0003': ('volume-covid19-A-0003_ct.nii.gz', 'volume-covid19-A-0003_seg.nii.gz'),
+    }
 
 
 def test_masks_below_the_volumes_are_masks(put):
@@ -56,13 +69,19 @@ def test_masks_below_the_volumes_are_masks(put):
 
 
 def test_other_names_by_a_pattern(put):
-    root = put('ct/coronacases_org_001.nii', 'ct/radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'ct/x.nii',
-               'm/coronacases_001.nii', 'm/radiopaedia_4_85506_1.nii')
+    root = put(
+        'ct/coronacases_org_001.nii',
+        'ct/radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii',
+        'ct/x.nii',
+        'm/coronacases_001.nii',
+        'm/radiopaedia_4_85506_1.nii',
+    )
     found = find_pairs(root / 'ct', root / 'm', r'(coronacases|radiopaedia)(?:_org)?_(?:covid-19-pneumonia-)?(\d+(?:_\d+)*)')
     assert paired(found) == {
         'coronacases_001': ('coronacases_org_001.nii', 'coronacases_001.nii'),
-        'radiopaedia_4_85506_1': ('radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'radiopaedia_4_85506_1.nii')}
-    note, = found.notes
+        'radiopaedia_4_85506_1': ('radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'radiopaedia_4_85506_1.nii'),
+    }
+    (note,) = found.notes
     assert note.startswith('the names of 1 volume do not match') and 'x.nii' in note
 
 
@@ -74,12 +93,24 @@ def test_ambiguous_names_do_not_end_the_others(put):
 
 
 def test_slices_of_the_same_number_in_the_folders_of_patients(put):
-    root = put('image/P1/a_0000.jpg', 'image/P1/a_0001.jpg', 'image/P2/a_0000.PNG', 'image/P3/b_img.png', 'image/list.csv',
-               'mask/P1/a_0000.png', 'mask/P1/a_0001_mask.png', 'mask/P2/a_0000.png', 'mask/P3/b_gt.tif')
+    root = put(
+        'image/P1/a_0000.jpg',
+        'image/P1/a_0001.jpg',
+        'image/P2/a_0000.PNG',
+        'image/P3/b_img.png',
+        'image/list.csv',
+        'mask/P1/a_0000.png',
+        'mask/P1/a_0001_mask.png',
+        'mask/P2/a_0000.png',
+        'mask/P3/b_gt.tif',
+    )
     found = find_pairs(root / 'image', root / 'mask', kind=IMAGES)
     assert paired(found) == {
-        'P1/a_0000': ('a_0000.jpg', 'a_0000.png'), 'P1/a_0001': ('a_0001.jpg', 'a_0001_mask.png'),
-        'P2/a_0000': ('a_0000.PNG', 'a_0000.png'), 'P3/b': ('b_img.png', 'b_gt.tif')}
+        'P1/a_0000': ('a_0000.jpg', 'a_0000.png'),
+        'P1/a_0001': ('a_0001.jpg', 'a_0001_mask.png'),
+        'P2/a_0000': ('a_0000.PNG', 'a_0000.png'),
+        'P3/b': ('b_img.png', 'b_gt.tif'),
+    }
     with pytest.raises(FileNotFoundError, match=r'contains no image \(.bmp, .jpeg'):
         find_pairs(root / 'image', put('empty/a.nii') / 'empty', kind=IMAGES)
 

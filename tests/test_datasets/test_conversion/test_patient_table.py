@@ -1,4 +1,5 @@
 """A table of patients: names with and without folders and extension, and what is wrong with a table."""
+
 import pytest
 
 from mmaffinity.datasets.conversion import PatientTable
@@ -14,11 +15,16 @@ def table(tmp_path):
     return write
 
 
-@pytest.mark.parametrize('content', [
-    'slice,case,patient\n0001,a,P1\n0002,b,P2\n', 'patient;slice\nP1;0001.jpg\nP2;./0002.PNG\n',
-    '\ufeffslice\tpatient\r\n0001 \t P1\r\n0002\tP2\r\n', 'slice,patient\nimage\\0001.png,P1\nimage/0002.png,P2\n',
-    'slice,patient\n"0001","P1"\n0001,P1\n0002,P2\n0003,\n'
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        'slice,case,patient\n0001,a,P1\n0002,b,P2\n',
+        'patient;slice\nP1;0001.jpg\nP2;./0002.PNG\n',
+        '\ufeffslice\tpatient\r\n0001 \t P1\r\n0002\tP2\r\n',
+        'slice,patient\nimage\\0001.png,P1\nimage/0002.png,P2\n',
+        'slice,patient\n"0001","P1"\n0001,P1\n0002,P2\n0003,\n',
+    ],
+)
 def test_forms(table, content):
     assert table(content).patients_of(['0001', '0002', '0003']) == {'0001': 'P1', '0002': 'P2'}
     assert table(content).patients_of(['x/0001.jpg', 'y/0002.png']) == {'x/0001.jpg': 'P1', 'y/0002.png': 'P2'}
@@ -31,13 +37,16 @@ def test_a_name_without_its_folder_counts_only_where_it_is_unique(table):
     assert found == {'2.png': 'P3', 'y/1.png': 'P2'}
 
 
-@pytest.mark.parametrize('content, words', [
-    ('image,patient\n1,P1\n', "table.csv has no column 'slice'; it has image, patient"),
-    ('', "has no column 'slice'; it has none"),
-    ('slice,patient\n', "has no row with both a 'slice' and a 'patient'"),
-    ('slice,patient\n1,P1\n1.png,P2\n', "line 3 of .*table.csv gives the patient 'P2' for 1.png, but an earlier .* 'P1'"),
-    ('slice,patient\n7,P1\n', r"column 'slice' of .*table.csv \(7\) contains none of the slices \(1\)"),
-])
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        ('image,patient\n1,P1\n', "table.csv has no column 'slice'; it has image, patient"),
+        ('', "has no column 'slice'; it has none"),
+        ('slice,patient\n', "has no row with both a 'slice' and a 'patient'"),
+        ('slice,patient\n1,P1\n1.png,P2\n', "line 3 of .*table.csv gives the patient 'P2' for 1.png, but an earlier .* 'P1'"),
+        ('slice,patient\n7,P1\n', r"column 'slice' of .*table.csv \(7\) contains none of the slices \(1\)"),
+    ],
+)
 def test_wrong_tables(table, content, words):
     with pytest.raises(ValueError, match=words):
         table(content).patients_of(['1'])

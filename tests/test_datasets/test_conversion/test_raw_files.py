@@ -34,8 +34,17 @@ def test_find_in_several_folders(tmp_path):
 
 def test_flat_folders(tmp_path):
     """Two levels deep, without what is never flat; those of the version first."""
-    for name in ('2A_images/x.png', 'archive/3A_images/x.JPEG', 'archive/a/b/too_deep.png', 'NCP/1/2/0001.png', 'notes/x.txt',
-                 'ct_lesion_seg/image/x.jpg', 'annotations/x.png', '.hidden/x.png', 'y/x.png'):
+    for name in (
+        '2A_images/x.png',
+        'archive/3A_images/x.JPEG',
+        'archive/a/b/too_deep.png',
+        'NCP/1/2/0001.png',
+        'notes/x.txt',
+        'ct_lesion_seg/image/x.jpg',
+        'annotations/x.png',
+        '.hidden/x.png',
+        'y/x.png',
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert flat_folders(tmp_path, '3A') == ['archive/3A_images', '2A_images', 'y']
@@ -61,9 +70,13 @@ def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
 
 def test_lists_of_another_data_set(tmp_path):
     check_annotations(tmp_path / 'nowhere', 'mine')
-    for name, content in (('slices_a.json', '{"metainfo"'), ('slices_b.json', '[1]'), ('slices_c.json', '{"metainfo": {}}'),
-                          ('slices_d.json', json.dumps(dict(metainfo=dict(dataset='mine')))),
-                          ('lesions_a.json', json.dumps(dict(metainfo=dict(dataset='other'))))):
+    for name, content in (
+        ('slices_a.json', '{"metainfo"'),
+        ('slices_b.json', '[1]'),
+        ('slices_c.json', '{"metainfo": {}}'),
+        ('slices_d.json', json.dumps(dict(metainfo=dict(dataset='mine')))),
+        ('lesions_a.json', json.dumps(dict(metainfo=dict(dataset='other')))),
+    ):
         (tmp_path / name).write_text(content)
     check_annotations(tmp_path, 'mine')
     with pytest.raises(ValueError, match='slices_d.json belongs to mine, and converting other would replace it; move .* away'):

@@ -29,19 +29,27 @@ def test_lists_statistics_and_record(tmp_path):
     summary.warn('take care')
     summary.add_problems(['a: damaged'])
     lists = {'slices_train': dict(data_list=[]), 'fold_0/slices_test': dict(data_list=[1])}
-    write_annotations(tmp_path, lists, ['0.png', '1.png'], Options(), SplitOptions(folds=2), summary, 'final', 1, None,
-                      labels='x')
+    write_annotations(
+        tmp_path, lists, ['0.png', '1.png'], Options(), SplitOptions(folds=2), summary, 'final', 1, None, labels='x'
+    )
     assert json.loads((tmp_path / 'annotations/fold_0/slices_test.json').read_text()) == dict(data_list=[1])
     statistics = json.loads((tmp_path / 'annotations/statistics.json').read_text())
     assert statistics == summary.statistics
     assert statistics == dict(mean=pytest.approx(0.3), std=pytest.approx(0.1), num_slices=2, source='slices_train.json')
     record = json.loads((tmp_path / RECORD).read_text())
     assert record == dict(
-        dataset='test', labels='x', notes=['take care'], left_out=['a: damaged'],
+        dataset='test',
+        labels='x',
+        notes=['take care'],
+        left_out=['a: damaged'],
         options=dict(every=2, reading=dict(window=dict(level=-600, width=1500), rescale=None, max_value=None)),
-        splits=dict(val_share=0.1, test_share=0.2, folds=2, seed=0))
+        splits=dict(val_share=0.1, test_share=0.2, folds=2, seed=0),
+    )
     assert [path.as_posix() for path in summary.files] == [
-        'final/annotations/slices_train.json', 'final/annotations/fold_0/slices_test.json', 'final/annotations/statistics.json']
+        'final/annotations/slices_train.json',
+        'final/annotations/fold_0/slices_test.json',
+        'final/annotations/statistics.json',
+    ]
 
 
 def test_notes_of_scans_are_counted():

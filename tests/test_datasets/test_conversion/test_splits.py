@@ -10,8 +10,14 @@ PATIENTS = {f'p{number}': 'ill' if number < 14 else 'well' for number in range(2
 def test_shares_hold_for_each_class():
     parts = split_patients(PATIENTS, SplitOptions(val_share=0.1, test_share=0.25))
     counts = Counter((PATIENTS[patient], part) for patient, part in parts.items())
-    assert counts == {('ill', 'train'): 9, ('ill', 'val'): 1, ('ill', 'test'): 4,
-                      ('well', 'train'): 3, ('well', 'val'): 1, ('well', 'test'): 2}
+    assert counts == {
+        ('ill', 'train'): 9,
+        ('ill', 'val'): 1,
+        ('ill', 'test'): 4,
+        ('well', 'train'): 3,
+        ('well', 'val'): 1,
+        ('well', 'test'): 2,
+    }
 
 
 def test_only_names_and_seed_decide():

@@ -17,7 +17,7 @@ def test_counts_by_class_and_patient():
 
 def test_unknown_patients_stay_unknown():
     summary = ConversionSummary('test')
-    summary.add_slices('train', [row(0, None, None)], ('Negative', ))
+    summary.add_slices('train', [row(0, None, None)], ('Negative',))
     assert all(entry['patients'] is None and entry['slices_per_patient'] is None for entry in summary.slices)
 
 
@@ -26,8 +26,9 @@ def test_shared_patients(caplog):
     summary.check_patients('train', 'abc', 'val', 'def')
     assert summary.warnings == []
     summary.check_patients('train', 'abcd', 'test', 'dcbaz')
-    assert summary.warnings == ['4 patients are in both train and test (a, b, c, ...): results on test do not measure '
-                                'the model on unseen patients']
+    assert summary.warnings == [
+        '4 patients are in both train and test (a, b, c, ...): results on test do not measure the model on unseen patients'
+    ]
     assert caplog.messages == ['warning: ' + summary.warnings[0]]
 
 
@@ -35,10 +36,14 @@ def test_counts_by_source():
     summary = ConversionSummary('test')
     rows = [dict(row(0, patient, '1'), source=source) for patient, source in (('a', 'X'), ('a', 'X'), ('b', 'X'), (None, None))]
     summary.add_sources('train', rows)
-    assert summary.sources == [dict(split='train', source=None, slices=1, patients=None),
-                               dict(split='train', source='X', slices=3, patients=2)]
-    assert [line.split() for line in summary.table().splitlines()][2:] == [['train', 'unknown', '1', 'unknown'],
-                                                                            ['train', 'X', '3', '2']]
+    assert summary.sources == [
+        dict(split='train', source=None, slices=1, patients=None),
+        dict(split='train', source='X', slices=3, patients=2),
+    ]
+    assert [line.split() for line in summary.table().splitlines()][2:] == [
+        ['train', 'unknown', '1', 'unknown'],
+        ['train', 'X', '3', '2'],
+    ]
 
 
 def test_problems_are_kept_and_logged(caplog):

@@ -1,4 +1,5 @@
 """What slices are divided with: patients of a pattern or a table, groups otherwise."""
+
 import pytest
 
 from mmaffinity.datasets.conversion import ConversionSummary, PatientTable, UnitOptions
@@ -7,8 +8,11 @@ from mmaffinity.datasets.verification.image_facts import FileFacts
 
 # Two pictures alike but for 8 bits of their hashes, and one that is another.
 ALIKE = bytes(range(256))
-FACTS = {'a/P1_0': FileFacts(hash=0, thumb=ALIKE), 'a/P1_1': FileFacts(hash=0xff, thumb=ALIKE),
-         'b/P2_0': FileFacts(hash=0xffff0000, thumb=ALIKE[::-1])}
+FACTS = {
+    'a/P1_0': FileFacts(hash=0, thumb=ALIKE),
+    'a/P1_1': FileFacts(hash=0xFF, thumb=ALIKE),
+    'b/P2_0': FileFacts(hash=0xFFFF0000, thumb=ALIKE[::-1]),
+}
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The phantom's volumes: NIfTI pairs and COVID-CT-MD, which the converters turn into what their configs read."""
+
 import gzip
 import json
 from pathlib import Path
@@ -22,8 +23,19 @@ from mmaffinity.datasets.verification import verify_config
 from mmaffinity.scans import find_scans
 from mmaffinity.utils.config import load_config
 
-SMALL = dict(seed=3, size=96, slices_per_patient=3, lesions_train=1, lesions_test=1, slices_train=3, slices_selected=3,
-             slices_val=3, slices_test=3, ictcf_train=2, ictcf_test=2)
+SMALL = dict(
+    seed=3,
+    size=96,
+    slices_per_patient=3,
+    lesions_train=1,
+    lesions_test=1,
+    slices_train=3,
+    slices_selected=3,
+    slices_val=3,
+    slices_test=3,
+    ictcf_train=2,
+    ictcf_test=2,
+)
 
 
 @pytest.fixture(scope='module')
@@ -77,8 +89,11 @@ def test_lesions_of_pairs(converted):
 def test_labels_of_series(converted):
     labels = read_slice_labels(converted / 'covid_ct_md' / 'Index.csv', converted / 'covid_ct_md' / 'Slice-level-labels.npy')
     assert list(labels) == ['P001', 'P002', 'P004', 'P005', 'cap001', 'cap002', 'cap004', 'cap005']
-    listed = [row for name in ('train', 'val', 'test') for row in
-              json.loads((converted / 'ct_md' / 'annotations' / f'slices_{name}.json').read_text())['data_list']]
+    listed = [
+        row
+        for name in ('train', 'val', 'test')
+        for row in json.loads((converted / 'ct_md' / 'annotations' / f'slices_{name}.json').read_text())['data_list']
+    ]
     assert {row['label'] for row in listed} == {0, 1, 2}
     for patient, label in (('P002', 2), ('cap004', 1)):
         key = FIRST_PATIENT * (label + 2) + int(patient[-3:]) - 1
@@ -100,8 +115,12 @@ def test_public_configs_read_them_without_a_finding(converted, monkeypatch):
         report = verify_config(load_config(name), cache=None, workers=1)
         assert report.passed and not report.findings, [finding.message for finding in report.findings]
     assert [(part['split'], Path(part['ann_file']).name) for part in report.datasets] == [
-        ('train', 'lesions_train.json'), ('train', 'slices_train.json'), ('val', 'slices_val.json'),
-        ('test', 'lesions_test.json'), ('test', 'slices_test.json')]
+        ('train', 'lesions_train.json'),
+        ('train', 'slices_train.json'),
+        ('val', 'slices_val.json'),
+        ('test', 'lesions_test.json'),
+        ('test', 'slices_test.json'),
+    ]
 
 
 def test_same_bytes_again_and_other_counts_need_overwrite(phantom, tmp_path):

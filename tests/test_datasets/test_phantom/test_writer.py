@@ -1,4 +1,5 @@
 """The phantom: same bytes for the same seed, the real layouts and lists, and classes that differ as they should."""
+
 import csv
 import hashlib
 import json
@@ -25,14 +26,28 @@ from mmaffinity.datasets.phantom import (
     write_phantom,
 )
 
-SMALL = dict(seed=3, size=96, slices_per_patient=3, lesions_train=12, lesions_test=7, slices_train=20,
-             slices_selected=12, slices_val=6, slices_test=9, ictcf_train=7, ictcf_test=8)
+SMALL = dict(
+    seed=3,
+    size=96,
+    slices_per_patient=3,
+    lesions_train=12,
+    lesions_test=7,
+    slices_train=20,
+    slices_selected=12,
+    slices_val=6,
+    slices_test=9,
+    ictcf_train=7,
+    ictcf_test=8,
+)
 LEVELS = (0.2, 0.5, 0.8)
 
 
 def digests(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -53,6 +68,7 @@ def classification_file(folder, name):
 
 
 # ---- the slice
+
 
 @pytest.mark.parametrize('label', [0, 1, 2])
 @pytest.mark.parametrize('size', [64, 128, 200])
@@ -149,9 +165,16 @@ def test_lesions_survive_the_smallest_area_of_the_converters():
         assert count and min(ndimage.sum_labels(mask > 1, labels, range(1, count + 1))) > 100
 
 
-@pytest.mark.parametrize('call', [
-    lambda: make_patient(-1, 0, 0), lambda: make_patient(0, -1, 0), lambda: make_patient(0, 0, 3),
-    lambda: draw_slice(make_patient(0, 0, 0), 1.2, 64), lambda: draw_slice(make_patient(0, 0, 0), 0.5, 63)])
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: make_patient(-1, 0, 0),
+        lambda: make_patient(0, -1, 0),
+        lambda: make_patient(0, 0, 3),
+        lambda: draw_slice(make_patient(0, 0, 0), 1.2, 64),
+        lambda: draw_slice(make_patient(0, 0, 0), 0.5, 63),
+    ],
+)
 def test_wrong_arguments_of_the_slice(call):
     with pytest.raises(ValueError, match='must'):
         call()
@@ -159,10 +182,15 @@ def test_wrong_arguments_of_the_slice(call):
 
 # ---- the files
 
+
 def test_lists_have_the_real_formats(phantom):
     folder, _ = phantom
-    patterns = {'lesions': r'\d+_\d+\.jpg', 'slices': r'(NCP|CP|Normal)_\d+_\d+_\d{4}\.png [012] \d+ \d+ \d+ \d+',
-                'slices_selected': r'[012]_\d+_\d+_\d{4}\.png', 'ictcf': r'(0_nCT|2_pCT)\d+\.jpg'}
+    patterns = {
+        'lesions': r'\d+_\d+\.jpg',
+        'slices': r'(NCP|CP|Normal)_\d+_\d+_\d{4}\.png [012] \d+ \d+ \d+ \d+',
+        'slices_selected': r'[012]_\d+_\d+_\d{4}\.png',
+        'ictcf': r'(0_nCT|2_pCT)\d+\.jpg',
+    }
     for split in LISTS:
         lines = rows(folder, split)
         assert len(lines) == len(set(lines)) == SMALL[split]
@@ -223,8 +251,10 @@ def test_masks_and_boxes_on_disk(phantom):
         labels, count = ndimage.label(ndimage.binary_fill_holes(image > 150))
         body = labels == 1 + np.argmax(ndimage.sum_labels(labels > 0, labels, range(1, count + 1)))
         ys, xs = np.nonzero(body)
-        assert np.abs(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
-                      - np.array([xmin, ymin, xmax, ymax], int)).max() <= 4, line
+        assert (
+            np.abs(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) - np.array([xmin, ymin, xmax, ymax], int)).max()
+            <= 4
+        ), line
 
 
 def test_training_list_is_balanced_and_leaves_a_rest_out(phantom):
@@ -264,8 +294,11 @@ def test_covidx_ct_layout(phantom, tmp_path):
     assert summary.slices['covidx_test'] == {'Normal': 4, 'CP': 4, 'COVID-19': 3}
     with open(tmp_path / 'covidx_ct/metadata.csv', newline='') as file:
         metadata = list(csv.DictReader(file))
-    assert len(metadata) == len({row['patient id'] for row in metadata}) == sum(
-        summary.patients[f'covidx_{split}'] for split in ('train', 'val', 'test'))
+    assert (
+        len(metadata)
+        == len({row['patient id'] for row in metadata})
+        == sum(summary.patients[f'covidx_{split}'] for split in ('train', 'val', 'test'))
+    )
     names = []
     for split in ('train', 'val', 'test'):
         for line in (tmp_path / f'covidx_ct/{split}_COVIDx_CT-3A.txt').read_text().splitlines():
@@ -275,7 +308,7 @@ def test_covidx_ct_layout(phantom, tmp_path):
             assert image.shape == (96, 96) and 0 <= xmin < xmax <= 96 and 0 <= ymin < ymax <= 96
             finding = ('Normal', 'Pneumonia', 'COVID-19')[int(label)]
             apart = name.replace('_patient', ' patient')  # COVID-CTset has the patient amid the name
-            known = [row['finding'] for row in metadata if re.search(rf"\b{row['patient id']}(?![0-9])", apart)]
+            known = [row['finding'] for row in metadata if re.search(rf'\b{row["patient id"]}(?![0-9])', apart)]
             assert known == [finding], name
             names.append(name)
     assert len(names) == len(set(names)) == 61
@@ -356,8 +389,16 @@ def test_foreign_and_other_folders_are_refused(phantom, tmp_path):
 
 def test_other_settings_need_overwrite(phantom, tmp_path):
     folder, _ = phantom
-    few = dict(lesions_train=3, lesions_test=3, slices_train=3, slices_selected=3, slices_val=3, slices_test=3,
-               ictcf_train=2, ictcf_test=2)
+    few = dict(
+        lesions_train=3,
+        lesions_test=3,
+        slices_train=3,
+        slices_selected=3,
+        slices_val=3,
+        slices_test=3,
+        ictcf_train=2,
+        ictcf_test=2,
+    )
     write_phantom(tmp_path, **{**SMALL, **few, 'size': 64})
     (tmp_path / 'cncb_ncov' / 'annotations').mkdir()
     with pytest.raises(ValueError, match='other settings.*size 64 -> 96, slices_selected 3 -> 12'):
@@ -367,10 +408,22 @@ def test_other_settings_need_overwrite(phantom, tmp_path):
     assert not (tmp_path / 'cncb_ncov' / 'annotations').exists()
 
 
-@pytest.mark.parametrize('wrong', [
-    dict(size=32), dict(seed=-1), dict(slices_per_patient=0), dict(slices_per_patient=43), dict(lesions_test=0),
-    dict(slices_val=2), dict(slices_selected=10), dict(slices_selected=21), dict(ictcf_test=1), dict(slices_test=9.0),
-    dict(covidx_val=-1)])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(size=32),
+        dict(seed=-1),
+        dict(slices_per_patient=0),
+        dict(slices_per_patient=43),
+        dict(lesions_test=0),
+        dict(slices_val=2),
+        dict(slices_selected=10),
+        dict(slices_selected=21),
+        dict(ictcf_test=1),
+        dict(slices_test=9.0),
+        dict(covidx_val=-1),
+    ],
+)
 def test_wrong_settings(wrong, tmp_path):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         write_phantom(tmp_path / 'x', **{**SMALL, **wrong})
@@ -385,8 +438,7 @@ def test_unknown_setting(tmp_path):
 @pytest.mark.parametrize('per', [1, 20, 42])
 def test_any_number_of_slices_per_patient(per):
     plan = plan_phantom(PhantomSettings(**{**SMALL, 'slices_per_patient': per}))
-    assert len({row.image for row in plan}) == len(plan) == sum(
-        SMALL[split] for split in LISTS if split != 'slices_selected')
+    assert len({row.image for row in plan}) == len(plan) == sum(SMALL[split] for split in LISTS if split != 'slices_selected')
     assert all(0.1 < row.level < 0.9 for row in plan)
 
 

@@ -1,4 +1,5 @@
 """The sampler against a plain restatement of the rule: lesion batch, slice batch, and so on; a pass is an epoch."""
+
 import itertools
 import math
 from collections import Counter
@@ -173,22 +174,29 @@ def test_wrong_use():
 def loader_config(root, **options) -> dict:
     root = dict(data_root=str(root), pipeline=PIPELINE)
     return dict(
-        dataset=dict(type='MultiTaskDataset', datasets=[
-            dict(type='LesionDataset', ann_file='lesions.json', filter_cfg=dict(filter_empty_gt=True), **root),
-            dict(type='SliceDataset', ann_file='slices.json', **root)]),
-        sampler=dict(type='AlternatingSampler'), **options)
+        dataset=dict(
+            type='MultiTaskDataset',
+            datasets=[
+                dict(type='LesionDataset', ann_file='lesions.json', filter_cfg=dict(filter_empty_gt=True), **root),
+                dict(type='SliceDataset', ann_file='slices.json', **root),
+            ],
+        ),
+        sampler=dict(type='AlternatingSampler'),
+        **options,
+    )
 
 
 def contents(loader) -> list[tuple]:
     """Return (task, grey levels) of every batch; each image of the fixture has its own grey level."""
-    return [(tuple(sample.task for sample in batch['data_samples']), tuple(int(img.max()) for img in batch['inputs']))
-            for batch in loader]
+    return [
+        (tuple(sample.task for sample in batch['data_samples']), tuple(int(img.max()) for img in batch['inputs']))
+        for batch in loader
+    ]
 
 
 def test_runner_builds_the_loader(two_task_root):
     """batch_sampler gets the sampler and the batch size, the sampler the data set and the seed, from MMEngine."""
-    config = loader_config(two_task_root, batch_size=2, num_workers=0,
-                           batch_sampler=dict(type='AlternatingBatchSampler'))
+    config = loader_config(two_task_root, batch_size=2, num_workers=0, batch_sampler=dict(type='AlternatingBatchSampler'))
     loader = Runner.build_dataloader(config, seed=4)
     assert len(loader) == 8 and loader.batch_sampler.sampler.seed == 4
     epochs = []
@@ -206,15 +214,22 @@ def test_runner_builds_the_loader(two_task_root):
 def test_loader_without_batch_sampler(two_task_root):
     loader = Runner.build_dataloader(loader_config(two_task_root, batch_size=1, num_workers=0), seed=4)
     loader.sampler.set_epoch(1)
-    assert [task for task, _ in contents(loader)] == [('segmentation', ), ('classification', )] * 7
+    assert [task for task, _ in contents(loader)] == [('segmentation',), ('classification',)] * 7
 
 
 def test_workers_change_nothing(two_task_root):
     epochs = []
     for num_workers in (0, 2):
         loader = Runner.build_dataloader(
-            loader_config(two_task_root, batch_size=2, num_workers=num_workers, persistent_workers=num_workers > 0,
-                          batch_sampler=dict(type='AlternatingBatchSampler')), seed=1)
+            loader_config(
+                two_task_root,
+                batch_size=2,
+                num_workers=num_workers,
+                persistent_workers=num_workers > 0,
+                batch_sampler=dict(type='AlternatingBatchSampler'),
+            ),
+            seed=1,
+        )
         for epoch in range(2):
             loader.batch_sampler.sampler.set_epoch(epoch)
             epochs.append(contents(loader))

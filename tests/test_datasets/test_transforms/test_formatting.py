@@ -15,11 +15,21 @@ def pack(results, **options):
 def lesions() -> dict:
     masks = np.zeros((3, 8, 10), np.uint8)
     masks[0, 1:3, 1:4], masks[1, 4:6, 5:9], masks[2] = 1, 1, 1
-    return dict(img=np.arange(80, dtype=np.uint8).reshape(8, 10), img_path='a.png', img_id=3, task='segmentation',
-                ori_shape=(16, 20), img_shape=(8, 10), scale_factor=(0.5, 0.5), instances=[dict(bbox=[2, 2, 8, 6])],
-                gt_bboxes=HorizontalBoxes([[1, 1, 4, 3], [5, 4, 9, 6], [0, 0, 10, 8]]),
-                gt_bboxes_labels=np.array([0, 0, 0]), gt_masks=BitmapMasks(masks, 8, 10),
-                gt_ignore_flags=np.array([False, False, True]), patient_id='p1')
+    return dict(
+        img=np.arange(80, dtype=np.uint8).reshape(8, 10),
+        img_path='a.png',
+        img_id=3,
+        task='segmentation',
+        ori_shape=(16, 20),
+        img_shape=(8, 10),
+        scale_factor=(0.5, 0.5),
+        instances=[dict(bbox=[2, 2, 8, 6])],
+        gt_bboxes=HorizontalBoxes([[1, 1, 4, 3], [5, 4, 9, 6], [0, 0, 10, 8]]),
+        gt_bboxes_labels=np.array([0, 0, 0]),
+        gt_masks=BitmapMasks(masks, 8, 10),
+        gt_ignore_flags=np.array([False, False, True]),
+        patient_id='p1',
+    )
 
 
 def test_segmentation():
@@ -34,9 +44,17 @@ def test_segmentation():
     assert sample.gt_instances.labels.tolist() == [0, 0]
     assert np.array_equal(sample.gt_instances.masks.masks, results['gt_masks'].masks[:2])
     assert sample.ignored_instances.bboxes.tolist() == [[0, 0, 10, 8]]
-    assert sample.metainfo == dict(task='segmentation', img_id=3, img_path='a.png', ori_shape=(16, 20),
-                                   img_shape=(8, 10), scale_factor=(0.5, 0.5), patient_id='p1', scan_id=None,
-                                   instances=[dict(bbox=[2, 2, 8, 6])])
+    assert sample.metainfo == dict(
+        task='segmentation',
+        img_id=3,
+        img_path='a.png',
+        ori_shape=(16, 20),
+        img_shape=(8, 10),
+        scale_factor=(0.5, 0.5),
+        patient_id='p1',
+        scan_id=None,
+        instances=[dict(bbox=[2, 2, 8, 6])],
+    )
     assert 'gt_slice' not in sample
     assert isinstance(results['gt_bboxes'], HorizontalBoxes) and 'scan_id' not in results
 

@@ -65,8 +65,14 @@ def test_array():
     results = from_array(grey)
     np.testing.assert_array_equal(results['img'], grey)
     assert results['img_shape'] == results['ori_shape'] == (40, 56) and results['img_path'] is None
-    for same in (grey[..., None], np.dstack([grey] * 3), np.dstack([grey] * 3 + [RGB[..., 1]]), np.asfortranarray(grey),
-                 grey.astype(np.float64), grey.astype(np.float32)[..., None]):
+    for same in (
+        grey[..., None],
+        np.dstack([grey] * 3),
+        np.dstack([grey] * 3 + [RGB[..., 1]]),
+        np.asfortranarray(grey),
+        grey.astype(np.float64),
+        grey.astype(np.float32)[..., None],
+    ):
         img = from_array(same)['img']
         np.testing.assert_array_equal(img, grey)
         assert img.ndim == 2 and img.flags.c_contiguous
@@ -92,17 +98,20 @@ def test_channel_order():
         LoadCTSliceFromArray(channel_order='grb')
 
 
-@pytest.mark.parametrize('img, match', [
-    ([[0, 1]], 'not list'),
-    (np.zeros(5, np.uint8), r'shape \(5,\)'),
-    (np.zeros((5, 5, 2), np.uint8), r'\(5, 5, 2\)'),
-    (np.zeros((0, 5), np.uint8), r'\(0, 5\)'),
-    (np.zeros((5, 5), np.int16), 'Hounsfield'),
-    (np.full((5, 5), -1000.0), '-1000..-1000'),
-    (np.full((5, 5), 256.0), '256'),
-    (np.full((5, 5), np.nan), 'nan'),
-    (np.full((5, 5), 0.7), 'by 255'),
-])
+@pytest.mark.parametrize(
+    'img, match',
+    [
+        ([[0, 1]], 'not list'),
+        (np.zeros(5, np.uint8), r'shape \(5,\)'),
+        (np.zeros((5, 5, 2), np.uint8), r'\(5, 5, 2\)'),
+        (np.zeros((0, 5), np.uint8), r'\(0, 5\)'),
+        (np.zeros((5, 5), np.int16), 'Hounsfield'),
+        (np.full((5, 5), -1000.0), '-1000..-1000'),
+        (np.full((5, 5), 256.0), '256'),
+        (np.full((5, 5), np.nan), 'nan'),
+        (np.full((5, 5), 0.7), 'by 255'),
+    ],
+)
 def test_bad_arrays(img, match):
     with pytest.raises(ValueError, match=match):
         from_array(img)

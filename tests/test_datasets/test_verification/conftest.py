@@ -1,4 +1,5 @@
 """A small data set with nothing wrong, in which tests plant one fault each."""
+
 import json
 
 import cv2
@@ -27,15 +28,17 @@ class Bench:
     def __init__(self, root):
         self.root = root
         self.slices = {split: [] for split in ('train', 'val', 'test')}
-        self.lesions = {split: dict(images=[], annotations=[], categories=[dict(id=1, name='lesion')])
-                        for split in ('train', 'test')}
+        self.lesions = {
+            split: dict(images=[], annotations=[], categories=[dict(id=1, name='lesion')]) for split in ('train', 'test')
+        }
         self.loading = dict(type='LoadCTSlice')
         for number, split in enumerate(self.slices):
             for index in range(4):
                 name = f'slices/{split}_{index}.png'
                 self.draw(name, 100 * number + index)
-                self.slices[split].append(dict(img_path=name, label=index % 2, patient_id=f'{split}-{index // 2}',
-                                               scan_id=f's{index // 2}'))
+                self.slices[split].append(
+                    dict(img_path=name, label=index % 2, patient_id=f'{split}-{index // 2}', scan_id=f's{index // 2}')
+                )
         for number, split in enumerate(self.lesions):
             for index in range(2):
                 patient, name = f'{10 * number + index}', 'slice1'
@@ -46,11 +49,20 @@ class Bench:
                 self.write(f'ct_lesion_seg/mask/{patient}/{name}.png', mask)
                 rle = mask_utils.encode(np.asfortranarray(mask // 2))
                 images, annotations = self.lesions[split]['images'], self.lesions[split]['annotations']
-                images.append(dict(id=index + 1, file_name=image, width=SIZE, height=SIZE,
-                                   patient_id=f'lesion-{patient}', scan_id=None))
-                annotations.append(dict(
-                    id=index + 1, image_id=index + 1, category_id=1, bbox=[12., 10., 10., 20.], area=200, iscrowd=0,
-                    segmentation=dict(size=[SIZE, SIZE], counts=rle['counts'].decode())))
+                images.append(
+                    dict(id=index + 1, file_name=image, width=SIZE, height=SIZE, patient_id=f'lesion-{patient}', scan_id=None)
+                )
+                annotations.append(
+                    dict(
+                        id=index + 1,
+                        image_id=index + 1,
+                        category_id=1,
+                        bbox=[12.0, 10.0, 10.0, 20.0],
+                        area=200,
+                        iscrowd=0,
+                        segmentation=dict(size=[SIZE, SIZE], counts=rle['counts'].decode()),
+                    )
+                )
 
     def write(self, name, image):
         path = self.root / name
@@ -66,23 +78,38 @@ class Bench:
     def config(self):
         (self.root / 'annotations').mkdir(exist_ok=True)
         for split, rows in self.slices.items():
-            (self.root / f'annotations/slices_{split}.json').write_text(json.dumps(
-                dict(metainfo=dict(slice_classes=['Normal', 'COVID-19']), data_list=rows)))
+            (self.root / f'annotations/slices_{split}.json').write_text(
+                json.dumps(dict(metainfo=dict(slice_classes=['Normal', 'COVID-19']), data_list=rows))
+            )
         for split, content in self.lesions.items():
             (self.root / f'annotations/lesions_{split}.json').write_text(json.dumps(content))
 
         def slices(split):
-            return dict(type='SliceDataset', data_root=str(self.root), ann_file=f'annotations/slices_{split}.json',
-                        test_mode=split != 'train', pipeline=[self.loading])
+            return dict(
+                type='SliceDataset',
+                data_root=str(self.root),
+                ann_file=f'annotations/slices_{split}.json',
+                test_mode=split != 'train',
+                pipeline=[self.loading],
+            )
 
         def lesions(split):
-            return dict(type='LesionDataset', data_root=str(self.root), ann_file=f'annotations/lesions_{split}.json',
-                        test_mode=split != 'train', filter_cfg=dict(filter_empty_gt=True), pipeline=[self.loading])
+            return dict(
+                type='LesionDataset',
+                data_root=str(self.root),
+                ann_file=f'annotations/lesions_{split}.json',
+                test_mode=split != 'train',
+                filter_cfg=dict(filter_empty_gt=True),
+                pipeline=[self.loading],
+            )
 
-        return Config(dict(
-            train_dataloader=dict(dataset=dict(type='MultiTaskDataset', datasets=[lesions('train'), slices('train')])),
-            val_dataloader=dict(dataset=slices('val')),
-            test_dataloader=dict(dataset=dict(type='MultiTaskDataset', datasets=[lesions('test'), slices('test')]))))
+        return Config(
+            dict(
+                train_dataloader=dict(dataset=dict(type='MultiTaskDataset', datasets=[lesions('train'), slices('train')])),
+                val_dataloader=dict(dataset=slices('val')),
+                test_dataloader=dict(dataset=dict(type='MultiTaskDataset', datasets=[lesions('test'), slices('test')])),
+            )
+        )
 
     def verify(self, **options):
         return verify_config(self.config(), **{'workers': 0, **options})

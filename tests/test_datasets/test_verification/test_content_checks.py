@@ -1,4 +1,5 @@
 """Verification of what is in files: pictures, lesions, masks."""
+
 import json
 import shutil
 
@@ -28,7 +29,7 @@ def test_missing_and_corrupt_files(bench):
 
 def test_sizes(bench):
     bench.write('slices/train_0.png', cv2.resize(bench.read('slices/train_0.png'), (40, 44)))
-    finding, = only(bench.verify(), 'sizes')
+    (finding,) = only(bench.verify(), 'sizes')
     assert finding.items == [dict(file='slices/train_0.png', width=40, height=44)]
     assert 'slices/train_0.png is 40 x 44' in finding.message
 
@@ -44,9 +45,10 @@ def test_body_boxes(bench):
     boxes = [[0, 0, 48, 48], [1, 2, 49, 48], [1, 2, 48, 50], None]
     for row, box in zip(bench.slices['train'], boxes, strict=True):
         row['body_box'] = box
-    finding, = only(bench.verify(), 'body-boxes')
-    assert finding.items == [dict(file=f'slices/train_{index}.png', width=48, height=48, body_box=boxes[index])
-                             for index in (1, 2)]
+    (finding,) = only(bench.verify(), 'body-boxes')
+    assert finding.items == [
+        dict(file=f'slices/train_{index}.png', width=48, height=48, body_box=boxes[index]) for index in (1, 2)
+    ]
     assert '[1, 2, 49, 48] of slices/train_1.png, which is 48 x 48' in finding.message and finding.severity == 'warning'
 
 
@@ -62,8 +64,10 @@ def test_bit_depths(bench):
     assert above.check == 'above-white' and above.items == [dict(file='slices/train_0.png', high=int(dark.max()))]
 
 
-@pytest.mark.parametrize('peak, dark', [(200, True), (4095, True), (5000, True), (16384, True), (30000, True), (49151, True),
-                                        (49152, False), (65535, False)])
+@pytest.mark.parametrize(
+    'peak, dark',
+    [(200, True), (4095, True), (5000, True), (16384, True), (30000, True), (49151, True), (49152, False), (65535, False)],
+)
 def test_slices_far_below_white(bench, peak, dark):
     """Content of 12, 13 or 14 bits in 16; 5000 is the peak of a published set."""
     image = bench.read('slices/train_0.png').astype(np.float64)
@@ -77,9 +81,18 @@ def test_slices_far_below_white(bench, peak, dark):
         assert not [finding for finding in bench.verify().findings if 'far below white' in finding.message]
 
 
-@pytest.mark.parametrize('change, warned', [
-    ({}, False), (dict(area=None), False), (dict(bbox=None), False), (dict(area=0), True), (dict(area=-3), True),
-    (dict(area=float('nan')), True), (dict(area='many'), True)])
+@pytest.mark.parametrize(
+    'change, warned',
+    [
+        ({}, False),
+        (dict(area=None), False),
+        (dict(bbox=None), False),
+        (dict(area=0), True),
+        (dict(area=-3), True),
+        (dict(area=float('nan')), True),
+        (dict(area='many'), True),
+    ],
+)
 def test_area_and_box_are_the_masks(bench, change, warned):
     annotation = bench.lesions['test']['annotations'][1]
     annotation.update(change)
@@ -95,25 +108,38 @@ def test_blank_slices_are_no_duplicates_of_each_other(bench):
     for split in ('train', 'test'):
         bench.write(f'slices/{split}_0.png', np.full((48, 48), 7, np.uint8))
     found = only(bench.verify(), 'blank-slices')
-    assert [finding.items for finding in found] == [[dict(file=f'slices/{split}_0.png', level=7)]
-                                                    for split in ('train', 'test')]
+    assert [finding.items for finding in found] == [
+        [dict(file=f'slices/{split}_0.png', level=7)] for split in ('train', 'test')
+    ]
 
 
-@pytest.mark.parametrize('change, check, words', [
-    (dict(bbox=[30., 10., 30., 20.]), 'lesions-outside', '(30, 10) to (60, 30) in a picture of 48 x 48'),
-    (dict(bbox=[-8., 10., 10., 20.]), 'lesions-outside', '(-8, 10)'),
-    (dict(bbox=[12., 10., 0., 20.]), 'broken-annotations', '0 wide'),
-    (dict(bbox=[12., 10., 30., 20.]), 'boxes-and-masks', 'that of its mask [12, 10, 10, 20]'),
-    (dict(bbox=[10., 10., 20., 30.], segmentation=[[10, 10, 20, 10, 20, 30, 10, 30]]), 'boxes-and-masks', 'that of its mask'),
-    (dict(bbox=[.1, .1, .1, .2], segmentation=[[.1, .1, .2, .1, .2, .3]]), 'broken-annotations', 'coordinates are pixels'),
-    (dict(area=150), 'boxes-and-masks', 'its area is 150, that of its mask 200'),
-    (dict(segmentation=dict(size=[48, 48], counts=[100, 200])), 'broken-annotations', 'add up to 300'),
-    (dict(segmentation=dict(size=[48, 48], counts='~~~')), 'broken-annotations', 'no run lengths'),
-    (dict(segmentation=dict(size=[48, 48], counts=[48 * 48])), 'broken-annotations', 'its mask is empty'),
-    (dict(segmentation=[[12, 10, 22, 10, 60, 30]]), 'lesions-outside', 'outline reaches'),
-    (dict(segmentation=[[12, 10]]), 'broken-annotations', 'three or more points'),
-    (dict(segmentation=None), 'broken-annotations', 'no mask'),
-], ids=str)
+@pytest.mark.parametrize(
+    'change, check, words',
+    [
+        (dict(bbox=[30.0, 10.0, 30.0, 20.0]), 'lesions-outside', '(30, 10) to (60, 30) in a picture of 48 x 48'),
+        (dict(bbox=[-8.0, 10.0, 10.0, 20.0]), 'lesions-outside', '(-8, 10)'),
+        (dict(bbox=[12.0, 10.0, 0.0, 20.0]), 'broken-annotations', '0 wide'),
+        (dict(bbox=[12.0, 10.0, 30.0, 20.0]), 'boxes-and-masks', 'that of its mask [12, 10, 10, 20]'),
+        (
+            dict(bbox=[10.0, 10.0, 20.0, 30.0], segmentation=[[10, 10, 20, 10, 20, 30, 10, 30]]),
+            'boxes-and-masks',
+            'that of its mask',
+        ),
+        (
+            dict(bbox=[0.1, 0.1, 0.1, 0.2], segmentation=[[0.1, 0.1, 0.2, 0.1, 0.2, 0.3]]),
+            'broken-annotations',
+            'coordinates are pixels',
+        ),
+        (dict(area=150), 'boxes-and-masks', 'its area is 150, that of its mask 200'),
+        (dict(segmentation=dict(size=[48, 48], counts=[100, 200])), 'broken-annotations', 'add up to 300'),
+        (dict(segmentation=dict(size=[48, 48], counts='~~~')), 'broken-annotations', 'no run lengths'),
+        (dict(segmentation=dict(size=[48, 48], counts=[48 * 48])), 'broken-annotations', 'its mask is empty'),
+        (dict(segmentation=[[12, 10, 22, 10, 60, 30]]), 'lesions-outside', 'outline reaches'),
+        (dict(segmentation=[[12, 10]]), 'broken-annotations', 'three or more points'),
+        (dict(segmentation=None), 'broken-annotations', 'no mask'),
+    ],
+    ids=str,
+)
 def test_lesions(bench, change, check, words):
     bench.lesions['test']['annotations'][1].update(change)
     found = bench.verify().findings
@@ -129,7 +155,7 @@ def test_mask_of_another_picture(bench):
     mask[10:30, 12:22] = 1
     rle = mask_utils.encode(np.asfortranarray(mask))
     bench.lesions['train']['annotations'][0]['segmentation'] = dict(size=[60, 60], counts=rle['counts'].decode())
-    finding, = [finding for finding in bench.verify().findings if finding.check == 'lesions-outside']
+    (finding,) = [finding for finding in bench.verify().findings if finding.check == 'lesions-outside']
     assert 'its mask is for a picture of 60 x 60, not 48 x 48' in finding.message
 
 
@@ -141,8 +167,16 @@ def test_every_broken_lesion_is_named(bench):
     assert set(found) == {'broken-annotations', 'unreadable-lists'} and found['broken-annotations'].count == 2
 
 
-@pytest.mark.parametrize('content', [[], dict(images=3, annotations=None), dict(images=[3, dict(id=[])], annotations=[7]),
-                                     dict(images=[dict(id=1)], annotations=[dict(image_id=1, bbox=[10**400] * 4)])], ids=str)
+@pytest.mark.parametrize(
+    'content',
+    [
+        [],
+        dict(images=3, annotations=None),
+        dict(images=[3, dict(id=[])], annotations=[7]),
+        dict(images=[dict(id=1)], annotations=[dict(image_id=1, bbox=[10**400] * 4)]),
+    ],
+    ids=str,
+)
 def test_lesion_file_of_any_content(bench, content):
     config = bench.config()
     (bench.root / 'annotations/lesions_train.json').write_text(json.dumps(content))
@@ -153,7 +187,7 @@ def test_lesion_file_of_any_content(bench, content):
 
 def test_lesion_that_the_data_set_drops_is_seen(bench):
     """A box wholly outside leaves its slice without lesions, which training leaves out: the file is checked itself."""
-    bench.lesions['train']['annotations'][0]['bbox'] = [100., 100., 10., 20.]
+    bench.lesions['train']['annotations'][0]['bbox'] = [100.0, 100.0, 10.0, 20.0]
     found = bench.verify()
     assert next(row for row in found.datasets if 'lesions_train' in row['name'])['num'] == 1
     assert 'lesions-outside' in {finding.check for finding in found.findings}
@@ -163,7 +197,7 @@ def test_raw_masks(bench):
     mask = bench.read('ct_lesion_seg/mask/0/slice1.png')
     mask[0, 0] = 9
     bench.write('ct_lesion_seg/mask/0/slice1.png', mask)
-    finding, = only(bench.verify(), 'mask-values')
+    (finding,) = only(bench.verify(), 'mask-values')
     assert 'mask/0/slice1.png' in finding.message and 'has the values 9' in finding.message
     (bench.root / 'ct_lesion_seg/mask/0/slice1.png').write_bytes(b'no image')
     assert 'cannot be read' in only(bench.verify(), 'mask-files')[0].message
@@ -181,5 +215,5 @@ def test_masks_without_image_and_images_without_mask(bench):
     assert report.passed and only(report, 'image-without-mask')[0].items == ['ct_lesion_seg/image/78/slice1.png']
     (bench.root / 'ct_lesion_seg/mask/10/slice1.png').unlink()  # of a slice in the test list
     report = bench.verify()
-    finding, = only(report, 'image-without-mask')
+    (finding,) = only(report, 'image-without-mask')
     assert not report.passed and finding.count == 2 and '1 image is in a list (ct_lesion_seg/image/10/' in finding.message

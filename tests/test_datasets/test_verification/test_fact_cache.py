@@ -1,4 +1,5 @@
 """The cache: what is known is not read again, what changed is, and a kill loses nothing."""
+
 import os
 
 import cv2

@@ -1,4 +1,5 @@
 """Two fingerprints: of the files' bytes, and of the listing; kept apart by name."""
+
 import hashlib
 import json
 import os
@@ -21,8 +22,12 @@ def test_written_out(bench):
 
     def expected(kind, value):
         lines = [json.dumps([kind, 1, 'classification', ['Normal', 'COVID-19']])]
-        lines += sorted(json.dumps([row['img_path'], value(bench.root / row['img_path']),
-                                    hashlib.sha256(str(row['label']).encode()).hexdigest()]) for row in rows)
+        lines += sorted(
+            json.dumps(
+                [row['img_path'], value(bench.root / row['img_path']), hashlib.sha256(str(row['label']).encode()).hexdigest()]
+            )
+            for row in rows
+        )
         return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
     content, listing = prints(bench)['val classification']
@@ -77,12 +82,21 @@ def test_neither_place_nor_order_nor_time_matters(bench, tmp_path):
 
 def test_record_of_a_run(bench):
     config = bench.config()
-    record = record_of(DATASETS.build(dict(config.test_dataloader.dataset, datasets=[
-        dict(part, pipeline=[]) for part in config.test_dataloader.dataset.datasets])), 'test')
+    record = record_of(
+        DATASETS.build(
+            dict(
+                config.test_dataloader.dataset,
+                datasets=[dict(part, pipeline=[]) for part in config.test_dataloader.dataset.datasets],
+            )
+        ),
+        'test',
+    )
     before = prints(bench)
     for place, key in enumerate(('content_sha256', 'listing_sha256')):
-        assert [part[key] for part in record['parts']] == [before['test segmentation'][place],
-                                                           before['test classification'][place]]
+        assert [part[key] for part in record['parts']] == [
+            before['test segmentation'][place],
+            before['test classification'][place],
+        ]
         both = '\n'.join(sorted(part[key] for part in record['parts']))
         assert record[key] == hashlib.sha256(both.encode()).hexdigest()
     assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 2
@@ -95,7 +109,8 @@ def test_a_data_set_without_paths_does_not_end_a_run():
 
     record = record_of(Drawn(), 'train')
     assert record['listing_sha256'] is None and record['parts'][0] == dict(
-        name='train (Drawn)', task=None, num=3, content_sha256=None, listing_sha256=None)
+        name='train (Drawn)', task=None, num=3, content_sha256=None, listing_sha256=None
+    )
 
 
 def test_a_record_with_a_missing_file_or_without_reading(bench):

@@ -1,4 +1,5 @@
 """Near pairs of hashes, against a comparison of all with all."""
+
 import numpy as np
 import pytest
 
@@ -7,8 +8,12 @@ from mmaffinity.datasets.verification.hamming import band_masks, count_bits, nea
 
 
 def brute(a, b, radius):
-    return [(i, j, bin(int(x) ^ int(y)).count('1')) for i, x in enumerate(a) for j, y in enumerate(b)
-            if bin(int(x) ^ int(y)).count('1') <= radius]
+    return [
+        (i, j, bin(int(x) ^ int(y)).count('1'))
+        for i, x in enumerate(a)
+        for j, y in enumerate(b)
+        if bin(int(x) ^ int(y)).count('1') <= radius
+    ]
 
 
 def hashes(random, number, centres):

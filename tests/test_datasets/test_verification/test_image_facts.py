@@ -1,4 +1,5 @@
 """What is read of one file."""
+
 import hashlib
 import warnings
 

@@ -1,4 +1,5 @@
 """Verification of what splits share: patients, scans, files, and pictures that are the same or nearly."""
+
 import shutil
 
 import cv2
@@ -9,8 +10,9 @@ from verification_helpers import only
 from mmaffinity.datasets.verification import Near, verify_config
 
 
-@pytest.mark.parametrize('field, check, name', [('patient_id', 'shared-patients', 'train-1'),
-                                                ('scan_id', 'shared-scans', 'train-1/s1')])
+@pytest.mark.parametrize(
+    'field, check, name', [('patient_id', 'shared-patients', 'train-1'), ('scan_id', 'shared-scans', 'train-1/s1')]
+)
 def test_shared_patients_and_scans(bench, field, check, name):
     bench.slices['test'][0]['patient_id'] = 'train-1'
     bench.slices['test'][0]['scan_id'] = 's1' if field == 'scan_id' else 'other'
@@ -37,7 +39,7 @@ def test_unknown_patients(bench):
     for row in bench.slices['test'][:3]:
         row['patient_id'] = None
     report = bench.verify()
-    finding, = only(report, 'unknown-patients')
+    (finding,) = only(report, 'unknown-patients')
     assert report.passed and finding.severity == 'warning' and finding.count == 3
     assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
 
@@ -48,13 +50,19 @@ def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
         for image in content['images']:
             image['patient_id'] = f'ct_lesion_seg/{image["patient_id"]}'
     report = bench.verify(read_files=False)
-    finding, = only(report, 'unknown-patients')
+    (finding,) = only(report, 'unknown-patients')
     assert report.passed and finding.severity == 'warning' and finding.count == 4
-    names = {split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
-             for split in ('train', 'val', 'test')}
+    names = {
+        split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
+        for split in ('train', 'val', 'test')
+    }
     # Of the two lesion lists, and of the lists of slices, names can be compared; train's lists are one split.
-    pairs = {(names['train'][0], names['val'][1]), (names['train'][0], names['test'][1]),
-             (names['train'][1], names['test'][0]), (names['val'][1], names['test'][0])}
+    pairs = {
+        (names['train'][0], names['val'][1]),
+        (names['train'][0], names['test'][1]),
+        (names['train'][1], names['test'][0]),
+        (names['val'][1], names['test'][0]),
+    }
     assert {(item['first'], item['second']) for item in finding.items} == pairs
     assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
     assert f'leakage, that is a patient in two splits, cannot be excluded between {names["train"][0]}' in finding.message
@@ -73,7 +81,7 @@ def test_name_spaces_are_those_of_one_data_root(bench):
             row['patient_id'] = f'hospitals/{site}/{row["patient_id"]}'
     config.test_dataloader = None
     bench.config()  # writes the lists
-    finding, = only(verify_config(config, read_files=False), 'unknown-patients')
+    (finding,) = only(verify_config(config, read_files=False), 'unknown-patients')
     assert finding.items[0]['name_spaces'] == ['hospitals/site_a/', 'hospitals/site_b/']
     (bench.root / 'other').symlink_to(bench.root)
     config.val_dataloader.dataset.data_root = str(bench.root / 'other')
@@ -90,15 +98,14 @@ def test_one_split_alone_leaks_nothing(bench):
 
 def test_shared_file(bench):
     bench.slices['test'][0]['img_path'] = './slices/../slices/train_0.png'  # the same file, written otherwise
-    finding, = only(bench.verify(), 'shared-slices')
+    (finding,) = only(bench.verify(), 'shared-slices')
     assert finding.count == 1 and 'slices/train_0.png' in finding.message
 
 
 def test_identical_slice_under_another_name_and_in_another_format(bench):
-    cv2.imwrite(str(bench.root / 'slices/test_0.png'), bench.read('slices/train_0.png'),
-                [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    cv2.imwrite(str(bench.root / 'slices/test_0.png'), bench.read('slices/train_0.png'), [cv2.IMWRITE_PNG_COMPRESSION, 0])
     assert (bench.root / 'slices/test_0.png').read_bytes() != (bench.root / 'slices/train_0.png').read_bytes()
-    finding, = only(bench.verify(), 'identical-slices')
+    (finding,) = only(bench.verify(), 'identical-slices')
     assert finding.items == [dict(train='slices/train_0.png', test='slices/test_0.png')]
     assert finding.severity == 'failure' and 'slices/train_0.png = slices/test_0.png' in finding.message
 
@@ -109,20 +116,24 @@ def test_identical_across_tasks(bench):
     assert only(bench.verify(), 'identical-slices')[0].count == 1
 
 
-@pytest.mark.parametrize('alter', [
-    lambda image: cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], 0),
-    lambda image: np.clip(image * .8 + 20, 0, 255).astype(np.uint8),
-    lambda image: cv2.flip(cv2.flip(image, 1), 1) ^ np.eye(48, dtype=np.uint8),
-], ids=['recoded', 'brightness', 'a few pixels'])
+@pytest.mark.parametrize(
+    'alter',
+    [
+        lambda image: cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], 0),
+        lambda image: np.clip(image * 0.8 + 20, 0, 255).astype(np.uint8),
+        lambda image: cv2.flip(cv2.flip(image, 1), 1) ^ np.eye(48, dtype=np.uint8),
+    ],
+    ids=['recoded', 'brightness', 'a few pixels'],
+)
 def test_near_identical_slice(bench, alter):
     bench.write('slices/test_0.png', alter(bench.read('slices/train_0.png')))
     report = bench.verify()
-    finding, = only(report, 'near-identical-slices')
+    (finding,) = only(report, 'near-identical-slices')
     assert report.passed and finding.severity == 'warning' and finding.count == 1
-    item, = finding.items
+    (item,) = finding.items
     assert (item['train'], item['test']) == ('slices/train_0.png', 'slices/test_0.png')
     assert 0 <= item['bits'] <= 6 and 0.995 <= item['correlation'] <= 1
-    only(bench.verify(near=Near(correlation=1.)))
+    only(bench.verify(near=Near(correlation=1.0)))
 
 
 def test_near_is_checked_first():
@@ -134,7 +145,7 @@ def test_near_is_checked_first():
 
 def test_repeated_slices_and_conflicting_labels(bench):
     shutil.copy(bench.root / 'slices/train_0.png', bench.root / 'slices/train_2.png')  # same label
-    finding, = only(bench.verify(), 'repeated-slices')
+    (finding,) = only(bench.verify(), 'repeated-slices')
     assert finding.items == [['slices/train_0.png', 'slices/train_2.png']]
     shutil.copy(bench.root / 'slices/train_0.png', bench.root / 'slices/train_1.png')  # another
     found = only(bench.verify(), 'repeated-slices', 'conflicting-labels')

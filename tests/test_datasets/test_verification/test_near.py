@@ -1,4 +1,5 @@
 """Groups of pictures that look nearly the same."""
+
 import itertools
 
 import cv2
@@ -37,7 +38,7 @@ def read(tmp_path):
 def test_groups_are_what_pairs_connect(read):
     """Against a comparison of all with all, by the definition: bits that differ, correlation of the thumbnails."""
     bases = RANDOM.normal(size=(12, 9))
-    facts = read(*(picture(*(base + RANDOM.normal(size=9) * spread)) for base in bases for spread in (0, .03, .06, .1)))
+    facts = read(*(picture(*(base + RANDOM.normal(size=9) * spread)) for base in bases for spread in (0, 0.03, 0.06, 0.1)))
     near = Near(8, 0.99)
     groups = list(range(len(facts)))
     for one, other in itertools.combinations(range(len(facts)), 2):
@@ -50,8 +51,9 @@ def test_groups_are_what_pairs_connect(read):
 
 
 def test_copies_are_one_group_whatever_their_size_and_brightness(read):
-    base, another = (cv2.resize(RANDOM.integers(0, 255, (10, 10), np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC)
-                     for _ in range(2))
+    base, another = (
+        cv2.resize(RANDOM.integers(0, 255, (10, 10), np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC) for _ in range(2)
+    )
     facts = read(another, base, cv2.resize(base, (90, 80)), base // 2 + 40, another)
     assert near_groups(facts, Near()) == [0, 1, 1, 1, 0]
 

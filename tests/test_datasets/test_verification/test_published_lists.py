@@ -1,4 +1,5 @@
 """The real lists, without their slices: do splits share patients?"""
+
 import pytest
 
 from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_ictcf
@@ -16,17 +17,27 @@ def cncb_root(shared_dir, tmp_path_factory):
     convert_cncb_ncov(root, list_folders=folders, parts=['slices'], check_files=False, skip_statistics=True)
     for split in ('train', 'test'):  # lesion masks are not at hand: the listed slices, without lesions
         rows = parse_segmentation_list(folders[1] / LIST_NAMES[f'lesions_{split}'])
-        images = [dict(id=index, file_name=f'ct_lesion_seg/image/{row.patient}/{row.name}.jpg', width=512, height=512,
-                       patient_id=f'ct_lesion_seg/{row.patient}') for index, row in enumerate(rows)]
-        write_json_atomic(root / f'annotations/lesions_{split}.json',
-                          dict(images=images, annotations=[], categories=[dict(id=1, name='lesion')]))
+        images = [
+            dict(
+                id=index,
+                file_name=f'ct_lesion_seg/image/{row.patient}/{row.name}.jpg',
+                width=512,
+                height=512,
+                patient_id=f'ct_lesion_seg/{row.patient}',
+            )
+            for index, row in enumerate(rows)
+        ]
+        write_json_atomic(
+            root / f'annotations/lesions_{split}.json',
+            dict(images=images, annotations=[], categories=[dict(id=1, name='lesion')]),
+        )
     return root
 
 
 def verify(repo_root, name, root):
     # Without masks no slice has lesions: the filter would leave none.
     config = load_config(repo_root / 'configs' / name, dict(data_root=str(root)))
-    for part in (config.train_dataloader.dataset.get('datasets') or []):
+    for part in config.train_dataloader.dataset.get('datasets') or []:
         part.pop('filter_cfg', None)
     return verify_config(config, read_files=False)
 
@@ -38,8 +49,12 @@ def test_cncb_slice_splits_share_no_patient_and_lesions_are_unknown(repo_root, c
     # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, can equal none of the labelled slices'.
     assert report.passed and unknown.check == 'unknown-patients' and unknown.severity == 'warning'
     pairs = {tuple(item[key].split('/')[-1].removesuffix('.json)') for key in ('first', 'second')) for item in unknown.items}
-    assert pairs == {('lesions_train', 'slices_val'), ('lesions_train', 'slices_test'), ('slices_train', 'lesions_test'),
-                     ('slices_val', 'lesions_test')}
+    assert pairs == {
+        ('lesions_train', 'slices_val'),
+        ('lesions_train', 'slices_test'),
+        ('slices_train', 'lesions_test'),
+        ('slices_val', 'lesions_test'),
+    }
     rows = {row['name'].split('/')[-1].removesuffix('.json)'): row for row in report.datasets}
     assert rows['slices_train']['classes'] == {'Normal': 1000, 'CP': 1000, 'COVID-19': 1000}
     assert rows['slices_test']['num'] == 21191 and rows['slices_test']['patients'] == 293
@@ -60,5 +75,7 @@ def test_ictcf_says_that_leakage_cannot_be_excluded(repo_root, shared_dir, tmp_p
     assert report.passed and [finding.check for finding in report.findings] == ['unknown-patients'] * 2
     assert all('leakage' in finding.message and 'cannot be excluded' in finding.message for finding in report.findings)
     assert [finding.count for finding in report.findings] == [600, 12976]
-    assert [row['classes'] for row in report.datasets] == [{'Negative': 300, 'COVID-19': 300},
-                                                          {'Negative': 9275, 'COVID-19': 3701}]
+    assert [row['classes'] for row in report.datasets] == [
+        {'Negative': 300, 'COVID-19': 300},
+        {'Negative': 9275, 'COVID-19': 3701},
+    ]

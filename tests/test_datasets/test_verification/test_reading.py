@@ -1,4 +1,5 @@
 """Reading with several processes."""
+
 import os
 
 import cv2

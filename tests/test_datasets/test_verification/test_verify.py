@@ -1,4 +1,5 @@
 """Faults planted in a data set without any, one per check: each is found, named, and nothing else is."""
+
 import json
 import shutil
 
@@ -16,8 +17,12 @@ def test_nothing_is_found_where_nothing_is_wrong(bench):
     assert report.sentences()[-1] == 'passed: nothing is wrong'
     rows = {row['name']: row for row in report.datasets}
     assert list(rows) == [
-        'train (annotations/lesions_train.json)', 'train (annotations/slices_train.json)',
-        'val (annotations/slices_val.json)', 'test (annotations/lesions_test.json)', 'test (annotations/slices_test.json)']
+        'train (annotations/lesions_train.json)',
+        'train (annotations/slices_train.json)',
+        'val (annotations/slices_val.json)',
+        'test (annotations/lesions_test.json)',
+        'test (annotations/slices_test.json)',
+    ]
     slices = rows['train (annotations/slices_train.json)']
     assert (slices['num'], slices['patients'], slices['scans'], slices['unknown_patients']) == (4, 2, 2, 0)
     assert slices['classes'] == {'Normal': 2, 'COVID-19': 2}
@@ -57,7 +62,7 @@ def test_file_kinds_are_counted_by_name(bench):
 def test_class_counts(bench):
     for row in bench.slices['train']:
         row['label'] = 0
-    finding, = only(bench.verify(), 'class-counts')
+    (finding,) = only(bench.verify(), 'class-counts')
     assert 'no slice of COVID-19 (Normal 4, COVID-19 0)' in finding.message and 'train' in finding.message
 
 
@@ -65,7 +70,7 @@ def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
     config = bench.config()
     (bench.root / 'annotations/slices_val.json').write_text('{')
     report = verify_config(config, workers=0)
-    finding, = only(report, 'unreadable-lists')
+    (finding,) = only(report, 'unreadable-lists')
     assert 'slices_val.json is not valid JSON' in finding.message and len(report.datasets) == 4 and not report.passed
     config.val_dataloader.dataset.type = 'NoSuchDataset'
     assert 'NoSuchDataset' in only(verify_config(config, workers=0), 'unreadable-lists')[0].message
@@ -101,8 +106,17 @@ def test_folds_of_folders(bench, pattern, checks):
         bench.draw(f'folders/{("a", "b")[index % 2]}/p{index // 2}_{index}.png', 5000 + index)
 
     def fold(test_mode):
-        return dict(dataset=dict(type='SliceFolderDataset', data_root=str(bench.root / 'folders'), slice_classes=['a', 'b'],
-                                 patient_pattern=pattern, folds=3, fold=1, test_mode=test_mode))
+        return dict(
+            dataset=dict(
+                type='SliceFolderDataset',
+                data_root=str(bench.root / 'folders'),
+                slice_classes=['a', 'b'],
+                patient_pattern=pattern,
+                folds=3,
+                fold=1,
+                test_mode=test_mode,
+            )
+        )
 
     report = verify_config(Config(dict(train_dataloader=fold(False), test_dataloader=fold(True))), workers=0)
     assert {finding.check for finding in report.findings} == checks
@@ -135,8 +149,14 @@ def test_every_check_is_described(repo_root):
     assert [name for name in CHECKS if f'`{name}`' not in text] == []
 
 
-@pytest.mark.parametrize('count, noun, verb, words', [
-    (1, 'slice', 'is', '1 slice is'), (2, 'box', '', '2 boxes'), (3, 'copy', 'has', '3 copies have'),
-    (0, 'scan', '', '0 scans')])
+@pytest.mark.parametrize(
+    'count, noun, verb, words',
+    [
+        (1, 'slice', 'is', '1 slice is'),
+        (2, 'box', '', '2 boxes'),
+        (3, 'copy', 'has', '3 copies have'),
+        (0, 'scan', '', '0 scans'),
+    ],
+)
 def test_plural(count, noun, verb, words):
     assert plural(count, noun, verb) == words

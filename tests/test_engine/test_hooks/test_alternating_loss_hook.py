@@ -1,4 +1,5 @@
 """The alternation of the stages: who switches, when the branch is copied, what a checkpoint remembers."""
+
 import math
 from types import SimpleNamespace
 
@@ -34,24 +35,40 @@ def runner():
 LESION, SLICE = batch(lesion_sample()), batch(slice_sample())
 
 
-def step(hook, runner, data, loss=1.):
+def step(hook, runner, data, loss=1.0):
     hook.before_train_iter(runner, 0, data)
     hook.after_train_iter(runner, 0, data, dict(loss=torch.tensor(loss)))
 
 
 def test_copies_after_every_segmentation_step(runner):
     hook = AlternatingLossHook()
-    for data, loss in ((LESION, 1.), (SLICE, .5), (LESION, 2.), (SLICE, .1), (SLICE, .1), (LESION, math.nan)):
+    for data, loss in ((LESION, 1.0), (SLICE, 0.5), (LESION, 2.0), (SLICE, 0.1), (SLICE, 0.1), (LESION, math.nan)):
         step(hook, runner, data, loss)
-    assert runner.model.calls == ['segmentation', 'copy', 'classification', 'segmentation', 'copy', 'classification',
-                                  'classification', 'segmentation', 'copy']
+    assert runner.model.calls == [
+        'segmentation',
+        'copy',
+        'classification',
+        'segmentation',
+        'copy',
+        'classification',
+        'classification',
+        'segmentation',
+        'copy',
+    ]
 
 
 def test_copies_only_below_the_best_loss_so_far(runner):
     hook = AlternatingLossHook(copy='best')
     copied = []
-    for data, loss in ((LESION, 3.), (LESION, 3.), (LESION, 2.5), (SLICE, .1), (LESION, 2.7), (LESION, math.nan),
-                       (LESION, 2.4)):
+    for data, loss in (
+        (LESION, 3.0),
+        (LESION, 3.0),
+        (LESION, 2.5),
+        (SLICE, 0.1),
+        (LESION, 2.7),
+        (LESION, math.nan),
+        (LESION, 2.4),
+    ):
         runner.model.calls.clear()
         step(hook, runner, data, loss)
         copied.append('copy' in runner.model.calls)

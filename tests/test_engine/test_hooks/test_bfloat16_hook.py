@@ -1,4 +1,5 @@
 """Parts of a model in bfloat16 while it trains, with float32 outside them."""
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,4 +1,5 @@
 """Classes of a checkpoint and of the data that it is resumed or tested on."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,14 @@ from mmaffinity.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 def load(learned, data):
     """Let a run that tests read a checkpoint."""
     model = torch.nn.Linear(1, 1)
-    runner = SimpleNamespace(_resume=False, _load_from='epoch_1.pth', model=model, _train_loop=None, train_dataloader=None,
-                             test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=data)))
+    runner = SimpleNamespace(
+        _resume=False,
+        _load_from='epoch_1.pth',
+        model=model,
+        _train_loop=None,
+        train_dataloader=None,
+        test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=data)),
+    )
     CheckpointGuardHook().after_load_checkpoint(runner, dict(state_dict=model.state_dict(), meta=learned))
 
 
@@ -31,11 +38,15 @@ def test_classes_in_another_order_are_refused(key, logged):
     assert not logged
 
 
-@pytest.mark.parametrize('learned, data, count', [
-    (dict(dataset_meta=dict(slice_classes=('CP', 'COVID'))), dict(slice_classes=('CP', 'COVID-19')), 1),
-    (dict(dataset_meta=dict(classes=('lesion', ))), dict(slice_classes=('a', 'b')), 0),
-    (dict(dataset_meta=None), dict(classes=('lesion', )), 0), (None, dict(classes=('lesion', )), 0),
-])
+@pytest.mark.parametrize(
+    'learned, data, count',
+    [
+        (dict(dataset_meta=dict(slice_classes=('CP', 'COVID'))), dict(slice_classes=('CP', 'COVID-19')), 1),
+        (dict(dataset_meta=dict(classes=('lesion',))), dict(slice_classes=('a', 'b')), 0),
+        (dict(dataset_meta=None), dict(classes=('lesion',)), 0),
+        (None, dict(classes=('lesion',)), 0),
+    ],
+)
 def test_other_names_are_told(learned, data, count, logged):
     load(learned, data)
     assert len(logged) == count and all('taken to be the same, in this order' in message for message in logged)

@@ -1,4 +1,5 @@
 """Random numbers of an epoch."""
+
 import random
 from types import SimpleNamespace
 

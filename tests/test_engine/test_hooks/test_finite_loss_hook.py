@@ -1,4 +1,5 @@
 """Losses that are no numbers: who is named, and when it is noticed."""
+
 import math
 from types import SimpleNamespace
 
@@ -12,15 +13,22 @@ from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
 
 @pytest.fixture
 def runner():
-    return SimpleNamespace(iter=6, epoch=1, hooks=[], _resume=False, _load_from='pretrained.pth', model=Refusing(),
-                           cfg=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))))
+    return SimpleNamespace(
+        iter=6,
+        epoch=1,
+        hooks=[],
+        _resume=False,
+        _load_from='pretrained.pth',
+        model=Refusing(),
+        cfg=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))),
+    )
 
 
 class Refusing(torch.nn.Module):
     """A model whose weights diverged."""
 
     def train_step(self, data, optim_wrapper):
-        raise NonFiniteOutputError('the network\'s output for innocent.png is not finite')
+        raise NonFiniteOutputError("the network's output for innocent.png is not finite")
 
 
 class Late:
@@ -43,7 +51,7 @@ def outputs(**terms):
 @pytest.mark.parametrize('task, term', [('segmentation', 'loss_mask'), ('classification', 'loss_slice')])
 def test_sentence(task, term, value, runner):
     with pytest.raises(ValueError) as stop:
-        FiniteLossHook().after_train_iter(runner, 0, batch(task), outputs(**{term: value, 'loss_fine': 1.}))
+        FiniteLossHook().after_train_iter(runner, 0, batch(task), outputs(**{term: value, 'loss_fine': 1.0}))
     message = str(stop.value)
     for part in ('iteration 7', 'epoch 2', f'the {task} stage', f'{term} = {value}', 'a.png, b.png', 'none was written yet'):
         assert part in message, part
@@ -68,7 +76,7 @@ def test_last_good_checkpoint(runner):
 
 def test_numbers_pass(runner):
     hook = FiniteLossHook()
-    for value in (0., 1e30, -5.):
+    for value in (0.0, 1e30, -5.0):
         hook.after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=value, acc=math.nan))
     hook.after_train_epoch(runner)
     hook.before_save_checkpoint(runner, {})
@@ -80,7 +88,8 @@ def test_advice_is_a_new_run_as_resume_restores_the_rate(runner):
     message = str(stop.value)
     assert 'load_from' not in message and message.endswith(
         'another work folder (--work-dir), without --resume, with --cfg-options optim_wrapper.optimizer.lr=RATE, where RATE is '
-        'below 0.02')
+        'below 0.02'
+    )
     runner._resume, runner._load_from = True, 'my work/epoch_3.pth'
     with pytest.raises(ValueError, match="--cfg-options load_from='my work/epoch_3.pth' optim_wrapper.optimizer.lr=RATE"):
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
@@ -92,16 +101,26 @@ def test_refused_output_names_the_whole_batch(runner):
     with pytest.raises(ValueError) as stop:
         runner.model.train_step(batch('segmentation'), optim_wrapper=None)
     message = str(stop.value)
-    for part in ('iteration 7 (epoch 2)', 'output in the segmentation stage is not finite; ', 'a.png, b.png; last good',
-                 'none was written yet', 'lr=RATE'):
+    for part in (
+        'iteration 7 (epoch 2)',
+        'output in the segmentation stage is not finite; ',
+        'a.png, b.png; last good',
+        'none was written yet',
+        'lr=RATE',
+    ):
         assert part in message, (part, message)
     assert isinstance(stop.value.__cause__, NonFiniteOutputError)
     hook.after_train(runner)
     assert runner.model.train_step.__func__ is Refusing.train_step
 
 
-@pytest.mark.parametrize('value, blamed', [(math.nan, 'iteration 7 .*loss of the segmentation stage.*loss_a = nan.*a.png'),
-                                           (1., 'iteration 8 .*output in the classification stage.*innocent.png')])
+@pytest.mark.parametrize(
+    'value, blamed',
+    [
+        (math.nan, 'iteration 7 .*loss of the segmentation stage.*loss_a = nan.*a.png'),
+        (1.0, 'iteration 8 .*output in the classification stage.*innocent.png'),
+    ],
+)
 def test_refused_output_after_a_pending_step(value, blamed, runner):
     """The pending step is reported where it is the cause, and not the slices that came after it."""
     hook = FiniteLossHook()
@@ -110,7 +129,7 @@ def test_refused_output_after_a_pending_step(value, blamed, runner):
     runner.iter += 1
     with pytest.raises(ValueError, match=blamed) as stop:
         runner.model.train_step(dict(data_samples=[dict(task='classification', img_path='innocent.png')]), None)
-    assert ('innocent' in str(stop.value)) is (value == 1.)
+    assert ('innocent' in str(stop.value)) is (value == 1.0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU, on which losses arrive a step later')
@@ -119,7 +138,7 @@ def test_on_a_gpu_the_step_before_is_named(runner):
     hook.after_train_iter(runner, 0, batch('segmentation'), {'loss_a': torch.tensor(math.nan, device='cuda')})
     runner.iter += 1
     with pytest.raises(ValueError, match='iteration 7.*segmentation'):
-        hook.after_train_iter(runner, 0, batch('classification'), {'loss_a': torch.tensor(1., device='cuda')})
+        hook.after_train_iter(runner, 0, batch('classification'), {'loss_a': torch.tensor(1.0, device='cuda')})
     hook.after_train_iter(runner, 0, batch('segmentation'), {'loss_a': torch.tensor(math.nan, device='cuda')})
     with pytest.raises(ValueError, match='iteration 8'):
         hook.before_save_checkpoint(runner, {})

@@ -1,4 +1,5 @@
 """What training does about statistics that no file has: computed once, kept, taken again, and never instead of known ones."""
+
 import json
 import logging
 import os
@@ -29,14 +30,26 @@ def write_slices(root, levels=(40, 60, 90, 200)):
 
 def build(root, **kwargs):
     with DefaultScope.overwrite_default_scope('mmdet'):
-        return DATASETS.build(dict(type='SliceFolderDataset', data_root=str(root), slice_classes=('a', 'b'),
-                                   pipeline=[dict(type='LoadCTSlice'), dict(type='PackSliceInputs')], **kwargs))
+        return DATASETS.build(
+            dict(
+                type='SliceFolderDataset',
+                data_root=str(root),
+                slice_classes=('a', 'b'),
+                pipeline=[dict(type='LoadCTSlice'), dict(type='PackSliceInputs')],
+                **kwargs,
+            )
+        )
 
 
 def runner_of(root, preprocessor, work_dir, resumed=False, **kwargs):
-    return SimpleNamespace(model=SimpleNamespace(data_preprocessor=preprocessor), work_dir=str(work_dir), _resume=resumed,
-                           train_dataloader=SimpleNamespace(dataset=build(root, **kwargs)), cfg=Config({}),
-                           logger=logging.getLogger('statistics'))
+    return SimpleNamespace(
+        model=SimpleNamespace(data_preprocessor=preprocessor),
+        work_dir=str(work_dir),
+        _resume=resumed,
+        train_dataloader=SimpleNamespace(dataset=build(root, **kwargs)),
+        cfg=Config({}),
+        logger=logging.getLogger('statistics'),
+    )
 
 
 @pytest.fixture
@@ -80,13 +93,13 @@ def test_kept_values_of_other_slices_are_not_taken(root, tmp_path, caplog, conte
 
 def test_known_values_stay(root, tmp_path, caplog):
     """From the config, a file, or a checkpoint: nothing is computed."""
-    for preprocessor in (SliceDataPreprocessor(mean=.25, std=.5), SliceDataPreprocessor('slice'), None):
+    for preprocessor in (SliceDataPreprocessor(mean=0.25, std=0.5), SliceDataPreprocessor('slice'), None):
         if preprocessor is None:
             preprocessor = SliceDataPreprocessor()
-            preprocessor.load_state_dict(SliceDataPreprocessor(mean=.25, std=.5).state_dict())
+            preprocessor.load_state_dict(SliceDataPreprocessor(mean=0.25, std=0.5).state_dict())
         _, text = start(root, tmp_path / 'run', caplog, preprocessor)
         assert not text and not (tmp_path / 'run').exists()
-        assert preprocessor.normalization != 'global' or float(preprocessor.mean) == .25
+        assert preprocessor.normalization != 'global' or float(preprocessor.mean) == 0.25
 
 
 def test_models_without_the_preprocessor_are_left_alone(root, tmp_path, caplog):
@@ -104,20 +117,20 @@ def test_a_file_of_other_slices_is_used_and_warned_of(root, tmp_path, caplog):
     assert float(preprocessor.mean) == np.float32(json.loads(file.read_text())['mean'])
     assert start(root, tmp_path, caplog, resumed=True)[1] == ''
     # A checkpoint brought other values than the file's.
-    assert start(root, tmp_path, caplog, SliceDataPreprocessor(statistics=str(file), mean=.1, std=.1))[1] == ''
+    assert start(root, tmp_path, caplog, SliceDataPreprocessor(statistics=str(file), mean=0.1, std=0.1))[1] == ''
     # The converters' file does not tell its slices.
-    file.write_text(json.dumps(dict(mean=.5, std=.5, num_slices=3, source='slices_train.json')))
+    file.write_text(json.dumps(dict(mean=0.5, std=0.5, num_slices=3, source='slices_train.json')))
     assert start(root, tmp_path, caplog)[1] == ''
 
 
 def test_a_relative_file_is_below_the_data_root(root, tmp_path, caplog):
     """MMEngine's runner builds the model before the data, so the file is read when training starts."""
     (root / 'annotations').mkdir()
-    (root / 'annotations/statistics.json').write_text(json.dumps(dict(mean=.25, std=.5)))
+    (root / 'annotations/statistics.json').write_text(json.dumps(dict(mean=0.25, std=0.5)))
     preprocessor = SliceDataPreprocessor(statistics='annotations/statistics.json')
     assert preprocessor.needs_statistics
     assert start(root, tmp_path / 'run', caplog, preprocessor)[1] == ''
-    assert (float(preprocessor.mean), float(preprocessor.std)) == (.25, .5) and not (tmp_path / 'run').exists()
+    assert (float(preprocessor.mean), float(preprocessor.std)) == (0.25, 0.5) and not (tmp_path / 'run').exists()
     (root / 'annotations/statistics.json').write_text('{"mean": 0.25}')
     with pytest.raises(ValueError, match='statistics.json holds no "mean" and "std"'):
         start(root, tmp_path / 'run', caplog, SliceDataPreprocessor(statistics='annotations/statistics.json'))

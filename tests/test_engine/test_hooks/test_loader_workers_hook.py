@@ -1,4 +1,5 @@
 """Loader workers of a run that was killed."""
+
 import os
 import signal
 import time
@@ -29,8 +30,9 @@ def note(path, worker):
 
 def load_and_die(path, method):
     own = partial(note, path)
-    loader = DataLoader(Large(), num_workers=2, batch_size=1, collate_fn=list, worker_init_fn=own,
-                        multiprocessing_context=method)
+    loader = DataLoader(
+        Large(), num_workers=2, batch_size=1, collate_fn=list, worker_init_fn=own, multiprocessing_context=method
+    )
     runner = SimpleNamespace(train_dataloader=loader)
     for _ in range(2):  # a second call must not watch twice
         LoaderWorkersHook().before_train(runner)

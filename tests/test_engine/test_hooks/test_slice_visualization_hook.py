@@ -1,4 +1,5 @@
 """One picture per tested slice."""
+
 import logging
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ CLASSES = ('Negative', 'COVID-19')
 def make_runner(loader=None):
     pipeline = SimpleNamespace(transforms=[loader or LoadCTSlice()])
     part = SimpleNamespace(pipeline=pipeline)
-    dataset = SimpleNamespace(datasets=[part], metainfo=dict(slice_classes=CLASSES, classes=('lesion', )))
+    dataset = SimpleNamespace(datasets=[part], metainfo=dict(slice_classes=CLASSES, classes=('lesion',)))
     return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset), logger=logging.getLogger('test'))
 
 
@@ -30,8 +31,7 @@ def make_slice(path, patient_id=None, scan_id=None, image=None):
         image = np.full((64, 64), 90, dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)
-    sample = SliceDataSample(metainfo=dict(img_path=str(path), patient_id=patient_id, scan_id=scan_id,
-                                           task='classification'))
+    sample = SliceDataSample(metainfo=dict(img_path=str(path), patient_id=patient_id, scan_id=scan_id, task='classification'))
     score = torch.tensor([0.2, 0.7])
     sample.pred_slice = BaseDataElement(label=torch.tensor([1]), score=score, logits=score.logit())
     return sample
@@ -41,7 +41,7 @@ def run(hook, samples, runner=None, batch_size=2):
     runner = runner or make_runner()
     hook.before_test_epoch(runner)
     for index in range(0, len(samples), batch_size):
-        hook.after_test_iter(runner, index, {}, samples[index:index + batch_size])
+        hook.after_test_iter(runner, index, {}, samples[index : index + batch_size])
     hook.after_test_epoch(runner, {})
 
 
@@ -50,18 +50,25 @@ def names(folder):
 
 
 def test_same_file_of_other_patients_is_not_overwritten(tmp_path):
-    samples = [make_slice(tmp_path / patient / scan / f'{index:04}.png', patient, scan)
-               for patient in ('12', '13') for scan in ('1', '2') for index in (7, 8)]
+    samples = [
+        make_slice(tmp_path / patient / scan / f'{index:04}.png', patient, scan)
+        for patient in ('12', '13')
+        for scan in ('1', '2')
+        for index in (7, 8)
+    ]
     run(HOOKS.build(dict(type='SliceVisualizationHook', show_dir=str(tmp_path / 'out'))), samples)
-    assert names(tmp_path / 'out') == sorted(f'{patient}_{scan}_{index:04}.png' for patient in ('12', '13')
-                                             for scan in ('1', '2') for index in (7, 8))
+    assert names(tmp_path / 'out') == sorted(
+        f'{patient}_{scan}_{index:04}.png' for patient in ('12', '13') for scan in ('1', '2') for index in (7, 8)
+    )
     first = cv2.imread(str(tmp_path / 'out' / '12_1_0007.png'))[..., ::-1]
     np.testing.assert_array_equal(first, draw_overlay(np.full((64, 64), 90, np.uint8), samples[0], CLASSES))
 
 
 def test_names_that_would_be_equal_are_told_apart(tmp_path):
-    samples = [make_slice(tmp_path / name) for name in ('a/COVID/1.png', 'b/COVID/1.png', 'b/COVID/1.jpg',
-                                                        'c/covid/1.png', 'd/CO VID/1.png', 'd/CO+VID/1.png')]
+    samples = [
+        make_slice(tmp_path / name)
+        for name in ('a/COVID/1.png', 'b/COVID/1.png', 'b/COVID/1.jpg', 'c/covid/1.png', 'd/CO VID/1.png', 'd/CO+VID/1.png')
+    ]
     hook = SliceVisualizationHook(tmp_path / 'out')
     run(hook, samples)
     written = names(tmp_path / 'out')

@@ -1,4 +1,5 @@
 """Checkpoints are written aside, removed only after their successors are there, and never hold a NaN."""
+
 import errno
 import math
 import os
@@ -88,10 +89,13 @@ def test_full_disk_keeps_the_last_checkpoint(writer, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf])
-@pytest.mark.parametrize('place, spoil', [
-    ('state_dict.weight', lambda content, value: content['state_dict']['weight'].__setitem__(1, value)),
-    ('optimizer.state.0.exp_avg', lambda content, value: content['optimizer']['state'][0]['exp_avg'].fill_(value)),
-])
+@pytest.mark.parametrize(
+    'place, spoil',
+    [
+        ('state_dict.weight', lambda content, value: content['state_dict']['weight'].__setitem__(1, value)),
+        ('optimizer.state.0.exp_avg', lambda content, value: content['optimizer']['state'][0]['exp_avg'].fill_(value)),
+    ],
+)
 def test_no_nan_is_written(place, spoil, value, writer, tmp_path):
     hook = hook_of(writer, max_keep_ckpts=1)
     writer.run_epochs(hook, 1)
@@ -121,7 +125,7 @@ def test_nothing_outside_the_runs_folder_is_removed(name, writer, tmp_path):
     theirs.mkdir() if name == 'folder' else theirs.write_text('precious')
     writer.work_dir = str(tmp_path / 'ours')
     os.mkdir(writer.work_dir)
-    writer.message_hub.update(best_ckpt=str(theirs), best_score=-1.)
+    writer.message_hub.update(best_ckpt=str(theirs), best_score=-1.0)
     hook = hook_of(writer, save_best='f1', rule='greater')
     writer.run_epochs(hook, 1)
     hook.after_val_epoch(writer, dict(f1=0.5))

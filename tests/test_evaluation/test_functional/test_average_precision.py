@@ -1,4 +1,5 @@
 """Average precision per image against the recorded published values and against a plain loop."""
+
 import json
 
 import numpy as np
@@ -41,10 +42,11 @@ def slow_average_precision(gt_masks, gt_labels, pred_masks, pred_labels, scores,
 
 def random_image(rng, num_classes=1):
     """Rectangles on a small canvas, and predictions that are shifted or merged copies of them or strays."""
+
     def rectangle():
         mask = np.zeros((24, 24), dtype=bool)
         y, x = rng.integers(0, 18, 2)
-        mask[y:y + rng.integers(2, 9), x:x + rng.integers(2, 9)] = True
+        mask[y : y + rng.integers(2, 9), x : x + rng.integers(2, 9)] = True
         return mask
 
     gts = [rectangle() for _ in range(rng.integers(0, 5))]
@@ -82,56 +84,59 @@ def test_equals_the_plain_loop(seed, num_classes):
 
 def test_images_without_lesions_or_predictions():
     assert (image_average_precision(np.zeros((0, 0)), []) == 1).all()
-    assert (image_average_precision(np.zeros((3, 0)), [.9, .5, .1]) == 0).all()
+    assert (image_average_precision(np.zeros((3, 0)), [0.9, 0.5, 0.1]) == 0).all()
     assert (image_average_precision(np.zeros((0, 2)), []) == 0).all()
 
 
 def test_one_prediction_taken_by_two_instances_is_one_true_positive():
     # Recall stops at 1/2, as true positives are counted among predictions.
-    assert image_average_precision(np.array([[.6, .6]]), [.9], iou_thresholds=[.5]) == [.5]
+    assert image_average_precision(np.array([[0.6, 0.6]]), [0.9], iou_thresholds=[0.5]) == [0.5]
 
 
 def test_threshold_is_exclusive():
-    assert image_average_precision(np.array([[3 / 5]]), [.9], iou_thresholds=[.6]) == [0]
-    assert image_average_precision(np.array([[.9]]), [.9])[IOU_THRESHOLDS.index(.90)] == 0
+    assert image_average_precision(np.array([[3 / 5]]), [0.9], iou_thresholds=[0.6]) == [0]
+    assert image_average_precision(np.array([[0.9]]), [0.9])[IOU_THRESHOLDS.index(0.90)] == 0
 
 
 def test_equal_scores_keep_their_order():
-    hit, miss = [[.8]], [[.1]]
-    assert image_average_precision(np.array(hit + miss), [.5, .5], iou_thresholds=[.5]) == [1]
-    assert image_average_precision(np.array(miss + hit), [.5, .5], iou_thresholds=[.5]) == [.5]
+    hit, miss = [[0.8]], [[0.1]]
+    assert image_average_precision(np.array(hit + miss), [0.5, 0.5], iou_thresholds=[0.5]) == [1]
+    assert image_average_precision(np.array(miss + hit), [0.5, 0.5], iou_thresholds=[0.5]) == [0.5]
 
 
 def test_equal_overlaps_go_to_the_higher_score():
-    assert image_average_precision(np.array([[.8], [.8]]), [.2, .9], iou_thresholds=[.5]) == [1]
+    assert image_average_precision(np.array([[0.8], [0.8]]), [0.2, 0.9], iou_thresholds=[0.5]) == [1]
 
 
 def test_precision_is_monotone_from_the_right():
     # Ranks: miss, hit, hit. Precision 0, 1/2, 2/3 becomes 2/3 throughout.
-    ious = np.array([[0, 0], [.9, 0], [0, .9]])
-    assert image_average_precision(ious, [.9, .8, .7], iou_thresholds=[.5]) == pytest.approx([2 / 3])
+    ious = np.array([[0, 0], [0.9, 0], [0, 0.9]])
+    assert image_average_precision(ious, [0.9, 0.8, 0.7], iou_thresholds=[0.5]) == pytest.approx([2 / 3])
 
 
 def test_a_prediction_of_another_class_is_a_false_positive():
-    ious, scores = np.array([[.9], [.7]]), [.9, .8]
-    assert image_average_precision(ious, scores, [1, 0], [0], [.5]) == [.5]
-    assert image_average_precision(ious, scores, [1, 1], [0], [.5]) == [0]
+    ious, scores = np.array([[0.9], [0.7]]), [0.9, 0.8]
+    assert image_average_precision(ious, scores, [1, 0], [0], [0.5]) == [0.5]
+    assert image_average_precision(ious, scores, [1, 1], [0], [0.5]) == [0]
 
 
 def test_summary():
     per_image = np.zeros((2, 10))
-    per_image[0, 0], per_image[1, 5] = 1, .5
-    assert summarize_average_precision(per_image) == pytest.approx({'AP50': .5, 'AP75': .25, 'mAP': .075})
-    assert summarize_average_precision([[.3]], [.6]) == pytest.approx({'mAP': .3})
+    per_image[0, 0], per_image[1, 5] = 1, 0.5
+    assert summarize_average_precision(per_image) == pytest.approx({'AP50': 0.5, 'AP75': 0.25, 'mAP': 0.075})
+    assert summarize_average_precision([[0.3]], [0.6]) == pytest.approx({'mAP': 0.3})
 
 
-@pytest.mark.parametrize('args, message', [
-    ((np.zeros(3), [1, 2, 3]), 'shape'),
-    ((np.zeros((2, 1)), [.5]), 'shape'),
-    ((np.zeros((1, 1)), [float('nan')]), 'finite'),
-    ((np.zeros((1, 1)), [.5], [0]), 'or neither'),
-    ((np.zeros((1, 1)), [.5], [0, 1], [0]), 'as many labels'),
-])
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        ((np.zeros(3), [1, 2, 3]), 'shape'),
+        ((np.zeros((2, 1)), [0.5]), 'shape'),
+        ((np.zeros((1, 1)), [float('nan')]), 'finite'),
+        ((np.zeros((1, 1)), [0.5], [0]), 'or neither'),
+        ((np.zeros((1, 1)), [0.5], [0, 1], [0]), 'as many labels'),
+    ],
+)
 def test_bad_arguments(args, message):
     with pytest.raises(ValueError, match=message):
         image_average_precision(*args)
@@ -145,15 +150,15 @@ def test_bad_summary(per_image):
 
 def test_predictions_on_a_crowd_region_are_not_counted():
     """As if they had not been made; but one that finds an instance counts, wherever it lies."""
-    ious = np.array([[0.], [0.9], [0.], [0.1]])
+    ious = np.array([[0.0], [0.9], [0.0], [0.1]])
     scores = [0.9, 0.8, 0.7, 0.6]
-    on_crowd = np.array([1., 1., 0., 0.72])
+    on_crowd = np.array([1.0, 1.0, 0.0, 0.72])
     ap = image_average_precision(ious, scores, crowd_overlaps=on_crowd)
     for threshold, value in zip(IOU_THRESHOLDS, ap):
         kept = [index for index in range(4) if index == 1 or on_crowd[index] <= threshold]
         assert value == image_average_precision(ious[kept], np.array(scores)[kept], iou_thresholds=[threshold])[0]
     assert ap[0] == 1 and image_average_precision(ious, scores)[0] == 0.5
     nothing = np.zeros((2, 0))
-    assert image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1., 0.72]).tolist() == [1.] * 5 + [0.] * 5
+    assert image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1.0, 0.72]).tolist() == [1.0] * 5 + [0.0] * 5
     with pytest.raises(ValueError, match='crowd_overlaps must have shape'):
-        image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1.])
+        image_average_precision(nothing, [0.5, 0.4], crowd_overlaps=[1.0])

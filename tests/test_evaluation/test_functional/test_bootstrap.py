@@ -1,4 +1,5 @@
 """Resampling by patient against loops, intervals against closed forms, undefined values."""
+
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ def test_units_are_patients_or_slices():
 
 def test_a_resampled_patient_brings_all_its_slices(monkeypatch):
     resampler = Resampler.of(['a', 'a', 'b', 'c', 'c', 'c'], num_resamples=50, seed=3)
-    values = np.arange(12.).reshape(6, 2)
+    values = np.arange(12.0).reshape(6, 2)
     sums = resampler.sums(values)
     assert (resampler.weights.sum(1) == 3).all() and resampler.weights.shape == (50, 3)
     for row, weights in zip(sums, resampler.weights):
@@ -44,26 +45,27 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution():
     resampler = Resampler.of([None] * 400, 4000)
     found = interval(values.mean(), resampler.sums(values[:, None])[:, 0] / 400, 400)
     half = 1.96 * values.std() / np.sqrt(400)
-    assert found.low == pytest.approx(values.mean() - half, abs=.01)
-    assert found.high == pytest.approx(values.mean() + half, abs=.01)
+    assert found.low == pytest.approx(values.mean() - half, abs=0.01)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.01)
 
 
 def test_undefined_figures_have_a_sentence_and_no_number():
-    samples = np.array([.1, np.nan, .3])
+    samples = np.array([0.1, np.nan, 0.3])
     assert interval(None, samples, 5, undefined='no slice').note == 'no slice'
     assert interval(float('nan'), samples, 5).value is None
-    assert interval(.2, samples, 1, 'patients') == Estimate(
-        .2, note='no interval: it needs at least two patients, and there is only one')
-    assert 'every resample' in interval(.2, np.full(3, np.nan), 5).note
-    found = interval(.2, samples, 5)
-    assert '33%' in found.note and .1 <= found.low < found.high <= .3
-    assert interval(.2, np.linspace(0, 1, 101), 5) == Estimate(.2, pytest.approx(.025), pytest.approx(.975), None)
+    assert interval(0.2, samples, 1, 'patients') == Estimate(
+        0.2, note='no interval: it needs at least two patients, and there is only one'
+    )
+    assert 'every resample' in interval(0.2, np.full(3, np.nan), 5).note
+    found = interval(0.2, samples, 5)
+    assert '33%' in found.note and 0.1 <= found.low < found.high <= 0.3
+    assert interval(0.2, np.linspace(0, 1, 101), 5) == Estimate(0.2, pytest.approx(0.025), pytest.approx(0.975), None)
 
 
 def test_paired_differences_are_narrower_than_two_intervals():
     random = np.random.default_rng(1)
     hard = random.normal(size=200)  # what makes a slice hard for both
-    first, second = hard + .1 * random.normal(size=200) + .1, hard + .1 * random.normal(size=200)
+    first, second = hard + 0.1 * random.normal(size=200) + 0.1, hard + 0.1 * random.normal(size=200)
     resampler = Resampler.of([None] * 200, 1000)
     samples = resampler.sums(np.stack([first, second], 1)) / 200
     a, b = (interval(values.mean(), column, 200) for values, column in zip((first, second), samples.T))
@@ -71,6 +73,6 @@ def test_paired_differences_are_narrower_than_two_intervals():
     assert difference.value == pytest.approx(first.mean() - second.mean())
     assert difference.low > 0 and a.low < b.high
     assert difference.high - difference.low < (a.high - a.low) / 3
-    alone = paired_difference(Estimate(.5, note='one patient'), b, *samples.T, 200)
-    assert alone.low is None and alone.note == 'one patient' and alone.value == pytest.approx(.5 - b.value)
+    alone = paired_difference(Estimate(0.5, note='one patient'), b, *samples.T, 200)
+    assert alone.low is None and alone.note == 'one patient' and alone.value == pytest.approx(0.5 - b.value)
     assert paired_difference(Estimate(None), b, *samples.T, 200).value is None

@@ -1,4 +1,5 @@
 """Slice scores against the published figures, scikit-learn and hand-counted cases."""
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -29,7 +30,7 @@ def test_equals_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     num_classes = int(rng.integers(2, 5))
     labels = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, 60)])
-    preds = np.where(rng.random(len(labels)) < .6, labels, rng.integers(0, num_classes, len(labels)))
+    preds = np.where(rng.random(len(labels)) < 0.6, labels, rng.integers(0, num_classes, len(labels)))
     preds[:num_classes] = np.arange(num_classes)  # every class occurs and is predicted
     confusion = confusion_matrix(labels, preds, num_classes)
     np.testing.assert_array_equal(confusion, sk.confusion_matrix(labels, preds))
@@ -40,13 +41,14 @@ def test_equals_scikit_learn(seed):
     assert report.f1 == pytest.approx(sk.f1_score(labels, preds, average='weighted'))
     assert report.accuracy == pytest.approx(sk.accuracy_score(labels, preds))
     assert report.specificity == pytest.approx(
-        [sk.recall_score(labels == c, preds == c, pos_label=False) for c in range(num_classes)])
+        [sk.recall_score(labels == c, preds == c, pos_label=False) for c in range(num_classes)]
+    )
 
 
 def test_fixed_weights():
-    report = classification_report([[2, 0], [1, 1]], class_weights=(.25, .75))
+    report = classification_report([[2, 0], [1, 1]], class_weights=(0.25, 0.75))
     assert report.f1_per_class == pytest.approx((4 / 5, 2 / 3))
-    assert report.f1 == pytest.approx(.25 * 4 / 5 + .75 * 2 / 3)
+    assert report.f1 == pytest.approx(0.25 * 4 / 5 + 0.75 * 2 / 3)
 
 
 def test_undefined_ratios_are_none_and_footnoted():
@@ -57,15 +59,24 @@ def test_undefined_ratios_are_none_and_footnoted():
     assert report.f1_per_class == (10 / 12, 0, None)
     assert report.f1 == pytest.approx(5 / 7 * 10 / 12)
     assert set(report.as_dict()) == {
-        'f1', 'accuracy', 'sensitivity_Normal', 'sensitivity_CP', 'precision_Normal', 'specificity_Normal',
-        'specificity_CP', 'specificity_COVID-19', 'f1_Normal', 'f1_CP'}
+        'f1',
+        'accuracy',
+        'sensitivity_Normal',
+        'sensitivity_CP',
+        'precision_Normal',
+        'specificity_Normal',
+        'specificity_CP',
+        'specificity_COVID-19',
+        'f1_Normal',
+        'f1_CP',
+    }
     text = format_report(report)
     assert 'CP: never predicted' in text and 'COVID-19: no slice of this class' in text
     assert 'nan' not in text.lower().split()
 
 
 def test_an_absent_class_counts_zero_under_fixed_weights():
-    assert classification_report([[3, 0], [0, 0]], class_weights=(.5, .5)).f1 == .5
+    assert classification_report([[3, 0], [0, 0]], class_weights=(0.5, 0.5)).f1 == 0.5
 
 
 def test_one_class_only():
@@ -96,29 +107,35 @@ def test_no_slices_give_a_matrix_of_zeros():
     np.testing.assert_array_equal(confusion_matrix([], [], 2), np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize('args, message', [
-    (([0, 1], [0], 2), '2 labels, but 1 prediction$'),
-    (([0, 3], [0, 1], 3), 'label 3'),
-    (([0, 1], [0, -1], 2), 'prediction -1'),
-    (([0.5], [0], 2), 'label 0.5'),
-])
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (([0, 1], [0], 2), '2 labels, but 1 prediction$'),
+        (([0, 3], [0, 1], 3), 'label 3'),
+        (([0, 1], [0, -1], 2), 'prediction -1'),
+        (([0.5], [0], 2), 'label 0.5'),
+    ],
+)
 def test_bad_lists(args, message):
     with pytest.raises(ValueError, match=message):
         confusion_matrix(*args)
 
 
-@pytest.mark.parametrize('args, message', [
-    (([[1, 2]], ), 'shape'),
-    (([[0, 0], [0, 0]], ), 'no slice'),
-    (([[1, -1], [0, 1]], ), 'counts'),
-    (([[1, float('nan')], [0, 1]], ), 'counts'),
-    ((np.eye(3), ('a', 'b')), '3 classes, but 2 class names'),
-    ((np.eye(2), ('a', 'a')), 'differ'),
-    ((np.eye(2), None, 'balanced'), "'share'"),
-    ((np.eye(2), None, (.5, .3, .2)), 'as many'),
-    ((np.eye(2), None, (.5, .6)), 'sum to 1'),
-    ((np.eye(2), None, (-1, 2)), 'at least 0'),
-])
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (([[1, 2]],), 'shape'),
+        (([[0, 0], [0, 0]],), 'no slice'),
+        (([[1, -1], [0, 1]],), 'counts'),
+        (([[1, float('nan')], [0, 1]],), 'counts'),
+        ((np.eye(3), ('a', 'b')), '3 classes, but 2 class names'),
+        ((np.eye(2), ('a', 'a')), 'differ'),
+        ((np.eye(2), None, 'balanced'), "'share'"),
+        ((np.eye(2), None, (0.5, 0.3, 0.2)), 'as many'),
+        ((np.eye(2), None, (0.5, 0.6)), 'sum to 1'),
+        ((np.eye(2), None, (-1, 2)), 'at least 0'),
+    ],
+)
 def test_bad_reports(args, message):
     with pytest.raises(ValueError, match=message):
         classification_report(*args)

@@ -1,4 +1,5 @@
 """Stacked confusion scores against the one-matrix report and scikit-learn."""
+
 import numpy as np
 import pytest
 
@@ -6,11 +7,16 @@ from mmaffinity.evaluation.functional import classification_report
 from mmaffinity.evaluation.functional.confusion_scores import confusion_scores
 
 metrics = pytest.importorskip('sklearn.metrics')
-MATRICES = [[[9322, 123, 5], [174, 7139, 82], [27, 277, 4042]], [[5, 0, 0], [0, 0, 0], [2, 1, 4]],
-            [[3, 0, 0], [2, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 7, 0], [0, 0, 0]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]]
+MATRICES = [
+    [[9322, 123, 5], [174, 7139, 82], [27, 277, 4042]],
+    [[5, 0, 0], [0, 0, 0], [2, 1, 4]],
+    [[3, 0, 0], [2, 0, 0], [1, 0, 0]],
+    [[0, 0, 0], [0, 7, 0], [0, 0, 0]],
+    [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
+]
 
 
-@pytest.mark.parametrize('weights', ['share', (.45, .35, .2)])
+@pytest.mark.parametrize('weights', ['share', (0.45, 0.35, 0.2)])
 def test_against_the_report_of_one_matrix(weights):
     found = confusion_scores(np.array(MATRICES), weights)
     for index, matrix in enumerate(MATRICES):
@@ -33,7 +39,7 @@ def test_against_scikit_learn():
 
 
 def test_published_figure():
-    assert confusion_scores(np.array(MATRICES[0]), (.45, .35, .2))['f1'] == pytest.approx(.9676, abs=5e-5)
+    assert confusion_scores(np.array(MATRICES[0]), (0.45, 0.35, 0.2))['f1'] == pytest.approx(0.9676, abs=5e-5)
 
 
 def test_an_empty_matrix_is_undefined_everywhere():

@@ -1,4 +1,5 @@
 """Overlaps against counting pixels."""
+
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from mmaffinity.utils.run_lengths import encode_masks
 
 def test_iou_counts_pixels():
     rng = np.random.default_rng(0)
-    preds, gts = rng.random((4, 9, 11)) < .5, rng.random((3, 9, 11)) < .5
+    preds, gts = rng.random((4, 9, 11)) < 0.5, rng.random((3, 9, 11)) < 0.5
     preds[0] = gts[0] = False  # two empty masks overlap in nothing
     expected = [[(p & g).sum() / max((p | g).sum(), 1) for g in gts] for p in preds]
     np.testing.assert_array_equal(mask_iou(encode_masks(preds), encode_masks(gts)), expected)

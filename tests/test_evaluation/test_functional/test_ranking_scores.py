@@ -1,4 +1,5 @@
 """ROC AUC and average precision of resamples against scikit-learn, one resample at a time."""
+
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ metrics = pytest.importorskip('sklearn.metrics')
 @pytest.mark.parametrize('decimals', [1, 8])  # with and without ties
 def test_resamples_against_scikit_learn(decimals):
     random = np.random.default_rng(0)
-    scores, positive = random.random(60).round(decimals), random.random(60) < .4
+    scores, positive = random.random(60).round(decimals), random.random(60) < 0.4
     resampler = Resampler.of([str(index // 4) for index in range(60)], num_resamples=30)
     areas, precisions = resampled_ranking_scores(scores, positive, resampler)
     for weights, area, precision in zip(resampler.weights, areas, precisions):
@@ -26,17 +27,16 @@ def test_resamples_against_scikit_learn(decimals):
 
 
 def test_one_class_alone_is_undefined():
-    assert ranking_scores(np.array([.1, .2]), np.array([False, False])) == (None, None)
-    assert ranking_scores(np.array([.1, .2]), np.array([True, True])) == (None, 1.)
-    areas, precisions = resampled_ranking_scores(np.array([.1, .2]), np.array([True, True]),
-                                                 Resampler.of([None] * 2, 5))
+    assert ranking_scores(np.array([0.1, 0.2]), np.array([False, False])) == (None, None)
+    assert ranking_scores(np.array([0.1, 0.2]), np.array([True, True])) == (None, 1.0)
+    areas, precisions = resampled_ranking_scores(np.array([0.1, 0.2]), np.array([True, True]), Resampler.of([None] * 2, 5))
     assert np.isnan(areas).all() and (precisions == 1).all()
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
     with pytest.raises(ValueError, match=r'mmaffinity\[report\]'):
-        ranking_scores(np.array([.1]), np.array([True]))
+        ranking_scores(np.array([0.1]), np.array([True]))
 
 
 def test_roc_curve_has_a_point_per_distinct_score():

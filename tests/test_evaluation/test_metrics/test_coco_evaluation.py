@@ -1,4 +1,5 @@
 """Both implementations of COCO's evaluation give the same numbers."""
+
 import importlib.util
 
 import numpy as np
@@ -20,7 +21,7 @@ INSTALLED = importlib.util.find_spec('faster_coco_eval') is not None
 def ellipse(rng):
     y, x = np.mgrid[:SIZE, :SIZE]
     center, radius = rng.uniform(10, SIZE - 10, 2), rng.uniform(2, 30, 2)
-    return ((y - center[0]) / radius[0])**2 + ((x - center[1]) / radius[1])**2 < 1
+    return ((y - center[0]) / radius[0]) ** 2 + ((x - center[1]) / radius[1]) ** 2 < 1
 
 
 def box_of(mask):
@@ -33,19 +34,28 @@ def samples(seed, num=15, empty=False):
     result = []
     for index in range(num):
         truth = [ellipse(rng) for _ in range(rng.integers(0, 5))]
-        found = [np.roll(mask, rng.integers(-3, 4), 0) for mask in truth if rng.random() < .8] if not empty else []
+        found = [np.roll(mask, rng.integers(-3, 4), 0) for mask in truth if rng.random() < 0.8] if not empty else []
         found += [ellipse(rng) for _ in range(rng.integers(0, 4))] if not empty else []
         rles = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in truth]
-        instances = [dict(bbox=box_of(mask), bbox_label=int(rng.integers(2)), ignore_flag=int(rng.random() < .1),
-                          mask={**rle, 'counts': rle['counts'].decode()}) for mask, rle in zip(truth, rles)]
-        sample = SliceDataSample(metainfo=dict(task=SEGMENTATION, img_id=index, img_path=f'{index}.png',
-                                               ori_shape=(SIZE, SIZE), instances=instances))
+        instances = [
+            dict(
+                bbox=box_of(mask),
+                bbox_label=int(rng.integers(2)),
+                ignore_flag=int(rng.random() < 0.1),
+                mask={**rle, 'counts': rle['counts'].decode()},
+            )
+            for mask, rle in zip(truth, rles)
+        ]
+        sample = SliceDataSample(
+            metainfo=dict(task=SEGMENTATION, img_id=index, img_path=f'{index}.png', ori_shape=(SIZE, SIZE), instances=instances)
+        )
         # Scores of few values: ties are ordered alike.
         sample.pred_instances = InstanceData(
             bboxes=torch.tensor([box_of(mask) for mask in found]).reshape(-1, 4),
             labels=torch.from_numpy(rng.integers(0, 2, len(found))),
-            scores=torch.from_numpy(rng.integers(1, 9, len(found)) / 9.),
-            masks=torch.from_numpy(np.array(found, bool).reshape(-1, SIZE, SIZE)))
+            scores=torch.from_numpy(rng.integers(1, 9, len(found)) / 9.0),
+            masks=torch.from_numpy(np.array(found, bool).reshape(-1, SIZE, SIZE)),
+        )
         result.append(sample)
     return result
 

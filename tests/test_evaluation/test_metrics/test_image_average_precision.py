@@ -1,4 +1,5 @@
 """The registered metric of the paper: recorded values through data samples, mixed tasks, bad samples."""
+
 import json
 
 import numpy as np
@@ -15,11 +16,13 @@ from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 
 def lesion_sample(gt_rles, pred_masks, scores, name='a.png', size=(512, 512), labels=None):
     instances = [dict(bbox=[0, 0, 1, 1], bbox_label=0, mask=rle, ignore_flag=0) for rle in gt_rles]
-    sample = SliceDataSample(metainfo=dict(task=SEGMENTATION, img_path=name, patient_id='1', scan_id=None,
-                                           ori_shape=size, instances=instances))
+    sample = SliceDataSample(
+        metainfo=dict(task=SEGMENTATION, img_path=name, patient_id='1', scan_id=None, ori_shape=size, instances=instances)
+    )
     labels = torch.zeros(len(scores), dtype=torch.long) if labels is None else torch.as_tensor(labels)
-    sample.pred_instances = InstanceData(bboxes=torch.zeros(len(scores), 4), labels=labels,
-                                         scores=torch.as_tensor(scores), masks=pred_masks)
+    sample.pred_instances = InstanceData(
+        bboxes=torch.zeros(len(scores), 4), labels=labels, scores=torch.as_tensor(scores), masks=pred_masks
+    )
     return sample
 
 
@@ -33,7 +36,7 @@ def small_sample(**kwargs):
     """One lesion, found exactly at score 0.6, after a false alarm at 0.9."""
     gt = coco_mask.encode(np.asfortranarray(square(2, 8), dtype=np.uint8))
     masks = torch.from_numpy(np.stack([square(10, 14), square(2, 8)]))
-    return lesion_sample([gt], masks, [.9, .6], size=(16, 16), **kwargs)
+    return lesion_sample([gt], masks, [0.9, 0.6], size=(16, 16), **kwargs)
 
 
 @pytest.mark.parametrize('form', ['tensor', 'rle'])
@@ -43,14 +46,18 @@ def test_golden_values_through_data_samples(shared_dir, form):
     for image in golden['images']:
         masks = [coco_mask.decode(rle) for rle in image['pred']]
         masks = torch.from_numpy(np.stack(masks) if masks else np.zeros((0, 512, 512))).bool()
-        samples.append(lesion_sample(image['gt'], masks if form == 'tensor' else image['pred'], image['scores'],
-                                     image['image']))
+        samples.append(
+            lesion_sample(image['gt'], masks if form == 'tensor' else image['pred'], image['scores'], image['image'])
+        )
     metric = METRICS.build(dict(type='ImageAveragePrecision'))
     scores = Evaluator(metric).offline_evaluate(samples, chunk_size=3)
     assert scores == pytest.approx({f'lesion/{name}': value for name, value in golden['expected'].items()}, abs=1e-5)
     for image, result in zip(golden['images'], metric.per_image):
-        assert (result['img_path'], result['num_gt'], result['num_pred']) == (image['image'], len(image['gt']),
-                                                                              len(image['pred']))
+        assert (result['img_path'], result['num_gt'], result['num_pred']) == (
+            image['image'],
+            len(image['gt']),
+            len(image['pred']),
+        )
         assert result['ap'] == pytest.approx(image['ap'], abs=1e-5)
     json.dumps(metric.per_image)
 
@@ -61,11 +68,11 @@ def test_polygons_and_ignored_instances():
     instances = [dict(sample.instances[0], mask=polygon), dict(bbox=[0, 0, 16, 16], bbox_label=0, ignore_flag=1)]
     sample.set_field(instances, 'instances', field_type='metainfo')
     metric = ImageAveragePrecision(prefix='p')
-    assert Evaluator(metric).offline_evaluate([sample]) == pytest.approx({'p/AP50': .5, 'p/AP75': .5, 'p/mAP': .5})
+    assert Evaluator(metric).offline_evaluate([sample]) == pytest.approx({'p/AP50': 0.5, 'p/AP75': 0.5, 'p/mAP': 0.5})
     assert metric.per_image[0]['num_gt'] == 1
 
 
-@pytest.mark.parametrize('label, expected', [(0, 1.), (1, .5)])
+@pytest.mark.parametrize('label, expected', [(0, 1.0), (1, 0.5)])
 def test_a_false_alarm_on_a_crowd_region_of_its_class_does_not_count(label, expected):
     """As COCO's own evaluation has it; the false alarm is (10, 10) to (14, 14), the crowd twice as wide."""
     sample = small_sample()
@@ -75,7 +82,7 @@ def test_a_false_alarm_on_a_crowd_region_of_its_class_does_not_count(label, expe
     assert Evaluator(metric).offline_evaluate([sample])['lesion/mAP'] == expected
     assert metric.per_image[0]['num_gt'] == 1
     if not label:
-        sample.pred_instances.bboxes = torch.tensor([[10., 10, 14, 14], [2, 2, 8, 8]])
+        sample.pred_instances.bboxes = torch.tensor([[10.0, 10, 14, 14], [2, 2, 8, 8]])
         sample.instances[0]['bbox'] = [2, 2, 8, 8]
         assert Evaluator(LesionCocoMetric(metric='segm')).offline_evaluate([sample])['coco/segm_mAP'] == pytest.approx(1)
 
@@ -128,14 +135,17 @@ def with_soft_masks(sample):
     sample.pred_instances.masks = torch.rand(2, 16, 16)
 
 
-@pytest.mark.parametrize('spoil, message', [
-    (without_masks, "2 predicted objects without 'masks'"),
-    (without_predictions, "no 'pred_instances'"),
-    (without_annotation, "no 'instances'"),
-    (without_gt_mask, 'lesion 0 has no mask'),
-    (with_smaller_masks, 'differ in .height, width.'),
-    (with_soft_masks, 'boolean'),
-])
+@pytest.mark.parametrize(
+    'spoil, message',
+    [
+        (without_masks, "2 predicted objects without 'masks'"),
+        (without_predictions, "no 'pred_instances'"),
+        (without_annotation, "no 'instances'"),
+        (without_gt_mask, 'lesion 0 has no mask'),
+        (with_smaller_masks, 'differ in .height, width.'),
+        (with_soft_masks, 'boolean'),
+    ],
+)
 def test_bad_samples_name_the_image(spoil, message):
     sample = small_sample()
     spoil(sample)

@@ -1,4 +1,5 @@
 """COCO AP from samples against pycocotools on files."""
+
 import json
 
 import pytest
@@ -27,8 +28,7 @@ def test_equals_pycocotools_on_files(tmp_path, iou_type, seed):
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    expected = {f'coco/{iou_type}_{name}': evaluation.stats[row] for name, row in STATS.items()
-                if evaluation.stats[row] > -1}
+    expected = {f'coco/{iou_type}_{name}': evaluation.stats[row] for name, row in STATS.items() if evaluation.stats[row] > -1}
     samples.insert(3, SliceDataSample(metainfo=dict(task=CLASSIFICATION)))
     metric = METRICS.build(dict(type='LesionCocoMetric', metric=iou_type))
     scores = Evaluator(metric).offline_evaluate(samples, chunk_size=4)
@@ -50,7 +50,7 @@ def test_equal_image_ids_of_two_data_sets_stay_apart():
     once = evaluate(samples)
     twin = clear_predictions(random_run()[0])
     both = evaluate(samples + twin)
-    assert both['coco/segm_mAP'] < .7 * once['coco/segm_mAP']
+    assert both['coco/segm_mAP'] < 0.7 * once['coco/segm_mAP']
 
 
 def test_no_predictions_give_zeros():

@@ -1,4 +1,5 @@
 """Masks are encoded once for both metrics, and several processes count every slice once."""
+
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ from pycocotools import mask as coco_mask
 from mmaffinity.evaluation.metrics.lesion_samples import lesion_instances, prediction_rles
 
 # Five samples of both tasks; two processes take every other one, and the sampler pads the second with the first sample.
-WORKER = '''
+WORKER = """
 import json
 import numpy as np, torch
 from mmengine.dist import get_dist_info
@@ -52,7 +53,7 @@ if rank == 0:
     print('RESULT', json.dumps([scores, *([record['img_path'] for record in records]
                                           for records in (classification.predictions, lesions.per_image))]))
 torch.distributed.destroy_process_group()
-'''
+"""
 
 
 @pytest.mark.distributed
@@ -63,28 +64,37 @@ def test_two_processes_count_every_slice_once(repo_root, tmp_path):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))
-    env = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-               MASTER_PORT=str(port))
-    workers = [subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, env=dict(env, RANK=str(rank)), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for rank in range(2)]
+    env = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            cwd=tmp_path,
+            env=dict(env, RANK=str(rank)),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(2)
+    ]
     try:
         output = [worker.communicate(timeout=180)[0] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()  # does nothing to one that has ended
     assert not any(worker.returncode for worker in workers), '\n'.join(output)
-    line, = [line for line in output[0].splitlines() if line.startswith('RESULT')]
-    scores, slices, lesions = json.loads(line[len('RESULT'):])
+    (line,) = [line for line in output[0].splitlines() if line.startswith('RESULT')]
+    scores, slices, lesions = json.loads(line[len('RESULT') :])
     assert slices == ['slice00', 'slice10', 'slice11'] and lesions == ['lesion1', 'lesion0']
     assert scores['slice/accuracy'] == 2 / 3
-    assert scores['lesion/AP50'] == .5
+    assert scores['lesion/AP50'] == 0.5
     # One of two lesions found: precision 1 up to recall 0.5, that is at 51 of COCO's 101 recall points.
     assert abs(scores['coco/segm_mAP'] - 51 / 101) < 1e-12
 
 
 def test_masks_are_encoded_once(monkeypatch):
-    sample = dict(img_path='a.png', pred_instances=dict(scores=torch.tensor([.5]),
-                                                        masks=torch.ones(1, 4, 4, dtype=torch.bool)))
+    sample = dict(
+        img_path='a.png', pred_instances=dict(scores=torch.tensor([0.5]), masks=torch.ones(1, 4, 4, dtype=torch.bool))
+    )
     rles = prediction_rles(sample)
     assert coco_mask.decode(rles[0]).all()
     assert prediction_rles(sample) is rles

@@ -1,4 +1,5 @@
 """The registered slice metric: what it reads from samples, returns, logs and writes."""
+
 import json
 
 import pytest
@@ -14,8 +15,7 @@ META = dict(slice_classes=('Normal', 'CP', 'COVID-19'))
 
 
 def slice_sample(label, scores, number=0):
-    sample = SliceDataSample(metainfo=dict(task=CLASSIFICATION, img_path=f'{number}.png', patient_id='7',
-                                           scan_id=None))
+    sample = SliceDataSample(metainfo=dict(task=CLASSIFICATION, img_path=f'{number}.png', patient_id='7', scan_id=None))
     scores = torch.as_tensor(scores)
     sample.gt_slice = BaseDataElement(label=torch.tensor([label]))
     sample.pred_slice = BaseDataElement(label=scores.argmax().reshape(1), score=scores)
@@ -23,7 +23,7 @@ def slice_sample(label, scores, number=0):
 
 
 def one_hot(label):
-    return torch.nn.functional.one_hot(torch.tensor(label), 3) * .75
+    return torch.nn.functional.one_hot(torch.tensor(label), 3) * 0.75
 
 
 def evaluate(metric, samples, meta=META):
@@ -45,15 +45,14 @@ def test_scores_of_a_small_run(log):
     assert scores['slice/f1_CP'] == pytest.approx(2 / 3)
     assert scores['slice/f1'] == pytest.approx(3 / 6 * 2 / 3 + 1 / 6 * 2 / 3 + 2 / 6 * 2 / 3)
     assert all(type(value) is float for value in scores.values())
-    assert metric.predictions[3] == dict(img_path='3.png', patient_id='7', scan_id=None, label=1, pred=1,
-                                         scores=[0, .75, 0])
+    assert metric.predictions[3] == dict(img_path='3.png', patient_id='7', scan_id=None, label=1, pred=1, scores=[0, 0.75, 0])
     assert any('truth \\ predicted' in line and 'sensitivity %' in line for line in log)
 
 
 def test_fixed_weights_names_and_prefix():
-    metric = SliceClassificationMetric(class_names=('a', 'b'), class_weights=(.9, .1), prefix='ictcf')
-    scores = evaluate(metric, [slice_sample(0, [.9, .2]), slice_sample(1, [.9, .2])], meta=None)
-    assert scores['ictcf/f1'] == pytest.approx(.9 * 2 / 3)
+    metric = SliceClassificationMetric(class_names=('a', 'b'), class_weights=(0.9, 0.1), prefix='ictcf')
+    scores = evaluate(metric, [slice_sample(0, [0.9, 0.2]), slice_sample(1, [0.9, 0.2])], meta=None)
+    assert scores['ictcf/f1'] == pytest.approx(0.9 * 2 / 3)
     assert 'ictcf/precision_b' not in scores
 
 
@@ -86,37 +85,48 @@ def test_half_precision_scores():
     assert scores['slice/sensitivity_COVID-19'] == 1
 
 
-@pytest.mark.parametrize('sample, meta, message', [
-    (slice_sample(0, [.5, .2], 4), META, '4.png: the model gives 2 probabilities'),
-    (slice_sample(3, [.5, .2, .1], 4), META, '4.png: label 3'),
-    (slice_sample(0, [.5, float('nan'), .1], 4), META, '4.png: .*finite'),
-    (slice_sample(0, [.5, .2, .1]), None, 'slice_classes'),
-])
+@pytest.mark.parametrize(
+    'sample, meta, message',
+    [
+        (slice_sample(0, [0.5, 0.2], 4), META, '4.png: the model gives 2 probabilities'),
+        (slice_sample(3, [0.5, 0.2, 0.1], 4), META, '4.png: label 3'),
+        (slice_sample(0, [0.5, float('nan'), 0.1], 4), META, '4.png: .*finite'),
+        (slice_sample(0, [0.5, 0.2, 0.1]), None, 'slice_classes'),
+    ],
+)
 def test_bad_samples(sample, meta, message):
     with pytest.raises(ValueError, match=message):
         evaluate(SliceClassificationMetric(), [sample], meta)
 
 
 def test_unclassified_slice_names_itself():
-    sample = slice_sample(0, [.5, .2, .1], 4)
+    sample = slice_sample(0, [0.5, 0.2, 0.1], 4)
     del sample.pred_slice
     with pytest.raises(ValueError, match="4.png: .*'pred_slice'"):
         evaluate(SliceClassificationMetric(), [sample])
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(class_weights='equal'), "'share'"),
-    (dict(class_weights=(.5, .6)), 'sum to 1'),
-    (dict(class_names=('a', 'b'), class_weights=(.5, .3, .2)), 'as many'),
-    (dict(class_names=('a', 'a')), 'differ'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(class_weights='equal'), "'share'"),
+        (dict(class_weights=(0.5, 0.6)), 'sum to 1'),
+        (dict(class_names=('a', 'b'), class_weights=(0.5, 0.3, 0.2)), 'as many'),
+        (dict(class_names=('a', 'a')), 'differ'),
+    ],
+)
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         SliceClassificationMetric(**kwargs)
 
 
-@pytest.mark.parametrize('options, words', [(dict(class_names=('a', 'b', 'c')), 'class_names .* has 3 entries, .* 2 classes'),
-                                            (dict(class_weights=(.5, .3, .2)), 'class_weights .* has 3 entries, .* 2 classes')])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (dict(class_names=('a', 'b', 'c')), 'class_names .* has 3 entries, .* 2 classes'),
+        (dict(class_weights=(0.5, 0.3, 0.2)), 'class_weights .* has 3 entries, .* 2 classes'),
+    ],
+)
 def test_other_classes_are_told_before_the_test(options, words):
     """A runner hands the meta information over when it builds its loop, before the first slice."""
     with pytest.raises(ValueError, match=words):

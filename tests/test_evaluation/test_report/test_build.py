@@ -1,4 +1,5 @@
 """The report's figures against scikit-learn and by hand, and every undefined value."""
+
 import numpy as np
 import pytest
 from report_helpers import CLASSES, lesion_records, slice_records, write_results
@@ -29,11 +30,17 @@ def cell(report, key, metric, row=0):
 def two_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs')
     runs = []
-    for index, quality in enumerate((1.5, 3.)):
-        runs.append(write_results(folder / f'm{index}', slice_records(240, 40, quality=quality, model_seed=index),
-                                  lesion_records(20, model_seed=index)))
-    write_results(runs[1], slice_records(90, 30, seed=5, quality=3., model_seed=1, first=1000), name='results_val.json',
-                  split='val')
+    for index, quality in enumerate((1.5, 3.0)):
+        runs.append(
+            write_results(
+                folder / f'm{index}',
+                slice_records(240, 40, quality=quality, model_seed=index),
+                lesion_records(20, model_seed=index),
+            )
+        )
+    write_results(
+        runs[1], slice_records(90, 30, seed=5, quality=3.0, model_seed=1, first=1000), name='results_val.json', split='val'
+    )
     return runs
 
 
@@ -42,19 +49,25 @@ def test_figures_against_scikit_learn(two_runs):
     for row, run in enumerate(load_runs(two_runs)[0]):
         logits, labels = run.logits, run.labels
         assert cell(report, 'table4_overall', 'accuracy', row).value == pytest.approx(
-            metrics.accuracy_score(labels, run.predictions))
+            metrics.accuracy_score(labels, run.predictions)
+        )
         assert cell(report, 'table4_overall', 'mcc', row).value == pytest.approx(
-            metrics.matthews_corrcoef(labels, run.predictions))
+            metrics.matthews_corrcoef(labels, run.predictions)
+        )
         assert cell(report, 'table4', 'f1', row).value == pytest.approx(
-            metrics.f1_score(labels, run.predictions, average='weighted'))
+            metrics.f1_score(labels, run.predictions, average='weighted')
+        )
         for index, name in enumerate(CLASSES):
             one = f'table4_{name}'
             assert cell(report, one, 'roc_auc', row).value == pytest.approx(
-                metrics.roc_auc_score(labels == index, logits[:, index]))
+                metrics.roc_auc_score(labels == index, logits[:, index])
+            )
             assert cell(report, one, 'average_precision', row).value == pytest.approx(
-                metrics.average_precision_score(labels == index, logits[:, index]))
+                metrics.average_precision_score(labels == index, logits[:, index])
+            )
             assert cell(report, one, 'specificity', row).value == pytest.approx(
-                metrics.recall_score(labels != index, run.predictions != index))
+                metrics.recall_score(labels != index, run.predictions != index)
+            )
 
 
 def test_every_figure_has_its_interval_and_lies_in_it(two_runs):
@@ -85,7 +98,7 @@ def test_best_in_bold_among_ours_and_published_rows_marked(two_runs):
     text = table(report, 'table4').markdown()
     assert '*(published)*' in text and '**' in text
     # Published matrices give the published figures.
-    assert rows[3].name == 'Single-Shot Model' and rows[3].cells['f1'].value == pytest.approx(.9676, abs=5e-5)
+    assert rows[3].name == 'Single-Shot Model' and rows[3].cells['f1'].value == pytest.approx(0.9676, abs=5e-5)
 
 
 def test_segmentation_and_paired_differences(two_runs):
@@ -114,7 +127,8 @@ def test_temperature_comes_from_the_validation_split_only(two_runs):
 def test_scans_and_patients(two_runs):
     report = report_of(*two_runs)
     assert [row.name for row in table(report, 'table4_patients').rows] == [
-        f'{run}, {rule}' for run in ('m0', 'm1') for rule in ('mean probability', 'share of slices')]
+        f'{run}, {rule}' for run in ('m0', 'm1') for rule in ('mean probability', 'share of slices')
+    ]
     run = load_runs(two_runs)[0][0]
     right = []
     for patient in dict.fromkeys(run.patients):
@@ -151,7 +165,7 @@ def test_empty_class_and_class_never_predicted(tmp_path):
     assert cell(report, 'table4_COVID-19', 'roc_auc').note == 'no slice is COVID-19'
     assert cell(report, 'table4_overall', 'mcc').value == 0
     assert '[a]' in table(report, 'table4').markdown()
-    run, = load_runs([tmp_path / 'a'])[0]
+    (run,) = load_runs([tmp_path / 'a'])[0]
     assert cell(report, 'table4', 'f1').value == pytest.approx(classification_report(run.confusion).f1)
 
 
@@ -186,7 +200,7 @@ def test_without_segmentation_there_is_a_sentence(tmp_path):
 def test_an_external_matrix_of_other_slices_is_refused(two_runs):
     slices, lesions, _ = load_runs(two_runs)
     own = slices[0].confusion
-    fitting = SliceRun('Other', CLASSES, own, external=True, notes=('From elsewhere.', ))
+    fitting = SliceRun('Other', CLASSES, own, external=True, notes=('From elsewhere.',))
     report = build_report([*slices, fitting], lesions, RESAMPLES)
     row = table(report, 'table4').rows[2]
     assert row.kind == 'external' and row.cells['f1'].low is not None
@@ -204,15 +218,20 @@ def test_an_external_matrix_of_other_slices_is_refused(two_runs):
 
 def test_fixed_class_weights(two_runs):
     run = load_runs(two_runs)[0][0]
-    report = report_of(*two_runs, class_weights=(.45, .35, .2))
+    report = report_of(*two_runs, class_weights=(0.45, 0.35, 0.2))
     assert cell(report, 'table4', 'f1').value == pytest.approx(
-        classification_report(run.confusion, class_weights=(.45, .35, .2)).f1)
+        classification_report(run.confusion, class_weights=(0.45, 0.35, 0.2)).f1
+    )
     assert '0.45' in table(report, 'table4').caption
 
 
 def test_class_weights_that_cannot_be_are_refused(two_runs):
-    for wrong, message in (((.5, .5, .5), 'sum to 1'), ((1.5, -.5, 0), 'at least 0'), ((float('nan'), .5, .5), 'at least 0'),
-                           ((.5, .5), '2 class weights do not fit any table.*have 3 classes')):
+    for wrong, message in (
+        ((0.5, 0.5, 0.5), 'sum to 1'),
+        ((1.5, -0.5, 0), 'at least 0'),
+        ((float('nan'), 0.5, 0.5), 'at least 0'),
+        ((0.5, 0.5), '2 class weights do not fit any table.*have 3 classes'),
+    ):
         with pytest.raises(ValueError, match=message):
             report_of(two_runs[0], class_weights=wrong)
 
@@ -247,18 +266,33 @@ def test_synthetic_slices_are_said(tmp_path):
 def test_published_figures_are_those_of_the_paper():
     """Every published number, typed anew; shares in percent, average precisions as printed."""
     rows = {key: [list(row.values.values()) for row in PAPER_TABLES[key].rows if not row.confusion] for key in PAPER_TABLES}
-    assert rows['table3'] == [[.590, .389, .424], [.571, .352, .391], [.614, .382, .395], [.603, .414, .422],
-                              [.511, .301, .298], [.565, .413, .352]]
+    assert rows['table3'] == [
+        [0.590, 0.389, 0.424],
+        [0.571, 0.352, 0.391],
+        [0.614, 0.382, 0.395],
+        [0.603, 0.414, 0.422],
+        [0.511, 0.301, 0.298],
+        [0.565, 0.413, 0.352],
+    ]
     percent = {key: [[round(100 * value, 2) for value in row] for row in rows[key]] for key in ('table4', 'table5', 'table7')}
     assert percent['table4'] == [[93.55, 96.93, 99.37, 97.37]]
-    assert percent['table5'] == [[97.97, 97.22, 99.33, 98.31], [98.30, 97.10, 99.43, 98.38], [98.69, 98.18, 99.16, 98.41],
-                                 [98.37, 96.78, 97.25, 97.31]]
-    assert percent['table7'] == [[95.73, 98.30, 97.53], [97.81, 97.39, 97.51], [99.35, 83.27, 87.88], [97.92, 91.46, 93.30],
-                                 [97.00, 85.47]]
+    assert percent['table5'] == [
+        [97.97, 97.22, 99.33, 98.31],
+        [98.30, 97.10, 99.43, 98.38],
+        [98.69, 98.18, 99.16, 98.41],
+        [98.37, 96.78, 97.25, 97.31],
+    ]
+    assert percent['table7'] == [
+        [95.73, 98.30, 97.53],
+        [97.81, 97.39, 97.51],
+        [99.35, 83.27, 87.88],
+        [97.92, 91.46, 93.30],
+        [97.00, 85.47],
+    ]
     single, mask_net = (np.array(row.confusion) for row in PAPER_TABLES['table4'].rows[1:])
     assert single.sum() == mask_net.sum() == 21191
-    assert classification_report(single, class_weights=(.45, .35, .20)).f1 == pytest.approx(.9676, abs=5e-5)
-    assert classification_report(mask_net).accuracy == pytest.approx(.9633, abs=5e-5)
+    assert classification_report(single, class_weights=(0.45, 0.35, 0.20)).f1 == pytest.approx(0.9676, abs=5e-5)
+    assert classification_report(mask_net).accuracy == pytest.approx(0.9633, abs=5e-5)
 
 
 def test_the_two_published_figures_of_one_class_have_a_footnote(two_runs):

@@ -1,4 +1,5 @@
 """Systems that are not trained here."""
+
 import csv
 import json
 
@@ -63,20 +64,30 @@ def test_wrong_files_are_named(tmp_path, known):
         load_external('System', tmp_path / 'm.json', known)
 
 
-@pytest.mark.parametrize('rows, message', [
-    (['Normal,1.5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], "'1.5' is not a whole number"),
-    (['Normal,1,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'counts of slices'),
-    (['Normal,1,0,0', 'Normal,5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'each class must have one row'),
-    (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class must have one row')])
+@pytest.mark.parametrize(
+    'rows, message',
+    [
+        (['Normal,1.5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], "'1.5' is not a whole number"),
+        (['Normal,1,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'counts of slices'),
+        (['Normal,1,0,0', 'Normal,5,0,0', 'CP,1,1,1', 'COVID-19,1,1,1'], 'each class must have one row'),
+        (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class must have one row'),
+    ],
+)
 def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, message):
     (tmp_path / 'm.csv').write_text('\n'.join(['truth,Normal,CP,COVID-19', *rows]))
     with pytest.raises(ValueError, match=f'm.csv: .*{message}'):
         load_external('System', tmp_path / 'm.csv', [])
 
 
-@pytest.mark.parametrize('classes, confusion, message', [
-    (['a', 'a'], [[1, 0], [1, 1]], 'distinct names'), ('ab', [[1, 0], [1, 1]], 'distinct names'),
-    ([1, 2], [[1, 0], [1, 1]], 'distinct names'), (['a', 'b'], [[1], [1, 1]], 'counts of slices')])
+@pytest.mark.parametrize(
+    'classes, confusion, message',
+    [
+        (['a', 'a'], [[1, 0], [1, 1]], 'distinct names'),
+        ('ab', [[1, 0], [1, 1]], 'distinct names'),
+        ([1, 2], [[1, 0], [1, 1]], 'distinct names'),
+        (['a', 'b'], [[1], [1, 1]], 'counts of slices'),
+    ],
+)
 def test_a_json_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, classes, confusion, message):
     (tmp_path / 'm.json').write_text(json.dumps(dict(classes=classes, confusion=confusion)))
     with pytest.raises(ValueError, match=f'm.json: .*{message}'):

@@ -1,4 +1,5 @@
 """Cross-validation in reports: pooled figures, and those of each fold."""
+
 import numpy as np
 import pytest
 from report_helpers import lesion_records, slice_records, write_results
@@ -14,9 +15,14 @@ def folds(tmp_path):
     slices, lesions = slice_records(120, 30, seed=1), lesion_records(24)
     for index in range(FOLDS):
         write_results(
-            tmp_path / f'study_fold{index}', [row for row in slices if int(row['patient_id']) % FOLDS == index],
-            [row for row in lesions if int(row['patient_id']) % FOLDS == index], metrics={'slice/f1': .7 + .1 * index},
-            config_sha256=f'own {index}', checkpoint=f'{index}.pth', fold=dict(index=index, of=FOLDS, config_sha256='common'))
+            tmp_path / f'study_fold{index}',
+            [row for row in slices if int(row['patient_id']) % FOLDS == index],
+            [row for row in lesions if int(row['patient_id']) % FOLDS == index],
+            metrics={'slice/f1': 0.7 + 0.1 * index},
+            config_sha256=f'own {index}',
+            checkpoint=f'{index}.pth',
+            fold=dict(index=index, of=FOLDS, config_sha256='common'),
+        )
     write_results(tmp_path / 'whole', slices, lesions, config_sha256='other')
     return [tmp_path / f'study_fold{index}' for index in range(FOLDS)]
 
@@ -34,7 +40,7 @@ def test_pooled_folds_are_one_run_over_all_slices(folds, tmp_path):
     each = tables['folds_study (3 of 3 folds)']
     assert [row.name for row in each.rows] == ['0', '1', '2', 'all']
     cell = each.rows[-1].cells['slice/f1']
-    assert np.allclose([cell.value, cell.low, cell.high, cell.std], [.8, .7, .9, .1])
+    assert np.allclose([cell.value, cell.low, cell.high, cell.std], [0.8, 0.7, 0.9, 0.1])
     assert '80.00 \u00b1 10.00 (70.00 to 90.00)' in each.markdown()
 
 
@@ -45,7 +51,7 @@ def test_a_missing_fold_is_said(folds):
 
 
 def test_a_fold_may_not_be_given_twice(folds, tmp_path):
-    other = (tmp_path / 'again' / 'study_fold0')
+    other = tmp_path / 'again' / 'study_fold0'
     other.parent.mkdir()
     folds[0].rename(other)
     (tmp_path / 'first').mkdir()

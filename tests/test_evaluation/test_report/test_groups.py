@@ -1,4 +1,5 @@
 """Which runs may stand in one table."""
+
 import copy
 
 import pytest
@@ -17,10 +18,12 @@ def groups(*places):
 
 def test_tables_by_classes_and_list(tmp_path):
     test = write_results(tmp_path / 'a', RECORDS, lesion_records(4))
-    write_results(test, slice_records(30, 9, first=500), name='results_left_out.json',
-                  ann_file='annotations/slices_train_left_out.json')
-    ictcf = write_results(tmp_path / 'b', slice_records(30, 9, classes=('Negative', 'COVID-19')),
-                          classes=('Negative', 'COVID-19'))
+    write_results(
+        test, slice_records(30, 9, first=500), name='results_left_out.json', ann_file='annotations/slices_train_left_out.json'
+    )
+    ictcf = write_results(
+        tmp_path / 'b', slice_records(30, 9, classes=('Negative', 'COVID-19')), classes=('Negative', 'COVID-19')
+    )
     other = write_results(tmp_path / 'c', slice_records(30, 9, classes=('x', 'y')), classes=('x', 'y'))
     found = groups(test, ictcf, other)
     assert [group.key for group in found] == ['classes x, y', 'table3', 'table4', 'table5', 'table7']
@@ -37,13 +40,14 @@ def test_different_lists_are_refused_and_named(tmp_path):
     with pytest.raises(ValueError, match='different lists'):
         groups(a, write_results(tmp_path / 'c', renamed))
     with pytest.raises(ValueError, match=r'Table 3.*different lists'):
-        groups(write_results(tmp_path / 'd', lesions=lesion_records(4)), write_results(tmp_path / 'e',
-                                                                                      lesions=lesion_records(5)))
+        groups(
+            write_results(tmp_path / 'd', lesions=lesion_records(4)), write_results(tmp_path / 'e', lesions=lesion_records(5))
+        )
 
 
 def test_the_same_slices_in_another_place_and_order_are_the_same_list(tmp_path):
     moved = [{**record, 'img_path': '/elsewhere/' + record['rel_path']} for record in reversed(RECORDS)]
-    found, = groups(write_results(tmp_path / 'a', RECORDS), write_results(tmp_path / 'b', moved))
+    (found,) = groups(write_results(tmp_path / 'a', RECORDS), write_results(tmp_path / 'b', moved))
     assert len(found.runs) == 2 and (found.runs[0].labels == found.runs[1].labels).all()
     assert found.runs[0].paths == found.runs[1].paths
 

@@ -1,4 +1,5 @@
 """Reading results files."""
+
 import json
 
 import pytest
@@ -22,16 +23,21 @@ def test_names_are_as_short_as_they_may_be(tmp_path):
 def test_validation_predictions_join_their_checkpoint_only(tmp_path):
     folder = write_results(tmp_path / 'a', RECORDS)
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val')
-    run, = load_runs([folder])[0]
+    (run,) = load_runs([folder])[0]
     assert len(run.validation.labels) == 12
-    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val',
-                  checkpoint='epoch_9.pth')
+    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint='epoch_9.pth')
     slices, _, notes = load_runs([folder])
     assert slices[0].validation is None and 'no test results of the same checkpoint' in notes[0]
     # The same weights under two paths, told by their digest.
     write_results(folder, RECORDS, checkpoint_sha256='ab12')
-    write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val',
-                  checkpoint='epoch_9.pth', checkpoint_sha256='ab12')
+    write_results(
+        folder,
+        slice_records(12, 6, first=100),
+        name='results_val.json',
+        split='val',
+        checkpoint='epoch_9.pth',
+        checkpoint_sha256='ab12',
+    )
     assert len(load_runs([folder])[0][0].validation.labels) == 12
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint_sha256='cd34')
     assert load_runs([folder])[0][0].validation is None
@@ -43,7 +49,7 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
 
 def test_results_without_logits_and_relative_paths(tmp_path):
     old = [{key: value for key, value in record.items() if key not in ('logits', 'rel_path')} for record in RECORDS]
-    run, = load_runs([write_results(tmp_path / 'a', old)])[0]
+    (run,) = load_runs([write_results(tmp_path / 'a', old)])[0]
     assert run.logits is None and run.paths[0].startswith('/data/cncb/')
 
 
@@ -61,12 +67,12 @@ def test_errors_say_what_to_do(tmp_path):
     wrong[0]['pred'] = 3
     with pytest.raises(ValueError, match='prediction is not one of the 3 classes'):
         load_runs([write_results(tmp_path / 'c', wrong)])
-    wrong[0].update(pred=0, scores=[.1, .2])
+    wrong[0].update(pred=0, scores=[0.1, 0.2])
     with pytest.raises(ValueError, match='one for each class'):
         load_runs([write_results(tmp_path / 'd', wrong)])
     _, _, notes = load_runs([write_results(tmp_path / 'e')])
     assert 'contains no tested slices' in notes[0]
-    for number, (field, value) in enumerate([('ap', [.5, .4]), ('ap', 3), ('ap', [None] * 10), ('num_gt', None)]):
+    for number, (field, value) in enumerate([('ap', [0.5, 0.4]), ('ap', 3), ('ap', [None] * 10), ('num_gt', None)]):
         damaged = lesion_records(3)
         damaged[1][field] = value
         if value is None:
@@ -93,8 +99,16 @@ def test_results_given_twice_are_refused(tmp_path):
             load_runs(places)
 
 
-@pytest.mark.parametrize('field, value', [('scores', [float('nan')] * 3), ('scores', [1.5, 0, 0]), ('scores', [-.1, 0, 0]),
-                                          ('scores', ['x', 0, 0]), ('logits', [float('inf'), 0, 0])])
+@pytest.mark.parametrize(
+    'field, value',
+    [
+        ('scores', [float('nan')] * 3),
+        ('scores', [1.5, 0, 0]),
+        ('scores', [-0.1, 0, 0]),
+        ('scores', ['x', 0, 0]),
+        ('logits', [float('inf'), 0, 0]),
+    ],
+)
 def test_scores_that_are_no_probabilities_name_their_slice(tmp_path, field, value):
     records = json.loads(json.dumps(RECORDS))
     records[4][field] = value
@@ -105,6 +119,6 @@ def test_scores_that_are_no_probabilities_name_their_slice(tmp_path, field, valu
 
 @pytest.mark.parametrize('value', [-1, float('nan'), None, 'x'])
 def test_an_undefined_coco_ap_is_none(tmp_path, value):
-    metrics = {'coco/segm_mAP': value, 'coco/segm_mAP_50': .5}
-    run, = load_runs([write_results(tmp_path, lesions=lesion_records(3), metrics=metrics)])[1]
-    assert run.coco == {'segm_mAP_50': .5}
+    metrics = {'coco/segm_mAP': value, 'coco/segm_mAP_50': 0.5}
+    (run,) = load_runs([write_results(tmp_path, lesions=lesion_records(3), metrics=metrics)])[1]
+    assert run.coco == {'segm_mAP_50': 0.5}

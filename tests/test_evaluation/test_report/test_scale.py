@@ -1,4 +1,5 @@
 """A report on a test set of the paper's size stays within its bounds."""
+
 import subprocess
 import sys
 
@@ -25,8 +26,15 @@ def test_a_full_test_set_takes_less_than_a_minute_and_two_gigabytes(repo_root, t
     """
     run = write_results(tmp_path / 'run', slice_records(21000, 293), lesion_records(100))
     write_results(run, slice_records(21000, 280, seed=9, first=100000), name='results_val.json', split='val')
-    command = [sys.executable, '-c', MEASURED, str(repo_root / 'tools/analysis_tools/report.py'), str(run), '--out',
-               str(tmp_path / 'report')]
+    command = [
+        sys.executable,
+        '-c',
+        MEASURED,
+        str(repo_root / 'tools/analysis_tools/report.py'),
+        str(run),
+        '--out',
+        str(tmp_path / 'report'),
+    ]
     done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     seconds, kib = map(float, done.stdout.split('used ')[1].split())

@@ -1,4 +1,5 @@
 """The affinity head as a whole against its equations, the loss against Eq. 9 written out, predictions and errors."""
+
 import math
 
 import pytest
@@ -26,8 +27,18 @@ class FixedLogitsHead(BaseSliceHead):
 
 def head(**kwargs):
     torch.manual_seed(0)
-    kwargs = {**dict(num_classes=K, num_rois=BETA, num_affinities=STARS, in_channels=C, roi_size=8,
-                     refinement=dict(mid_channels=MID), fc_channels=(7, 7)), **kwargs}
+    kwargs = {
+        **dict(
+            num_classes=K,
+            num_rois=BETA,
+            num_affinities=STARS,
+            in_channels=C,
+            roi_size=8,
+            refinement=dict(mid_channels=MID),
+            fc_channels=(7, 7),
+        ),
+        **kwargs,
+    }
     built = AffinityClsHead(**kwargs)
     built.init_weights()
     return built
@@ -36,14 +47,18 @@ def head(**kwargs):
 def rois(num=2, dtype=torch.float32, seed=1):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.rand(num, BETA, generator=generator, dtype=dtype).sort(1, descending=True).values
-    return RankedRoIs(boxes=torch.rand(num, BETA, 4, generator=generator, dtype=dtype), scores=scores,
-                      deltas=torch.rand(num, BETA, 4, generator=generator, dtype=dtype),
-                      mask_features=torch.rand(num, BETA, C, 8, 8, generator=generator, dtype=dtype))
+    return RankedRoIs(
+        boxes=torch.rand(num, BETA, 4, generator=generator, dtype=dtype),
+        scores=scores,
+        deltas=torch.rand(num, BETA, 4, generator=generator, dtype=dtype),
+        mask_features=torch.rand(num, BETA, C, 8, 8, generator=generator, dtype=dtype),
+    )
 
 
 def take(ranked, i):
-    return RankedRoIs(ranked.boxes[i:i + 1], ranked.scores[i:i + 1], ranked.deltas[i:i + 1],
-                      ranked.mask_features[i:i + 1])
+    return RankedRoIs(
+        ranked.boxes[i : i + 1], ranked.scores[i : i + 1], ranked.deltas[i : i + 1], ranked.mask_features[i : i + 1]
+    )
 
 
 def test_pooled_features_need_no_refinement():
@@ -77,8 +92,9 @@ def test_follows_the_equations(training):
         hidden = (second.weight @ hidden + second.bias).clamp(min=0)
         torch.testing.assert_close(out['logits'][n], last.weight @ hidden + last.bias)
     shapes = {name: tuple(value.shape) for name, value in out.items()}
-    assert shapes == dict(logits=(2, K), roi_features=(2, BETA, C), affinity=(2, STARS, C), features=(2, C),
-                          roi_weights=(2, BETA))
+    assert shapes == dict(
+        logits=(2, K), roi_features=(2, BETA, C), affinity=(2, STARS, C), features=(2, C), roi_weights=(2, BETA)
+    )
 
 
 @pytest.mark.parametrize('training', [True, False])
@@ -97,8 +113,9 @@ def test_weighted_candidates_are_dealt_to_ranks(training):
     cls_head = head(norm_cfg=dict(type='GN', num_groups=2)).double().train(training)
     ranked = rois(2, torch.float64)
     candidates, dealt = 3, torch.rand(2, 3, BETA, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    weighted = RankedRoIs(*(value[:, :candidates] for value in (ranked.boxes, ranked.scores, ranked.deltas,
-                                                                ranked.mask_features)), dealt)
+    weighted = RankedRoIs(
+        *(value[:, :candidates] for value in (ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features)), dealt
+    )
     out = cls_head(weighted)
     w, v = cls_head.affinity.matrix, cls_head.affinity.vector
     for n in range(2):
@@ -131,11 +148,11 @@ def test_the_order_of_the_rois_counts():
 
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
 def test_loss_is_equation_9(reduction):
-    logits = torch.tensor([[2.5, -1., 0.3], [-80., 90., 0.], [1e-3, 4., -3.]])
+    logits = torch.tensor([[2.5, -1.0, 0.3], [-80.0, 90.0, 0.0], [1e-3, 4.0, -3.0]])
     labels = [0, 2, 1]
     fixed = FixedLogitsHead(K, BETA, class_reduction=reduction)
     fixed.logits = logits
-    expected = 0.
+    expected = 0.0
     for row, label in zip(logits.tolist(), labels):
         for k, logit in enumerate(row):
             # -log sigmoid(l) for the slice's class, -log(1 - sigmoid(l)) for the others; log1p keeps 80 and 90 finite.
@@ -149,9 +166,9 @@ def test_loss_is_equation_9(reduction):
 
 def test_gradient_of_the_loss():
     fixed = FixedLogitsHead(K, BETA)
-    fixed.logits = torch.tensor([[2.5, -1., 0.3]], requires_grad=True)
+    fixed.logits = torch.tensor([[2.5, -1.0, 0.3]], requires_grad=True)
     fixed.loss(rois(1), [slice_sample(1)])['loss_slice'].backward()
-    expected = (torch.tensor([[2.5, -1., 0.3]]).sigmoid() - torch.tensor([[0., 1., 0.]])) / K
+    expected = (torch.tensor([[2.5, -1.0, 0.3]]).sigmoid() - torch.tensor([[0.0, 1.0, 0.0]])) / K
     torch.testing.assert_close(fixed.logits.grad, expected)
 
 
@@ -166,9 +183,18 @@ def test_prediction_is_complete():
     outputs, predictions = cls_head(ranked), cls_head.predict(ranked)
     assert len(predictions) == 2
     for i, prediction in enumerate(predictions):
-        assert set(prediction.keys()) == {'label', 'score', 'logits', 'roi_boxes', 'roi_scores', 'roi_weights',
-                                          'roi_features', 'affinity', 'features'}
-        assert prediction.label.dtype == torch.long and prediction.label.shape == (1, )
+        assert set(prediction.keys()) == {
+            'label',
+            'score',
+            'logits',
+            'roi_boxes',
+            'roi_scores',
+            'roi_weights',
+            'roi_features',
+            'affinity',
+            'features',
+        }
+        assert prediction.label.dtype == torch.long and prediction.label.shape == (1,)
         assert torch.equal(prediction.logits, outputs['logits'][i])
         torch.testing.assert_close(prediction.score, 1 / (1 + torch.exp(-prediction.logits)))
         assert torch.equal(prediction.roi_boxes, ranked.boxes[i])
@@ -183,7 +209,7 @@ def test_a_head_without_mask_features():
 
 def test_label_where_probabilities_tie():
     fixed = FixedLogitsHead(K, BETA)
-    fixed.logits = torch.tensor([[30., 60., 5.], [-200., -150., -120.]])
+    fixed.logits = torch.tensor([[30.0, 60.0, 5.0], [-200.0, -150.0, -120.0]])
     first, second = fixed.predict(rois(2))
     assert first.score[0] == first.score[1] == 1 and (second.score[:2] == 0).all()
     assert first.label.tolist() == [1] and second.label.tolist() == [2]
@@ -197,12 +223,12 @@ def test_initialisation():
         assert (module.bias == 0.01).all()
         # Kaiming normal, fan out: sqrt(2 / (rows x kernel)); a transposed convolution has its rows first as well.
         expected = math.sqrt(2 / (module.weight.shape[0] * module.weight[0, 0].numel()))
-        assert module.weight.std().item() == pytest.approx(expected, rel=.15)
-        assert abs(module.weight.mean().item()) < .1 * expected + 3 * expected / math.sqrt(module.weight.numel())
+        assert module.weight.std().item() == pytest.approx(expected, rel=0.15)
+        assert abs(module.weight.mean().item()) < 0.1 * expected + 3 * expected / math.sqrt(module.weight.numel())
     for norm in (m for m in cls_head.modules() if isinstance(m, nn.BatchNorm2d)):
         assert (norm.weight == 1).all() and (norm.bias == 0).all()
     normal = head(num_rois=60, num_affinities=60).affinity.matrix
-    assert normal.std().item() == pytest.approx(1, abs=.05) and abs(normal.mean().item()) < .05
+    assert normal.std().item() == pytest.approx(1, abs=0.05) and abs(normal.mean().item()) < 0.05
 
 
 @pytest.mark.parametrize('stars', [8, 16, 32, 64, 128])
@@ -229,18 +255,21 @@ def test_slice_classifier_without_hidden_layers():
     assert len(layers) == 1 and layers[0].weight.shape == (2, 5)
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
-    (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
-    (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
-    (dict(num_affinities=0), 'must be at least 1'),
-    (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
-    (dict(bn_statistics='batch'), "not 'batch'"),
-    (dict(roi_size=30), 'multiple of 4'),
-    (dict(refinement=dict(num_stages=0)), 'num_stages'),
-    (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
-    (dict(norm_cfg=dict(type='GN', num_groups=4)), 'num_groups=4 .* does not divide its 6 channels'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
+        (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
+        (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+        (dict(num_affinities=0), 'must be at least 1'),
+        (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
+        (dict(bn_statistics='batch'), "not 'batch'"),
+        (dict(roi_size=30), 'multiple of 4'),
+        (dict(refinement=dict(num_stages=0)), 'num_stages'),
+        (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
+        (dict(norm_cfg=dict(type='GN', num_groups=4)), 'num_groups=4 .* does not divide its 6 channels'),
+    ],
+)
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         head(**kwargs)

@@ -1,4 +1,5 @@
 """Evidence by RoI: exact where it is said to be, and against finite differences."""
+
 import pytest
 import torch
 
@@ -8,8 +9,19 @@ from mmaffinity.models.cls_heads import roi_evidence
 
 def head():
     torch.manual_seed(0)
-    built = AffinityClsHead(num_classes=3, num_rois=5, num_affinities=4, in_channels=6, roi_size=8,
-                            refinement=dict(mid_channels=4), fc_channels=(7, 7)).double().eval()
+    built = (
+        AffinityClsHead(
+            num_classes=3,
+            num_rois=5,
+            num_affinities=4,
+            in_channels=6,
+            roi_size=8,
+            refinement=dict(mid_channels=4),
+            fc_channels=(7, 7),
+        )
+        .double()
+        .eval()
+    )
     built.init_weights()
     return built.double()
 

@@ -1,4 +1,5 @@
 """The three normalisations by hand, where the statistics come from, and what is refused."""
+
 import json
 import math
 
@@ -24,24 +25,24 @@ def test_none(dtype):
     out = run(SliceDataPreprocessor('none'), grey(dtype))
     assert out.shape == (1, 3, 2, 2) and out.dtype == torch.float32 and out.is_contiguous()
     for channel in out[0]:
-        torch.testing.assert_close(channel, torch.tensor([[0., .2], [.4, 1.]]))
+        torch.testing.assert_close(channel, torch.tensor([[0.0, 0.2], [0.4, 1.0]]))
 
 
 def test_float_slices_keep_their_fractions():
     out = run(SliceDataPreprocessor('none'), torch.tensor([[[0.5, 127.5]]]))
-    torch.testing.assert_close(out[0, 0], torch.tensor([[.5 / 255, .5]]))
+    torch.testing.assert_close(out[0, 0], torch.tensor([[0.5 / 255, 0.5]]))
 
 
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.float32])
 def test_slice(dtype):
     values = [v / 255 for row in GREY for v in row]
     mean = sum(values) / 4
-    std = math.sqrt(sum((v - mean)**2 for v in values) / 3)  # unbiased
+    std = math.sqrt(sum((v - mean) ** 2 for v in values) / 3)  # unbiased
     expected = torch.tensor([[(v / 255 - mean) / std for v in row] for row in GREY])
     out = run(SliceDataPreprocessor('slice'), grey(dtype), grey(dtype) // 2)
     for channel in out[0]:
         torch.testing.assert_close(channel, expected)
-    torch.testing.assert_close(out[1].mean(), torch.tensor(0.), rtol=0, atol=1e-6)  # each slice by its own values
+    torch.testing.assert_close(out[1].mean(), torch.tensor(0.0), rtol=0, atol=1e-6)  # each slice by its own values
 
 
 @pytest.mark.parametrize('level', [0, 1, 77, 200, 255])
@@ -52,25 +53,36 @@ def test_a_slice_without_contrast_becomes_zero(level, side):
 
 
 def test_global():
-    out = run(SliceDataPreprocessor('global', mean=.3, std=.2), grey())
-    expected = torch.tensor([[(v / 255 - .3) / .2 for v in row] for row in GREY])
+    out = run(SliceDataPreprocessor('global', mean=0.3, std=0.2), grey())
+    expected = torch.tensor([[(v / 255 - 0.3) / 0.2 for v in row] for row in GREY])
     for channel in out[0]:
         torch.testing.assert_close(channel, expected)
 
 
 def test_statistics_file(tmp_path):
     path = tmp_path / 'statistics.json'
-    path.write_text(json.dumps(dict(mean=.25, std=.5, num_slices=3, source='slices_train.json')))
+    path.write_text(json.dumps(dict(mean=0.25, std=0.5, num_slices=3, source='slices_train.json')))
     out = run(SliceDataPreprocessor(statistics=str(path)), grey())
     torch.testing.assert_close(out[0, 0, 1, 1], torch.tensor(1.5))
     # Given values win over the file's.
-    given = SliceDataPreprocessor(statistics=str(path), mean=0., std=1.)
-    torch.testing.assert_close(run(given, grey())[0, 0, 1, 1], torch.tensor(1.))
+    given = SliceDataPreprocessor(statistics=str(path), mean=0.0, std=1.0)
+    torch.testing.assert_close(run(given, grey())[0, 0, 1, 1], torch.tensor(1.0))
 
 
-@pytest.mark.parametrize('content', [
-    '', '{', '[]', '{"mean": 0.1}', '{"mean": "a", "std": 1}', '{"mean": 0.1, "std": 0}', '{"mean": NaN, "std": 1}',
-    '{"mean": 0.1, "std": -1}', '{"mean": 0.1, "std": null}'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '{',
+        '[]',
+        '{"mean": 0.1}',
+        '{"mean": "a", "std": 1}',
+        '{"mean": 0.1, "std": 0}',
+        '{"mean": NaN, "std": 1}',
+        '{"mean": 0.1, "std": -1}',
+        '{"mean": 0.1, "std": null}',
+    ],
+)
 def test_bad_statistics_file(tmp_path, content):
     path = tmp_path / 'statistics.json'
     path.write_text(content)
@@ -84,9 +96,9 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
     with pytest.raises(ValueError, match='none.json does not exist. Compute them with mmaffinity statistics CONFIG'):
         run(unknown, grey())
     # A checkpoint brings them, and wins over the config's.
-    source = SliceDataPreprocessor(mean=.3, std=.2)
+    source = SliceDataPreprocessor(mean=0.3, std=0.2)
     assert set(source.state_dict()) == {'mean', 'std'}
-    for target in (unknown, SliceDataPreprocessor(mean=.9, std=.9)):
+    for target in (unknown, SliceDataPreprocessor(mean=0.9, std=0.9)):
         target.load_state_dict(source.state_dict())
         assert torch.equal(run(target, grey()), run(source, grey()))
 
@@ -99,16 +111,16 @@ def test_no_statistics_at_all_tell_so():
 def test_set_statistics():
     preprocessor = SliceDataPreprocessor()
     assert preprocessor.needs_statistics
-    preprocessor.set_statistics(.3, .2)
+    preprocessor.set_statistics(0.3, 0.2)
     assert not preprocessor.needs_statistics
-    assert torch.equal(run(preprocessor, grey()), run(SliceDataPreprocessor(mean=.3, std=.2), grey()))
-    for values in ((.3, 0.), (float('nan'), .2), (.3, float('nan')), (.3, float('inf'))):
+    assert torch.equal(run(preprocessor, grey()), run(SliceDataPreprocessor(mean=0.3, std=0.2), grey()))
+    for values in ((0.3, 0.0), (float('nan'), 0.2), (0.3, float('nan')), (0.3, float('inf'))):
         with pytest.raises(ValueError, match='must be finite, and std positive'):
             preprocessor.set_statistics(*values)
     other = SliceDataPreprocessor('slice')
     assert not other.needs_statistics
     with pytest.raises(ValueError, match="normalization='slice' has no mean"):
-        other.set_statistics(.3, .2)
+        other.set_statistics(0.3, 0.2)
 
 
 @pytest.mark.parametrize('normalization', ['slice', 'none'])
@@ -136,13 +148,16 @@ def test_slices_of_different_sizes_are_refused():
         run(SliceDataPreprocessor('none'), grey(), torch.zeros(1, 2, 3))
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(normalization='batch'), "normalization must be one of .*, not 'batch'"),
-    (dict(mean=.5), 'give both mean and std, or neither: mean is 0.5, std is None'),
-    (dict(std=.5), 'give both'),
-    (dict(mean=.5, std=0.), 'std must be positive, not 0.0'),
-    (dict(mean=.5, std=float('nan')), 'std must be positive'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(normalization='batch'), "normalization must be one of .*, not 'batch'"),
+        (dict(mean=0.5), 'give both mean and std, or neither: mean is 0.5, std is None'),
+        (dict(std=0.5), 'give both'),
+        (dict(mean=0.5, std=0.0), 'std must be positive, not 0.0'),
+        (dict(mean=0.5, std=float('nan')), 'std must be positive'),
+    ],
+)
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         SliceDataPreprocessor(**kwargs)
@@ -150,7 +165,7 @@ def test_bad_arguments(kwargs, message):
 
 def test_colour_images_keep_their_channels():
     image = torch.arange(3 * 8 * 8, dtype=torch.uint8).view(3, 8, 8)
-    out = SliceDataPreprocessor(mean=.5, std=.25, num_channels=3)(dict(inputs=[image, image]))['inputs']
-    assert torch.allclose(out, ((image / 255 - .5) / .25).expand(2, -1, -1, -1))
+    out = SliceDataPreprocessor(mean=0.5, std=0.25, num_channels=3)(dict(inputs=[image, image]))['inputs']
+    assert torch.allclose(out, ((image / 255 - 0.5) / 0.25).expand(2, -1, -1, -1))
     with pytest.raises(ValueError, match='images have 3 channels, but num_channels of SliceDataPreprocessor is 1'):
-        SliceDataPreprocessor(mean=.5, std=.25, num_channels=1)(dict(inputs=[image]))
+        SliceDataPreprocessor(mean=0.5, std=0.25, num_channels=1)(dict(inputs=[image]))

@@ -1,4 +1,5 @@
 """The RPN: ranking by logit, proposals, and what it is trained with, against loops and counts."""
+
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from model_helpers import SIZE, brute_force_nms, decode_by_hand, model_config
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 CELLS = SIZE // 16
-META = dict(img_shape=(SIZE, SIZE), pad_shape=(SIZE, SIZE), batch_input_shape=(SIZE, SIZE), scale_factor=(1., 1.))
+META = dict(img_shape=(SIZE, SIZE), pad_shape=(SIZE, SIZE), batch_input_shape=(SIZE, SIZE), scale_factor=(1.0, 1.0))
 
 
 @pytest.fixture(scope='module')
@@ -38,14 +39,14 @@ def propose(head, logits, deltas, cfg=None):
 
 def outputs(num, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return 3 * torch.randn(num, generator=generator), .3 * torch.randn(num, 4, generator=generator)
+    return 3 * torch.randn(num, generator=generator), 0.3 * torch.randn(num, 4, generator=generator)
 
 
 def test_proposals_as_by_loops(head, anchors):
     logits, deltas = outputs(len(anchors))
     order = logits.argsort(descending=True)[:400]
     boxes = decode_by_hand(anchors[order], deltas[order], (SIZE, SIZE), (1, 1, 1, 1))
-    kept = brute_force_nms(boxes, logits[order], .75)[:200]
+    kept = brute_force_nms(boxes, logits[order], 0.75)[:200]
     result = propose(head, logits, deltas)
     assert len(result) == 200
     torch.testing.assert_close(result.bboxes.double(), boxes[kept], rtol=1e-5, atol=1e-4)
@@ -53,34 +54,34 @@ def test_proposals_as_by_loops(head, anchors):
 
 
 def test_growth_is_limited(head, anchors):
-    logits, deltas = torch.full((len(anchors), ), -30.), torch.zeros(len(anchors), 4)
+    logits, deltas = torch.full((len(anchors),), -30.0), torch.zeros(len(anchors), 4)
     index = (4 * CELLS + 4) * 30 + 15  # the square of side 2 at the middle of the image
-    logits[index], deltas[index, 2:] = 50., torch.tensor([99., 2.])
+    logits[index], deltas[index, 2:] = 50.0, torch.tensor([99.0, 2.0])
     box = propose(head, logits, deltas).bboxes[0].tolist()
     assert box == pytest.approx([64 - 1000 / 16, 64 - math.exp(2), 64 + 1000 / 16, 64 + math.exp(2)], abs=1e-4)
 
 
 def test_order_is_by_logit_where_the_sigmoid_ties(head, anchors):
-    logits = torch.full((len(anchors), ), -30.)
+    logits = torch.full((len(anchors),), -30.0)
     # Square anchors of side 16, two cells apart, so that NMS has nothing to do; the later the better.
     chosen = torch.tensor([(y * CELLS + x) * 30 + 18 for y in range(1, CELLS, 2) for x in range(1, CELLS, 2)])
     logits[chosen] = 40 + torch.arange(len(chosen)) / 10
     assert (logits[chosen].sigmoid() == 1).all()
     deltas = torch.zeros(len(anchors), 4)
     best = anchors[chosen.flip(0)]
-    assert torch.equal(propose(head, logits, deltas).bboxes[:len(chosen)], best)
+    assert torch.equal(propose(head, logits, deltas).bboxes[: len(chosen)], best)
     # Which is where MMDetection's own head differs.
     plain = MODELS.build({**model_config().rpn_head, 'type': 'RPNHead', 'test_cfg': model_config().test_cfg.rpn})
     other = propose(plain, logits, deltas)
-    assert not torch.equal(other.bboxes[:len(chosen)], best)
+    assert not torch.equal(other.bboxes[: len(chosen)], best)
 
 
 def test_nms_ranks_by_logit_too(head, anchors):
-    logits, deltas = torch.full((len(anchors), ), -30.), torch.zeros(len(anchors), 4)
+    logits, deltas = torch.full((len(anchors),), -30.0), torch.zeros(len(anchors), 4)
     cell = (3 * CELLS + 3) * 30
-    logits[cell + 18], logits[cell + 19] = 50., 51.
+    logits[cell + 18], logits[cell + 19] = 50.0, 51.0
     # Two anchors moved onto nearly the same box: the better logit must win although both sigmoids are 1.
-    deltas[cell + 18] = torch.tensor([0., 0., math.log(2), math.log(2)])
+    deltas[cell + 18] = torch.tensor([0.0, 0.0, math.log(2), math.log(2)])
     result = propose(head, logits, deltas)
     assert torch.equal(result.bboxes[0], anchors[cell + 19])
     assert (result.bboxes == anchors[cell + 19]).all(1).sum() == 1
@@ -101,7 +102,7 @@ def test_few_anchors_and_no_limit(head):
     cfg = model_config().test_cfg.rpn
     cfg.nms_pre = -1
     cfg.max_per_img = 10000
-    cfg.nms.iou_threshold = 1.
+    cfg.nms.iou_threshold = 1.0
     assert len(propose(head, logits, deltas, cfg)) == len(logits)
     cfg.nms_pre = 5
     assert len(propose(head, logits, deltas, cfg)) == 5
@@ -112,7 +113,7 @@ def iou(a, b):
     height = min(a[3], b[3]) - max(a[1], b[1])
     both = max(width, 0) * max(height, 0)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
-    return both / union if union > 0 else 0.
+    return both / union if union > 0 else 0.0
 
 
 def assignment(anchors, lesions):
@@ -121,7 +122,7 @@ def assignment(anchors, lesions):
     best_of_lesion = [max(row[g] for row in table) for g in range(len(lesions))]
     labels, lesion = [], []
     for row in table:
-        label = 1 if max(row) >= .7 else 0 if max(row) < .3 else -1
+        label = 1 if max(row) >= 0.7 else 0 if max(row) < 0.3 else -1
         target = row.index(max(row))
         for g, best in enumerate(best_of_lesion):
             if best > 0 and row[g] == best:
@@ -131,10 +132,10 @@ def assignment(anchors, lesions):
     return torch.tensor(labels), torch.tensor(lesion)
 
 
-LESIONS = [[20., 24., 60., 70.], [70., 80., 112., 100.], [90., 3., 97., 6.]]
+LESIONS = [[20.0, 24.0, 60.0, 70.0], [70.0, 80.0, 112.0, 100.0], [90.0, 3.0, 97.0, 6.0]]
 
 
-@pytest.mark.parametrize('lesions', [LESIONS, [[0., 0., 127., 127.]], [[5., 5., 6., 6.]]])
+@pytest.mark.parametrize('lesions', [LESIONS, [[0.0, 0.0, 127.0, 127.0]], [[5.0, 5.0, 6.0, 6.0]]])
 def test_training_targets_and_losses(head, anchors, lesions):
     labels, lesion = assignment(anchors, lesions)
     assert (labels == 1).sum() >= len(lesions)  # also where no anchor fits well
@@ -147,7 +148,7 @@ def test_training_targets_and_losses(head, anchors, lesions):
     # With all outputs zero: BCE is log 2, L1 the sum of the targets' magnitudes over the 256 sampled anchors.
     zero = torch.zeros(len(anchors))
     losses = head.loss_by_feat([maps(zero)], [maps(zero[:, None].expand(-1, 4))], [truth], [META])
-    magnitude = 0.
+    magnitude = 0.0
     for index in (labels == 1).nonzero().squeeze(1).tolist():
         (a, b, c, d), (x1, y1, x2, y2) = anchors[index].tolist(), lesions[lesion[index]]
         magnitude += abs(((x1 + x2) - (a + c)) / 2 / (c - a)) + abs(((y1 + y2) - (b + d)) / 2 / (d - b))
@@ -166,14 +167,14 @@ def test_anchors_beyond_the_border_take_part(head, anchors):
 
 def test_a_lesion_without_area_has_no_anchors(head, anchors):
     """Its best IoU is 0, which every anchor has; MMDetection would make all of them positive at min_pos_iou=0."""
-    lesions = torch.tensor([LESIONS[0], [30., 30., 30., 60.]])
+    lesions = torch.tensor([LESIONS[0], [30.0, 30.0, 30.0, 60.0]])
     truth = InstanceData(bboxes=lesions, labels=torch.zeros(2, dtype=torch.long))
     assert set(head.assigner.assign(InstanceData(priors=anchors), truth).gt_inds.tolist()) == {-1, 0, 1}
 
 
 def test_at_most_three_quarters_positive(head):
-    assert (head.sampler.num, head.sampler.pos_fraction, head.sampler.neg_pos_ub) == (256, .75, -1)
-    priors = torch.tensor([[0., 0., 10., 10.]]).repeat(300, 1)
+    assert (head.sampler.num, head.sampler.pos_fraction, head.sampler.neg_pos_ub) == (256, 0.75, -1)
+    priors = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).repeat(300, 1)
     priors[250:] += 50
     truth = InstanceData(bboxes=priors[:1], labels=torch.zeros(1, dtype=torch.long))
     instances = InstanceData(priors=priors)

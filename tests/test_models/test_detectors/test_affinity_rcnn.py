@@ -1,4 +1,5 @@
 """The whole model: predictions that are complete and do not depend on the batch, for all kinds of slices."""
+
 import pytest
 import torch
 from mmengine.structures import InstanceData
@@ -7,8 +8,17 @@ from torch import nn
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
-SLICE_FIELDS = {'label': (1, ), 'score': (3, ), 'logits': (3, ), 'roi_boxes': (8, 4), 'roi_scores': (8, ),
-                'roi_weights': (8, ), 'roi_features': (8, 16), 'affinity': (8, 16), 'features': (16, )}
+SLICE_FIELDS = {
+    'label': (1,),
+    'score': (3,),
+    'logits': (3,),
+    'roi_boxes': (8, 4),
+    'roi_scores': (8,),
+    'roi_weights': (8,),
+    'roi_features': (8, 16),
+    'affinity': (8, 16),
+    'features': (16,),
+}
 
 
 @pytest.fixture(scope='module')
@@ -30,15 +40,15 @@ def assert_complete(sample, size=(SIZE, SIZE)):
     assert sample.pred_slice.label.dtype == torch.long and 0 <= sample.pred_slice.label < 3
     assert all(torch.isfinite(sample.pred_slice.get(key)).all() for key in SLICE_FIELDS)
     found = sample.pred_instances
-    assert found.bboxes.shape == (len(found), 4) and found.scores.shape == found.labels.shape == (len(found), )
+    assert found.bboxes.shape == (len(found), 4) and found.scores.shape == found.labels.shape == (len(found),)
     assert found.masks.shape == (len(found), *size) and found.masks.dtype == torch.bool
     assert found.labels.dtype == torch.long
 
 
 def test_prediction_is_complete_and_explains_itself(model):
-    sample, = predict(model, batch(slice_sample()))
+    (sample,) = predict(model, batch(slice_sample()))
     assert_complete(sample)
-    assert 0 < len(sample.pred_instances) <= 100 and (sample.pred_instances.scores > .05).all()
+    assert 0 < len(sample.pred_instances) <= 100 and (sample.pred_instances.scores > 0.05).all()
     result = sample.pred_slice
     torch.testing.assert_close(result.features, result.roi_features.t() @ result.roi_weights, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(result.score, result.logits.sigmoid())
@@ -69,7 +79,7 @@ def test_a_slice_does_not_see_its_batch(order, monkeypatch):
 
     @torch.no_grad()
     def run(*inputs):
-        data = model.data_preprocessor(dict(inputs=list(inputs), data_samples=some_slices()[:len(inputs)]))
+        data = model.data_preprocessor(dict(inputs=list(inputs), data_samples=some_slices()[: len(inputs)]))
         return model.predict(data['inputs'].double(), data['data_samples'])
 
     slices = images(3, seed=7)
@@ -96,6 +106,7 @@ def test_a_slice_does_not_see_its_batch_in_float32(model):
 
 def test_a_batch_trains_as_its_slices_do(monkeypatch):
     """Loss and gradient of n slices are the means over the slices, running averages of the slice head included."""
+
     def run(*indices):
         built = build_model().double().train()
         built.set_stage('classification')
@@ -120,9 +131,9 @@ def test_a_batch_trains_as_its_slices_do(monkeypatch):
 
 def test_boxes_and_masks_in_original_pixels(model):
     # An original of 64 x 256 (height, width) that was resized to 128 x 128.
-    plain, = predict(model, batch(slice_sample()))
-    scaled, = predict(model, batch(slice_sample(ori_shape=(64, 256), scale_factor=(.5, 2.))))
-    factor = torch.tensor([2., .5, 2., .5])
+    (plain,) = predict(model, batch(slice_sample()))
+    (scaled,) = predict(model, batch(slice_sample(ori_shape=(64, 256), scale_factor=(0.5, 2.0))))
+    factor = torch.tensor([2.0, 0.5, 2.0, 0.5])
     assert_complete(scaled, (64, 256))
     torch.testing.assert_close(scaled.pred_slice.roi_boxes, plain.pred_slice.roi_boxes * factor)
     torch.testing.assert_close(scaled.pred_instances.bboxes, plain.pred_instances.bboxes * factor)
@@ -134,8 +145,8 @@ def test_a_mask_pixel_is_lesion_where_its_logit_is_positive(model):
     """A box of 28 x 28 whole pixels makes one mask logit per pixel."""
     head = model.roi_head.mask_head
     logits = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    found = InstanceData(bboxes=torch.tensor([[10., 20., 38., 48.]]), labels=torch.zeros(1, dtype=torch.long))
-    result, = head.predict_by_feat([logits], [found], [slice_sample().metainfo], model.roi_head.test_cfg, rescale=True)
+    found = InstanceData(bboxes=torch.tensor([[10.0, 20.0, 38.0, 48.0]]), labels=torch.zeros(1, dtype=torch.long))
+    (result,) = head.predict_by_feat([logits], [found], [slice_sample().metainfo], model.roi_head.test_cfg, rescale=True)
     expected = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     expected[0, 20:48, 10:38] = logits[0, 0] > 0
     assert torch.equal(result.masks, expected)
@@ -143,10 +154,10 @@ def test_a_mask_pixel_is_lesion_where_its_logit_is_positive(model):
 
 @pytest.mark.parametrize('mode', ['detection', 'classification'])
 def test_only_one_answer(model, mode):
-    both, = predict(model, batch(slice_sample()))
+    (both,) = predict(model, batch(slice_sample()))
     part = build_model()
     part.mode = mode
-    sample, = predict(part, batch(slice_sample()))
+    (sample,) = predict(part, batch(slice_sample()))
     assert ('pred_slice' in sample) == (mode == 'classification')
     assert ('pred_instances' in sample) == (mode == 'detection')
     if mode == 'classification':
@@ -156,26 +167,35 @@ def test_only_one_answer(model, mode):
 
 
 def test_published_variant_is_reachable():
-    changed = build_model({'roi_head.cls_head.refinement.num_stages': 9, 'roi_head.cls_head.refinement.shared': True,
-                           'roi_head.mask_feature_head.extra_conv': True, 'data_preprocessor.normalization': 'slice',
-                           'roi_head.mask_head.soft_targets': True, 'roi_head.roi_selector.stretch': 'random',
-                           'roi_head.cls_head.class_reduction': 'sum', 'roi_head.cls_head.num_affinities': 16})
+    changed = build_model(
+        {
+            'roi_head.cls_head.refinement.num_stages': 9,
+            'roi_head.cls_head.refinement.shared': True,
+            'roi_head.mask_feature_head.extra_conv': True,
+            'data_preprocessor.normalization': 'slice',
+            'roi_head.mask_head.soft_targets': True,
+            'roi_head.roi_selector.stretch': 'random',
+            'roi_head.cls_head.class_reduction': 'sum',
+            'roi_head.cls_head.num_affinities': 16,
+        }
+    )
     for data in (batch(lesion_sample()), batch(slice_sample())):
         changed.train().set_stage(data['data_samples'][0].task)
         data = changed.data_preprocessor(data)
         losses = changed.loss(**dict(zip(('batch_inputs', 'batch_data_samples'), data.values())))
         assert torch.isfinite(total(losses))
-    sample, = predict(changed, batch(slice_sample()))
+    (sample,) = predict(changed, batch(slice_sample()))
     assert sample.pred_slice.affinity.shape == (16, 16)
 
 
 # --- slices without lesion, without box, without sense ---------------------------------------------------------------
 
+
 def without_boxes():
     """Every decoded box lies beyond the right border and is clipped to no area."""
     built = build_model()
     nn.init.zeros_(built.roi_head.bbox_head.fc_reg.weight)
-    built.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([1e7, 0., 0., 0.]))
+    built.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([1e7, 0.0, 0.0, 0.0]))
     built.roi_head.copy_branch()
     return built
 
@@ -190,7 +210,7 @@ def without_detections():
 
 def test_a_slice_without_any_box_takes_the_best_proposals():
     built = without_boxes()
-    sample, = predict(built, batch(slice_sample()))
+    (sample,) = predict(built, batch(slice_sample()))
     assert_complete(sample)
     data = built.data_preprocessor(batch(slice_sample()))
     with torch.no_grad():
@@ -199,7 +219,7 @@ def test_a_slice_without_any_box_takes_the_best_proposals():
 
 
 def test_a_slice_without_any_detection():
-    sample, = predict(without_detections(), batch(slice_sample(ori_shape=(64, 256), scale_factor=(.5, 2.))))
+    (sample,) = predict(without_detections(), batch(slice_sample(ori_shape=(64, 256), scale_factor=(0.5, 2.0))))
     assert_complete(sample, (64, 256))
     assert sample.pred_instances.masks.shape == (0, 64, 256)
 
@@ -216,8 +236,7 @@ def test_a_batch_of_which_one_slice_has_no_detection(model):
 
 
 @pytest.mark.parametrize('build', [build_model, without_boxes, without_detections])
-@pytest.mark.parametrize('sample', [slice_sample(), lesion_sample(), lesion_sample([])],
-                         ids=['slice', 'lesions', 'no lesion'])
+@pytest.mark.parametrize('sample', [slice_sample(), lesion_sample(), lesion_sample([])], ids=['slice', 'lesions', 'no lesion'])
 def test_every_slice_trains(build, sample):
     built = build().train()
     built.set_stage(sample.task)
@@ -265,7 +284,7 @@ def test_mixed_precision_moves_the_answers_little(model, dtype, tolerance):
 
 @pytest.mark.parametrize('size', [64, 96])
 def test_other_image_sizes(model, size):
-    sample, = predict(model, batch(slice_sample(size=size)))
+    (sample,) = predict(model, batch(slice_sample(size=size)))
     assert_complete(sample, (size, size))
 
 
@@ -277,7 +296,7 @@ def test_a_uniform_slice(model, level):
 
 def test_values_that_are_not_finite_are_an_error(model):
     image = torch.full((1, SIZE, SIZE), float('nan'))
-    with pytest.raises(ValueError, match='network\'s output for 7.png is not finite'):
+    with pytest.raises(ValueError, match="network's output for 7.png is not finite"):
         predict(model, dict(inputs=[image], data_samples=[slice_sample(img_path='7.png')]))
     for data in (batch(slice_sample()), batch(lesion_sample())):
         broken = build_model().train()

@@ -1,4 +1,5 @@
 """The folded slice head against the plain one, whose layers run one after the other."""
+
 import copy
 
 import pytest
@@ -12,7 +13,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 def pair(dtype=torch.float64, **settings):
     torch.manual_seed(0)
-    arguments = dict(num_classes=3, num_rois=4, num_affinities=5, in_channels=6, roi_size=8, fc_channels=(7, ))
+    arguments = dict(num_classes=3, num_rois=4, num_affinities=5, in_channels=6, roi_size=8, fc_channels=(7,))
     plain = AffinityClsHead(**arguments, **settings)
     plain.init_weights()
     fast = FastAffinityClsHead(**arguments, **settings)
@@ -30,8 +31,9 @@ def close(found, expected):
 @pytest.mark.parametrize('num_stages, shared', [(3, False), (9, True), (1, False), (1, True)])
 @pytest.mark.parametrize('training', [True, False])
 def test_same_vectors_gradients_and_statistics(num_stages, shared, num_slices, dtype, training):
-    plain, fast = (head.train(training) for head in
-                   pair(dtype, refinement=dict(num_stages=num_stages, shared=shared, mid_channels=5)))
+    plain, fast = (
+        head.train(training) for head in pair(dtype, refinement=dict(num_stages=num_stages, shared=shared, mid_channels=5))
+    )
     x = torch.randn(num_slices * 4, 6, 8, 8, dtype=dtype, requires_grad=True)
     found, expected = (head.vectors(x, num_slices) for head in (fast, plain))
     assert found.shape == (num_slices, 4, 6)

@@ -1,4 +1,5 @@
 """One pass of the box head for both branches, against one pass each; and what tensor mode returns."""
+
 import copy
 
 import pytest

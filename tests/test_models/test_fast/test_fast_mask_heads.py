@@ -1,4 +1,5 @@
 """Mask heads as matrix products in small groups of RoIs, against MMDetection's layers one after the other."""
+
 import pytest
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
@@ -19,8 +20,9 @@ def pair(kind, dtype=torch.float64, **settings):
 
 @pytest.mark.parametrize('num', [0, 1, 16, 37])
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-@pytest.mark.parametrize('settings', [dict(), dict(class_agnostic=True), dict(num_convs=2),
-                                      dict(upsample_cfg=dict(type='bilinear', scale_factor=2))])
+@pytest.mark.parametrize(
+    'settings', [dict(), dict(class_agnostic=True), dict(num_convs=2), dict(upsample_cfg=dict(type='bilinear', scale_factor=2))]
+)
 def test_same_logits(num, dtype, tolerance, settings):
     reference, head = pair(FastLesionMaskHead, dtype, **settings)
     x = torch.randn(num, 6, 14, 14, dtype=dtype)
@@ -34,8 +36,11 @@ def test_same_logits(num, dtype, tolerance, settings):
 def test_few_rois_at_a_time(monkeypatch):
     _, head = pair(FastLesionMaskHead)
     sizes = []
-    monkeypatch.setattr(fast_mask_heads, 'upsample_blocks',
-                        lambda x, up, call=fast_mask_heads.upsample_blocks: sizes.append(len(x)) or call(x, up))
+    monkeypatch.setattr(
+        fast_mask_heads,
+        'upsample_blocks',
+        lambda x, up, call=fast_mask_heads.upsample_blocks: sizes.append(len(x)) or call(x, up),
+    )
     head(torch.randn(37, 6, 14, 14, dtype=torch.float64))
     assert sizes == [16, 16, 5]
 
@@ -70,5 +75,6 @@ def test_same_features_with_the_extra_convolution():
         factor = torch.randn(3, 5, 28, 28, dtype=torch.float64)
         found, expected = (head.requires_grad_(trained)(x) for head in (fast, plain))
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(*(torch.autograd.grad((y * factor).sum(), x)[0] for y in (found, expected)),
-                                   rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(
+            *(torch.autograd.grad((y * factor).sum(), x)[0] for y in (found, expected)), rtol=1e-10, atol=1e-10
+        )

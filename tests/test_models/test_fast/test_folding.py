@@ -1,4 +1,5 @@
 """Folded layers against the layers one after the other, in both precisions."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
     down = nn.Conv2d(7, 4, kernel, stride=kernel).to(dtype)
     x = torch.randn(3, 5, 6, 9, dtype=dtype, requires_grad=True)
     weight, bias = fold_up_down(up, down)
-    assert weight.shape == (4, 5, 1, 1) and bias.shape == (4, )
+    assert weight.shape == (4, 5, 1, 1) and bias.shape == (4,)
     folded, naive = F.conv2d(x, weight, bias), down(up(x))
     close(folded, naive)
     # Both layers train as if they ran one after the other.
@@ -32,19 +33,24 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
         close(found, expected)
 
 
-@pytest.mark.parametrize('up, down', [
-    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 3, stride=3)),
-    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=1)),
-    (nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1), nn.Conv2d(3, 3, 2, stride=2)),
-    (nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1), nn.Conv2d(3, 3, 2, stride=2)),
-    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, dilation=2)),
-    (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, groups=3))])
+@pytest.mark.parametrize(
+    'up, down',
+    [
+        (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 3, stride=3)),
+        (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=1)),
+        (nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1), nn.Conv2d(3, 3, 2, stride=2)),
+        (nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1), nn.Conv2d(3, 3, 2, stride=2)),
+        (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, dilation=2)),
+        (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, groups=3)),
+    ],
+)
 def test_other_layers_do_not_fold(up, down):
     with pytest.raises(ValueError, match='only layers with kernel = stride'):
         fold_up_down(up, down)
 
 
 # --- transposed convolution and 3x3 convolution ----------------------------------------------------------------------
+
 
 def up_and_conv(dtype=torch.float32):
     torch.manual_seed(0)
@@ -74,9 +80,13 @@ def test_up_conv_follows_its_weights():
     weight = folded._weight
     folded(x, up, conv)
     assert folded._weight is weight  # not folded anew
-    for change in (lambda: up.load_state_dict({name: value + 1 for name, value in up.state_dict().items()}),
-                   lambda: conv.weight.data.mul_(2), lambda: up.bias.data.add_(1), lambda: conv.bias.data.fill_(5),
-                   lambda: (up.double(), conv.double())):
+    for change in (
+        lambda: up.load_state_dict({name: value + 1 for name, value in up.state_dict().items()}),
+        lambda: conv.weight.data.mul_(2),
+        lambda: up.bias.data.add_(1),
+        lambda: conv.bias.data.fill_(5),
+        lambda: (up.double(), conv.double()),
+    ):
         change()
         x = x.to(up.weight.dtype)
         close(folded(x, up, conv), conv(up(x)))
@@ -89,6 +99,7 @@ def test_up_conv_refuses_other_layers():
 
 
 # --- transposed convolution alone ------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('channels_last', [True, False])
@@ -104,14 +115,21 @@ def test_blocks_are_the_pixels(dtype, channels_last):
     factor = torch.randn(blocks.shape, dtype=dtype)
     placed = factor.permute(0, 5, 1, 3, 2, 4).reshape(expected.shape)
     wanted = [x, *up.parameters()]
-    for found, true in zip(torch.autograd.grad((blocks * factor).sum(), wanted),
-                           torch.autograd.grad((expected * placed).sum(), wanted)):
+    for found, true in zip(
+        torch.autograd.grad((blocks * factor).sum(), wanted), torch.autograd.grad((expected * placed).sum(), wanted)
+    ):
         close(found, true)
 
 
 def test_which_layers_give_blocks():
     assert splits_into_blocks(nn.ConvTranspose2d(3, 3, 2, stride=2))
-    for layer in (nn.ConvTranspose2d(3, 3, 3, stride=3), nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1), None,
-                  nn.ConvTranspose2d(3, 3, 2, stride=2, groups=3), nn.ConvTranspose2d(3, 3, 2, stride=2, bias=False),
-                  nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1), nn.Upsample(scale_factor=2)):
+    for layer in (
+        nn.ConvTranspose2d(3, 3, 3, stride=3),
+        nn.ConvTranspose2d(3, 3, 2, stride=2, padding=1),
+        None,
+        nn.ConvTranspose2d(3, 3, 2, stride=2, groups=3),
+        nn.ConvTranspose2d(3, 3, 2, stride=2, bias=False),
+        nn.ConvTranspose2d(3, 3, 2, stride=2, output_padding=1),
+        nn.Upsample(scale_factor=2),
+    ):
         assert not splits_into_blocks(layer)

@@ -1,4 +1,5 @@
 """GreyResNet against MMDetection's ResNet on three equal channels, in both precisions and modes."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,9 @@ from mmaffinity.models import GreyResNet
 from mmaffinity.models.fast.conv_norm import conv_norm
 from mmaffinity.models.fast.grey_resnet import halve_resolution
 
-SETTINGS = dict(depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2),
-                norm_eval=False)
+SETTINGS = dict(
+    depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2), norm_eval=False
+)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -100,8 +102,16 @@ def test_follows_its_weights():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('settings', [dict(depth=50), dict(deep_stem=True), dict(avg_down=True), dict(with_cp=True),
-                                      dict(norm_cfg=dict(type='GN', num_groups=2))])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(depth=50),
+        dict(deep_stem=True),
+        dict(avg_down=True),
+        dict(with_cp=True),
+        dict(norm_cfg=dict(type='GN', num_groups=2)),
+    ],
+)
 def test_other_kinds_of_resnet(settings):
     reference, grey = pair(**settings)
     x = slices()
@@ -120,6 +130,7 @@ def test_frozen_stages_and_registry():
 
 # --- the parts -------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize('size', [(8, 8), (9, 8), (8, 9), (11, 7)])
 def test_halved_resolution(size):
     x, weight = torch.randn(2, 1, *size, dtype=torch.float64), torch.randn(3, 1, 7, 7, dtype=torch.float64)
@@ -127,8 +138,10 @@ def test_halved_resolution(size):
 
 
 @pytest.mark.parametrize('bias', [True, False])
-@pytest.mark.parametrize('norm', [nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False), nn.GroupNorm(2, 4),
-                                  nn.BatchNorm2d(4, track_running_stats=False)])
+@pytest.mark.parametrize(
+    'norm',
+    [nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False), nn.GroupNorm(2, 4), nn.BatchNorm2d(4, track_running_stats=False)],
+)
 @pytest.mark.parametrize('training', [True, False])
 def test_conv_norm(norm, bias, training):
     torch.manual_seed(0)

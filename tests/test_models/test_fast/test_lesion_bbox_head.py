@@ -1,4 +1,5 @@
 """The box head on features in either order of memory against MMDetection's."""
+
 import pytest
 import torch
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead

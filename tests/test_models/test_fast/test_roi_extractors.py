@@ -1,4 +1,5 @@
 """RoI extractors, and RoIAlign as a sparse product against the form that adds sample by sample and against plain loops."""
+
 import copy
 import math
 
@@ -24,15 +25,24 @@ def features(images=2, channels=6, dtype=torch.float32, channels_last=False):
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
 
 
-def random_rois(num=60, images=2, size=120., seed=1):
+def random_rois(num=60, images=2, size=120.0, seed=1):
     """RoIs of all sizes, some across the border, some far outside, and the awkward ones by name."""
     generator = torch.Generator().manual_seed(seed)
-    corner = torch.rand(num, 2, generator=generator) * torch.tensor([WIDTH + 4., HEIGHT + 4.]) * STRIDE - 2 * STRIDE
+    corner = torch.rand(num, 2, generator=generator) * torch.tensor([WIDTH + 4.0, HEIGHT + 4.0]) * STRIDE - 2 * STRIDE
     extent = torch.rand(num, 2, generator=generator) ** 2 * size
     boxes = torch.cat([corner, corner + extent], 1)
-    awkward = torch.tensor([[0., 0., WIDTH * STRIDE, HEIGHT * STRIDE], [50., 60., 50., 60.], [-900., -900., -800., -800.],
-                            [WIDTH * STRIDE, HEIGHT * STRIDE, WIDTH * STRIDE, HEIGHT * STRIDE], [-40., -40., 900., 900.],
-                            [32., 48., 33., 300.], [160., 160., 176., 176.], [80., 90., 60., 70.]])
+    awkward = torch.tensor(
+        [
+            [0.0, 0.0, WIDTH * STRIDE, HEIGHT * STRIDE],
+            [50.0, 60.0, 50.0, 60.0],
+            [-900.0, -900.0, -800.0, -800.0],
+            [WIDTH * STRIDE, HEIGHT * STRIDE, WIDTH * STRIDE, HEIGHT * STRIDE],
+            [-40.0, -40.0, 900.0, 900.0],
+            [32.0, 48.0, 33.0, 300.0],
+            [160.0, 160.0, 176.0, 176.0],
+            [80.0, 90.0, 60.0, 70.0],
+        ]
+    )
     boxes = torch.cat([boxes, awkward])
     return torch.cat([torch.arange(len(boxes))[:, None] % images, boxes], 1)
 
@@ -57,14 +67,14 @@ def test_equals_the_sum_sample_by_sample(size, ratio, aligned, channels_last):
 def bin_by_hand(plane, start_y, start_x, step_y, step_x, i, j, ratio):
     """Mean of the bilinear samples of one bin; plane is a list of rows."""
     height, width = len(plane), len(plane[0])
-    total = 0.
+    total = 0.0
     for a in range(ratio):
         for b in range(ratio):
-            y = start_y + (i + (a + .5) / ratio) * step_y
-            x = start_x + (j + (b + .5) / ratio) * step_x
+            y = start_y + (i + (a + 0.5) / ratio) * step_y
+            x = start_x + (j + (b + 0.5) / ratio) * step_x
             if not (-1 <= y <= height and -1 <= x <= width):
                 continue
-            y, x = min(max(y, 0.), height - 1.), min(max(x, 0.), width - 1.)
+            y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
             y0, x0 = math.floor(y), math.floor(x)
             for yy, wy in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):
                 for xx, wx in ((x0, 1 - (x - x0)), (x0 + 1, x - x0)):
@@ -76,16 +86,18 @@ def bin_by_hand(plane, start_y, start_x, step_y, step_x, i, j, ratio):
 def test_equals_loops_in_float64():
     x = features(1, 1, torch.float64)
     for _, x1, y1, x2, y2 in random_rois(10, 1).double().tolist():
-        found = sparse_roi_align(x, torch.tensor([[0., x1, y1, x2, y2]], dtype=torch.float64), (3, 3), 1 / STRIDE, 2, False)
-        step_y, step_x = (max((b - a) / STRIDE, 1.) / 3 for a, b in ((y1, y2), (x1, x2)))
-        expected = [[bin_by_hand(x[0, 0].tolist(), y1 / STRIDE, x1 / STRIDE, step_y, step_x, i, j, 2) for j in range(3)]
-                    for i in range(3)]
+        found = sparse_roi_align(x, torch.tensor([[0.0, x1, y1, x2, y2]], dtype=torch.float64), (3, 3), 1 / STRIDE, 2, False)
+        step_y, step_x = (max((b - a) / STRIDE, 1.0) / 3 for a, b in ((y1, y2), (x1, x2)))
+        expected = [
+            [bin_by_hand(x[0, 0].tolist(), y1 / STRIDE, x1 / STRIDE, step_y, step_x, i, j, 2) for j in range(3)]
+            for i in range(3)
+        ]
         torch.testing.assert_close(found[0, 0], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_gradient_by_differences():
     x = torch.randn(1, 2, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    rois = torch.tensor([[0., 10., 8., 70., 66.], [0., 0., 0., 9., 90.]])
+    rois = torch.tensor([[0.0, 10.0, 8.0, 70.0, 66.0], [0.0, 0.0, 0.0, 9.0, 90.0]])
     assert torch.autograd.gradcheck(lambda y: sparse_roi_align(y, rois, (2, 2), 1 / STRIDE, 2, False), x)
 
 
@@ -105,7 +117,7 @@ def test_a_roi_does_not_see_the_others():
     x, rois = features(), random_rois()
     together = sparse_roi_align(x, rois, (7, 7), 1 / STRIDE, 2, False)
     for i in (0, 13, 61):
-        assert torch.equal(sparse_roi_align(x, rois[i:i + 1], (7, 7), 1 / STRIDE, 2, False)[0], together[i])
+        assert torch.equal(sparse_roi_align(x, rois[i : i + 1], (7, 7), 1 / STRIDE, 2, False)[0], together[i])
 
 
 def test_bfloat16_keeps_the_coordinates_precise():
@@ -118,11 +130,12 @@ def test_bfloat16_keeps_the_coordinates_precise():
 
 
 def test_rois_that_are_not_numbers_read_no_foreign_memory():
-    y = sparse_roi_align(features(), torch.tensor([[0., math.nan, 1., 2., 3.], [1., 1., math.inf, 2., 3.]]), (7, 7))
+    y = sparse_roi_align(features(), torch.tensor([[0.0, math.nan, 1.0, 2.0, 3.0], [1.0, 1.0, math.inf, 2.0, 3.0]]), (7, 7))
     assert y.shape == (2, 6, 7, 7)
 
 
 # --- the layer and the extractor ---------------------------------------------------------------------------------------
+
 
 def extractor(**roi_layer):
     layer = {**dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False), **roi_layer}
@@ -131,8 +144,14 @@ def extractor(**roi_layer):
 
 def test_extractor_equals_mmdet():
     x, rois = features(), random_rois()
-    reference = MODELS.build(dict(type='SingleRoIExtractor', out_channels=6, featmap_strides=[STRIDE],
-                                  roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2, aligned=False)))
+    reference = MODELS.build(
+        dict(
+            type='SingleRoIExtractor',
+            out_channels=6,
+            featmap_strides=[STRIDE],
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2, aligned=False),
+        )
+    )
     torch.testing.assert_close(extractor()([x], rois), reference([x], rois), rtol=0, atol=1e-5)
     torch.testing.assert_close(extractor(type='RoIAlign')([x], rois), reference([x], rois), rtol=0, atol=0)
     big = random_rois()[:60]
@@ -168,16 +187,25 @@ def test_bad_arguments():
 
 # --- memory format -----------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('layer', [dict(type='RoIAlign'), dict(type='RoIAlign', pool_mode='max'),
-                                   dict(type='SparseRoIAlign', pool_mode='max'),
-                                   dict(type='SparseRoIAlign', sampling_ratio=0), dict(type='SparseRoIAlign')], ids=str)
+
+@pytest.mark.parametrize(
+    'layer',
+    [
+        dict(type='RoIAlign'),
+        dict(type='RoIAlign', pool_mode='max'),
+        dict(type='SparseRoIAlign', pool_mode='max'),
+        dict(type='SparseRoIAlign', sampling_ratio=0),
+        dict(type='SparseRoIAlign'),
+    ],
+    ids=str,
+)
 def test_the_memory_format_changes_nothing(layer):
     layer = {'output_size': 7, 'sampling_ratio': 2, **layer}
     extractor = MODELS.build(dict(type='SingleLevelRoIExtractor', roi_layer=layer, out_channels=6, featmap_strides=[STRIDE]))
     rois = random_rois()[:-1]
     by_rows = torch.cat([rois, rois], 1)[:, :5]  # not contiguous either
-    expected = extractor((features(), ), rois)
-    torch.testing.assert_close(extractor((features(channels_last=True), ), by_rows), expected, rtol=0, atol=1e-5)
+    expected = extractor((features(),), rois)
+    torch.testing.assert_close(extractor((features(channels_last=True),), by_rows), expected, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -186,11 +214,21 @@ def test_the_whole_model_with_each_layer():
     data = dict(inputs=images(2, seed=4), data_samples=[slice_sample(), slice_sample()])
     found = {}
     for name, options, last in (
-            ('sparse', {}, True),
-            ('plain', {f'roi_head.{part}_roi_extractor.roi_layer.type': 'RoIAlign' for part in ('bbox', 'mask')}, True),
-            ('mmdet', {**{f'roi_head.{part}_roi_extractor.{key}': value for part in ('bbox', 'mask')
-                          for key, value in (('type', 'SingleRoIExtractor'), ('roi_layer.type', 'RoIAlign'))},
-                       'backbone.channels_last': False}, False)):
+        ('sparse', {}, True),
+        ('plain', {f'roi_head.{part}_roi_extractor.roi_layer.type': 'RoIAlign' for part in ('bbox', 'mask')}, True),
+        (
+            'mmdet',
+            {
+                **{
+                    f'roi_head.{part}_roi_extractor.{key}': value
+                    for part in ('bbox', 'mask')
+                    for key, value in (('type', 'SingleRoIExtractor'), ('roi_layer.type', 'RoIAlign'))
+                },
+                'backbone.channels_last': False,
+            },
+            False,
+        ),
+    ):
         model = build_model(options).eval()
         assert model.backbone.channels_last is last, name
         found[name] = model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
@@ -203,5 +241,6 @@ def test_the_whole_model_with_each_layer():
 def test_extractors_that_may_misread_the_layout_are_refused():
     """mmcv's compiled layers silently return wrong values for channels-last features."""
     with pytest.raises(ValueError, match='mask_roi_extractor is a SingleRoIExtractor, .* backbone.channels_last=False'):
-        build_model({'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor',
-                     'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'})
+        build_model(
+            {'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor', 'roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign'}
+        )

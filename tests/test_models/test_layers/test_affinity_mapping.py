@@ -1,4 +1,5 @@
 """AffinityMapping against sums written out (Eqs. 1 to 6) and closed forms of its gradients."""
+
 import pytest
 import torch
 
@@ -54,16 +55,15 @@ def test_gradients_have_their_closed_form(mapping, roi_features):
 def test_standard_normal_start():
     torch.manual_seed(0)
     mapping = AffinityMapping(400, 500)
-    assert abs(mapping.matrix.mean()) < .01 and abs(mapping.matrix.std() - 1) < .01
-    assert abs(mapping.vector.mean()) < .15 and abs(mapping.vector.std() - 1) < .15
+    assert abs(mapping.matrix.mean()) < 0.01 and abs(mapping.matrix.std() - 1) < 0.01
+    assert abs(mapping.vector.mean()) < 0.15 and abs(mapping.vector.std() - 1) < 0.15
     before = mapping.matrix.clone()
     mapping.reset_parameters()
     assert not torch.equal(mapping.matrix, before)
 
 
 def test_names_and_shapes(mapping):
-    assert {name: tuple(p.shape) for name, p in mapping.named_parameters()} == {
-        'matrix': (BETA, STARS), 'vector': (STARS, )}
+    assert {name: tuple(p.shape) for name, p in mapping.named_parameters()} == {'matrix': (BETA, STARS), 'vector': (STARS,)}
     assert 'num_rois=8, num_affinities=3' in repr(mapping)
 
 

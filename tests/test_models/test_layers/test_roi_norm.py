@@ -1,4 +1,5 @@
 """Group normalisation of RoIs against its formula, and the choice of a normalisation."""
+
 import pytest
 import torch
 
@@ -24,8 +25,8 @@ def test_each_roi_by_itself():
 
 def test_the_rois_of_a_batch_together():
     torch.manual_seed(0)
-    norm = build_roi_norm(dict(type='BN', momentum=1.), 6).double()
-    x = torch.randn(8, 6, 3, 3, dtype=torch.float64) + torch.arange(8.).view(8, 1, 1, 1)
+    norm = build_roi_norm(dict(type='BN', momentum=1.0), 6).double()
+    x = torch.randn(8, 6, 3, 3, dtype=torch.float64) + torch.arange(8.0).view(8, 1, 1, 1)
     var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0, keepdim=True)
     found = norm(x, 2)
     torch.testing.assert_close(found, (x - mean) / (var + norm.eps).sqrt())
@@ -38,7 +39,11 @@ def test_the_choice():
     assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
     norm = build_roi_norm(dict(type='GN', eps=1e-3), 64)
     assert isinstance(norm, RoIGroupNorm) and (norm.num_groups, norm.eps) == (32, 1e-3)
-    for cfg, message in ((dict(type='IN'), "'BN' or 'GN', not 'IN'"), (dict(num_groups=2), 'not None'),
-                         (dict(type='GN', num_groups=5), 'num_groups=5'), (dict(type='GN', num_groups=0), 'num_groups=0')):
+    for cfg, message in (
+        (dict(type='IN'), "'BN' or 'GN', not 'IN'"),
+        (dict(num_groups=2), 'not None'),
+        (dict(type='GN', num_groups=5), 'num_groups=5'),
+        (dict(type='GN', num_groups=0), 'num_groups=0'),
+    ):
         with pytest.raises(ValueError, match=message):
             build_roi_norm(cfg, 8)

@@ -1,4 +1,5 @@
 """RoIRefinement against sums over the four pixels of each 2x2 block."""
+
 import pytest
 import torch
 
@@ -38,8 +39,14 @@ def test_paper_has_three_distinct_stages_and_the_published_code_one():
     def names(**kwargs):
         return {name: tuple(p.shape) for name, p in RoIRefinement(**kwargs).named_parameters()}
 
-    one = {'conv_down.weight': (128, 256, 2, 2), 'conv_down.bias': (128, ), 'norm.weight': (128, ),
-           'norm.bias': (128, ), 'conv_up.weight': (128, 256, 2, 2), 'conv_up.bias': (256, )}
+    one = {
+        'conv_down.weight': (128, 256, 2, 2),
+        'conv_down.bias': (128,),
+        'norm.weight': (128,),
+        'norm.bias': (128,),
+        'conv_up.weight': (128, 256, 2, 2),
+        'conv_up.bias': (256,),
+    }
     assert names() == {f'stages.{i}.{name}': shape for i in range(3) for name, shape in one.items()}
     assert names(num_stages=9, shared=True) == {f'stages.0.{name}': shape for name, shape in one.items()}
 

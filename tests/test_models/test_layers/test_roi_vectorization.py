@@ -1,4 +1,5 @@
 """RoIVectorization against sums over blocks of pixels."""
+
 import pytest
 import torch
 
@@ -45,8 +46,13 @@ def test_slices_in_any_order():
 def test_names_and_shapes():
     shapes = {name: tuple(p.shape) for name, p in RoIVectorization().named_parameters()}
     expected = {f'convs.{i}.weight': (256, 256, k, k) for i, k in enumerate((2, 2, 7))}
-    expected.update({f'{name}.{i}.{what}': (256, ) for i in range(3)
-                     for name, what in (('convs', 'bias'), ('norms', 'weight'), ('norms', 'bias'))})
+    expected.update(
+        {
+            f'{name}.{i}.{what}': (256,)
+            for i in range(3)
+            for name, what in (('convs', 'bias'), ('norms', 'weight'), ('norms', 'bias'))
+        }
+    )
     assert shapes == expected
     assert [conv.stride for conv in RoIVectorization().convs] == [(2, 2), (2, 2), (1, 1)]
 
@@ -65,6 +71,6 @@ def test_pooled_features_have_one_layer():
     assert set(layer.state_dict()) == {'convs.0.weight', 'convs.0.bias', 'norms.0.weight', 'norms.0.bias'}
     x = torch.randn(2 * BETA, C, 1, 1, dtype=torch.float64)
     raw = (x.flatten(1) @ layer.convs[0].weight.flatten(1).t() + layer.convs[0].bias).clamp(min=0)
-    expected = torch.nn.functional.layer_norm(raw, (C, )).view(2, BETA, C)
+    expected = torch.nn.functional.layer_norm(raw, (C,)).view(2, BETA, C)
     for layer.fold in (True, False):
         torch.testing.assert_close(layer(x, 2), expected)

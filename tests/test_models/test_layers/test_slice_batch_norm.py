@@ -1,4 +1,5 @@
 """SliceBatchNorm2d against the formula of batch normalisation, slice by slice in float64."""
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ def layer(**kwargs):
         norm.weight.copy_(torch.randn(C))
         norm.bias.copy_(torch.randn(C))
         norm.running_mean.copy_(torch.randn(C))
-        norm.running_var.copy_(torch.rand(C) + .5)
+        norm.running_var.copy_(torch.rand(C) + 0.5)
     return norm
 
 
@@ -33,7 +34,7 @@ def by_hand(x, num_slices, weight, bias, eps=1e-5):
         for c in range(C):
             values = x[rows, c]
             mean = values.sum() / values.numel()
-            var = ((values - mean)**2).sum() / values.numel()
+            var = ((values - mean) ** 2).sum() / values.numel()
             out[rows, c] = (values - mean) / torch.sqrt(var + eps) * weight[c] + bias[c]
     return out
 
@@ -66,9 +67,9 @@ def test_running_averages(num_slices):
     values = x.unflatten(0, (num_slices, BETA)).transpose(1, 2).reshape(num_slices, C, -1)
     count = values.shape[-1]
     means = values.mean(-1)
-    unbiased = ((values - means[..., None])**2).sum(-1) / (count - 1)
-    expected_mean = .9 * norm.running_mean.double() + .1 * means.mean(0)
-    expected_var = .9 * norm.running_var.double() + .1 * unbiased.mean(0)
+    unbiased = ((values - means[..., None]) ** 2).sum(-1) / (count - 1)
+    expected_mean = 0.9 * norm.running_mean.double() + 0.1 * means.mean(0)
+    expected_var = 0.9 * norm.running_var.double() + 0.1 * unbiased.mean(0)
     norm(x.float(), num_slices)
     torch.testing.assert_close(norm.running_mean.double(), expected_mean, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(norm.running_var.double(), expected_var, rtol=1e-5, atol=1e-5)
@@ -111,15 +112,16 @@ def test_running_statistics_in_evaluation_only():
     def view(value):
         return value.double()[None, :, None, None]
 
-    expected = ((x.double() - view(norm.running_mean)) / torch.sqrt(view(norm.running_var) + norm.eps)
-                * view(norm.weight) + view(norm.bias))
+    expected = (x.double() - view(norm.running_mean)) / torch.sqrt(view(norm.running_var) + norm.eps) * view(
+        norm.weight
+    ) + view(norm.bias)
     torch.testing.assert_close(norm.eval()(x, 2).double(), expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(norm.train()(x, 2), layer(statistics='slice').train()(x, 2))
 
 
 def test_equal_rois_stay_finite():
     # One box stretched to all places: no variance at all, neither in the value nor in the gradient.
-    x = torch.full((BETA, C, 1, 1), 7.).requires_grad_()
+    x = torch.full((BETA, C, 1, 1), 7.0).requires_grad_()
     norm = layer()
     y = norm(x)
     torch.testing.assert_close(y, norm.bias[None, :, None, None].expand_as(y), rtol=0, atol=1e-3)

@@ -1,4 +1,5 @@
 """The two branches of the RoI head: the choice of RoIs, the copy, the training of the boxes, all against loops."""
+
 import copy
 import math
 
@@ -26,7 +27,7 @@ from mmaffinity.structures import RankedRoIs
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
-STDS = (.1, .1, .2, .2)
+STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 @MODELS.register_module()
@@ -60,6 +61,7 @@ def metas(samples):
 
 # --- the classification branch ---------------------------------------------------------------------------------------
 
+
 def select_by_hand(head, x, proposals, i):
     """What facts say about one slice, step by step; returns indices and decoded boxes."""
     branch = head.classification_branch
@@ -72,7 +74,7 @@ def select_by_hand(head, x, proposals, i):
     scores = 1 / (1 + torch.exp(logits[:, 1] - logits[:, 0]))  # softmax of lesion against background, which is last
     boxes = decode_by_hand(proposals, deltas, (SIZE, SIZE), STDS)
     valid = [k for k, (a, b, c, d) in enumerate(boxes.tolist()) if (c - a) * (d - b) > 1e-5]
-    kept = [valid[k] for k in brute_force_nms(boxes[valid], scores[valid], .25)]
+    kept = [valid[k] for k in brute_force_nms(boxes[valid], scores[valid], 0.25)]
     return kept, boxes, scores, deltas
 
 
@@ -103,7 +105,7 @@ def test_ranked_rois_as_by_hand(model, features):
 @pytest.mark.parametrize('num_proposals, places', [(1, [0] * 8), (3, [0, 0, 0, 1, 1, 1, 2, 2])])
 def test_short_lists_are_stretched(model, features, num_proposals, places):
     x, _, samples = features
-    apart = torch.tensor([[8., 8., 30., 30.], [90., 8., 115., 40.], [40., 80., 70., 120.]])[:num_proposals]
+    apart = torch.tensor([[8.0, 8.0, 30.0, 30.0], [90.0, 8.0, 115.0, 40.0], [40.0, 80.0, 70.0, 120.0]])[:num_proposals]
     kept, boxes, *_ = select_by_hand(model.roi_head, x, apart, 0)
     assert len(kept) == num_proposals
     ranked = model.roi_head.rank_rois([x[0][:1]], [InstanceData(bboxes=apart)], metas(samples[:1]))
@@ -113,17 +115,17 @@ def test_short_lists_are_stretched(model, features, num_proposals, places):
 def test_several_lesion_classes():
     """The box of a proposal is that of its likeliest lesion class, its score that of being a lesion at all."""
     branch = build_model({'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
-    proposals = torch.tensor([[10., 10., 30., 30.], [60., 60., 90., 100.]])
-    logits = torch.tensor([[1., 2., 0.], [3., -1., 4.]])  # GGO, consolidation, background
+    proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0]])
+    logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0]])  # GGO, consolidation, background
     deltas = torch.zeros(2, 8)
-    deltas[0, 4:] = torch.tensor([1., 0., 0., 0.])
-    deltas[1, :4] = torch.tensor([0., -1., 0., 0.])
-    deltas[0, :4] = deltas[1, 4:] = 50.
+    deltas[0, 4:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    deltas[1, :4] = torch.tensor([0.0, -1.0, 0.0, 0.0])
+    deltas[0, :4] = deltas[1, 4:] = 50.0
     boxes, scores, chosen = branch._select(logits, deltas, proposals, dict(img_shape=(SIZE, SIZE)))
     expected = [1 - 1 / sum(math.exp(v) for v in (1, 2, 0)), 1 - math.exp(4) / sum(math.exp(v) for v in (3, -1, 4))]
     torch.testing.assert_close(scores, torch.tensor([expected[0]] * 4 + [expected[1]] * 4))
-    torch.testing.assert_close(boxes[0], torch.tensor([12., 10., 32., 30.]))
-    torch.testing.assert_close(boxes[4], torch.tensor([60., 56., 90., 96.]))
+    torch.testing.assert_close(boxes[0], torch.tensor([12.0, 10.0, 32.0, 30.0]))
+    torch.testing.assert_close(boxes[4], torch.tensor([60.0, 56.0, 90.0, 96.0]))
     assert torch.equal(chosen[0], deltas[0, 4:]) and torch.equal(chosen[4], deltas[1, :4])
 
 
@@ -140,6 +142,7 @@ def test_gradient_passes_through_and_stops_at_the_branch(features):
 
 
 # --- the copy --------------------------------------------------------------------------------------------------------
+
 
 def test_copy_takes_all_weights_but_the_extra_convolution():
     head = build_model({'roi_head.mask_feature_head.extra_conv': True}).roi_head
@@ -174,11 +177,12 @@ def test_branches_are_equal_after_initialisation():
 
 # --- training of the segmentation branch -----------------------------------------------------------------------------
 
+
 def test_which_rois_are_positive(model):
     """IoU >= 0.75 positive, below 0.5 negative, between ignored, and no low-quality match."""
-    lesion = torch.tensor([[0., 0., 100., 100.]])
-    heights = [100., 75., 74.9, 50., 49.9, 10.]  # IoU with the lesion: height / 100
-    priors = torch.tensor([[0., 0., 100., h] for h in heights])
+    lesion = torch.tensor([[0.0, 0.0, 100.0, 100.0]])
+    heights = [100.0, 75.0, 74.9, 50.0, 49.9, 10.0]  # IoU with the lesion: height / 100
+    priors = torch.tensor([[0.0, 0.0, 100.0, h] for h in heights])
     truth = InstanceData(bboxes=lesion, labels=torch.zeros(1, dtype=torch.long))
 
     def assign(rois):
@@ -190,15 +194,15 @@ def test_which_rois_are_positive(model):
     assert torch.equal(result.pos_priors, lesion)  # the ground truth itself is a proposal
     assert torch.equal(result.neg_priors, priors[4:])
     sampler = model.roi_head.bbox_sampler
-    assert (sampler.num, sampler.pos_fraction, sampler.add_gt_as_proposals) == (256, .75, True)
+    assert (sampler.num, sampler.pos_fraction, sampler.add_gt_as_proposals) == (256, 0.75, True)
     many = priors[:1].repeat(300, 1)
     assert len(sampler.sample(assign(many), InstanceData(priors=many), truth).pos_inds) == 192
 
 
 def test_box_losses_by_hand(model):
     """Cross-entropy over all sampled RoIs; smooth L1 summed over positives, divided by the number of sampled RoIs."""
-    lesion = torch.tensor([[10., 20., 50., 80.]])
-    priors = torch.tensor([[12., 20., 50., 78.], [90., 90., 100., 110.], [60., 10., 80., 20.]])
+    lesion = torch.tensor([[10.0, 20.0, 50.0, 80.0]])
+    priors = torch.tensor([[12.0, 20.0, 50.0, 78.0], [90.0, 90.0, 100.0, 110.0], [60.0, 10.0, 80.0, 20.0]])
     truth = InstanceData(bboxes=lesion, labels=torch.zeros(1, dtype=torch.long))
     head = model.roi_head
     assigned = head.bbox_assigner.assign(InstanceData(priors=priors), truth)
@@ -208,15 +212,18 @@ def test_box_losses_by_hand(model):
     deltas = 12 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
     losses = head.bbox_head.loss_and_target(logits, deltas, rois, [result], head.train_cfg)['loss_bbox']
     labels = [0, 0, 1, 1]  # lesion, lesion, background, background
-    cross_entropy = [math.log(sum(math.exp(v) for v in row)) - row[label]
-                     for row, label in zip(logits.tolist(), labels)]
+    cross_entropy = [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), labels)]
     assert losses['loss_cls'].item() == pytest.approx(sum(cross_entropy) / 4, rel=1e-5)
-    smooth = 0.
+    smooth = 0.0
     for (a, b, c, d), delta in zip(result.pos_priors.tolist(), deltas.tolist()):
         x1, y1, x2, y2 = lesion[0].tolist()
-        target = [10 * ((x1 + x2) - (a + c)) / 2 / (c - a), 10 * ((y1 + y2) - (b + d)) / 2 / (d - b),
-                  5 * math.log((x2 - x1) / (c - a)), 5 * math.log((y2 - y1) / (d - b))]
-        smooth += sum(.5 * e**2 if e < 1 else e - .5 for e in (abs(p - t) for p, t in zip(delta, target)))
+        target = [
+            10 * ((x1 + x2) - (a + c)) / 2 / (c - a),
+            10 * ((y1 + y2) - (b + d)) / 2 / (d - b),
+            5 * math.log((x2 - x1) / (c - a)),
+            5 * math.log((y2 - y1) / (d - b)),
+        ]
+        smooth += sum(0.5 * e**2 if e < 1 else e - 0.5 for e in (abs(p - t) for p, t in zip(delta, target)))
     assert len(result.pos_priors) == 2 and losses['loss_bbox'].item() == pytest.approx(smooth / 4, rel=1e-4)
 
 
@@ -227,8 +234,10 @@ def test_losses_repeat_bit_for_bit(features):
         head = build_model().roi_head
         torch.manual_seed(5)
         found = copy.deepcopy(proposals)  # the training of the branch renames their boxes
-        return {**head.loss(x, found, [lesion_sample(), lesion_sample(LESIONS[:1])]),
-                **head.loss_slice(x, proposals, [slice_sample(0), slice_sample(2)])}
+        return {
+            **head.loss(x, found, [lesion_sample(), lesion_sample(LESIONS[:1])]),
+            **head.loss_slice(x, proposals, [slice_sample(0), slice_sample(2)]),
+        }
 
     first, second = losses(), losses()
     assert set(first) == {'loss_cls', 'acc', 'loss_bbox', 'loss_mask', 'loss_slice', 'slice_acc'}
@@ -238,6 +247,7 @@ def test_losses_repeat_bit_for_bit(features):
 
 
 # --- other slice heads, wrong use ------------------------------------------------------------------------------------
+
 
 def head_config(**changes):
     config = model_config().roi_head
@@ -251,12 +261,12 @@ def head_config(**changes):
 def test_a_slice_head_that_reads_boxes_only(features, with_mask):
     init_default_scope('mmdet')
     slice_head = dict(type='BoxesOnlyHead', num_classes=3, num_rois=12)
-    config = head_config(cls_head=slice_head, roi_selector=dict(nms_iou=.75))
+    config = head_config(cls_head=slice_head, roi_selector=dict(nms_iou=0.75))
     if not with_mask:
         config.update(mask_head=None, mask_roi_extractor=None)
     head = MODELS.build(config)
     assert head.classification_branch.mask_head is None
-    assert (head.classification_branch.selector.num_rois, head.classification_branch.selector.nms_iou) == (12, .75)
+    assert (head.classification_branch.selector.num_rois, head.classification_branch.selector.nms_iou) == (12, 0.75)
     head.copy_branch()
     x, proposals, samples = features
     ranked = head.rank_rois(x, proposals, metas(samples))
@@ -272,24 +282,25 @@ def test_boxes_are_returned_in_original_pixels(model, features):
     x, proposals, samples = features
     scaled = [copy.deepcopy(sample) for sample in samples]
     for sample in scaled:
-        sample.set_metainfo(dict(scale_factor=(.5, 2.)))
+        sample.set_metainfo(dict(scale_factor=(0.5, 2.0)))
     network = model.roi_head.predict_slice(x, proposals, scaled, rescale=False)
     original = model.roi_head.predict_slice(x, proposals, scaled, rescale=True)
     for a, b in zip(network, original):
-        torch.testing.assert_close(b.roi_boxes, a.roi_boxes * torch.tensor([2., .5, 2., .5]))
+        torch.testing.assert_close(b.roi_boxes, a.roi_boxes * torch.tensor([2.0, 0.5, 2.0, 0.5]))
 
 
 def test_options_reach_the_branch():
     init_default_scope('mmdet')
-    config = head_config(roi_selector=dict(stretch='random', nms_iou=.5, min_area=2.),
-                         mask_feature_head=dict(extra_conv=True))
+    config = head_config(
+        roi_selector=dict(stretch='random', nms_iou=0.5, min_area=2.0), mask_feature_head=dict(extra_conv=True)
+    )
     config.mask_head.soft_targets = True
     head = MODELS.build(config)
     selector = head.classification_branch.selector
-    assert (selector.stretch, selector.nms_iou, selector.min_area, selector.num_rois) == ('random', .5, 2., 8)
+    assert (selector.stretch, selector.nms_iou, selector.min_area, selector.num_rois) == ('random', 0.5, 2.0, 8)
     assert head.mask_head.soft_targets and head.classification_branch.mask_head.extra_conv is not None
     defaults = MODELS.build(head_config(roi_selector=None)).classification_branch.selector
-    assert (defaults.stretch, defaults.nms_iou, defaults.min_area) == ('even', .25, 1e-5)
+    assert (defaults.stretch, defaults.nms_iou, defaults.min_area) == ('even', 0.25, 1e-5)
 
 
 def test_bad_arguments():

@@ -1,4 +1,5 @@
 """The mask heads of the two branches: features, soft and binary targets, loss, against loops."""
+
 import math
 
 import pytest
@@ -58,33 +59,38 @@ def test_features_come_from_the_transposed_convolution_only():
 
 def roi_align_by_loops(mask, box, size):
     """RoIAlign as the published code has it: not half-pixel aligned, as many samples per bin as it has pixels."""
+
     def bilinear(y, x):
         if y < -1 or y > mask.shape[0] or x < -1 or x > mask.shape[1]:
-            return 0.
-        total = 0.
-        y, x = max(y, 0.), max(x, 0.)
+            return 0.0
+        total = 0.0
+        y, x = max(y, 0.0), max(x, 0.0)
         y0, x0 = min(int(y), mask.shape[0] - 1), min(int(x), mask.shape[1] - 1)
         y1, x1 = min(y0 + 1, mask.shape[0] - 1), min(x0 + 1, mask.shape[1] - 1)
-        dy, dx = (0. if y0 == y1 else y - y0), (0. if x0 == x1 else x - x0)
+        dy, dx = (0.0 if y0 == y1 else y - y0), (0.0 if x0 == x1 else x - x0)
         for yy, wy in ((y0, 1 - dy), (y1, dy)):
             for xx, wx in ((x0, 1 - dx), (x1, dx)):
                 total += wy * wx * float(mask[yy, xx])
         return total
 
     x1, y1, x2, y2 = box
-    width, height = max(x2 - x1, 1.), max(y2 - y1, 1.)
+    width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
     nx, ny = math.ceil(width / size), math.ceil(height / size)
     out = torch.zeros(size, size)
     for i in range(size):
         for j in range(size):
-            samples = [bilinear(y1 + (i + (a + .5) / ny) * height / size, x1 + (j + (b + .5) / nx) * width / size)
-                       for a in range(ny) for b in range(nx)]
+            samples = [
+                bilinear(y1 + (i + (a + 0.5) / ny) * height / size, x1 + (j + (b + 0.5) / nx) * width / size)
+                for a in range(ny)
+                for b in range(nx)
+            ]
             out[i, j] = sum(samples) / len(samples)
     return out
 
 
 def sampling(priors, lesion_indices, boxes):
     """A SamplingResult of these positive RoIs."""
+
     class Assigned:
         gt_inds = torch.tensor(lesion_indices, dtype=torch.long) + 1
         labels = torch.zeros(len(lesion_indices), dtype=torch.long)
@@ -99,8 +105,9 @@ def mask_case():
     rows = torch.arange(SIZE)
     for mask in truth.masks.masks:  # not only rectangles
         mask[(rows[:, None] + 2 * rows[None]).numpy() % 7 == 0] = 0
-    priors = torch.tensor([[18.3, 22.1, 61.7, 72.9], [64., 16., 80., 40.], [100., 90., 127.9, 127.5],
-                           [70.2, 80.4, 70.9, 81.]])
+    priors = torch.tensor(
+        [[18.3, 22.1, 61.7, 72.9], [64.0, 16.0, 80.0, 40.0], [100.0, 90.0, 127.9, 127.5], [70.2, 80.4, 70.9, 81.0]]
+    )
     return truth, priors, [0, 2, 1, 1]
 
 
@@ -110,11 +117,10 @@ def test_soft_mask_targets_as_by_loops(size):
     head = LesionMaskHead(**MASK, soft_targets=True)
     results = [sampling(priors, indices, truth.bboxes), sampling(priors[:0], [], truth.bboxes)]
     targets = head.get_targets(results, [truth, truth], ConfigDict(mask_size=size))
-    expected = torch.stack([roi_align_by_loops(truth.masks.masks[i], box, size)
-                            for box, i in zip(priors.tolist(), indices)])
+    expected = torch.stack([roi_align_by_loops(truth.masks.masks[i], box, size) for box, i in zip(priors.tolist(), indices)])
     assert targets.shape == (4, size, size)
     torch.testing.assert_close(targets, expected, rtol=1e-4, atol=1e-4)
-    assert ((targets > .01) & (targets < .99)).any()
+    assert ((targets > 0.01) & (targets < 0.99)).any()
 
 
 def test_default_mask_targets_are_those_of_mmdetection():
@@ -122,7 +128,7 @@ def test_default_mask_targets_are_those_of_mmdetection():
     results, cfg = [sampling(priors, indices, truth.bboxes)], ConfigDict(mask_size=28)
     targets = LesionMaskHead(**MASK).get_targets(results, [truth], cfg)
     assert torch.equal(targets, FCNMaskHead(**MASK).get_targets(results, [truth], cfg))
-    assert set(targets.unique().tolist()) == {0., 1.}
+    assert set(targets.unique().tolist()) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize('soft', [False, True])

@@ -1,4 +1,5 @@
 """Anchors against hand-written numbers, the choice of RoIs against hand-written lists and plain loops."""
+
 import math
 from collections import Counter
 
@@ -36,8 +37,11 @@ def test_base_anchors_are_the_hand_written_ones(anchors):
 
 def test_base_anchors_follow_the_formula(anchors):
     # Python's round is half to even, too. The ratio is the outer index, the scale the inner one.
-    expected = [[round(sign * 0.5 * scale * factor) for sign in (-1, 1) for factor in (ratio**-.5, ratio**.5)]
-                for ratio in RATIOS for scale in SCALES]
+    expected = [
+        [round(sign * 0.5 * scale * factor) for sign in (-1, 1) for factor in (ratio**-0.5, ratio**0.5)]
+        for ratio in RATIOS
+        for scale in SCALES
+    ]
     assert anchors.base_anchors[0].tolist() == expected
     assert round(0.5) == 0 and round(1.5) == 2  # what the line above relies on
 
@@ -45,22 +49,29 @@ def test_base_anchors_follow_the_formula(anchors):
 def test_positions_are_the_corners_of_the_cells(anchors):
     grid = anchors.grid_priors([(3, 4)], device='cpu')[0]
     assert grid.shape == (3 * 4 * 30, 4)
-    expected = [[16 * x + a, 16 * y + b, 16 * x + c, 16 * y + d] for y in range(3) for x in range(4)
-                for a, b, c, d in anchors.base_anchors[0].tolist()]
+    expected = [
+        [16 * x + a, 16 * y + b, 16 * x + c, 16 * y + d]
+        for y in range(3)
+        for x in range(4)
+        for a, b, c, d in anchors.base_anchors[0].tolist()
+    ]
     assert grid.tolist() == expected
     assert grid[0].tolist() == [-3, 0, 3, 0]  # centred on the origin, not on the middle of the first cell
     assert grid[4 * 30 * 2 + 30 * 1 + 16].tolist() == [14, 30, 18, 34]  # cell (1, 2), ratio 1, scale 4
 
 
-@pytest.mark.parametrize('num_boxes, expected', [
-    (1, [0, 0, 0, 0, 0, 0, 0, 0]),
-    (2, [0, 0, 0, 0, 1, 1, 1, 1]),
-    (3, [0, 0, 0, 1, 1, 1, 2, 2]),
-    (5, [0, 0, 1, 1, 2, 3, 3, 4]),
-    (7, [0, 0, 1, 2, 3, 4, 5, 6]),
-    (8, [0, 1, 2, 3, 4, 5, 6, 7]),
-    (20, [0, 1, 2, 3, 4, 5, 6, 7]),
-])
+@pytest.mark.parametrize(
+    'num_boxes, expected',
+    [
+        (1, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (2, [0, 0, 0, 0, 1, 1, 1, 1]),
+        (3, [0, 0, 0, 1, 1, 1, 2, 2]),
+        (5, [0, 0, 1, 1, 2, 3, 3, 4]),
+        (7, [0, 0, 1, 2, 3, 4, 5, 6]),
+        (8, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (20, [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
 def test_even_stretch(num_boxes, expected):
     assert stretch_indices(num_boxes, 8).tolist() == expected
     assert stretch_indices(num_boxes, 8).tolist() == expected  # and again
@@ -92,8 +103,8 @@ def test_bad_stretch():
 
 def apart(num):
     """Boxes that do not touch, with falling scores dealt to them out of order."""
-    boxes = torch.tensor([[20. * i, 5., 20. * i + 10, 20.] for i in range(num)]).reshape(-1, 4)
-    scores = torch.linspace(.9, .1, num)[torch.randperm(num, generator=torch.Generator().manual_seed(num))]
+    boxes = torch.tensor([[20.0 * i, 5.0, 20.0 * i + 10, 20.0] for i in range(num)]).reshape(-1, 4)
+    scores = torch.linspace(0.9, 0.1, num)[torch.randperm(num, generator=torch.Generator().manual_seed(num))]
     return boxes, scores
 
 
@@ -139,19 +150,23 @@ def test_nms_as_by_loops(seed, threshold):
 
 def test_an_overlap_of_exactly_the_threshold_stays():
     # IoU 1/4: intersection 10 * 4 of two boxes of area 100, union 160.
-    boxes = torch.tensor([[0., 0., 10., 10.], [0., 6., 10., 16.], [0., 20., 10., 30.]])
-    scores = torch.tensor([.9, .8, .7])
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 6.0, 10.0, 16.0], [0.0, 20.0, 10.0, 30.0]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
     assert TopRoISelector(3)(boxes, scores, boxes)[1].tolist() == [0, 1, 2]
-    boxes[1] -= torch.tensor([0., .01, 0., .01])
+    boxes[1] -= torch.tensor([0.0, 0.01, 0.0, 0.01])
     assert TopRoISelector(3)(boxes, scores, boxes)[1].tolist() == [0, 0, 2]
 
 
 def test_boxes_without_area_are_dropped():
-    boxes = torch.tensor([[0., 0., 2**-9, 2**-9],  # area 3.8e-6: dropped
-                          [5., 5., 5. + 2e-3, 15.],  # slim, but of area 0.02
-                          [20., 20., 20., 90.],  # clipped to the border
-                          [30., 30., 40., 40.]])
-    scores = torch.tensor([.9, .8, .99, .1])
+    boxes = torch.tensor(
+        [
+            [0.0, 0.0, 2**-9, 2**-9],  # area 3.8e-6: dropped
+            [5.0, 5.0, 5.0 + 2e-3, 15.0],  # slim, but of area 0.02
+            [20.0, 20.0, 20.0, 90.0],  # clipped to the border
+            [30.0, 30.0, 40.0, 40.0],
+        ]
+    )
+    scores = torch.tensor([0.9, 0.8, 0.99, 0.1])
     assert TopRoISelector(4)(boxes, scores, boxes)[1].tolist() == [1, 1, 3, 3]
     assert TopRoISelector(4, min_area=1)(boxes, scores, boxes)[1].tolist() == [3, 3, 3, 3]
     assert TopRoISelector(4, min_area=2**-18)(boxes, scores, boxes)[1].tolist() == [1, 1, 3, 3]  # at the limit
@@ -170,13 +185,16 @@ def test_random_selector_differs_between_calls():
     assert len({tuple(selector(boxes, scores, boxes)[1].tolist()) for _ in range(20)}) > 1
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(nms_iou=1.5), r'nms_iou must be within \[0, 1\], not 1.5'),
-    (dict(nms_iou=-.1), 'nms_iou'),
-    (dict(nms_iou=math.nan), 'nms_iou'),
-    (dict(stretch='odd'), "stretch must be one of .*, not 'odd'"),
-    (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(nms_iou=1.5), r'nms_iou must be within \[0, 1\], not 1.5'),
+        (dict(nms_iou=-0.1), 'nms_iou'),
+        (dict(nms_iou=math.nan), 'nms_iou'),
+        (dict(stretch='odd'), "stretch must be one of .*, not 'odd'"),
+        (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
+    ],
+)
 def test_bad_selector(kwargs, message):
     with pytest.raises(ValueError, match=message):
         TopRoISelector(**kwargs)
@@ -184,7 +202,7 @@ def test_bad_selector(kwargs, message):
 
 def test_equal_scores_are_ranked_by_index_or_as_the_sort_leaves_them():
     """Twenty boxes apart, all of one score: by index unless the sort of the processor at hand is asked for."""
-    corners = torch.arange(20.)[:, None] * 10
+    corners = torch.arange(20.0)[:, None] * 10
     boxes = torch.cat((corners, corners, corners + 5, corners + 5), 1)
     scores = torch.ones(20)
     _, index = TopRoISelector(num_rois=20)(boxes, scores, boxes)

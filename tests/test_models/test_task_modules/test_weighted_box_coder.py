@@ -1,4 +1,5 @@
 """The coder against the formulas written out, and against its base, from which it may differ by rounding alone."""
+
 import math
 
 import pytest

@@ -1,4 +1,5 @@
 """Documents: nothing of their data is parsed as HTML, and their policy allows their own code only."""
+
 import base64
 import hashlib
 import json
@@ -39,10 +40,14 @@ def test_hostile_text_stays_text():
 def test_the_policy_allows_the_own_script_and_style_only(body):
     text = b''.join(document(body, 'x', ['page.css'], ['common.js', 'codec.js'], [])).decode()
     policy = re.search('Content-Security-Policy" content="([^"]*)"', text)[1]
-    own = {tag: base64.b64encode(hashlib.sha256(re.findall(f'<{tag}>(.*?)</{tag}>', text, re.S)[-1].encode()).digest()).decode()
-           for tag in ('script', 'style')}
-    assert policy == f"default-src 'none'; script-src 'sha256-{own['script']}'; style-src 'sha256-{own['style']}'; " \
-                     "img-src data:; base-uri 'none'; form-action 'none'"
+    own = {
+        tag: base64.b64encode(hashlib.sha256(re.findall(f'<{tag}>(.*?)</{tag}>', text, re.S)[-1].encode()).digest()).decode()
+        for tag in ('script', 'style')
+    }
+    assert (
+        policy == f"default-src 'none'; script-src 'sha256-{own['script']}'; style-src 'sha256-{own['style']}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
     assert 'Research use only' in text
     assert not re.search(r'\son\w+=|\sstyle=|https?://|javascript:', (ASSETS / body).read_text())
 

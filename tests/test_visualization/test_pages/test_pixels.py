@@ -1,4 +1,5 @@
 """Pixels in pages, decoded by the definition of the format."""
+
 import base64
 import zlib
 
@@ -19,9 +20,15 @@ def decode(block):
     return values * block.step
 
 
-@pytest.mark.parametrize('values', [
-    np.random.default_rng(0).integers(-1024, 3071, (13, 17)), np.array([[-1024, 30_000], [30_000, -1024]]),
-    np.full((3, 5), -1000), np.random.default_rng(1).integers(0, 256, (9, 8)).astype(np.uint8)])
+@pytest.mark.parametrize(
+    'values',
+    [
+        np.random.default_rng(0).integers(-1024, 3071, (13, 17)),
+        np.array([[-1024, 30_000], [30_000, -1024]]),
+        np.full((3, 5), -1000),
+        np.random.default_rng(1).integers(0, 256, (9, 8)).astype(np.uint8),
+    ],
+)
 def test_whole_values_come_back_exactly(values):
     block = encode_pixels(values, 10**6)
     assert block.step == 1 and np.array_equal(decode(block), values)
