@@ -11,9 +11,10 @@ def run_page(content: dict[str, Any], pictures: Mapping[str, bytes]) -> Iterator
     """Yield the page of one or several tested models in parts.
 
     Args:
-        content: ``title``, ``notes``, ``pairs`` (whether a picture has truth and prediction side by side), and ``runs`` as
-            plain data, see :func:`mmaffinity.apis.run_pages.run_content`.
-        pictures: JPEG files by the key that the slices of the runs name.
+        content: ``title``, ``notes``, ``pairs`` (whether a picture has truth and prediction side by side), ``figures``
+            (``title``, ``text`` and ``picture``), and ``runs`` as plain data, see
+            :func:`mmaffinity.apis.run_pages.run_content`.
+        pictures: JPEG or PNG files by the key that slices and figures name.
     """
     return _page('run', content, pictures)
 
@@ -32,7 +33,8 @@ def _page(name: str, content: dict[str, Any], pictures: Mapping[str, bytes]) -> 
     def blocks() -> Iterator[str]:
         yield json_block(content, id='head')
         for key, picture in pictures.items():
-            yield text_block(base64.b64encode(picture).decode('ascii'), data_picture=key)
+            kind = 'png' if picture.startswith(b'\x89PNG') else 'jpeg'
+            yield text_block(base64.b64encode(picture).decode('ascii'), data_picture=key, data_kind=kind)
 
     return document(
         f'{name}.html',

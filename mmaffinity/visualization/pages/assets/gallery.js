@@ -4,7 +4,7 @@ const pictureBlocks = new Map([...document.querySelectorAll('script[data-picture
 
 function picture(key, text) {
   const block = key === null ? undefined : pictureBlocks.get(key);
-  return block ? el('img', {src: `data:image/jpeg;base64,${block.textContent}`, alt: text}) : el('div', {class: 'none'}, 'no picture');
+  return block ? el('img', {src: `data:image/${block.dataset.kind};base64,${block.textContent}`, alt: text}) : el('div', {class: 'none'}, 'no picture');
 }
 
 /** Show items in portions; `draw` returns the figure of an item. */

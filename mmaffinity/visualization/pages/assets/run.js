@@ -114,6 +114,14 @@
     show();
   }
 
+  function showFigures() {
+    const drawn = head.figures.filter(one => one.picture !== null), others = head.figures.filter(one => one.picture === null);
+    if (!head.figures.length) return;
+    $('figures').append(el('h2', {}, 'Figures'), ...drawn.map(one => el('figure', {class: 'large'}, el('h3', {}, one.title), picture(one.picture, one.title),
+      el('figcaption', {}, one.text))));
+    if (others.length) $('figures').append(el('ul', {class: 'faint'}, ...others.map(one => el('li', {}, `${one.title}. ${one.text}`))));
+  }
+
   function show(at) {
     run = runs[at];
     for (const part of [showMetrics, showConfusion, showCurves, showLesions]) part();
@@ -130,4 +138,5 @@
   }
   show(0);
   compare();
+  showFigures();
 })();
