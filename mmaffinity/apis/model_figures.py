@@ -69,8 +69,8 @@ def model_evidence(model: TestedModel, path: str) -> tuple[Figure, str]:
     prediction, truth = _prediction(sample, 'roi_weights'), true_class_name(sample, model.class_names)
     evidence = roi_evidence(model.model.roi_head.cls_head, prediction.roi_features, prediction.roi_weights)
     title = f'{sample_name(sample)}, truth: {truth}, predicted: {model.class_names[int(prediction.label)]}'
-    values = (to_array(value) for value in (prediction.roi_boxes, evidence.contributions, evidence.rest))
-    return draw_evidence(image, *values, model.class_names, title), truth
+    boxes, given, rest = (to_array(value) for value in (prediction.roi_boxes, evidence.contributions, evidence.rest))
+    return draw_evidence(image, boxes, given, rest, model.class_names, title), truth
 
 
 def surest_slices(records: Sequence[dict]) -> list[str]:

@@ -26,6 +26,7 @@ def test_page(
     results: dict[str, Any],
     pictures: Mapping[tuple[str, str], bytes],
     path: str | Path,
+    drawn: str | None = None,
     figures: Iterable[PageFigure] = (),
 ) -> Path:
     """Write the page of a test run.
@@ -34,13 +35,14 @@ def test_page(
         results: content of the ``--out`` file.
         pictures: JPEG files by task and ``img_path``.
         path: the HTML file.
+        drawn: what the right half of a picture shows of the prediction; None if there are no halves.
         figures: figures of the run, from :func:`test_figures`.
     """
     names = {('segmentation', record['img_path']): ('segmentation', _name(record)) for record in results['lesions']}
     names |= {('classification', record['img_path']): ('classification', _name(record)) for record in results['slices']}
     keys = {names[place]: str(number) for number, place in enumerate(pictures) if place in names}
     run = run_content(Path(str(results['config'])).stem, results, keys)
-    content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], pairs=True)
+    content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], drawn=drawn, test=True)
     shown = {keys[names[place]]: picture for place, picture in pictures.items() if place in names}
     return _write(path, content, shown, figures)
 
@@ -74,7 +76,7 @@ def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path
             pictures[keys[name]] = picture
     left_out = [f'{run.name} is not shown here: an external system.' for run in runs if run.external]
     shown = [run_content(name, content, keys) for name, content in contents.items()]
-    return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], pairs=False), pictures, figures)
+    return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], drawn=None, test=False), pictures, figures)
 
 
 def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str], str]) -> dict[str, Any]:

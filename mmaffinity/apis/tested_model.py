@@ -99,7 +99,7 @@ class TestedModel:
 
     @contextmanager
     def _mask_scores(self) -> Iterator[None]:
-        head = getattr(self.model, 'roi_head', None)
+        head: Any = getattr(self.model, 'roi_head', None)
         if not getattr(head, 'with_mask', False):
             raise ValueError('this figure needs a model that predicts masks')
         threshold = head.test_cfg.mask_thr_binary

@@ -91,7 +91,8 @@ def test_model(
                 write_json_atomic(out, results)
             if html is not None:
                 model = TestedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
-                test_page(results, pages.pictures, html, test_figures(model, results, Path(checkpoint).parent))
+                figures = test_figures(model, results, Path(checkpoint).parent)
+                test_page(results, pages.pictures, html, pages.drawn, figures)
     return metrics
 
 
