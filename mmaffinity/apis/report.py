@@ -64,7 +64,7 @@ def write_report(
     write_json_atomic(files['json'], content)
     if html:
         shown = report_figures(content) if len(slices) + len(lesions) > 1 else ()
-        files['html'] = report_page(slices, notes, out_dir / 'report.html', shown)
+        files['html'] = report_page([*slices, *lesions], notes, out_dir / 'report.html', shown)
     return files
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mmaffinity.datasets.transforms import decode_slice
 from mmaffinity.evaluation.functional.calibration import reliability
 from mmaffinity.evaluation.functional.ranking_scores import roc_curve
-from mmaffinity.evaluation.report import SliceRun
+from mmaffinity.evaluation.report import LesionRun, SliceRun
 from mmaffinity.visualization.pages.panels import jpeg, small
 from mmaffinity.visualization.pages.run_page import run_page
 from mmaffinity.visualization.saving import write_atomically
@@ -50,7 +50,9 @@ def test_page(
 setattr(test_page, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
 
 
-def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()) -> Path:
+def report_page(
+    runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
+) -> Path:
     """Write the page that compares finished runs, with pictures of slices on which a model is wrong, as far as they are there.
 
     Args:
@@ -59,7 +61,8 @@ def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path
         path: the HTML file.
         figures: figures of the report, from :func:`report_figures`.
     """
-    contents = {run.name: json.loads(Path(run.source).read_text(encoding='utf-8')) for run in runs if not run.external}
+    external = [run.name for run in runs if isinstance(run, SliceRun) and run.external]
+    contents = {run.name: _read(run.parts) for run in runs if run.name not in external}
     wanted: dict[tuple[str, str], list[str]] = {}  # runs may have read the same slice from different places
     for content in contents.values():
         worst = sorted(content['lesions'], key=lambda record: float(np.mean(record['ap'])))[:NUM_WORST]
@@ -74,9 +77,19 @@ def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path
         if picture is not None:
             keys[name] = str(len(keys))
             pictures[keys[name]] = picture
-    left_out = [f'{run.name} is not shown here: an external system.' for run in runs if run.external]
+    left_out = [f'{name} is not shown here: an external system.' for name in external]
     shown = [run_content(name, content, keys) for name, content in contents.items()]
     return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], drawn=None, test=False), pictures, figures)
+
+
+def _read(files: Sequence[str]) -> dict[str, Any]:
+    """Return the content of a run's results; of folds, that of the first one with the slices of all."""
+    contents = [json.loads(Path(file).read_text(encoding='utf-8')) for file in files]
+    joined = {key: [record for content in contents for record in content[key]] for key in ('slices', 'lesions')}
+    if len(contents) == 1:
+        return contents[0]
+    # The scores of all folds together are those of the report's tables.
+    return {**contents[0], **joined, 'metrics': {}, 'checkpoint': f'one per fold, {len(files)}', 'checkpoint_sha256': None}
 
 
 def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str], str]) -> dict[str, Any]:

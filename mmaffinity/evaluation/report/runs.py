@@ -61,6 +61,7 @@ class SliceRun:
         synthetic: whether the slices belong to the phantom rather than CT.
         config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
         fold_metrics: metrics by fold, if this run pools the folds of a cross-validation.
+        parts: files of the folds, or the one file of a run without folds.
     """
 
     name: str
@@ -82,6 +83,7 @@ class SliceRun:
     synthetic: bool = False
     config: TestedConfig | None = None
     fold_metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,7 +99,7 @@ class LesionRun:
         coco: COCO's own metrics by name.
         source: file.
         synthetic: whether the slices belong to the phantom rather than CT.
-        config, checkpoint, fold_metrics: as for :class:`SliceRun`.
+        config, checkpoint, fold_metrics, parts: as for :class:`SliceRun`.
     """
 
     name: str
@@ -111,6 +113,7 @@ class LesionRun:
     config: TestedConfig | None = None
     checkpoint: str | None = None
     fold_metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
 
 def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[LesionRun], list[str]]:
@@ -226,6 +229,7 @@ def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
         synthetic=_synthetic(content, 'classification'),
         config=_config(content),
         fold_metrics=content.get('fold_metrics', {}),
+        parts=tuple(content.get('parts', [str(file)])),
     )
 
 
@@ -261,6 +265,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
         _config(content),
         _checkpoint(content),
         content.get('fold_metrics', {}),
+        tuple(content.get('parts', [str(file)])),
     )
 
 

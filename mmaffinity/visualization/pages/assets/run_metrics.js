@@ -23,7 +23,7 @@ function showMetrics() {
       `${run.name}, ${run.split} split: ${plural(slices.length, 'classified slice')}, ${plural(lesions.length, 'slice')} with lesion annotation.`,
     ),
     best.length ? el('p', {}, el('strong', {}, best.join(', '))) : '',
-    el('details', {}, el('summary', {}, 'all scores'), table(['score', 'value'], rows, [1])),
+    rows.length ? el('details', {}, el('summary', {}, 'all scores'), table(['score', 'value'], rows, [1])) : '',
   );
   $('about').replaceChildren(el('h2', {}, 'Model'), modelTable(run.model, run.versions, null, run.created));
 }
