@@ -16,9 +16,8 @@ pytestmark = pytest.mark.slow
 def done(tiny_phantom, repo_root, tmp_path_factory):
     """The plan of the documentation with small models, on the tiny phantom."""
     root = tmp_path_factory.mktemp('cross_validation')
-    (root / 'plan.py').write_text(f"""_base_ = '{repo_root}/configs/plans/cross_validation_phantom.py'
-runs = [dict(run, options=dict(run['options'], **{small_options()!r})) for run in {{{{_base_.runs}}}}]
-""")
+    text = (repo_root / 'configs/plans/cross_validation_phantom.py').read_text()
+    (root / 'plan.py').write_text(f"{text}for run in runs:\n    run['options'].update({small_options()!r})\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('PYTHONPATH', str(repo_root))
         patch.setenv('OMP_NUM_THREADS', '1')

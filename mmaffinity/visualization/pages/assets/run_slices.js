@@ -37,7 +37,7 @@ function showConfusion() {
       el('strong', {}, `${name} (${own.length})`),
       ...classes.map((_, pred) => {
         const number = own.filter(item => item.pred === pred).length,
-          share = own.length ? ` (${((100 * number) / own.length).toFixed(1)} %)` : '';
+          share = own.length ? `${((100 * number) / own.length).toFixed(1)} %` : '\u2013';
         return el(
           'button',
           {
@@ -46,7 +46,8 @@ function showConfusion() {
             'aria-label': `truth ${name}, predicted ${classes[pred]}: ${number} slices`,
             onclick: () => choose([truth, pred]),
           },
-          `${number}${share}`,
+          String(number),
+          el('small', {}, share),
         );
       }),
     ];

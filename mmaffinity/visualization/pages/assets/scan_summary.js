@@ -11,42 +11,32 @@ function summary() {
     facts.push(
       `Lesions cover ${(100 * lesions.share_of_lung.value).toFixed(1)} % of a simple threshold mask of the lungs (approximate).`,
     );
-  const parts = [el('p', {}, el('strong', {}, facts.join(' ')))];
+  const parts = [];
   if (classes.length)
-    parts.push(
+    parts.push([
       table(
         ['class', 'mean probability', 'share of slices'],
         classes.map(name => [name, fixed(means[name], 3), `${(100 * (shares[name] ?? 0)).toFixed(1)} %`]),
         [1, 2],
       ),
       el('p', {class: 'faint'}, 'The mean over slices is a plain summary, not a trained prediction for the scan.'),
-    );
-  if (most) {
-    const at = slices.findIndex(record => record.index === most.index);
-    parts.push(
-      el(
-        'p',
-        {class: 'screen'},
-        'Largest lesion area: ',
-        el(
-          'button',
-          {
-            type: 'button',
-            id: 'most',
-            onclick: () => {
-              setPlane('axial');
-              go(at);
-            },
-          },
-          `slice ${most.index + 1}`,
-        ),
-      ),
-    );
-  }
-  if (head.notes.length) parts.push(el('h2', {}, `Notes (${head.notes.length})`), noteList(head.notes));
+    ]);
+  if (head.notes.length) parts.push([el('h2', {}, `Notes (${head.notes.length})`), noteList(head.notes)]);
   if (head.not_predicted.length)
-    parts.push(el('h2', {}, `Not predicted (${head.not_predicted.length})`), problemTable(head.not_predicted));
-  $('summary').append(...parts);
+    parts.push([el('h2', {}, `Not predicted (${head.not_predicted.length})`), problemTable(head.not_predicted)]);
+  $('summary').append(
+    el('p', {}, el('strong', {}, `${facts.join(' ')} `), most ? jumpTo(most.index) : null),
+    el('div', {class: 'facts'}, ...parts.map(part => el('div', {}, ...part))),
+  );
+}
+
+function jumpTo(index) {
+  const at = slices.findIndex(record => record.index === index);
+  const jump = () => {
+    setPlane('axial');
+    go(at);
+  };
+  return el('button', {type: 'button', id: 'most', class: 'screen', onclick: jump}, `largest lesion area: slice ${index + 1}`);
 }
 
 /** How exact the values in the page are. */
