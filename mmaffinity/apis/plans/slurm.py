@@ -111,7 +111,11 @@ def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
         "trap '' TERM",
         f'cd {shlex.quote(os.getcwd())}',
         '# The settings of the run, with which later submissions are compared.',
-        f'[ -e {record} ] || {{ mkdir -p "$(dirname {record})"; cp {shlex.quote(str(settings))} {record}; }}',
+        f'if [ ! -e {record} ]; then',
+        f'  mkdir -p "$(dirname {record})"',
+        f'  cp {shlex.quote(str(settings))} {record}.part',
+        f'  mv {record}.part {record}',
+        'fi',
     ]
     for step in folder.steps(run):  # the data was prepared before the jobs were submitted
         command = command_line(step.arguments, absolute=True)
