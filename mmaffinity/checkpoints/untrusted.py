@@ -47,8 +47,8 @@ NOT_A_CHECKPOINT = {
 def load_untrusted_checkpoint(path: str | Path) -> Any:
     """Read a ``torch.save`` file of any version since 0.4 without executing anything named in it.
 
-    Neither PyTorch's nor Python's unpickler is used, so their safety in the installed versions does not matter. All tensors are
-    on the CPU.
+    PyTorch's unpickler is not used, and Python's runs only the instructions that build plain data, see
+    :class:`~.safe_pickle.PickleReader`. All tensors are on the CPU.
 
     Args:
         path: the file.
