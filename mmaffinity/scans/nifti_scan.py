@@ -3,7 +3,7 @@
 import gzip
 import io
 import zlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from mmaffinity.utils.optional import require
 
 from .geometry import MAX_TILT, head_normal, radiological_view
-from .items import MAX_VOXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .items import MAX_VOXELS, ReadOptions, Scan, ScanInfo, check_side
 from .notes import WARNING
 from .opening import HEAD_BYTES, brief, file_key, open_regular
 from .plausibility import Tally
@@ -43,7 +43,7 @@ class NiftiScan(Scan):
     """
 
     def __init__(self, path: Path, name: str, options: ReadOptions, affine: np.ndarray | None = None) -> None:
-        self.path, self.options = path, options
+        self.path = path
         notes: list[str] = []
         self.header, self.compressed = _read_header(path, notes)
         shape = tuple(int(side) for side in self.header.get_data_shape())
@@ -64,7 +64,6 @@ class NiftiScan(Scan):
         self._check_length(path)
         self.slope, self.intercept = self._scaling(notes)
         self._refusal: str | None = None  # None: not checked; empty: no objection
-        self._unread: list[int] = []
         size = file_key(path)
         self._keys = [f'{name}#{index}|{size}' for index in range(volume[self.axis])]
         spacing = self.view.spacing(*zooms[self.in_plane])
@@ -90,7 +89,8 @@ class NiftiScan(Scan):
                 affine=affine.tolist(),
                 shape=shape,
                 notes=notes,
-            )
+            ),
+            options,
         )
 
     def _place(self, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -167,23 +167,15 @@ class NiftiScan(Scan):
     def keys(self) -> Sequence[str]:
         return self._keys
 
-    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
-        wanted = [index for index, key in enumerate(self._keys) if key not in done]
-        if not wanted:
-            return
-        try:
-            for index, raster in self._rasters(wanted):
-                yield self._slice(index, raster)
-        except (MemoryError, OSError, EOFError, zlib.error, ValueError) as error:
-            reason = brief(error if isinstance(error, ValueError) else ValueError(f'is truncated or damaged: {error}'))
-            yield from (Problem(self._name(index), reason, self._keys[index]) for index in self._unread)
+    def slice_name(self, index: int) -> str:
+        return f'{self.info.name}#{index}'
 
-    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
         try:
             for index, raster in self._rasters(wanted):
-                yield index, self.view.from_stored(self._scaled(raster))
+                yield index, self.view.from_stored(self._scaled(raster)), ()
         except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f'is truncated or damaged: {brief(error)}') from error
+            raise ValueError(f'is truncated or damaged: {error}') from error
 
     def _scaled(self, raster: np.ndarray) -> np.ndarray:
         with np.errstate(all='ignore'):
@@ -192,43 +184,18 @@ class NiftiScan(Scan):
     def place(self, index: int) -> tuple[float | None, float | None]:
         return self.start + index * self.step, self.info.slice_spacing
 
-    def _name(self, index: int) -> str:
-        return f'{self.info.name}#{index}'
-
-    def _slice(self, index: int, raster: np.ndarray) -> Slice | Problem:
-        try:
-            grey, notes = self.options.window.apply(self.view.from_stored(self._scaled(raster)))
-        except ValueError as error:
-            return Problem(self._name(index), brief(error), self._keys[index])
-        return Slice(
-            self._name(index),
-            self._keys[index],
-            index,
-            np.ascontiguousarray(grey),
-            self.info.spacing,
-            self.place(index)[1],
-            self.place(index)[0],
-            self.options.window,
-            self.view,
-            notes,
-        )
-
     def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (index, raster) of the requested slices; ``_unread`` tracks the remaining ones."""
-        self._unread = list(wanted)
+        """Yield number and raster of the requested slices."""
         if self.compressed and self.axis == 2:
-            slices: Any = self._stream(set(wanted))
-        else:
-            volume = (
-                self._whole()
-                if self.compressed
-                else np.memmap(self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
-            )
-            # Not np.take, which copies the whole volume in this order for each slice.
-            slices = ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
-        for index, raster in slices:
-            self._unread.pop(0)
-            yield index, raster
+            yield from self._stream(set(wanted))
+            return
+        volume = (
+            self._whole()
+            if self.compressed
+            else np.memmap(self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
+        )
+        # Not np.take, which copies the whole volume in this order for each slice.
+        yield from ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
 
     def _stream(self, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
         rows, columns, depth = self.volume_shape
@@ -307,9 +274,6 @@ class NiftiScan(Scan):
         except (OSError, EOFError, zlib.error):
             pass  # slices before the damage are usable, and later reading reports it
         return tally
-
-    def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
-        return self.view.to_stored(mask)
 
     def source_paths(self) -> Sequence[Path]:
         return [self.path]
