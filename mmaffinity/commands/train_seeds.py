@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--gpus',
         nargs='+',
-        default=[''],
+        default=[],
         metavar='INDEX',
         help='run one training at a time on each of these GPUs (default: one after another)',
     )

@@ -137,7 +137,7 @@ def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
     folder.claim()
     folder.claim()
     other = read_plan(write_plan(tmp_path / 'other.py', TWO.replace("'Two'", "'Other'")), tiny_phantom)
-    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: name another --out'):
+    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: choose another folder'):
         PlanFolder(other, tmp_path / 'out').claim()
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'thesis.tex').touch()
