@@ -170,20 +170,13 @@ class _ZipFile(_CheckpointFile):
         entry = self._entries.get(self._prefix + name)
         if entry is None:
             raise RefusedPickleError(f'damaged checkpoint: it lacks {ascii(name)[:80]}')
-        buffer = bytearray(entry.file_size)
         try:
-            with self._zip.open(entry) as file:
-                view, filled = memoryview(buffer), 0
-                while filled < len(buffer):
-                    count = cast(io.BufferedIOBase, file).readinto(view[filled:])
-                    if not count:
-                        raise EOFError
-                    filled += count
-                if file.read(1):  # also makes zipfile verify the checksum
-                    raise EOFError
+            content = bytearray(self._zip.read(entry))  # verifies the checksum
+            if len(content) != entry.file_size:
+                raise EOFError
         except (EOFError, RuntimeError, zipfile.BadZipFile) as error:
             raise RefusedPickleError(f'it is damaged at {ascii(name)[:80]}; copy or download it again') from error
-        return buffer
+        return content
 
     def _persistent(self, pid: Any) -> Tensor:
         key, dtype, numel = self._parse_storage(pid)
