@@ -16,7 +16,8 @@ from mmaffinity.utils.optional import require
 from mmaffinity.utils.provenance import NOTICE, SHORT_NOTICE
 from mmaffinity.utils.wording import plural
 
-from .dicom_header import DicomHeader, read_dataset
+from .dicom_header import DicomHeader
+from .dicom_reading import read_dataset
 from .dicom_scan import DicomScan
 from .dicom_values import values_of
 from .frame_references import Places, frames_as_slices, refer_to_frames

@@ -6,7 +6,7 @@ from typing import Any
 from mmaffinity import __version__
 from mmaffinity.utils.optional import require
 
-from .dicom_header import read_until_pixels
+from .dicom_reading import read_until_pixels
 from .dicom_scan import DicomScan
 from .items import Scan
 from .mask_writers import as_source, quiet, unnamed

@@ -354,12 +354,12 @@ def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
     """The limits on a file of one slice are not those on a file of many; those on headers hold for both."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(8)))
     other = save_dicom(tmp_path / 's.dcm', dicom_slice(chest(size=128).astype(np.int16)))
-    for module in ('dicom_header', 'dicom_frames'):
+    for module in ('dicom_reading', 'dicom_frames'):
         monkeypatch.setattr(f'mmaffinity.scans.{module}.MAX_FILE_BYTES', 30000)
     assert path.stat().st_size > 60000 and len(read(frames_in(path)[0])) == 8
     with pytest.raises(ValueError, match='more than the 30000'):
         read_headers(other, 's.dcm', 's.dcm|1')
-    monkeypatch.setattr('mmaffinity.scans.dicom_header.MAX_HEADER_BYTES', 1000)
+    monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_HEADER_BYTES', 1000)
     (problem,) = find_scans(path)
     assert 'longer than the 1000 bytes' in problem.reason
     monkeypatch.undo()

@@ -9,14 +9,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scan_helpers import chest, dicom_slice, save_dicom
 
-from mmaffinity.scans import dicom_header
-from mmaffinity.scans.dicom_header import read_dataset, read_header
+from mmaffinity.scans import dicom_reading
+from mmaffinity.scans.dicom_frames import read_headers
+from mmaffinity.scans.dicom_reading import read_dataset
 
 pydicom = pytest.importorskip('pydicom')
 
 
+def read_header(path):
+    (header,) = read_headers(path, path.name, 'key')
+    return header
+
+
 def header_of(path, **changes):
-    return read_header(save_dicom(path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes)), 'x.dcm', 'key')
+    return read_header(save_dicom(path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes)))
 
 
 def test_reads_what_ordering_and_geometry_need(tmp_path):
@@ -65,7 +71,7 @@ def test_damaged_numbers_are_as_absent(tmp_path):
     data = dicom_slice(chest().astype(np.int16))
     for keyword, value in (('ImagePositionPatient', ['1', '2']), ('SliceThickness', None), ('InstanceNumber', None)):
         data[keyword].value = value
-    header = read_header(save_dicom(tmp_path / 'x.dcm', data), 'x', 'key')
+    header = read_header(save_dicom(tmp_path / 'x.dcm', data))
     assert header.corner is None and header.thickness is None and header.number is None
 
 
@@ -87,10 +93,10 @@ def deflated(tmp_path, size):
 
 
 def test_deflated_files_are_read_within_bounds(tmp_path, monkeypatch):
-    assert read_header(deflated(tmp_path, 0), 'x', 'key').shape == (64, 64)
-    monkeypatch.setattr(dicom_header, 'MAX_FILE_BYTES', 4 << 20)
+    assert read_header(deflated(tmp_path, 0)).shape == (64, 64)
+    monkeypatch.setattr(dicom_reading, 'MAX_FILE_BYTES', 4 << 20)
     with pytest.raises(ValueError, match='unpacks to more than 4194304 bytes'):
-        read_header(deflated(tmp_path, 8 << 20), 'x', 'key')
+        read_header(deflated(tmp_path, 8 << 20))
 
 
 def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
@@ -111,14 +117,14 @@ def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
     path = tmp_path / 'damaged.dcm'
     path.write_bytes(raw[: data.draw(st.integers(133, len(raw)))])
     try:
-        assert min(read_header(path, 'x', 'key').shape) >= 32
+        assert min(read_header(path).shape) >= 32
     except ValueError as error:
         assert str(error)
 
 
 @pytest.mark.parametrize('case', ['no preamble', 'a large element before the transfer syntax'])
 def test_deflated_files_are_bounded_however_the_meta_is_written(tmp_path, monkeypatch, case):
-    monkeypatch.setattr(dicom_header, 'MAX_FILE_BYTES', 4 << 20)
+    monkeypatch.setattr(dicom_reading, 'MAX_FILE_BYTES', 4 << 20)
     path = deflated(tmp_path, 8 << 20)
     raw = path.read_bytes()
     if case == 'no preamble':
@@ -127,7 +133,7 @@ def test_deflated_files_are_bounded_however_the_meta_is_written(tmp_path, monkey
         filler = b'\2\0\1\0OB\0\0' + (8192).to_bytes(4, 'little') + bytes(8192)
         path.write_bytes(raw[:132] + filler + raw[144:])
     with pytest.raises(ValueError, match='unpacks to more than 4194304 bytes'):
-        read_header(path, 'x', 'key')
+        read_header(path)
 
 
 @pytest.mark.parametrize(

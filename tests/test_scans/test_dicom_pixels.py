@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scan_helpers import chest, dicom_slice, jpeg_lossless, save_dicom
 
 from mmaffinity.scans import find_scans
-from mmaffinity.scans.dicom_header import read_header
-from mmaffinity.scans.dicom_pixels import codestream_size, read_hounsfield
+from mmaffinity.scans.compressed_pixels import codestream_size
+from mmaffinity.scans.dicom_frames import read_headers
+from mmaffinity.scans.dicom_pixels import read_hounsfield
 from mmaffinity.scans.items import ReadOptions
 from mmaffinity.scans.windowing import Window
 
@@ -24,7 +25,7 @@ DEFAULT = ReadOptions()
 
 def read(path, data, options=DEFAULT):
     path = save_dicom(path / 'x.dcm', data)
-    hu, notes = read_hounsfield(read_header(path, 'x', 'key'), options)
+    hu, notes = read_hounsfield(read_headers(path, 'x', 'key')[0], options)
     return hu, ' '.join(notes)
 
 
@@ -39,7 +40,7 @@ def test_refuses_a_rescale_that_is_none(tmp_path, slope):
     path = save_dicom(tmp_path / 'x.dcm', dicom_slice(HU, RescaleSlope='123456'))
     path.write_bytes(path.read_bytes().replace(b'123456', slope))
     with pytest.raises(ValueError, match='no Hounsfield units'):
-        read_hounsfield(read_header(path, 'x', 'key'), ReadOptions())
+        read_hounsfield(read_headers(path, 'x', 'key')[0], ReadOptions())
 
 
 def test_without_rescale_tags_nothing_is_guessed(tmp_path):
