@@ -20,7 +20,7 @@ PUBLISHING = """
 ## Publishing your own weights
 
 1. Check the terms of your training data. Weights are derived from them, and the strictest terms apply.
-2. Export the model as files that are safe to open, which also prints the SHA-256 of the weights:
+2. Export the model as files that are safe to open; this also prints the SHA-256 of the weights:
 
    ```
    mmaffinity export safetensors CONFIG CHECKPOINT shared/NAME
