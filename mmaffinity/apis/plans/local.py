@@ -32,7 +32,7 @@ def run_locally(
     """Run everything that is not done yet.
 
     A run that fails ends only those that start from it. A process that is killed leaves nothing half-done: the same call
-    resumes the trainings.
+    resumes the training runs.
 
     Args:
         folder: folder of the plan, claimed by :meth:`PlanFolder.claim`.
