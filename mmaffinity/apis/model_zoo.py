@@ -15,7 +15,7 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: if one is no model index, or a model's config does not exist.
+        ValueError: if one is not a model index, or a model's config does not exist.
     """
     index = Path(index)
     try:
@@ -23,7 +23,7 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
         models = [dict(model, place=str(index)) for model in content.get('Models', [])]
         imports = content.get('Import', [])
     except (yaml.YAMLError, AttributeError) as error:
-        raise ValueError(f'{index} is no model index: {error}') from error
+        raise ValueError(f'{index} is not a model index: {error}') from error
     for name in imports:
         models += read_models(index.parent / name)
     return models
@@ -34,7 +34,7 @@ def model_table(index: str | Path) -> str:
 
     Raises:
         FileNotFoundError: if the index, a file that it imports or a config does not exist.
-        ValueError: if one is no model index.
+        ValueError: if one is not a model index.
     """
     root, rows = Path(index).parent, []
     for model in read_models(index):

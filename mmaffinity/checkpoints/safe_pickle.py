@@ -160,7 +160,7 @@ class _DataUnpickler(pickle._Unpickler):
     def find_class(self, module: Any, name: Any) -> Any:
         """Return the replacement of a name, or the name as data; nothing is imported."""
         if type(module) is not str or type(name) is not str:
-            raise RefusedPickleError('refused a global whose name is no text')
+            raise RefusedPickleError('refused a global whose name is not text')
         # Protocols up to 2 use the names of Python 2, for example commands.Popen for subprocess.Popen.
         module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
         module = _compat_pickle.IMPORT_MAPPING.get(module, module)
@@ -181,7 +181,7 @@ class _DataUnpickler(pickle._Unpickler):
     def _target(self, *kinds: type) -> Any:
         target = self.stack[-1]
         if type(target) not in kinds:
-            raise RefusedPickleError(f'refused to fill {describe(target)}, which is no plain list, dict or set')
+            raise RefusedPickleError(f'refused to fill {describe(target)}, which is not a plain list, dict or set')
         return target
 
     def _fill(self, items: list) -> None:

@@ -71,7 +71,7 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
         file.seek(0)
         for start, what in NOT_A_CHECKPOINT.items():
             if head.lstrip().startswith(start):
-                raise ValueError(f'{path} is no checkpoint but {what}')
+                raise ValueError(f'{path} is not a checkpoint but {what}')
         try:
             return (_ZipFile if head.startswith(b'PK\x03\x04') else _LegacyFile)(file, size).load()
         except RefusedPickleError as error:
@@ -213,10 +213,10 @@ class _LegacyFile(_CheckpointFile):
             magic = self._reader.load(file)
         except RefusedPickleError as error:
             if str(error).startswith('damaged'):
-                raise RefusedPickleError('it is no checkpoint of torch.save') from error
+                raise RefusedPickleError('it is not a checkpoint of torch.save') from error
             raise
         if magic != LEGACY_MAGIC:
-            raise RefusedPickleError('it is no checkpoint of torch.save')
+            raise RefusedPickleError('it is not a checkpoint of torch.save')
         protocol, system = self._reader.load(file), self._reader.load(file)
         if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get('little_endian') is not True:
             raise RefusedPickleError('it was written by an unknown version of PyTorch, or on a big-endian machine')

@@ -166,9 +166,9 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     if 'LOCALIZER' in image_type:
         raise ValueError('is a localizer (scout view), not an axial slice')
     if sop_class and sop_class not in CT_CLASSES:
-        raise ValueError(f'is no CT image: {_class_name(sop_class)}')
+        raise ValueError(f'is not a CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
-        raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
+        raise ValueError('has neither Modality nor SOPClassUID: is it DICOM at all?')
     _check_frames(data)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
@@ -176,7 +176,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     check_side(rows, columns)
     samples = whole_number(data, 'SamplesPerPixel', 1)
     if samples > 1:
-        raise ValueError(f'has {samples} samples per pixel: it is a colour picture, no CT slice')
+        raise ValueError(f'has {samples} samples per pixel: it is a colour image, not a CT slice')
     photometric = _text(data, 'PhotometricInterpretation').upper()
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
         raise ValueError(
@@ -188,7 +188,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     orientation = numbers(data, 'ImageOrientationPatient', 6, notes)
     corner = _bounded(data, 'ImagePositionPatient', 3, (0, FARTHEST), notes)
     if orientation is None:
-        notes.append('no ImageOrientationPatient: taken as an axial slice, lying on the back, in the radiological view')
+        notes.append('no ImageOrientationPatient: assumed to be axial, with the patient on the back, in the radiological view')
     else:
         head_normal(orientation[3:], orientation[:3])
     spacing = _bounded(data, 'PixelSpacing', 2, SIZES, notes)
@@ -197,7 +197,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         notes.append(f'no {usable}PixelSpacing: areas and volumes are unknown')
     part = _text(data, 'BodyPartExamined').upper()
     if part and not any(name in part for name in CHEST):
-        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
+        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model was trained on chests only')
     slope, intercept = numbers(data, 'RescaleSlope', 1, []), numbers(data, 'RescaleIntercept', 1, [])
     if slope and intercept and slope[0] > 0 and intercept[0] > AIR_BELOW and data.get('PixelRepresentation') == 0:
         notes.append(
@@ -243,7 +243,7 @@ def _check_frames(data: Any) -> None:
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
         raise ValueError(
-            f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
+            f'holds {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
             'slice, or to NIfTI with dcm2niix'
         )
 
@@ -266,7 +266,7 @@ def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], not
     # Many writers use zero for an unknown value.
     if any(found):
         notes.append(
-            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
+            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which is impossible (sizes from '
             f'{size[0]:g} to {size[1]:g} are read): taken as absent'
         )
     return None

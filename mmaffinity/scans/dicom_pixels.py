@@ -84,7 +84,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         data.file_meta = meta
     if not syntax.is_transfer_syntax:
         raise ValueError(
-            f"has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM's but perhaps a "
+            f"has the transfer syntax {printable(str(syntax))[:64]}, which is not one of DICOM's but perhaps a "
             "vendor's own: export the series again, as explicit VR little endian"
         )
     if 'PixelData' not in data:
@@ -148,7 +148,7 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
     slope, intercept = (_rescale_entry(data, keyword, notes) for keyword in ('RescaleSlope', 'RescaleIntercept'))
     if slope is not None and intercept is not None:
         if slope == 0:
-            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} lead to no Hounsfield units')
+            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} do not give Hounsfield units')
         unit = str(data.get('RescaleType') or 'HU').strip()
         if unit not in ('HU', 'HU_MOD', 'US'):
             notes.append(f'{WARNING}RescaleType is {printable(unit)[:16]}, taken as Hounsfield units')
@@ -162,7 +162,7 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
         notes.append(f'no rescale tags: stored values ({low} to {high}) were taken as Hounsfield units')
         return 1.0, 0.0
     raise ValueError(
-        f'has no rescale tags and stored values {low} to {high}, so that their Hounsfield units are not '
+        f'has no rescale tags and stored values {low} to {high}, so their Hounsfield units are not '
         'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
         '(--rescale 1 -1024)'
     )
@@ -171,7 +171,7 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
 def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
     found = numbers(data, keyword, 1, notes)
     if found is None and values_of(data, keyword):
-        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this entry')
+        raise ValueError(f'has {shown(data, keyword)}, not a number, so there are no Hounsfield units: correct this entry')
     return None if found is None else found[0]
 
 

@@ -142,9 +142,6 @@ class DicomScan(Scan):
             except (MemoryError, Exception) as error:
                 yield index, error, ()
 
-    def source_paths(self) -> Sequence[Path]:
-        return [header.path for header in self.headers]
-
 
 def group_series(
     headers: Sequence[DicomHeader], root_name: str, source: str, options: ReadOptions
@@ -198,7 +195,7 @@ def group_series(
             if series.count(key[:3]) > 1:
                 scan.info.notes.append(
                     'its series also holds slices of another size, orientation, spacing or stack, of '
-                    'another multi-frame file, or without position, which were taken as scans of their own'
+                    'another multi-frame file, or without position, which were treated as separate scans'
                 )
             if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
                 scan.info.notes.append(

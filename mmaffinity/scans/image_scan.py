@@ -88,9 +88,6 @@ class ImageScan(_GreyScan):
             raise ValueError('was changed while the run went on: use --resume to predict its current content')
         return grey
 
-    def source_paths(self) -> Sequence[Path]:
-        return [self.folder / name for name in self.names]
-
 
 class ArrayScan(_GreyScan):
     """Slices in memory: (H, W) or colour, uint8, uint16, or float with 8-bit grey levels.

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -219,10 +218,6 @@ class Scan(ABC):
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         """Transform a mask of slice ``index``, shape (H, W), from the radiological view to the stored raster."""
         return self.view.to_stored(mask)
-
-    def source_paths(self) -> Sequence[Path]:
-        """Files of the scan, in slice order if it has one per slice."""
-        return ()
 
 
 def check_side(rows: int, columns: int) -> None:

@@ -37,7 +37,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
         ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
     """
     if not isinstance(scan, DicomScan):
-        return 'the scan is no DICOM series'
+        return 'the scan is not a DICOM series'
     refusal = unnamed(scan)
     if refusal:
         return refusal

@@ -38,7 +38,7 @@ def read_nifti_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f'is truncated or damaged: {brief(error)}') from error
     if block[344:348] == b'ni1\0' or block[4:8] == b'ni2\0':
-        raise ValueError('is one half of a .hdr/.img pair, which is not read: save it as a single .nii file')
+        raise ValueError('is one half of a .hdr/.img pair, which is not supported: save it as a single .nii file')
     kind, length = (nifti1.Nifti1Header, 348) if block[344:348] == b'n+1\0' else (nifti2.Nifti2Header, 540)
     block = block[:length]
     try:
@@ -49,7 +49,7 @@ def read_nifti_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
             found = kind.diagnose_binaryblock(block).splitlines()
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
     except (MemoryError, Exception) as error:
-        raise ValueError(f'has a damaged header, which nibabel does not read either: {brief(error)}') from error
+        raise ValueError(f'has a damaged header, which nibabel cannot read either: {brief(error)}') from error
     if not offset <= MAX_OFFSET:  # also catches NaN
         raise ValueError(f'has its voxels at byte {offset:.0f}, beyond anything a header needs')
     # Readers differ on 0: nibabel takes it literally and reads the header as voxels; others skip the header.
@@ -60,7 +60,7 @@ def read_nifti_header(path: Path, notes: list[str]) -> tuple[Any, bool]:
         )
     found = [line for line in found if line.startswith(('pixdim', 'qform_code', 'sform_code'))]
     if found:
-        notes.append(f'the header breaks the NIfTI standard and was read as nibabel does: {"; ".join(found)}')
+        notes.append(f'the header violates the NIfTI standard and was read as by nibabel: {"; ".join(found)}')
     return header, compressed
 
 
@@ -72,7 +72,7 @@ def place_of(header: Any, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     if int(header['qform_code']) == 0 and int(header['sform_code']) == 0:
         notes.append(
-            'the header has no orientation (qform and sform code 0): taken as nibabel does, first axis to '
+            'the header has no orientation (qform and sform code 0): read as by nibabel, first axis to '
             'the left, second to the front, third to the head'
         )
     affine = np.asarray(header.get_best_affine(), dtype=np.float64).copy()
@@ -81,7 +81,7 @@ def place_of(header: Any, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     if not affine[:3, 3].any():
         notes.append(
             f'{WARNING}the affine puts the first voxel at 0, 0, 0, which no scanner does: the volume was probably '
-            'saved from an array with a placeholder, so that its spacing, which way is up, and which axis counts '
+            'saved from an array with a placeholder, so its spacing, its orientation, and the axis of '
             'the slices may be wrong'
         )
     unit = int(header['xyzt_units']) % 8
@@ -100,7 +100,7 @@ def place_of(header: Any, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
             f'than {MAX_POSITION:g} mm from the centre: correct the offset of its affine'
         )
     if unit not in MILLIMETRES:
-        notes.append(f'the header names no unit of length (code {unit}): taken as mm')
+        notes.append(f'the header names no unit of length (code {unit}): assumed to be mm')
     elif unit != 2:
         notes.append(f"the header's unit of length is {'m' if unit == 1 else 'micrometre'}: voxels are {lengths} mm")
     return affine, zooms
@@ -115,8 +115,8 @@ def scaling_of(header: Any, notes: list[str]) -> tuple[float, float]:
     slope, intercept = header.get_slope_inter()
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     if not np.isfinite([slope, intercept]).all():
-        raise ValueError(f'has slope {slope} and intercept {intercept}, which lead to no Hounsfield units')
+        raise ValueError(f'has slope {slope} and intercept {intercept}, which do not give Hounsfield units')
     stored = float(header['scl_slope'])
     if np.isinf(stored):  # 0 and NaN usually mean that voxels are not scaled
-        notes.append(f'scl_slope is {stored}: taken as not scaled, slope 1 and intercept 0')
+        notes.append(f'scl_slope is {stored}: treated as unscaled, slope 1 and intercept 0')
     return slope, intercept

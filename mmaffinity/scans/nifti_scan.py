@@ -42,7 +42,7 @@ class NiftiScan(Scan):
         self.header, self.compressed = read_nifti_header(path, notes)
         shape = tuple(int(side) for side in self.header.get_data_shape())
         if len(shape) < 2 or any(side < 1 for side in shape):
-            raise ValueError(f'claims the shape {shape}, which is no volume')
+            raise ValueError(f'claims the shape {shape}, which is not a volume')
         volume = (*shape, 1)[:3]
         if any(side != 1 for side in shape[3:]):
             raise ValueError(f'has shape {shape}: a series of volumes, not one; save one volume per file')
@@ -50,7 +50,7 @@ class NiftiScan(Scan):
             raise ValueError(f'claims the shape {shape}, more than {MAX_VOXELS} voxels')
         self.dtype = self.header.get_data_dtype()
         if self.dtype.kind not in NUMBERS:
-            raise ValueError(f'has voxels of type {self.dtype}, which are no Hounsfield units')
+            raise ValueError(f'has voxels of type {self.dtype}, which are not Hounsfield units')
         self.offset = int(self.header.get_data_offset())
         affine, zooms = place_of(self.header, notes) if affine is None else (affine, np.hypot.reduce(affine[:3, :3], axis=0))
         self._orient(affine, zooms, volume)
@@ -91,7 +91,7 @@ class NiftiScan(Scan):
         """Find the slice axis and the view."""
         directions = affine[:3, :3] / zooms * np.array([[-1], [-1], [1]])
         if abs(np.linalg.det(directions)) < MIN_VOLUME:
-            raise ValueError('has an affine without volume, its three axes lie in one plane: correct its qform or sform')
+            raise ValueError('has a degenerate affine, with all three axes in one plane: correct its qform or sform')
         self.axis = int(np.argmax(np.abs(directions[2])))
         self.in_plane = [axis for axis in range(3) if axis != self.axis]
         first, second = (directions[:, axis] for axis in self.in_plane)
@@ -167,11 +167,11 @@ class NiftiScan(Scan):
         note = ''
         try:
             if len(stream.read(MAX_REST)) == MAX_REST:
-                note = 'the file goes on after its voxels: its checksum was not looked at'
+                note = 'the file continues after its voxels, so its checksum was not verified'
         except (OSError, EOFError, zlib.error) as error:
             # Data after a complete gzip stream do not belong to it; its checksum was correct.
             note = (
-                'other bytes follow the compressed volume, and were left out'
+                'other bytes follow the compressed volume and were ignored'
                 if 'Not a gzipped file' in str(error)
                 else f'{WARNING}the compressed file does not match its checksum ({brief(error)}); voxels may be wrong: '
                 'copy or download it again'
@@ -201,7 +201,7 @@ class NiftiScan(Scan):
                 scaling = self.slope * slope, self.intercept * slope + intercept
                 found = self._look(*scaling)
                 if found.refusal():
-                    return f'{refusal}. With {given} it has {found.range}, which are none either'
+                    return f'{refusal}. With {given} it has {found.range}, which are not Hounsfield units either'
                 (self.slope, self.intercept), refusal = scaling, ''
                 self.info.notes.append(f'{given} were used')
             else:
@@ -220,9 +220,6 @@ class NiftiScan(Scan):
         except (OSError, EOFError, zlib.error):
             pass  # slices before the damage are usable, and later reading reports it
         return tally
-
-    def source_paths(self) -> Sequence[Path]:
-        return [self.path]
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:

@@ -42,7 +42,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
         # Nor YAML: MMEngine's reader calls functions named in a YAML file.
-        raise ValueError(f'{path} is no config: a config is a Python file, or the JSON of a shared model')
+        raise ValueError(f'{path} is not a config: a config is a Python file, or the JSON of a shared model')
     if path.suffix == '.json':
         config = read_shared_config(path)
     else:

@@ -66,7 +66,7 @@ def read_shared_config(path: str | Path) -> Config:
     content = read_description(path)
     if content is None:
         raise ValueError(
-            f'{path} is no model description: a JSON config is one that mmaffinity export '
+            f'{path} is not a model description: a JSON config is one that mmaffinity export '
             'safetensors wrote; other configs are Python files'
         )
     try:

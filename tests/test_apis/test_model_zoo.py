@@ -66,5 +66,5 @@ def test_mistakes(tmp_path):
     with pytest.raises(ValueError, match=r'page.md has no table that starts with .\| model \| trained on'):
         write_model_table(write_index(tmp_path), tmp_path / 'page.md')
     (tmp_path / 'index.yml').write_text('- no\n- index\n')
-    with pytest.raises(ValueError, match='index.yml is no model index'):
+    with pytest.raises(ValueError, match='index.yml is not a model index'):
         model_table(tmp_path / 'index.yml')

@@ -197,5 +197,5 @@ def test_clutter_is_counted_by_itself(tmp_path, inferencer):
     written = read(tmp_path / 'out' / 'report.json')
     assert written['not_predicted'] == [] and written['clutter'][0]['source'] == 'in/Thumbs.db'
     (folder / 'slice_0.png').unlink()
-    with pytest.raises(ValueError, match=r'there is nothing to predict: in/Thumbs.db: is left by a file manager'):
+    with pytest.raises(ValueError, match=r'there is nothing to predict: in/Thumbs.db: was left by a file manager'):
         predict_to_folder(inferencer, folder, tmp_path / 'other')

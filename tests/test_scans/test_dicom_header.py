@@ -38,10 +38,10 @@ def test_reads_what_ordering_and_geometry_need(tmp_path):
     [
         (dict(Modality='MR'), 'modality MR, not CT'),
         (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
-        (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'no CT image: Secondary Capture'),
+        (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'not a CT image: Secondary Capture'),
         (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.2.1'), 'Enhanced CT'),
         (dict(NumberOfFrames=5), '5 frames'),
-        (dict(Modality=None, SOPClassUID=None), 'neither modality'),
+        (dict(Modality=None, SOPClassUID=None), 'neither Modality'),
         (dict(Rows=1, Columns=1), 'is 1 x 1 pixels, too small'),
         (dict(Rows=60000, Columns=60000), '60000 x 60000'),
         (dict(SamplesPerPixel=3), 'colour'),
@@ -60,7 +60,7 @@ def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
         (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'),
         (dict(PixelSpacing=None), 'areas and volumes'),
         (dict(PixelSpacing=[0, 1]), 'areas and volumes'),
-        (dict(BodyPartExamined='HEAD'), 'knows the chest only'),
+        (dict(BodyPartExamined='HEAD'), 'trained on chests only'),
     ],
 )
 def test_notes_what_is_doubtful(tmp_path, changes, words):
@@ -153,6 +153,6 @@ def test_numbers_beyond_any_patient_are_as_absent_and_noted(tmp_path, changes, a
 def test_refuses_colours_and_notes_impossible_air_and_other_parts(tmp_path):
     with pytest.raises(ValueError, match='PALETTE COLOR'):
         header_of(tmp_path, PhotometricInterpretation='PALETTE COLOR')
-    assert 'the model knows the chest only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
+    assert 'the model was trained on chests only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
     assert header_of(tmp_path, BodyPartExamined='CHESTABDPELVIS').notes == ()
     assert 'so there is no air' in ' '.join(header_of(tmp_path, PixelRepresentation=0).notes)

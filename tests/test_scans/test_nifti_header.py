@@ -14,7 +14,7 @@ nibabel = pytest.importorskip('nibabel')
 
 def test_an_infinite_slope_is_noted(tmp_path):
     scan = checked_nifti(patched_nifti(write_nifti(tmp_path / 'v.nii', chest_volume()), 112, '<2f', float('inf'), 5))
-    assert any('scl_slope is inf: taken as not scaled' in note for note in scan.info.notes)
+    assert any('scl_slope is inf: treated as unscaled' in note for note in scan.info.notes)
     assert np.array_equal(next(scan.read()).grey, to_grey(chest(0)))
     for usual in (0, float('nan')):
         scan = checked_nifti(patched_nifti(tmp_path / 'v.nii', 112, '<2f', usual, 5))
@@ -27,8 +27,8 @@ def test_an_infinite_slope_is_noted(tmp_path):
         (1, 1e-3, 'unit of length is m: voxels are 0.7 x 0.8 x 5 mm'),
         (2, 1, None),
         (3, 1e3, 'unit of length is micrometre'),
-        (0, 1, 'names no unit of length (code 0): taken as mm'),
-        (7, 1, 'names no unit of length (code 7): taken as mm'),
+        (0, 1, 'names no unit of length (code 0): assumed to be mm'),
+        (7, 1, 'names no unit of length (code 7): assumed to be mm'),
     ],
 )
 def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
@@ -49,7 +49,7 @@ def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
         (np.diag([1, 1, 300, 1]), 'x 1500 mm, outside'),
         (np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -1e7], [0, 0, 0, 1]]), 'further than 1e\\+06 mm from the centre'),
         (np.diag([np.inf, 1, 1, 1]), 'not finite'),
-        (np.array([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'without volume'),
+        (np.array([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'degenerate affine'),
     ],
 )
 def test_implausible_affines_are_refused(tmp_path, change, reason):
@@ -98,7 +98,7 @@ def test_notes_on_orientation(tmp_path):
     [
         (40, '<8h', (3, 32767, 32767, 32767, 1, 1, 1, 1), 'more than 1073741824 voxels'),
         (40, '<8h', (3, 1000, 1000, 1000, 1, 1, 1, 1), 'truncated|cannot hold'),
-        (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is no volume|damaged'),
+        (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is not a volume|damaged'),
         (108, '<f', (3e9,), 'beyond anything'),
         (70, '<h', (9999,), 'damaged'),
         (344, '<4s', (b'ni1\0',), 'pair'),
@@ -159,7 +159,7 @@ def test_an_orientation_that_nibabel_refuses_is_refused(tmp_path):
     image = nibabel.Nifti1Image(chest_volume(), None)
     image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
     image.to_filename(tmp_path / 'v.nii')
-    with pytest.raises(ValueError, match='damaged header, which nibabel does not read either: w2 should be positive'):
+    with pytest.raises(ValueError, match='damaged header, which nibabel cannot read either: w2 should be positive'):
         checked_nifti(patched_nifti(tmp_path / 'v.nii', 256, '<2f', 1, 1))
 
 

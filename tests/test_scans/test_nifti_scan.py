@@ -26,7 +26,7 @@ def test_slices_in_the_radiological_view(tmp_path, name):
         assert np.array_equal(item.grey, to_grey(chest(index))) and item.index == index
         assert item.spacing == pytest.approx((0.8, 0.7)) and item.thickness == pytest.approx(5)
     assert scan.info.shape == (64, 64, 4)
-    assert scan.info.notes == ['the header names no unit of length (code 0): taken as mm']  # nibabel writes none
+    assert scan.info.notes == ['the header names no unit of length (code 0): assumed to be mm']  # nibabel writes none
 
 
 @pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))
@@ -82,7 +82,7 @@ def test_nan_and_infinity_become_air(tmp_path):
     [
         (np.zeros((64, 64, 2, 3), np.int16), 'series of volumes'),
         (np.zeros((1, 1, 1), np.int16), '1 x 1 pixels, too small'),
-        (np.zeros((64, 64, 2), np.complex64), 'no Hounsfield units'),
+        (np.zeros((64, 64, 2), np.complex64), 'not Hounsfield units'),
         ((chest_volume() > 0).astype(np.uint8), 'a mask'),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_refused_volume_stays_refused(tmp_path):
         write_nifti(tmp_path / 'v.nii', (chest_volume() + 1024).astype(np.uint16)), 'v', ReadOptions(rescale=(1, 0))
     )
     for _ in range(3):
-        with pytest.raises(ValueError, match='no Hounsfield units'):
+        with pytest.raises(ValueError, match='not Hounsfield units'):
             scan.check()
     assert (scan.slope, scan.intercept) == (1, 0)
 
@@ -219,7 +219,9 @@ def test_grey_levels_can_be_rescaled(tmp_path, grey, rescale):
     path = write_nifti(tmp_path / 'v.nii', grey.astype(np.float32))
     scan = checked_nifti(path, rescale=rescale)
     assert np.abs(next(scan.read()).grey.astype(int) - to_grey(chest(0))).max() <= 1
-    with pytest.raises(ValueError, match='With the given slope 2 and intercept 0 it has values from .* none either'):
+    with pytest.raises(
+        ValueError, match='With the given slope 2 and intercept 0 it has values from .* not Hounsfield units either'
+    ):
         checked_nifti(path, rescale=(2, 0))
 
 
@@ -273,7 +275,7 @@ def test_what_follows_the_voxels_is_not_unpacked_without_end(tmp_path):
     scan = checked_nifti(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 'the file goes on after its voxels' in scan.info.notes[-1] and peak < 16 * 1024**2
+    assert 'the file continues after its voxels' in scan.info.notes[-1] and peak < 16 * 1024**2
 
 
 @pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])

@@ -170,7 +170,7 @@ class PlanFolder:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
             if not isinstance(content, dict):
-                raise ValueError('it is no object')
+                raise ValueError('it is not an object')
             return content
         except ValueError as error:
             raise ValueError(
