@@ -18,8 +18,8 @@ from scan_helpers import write_images, write_model
 
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.benchmark import Benchmark
+from mmaffinity.apis.figures import TestedModel
 from mmaffinity.apis.inferencer import AffinityInferencer
-from mmaffinity.apis.tested_model import TestedModel
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.checkpoints.published import convert_back_file, convert_published_file
 from mmaffinity.checkpoints.sharing import export_model
