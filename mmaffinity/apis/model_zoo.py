@@ -6,6 +6,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from mmaffinity.utils.files import whole_file
+from mmaffinity.utils.tables import markdown_table
 
 COLUMNS = ('model', 'trained on', 'tested on', 'metrics', 'hours', 'seed', 'SHA-256 of the weights')
 
@@ -58,8 +59,7 @@ def model_table(index: str | Path) -> str:
                     f'`{digest[:16]}`' if digest else '',
                 ]
             )
-    table = [' | '.join(row) for row in (COLUMNS, ['---'] * len(COLUMNS), *rows)]
-    return '\n'.join(f'| {row} |' for row in table) + '\n'
+    return markdown_table(COLUMNS, rows, 'l' * len(COLUMNS)) + '\n'
 
 
 def write_model_table(index: str | Path, page: str | Path) -> None:

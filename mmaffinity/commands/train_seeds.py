@@ -10,7 +10,7 @@ import statistics
 
 from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.tables import format_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

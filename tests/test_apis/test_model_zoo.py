@@ -50,7 +50,7 @@ def test_a_row_per_model_and_test_set(tmp_path):
     row = '| [our_model](../config.py) | A | B | F1 0.9 (0.8 to 1.0), AP50 0.5 |  | 3 | `abababababababab` |'
     before, found = page.read_text().split(f'\n{row}\n')
     assert before.startswith('# Models\n\n| model |') and found == '\nText after.\n' and 'old row' not in before
-    page.write_text(before[: before.index('| ---')])
+    page.write_text(before[: before.index('|---')])
     write_model_table(write_index(tmp_path), page)
     assert page.read_text().endswith(f'{row}\n')
 

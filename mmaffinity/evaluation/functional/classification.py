@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmaffinity.utils.tables import format_table
 from mmaffinity.utils.wording import plural
 
 from .confusion_scores import confusion_scores
-from .text_table import format_table
 
 SHARE = 'share'
 UNDEFINED = 'undefined'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmaffinity.utils.tables import markdown_table
 from mmaffinity.utils.wording import plural
 
 from ..functional.bootstrap import Estimate
@@ -11,7 +12,7 @@ from .content import Report
 from .groups import Group
 from .runs import SliceRun
 from .scores import Calibration, Scores, aggregate_scores, slice_scores
-from .tables import EXTERNAL, RUN, Column, Row, markdown_matrix
+from .tables import EXTERNAL, RUN, Column, Row
 
 OVERALL_COLUMNS = [
     Column('accuracy', 'accuracy %'),
@@ -176,4 +177,5 @@ def _add_confusion(report: Report, group: Group, run: SliceRun) -> None:
     rows = [[name, *row, sum(row)] for name, row in zip(run.classes, counts)]
     rows.append(['all', *run.confusion.sum(0).tolist(), int(run.confusion.sum())])
     title = f'Confusion matrix of {run.name}, in slices (rows: true class, columns: predicted class):'
-    report.matrices.setdefault(group.key, []).append(markdown_matrix(title, ['', *run.classes, 'all'], rows))
+    table = markdown_table(['', *run.classes, 'all'], rows, 'l' + 'r' * (len(run.classes) + 1))
+    report.matrices.setdefault(group.key, []).append(f'{title}\n\n{table}')
