@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.files import num_bytes
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.provenance import fingerprint
 
@@ -69,7 +70,7 @@ def slices_fingerprint(dataset: Any) -> str:
         root = str(getattr(leaf, 'data_root', '') or '')
         for index in range(len(leaf)):
             path = str(leaf.get_data_info(index).get('img_path'))
-            rows.append(f'{os.path.relpath(path, root) if root else path}\0{_num_bytes(path)}\0{loader}')
+            rows.append(f'{os.path.relpath(path, root) if root else path}\0{num_bytes(path)}\0{loader}')
     return fingerprint(rows)
 
 
@@ -122,10 +123,3 @@ def _read(slice_: _Slice) -> np.ndarray | None:
     if results is None or 'img' not in results:
         raise ValueError(f'the pipeline of {type(dataset).__name__} loads no image: begin it with LoadCTSlice')
     return np.asarray(results['img'])
-
-
-def _num_bytes(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None
