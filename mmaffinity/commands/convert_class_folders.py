@@ -6,7 +6,7 @@ Example:
 
 import argparse
 
-from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
+from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, result_options, unit_options
 from mmaffinity.datasets.conversion import ClassOptions, ConversionSummary, convert_class_folders
 from mmaffinity.utils.console import NamedProgress
 
@@ -24,14 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+    options, units = ClassOptions(args.classes), unit_options(args)
     return convert_class_folders(
-        args.root,
-        args.out,
-        ClassOptions(args.classes),
-        split_options(args),
-        unit_options(args),
-        args.copy,
-        args.overwrite,
-        args.workers,
-        progress=progress,
+        args.root, args.out, options, units=units, copy=args.copy, progress=progress, **result_options(args)
     )

@@ -7,7 +7,7 @@ Example:
 import argparse
 
 from mmaffinity.commands.arguments import read_options
-from mmaffinity.commands.data_arguments import add_volume_arguments, split_options
+from mmaffinity.commands.data_arguments import add_volume_arguments, result_options
 from mmaffinity.datasets.conversion import ConversionSummary, CtMdOptions, convert_covid_ct_md
 from mmaffinity.utils.console import NamedProgress
 
@@ -30,13 +30,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
     options = CtMdOptions(args.every, args.clear_as_normal, args.only_lungs, read_options(args))
     return convert_covid_ct_md(
-        args.root,
-        args.out,
-        options,
-        split_options(args),
-        args.index,
-        args.labels,
-        args.overwrite,
-        args.workers,
-        progress=progress,
+        args.root, args.out, options, index=args.index, labels=args.labels, progress=progress, **result_options(args)
     )

@@ -11,7 +11,7 @@ from mmaffinity.commands.data_arguments import (
     add_result_arguments,
     add_unit_arguments,
     lesion_options,
-    split_options,
+    result_options,
     unit_options,
 )
 from mmaffinity.datasets.conversion import ConversionSummary, convert_image_pairs
@@ -38,11 +38,9 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.masks,
         args.out,
         lesion_options(args),
-        split_options(args),
-        unit_options(args),
-        args.pair_pattern,
-        args.copy,
-        args.overwrite,
-        args.workers,
+        units=unit_options(args),
+        pair_pattern=args.pair_pattern,
+        copy=args.copy,
         progress=progress,
+        **result_options(args),
     )

@@ -8,7 +8,7 @@ docs/data.md gives the command for each public data set.
 import argparse
 
 from mmaffinity.commands.arguments import read_options
-from mmaffinity.commands.data_arguments import add_lesion_arguments, add_volume_arguments, split_options
+from mmaffinity.commands.data_arguments import add_lesion_arguments, add_volume_arguments, result_options
 from mmaffinity.datasets.conversion import ConversionSummary, PairOptions, convert_nifti_pairs
 from mmaffinity.utils.console import NamedProgress
 
@@ -43,10 +43,8 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         args.masks,
         args.out,
         options,
-        split_options(args),
-        args.patient_pattern,
-        args.pair_pattern,
-        args.overwrite,
-        args.workers,
+        patient_pattern=args.patient_pattern,
+        pair_pattern=args.pair_pattern,
         progress=progress,
+        **result_options(args),
     )

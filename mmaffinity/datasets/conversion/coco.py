@@ -39,6 +39,11 @@ class AnnotatedSlice(NamedTuple):
     annotations: list[dict[str, Any]]
     group: str | None = None
 
+    @property
+    def unit(self) -> str:
+        """The patient, or the group if the patient is unknown."""
+        return str(self.patient_id or self.group)
+
 
 class LesionAnnotations(NamedTuple):
     """COCO annotations of one mask, without ids, and how many components were too small to be one."""

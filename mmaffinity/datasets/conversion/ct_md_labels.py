@@ -1,7 +1,5 @@
 """The slice labels of COVID-CT-MD: which slices of which patient show infection."""
 
-import csv
-import os
 import re
 from pathlib import Path
 
@@ -9,11 +7,12 @@ import numpy as np
 
 from mmaffinity.utils.wording import first_few, plural
 
-PathLike = str | os.PathLike
+from .lists import PathLike
+from .tables import read_table
 
 SOURCE = 'https://github.com/ShahinSHH/COVID-CT-MD'
 _LABELS_NAME = re.compile(r'slice[-_ ]level[-_ ]labels.*\.npy', re.IGNORECASE)
-_COLUMNS = ('label index', 'folder/id')
+_COLUMNS = ('Label Index', 'Folder/ID')
 
 
 def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
@@ -101,25 +100,13 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_index(path: Path) -> dict[int, str]:
     """Patients by number."""
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            reader = csv.DictReader(file)
-            names = {name.strip().lower(): name for name in reader.fieldnames or () if name}
-            missing = [name for name in _COLUMNS if name not in names]
-            if missing:
-                raise ValueError(f'{path} has no column {", ".join(missing)}: get it from {SOURCE}')
-            patients: dict[int, str] = {}
-            for row in reader:
-                number, patient = ((row[names[column]] or '').strip() for column in _COLUMNS)
-                if not number.isdecimal() or not patient:
-                    raise ValueError(f'line {reader.line_num} of {path} has the number {number!r} and the patient {patient!r}')
-                if int(number) in patients or patient in patients.values():
-                    raise ValueError(f'line {reader.line_num} of {path} repeats number {number} or patient {patient}')
-                patients[int(number)] = patient
-    except FileNotFoundError:
-        raise FileNotFoundError(f'the index {path} does not exist') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path} is not a CSV file in UTF-8 ({error}): download it again') from error
+    patients: dict[int, str] = {}
+    for line, (number, patient) in read_table(path, _COLUMNS, 'the index', f'get it from {SOURCE}'):
+        if not number.isdecimal() or not patient:
+            raise ValueError(f'line {line} of {path} has the number {number!r} and the patient {patient!r}')
+        if int(number) in patients or patient in patients.values():
+            raise ValueError(f'line {line} of {path} repeats number {number} or patient {patient}')
+        patients[int(number)] = patient
     if not patients:
         raise ValueError(f'{path} lists no patients')
     return patients

@@ -1,11 +1,8 @@
 """Find the slices of a list below a data root, reading each folder once."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-from mmaffinity.utils.wording import plural
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 # Of CNCB-NCOV's original layout, with a folder per patient, and of the converters: never flat image folders.
@@ -96,40 +93,6 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     return sorted(found, key=lambda folder: not folder.rpartition('/')[2].startswith(version))
 
 
-class MissingFiles:
-    """Collects what is not there, to say it in one sentence.
-
-    Args:
-        data_root: The folder that was searched.
-        remedy: What brings the files, a clause that ends the sentence.
-    """
-
-    def __init__(self, data_root: Path, remedy: str) -> None:
-        self.data_root = data_root
-        self.remedy = remedy
-        self._missing: list[tuple[Path, int, list[str]]] = []
-
-    def add(self, source: Path, num_slices: int, paths: list[str]) -> None:
-        """Note which of the files that ``num_slices`` slices of a list ask for are missing; none is fine."""
-        if paths:
-            self._missing.append((source, num_slices, paths))
-
-    def raise_if_any(self) -> None:
-        """Stop where anything was noted.
-
-        Raises:
-            FileNotFoundError: naming the lists, how many files, and the first three.
-        """
-        if not self._missing:
-            return
-        counts = ', '.join(f'{len(paths)} for {plural(rows, "slice")} from {source}' for source, rows, paths in self._missing)
-        paths = [path for _, _, found in self._missing for path in found]
-        first = ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
-        raise FileNotFoundError(
-            f'{plural(len(paths), "file", "is")} missing under {self.data_root} ({counts}): {first}; {self.remedy}'
-        )
-
-
 def check_data_root(data_root: Path, remedy: str) -> None:
     """Stop where the data root is not a folder.
 
@@ -138,27 +101,3 @@ def check_data_root(data_root: Path, remedy: str) -> None:
     """
     if not data_root.is_dir():
         raise FileNotFoundError(f'the data root {data_root} is not a folder; {remedy}')
-
-
-def check_annotations(folder: Path, dataset: str) -> None:
-    """Stop where a folder holds slice lists of another data set, which a conversion would replace.
-
-    CNCB-NCOV and version 1 of COVIDx-CT are the same slices, and may well share a data root.
-
-    Args:
-        folder: ``annotations/`` of the data root.
-        dataset: What the lists to be written call their data set.
-
-    Raises:
-        ValueError: naming a list of another one.
-    """
-    for path in sorted(folder.glob('slices_*.json')):
-        try:
-            found = json.loads(path.read_bytes())['metainfo']['dataset']
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # half a list, or one without a name: this conversion replaces it
-        if found != dataset:
-            raise ValueError(
-                f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
-                'use another data root with links to the image folders'
-            )

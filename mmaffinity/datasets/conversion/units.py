@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from mmaffinity.utils.wording import first_few, plural
 
-from ..patients import check_patient_pattern, patient_in
+from ..patients import check_pattern, patient_in
 from ..verification.image_facts import FileFacts
 from ..verification.near import Near, near_groups
-from .patient_table import PatientTable
 from .summary import ConversionSummary
+from .tables import PatientTable
 
 # Looser than the verifier's: a pair too many costs nothing here, one too few is leakage.
 GROUPING = Near(radius=10, correlation=0.98)
@@ -36,7 +36,7 @@ class UnitOptions:
     near: Near = field(default_factory=lambda: GROUPING)
 
     def __post_init__(self) -> None:
-        check_patient_pattern(self.patient_pattern)
+        check_pattern('patient_pattern', self.patient_pattern)
         if self.patient_pattern is not None and self.patients is not None:
             raise ValueError(
                 f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '

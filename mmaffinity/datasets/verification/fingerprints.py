@@ -65,7 +65,7 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
     """
     parts = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
     sha256 = hash_files({listed.path for _, part in parts if part for listed in part.slices}) if read_files else {}
-    rows = [
+    rows: list[dict[str, Any]] = [
         # A run must not fail because of its own record, so data sets without paths are recorded too.
         dict(
             name=part.name if part else f'{split} ({type(leaf).__name__})',

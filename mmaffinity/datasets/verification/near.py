@@ -104,7 +104,8 @@ class Thumbnails:
             if limit is not None and number >= limit:
                 break
         cut = limit is not None and number >= limit
-        return NearPairs(*(np.concatenate(part)[:limit] for part in zip(*found, strict=True)), cut)
+        places, bits, correlations = (np.concatenate(part)[:limit] for part in zip(*found, strict=True))
+        return NearPairs(places, bits, correlations, cut)
 
 
 def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:

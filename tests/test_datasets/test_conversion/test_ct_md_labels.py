@@ -95,8 +95,8 @@ def test_damaged_arrays(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('', 'has no column label index, folder/id'),
-        ('Label Index,Patient\n0,P001\n', 'has no column folder/id'),
+        ('', "has no column 'Label Index'; it has none: get it from"),
+        ('Label Index,Patient\n0,P001\n', "has no column 'Folder/ID'; it has Label Index, Patient"),
         ('Label Index,Folder/ID\n', 'lists no patients'),
         ('Label Index,Folder/ID\nzero,P001\n', "line 2 of .* has the number 'zero' and the patient 'P001'"),
         ('Label Index,Folder/ID\n0\n', "has the number '0' and the patient ''"),

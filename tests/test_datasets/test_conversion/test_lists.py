@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmaffinity.datasets.conversion import (
+from mmaffinity.datasets.conversion.lists import (
     CncbSlice,
     IctcfSlice,
     LesionSlice,
@@ -11,7 +11,6 @@ from mmaffinity.datasets.conversion import (
     parse_published_list,
     parse_segmentation_list,
 )
-from mmaffinity.datasets.conversion.lists import find_list
 
 
 def write(path, *rows, end='\n'):
@@ -96,15 +95,6 @@ def test_unusable_files(tmp_path):
     (tmp_path / 'binary.txt').write_bytes(b'\x89PNG\r\n\xff\xfe\x00')
     with pytest.raises(ValueError, match='binary.txt is not a text file'):
         parse_segmentation_list(tmp_path / 'binary.txt')
-
-
-def test_find_list(tmp_path):
-    first, second = tmp_path / 'first', tmp_path / 'second'
-    second.mkdir()
-    with pytest.raises(FileNotFoundError, match='the list a.txt is not in .*first or .*second; get it from the author'):
-        find_list('a.txt', [first, second], 'the author')
-    write(second / 'a.txt', 'x')
-    assert find_list('a.txt', [first, second], 'the author') == second / 'a.txt'
 
 
 def test_counts_of_the_real_lists(shared_dir):

@@ -1,18 +1,14 @@
-"""From masks of any labels to the COCO JSON of each split."""
+"""Which labels of masks are lesions, and which slices are kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mmaffinity.utils.wording import first_few, plural
 
 from ..label_masks import GGO
-from .coco import MERGED_CATEGORIES, AnnotatedSlice, LesionAnnotations, annotate_mask, check_min_area, coco_of
-from .splits import SplitOptions, each_split, list_name
-from .summary import ConversionSummary
+from .coco import LesionAnnotations, annotate_mask, check_min_area
 
 
 @dataclass(frozen=True)
@@ -75,51 +71,6 @@ def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
             )
         return ''
     without = [name for name, own in labels.items() if not own & set(options.lesion_labels)]
-    return (
-        (f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels)} ({first_few(without)})')
-        if without
-        else ''
-    )
-
-
-def lesion_lists(
-    slices: Sequence[AnnotatedSlice],
-    unit_of: Callable[[AnnotatedSlice], str],
-    num_small: Mapping[str, int],
-    info: dict[str, Any],
-    splits: SplitOptions,
-    summary: ConversionSummary,
-    masks: Path,
-    options: LesionOptions,
-) -> dict[str, Any]:
-    """Divide slices into COCO dictionaries.
-
-    Args:
-        slices: those that are kept.
-        unit_of: the patient of a slice, or whatever else stays in one split.
-        num_small: components that were too small to be lesions, by unit.
-        info: what the files say of themselves.
-        splits: how units are divided.
-        summary: takes the counts.
-        masks: folder of the masks, for errors.
-        options: what is taken of masks.
-
-    Returns:
-        The dictionaries by name of the list, that of the training slices first.
-
-    Raises:
-        ValueError: if there is no slice, or there are too few units.
-    """
-    if not slices:
-        raise ValueError(
-            f'no usable slices: {"; ".join(summary.problems[:3])}'
-            if summary.problems
-            else f'the masks in {masks} mark no lesion larger than {options.min_area} pixels, labels '
-            f'{options.lesion_labels or "as found"}: lower --min-area or check --lesion-labels'
-        )
-    lists = {}
-    for part, members in each_split(slices, unit_of, {unit_of(slice_): '' for slice_ in slices}, splits):
-        name = list_name('lesions', part)
-        lists[name] = coco_of(members, MERGED_CATEGORIES, {**info, 'min_area': options.min_area})
-        summary.add_lesions(name, lists[name], sum(num_small.get(unit, 0) for unit in {unit_of(member) for member in members}))
-    return lists
+    if not without:
+        return ''
+    return f'{plural(len(without), "mask", "has")} none of the labels {list(options.lesion_labels)} ({first_few(without)})'
