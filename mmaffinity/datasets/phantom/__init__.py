@@ -5,10 +5,10 @@ CNCB-NCOV, iCTCF and COVIDx-CT. It stands for data that may not be redistributed
 works and nothing about disease. It is never a source of results.
 """
 
-from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Lesion, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, PlannedSlice, plan_phantom
-from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, Scanner, draw_slice
-from mmaffinity.datasets.phantom.writer import PhantomSummary, write_phantom
+from .patient import SLICE_CLASSES, Lesion, Patient, make_patient
+from .plan import LISTS, PhantomSettings, PlannedSlice, plan_phantom
+from .slices import CNCB_SCANNER, ICTCF_SCANNER, Scanner, draw_slice
+from .writer import PhantomSummary, write_phantom
 
 __all__ = [
     'CNCB_SCANNER',

@@ -1,15 +1,11 @@
-"""How the chest is drawn: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""How the chest is drawn: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.patient import HEIGHT, Patient, thorax_axes
+from .patient import HEIGHT, Patient, thorax_axes
 
 AIR, FAT, TISSUE, BLOOD, CORTEX = -1000.0, -105.0, 45.0, 38.0, 600.0
 _SHIFT = 4  # sub-pixel bits of OpenCV's drawing functions
@@ -49,13 +45,6 @@ class Canvas:
         cv2.polylines(
             image, [corners], False, int(round(value * min(1.0, thick))), max(1, int(round(thick))), cv2.LINE_AA, _SHIFT
         )
-
-
-class Chest(NamedTuple):
-    """What `draw_chest` gives: the canvas and where the lungs are, bool (size, size)."""
-
-    canvas: Canvas
-    lungs: np.ndarray
 
 
 def ellipse(x: float, y: float, a: float, b: float, turn: float = 0.0, power: float = 2.0) -> np.ndarray:
@@ -187,26 +176,11 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
     """Outlines (of vessels and heart, of the fat that holds them) that push the lungs apart at a level."""
     a, b = thorax_axes(level, patient.thorax)
     big = patient.heart
-    organs, holds = [], []
+    organs = []
     lateral = np.interp(level, (0, 0.2, 0.4, 0.6, 1), (0.13, 0.12, 0.11, 0.08, 0.08))
     front = np.interp(level, (0, 0.1, 0.25, 0.4), (0.10, 0.07, 0.035, 0.014))
-    holds.append(
-        np.array(
-            [
-                [-front, -b - 0.1],
-                [front, -b - 0.1],
-                [lateral, -0.35 * b],
-                [lateral, back],
-                [0.10, back + 0.05],
-                [0.17, b + 0.1],
-                [-0.17, b + 0.1],
-                [-0.10, back + 0.05],
-                [-lateral, back],
-                [-lateral, -0.35 * b],
-            ]
-        )
-    )
-    holds.append(ellipse(0, back, 0.116, 0.098))
+    right = np.array([(front, -b - 0.1), (lateral, -0.35 * b), (lateral, back), (0.10, back + 0.05), (0.17, b + 0.1)])
+    holds = [np.concatenate([right, right[::-1] * (-1, 1)]), ellipse(0, back, 0.116, 0.098)]
     for x, y, size, centre, half in (
         (-0.09, -0.10, 0.045, 0.25, 0.30),
         (0.08, -0.08, 0.036, 0.08, 0.16),
@@ -289,11 +263,14 @@ def _vessels(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray) 
     canvas.hu += (AIR + 40 - canvas.hu) * (lumen.astype(np.float32) / 255) * lungs
 
 
-def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: np.ndarray) -> Chest:
+def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: np.ndarray) -> tuple[Canvas, np.ndarray]:
     """Draw one level of a patient without lesions, noise and blur.
 
     Args:
         texture: slowly varying noise, (size, size) float32, about -2 to 2.
+
+    Returns:
+        The canvas, and where the lungs are, bool (size, size).
     """
     canvas = Canvas(patient, size, zoom)
     a, b = thorax_axes(level, patient.thorax)
@@ -319,4 +296,4 @@ def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: 
     canvas.hu = np.where(lungs, patient.lung_hu + 45 * depth + 11 * texture, tissue)
     _vessels(canvas, patient, level, lungs)
     _airways(canvas, level)
-    return Chest(canvas, lungs)
+    return canvas, lungs

@@ -1,13 +1,10 @@
-"""How lesions are drawn: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia).
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""How lesions are drawn: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia)."""
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.anatomy import Canvas
-from mmaffinity.datasets.phantom.patient import Lesion, Patient
+from .anatomy import Canvas
+from .patient import Lesion, Patient
 
 BACKGROUND, LUNG, GGO, CONSOLIDATION = 0, 1, 2, 3  # values of CNCB-NCOV's lesion masks
 _TURN = np.linspace(0, 2 * np.pi, 72, endpoint=False)

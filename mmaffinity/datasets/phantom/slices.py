@@ -1,16 +1,13 @@
-"""From a patient and a level to an 8-bit slice and its mask: scanner, reconstruction noise and grey window.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""From a patient and a level to an 8-bit slice and its mask: scanner, reconstruction noise and grey window."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.anatomy import draw_chest
-from mmaffinity.datasets.phantom.lesions import draw_lesions
-from mmaffinity.datasets.phantom.patient import Patient
+from .anatomy import draw_chest
+from .lesions import draw_lesions
+from .patient import Patient
 
 MIN_SIZE = 64
 
@@ -93,12 +90,8 @@ def draw_hounsfield(
         raise ValueError(f'size must be at least {MIN_SIZE} pixels, got {size}')
     rng = np.random.default_rng([*patient.key, 2, int(round(level * 10000))])
     texture, grain = _noise(rng, size, 24), _noise(rng, size, 90)
-    chest = draw_chest(patient, level, size, scanner.zoom, texture)
-    canvas = chest.canvas
-    if lesions:
-        mask = draw_lesions(canvas, patient, level, chest.lungs, texture, grain)
-    else:
-        mask = chest.lungs.astype(np.uint8)
+    canvas, lungs = draw_chest(patient, level, size, scanner.zoom, texture)
+    mask = draw_lesions(canvas, patient, level, lungs, texture, grain) if lesions else lungs.astype(np.uint8)
     hu = cv2.GaussianBlur(canvas.hu, (0, 0), max(0.35, scanner.blur * size / 512))
     white = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), scanner.grain)
     # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons reach the middle.

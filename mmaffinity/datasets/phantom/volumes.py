@@ -1,7 +1,4 @@
-"""Volumes of phantom patients: NIfTI with lesion masks, and DICOM series in the layout of COVID-CT-MD.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Volumes of phantom patients: NIfTI with lesion masks, and DICOM series in the layout of COVID-CT-MD."""
 
 import gzip
 import io
@@ -10,10 +7,11 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from mmaffinity.datasets.phantom.patient import Patient, make_patient
-from mmaffinity.datasets.phantom.plan import PhantomSettings
-from mmaffinity.datasets.phantom.slices import Scanner, draw_hounsfield
 from mmaffinity.utils.optional import require
+
+from .patient import Patient, make_patient
+from .plan import PhantomSettings
+from .slices import Scanner, draw_hounsfield
 
 LEVELS = tuple(np.linspace(0.1, 0.9, 10).tolist())  # of a volume's slices, from the apex to the base
 THICKNESS, FIELD = 24.0, 360.0  # mm, of a slice and of the field of view

@@ -1,7 +1,4 @@
-"""Writes a phantom to disk in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT, whole files only.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Writes a phantom to disk in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT, whole files only."""
 
 import json
 import shutil
@@ -12,12 +9,13 @@ from typing import Any
 
 import cv2
 
-from mmaffinity.datasets.phantom import covidx_ct
-from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, VOLUMES, PhantomSettings, covidx_metadata, list_rows, plan_phantom
-from mmaffinity.datasets.phantom.slices import draw_slice
-from mmaffinity.datasets.phantom.volumes import draw_volumes
-from mmaffinity.utils.files import whole_file
+from mmaffinity.utils.files import num_bytes, whole_file
+
+from . import covidx_ct
+from .patient import SLICE_CLASSES, Patient, make_patient
+from .plan import LISTS, VOLUMES, PhantomSettings, list_rows, plan_phantom
+from .slices import draw_slice
+from .volumes import draw_volumes
 
 MARKER = 'phantom.json'
 VERSION = 1  # raise it when the same settings give other bytes
@@ -130,7 +128,7 @@ def write_phantom(
     written = kept = 0
     for done, row in enumerate(plan, 1):
         paths = [out_dir / path for path in (row.image, row.mask) if path]
-        missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
+        missing = [path for path in paths if not num_bytes(path)]
         if row.number not in patients:
             patients[row.number] = make_patient(settings.seed, row.number, row.label)
         if missing:
@@ -141,15 +139,15 @@ def write_phantom(
         written, kept = written + len(missing), kept + len(paths) - len(missing)
         if progress is not None:
             progress(done, len(plan))
-    if any(row.split in covidx_ct.LISTS for row in plan):
-        _write(out_dir / covidx_ct.METADATA, covidx_metadata(plan).encode())
+    covidx = dict.fromkeys((row.split, row.label, row.number) for row in plan if row.split in covidx_ct.LISTS)
+    if covidx:
+        _write(out_dir / covidx_ct.METADATA, covidx_ct.metadata_csv(covidx).encode())
     for name, content in draw_volumes(settings):
         path = out_dir / name
-        if path.is_file() and path.stat().st_size:
-            kept += 1
-        else:
+        there = bool(num_bytes(path))
+        if not there:
             _write(path, content())
-            written += 1
+        written, kept = written + (not there), kept + there
     for split, rows in list_rows(plan, settings, patients).items():
         _write(out_dir / {**LISTS, **covidx_ct.LISTS}[split], ''.join(row + '\n' for row in rows).encode())
     slices: dict[str, dict[str, int]] = {}
