@@ -11,7 +11,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from .folder_listing import describe_unused, list_folder, missing_folder
-from .folds import check_fold
+from .folds import Folds
 from .patients import check_pattern, patient_in
 from .slice_dataset import SliceDataset
 
@@ -61,7 +61,7 @@ class SliceFolderDataset(SliceDataset):
             if name in kwargs:
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
         if folds is not None:
-            check_fold(folds, fold)
+            Folds(folds, fold)  # checks them; here, patients are assigned by hashing
         check_pattern('patient_pattern', patient_pattern)
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         places = [os.path.normpath(folder) for folder in self.folders]

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +16,6 @@ from .grey_levels import grey_level_statistics
 from .parallel import Progress
 
 SLICES_KEY = 'slices_sha256'
-
-
-class _Slice(NamedTuple):
-    dataset: Any
-    number: int
 
 
 def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -44,7 +39,7 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
         ValueError: if a slice cannot be read, the data set loads no images, or all pixels have one grey level.
     """
     leaves = _leaves(dataset)
-    slices = [_Slice(leaf, index) for leaf in leaves for index in range(len(leaf))]
+    slices = [(leaf, index) for leaf in leaves for index in range(len(leaf))]
     statistics = grey_level_statistics(slices, workers, progress, _read)
     source = ', '.join(map(_source_of, leaves))
     if not statistics['std'] > 0:
@@ -108,9 +103,9 @@ def _source_of(leaf: Any) -> str:
     return str(getattr(leaf, 'source', type(leaf).__name__))
 
 
-def _read(slice_: _Slice) -> np.ndarray | None:
-    dataset = slice_.dataset
-    results = dataset.get_data_info(slice_.number)
+def _read(slice_: tuple[Any, int]) -> np.ndarray | None:
+    dataset, number = slice_
+    results = dataset.get_data_info(number)
     try:
         for transform in dataset.pipeline.transforms:
             results = transform(results)
