@@ -130,7 +130,7 @@ def build_coco(
     """
     check_min_area(min_area)
 
-    def read(file: LesionFile) -> tuple[tuple[int, ...], LesionAnnotations]:
+    def read(file: LesionFile) -> tuple[AnnotatedSlice, int]:
         mask = read_lesion_mask(data_root / file.mask)
         height, width = read_slice(data_root / file.image).shape
         if mask.shape != (height, width):
@@ -139,13 +139,13 @@ def build_coco(
                 f'image {data_root / file.image} is {width} x {height}; save the mask at the size '
                 'of its image, or unpack the archive again'
             )
-        return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
+        found = annotate_mask(mask, min_area, keep_classes_apart)
+        return AnnotatedSlice(file.image, mask.shape, file.patient_id, None, found.annotations), found.num_small
 
-    results = list(zip(files, map_files(read, files, workers, progress, 'masks'), strict=True))
-    slices = [AnnotatedSlice(file.image, shape, file.patient_id, None, found.annotations) for file, (shape, found) in results]
+    results = map_files(read, files, workers, progress, 'masks')
     names = SEPARATE_CATEGORIES if keep_classes_apart else MERGED_CATEGORIES
     info = dict(description='CNCB-NCOV lesions', source=source, min_area=min_area)
-    return coco_of(slices, names, info), sum(found.num_small for _, (_, found) in results)
+    return coco_of([slice_ for slice_, _ in results], names, info), sum(small for _, small in results)
 
 
 def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[str, Any]) -> dict[str, Any]:
