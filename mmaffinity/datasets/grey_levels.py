@@ -1,4 +1,4 @@
-"""Global mean and standard deviation of grey levels, which the paper normalises its input with."""
+"""Global mean and standard deviation of grey levels, by which the paper normalises its input."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -15,12 +15,12 @@ def slice_moments(slice_: np.ndarray) -> tuple[int, Fraction, Fraction]:
     """Sum grey levels and their squares over one slice, as a model reads it.
 
     Args:
-        slice_: of any shape, in units of 8-bit grey levels, 0 to 255.
+        slice_: array of any shape, in units of 8-bit grey levels, 0 to 255.
 
     Returns:
         Number of pixels, sum, and sum of squares: exact for uint8, of float64 for other types.
     """
-    if slice_.dtype == np.uint8:  # over its histogram, which is exact and spares two products per pixel
+    if slice_.dtype == np.uint8:  # over its histogram, which is exact and saves two products per pixel
         counts, levels = np.bincount(slice_.ravel(), minlength=256), np.arange(256)
         return slice_.size, Fraction(int(counts @ levels)), Fraction(int(counts @ levels**2))
     levels = slice_.astype(np.float64)
@@ -35,11 +35,11 @@ def grey_level_statistics(
 ) -> dict[str, Any]:
     """Compute mean and standard deviation over all pixels of all slices, with grey levels in [0, 1].
 
-    One slice at a time is in memory per worker. The sums of slices are added without rounding, so neither the order of
-    the slices nor the number of workers changes a bit of the result.
+    Each worker holds one slice in memory. The sums of slices are added without rounding, so the result does not depend on the
+    order of the slices or the number of workers, to the last bit.
 
     Args:
-        slices: The slices: paths, or whatever ``read`` takes.
+        slices: The slices: paths, or other arguments of ``read``.
         workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
         progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
         read: Reads one slice, in units of 8-bit grey levels; None leaves it out.

@@ -49,7 +49,7 @@ def convert_class_folders(
         out: Folder to make.
         options: Which folders are classes.
         splits: How patients are divided.
-        units: How patients are known. Names of slices are relative to ``root``, with forward slashes.
+        units: How patients are identified. Names of slices are relative to ``root``, with forward slashes.
         copy: Copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
@@ -104,7 +104,7 @@ def _row(name: str, label: int, unit: Unit) -> dict[str, Any]:
 def _strata(
     labels: Mapping[str, int], units: Mapping[str, Unit], classes: Sequence[str], summary: ConversionSummary
 ) -> dict[str, str]:
-    """The classes of each unit, which divide them into strata; warn of those with several."""
+    """Return the classes of each unit, by which they are stratified; warn of those with several."""
     members: dict[Unit, set[int]] = defaultdict(set)
     for name, unit in units.items():
         members[unit].add(labels[name])

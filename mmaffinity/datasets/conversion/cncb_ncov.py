@@ -152,8 +152,8 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     """Draw the same number of slices of every class, without replacement.
 
     Args:
-        rows: Slices to draw from; their order does not matter.
-        samples_per_class: How many of each class.
+        rows: Slices to draw from, in any order.
+        samples_per_class: Number of slices of each class.
         seed: The same seed gives the same sample.
 
     Returns:
@@ -203,7 +203,7 @@ def _find_lesion_slices(root: Download, source: Path, rows: Sequence[LesionSlice
         if mask is None:
             absent.append(f'ct_lesion_seg/mask/{row.patient}/{row.name}.png')
         if image is not None and mask is not None:
-            # These patients are numbered apart from those of NCP, CP and Normal; the prefix keeps them apart here.
+            # These patients are numbered separately from those of NCP, CP and Normal; the prefix distinguishes them.
             found.append(LesionFile(image, mask, f'ct_lesion_seg/{row.patient}'))
     root.add_missing(source, len(rows), absent)
     return found

@@ -21,7 +21,7 @@ from .splits import SplitOptions
 from .summary import ConversionSummary
 
 NORMAL = CNCB_CLASSES.index('Normal')
-# How the class folders are called: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
+# Names of the class folders: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
 _FOLDERS = {'normal': NORMAL, 'cap': CNCB_CLASSES.index('CP'), 'covid-19': CNCB_CLASSES.index('COVID-19')}
 _FOLDER_NAME = re.compile(r'(normal|cap|covid-19)([ _-]*(cases|subjects))?', re.IGNORECASE)
 _REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal Cases/; to download it, see {SOURCE}'
@@ -29,13 +29,13 @@ _REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal
 
 @dataclass(frozen=True)
 class CtMdOptions:
-    """What is taken of each patient, and how.
+    """Which slices are converted, and how.
 
     Attributes:
-        every: take each n-th slice only, counted from the head.
-        clear_as_normal: keep slices without infection of patients with pneumonia, as Normal; they are left out otherwise.
-        only_lungs: of slices without infection, keep only those that show lungs, by a threshold.
-        reading: window, and the way to Hounsfield units, as in prediction.
+        every: use every n-th slice, counted from the head.
+        clear_as_normal: label slices without infection of patients with pneumonia as Normal, instead of leaving them out.
+        only_lungs: use slices without infection only if they show lungs, by a threshold.
+        reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
         ValueError: if a value is out of range.
@@ -83,7 +83,7 @@ def convert_covid_ct_md(
     Args:
         root: Folder with the unpacked class folders.
         out: Folder to make.
-        options: What is taken of each patient.
+        options: Which slices are converted.
         splits: How patients are divided, each class by itself.
         index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.

@@ -40,7 +40,7 @@ def convert_covidx_ct(
         list_version: '1', '2A', '2B', '3A' or '3B'; by default the one whose lists are there. The B variants use the
             validation and test lists of A if they have none.
         lists: Single lists by path, under 'train', 'val' or 'test'.
-        image_folders: Folders of images below ``data_root``, by default all of two levels, those of this version first.
+        image_folders: Folders of images below ``data_root``, by default all down to two levels, those of this version first.
         metadata: The metadata.csv, by default that of ``data_root`` or of a list folder. Version 1 has none.
         splits: 'train', 'val' and 'test', or those of them to convert.
         **download: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
@@ -127,7 +127,7 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
         return flat_folders(data_root, version)
     folders = []
     for folder in map(Path, given):
-        # As the shell completes it, from the current folder, or as the data root has it.
+        # Relative to the current folder, as a shell completes it, or to the data root.
         inside = (folder if folder.is_dir() else data_root / folder).resolve()
         if not inside.is_dir():
             raise FileNotFoundError(f'the image folder {folder} does not exist; correct --images')
@@ -153,7 +153,7 @@ def _describe(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> dict
 def _check_names(
     summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxSlice]], metadata: Mapping[str, PatientMetadata]
 ) -> None:
-    """Warn of names that follow no rule, and where names and labels disagree with metadata.csv."""
+    """Warn of names that follow no rule, and of names and labels that disagree with metadata.csv."""
     unknown: list[str] = []
     absent: dict[str, None] = {}
     differing: dict[str, None] = {}

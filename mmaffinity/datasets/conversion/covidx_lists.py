@@ -1,4 +1,4 @@
-"""Read the lists and the metadata of COVIDx-CT: which source, patient and scan a slice's name stands for."""
+"""Read the lists and the metadata of COVIDx-CT: source, patient and scan from the names of slices."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ _METADATA_COLUMNS = ('patient id', 'source', 'finding')
 _ROW = re.compile(r'(\w[\w.-]*)\.(?:png|jpe?g)\s+(-?[0-9]+)((?:\s+-?[0-9]+){4})?', re.ASCII)
 _CNCB_NAME = '[0-9A-Za-z-]+'
 
-# Names without suffix, by source as metadata.csv calls it: what COVIDx-CT's own scripts, and the archives that it takes
-# its slices from, name them. Where the name tells the class, the group `kind` is a key of _KINDS.
+# Names without suffix by source, named as in metadata.csv. They come from COVIDx-CT's own scripts and from the archives of its
+# sources. If a name encodes the class, the group `kind` is a key of _KINDS.
 _SOURCES = tuple(
     (source, re.compile(pattern, re.ASCII))
     for source, pattern in (
@@ -39,13 +39,13 @@ _KINDS = {'Normal': 0, 'CP': 1, 'NCP': 2, 'normal': 0, 'cap': 1, 'P': 2, 'covid'
 
 
 class SliceName(NamedTuple):
-    """What the name of a slice stands for; all are None where it follows no known source's rule.
+    """What the name of a slice encodes; all are None if it follows the rule of no known source.
 
     Attributes:
-        source: as metadata.csv calls it.
-        patient: the person.
-        scan: the series, the beginning of the name.
-        label: of the class that the name tells; None where it tells none.
+        source: named as in metadata.csv.
+        patient: the patient.
+        scan: the series, which the name starts with.
+        label: label of the class; None if the name does not encode it.
     """
 
     source: str | None = None
@@ -59,10 +59,10 @@ class CovidxSlice:
     """One row of a list; rows of the same name are the same slice.
 
     Attributes:
-        name: of the file, without suffix.
+        name: name of the file, without suffix.
         label: 0 Normal, 1 pneumonia, 2 COVID-19.
-        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None where the row has none.
-        origin: what the name stands for.
+        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None if the row has none.
+        origin: what the name encodes.
     """
 
     name: str
@@ -72,18 +72,14 @@ class CovidxSlice:
 
 
 class PatientMetadata(NamedTuple):
-    """What metadata.csv has on one patient that is of use here."""
+    """Source and finding of a patient in metadata.csv."""
 
     source: str
     finding: str
 
 
 def read_name(name: str) -> SliceName:
-    """Take a slice's name apart.
-
-    Args:
-        name: of the file, without suffix.
-    """
+    """Parse the name of a slice, without suffix."""
     for source, pattern in _SOURCES:
         match = pattern.fullmatch(name)
         if match is not None:
@@ -141,8 +137,8 @@ def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
 def metadata_id(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> str | None:
     """Return the ID under which metadata.csv has the patient of a slice, or None.
 
-    It is the patient of :func:`read_name`, except where metadata.csv counts series (TCIA) or studies (COVID-19-CT-Seg) of
-    one person apart: there it is the longest beginning of the name that metadata.csv has.
+    It is the patient of :func:`read_name`, unless metadata.csv lists the series (TCIA) or studies (COVID-19-CT-Seg) of one
+    patient separately: then it is the longest prefix of the name that metadata.csv contains.
     """
     if row.origin.patient in metadata:
         return row.origin.patient

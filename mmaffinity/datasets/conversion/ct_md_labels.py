@@ -18,18 +18,18 @@ _COLUMNS = ('Label Index', 'Folder/ID')
 def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
     """Find the array of slice labels and its index in a folder, or in the folders in it.
 
-    Where there are several arrays, that with 'updated' in its name is taken.
+    Of several arrays, the one with 'updated' in its name is used.
 
     Args:
         root: the folder.
-        index, labels: those that are known already.
+        index, labels: paths that are given.
 
     Returns:
         The index (CSV) and the labels (NPY).
 
     Raises:
-        FileNotFoundError: if one is not there.
-        ValueError: if it is not clear which to take.
+        FileNotFoundError: if one does not exist.
+        ValueError: if there are several.
     """
     return (
         Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
@@ -50,19 +50,19 @@ def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
 def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     """Read which slices show infection.
 
-    The published index skips a number, 43, and the array has no row for it. So numbers are rows of the array where all of
-    them exist; otherwise, where both have as many rows, the patients in the order of their numbers.
+    Numbers are rows of the array. The published index skips a number, 43, for which the array has no row: if a number exceeds
+    the array and both have as many rows, the rows are the patients in the order of their numbers.
 
     Args:
         index: CSV with the columns 'Label Index' and 'Folder/ID'.
         labels: array (patients, slices) of 0 and 1, slices counted from the head.
 
     Returns:
-        By patient, bool (slices,). The array is as wide for all; what exceeds a patient's slices is False.
+        By patient, bool (slices,). All have the width of the array; entries beyond a patient's slices are False.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged, or they do not fit each other.
+        ValueError: if a file is damaged, or they do not match.
     """
     array = _read_array(labels)
     rows = _read_index(index)
@@ -81,7 +81,7 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        # A pickle in it could run anything.
+        # A pickle could execute code.
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileNotFoundError(f'the slice labels {path} do not exist') from None

@@ -18,7 +18,7 @@ from .splits import SplitOptions
 from .summary import ConversionSummary
 from .units import UnitOptions, find_units
 
-FOLDER = 'images'  # of the result, which holds or leads to the slices
+FOLDER = 'images'  # folder of the slices, or link to it, in the result
 
 
 class _Read(NamedTuple):
@@ -52,9 +52,9 @@ def convert_image_pairs(
         images: Folder of the slices, see :func:`~.pairs.find_pairs`.
         masks: Folder of their masks: images whose pixel values are labels.
         out: Folder to make.
-        options: What is taken of masks.
+        options: Which labels are lesions, and which slices are kept.
         splits: How patients are divided.
-        units: How patients are known. Names of slices are relative to ``images``, with forward slashes and without extension.
+        units: How patients are identified. Names of slices are relative to ``images``, with forward slashes, without extension.
         pair_pattern: See :func:`~.pairs.find_pairs`.
         copy: Copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.

@@ -13,13 +13,12 @@ from .coco import LesionAnnotations, annotate_mask, check_min_area
 
 @dataclass(frozen=True)
 class LesionOptions:
-    """What is taken of masks.
+    """Which pixels of masks are lesions, and which slices are kept.
 
     Attributes:
-        lesion_labels: values of the masks that are lesions, all others being background; None where masks hold one value
-            beside 0.
-        negatives: keep slices without a lesion, which are left out otherwise.
-        min_area: pixels; only larger 8-connected components are lesions. Slices with smaller ones only are left out, as
+        lesion_labels: mask values that are lesions; all others are background. None if masks have a single value besides 0.
+        negatives: also keep slices without a lesion.
+        min_area: pixels; only larger 8-connected components are lesions. Slices with smaller ones only are left out, because
             they are neither positive nor negative.
 
     Raises:
@@ -50,14 +49,14 @@ class LesionOptions:
 
 
 def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
-    """Check that it is known which labels are lesions.
+    """Check that the choice of labels is unambiguous.
 
     Args:
-        labels: those of each mask beside 0, by its name.
-        options: what is taken of masks.
+        labels: labels of each mask except 0, by name.
+        options: which labels are lesions.
 
     Returns:
-        A warning of masks without any of the wanted labels; empty if each has one.
+        A warning of masks without any of the chosen labels; empty if each has one.
 
     Raises:
         ValueError: if masks hold several labels and none is chosen.

@@ -24,18 +24,18 @@ from .results import SLICES, ResultFolder, UnusableError
 from .splits import SplitOptions
 from .summary import ConversionSummary
 
-MAX_ROUNDING = 1e-3  # of a label from a whole number, where masks are stored as floating point
+MAX_ROUNDING = 1e-3  # largest distance of a label from a whole number in masks stored as floating point
 
 
 @dataclass(frozen=True)
 class PairOptions(LesionOptions):
-    """What is taken of each volume, and how.
+    """Which slices of a volume are converted, and how.
 
     Attributes:
         lesion_labels, negatives, min_area: see :class:`~.lesion_options.LesionOptions`.
-        every: take each n-th slice only, counted as the file counts them.
-        ignore_affine: take the voxels of a mask as those of its volume, whatever the mask's header says of its place.
-        reading: window, and the way to Hounsfield units, as in prediction.
+        every: use every n-th slice, counted as in the file.
+        ignore_affine: assume that the voxels of a mask are those of its volume, whatever its header says.
+        reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
         ValueError: if a value is out of range.
@@ -82,10 +82,10 @@ def convert_nifti_pairs(
         images: Folder of the volumes.
         masks: Folder of their masks, see :func:`~.pairs.find_pairs`.
         out: Folder to make.
-        options: What is taken of each volume.
+        options: Which slices are converted.
         splits: How patients are divided.
         patient_pattern: Regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
-            is the patient. By default each pair is a patient of its own.
+            is the patient. By default each pair is a separate patient.
         pair_pattern: See :func:`~.pairs.find_pairs`.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
@@ -147,11 +147,7 @@ def _convert(pair: Pair, patient: str, folder: ResultFolder, options: PairOption
 
 
 def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
-    """Open the mask of a volume and check that it lies on it.
-
-    Raises:
-        ValueError: if it does not.
-    """
+    """Open the mask of a volume and check that they align."""
     try:
         affine = np.asarray(image.info.affine)
         mask = NiftiScan(pair.mask, pair.mask.name, ReadOptions(), affine if options.ignore_affine else None)
@@ -178,7 +174,7 @@ def _read_labels(
     """Annotations of the slices to write, by number.
 
     Raises:
-        ValueError: if the file is damaged, or holds other values than labels.
+        ValueError: if the file is damaged, or has values that are not labels.
     """
     found = {}
     for index, values in mask.values(wanted):

@@ -11,7 +11,7 @@ from ..folder_listing import EXTENSIONS
 from ..patients import check_pattern
 from .summary import ConversionSummary
 
-# What names of masks end with, beyond what they have in common with those of images.
+# Endings of the names of masks, besides the part that they share with those of images.
 MASK_ENDINGS = ('_mask', '_seg', '_segmentation', '_label', '_labels', '_lesion', '_lesions', '_infection', '_gt')
 
 
@@ -20,10 +20,10 @@ class FileKind:
     """Which files are paired.
 
     Attributes:
-        noun: what messages call one.
+        noun: noun in messages.
         suffixes: in lower case, the longest first.
-        endings: what names end with, beyond what they have in common with those of masks.
-        by_folder: whether the folders below are part of a name: patients often have slices of the same names.
+        endings: endings of names, besides the part that they share with those of masks.
+        by_folder: whether subfolders are part of a name, because slices of several patients often have the same names.
     """
 
     noun: str
@@ -54,14 +54,14 @@ class FileKind:
         return next(name[: -len(suffix)] for suffix in self.suffixes if name.lower().endswith(suffix))
 
 
-# With nnU-Net, _0000 is the first channel of a volume; of a slice it would be the number.
+# In nnU-Net, _0000 is the first channel of a volume; in the name of a slice it would be a number.
 VOLUMES = FileKind('volume', ('.nii.gz', '.nii'), ('_ct', '_image', '_img', '_0000'), by_folder=False)
 IMAGES = FileKind('image', EXTENSIONS, ('_ct', '_image', '_img'), by_folder=True)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image or volume and its mask, called by what their names have in common."""
+    """An image or volume and its mask, named by the common part of their names."""
 
     name: str
     image: Path

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
-# Of CNCB-NCOV's original layout, with a folder per patient, and of the converters: never flat image folders.
+# Folders of CNCB-NCOV's original layout and of the converters, which are never flat image folders.
 _NOT_FLAT = frozenset({'NCP', 'CP', 'Normal', 'ct_lesion_seg', 'annotations', 'lists'})
 
 
 class RawFiles:
     """The files of a data root by folder and name without suffix.
 
-    CNCB-NCOV keeps some slices as PNG and some as JPEG while the lists say .png throughout. One listing per folder
-    answers all questions about it, where asking for each slice and suffix would be 200 000 calls.
+    CNCB-NCOV stores some slices as PNG and some as JPEG, while its lists contain only .png. Each folder is listed once, because
+    a query per slice and suffix would make 200 000 calls.
 
     Args:
-        data_root: The folder that paths are relative to.
+        data_root: Folder to which paths are relative.
     """
 
     def __init__(self, data_root: Path) -> None:
@@ -24,7 +24,7 @@ class RawFiles:
         self._folders: dict[str, dict[tuple[str, str], str]] = {}
 
     def find(self, folder: str, name: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str | None:
-        """Return the path of a file relative to the data root, with '/', or None where there is none.
+        """Return the path of a file relative to the data root, with '/', or None if there is none.
 
         Args:
             folder: Folder relative to the data root, with '/'; '' is the data root itself.
@@ -46,15 +46,14 @@ class RawFiles:
     def _list(self, folder: str) -> dict[tuple[str, str], str]:
         entries = {}
         try:
-            # A folder among the entries would need a stat call each to be told apart on some file systems; none has
-            # an image's suffix, so the suffix decides.
+            # On some file systems, recognising a folder takes a stat call per entry; no folder has the suffix of an image.
             with os.scandir(self.data_root / folder) as found:
                 for entry in found:
                     stem, suffix = os.path.splitext(entry.name)
                     if suffix.lower() in IMAGE_SUFFIXES:
                         entries[stem, suffix.lower()] = entry.name
         except (FileNotFoundError, NotADirectoryError):
-            pass  # all of its slices are missing, which the caller reports together
+            pass  # all of its slices are missing, which the caller reports
         return entries
 
 
@@ -64,8 +63,8 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     COVIDx-CT is a flat folder of all slices beside the lists, such as ``3A_images/``.
 
     Args:
-        data_root: The folder to search. Folders of CNCB-NCOV's original layout are passed over.
-        version: Folders whose name begins with it come first.
+        data_root: The folder to search. Folders of CNCB-NCOV's original layout are skipped.
+        version: Folders whose name starts with it come first.
 
     Returns:
         Paths relative to the data root, with '/'; '' is the data root itself.
@@ -83,7 +82,7 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
                     elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
                         below.append(f'{folder}/{entry.name}' if folder else entry.name)
         except PermissionError:
-            return  # such as lost+found; slices that are only there are reported missing
+            return  # such as lost+found; slices that are only there are reported as missing
         if has_images:
             found.append(folder)
         for name in sorted(below):

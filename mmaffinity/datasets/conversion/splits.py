@@ -17,9 +17,9 @@ class SplitOptions:
     """How patients are divided.
 
     Attributes:
-        val_share, test_share: of the patients, 0 to below 1; the rest trains. A part with the share 0 is not written.
-        folds: also write lists for a cross-validation of that many folds; None writes none.
-        seed: another seed divides them another way.
+        val_share, test_share: shares of the patients, 0 to below 1; the rest is for training. A share of 0 writes no list.
+        folds: number of folds of a cross-validation to write lists for; None writes none.
+        seed: seed of the split.
 
     Raises:
         ValueError: if a value is out of range.
@@ -44,11 +44,11 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
     """Assign each patient to 'train', 'val' or 'test'.
 
     Args:
-        patients: the class of each patient; every class is divided by itself, so that all parts have patients of it.
+        patients: the class of each patient; each class is divided separately, so that all parts have patients of it.
         options: the shares. A part with a share above 0 gets at least one patient of each class of three or more.
 
     Raises:
-        ValueError: if a part stays empty.
+        ValueError: if a part would be empty.
     """
     parts = {}
     for members in strata_of(patients, options.seed):

@@ -1,4 +1,4 @@
-"""What a conversion did: counts per split, class and patient, as data and as a table."""
+"""The result of a conversion: counts per split, class and patient, as data and as a table."""
 
 import logging
 from collections import Counter
@@ -21,15 +21,15 @@ class ConversionSummary:
         dataset: Its name.
         slices: One dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
             ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (fewest, median, most). The last three are
-            None where the lists do not tell patients.
-        sources: One dictionary per slice list and source of its slices, where the list has sources: ``split``, ``source``
-            (None where unknown), ``slices``, ``patients``.
-        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None where unknown), ``with_lesions``
+            None if patients are unknown.
+        sources: One dictionary per slice list and source of its slices, if the list has sources: ``split``, ``source``
+            (None if unknown), ``slices``, ``patients``.
+        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None if unknown), ``with_lesions``
             (slices), ``lesions`` (by category), ``too_small`` (components).
-        statistics: As in statistics.json; None where skipped.
-        warnings: Sentences on what a user should know; also logged.
-        files: What was written.
-        problems: Inputs that were left out, each with the reason; also logged.
+        statistics: As in statistics.json; None if skipped.
+        warnings: What a user should know; also logged.
+        files: Files that were written.
+        problems: Inputs that were left out, with the reason; also logged.
     """
 
     dataset: str
@@ -85,7 +85,7 @@ class ConversionSummary:
         )
 
     def check_patients(self, split: str, patients: Iterable[str], other: str, others: Iterable[str]) -> None:
-        """Warn where a training split shares patients with another that is to measure the model."""
+        """Warn if a training split shares patients with a split for evaluation."""
         shared = sorted(set(patients) & set(others))
         if shared:
             self.warn(

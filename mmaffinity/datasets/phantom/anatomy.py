@@ -1,4 +1,4 @@
-"""How the chest is drawn: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units."""
+"""Drawing of the chest: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ class Canvas:
     """A square image in Hounsfield units that takes shapes in phantom units.
 
     Args:
-        patient: gives the tilt and the shift of the body on the table.
+        patient: the patient, for tilt and shift of the body on the table.
         size: side of the image, pixels.
         zoom: magnification of the field of view.
     """
@@ -39,7 +39,7 @@ class Canvas:
         cv2.fillPoly(self.hu if image is None else image, [corners], value, shift=_SHIFT)
 
     def line(self, points: np.ndarray, width: float, image: np.ndarray, value: int = 255) -> None:
-        """Draw a polyline of a width in units into a uint8 array; finer than a pixel, it is as much fainter."""
+        """Draw a polyline of a width in units into a uint8 array; one thinner than a pixel is fainter instead."""
         thick = width * self.scale
         corners = np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
         cv2.polylines(
@@ -73,7 +73,7 @@ def body_outline(patient: Patient, level: float) -> np.ndarray:
     here = np.exp(-(((level - 0.55) / 0.22) ** 2)) * patient.breast
     for centre in (-np.pi / 2 - 0.72, -np.pi / 2 + 0.72):
         swell = swell + here * np.exp(-(((angle - centre) / 0.33) ** 2))
-    # The breastbone lies in a shallow hollow, the spine in another one.
+    # Shallow hollows over the breastbone and the spine.
     swell = swell - 0.035 * np.exp(-(((angle + np.pi / 2) / 0.2) ** 2))
     swell = swell - 0.02 * np.exp(-(((angle - np.pi / 2) / 0.12) ** 2))
     return np.stack([points[:, 0] * swell, 0.04 + (points[:, 1] - 0.04) * swell], axis=1)
@@ -88,7 +88,7 @@ def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> tu
 
 
 def _table(canvas: Canvas, patient: Patient) -> None:
-    """The couch, flat or hollow, as two thin bright lines; beyond the field of view where the patient is deep."""
+    """The couch, flat or hollow, as two thin bright lines; outside the field of view if the patient is deep."""
     top = 0.64 * patient.depth + 0.03
     x = np.linspace(-0.62, 0.62, 40)
     bend = 0.10 * patient.table

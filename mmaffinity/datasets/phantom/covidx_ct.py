@@ -15,13 +15,13 @@ _SERIES = '1.3.6.1.4.1.14519.5.2.1.6279.6001'
 
 
 class Naming(NamedTuple):
-    """How a source names its slices: formats of the patient's number n and the slice's index i.
+    """Names of a source's slices, as formats of the patient's number n and the slice's index i.
 
     Attributes:
-        source: as metadata.csv calls it.
+        source: named as in metadata.csv.
         name: of the slice, without suffix.
         patient: ID in metadata.csv.
-        evaluated: whether validation and test lists have slices of it.
+        evaluated: whether validation and test lists contain slices of it.
     """
 
     source: str
@@ -57,7 +57,7 @@ NAMINGS: tuple[tuple[Naming, ...], ...] = (  # by label
 
 
 def naming_of(split: str, label: int, number: int) -> Naming:
-    """The source of a patient: they take turns by the patient's number, in validation and test those that are there."""
+    """Return the source of a patient; sources alternate by the number of the patient."""
     usable = [naming for naming in NAMINGS[label] if naming.evaluated or split == 'covidx_train']
     return usable[number % len(usable)]
 

@@ -1,4 +1,4 @@
-"""How lesions are drawn: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia)."""
+"""Drawing of lesions: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia)."""
 
 import cv2
 import numpy as np
@@ -15,8 +15,8 @@ _MIN_AREA = 0.0065  # units squared: 426 pixels of 512 x 512, 106 of 256 x 256, 
 def lesions_at(patient: Patient, level: float) -> list[tuple[Lesion, float]]:
     """Lesions of a patient that a level cuts, each with its radius there in units.
 
-    A patient with a disease shows it at every level, COVID-19 in both lungs: where too few lesions reach, the nearest
-    ones are drawn on.
+    A disease is visible at every level, COVID-19 in both lungs: if a level cuts too few lesions, the nearest ones are extended
+    to it.
     """
     cut = [(lesion, lesion.radius_at(level)) for lesion in patient.lesions]
     cut = [(lesion, radius) for lesion, radius in cut if radius >= _MIN_RADIUS]

@@ -1,4 +1,4 @@
-"""Which slices a phantom holds, under which names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT."""
+"""The slices of a phantom and their names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ LISTS = {  # split: list, relative to the phantom's folder
     'ictcf_train': 'ictcf/lists/train_ictcf.txt',
     'ictcf_test': 'ictcf/lists/test_ictcf.txt',
 }
-# Settings that came later, and were 0 in phantoms of earlier versions.
+# Settings that were added later; phantoms of earlier versions have 0.
 VOLUMES = {'nifti_pairs': 0, 'covid_ct_md': 0}
 _SLICES = 120  # axial slices of a whole scan; a phantom holds a few neighbours of each
 _FIRST, _LAST = 20, 103  # those that show enough lung
@@ -32,7 +32,7 @@ _FIRST_ID = {0: 751, 1: 1101, 2: 1}  # CNCB-NCOV's patient numbers start about t
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """Everything that decides the bytes of a phantom.
+    """Everything that determines the bytes of a phantom.
 
     Attributes:
         seed: seed of all patients, >= 0.
@@ -40,7 +40,7 @@ class PhantomSettings:
         slices_per_patient: neighbouring slices of each patient, 1 to 42.
         lesions_train, lesions_test: slices with lesion masks.
         slices_train, slices_val, slices_test: slices with class labels, evenly of the three classes.
-        slices_selected: how many of `slices_train` the balanced training list names; the rest is "left out".
+        slices_selected: number of `slices_train` in the balanced training list; the rest is "left out".
         ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
         covidx_train, covidx_val, covidx_test: slices in COVIDx-CT's layout, evenly of the three classes; 0 writes none.
         nifti_pairs: patients with a NIfTI volume and a lesion mask; 0 writes none.
@@ -165,7 +165,7 @@ def _plan_lesions(plan: _Plan, split: str) -> None:
     rng = np.random.default_rng([plan.settings.seed, 4, plan.used])
     healthy = set(rng.permutation(count)[: int(_HEALTHY * count)].tolist())
     for place, (number, index) in enumerate(plan.draw(count)):
-        label = 1 if number % 3 == 2 else 2  # mostly COVID-19; pneumonia too, or its lesions would go unseen
+        label = 1 if number % 3 == 2 else 2  # mostly COVID-19, and some pneumonia, so that both kinds of lesions are trained
         image, mask = (f'cncb_ncov/ct_lesion_seg/{kind}/{number}/{index}' for kind in ('image', 'mask'))
         name, level = f'{number}_{index}.jpg', index / _SLICES
         rows.append(PlannedSlice(split, f'{image}.jpg', name, number, label, level, f'{mask}.png', place not in healthy))

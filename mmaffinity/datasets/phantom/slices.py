@@ -1,4 +1,4 @@
-"""From a patient and a level to an 8-bit slice and its mask: scanner, reconstruction noise and grey window."""
+"""An 8-bit slice and its mask, from a patient and a level: scanner, reconstruction noise and grey window."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MIN_SIZE = 64
 
 @dataclass(frozen=True)
 class Scanner:
-    """What makes two hospitals' slices look different.
+    """Properties in which the slices of two hospitals differ.
 
     Attributes:
         window_level: HU that becomes the middle grey.
@@ -23,7 +23,7 @@ class Scanner:
         blur: standard deviation of the reconstruction's smoothing, in pixels of 512.
         grain: standard deviation of the noise's correlation, in pixels.
         zoom: magnification of the field of view.
-        circle: whether the reconstruction circle shows (black corners).
+        circle: whether the reconstruction circle is visible (black corners).
     """
 
     window_level: float
@@ -94,7 +94,7 @@ def draw_hounsfield(
     mask = draw_lesions(canvas, patient, level, lungs, texture, grain) if lesions else lungs.astype(np.uint8)
     hu = cv2.GaussianBlur(canvas.hu, (0, 0), max(0.35, scanner.blur * size / 512))
     white = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), scanner.grain)
-    # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons reach the middle.
+    # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons pass through the middle.
     across = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     gain = (scanner.noise * 2 * np.pi**0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
     hu += white * gain

@@ -1,4 +1,4 @@
-"""Writes a phantom to disk in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT, whole files only."""
+"""Writing of a phantom in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT; no file is ever partial."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from .slices import draw_slice
 from .volumes import draw_volumes
 
 MARKER = 'phantom.json'
-VERSION = 1  # raise it when the same settings give other bytes
+VERSION = 1  # to be raised if the same settings give other bytes
 ABOUT = (
     'Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
     'redistributed and are never a source of results.'
@@ -28,12 +28,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PhantomSummary:
-    """What `write_phantom` made.
+    """The result of `write_phantom`.
 
     Attributes:
         out_dir: folder of the phantom.
         written: image and mask files written by this call.
-        kept: files that an earlier call with the same settings had already written.
+        kept: files that an earlier call with the same settings had written.
         slices: slices by split and class name; lesion-free ones of the segmentation set as Normal.
         patients: patients by split.
     """
@@ -56,7 +56,7 @@ def _encode(image: Any, suffix: str) -> bytes:
 
 
 def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
-    """Make sure that the folder is ours to write these settings into, and mark it."""
+    """Check that the folder may hold a phantom of these settings, and mark it."""
     numbers = {key: int(value) for key, value in asdict(settings).items()}
     wanted = {'about': ABOUT, 'version': VERSION, 'settings': numbers}
     marker = out_dir / MARKER
@@ -65,7 +65,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     if marker.exists():
         try:
             found = json.loads(marker.read_text(encoding='utf-8'))
-            # Settings that came later: an older phantom has their defaults.
+            # An older phantom has the defaults of settings that were added later.
             old = {'version': found['version'], **asdict(PhantomSettings()), **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
