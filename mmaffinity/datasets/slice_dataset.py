@@ -117,7 +117,7 @@ class SliceDataset(UnreadablePolicy):
             if type(raw_data_info.get(key)) not in (str, int, type(None)):
                 raise ValueError(
                     f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
-                    'null where it is not known, is needed'
+                    'null if it is unknown, is needed'
                 )
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
@@ -189,7 +189,7 @@ class SliceDataset(UnreadablePolicy):
                 return tuple(box)
         raise ValueError(
             f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
-            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known'
+            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null if it is unknown'
         )
 
     def _draw(self, data_list: list[dict]) -> list[dict]:

@@ -48,7 +48,7 @@ def convert_cncb_ncov(
     seed: int = 0,
     keep_classes_apart: bool = False,
     min_area: int = 100,
-    **download: Any,
+    **options: Any,
 ) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, grey level statistics.
 
@@ -62,7 +62,7 @@ def convert_cncb_ncov(
         seed: Seed of that draw.
         keep_classes_apart: Two lesion categories, ground glass opacity and consolidation, instead of one.
         min_area: Pixels; only larger 8-connected components are lesions.
-        **download: ``list_folders``, ``skip_statistics``, ``check_files`` (of labelled slices), ``workers`` and ``progress``,
+        **options: ``list_folders``, ``skip_statistics``, ``check_files`` (of labelled slices), ``workers`` and ``progress``,
             see :class:`~.downloads.Download`.
 
     Returns:
@@ -72,29 +72,29 @@ def convert_cncb_ncov(
         FileNotFoundError: if the data root, a list or slices are missing, saying which, how many and from where.
         ValueError: if a list, mask, image or argument is wrong, naming it.
     """
-    root = Download('CNCB-NCOV', data_root, CNCB_CLASSES, _REMEDY, list(LIST_NAMES), lists, **download)
+    download = Download('CNCB-NCOV', data_root, CNCB_CLASSES, _REMEDY, list(LIST_NAMES), lists, **options)
     check_names('parts', parts, PARTS)
 
     def list_of(role: str) -> Path:
         source = COVIDX_SOURCE if role in ('train', 'val', 'test') else PUBLISHED_SOURCE
-        return root.find_list(role, LIST_NAMES[role], source)
+        return download.find_list(role, LIST_NAMES[role], source)
 
     if 'slices' in parts:
-        root.refuse_other_lists()
+        download.refuse_other_lists()
     # Lists and presence of files are quick to check, so both parts are checked before the masks are read.
     lesions: dict[str, list[LesionFile]] = {}
     for split in ('lesions_train', 'lesions_test') if 'lesions' in parts else ():
         source = list_of(split)
-        lesions[split] = _find_lesion_slices(root, source, parse_segmentation_list(source))
+        lesions[split] = _find_lesion_slices(download, source, parse_segmentation_list(source))
     if 'slices' in parts:
-        flat = flat_folders(root.root, '1') if root.check_files else []
-        splits = _read_slice_splits(list_of, 'train_sample' in root.lists, samples_per_class, seed)
+        flat = flat_folders(download.root, '1') if download.check_files else []
+        splits = _read_slice_splits(list_of, 'train_sample' in download.lists, samples_per_class, seed)
         patients = {
-            split: {row['patient_id'] for row in _add_slices(root, split, rows, source, flat)}
+            split: {row['patient_id'] for row in _add_slices(download, split, rows, source, flat)}
             for split, (rows, source) in splits.items()
         }
-    root.refuse_missing()
-    check = root.summary.check_patients
+    download.refuse_missing()
+    check = download.summary.check_patients
     if 'slices' in parts:
         train = patients['slices_train'] | patients['slices_train_left_out']
         # The author's 3000 slices share patients with the rest of their list.
@@ -104,13 +104,15 @@ def convert_cncb_ncov(
         check('slices_val', patients['slices_val'], 'slices_test', patients['slices_test'])
     for split, found in lesions.items():
         source = list_of(split)
-        coco, num_small = build_coco(root.root, found, min_area, keep_classes_apart, source.name, root.workers, root.progress)
-        root.summary.add_lesions(split, coco, num_small)
-        root.add_output(split, coco)
+        coco, num_small = build_coco(
+            download.root, found, min_area, keep_classes_apart, source.name, download.workers, download.progress
+        )
+        download.summary.add_lesions(split, coco, num_small)
+        download.add_output(split, coco)
     if lesions:
         train, test = ({file.patient_id for file in files} for files in lesions.values())
         check('lesions_train', train, 'lesions_test', test)
-    return root.write()
+    return download.write()
 
 
 def _read_slice_splits(
@@ -179,25 +181,25 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
 
 
 def _add_slices(
-    root: Download, split: str, rows: Sequence[CncbSlice], source: Path, flat: Sequence[str]
+    download: Download, split: str, rows: Sequence[CncbSlice], source: Path, flat: Sequence[str]
 ) -> list[dict[str, Any]]:
-    return root.add_slices(
+    return download.add_slices(
         split,
         source,
         rows,
         lambda row: dict(label=row.label, patient_id=row.patient, scan_id=row.scan),
-        lambda row: root.files.find(row.folder, row.name) or root.files.find_in(flat, row.flat_name),
+        lambda row: download.files.find(row.folder, row.name) or download.files.find_in(flat, row.flat_name),
         lambda row: f'{row.folder}/{row.name}.png',
         lambda row: f'{row.folder}/{row.name}.png or .jpg' + (f' or {row.flat_name}.png' if flat else ''),
     )
 
 
-def _find_lesion_slices(root: Download, source: Path, rows: Sequence[LesionSlice]) -> list[LesionFile]:
+def _find_lesion_slices(download: Download, source: Path, rows: Sequence[LesionSlice]) -> list[LesionFile]:
     found: list[LesionFile] = []
     absent: list[str] = []
     for row in rows:
-        image = root.files.find(f'ct_lesion_seg/image/{row.patient}', row.name, ('.jpg', '.jpeg', '.png'))
-        mask = root.files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png',))
+        image = download.files.find(f'ct_lesion_seg/image/{row.patient}', row.name, ('.jpg', '.jpeg', '.png'))
+        mask = download.files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png',))
         if image is None:
             absent.append(f'ct_lesion_seg/image/{row.patient}/{row.name}.jpg')
         if mask is None:
@@ -205,5 +207,5 @@ def _find_lesion_slices(root: Download, source: Path, rows: Sequence[LesionSlice
         if image is not None and mask is not None:
             # These patients are numbered separately from those of NCP, CP and Normal; the prefix distinguishes them.
             found.append(LesionFile(image, mask, f'ct_lesion_seg/{row.patient}'))
-    root.add_missing(source, len(rows), absent)
+    download.add_missing(source, len(rows), absent)
     return found

@@ -31,7 +31,7 @@ def convert_covidx_ct(
     image_folders: Sequence[PathLike] = (),
     metadata: PathLike | None = None,
     splits: Sequence[str] = SPLITS,
-    **download: Any,
+    **options: Any,
 ) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: slice lists with patients, sources and body boxes, and grey level statistics.
 
@@ -43,7 +43,7 @@ def convert_covidx_ct(
         image_folders: Folders of images below ``data_root``, by default all down to two levels, those of this version first.
         metadata: The metadata.csv, by default that of ``data_root`` or of a list folder. Version 1 has none.
         splits: 'train', 'val' and 'test', or those of them to convert.
-        **download: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
+        **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
 
     Returns:
@@ -54,49 +54,49 @@ def convert_covidx_ct(
         ValueError: if a list, image or argument is wrong, lists of several versions are there and none is chosen, or
             annotations/ holds another data set's lists.
     """
-    root = Download('COVIDx-CT', data_root, CNCB_CLASSES, _REMEDY, SPLITS, lists, **download)
+    download = Download('COVIDx-CT', data_root, CNCB_CLASSES, _REMEDY, SPLITS, lists, **options)
     check_names('splits', splits, SPLITS)
     if list_version not in (None, *VERSIONS):
         raise ValueError(f'there is no COVIDx-CT version {list_version!r}; choose from {", ".join(VERSIONS)}')
     splits = [split for split in SPLITS if split in splits]
-    version = list_version or _recognise(root, splits[0])
-    root.summary.dataset = f'COVIDx-CT {version}'
-    paths = {split: _find_list(root, split, version) for split in splits}
-    root.refuse_other_lists()
-    patients = _find_metadata(metadata, [root.root, *root.list_folders])
+    version = list_version or _recognise(download, splits[0])
+    download.summary.dataset = f'COVIDx-CT {version}'
+    paths = {split: _find_list(download, split, version) for split in splits}
+    download.refuse_other_lists()
+    patients = _find_metadata(metadata, [download.root, *download.list_folders])
     # Lists first, as reading them shows most mistakes within seconds.
     rows = {split: parse_covidx_ct_list(path) for split, path in paths.items()}
-    folders = _image_folders(root.root, image_folders, version) or [f'{version}_images']
+    folders = _image_folders(download.root, image_folders, version) or [f'{version}_images']
     data_lists = {}
     for split, found in rows.items():
-        data_lists[f'slices_{split}'] = root.add_slices(
+        data_lists[f'slices_{split}'] = download.add_slices(
             f'slices_{split}',
             paths[split],
             found,
             lambda row: _describe(row, patients),
-            lambda row: root.files.find_in(folders, row.name),
+            lambda row: download.files.find_in(folders, row.name),
             lambda row: f'{folders[0]}/{row.name}.png'.lstrip('/'),
             lambda row: f'{row.name}.png',
         )
-        root.summary.add_sources(f'slices_{split}', data_lists[f'slices_{split}'])
-    root.refuse_missing()
-    _check_names(root.summary, rows, patients)
-    _check_leakage(root.summary, data_lists)
-    return root.write()
+        download.summary.add_sources(f'slices_{split}', data_lists[f'slices_{split}'])
+    download.refuse_missing()
+    _check_names(download.summary, rows, patients)
+    _check_leakage(download.summary, data_lists)
+    return download.write()
 
 
-def _find_list(root: Download, split: str, version: str) -> Path:
+def _find_list(download: Download, split: str, version: str) -> Path:
     names = [f'{split}_COVIDx_CT-{version}.txt']
     if version.endswith('B') and split != 'train':
         names.append(names[0].replace('B.txt', 'A.txt'))  # both variants share these lists
-    there = next((name for name in names if any((folder / name).is_file() for folder in root.list_folders)), names[-1])
-    return root.find_list(split, there, SOURCE)
+    there = next((name for name in names if any((folder / name).is_file() for folder in download.list_folders)), names[-1])
+    return download.find_list(split, there, SOURCE)
 
 
-def _recognise(root: Download, split: str) -> str:
+def _recognise(download: Download, split: str) -> str:
     """Return the version by the name of a split's list; of the first split, because B shares the others with A."""
-    given = root.lists.get(split)
-    folders = [folder for folder in root.list_folders if folder.is_dir()]
+    given = download.lists.get(split)
+    folders = [folder for folder in download.list_folders if folder.is_dir()]
     names = [path.name for path in ([given] if given else [path for folder in folders for path in folder.iterdir()])]
     versions = sorted({match[2] for name in names if (match := _LIST_NAME.fullmatch(name)) and match[1] == split})
     if len(versions) == 1:
@@ -109,7 +109,7 @@ def _recognise(root: Download, split: str) -> str:
         )
     others = '' if split != 'train' else '; --splits val test converts only those lists'
     raise FileNotFoundError(
-        f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, root.list_folders))}; get it from '
+        f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, download.list_folders))}; get it from '
         f'{SOURCE}, or give its folder with --lists{others}'
     )
 

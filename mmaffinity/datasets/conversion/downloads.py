@@ -25,7 +25,7 @@ class Download:
         data_root: Folder with the unpacked archives; output goes to its ``annotations``.
         classes: Names of the classes by label.
         remedy: How to get the files, a clause that ends error messages.
-        roles: What lists there are.
+        roles: Roles of its lists, such as 'train'.
         lists: Single lists by path, under their roles.
         list_folders: Where the other lists are, by default the data root and its ``lists``.
         skip_statistics: Leave statistics.json as it is; reading the training slices takes most of the time.

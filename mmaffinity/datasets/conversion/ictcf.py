@@ -17,7 +17,7 @@ _REMEDY = (
 )
 
 
-def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = None, **download: Any) -> ConversionSummary:
+def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = None, **options: Any) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: slice lists and grey level statistics.
 
     The lists do not identify patients, so none are written.
@@ -25,7 +25,7 @@ def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = No
     Args:
         data_root: Folder with the unpacked nCT/ and pCT/.
         lists: Single lists by path, under 'train' or 'test'.
-        **download: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
+        **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
 
     Returns:
@@ -35,19 +35,19 @@ def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = No
         FileNotFoundError: if the data root, a list or slices are missing, saying which, how many and from where.
         ValueError: if a list, a slice or an argument is wrong, naming it.
     """
-    root = Download('iCTCF', data_root, ICTCF_CLASSES, _REMEDY, list(LIST_NAMES), lists, **download)
+    download = Download('iCTCF', data_root, ICTCF_CLASSES, _REMEDY, list(LIST_NAMES), lists, **options)
 
     def find(row: IctcfSlice) -> str | None:
         suffixes = ('.jpg', '.jpeg', '.png')
         # Some copies of the data drop the folder's name from that of the file: nCT/12.jpg for nCT/nCT12.jpg.
         names = (f'{row.folder}{row.number}', row.number)
-        return next((path for name in names if (path := root.files.find(row.folder, name, suffixes)) is not None), None)
+        return next((path for name in names if (path := download.files.find(row.folder, name, suffixes)) is not None), None)
 
     rows: dict[str, list[IctcfSlice]] = {}
     for split, name in LIST_NAMES.items():
-        source = root.find_list(split, name, PUBLISHED_SOURCE)
+        source = download.find_list(split, name, PUBLISHED_SOURCE)
         rows[split] = parse_ictcf_list(source)
-        root.add_slices(
+        download.add_slices(
             f'slices_{split}',
             source,
             rows[split],
@@ -55,11 +55,13 @@ def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = No
             find,
             lambda row: f'{row.folder}/{row.folder}{row.number}.jpg',
         )
-    root.refuse_missing()
+    download.refuse_missing()
     shared = [f'{row.folder}{row.number}' for row in sorted(set(rows['train']) & set(rows['test']))]
     if shared:
-        root.summary.warn(f'{plural(len(shared), "slice", "is")} in both the training and the test list ({first_few(shared)})')
-    root.summary.warn(
+        download.summary.warn(
+            f'{plural(len(shared), "slice", "is")} in both the training and the test list ({first_few(shared)})'
+        )
+    download.summary.warn(
         'the iCTCF lists do not identify patients and are split by slice: a patient may be in both training and test'
     )
-    return root.write()
+    return download.write()

@@ -93,7 +93,7 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
 
 
 def check_data_root(data_root: Path, remedy: str) -> None:
-    """Stop where the data root is not a folder.
+    """Stop if the data root is not a folder.
 
     Raises:
         FileNotFoundError: naming the folder and the remedy.

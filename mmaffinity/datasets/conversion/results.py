@@ -122,7 +122,7 @@ class ResultFolder:
             ) from error
 
     def refuse_inside(self, folder: Path) -> None:
-        """Refuse to make the result within the folder of the slices, where it would be read as slices the next time.
+        """Refuse a result within the folder of the slices, where the next run would read it as slices.
 
         Raises:
             ValueError: if it is there.
