@@ -5,7 +5,6 @@ import argparse
 from mmaffinity.commands.data_arguments import add_download_arguments, add_min_area, download_options
 from mmaffinity.datasets.conversion import ConversionSummary, convert_cncb_ncov
 from mmaffinity.datasets.conversion.cncb_ncov import PARTS
-from mmaffinity.utils.console import NamedProgress
 
 LISTS = dict(
     train='COVIDx-CT training list',
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--samples-per-class',
         type=int,
         metavar='N',
-        help="draw N training slices per class instead of taking the author's list",
+        help="draw N training slices per class instead of using the author's list",
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of that draw (default: 0)')
     parser.add_argument(
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_download_arguments(parser, LISTS)
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+def convert(args: argparse.Namespace) -> ConversionSummary:
     return convert_cncb_ncov(
         args.data_root,
         parts=[args.only] if args.only else PARTS,
@@ -46,6 +45,5 @@ def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSumm
         seed=args.seed,
         keep_classes_apart=args.keep_classes_apart,
         min_area=args.min_area,
-        progress=progress,
         **download_options(args),
     )

@@ -5,7 +5,6 @@ import argparse
 from mmaffinity.commands.data_arguments import add_download_arguments, download_options
 from mmaffinity.datasets.conversion import ConversionSummary, convert_covidx_ct
 from mmaffinity.datasets.conversion.covidx_ct import SPLITS, VERSIONS
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_download_arguments(parser, {split: f'the {split} list' for split in SPLITS})
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+def convert(args: argparse.Namespace) -> ConversionSummary:
     return convert_covidx_ct(
         args.data_root,
         args.list_version,
         image_folders=args.images,
         metadata=args.metadata,
         splits=args.splits,
-        progress=progress,
         **download_options(args),
     )

@@ -4,7 +4,6 @@ import argparse
 
 from mmaffinity.commands.data_arguments import add_download_arguments, download_options
 from mmaffinity.datasets.conversion import ConversionSummary, convert_ictcf
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,5 +11,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_download_arguments(parser, dict(train="the author's training list", test="the author's test list"))
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
-    return convert_ictcf(args.data_root, progress=progress, **download_options(args))
+def convert(args: argparse.Namespace) -> ConversionSummary:
+    return convert_ictcf(args.data_root, **download_options(args))

@@ -7,6 +7,7 @@ from typing import Any
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
 from mmaffinity.datasets.conversion.units import GROUPING
 from mmaffinity.datasets.verification import Near
+from mmaffinity.utils.console import NamedProgress
 
 from .arguments import add_reading_arguments
 
@@ -42,6 +43,7 @@ def download_options(args: argparse.Namespace) -> dict[str, Any]:
         skip_statistics=args.skip_statistics,
         check_files=not args.no_check_files,
         workers=args.workers,
+        progress=NamedProgress(),
     )
 
 
@@ -58,7 +60,7 @@ def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
         out: default output folder.
     """
     add_result_arguments(parser, out)
-    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='use every N-th slice of a volume (default: 1)')
     add_reading_arguments(parser)
 
 
@@ -152,8 +154,8 @@ def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
         '--patients',
         nargs=3,
         metavar=('CSV', 'IMAGE', 'PATIENT'),
-        help='a table of patients, and its columns of slices and patients; without this or a pattern, slices '
-        'that look nearly the same stay in one part',
+        help='a CSV file, and its columns of slices and patients; without this or a pattern, near-identical slices '
+        'stay in one split',
     )
     add_near_arguments(parser, GROUPING)
     parser.add_argument('--copy', action='store_true', help='copy the slices instead of linking to their folder')
@@ -167,4 +169,4 @@ def unit_options(args: argparse.Namespace) -> UnitOptions:
 def result_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of a converter given by :func:`add_result_arguments`, except the folder."""
     splits = SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
-    return dict(splits=splits, overwrite=args.overwrite, workers=args.workers)
+    return dict(splits=splits, overwrite=args.overwrite, workers=args.workers, progress=NamedProgress())

@@ -41,7 +41,7 @@ def convert_class_folders(
 
     ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
     level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
-    one of the three alone. Each class is divided by itself. A slice that cannot be read is reported, and the others are
+    one of the three alone. Each class is split separately. A slice that cannot be read is reported, and the others are
     converted.
 
     Args:
@@ -81,9 +81,12 @@ def convert_class_folders(
         found = find_units(facts, units, str(root), folder.summary)
         rows = [_row(name, labels[name], unit) for name, unit in found.items()]
         strata = _strata(labels, found, classes, folder.summary)
-        folder.place_slices(SLICES, root, found, copy)
         number = plural(len(labels), 'slice')
-        return folder.write_slice_lists(rows, strata, classes, root.name, number, options, units=asdict(units))
+
+        def place() -> None:
+            folder.place_slices(SLICES, root, found, copy)
+
+        return folder.write_slice_lists(rows, strata, classes, root.name, number, options, place, units=asdict(units))
 
 
 def _folders(root: Path) -> list[str]:

@@ -84,7 +84,7 @@ def convert_covid_ct_md(
         root: Folder with the unpacked class folders.
         out: Folder to make.
         options: Which slices are converted.
-        splits: How patients are divided, each class by itself.
+        splits: How patients are divided; each class is split separately.
         index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 

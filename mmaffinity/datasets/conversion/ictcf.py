@@ -39,9 +39,9 @@ def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = No
 
     def find(row: IctcfSlice) -> str | None:
         suffixes = ('.jpg', '.jpeg', '.png')
+        usual = download.files.find(row.folder, f'{row.folder}{row.number}', suffixes)
         # Some copies of the data drop the folder's name from that of the file: nCT/12.jpg for nCT/nCT12.jpg.
-        names = (f'{row.folder}{row.number}', row.number)
-        return next((path for name in names if (path := download.files.find(row.folder, name, suffixes)) is not None), None)
+        return usual or download.files.find(row.folder, row.number, suffixes)
 
     rows: dict[str, list[IctcfSlice]] = {}
     for split, name in LIST_NAMES.items():

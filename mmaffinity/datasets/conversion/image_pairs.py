@@ -86,10 +86,13 @@ def convert_image_pairs(
                 name = f'{FOLDER}/{pair.image.relative_to(images).as_posix()}'
                 shape = facts.height, facts.width
                 slices.append(AnnotatedSlice(name, shape, unit.patient, None, lesions.annotations, unit.group))
-        folder.place_slices(FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
         info = dict(description='lesions of slices with masks', source=images.name)
         record = dict(units=asdict(units), pair_pattern=pair_pattern)
-        return folder.write_lesion_lists(slices, small, info, masks, options, **record)
+
+        def place() -> None:
+            folder.place_slices(FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
+
+        return folder.write_lesion_lists(slices, small, info, masks, options, place, **record)
 
 
 def _read(pair: Pair, options: LesionOptions) -> _Read:

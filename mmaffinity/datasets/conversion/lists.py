@@ -98,7 +98,7 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
     """Read every non-empty line of a list.
 
     Args:
-        path: The list, UTF-8 with or without byte order mark, with any line ends.
+        path: The list.
         pattern: What a line must match.
         form: The form of a line in words, for errors.
         build: Turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are one slice.
@@ -110,10 +110,12 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
         FileNotFoundError: if there is no such list.
         ValueError: if a row cannot be read or occurs twice, naming file, line and row, or there are none.
     """
-    path = Path(path)
     rows: dict[Row, int] = {}
     bad: list[tuple[int, str, str]] = []
-    for number, text in _lines(path):
+    lines = read_lines(path, 'the list', 'correct the path, or download the list again (see docs/data.md)')
+    for number, text in enumerate(map(str.strip, lines), 1):
+        if not text:
+            continue
         try:
             match = pattern.fullmatch(text)
             if match is None:
@@ -138,17 +140,21 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
     return list(rows)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the non-empty lines, stripped, with their numbers from 1."""
+def read_lines(path: PathLike, what: str, remedy: str) -> list[str]:
+    """Read the lines of a text file in UTF-8, with or without byte order mark, with any line ends.
+
+    Args:
+        path: the file.
+        what: what the file is, for errors.
+        remedy: how to get or choose the right file, for errors.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read as text.
+    """
     try:
-        # Windows editors leave a byte order mark and \r\n; both are dropped here.
-        with open(path, encoding='utf-8-sig') as file:
-            return [(number, text) for number, text in enumerate(map(str.strip, file), 1) if text]
+        return Path(path).read_text('utf-8-sig').split('\n')
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(
-            f'the list {path} does not exist; correct the path or download the list (see docs/data.md)'
-        ) from None
-    except IsADirectoryError:
-        raise ValueError(f'{path} is a folder; give the list in it') from None
-    except UnicodeDecodeError:
-        raise ValueError(f'{path} is not a text file; download the list again') from None
+        raise FileNotFoundError(f'{what} {path} does not exist: {remedy}') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f'{what} {path} cannot be read as text in UTF-8 ({error}): {remedy}') from error

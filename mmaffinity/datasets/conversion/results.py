@@ -151,6 +151,7 @@ class ResultFolder:
         source: str,
         found: str,
         options: Any,
+        place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
         """Divide labelled slices, write their lists, and return the summary.
@@ -161,7 +162,7 @@ class ResultFolder:
             classes: names of the classes.
             source: origin of the slices, for the lists.
             found: what the slices were taken from, such as '20 patients', for the error.
-            options, **record: see :meth:`_write`.
+            options, place, **record: see :meth:`_write`.
 
         Raises:
             ValueError: if there are no rows, or too few patients or groups for the splits.
@@ -173,7 +174,7 @@ class ResultFolder:
         for name, members in each_split('slices', rows, lambda row: row['patient_id'] or row['group'], strata, self.splits):
             lists[name] = dict(metainfo=metainfo, data_list=members)
             self.summary.add_slices(name, members, classes)
-        return self._write(lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, record)
+        return self._write(lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, place, record)
 
     def write_lesion_lists(
         self,
@@ -182,6 +183,7 @@ class ResultFolder:
         info: dict[str, Any],
         masks: PathLike,
         options: LesionOptions,
+        place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
         """Divide slices with masks, write their COCO JSON, and return the summary.
@@ -191,7 +193,7 @@ class ResultFolder:
             num_small: number of components that were too small to be lesions, by patient or group.
             info: description in the files.
             masks: folder of the masks, for errors.
-            options, **record: see :meth:`_write`.
+            options, place, **record: see :meth:`_write`.
 
         Raises:
             ValueError: if there is no slice, or there are too few patients or groups.
@@ -209,10 +211,15 @@ class ResultFolder:
             lists[name] = coco_of(members, MERGED_CATEGORIES, {**info, 'min_area': options.min_area})
             small = sum(num_small.get(unit, 0) for unit in {member.unit for member in members})
             self.summary.add_lesions(name, lists[name], small)
-        return self._write(lists, [image['file_name'] for image in lists['lesions_train']['images']], options, record)
+        return self._write(lists, [image['file_name'] for image in lists['lesions_train']['images']], options, place, record)
 
     def _write(
-        self, lists: Mapping[str, Any], train: Sequence[str], options: Any, record: Mapping[str, Any]
+        self,
+        lists: Mapping[str, Any],
+        train: Sequence[str],
+        options: Any,
+        place: Callable[[], None] | None,
+        record: Mapping[str, Any],
     ) -> ConversionSummary:
         """Write lists, grey level statistics of the training slices, and :data:`RECORD`.
 
@@ -220,9 +227,12 @@ class ResultFolder:
             lists: contents by name, without extension; the first is that of the training slices.
             train: names of the training slices.
             options: dataclass of the converter's options.
+            place: puts slices that are not written yet in place, now that they are divided.
             record: what else is recorded.
         """
         summary = self.summary
+        if place is not None:
+            place()
         summary.statistics = dict(
             grey_level_statistics([self.path / name for name in train], self.workers, self.progress),
             source=f'{next(iter(lists))}.json',

@@ -4,12 +4,11 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmaffinity.utils.wording import first_few
 
 from ..folder_listing import EXTENSIONS
-from .lists import PathLike
+from .lists import PathLike, read_lines
 
 
 def read_table(path: PathLike, columns: Sequence[str], what: str, remedy: str) -> Iterator[tuple[int, list[str]]]:
@@ -25,22 +24,19 @@ def read_table(path: PathLike, columns: Sequence[str], what: str, remedy: str) -
         FileNotFoundError: if there is no such file.
         ValueError: if it is not a CSV file in UTF-8, or lacks a column.
     """
-    path = Path(path)
+    lines = read_lines(path, what, remedy)
+    rows = csv.DictReader(lines, delimiter=max(',;\t', key=lines[0].count))
     try:
-        lines = path.read_text('utf-8-sig').splitlines()
-        rows = csv.DictReader(lines, delimiter=max(',;\t', key=(lines or [''])[0].count))
         there = rows.fieldnames or []
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{what} {path} does not exist: {remedy}') from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{what} {path} is not a CSV file in UTF-8 ({error}): {remedy}') from error
-    names = {**{name.strip().lower(): name for name in there}, **{name: name for name in there}}
-    for column in columns:
-        if column not in names and column.lower() not in names:
-            raise ValueError(f'{what} {path} has no column {column!r}; it has {", ".join(there) or "none"}: {remedy}')
-    keys = [names.get(column, names.get(column.lower(), '')) for column in columns]
-    for row in rows:
-        yield rows.line_num, [(row[key] or '').strip() for key in keys]
+        names = {**{name.strip().lower(): name for name in there}, **{name: name for name in there}}
+        for column in columns:
+            if column not in names and column.lower() not in names:
+                raise ValueError(f'{what} {path} has no column {column!r}; it has {", ".join(there) or "none"}: {remedy}')
+        keys = [names.get(column, names.get(column.lower(), '')) for column in columns]
+        for row in rows:
+            yield rows.line_num, [(row[key] or '').strip() for key in keys]
+    except csv.Error as error:
+        raise ValueError(f'{what} {path} is not a CSV file ({error}): {remedy}') from error
 
 
 @dataclass(frozen=True)

@@ -71,19 +71,12 @@ def nifti_bytes(volume: np.ndarray, flip: bool) -> bytes:
         flip: store it to the right, the back and the feet, instead of to the left, the front and the head.
     """
     nibabel = require('nibabel', 'medical')
-    depth, rows, columns = volume.shape
-    spacing = FIELD / rows
+    spacing = FIELD / volume.shape[1]
     # Columns run to the patient's left, rows to the back; NIfTI counts to the right, the front and the head.
     affine = np.diag([-spacing, -spacing, -THICKNESS, 1.0])
     affine[:3, 3] = [FIELD / 2, FIELD / 2, -20.0]
-    array = volume.transpose(2, 1, 0)
-    signs = (-1, 1, 1) if flip else (1, -1, -1)
-    for axis, sign in enumerate(signs):
-        if sign < 0:
-            affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
-            affine[:3, axis] *= -1
-            array = np.flip(array, axis)
-    image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
+    image = nibabel.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine)
+    image = image.slicer[::-1] if flip else image.slicer[:, ::-1, ::-1]
     image.header.set_xyzt_units('mm')
     return gzip.compress(image.to_bytes(), mtime=0)
 

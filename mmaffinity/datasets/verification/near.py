@@ -13,7 +13,7 @@ from .image_facts import THUMB_SIDE, FileFacts
 
 MAX_RADIUS = 15  # bits; unrelated pictures of chests come closer than that
 _AXES = 12  # principal axes by which thumbnails are searched; more cost time, fewer give more candidates
-_BLOCK = 256  # thumbnails searched at a time
+_BLOCK = 64  # thumbnails searched at a time
 Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

@@ -135,7 +135,7 @@ def test_wrong_metadata(tmp_path):
     with pytest.raises(ValueError, match='metadata.csv, line 3: patient CP_0 occurs twice'):
         read_metadata(path)
     path.write_bytes(b'\xff\xfe\x00\x01')
-    with pytest.raises(ValueError, match='is not a CSV file'):
+    with pytest.raises(ValueError, match='cannot be read as text in UTF-8'):
         read_metadata(path)
 
 

@@ -114,7 +114,7 @@ def test_wrong_indices(tmp_path, text, message):
 def test_an_index_in_another_encoding(tmp_path):
     index, labels = write(tmp_path)
     index.write_bytes(index.read_text(encoding='utf-8-sig').encode('utf-16'))
-    with pytest.raises(ValueError, match='is not a CSV file in UTF-8|has no column'):
+    with pytest.raises(ValueError, match='cannot be read as text in UTF-8|has no column'):
         read_slice_labels(index, labels)
     with pytest.raises(FileNotFoundError, match='the index .* does not exist'):
         read_slice_labels(tmp_path / 'absent.csv', labels)

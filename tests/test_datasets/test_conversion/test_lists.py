@@ -86,14 +86,14 @@ def test_repeated_row(tmp_path):
 
 
 def test_unusable_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist; correct the path or download'):
+    with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist: correct the path, or download'):
         parse_segmentation_list(tmp_path / 'absent.txt')
-    with pytest.raises(ValueError, match='is a folder; give the list in it'):
+    with pytest.raises(ValueError, match='cannot be read as text in UTF-8 .*s a directory'):
         parse_segmentation_list(tmp_path)
     with pytest.raises(ValueError, match='has no rows; download the list again'):
         parse_segmentation_list(write(tmp_path / 'empty.txt', '', ' '))
     (tmp_path / 'binary.txt').write_bytes(b'\x89PNG\r\n\xff\xfe\x00')
-    with pytest.raises(ValueError, match='binary.txt is not a text file'):
+    with pytest.raises(ValueError, match='binary.txt cannot be read as text in UTF-8'):
         parse_segmentation_list(tmp_path / 'binary.txt')
 
 
