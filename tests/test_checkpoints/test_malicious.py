@@ -246,7 +246,7 @@ def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
     pytest.importorskip('safetensors')
     path = tmp_path / 'evil.safetensors'
     path.write_bytes(evil('bare pickle').read_bytes())
-    with pytest.raises(ValueError, match='evil.safetensors is no .safetensors file'):
+    with pytest.raises(ValueError, match='evil.safetensors is not a .safetensors file'):
         load_checkpoint(path)
 
 

@@ -45,14 +45,15 @@ class PlanFolder:
     Args:
         plan: the plan.
         out: the folder: ``runs/<name>/``, ``report/`` and, for SLURM, ``slurm/``.
+        runs: folder of the runs below ``out``.
     """
 
-    def __init__(self, plan: Plan, out: str | Path) -> None:
-        self.plan, self.out = plan, Path(out)
+    def __init__(self, plan: Plan, out: str | Path, runs: str = 'runs') -> None:
+        self.plan, self.out, self.runs = plan, Path(out), runs
 
     def of(self, run: str) -> Path:
         """Return the folder of a run."""
-        return self.out / 'runs' / run
+        return self.out / self.runs / run
 
     def state(self, run: Run) -> str:
         """Say what has become of a run: done, failed with its log, or not started."""
@@ -128,14 +129,14 @@ class PlanFolder:
             if known is not None and known.get(key) != value:
                 raise ValueError(
                     f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
-                    f'"{self.plan.title}" on {identity["data_root"]}: name another --out'
+                    f'"{self.plan.title}" on {identity["data_root"]}: choose another folder'
                 )
         if (
             known is None
             and self.out.is_dir()
             and any(not path.name.startswith('.') for path in self.out.iterdir() if path.resolve() != self.plan.root.resolve())
         ):
-            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): name another --out')
+            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): choose another folder')
         changed = {}
         for run in self.plan.runs:
             record = self._read(self.of(run.name) / RUN_FILE)
@@ -145,7 +146,7 @@ class PlanFolder:
             name, fields = next(iter(changed.items()))
             raise ValueError(
                 f'the config of {first_few(list(changed))} has changed since {self.of(name)} was started (for '
-                f'{name}: {first_few(fields)}): undo the change, name another --out, or remove the folder to '
+                f'{name}: {first_few(fields)}): undo the change, choose another folder, or remove the folder to '
                 'train again'
             )
         write_json_atomic(self.out / PLAN_FILE, dict(identity, plan=str(self.plan.path), left_out=self.plan.left_out))
@@ -183,11 +184,11 @@ class PlanFolder:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
             if not isinstance(content, dict):
-                raise ValueError('it is no object')
+                raise ValueError('it is not an object')
             return content
         except ValueError as error:
             raise ValueError(
-                f'{path} is damaged ({error}): name another --out, or remove this file if the folder is that of this plan'
+                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder is that of this plan'
             ) from error
 
 

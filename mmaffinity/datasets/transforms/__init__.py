@@ -6,6 +6,7 @@ from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 from .stored_rois import LoadStoredRoIs
+from .windowing import RandomWindow
 
 __all__ = [
     'CropToBodyBox',
@@ -13,6 +14,7 @@ __all__ = [
     'LoadCTSliceFromArray',
     'LoadStoredRoIs',
     'PackSliceInputs',
+    'RandomWindow',
     'decode_slice',
     'read_slice',
     'to_grey_levels',

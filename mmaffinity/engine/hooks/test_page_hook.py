@@ -1,4 +1,4 @@
-"""Small pictures of tested slices, for the page of a test run."""
+"""Thumbnails of tested slices, for the page of a test run."""
 
 import heapq
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from .slice_visualization_hook import first_transform
 
 @HOOKS.register_module()
 class TestPageHook(Hook):
-    """Keep pictures of tested slices in memory: of misclassified slices first, then of the least confident ones.
+    """Keep thumbnails of tested slices in memory: misclassified slices first, then the least confident ones.
 
-    A distributed run keeps those of its first process.
+    A distributed run keeps those of the first process.
 
     Args:
-        max_pictures: largest number of pictures; each has about 15 kB.
+        max_pictures: maximum number of thumbnails; each takes about 15 kB.
         score_thr: lesions with a lower score are not drawn.
 
     Attributes:
@@ -38,7 +38,7 @@ class TestPageHook(Hook):
         self.drawn: str | None = None
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Discard the pictures of an earlier run."""
+        """Discard the thumbnails of an earlier run."""
         self._load: Any = None
         self._kept: list[tuple[float, int, tuple[str, str], bytes]] = []
         self._number = 0
@@ -46,7 +46,7 @@ class TestPageHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
     ) -> None:
-        """Draw the slices of a batch that are worth more than the least one kept."""
+        """Draw those slices of a batch that rank above the lowest one kept."""
         for sample in outputs or ():
             self._number += 1
             worth = self._worth(sample), -self._number
@@ -61,12 +61,12 @@ class TestPageHook(Hook):
 
     @staticmethod
     def _worth(sample: SliceDataSample) -> float:
-        """2 for a misclassified slice, below 1 for a correct one, more for a less certain one; 1.5 for a lesion slice."""
+        """Return 2 for a misclassified slice, 1.5 for a lesion slice, below 1 for a correct one: more if it is less certain."""
         truth, (predicted, scores) = true_class(sample), slice_probabilities(sample)
         if truth is None or predicted is None:
             return 1.5
         return 2.0 if truth != predicted else 1 - max(scores)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Give the pictures out."""
+        """Set ``pictures``."""
         self.pictures = {name: picture for _, _, name, picture in self._kept}

@@ -77,7 +77,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
     assert '4 slices of `lesions_test.json` were tested, in the paper 100' in page
     results = json.loads((out / 'runs/c8/results.json').read_text())
     assert results['lists']['classification']['sha256'] in page and results['versions']['torch'] in page
-    assert '| training of c8 | | | `' in page
+    assert '| training of c8 |  |  | `' in page
     for picture in [part.partition(')')[0] for part in page.split('](')[1:]]:
         assert picture.startswith('http') or (out / 'report' / picture).is_file(), picture
 

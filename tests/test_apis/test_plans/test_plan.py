@@ -98,7 +98,7 @@ def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
         (("title = 'Two'", ''), 'needs a title'),
         (("name='a'", "name='../a'"), 'is that of a folder'),
         (("name='b'", "name='a'"), 'two runs are called a'),
-        (("'{a}'", "'{aa}'"), 'b starts from aa, which is no run above it; did you mean a'),
+        (("'{a}'", "'{aa}'"), 'b starts from aa, which is not a run above it; did you mean a'),
         (("options={'", "option={'"), 'unknown field option'),
         (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
         (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
@@ -137,7 +137,7 @@ def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
     folder.claim()
     folder.claim()
     other = read_plan(write_plan(tmp_path / 'other.py', TWO.replace("'Two'", "'Other'")), tiny_phantom)
-    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: name another --out'):
+    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: choose another folder'):
         PlanFolder(other, tmp_path / 'out').claim()
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'thesis.tex').touch()
