@@ -24,6 +24,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def convert(args: argparse.Namespace) -> ConversionSummary:
     options, units = ClassOptions(args.classes), unit_options(args)
-    return convert_class_folders(
-        args.root, args.out, options, units=units, copy=args.copy, **result_options(args)
-    )
+    return convert_class_folders(args.root, args.out, options, units=units, copy=args.copy, **result_options(args))

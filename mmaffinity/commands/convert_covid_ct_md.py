@@ -28,6 +28,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def convert(args: argparse.Namespace) -> ConversionSummary:
     options = CtMdOptions(args.every, args.clear_as_normal, args.only_lungs, read_options(args))
-    return convert_covid_ct_md(
-        args.root, args.out, options, index=args.index, labels=args.labels, **result_options(args)
-    )
+    return convert_covid_ct_md(args.root, args.out, options, index=args.index, labels=args.labels, **result_options(args))
