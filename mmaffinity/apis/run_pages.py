@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.datasets.transforms import decode_slice
 from mmaffinity.evaluation.functional.calibration import reliability
 from mmaffinity.evaluation.functional.ranking_scores import roc_curve
 from mmaffinity.evaluation.report import LesionRun, SliceRun
+from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.visualization.pages.panels import jpeg, small
 from mmaffinity.visualization.pages.run_page import run_page
 from mmaffinity.visualization.saving import write_atomically

@@ -5,22 +5,16 @@ The phantom replaces data that may not be redistributed. Scores on it show that 
 is never a source of results.
 """
 
-from .patient import SLICE_CLASSES, Lesion, Patient, make_patient
-from .plan import LISTS, PhantomSettings, PlannedSlice, plan_phantom
-from .slices import CNCB_SCANNER, ICTCF_SCANNER, Scanner, draw_slice
-from .writer import PhantomSummary, write_phantom
+from .patient import SLICE_CLASSES, make_patient
+from .plan import LISTS, PhantomSettings, plan_phantom
+from .slices import ICTCF_SCANNER, draw_slice
+from .writer import write_phantom
 
 __all__ = [
-    'CNCB_SCANNER',
     'ICTCF_SCANNER',
     'LISTS',
     'SLICE_CLASSES',
-    'Lesion',
-    'Patient',
     'PhantomSettings',
-    'PhantomSummary',
-    'PlannedSlice',
-    'Scanner',
     'draw_slice',
     'make_patient',
     'plan_phantom',
