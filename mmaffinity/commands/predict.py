@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
 
 BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
-PRECISIONS = ('auto', 'float32', 'bfloat16')
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'int8')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,6 +140,10 @@ def _check_arguments(args: argparse.Namespace) -> None:
         if args.backend not in ('auto', 'torch'):
             raise ValueError(
                 f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give it as --model'
+            )
+        if args.precision == 'int8':
+            raise ValueError(
+                '--precision int8 needs a quantised model: mmaffinity export onnx --int8 SLICES writes one, for --model'
             )
         return
     unfit = [
