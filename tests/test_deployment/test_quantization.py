@@ -58,7 +58,7 @@ def test_features_are_those_of_the_float_model_up_to_rounding(backend, models):
     slices = np.stack([to_grey(chest(index, 128))[None] for index in range(3)]).astype(np.float32)
     expected, found = (run(backend, model, slices) for model in models)
     error = np.sqrt(((found - expected) ** 2).mean()) / np.sqrt((expected**2).mean())
-    assert 1e-5 < error < 0.05
+    assert 1e-5 < error < 0.1
 
 
 def run(backend, model, slices):

@@ -67,6 +67,36 @@ def test_precisions_of_a_file_and_of_a_request(exported_int8, model):
         open_session(model, 'auto', 'int8')
 
 
+def test_auto_takes_what_is_installed_and_faster(exported_int8, model, monkeypatch):
+    opened = []
+
+    class Opened(sessions.Session):
+        def __init__(self, model, precision, threads):
+            opened.append((self.backend, precision))
+
+        def run(self, slices):
+            raise NotImplementedError
+
+    for kind in ('_OnnxRuntime', '_OpenVino'):
+        backend = getattr(sessions, kind).backend
+        monkeypatch.setattr(sessions, kind, type(kind, (Opened,), {'backend': backend}))
+    quantised = read_model_file(exported_int8)
+    for installed in (BACKENDS, BACKENDS[:1], BACKENDS[1:]):
+        monkeypatch.setattr(sessions, 'is_installed', installed.__contains__)
+        open_session(model)
+        open_session(quantised)
+    open_session(model, precision='bfloat16')
+    assert opened == [
+        ('onnxruntime', 'float32'),
+        ('openvino', 'int8'),
+        ('onnxruntime', 'float32'),
+        ('onnxruntime', 'int8'),
+        ('openvino', 'float32'),
+        ('openvino', 'int8'),
+        ('openvino', 'bfloat16'),
+    ]
+
+
 def test_what_a_runtime_does_not_have(model, monkeypatch):
     with pytest.raises(ValueError, match='onnxruntime has no bfloat16'):
         open_session(model, 'onnxruntime', 'bfloat16')
