@@ -338,10 +338,10 @@ def benchmark(
                     yield bench.row(name, size, threads_ or available_cores(), runs, warmup)
 
 
-def format_rows(rows: Sequence[dict]) -> str:
+def format_rows(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:
     """Return the rows as CSV text."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
     writer.writeheader()
     for row in rows:
         writer.writerow({key: f'{value:.5g}' if isinstance(value, float) else value for key, value in row.items()})
