@@ -10,5 +10,5 @@ model = dict(
     roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)),
 )
 load_from = 'work_dirs/affinity_c8_steady/epoch_100.pth'
-# `load_from` gives all weights but those of the classifier's final layer.
+# `load_from` provides all weights except those of the classifier's final layer.
 default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head.classifier.4']))

@@ -26,7 +26,7 @@ COMMANDS = {
     'report': "build the paper's tables from finished test runs",
     'figures': "draw the paper's figures for finished runs",
     'export': 'share a model as ONNX, as safetensors, or in the layout of the published checkpoints',
-    'reproduce': 'run a whole study: the trainings, tests, tables and figures of the paper or of a plan',
+    'reproduce': 'run a whole study: all training runs, tests, tables and figures of the paper or of a plan',
     'rois': 'store the RoIs of a frozen detector, and join it with a slice head trained on them',
     'model-zoo': 'write the table of trained models from model-index.yml',
     'train-seeds': 'train and test a config with several seeds',

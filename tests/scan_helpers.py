@@ -1,9 +1,14 @@
 """Scans made by the tests: a small chest, as DICOM series, NIfTI volumes and images, and a model for them."""
 
+import gzip
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from mmaffinity.scans import ReadOptions
+from mmaffinity.scans.nifti_scan import NiftiScan
 
 SIZE = 64
 
@@ -157,3 +162,18 @@ def write_model(folder: Path, repo_root: Path, seed: int = 0, size: int = 128) -
     config = folder / 'narrow.py'
     config.write_text('\n'.join(lines) + '\n')
     return config, folder / f'model_{seed}.pth'
+
+
+def checked_nifti(path, **options):
+    """A volume that was accepted as one in Hounsfield units."""
+    scan = NiftiScan(path, 'v', ReadOptions(**options))
+    scan.check()
+    return scan
+
+
+def patched_nifti(path, offset, form, *values):
+    """The same volume with other header fields; gzip again where it was."""
+    raw = bytearray(path.read_bytes() if path.suffix == '.nii' else gzip.decompress(path.read_bytes()))
+    struct.pack_into(form, raw, offset, *values)
+    path.write_bytes(raw if path.suffix == '.nii' else gzip.compress(bytes(raw), 1))
+    return path

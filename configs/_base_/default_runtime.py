@@ -3,22 +3,22 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 custom_imports = dict(imports=['mmaffinity'], allow_failed_imports=False)
 
 default_hooks = dict(
-    # Sets the stage of each batch, and copies the segmentation branch; no effect on models without stages.
+    # Sets the stage of each batch and copies the segmentation branch; no effect on models without stages.
     alternation=dict(type='AlternatingLossHook', copy='every'),
-    # Writes a checkpoint completely or not at all, and none with NaN; loads one completely or not at all.
+    # Checkpoints are written and loaded completely or not at all; none with NaN is written.
     checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
     checkpoint_guard=dict(type='CheckpointGuardHook'),
     # A resumed run draws the same random numbers as an uninterrupted one.
     epoch_seed=dict(type='EpochSeedHook'),
-    # Stops at a loss that is NaN or infinite, and names the slices.
+    # Stops the run at a NaN or infinite loss, and names the slices.
     finite_loss=dict(type='FiniteLossHook'),
     # Ends the loader workers of a killed run.
     loader_workers=dict(type='LoaderWorkersHook'),
-    # Equal BatchNorm statistics in all processes of a distributed run.
+    # Keeps BatchNorm statistics equal in all processes of a distributed run.
     norm_sync=dict(type='NormSyncHook'),
     # Reads the mean and std of the training slices, or computes them if the data set has no statistics.json.
     statistics=dict(type='GreyLevelStatisticsHook'),
-    # Counts the slices that on_unreadable='skip' leaves out.
+    # Counts the slices skipped by on_unreadable='skip'.
     unreadable_slices=dict(type='UnreadableSlicesHook'),
     # Draws the tested slices if it is given a show_dir.
     visualization=dict(type='SliceVisualizationHook'),
@@ -33,5 +33,5 @@ find_unused_parameters = True
 visualizer = dict(_delete_=True, type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 randomness = dict(seed=0, deterministic=False)
-# Training and testing record the SHA-256 over their data files; set to False if the data are on a slow network drive.
+# Training and testing record a SHA-256 over their data files; set to False if the data are on a slow network drive.
 hash_files = True

@@ -19,6 +19,6 @@ train_dataloader = dict(
         pipeline={{_base_.slice_pipeline}},
     ),
 )
-# `load_from` gives all weights but those of the classifier; the classification branch starts as a copy of the other.
+# `load_from` provides all weights except the classifier's; the classification branch starts as a copy of the segmentation one.
 default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head', 'roi_head.classification_branch']))
 load_from = 'work_dirs/mask_rcnn_full/epoch_630.pth'

@@ -1,4 +1,4 @@
-# Phantom configs use no ImageNet weights, so the frozen backbone is that of a trained affinity model.
+# Phantom configs use no ImageNet weights, so the frozen backbone comes from a trained affinity model.
 _base_ = './mask_rcnn_heads_only.py'
 data_root = 'data/phantom/cncb_ncov'
 image_size = (256, 256)

@@ -1,5 +1,5 @@
-# MMDetection's Mask R-CNN with five FPN levels, started from its COCO checkpoint, plus an affinity head: colour images of two
-# classes, told apart by their instances. Learning rate and length are not tuned.
+# MMDetection's Mask R-CNN with five FPN levels, initialised from its COCO checkpoint, plus an affinity head that classifies
+# colour images into two classes by their instances. Learning rate and number of epochs are not tuned.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/image_folders.py',
@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     type='AffinityRCNN',
-    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks, and all images have one size
+    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks, and all images have the same size
     backbone=dict(init_cfg=None),
     roi_head=dict(
         type='AffinityRoIHead',
@@ -19,7 +19,7 @@ model = dict(
 )
 train_cfg = dict(max_epochs=12, val_interval=1)
 load_from = 'https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth'  # noqa: E501
-# `load_from` gives all other weights; COCO has 80 classes.
+# `load_from` provides all other weights; COCO has 80 classes.
 default_hooks = dict(
     checkpoint_guard=dict(
         new_layers=[

@@ -1,5 +1,5 @@
 # The plan of the paper at small size on synthetic slices, for `mmaffinity reproduce --phantom`: it fills every table and figure
-# in minutes on two cores. Scores say that the program works, and nothing about CT.
+# in minutes on two cores. Scores show that the code works and say nothing about CT.
 title = 'The affinity model: the experiments of the paper on synthetic slices'
 prepare = [
     dict(
@@ -43,7 +43,7 @@ runs = [
         data='cncb_ncov',
         options={**size, 'train_cfg.max_epochs': 4},
     ),
-    # Phantom configs start from no ImageNet weights, so the frozen backbone is that of a trained model.
+    # Phantom configs use no ImageNet weights, so the frozen backbone comes from a trained model.
     dict(
         name='mask_rcnn_heads_only',
         config='baselines/mask_rcnn_heads_only_phantom',

@@ -1,4 +1,4 @@
-# The affinity model, C* = 8, with lesions and labelled slices of two classes from folders of your own, by the paper's recipe.
+# The affinity model, C* = 8, trained with the paper's recipe on lesions and labelled slices of two classes from folders.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18.py',
     '../_base_/datasets/folders.py',

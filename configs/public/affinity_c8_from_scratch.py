@@ -1,6 +1,6 @@
-# The affinity model, C* = 8, for few patients and without ImageNet weights. Its detector is that of mask_rcnn_folders.py, its
-# slice head that of roi_head_c8_folders.py; this config stores the RoIs, and tests and predicts with both joined. `mmaffinity
-# train` continues with both stages in turn, with small steps.
+# The affinity model, C* = 8, for few patients and without ImageNet weights: the detector of mask_rcnn_folders.py joined with
+# the slice head of roi_head_c8_folders.py. Use this config to store the RoIs, and to test and predict with the joined model.
+# `mmaffinity train` continues with alternating stages and small steps.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18_pooled.py',
     '../_base_/datasets/folders.py',

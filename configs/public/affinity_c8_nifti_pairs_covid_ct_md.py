@@ -1,4 +1,4 @@
-# The affinity model, C* = 8, by the paper's recipe, with lesions from NIfTI volumes and labelled slices from COVID-CT-MD.
+# The affinity model, C* = 8, with the paper's recipe on lesions from NIfTI volumes and labelled slices from COVID-CT-MD.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18.py',
     '../_base_/datasets/nifti_pairs_covid_ct_md.py',

@@ -1,4 +1,4 @@
-# ResNet-18 as a plain slice classifier on COVIDx-CT: 10 epochs of 30 000 slices. Learning rate and length are not tuned.
+# ResNet-18 as a plain slice classifier on COVIDx-CT: 10 epochs of 30 000 slices. Learning rate and epochs are not tuned.
 _base_ = [
     '../_base_/models/slice_classifier_r18.py',
     '../_base_/datasets/covidx_ct.py',

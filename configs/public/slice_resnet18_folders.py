@@ -1,4 +1,4 @@
-# ResNet-18 as a plain slice classifier on folders of slices, from scratch, on slices of 160 x 160.
+# ResNet-18 as a plain slice classifier, trained from scratch on folders of slices, resized to 160 x 160.
 _base_ = [
     '../_base_/models/slice_classifier_r18.py',
     '../_base_/datasets/class_folders.py',

@@ -8,5 +8,5 @@ _base_ = [
 model = dict(backbone=dict(init_cfg=None), roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
 # Fine-tuning starts from the converted model that was trained on CNCB-NCOV.
 load_from = 'checkpoints/published_affinity_c8.pth'
-# It gives all weights but those of the classifier's final layer.
+# It provides all weights except those of the classifier's final layer.
 default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head.classifier.4']))

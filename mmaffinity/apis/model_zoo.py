@@ -6,32 +6,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from mmaffinity.utils.files import whole_file
+from mmaffinity.utils.tables import markdown_table
 
-HEADER = """# Model zoo
-
-Trained models of this project: how they were trained, on what, and their results. This page is generated from
-`model-index.yml` by `mmaffinity model-zoo`; [public_results.md](public_results.md) has the commands, intervals and
-comparisons behind the figures. Research use only; not a medical device.
-
-No weights are shipped, because the terms of the data exclude commercial use. The config, its seed and the SHA-256 of the
-weights identify a model; training on another machine changes the last bits, and therefore the SHA-256.
-"""
-PUBLISHING = """
-## Publishing your own weights
-
-1. Check the terms of your training data. Weights are derived from them, and the strictest terms apply.
-2. Export the model as files that are safe to open, which also prints the SHA-256 of the weights:
-
-   ```
-   mmaffinity export safetensors CONFIG CHECKPOINT shared/NAME
-   ```
-
-3. Test it on patients that were not used for training: `mmaffinity test CONFIG CHECKPOINT --out results.json`, and
-   `mmaffinity report` for intervals.
-4. Add an entry to the `metafile.yml` next to the config, with `Training Data`, `Seed`, `Training Hours`, `Weights SHA256`
-   and `Results`, and run `mmaffinity model-zoo`.
-5. Upload `NAME.safetensors` and `NAME.json` together, with a model card: [model_card.md](model_card.md) is a template.
-"""
 COLUMNS = ('model', 'trained on', 'tested on', 'metrics', 'hours', 'seed', 'SHA-256 of the weights')
 
 
@@ -40,7 +16,7 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: if one is no model index, or a model's config does not exist.
+        ValueError: if one is not a model index, or a model's config does not exist.
     """
     index = Path(index)
     try:
@@ -48,18 +24,18 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
         models = [dict(model, place=str(index)) for model in content.get('Models', [])]
         imports = content.get('Import', [])
     except (yaml.YAMLError, AttributeError) as error:
-        raise ValueError(f'{index} is no model index: {error}') from error
+        raise ValueError(f'{index} is not a model index: {error}') from error
     for name in imports:
         models += read_models(index.parent / name)
     return models
 
 
-def model_zoo(index: str | Path) -> str:
-    """Return the page: one row per model and test set, for models with results.
+def model_table(index: str | Path) -> str:
+    """Return the table: one row per model and test set, for models with results.
 
     Raises:
         FileNotFoundError: if the index, a file that it imports or a config does not exist.
-        ValueError: if one is no model index.
+        ValueError: if one is not a model index.
     """
     root, rows = Path(index).parent, []
     for model in read_models(index):
@@ -83,12 +59,22 @@ def model_zoo(index: str | Path) -> str:
                     f'`{digest[:16]}`' if digest else '',
                 ]
             )
-    table = [' | '.join(row) for row in (COLUMNS, ['---'] * len(COLUMNS), *rows)]
-    return HEADER + '\n' + '\n'.join(f'| {row} |' for row in table) + '\n' + PUBLISHING
+    return markdown_table(COLUMNS, rows, 'l' * len(COLUMNS)) + '\n'
 
 
-def write_model_zoo(index: str | Path, out: str | Path) -> None:
-    """Write the page of :func:`model_zoo`."""
-    page = model_zoo(index).encode()
-    with whole_file(out) as file:
-        file.write(page)
+def write_model_table(index: str | Path, page: str | Path) -> None:
+    """Replace the table of a Markdown page by that of a model index.
+
+    Raises:
+        FileNotFoundError: if the page does not exist, or as for :func:`model_table`.
+        ValueError: if the page has no such table, or as for :func:`model_table`.
+    """
+    table, text = model_table(index), Path(page).read_text(encoding='utf-8')
+    start = text.find(table.partition('\n')[0])
+    if start < 0:
+        raise ValueError(
+            f'{page} has no table that starts with {table.partition(chr(10))[0]!r}: add this line where it belongs'
+        )
+    end = text.find('\n\n', start) + 1 or len(text)
+    with whole_file(page) as file:
+        file.write((text[:start] + table + text[end:]).encode())

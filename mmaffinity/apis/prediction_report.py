@@ -49,6 +49,11 @@ class PredictionReport:
     problems: list[Problem] = field(default_factory=list)
     clutter: list[Problem] = field(default_factory=list)
 
+    def add(self, part: 'PredictionReport') -> None:
+        """Add the outcome for other inputs."""
+        self.scans += part.scans
+        self.problems += part.problems
+
     @property
     def failed(self) -> bool:
         """Whether something failed that was not refused: predicting a scan or writing its results."""

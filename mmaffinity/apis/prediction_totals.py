@@ -6,10 +6,9 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from mmaffinity.scans import Problem, Scan
 from mmaffinity.scans.opening import brief
@@ -127,40 +126,40 @@ def _entries(path: Path, section: str) -> Iterator[dict]:
             inside = inside or line.startswith(f' "{section}": [')
 
 
-class ShardReport:
-    """The outcome of one shard, from which :func:`merge_shards` builds the report on all.
+def write_shard_report(
+    out: OutputFolder,
+    shard: Shard,
+    scans: Sequence[Scan],
+    head: dict,
+    parts: Mapping[int, PredictionReport],
+    clutter: Iterable[Problem],
+) -> None:
+    """Write the outcome of one shard, from which :func:`merge_shards` builds the report on all.
 
     Args:
+        out: output folder of the shards.
         shard: the shard.
         scans: all scans that were found, of every shard.
+        head: as for :func:`write_report`.
+        parts: outcome for each scan of the shard, by its position among ``scans``; -1 for what belongs to none.
+        clutter: accompanying files without slices.
     """
-
-    def __init__(self, shard: Shard, scans: Sequence[Scan]) -> None:
-        self.shard = shard
-        names = '\n'.join(scan.identity for scan in scans)
-        self.found = dict(
-            index=shard.index,
-            num=shard.num,
-            num_scans=len(scans),
-            scans_sha256=hashlib.sha256(names.encode('utf-8', 'backslashreplace')).hexdigest(),
+    names = '\n'.join(scan.identity for scan in scans)
+    found = dict(
+        index=shard.index,
+        num=shard.num,
+        num_scans=len(scans),
+        scans_sha256=hashlib.sha256(names.encode('utf-8', 'backslashreplace')).hexdigest(),
+    )
+    plain = [
+        dict(
+            place=place,
+            scans=[asdict(scan) for scan in part.scans],
+            not_predicted=[dict(source=item.source, reason=item.reason, failed=item.failed) for item in part.problems],
         )
-        self.parts: list[dict[str, Any]] = []
-
-    def add(self, place: int, scans: Iterable[ScanResult], problems: Iterable[Problem]) -> None:
-        """Add the outcome for a scan; ``place`` is its position among all scans, -1 for what belongs to none."""
-        self.parts.append(
-            dict(
-                place=place,
-                scans=[asdict(scan) for scan in scans],
-                not_predicted=[dict(source=item.source, reason=item.reason, failed=item.failed) for item in problems],
-            )
-        )
-
-    def write(self, out: OutputFolder, head: dict, clutter: Iterable[Problem]) -> None:
-        """Write the file of this shard."""
-        _write_json(
-            out, SHARD_REPORT.format(self.shard), dict(head, shard=self.found, parts=self.parts, clutter=_plain(clutter))
-        )
+        for place, part in parts.items()
+    ]
+    _write_json(out, SHARD_REPORT.format(shard), dict(head, shard=found, parts=plain, clutter=_plain(clutter)))
 
 
 def remove_reports(out: OutputFolder, shard: Shard | None) -> None:

@@ -63,7 +63,7 @@ def _stored_array(*_: Any) -> _StoredArray:
 def _stored_scalar(dtype: Any, data: Any) -> Any:
     """Replacement for NumPy's scalar."""
     if not isinstance(dtype, _StoredDtype) or not isinstance(data, bytes) or len(data) != dtype.dtype.itemsize:
-        raise pickle.UnpicklingError('refused: a numpy scalar that is no plain number')
+        raise pickle.UnpicklingError('refused: a numpy scalar that is not a plain number')
     return np.frombuffer(data, dtype.dtype)[0]
 
 
@@ -133,10 +133,10 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         raise
     except Exception as error:  # a malformed file can cause any error in a reader that expects a valid one
         raise ValueError(
-            f'{path} is no checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it again'
+            f'{path} is not a checkpoint or is damaged ({type(error).__name__}: {error}); copy or download it again'
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} is no checkpoint: it holds a {type(content).__name__} instead of a dict')
+        raise ValueError(f'{path} is not a checkpoint: it holds a {type(content).__name__} instead of a dict')
     return content
 
 
@@ -196,7 +196,7 @@ def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
         raise
     except Exception as error:  # SafetensorError is not a ValueError, and truncated files raise others
         raise ValueError(
-            f'{path} is no .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download it again'
+            f'{path} is not a .safetensors file or is damaged ({type(error).__name__}: {error}); copy or download it again'
         ) from error
     return dict(meta=_described(path), state_dict=weights)
 

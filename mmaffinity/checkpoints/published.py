@@ -79,10 +79,10 @@ def convert_back(checkpoint: dict) -> dict:
     """
     state = checkpoint.get('state_dict')
     if not isinstance(state, dict):
-        raise ValueError('it is no checkpoint of this package: it has no state_dict')
+        raise ValueError('it is not a checkpoint of this package: it has no state_dict')
     matrix, last = state.get('roi_head.cls_head.affinity.matrix'), state.get('roi_head.cls_head.classifier.4.weight')
     if not isinstance(matrix, Tensor) or matrix.dim() != 2 or not isinstance(last, Tensor) or last.dim() != 2:
-        raise ValueError('it is no checkpoint of an affinity model: it has no affinity matrix, or no classifier')
+        raise ValueError('it is not a checkpoint of an affinity model: it has no affinity matrix, or no classifier')
     entries = published_layout(matrix.shape[1], last.shape[0], matrix.shape[0])
     known = {entry.ours for entry in entries}
     problems = [f'missing {name}' for name in sorted(name for name in known if name is not None and name not in state)]
@@ -161,10 +161,10 @@ def _split(content: Any) -> tuple[dict[str, Tensor], dict]:
         weights, fields = content, {}
     else:
         keys = ', '.join(ascii(key)[:40] for key in list(content)[:8]) if isinstance(content, dict) else ''
-        raise ValueError(f'it is no published checkpoint: it has no model_weights, but {keys or describe(content)}')
+        raise ValueError(f'it is not a published checkpoint: it has no model_weights, but {keys or describe(content)}')
     odd = [key for key in weights if type(key) is not str]
     if odd:
-        raise ValueError(f'its model_weights have a key that is no text: {ascii(odd[0])[:40]}')
+        raise ValueError(f'its model_weights have a key that is not text: {ascii(odd[0])[:40]}')
     return weights, fields
 
 
@@ -245,7 +245,7 @@ def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
         if value is None:
             problems.append(f'missing {entry.key}')
         elif not isinstance(value, Tensor):
-            problems.append(f'{entry.key} is no tensor but {describe(value)}')
+            problems.append(f'{entry.key} is not a tensor but {describe(value)}')
         elif tuple(value.shape) != entry.shape:
             problems.append(f'{entry.key} has shape {tuple(value.shape)} instead of {entry.shape}')
         elif value.is_floating_point() == entry.key.endswith('num_batches_tracked'):

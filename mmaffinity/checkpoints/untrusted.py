@@ -47,8 +47,8 @@ NOT_A_CHECKPOINT = {
 def load_untrusted_checkpoint(path: str | Path) -> Any:
     """Read a ``torch.save`` file of any version since 0.4 without executing anything named in it.
 
-    Neither PyTorch's nor Python's unpickler is used, so their safety in the installed versions does not matter. All tensors are
-    on the CPU.
+    PyTorch's unpickler is not used, and Python's runs only the instructions that build plain data, see
+    :class:`~.safe_pickle.PickleReader`. All tensors are on the CPU.
 
     Args:
         path: the file.
@@ -71,7 +71,7 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
         file.seek(0)
         for start, what in NOT_A_CHECKPOINT.items():
             if head.lstrip().startswith(start):
-                raise ValueError(f'{path} is no checkpoint but {what}')
+                raise ValueError(f'{path} is not a checkpoint but {what}')
         try:
             return (_ZipFile if head.startswith(b'PK\x03\x04') else _LegacyFile)(file, size).load()
         except RefusedPickleError as error:
@@ -170,20 +170,13 @@ class _ZipFile(_CheckpointFile):
         entry = self._entries.get(self._prefix + name)
         if entry is None:
             raise RefusedPickleError(f'damaged checkpoint: it lacks {ascii(name)[:80]}')
-        buffer = bytearray(entry.file_size)
         try:
-            with self._zip.open(entry) as file:
-                view, filled = memoryview(buffer), 0
-                while filled < len(buffer):
-                    count = cast(io.BufferedIOBase, file).readinto(view[filled:])
-                    if not count:
-                        raise EOFError
-                    filled += count
-                if file.read(1):  # also makes zipfile verify the checksum
-                    raise EOFError
+            content = bytearray(self._zip.read(entry))  # verifies the checksum
+            if len(content) != entry.file_size:
+                raise EOFError
         except (EOFError, RuntimeError, zipfile.BadZipFile) as error:
             raise RefusedPickleError(f'it is damaged at {ascii(name)[:80]}; copy or download it again') from error
-        return buffer
+        return content
 
     def _persistent(self, pid: Any) -> Tensor:
         key, dtype, numel = self._parse_storage(pid)
@@ -220,10 +213,10 @@ class _LegacyFile(_CheckpointFile):
             magic = self._reader.load(file)
         except RefusedPickleError as error:
             if str(error).startswith('damaged'):
-                raise RefusedPickleError('it is no checkpoint of torch.save') from error
+                raise RefusedPickleError('it is not a checkpoint of torch.save') from error
             raise
         if magic != LEGACY_MAGIC:
-            raise RefusedPickleError('it is no checkpoint of torch.save')
+            raise RefusedPickleError('it is not a checkpoint of torch.save')
         protocol, system = self._reader.load(file), self._reader.load(file)
         if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get('little_endian') is not True:
             raise RefusedPickleError('it was written by an unknown version of PyTorch, or on a big-endian machine')

@@ -1,4 +1,4 @@
-"""Write the table of trained models, docs/model_zoo.md, from model-index.yml.
+"""Write the table of trained models into docs/model_zoo.md, from model-index.yml.
 
 Example:
     mmaffinity model-zoo model-index.yml --out docs/model_zoo.md
@@ -6,14 +6,16 @@ Example:
 
 import argparse
 
-from mmaffinity.apis.model_zoo import write_model_zoo
+from mmaffinity.apis.model_zoo import write_model_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('index', nargs='?', default='model-index.yml', help='model index (default: model-index.yml)')
-    parser.add_argument('--out', metavar='FILE', default='docs/model_zoo.md', help='page to write (default: docs/model_zoo.md)')
+    parser.add_argument(
+        '--out', metavar='FILE', default='docs/model_zoo.md', help='page with the table (default: docs/model_zoo.md)'
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    write_model_zoo(args.index, args.out)
+    write_model_table(args.index, args.out)
     print(f'{args.out} was written')

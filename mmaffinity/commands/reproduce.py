@@ -1,4 +1,4 @@
-"""Run a whole study: all trainings, tests, tables and figures of the paper, or of your own plan.
+"""Run a whole study: all training runs, tests, tables and figures of the paper, or of your own plan.
 
     mmaffinity reproduce DATA_ROOT --out work_dirs/paper
     mmaffinity reproduce --phantom --out work_dirs/phantom

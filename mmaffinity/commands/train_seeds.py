@@ -10,7 +10,7 @@ import statistics
 
 from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.tables import format_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--gpus',
         nargs='+',
-        default=[''],
+        default=[],
         metavar='INDEX',
         help='run one training at a time on each of these GPUs (default: one after another)',
     )

@@ -13,12 +13,12 @@ from .operations import best, kept_by_nms
 
 
 class Proposals(NamedTuple):
-    """RPN results of N slices in P places each.
+    """RPN results of N slices, P slots each.
 
     Attributes:
         boxes: x1 y1 x2 y2 in pixels, by decreasing objectness, shape (N, P, 4).
         logits: objectness, shape (N, P).
-        valid: which places are filled, the first ones of each slice; shape (N, P). None if all are.
+        valid: which slots are filled, the first ones of each slice; shape (N, P). None if all are.
     """
 
     boxes: Tensor
@@ -34,7 +34,7 @@ class BoxDecoder(nn.Module):
         height, width: size of the slice in pixels, to which boxes are clipped.
 
     Raises:
-        ValueError: if the coder is of another type or setting.
+        ValueError: if the coder's type or settings are not supported.
     """
 
     def __init__(self, coder: DeltaXYWHBBoxCoder, height: int, width: int) -> None:
@@ -71,7 +71,7 @@ class ProposalLayer(nn.Module):
         map_size: height and width of the feature map.
 
     Raises:
-        ValueError: if the head has another type, or a setting that cannot be exported.
+        ValueError: if the head's type or settings cannot be exported.
     """
 
     def __init__(self, head: nn.Module, height: int, width: int, map_size: tuple[int, int]) -> None:
@@ -117,12 +117,12 @@ def descending(values: Tensor) -> Tensor:
 
 
 def compact(kept: Tensor, order: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Move kept places of ranked lists to the front.
+    """Move the kept entries of ranked lists to the front.
 
     Args:
         kept: 1 or 0, shape (N, P).
         order: see :func:`descending`.
-        number: largest number of places k of the result.
+        number: maximum number of entries k of the result.
 
     Returns:
         Their indices in order, shape (N, k), and which of them are kept, shape (N, k).

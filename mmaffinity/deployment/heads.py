@@ -37,14 +37,14 @@ def blocks_down(down: nn.Conv2d) -> nn.Conv2d:
 
 
 class Norm(nn.Module):
-    """A normalisation of RoI features with elementary operations, for beta RoIs per slice.
+    """A normalisation of RoI features as elementary operations, for beta RoIs per slice.
 
     Args:
         norm: the layer of the slice head.
         num_rois: RoIs per slice.
 
     Raises:
-        ValueError: if the layer has another type.
+        ValueError: if the layer's type is not supported.
     """
 
     def __init__(self, norm: nn.Module, num_rois: int) -> None:
@@ -88,7 +88,7 @@ class MaskFeatures(nn.Module):
     def __init__(self, mask_head: MaskFeatureHead, down: nn.Conv2d) -> None:
         super().__init__()
         self.convs, self.extra_conv = mask_head.convs, mask_head.extra_conv
-        # Upsampled features are needed only in 2x2 blocks, each of which the next layer reduces to one position.
+        # Upsampled features are needed only as 2x2 blocks, each of which the next layer reduces to one position.
         self.as_blocks = self.extra_conv is None and splits_into_blocks(mask_head.upsample)
         self.up = up_to_blocks(mask_head.upsample) if self.as_blocks else mask_head.upsample
         self.down = blocks_down(down) if self.as_blocks else down
@@ -110,7 +110,7 @@ class MaskLogits(nn.Module):
         mask_head: the head.
 
     Raises:
-        ValueError: if it upsamples in another way.
+        ValueError: if its upsampling is not supported.
     """
 
     def __init__(self, mask_head: LesionMaskHead) -> None:
@@ -151,7 +151,7 @@ class AffinityHead(nn.Module):
         num_rois: RoIs per slice: beta, or the number of candidates.
 
     Raises:
-        ValueError: if the slice head has another type.
+        ValueError: if the slice head's type is not supported.
     """
 
     def __init__(self, mask_head: MaskFeatureHead, head: AffinityClsHead, num_rois: int) -> None:

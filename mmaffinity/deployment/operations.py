@@ -1,6 +1,6 @@
-"""The operations that ONNX defines and torch does not: RoIAlign, suppression, and the k best with ties broken by index.
+"""The operations that ONNX defines and torch does not: RoIAlign, suppression, and top k with ties broken by index.
 
-Each is a custom operation of torch, so that the model to export also runs, and is tested, in torch. The exporter replaces it
+Each is a custom torch operation, so that the model to export also runs, and is tested, in torch. The exporter replaces it
 with the standard ONNX operator.
 """
 
@@ -46,7 +46,7 @@ def kept_by_nms(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: in
         boxes: x1 y1 x2 y2, shape (N, P, 4).
         ranks: priority of each box, larger ones first, distinct positive numbers; 0 excludes a box. Shape (N, P).
         iou_threshold: intersection over union above which a box is dropped.
-        max_kept: largest number of kept boxes per list.
+        max_kept: maximum number of kept boxes per list.
 
     Returns:
         1 for kept boxes, otherwise 0, float, shape (N, P).
@@ -65,7 +65,7 @@ def _(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: int) -> Tens
 
 @torch.library.custom_op('mmaffinity::best', mutates_args=())
 def best(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest of each row (N, P) in falling order and their places, both (N, k); equal values by index."""
+    """Return the k largest values of each row (N, P) in descending order and their indices, both (N, k); ties by index."""
     ranked, index = values.sort(dim=1, descending=True, stable=True)
     return ranked[:, :number].clone(), index[:, :number].clone()
 

@@ -27,7 +27,7 @@ class Selection(NamedTuple):
 
 
 class SoftSelection(nn.Module):
-    """:class:`SoftRoISelector` for a batch; the same formulas without infinities, whose weight there is 0.
+    """:class:`SoftRoISelector` for a batch; the same formulas without infinities, which have weight 0 there.
 
     Args:
         selector: its settings.
@@ -96,7 +96,7 @@ class TopSelection(nn.Module):
         kept = kept_by_nms(take(boxes, order), priority, self.nms_iou, self.num_rois)
         chosen, filled = compact(kept, priority, self.num_rois)
         chosen, number = order.gather(1, chosen), filled.sum(1, keepdim=True)
-        # A list that is too short is stretched; an empty one is replaced by the best proposals.
+        # A short list is padded with repeats; an empty one is replaced by the best proposals.
         chosen = chosen.gather(1, self._stretched(number))
         source = proposals.boxes.shape[1] if proposals.valid is None else proposals.valid.sum(1, keepdim=True)
         fallback = self._stretched(torch.zeros_like(number) + source)
@@ -104,5 +104,5 @@ class TopSelection(nn.Module):
         return Selection(torch.where((number > 0)[..., None], take(boxes, index), take(proposals.boxes, index)), index, None)
 
     def _stretched(self, number: Tensor) -> Tensor:
-        """Return the places of a list of n (N, 1) that fill beta places, shape (N, beta)."""
+        """Return the indices into a list of n (N, 1) that fill beta slots, shape (N, beta)."""
         return torch.where(number >= self.num_rois, self.places, self.places * number // self.num_rois)

@@ -30,7 +30,7 @@ class Aligner(nn.Module):
     """A RoI extractor of one level.
 
     Raises:
-        ValueError: if the extractor has another type or pools the maximum.
+        ValueError: if the extractor's type is not supported, or it uses max pooling.
     """
 
     def __init__(self, extractor: nn.Module) -> None:
@@ -154,7 +154,7 @@ class SliceGraph(nn.Module):
         if proposals.valid is not None:
             scores = scores * proposals.valid[..., None]
         boxes = self.decode(proposals.boxes[:, :, None], branch.deltas)
-        # Each class is a list of its own; places are ordered by box, then class, as in MMDetection.
+        # Each class has its own list; entries are ordered by box, then class, as in MMDetection.
         lists = scores.transpose(1, 2).flatten(0, 1)
         ranked, order = best(lists, lists.shape[1])
         priority = descending(ranked) * (ranked > self.score_thr)
@@ -173,7 +173,7 @@ class SliceGraph(nn.Module):
         if self.num_classes > 1:
             label = labels.flatten()[places][:, None, None, None].expand(-1, -1, *logits.shape[2:])
             logits = logits.gather(1, label)
-        # Empty places get the logit of an improbable pixel, so that a threshold at 0 leaves nothing there.
+        # Empty slots get the logit of an improbable pixel, so that a threshold at 0 leaves nothing there.
         masks = torch.full((1, *logits.shape[2:]), -100.0).expand(boxes.shape[0] * boxes.shape[1], -1, -1)
         masks = masks.index_copy(0, places, logits[:, 0]).reshape(-1, self.max_lesions, *logits.shape[2:])
         return boxes, scores, labels, masks, count

@@ -1,4 +1,4 @@
-"""Console output of a run: its own messages and one line of progress. The log file has everything."""
+"""Console output of a run: its own messages and one progress line. The log file contains everything."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ class QuietRunner(Runner):
     """MMEngine's runner, which writes environment, hooks and config to the log file only."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build MMEngine's logger, and show on the console only what passes :func:`concerns_user`."""
+        """Build MMEngine's logger; the console shows only what passes :func:`concerns_user`."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
@@ -37,7 +37,7 @@ class QuietRunner(Runner):
         return logger
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
-        """Load a checkpoint; mismatches that MMEngine prints are warnings unless :class:`CheckpointGuardHook` checks them."""
+        """Load a checkpoint; mismatches printed by MMEngine become warnings unless :class:`CheckpointGuardHook` checks them."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             checkpoint = super().load_checkpoint(*args, **kwargs)

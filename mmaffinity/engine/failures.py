@@ -12,7 +12,7 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_writable(work_dir: str | Path) -> None:
-    """Create a work folder and test that it is writable, before hours of work whose results could not be saved.
+    """Create a work folder and test that it is writable, before hours of work that could not be saved.
 
     Raises:
         ValueError: if the folder cannot be written: read-only, full, or a file of that name.

@@ -1,4 +1,4 @@
-"""Hooks of configs/_base_/default_runtime.py that a config of another origin may lack."""
+"""Hooks of configs/_base_/default_runtime.py that a config from elsewhere may lack."""
 
 from mmengine.config import Config
 
@@ -15,7 +15,7 @@ GUARDS = (
 
 
 def missing_guards(cfg: Config) -> list[str]:
-    """Return the hooks that guard a run and that a config does not name.
+    """Return the hooks that guard a run but are missing from a config.
 
     They write and load checkpoints completely or not at all, seed each epoch so that a resumed run continues as if it had not
     been interrupted, stop at NaN or infinite losses, provide grey-level statistics, end loader workers when a run is killed,

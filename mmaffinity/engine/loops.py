@@ -10,7 +10,7 @@ from mmaffinity.utils.references import resolve_dataloaders
 
 
 class _ResolvesReferences(BaseLoop):
-    """Resolve the dataloader by the runner's config before its data set is built."""
+    """Resolve the dataloader against the runner's config before its data set is built."""
 
     loader: str
 

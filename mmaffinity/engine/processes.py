@@ -15,9 +15,9 @@ _VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.environ) -> None:
     """Prepare a config and this process for a distributed run; single-process runs are unchanged.
 
-    In each stage some parameters get no gradient, so the model wrapper must search for unused parameters. Steps then also
+    In each stage, some parameters get no gradient, so the model wrapper must search for unused parameters. This also lets steps
     complete if a process's slices have no lesion. MMEngine does not support CPUs here, so on CPUs this function connects the
-    processes by gloo, and the wrapper gets no device.
+    processes through gloo and gives the wrapper no device.
 
     Args:
         cfg: receives 'launcher', and 'model_wrapper_cfg' unless it has one.
@@ -33,13 +33,13 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
     missing = [name for name in _VARIABLES if name not in environ]
     if launcher == 'pytorch' and missing:
         raise ValueError(
-            f'--launcher pytorch is for processes that torchrun started, but {", ".join(missing)} is not set; '
-            'use tools/dist_train.sh or tools/dist_test.sh, or leave the option out'
+            f'--launcher pytorch is for processes started by torchrun, but {", ".join(missing)} is not set; '
+            'use tools/dist_train.sh or tools/dist_test.sh, or omit the option'
         )
     on_gpus = torch.cuda.is_available()
     if launcher != 'pytorch' and not on_gpus:
         raise ValueError(
-            f'--launcher {launcher} needs GPUs, and torch sees none; on CPUs start the processes by torchrun: '
+            f'--launcher {launcher} needs GPUs, but torch sees none; on CPUs, start the processes with torchrun: '
             'tools/dist_train.sh, tools/dist_test.sh'
         )
     if launcher == 'pytorch' and on_gpus and int(environ['LOCAL_RANK']) >= torch.cuda.device_count():
@@ -48,7 +48,7 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
             f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
             '(CUDA_VISIBLE_DEVICES=) to run on CPUs'
         )
-    # Threads of the group that are still alive when the interpreter ends may abort a process whose work is done.
+    # Threads of the group that are still alive when the interpreter exits may abort a process whose work is done.
     atexit.register(_leave)
     wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=True, broadcast_buffers=False)
     if not on_gpus:

@@ -23,7 +23,7 @@ def newest_whole_checkpoint(folders: Iterable[str | Path]) -> tuple[Path | None,
         folders: the work folder and other folders with checkpoints.
 
     Returns:
-        The path, or None if there is no complete checkpoint; and for each skipped newer one a message with the reason.
+        The path, or None if there is no complete checkpoint; and a message with the reason for each newer one skipped.
     """
     found = {
         path
@@ -59,4 +59,4 @@ def _what_is_wrong(path: Path) -> str | None:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         return f'{path} is cut or damaged ({error})'
     missing = [key for key in _NEEDED if key not in content]
-    return f'{path} cannot be resumed, as it has no {" and no ".join(missing)}' if missing else None
+    return f'{path} cannot be resumed, because it has no {" and no ".join(missing)}' if missing else None

@@ -1,4 +1,4 @@
-"""Access to mmcv operations without a plain-torch form here, for configs that use one."""
+"""Access to mmcv operations that have no plain-torch form here, for configs that use one."""
 
 import importlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import mmcv
 
 
 def is_compiled() -> bool:
-    """Whether the installed mmcv has compiled operations; they are not loaded."""
+    """Return whether the installed mmcv has compiled operations, without loading them."""
     return util.find_spec('mmcv._ext') is not None
 
 

@@ -12,9 +12,9 @@ from .compiled import load_compiled
 
 # Types allowed in ``nms=dict(type=...)`` of a config. The type is looked up here, never evaluated or imported.
 SUPPRESSIONS = Registry('suppression', scope='mmaffinity')
-# mmcv's other suppressions, all compiled.
+# mmcv's other suppression functions, all compiled.
 COMPILED_SUPPRESSIONS = ('soft_nms', 'nms_rotated', 'nms_quadri')
-# Boxes decided at a time. Memory grows with this times the number of kept boxes, not with the square of all boxes.
+# Boxes decided on at a time. Memory grows with this times the number of kept boxes, not with the square of all boxes.
 BLOCK = 512
 
 
@@ -33,8 +33,8 @@ def nms(
     S is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating
     keep <- not (keep S) reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct,
     because entry t + 1 depends only on those before it. A state that an iteration does not change solves the equation and is
-    therefore the greedy result. The number of iterations is at most the length of the longest chain of boxes that decide over
-    each other, plus 2.
+    therefore the greedy result. The number of iterations is at most the length of the longest chain of boxes that determine
+    one another, plus 2.
 
     Long lists are decided in blocks by decreasing score: a block first loses the boxes that earlier kept boxes suppress,
     exactly as in greedy suppression.
@@ -45,7 +45,7 @@ def nms(
         iou_threshold: intersection over union above which a box is dropped.
         offset: 0, or 1 if x2 and y2 are the last pixel inside a box; added to widths and heights.
         score_threshold: boxes with a score not above it are dropped first; 0 keeps all.
-        max_num: largest number of kept boxes; -1 for no limit.
+        max_num: maximum number of kept boxes; -1 for no limit.
 
     Returns:
         Kept boxes with their scores, shape (k, 5), by decreasing score, and their indices into the input, shape (k,).
@@ -76,7 +76,7 @@ def batched_nms(
         boxes: x1 y1 x2 y2, shape (N, 4).
         scores: shape (N,).
         idxs: group of each box, shape (N,); boxes of different groups do not suppress each other.
-        nms_cfg: ``type``, a name in :data:`SUPPRESSIONS` or a function, 'nms' if it is left out, and the arguments of that
+        nms_cfg: ``type``, a name in :data:`SUPPRESSIONS` or a function, 'nms' if omitted, and the arguments of that
             function; ``class_agnostic``; and ``split_thr``, the number of boxes (10000) from which groups are suppressed
             one after the other. None only sorts.
         class_agnostic: whether groups are ignored; ``nms_cfg`` overrides it.

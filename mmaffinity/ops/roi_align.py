@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from .sparse_roi_align import csr_matrix, product
 
 POOL_MODES = ('avg', 'max')
-# Values interpolated at a time on CPUs, so that the sums fit into the processor's cache.
+# Values interpolated at a time on CPUs, so that the sums fit in the processor's cache.
 CHUNK = 2**16
 
 
@@ -163,7 +163,7 @@ class _Average(torch.autograd.Function):
         ctx.samples, ctx.num_cells = samples, len(cells)
         channels = cells.shape[1]
         pooled = cells.new_empty((rois, channels, height * width))
-        # RoIs with equal numbers of samples together, so that none waits for the largest.
+        # RoIs with equal numbers of samples are processed together, so that none waits for the largest.
         numbers, order = samples.number.sort(stable=True)
         values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
         pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
@@ -191,7 +191,7 @@ class _Average(torch.autograd.Function):
 
 
 def _add_up(cells: Tensor, samples: _Samples) -> Tensor:
-    """Return the sum of each bin's samples, (R, C, bins), one sample of all bins at a time."""
+    """Return the sum of each bin's samples, (R, C, bins), adding one sample of all bins at a time."""
     rois, height, width = samples.shape
     value, term, total = cells.new_zeros((3, rois * height * width, cells.shape[1]))
     for corners in samples:
@@ -213,7 +213,7 @@ def _add_up_one_channel(cells: Tensor, samples: _Samples) -> Tensor:
         return cells.new_zeros((rois, 1, height * width))
     rows = torch.stack((y.low, y.high), 1).flatten(1)
     columns = torch.stack((x.low, x.high), 1).flatten(1)
-    # Of each row only the columns from the first one on; the last window of a map ends with the map.
+    # Of each row, only the columns from the first one on; the last window of a map ends with the map.
     extent = int((columns.amax(1) - columns.amin(1)).max()) + 1
     first = columns.amin(1, keepdim=True).clamp(max=samples.map_width - extent)
     windows = cells.as_strided((len(cells) - extent + 1, extent), (1, 1))

@@ -1,7 +1,7 @@
 """MMDetection with the operations of this package, whether mmcv's are compiled or not.
 
 MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch`
-replaces it with a stand-in while MMDetection is imported. Afterwards, ``mmcv.ops`` is unchanged for everyone else.
+replaces it with a stand-in while MMDetection is imported. Afterwards, all other code sees the unchanged ``mmcv.ops``.
 """
 
 import contextlib
@@ -101,7 +101,7 @@ _FINDER = _Finder()
 def import_mmdet() -> None:
     """Import MMDetection's data sets, metrics and models with :func:`operations_in_torch`.
 
-    Its remarks about packages that are not needed here are left out; one claims that metrics will not be computed, but they
+    Messages about packages that are not needed here are suppressed; one claims that metrics will not be computed, but they
     are.
     """
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
@@ -117,8 +117,8 @@ def operations_in_torch() -> Iterator[None]:
 
     ``mmaffinity.framework`` does this once for all of MMDetection, in :func:`import_mmdet`, so that its own detectors and heads
     also run without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
-    MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Either way, results are
-    the same everywhere.
+    MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Results are the
+    same either way.
 
     Any other mmcv operation is loaded when a model uses it. If it is not compiled, a ValueError names it and explains how to
     get it; the same holds for the registered names of mmcv's layers, such as 'DCNv2'. MMDetection modules imported later than

@@ -9,7 +9,8 @@ from typing import Any
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import TAGS, DicomHeader, read_until_pixels, shared, to_header
+from .dicom_header import TAGS, DicomHeader, shared, to_header
+from .dicom_reading import read_until_pixels
 from .frame_pixels import MAX_FRAMES, Frame, FrameFile, locate_frames
 from .items import Problem, check_side
 from .opening import MAX_FILE_BYTES, brief

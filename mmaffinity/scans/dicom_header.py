@@ -1,14 +1,11 @@
-"""The header of a DICOM file, read without its pixels, and the check that it is an axial CT slice."""
+"""The header of a DICOM slice, and the check that it is an axial CT slice."""
 
 import math
-import os
 import warnings
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.wording import plural
@@ -18,7 +15,7 @@ from .frame_pixels import Frame
 from .geometry import head_normal
 from .items import check_side
 from .notes import WARNING
-from .opening import MAX_FILE_BYTES, Clutter, brief, open_regular, printable
+from .opening import Clutter, brief, printable
 from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
@@ -57,7 +54,6 @@ CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # substrings of BodyPartEx
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
-MAX_HEADER_BYTES = 64 * 1024**2  # before the pixels; 2000 frames need about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,106 +134,17 @@ class DicomHeader:
         )
 
 
-def read_dataset(path: Path, header_only: bool = False) -> Any:
-    """Read a DICOM file with pydicom, within size limits.
-
-    Returns:
-        pydicom's dataset.
-
-    Raises:
-        ValueError: without pydicom, or if it is not a complete DICOM file, or expands to more than a slice can have.
-    """
-    with open_regular(path, MAX_FILE_BYTES) as file:
-        return _parse(file, 2 * MAX_FILE_BYTES, header_only, TAGS if header_only else None)
-
-
-def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
-    """Read the header before the pixels of a DICOM file of any size.
+def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
+    """Check the header entries of an axial CT slice, and keep those needed.
 
     Args:
-        path: the file.
-        tags: keywords to keep; None keeps all.
-
-    Returns:
-        pydicom's dataset, and the start of its pixel data, which is meaningless if the file is deflated.
-
-    Raises:
-        ValueError: as for :func:`read_dataset`, or if the header is longer than 64 MiB.
-    """
-    with open_regular(path) as file:
-        return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
-
-
-def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
-    pydicom = require('pydicom', 'medical')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings on odd header values; relevant ones are checked
-        guard = _ReadGuard(file, most, header_only)
-        try:
-            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
-        except (MemoryError, Exception) as error:
-            # pydicom replaces the guard's errors by its own.
-            raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
-
-
-class _ReadGuard:
-    """A file with limited reading, whose rest can be read at once only if it does not expand to too much.
-
-    Only pydicom's own parsing determines which part of a deflated file is compressed; any other parser could be tricked into
-    another result. However, pydicom decompresses only what it reads without a given size.
-
-    Args:
-        file: open for reading.
-        most: total number of bytes that may be read.
-        header_only: also limit the number of reads, because pydicom reads each header entry separately and creates objects that
-            need far more memory.
-    """
-
-    def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
-        self._file, self._most, self._left = file, most, most
-        self.refusal = ''
-        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64 if header_only else math.inf
-        self.name, self.seek, self.tell = file.name, file.seek, file.tell
-
-    def read(self, size: int | None = None) -> bytes:
-        """Read like a file; raise ValueError for a rest that expands to too much."""
-        if size is not None and size >= 0:
-            content = self._file.read(min(size, self._left + 1))
-            self._left -= len(content)
-            self._reads -= 1
-            if self._left < 0:
-                self.refusal = f'has a header longer than the {self._most} bytes that are read of one'
-            elif self._reads < 0:
-                self.refusal = 'has a header of more entries than a CT file of its size needs'
-            if self.refusal:
-                raise ValueError(self.refusal)
-            return content
-        rest = self._file.read(MAX_FILE_BYTES + 1)
-        if len(rest) > MAX_FILE_BYTES:
-            raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
-        unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        for start in range(0, len(rest), 1 << 16):
-            packed = rest[start : start + (1 << 16)]
-            while packed and not unpack.eof:
-                total += len(unpack.decompress(packed, 1 << 20))
-                packed = unpack.unconsumed_tail
-                if total > MAX_FILE_BYTES:
-                    raise ValueError(f'it unpacks to more than {MAX_FILE_BYTES} bytes')
-        return rest
-
-
-def read_header(path: Path, name: str, key: str) -> DicomHeader:
-    """Read the header of an axial CT slice.
+        data: a dataset, or values by keyword.
+        path, name, key: as in :class:`DicomHeader`.
 
     Raises:
         Clutter: if the file is a DICOMDIR.
-        ValueError: without pydicom, or if the file is not DICOM or not an axial CT slice; the message says what it is.
+        ValueError: if it is not an axial CT slice; the message says what it is.
     """
-    return to_header(read_dataset(path, header_only=True), path, name, key)
-
-
-def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
-    """Check header entries (a dataset, or values by keyword), and keep those needed for a slice; see :func:`read_header`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -259,9 +166,9 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     if 'LOCALIZER' in image_type:
         raise ValueError('is a localizer (scout view), not an axial slice')
     if sop_class and sop_class not in CT_CLASSES:
-        raise ValueError(f'is no CT image: {_class_name(sop_class)}')
+        raise ValueError(f'is not a CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
-        raise ValueError('says neither modality nor kind of image: is it DICOM at all?')
+        raise ValueError('has neither Modality nor SOPClassUID: is it DICOM at all?')
     _check_frames(data)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
@@ -269,7 +176,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     check_side(rows, columns)
     samples = whole_number(data, 'SamplesPerPixel', 1)
     if samples > 1:
-        raise ValueError(f'has {samples} samples per pixel: it is a colour picture, no CT slice')
+        raise ValueError(f'has {samples} samples per pixel: it is a colour image, not a CT slice')
     photometric = _text(data, 'PhotometricInterpretation').upper()
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
         raise ValueError(
@@ -281,7 +188,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     orientation = numbers(data, 'ImageOrientationPatient', 6, notes)
     corner = _bounded(data, 'ImagePositionPatient', 3, (0, FARTHEST), notes)
     if orientation is None:
-        notes.append('no ImageOrientationPatient: taken as an axial slice, lying on the back, in the radiological view')
+        notes.append('no ImageOrientationPatient: assumed to be axial, with the patient on the back, in the radiological view')
     else:
         head_normal(orientation[3:], orientation[:3])
     spacing = _bounded(data, 'PixelSpacing', 2, SIZES, notes)
@@ -290,7 +197,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         notes.append(f'no {usable}PixelSpacing: areas and volumes are unknown')
     part = _text(data, 'BodyPartExamined').upper()
     if part and not any(name in part for name in CHEST):
-        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model knows the chest only')
+        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model was trained on chests only')
     slope, intercept = numbers(data, 'RescaleSlope', 1, []), numbers(data, 'RescaleIntercept', 1, [])
     if slope and intercept and slope[0] > 0 and intercept[0] > AIR_BELOW and data.get('PixelRepresentation') == 0:
         notes.append(
@@ -336,7 +243,7 @@ def _check_frames(data: Any) -> None:
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
         raise ValueError(
-            f'holds {plural(frames, "frame")} in one file, but is no Enhanced CT: convert it to one file per '
+            f'holds {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
             'slice, or to NIfTI with dcm2niix'
         )
 
@@ -359,7 +266,7 @@ def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], not
     # Many writers use zero for an unknown value.
     if any(found):
         notes.append(
-            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which cannot be (sizes from '
+            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which is impossible (sizes from '
             f'{size[0]:g} to {size[1]:g} are read): taken as absent'
         )
     return None

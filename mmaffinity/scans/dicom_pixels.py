@@ -1,6 +1,5 @@
 """Conversion of a DICOM slice's pixel data to Hounsfield units."""
 
-import struct
 import warnings
 from typing import Any
 
@@ -8,7 +7,9 @@ import numpy as np
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import DicomHeader, read_dataset
+from .compressed_pixels import check_compressed
+from .dicom_header import DicomHeader
+from .dicom_reading import read_dataset
 from .dicom_values import numbers, shown, values_of, whole_number
 from .items import ReadOptions
 from .notes import WARNING
@@ -20,9 +21,7 @@ from .windowing import AIR, Window
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
 AIR_SHARE = 0.02  # of a slice's pixels; every axial slice shows at least this much air
-MAX_FRAGMENTS = 4096  # of a slice's compressed pixels; most writers use one
 ITEM = b'\xfe\xff\0\xe0'  # start of compressed pixel data (DICOM PS3.5, annex A.4)
-_JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 
 
 def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
@@ -85,7 +84,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         data.file_meta = meta
     if not syntax.is_transfer_syntax:
         raise ValueError(
-            f"has the transfer syntax {printable(str(syntax))[:64]}, which is none of DICOM's but perhaps a "
+            f"has the transfer syntax {printable(str(syntax))[:64]}, which is not one of DICOM's but perhaps a "
             "vendor's own: export the series again, as explicit VR little endian"
         )
     if 'PixelData' not in data:
@@ -104,19 +103,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         if syntax.is_encapsulated:
             if raw[:4] != ITEM:
                 raise ValueError('they are not compressed, but the transfer syntax claims it: correct TransferSyntaxUID')
-            run_lengths = syntax.name.startswith('RLE')
-            _check_length(raw, shape, bits)
-            frame = _only_frame(data)
-            if run_lengths:
-                _check_run_lengths(frame, shape, bits)
-            claimed = codestream_size(frame)
-            if claimed is not None and claimed != shape:
-                raise ValueError(
-                    f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says {shape[0]} x {shape[1]}'
-                )
-            # JPEG-LS decoders silently fill missing data with zeros.
-            if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
-                raise ValueError('pixel data is truncated: its code stream has no end mark')
+            check_compressed(data, shape, bits, run_lengths=syntax.name.startswith('RLE'))
         else:
             needed = shape[0] * shape[1] * bits // 8
             if len(raw) < needed:
@@ -157,101 +144,11 @@ def _pixel_array(data: Any, **options: str) -> np.ndarray:
     return data.pixel_array
 
 
-def _only_frame(data: Any) -> bytes:
-    """Return the compressed frame of a dataset.
-
-    Raises:
-        ValueError: if there are several, all of which pydicom would decode, whatever number the header gives.
-    """
-    # Offsets in the header could make pydicom decode another frame than the one checked here.
-    for keyword in ('ExtendedOffsetTable', 'ExtendedOffsetTableLengths'):
-        if keyword in data:
-            delattr(data, keyword)
-    frames = require('pydicom.encaps', 'medical').generate_frames(data.PixelData, number_of_frames=1)
-    frame = next(frames)
-    if next(frames, None) is not None:
-        raise ValueError('pixel data has more than one frame, but the header says 1')
-    return frame
-
-
-def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse compressed pixel data that is longer or has more fragments than from any encoder, before pydicom parses it.
-
-    pydicom creates an object per fragment, and an empty fragment takes only 8 bytes (DICOM PS3.5, annex A.4).
-    """
-    longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
-    if len(raw) > longest:
-        raise ValueError(
-            f'compressed pixel data of {len(raw)} bytes, more than the {longest} that {shape[0]} x {shape[1]} pixels can need'
-        )
-    position = number = 0
-    while position + 8 <= len(raw):
-        position += 8 + struct.unpack_from('<I', raw, position + 4)[0]
-        number += 1
-        if number > MAX_FRAGMENTS:
-            raise ValueError(f'compressed pixel data in more than {MAX_FRAGMENTS} fragments')
-
-
-def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse an RLE frame that expands to more than the header's size, at a cost bounded by the slice's size.
-
-    RLE data have no size field; decoders expand each segment to its end, whatever the header says (DICOM PS3.5, annex G).
-    """
-    if len(frame) < 64:
-        raise ValueError(f'pixel data of {len(frame)} bytes, shorter than the head of run lengths')
-    number, *starts = struct.unpack_from('<16I', frame)
-    expected = max(1, bits // 8)
-    if number != expected:
-        raise ValueError(f'pixel data of {number} segments of run lengths, but {bits} bits per pixel make {expected}')
-    ends = [*starts[1:number], len(frame)]
-    # Ordered and disjoint, so that no byte is visited twice.
-    if starts[0] < 64 or any(start > end for start, end in zip(starts[:number], ends)):
-        raise ValueError('pixel data whose segments of run lengths overlap, or lie outside it')
-    pixels = shape[0] * shape[1]
-    most = 2 * pixels + 256  # twice the size allows for padding
-    for start, end in zip(starts[:number], ends):
-        unpacked = 0
-        while start < end:
-            control = frame[start]
-            # Bytes of 128 produce no output but count too, because a segment of them would be traversed to its end.
-            unpacked += control + 1 if control < 128 else 257 - control
-            start += control + 2 if control < 128 else 2 if control > 128 else 1
-            if unpacked > most:
-                raise ValueError(
-                    f'a segment of run lengths unpacks to more than the {pixels} bytes that {shape[0]} x {shape[1]} pixels have'
-                )
-
-
-def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns claimed by a JPEG, JPEG-LS or JPEG 2000 code stream; None for other data.
-
-    Decoders allocate what the code stream claims, whatever the DICOM header says.
-    """
-    if frame[:4] == b'\xff\x4f\xff\x51' and len(frame) >= 24:
-        width, height, left, top = struct.unpack_from('>4I', frame, 8)
-        return height - top, width - left
-    if frame[:8] == b'\0\0\0\x0cjP  ':
-        start = frame.find(b'\xff\x4f\xff\x51')
-        return codestream_size(frame[start : start + 64]) if start > 0 else None
-    if frame[:2] != b'\xff\xd8':
-        return None
-    position = 2
-    while position + 9 <= len(frame) and frame[position] == 0xFF:
-        marker = frame[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker in _JPEG_FRAMES:
-            return struct.unpack_from('>HH', frame, position + 5)
-        position += 2 + struct.unpack_from('>H', frame, position + 2)[0]
-    return None
-
-
 def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list[str]) -> tuple[float, float]:
     slope, intercept = (_rescale_entry(data, keyword, notes) for keyword in ('RescaleSlope', 'RescaleIntercept'))
     if slope is not None and intercept is not None:
         if slope == 0:
-            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} lead to no Hounsfield units')
+            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} do not give Hounsfield units')
         unit = str(data.get('RescaleType') or 'HU').strip()
         if unit not in ('HU', 'HU_MOD', 'US'):
             notes.append(f'{WARNING}RescaleType is {printable(unit)[:16]}, taken as Hounsfield units')
@@ -265,7 +162,7 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
         notes.append(f'no rescale tags: stored values ({low} to {high}) were taken as Hounsfield units')
         return 1.0, 0.0
     raise ValueError(
-        f'has no rescale tags and stored values {low} to {high}, so that their Hounsfield units are not '
+        f'has no rescale tags and stored values {low} to {high}, so their Hounsfield units are not '
         'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
         '(--rescale 1 -1024)'
     )
@@ -274,7 +171,7 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
 def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
     found = numbers(data, keyword, 1, notes)
     if found is None and values_of(data, keyword):
-        raise ValueError(f'has {shown(data, keyword)}, which is no number and leads to no Hounsfield units: correct this entry')
+        raise ValueError(f'has {shown(data, keyword)}, not a number, so there are no Hounsfield units: correct this entry')
     return None if found is None else found[0]
 
 

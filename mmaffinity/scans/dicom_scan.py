@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from .geometry import (
     tilt_degrees,
 )
 from .image_scan import natural
-from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
+from .items import Problem, ReadOptions, Scan, ScanInfo
 from .mixed_series import Copies, take_apart
 from .notes import WARNING, SliceNotes
 from .opening import brief
@@ -48,7 +48,6 @@ class DicomScan(Scan):
         for header in headers:
             counted.add(header.name, header.notes)
         notes = counted.lines(len(headers))
-        self.options = options
         if first.orientation is None:
             self.view, normal = SAME_VIEW, np.array([0.0, 0.0, 1.0])
         else:
@@ -81,7 +80,8 @@ class DicomScan(Scan):
                 affine=None if affine is None else affine.tolist(),
                 shape=(first.shape[1], first.shape[0], len(headers)),
                 notes=notes,
-            )
+            ),
+            options,
         )
 
     def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
@@ -131,40 +131,16 @@ class DicomScan(Scan):
     def keys(self) -> Sequence[str]:
         return [header.key for header in self.headers]
 
-    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
-        for index, header in enumerate(self.headers):
-            if header.key in done:
-                continue
-            try:
-                hu, notes = read_hounsfield(header, self.options)
-                grey, more = self.options.window.apply(self.view.from_stored(hu))
-                yield Slice(
-                    header.name,
-                    header.key,
-                    index,
-                    np.ascontiguousarray(grey),
-                    self.info.spacing,
-                    self.slabs[index],
-                    self.positions[index],
-                    self.options.window,
-                    self.view,
-                    (*notes, *more),
-                )
-            except (MemoryError, Exception) as error:
-                yield Problem(header.name, brief(error), header.key)
+    def slice_name(self, index: int) -> str:
+        return self.headers[index].name
 
-    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
         for index in wanted:
             try:
-                yield index, self.view.from_stored(read_hounsfield(self.headers[index], self.options)[0])
-            except (MemoryError, Exception):  # reported when the slice was predicted
-                continue
-
-    def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
-        return self.view.to_stored(mask)
-
-    def source_paths(self) -> Sequence[Path]:
-        return [header.path for header in self.headers]
+                values, notes = read_hounsfield(self.headers[index], self.options)
+                yield index, self.view.from_stored(values), notes
+            except (MemoryError, Exception) as error:
+                yield index, error, ()
 
 
 def group_series(
@@ -219,7 +195,7 @@ def group_series(
             if series.count(key[:3]) > 1:
                 scan.info.notes.append(
                     'its series also holds slices of another size, orientation, spacing or stack, of '
-                    'another multi-frame file, or without position, which were taken as scans of their own'
+                    'another multi-frame file, or without position, which were treated as separate scans'
                 )
             if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
                 scan.info.notes.append(

@@ -34,9 +34,7 @@ def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
         stacks = _split(members, found)
         for stack, inside in stacks:
             more = (
-                [f'frames with {", ".join(stack)}; the other frames were taken as scans of their own']
-                if len(stacks) > 1
-                else []
+                [f'frames with {", ".join(stack)}; the other frames were treated as separate scans'] if len(stacks) > 1 else []
             )
             for at in inside:
                 found[at] = replace(found[at], stack=shared(stack), notes=shared((*found[at].notes, *notes, *more)))

@@ -97,7 +97,7 @@ def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Itera
     headers: list[DicomHeader] = []
     root_name = printable(root.name) or 'scan'
     if root in excluded:
-        yield Problem(root_name, 'is the folder that the results go to: name another --out')
+        yield Problem(root_name, 'is the output folder: choose another --out')
         return
     for folder, names in _walk(root, excluded):
         if isinstance(names, str):
@@ -150,7 +150,7 @@ def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Se
         return [NiftiScan(path, shown, options)]
     except (MemoryError, Exception) as error:
         if is_clutter(path):
-            return [Problem(shown, 'is left by a file manager, and holds no slice', clutter=True)]
+            return [Problem(shown, 'was left by a file manager and contains no slice', clutter=True)]
         return [Problem(shown, brief(error), clutter=isinstance(error, Clutter))]
 
 
@@ -181,7 +181,7 @@ def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | s
         except OSError as error:
             yield folder, f'cannot be listed: {error.strerror or error}'
         if JOURNAL in names:
-            yield folder, 'holds results of an earlier run, which are no scans'
+            yield folder, 'contains results of an earlier run, not scans'
             continue
         yield folder, sorted(names, key=natural)
         waiting += [folder / name for name in sorted(folders, key=natural, reverse=True)]

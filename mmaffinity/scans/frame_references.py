@@ -7,7 +7,8 @@ from typing import Any
 
 from mmaffinity.utils.optional import require
 
-from .dicom_header import CT_CLASSES, DicomHeader, read_until_pixels
+from .dicom_header import CT_CLASSES, DicomHeader
+from .dicom_reading import read_until_pixels
 
 # Header entries that are not copied, or are replaced.
 _OF_FRAMES = (

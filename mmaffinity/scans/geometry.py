@@ -63,9 +63,9 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     lengths = np.linalg.norm(first), np.linalg.norm(second)
     if not (np.isfinite(lengths).all() and min(lengths) > 0.5 and max(lengths) < 2):
-        raise ValueError('has an orientation that is none: its direction vectors are not of length 1')
+        raise ValueError('has an invalid orientation: its direction vectors are not of length 1')
     if abs(first @ second) / (lengths[0] * lengths[1]) > 0.05:
-        raise ValueError('has an orientation that is none: rows and columns are not at a right angle')
+        raise ValueError('has an invalid orientation: rows and columns are not perpendicular')
     normal = np.cross(first, second)
     normal /= np.linalg.norm(normal)
     if abs(normal[2]) < AXIAL:
@@ -134,7 +134,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
     repeated = len(positions) - len(places)
     if repeated:
         notes.append(
-            f'{WARNING}{repeated} of {len(positions)} slices lie where another slice lies: are these several scans '
+            f'{WARNING}{repeated} of {len(positions)} slices are at the position of another slice: are these several scans '
             'or phases in one series? Volumes count each place once'
         )
     wide = np.flatnonzero(gaps > 1.5 * usual)

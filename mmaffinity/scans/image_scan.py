@@ -2,22 +2,51 @@
 
 import re
 import warnings
-from collections.abc import Container, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mmaffinity.utils.decoding import array_to_grey, check_max_value, decode_slice
 
-from .items import MAX_SLICE_PIXELS, Problem, ReadOptions, Scan, ScanInfo, Slice, check_side
+from .items import MAX_SLICE_PIXELS, ReadOptions, Scan, ScanInfo, check_side
 from .notes import WARNING
-from .opening import brief, file_key, printable, read_regular
+from .opening import file_key, printable, read_regular
+from .windowing import TRAINING_WINDOW
 
 MASK_LEVELS = 4  # largest number of grey levels of a mask; slices have over a hundred
 DARK = 128  # the brightest pixel of real slices was at least 249
 
 
-class ImageScan(Scan):
+class _GreyScan(Scan):
+    """Slices that are grey levels already; the training window is assumed."""
+
+    def __init__(self, info: ScanInfo, options: ReadOptions) -> None:
+        super().__init__(info, options)
+        self.window = TRAINING_WINDOW
+
+    @abstractmethod
+    def _decode(self, index: int) -> np.ndarray:
+        """Return the grey levels of a slice."""
+
+    def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
+        for index in wanted:
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter('always')
+                    grey = self._decode(index)
+                check_side(*grey.shape)
+                notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
+                yield index, grey, notes or grey_notes(grey)
+            except (MemoryError, Exception) as error:
+                yield index, error, ()
+
+    def _grey(self, values: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+        return values, ()
+
+
+class ImageScan(_GreyScan):
     """PNG, JPEG, TIFF, BMP, WebP and PGM files, 8 and 16 bit, in the natural order of their names.
 
     Args:
@@ -28,21 +57,13 @@ class ImageScan(Scan):
     """
 
     def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
-        super().__init__(
-            ScanInfo(
-                name=name,
-                source=printable(folder),
-                kind='images',
-                num_slices=len(names),
-                notes=[
-                    'images have no spacing: areas are in pixels, volumes are unknown',
-                    'grey levels are taken as they are: a lung window is assumed',
-                ],
-            )
-        )
+        notes = [
+            'images have no spacing: areas are in pixels, volumes are unknown',
+            'grey levels are taken as they are: a lung window is assumed',
+        ]
+        super().__init__(ScanInfo(name, printable(folder), 'images', len(names), notes=notes), options)
         self.folder = folder
         self.names = sorted(names, key=natural)
-        self.options = options
         self._keys: list[str] = []
 
     def _key(self, name: str) -> str:
@@ -57,28 +78,18 @@ class ImageScan(Scan):
             self._keys = [self._key(name) for name in self.names]
         return self._keys
 
-    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
-        for index, (name, key) in enumerate(zip(self.names, self.keys())):
-            if key in done:
-                continue
-            shown = f'{self.info.name}/{printable(name)}'
-            try:
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter('always')
-                    grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
-                if self._key(name) != key:
-                    raise ValueError('was changed while the run went on: use --resume to predict its current content')
-                check_side(*grey.shape)
-                notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
-                yield Slice(shown, key, index, grey, notes=notes or grey_notes(grey))
-            except (MemoryError, Exception) as error:
-                yield Problem(shown, brief(error), key)
+    def slice_name(self, index: int) -> str:
+        return f'{self.info.name}/{printable(self.names[index])}'
 
-    def source_paths(self) -> Sequence[Path]:
-        return [self.folder / name for name in self.names]
+    def _decode(self, index: int) -> np.ndarray:
+        name = self.names[index]
+        grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
+        if self._key(name) != self.keys()[index]:
+            raise ValueError('was changed while the run went on: use --resume to predict its current content')
+        return grey
 
 
-class ArrayScan(Scan):
+class ArrayScan(_GreyScan):
     """Slices in memory: (H, W) or colour, uint8, uint16, or float with 8-bit grey levels.
 
     Args:
@@ -88,29 +99,18 @@ class ArrayScan(Scan):
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions, first: int = 0) -> None:
-        super().__init__(ScanInfo(name='arrays', source='memory', kind='images', num_slices=len(arrays)))
-        self.arrays = arrays
-        self.first = first
+        super().__init__(ScanInfo('arrays', 'memory', 'images', len(arrays)), options)
         check_max_value(options.max_value)
-        self.options = options
+        self.arrays, self.first = arrays, first
 
     def keys(self) -> Sequence[str]:
-        return [f'array#{self.first + index}' for index in range(len(self.arrays))]
+        return [self.slice_name(index) for index in range(len(self.arrays))]
 
-    def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
-        for index, array in enumerate(self.arrays):
-            key = name = f'array#{self.first + index}'
-            if key in done:
-                continue
-            try:
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter('always')
-                    grey = array_to_grey(array, self.options.max_value)
-                check_side(*grey.shape)
-                notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
-                yield Slice(name, key, index, grey, notes=notes or grey_notes(grey))
-            except (MemoryError, Exception) as error:
-                yield Problem(name, brief(error), key)
+    def slice_name(self, index: int) -> str:
+        return f'array#{self.first + index}'
+
+    def _decode(self, index: int) -> np.ndarray:
+        return array_to_grey(self.arrays[index], self.options.max_value)
 
 
 def grey_notes(grey: np.ndarray) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Results of reading: scans, their slices, and problems."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from .geometry import SAME_VIEW, View
+from .opening import brief
 from .windowing import TRAINING_WINDOW, Window
 
 MIN_SIDE = 32  # pixels; CT slices are larger, and the network's stride is 16
@@ -120,10 +121,19 @@ class ScanInfo:
 
 
 class Scan(ABC):
-    """Slices that belong together. Stores names and a few numbers per slice; pixels are read one slice at a time."""
+    """Slices that belong together. Stores names and a few numbers per slice; pixels are read one slice at a time.
 
-    def __init__(self, info: ScanInfo) -> None:
-        self.info = info
+    Attributes:
+        info: what is known before pixels are read.
+        options: conversion of pixels to grey levels.
+        window: Hounsfield window of the grey levels.
+        view: transformation from the stored rasters to the radiological view.
+    """
+
+    view: View = SAME_VIEW
+
+    def __init__(self, info: ScanInfo, options: ReadOptions) -> None:
+        self.info, self.options, self.window = info, options, options.window
 
     @property
     def identity(self) -> str:
@@ -146,8 +156,49 @@ class Scan(ABC):
         """Return the keys of the slices in order; a key changes when its file does."""
 
     @abstractmethod
+    def slice_name(self, index: int) -> str:
+        """Return the display name of a slice."""
+
+    @abstractmethod
+    def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
+        """Yield number, values in the radiological view and notes of each wanted slice.
+
+        In place of the values, a slice that cannot be read has the error. A ValueError or MemoryError means that the remaining
+        slices cannot be read either.
+        """
+
+    def _grey(self, values: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+        """Convert values to grey levels, with notes."""
+        return self.window.apply(values)
+
     def read(self, done: Container[str] = ()) -> Iterator[Slice | Problem]:
         """Read the slices whose key is not in ``done`` one at a time, each as a slice or a problem."""
+        keys = self.keys()
+        left = deque(index for index, key in enumerate(keys) if key not in done)
+        try:
+            for index, values, notes in self._pixels(list(left)):
+                left.popleft()
+                try:
+                    if isinstance(values, Exception):
+                        raise values
+                    grey, more = self._grey(values)
+                    position, thickness = self.place(index)
+                    yield Slice(
+                        self.slice_name(index),
+                        keys[index],
+                        index,
+                        np.ascontiguousarray(grey),
+                        self.info.spacing,
+                        thickness,
+                        position,
+                        self.window,
+                        self.view,
+                        (*notes, *more),
+                    )
+                except (MemoryError, Exception) as error:
+                    yield Problem(self.slice_name(index), brief(error), keys[index])
+        except (MemoryError, ValueError) as error:
+            yield from (Problem(self.slice_name(index), brief(error), keys[index]) for index in left)
 
     def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Read slices without a window; slices that cannot be read are left out.
@@ -162,18 +213,11 @@ class Scan(ABC):
         Raises:
             ValueError: if the rest of a file is truncated or damaged.
         """
-        chosen = set(wanted)
-        for item in self.read({key for index, key in enumerate(self.keys()) if index not in chosen}):
-            if isinstance(item, Slice):
-                yield item.index, item.grey
+        yield from ((index, values) for index, values, _ in self._pixels(wanted) if not isinstance(values, Exception))
 
     def stored_masks(self, index: int, mask: np.ndarray) -> np.ndarray:
         """Transform a mask of slice ``index``, shape (H, W), from the radiological view to the stored raster."""
-        return mask
-
-    def source_paths(self) -> Sequence[Path]:
-        """Files of the scan, in slice order if it has one per slice."""
-        return ()
+        return self.view.to_stored(mask)
 
 
 def check_side(rows: int, columns: int) -> None:

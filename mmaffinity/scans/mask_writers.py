@@ -16,7 +16,8 @@ from mmaffinity.utils.optional import require
 from mmaffinity.utils.provenance import NOTICE, SHORT_NOTICE
 from mmaffinity.utils.wording import plural
 
-from .dicom_header import DicomHeader, read_dataset
+from .dicom_header import DicomHeader
+from .dicom_reading import read_dataset
 from .dicom_scan import DicomScan
 from .dicom_values import values_of
 from .frame_references import Places, frames_as_slices, refer_to_frames
@@ -111,7 +112,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
     """
     if not isinstance(scan, DicomScan):
-        return 'the scan is no DICOM series'
+        return 'the scan is not a DICOM series'
     if scan.headers[0].corner is None or scan.headers[0].orientation is None:
         return 'the series has no slice positions'
     refusal = unnamed(scan) or _unmeasured(scan)
@@ -185,12 +186,11 @@ def unnamed(scan: DicomScan) -> str:
     counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
     if missing:
-        return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID, so that it would refer to nothing'
+        return f'{missing} of {plural(len(scan.headers), "slice")} have no SOPInstanceUID to refer to'
     equal = sum(count for count in counts.values() if count > 1)
     if equal:
         return (
-            f'{equal} of {len(scan.headers)} slices share their SOPInstanceUID with another, so that it could not tell '
-            'which it means'
+            f'{equal} of {len(scan.headers)} slices share their SOPInstanceUID with another, so references would be ambiguous'
         )
     for name, uid in (('StudyInstanceUID', scan.info.study_uid), ('SeriesInstanceUID', scan.info.series_uid)):
         if not uid:
@@ -203,7 +203,7 @@ def _unmeasured(scan: DicomScan) -> str:
     if scan.headers[0].spacing is None:
         return 'the series has no PixelSpacing'
     if any((header.thickness or slab) is None for header, slab in zip(scan.headers, scan.slabs, strict=True)):
-        return 'the series has no SliceThickness, nor slices at several positions, which would tell it'
+        return 'the series has neither SliceThickness nor slices at several positions'
     return ''
 
 

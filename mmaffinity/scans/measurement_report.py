@@ -6,7 +6,7 @@ from typing import Any
 from mmaffinity import __version__
 from mmaffinity.utils.optional import require
 
-from .dicom_header import read_until_pixels
+from .dicom_reading import read_until_pixels
 from .dicom_scan import DicomScan
 from .items import Scan
 from .mask_writers import as_source, quiet, unnamed
@@ -37,7 +37,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
         ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
     """
     if not isinstance(scan, DicomScan):
-        return 'the scan is no DICOM series'
+        return 'the scan is not a DICOM series'
     refusal = unnamed(scan)
     if refusal:
         return refusal

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mmaffinity.utils.wording import plural
 
-from .dicom_header import SUBJECT, DicomHeader, read_dataset
+from .dicom_header import SUBJECT, DicomHeader
+from .dicom_reading import read_dataset
 from .notes import WARNING
 
 

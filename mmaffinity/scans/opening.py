@@ -139,7 +139,7 @@ def kind_of(path: Path) -> str:
     if int.from_bytes(head[:4], 'little') == ANALYZE_SIZE or int.from_bytes(head[:4], 'big') == ANALYZE_SIZE:
         raise ValueError('is an Analyze header, which has no orientation: save the scan as a single .nii file')
     if name.endswith('.img') and path.with_suffix('.hdr').exists():
-        raise ValueError('holds the voxels of a .hdr/.img pair, which is not read: save it as a single .nii file')
+        raise ValueError('holds the voxels of a .hdr/.img pair, which is not supported: save it as a single .nii file')
     if not head.strip(b'\0'):
         raise ValueError('starts with nothing but zero bytes: copy or download it again')
     if head.lstrip()[:1] == b'<':

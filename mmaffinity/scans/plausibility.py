@@ -77,23 +77,23 @@ class Tally:
         if not self._total:
             return ''
         advice = (
-            '. Give what leads to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
+            '. Give the conversion to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
             'air), or predict slices in a lung window as PNG'
         )
         if self.high - self.low < LEAST_RANGE:
             return f'has {self.range}: a mask or a rescaled volume, not Hounsfield units{advice}'
         if self._measured and self._share(self._negative) < MIN_SHARE:
             return (
-                f'has {self.range}, fewer than 1 in 20 of them below {BELOW_TISSUE:g}: no Hounsfield units of a chest '
+                f'has {self.range}, fewer than 1 in 20 of them below {BELOW_TISSUE:g}: not Hounsfield units of a chest '
                 f'(grey levels, a mask, another modality?){advice}'
             )
         if self._measured and self._share(self._air) < LEAST_AIR:
             return (
-                f'has {self.range}, but no air (below {AIR_BELOW:g}): no chest, or cut to the values of a soft-tissue '
+                f'has {self.range}, but no air (below {AIR_BELOW:g}): not a chest, or clipped to a soft-tissue '
                 'window; export it without a window'
             )
         if self.high < SOFT_TISSUE[0]:
-            return f'has {self.range}, but no soft tissue (above {SOFT_TISSUE[0]:g}): no Hounsfield units of a chest{advice}'
+            return f'has {self.range}, but no soft tissue (above {SOFT_TISSUE[0]:g}): not Hounsfield units of a chest{advice}'
         return ''
 
     def doubt_of_volume(self) -> str:

@@ -43,7 +43,7 @@ def stored_values(words: np.ndarray, data: Any, notes: list[str]) -> np.ndarray:
         notes.append(f'HighBit is {high} and BitsStored {stored}: values were shifted down by {shift} bits')
         return _lowest(words >> shift, allocated - stored)
     if not fits:
-        notes.append(f'words hold more than the {stored} bits of BitsStored (an overlay?): the others were left out')
+        notes.append(f'words hold more than the {stored} bits of BitsStored (an overlay?): the other bits were ignored')
     return lowest
 
 

@@ -1,4 +1,4 @@
-"""The error for network output with NaN or infinity."""
+"""The error for network output that contains NaN or infinity."""
 
 
 class NonFiniteOutputError(ValueError):

@@ -8,9 +8,9 @@ from typing import Any
 
 from .parent_watch import end_with_parent
 
-# Environment variable: the process with which a command ends, whose child it is.
+# Environment variable: the parent process with which a command ends.
 PARENT = 'MMAFFINITY_PARENT'
-# Errors raised by our own code on wrong use; their messages are meant for the user.
+# Errors that our own code raises on incorrect use; their messages are meant for the user.
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
@@ -32,7 +32,7 @@ class ConfigOptions(argparse.Action):
 
 
 def run_tool(main: Callable[[], int | None]) -> int:
-    """Run a command; wrong use gives a message and exit code 2 instead of a traceback.
+    """Run a command; incorrect use gives a message and exit code 2 instead of a traceback.
 
     ``MMAFFINITY_TRACEBACK=1`` shows the traceback anyway.
 

@@ -25,7 +25,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     * ``image_size``: (width, height) in pixels to which slices are resized;
     * ``slice_classes``: names of the classes, checked against the slice lists; None means those of the lists;
     * ``folds`` and ``fold``: cross-validation by patient: every data set trains on all folds but one, or tests on it. There is
-      no validation then, because its patients would have to be left out of the training, too.
+      then no validation, because its patients would have to be excluded from training too.
 
     Args:
         path: config file (Python), which is code and is executed; or the name of a config in this package, such as
@@ -35,14 +35,14 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it cannot be read as a config, or is JSON with more than the description of a model.
+        ValueError: if it cannot be read as a config, or is JSON that contains more than a model description.
     """
-    # As custom_imports of this package's configs do, except where MMAFFINITY_LAZY is set; the JSON of a shared model has none.
+    # As custom_imports of this package's configs does, unless MMAFFINITY_LAZY is set; the JSON of a shared model has none.
     import_modules_from_strings('mmaffinity.registration')
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
         # Nor YAML: MMEngine's reader calls functions named in a YAML file.
-        raise ValueError(f'{path} is no config: a config is a Python file, or the JSON of a shared model')
+        raise ValueError(f'{path} is not a config: a config is a Python file, or the JSON of a shared model')
     if path.suffix == '.json':
         config = read_shared_config(path)
     else:
@@ -132,7 +132,7 @@ def _check_names(config: Config, overrides: dict) -> None:
 
 
 def _check_kinds(config: Config) -> None:
-    """Check the types of fields that every run reads, because an override can replace a dict by anything.
+    """Check the types of fields that every run reads, because an override can replace a dict with anything.
 
     Raises:
         TypeError: if a type is wrong.
@@ -178,6 +178,6 @@ def check_data(config: Config, loader: str) -> None:
     dataset = (config.get(loader) or {}).get('dataset') or {}
     if not dataset.get('type'):
         raise ValueError(
-            f'{config.filename} has no data set in {loader}; the JSON of a shared model is for prediction. Take '
+            f'{config.filename} has no data set in {loader}; the JSON of a shared model is only for prediction. Use '
             'a Python config of the same model, for example from configs/, which names its data'
         )

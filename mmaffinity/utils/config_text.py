@@ -54,7 +54,7 @@ def _value(node: ast.expr) -> Any:
 def config_differences(
     first: Any, second: Any, ignored: frozenset[str] = frozenset(), place: str = ''
 ) -> list[tuple[str, Any, Any]]:
-    """Return the differences of two configs: dotted name and both values of the innermost fields that differ.
+    """Return the differences between two configs: dotted name and both values of the innermost fields that differ.
 
     Args:
         first, second: values of configs; lists and tuples are equal if their items are; None for an absent field.

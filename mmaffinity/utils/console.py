@@ -7,7 +7,7 @@ from typing import ClassVar, TextIO
 
 PLAIN_INTERVAL = 15.0  # seconds between lines if lines cannot be replaced
 LIVE_INTERVAL = 0.1
-WIDTH = 110  # length of a replaced line; a longer one would wrap and remain
+WIDTH = 110  # length of a replaced line; a longer one would wrap and stay on screen
 
 
 class TimeLeft:
@@ -59,12 +59,12 @@ class ProgressLine:
         self._open = False
 
     def due(self, last: bool = False) -> bool:
-        """Return whether the next call will show; the ``last`` one always does."""
+        """Return whether the next call will show the line; the ``last`` one always does."""
         interval = LIVE_INTERVAL if self._live else PLAIN_INTERVAL
         return last or self._shown is None or self._clock() - self._shown >= interval
 
     def __call__(self, done: int, total: int, detail: str = '') -> None:
-        """Show that ``done`` of ``total`` steps are made; the first and the last call always show."""
+        """Show that ``done`` of ``total`` steps are complete; the first and last calls always show the line."""
         left = self._time_left(done, total)
         if not self.due(done >= total):
             return
@@ -80,7 +80,7 @@ class ProgressLine:
             self.close()
 
     def close(self) -> None:
-        """End the line, so that what is printed next starts on its own."""
+        """End the line, so that the next output starts on a new one."""
         if self._open:
             self._stream.write('\n')
             self._stream.flush()
@@ -88,7 +88,7 @@ class ProgressLine:
 
     @classmethod
     def clear_current(cls) -> None:
-        """Take away the line that a terminal shows, so that a message can take its place; the next call shows it again."""
+        """Clear the line on a terminal so that a message can take its place; the next call shows it again."""
         line = cls._current
         if line is not None and line._open:
             line._stream.write('\r\033[K')

@@ -41,7 +41,7 @@ def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int =
         path: image file.
         max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means all 16 bits, 65535. 8-bit files
             are not affected.
-        max_pixels: largest accepted height x width, checked before decoding.
+        max_pixels: maximum accepted height x width, checked before decoding.
 
     Returns:
         Slice of shape (H, W): uint8, or float32 with 8-bit grey levels (0 to 255) for 16-bit files.
@@ -81,7 +81,7 @@ def starts_like_image(head: bytes) -> bool:
     """Whether the first 32 bytes of a file belong to a format that :func:`decode_slice` reads."""
     if head.startswith((_PNG_SIGNATURE, b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
         return True
-    if head[:2] == b'BM':  # a text may also start with these letters; the size of the second header decides
+    if head[:2] == b'BM':  # text may also start with these letters; the size of the second header decides
         return head[14:18] in {struct.pack('<I', size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
     is_portable = head[:1] == b'P' and head[1:2] in b'123456' and head[2:3].isspace()
     return is_portable or (head[:4] == b'RIFF' and head[8:12] == b'WEBP')
@@ -136,7 +136,7 @@ def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) 
     except cv2.error as error:
         raise ValueError(f'cannot be decoded: {error.err}') from error
     if img is None:
-        raise ValueError('is damaged, or of a variant that OpenCV does not decode: save it again as PNG')
+        raise ValueError('is damaged, or of a variant that OpenCV cannot decode: save it again as PNG')
     grey = to_grey_levels(img, max_value)
     # OpenCV inverts such files itself, except those with 16 bits.
     return np.float32(255) - grey if white_is_zero and img.dtype == np.uint16 else grey
@@ -223,7 +223,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
 
 
 def _guess_kind(content: bytes) -> str:
-    """Describe what a non-image file looks like, and what to do."""
+    """Describe what a non-image file looks like, and how to fix it."""
     if content[128:132] == b'DICM':
         return 'it looks like DICOM; save the slice as PNG, with a lung window of Hounsfield units as grey levels'
     if content.startswith(b'\x1f\x8b'):
@@ -240,7 +240,7 @@ def _guess_kind(content: bytes) -> str:
 
 
 def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: str = 'bgr') -> np.ndarray:
-    """Return an array of any accepted form as a grayscale slice, see :class:`~mmaffinity.datasets.LoadCTSliceFromArray`.
+    """Convert an array of any accepted form to a grayscale slice, see :class:`~mmaffinity.datasets.LoadCTSliceFromArray`.
 
     Args:
         img: the array.

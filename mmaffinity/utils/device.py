@@ -24,7 +24,7 @@ def find_device(name: str | int | torch.device | None = None) -> torch.device:
         return torch.device('cpu')
     match = _NAME.fullmatch(text)
     if match is None:
-        raise ValueError(f'device {name!r} is not supported: use cpu, or cuda, cuda:1, ... for a GPU of NVIDIA')
+        raise ValueError(f'device {name!r} is not supported: use cpu, or cuda, cuda:1, ... for an NVIDIA GPU')
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
         raise ValueError(f'device {name!r}: torch sees no GPU; use cpu')

@@ -34,7 +34,7 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
 
     Args:
         path: The file; its folder is created if needed.
-        obj: An object that ``json`` can store; NaN and infinity are refused, because they are not valid JSON.
+        obj: An object that ``json`` can write; NaN and infinity are refused, because they are not valid JSON.
 
     Raises:
         ValueError: if the object contains NaN or infinity.
@@ -44,7 +44,7 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
 
 
 def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
-    """Write several JSON files that belong together; if one cannot be written, none is.
+    """Write several related JSON files; if one cannot be written, none is.
 
     The files are renamed once the last of them is on disk. Equal objects give equal bytes.
 
@@ -66,7 +66,7 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
 
 @contextmanager
 def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) -> Iterator[IO[bytes]]:
-    """Open a temporary file, which gets its final name if the block ends without an error, and is removed otherwise.
+    """Open a temporary file that gets its final name if the block ends without an error, and is removed otherwise.
 
     Args:
         path: The file to write; it replaces an existing one, and its folder is created if needed.
@@ -75,12 +75,12 @@ def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) 
         sync: Wait until the content is on disk. Otherwise a power cut after the rename could leave an empty file.
 
     Yields:
-        The open file. A library that wants a path can write to its ``name``.
+        The open file. A library that needs a path can write to its ``name``.
     """
     path = Path(path)
     part = path.with_name(f'{path.name}.part') if part is None else Path(part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part.unlink(missing_ok=True)  # of a killed run, or a link that leads elsewhere
+    part.unlink(missing_ok=True)  # left by a killed run, or a link to another place
     try:
         with open(part, 'xb') as file:
             yield file
@@ -99,12 +99,12 @@ def _sync(file: IO[bytes]) -> None:
 
 @contextmanager
 def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterator[Path]:
-    """Fill a temporary folder, which gets its final name if the block ends without an error, and is removed otherwise.
+    """Fill a temporary folder that gets its final name if the block ends without an error, and is removed otherwise.
 
     Args:
-        path: The folder to make; its parents are made where missing.
-        marker: A file that the block writes, relative to the folder, by which a later call knows the folder as its own.
-        overwrite: Replace a folder that holds the marker. Any other that is not empty is left alone.
+        path: The folder to create, with any missing parents.
+        marker: A file that the block writes, relative to the folder, by which a later call recognises the folder.
+        overwrite: Replace a folder that contains the marker. Any other non-empty folder is untouched.
 
     Yields:
         The folder to fill, ``<name>.part`` beside the final one.
@@ -121,7 +121,7 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         if not overwrite:
             raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
     part, old = path.with_name(path.name + '.part'), path.with_name(path.name + '.old')
-    for leftover in (part, old):  # of a run that was killed
+    for leftover in (part, old):  # left by a killed run
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""Pasting of mask probabilities per box into masks of the whole slice."""
+"""Pasting each box's mask probabilities into a mask of the whole slice."""
 
 import numpy as np
 

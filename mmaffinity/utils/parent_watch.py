@@ -9,7 +9,7 @@ def end_with_parent(parent: int) -> None:
     """End this process soon after its parent ends, whatever it is doing.
 
     A killed process cannot notify its child processes. They would wait forever for work or, like torch's loader workers, for
-    somebody to read their results.
+    their results to be read.
 
     Args:
         parent: ID of the parent process.

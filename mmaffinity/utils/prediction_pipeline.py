@@ -1,4 +1,4 @@
-"""What a config says about predicting slices that are not in its lists."""
+"""How a config prepares slices for prediction that are not in its lists."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from .nested_datasets import leaf_configs
 
 
 def prediction_transforms(cfg: Config) -> list[dict]:
-    """Return the config's test pipeline for slices in memory, without the loading of files and annotations.
+    """Return the config's test pipeline for slices in memory, without loading files and annotations.
 
     Raises:
         ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
     """
-    # Of lesion and slice data sets, take the latter, which come last.
+    # Of lesion and slice data sets, take the slice data set, which comes last.
     transforms = next((leaf['pipeline'] for leaf in reversed(_tested(cfg)) if leaf.get('pipeline')), None)
     if not transforms:
         raise ValueError(

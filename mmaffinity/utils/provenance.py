@@ -1,4 +1,4 @@
-"""What a result says about its use, its software, its time and its config."""
+"""What a result records about its use, software, time and config."""
 
 import datetime
 import hashlib
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 NOTICE = 'Research use only; not a medical device.'
-SHORT_NOTICE = 'research use only'  # in pictures and headers
+SHORT_NOTICE = 'research use only'  # in images and headers
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages behind a result: those of the model and those that read pixels."""
+    """Return the versions of the packages behind a result: those of the model and those that read pixels."""
     found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
-    # Of what runs models, only what is loaded: an exported model needs no torch.
+    # Libraries that run models are listed only if loaded: an exported model needs no torch.
     runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
     found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
     for name in ('Pillow', 'pydicom', 'nibabel'):
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """The time in UTC, such as '2025-01-31T12:00:00+00:00'."""
+    """Return the time in UTC, such as '2025-01-31T12:00:00+00:00'."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 

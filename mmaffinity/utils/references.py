@@ -17,7 +17,7 @@ def resolve_references(value: Any, fields: Config | Mapping[str, Any], within: t
     """Return a config value in which every reference is replaced by the field that it names.
 
     MMEngine's ``{{_base_.data_root}}`` is replaced when the file that contains it is read, so a config that inherits that file
-    cannot change it any more. A reference is replaced when the data set is built: by the loops of
+    can no longer change it. A reference is replaced when the data set is built: by the loops of
     :mod:`mmaffinity.engine.loops`, which MMEngine's runner builds, and by :func:`~mmaffinity.utils.config.load_config`.
 
     Args:
@@ -26,7 +26,7 @@ def resolve_references(value: Any, fields: Config | Mapping[str, Any], within: t
         within: names of the fields that lead to this value.
 
     Raises:
-        ValueError: if a reference names no field, or leads back to its own field.
+        ValueError: if a reference names an unknown field, or refers to itself.
     """
     if isinstance(value, dict):
         return type(value)({key: resolve_references(item, fields, within) for key, item in value.items()})
@@ -62,7 +62,7 @@ def resolve_dataloaders(config: Config) -> None:
     """Resolve the references of a config's dataloaders, and divide their slices into ``folds`` if it is set, in place.
 
     Raises:
-        ValueError: if a reference names no field.
+        ValueError: if a reference names an unknown field.
     """
     for name in DATALOADERS:
         if config.get(name) is not None:
@@ -72,7 +72,7 @@ def resolve_dataloaders(config: Config) -> None:
 
 
 def _apply_folds(config: Config) -> None:
-    """Divide the patients of all lists together, so that none is in training and test."""
+    """Divide the patients of all lists together, so that none is in both training and test."""
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
     leaves = [
         leaf

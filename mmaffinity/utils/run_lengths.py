@@ -71,7 +71,7 @@ def _encode_bitmap(mask: np.ndarray, rows: np.ndarray) -> dict:
     """Run lengths of a boolean mask (H, W) whose non-empty lines are known, ``rows`` (H,).
 
     ``pycocotools.mask.encode`` needs the whole image transposed and visits every pixel. Only columns covered by the object can
-    contain a change, so only these are arranged in column order here. This is six times as fast at 512 x 512.
+    contain a change, so only these are arranged in column order. This is six times as fast at 512 x 512.
     """
     height, width = mask.shape
     lines = np.flatnonzero(rows)

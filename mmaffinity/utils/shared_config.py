@@ -45,14 +45,14 @@ FOREIGN_TYPES = frozenset(
 )
 # Own modules that open files or addresses named in their arguments: timm downloads, loading transforms read files.
 OWN_TYPES_LEFT_OUT = frozenset({'TimmBackbone', 'LoadCTSlice', 'LoadCTSliceFromArray'})
-# These name files or addresses, or pass a configuration to something else.
+# These fields name files or addresses, or pass a configuration on.
 REFUSED_KEYS = frozenset({'init_cfg', 'pretrained', 'custom_imports', 'checkpoint', 'statistics', 'plugins'})
 TUPLE = 'tuple'  # JSON has no tuples, which MMDetection distinguishes from lists: {"tuple": [...]}
 MAX_DEPTH = 40
 
 
 def read_shared_config(path: str | Path) -> Config:
-    """Read the config of a described model; nothing named in the file is imported, evaluated or opened.
+    """Read the config from a model description; nothing named in the file is imported, evaluated or opened.
 
     Args:
         path: the JSON from ``mmaffinity export safetensors``.
@@ -66,7 +66,7 @@ def read_shared_config(path: str | Path) -> Config:
     content = read_description(path)
     if content is None:
         raise ValueError(
-            f'{path} is no model description: a JSON config is one that mmaffinity export '
+            f'{path} is not a model description: a JSON config is one that mmaffinity export '
             'safetensors wrote; other configs are Python files'
         )
     try:
@@ -95,7 +95,7 @@ def read_description(path: str | Path) -> dict | None:
 
 
 def check_shared_config(config: Any) -> None:
-    """Check that a config is only the description of a model made of known modules.
+    """Check that a config only describes a model made of known modules.
 
     Raises:
         ValueError: with the first field that is not allowed.

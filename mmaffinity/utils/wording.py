@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 
 def first_few(names: Sequence[str], number: int = 3) -> str:
-    """Name the first examples: 'a, b, c, ...'."""
+    """Return the first examples: 'a, b, c, ...'."""
     return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
 
 
 def plural(count: int, noun: str, verb: str = '') -> str:
-    """A count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
+    """Return a count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
 
     Args:
         count: the count.

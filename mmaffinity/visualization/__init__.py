@@ -1,4 +1,4 @@
-"""Drawings of slices, affinities and results, all marked for research use only. Each is imported on first use."""
+"""Images and figures of slices, affinities and results, all marked for research use only; each imported on first use."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ __all__ = [
     'write_atomically',
 ]
 
-# Predictions are written without drawing, and drawn without MMDetection.
+# Predictions can be written without drawing, and drawn without MMDetection.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""The caption strip below a picture: class, probabilities, legend and slice name."""
+"""The caption strip below an image: class, probabilities, legend and slice name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from .drawing import (
 PAPER: Color = (246, 246, 246)
 INK: Color = (15, 15, 15)
 FAINT: Color = (105, 105, 105)
-TILE: Color = (92, 92, 92)  # background of the legend's samples, a grey as in a slice
+TILE: Color = (92, 92, 92)  # background of the legend's samples, a typical grey of a slice
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Caption:
         headline: predicted class, or why there is none.
         truth: true class, and whether the prediction agrees; None if unknown.
         probabilities: (class name, probability, whether predicted) of each class.
-        legend: (kind, text) of each line style in the picture; kind is 'truth', 'roi', or 'lesion' (box and mask) or
+        legend: (kind, text) of each line style in the image; kind is 'truth', 'roi', or 'lesion' (box and mask) or
             'box' followed by the number of a lesion class, as 'lesion0'.
         notes: notes on what is shown and what is omitted.
         name: name of the slice.
@@ -92,7 +92,7 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
 
     Args:
         caption: its content.
-        width: width of the picture above it in pixels.
+        width: width of the image above it in pixels.
 
     Returns:
         RGB uint8, shape (h, width, 3), as high as the text needs.
@@ -104,7 +104,7 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
     if caption.truth:
         flow.text(caption.truth, plain)
     if caption.probabilities:
-        flow.text('probability of each class by itself:', small, FAINT)
+        flow.text('independent class probabilities:', small, FAINT)
     flow.next_row()
     for class_name, probability, predicted in caption.probabilities:
         _probability_cell(flow, class_name, probability, bold if predicted else plain, size)
@@ -158,7 +158,7 @@ def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFon
 
 
 def _draw_tile(tile: np.ndarray, kind: str) -> None:
-    """Draw a sample of a line style, as in the picture."""
+    """Draw a sample of a line style, as in the image."""
     tile[:] = TILE
     height, width = tile.shape[:2]
     inset = max(3, height // 6)

@@ -10,7 +10,7 @@ from .captions import NOTICE
 
 
 def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str | None = None) -> Figure:
-    """Draw counts and shares of each true class; darker means a larger share of the row.
+    """Draw counts, and shares of each true class; darker cells have a larger share of their row.
 
     Args:
         matrix: counts of slices, shape (K, K): row = true class, column = predicted class.
@@ -32,7 +32,7 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
             f'({num_classes}, {num_classes}), not {matrix.shape}'
         )
     if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix != np.floor(matrix)).any():
-        raise ValueError(f'a confusion matrix holds counts, whole numbers of 0 or more, not {matrix.tolist()}')
+        raise ValueError(f'a confusion matrix contains counts, whole numbers of at least 0, not {matrix.tolist()}')
     matrix = matrix.astype(np.int64)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)

@@ -20,7 +20,7 @@ NAMES = {
     'loss_slice': 'slice class',
     'f1': 'class-adjusted F1',
 }
-# Below this ratio of largest to smallest value, a logarithmic axis has no readable tick.
+# Below this ratio of largest to smallest value, a logarithmic axis has no readable ticks.
 LOG_RATIO = 10
 
 
@@ -58,7 +58,7 @@ def draw_training_curves(
     for axis, (name, unit, lines, logarithmic) in zip(axes, groups):
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
-            # Hollow markers that shrink from line to line, so that equal values are visible as several.
+            # Hollow markers that shrink from line to line, so that coinciding values remain distinguishable.
             axis.plot(
                 steps,
                 values,
@@ -91,7 +91,7 @@ def draw_training_curves(
 
 
 def _with_margin(steps: Sequence[float]) -> tuple[float, float]:
-    """Limits of an axis that all loss panels share, so that equal steps are aligned."""
+    """Return the limits of the axis that all loss panels share, so that steps are aligned."""
     low, high = min(steps), max(steps)
     margin = 0.04 * (high - low) or 0.5
     return low - margin, high + margin

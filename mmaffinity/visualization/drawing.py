@@ -19,7 +19,7 @@ TAG_COLOR: Color = (20, 20, 20)
 
 @lru_cache(maxsize=64)
 def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which Matplotlib ships, so that text looks the same on every machine; size in pixels."""
+    """Load DejaVu Sans, shipped with Matplotlib, so that text looks the same on every machine; size in pixels."""
     return ImageFont.truetype(findfont(FontProperties(family='DejaVu Sans', weight='bold' if bold else 'normal')), size)
 
 
@@ -42,9 +42,9 @@ def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness
     """Draw a closed outline as dashes over a thin dark line, which makes it visible on bright tissue.
 
     Args:
-        picture: RGB uint8, shape (H, W, 3), changed in place.
-        points: corners of the outline, x y in pixels of the picture, shape (n, 2).
-        color: color of the dashes.
+        picture: RGB uint8, shape (H, W, 3), modified in place.
+        points: corners of the outline, x y in pixels of the image, shape (n, 2).
+        color: colour of the dashes.
         thickness: thickness of the dashes in pixels.
         dash: length of a dash in pixels.
         gap: space between two dashes in pixels.
@@ -62,7 +62,7 @@ def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness
 
 
 def box_corners(box: np.ndarray, scale: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """First and last drawn pixel x1 y1 x2 y2 of a box of the slice, clipped to a picture of ``shape`` (H, W)."""
+    """Return the first and last drawn pixel, x1 y1 x2 y2, of a box of the slice, clipped to an image of ``shape`` (H, W)."""
     height, width = shape
     x1, y1, x2, y2 = np.rint(np.asarray(box, dtype=np.float64) * scale)
     x1, y1 = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
@@ -75,10 +75,10 @@ def rectangle_points(corners: tuple[int, int, int, int]) -> np.ndarray:
 
 
 class Labels:
-    """Text labels beside the boxes of a picture, without overlaps and within the picture.
+    """Text labels beside the boxes of an image, without overlaps and within the image.
 
     Args:
-        shape: (H, W) of the picture in pixels.
+        shape: (H, W) of the image in pixels.
         font_size: font size in pixels.
     """
 
@@ -92,7 +92,7 @@ class Labels:
         self.num_left_out = 0
 
     def add(self, text: str, corners: tuple[int, int, int, int], color: Color) -> bool:
-        """Find a free place for ``text`` at a corner of a box; return whether there was one."""
+        """Place ``text`` in a free spot at a corner of a box; return whether there was one."""
         width = int(np.ceil(self.font.getlength(text))) + 2 * self.pad
         place = self._free_place(width, corners)
         if place is None:
@@ -120,7 +120,7 @@ class Labels:
         return None
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """Return the picture with the labels as a new array."""
+        """Return the image with the labels as a new array."""
         canvas = Image.fromarray(picture)
         pen = ImageDraw.Draw(canvas)
         for x, y, x_end, y_end, text, color in self.placed:
@@ -136,6 +136,6 @@ def tint(picture: np.ndarray, mask: np.ndarray, color: Color, strength: float = 
 
 
 def mask_outlines(mask: np.ndarray, scale: int) -> Sequence[np.ndarray]:
-    """Outlines of a boolean mask (H, W), including holes, each (n, 2) x y through the centres of border pixels, scaled."""
+    """Return the outlines of a boolean mask (H, W), holes included: each (n, 2) x y through border-pixel centres, scaled."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [np.rint(outline[:, 0] * float(scale) + (scale - 1) / 2).astype(np.int32) for outline in outlines]

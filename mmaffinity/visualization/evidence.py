@@ -29,20 +29,20 @@ def draw_evidence(
 
     :func:`mmaffinity.models.cls_heads.roi_evidence` explains what is exact and what is a first-order attribution: z is exactly
     a sum over the RoIs, z = X^T (W v); the contribution of each summand to a logit uses the state of the classifier's ReLUs at
-    this z. The contributions and the rest add up to the logit exactly.
+    this z. The contributions and the rest add up exactly to the logit.
 
-    Each class has a column. Above are the RoIs on the slice: solid and bright for the class, dashed and dark against it, with a
-    wider line for a larger share; the label shows rank and share. Below are the contributions as bars, in units of the logit,
-    with the rest and the sum.
+    Each class has a column. At the top, the slice shows the RoIs: solid and bright for the class, dashed and dark against it,
+    with a wider line for a larger share; labels give rank and share. Below, bars show the contributions in units of the
+    logit, with the rest and the sum.
 
     Args:
         image: the slice, in the form accepted by :func:`draw_overlay`.
         boxes: boxes of the beta ranked RoIs, x1 y1 x2 y2 in pixels of the slice, shape (beta, 4). Repeated boxes, which
-            stretch a short list, are drawn once with the sum of their contributions.
+            pad a short list, are drawn once with the sum of their contributions.
         contributions: contribution of each RoI to each logit, shape (beta, K).
         rest: rest of each logit, shape (K,).
         class_names: names of the K classes.
-        title: above all; name of the slice, its class, the prediction.
+        title: title of the figure: name of the slice, its class, the prediction.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -88,7 +88,7 @@ def draw_evidence(
         figure.suptitle(title, fontsize=10, parse_math=False)
     foot = (
         "solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs' evidence for that "
-        f'class; rest: what no RoI gives (biases); logit: the sum. {NOTICE}'
+        f'class; rest: not from any RoI (biases); logit: the sum. {NOTICE}'
     )
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure
@@ -137,7 +137,7 @@ def _free_spot(
     """Lower left corner of a label of given width at a box, without overlapping other labels, in pixels of the slice."""
     high = LABEL_HEIGHT * height
     x1, y1, x2, y2 = box
-    # Above, below, right, left, then on the box itself. Labels touch their box, so that it is clear which one they belong to.
+    # Above, below, right, left, then on the box itself. Labels touch their box to show which one they belong to.
     for x, y in (
         (x1, y1),
         (x1, y2 + high),

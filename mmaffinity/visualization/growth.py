@@ -10,7 +10,7 @@ LABELS = {'slices': 'slices per batch', 'objects': 'objects per slice', 'rois': 
 def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
     """Draw one panel per quantity: measured times, and the straight line through the first and last.
 
-    If growth were faster than linear, the points between would be below that line.
+    If growth is faster than linear, the points in between lie below that line.
 
     Args:
         measured: (values, seconds) by name of the quantity.

@@ -36,7 +36,7 @@ class LesionPanel:
 
 
 def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) -> Figure:
-    """Draw, per slice, boxes with scores and masks; sigmoid mask scores; ground truth.
+    """Draw three panels per slice: boxes with scores and masks, sigmoid mask scores, ground truth.
 
     Args:
         panels: one per slice.
@@ -82,7 +82,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
                 bbox=dict(facecolor='black', edgecolor='none', pad=0.6, alpha=0.75),
             )
         union = masks.max(0) if len(masks) else np.zeros(rgb.shape[:2])
-        row[1].set_title('probability of lesion by pixel (sigmoid),\nthe highest of all objects', fontsize=8)
+        row[1].set_title('lesion probability by pixel (sigmoid),\nmaximum over objects', fontsize=8)
         # Lightness is monotonic, so that a grayscale print keeps the order.
         heat_map = row[1].imshow(union, cmap='inferno', vmin=0, vmax=1, interpolation='nearest')
         figure.colorbar(heat_map, ax=row[1], fraction=0.045, pad=0.02)
@@ -97,7 +97,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
 def _outlines(axis: Any, masks: np.ndarray, color: str, style: str) -> None:
     for mask in masks:
         if mask.any():
-            padded = np.pad(mask, 1).astype(float)  # so that masks at the border have an outline there
+            padded = np.pad(mask, 1).astype(float)  # so that masks at the border are outlined there
             at = np.arange(-1, padded.shape[1] - 1), np.arange(-1, padded.shape[0] - 1)
             axis.contour(*at, padded, [0.5], colors='black', linewidths=2.4)
             axis.contour(*at, padded, [0.5], colors=color, linewidths=1.3, linestyles=style)

@@ -31,13 +31,13 @@ from .sample_arrays import (
     true_lesions,
 )
 
-MIN_CAPTION_WIDTH = 560  # in pixels; below it the caption would need too many rows
+MIN_CAPTION_WIDTH = 560  # in pixels; at smaller sizes, the caption would need too many rows
 MAX_LABELS = 50  # more would hide the lesions
 MANY = 20  # number of lesions from which lines and labels are thinner
 
 
 def picture_scale(height: int, width: int, min_size: int = 768) -> int:
-    """Return the enlargement of a slice: pixels of the picture, per side, for each pixel of the slice."""
+    """Return the magnification of a slice: image pixels per slice pixel, along each side."""
     return max(1, -(-min_size // max(height, width)))
 
 
@@ -56,8 +56,8 @@ def draw_overlay(
 ) -> np.ndarray:
     """Draw a slice with predicted and true lesions, and below it a caption strip with class and probabilities.
 
-    The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels without drawing are
-    original pixels of the slice. The caption never covers it. Predicted lesions are tinted, with a solid outline and box; true
+    The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels not drawn on keep the
+    values of the slice. The caption never covers it. Predicted lesions are tinted, with a solid outline and box; true
     outlines are dashed and RoIs dotted, so that grayscale prints are readable.
 
     Args:
@@ -65,19 +65,19 @@ def draw_overlay(
         sample: a :class:`SliceDataSample` with any of its predictions and ground truth.
         class_names: names of the K slice classes, in the order of the model's outputs; None to number them.
         score_thr: lesions with a lower score are omitted (and counted in the caption).
-        max_objects: largest number of drawn lesions, those with the highest scores, and of drawn RoIs.
+        max_objects: maximum number of lesions drawn (highest scores first), and of RoIs.
         show_gt: draw the known ground truth: lesion outlines, true class.
         show_pred: draw the prediction.
         show_rois: draw the RoIs used for classification, with rank and weight (W v)_k, z = X^T (W v) (Eqs. 3, 6).
         lesion_names: names of the lesion classes.
         name: name of the slice in the caption; by default patient/scan/file.
-        min_size: smallest size of the slice's longer side in pixels.
+        min_size: minimum size of the slice's longer side in pixels.
 
     Returns:
         RGB uint8, shape (H s + h, max(W s, 560), 3): s the scale, h the caption's height.
 
     Raises:
-        ValueError: if the image is not such an array, masks have another shape than the slice, or the numbers of names and
+        ValueError: if the image is not such an array, masks do not have the slice's shape, or the numbers of names and
             probabilities differ.
     """
     grey_rgb = to_rgb(image)
@@ -118,14 +118,14 @@ def draw_overlay(
         labels.add(text, box_corners(box, scale, size), ROI_COLOR)
     if rois:
         weighted = rois[0][2] is not None
-        caption.legend.append(('roi', 'RoI that decided: #rank' + (', weight (W v)' if weighted else '')))
+        caption.legend.append(('roi', 'RoI used for the class: #rank' + (', weight (W v)' if weighted else '')))
     if predicted is not None:
         labels.num_left_out += max(len(shown) - MAX_LABELS, 0)
         for box, score, label in zip(shown.boxes[:MAX_LABELS], np.asarray(shown.scores), shown.labels):
             text = f'{score:.2f}' if len(lesion_names) == 1 else f'{_name(lesion_names, label)} {score:.2f}'
             labels.add(text, box_corners(box, scale, size), lesion_color(label))
     if labels.num_left_out:
-        caption.notes.append(f'labels left out for lack of room: {labels.num_left_out}')
+        caption.notes.append(f'labels omitted for lack of space: {labels.num_left_out}')
     return _stack(labels.draw(picture), caption)
 
 
@@ -178,16 +178,16 @@ def _name(names: Sequence[str] | None, index: int) -> str:
 
 
 def _font_size(width: int, num_objects: int) -> int:
-    """Return the label size, which decreases with the number of labels but stays readable."""
+    """Return the label size, which shrinks with the number of labels but stays readable."""
     size = width / (58 if num_objects <= MANY else 72)
     return int(np.clip(size, 11, 22))
 
 
 def draw_lesions(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
-    """Draw tint, outline and box of each lesion, the best on top."""
+    """Draw tint, outline and box of each lesion, the highest score on top."""
     finely = len(lesions) > MANY
     if lesions.masks is not None:
-        # One tint per class over the union, so that overlapping lesions do not hide the anatomy below.
+        # One tint per class over the union, so that overlapping lesions do not hide the anatomy.
         for label in np.unique(lesions.labels):
             union = lesions.masks[lesions.labels == label].any(axis=0)
             tint(picture, union.repeat(scale, axis=0).repeat(scale, axis=1), lesion_color(label))
@@ -229,7 +229,7 @@ def _count(num_shown: int, num_confident: int, num_predicted: int, score_thr: fl
 
 
 def _rank_text(ranks: Sequence[int]) -> str:
-    """Format ranks, with consecutive ones shortened to the first and last."""
+    """Format ranks, abbreviating consecutive ones to the first and last."""
     runs: list[list[int]] = []
     for rank in ranks:
         if runs and rank == runs[-1][1] + 1:

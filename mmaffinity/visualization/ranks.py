@@ -15,14 +15,14 @@ def draw_ranks(
 ) -> Figure:
     """Draw the rank of each model under each pair of criteria.
 
-    A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one of them. Equal
+    A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one. Equal
     values share the mean of their ranks. A panel shows the models that have both values.
 
     Args:
         criteria: values by criterion and model; higher is better.
         pairs: criteria of the horizontal and the vertical axis.
         columns: panels per row.
-        note: a footnote, for example on the origin of the values.
+        note: a footnote, for example on the source of the values.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -32,14 +32,14 @@ def draw_ranks(
     """
     unknown = {name for pair in pairs for name in pair} - set(criteria)
     if unknown:
-        raise ValueError(f'no model has a figure for {sorted(unknown)}; there are {sorted(criteria)}')
+        raise ValueError(f'no model has a value for {sorted(unknown)}; there are {sorted(criteria)}')
     shown = []
     for first, second in pairs:
         models = [model for model in criteria[first] if model in criteria[second]]
         if len(models) > 1:
             shown.append((first, second, models))
     if not shown:
-        raise ValueError('a rank needs at least two models with both figures of a pair')
+        raise ValueError('a rank needs at least two models with both values of a pair')
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     most = max(len(models) for *_, models in shown)
@@ -55,7 +55,7 @@ def draw_ranks(
         rows_taken: dict[float, int] = {}
         for (left, top), names in sorted(places.items()):
             axis.plot(left, top, 'o', color='black', markersize=6)
-            right = left > (count + 1) / 2  # put the name on the side with room
+            right = left > (count + 1) / 2  # put the name on the side with space
             text = textwrap.fill(', '.join(names), 34)
             offset, place = (-7 if right else 7, 0), dict(ha='right' if right else 'left', va='center')
             if sum(other == top for _, other in places) > 1:  # for equal ranks, names alternate above and below

@@ -10,7 +10,7 @@ from .captions import NOTICE
 
 
 def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]], columns: int = 3) -> Figure:
-    """Draw one panel per model: accuracy by confidence above, number of predictions below.
+    """Draw one panel per model: accuracy by confidence at the top, number of predictions at the bottom.
 
     Args:
         panels: for each model, its title, the counts, mean confidences and accuracies of B bins of equal width over [0, 1]
@@ -24,7 +24,7 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
         ValueError: if there is no panel, or ``columns`` is below 1.
     """
     if not panels or columns < 1:
-        raise ValueError('no reliability to draw: give at least one model, and one column')
+        raise ValueError('nothing to draw: give at least one model, and one column')
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(0.6 + 3.3 * columns, 0.4 + 4.1 * rows), layout='constrained')
@@ -45,7 +45,7 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
             markersize=4,
             clip_on=False,
             zorder=3,
-        )  # complete dots also at 0 and 1
+        )  # draw dots at 0 and 1 in full
         upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share correct')
         lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
         upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)

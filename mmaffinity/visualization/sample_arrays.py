@@ -47,7 +47,7 @@ def to_array(value: Any) -> np.ndarray:
 
 
 def sample_name(sample: Any) -> str:
-    """Readable name of the slice: patient/scan/file or, if unknown, the last folder and file of its path."""
+    """Return a readable name of the slice: patient/scan/file or, if unknown, the last folder and file of its path."""
     path = PurePosixPath(str(sample.get('img_path') or '').replace('\\', '/'))
     parts = [sample.get('patient_id'), sample.get('scan_id')]
     parts = [str(part) for part in parts if part is not None]
@@ -77,7 +77,7 @@ def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str
 
 
 def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Predicted lesions by decreasing score; None if the model does not segment.
+    """Return the predicted lesions by decreasing score; None if the model does not segment.
 
     Raises:
         ValueError: if the masks do not have the slice's shape (H, W).
@@ -95,7 +95,7 @@ def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
 
 
 def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Annotated lesions; None if the slice has no lesion annotation, as in the slice data sets.
+    """Return the annotated lesions; None if the slice has no lesion annotation, as in the slice data sets.
 
     The raw annotations (meta field ``instances``) take precedence, because they are in pixels of the slice on disk;
     ``gt_instances`` may have been resized with the model's input.
@@ -138,7 +138,7 @@ def _decode_mask(mask: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def slice_probabilities(sample: Any) -> tuple[int | None, list[float]]:
-    """Predicted class and the probability of each class; (None, []) without a predicted class."""
+    """Return the predicted class and the probability of each class; (None, []) without a predicted class."""
     prediction = sample.get('pred_slice')
     if prediction is None:
         return None, []
@@ -154,10 +154,10 @@ def true_class(sample: Any) -> int | None:
 
 
 def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]:
-    """The RoIs used for classification: (box, ranks from 1, weight), with repeats of a box combined.
+    """Return the RoIs used for classification: (box, ranks from 1, weight), with repeats of a box combined.
 
-    If a slice has fewer boxes than the model needs, the list is stretched by repeats. Repeats share their features, and
-    z = X^T (W v) adds their contributions, so a repeated box has the sum of its weights.
+    If a slice has fewer boxes than the model needs, the list is padded with repeats. Repeats share their features, and
+    z = X^T (W v) adds their contributions, so a repeated box gets the sum of its weights.
     """
     prediction = sample.get('pred_slice')
     if prediction is None or 'roi_boxes' not in prediction:

@@ -1,4 +1,4 @@
-"""Saving of pictures and figures as PNG and PDF, never partially written."""
+"""Saving images and figures as PNG and PDF, never partially written."""
 
 import io
 import os
@@ -26,14 +26,14 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f'cannot write {path}: a part of its folder is a file; choose another folder') from error
-    # The process number prevents two processes that write the same name from interfering.
+    # The process ID keeps two processes that write the same name from interfering.
     with whole_file(path, path.with_name(f'.{path.name[:100]}.{os.getpid()}.part'), sync=False) as file:
         file.write(content)
     return path
 
 
 def save_image(image: np.ndarray, path: str | Path) -> Path:
-    """Save a picture as PNG.
+    """Save an image as PNG.
 
     Args:
         image: RGB, uint8, shape (H, W, 3).
@@ -43,7 +43,7 @@ def save_image(image: np.ndarray, path: str | Path) -> Path:
         The written path.
 
     Raises:
-        ValueError: if the array is not such a picture, or the file name does not end in ``.png``.
+        ValueError: if the array is not such an image, or the file name does not end in ``.png``.
     """
     path = Path(path)
     if path.suffix.lower() != '.png':
@@ -74,8 +74,19 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     suffix = path.suffix.lower()
     if suffix not in FIGURE_FORMATS:
         raise ValueError(f'figures are written as PNG or PDF, but the name is {path}: end it in .png or .pdf')
-    # Without a date, the same figure gives the same file.
+    return write_atomically(path, encode_figure(figure, suffix, dpi))
+
+
+def encode_figure(figure: Figure, suffix: str = '.png', dpi: int = 200) -> bytes:
+    """Return the content of a figure's file.
+
+    Args:
+        figure: the figure.
+        suffix: one of :data:`FIGURE_FORMATS`.
+        dpi: see :func:`save_figure`.
+    """
+    # Without a date, the same figure gives an identical file.
     metadata = {'CreationDate': None} if suffix == '.pdf' else None
     content = io.BytesIO()
     figure.savefig(content, format=suffix[1:], dpi=dpi, metadata=metadata)
-    return write_atomically(path, content.getvalue())
+    return content.getvalue()

@@ -1,4 +1,4 @@
-"""MMDetection's visualizer with the drawings of this package."""
+"""MMDetection's visualizer with this package's overlays."""
 
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ class SliceVisualizer(DetLocalVisualizer):
     """Draw slices with :func:`draw_overlay` wherever MMDetection draws images.
 
     The names of the slice classes and of the lesion classes come from the data set (``slice_classes`` and ``classes``
-    of its meta information). Ground truth and prediction share one picture, with different line styles, instead of
+    of its meta information). Ground truth and prediction share one image, with different line styles, instead of
     appearing side by side as in :class:`DetLocalVisualizer`.
 
     Args:
         name: name of the instance.
-        max_objects: largest number of drawn lesions, those with the highest scores.
+        max_objects: maximum number of lesions drawn, highest scores first.
         show_rois: also draw the RoIs used for classification, with rank and weight.
         **kwargs: arguments of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
     """
@@ -49,19 +49,19 @@ class SliceVisualizer(DetLocalVisualizer):
         pred_score_thr: float = 0.3,
         step: int = 0,
     ) -> None:
-        """Draw a slice and send the picture to a window, a file or the backends.
+        """Draw a slice and send the image to a window, a file or the backends.
 
         Args:
-            name: name of the picture for the backends.
+            name: name of the image for the backends.
             image: the slice, uint8 or float with 8-bit grey levels, grayscale (H, W) or RGB (H, W, 3).
             data_sample: its ground truth and prediction; None to show the slice alone.
             draw_gt: draw the known ground truth.
             draw_pred: draw the prediction.
             show: open a window (needs a display); the backends then get nothing unless configured, as in MMDetection.
             wait_time: seconds for which the window stays open; 0 waits for a key.
-            out_file: file to write instead of using the backends; always a PNG, another extension is replaced.
+            out_file: file to write instead of using the backends; always a PNG, any other extension is replaced.
             pred_score_thr: lesions with a lower score are omitted.
-            step: number of the picture in the backends.
+            step: number of the image in the backends.
 
         Raises:
             ValueError: from :func:`draw_overlay` and :func:`save_image`.

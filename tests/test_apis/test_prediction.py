@@ -20,7 +20,7 @@ from scan_helpers import (
 )
 
 from mmaffinity.apis import base_inferencer as inferencer_module
-from mmaffinity.apis import prediction
+from mmaffinity.apis import scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans import Lesion, SliceRecord
 
@@ -109,14 +109,14 @@ def test_every_field_that_is_written_is_documented(tmp_path, repo_root, inferenc
 def test_one_scan_whose_results_cannot_be_written_does_not_end_the_others(tmp_path, inferencer, monkeypatch):
     for name in ('a', 'b'):
         write_images(tmp_path / 'in' / name, 2)
-    write_csv = prediction.write_csv
+    write_csv = scan_writer.write_csv
 
     def refuse_a(out, folder, *args):
         if folder.endswith('a'):
             raise ValueError('Out of range float values are not JSON compliant')
         write_csv(out, folder, *args)
 
-    monkeypatch.setattr(prediction, 'write_csv', refuse_a)
+    monkeypatch.setattr(scan_writer, 'write_csv', refuse_a)
     report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
     assert [scan.name for scan in report.scans] == ['in/b']
     assert 'its results cannot be written: Out of range' in report.problems[0].reason
@@ -146,7 +146,7 @@ def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, m
     lesion = Lesion(0.9, 0, [0, 0, 9, 9], 81, None, {'size': [64, 64], 'counts': 'x' * 2000})
     monkeypatch.setattr(inferencer, 'predict_scan', lambda scan, done: enumerate(scan.keys()))
     monkeypatch.setattr(
-        prediction._Writer,
+        scan_writer.ScanWriter,
         '_one',
         lambda self, folder, result: (
             result[1],

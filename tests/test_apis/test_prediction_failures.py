@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis import SlicePrediction, prediction
+from mmaffinity.apis import SlicePrediction, scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.result_folders import ResultFolders
@@ -55,10 +55,10 @@ def test_one_scan_that_fails_ends_no_other(tmp_path, two, inferencer, monkeypatc
         monkeypatch.setattr(ResultFolders, 'of', failing(ResultFolders.of, error, in_a))
     elif where == 'write_csv':
         monkeypatch.setattr(
-            prediction, 'write_csv', failing(prediction.write_csv, error, lambda out, folder, *_: folder == 'in_a')
+            scan_writer, 'write_csv', failing(scan_writer.write_csv, error, lambda out, folder, *_: folder == 'in_a')
         )
     elif where == 'versions of masks':
-        monkeypatch.setattr(prediction, 'write_nifti_mask', failing(prediction.write_nifti_mask, error, in_a))
+        monkeypatch.setattr(scan_writer, 'write_nifti_mask', failing(scan_writer.write_nifti_mask, error, in_a))
     else:
         monkeypatch.setattr(ImageScan, where, failing(getattr(ImageScan, where), error, in_a))
     monkeypatch.setattr(
@@ -140,9 +140,9 @@ def test_other_settings_end_the_run(tmp_path, two, inferencer):
 
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path, two, inferencer, monkeypatch):
-    write = prediction.OutputFolder.write
+    write = scan_writer.OutputFolder.write
     monkeypatch.setattr(
-        prediction.OutputFolder,
+        scan_writer.OutputFolder,
         'write',
         failing(write, OSError(28, 'No space left on device'), lambda out, *parts: parts == ('report.json',)),
     )
@@ -197,5 +197,5 @@ def test_clutter_is_counted_by_itself(tmp_path, inferencer):
     written = read(tmp_path / 'out' / 'report.json')
     assert written['not_predicted'] == [] and written['clutter'][0]['source'] == 'in/Thumbs.db'
     (folder / 'slice_0.png').unlink()
-    with pytest.raises(ValueError, match=r'there is nothing to predict: in/Thumbs.db: is left by a file manager'):
+    with pytest.raises(ValueError, match=r'there is nothing to predict: in/Thumbs.db: was left by a file manager'):
         predict_to_folder(inferencer, folder, tmp_path / 'other')

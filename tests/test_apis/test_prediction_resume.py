@@ -96,7 +96,7 @@ def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inf
         raise Interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr('mmaffinity.apis.prediction.write_csv', die)
+        patch.setattr('mmaffinity.apis.scan_writer.write_csv', die)
         with pytest.raises(Interrupt):
             predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True)

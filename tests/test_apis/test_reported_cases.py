@@ -7,7 +7,7 @@ import pytest
 from mmaffinity.apis.prediction import predict_to_folder
 
 pytest.importorskip('pydicom'), pytest.importorskip('nibabel'), pytest.importorskip('highdicom')
-NO_HU = 'fewer than 1 in 20 of them below -100: no Hounsfield units of a chest'
+NO_HU = 'fewer than 1 in 20 of them below -100: not Hounsfield units of a chest'
 # What is refused, and with which words.
 REFUSED = {
     'n01_grey255_uint8': NO_HU,
@@ -45,7 +45,7 @@ PREDICTED = {
     'd04c_comma_intercept_only': ([3], True, 'decimal comma'),
     'd30_no_positions_names': ([12], True, 'ordered by file name'),
     'n31_crc': ([4], True, 'warning: the compressed file does not match its checksum'),
-    'd46_mixed_phase': ([6], True, 'warning: 3 of 6 slices lie where another slice lies'),
+    'd46_mixed_phase': ([6], True, 'warning: 3 of 6 slices are at the position of another slice'),
 }
 
 
@@ -73,7 +73,7 @@ def test_predicted_with_the_notes(case, tmp_path, inferencer):
     assert sorted(scan.num_predicted for scan in report.scans) == sizes and not report.problems
     assert all(scan.summary['lesions']['volume_ml'] is not None for scan in report.scans) == volumes
     written = json.loads((tmp_path / 'out' / 'report.json').read_text())['scans']
-    notes = [note for scan in written for note in scan['notes'] if 'the scan is no DICOM series' not in note]
+    notes = [note for scan in written for note in scan['notes'] if 'the scan is not a DICOM series' not in note]
     assert any(words in note for note in notes) if words else not notes
     for scan in written:
         there = (tmp_path / 'out' / scan['folder'] / 'lesions.dcm').exists()
@@ -106,7 +106,7 @@ def test_a_real_series_without_identifiers_has_no_segmentation(shared_dir, tmp_p
     pytest.importorskip('libjpeg', reason='pylibjpeg-libjpeg is not installed: make setup EXTRAS=jpeg')
     (scan,) = predict_to_folder(inferencer, paths, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True).scans
     assert scan.notes == [
-        f'warning: no {name}: 2 of 2 slices have no SOPInstanceUID, so that it would refer to nothing'
+        f'warning: no {name}: 2 of 2 slices have no SOPInstanceUID to refer to'
         for name in ('DICOM-SEG (lesions.dcm)', 'DICOM-SR (measurements.dcm)')
     ]
     assert not list((tmp_path / 'out' / scan.folder).glob('*.dcm')) and 'duplicate' not in capfd.readouterr().err

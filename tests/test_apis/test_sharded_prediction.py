@@ -7,7 +7,7 @@ import pytest
 from run_helpers import as_rank_0_of_2, as_rank_1_of_2, kill_in_prediction, run_command
 from scan_helpers import chest_volume, write_images, write_nifti
 
-from mmaffinity.apis import prediction
+from mmaffinity.apis import scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.apis.prediction_totals import merge_shards
 from mmaffinity.scans.output_folder import OutputFolder
@@ -24,7 +24,7 @@ class Interrupt(BaseException):
 @pytest.fixture(autouse=True)
 def one_time(monkeypatch):
     """The time is written into the results, and is the only difference between two runs."""
-    monkeypatch.setattr(prediction, 'now', lambda: '2021-01-01T00:00:00+00:00')
+    monkeypatch.setattr(scan_writer, 'now', lambda: '2021-01-01T00:00:00+00:00')
 
 
 @pytest.fixture

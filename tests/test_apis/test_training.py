@@ -111,7 +111,10 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}
     assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
     page = (tmp_path / 'test.html').read_text()
-    assert page.count('data-picture="') == len(slices) + len(content['lesions'])
+    assert page.count('data-kind="jpeg"') == len(slices) + len(content['lesions'])
+    for title in ('Affinity representation Y', 'Lesions: prediction, mask scores, annotation', 'Training'):
+        assert f'"title":"{title}"' in page
+    assert page.count('data-kind="png"') >= 2 and 'needs a model' not in page
     assert all(row['rel_path'] in page for row in content['slices'] + content['lesions'])
 
 

@@ -77,7 +77,7 @@ def test_truncated_file_and_wrong_content(tmp_path):
     torch.save({'w': torch.zeros(1000)}, path)
     short = tmp_path / 'short.pth'
     short.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ValueError, match='short.pth is no checkpoint or is damaged'):
+    with pytest.raises(ValueError, match='short.pth is not a checkpoint or is damaged'):
         load_checkpoint(short)
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match='list instead of a dict'):
@@ -147,7 +147,7 @@ def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
     path = tmp_path / 'a.safetensors'
     safetensors.save_file({'w': torch.arange(3.0)}, path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ValueError, match='a.safetensors is no .safetensors file or is damaged'):
+    with pytest.raises(ValueError, match='a.safetensors is not a .safetensors file or is damaged'):
         load_checkpoint(path)
 
 

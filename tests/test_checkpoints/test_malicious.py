@@ -18,8 +18,8 @@ from scan_helpers import write_images, write_model
 
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.benchmark import Benchmark
-from mmaffinity.apis.figures import TestedModel
 from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.apis.tested_model import TestedModel
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.checkpoints.published import convert_back_file, convert_published_file
 from mmaffinity.checkpoints.sharing import export_model
@@ -77,7 +77,7 @@ LIGHT = {
     'MMEngine': lambda config, path, folder: CheckpointLoader.load_checkpoint(str(path)),
     'inferencer': lambda config, path, folder: AffinityInferencer(config, path, device='cpu'),
     'benchmark': lambda config, path, folder: Benchmark(config, path),
-    'figures': lambda config, path, folder: TestedModel(Config.fromfile(config), path),
+    'figures': lambda config, path, folder: TestedModel.load(Config.fromfile(config), path),
     'export': lambda config, path, folder: export_model(config, path, folder / 'out'),
     'convert': lambda config, path, folder: convert_published_file(path, folder / 'out.pth'),
     'convert back': lambda config, path, folder: convert_back_file(path, folder / 'out.pth'),
@@ -246,7 +246,7 @@ def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
     pytest.importorskip('safetensors')
     path = tmp_path / 'evil.safetensors'
     path.write_bytes(evil('bare pickle').read_bytes())
-    with pytest.raises(ValueError, match='evil.safetensors is no .safetensors file'):
+    with pytest.raises(ValueError, match='evil.safetensors is not a .safetensors file'):
         load_checkpoint(path)
 
 

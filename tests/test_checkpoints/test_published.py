@@ -140,7 +140,7 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
             'unknown roi_heads.keypoint.weight, unknown more',
         ),
         (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(64)}), r'fc_l1.bias has shape \(64,\) instead of \(128,\)'),
-        (lambda w: w.update({'s2new.fc_l1.bias': 'text'}), 's2new.fc_l1.bias is no tensor but str'),
+        (lambda w: w.update({'s2new.fc_l1.bias': 'text'}), 's2new.fc_l1.bias is not a tensor but str'),
         (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias holds torch.int64'),
         (lambda w: w.update({'affinity_layer.sieve.1.conv_up.bias': torch.ones(256)}), 'sieve.1.conv_up.bias and .*differ'),
         (lambda w: w.update({'affinity_layer.pars.1': torch.ones(8, 1)}), 'pars.1 and affinity_layer.batch_to_feat_vec'),
@@ -151,7 +151,7 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
             ),
             '4 classes',
         ),
-        (lambda w: w.update({5: torch.ones(1)}), 'a key that is no text: 5'),
+        (lambda w: w.update({5: torch.ones(1)}), 'a key that is not text: 5'),
     ],
 )
 def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message):
@@ -163,7 +163,7 @@ def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message)
 @pytest.mark.parametrize(
     'content, message',
     [
-        ([1], 'no published checkpoint: it has no model_weights, but list'),
+        ([1], 'not a published checkpoint: it has no model_weights, but list'),
         ({}, 'no model_weights'),
         ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"),
         ({'published_extra': {}}, 'converted already'),

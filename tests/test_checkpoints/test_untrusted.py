@@ -221,15 +221,15 @@ def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     'start, message',
     [
-        (b'', 'no checkpoint of torch.save'),
+        (b'', 'not a checkpoint of torch.save'),
         (b'<!DOCTYPE html><html>', 'web page'),
         (b'\n <html>', 'web page'),
         (b'version https://git-lfs.github.com/spec/v1', 'Git LFS'),
         (b'\x1f\x8b\x08', 'gzip'),
-        (b'hello', 'no checkpoint of torch.save'),
-        (pickle.dumps({'a': 1}, 2), 'no checkpoint of torch.save'),
+        (b'hello', 'not a checkpoint of torch.save'),
+        (pickle.dumps({'a': 1}, 2), 'not a checkpoint of torch.save'),
         (b'PK\x03\x04', 'truncated or damaged'),
-        (bytes(1000), 'no checkpoint of torch.save'),
+        (bytes(1000), 'not a checkpoint of torch.save'),
     ],
 )
 def test_other_files_are_refused_with_what_they_are(start, message, tmp_path):

@@ -63,7 +63,7 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
     assert_same(single, scan)
     slices = read(scan)
     assert [item.name for item in slices] == [f'm/e.dcm#frame {number}' for number in (1, 2, 3, 4)] and not problems
-    assert scan.source_paths() == [path] * 4
+    assert [header.path for header in scan.headers] == [path] * 4
     stamp = path.stat()
     assert scan.keys()[1] == f'm/e.dcm#frame 2|{stamp.st_size}.{stamp.st_mtime_ns}'
     assert [item.key for item in scan.read({scan.keys()[0], scan.keys()[3]})] == scan.keys()[1:3]
@@ -74,7 +74,7 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
 @pytest.mark.parametrize('syntax', ['ExplicitVRLittleEndian', 'RLELossless', 'JPEG2000Lossless'])
 def test_what_highdicom_converts_is_what_it_was(tmp_path, single, syntax):
     highdicom = pytest.importorskip('highdicom')
-    sources = [pydicom.dcmread(path) for path in single.source_paths()]
+    sources = [pydicom.dcmread(header.path) for header in single.headers]
     if syntax == 'JPEG2000Lossless':  # which highdicom writes of unsigned values only
         for data in sources:
             data.PixelData = (data.pixel_array + 1024).astype(np.uint16).tobytes()
@@ -294,7 +294,7 @@ def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'old, new, words', [(b'PIXELSPACING', b'0,8\\0,7', 'decimal comma'), (b'1234567', b'not one', 'which is no number')]
+    'old, new, words', [(b'PIXELSPACING', b'0,8\\0,7', 'decimal comma'), (b'1234567', b'not one', 'not a number')]
 )
 def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, old, new, words):
     number = b'0.123456\\0.7' if old == b'PIXELSPACING' else b'1234567'
@@ -354,12 +354,12 @@ def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
     """The limits on a file of one slice are not those on a file of many; those on headers hold for both."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(8)))
     other = save_dicom(tmp_path / 's.dcm', dicom_slice(chest(size=128).astype(np.int16)))
-    for module in ('dicom_header', 'dicom_frames'):
+    for module in ('dicom_reading', 'dicom_frames'):
         monkeypatch.setattr(f'mmaffinity.scans.{module}.MAX_FILE_BYTES', 30000)
     assert path.stat().st_size > 60000 and len(read(frames_in(path)[0])) == 8
     with pytest.raises(ValueError, match='more than the 30000'):
         read_headers(other, 's.dcm', 's.dcm|1')
-    monkeypatch.setattr('mmaffinity.scans.dicom_header.MAX_HEADER_BYTES', 1000)
+    monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_HEADER_BYTES', 1000)
     (problem,) = find_scans(path)
     assert 'longer than the 1000 bytes' in problem.reason
     monkeypatch.undo()
@@ -417,7 +417,7 @@ def test_a_real_series_converted(tmp_path, shared_dir):
     for path in sorted(folder.iterdir())[:8]:
         (series / path.name).write_bytes(path.read_bytes())
     (single,) = find_scans(series)
-    sources = [pydicom.dcmread(path) for path in single.source_paths()]
+    sources = [pydicom.dcmread(header.path) for header in single.headers]
     for data in sources:
         data.SOPInstanceUID = data.SOPInstanceUID or highdicom.UID()  # which its publisher emptied
     with pytest.warns(UserWarning):

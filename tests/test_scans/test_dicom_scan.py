@@ -264,7 +264,9 @@ def test_slices_side_by_side_have_no_affine(tmp_path):
 
 def test_phases_at_equal_positions_share_the_slabs(tmp_path):
     info = place(tmp_path, [[0, 0, height] for height in (0, 0, 5, 5, 10, 10)])
-    assert only_scan(tmp_path).slabs == [2.5] * 6 and 'warning: 3 of 6 slices lie where another' in ' '.join(info.notes)
+    assert only_scan(tmp_path).slabs == [2.5] * 6 and 'warning: 3 of 6 slices are at the position of another' in ' '.join(
+        info.notes
+    )
 
 
 @pytest.mark.parametrize('number', [None, 7], ids=['no numbers', 'one number'])

@@ -92,9 +92,9 @@ def test_results_of_an_earlier_run_are_no_input(tmp_path):
     write_images(tmp_path / 'in' / 'results' / 'scan' / 'overlays', 2)
     (tmp_path / 'in' / 'results' / 'scan' / 'journal.jsonl').touch()
     scan, problem = sorted(find_scans(tmp_path / 'in'), key=lambda item: isinstance(item, Problem))
-    assert scan.info.num_slices == 1 and problem.reason == 'holds results of an earlier run, which are no scans'
+    assert scan.info.num_slices == 1 and problem.reason == 'contains results of an earlier run, not scans'
     (problem,) = find_scans(tmp_path / 'in', exclude=[tmp_path / 'in'])
-    assert 'the folder that the results go to' in problem.reason
+    assert 'is the output folder' in problem.reason
 
 
 def test_arrays_of_an_iterator_are_not_all_awaited():
@@ -257,8 +257,8 @@ def test_clutter_is_told_from_what_is_lost(tmp_path):
         (dict(Modality='MR', NumberOfFrames=20, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1'), 'has modality MR, not CT'),
         (dict(Modality='SEG', NumberOfFrames=3), 'has modality SEG'),
         (dict(Modality='NM', NumberOfFrames=0), 'has modality NM'),
-        (dict(NumberOfFrames=2, SOPClassUID='1.2.840.10008.5.1.4.1.1.7.3'), 'is no CT image: Multi-frame Grayscale Word'),
-        (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is no CT image: Enhanced MR'),
+        (dict(NumberOfFrames=2, SOPClassUID='1.2.840.10008.5.1.4.1.1.7.3'), 'is not a CT image: Multi-frame Grayscale Word'),
+        (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is not a CT image: Enhanced MR'),
     ],
 )
 def test_what_is_no_ct_is_called_so_first(tmp_path, changes, reason):

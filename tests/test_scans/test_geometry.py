@@ -55,7 +55,7 @@ def test_normal_points_to_the_head():
         ((0, 0.5**0.5, 0.5**0.5), (1, 0, 0), 'oblique'),
         ((0, 0, 0), (1, 0, 0), 'length 1'),
         ((0, np.nan, 0), (1, 0, 0), 'length 1'),
-        ((0.9, 0.43, 0), (1, 0, 0), 'right angle'),
+        ((0.9, 0.43, 0), (1, 0, 0), 'perpendicular'),
     ],
 )
 def test_refuses_what_is_not_axial(first, second, reason):
@@ -87,7 +87,7 @@ def test_regular_spacing_needs_no_note():
     [
         ([0, 5, 15, 20], ['about 1 slice is missing', '5.0 and 15.0 mm']),
         ([0, 5, 10, 40, 45], ['about 5 slices']),
-        ([0, 5, 5, 10], ['1 of 4 slices lie where another']),
+        ([0, 5, 5, 10], ['1 of 4 slices are at the position of another']),
         ([0, 5, 11, 16], ['uneven: 5.00 to 6.00']),
         ([4, 4, 4], ['all 3 slices are at one position']),
     ],

@@ -120,7 +120,7 @@ def test_dicom_seg_refers_to_the_slices(tmp_path):
     seg = highdicom.seg.segread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
     import pydicom
 
-    sources = [pydicom.dcmread(path) for path in scan.source_paths()]
+    sources = [pydicom.dcmread(header.path) for header in scan.headers]
     frames = seg.get_pixels_by_source_instance([source.SOPInstanceUID for source in sources], combine_segments=True)
     for index, frame in enumerate(frames):
         assert np.array_equal(frame > 0, chest(index) == 600)
@@ -133,7 +133,7 @@ def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
     pytest.importorskip('highdicom')
     out = OutputFolder(tmp_path / 'out')
     (images,) = find_scans(write_images(tmp_path / 'png', 2))
-    assert write_dicom_seg(out, 'scan', images, bone(images), 'model') == 'the scan is no DICOM series'
+    assert write_dicom_seg(out, 'scan', images, bone(images), 'model') == 'the scan is not a DICOM series'
     (scan,) = find_scans(write_series(tmp_path / 's', 2))
     assert write_dicom_seg(out, 'scan', scan, [Problem('a', 'b')], 'model') == 'no lesion was found'
     monkeypatch.setitem(__import__('sys').modules, 'highdicom.seg', None)
@@ -184,7 +184,7 @@ def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path
 @pytest.mark.parametrize(
     'changes, reason',
     [
-        (dict(SOPInstanceUID=''), '3 of 3 slices have no SOPInstanceUID, so that it would refer to nothing'),
+        (dict(SOPInstanceUID=''), '3 of 3 slices have no SOPInstanceUID to refer to'),
         (dict(SOPInstanceUID=None), '3 of 3 slices have no SOPInstanceUID'),
         (dict(SOPInstanceUID='1.2.3'), '3 of 3 slices share their SOPInstanceUID'),
         (dict(PixelSpacing=None), 'no PixelSpacing'),

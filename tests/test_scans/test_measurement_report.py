@@ -125,13 +125,13 @@ def test_series_without_identifiers_have_no_report(tmp_path, changes, reason):
 
 def test_images_have_no_report(tmp_path):
     refusal, path, _ = write(write_images(tmp_path / 'in', 1), tmp_path / 'out')
-    assert refusal == 'the scan is no DICOM series' and not path.exists()
+    assert refusal == 'the scan is not a DICOM series' and not path.exists()
 
 
 def test_a_real_series_without_identifiers_has_no_report(shared_dir, tmp_path):
     (scan,) = find_scans(shared_dir / 'data' / 'ct_dicom')
     refusal = write_measurement_report(OutputFolder(tmp_path), 'scan', scan, {}, 'x')
-    assert refusal == '66 of 66 slices have no SOPInstanceUID, so that it would refer to nothing'
+    assert refusal == '66 of 66 slices have no SOPInstanceUID to refer to'
 
 
 @pytest.mark.parametrize('threshold', [255, 256])

@@ -87,7 +87,7 @@ def test_what_would_run_code_or_open_files_is_refused(where, value, named, tmp_p
 def test_other_json_is_no_config(text, tmp_path):
     path = tmp_path / 'm.json'
     path.write_text(text, encoding='latin-1')
-    with pytest.raises(ValueError, match='m.json is no model description'):
+    with pytest.raises(ValueError, match='m.json is not a model description'):
         load_config(path)
 
 
@@ -105,7 +105,7 @@ def test_yaml_is_not_read(tmp_path):
     """To MMEngine it is code: the reader calls what !!python/object/apply names."""
     path, mark = tmp_path / 'm.yaml', tmp_path / 'mark'
     path.write_text(f'model: !!python/object/apply:os.system ["touch {mark}"]\n')
-    with pytest.raises(ValueError, match='m.yaml is no config'):
+    with pytest.raises(ValueError, match='m.yaml is not a config'):
         load_config(path)
     assert not mark.exists()
 

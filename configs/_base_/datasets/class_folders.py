@@ -1,5 +1,5 @@
-# Labelled slices of folders, from `mmaffinity convert class-folders`, without lesions. The environment variable
-# CLASS_FOLDERS_ROOT moves them.
+# Labelled slices from folders (`mmaffinity convert class-folders`), without lesions. The environment variable
+# CLASS_FOLDERS_ROOT sets the folder.
 _base_ = './cncb_ncov_slices.py'
 data_root = '{{$CLASS_FOLDERS_ROOT:data/class_folders}}'
 slice_classes = None

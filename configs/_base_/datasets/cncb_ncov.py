@@ -1,7 +1,7 @@
 # CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes` and
 # `image_loader` apply to every data set below that does not override them.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
-lesion_root = '${data_root}'  # of the lesion slices, which other data sets take from elsewhere
+lesion_root = '${data_root}'  # root of the lesion slices, which other data sets take from elsewhere
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
 image_loader = 'LoadCTSlice'  # reads grayscale slices

@@ -1,4 +1,4 @@
-# COVIDx-CT, any version, from mmaffinity convert covidx-ct: slice labels only, as it has no lesion masks. 82 % of the training
+# COVIDx-CT, any version (`mmaffinity convert covidx-ct`): slice labels only, as it has no lesion masks. 82 % of the training
 # slices of version 3A are COVID-19, so the same number is drawn from each class; every version has enough.
 _base_ = './cncb_ncov_slices.py'
 data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'

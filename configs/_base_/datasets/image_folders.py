@@ -1,3 +1,3 @@
-# Colour images of your own, in the layout of folders.py: instances with masks, and labelled images.
+# Your own colour images, in the layout of folders.py: instances with masks, and labelled images.
 _base_ = './folders.py'
 image_loader = 'LoadImageFromFile'

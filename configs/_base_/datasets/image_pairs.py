@@ -1,6 +1,6 @@
-# Lesions of folders of slices and masks, from `mmaffinity convert image-pairs`, with flips. The environment variable
-# IMAGE_PAIRS_ROOT moves them.
-_base_ = './nifti_pairs.py'  # which has validation patients, too
+# Lesions from folders of slices and masks (`mmaffinity convert image-pairs`), with flips. The environment variable
+# IMAGE_PAIRS_ROOT sets the folder.
+_base_ = './nifti_pairs.py'  # which also has validation patients
 data_root = '{{$IMAGE_PAIRS_ROOT:data/image_pairs}}'
 image_size = (256, 256)
 flip_pipeline = [

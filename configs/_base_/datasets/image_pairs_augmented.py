@@ -7,11 +7,11 @@ augmented_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='Rotate', prob=0.7, max_mag=15.0, img_border_value=0),  # degrees
     dict(type='RandomResize', scale='${image_size}', ratio_range=(0.8, 1.25), keep_ratio=True),
-    # Boxes are taken from the masks again, because rotation widens them.
+    # Boxes are recomputed from the masks, because rotation widens them.
     dict(type='RandomCrop', crop_size='${image_size}', allow_negative_crop=True, recompute_bbox=True),
     dict(type='Pad', size='${image_size}'),
     dict(type='RandomWindow', prob=0.5, max_shift=0.15, max_scale=1.4),
-    # What cropping left of a lesion may be too small to be one.
+    # Cropping may leave fragments too small to count as lesions.
     dict(type='FilterAnnotations', min_gt_bbox_wh=(3, 3), by_mask=True, min_gt_mask_area=25, keep_empty=False),
     dict(type='PackSliceInputs'),
 ]

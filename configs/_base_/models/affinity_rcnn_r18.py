@@ -16,10 +16,10 @@ model = dict(
     data_preprocessor=dict(
         type='SliceDataPreprocessor', normalization='global', statistics='annotations/statistics.json', num_channels=1
     ),
-    # In place of type='ResNet' without channels_last, and num_channels=3.
+    # Replaces type='ResNet' without channels_last, and num_channels=3.
     backbone=dict(
         type='GreyResNet',
-        channels_last=True,  # as SingleLevelRoIExtractor reads it
+        channels_last=True,  # which SingleLevelRoIExtractor reads correctly
         depth=18,
         num_stages=3,
         strides=(1, 2, 2),
@@ -49,7 +49,7 @@ model = dict(
         bbox_coder=dict(
             type='DeltaXYWHBBoxCoder',
             target_means=[0.0, 0.0, 0.0, 0.0],
-            # Sizes may grow at most by a factor of 1000 / 16, this coder's default limit.
+            # Sizes may grow by a factor of at most 1000 / 16, this coder's default limit.
             target_stds=[1.0, 1.0, 1.0, 1.0],
         ),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),

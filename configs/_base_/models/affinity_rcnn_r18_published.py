@@ -21,7 +21,7 @@ model = dict(
         mask_feature_head=dict(type='MaskFeatureHead', extra_conv=True),
         # If a slice has fewer than beta boxes, the published code fills the list at random in every call. 'even' is one of its
         # possible draws and deterministic; 'random' draws as it does.
-        # Saturated scores are equal, and their ranking depends on the processor, as in the published code.
+        # Saturated scores are equal, so their ranking depends on the processor, as in the published code.
         roi_selector=dict(stretch='even', ties='unstable'),
         # One shared block, applied nine times (three times three).
         cls_head=dict(type='AffinityClsHead', refinement=dict(num_stages=9, shared=True)),

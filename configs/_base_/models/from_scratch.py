@@ -1,11 +1,11 @@
 # What a leaf config changes in a model of this project to train it from scratch on a few thousand slices of 256 x 256:
 #     model = {{_base_.from_scratch}}
-# The feature map has half the stride, 8 pixels: as many cells per body as the paper's 512 x 512 slices have at 16, without the
-# cost of enlarging slices that have no finer detail. Anchors cover the sizes of the lesions, 5 to 100 pixels. A box counts as a
-# lesion from an IoU of 0.5 (paper: 0.75), which few reach early on, and boxes have a larger loss weight. At most
-# 32 RoIs of a slice train the mask head (paper: 192), which otherwise takes most of the time of a step.
+# The feature map has half the stride, 8 pixels: as many cells across the body as the paper's 512 x 512 slices have at 16,
+# without the cost of upsampling slices that have no finer detail. Anchors cover lesion sizes of 5 to 100 pixels. A box counts
+# as a lesion from an IoU of 0.5 (paper: 0.75, which few boxes reach early on), and boxes have a larger loss weight. At most
+# 32 RoIs per slice train the mask head (paper: 192), which would otherwise take most of the time of a step.
 from_scratch = dict(
-    # Sets that mix scanners and windows have no common mean; no statistics are needed either.
+    # Data sets that mix scanners and windows have no common mean. This setting also needs no statistics.
     data_preprocessor=dict(normalization='slice', statistics=None),
     backbone=dict(init_cfg=None, strides=(1, 2, 1)),
     rpn_head=dict(

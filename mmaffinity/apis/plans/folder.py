@@ -45,14 +45,15 @@ class PlanFolder:
     Args:
         plan: the plan.
         out: the folder: ``runs/<name>/``, ``report/`` and, for SLURM, ``slurm/``.
+        runs: folder of the runs below ``out``.
     """
 
-    def __init__(self, plan: Plan, out: str | Path) -> None:
-        self.plan, self.out = plan, Path(out)
+    def __init__(self, plan: Plan, out: str | Path, runs: str = 'runs') -> None:
+        self.plan, self.out, self.runs = plan, Path(out), runs
 
     def of(self, run: str) -> Path:
         """Return the folder of a run."""
-        return self.out / 'runs' / run
+        return self.out / self.runs / run
 
     def state(self, run: Run) -> str:
         """Say what has become of a run: done, failed with its log, or not started."""
@@ -128,40 +129,54 @@ class PlanFolder:
             if known is not None and known.get(key) != value:
                 raise ValueError(
                     f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
-                    f'"{self.plan.title}" on {identity["data_root"]}: name another --out'
+                    f'"{self.plan.title}" on {identity["data_root"]}: choose another folder'
                 )
         if (
             known is None
             and self.out.is_dir()
             and any(not path.name.startswith('.') for path in self.out.iterdir() if path.resolve() != self.plan.root.resolve())
         ):
-            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): name another --out')
+            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): choose another folder')
         changed = {}
         for run in self.plan.runs:
             record = self._read(self.of(run.name) / RUN_FILE)
-            if record is not None:
-                now = json.loads(json.dumps(self._config(run), default=str))
-                differences = config_differences(record.get('config'), now, _PLACES)
-                if differences or record.get('seed') != run.seed:
-                    changed[run.name] = [name for name, _, _ in differences] or ['seed']
+            if record is not None and (fields := self._changes(run, record)):
+                changed[run.name] = fields
         if changed:
             name, fields = next(iter(changed.items()))
             raise ValueError(
                 f'the config of {first_few(list(changed))} has changed since {self.of(name)} was started (for '
-                f'{name}: {first_few(fields)}): undo the change, name another --out, or remove the folder to '
+                f'{name}: {first_few(fields)}): undo the change, choose another folder, or remove the folder to '
                 'train again'
             )
         write_json_atomic(self.out / PLAN_FILE, dict(identity, plan=str(self.plan.path), left_out=self.plan.left_out))
 
     def start(self, run: Run) -> None:
-        """Record the config of a run before its first command."""
+        """Record the settings of a run before its first command, and those of tests that have been added since."""
         path = self.of(run.name) / RUN_FILE
-        if not path.exists():
-            config = self._config(run)
-            write_json_atomic(path, json.loads(json.dumps(dict(seed=run.seed, config=config), default=str)))
+        known, now = self._read(path), self.settings(run)
+        if known is None:
+            write_json_atomic(path, now)
+        elif set(now['tests']) - set(known.get('tests', now['tests'])):
+            write_json_atomic(path, {**known, 'tests': {**now['tests'], **known['tests']}})
 
-    def _config(self, run: Run) -> dict:
-        return load_config(run.config, run.options).to_dict()
+    def settings(self, run: Run) -> dict:
+        """Return what the results of a run depend on, as plain data."""
+        tests = {name: load_config(config, run.options).to_dict() for name, config in run.tests.items()}
+        config = load_config(run.config, run.options).to_dict()
+        return json.loads(json.dumps(dict(seed=run.seed, starts=run.starts, config=config, tests=tests), default=str))
+
+    def _changes(self, run: Run, known: dict) -> list[str]:
+        """Return the names of the settings of a run that differ from its record."""
+        now = self.settings(run)
+        fields = [name for name, _, _ in config_differences(known.get('config'), now['config'], _PLACES)]
+        starts = known.get('starts', now['starts'])
+        fields += sorted(key for key in {*starts, *now['starts']} if starts.get(key) != now['starts'].get(key))
+        for test, config in known.get('tests', {}).items():
+            if test in now['tests']:
+                found = config_differences(config, now['tests'][test], _PLACES)
+                fields += [f'{name} of the test {test}' for name, _, _ in found]
+        return fields or (['seed'] if known.get('seed') != run.seed else [])
 
     def _read(self, path: Path) -> dict | None:
         if not path.is_file():
@@ -169,11 +184,11 @@ class PlanFolder:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
             if not isinstance(content, dict):
-                raise ValueError('it is no object')
+                raise ValueError('it is not an object')
             return content
         except ValueError as error:
             raise ValueError(
-                f'{path} is damaged ({error}): name another --out, or remove this file if the folder is that of this plan'
+                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder is that of this plan'
             ) from error
 
 

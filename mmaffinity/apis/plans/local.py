@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,16 +23,22 @@ INTERVAL = 60.0  # seconds between two estimates of the time left
 Progress = Callable[[str], None]
 
 
-def run_locally(folder: PlanFolder, jobs: int | None = None, progress: Progress = lambda message: None) -> dict[str, str]:
+def run_locally(
+    folder: PlanFolder,
+    jobs: int | None = None,
+    progress: Progress = lambda message: None,
+    gpus: Sequence[str] | None = None,
+) -> dict[str, str]:
     """Run everything that is not done yet.
 
     A run that fails ends only those that start from it. A process that is killed leaves nothing half-done: the same call
-    resumes the trainings.
+    resumes the training runs.
 
     Args:
         folder: folder of the plan, claimed by :meth:`PlanFolder.claim`.
         jobs: number of runs at a time; None means one per GPU, or one.
         progress: called with what starts and ends, and how long the rest will take.
+        gpus: indices of the GPUs to use, one per run; None means those that torch sees.
 
     Returns:
         The runs that did not finish, with the reason.
@@ -40,8 +46,10 @@ def run_locally(folder: PlanFolder, jobs: int | None = None, progress: Progress 
     Raises:
         ValueError: if the data cannot be prepared, or ``jobs`` is not positive.
     """
-    gpus = torch.cuda.device_count()
-    jobs = jobs if jobs is not None else max(1, gpus)
+    if gpus is None:
+        gpus = os.environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(torch.cuda.device_count())))).split(',')
+        gpus = gpus[: torch.cuda.device_count()]
+    jobs = jobs if jobs is not None else max(1, len(gpus))
     if jobs < 1:
         raise ValueError(f'--jobs {jobs} must be at least 1')
     prepare(folder, progress)
@@ -100,7 +108,7 @@ def prepare(folder: PlanFolder, progress: Progress = lambda message: None) -> No
             continue
         progress(command_line(step.arguments))
         log = folder.out / f'data_{LOG}'
-        code = _call(step, log, _environment(0, 1, 0))
+        code = _call(step, log, _environment(0, 1, ()))
         if code or not step.done:
             raise ValueError(f'the data cannot be prepared (exit code {code}, see {log}): {last_line(log)}')
 
@@ -137,12 +145,11 @@ def _call(step: Step, log: Path, environment: dict[str, str]) -> int:
         ).returncode
 
 
-def _environment(slot: int, jobs: int, gpus: int) -> dict[str, str]:
+def _environment(slot: int, jobs: int, gpus: Sequence[str]) -> dict[str, str]:
     """Give each run its own GPU or its share of the cores, and end it with this process."""
     environment = {**os.environ, PARENT: str(os.getpid())}
-    if gpus > 1:
-        visible = os.environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(gpus)))).split(',')
-        environment['CUDA_VISIBLE_DEVICES'] = visible[slot % len(visible)]
-    if not gpus and jobs > 1:
+    if gpus:
+        environment['CUDA_VISIBLE_DEVICES'] = gpus[slot % len(gpus)]
+    elif jobs > 1:
         environment.setdefault('OMP_NUM_THREADS', str(max(1, available_cores() // jobs)))
     return environment

@@ -9,6 +9,7 @@ from typing import Any
 from mmaffinity import __version__
 from mmaffinity.apis.data_record import FILE as TRAINING_DATA
 from mmaffinity.scans.writers import NOTICE
+from mmaffinity.utils.tables import markdown_table
 from mmaffinity.utils.wording import plural
 
 from .folder import PlanFolder, command_line
@@ -95,12 +96,9 @@ def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
 
 
 def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
-    lines = ['| run | config | seed | state |', '|---|---|---:|---|']
-    for run in folder.plan.runs:
-        state = failed.get(run.name) or folder.state(run)
-        lines.append(f'| {run.name} | {run.config} | {run.seed} | {_cell(state)} |')
-    lines += [f'| {name} | | | left out: {_cell(reason)} |' for name, reason in folder.plan.left_out.items()]
-    return '\n'.join(lines)
+    rows = [(run.name, run.config, run.seed, failed.get(run.name) or folder.state(run)) for run in folder.plan.runs]
+    left_out = [(name, '', '', f'left out: {reason}') for name, reason in folder.plan.left_out.items()]
+    return markdown_table(['run', 'config', 'seed', 'state'], [*rows, *left_out], 'llrl')
 
 
 def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> Iterator[str]:
@@ -149,30 +147,23 @@ def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[s
 
 
 def _data(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) -> str:
-    lines = [
-        'SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
-        'trained or tested with.',
-        '',
-        '| data | slices | paths | content |',
-        '|---|---:|---|---|',
-    ]
-    rows = {}
+    tested = {}
     for tests in results.values():
         for content in tests.values():
-            record = content.get('data_fingerprint') or {}
+            digest = (content.get('data_fingerprint') or {}).get('content_sha256')
             for entry in content['lists'].values():
-                rows[entry['sha256']] = (
-                    f'| {", ".join(entry["ann_files"])} | {entry["num"]} | `{entry["sha256"]}` | '
-                    f'`{record.get("content_sha256") or "-"}` |'
-                )
+                files = ', '.join(entry['ann_files'])
+                tested[entry['sha256']] = files, entry['num'], f'`{entry["sha256"]}`', f'`{digest or "-"}`'
     trained: dict[str, list[str]] = {}
     for name in results:
         file = folder.of(name) / TRAINING_DATA
         if file.is_file():
             digest = json.loads(file.read_text(encoding='utf-8'))['train'].get('content_sha256')
             trained.setdefault(f'`{digest}`' if digest else '-', []).append(name)
-    return '\n'.join(
-        [*lines, *rows.values(), *(f'| training of {", ".join(names)} | | | {digest} |' for digest, names in trained.items())]
+    rows = [*tested.values(), *((f'training of {", ".join(names)}', '', '', digest) for digest, names in trained.items())]
+    return (
+        'SHA-256 of the sorted paths of each tested list, and of the content of all slices and labels that a run was '
+        'trained or tested with.\n\n' + markdown_table(['data', 'slices', 'paths', 'content'], rows, 'lrll')
     )
 
 
@@ -183,7 +174,3 @@ def _versions(results: Mapping[str, Mapping[str, dict]]) -> str:
             for name, version in content['versions'].items():
                 found.setdefault(name, set()).add(version)
     return ', '.join(f'{name} {" and ".join(sorted(versions))}' for name, versions in found.items()) or 'no run has finished'
-
-
-def _cell(text: str) -> str:
-    return text.replace('|', '\\|').replace('\n', ' ')

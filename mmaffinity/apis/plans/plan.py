@@ -100,7 +100,7 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
         raise ValueError(f'{file} cannot be read as a plan: {type(error).__name__}: {error}') from error
     entries, title = content.get('runs'), content.get('title')
     if not isinstance(title, str) or not isinstance(entries, (list, tuple)) or not entries:
-        raise ValueError(f'{file} is no plan: it needs a title, and a list of runs (docs/reproduce.md has an example)')
+        raise ValueError(f'{file} is not a plan: it needs a title, and a list of runs (docs/reproduce.md has an example)')
     plan = Plan(title, file, Path(root), seeds=seeds)
     data = content.get('data') or {}
     draws = content.get('prepare') or []
@@ -118,7 +118,7 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
             if name not in known and name not in plan.left_out:
                 near = get_close_matches(name, known, n=1)
                 raise ValueError(
-                    f'{file}: {entry["name"]} starts from {name}, which is no run above it'
+                    f'{file}: {entry["name"]} starts from {name}, which is not a run above it'
                     + (f'; did you mean {near[0]}?' if near else '')
                 )
         lacking = [name for name in _references(entry).values() if name in plan.left_out]

@@ -21,7 +21,7 @@ class AlternatingLossHook(Hook):
     The data determine the stage: a batch of lesion slices gives a segmentation step, a batch of labelled slices a
     classification step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so
     parameters that a stage does not train keep their values and moments. Models without stages (no ``set_stage``), such as
-    a Mask R-CNN, are left alone.
+    a Mask R-CNN, are unaffected.
 
     Args:
         copy: when to copy the segmentation branch's weights to the classification branch: after 'every' segmentation step
@@ -64,7 +64,7 @@ class AlternatingLossHook(Hook):
         if model is None or batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
-            # Averaged over all processes, so that all of them copy, or none.
+            # Averaged over all processes, so that either all of them copy or none does.
             loss = outputs['loss'].detach().clone()
             all_reduce(loss, 'mean')
             loss = loss.item()

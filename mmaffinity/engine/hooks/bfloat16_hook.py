@@ -1,4 +1,4 @@
-"""Training parts of a model in bfloat16 on processors that compute it faster."""
+"""Training parts of a model in bfloat16 on processors that are faster with it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-# Convolutions on whole feature maps and on RoIs. Boxes are decoded and losses computed outside of them, in float32.
+# Convolutions on whole feature maps and on RoIs. Boxes are decoded and losses computed outside them, in float32.
 PARTS = ('backbone', 'neck', 'rpn_head.rpn_conv', 'roi_head.mask_head')
 
 
@@ -27,7 +27,7 @@ class Bfloat16Hook(Hook):
     With AMX, a training step takes about half the time; docs/speed.md has measurements.
 
     Args:
-        parts: names of modules of the model; those that it does not have are ignored.
+        parts: names of the model's modules; names that it lacks are ignored.
     """
 
     def __init__(self, parts: Sequence[str] = PARTS) -> None:

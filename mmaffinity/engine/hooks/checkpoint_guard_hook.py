@@ -14,13 +14,13 @@ from mmaffinity.checkpoints import explain_mismatch
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
-    """Refuse a checkpoint that does not match the model, where MMEngine would load it partially and log a warning.
+    """Refuse a checkpoint that does not match the model; MMEngine would load it partially and log a warning.
 
     A resumed or tested model must also have been trained with the data's class order; different class names are logged.
 
     Args:
         new_layers: prefixes of layers to initialise from scratch when training starts from another model's checkpoint
-            (``load_from``); their weights in it are ignored. A resumed or tested model loads all weights.
+            (``load_from``); the checkpoint's weights for them are ignored. A resumed or tested model loads all weights.
     """
 
     def __init__(self, new_layers: Sequence[str] = ()) -> None:
@@ -30,12 +30,12 @@ class CheckpointGuardHook(Hook):
         """Check the weights before the model loads them.
 
         Raises:
-            ValueError: if the checkpoint does not match the config, with the first difference; if its classes are those of the
-                data in another order; or if a run is to resume from it and it has weights only.
+            ValueError: if the checkpoint does not match the config, with the first difference; if it has the data's classes in
+                another order; or if a run is to resume from it and it has only weights.
         """
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(
-                f'{runner._load_from} cannot be resumed, as it holds weights, but no optimizer; start a new run '
+                f'{runner._load_from} cannot be resumed: it has weights but no optimizer; start a new run '
                 'from it: load_from=PATH with resume=False'
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,4 +1,4 @@
-"""Random numbers that depend only on the epoch, not on what happened before."""
+"""Random numbers that depend only on the seed, epoch and process, not on what happened before."""
 
 import random
 

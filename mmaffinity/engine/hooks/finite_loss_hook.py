@@ -20,7 +20,7 @@ from .whole_checkpoint_hook import WholeCheckpointHook
 
 @dataclass
 class _Step:
-    """Data of a step that are kept until its losses have arrived on the CPU."""
+    """Data of a step, kept until its losses have arrived on the CPU."""
 
     iteration: int
     epoch: int
@@ -42,7 +42,7 @@ class FiniteLossHook(Hook):
     asynchronously and checked after the next step, or before a checkpoint is written.
 
     If the weights diverged, the network may reject its own output before there is a loss. The previous step is then checked
-    first, because its loss may be the cause; otherwise the error is reported like that of a loss.
+    first, because its loss may be the cause; otherwise the error is reported like a non-finite loss.
 
     Raises:
         ValueError: during training, with the stage, the terms, the slices of the batch and the last good checkpoint.
@@ -132,7 +132,7 @@ def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str,
     rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     below = 'lower than before' if rate is None else f'below {rate}'
     return (
-        f'training stopped at iteration {iteration} (epoch {epoch}), as {what} the {stage} stage is not finite{values}; '
+        f'training stopped at iteration {iteration} (epoch {epoch}), because {what} the {stage} stage is not finite{values}; '
         f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
         f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
         f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}'

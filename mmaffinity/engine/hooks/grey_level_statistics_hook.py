@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the grey levels, computed if no file has them."""
+"""Mean and standard deviation of the grey levels, computed if no file contains them."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,9 @@ FILE = 'statistics.json'
 
 @HOOKS.register_module()
 class GreyLevelStatisticsHook(Hook):
-    """Give :class:`SliceDataPreprocessor` the mean and std of the training slices if it does not have them.
+    """Set the mean and std of the training slices in :class:`SliceDataPreprocessor` if it has none.
 
-    This is the case with ``normalization='global'`` if neither the config nor the checkpoint that training starts from has the
+    This applies to ``normalization='global'`` if neither the config nor the checkpoint that training starts from contains the
     values. The main process reads them from the config's ``statistics`` file, below the data root of the training slices. If
     there is none, it computes them and stores them in ``<work_dir>/statistics.json``, which a restart in that folder with the
     same slices reuses. Nothing is written to the data root: two folds started at the same time would overwrite each other's

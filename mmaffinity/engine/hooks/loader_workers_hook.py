@@ -1,4 +1,4 @@
-"""Loader workers end together with their run."""
+"""Ending loader workers together with their run."""
 
 import os
 from functools import partial

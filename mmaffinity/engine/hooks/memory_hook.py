@@ -15,12 +15,12 @@ class MemoryHook(Hook):
 
     Args:
         interval: iterations between rows.
-        last: end training after the epoch of this iteration; None does not end it.
+        last: end training after the epoch of this iteration; None never ends it.
         limit: MiB by which memory may grow between the first and the last row of training or testing; None means no limit.
 
     Attributes:
-        rows: (iteration, MiB of the process, MiB of its loader workers) of every interval. Memory that workers share with the
-            process counts for each of them.
+        rows: (iteration, MiB of the process, MiB of its loader workers) for every interval. Memory shared with the process
+            counts for each worker.
 
     Raises:
         ValueError: if ``interval`` is below 1, the system does not report memory, or, at the end of a run, memory grew by more
@@ -79,7 +79,7 @@ class MemoryHook(Hook):
 
 
 def _resident(process: int) -> float:
-    """Resident memory of a process in MiB; 0 if it has ended."""
+    """Return the resident memory of a process in MiB, 0 if it has ended."""
     try:
         status = Path(f'/proc/{process}/status').read_text()
     except OSError:

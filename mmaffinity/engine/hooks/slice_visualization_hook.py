@@ -30,9 +30,9 @@ class SliceVisualizationHook(Hook):
     Args:
         show_dir: folder for the images, relative to the current folder; None draws nothing.
         interval: draw every n-th slice, starting with the first.
-        max_slices: largest number of images per test run (and process); None for no limit.
+        max_slices: maximum number of images per test run (and process); None for no limit.
         score_thr: omit lesions with a lower score.
-        max_objects: largest number of lesions per image.
+        max_objects: maximum number of lesions per image.
         show_gt: draw the ground truth if it is known.
         show_rois: draw the RoIs used for classification, with rank and weight.
         loader: the transform that reads a slice, from ``img_path`` to ``img``; by default the first one in the tested data
@@ -106,7 +106,7 @@ class SliceVisualizationHook(Hook):
             runner.logger.info(f'{self._num_drawn} of {plural(self._num_seen, "slice")} drawn in {self.show_dir}')
 
     def file_name(self, sample: SliceDataSample) -> str:
-        """Return the image name of a slice: patient, scan and slice, in characters that every file system accepts.
+        """Return the image name of a slice: patient, scan and slice, in characters that all file systems accept.
 
         A name already used by another slice gets a suffix derived from the slice's path. Distributed processes do not know each
         other's names, so there every name gets the suffix.
@@ -130,7 +130,7 @@ def first_transform(dataset: Any) -> Callable[[dict], dict]:
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
         raise ValueError(
-            f'{type(dataset).__name__} has no pipeline to take the loader of slices from: name one to '
+            f'{type(dataset).__name__} has no pipeline to take the slice loader from: pass one to '
             "SliceVisualizationHook, such as loader=dict(type='LoadCTSlice')"
         )
     return transforms[0]

@@ -1,4 +1,4 @@
-"""Small pictures of tested slices, for the page of a test run."""
+"""Thumbnails of tested slices, for the page of a test run."""
 
 import heapq
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization.pages.panels import panel_pair
+from mmaffinity.visualization.pages.panels import panel_pair, predicted_part
 from mmaffinity.visualization.sample_arrays import cropped_as_seen, slice_probabilities, true_class
 
 from .slice_visualization_hook import first_transform
@@ -17,16 +17,17 @@ from .slice_visualization_hook import first_transform
 
 @HOOKS.register_module()
 class TestPageHook(Hook):
-    """Keep pictures of tested slices in memory: of misclassified slices first, then of the least confident ones.
+    """Keep thumbnails of tested slices in memory: misclassified slices first, then the least confident ones.
 
-    A distributed run keeps those of its first process.
+    A distributed run keeps those of the first process.
 
     Args:
-        max_pictures: largest number of pictures; each has about 15 kB.
+        max_pictures: maximum number of thumbnails; each takes about 15 kB.
         score_thr: lesions with a lower score are not drawn.
 
     Attributes:
         pictures: after the run, JPEG files by ``(task, img_path)``.
+        drawn: what they show of the predictions, see :func:`predicted_part`.
     """
 
     __test__ = False  # pytest would collect it because of its name
@@ -34,9 +35,10 @@ class TestPageHook(Hook):
     def __init__(self, max_pictures: int = 2000, score_thr: float = 0.5) -> None:
         self.max_pictures, self.score_thr = max_pictures, score_thr
         self.pictures: dict[tuple[str, str], bytes] = {}
+        self.drawn: str | None = None
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Discard the pictures of an earlier run."""
+        """Discard the thumbnails of an earlier run."""
         self._load: Any = None
         self._kept: list[tuple[float, int, tuple[str, str], bytes]] = []
         self._number = 0
@@ -44,7 +46,7 @@ class TestPageHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
     ) -> None:
-        """Draw the slices of a batch that are worth more than the least one kept."""
+        """Draw those slices of a batch that rank above the lowest one kept."""
         for sample in outputs or ():
             self._number += 1
             worth = self._worth(sample), -self._number
@@ -53,17 +55,18 @@ class TestPageHook(Hook):
             if self._load is None:
                 self._load = first_transform(runner.test_dataloader.dataset)
             image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            self.drawn = predicted_part(sample) or self.drawn
             entry = (*worth, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, self.score_thr))
             (heapq.heappushpop if len(self._kept) == self.max_pictures else heapq.heappush)(self._kept, entry)
 
     @staticmethod
     def _worth(sample: SliceDataSample) -> float:
-        """2 for a misclassified slice, below 1 for a correct one, more for a less certain one; 1.5 for a lesion slice."""
+        """Return 2 for a misclassified slice, 1.5 for a lesion slice, below 1 for a correct one: more if it is less certain."""
         truth, (predicted, scores) = true_class(sample), slice_probabilities(sample)
         if truth is None or predicted is None:
             return 1.5
         return 2.0 if truth != predicted else 1 - max(scores)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Give the pictures out."""
+        """Set ``pictures``."""
         self.pictures = {name: picture for _, _, name, picture in self._kept}

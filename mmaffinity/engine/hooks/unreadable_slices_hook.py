@@ -19,8 +19,8 @@ _META_KEY = 'skipped_slices'
 class UnreadableSlicesHook(Hook):
     """Report at the end of training how many unreadable slices were skipped (``on_unreadable='skip'``).
 
-    Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. A run that ends with an
-    error reports what its own process knows, see :meth:`tell`.
+    Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. If a run ends
+    with an error, each process reports what it knows, see :meth:`tell`.
     """
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class UnreadableSlicesHook(Hook):
 
         This does not communicate with other processes, which may have ended.
         """
-        # Accessing a runner's loop builds it, including data sets that may be the reason why the run failed.
+        # Accessing a runner's loop builds it, including data sets that may be why the run failed.
         if isinstance(runner._train_loop, BaseLoop) and _skips(runner):
             self._log(runner, self._mine(runner))
 
     def _mine(self, runner: Runner) -> list[str]:
-        """Return the known paths of all processes and those that this process skipped since."""
+        """Return the known paths of all processes, and those that this process has skipped since."""
         parts = _parts(runner.train_dataloader.dataset)
         return sorted(set(self._known).union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
 
@@ -68,7 +68,7 @@ class UnreadableSlicesHook(Hook):
             return
         more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
         runner.logger.warning(
-            f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, as reading '
+            f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, because reading '
             f'failed: {", ".join(paths[:_SHOWN])}{more}'
         )
 
@@ -78,5 +78,5 @@ def _skips(runner: Runner) -> bool:
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets with a policy."""
+    """Yield the data sets that have an ``on_unreadable`` policy."""
     return (leaf for leaf in leaf_datasets(dataset) if hasattr(leaf, 'on_unreadable'))

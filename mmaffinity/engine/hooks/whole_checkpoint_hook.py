@@ -20,7 +20,7 @@ from mmaffinity.utils.files import whole_file
 class WholeCheckpointHook(CheckpointHook):
     """:class:`mmengine.hooks.CheckpointHook` that loses nothing if a run is killed or the disk is full.
 
-    There are four differences. A checkpoint is written as ``<name>.part`` and renamed once it is completely on disk.
+    It differs in four ways. A checkpoint is written as ``<name>.part`` and renamed once it is completely on disk.
     Checkpoints made obsolete by ``max_keep_ckpts`` or by a better one are removed after the new one exists, not before. Only
     checkpoints in this run's folder are removed, whatever a resumed file names. A checkpoint with NaN or infinite values in its
     weights or optimizer state is refused.
@@ -70,7 +70,7 @@ class WholeCheckpointHook(CheckpointHook):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
                 raise ValueError(
-                    f'no checkpoint was written after iteration {runner.iter}, as {name} holds a NaN or an '
+                    f'no checkpoint was written after iteration {runner.iter}, because {name} holds a NaN or an '
                     f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
                     'gradients (optim_wrapper.clip_grad), and train from scratch or from there'
                 )
@@ -113,8 +113,8 @@ class _WritingAside:
 
 
 class _LaterRemoval(LocalBackend):
-    """A file backend that removes checkpoints of one folder, and nothing else, only when its queue is flushed, so that the old
-    checkpoint survives a failing write."""
+    """A file backend that removes only checkpoints of one folder, and only when its queue is flushed, so that the old
+    checkpoint survives a failed write."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class _LaterRemoval(LocalBackend):
             self._due.append(Path(filepath))
 
     def rmtree(self, dir_path: str | Path) -> None:
-        """Remove nothing, because our checkpoints are files."""
+        """Do nothing, because our checkpoints are files."""
 
     def catch_up(self) -> None:
         while self._due:

@@ -1,5 +1,7 @@
 """Score computations on NumPy arrays and COCO run lengths, without torch or MMDetection."""
 
+from mmaffinity.utils.tables import format_table
+
 from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
 from .classification import (
     ClassificationReport,
@@ -9,7 +11,6 @@ from .classification import (
     format_report,
 )
 from .mask_overlap import mask_iou
-from .text_table import format_table
 
 __all__ = [
     'IOU_THRESHOLDS',

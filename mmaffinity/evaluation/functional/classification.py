@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmaffinity.utils.tables import format_table
 from mmaffinity.utils.wording import plural
 
-from .text_table import format_table
+from .confusion_scores import confusion_scores
 
 SHARE = 'share'
 UNDEFINED = 'undefined'
@@ -126,21 +127,13 @@ def classification_report(
         raise ValueError('the confusion matrix holds no slice, so there is nothing to score')
     counts = counts.astype(np.int64)
     names = _check_names(class_names, len(counts))
-    truth, predicted, total = counts.sum(axis=1), counts.sum(axis=0), int(counts.sum())
-    hits = np.diag(counts)
-    weights = _check_weights(class_weights, truth)
-    f1_per_class = _ratios(2 * hits, truth + predicted)
-    return ClassificationReport(
-        class_names=names,
-        confusion=counts,
-        class_weights=weights,
-        sensitivity=_ratios(hits, truth),
-        precision=_ratios(hits, predicted),
-        specificity=_ratios(total - truth - predicted + hits, total - truth),
-        f1_per_class=f1_per_class,
-        f1=float(sum(weight * (f1 or 0.0) for weight, f1 in zip(weights, f1_per_class))),
-        accuracy=float(hits.sum() / total),
-    )
+    weights = _check_weights(class_weights, counts.sum(axis=1))
+    scores = confusion_scores(counts, weights)
+    per_class = {
+        name: tuple(None if np.isnan(value) else value for value in scores[name].tolist())
+        for name in ('sensitivity', 'precision', 'specificity', 'f1_per_class')
+    }
+    return ClassificationReport(names, counts, weights, **per_class, f1=float(scores['f1']), accuracy=float(scores['accuracy']))
 
 
 def format_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str] | None = None) -> str:
@@ -174,10 +167,6 @@ def format_report(report: ClassificationReport) -> str:
         f'({int(np.diag(report.confusion).sum())} of {plural(int(report.confusion.sum()), "slice")})',
     ]
     return '\n'.join(parts + report.notes())
-
-
-def _ratios(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float | None, ...]:
-    return tuple(float(n / d) if d else None for n, d in zip(numerators.tolist(), denominators.tolist()))
 
 
 def _key(class_name: str) -> str:

@@ -16,9 +16,9 @@ from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
 
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
+from mmaffinity.utils.tables import format_table
 from mmaffinity.utils.wording import first_few, plural
 
-from ..functional import format_table
 from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
 from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 

@@ -1,7 +1,9 @@
 """Comparison of finished runs: tables with intervals, differences, calibration."""
 
-from .build import Report, build_report
+from .build import build_report
+from .content import Report
 from .external import load_external
-from .runs import LesionRun, SliceRun, load_runs
+from .loading import load_runs
+from .runs import LesionRun, SliceRun
 
 __all__ = ['LesionRun', 'Report', 'SliceRun', 'build_report', 'load_external', 'load_runs']

@@ -36,7 +36,7 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
         sentences.append(
             f'{", ".join(names)} are runs of {config.name} with different seeds. The row below them gives the '
             'mean \u00b1 standard deviation over these runs, with the lowest and highest value in brackets: how '
-            'much results vary between trainings. The intervals of the single runs show how much they vary '
+            'much results vary between training runs. The intervals of the single runs show how much they vary '
             'between tested patients.'
         )
         for table in tables:

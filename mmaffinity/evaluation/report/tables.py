@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from mmaffinity.utils.tables import markdown_table
 
 from ..functional.bootstrap import Estimate
 
@@ -105,23 +106,20 @@ class Table:
         def mark(note: str) -> str:
             return f' [{letters.setdefault(note, _letter(len(letters)))}]'
 
-        lines = ([f'### {self.title}', ''] if heading else []) + [
-            self.caption,
-            '',
-            '| ' + ' | '.join([self.first, *(column.title for column in self.columns)]) + ' |',
-            '|---' + '|---:' * len(self.columns) + '|',
-        ]
-        missing = False
+        missing, rows = False, []
         for row in self.rows:
-            name = _escape(row.name) + {PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}.get(row.kind, '')
+            name = row.name.replace('*', '\\*') + {PUBLISHED: ' *(published)*', EXTERNAL: ' *(external)*'}.get(row.kind, '')
             cells = []
             for column in self.columns:
                 estimate = row.cells.get(column.metric)
                 missing |= estimate is None
                 cells.append(DASH if estimate is None else _cell(estimate, column, column.metric in row.bold, mark))
-            lines.append('| ' + ' | '.join([name, *cells]) + ' |')
+            rows.append([name, *cells])
         foot = [f'[{letter}] {_sentence(note)}' for note, letter in letters.items()]
         foot += self.notes + ([f'{DASH} without a letter: not reported.'] if missing else [])
+        header = [self.first, *(column.title for column in self.columns)]
+        table = markdown_table(header, rows, 'l' + 'r' * len(self.columns))
+        lines = [*([f'### {self.title}', ''] if heading else []), self.caption, '', table]
         return '\n'.join(lines + ([''] if foot else []) + [line + '  ' for line in foot])
 
     def records(self) -> list[dict]:
@@ -158,23 +156,8 @@ def _cell(estimate: Estimate, column: Column, bold: bool, mark: Any) -> str:
     return text + note
 
 
-def markdown_matrix(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A plain table of counts."""
-    lines = [
-        title,
-        '',
-        '| ' + ' | '.join(_escape(str(cell)) for cell in header) + ' |',
-        '|---' + '|---:' * (len(header) - 1) + '|',
-    ]
-    return '\n'.join(lines + ['| ' + ' | '.join(_escape(str(cell)) for cell in row) + ' |' for row in rows])
-
-
 def _letter(index: int) -> str:
     return chr(ord('a') + index) if index < 26 else f'{_letter(index // 26 - 1)}{_letter(index % 26)}'
-
-
-def _escape(text: str) -> str:
-    return text.replace('|', '\\|').replace('*', '\\*')
 
 
 def _sentence(text: str) -> str:

@@ -12,7 +12,8 @@ from mmengine.structures import BaseDataElement
 
 import mmaffinity.datasets  # noqa: F401 (registers LoadCTSlice)
 from mmaffinity.datasets import LoadCTSlice
-from mmaffinity.engine.hooks import SliceVisualizationHook, slice_visualization_hook
+from mmaffinity.engine import SliceVisualizationHook
+from mmaffinity.engine.hooks import slice_visualization_hook
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization import draw_overlay
 

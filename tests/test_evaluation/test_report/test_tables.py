@@ -1,7 +1,7 @@
 """Cells, bold and footnotes."""
 
 from mmaffinity.evaluation.functional.bootstrap import Estimate
-from mmaffinity.evaluation.report.tables import Column, Row, Table, markdown_matrix
+from mmaffinity.evaluation.report.tables import Column, Row, Table
 
 
 def test_markdown():
@@ -27,7 +27,3 @@ def test_a_single_row_has_no_best():
     table = Table('t', 'T', '', [Column('f1', 'F1 %')], 't', [Row('a', 'run', dict(f1=Estimate(0.5)))])
     table.mark_best()
     assert not table.rows[0].bold
-
-
-def test_matrix():
-    assert markdown_matrix('Counts', ['', 'x'], [['x', 3]]).split('\n')[2:] == ['|  | x |', '|---|---:|', '| x | 3 |']

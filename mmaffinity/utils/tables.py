@@ -1,10 +1,10 @@
-"""Tables for the log and the terminal."""
+"""Tables for the log and the terminal, and in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from mmaffinity.utils.wording import plural
+from .wording import plural
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -35,3 +35,20 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     rule = '  '.join('-' * width for width in widths)
     return '\n'.join([line(header), rule, *(line(row) for row in rows)])
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str) -> str:
+    """Return a Markdown table.
+
+    Args:
+        header: one name per column.
+        rows: cells, each row as long as the header; bars and line breaks in them are escaped.
+        align: a letter per column, 'l' for left and 'r' for right.
+
+    Returns:
+        Lines joined by newlines, without a trailing newline.
+    """
+    rule = ''.join({'l': '---|', 'r': '---:|'}[side] for side in align)
+    lines = [[str(cell).replace('|', '\\|').replace('\n', ' ') for cell in row] for row in (header, *rows)]
+    first, *others = [f'| {" | ".join(line)} |' for line in lines]
+    return '\n'.join([first, f'|{rule}', *others])

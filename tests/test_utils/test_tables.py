@@ -1,6 +1,6 @@
 import pytest
 
-from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.tables import format_table, markdown_table
 
 
 def test_columns_line_up():
@@ -15,3 +15,8 @@ def test_columns_line_up():
 def test_rows_must_fit():
     with pytest.raises(ValueError, match='2 columns'):
         format_table(['a', 'b'], [['1']])
+
+
+def test_markdown_cells_hold_anything():
+    rows = [['a|b', 3], ['two\nlines', 4]]
+    assert markdown_table(['', 'x'], rows, 'lr').split('\n') == ['|  | x |', '|---|---:|', '| a\\|b | 3 |', '| two lines | 4 |']

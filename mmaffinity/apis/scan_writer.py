@@ -1,0 +1,222 @@
+"""Prediction of one scan after another, each into a folder of its own."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmaffinity.scans import Problem, Scan, ScanSummary, SliceRecord
+from mmaffinity.scans.journal import JOURNAL, Journal, OtherSettings
+from mmaffinity.scans.mask_writers import write_dicom_seg, write_nifti_mask
+from mmaffinity.scans.measurement_report import write_measurement_report
+from mmaffinity.scans.notes import WARNING, SliceNotes
+from mmaffinity.scans.opening import brief
+from mmaffinity.scans.output_folder import OutputFolder
+from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
+from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, write_prediction
+from mmaffinity.utils.provenance import NOTICE, now, versions
+from mmaffinity.utils.wording import plural
+
+from .base_inferencer import SliceInferencer, SlicePrediction, failure
+from .prediction_pages import PAGE, PredictionPages
+from .prediction_report import ScanResult
+
+
+class ScanWriter:
+    """Predict one scan after another and write its results."""
+
+    def __init__(
+        self,
+        inferencer: SliceInferencer,
+        out: OutputFolder,
+        score_thr: float,
+        resume: bool,
+        overlays: str,
+        show_rois: bool,
+        dicom_seg: bool,
+        html: bool,
+    ) -> None:
+        self.inferencer, self.out, self.resume = inferencer, out, resume
+        self.score_thr, self.overlays, self.show_rois, self.dicom_seg = score_thr, overlays, show_rois, dicom_seg
+        options = inferencer.options
+        self.settings = dict(
+            window_level=options.window.level,
+            window_width=options.window.width,
+            rescale=None if options.rescale is None else list(options.rescale),
+            max_value=options.max_value,
+            score_thr=score_thr,
+            overlays=overlays,
+            show_rois=show_rois,
+            dicom_seg=dicom_seg,
+        )
+        self.pages = PredictionPages(inferencer, out, resume) if html else None
+        self._folders = ResultFolders(out)
+
+    def head(self) -> dict[str, Any]:
+        """Return what precedes the results in the report."""
+        return dict(
+            schema=SCHEMA,
+            notice=NOTICE,
+            created=now(),
+            model=self.inferencer.description,
+            versions=versions(),
+            settings=self.settings,
+        )
+
+    def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
+        """Predict a scan: yield a record, a problem or (if an earlier run predicted it) a key per slice, then the result.
+
+        Any failure is yielded as a problem of the scan, which then has no results; predicted slices are kept for ``--resume``.
+        Only existing results with other settings end the run.
+        """
+        try:
+            yield from self._run(scan)
+        except OtherSettings:
+            raise
+        except Exception as error:
+            yield failure(scan.info.name, 'failed, and --resume tries it again', error)
+
+    def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
+        folder, source = self._folders.of(scan)
+        settings = dict(
+            self.settings,
+            schema=SCHEMA,
+            source=source,
+            **{
+                name: self.inferencer.description[name]
+                for name in ('config_sha256', 'checkpoint_sha256', 'precision')
+                if name in self.inferencer.description
+            },
+        )
+        keys = scan.keys()
+        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
+            # Unreadable slices are tried again: a drive may be back, or a package installed.
+            known = journal.predicted().intersection(keys)
+            earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
+            yield from (record.name for record in earlier if isinstance(record, SliceRecord))
+            if len(known) < len(keys):
+                # From here to the end of _finish(), the result of an earlier run does not belong to this scan.
+                for name in ('result.json', PAGE):
+                    (self.out.root / folder / name).unlink(missing_ok=True)
+            for result in self.inferencer.predict_scan(scan, known):
+                if isinstance(result, Problem) and result.key is None:
+                    yield result  # a problem of the whole scan: earlier slices are in the journal, but there is no result yet
+                    return
+                yield self._noted(journal, folder, result)
+            if len(known) == len(keys) == len(journal.places) and self._finished(scan, folder):
+                earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
+                if not earlier_result.failed:
+                    yield earlier_result
+                    return
+            try:
+                finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
+            except Exception as error:
+                # Unexpected header values or a full disk: the other scans continue.
+                finished = failure(scan.info.name, 'was predicted, but its results cannot be written', error)
+            yield finished
+
+    def _noted(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
+        """Measure, draw and record a prediction."""
+        try:
+            key, item = self._one(folder, result)
+            journal.add(key, item)
+        except Exception as error:
+            if isinstance(result, Problem) or isinstance(error, OSError):
+                raise
+            item = failure(result.slice.name, 'was predicted, but cannot be measured', error, result.slice.key)
+            journal.add(result.slice.key, item)
+        return item
+
+    def _one(self, folder: str, result: SlicePrediction | Problem) -> tuple[str, SliceRecord | Problem]:
+        if isinstance(result, Problem):
+            return result.key or result.source, result
+        record = result.record(self.score_thr)
+        if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
+            picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
+            from mmaffinity.visualization import save_image  # which loads matplotlib
+
+            save_image(result.overlay(self.score_thr, self.show_rois), picture)
+        if self.pages is not None:
+            self.pages.record(folder, result)
+        return result.slice.key, record
+
+    def _finished(self, scan: Scan, folder: str) -> bool:
+        lacks_page = self.pages is not None and self.pages.missing(scan, folder)
+        return (self.out.root / folder / 'result.json').is_file() and not lacks_page
+
+    def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
+        """Write the files of a whole scan from its journal."""
+
+        def records() -> Iterator[SliceRecord | Problem]:
+            # New slices since an earlier run make the slabs of their neighbours thinner.
+            return (
+                record if isinstance(record, Problem) else record.at(*scan.place(record.index)) for record in journal.read(keys)
+            )
+
+        summary, num_problems, counted = ScanSummary(), 0, SliceNotes()
+        for record in records():
+            if isinstance(record, Problem):
+                num_problems += 1
+            else:
+                summary.add(record)
+                counted.add(record.name, record.notes)
+        answer = summary.to_dict()
+        notes = [*scan.info.notes]
+        if num_problems:
+            notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
+        head: dict[str, Any] = dict(
+            created=now(),
+            model=self.inferencer.description,
+            versions=versions(),
+            settings=self.settings,
+            scan=asdict(scan.info),
+        )
+        classes = self.inferencer.slice_classes or list(answer['mean_probability'])
+        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
+        for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
+            (self.out.root / folder / name).unlink(missing_ok=True)  # from an earlier run, possibly of another shape
+        if summary.num_slices:
+            # Masks first, because their notes go into the JSON.
+            self._write_masks(scan, folder, records, result)
+        notes += counted.lines(summary.num_slices)
+        head['scan']['notes'] = notes
+        if self.pages is not None:
+            try:
+                self.pages.write(scan, folder, head, answer, records)
+            except Exception as error:
+                notes.append(f'{WARNING}{failure(f"no page ({PAGE})", "it cannot be written", error)}')
+                result.failed = True
+        write_csv(self.out, folder, classes, records)
+        write_coco(self.out, folder, self.inferencer.lesion_classes, records)
+        write_prediction(self.out, folder, head, answer, records)
+        with self.out.write(folder, 'result.json') as file:
+            file.write(json.dumps(asdict(result), allow_nan=False).encode('ascii') + b'\n')
+        return result
+
+    def _write_masks(self, scan: Scan, folder: str, records: Records, result: ScanResult) -> None:
+        """Write the possible masks of the scan; impossible ones are noted and do not end the run."""
+        try:
+            if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
+                result.notes.append('no NIfTI mask: the slices are on no regular grid')
+        except Exception as error:
+            result.notes.append(f'{WARNING}{failure("no NIfTI mask (lesions.nii.gz)", "it cannot be written", error)}')
+            result.failed = not isinstance(error, ValueError)
+        if not self.dicom_seg:
+            return
+        model = f'mmaffinity {self._model_name()}'
+        for what, write in (
+            ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
+            ('DICOM-SR (measurements.dcm)', lambda: write_measurement_report(self.out, folder, scan, result.summary, model)),
+        ):
+            try:
+                lacking = write()
+            except Exception as error:
+                lacking = brief(error)
+                result.failed |= not isinstance(error, ValueError)
+            if lacking:  # it was requested
+                result.notes.append(f'{WARNING}no {what}: {lacking}')
+
+    def _model_name(self) -> str:
+        config = self.inferencer.description['config']
+        return Path(str(config)).stem if config else 'model'

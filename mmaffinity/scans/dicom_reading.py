@@ -1,0 +1,103 @@
+"""Reading of DICOM files with pydicom, within limits of size and number of entries."""
+
+import math
+import os
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mmaffinity.utils.optional import require
+
+from .opening import MAX_FILE_BYTES, brief, open_regular
+
+MAX_HEADER_BYTES = 64 * 1024**2  # before the pixels; 2000 frames need about 2 MB
+
+
+def read_dataset(path: Path) -> Any:
+    """Read a DICOM file with pydicom, within size limits.
+
+    Returns:
+        pydicom's dataset.
+
+    Raises:
+        ValueError: without pydicom, or if it is not a complete DICOM file, or expands to more than a slice can have.
+    """
+    with open_regular(path, MAX_FILE_BYTES) as file:
+        return _parse(file, 2 * MAX_FILE_BYTES, False, None)
+
+
+def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
+    """Read the header before the pixels of a DICOM file of any size.
+
+    Args:
+        path: the file.
+        tags: keywords to keep; None keeps all.
+
+    Returns:
+        pydicom's dataset, and the start of its pixel data, which is meaningless if the file is deflated.
+
+    Raises:
+        ValueError: as for :func:`read_dataset`, or if the header is longer than 64 MiB.
+    """
+    with open_regular(path) as file:
+        return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
+
+
+def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
+    pydicom = require('pydicom', 'medical')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # warnings on odd header values; relevant ones are checked
+        guard = _ReadGuard(file, most, header_only)
+        try:
+            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
+        except (MemoryError, Exception) as error:
+            # pydicom replaces the guard's errors by its own.
+            raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
+
+
+class _ReadGuard:
+    """A file with limited reading, whose rest can be read at once only if it does not expand to too much.
+
+    Only pydicom's own parsing determines which part of a deflated file is compressed; any other parser could be tricked into
+    another result. However, pydicom decompresses only what it reads without a given size.
+
+    Args:
+        file: open for reading.
+        most: total number of bytes that may be read.
+        header_only: also limit the number of reads, because pydicom reads each header entry separately and creates objects that
+            need far more memory.
+    """
+
+    def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
+        self._file, self._most, self._left = file, most, most
+        self.refusal = ''
+        self._reads = 100_000 + os.fstat(file.fileno()).st_size // 64 if header_only else math.inf
+        self.name, self.seek, self.tell = file.name, file.seek, file.tell
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read like a file; raise ValueError for a rest that expands to too much."""
+        if size is not None and size >= 0:
+            content = self._file.read(min(size, self._left + 1))
+            self._left -= len(content)
+            self._reads -= 1
+            if self._left < 0:
+                self.refusal = f'has a header longer than the {self._most} bytes that are read of one'
+            elif self._reads < 0:
+                self.refusal = 'has a header of more entries than a CT file of its size needs'
+            if self.refusal:
+                raise ValueError(self.refusal)
+            return content
+        rest = self._file.read(MAX_FILE_BYTES + 1)
+        if len(rest) > MAX_FILE_BYTES:
+            raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
+        unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        for start in range(0, len(rest), 1 << 16):
+            packed = rest[start : start + (1 << 16)]
+            while packed and not unpack.eof:
+                total += len(unpack.decompress(packed, 1 << 20))
+                packed = unpack.unconsumed_tail
+                if total > MAX_FILE_BYTES:
+                    raise ValueError(f'it unpacks to more than {MAX_FILE_BYTES} bytes')
+        return rest
