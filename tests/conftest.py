@@ -166,3 +166,15 @@ def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
     folder = tmp_path_factory.mktemp('exported')
     config, checkpoint = write_model(folder, repo_root)
     return config, checkpoint, export_onnx(config, checkpoint, folder / 'narrow.onnx')
+
+
+@pytest.fixture(scope='session')
+def exported_int8(exported, tmp_path_factory) -> Path:
+    """The same model in int8, calibrated on three slices."""
+    pytest.importorskip('onnxruntime')
+    from scan_helpers import write_images
+
+    from mmaffinity.apis.onnx_export import export_onnx
+
+    folder = tmp_path_factory.mktemp('int8')
+    return export_onnx(*exported[:2], folder / 'int8.onnx', int8=[write_images(folder / 'slices', 3)])

@@ -167,7 +167,7 @@ def test_affinity_configs_have_the_papers_numbers(count):
     config = load_config(CONFIGS / f'affinity_c{count}.py')
     head = config.model.roi_head.cls_head
     assert (head.num_affinities, head.num_rois, head.num_classes) == (count, 8, 3)
-    assert dict(config.optim_wrapper.optimizer) == dict(type='Adam', lr=1e-5, weight_decay=1e-3)
+    assert dict(config.optim_wrapper.optimizer) == dict(type='Adam', fused=True, lr=1e-5, weight_decay=1e-3)
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 1
     assert config.image_size == (512, 512) and not config.param_scheduler
     names = [leaf.ann_file for leaf in _leaf_datasets(config.train_dataloader.dataset)]

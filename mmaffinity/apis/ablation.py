@@ -16,7 +16,7 @@ from mmaffinity.utils.timing import available_cores, synchronize, threads
 from .benchmark import MODES, Benchmark
 
 ALL_ON = 'as configured'
-# One config change each; 'precision' is an argument of Benchmark.
+# One config change each; 'precision' is an argument of Benchmark. Those of the optimizer apply to training only.
 ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign sample by sample': {
         'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
@@ -31,7 +31,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     'slice head compiled': {'model.compile_parts': ['roi_head.cls_head']},
     'bfloat16': {'precision': 'bfloat16'},
     'float16': {'precision': 'float16'},
+    'Adam, foreach': {'optim_wrapper.optimizer.foreach': True},
+    'Adam, fused': {'optim_wrapper.optimizer.fused': True},
 }
+TRAINING = tuple(name for name, values in ABLATIONS.items() if any(key.startswith('optim_wrapper') for key in values))
 COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')
 
 
@@ -54,7 +57,7 @@ def ablate(
         config, checkpoint, device, overrides: as for :class:`Benchmark`, for an affinity model. Random weights are the same
             in every variant.
         changes: keys of ``ABLATIONS``.
-        jobs: prediction modes.
+        jobs: prediction modes, and 'train', which has no drift.
         batch_size, objects: slices per call, and objects per slice.
         runs, warmup: timed rounds, and untimed rounds before them.
         num_threads: torch threads; None means one per core.
@@ -67,9 +70,9 @@ def ablate(
     Raises:
         FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a change or a job is unknown.
     """
-    unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in MODES]
+    unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in (*MODES, 'train')]
     if unknown:
-        raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES}')
+        raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES} and train')
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
     config = own_config(config, overrides)
@@ -83,7 +86,10 @@ def ablate(
                 changed.model.backbone.pop(key, None)
         bench = Benchmark(changed, checkpoint, objects, device, precision)
         for job in jobs:
-            calls[name, job] = bench.job(job, batch_size)
+            if job == 'train':  # which changes its weights
+                calls[name, job] = Benchmark(changed, checkpoint, objects, device, precision).job(job, batch_size)
+            elif name not in TRAINING:
+                calls[name, job] = bench.job(job, batch_size)
     seconds: dict = {key: [] for key in calls}
     outputs = {}
     with threads(num_threads or available_cores()):
@@ -102,8 +108,8 @@ def ablate(
     return rows
 
 
-def _drift(samples: list, plain: list) -> tuple[float | None, float | None, float | None]:
-    if 'pred_slice' not in samples[0]:
+def _drift(samples: list | None, plain: list | None) -> tuple[float | None, float | None, float | None]:
+    if samples is None or plain is None or 'pred_slice' not in samples[0]:
         return None, None, None
     logits, expected = (
         torch.stack([sample.pred_slice.logits for sample in group]).double().cpu() for group in (samples, plain)

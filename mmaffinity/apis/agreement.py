@@ -15,8 +15,8 @@ import torch
 from mmengine.config import Config
 
 from mmaffinity.evaluation.functional import format_table
-from mmaffinity.runtime import BACKENDS, is_installed
-from mmaffinity.scans import Problem, find_scans
+from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed, read_model_file
+from mmaffinity.scans import Problem, sample_slices
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.provenance import NOTICE
@@ -46,7 +46,7 @@ class Variant:
     Attributes:
         name: for tables.
         num_threads, batch_size, device: of the computation.
-        dtype: 'float32' or 'float64'.
+        dtype: 'float32' or 'float64'; for an exported model, 'bfloat16', or 'float32' for the precision of the file.
         noise: relative standard deviation of Gaussian noise on the input features of RPN and RoI heads, which emulates the
             rounding of other machines; 0 for none.
         seed: seed of the noise.
@@ -102,6 +102,8 @@ def default_variants(
         found.append(Variant('CUDA', device='cuda'))
     if exported is not None:
         found += [Variant(name, exported=str(exported), backend=name) for name in BACKENDS if is_installed(name)]
+        if is_installed('openvino') and has_bfloat16() and read_model_file(exported).description['precision'] == 'float32':
+            found.append(Variant('openvino, bfloat16', dtype='bfloat16', exported=str(exported), backend='openvino'))
     return found
 
 
@@ -329,7 +331,7 @@ def _answers(
     inferencer = _inferencer(cfg, checkpoint, variant)
     names, rows = [], []
     with threads(variant.num_threads):
-        for result in inferencer.predict_slices(_slices(inputs, max_slices)):
+        for result in inferencer.predict_slices(sample_slices(inputs, max_slices)):
             if isinstance(result, Problem):
                 continue
             prediction = result.sample.pred_slice
@@ -349,7 +351,8 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
         inferencer = AffinityInferencer(cfg, checkpoint, variant.device, variant.batch_size, cfg_options=settings)
         _disturb(inferencer.model, variant)
         return inferencer
-    runtime = OnnxInferencer(variant.exported, variant.backend, 'float32', variant.num_threads, variant.batch_size)
+    precision = 'auto' if variant.dtype == 'float32' else variant.dtype
+    runtime = OnnxInferencer(variant.exported, variant.backend, precision, variant.num_threads, variant.batch_size)
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
         raise ValueError(
@@ -357,15 +360,6 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
             f'{checkpoint}: export this one'
         )
     return runtime
-
-
-def _slices(inputs: Sequence[str | Path], max_slices: int | None) -> Iterator:
-    scans = [scan for scan in find_scans([str(path) for path in inputs]) if not isinstance(scan, Problem)]
-    keys = [(number, key) for number, scan in enumerate(scans) for key in scan.keys()]
-    step = 1 if max_slices is None else max(1, -(-len(keys) // max_slices))
-    wanted = set(keys[::step])
-    for number, scan in enumerate(scans):
-        yield from scan.read({key for key in scan.keys() if (number, key) not in wanted})
 
 
 def _disturb(model: torch.nn.Module, variant: Variant) -> None:

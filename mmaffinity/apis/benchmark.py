@@ -31,6 +31,7 @@ from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
+from mmaffinity.utils.references import resolve_references
 from mmaffinity.utils.timing import (
     Timing,
     available_cores,
@@ -200,8 +201,9 @@ class Benchmark:
         return stages
 
     def _data_job(self, batch_size: int) -> Callable[[], Any]:
-        steps = [dict(step, scale=self.size) if step['type'] == 'Resize' else dict(step) for step in self.config.slice_pipeline]
-        pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+        steps = resolve_references(self.config.slice_pipeline, self.config)
+        changed = [dict(step, scale=self.size) if step['type'] == 'Resize' else dict(step) for step in steps]
+        pipeline = Compose([TRANSFORMS.build(step) for step in changed])
         folder = tempfile.TemporaryDirectory()
         paths = []
         for i in range(batch_size):
@@ -336,10 +338,10 @@ def benchmark(
                     yield bench.row(name, size, threads_ or available_cores(), runs, warmup)
 
 
-def format_rows(rows: Sequence[dict]) -> str:
+def format_rows(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:
     """Return the rows as CSV text."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
     writer.writeheader()
     for row in rows:
         writer.writerow({key: f'{value:.5g}' if isinstance(value, float) else value for key, value in row.items()})

@@ -5,20 +5,23 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 
 from mmaffinity import __version__
 from mmaffinity.deployment.operations import translations
+from mmaffinity.deployment.quantization import quantize
 from mmaffinity.deployment.slice_graph import SliceGraph
 from mmaffinity.runtime.graph_check import inspect
 from mmaffinity.runtime.model_file import FORMAT, SCHEMA
-from mmaffinity.scans import TRAINING_WINDOW
+from mmaffinity.scans import TRAINING_WINDOW, Problem, sample_slices
 from mmaffinity.utils.optional import require
 
 from .inferencer import AffinityInferencer
@@ -28,7 +31,14 @@ OPSET = 21  # the newest whose RoiAlign ONNX Runtime has on CPUs
 EXAMPLES = 3  # slices to trace with; any number but 1, which torch would take for a constant
 
 
-def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | Path, cfg_options: dict | None = None) -> Path:
+def export_onnx(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    cfg_options: dict | None = None,
+    int8: Sequence[str | Path] | None = None,
+    calibration: int = 100,
+) -> Path:
     """Write a model as one ONNX file, from a grayscale slice to lesions and classes.
 
     The file has standard ONNX operators only, takes any number of slices, and describes its preprocessing and classes in its
@@ -39,13 +49,17 @@ def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | 
         checkpoint: matching weights.
         out: file to write; an existing file is replaced.
         cfg_options: config fields by dotted key.
+        int8: training slices (files and folders, as for prediction) to calibrate a model with convolutions in int8; None
+            exports float32.
+        calibration: largest number of these slices to use, evenly spaced.
 
     Returns:
         The file.
 
     Raises:
-        FileNotFoundError: if the config or the checkpoint does not exist.
-        ValueError: if they do not match, the model or its preprocessing cannot be exported, or the package onnx is missing.
+        FileNotFoundError: if the config, the checkpoint or a calibration slice does not exist.
+        ValueError: if they do not match, the model or its preprocessing cannot be exported, no calibration slice can be read,
+            or the package onnx is missing.
     """
     out = Path(out)
     if out.suffix != '.onnx':
@@ -69,6 +83,10 @@ def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | 
             verbose=False,
         )
     model = program.model_proto
+    calibrated: dict[str, Any] = {}
+    if int8 is not None:
+        slices, calibrated = _calibration(int8, calibration, (width, height))
+        model = quantize(model, slices)
     _strip(model)
     content = model.SerializeToString(deterministic=True)
     head = inferencer.model.roi_head
@@ -76,7 +94,8 @@ def export_onnx(config: str | Path | Config, checkpoint: str | Path, out: str | 
         format=FORMAT,
         schema=SCHEMA,
         notice=NOTICE,
-        precision='float32',
+        precision='float32' if int8 is None else 'int8',
+        **calibrated,
         mode=graph.mode,
         preprocessing=dict(
             width=width,
@@ -115,6 +134,27 @@ def write_described(model: Any, described: dict[str, Any], out: Path) -> None:
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _calibration(inputs: Sequence[str | Path], most: int, size: tuple[int, int]) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Return calibration slices, float32 (1, 1, H, W), and their description for the metadata.
+
+    Raises:
+        FileNotFoundError: if an input does not exist.
+        ValueError: if no slice can be read, or ``most`` is below 1.
+    """
+    if most < 1:
+        raise ValueError(f'the number of calibration slices must be at least 1, not {most}')
+    grey = [
+        cv2.resize(np.ascontiguousarray(item.grey), size, interpolation=cv2.INTER_LINEAR)
+        for item in sample_slices(inputs, most)
+        if not isinstance(item, Problem)
+    ]
+    if not grey:
+        raise ValueError(f'no calibration slice could be read from {", ".join(map(str, inputs))}')
+    digest = hashlib.sha256(b''.join(pixels.tobytes() for pixels in grey)).hexdigest()
+    slices = [pixels.astype(np.float32)[None, None] for pixels in grey]
+    return slices, dict(calibration=dict(slices=len(slices), sha256=digest))
 
 
 def _resized_to(inferencer: AffinityInferencer) -> tuple[int, int]:

@@ -116,35 +116,42 @@ class PredictionPages:
 
 
 def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
-    """Return the RoIs that decided the class of a slice, as plain data; None if there is no attribution to RoIs.
+    """Return the RoIs that decided the class of a slice, as plain data; None if the class does not depend on RoIs.
 
     Returns:
-        ``boxes`` (M, 4), ``scores`` (M,), ``weights`` (M,), ``shares`` (M, K), see :class:`RoIEvidence`, and ``affinity``: Y in
-        255 steps from ``-limit`` to ``limit``, the 99.5th percentile of its absolute values.
+        ``boxes`` (M, 4) and ``scores`` (M,). If the model has an affinity head, also ``weights`` (M,), ``shares`` (M, K), see
+        :class:`RoIEvidence`, and ``affinity``: Y in 255 steps from ``-limit`` to ``limit``, the 99.5th percentile of its
+        absolute values; otherwise None.
     """
     found = prediction.sample.get('pred_slice')
-    if found is None or 'roi_weights' not in found:
+    if found is None or 'roi_boxes' not in found:
         return None
-    attributed = inferencer.roi_shares(found)
-    if attributed is None:
+    boxes, scores = to_array(found.roi_boxes).reshape(-1, 4), to_array(found.roi_scores).reshape(-1)
+    weights = to_array(found.roi_weights) if 'roi_weights' in found else None
+    affinity = to_array(found.affinity) if 'affinity' in found else None
+    attributed = None if weights is None else inferencer.roi_shares(found)
+    shares = None if attributed is None else to_array(attributed)
+    if not all(np.isfinite(value).all() for value in (boxes, scores, weights, shares, affinity) if value is not None):
         return None
-    affinity = to_array(found.affinity)
-    values = [to_array(value) for value in (found.roi_boxes, found.roi_scores, found.roi_weights, attributed)]
-    if not all(np.isfinite(value).all() for value in (affinity, *values)):
-        return None
-    boxes, scores, weights, shares = (value.astype(float).round(4).tolist() for value in values)
+    return dict(
+        boxes=_rounded(boxes),
+        scores=_rounded(scores),
+        weights=_rounded(weights),
+        shares=_rounded(shares),
+        affinity=None if affinity is None else _steps(affinity),
+    )
+
+
+def _rounded(values: np.ndarray | None) -> list | None:
+    return None if values is None else values.astype(float).round(4).tolist()
+
+
+def _steps(affinity: np.ndarray) -> dict[str, Any]:
     sizes = np.abs(affinity)
     limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
     steps = np.rint(affinity.clip(-limit, limit) * (127 / limit)).astype(np.int8)
-    return dict(
-        boxes=boxes,
-        scores=scores,
-        weights=weights,
-        shares=shares,
-        affinity=dict(
-            rows=len(steps), columns=steps.shape[1], limit=limit, values=base64.b64encode(steps.tobytes()).decode('ascii')
-        ),
-    )
+    values = base64.b64encode(steps.tobytes()).decode('ascii')
+    return dict(rows=len(steps), columns=steps.shape[1], limit=limit, values=values)
 
 
 def _planes(scan: Scan) -> tuple[bool, list[str]]:

@@ -15,6 +15,7 @@ from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.visualization.reliability import draw_reliability
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
+from .page_figures import report_figures
 from .run_pages import report_page
 
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
@@ -59,9 +60,11 @@ def write_report(
     files = dict(markdown=out_dir / 'report.md', csv=out_dir / 'report.csv', json=out_dir / 'report.json')
     write_atomically(files['markdown'], _markdown(report, figures).encode())
     write_atomically(files['csv'], _csv(report).encode())
-    write_json_atomic(files['json'], _json(report, num_resamples, seed))
+    content = _json(report, num_resamples, seed)
+    write_json_atomic(files['json'], content)
     if html:
-        files['html'] = report_page(slices, notes, out_dir / 'report.html')
+        shown = report_figures(content) if len(slices) + len(lesions) > 1 else ()
+        files['html'] = report_page([*slices, *lesions], notes, out_dir / 'report.html', shown)
     return files
 
 

@@ -7,47 +7,62 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.datasets.transforms import decode_slice
 from mmaffinity.evaluation.functional.calibration import reliability
 from mmaffinity.evaluation.functional.ranking_scores import roc_curve
-from mmaffinity.evaluation.report import SliceRun
+from mmaffinity.evaluation.report import LesionRun, SliceRun
+from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.visualization.pages.panels import jpeg, small
 from mmaffinity.visualization.pages.run_page import run_page
 from mmaffinity.visualization.saving import write_atomically
+
+from .page_figures import PageFigure
 
 MAX_PICTURES = 1000  # of a report, read from the tested files
 NUM_WORST = 24  # slices of lowest average precision with a picture in a report
 GRID = np.linspace(0, 1, 101)  # false positive rates of the drawn ROC curves
 
 
-def test_page(results: dict[str, Any], pictures: Mapping[tuple[str, str], bytes], path: str | Path) -> Path:
+def test_page(
+    results: dict[str, Any],
+    pictures: Mapping[tuple[str, str], bytes],
+    path: str | Path,
+    drawn: str | None = None,
+    figures: Iterable[PageFigure] = (),
+) -> Path:
     """Write the page of a test run.
 
     Args:
         results: content of the ``--out`` file.
         pictures: JPEG files by task and ``img_path``.
         path: the HTML file.
+        drawn: what the right half of a picture shows of the prediction; None if there are no halves.
+        figures: figures of the run, from :func:`test_figures`.
     """
     names = {('segmentation', record['img_path']): ('segmentation', _name(record)) for record in results['lesions']}
     names |= {('classification', record['img_path']): ('classification', _name(record)) for record in results['slices']}
     keys = {names[place]: str(number) for number, place in enumerate(pictures) if place in names}
     run = run_content(Path(str(results['config'])).stem, results, keys)
-    content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], pairs=True)
-    return _write(path, content, {keys[names[place]]: picture for place, picture in pictures.items() if place in names})
+    content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], drawn=drawn, test=True)
+    shown = {keys[names[place]]: picture for place, picture in pictures.items() if place in names}
+    return _write(path, content, shown, figures)
 
 
 setattr(test_page, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
 
 
-def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path) -> Path:
+def report_page(
+    runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
+) -> Path:
     """Write the page that compares finished runs, with pictures of slices on which a model is wrong, as far as they are there.
 
     Args:
         runs: runs from :func:`load_runs`; external systems without a file per slice are left out.
         notes: notes of the report.
         path: the HTML file.
+        figures: figures of the report, from :func:`report_figures`.
     """
-    contents = {run.name: json.loads(Path(run.source).read_text(encoding='utf-8')) for run in runs if not run.external}
+    external = [run.name for run in runs if isinstance(run, SliceRun) and run.external]
+    contents = {run.name: _read(run.parts) for run in runs if run.name not in external}
     wanted: dict[tuple[str, str], list[str]] = {}  # runs may have read the same slice from different places
     for content in contents.values():
         worst = sorted(content['lesions'], key=lambda record: float(np.mean(record['ap'])))[:NUM_WORST]
@@ -62,9 +77,19 @@ def report_page(runs: Sequence[SliceRun], notes: Iterable[str], path: str | Path
         if picture is not None:
             keys[name] = str(len(keys))
             pictures[keys[name]] = picture
-    left_out = [f'{run.name} is not shown here: an external system.' for run in runs if run.external]
+    left_out = [f'{name} is not shown here: an external system.' for name in external]
     shown = [run_content(name, content, keys) for name, content in contents.items()]
-    return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], pairs=False), pictures)
+    return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], drawn=None, test=False), pictures, figures)
+
+
+def _read(files: Sequence[str]) -> dict[str, Any]:
+    """Return the content of a run's results; of folds, that of the first one with the slices of all."""
+    contents = [json.loads(Path(file).read_text(encoding='utf-8')) for file in files]
+    joined = {key: [record for content in contents for record in content[key]] for key in ('slices', 'lesions')}
+    if len(contents) == 1:
+        return contents[0]
+    # The scores of all folds together are those of the report's tables.
+    return {**contents[0], **joined, 'metrics': {}, 'checkpoint': f'one per fold, {len(files)}', 'checkpoint_sha256': None}
 
 
 def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -149,5 +174,12 @@ def _plain(values: np.ndarray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _write(path: str | Path, content: dict[str, Any], pictures: Mapping[str, bytes]) -> Path:
-    return write_atomically(path, b''.join(run_page(content, pictures)))
+def _write(path: str | Path, content: dict[str, Any], pictures: Mapping[str, bytes], figures: Iterable[PageFigure]) -> Path:
+    files = dict(pictures)
+    content['figures'] = []
+    for number, figure in enumerate(figures):
+        key = None if figure.picture is None else f'figure{number}'
+        content['figures'].append(dict(title=figure.title, text=figure.text, picture=key))
+        if figure.picture is not None:
+            files[f'figure{number}'] = figure.picture
+    return write_atomically(path, b''.join(run_page(content, files)))

@@ -18,8 +18,10 @@ from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
 from .data_record import reads_files
+from .page_figures import test_figures
 from .run_pages import test_page
 from .tested_lists import find_tested_lists
+from .tested_model import TestedModel
 
 SCHEMA = 2
 SPLITS = ('test', 'val')
@@ -47,7 +49,7 @@ def test_model(
         launcher: as for :func:`train_model`.
         split: 'test', or 'val' for the validation slices, on which the report fits the temperature.
         verbose: as for :func:`train_model`.
-        html: page with the confusion matrix, curves and pictures of slices, see docs/pages.md.
+        html: page with the confusion matrix, curves, figures and pictures of slices, see docs/pages.md.
 
     Returns:
         Metrics by name.
@@ -88,7 +90,9 @@ def test_model(
             if out is not None:
                 write_json_atomic(out, results)
             if html is not None:
-                test_page(results, pages.pictures, html)
+                model = TestedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
+                figures = test_figures(model, results, Path(checkpoint).parent)
+                test_page(results, pages.pictures, html, pages.drawn, figures)
     return metrics
 
 

@@ -4,15 +4,19 @@ Examples:
     mmaffinity benchmark affinity_c8 --out work_dirs/speed.csv
     mmaffinity benchmark affinity_c8 --growth work_dirs/growth.png
     mmaffinity benchmark affinity_c8 --ablate
+    mmaffinity benchmark affinity_c8 --backends --out work_dirs/backends.csv
     mmaffinity benchmark affinity_c8 epoch_100.pth --scan SCAN_FOLDER --workers 0 1 2
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mmaffinity.apis.ablation import ABLATIONS, ablate
 from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
-from mmaffinity.apis.benchmark import JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
+from mmaffinity.apis.backend_benchmark import COLUMNS as BACKEND_COLUMNS
+from mmaffinity.apis.backend_benchmark import ENGINES, benchmark_backends
+from mmaffinity.apis.backend_benchmark import TABLE as BACKEND_TABLE
+from mmaffinity.apis.benchmark import COLUMNS, JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
 from mmaffinity.apis.growth import growth_exponent, measure_growth
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.scan_benchmark import COLUMNS as SCAN_COLUMNS
@@ -27,7 +31,7 @@ from mmaffinity.visualization.saving import save_figure, write_atomically
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random weights, which take the same time)')
-    parser.add_argument('--jobs', nargs='+', choices=JOBS, default=JOBS, help='what to time (default: everything)')
+    parser.add_argument('--jobs', nargs='+', choices=JOBS, help='what to time (default: everything)')
     parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
     parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice')
     parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
@@ -43,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=ABLATIONS,
         metavar='CHANGE',
         help=f'instead, time the model with one change at a time; by default with each of: {", ".join(ABLATIONS)}',
+    )
+    parser.add_argument(
+        '--backends',
+        nargs='*',
+        choices=ENGINES,
+        metavar='BACKEND',
+        help='instead, time the prediction of a slice by each backend in turn, in every precision that it and the processor '
+        f'have; by default by those that are installed of: {", ".join(ENGINES)}',
     )
     parser.add_argument(
         '--scan',
@@ -74,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
             args.config,
             args.checkpoint,
             args.ablate or tuple(ABLATIONS),
-            [job for job in args.jobs if job in MODES],
+            [job for job in args.jobs or MODES if job != 'data'],
             args.batch_sizes[0],
             args.objects[0],
             args.runs,
@@ -85,24 +97,52 @@ def run(args: argparse.Namespace) -> None:
         )
         print_rows(rows, ABLATION_COLUMNS)
         return
+    if args.backends is not None:
+        print_as_measured(
+            benchmark_backends(
+                args.config,
+                args.checkpoint,
+                args.backends,
+                [job for job in args.jobs or ('classification', 'both') if job in MODES],
+                args.objects[0],
+                args.runs,
+                args.warmup,
+                args.threads[0],
+                args.cfg_options,
+            ),
+            args.out,
+            BACKEND_COLUMNS,
+            BACKEND_TABLE,
+        )
+        return
+    print_as_measured(
+        benchmark(
+            args.config,
+            args.checkpoint,
+            args.jobs or JOBS,
+            args.batch_sizes,
+            args.objects,
+            args.threads,
+            args.runs,
+            args.warmup,
+            args.device,
+            args.precision,
+            args.cfg_options,
+        ),
+        args.out,
+        COLUMNS,
+        TABLE,
+    )
+
+
+def print_as_measured(measured: Iterator[dict], out: str | None, columns: Sequence[str], table: Sequence[str]) -> None:
+    """Write the CSV file after every row, and print the columns of the table at the end."""
     rows = []
-    for row in benchmark(
-        args.config,
-        args.checkpoint,
-        args.jobs,
-        args.batch_sizes,
-        args.objects,
-        args.threads,
-        args.runs,
-        args.warmup,
-        args.device,
-        args.precision,
-        args.cfg_options,
-    ):
+    for row in measured:
         rows.append(row)
-        if args.out:
-            write_atomically(args.out, format_rows(rows).encode())
-    print_rows(rows, TABLE)
+        if out:
+            write_atomically(out, format_rows(rows, columns).encode())
+    print_rows(rows, table)
 
 
 def print_rows(rows: list[dict], columns: Sequence[str]) -> None:

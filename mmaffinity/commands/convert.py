@@ -13,7 +13,6 @@ from mmaffinity.commands import (
     convert_published,
 )
 from mmaffinity.commands.arguments import add_kinds
-from mmaffinity.utils.console import NamedProgress
 
 KINDS = {
     'class-folders': convert_class_folders,
@@ -35,6 +34,6 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == 'published':
         convert_published.run(args)
         return 0
-    summary = KINDS[args.kind].convert(args, NamedProgress())
+    summary = KINDS[args.kind].convert(args)
     print(summary.table())
     return 1 if summary.problems else 0

@@ -6,9 +6,8 @@ Example:
 
 import argparse
 
-from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, split_options, unit_options
+from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, result_options, unit_options
 from mmaffinity.datasets.conversion import ClassOptions, ConversionSummary, convert_class_folders
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,20 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--classes',
         nargs='+',
         metavar='FOLDER',
-        help='the class folders in the order of their labels, 0, 1, ... (default: all, by name)',
+        help='the class folders in the order of their labels, 0, 1, ... (default: all, sorted by name)',
     )
     add_unit_arguments(parser)
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
-    return convert_class_folders(
-        args.root,
-        args.out,
-        ClassOptions(args.classes),
-        split_options(args),
-        unit_options(args),
-        args.copy,
-        args.overwrite,
-        args.workers,
-        progress=progress,
-    )
+def convert(args: argparse.Namespace) -> ConversionSummary:
+    options, units = ClassOptions(args.classes), unit_options(args)
+    return convert_class_folders(args.root, args.out, options, units=units, copy=args.copy, **result_options(args))

@@ -7,9 +7,8 @@ Example:
 import argparse
 
 from mmaffinity.commands.arguments import read_options
-from mmaffinity.commands.data_arguments import add_volume_arguments, split_options
+from mmaffinity.commands.data_arguments import add_volume_arguments, result_options
 from mmaffinity.datasets.conversion import ConversionSummary, CtMdOptions, convert_covid_ct_md
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,16 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--only-lungs', action='store_true', help='keep slices without infection only if they show lungs')
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+def convert(args: argparse.Namespace) -> ConversionSummary:
     options = CtMdOptions(args.every, args.clear_as_normal, args.only_lungs, read_options(args))
-    return convert_covid_ct_md(
-        args.root,
-        args.out,
-        options,
-        split_options(args),
-        args.index,
-        args.labels,
-        args.overwrite,
-        args.workers,
-        progress=progress,
-    )
+    return convert_covid_ct_md(args.root, args.out, options, index=args.index, labels=args.labels, **result_options(args))

@@ -2,10 +2,9 @@
 
 import argparse
 
-from mmaffinity.commands.data_arguments import add_download_arguments
+from mmaffinity.commands.data_arguments import add_download_arguments, download_options
 from mmaffinity.datasets.conversion import ConversionSummary, convert_covidx_ct
 from mmaffinity.datasets.conversion.covidx_ct import SPLITS, VERSIONS
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--list-version', choices=VERSIONS, help='version to convert (default: the one whose lists are present)'
     )
-    for split in SPLITS:
-        parser.add_argument(f'--{split}-list', metavar='FILE', help=f'the {split} list')
     parser.add_argument(
         '--images',
         nargs='+',
@@ -34,21 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SPLIT',
         help='lists to convert: train, val, test (default: all three)',
     )
-    add_download_arguments(parser, 'DATA_ROOT, DATA_ROOT/lists')
+    add_download_arguments(parser, {split: f'the {split} list' for split in SPLITS})
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
-    given = {split: getattr(args, f'{split}_list') for split in SPLITS}
+def convert(args: argparse.Namespace) -> ConversionSummary:
     return convert_covidx_ct(
         args.data_root,
-        list_version=args.list_version,
-        lists={split: path for split, path in given.items() if path is not None},
-        list_folders=args.lists,
+        args.list_version,
         image_folders=args.images,
         metadata=args.metadata,
         splits=args.splits,
-        skip_statistics=args.skip_statistics,
-        check_files=not args.no_check_files,
-        workers=args.workers,
-        progress=progress,
+        **download_options(args),
     )

@@ -11,38 +11,34 @@ from mmaffinity.commands.data_arguments import (
     add_result_arguments,
     add_unit_arguments,
     lesion_options,
-    split_options,
+    result_options,
     unit_options,
 )
 from mmaffinity.datasets.conversion import ConversionSummary, convert_image_pairs
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('images', help='folder of the slices (PNG, JPEG, ...), searched with the folders below')
-    parser.add_argument('masks', help='folder of their masks (PNG, ...), whose pixel values are labels; may be the same')
+    parser.add_argument('images', help='folder of the slices (PNG, JPEG, ...), searched recursively')
+    parser.add_argument('masks', help='folder of their masks (PNG, ...), whose pixel values are labels; may be the same folder')
     add_result_arguments(parser, 'data/image_pairs')
     add_lesion_arguments(parser)
     add_unit_arguments(parser)
     parser.add_argument(
         '--pair-pattern',
         metavar='REGEX',
-        help='what the paths of a slice and its mask have in common, in groups (default: the whole path '
+        help='common part of the paths of a slice and its mask, as groups (default: the whole path '
         'without _image, _mask, _seg and the like)',
     )
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+def convert(args: argparse.Namespace) -> ConversionSummary:
     return convert_image_pairs(
         args.images,
         args.masks,
         args.out,
         lesion_options(args),
-        split_options(args),
-        unit_options(args),
-        args.pair_pattern,
-        args.copy,
-        args.overwrite,
-        args.workers,
-        progress=progress,
+        units=unit_options(args),
+        pair_pattern=args.pair_pattern,
+        copy=args.copy,
+        **result_options(args),
     )

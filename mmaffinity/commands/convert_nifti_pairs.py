@@ -8,9 +8,8 @@ docs/data.md gives the command for each public data set.
 import argparse
 
 from mmaffinity.commands.arguments import read_options
-from mmaffinity.commands.data_arguments import add_lesion_arguments, add_volume_arguments, split_options
+from mmaffinity.commands.data_arguments import add_lesion_arguments, add_volume_arguments, result_options
 from mmaffinity.datasets.conversion import ConversionSummary, PairOptions, convert_nifti_pairs
-from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,17 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def convert(args: argparse.Namespace, progress: NamedProgress) -> ConversionSummary:
+def convert(args: argparse.Namespace) -> ConversionSummary:
     options = PairOptions(args.lesion_labels, args.negatives, args.min_area, args.every, args.ignore_affine, read_options(args))
     return convert_nifti_pairs(
         args.images,
         args.masks,
         args.out,
         options,
-        split_options(args),
-        args.patient_pattern,
-        args.pair_pattern,
-        args.overwrite,
-        args.workers,
-        progress=progress,
+        patient_pattern=args.patient_pattern,
+        pair_pattern=args.pair_pattern,
+        **result_options(args),
     )

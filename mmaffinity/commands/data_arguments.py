@@ -1,31 +1,50 @@
 """Arguments shared by the commands that convert and verify data."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
 from mmaffinity.datasets.conversion.units import GROUPING
 from mmaffinity.datasets.verification import Near
+from mmaffinity.utils.console import NamedProgress
 
 from .arguments import add_reading_arguments
 
 
-def add_download_arguments(parser: argparse.ArgumentParser, lists: str) -> None:
-    """Add the arguments shared by the converters of downloads with published lists, which write into the download.
+def add_download_arguments(parser: argparse.ArgumentParser, lists: Mapping[str, str]) -> None:
+    """Add the arguments shared by the converters of downloads with published lists; see :func:`download_options`.
 
     Args:
         parser: parser of the command.
-        lists: default folders of the lists.
+        lists: the list of each role, in words.
     """
+    parser.set_defaults(roles=list(lists))
+    for role, words in lists.items():
+        parser.add_argument(f'--{role.replace("_", "-")}-list', metavar='FILE', help=words)
     parser.add_argument(
         '--lists',
         nargs='+',
         metavar='DIR',
         default=[],
-        help=f'folders that contain the lists under their published names (default: {lists})',
+        help='folders that contain the lists under their published names (default: DATA_ROOT, DATA_ROOT/lists)',
     )
     parser.add_argument('--skip-statistics', action='store_true', help='do not compute mean and std of the grey levels')
     parser.add_argument('--no-check-files', action='store_true', help='do not check that the listed slices exist')
     add_workers(parser)
+
+
+def download_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of a converter given by :func:`add_download_arguments`."""
+    given = {role: getattr(args, f'{role}_list') for role in args.roles}
+    return dict(
+        lists={role: path for role, path in given.items() if path is not None},
+        list_folders=args.lists,
+        skip_statistics=args.skip_statistics,
+        check_files=not args.no_check_files,
+        workers=args.workers,
+        progress=NamedProgress(),
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -34,19 +53,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """Add the arguments shared by the converters of volumes; :func:`split_options` and :func:`read_options` read most of them.
+    """Add the arguments shared by the converters of volumes; :func:`result_options` and :func:`read_options` read most of them.
 
     Args:
         parser: parser of the command.
         out: default output folder.
     """
     add_result_arguments(parser, out)
-    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each N-th slice of a volume (default: 1)')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='use every N-th slice of a volume (default: 1)')
     add_reading_arguments(parser)
 
 
 def add_result_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """Add where a converter writes and how it splits patients; :func:`split_options` reads the latter.
+    """Add where a converter writes and how it splits patients; see :func:`result_options`.
 
     Args:
         parser: parser of the command.
@@ -84,6 +103,11 @@ def add_lesion_arguments(parser: argparse.ArgumentParser) -> None:
         help='mask values that are lesions; all others are background (default: the only value)',
     )
     parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
+    add_min_area(parser)
+
+
+def add_min_area(parser: argparse.ArgumentParser) -> None:
+    """Add the least area of a lesion."""
     parser.add_argument(
         '--min-area',
         type=int,
@@ -130,8 +154,8 @@ def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
         '--patients',
         nargs=3,
         metavar=('CSV', 'IMAGE', 'PATIENT'),
-        help='a table of patients, and its columns of slices and patients; without this or a pattern, slices '
-        'that look nearly the same stay in one part',
+        help='a CSV file, and its columns of slices and patients; without this or a pattern, near-identical slices '
+        'stay in one split',
     )
     add_near_arguments(parser, GROUPING)
     parser.add_argument('--copy', action='store_true', help='copy the slices instead of linking to their folder')
@@ -142,6 +166,7 @@ def unit_options(args: argparse.Namespace) -> UnitOptions:
     return UnitOptions(args.patient_pattern, args.patients and PatientTable(*args.patients), near_options(args))
 
 
-def split_options(args: argparse.Namespace) -> SplitOptions:
-    """Return the patient split given by :func:`add_result_arguments`."""
-    return SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
+def result_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of a converter given by :func:`add_result_arguments`, except the folder."""
+    splits = SplitOptions(args.val_share, args.test_share, args.folds, args.seed)
+    return dict(splits=splits, overwrite=args.overwrite, workers=args.workers, progress=NamedProgress())

@@ -2,6 +2,7 @@
 
 Examples:
     mmaffinity export onnx affinity_c8_steady epoch_100.pth affinity_c8_steady.onnx
+    mmaffinity export onnx affinity_c8_steady epoch_100.pth int8.onnx --int8 data/cncb_ncov/ct_lesion_seg/image
     mmaffinity predict SLICES --model affinity_c8_steady.onnx --out results
 """
 
@@ -16,9 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='name or path of a config, for example affinity_c8_steady')
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8_steady/epoch_100.pth')
     parser.add_argument('out', metavar='OUT.onnx', help='file to write; an existing file is replaced')
+    parser.add_argument(
+        '--int8',
+        nargs='+',
+        metavar='SLICES',
+        help='quantise the convolutions to int8, calibrated on these training slices (files and folders)',
+    )
+    parser.add_argument(
+        '--calibration-slices', type=int, default=100, help='largest number of them to use, evenly spaced (default: 100)'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
 def run(args: argparse.Namespace) -> None:
-    out = export_onnx(args.config, args.checkpoint, args.out, args.cfg_options)
+    out = export_onnx(args.config, args.checkpoint, args.out, args.cfg_options, args.int8, args.calibration_slices)
     print(f'{out}: {out.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(out)}. {NOTICE}')

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
 
 BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
-PRECISIONS = ('auto', 'float32', 'bfloat16')
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'int8')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend',
         choices=BACKENDS,
         default='auto',
-        help='what runs the model (default: torch for a checkpoint; for an exported model, the first that is installed)',
+        help='what runs the model (default: torch for a checkpoint; for an exported model, what is installed: ONNX Runtime '
+        'first in float32, OpenVINO first in bfloat16 and int8)',
     )
     parser.add_argument(
         '--precision',
         choices=PRECISIONS,
         default='auto',
-        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated '
-        '(default: float32, or that of the exported model)',
+        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated; int8 needs a model '
+        'exported with --int8 (default: float32, or that of the exported model)',
     )
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
@@ -140,6 +141,10 @@ def _check_arguments(args: argparse.Namespace) -> None:
         if args.backend not in ('auto', 'torch'):
             raise ValueError(
                 f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give it as --model'
+            )
+        if args.precision == 'int8':
+            raise ValueError(
+                '--precision int8 needs a quantised model: mmaffinity export onnx --int8 SLICES writes one, for --model'
             )
         return
     unfit = [

@@ -4,13 +4,12 @@ pycocotools decodes in C. Negative or oversized run lengths, sizes and coordinat
 gigabytes of memory.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from mmaffinity.utils.decoding import MAX_PIXELS
 
-from .mask_extent import MaskExtent, mask_extent, outline_extent
+from .mask_extent import MaskExtent, are_numbers, mask_extent
 
 COUNTING = 2.0  # difference in pixels between tools that count from 0 or 1, inclusively or not
 
@@ -49,7 +48,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
         if annotation.get(key) not in (None, 0, 1):
             raise ValueError(f'has {key} {_short(annotation[key])}, which must be 0 or 1')
     box = annotation.get('bbox')
-    if box is not None and not (_numbers(box) and len(box) == 4):
+    if box is not None and not (are_numbers(box) and len(box) == 4):
         raise ValueError(f'has the bbox {_short(box)}; four finite numbers are needed: x, y, width, height')
     mask, extent = _read_mask(annotation.get('segmentation'), image['height'], image['width'])
     if box is None or min(box[2:]) < 1 or (extent.area and _overlaps(box, image) and _is_far(box, extent.box)):
@@ -90,38 +89,29 @@ def whole(value: Any) -> int | None:
     return int(value) if type(value) is float and value.is_integer() else None
 
 
-def whole_list(values: Any) -> Any:
-    """Return a list of whole numbers as integers; anything else unchanged."""
-    if not isinstance(values, list):
-        return values
-    numbers = [whole(value) for value in values]
-    return values if None in numbers else numbers
+def with_whole_numbers(mask: Any) -> Any:
+    """Return run lengths with size and counts as integers if they are whole numbers; anything else unchanged."""
+    if not isinstance(mask, dict):
+        return mask
+    lists = {key: mask[key] for key in ('size', 'counts') if isinstance(mask.get(key), list)}
+    numbers = {key: [whole(value) for value in values] for key, values in lists.items()}
+    return {**mask, **{key: values for key, values in numbers.items() if None not in values}}
 
 
 def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
-    if isinstance(mask, list):
-        reach = 100 * max(height, width)
-        if not mask or not all(
-            _numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6 and max(map(abs, polygon)) <= reach
-            for polygon in mask
-        ):
-            raise ValueError(
-                f'has a segmentation that is no list of polygons [[x, y, x, y, ...], ...] of three points or '
-                f'more, near the picture: {_short(mask)}'
-            )
-        return mask, outline_extent(mask)
-    if not isinstance(mask, dict) or 'counts' not in mask or 'size' not in mask:
-        raise ValueError(f'has a segmentation that is neither polygons nor RLE: {_short(mask)}')
-    size, counts = whole_list(mask['size']), whole_list(mask['counts'])
-    if size != [height, width]:
+    mask = with_whole_numbers(mask)
+    if isinstance(mask, dict) and mask.get('size') not in (None, [height, width]):
         raise ValueError(
             f'has a segmentation of size {_short(mask["size"])}, but the image is [{height}, {width}] (height, width)'
         )
-    mask = {**mask, 'size': size, 'counts': counts}
     try:
-        return mask, mask_extent(mask)
+        extent = mask_extent(mask)
     except ValueError as error:
-        raise ValueError(f'has a segmentation that cannot be decoded: {error}') from None
+        raise ValueError(f'has a segmentation that cannot be used: {error}: {_short(mask)}') from None
+    left, top, box_width, box_height = extent.box
+    if max(-left, -top, left + box_width, top + box_height) > 100 * max(height, width):
+        raise ValueError(f'has a segmentation that is not near the picture: {_short(mask)}')
+    return mask, extent
 
 
 def _overlaps(box: Sequence[float], image: dict) -> bool:
@@ -136,14 +126,6 @@ def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
     width, height = (min(box[at] + box[at + 2], other[at] + other[at + 2]) - max(box[at], other[at]) for at in (0, 1))
     shared = max(width, 0) * max(height, 0)
     return shared < 0.5 * (box[2] * box[3] + other[2] * other[3] - shared)
-
-
-def _numbers(values: Any) -> bool:
-    return (
-        isinstance(values, Sequence)
-        and not isinstance(values, str)
-        and all(type(value) in (int, float) and abs(value) < 2**53 and math.isfinite(value) for value in values)
-    )
 
 
 def _short(value: Any) -> str:

@@ -11,28 +11,18 @@ from mmaffinity.utils.wording import first_few, plural
 from .annotation_file import SLICES, load_annotation_file
 
 
-def check_fold(folds: int, fold: int) -> None:
-    """Check the number of folds and that of the fold.
-
-    Raises:
-        ValueError: if one of them is out of range.
-    """
-    if folds < 2 or not 0 <= fold < folds:
-        raise ValueError(f'folds={folds}, fold={fold}: folds must be at least 2, and fold within 0..folds-1')
-
-
 @dataclass(frozen=True)
 class Folds:
     """One of several divisions of patients into those to train on and those to test on.
 
     Patients are dealt by class, so that folds differ by few patients of each class. The division depends only on the patients
-    in ``lists`` and is equal on all machines.
+    in the lists and is equal on all machines.
 
     Attributes:
         folds: number of folds.
         fold: the fold to test on, 0 to folds - 1.
         lists: paths of the slice lists and COCO files whose patients are divided together: all those of an experiment, so that
-            a patient who is in two of them is in the same fold of both.
+            a patient who is in two of them is in the same fold of both. None means only a data set's own list.
 
     Raises:
         ValueError: if a number is out of range.
@@ -40,18 +30,19 @@ class Folds:
 
     folds: int
     fold: int
-    lists: tuple[str, ...]
+    lists: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        check_fold(self.folds, self.fold)
+        if self.folds < 2 or not 0 <= self.fold < self.folds:
+            raise ValueError(f'folds={self.folds}, fold={self.fold}: folds must be at least 2, and fold within 0..folds-1')
 
-    def select(self, data_list: Sequence[dict], test: bool, source: str) -> list[dict]:
+    def select(self, data_list: Sequence[dict], own: str, test: bool) -> list[dict]:
         """Return the slices of the fold to test, or of the others to train.
 
         Args:
             data_list: entries of a data set, with ``patient_id``.
+            own: path of its list.
             test: whether to return those of the fold.
-            source: name of the list, for errors.
 
         Raises:
             ValueError: if the patient of a slice is unknown, or there are fewer patients than folds.
@@ -59,21 +50,17 @@ class Folds:
         unknown = [str(info['img_path']) for info in data_list if info.get('patient_id') is None]
         if unknown:
             raise ValueError(
-                f'{source} cannot be divided into folds: {plural(len(unknown), "slice", "has")} no patient_id '
+                f'{own} cannot be divided into folds: {plural(len(unknown), "slice", "has")} no patient_id '
                 f'({first_few(unknown)}), and slices of a patient must not be in training and test. Add it to the '
                 'list, or convert the data with --patient-pattern'
             )
-        place = fold_patients(self._patients(), self.folds)
-        return [info for info in data_list if (place[str(info['patient_id'])] == self.fold) == test]
-
-    def _patients(self) -> dict[str, str]:
-        """Return the class of each patient in the lists."""
         classes: dict[str, str] = {}
-        for path in self.lists:
+        for path in self.lists or (own,):
             for patient, name in _classes_of(load_annotation_file(path, None, SLICES)).items():
                 # Of a patient with slices of several classes, or in a list of lesions too, the last in order decides.
                 classes[patient] = max(classes.get(patient, ''), name)
-        return classes
+        place = fold_patients(classes, self.folds)
+        return [info for info in data_list if (place[str(info['patient_id'])] == self.fold) == test]
 
 
 def _classes_of(content: dict[str, Any]) -> dict[str, str]:
@@ -90,17 +77,6 @@ def _classes_of(content: dict[str, Any]) -> dict[str, str]:
         if patient is not None:
             found[str(patient)] = max(found.get(str(patient), ''), name)
     return found
-
-
-def make_folds(folds: int | None, fold: int, lists: Sequence[str] | None, own: str) -> Folds | None:
-    """Return the division that the arguments of a data set ask for.
-
-    Args:
-        folds, fold: as for :class:`Folds`; None makes no division.
-        lists: as for :class:`Folds`; None means only the data set's own list.
-        own: that list.
-    """
-    return None if folds is None else Folds(folds, fold, tuple(lists or (own,)))
 
 
 def fold_patients(patients: Mapping[str, str], folds: int, seed: int = 0) -> dict[str, int]:

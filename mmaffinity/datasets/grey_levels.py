@@ -1,8 +1,8 @@
-"""Global mean and standard deviation of grey levels, which the paper normalises its input with."""
+"""Global mean and standard deviation of grey levels, by which the paper normalises its input."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,31 +11,20 @@ from mmaffinity.utils.decoding import read_slice
 from .parallel import Progress, map_files
 
 
-class Moments(NamedTuple):
-    """Sums over the pixels of one slice, in grey levels of 0 to 255."""
-
-    num_pixels: int
-    total: Fraction
-    total_of_squares: Fraction
-
-
-def slice_moments(slice_: np.ndarray) -> Moments:
+def slice_moments(slice_: np.ndarray) -> tuple[int, Fraction, Fraction]:
     """Sum grey levels and their squares over one slice, as a model reads it.
 
     Args:
-        slice_: of any shape, in units of 8-bit grey levels, 0 to 255.
+        slice_: array of any shape, in units of 8-bit grey levels, 0 to 255.
 
     Returns:
-        The sums: exact for uint8, of float64 for other types.
+        Number of pixels, sum, and sum of squares: exact for uint8, of float64 for other types.
     """
-    if slice_.dtype == np.uint8:  # over its histogram, which is exact and spares two products per pixel
-        counts = np.bincount(slice_.ravel(), minlength=256)
-        levels = np.arange(256)
-        total, total_of_squares = Fraction(int(counts @ levels)), Fraction(int(counts @ levels**2))
-    else:
-        levels = slice_.astype(np.float64)
-        total, total_of_squares = Fraction(float(levels.sum())), Fraction(float(np.square(levels).sum()))
-    return Moments(slice_.size, total, total_of_squares)
+    if slice_.dtype == np.uint8:  # over its histogram, which is exact and saves two products per pixel
+        counts, levels = np.bincount(slice_.ravel(), minlength=256), np.arange(256)
+        return slice_.size, Fraction(int(counts @ levels)), Fraction(int(counts @ levels**2))
+    levels = slice_.astype(np.float64)
+    return slice_.size, Fraction(float(levels.sum())), Fraction(float(np.square(levels).sum()))
 
 
 def grey_level_statistics(
@@ -46,11 +35,11 @@ def grey_level_statistics(
 ) -> dict[str, Any]:
     """Compute mean and standard deviation over all pixels of all slices, with grey levels in [0, 1].
 
-    One slice at a time is in memory per worker. The sums of slices are added without rounding, so neither the order of
-    the slices nor the number of workers changes a bit of the result.
+    Each worker holds one slice in memory. The sums of slices are added without rounding, so the result does not depend on the
+    order of the slices or the number of workers, to the last bit.
 
     Args:
-        slices: The slices: paths, or whatever ``read`` takes.
+        slices: The slices: paths, or other arguments of ``read``.
         workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
         progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
         read: Reads one slice, in units of 8-bit grey levels; None leaves it out.
@@ -63,15 +52,15 @@ def grey_level_statistics(
         ValueError: if there are no slices, or one cannot be read.
     """
 
-    def moments_of(item: Any) -> Moments | None:
+    def moments_of(item: Any) -> tuple[int, Fraction, Fraction] | None:
         slice_ = read(item)
         return None if slice_ is None else slice_moments(slice_)
 
     moments = [found for found in map_files(moments_of, slices, workers, progress, 'slices') if found is not None]
     if not moments:
         raise ValueError('there are no slices to compute the mean grey level of')
-    num_pixels = sum(slice_.num_pixels for slice_ in moments)
-    mean = sum((slice_.total for slice_ in moments), Fraction()) / num_pixels
-    variance = sum((slice_.total_of_squares for slice_ in moments), Fraction()) / num_pixels - mean**2
-    # Through Fraction the difference of two nearly equal numbers loses no digit.
+    num_pixels, total, total_of_squares = (sum(part, Fraction()) for part in zip(*moments, strict=True))
+    mean = total / num_pixels
+    variance = total_of_squares / num_pixels - mean**2
+    # As a Fraction, the difference of two nearly equal numbers loses no digit.
     return dict(mean=float(mean / 255), std=float(variance / 255**2) ** 0.5, num_slices=len(moments))

@@ -15,7 +15,7 @@ def read_label_mask(path: Path) -> np.ndarray:
         path: A PNG or another lossless format: grey, with a palette whose indices are the labels, or with three equal channels.
 
     Returns:
-        The labels as the file stores them, shape (H, W); those of a 1-bit file are 0 and 1.
+        The labels as stored in the file, shape (H, W); those of a 1-bit file are 0 and 1.
 
     Raises:
         ValueError: if the file is no image, is a JPEG, has coloured pixels, or values below 0 or between whole numbers.

@@ -21,7 +21,7 @@ from .annotation_file import (
     portable_name,
 )
 from .coco_checks import is_used, read_annotation, read_image, read_reference
-from .folds import check_fold, make_folds
+from .folds import Folds
 from .unreadable import UnreadablePolicy
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
@@ -73,9 +73,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         fold_lists: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        if folds is not None:
-            check_fold(folds, fold)
-        self._folds = folds, fold, fold_lists
+        self._folds = None if folds is None else Folds(folds, fold, fold_lists)
         super().__init__(ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
 
     @property
@@ -127,8 +125,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             )
             for row, image in enumerate(images)
         ]
-        division = make_folds(*self._folds, self.ann_file)
-        return data_list if division is None else division.select(data_list, bool(self.test_mode), self.ann_file)
+        return self._folds.select(data_list, self.ann_file, bool(self.test_mode)) if self._folds else data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
         """Parse one slice, whose annotations were validated by :func:`~.coco_checks.read_annotation`."""

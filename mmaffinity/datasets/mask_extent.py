@@ -1,5 +1,6 @@
 """Box and area of COCO masks, checked before pycocotools sees them and without rendering."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,42 @@ class MaskExtent(NamedTuple):
     area: float
 
 
-def outline_extent(polygons: Sequence[Sequence[float]]) -> MaskExtent:
-    """Measure a mask given as outlines, each a list [x, y, x, y, ...] of three points or more; overlaps count twice."""
+def mask_extent(mask: Any) -> MaskExtent:
+    """Measure a mask.
+
+    Args:
+        mask: run lengths, ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, alternating runs of
+            background and lesion in column order; or outlines, each a list [x, y, x, y, ...] of three points or more, of which
+            overlaps count twice.
+
+    Raises:
+        ValueError: if it is neither, or its runs do not add up to its size.
+    """
+    if isinstance(mask, list) and mask:
+        return _outline_extent(mask)
+    if not isinstance(mask, dict):
+        raise ValueError('it has no mask, neither polygons nor run lengths')
+    size = mask.get('size')
+    if (
+        not isinstance(size, (list, tuple))
+        or len(size) != 2
+        or not all(type(side) is int and 0 < side < 2**16 for side in size)
+    ):  # pycocotools counts pixels in 32 bits
+        raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
+    height, width = size
+    runs = _runs(mask.get('counts'))
+    if (runs < 0).any() or runs.sum() != height * width:  # the sum may be correct despite a negative run
+        raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
+    encoded = coco_mask.frPyObjects(dict(size=[height, width], counts=runs.tolist()), height, width)
+    area = int(coco_mask.area(encoded))
+    # For an empty mask, pycocotools may return any box.
+    left, top, box_width, box_height = map(int, coco_mask.toBbox(encoded)) if area else (0, 0, 0, 0)
+    return MaskExtent((left, top, box_width, box_height), area)
+
+
+def _outline_extent(polygons: Sequence[Any]) -> MaskExtent:
+    if not all(are_numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6 for polygon in polygons):
+        raise ValueError('its outline is no list of polygons [[x, y, x, y, ...], ...] of three or more points')
     area, corners = 0.0, []
     for polygon in polygons:
         x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
@@ -32,33 +67,13 @@ def outline_extent(polygons: Sequence[Sequence[float]]) -> MaskExtent:
     return MaskExtent((float(left), float(top), float(right - left), float(bottom - top)), area)
 
 
-def mask_extent(rle: Any) -> MaskExtent:
-    """Measure a run-length mask.
-
-    Args:
-        rle: ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, alternating runs of background
-            and lesion in column order.
-
-    Raises:
-        ValueError: if it is not a run-length mask, or its runs do not add up to its size.
-    """
-    size, counts = rle.get('size'), rle.get('counts')
-    if (
-        not isinstance(size, (list, tuple))
-        or len(size) != 2
-        or not all(type(side) is int and 0 < side < 2**16 for side in size)
-    ):  # pycocotools counts pixels in 32 bits
-        raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
-    height, width = size
-    runs = _runs(counts)
-    if (runs < 0).any() or runs.sum() != height * width:  # the sum may be correct despite a negative run
-        raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
-    mask = coco_mask.frPyObjects(dict(size=[height, width], counts=runs.tolist()), height, width)
-    area = int(coco_mask.area(mask))
-    if not area:  # for which pycocotools may give any box
-        return MaskExtent((0, 0, 0, 0), 0)
-    left, top, box_width, box_height = map(int, coco_mask.toBbox(mask))
-    return MaskExtent((left, top, box_width, box_height), area)
+def are_numbers(values: Any) -> bool:
+    """Whether values are a sequence of finite numbers that float64 represents."""
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str)
+        and all(type(value) in (int, float) and abs(value) < 2**53 and math.isfinite(value) for value in values)
+    )
 
 
 def _runs(counts: Any) -> np.ndarray:

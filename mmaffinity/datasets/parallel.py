@@ -1,4 +1,4 @@
-"""Do the same to many files on several cores."""
+"""Processing of many files on several cores."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,15 +19,15 @@ def map_files(
 ) -> list[Result]:
     """Apply a function to every item and return the results in the order of the items.
 
-    Threads, not processes: the decoders, which take most of the time, run without Python's lock, and starting a
-    process would import torch once more.
+    Threads are used rather than processes, because the decoders, which take most of the time, release Python's lock, and each
+    process would have to import torch.
 
     Args:
-        function: What to do; its exception ends the map and is raised here.
-        items: What to do it to.
+        function: The function; an exception ends the map and is raised here.
+        items: Its arguments.
         workers: Number of threads, by default one per core and eight at most.
         progress: Called as ``progress(what, done, total)`` after each item.
-        what: What the items are, for ``progress``.
+        what: Noun for the items, in the plural, for ``progress``.
 
     Raises:
         ValueError: if ``workers`` is less than 1.

@@ -3,20 +3,26 @@
 import re
 
 
-def check_patient_pattern(pattern: str | None) -> None:
-    """Check that a pattern can name a patient.
+def check_pattern(option: str, pattern: str | None, content: str = 'the patient') -> re.Pattern | None:
+    """Compile a pattern that finds something in names.
+
+    Args:
+        option: name of the argument, for errors.
+        pattern: regular expression; None finds nothing.
+        content: what its groups find, for errors.
 
     Raises:
         ValueError: if it is not a regular expression, or has no group.
     """
     if pattern is None:
-        return
+        return None
     try:
-        groups = re.compile(pattern).groups
+        compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f'patient_pattern={pattern!r} is no regular expression: {error}') from error
-    if groups < 1:
-        raise ValueError(f'patient_pattern={pattern!r} has no group: enclose the patient in parentheses')
+        raise ValueError(f'{option}={pattern!r} is not a regular expression: {error}') from error
+    if not compiled.groups:
+        raise ValueError(f'{option}={pattern!r} has no group: enclose {content} in parentheses')
+    return compiled
 
 
 def patient_in(name: str, pattern: str, source: str) -> str:

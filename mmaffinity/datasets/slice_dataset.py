@@ -12,7 +12,7 @@ from mmaffinity.utils.references import refuse_references
 from mmaffinity.utils.wording import plural
 
 from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
-from .folds import check_fold, make_folds
+from .folds import Folds
 from .unreadable import UnreadablePolicy
 
 
@@ -69,9 +69,7 @@ class SliceDataset(UnreadablePolicy):
     ) -> None:
         if samples_per_class is not None and samples_per_class < 1:
             raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
-        if folds is not None:
-            check_fold(folds, fold)
-        self._folds = folds, fold, fold_lists
+        self._folds = None if folds is None else Folds(folds, fold, fold_lists)
         refuse_references(slice_classes=slice_classes)
         metainfo = dict(metainfo or {})
         if slice_classes is not None:
@@ -104,9 +102,8 @@ class SliceDataset(UnreadablePolicy):
         data_list = [self.parse_data_info(row) for row in self._read_rows()]
         if not data_list:
             raise ValueError(f'{self.source} lists no slice')
-        division = make_folds(*self._folds, self.ann_file)
-        if division is not None:
-            data_list = division.select(data_list, bool(self.test_mode), self.source)
+        if self._folds:
+            data_list = self._folds.select(data_list, self.ann_file, bool(self.test_mode))
         if self.samples_per_class is not None:
             data_list = self._draw(data_list)
         return data_list
@@ -120,7 +117,7 @@ class SliceDataset(UnreadablePolicy):
             if type(raw_data_info.get(key)) not in (str, int, type(None)):
                 raise ValueError(
                     f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
-                    'null where it is not known, is needed'
+                    'null if it is unknown, is needed'
                 )
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
@@ -192,7 +189,7 @@ class SliceDataset(UnreadablePolicy):
                 return tuple(box)
         raise ValueError(
             f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
-            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null where it is not known'
+            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null if it is unknown'
         )
 
     def _draw(self, data_list: list[dict]) -> list[dict]:

@@ -11,8 +11,8 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from .folder_listing import describe_unused, list_folder, missing_folder
-from .folds import check_fold
-from .patients import check_patient_pattern, patient_in
+from .folds import Folds
+from .patients import check_pattern, patient_in
 from .slice_dataset import SliceDataset
 
 
@@ -61,8 +61,8 @@ class SliceFolderDataset(SliceDataset):
             if name in kwargs:
                 raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
         if folds is not None:
-            check_fold(folds, fold)
-        check_patient_pattern(patient_pattern)
+            Folds(folds, fold)  # checks them; here, patients are assigned by hashing
+        check_pattern('patient_pattern', patient_pattern)
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         places = [os.path.normpath(folder) for folder in self.folders]
         if len(set(places)) < len(places):

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mmaffinity.structures import CLASSIFICATION
+from mmaffinity.utils.files import num_bytes
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.provenance import fingerprint
 
@@ -15,11 +16,6 @@ from .grey_levels import grey_level_statistics
 from .parallel import Progress
 
 SLICES_KEY = 'slices_sha256'
-
-
-class _Slice(NamedTuple):
-    dataset: Any
-    number: int
 
 
 def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -43,7 +39,7 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
         ValueError: if a slice cannot be read, the data set loads no images, or all pixels have one grey level.
     """
     leaves = _leaves(dataset)
-    slices = [_Slice(leaf, index) for leaf in leaves for index in range(len(leaf))]
+    slices = [(leaf, index) for leaf in leaves for index in range(len(leaf))]
     statistics = grey_level_statistics(slices, workers, progress, _read)
     source = ', '.join(map(_source_of, leaves))
     if not statistics['std'] > 0:
@@ -69,7 +65,7 @@ def slices_fingerprint(dataset: Any) -> str:
         root = str(getattr(leaf, 'data_root', '') or '')
         for index in range(len(leaf)):
             path = str(leaf.get_data_info(index).get('img_path'))
-            rows.append(f'{os.path.relpath(path, root) if root else path}\0{_num_bytes(path)}\0{loader}')
+            rows.append(f'{os.path.relpath(path, root) if root else path}\0{num_bytes(path)}\0{loader}')
     return fingerprint(rows)
 
 
@@ -107,9 +103,9 @@ def _source_of(leaf: Any) -> str:
     return str(getattr(leaf, 'source', type(leaf).__name__))
 
 
-def _read(slice_: _Slice) -> np.ndarray | None:
-    dataset = slice_.dataset
-    results = dataset.get_data_info(slice_.number)
+def _read(slice_: tuple[Any, int]) -> np.ndarray | None:
+    dataset, number = slice_
+    results = dataset.get_data_info(number)
     try:
         for transform in dataset.pipeline.transforms:
             results = transform(results)
@@ -122,10 +118,3 @@ def _read(slice_: _Slice) -> np.ndarray | None:
     if results is None or 'img' not in results:
         raise ValueError(f'the pipeline of {type(dataset).__name__} loads no image: begin it with LoadCTSlice')
     return np.asarray(results['img'])
-
-
-def _num_bytes(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

@@ -13,9 +13,10 @@ from mmaffinity.models import (
     FastMaskFeatureHead,
     LesionMaskHead,
     MaskFeatureHead,
+    PooledMaskFeatureHead,
 )
 from mmaffinity.models.fast.folding import fold_up_down, splits_into_blocks
-from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d
+from mmaffinity.models.layers import RoIBatchNorm2d, RoIGroupNorm, SliceBatchNorm2d
 
 
 def pointwise(weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
@@ -52,8 +53,8 @@ class Norm(nn.Module):
         channels = len(norm.weight)
         self.num_rois, self.channels, self.eps = num_rois, channels, norm.eps
         self.groups = norm.num_groups if isinstance(norm, RoIGroupNorm) else None
-        self.running = isinstance(norm, SliceBatchNorm2d) and norm.statistics == 'running'
-        if not isinstance(norm, (RoIGroupNorm, SliceBatchNorm2d)):
+        self.running = isinstance(norm, RoIBatchNorm2d) or isinstance(norm, SliceBatchNorm2d) and norm.statistics == 'running'
+        if not isinstance(norm, (RoIBatchNorm2d, RoIGroupNorm, SliceBatchNorm2d)):
             raise ValueError(f'a normalisation of type {type(norm).__name__} cannot be exported')
         scale, shift = norm.weight.detach(), norm.bias.detach()
         if self.running:
@@ -78,29 +79,81 @@ class Norm(nn.Module):
 
 
 class MaskFeatures(nn.Module):
-    """Mask head of the classification branch, then the slice head's first layer.
+    """Mask head of the classification branch.
 
     Args:
         mask_head: head that ends after upsampling.
-        down: the first 2x2 stride-2 convolution of the refinement.
+
+    Attributes:
+        as_blocks: whether the features are returned as 2x2 blocks of pixels.
     """
 
-    def __init__(self, mask_head: MaskFeatureHead, down: nn.Conv2d) -> None:
+    def __init__(self, mask_head: MaskFeatureHead) -> None:
         super().__init__()
         self.convs, self.extra_conv = mask_head.convs, mask_head.extra_conv
-        # Upsampled features are needed only as 2x2 blocks, each of which the next layer reduces to one position.
         self.as_blocks = self.extra_conv is None and splits_into_blocks(mask_head.upsample)
         self.up = up_to_blocks(mask_head.upsample) if self.as_blocks else mask_head.upsample
-        self.down = blocks_down(down) if self.as_blocks else down
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map RoI features (R, C, S, S) to the first refined ones (R, E, S, S)."""
+        """Map RoI features (R, C, S, S) to mask features (R, C, 2S, 2S), or to their blocks (R, 4C, S, S)."""
         for conv in self.convs:
             x = conv(x)
         x = self.up(x)
         if self.extra_conv is not None:
             x = self.extra_conv(x)
-        return self.down(F.relu(x))
+        return F.relu(x)
+
+
+class PooledFeatures(nn.Module):
+    """:class:`PooledMaskFeatureHead`: mean and maximum of the mask features of each RoI."""
+
+    def __init__(self, mask_head: PooledMaskFeatureHead) -> None:
+        super().__init__()
+        self.mask, self.channels = MaskFeatures(mask_head), mask_head.conv_out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to pooled mask features (R, 2C)."""
+        x = self.mask(x)
+        x = x.reshape(x.shape[0], -1, self.channels, x.shape[2] * x.shape[3])
+        return torch.cat([x.mean((1, 3)), x.amax((1, 3))], 1)
+
+
+class RefinedFeatures(nn.Module):
+    """:class:`MaskFeatureHead`, the refinement, and the first two layers of the vectorisation.
+
+    Args:
+        mask_head: mask head of the classification branch.
+        head: the slice head.
+        num_rois: RoIs per slice.
+    """
+
+    def __init__(self, mask_head: MaskFeatureHead, head: AffinityClsHead, num_rois: int) -> None:
+        super().__init__()
+        vectorization, stages = head.vectorization, head.refinement.applied_stages()
+        self.mask, down = MaskFeatures(mask_head), stages[0].conv_down
+        # The mask features are needed only in 2x2 blocks, each of which this layer reduces to one position.
+        self.down = blocks_down(down) if self.mask.as_blocks else down
+        self.stage_norms = nn.ModuleList(Norm(stage.norm, num_rois) for stage in stages)
+        pairs = [(stage.conv_up, after.conv_down) for stage, after in zip(stages, stages[1:])]
+        pairs.append((stages[-1].conv_up, vectorization.convs[0]))
+        self.between = nn.ModuleList(self._join(*pair, fold=isinstance(head, FastAffinityClsHead)) for pair in pairs)
+        self.second = vectorization.convs[1]
+        self.norms = nn.ModuleList(Norm(norm, num_rois) for norm in vectorization.norms[:2])
+
+    @staticmethod
+    def _join(up: nn.ConvTranspose2d, down: nn.Conv2d, fold: bool) -> nn.Module:
+        if not fold:
+            return nn.Sequential(up, down)
+        weight, bias = fold_up_down(up, down)
+        return pointwise(weight.flatten(1), bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to flat maps (R, D)."""
+        x = self.down(self.mask(x))
+        for norm, join in zip(self.stage_norms, self.between):
+            x = join(F.relu(norm(x)))
+        x = self.norms[0](F.relu(x))
+        return self.norms[1](F.relu(self.second(x))).flatten(1)
 
 
 class MaskLogits(nn.Module):
@@ -151,45 +204,33 @@ class AffinityHead(nn.Module):
         num_rois: RoIs per slice: beta, or the number of candidates.
 
     Raises:
-        ValueError: if the slice head's type is not supported.
+        ValueError: if a head has another type, or mask features are neither refined nor pooled.
     """
 
     def __init__(self, mask_head: MaskFeatureHead, head: AffinityClsHead, num_rois: int) -> None:
         super().__init__()
-        allowed = ((head, (AffinityClsHead, FastAffinityClsHead)), (mask_head, (MaskFeatureHead, FastMaskFeatureHead)))
+        allowed = (
+            (head, (AffinityClsHead, FastAffinityClsHead)),
+            (mask_head, (MaskFeatureHead, FastMaskFeatureHead, PooledMaskFeatureHead)),
+        )
         for part, kinds in allowed:
             if type(part) not in kinds:
-                names = ' or '.join(kind.__name__ for kind in kinds)
+                names = ', '.join(kind.__name__ for kind in kinds)
                 raise ValueError(f'a {type(part).__name__} cannot be exported, only {names}')
-        refinement, vectorization = head.refinement, head.vectorization
-        stages = refinement.applied_stages()
+        pooled = isinstance(mask_head, PooledMaskFeatureHead)
+        if pooled != (head.refinement is None):
+            raise ValueError('mask features can be exported pooled or refined: refinement=False needs a PooledMaskFeatureHead')
         self.num_rois = num_rois
-        self.features = MaskFeatures(mask_head, stages[0].conv_down)
-        self.stage_norms = nn.ModuleList(Norm(stage.norm, num_rois) for stage in stages)
-        pairs = [(stage.conv_up, after.conv_down) for stage, after in zip(stages, stages[1:])]
-        pairs.append((stages[-1].conv_up, vectorization.convs[0]))
-        self.between = nn.ModuleList(self._join(*pair, fold=isinstance(head, FastAffinityClsHead)) for pair in pairs)
-        self.second = vectorization.convs[1]
+        self.features = PooledFeatures(mask_head) if pooled else RefinedFeatures(mask_head, head, num_rois)
+        last = head.vectorization.convs[-1]
         self.last = nn.Linear(1, 1)
-        self.last.weight, self.last.bias = nn.Parameter(vectorization.convs[2].weight.flatten(1)), vectorization.convs[2].bias
-        self.norms = nn.ModuleList(Norm(norm, num_rois) for norm in vectorization.norms)
+        self.last.weight, self.last.bias = nn.Parameter(last.weight.flatten(1)), last.bias
+        self.norm = Norm(head.vectorization.norms[-1], num_rois)
         self.affinity, self.classifier = head.affinity, head.classifier
-
-    @staticmethod
-    def _join(up: nn.ConvTranspose2d, down: nn.Conv2d, fold: bool) -> nn.Module:
-        if not fold:
-            return nn.Sequential(up, down)
-        weight, bias = fold_up_down(up, down)
-        return pointwise(weight.flatten(1), bias)
 
     def forward(self, x: Tensor, rank_weights: Tensor | None) -> SliceAnswer:
         """Classify N slices from features (N * M, C, S, S) of their RoIs and rank weights (N, M, beta) or None."""
-        x = self.features(x)
-        for norm, join in zip(self.stage_norms, self.between):
-            x = join(F.relu(norm(x)))
-        x = self.norms[0](F.relu(x))
-        x = self.norms[1](F.relu(self.second(x)))
-        x = self.norms[2](F.relu(self.last(x.flatten(1)))[..., None, None])
+        x = self.norm(F.relu(self.last(self.features(x)))[..., None, None])
         vectors = x.reshape(-1, self.num_rois, x.shape[1])
         roi_weights = self.affinity.roi_weights
         if rank_weights is None:

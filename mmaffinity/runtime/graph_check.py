@@ -36,6 +36,7 @@ class Contents:
         inputs: shape of each input by name; None stands for a dimension without a number.
         outputs: names of the outputs.
         opset: version of the standard operators.
+        quantized: whether it has quantised values.
     """
 
     graph: memoryview
@@ -43,6 +44,7 @@ class Contents:
     inputs: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
     opset: int = 0
+    quantized: bool = False
 
 
 def inspect(content: bytes) -> Contents:
@@ -81,7 +83,7 @@ def _graph(graph: memoryview) -> Contents:
     contents = Contents(graph)
     for number, value in fields(graph):
         if number == NODE:
-            _check_node(message(value))
+            contents.quantized |= _check_node(message(value)) == 'QuantizeLinear'
         elif number == INITIALIZER:
             _check_tensor(message(value))
         elif number == SPARSE:
@@ -94,7 +96,8 @@ def _graph(graph: memoryview) -> Contents:
     return contents
 
 
-def _check_node(node: memoryview) -> None:
+def _check_node(node: memoryview) -> str:
+    """Return the operator of a node; raise ValueError unless the exporter writes such nodes."""
     operator = domain = ''
     for number, value in fields(node):
         if number == OP_TYPE:
@@ -109,6 +112,7 @@ def _check_node(node: memoryview) -> None:
                     _check_tensor(message(content))
     if domain not in STANDARD or operator not in OPERATORS:
         raise ValueError(f'holds the operator {domain + "." if domain else ""}{operator}, which exported models do not use')
+    return operator
 
 
 def _check_tensor(tensor: memoryview) -> None:

@@ -15,6 +15,7 @@ MAX_BYTES = 512 * 1024**2  # an exported model has about 30 MB
 MAX_DESCRIPTION = 64 * 1024
 MAX_SIDE = 4096
 MAX_NAMES = 1000
+STORED = ('float32', 'int8')  # precisions of exported models
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def read_model_file(path: str | Path) -> ModelFile:
         described = _described(contents.metadata)
         if hashlib.sha256(contents.graph).hexdigest() != described['graph_sha256']:
             raise ValueError('is damaged or was changed: its graph does not have the SHA-256 in its metadata')
+        if contents.quantized != (described['precision'] == 'int8'):
+            raise ValueError(f'is described as {described["precision"]}, which its operators are not')
         size = described['preprocessing']
         shape = contents.inputs.get('slices')
         if len(contents.inputs) != 1 or shape is None or shape[1:] != (1, size['height'], size['width']):
@@ -113,9 +116,11 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
         names = described.get(name)
         if not isinstance(names, list) or len(names) > MAX_NAMES or not all(isinstance(item, str) for item in names):
             raise ValueError(f'has {name} that are not a list of names')
-    for name in ('graph_sha256', 'config_sha256', 'checkpoint_sha256', 'precision'):
+    for name in ('graph_sha256', 'config_sha256', 'checkpoint_sha256'):
         if not isinstance(described.get(name), str):
             raise ValueError(f'has no {name}')
+    if described.get('precision') not in STORED:
+        raise ValueError(f'has precision {described.get("precision")!r:.20}, not {" or ".join(STORED)}')
     threshold = described.get('mask_threshold')
     if type(threshold) is not float or not 0 < threshold < 1:
         raise ValueError(f'has mask_threshold {threshold!r:.20}, which is not within 0 to 1')

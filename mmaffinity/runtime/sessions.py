@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mmaffinity.utils.optional import require
 from .model_file import ModelFile
 
 BACKENDS = ('onnxruntime', 'openvino')
-PRECISIONS = ('float32', 'bfloat16')
+PRECISIONS = ('float32', 'bfloat16', 'int8')
 
 
 class Session(ABC):
@@ -80,9 +81,10 @@ def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto
 
     Args:
         model: a checked file.
-        backend: 'onnxruntime', 'openvino', or 'auto': the first of these that is installed.
-        precision: 'float32'; 'bfloat16', which only OpenVINO has, and which is slower on processors that emulate it; 'auto' is
-            the model's own: float32, or int8 for a quantised model.
+        backend: 'onnxruntime', 'openvino', or 'auto': what is installed; if both are, ONNX Runtime for float32 and OpenVINO for
+            bfloat16 and int8.
+        precision: 'float32'; 'bfloat16', which only OpenVINO has, and which is slower on processors that emulate it; 'int8' for
+            a quantised model; 'auto' is the model's own.
         threads: number of threads; None means ``OMP_NUM_THREADS`` or the number of cores.
 
     Raises:
@@ -93,12 +95,15 @@ def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto
     if precision not in ('auto', *PRECISIONS):
         raise ValueError(f'precision={precision!r} must be auto or one of {", ".join(PRECISIONS)}')
     own = model.description['precision']
-    if precision != 'auto' and own != 'float32':
-        raise ValueError(f'{model.path} is a model in {own}; leave out --precision {precision}, or export it in float32')
+    if own == 'int8' and precision not in ('auto', 'int8'):
+        raise ValueError(f'{model.path} is a model in int8; leave out --precision {precision}, or export it without --int8')
+    if own != 'int8' and precision == 'int8':
+        raise ValueError(f'{model.path} is a model in {own}; mmaffinity export onnx --int8 SLICES exports one in int8')
     chosen = own if precision == 'auto' else precision
     if backend == 'auto':
-        there = [name for name in BACKENDS if is_installed(name)]
-        backend = 'openvino' if precision == 'bfloat16' else [*there, BACKENDS[0]][0]
+        # docs/speed.md: equal in float32, where ONNX Runtime starts faster; OpenVINO is faster in int8, and alone has bfloat16.
+        order = BACKENDS if chosen == 'float32' else BACKENDS[::-1]
+        backend = 'openvino' if chosen == 'bfloat16' else next(filter(is_installed, order), BACKENDS[0])
     if precision == 'bfloat16' and backend != 'openvino':
         raise ValueError(f'{backend} has no bfloat16 on CPUs; use --backend openvino or --precision float32')
     kinds: dict[str, Any] = {'onnxruntime': _OnnxRuntime, 'openvino': _OpenVino}
@@ -116,6 +121,15 @@ def default_threads() -> int:
     if given.isdigit() and int(given):
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes bfloat16 itself (AVX-512 BF16 or AMX); False where the system does not report it."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return False
+    return 'avx512_bf16' in flags or 'amx_bf16' in flags
 
 
 def is_installed(name: str) -> bool:

@@ -3,6 +3,7 @@
 from .discovery import check_inputs, find_scans
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice
 from .records import Lesion, SliceRecord, measure
+from .sampling import sample_slices
 from .summary import ScanSummary
 from .windowing import TRAINING_WINDOW, Window
 
@@ -20,4 +21,5 @@ __all__ = [
     'check_inputs',
     'find_scans',
     'measure',
+    'sample_slices',
 ]

@@ -21,6 +21,14 @@ def sha256_of(path: PathLike) -> str:
     return digest.hexdigest()
 
 
+def num_bytes(path: PathLike) -> int | None:
+    """Size of a file; None if it does not exist or cannot be reached."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
 def write_json_atomic(path: PathLike, obj: Any) -> None:
     """Write an object as JSON atomically: the file is either complete or unchanged.
 

@@ -74,8 +74,19 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     suffix = path.suffix.lower()
     if suffix not in FIGURE_FORMATS:
         raise ValueError(f'figures are written as PNG or PDF, but the name is {path}: end it in .png or .pdf')
+    return write_atomically(path, encode_figure(figure, suffix, dpi))
+
+
+def encode_figure(figure: Figure, suffix: str = '.png', dpi: int = 200) -> bytes:
+    """Return the content of a figure's file.
+
+    Args:
+        figure: the figure.
+        suffix: one of :data:`FIGURE_FORMATS`.
+        dpi: see :func:`save_figure`.
+    """
     # Without a date, the same figure gives an identical file.
     metadata = {'CreationDate': None} if suffix == '.pdf' else None
     content = io.BytesIO()
     figure.savefig(content, format=suffix[1:], dpi=dpi, metadata=metadata)
-    return write_atomically(path, content.getvalue())
+    return content.getvalue()

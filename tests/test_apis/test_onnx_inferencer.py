@@ -102,6 +102,7 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         (['--model', 'x.onnx', '--device', 'cuda'], 'leave out --device cuda'),
         (['--model', 'x.onnx', '--backend', 'torch'], 'leave out --backend torch'),
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--backend', 'openvino'], 'export onnx'),
+        (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--precision', 'int8'], 'export onnx --int8'),
         (['--model', 'x.onnx'], 'no such model: x.onnx'),
     ],
 )
@@ -135,6 +136,25 @@ def test_an_export_repeats_and_a_failed_one_leaves_what_was_there(exported, tmp_
     assert target.read_bytes() == exported[2].read_bytes() and list(tmp_path.iterdir()) == [target]
     with pytest.raises(ValueError, match='must end with .onnx'):
         export_onnx(*exported[:2], tmp_path / 'model.bin')
+
+
+def test_an_int8_file_names_its_calibration_and_repeats(exported, exported_int8, tmp_path):
+    described = OnnxInferencer(exported_int8, threads=1).model.description
+    assert described['precision'] == 'int8' and described['calibration']['slices'] == 3
+    again = export_onnx(*exported[:2], tmp_path / 'again.onnx', int8=[write_images(tmp_path / 'in', 3)])
+    assert again.read_bytes() == exported_int8.read_bytes()
+    assert exported_int8.stat().st_size < exported[2].stat().st_size
+
+
+def test_calibration_slices_must_be_there(exported, tmp_path):
+    (tmp_path / 'broken.png').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='no calibration slice could be read from .*broken.png'):
+        export_onnx(*exported[:2], tmp_path / 'x.onnx', int8=[tmp_path / 'broken.png'])
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        export_onnx(*exported[:2], tmp_path / 'x.onnx', int8=[tmp_path / 'nowhere'])
+    with pytest.raises(ValueError, match='at least 1, not 0'):
+        export_onnx(*exported[:2], tmp_path / 'x.onnx', int8=[write_images(tmp_path / 'in', 1)], calibration=0)
+    assert not list(tmp_path.glob('*.onnx*'))
 
 
 def test_other_models_are_refused(tmp_path, exported):

@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pytest
 from browser_helpers import opened
+from matplotlib.figure import Figure
 from report_helpers import lesion_records, slice_records, write_results
 
+from mmaffinity.apis.page_figures import PageFigure
 from mmaffinity.apis.report import write_report
 from mmaffinity.apis.run_pages import run_content, test_page
 from mmaffinity.visualization.pages.panels import SIDE, jpeg, small
+from mmaffinity.visualization.saving import encode_figure
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 
@@ -40,7 +43,11 @@ def pictures(results):
 
 
 def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pictures, browser):
-    path = test_page(results, pictures, tmp_path / 'test.html')
+    figures = [
+        PageFigure('Training', 'by step', encode_figure(Figure(figsize=(1, 1)), dpi=50)),
+        PageFigure('Affinities', f'Not drawn: {HOSTILE}', None),
+    ]
+    path = test_page(results, pictures, tmp_path / 'test.html', 'predicted lesions', figures)
     with opened(browser, path) as page:
         for truth in range(3):
             for pred in range(3):
@@ -62,6 +69,23 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         assert page.locator('#gallery img').first.evaluate('node => node.complete && node.naturalWidth') == 16
         assert 'no picture' in page.locator('#lesions').inner_text() and page.locator('#lesions img').count() == 1
         assert page.locator('.uplot').count() == 2
+        assert page.locator('#figures img').evaluate('node => node.complete && node.naturalWidth') == 50
+        assert f'Affinities. Not drawn: {HOSTILE}' in page.locator('#figures').inner_text()
+        page.locator('[data-cell="all"]').click()
+        assert f'All slices: {len(results["slices"])} slices' in page.locator('#gallery h2').inner_text()
+        aps = []
+        for order in ('low', 'high'):
+            page.locator('#lesion-order').select_option(order)
+            aps.append([float(text.split()[1].rstrip(',')) for text in page.locator('#lesions strong').all_inner_texts()])
+        assert aps[0] == sorted(aps[0]) and aps[1] == aps[0][::-1]
+
+
+def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results, browser):
+    right = [record for record in results['slices'] if record['label'] == record['pred']]
+    with opened(browser, test_page({**results, 'slices': right}, {}, tmp_path / 'test.html')) as page:
+        least = min(right, key=lambda record: record['scores'][record['pred']])
+        assert least['rel_path'] in page.locator('#gallery figure').first.inner_text()
+        assert page.locator('#wrong').inner_text() == 'misclassified slices: 0'
 
 
 def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
@@ -86,6 +110,7 @@ def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
         right = sum(record['label'] == record['pred'] == 0 for record in second)
         assert page.locator('[data-cell="0,0"]').inner_text().split()[0] == str(right)
         assert page.locator('#gallery img').count() > 0
+        assert page.locator('#figures img').count() == 1  # ranks of both models
 
 
 def test_runs_that_classify_nothing_have_a_page(tmp_path, browser):

@@ -68,6 +68,25 @@ def test_training_alternates_and_repeats_bit_for_bit(trained, tiny_phantom, repo
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_fused_adam_takes_the_same_steps(repo_root):
+    config = load_config(repo_root / 'configs' / 'affinity_c8.py').optim_wrapper.optimizer
+    arguments = {name: value for name, value in config.items() if name not in ('type', 'fused')}
+    weights = torch.randn(50, 40, generator=torch.Generator().manual_seed(0))
+    results = []
+    for fused in (False, config.fused):
+        generator = torch.Generator().manual_seed(1)
+        parameter, untouched = (torch.nn.Parameter(weights.clone()) for _ in range(2))
+        optimizer = torch.optim.Adam([parameter, untouched], **arguments, fused=fused)
+        for _ in range(50):
+            parameter.grad = torch.randn(weights.shape, generator=generator) * 1e-3
+            optimizer.step()
+        assert torch.equal(untouched, weights)  # no gradient, no step: what a stage does not train
+        results.append((parameter - weights).detach())
+    assert config.fused and results[0].abs().max() > 1e-4
+    # Steps of 1e-5 are added to weights of magnitude 1, of which float32 keeps 6e-8.
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=2e-6)
+
+
 def test_frozen_losses(trained):
     """The losses of the first run under seed 0, as this test recorded them; other processors round a little otherwise."""
     losses = [round(row['loss'], 4) for row in logged_losses(trained[1])]
@@ -111,7 +130,10 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}
     assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
     page = (tmp_path / 'test.html').read_text()
-    assert page.count('data-picture="') == len(slices) + len(content['lesions'])
+    assert page.count('data-kind="jpeg"') == len(slices) + len(content['lesions'])
+    for title in ('Affinity representation Y', 'Lesions: prediction, mask scores, annotation', 'Training'):
+        assert f'"title":"{title}"' in page
+    assert page.count('data-kind="png"') >= 2 and 'needs a model' not in page
     assert all(row['rel_path'] in page for row in content['slices'] + content['lesions'])
 
 

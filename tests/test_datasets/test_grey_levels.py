@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.conversion import grey_level_statistics
+from mmaffinity.datasets.grey_levels import grey_level_statistics
 
 
 def test_equals_numpy_over_all_pixels(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from mmaffinity.datasets.patients import check_patient_pattern, patient_in
+from mmaffinity.datasets.patients import check_pattern, patient_in
 
 
 @pytest.mark.parametrize(
@@ -11,15 +11,15 @@ from mmaffinity.datasets.patients import check_patient_pattern, patient_in
     ],
 )
 def test_patient_in_a_name(name, pattern, patient):
-    check_patient_pattern(pattern)
+    check_pattern('patient_pattern', pattern)
     assert patient_in(name, pattern, 'here') == patient
 
 
 def test_wrong_patterns():
-    check_patient_pattern(None)
-    with pytest.raises(ValueError, match=r"patient_pattern='a\+' has no group"):
-        check_patient_pattern('a+')
-    with pytest.raises(ValueError, match=r"patient_pattern='\(' is no regular expression"):
-        check_patient_pattern('(')
+    assert check_pattern('patient_pattern', None) is None
+    with pytest.raises(ValueError, match=r"patient_pattern='a\+' has no group: enclose the patient in parentheses"):
+        check_pattern('patient_pattern', 'a+')
+    with pytest.raises(ValueError, match=r"patient_pattern='\(' is not a regular expression"):
+        check_pattern('patient_pattern', '(')
     with pytest.raises(ValueError, match='finds no patient in b of /data'):
         patient_in('b', '(a)', '/data')

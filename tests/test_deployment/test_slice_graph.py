@@ -12,6 +12,14 @@ STEADY = {
     'test_cfg.rpn.max_per_img': 400,
     'test_cfg.rpn.nms.iou_threshold': 1.0,
 }
+POOLED = {
+    'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',
+    'roi_head.cls_head.type': 'AffinityClsHead',
+    'roi_head.cls_head.in_channels': 32,
+    'roi_head.cls_head.roi_size': 1,
+    'roi_head.cls_head.refinement': False,
+    'roi_head.cls_head.norm_cfg': dict(type='BN'),
+}
 CODER = dict(type='WeightedBoxCoder', weights=(10.0, 10.0, 5.0, 5.0))
 MODELS = {
     'paper': {},
@@ -30,6 +38,8 @@ MODELS = {
         'data_preprocessor.std': None,
     },
     'running statistics': {'roi_head.cls_head.bn_statistics': 'running'},
+    'pooled': POOLED,
+    'pooled, with an extra convolution': {**POOLED, 'roi_head.mask_feature_head.extra_conv': True},
     'two lesion classes': {'roi_head.bbox_head.num_classes': 2, 'roi_head.mask_head.num_classes': 2},
     'two lesion classes, steady': {**STEADY, 'roi_head.bbox_head.num_classes': 2, 'roi_head.mask_head.num_classes': 2},
 }
@@ -109,6 +119,10 @@ def test_mask_logits_are_those_of_the_head():
         ({'test_cfg.rpn.min_bbox_size': 4}, 'min_bbox_size'),
         ({'rpn_head.bbox_coder.add_ctr_clamp': True}, 'bbox_coder'),
         ({**STEADY, 'test_cfg.rpn.nms_pre': 10, 'test_cfg.rpn.max_per_img': 10}, 'proposals'),
+        (
+            {**POOLED, 'roi_head.mask_feature_head.type': 'MaskFeatureHead', 'roi_head.cls_head.roi_size': 28},
+            'refinement=False',
+        ),
         ({'data_preprocessor.mean': None, 'data_preprocessor.std': None}, 'mean and std'),
     ],
 )

@@ -87,6 +87,9 @@ KINDS = {
     'other resizing': (described(lambda d: d['preprocessing'].update(interpolation='area')), 'preprocessing'),
     'names that are none': (described(lambda d: d.update(slice_classes='abc')), 'slice_classes'),
     'no hash': (described(lambda d: d.pop('graph_sha256')), 'graph_sha256'),
+    'unknown precision': (described(lambda d: d.update(precision='int4')), "precision 'int4'"),
+    'no precision': (described(lambda d: d.pop('precision')), 'precision None'),
+    'int8 in name only': (described(lambda d: d.update(precision='int8')), 'described as int8'),
     'threshold': (described(lambda d: d.update(mask_threshold='x')), 'mask_threshold'),
 }
 
@@ -109,6 +112,29 @@ def test_what_the_exporter_writes_is_read(exported, proto):
     assert found.slice_classes == ('Normal', 'CP', 'COVID-19') and (found.width, found.height) == (128, 128)
     assert found.content == exported[2].read_bytes()
     assert inspect(found.content).opset == proto.opset_import[0].version
+
+
+def test_what_the_quantiser_writes_is_read(exported_int8):
+    found = read_model_file(exported_int8)
+    assert found.description['precision'] == 'int8' and found.outputs[0] == 'boxes' and inspect(found.content).quantized
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda m: m.graph.node.add(op_type='QLinearConv', domain='com.microsoft'), 'com.microsoft.QLinearConv'),
+        (lambda m: m.graph.node.add(op_type='ConvInteger'), 'operator ConvInteger'),
+        (lambda m: m.opset_import.add(domain='com.microsoft', version=1), 'com.microsoft'),
+        (external, 'another file'),
+        (described(lambda d: d.update(precision='float32')), 'described as float32'),
+    ],
+)
+def test_what_the_quantiser_does_not_write_is_refused(change, message, exported_int8, tmp_path):
+    model = onnx.load(exported_int8)
+    change(model)
+    (tmp_path / 'evil.onnx').write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=f'evil.onnx .*{message}'):
+        read_model_file(tmp_path / 'evil.onnx')
 
 
 def test_large_files_are_not_read(exported, monkeypatch):

@@ -49,6 +49,54 @@ def test_a_slice_without_lesions(backend, model):
     assert np.isfinite(outputs['probabilities']).all() and outputs['masks'].shape == (1, 100, 28, 28)
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_int8_has_the_same_outputs(backend, exported_int8, model, expected):
+    pytest.importorskip(backend)
+    session = open_session(read_model_file(exported_int8), backend, threads=1)
+    found = session.run(expected[0])
+    assert session.precision == 'int8'
+    assert {name: value.shape for name, value in found.items()} == {name: value.shape for name, value in expected[1].items()}
+    assert all(np.isfinite(value).all() for value in found.values()) and found['count'].min() > 0
+
+
+def test_precisions_of_a_file_and_of_a_request(exported_int8, model):
+    quantised = read_model_file(exported_int8)
+    with pytest.raises(ValueError, match='int8.onnx is a model in int8; leave out --precision bfloat16'):
+        open_session(quantised, 'auto', 'bfloat16')
+    with pytest.raises(ValueError, match='narrow.onnx is a model in float32; mmaffinity export onnx --int8'):
+        open_session(model, 'auto', 'int8')
+
+
+def test_auto_takes_what_is_installed_and_faster(exported_int8, model, monkeypatch):
+    opened = []
+
+    class Opened(sessions.Session):
+        def __init__(self, model, precision, threads):
+            opened.append((self.backend, precision))
+
+        def run(self, slices):
+            raise NotImplementedError
+
+    for kind in ('_OnnxRuntime', '_OpenVino'):
+        backend = getattr(sessions, kind).backend
+        monkeypatch.setattr(sessions, kind, type(kind, (Opened,), {'backend': backend}))
+    quantised = read_model_file(exported_int8)
+    for installed in (BACKENDS, BACKENDS[:1], BACKENDS[1:]):
+        monkeypatch.setattr(sessions, 'is_installed', installed.__contains__)
+        open_session(model)
+        open_session(quantised)
+    open_session(model, precision='bfloat16')
+    assert opened == [
+        ('onnxruntime', 'float32'),
+        ('openvino', 'int8'),
+        ('onnxruntime', 'float32'),
+        ('onnxruntime', 'int8'),
+        ('openvino', 'float32'),
+        ('openvino', 'int8'),
+        ('openvino', 'bfloat16'),
+    ]
+
+
 def test_what_a_runtime_does_not_have(model, monkeypatch):
     with pytest.raises(ValueError, match='onnxruntime has no bfloat16'):
         open_session(model, 'onnxruntime', 'bfloat16')

@@ -1,25 +1,26 @@
-# CNCB-NCOV: lesion slices and slice labels, from tools/dataset_converters/cncb_ncov.py.
-# `data_root`, `image_size` and `slice_classes` apply to every data set below that does not override them.
+# CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes` and
+# `image_loader` apply to every data set below that does not override them.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
 lesion_root = '${data_root}'  # root of the lesion slices, which other data sets take from elsewhere
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
+image_loader = 'LoadCTSlice'  # reads grayscale slices
 
 lesion_train_pipeline = [
-    dict(type='LoadCTSlice'),
+    dict(type='${image_loader}'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]
 lesion_test_pipeline = [
-    dict(type='LoadCTSlice'),
+    dict(type='${image_loader}'),
     dict(type='Resize', scale='${image_size}', keep_ratio=False),
     # Loaded after resizing, because predictions are returned and evaluated at the original image size.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='PackSliceInputs'),
 ]
 slice_pipeline = [
-    dict(type='LoadCTSlice'),
+    dict(type='${image_loader}'),
     dict(type='Resize', scale='${image_size}', keep_ratio=False),
     dict(type='PackSliceInputs'),
 ]

@@ -3,5 +3,5 @@
 train_cfg = dict(type='SliceTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='SliceTestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-5, weight_decay=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', fused=True, lr=1e-5, weight_decay=1e-3))
 param_scheduler = []

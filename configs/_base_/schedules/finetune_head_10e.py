@@ -6,7 +6,7 @@
 train_cfg = dict(type='SliceTrainLoop', max_epochs=10)
 val_cfg = None
 test_cfg = dict(type='SliceTestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', fused=True, lr=3e-3, weight_decay=1e-3))
 param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=10, convert_to_iter_based=True, eta_min_ratio=0.01)
 ]

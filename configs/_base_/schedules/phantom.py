@@ -4,7 +4,7 @@ val_cfg = dict(type='SliceValLoop')
 test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-3),
+    optimizer=dict(type='Adam', fused=True, lr=1e-3, weight_decay=1e-3),
     paramwise_cfg=dict(custom_keys={'roi_head.cls_head': dict(lr_mult=4)}),
     clip_grad=dict(max_norm=10, norm_type=2),
 )

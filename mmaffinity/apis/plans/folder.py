@@ -140,11 +140,8 @@ class PlanFolder:
         changed = {}
         for run in self.plan.runs:
             record = self._read(self.of(run.name) / RUN_FILE)
-            if record is not None:
-                now = json.loads(json.dumps(self._config(run), default=str))
-                differences = config_differences(record.get('config'), now, _PLACES)
-                if differences or record.get('seed') != run.seed:
-                    changed[run.name] = [name for name, _, _ in differences] or ['seed']
+            if record is not None and (fields := self._changes(run, record)):
+                changed[run.name] = fields
         if changed:
             name, fields = next(iter(changed.items()))
             raise ValueError(
@@ -155,14 +152,31 @@ class PlanFolder:
         write_json_atomic(self.out / PLAN_FILE, dict(identity, plan=str(self.plan.path), left_out=self.plan.left_out))
 
     def start(self, run: Run) -> None:
-        """Record the config of a run before its first command."""
+        """Record the settings of a run before its first command, and those of tests that have been added since."""
         path = self.of(run.name) / RUN_FILE
-        if not path.exists():
-            config = self._config(run)
-            write_json_atomic(path, json.loads(json.dumps(dict(seed=run.seed, config=config), default=str)))
+        known, now = self._read(path), self.settings(run)
+        if known is None:
+            write_json_atomic(path, now)
+        elif set(now['tests']) - set(known.get('tests', now['tests'])):
+            write_json_atomic(path, {**known, 'tests': {**now['tests'], **known['tests']}})
 
-    def _config(self, run: Run) -> dict:
-        return load_config(run.config, run.options).to_dict()
+    def settings(self, run: Run) -> dict:
+        """Return what the results of a run depend on, as plain data."""
+        tests = {name: load_config(config, run.options).to_dict() for name, config in run.tests.items()}
+        config = load_config(run.config, run.options).to_dict()
+        return json.loads(json.dumps(dict(seed=run.seed, starts=run.starts, config=config, tests=tests), default=str))
+
+    def _changes(self, run: Run, known: dict) -> list[str]:
+        """Return the names of the settings of a run that differ from its record."""
+        now = self.settings(run)
+        fields = [name for name, _, _ in config_differences(known.get('config'), now['config'], _PLACES)]
+        starts = known.get('starts', now['starts'])
+        fields += sorted(key for key in {*starts, *now['starts']} if starts.get(key) != now['starts'].get(key))
+        for test, config in known.get('tests', {}).items():
+            if test in now['tests']:
+                found = config_differences(config, now['tests'][test], _PLACES)
+                fields += [f'{name} of the test {test}' for name, _, _ in found]
+        return fields or (['seed'] if known.get('seed') != run.seed else [])
 
     def _read(self, path: Path) -> dict | None:
         if not path.is_file():

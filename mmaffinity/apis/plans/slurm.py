@@ -13,7 +13,7 @@ from pathlib import Path
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.visualization.saving import write_atomically
 
-from .folder import PlanFolder, command_line
+from .folder import RUN_FILE, PlanFolder, command_line
 from .plan import Run
 
 JOBS = 'jobs.json'
@@ -23,9 +23,9 @@ _JOB = re.compile(r'\d+')
 def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, options: Sequence[str] = ()) -> Path:
     """Write the scripts of all unfinished runs.
 
-    ``jobs/<index>.sh`` has the commands of one run; ``run.sbatch`` is the array whose task runs one of these; ``submit.sh``
-    submits the array. A run that starts from others is a task of its own, which waits for them (``afterok``) and is removed if
-    one of them fails. The last job builds the report once all have ended.
+    ``jobs/<index>.sh`` has the commands of one run, ``jobs/<index>.json`` its settings; ``run.sbatch`` is the array whose task
+    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a task of its own, which waits for
+    them (``afterok``) and is removed if one of them fails. The last job builds the report once all have ended.
 
     Args:
         folder: folder of the plan.
@@ -39,7 +39,8 @@ def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None =
     place = (folder.out / 'slurm').resolve()
     unfinished = [(index, run) for index, run in enumerate(folder.plan.runs) if not folder.done(run)]
     for index, run in unfinished:
-        _write(place / 'jobs' / f'{index}.sh', _job(folder, run))
+        write_json_atomic(place / 'jobs' / f'{index}.json', folder.settings(run))
+        _write(place / 'jobs' / f'{index}.sh', _job(folder, run, place / 'jobs' / f'{index}.json'))
     (place / 'logs').mkdir(parents=True, exist_ok=True)
     _write(place / 'run.sbatch', _array(place, options))
     _write(place / 'collect.sbatch', _collect(place, collect, options))
@@ -100,7 +101,8 @@ def _write(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def _job(folder: PlanFolder, run: Run) -> str:
+def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
+    record = shlex.quote(str(folder.of(run.name) / RUN_FILE))
     lines = [
         '#!/usr/bin/env bash',
         f'# {run.name}: {run.config}',
@@ -108,6 +110,12 @@ def _job(folder: PlanFolder, run: Run) -> str:
         '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
         "trap '' TERM",
         f'cd {shlex.quote(os.getcwd())}',
+        '# The settings of the run, with which later submissions are compared.',
+        f'if [ ! -e {record} ]; then',
+        f'  mkdir -p "$(dirname {record})"',
+        f'  cp {shlex.quote(str(settings))} {record}.part',
+        f'  mv {record}.part {record}',
+        'fi',
     ]
     for step in folder.steps(run):  # the data was prepared before the jobs were submitted
         command = command_line(step.arguments, absolute=True)

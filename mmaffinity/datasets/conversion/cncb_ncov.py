@@ -1,31 +1,26 @@
 """Convert the raw CNCB-NCOV download and the published lists to what the data sets here read."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.wording import plural
+from mmaffinity.utils.wording import first_few, plural
 
-from ..parallel import Progress
 from .coco import LesionFile, build_coco
+from .downloads import Download, check_names
 from .lists import (
     CNCB_CLASSES,
     CncbSlice,
     LesionSlice,
-    find_list,
+    PathLike,
     parse_covidx_list,
     parse_published_list,
     parse_segmentation_list,
 )
-from .raw_files import MissingFiles, RawFiles, check_annotations, check_data_root, flat_folders
-from .slice_files import write_download
+from .raw_files import flat_folders
 from .summary import ConversionSummary
-
-PathLike = str | os.PathLike
 
 PARTS = ('lesions', 'slices')
 LIST_NAMES = dict(
@@ -45,51 +40,30 @@ _REMEDY = (
 )
 
 
-@dataclass
-class CncbLists:
-    """Paths of the lists; one that is None is looked for under its published name (:data:`LIST_NAMES`)."""
-
-    train: PathLike | None = None
-    val: PathLike | None = None
-    test: PathLike | None = None
-    train_sample: PathLike | None = None
-    lesions_train: PathLike | None = None
-    lesions_test: PathLike | None = None
-
-
 def convert_cncb_ncov(
     data_root: PathLike,
-    lists: CncbLists | None = None,
-    list_folders: Sequence[PathLike] = (),
+    lists: Mapping[str, PathLike] | None = None,
     parts: Sequence[str] = PARTS,
     samples_per_class: int | None = None,
     seed: int = 0,
     keep_classes_apart: bool = False,
     min_area: int = 100,
-    skip_statistics: bool = False,
-    check_files: bool = True,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> ConversionSummary:
     """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, grey level statistics.
 
-    No image is copied or changed. Everything is computed before the first file is written.
-
     Args:
         data_root: Folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/. A flat folder with the images of COVIDx-CT
-            version 1 serves instead of the first three.
-        lists: Single lists by path; the others are looked for in ``list_folders``.
-        list_folders: Where the lists are, by default the data root and its ``lists``.
-        parts: 'lesions' and 'slices', or one of them where only that part of the data is at hand.
+            version 1 can replace the first three.
+        lists: Single lists by path, under the keys of :data:`LIST_NAMES`.
+        parts: 'lesions' and 'slices', or one of them if only that part of the data is there.
         samples_per_class: Draw that many training slices per class from the COVIDx-CT training list, instead of taking
             the author's list of 3000.
-        seed: Of that draw.
+        seed: Seed of that draw.
         keep_classes_apart: Two lesion categories, ground glass opacity and consolidation, instead of one.
         min_area: Pixels; only larger 8-connected components are lesions.
-        skip_statistics: Leave statistics.json as it is; reading the training slices takes most of the time.
-        check_files: Look for every listed slice. Otherwise the listed names are taken as they are.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        **options: ``list_folders``, ``skip_statistics``, ``check_files`` (of labelled slices), ``workers`` and ``progress``,
+            see :class:`~.downloads.Download`.
 
     Returns:
         Counts per split, class and patient, and what was written.
@@ -98,103 +72,80 @@ def convert_cncb_ncov(
         FileNotFoundError: if the data root, a list or slices are missing, saying which, how many and from where.
         ValueError: if a list, mask, image or argument is wrong, naming it.
     """
-    data_root = Path(data_root)
-    check_data_root(data_root, _REMEDY)
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown or not parts:
-        raise ValueError(f'cannot convert the parts {list(parts)}; choose from {", ".join(PARTS)}')
-    finder = _ListFinder(lists or CncbLists(), list_folders or [data_root, data_root / 'lists'])
-    files = RawFiles(data_root)
-    folder = data_root / 'annotations'
-    summary = ConversionSummary('CNCB-NCOV')
-    if 'slices' in parts:
-        check_annotations(folder, summary.dataset)
-    outputs: dict[Path, Any] = {}
+    download = Download('CNCB-NCOV', data_root, CNCB_CLASSES, _REMEDY, list(LIST_NAMES), lists, **options)
+    check_names('parts', parts, PARTS)
 
-    # Lists and presence of files are quick to check, so both parts are checked before the masks are read.
-    missing = MissingFiles(data_root, _REMEDY)
-    lesion_files: dict[str, list[LesionFile]] = {}
-    if 'lesions' in parts:
-        for split in ('lesions_train', 'lesions_test'):
-            source = finder.find(split)
-            lesion_files[split] = _find_lesion_slices(parse_segmentation_list(source), source, files, missing)
-    slice_lists: dict[str, dict[str, Any]] = {}
-    if 'slices' in parts:
-        flat = flat_folders(data_root, '1') if check_files else []
-        for split, (rows, source) in _read_slice_splits(finder, samples_per_class, seed).items():
-            data_list = _find_slices(rows, source, files if check_files else None, flat, missing)
-            slice_lists[split] = dict(
-                metainfo=dict(dataset=summary.dataset, slice_classes=list(CNCB_CLASSES), source=source.name),
-                data_list=data_list,
-            )
-    missing.raise_if_any()
-
-    for split, content in slice_lists.items():
-        summary.add_slices(split, content['data_list'], CNCB_CLASSES)
-        outputs[folder / f'{split}.json'] = content
-    if slice_lists:
-        _check_slice_patients(summary, slice_lists)
-    for split, found in lesion_files.items():
-        coco, num_small = build_coco(data_root, found, min_area, keep_classes_apart, finder.find(split).name, workers, progress)
-        summary.add_lesions(split, coco, num_small)
-        outputs[folder / f'{split}.json'] = coco
-    if lesion_files:
-        summary.check_patients(
-            'lesions_train',
-            (file.patient_id for file in lesion_files['lesions_train']),
-            'lesions_test',
-            (file.patient_id for file in lesion_files['lesions_test']),
-        )
-    return write_download(data_root, outputs, skip_statistics, summary, workers, progress)
-
-
-class _ListFinder:
-    """Finds lists by their role: given by path, or under the published name in one of the folders."""
-
-    def __init__(self, lists: CncbLists, folders: Sequence[PathLike]) -> None:
-        self.given = {name: Path(path) for name, path in asdict(lists).items() if path is not None}
-        self.folders = folders
-
-    def find(self, role: str) -> Path:
-        if role in self.given:
-            return self.given[role]
+    def list_of(role: str) -> Path:
         source = COVIDX_SOURCE if role in ('train', 'val', 'test') else PUBLISHED_SOURCE
-        try:
-            return find_list(LIST_NAMES[role], self.folders, source)
-        except FileNotFoundError as error:
-            if role != 'train_sample':
-                raise
-            raise FileNotFoundError(f'{error}; or draw a balanced sample with --samples-per-class 1000') from None
+        return download.find_list(role, LIST_NAMES[role], source)
+
+    if 'slices' in parts:
+        download.refuse_other_lists()
+    # Lists and presence of files are quick to check, so both parts are checked before the masks are read.
+    lesions: dict[str, list[LesionFile]] = {}
+    for split in ('lesions_train', 'lesions_test') if 'lesions' in parts else ():
+        source = list_of(split)
+        lesions[split] = _find_lesion_slices(download, source, parse_segmentation_list(source))
+    if 'slices' in parts:
+        flat = flat_folders(download.root, '1') if download.check_files else []
+        splits = _read_slice_splits(list_of, 'train_sample' in download.lists, samples_per_class, seed)
+        patients = {
+            split: {row['patient_id'] for row in _add_slices(download, split, rows, source, flat)}
+            for split, (rows, source) in splits.items()
+        }
+    download.refuse_missing()
+    check = download.summary.check_patients
+    if 'slices' in parts:
+        train = patients['slices_train'] | patients['slices_train_left_out']
+        # The author's 3000 slices share patients with the rest of their list.
+        check('slices_train', patients['slices_train'], 'slices_train_left_out', patients['slices_train_left_out'])
+        check('the training list', train, 'slices_val', patients['slices_val'])
+        check('the training list', train, 'slices_test', patients['slices_test'])
+        check('slices_val', patients['slices_val'], 'slices_test', patients['slices_test'])
+    for split, found in lesions.items():
+        source = list_of(split)
+        coco, num_small = build_coco(
+            download.root, found, min_area, keep_classes_apart, source.name, download.workers, download.progress
+        )
+        download.summary.add_lesions(split, coco, num_small)
+        download.add_output(split, coco)
+    if lesions:
+        train, test = ({file.patient_id for file in files} for files in lesions.values())
+        check('lesions_train', train, 'lesions_test', test)
+    return download.write()
 
 
-def _read_slice_splits(finder: _ListFinder, samples_per_class: int | None, seed: int) -> dict[str, tuple]:
+def _read_slice_splits(
+    list_of: Callable[[str], Path], sample_given: bool, samples_per_class: int | None, seed: int
+) -> dict[str, tuple[list[CncbSlice], Path]]:
     """Return rows and list of each split."""
-    train_path = finder.find('train')
+    train_path = list_of('train')
     train = parse_covidx_list(train_path)
-    if samples_per_class is not None:
-        if 'train_sample' in finder.given:
-            raise ValueError(
-                f'both the list {finder.given["train_sample"]} and {plural(samples_per_class, "sample")} per '
-                'class are given for the training slices; give only one of them'
-            )
-        sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
-    else:
-        sample_path = finder.find('train_sample')
+    if samples_per_class is None:
+        try:
+            sample_path = list_of('train_sample')
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'{error}; or draw a balanced sample with --samples-per-class 1000') from None
         sample = parse_published_list(sample_path)
         known = set(train)
-        foreign = [row for row in sample if row not in known]
+        foreign = ['_'.join(map(str, row)) for row in sample if row not in known]
         if foreign:
-            first = ', '.join('_'.join(map(str, row)) for row in foreign[:3]) + (', ...' if len(foreign) > 3 else '')
             raise ValueError(
-                f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be '
-                f'a subset of it ({first}); give two lists that match'
+                f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be a subset of it '
+                f'({first_few(foreign)}); give two lists that match'
             )
+    elif sample_given:
+        raise ValueError(
+            f'both the list {list_of("train_sample")} and {plural(samples_per_class, "sample")} per class are given for the '
+            'training slices; give only one of them'
+        )
+    else:
+        sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
     drawn = set(sample)
-    splits = dict(
-        slices_train=(sample, sample_path), slices_train_left_out=([row for row in train if row not in drawn], train_path)
-    )
+    left_out = [row for row in train if row not in drawn]
+    splits = dict(slices_train=(sample, sample_path), slices_train_left_out=(left_out, train_path))
     for split in ('val', 'test'):
-        path = finder.find(split)
+        path = list_of(split)
         splits[f'slices_{split}'] = (parse_covidx_list(path), path)
     return splits
 
@@ -203,8 +154,8 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     """Draw the same number of slices of every class, without replacement.
 
     Args:
-        rows: Slices to draw from; their order does not matter.
-        samples_per_class: How many of each class.
+        rows: Slices to draw from, in any order.
+        samples_per_class: Number of slices of each class.
         seed: The same seed gives the same sample.
 
     Returns:
@@ -229,47 +180,32 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     return sample
 
 
-def _find_slices(
-    rows: Sequence[CncbSlice], source: Path, files: RawFiles | None, flat: Sequence[str], missing: MissingFiles
+def _add_slices(
+    download: Download, split: str, rows: Sequence[CncbSlice], source: Path, flat: Sequence[str]
 ) -> list[dict[str, Any]]:
-    data_list: list[dict[str, Any]] = []
-    absent: list[str] = []
-    for row in rows:
-        folder = row.folder
-        if files is None:
-            path: str | None = f'{folder}/{row.name}.png'
-        else:
-            path = files.find(folder, row.name) or files.find_in(flat, row.flat_name)
-        if path is None:
-            absent.append(f'{folder}/{row.name}.png or .jpg' + (f' or {row.flat_name}.png' if flat else ''))
-        else:
-            data_list.append(dict(img_path=path, label=row.label, patient_id=row.patient, scan_id=row.scan))
-    missing.add(source, len(rows), absent)
-    return data_list
+    return download.add_slices(
+        split,
+        source,
+        rows,
+        lambda row: dict(label=row.label, patient_id=row.patient, scan_id=row.scan),
+        lambda row: download.files.find(row.folder, row.name) or download.files.find_in(flat, row.flat_name),
+        lambda row: f'{row.folder}/{row.name}.png',
+        lambda row: f'{row.folder}/{row.name}.png or .jpg' + (f' or {row.flat_name}.png' if flat else ''),
+    )
 
 
-def _find_lesion_slices(rows: Sequence[LesionSlice], source: Path, files: RawFiles, missing: MissingFiles) -> list[LesionFile]:
+def _find_lesion_slices(download: Download, source: Path, rows: Sequence[LesionSlice]) -> list[LesionFile]:
     found: list[LesionFile] = []
     absent: list[str] = []
     for row in rows:
-        image = files.find(f'ct_lesion_seg/image/{row.patient}', row.name, ('.jpg', '.jpeg', '.png'))
-        mask = files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png',))
+        image = download.files.find(f'ct_lesion_seg/image/{row.patient}', row.name, ('.jpg', '.jpeg', '.png'))
+        mask = download.files.find(f'ct_lesion_seg/mask/{row.patient}', row.name, ('.png',))
         if image is None:
             absent.append(f'ct_lesion_seg/image/{row.patient}/{row.name}.jpg')
         if mask is None:
             absent.append(f'ct_lesion_seg/mask/{row.patient}/{row.name}.png')
         if image is not None and mask is not None:
-            # These patients are numbered apart from those of NCP, CP and Normal; the prefix keeps them apart here.
+            # These patients are numbered separately from those of NCP, CP and Normal; the prefix distinguishes them.
             found.append(LesionFile(image, mask, f'ct_lesion_seg/{row.patient}'))
-    missing.add(source, len(rows), absent)
+    download.add_missing(source, len(rows), absent)
     return found
-
-
-def _check_slice_patients(summary: ConversionSummary, slice_lists: dict[str, dict[str, Any]]) -> None:
-    """Warn where splits share patients, as the author's 3000 slices and the rest of their list do."""
-    patients = {split: {row['patient_id'] for row in content['data_list']} for split, content in slice_lists.items()}
-    train = patients['slices_train'] | patients['slices_train_left_out']
-    summary.check_patients('slices_train', patients['slices_train'], 'slices_train_left_out', patients['slices_train_left_out'])
-    summary.check_patients('the training list', train, 'slices_val', patients['slices_val'])
-    summary.check_patients('the training list', train, 'slices_test', patients['slices_test'])
-    summary.check_patients('slices_val', patients['slices_val'], 'slices_test', patients['slices_test'])

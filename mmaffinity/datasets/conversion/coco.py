@@ -29,7 +29,7 @@ class LesionFile(NamedTuple):
 class AnnotatedSlice(NamedTuple):
     """A slice with its lesions: image relative to the data root, (height, width), annotations without ids.
 
-    ``group`` names what is kept in one split where the patient is not known.
+    ``group`` identifies the slices that stay in one split if the patient is unknown.
     """
 
     image: str
@@ -39,9 +39,14 @@ class AnnotatedSlice(NamedTuple):
     annotations: list[dict[str, Any]]
     group: str | None = None
 
+    @property
+    def unit(self) -> str:
+        """The patient, or the group if the patient is unknown."""
+        return str(self.patient_id or self.group)
+
 
 class LesionAnnotations(NamedTuple):
-    """COCO annotations of one mask, without ids, and how many components were too small to be one."""
+    """COCO annotations of one mask, without ids, and the number of components that were too small."""
 
     annotations: list[dict[str, Any]]
     num_small: int
@@ -51,12 +56,12 @@ def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarra
     """Split a binary mask into its 8-connected components.
 
     Args:
-        lesion: Shape (H, W), non-zero where lesion.
-        min_area: Pixels; a component is kept where its area is strictly larger.
+        lesion: Shape (H, W), non-zero in lesions.
+        min_area: Pixels; only components with a larger area are kept.
 
     Returns:
-        The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number
-        of those that were too small.
+        The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number of
+        components that were too small.
     """
     labels, number = ndimage.label(lesion, structure=_EIGHT_CONNECTED)
     areas = np.bincount(labels.ravel(), minlength=number + 1)
@@ -68,10 +73,10 @@ def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: boo
     """Return the lesions of a mask as COCO annotations without ``id`` and ``image_id``.
 
     Args:
-        mask: Values as :func:`~mmaffinity.datasets.label_masks.read_lesion_mask` gives them, shape (H, W).
-        min_area: Pixels; only larger components are lesions. The paper's is 100.
-        keep_classes_apart: Give ground glass opacity and consolidation categories 1 and 2, with components of each;
-            otherwise both are category 1, and components run across them, as in the paper.
+        mask: Values from :func:`~mmaffinity.datasets.label_masks.read_lesion_mask`, shape (H, W).
+        min_area: Pixels; only larger components are lesions. The paper uses 100.
+        keep_classes_apart: Make ground glass opacity and consolidation categories 1 and 2, each with its own components.
+            Otherwise both are category 1 and form common components, as in the paper.
 
     Returns:
         The annotations (compressed RLE, box x y w h in pixels, area in pixels), and the number of components that
@@ -105,14 +110,14 @@ def build_coco(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], int]:
-    """Make the COCO JSON of a list of slices; one without lesions stays in it as an image without annotations.
+    """Build the COCO JSON of a list of slices. A slice without lesions is an image without annotations.
 
     Args:
-        data_root: The folder that the files are relative to.
-        files: The slices, which become images 1, 2, ... in this order.
+        data_root: Folder to which the files are relative.
+        files: The slices: images 1, 2, ... in this order.
         min_area: Pixels; only larger components are lesions.
         keep_classes_apart: See :func:`annotate_mask`.
-        source: The list's name, kept in ``info``.
+        source: Name of the list, stored in ``info``.
         workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
         progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
 
@@ -125,7 +130,7 @@ def build_coco(
     """
     check_min_area(min_area)
 
-    def read(file: LesionFile) -> tuple[tuple[int, ...], LesionAnnotations]:
+    def read(file: LesionFile) -> tuple[AnnotatedSlice, int]:
         mask = read_lesion_mask(data_root / file.mask)
         height, width = read_slice(data_root / file.image).shape
         if mask.shape != (height, width):
@@ -134,22 +139,22 @@ def build_coco(
                 f'image {data_root / file.image} is {width} x {height}; save the mask at the size '
                 'of its image, or unpack the archive again'
             )
-        return mask.shape, annotate_mask(mask, min_area, keep_classes_apart)
+        found = annotate_mask(mask, min_area, keep_classes_apart)
+        return AnnotatedSlice(file.image, mask.shape, file.patient_id, None, found.annotations), found.num_small
 
-    results = list(zip(files, map_files(read, files, workers, progress, 'masks'), strict=True))
-    slices = [AnnotatedSlice(file.image, shape, file.patient_id, None, found.annotations) for file, (shape, found) in results]
+    results = map_files(read, files, workers, progress, 'masks')
     names = SEPARATE_CATEGORIES if keep_classes_apart else MERGED_CATEGORIES
     info = dict(description='CNCB-NCOV lesions', source=source, min_area=min_area)
-    return coco_of(slices, names, info), sum(found.num_small for _, (_, found) in results)
+    return coco_of([slice_ for slice_, _ in results], names, info), sum(small for _, small in results)
 
 
 def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[str, Any]) -> dict[str, Any]:
-    """Make a COCO dictionary; slices without lesions stay in it as images without annotations.
+    """Build a COCO dictionary. A slice without lesions is an image without annotations.
 
     Args:
-        slices: They become images 1, 2, ... in this order.
-        names: Of the categories 1, 2, ...
-        info: What the file says of itself.
+        slices: The slices: images 1, 2, ... in this order.
+        names: Names of the categories 1, 2, ...
+        info: Description of the file.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -176,7 +181,7 @@ def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[s
 
 
 def check_min_area(min_area: int) -> None:
-    """Check the least area of a lesion.
+    """Check the minimum area of a lesion.
 
     Raises:
         ValueError: if it is negative.

@@ -1,6 +1,5 @@
 """Convert COVID-CT-MD (DICOM folders and slice labels) to labelled slices, oriented and windowed as in prediction."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,20 +11,17 @@ import numpy as np
 from mmaffinity.scans import Problem, ReadOptions, Scan, find_scans
 from mmaffinity.scans.lungs import simple_lung_mask
 from mmaffinity.scans.notes import WARNING, SliceNotes
-from mmaffinity.utils.files import whole_folder
 from mmaffinity.utils.wording import first_few, plural
 
-from ..parallel import Progress, map_files
 from .ct_md_labels import SOURCE, find_label_files, read_slice_labels
-from .lists import CNCB_CLASSES
+from .lists import CNCB_CLASSES, PathLike
 from .raw_files import check_data_root
-from .slice_files import RECORD, SLICES, split_slices, warn_of_notes, write_annotations, write_slice
+from .results import SLICES, ResultFolder, UnusableError
 from .splits import SplitOptions
 from .summary import ConversionSummary
 
-PathLike = str | os.PathLike
 NORMAL = CNCB_CLASSES.index('Normal')
-# How the class folders are called: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
+# Names of the class folders: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
 _FOLDERS = {'normal': NORMAL, 'cap': CNCB_CLASSES.index('CP'), 'covid-19': CNCB_CLASSES.index('COVID-19')}
 _FOLDER_NAME = re.compile(r'(normal|cap|covid-19)([ _-]*(cases|subjects))?', re.IGNORECASE)
 _REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal Cases/; to download it, see {SOURCE}'
@@ -33,13 +29,13 @@ _REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal
 
 @dataclass(frozen=True)
 class CtMdOptions:
-    """What is taken of each patient, and how.
+    """Which slices are converted, and how.
 
     Attributes:
-        every: take each n-th slice only, counted from the head.
-        clear_as_normal: keep slices without infection of patients with pneumonia, as Normal; they are left out otherwise.
-        only_lungs: of slices without infection, keep only those that show lungs, by a threshold.
-        reading: window, and the way to Hounsfield units, as in prediction.
+        every: use every n-th slice, counted from the head.
+        clear_as_normal: label slices without infection of patients with pneumonia as Normal, instead of leaving them out.
+        only_lungs: use slices without infection only if they show lungs, by a threshold.
+        reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
         ValueError: if a value is out of range.
@@ -57,7 +53,7 @@ class CtMdOptions:
 
 @dataclass
 class _Patient:
-    """A patient's folder, class, and labels (None for Normal); then the rows of the slice list, or why there are none."""
+    """A patient's folder, class, and labels (None for Normal); then the rows of the slice list."""
 
     name: str
     folder: Path
@@ -66,7 +62,6 @@ class _Patient:
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     without_lungs: int = 0
-    reason: str = ''
 
 
 def convert_covid_ct_md(
@@ -76,26 +71,22 @@ def convert_covid_ct_md(
     splits: SplitOptions | None = None,
     index: PathLike | None = None,
     labels: PathLike | None = None,
-    overwrite: bool = False,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **result: Any,
 ) -> ConversionSummary:
     """Write labelled slices as ``<out>/slices/<patient>/<number>.png``, and ``<out>/annotations/``.
 
     ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
     level statistics of the training slices. Slices with infection have the class of their patient, those of normal patients
     are Normal. Patients with pneumonia but without slice labels are left out. Numbers count from the head, as the labels do.
-    The folder appears once it is complete. A patient who cannot be used is reported, and the others are converted.
+    A patient who cannot be used is reported, and the others are converted.
 
     Args:
         root: Folder with the unpacked class folders.
         out: Folder to make.
-        options: What is taken of each patient.
-        splits: How patients are divided, each class by itself.
+        options: Which slices are converted.
+        splits: How patients are divided; each class is split separately.
         index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
-        overwrite: Replace an earlier result.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
         Counts per split, class and patient; ``problems`` names the patients who were left out.
@@ -105,40 +96,22 @@ def convert_covid_ct_md(
         FileNotFoundError: if a folder, the index or the labels are missing.
         ValueError: if an argument, the index or the labels are wrong, no slice is left, or there are too few patients.
     """
-    root, options, splits = Path(root), options or CtMdOptions(), splits or SplitOptions()
+    root, options = Path(root), options or CtMdOptions()
     check_data_root(root, _REMEDY)
-    summary = ConversionSummary('COVID-CT-MD')
+    folder = ResultFolder('COVID-CT-MD', out, splits, **result)
+    summary = folder.summary
     folders = _class_folders(root, summary)
     index, labels = find_label_files(root, index, labels)
     patients = _find_patients(folders, read_slice_labels(index, labels), index, summary)
-    with whole_folder(out, RECORD, overwrite) as folder:
-        map_files(lambda patient: _convert(patient, folder, options), patients, workers, progress, 'patients')
-        _report(patients, summary)
-        rows = [row for patient in patients for row in patient.rows]
-        classes = {patient.name: CNCB_CLASSES[patient.label] for patient in patients if patient.rows}
-        lists = split_slices(
-            rows,
-            plural(len(patients), 'patient'),
-            lambda row: row['patient_id'],
-            classes,
-            splits,
-            CNCB_CLASSES,
-            labels.name,
-            summary,
-        )
-        write_annotations(
-            folder,
-            lists,
-            [row['img_path'] for row in lists['slices_train']['data_list']],
-            options,
-            splits,
-            summary,
-            out,
-            workers,
-            progress,
-            labels=labels.name,
-        )
-    return summary
+    with folder.filling():
+        good = folder.convert_each(lambda patient: _convert(patient, folder, options), patients, 'patients')
+        folder.warn_of_notes([(patient.name, patient.notes) for patient in good], 'patients')
+        if without_lungs := sum(patient.without_lungs for patient in good):
+            summary.warn(f'left out: {plural(without_lungs, "slice")} without lungs')
+        rows = [row for patient in good for row in patient.rows]
+        classes = {patient.name: CNCB_CLASSES[patient.label] for patient in good if patient.rows}
+        found = plural(len(patients), 'patient')
+        return folder.write_slice_lists(rows, classes, CNCB_CLASSES, labels.name, found, options, labels=labels.name)
 
 
 def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
@@ -181,7 +154,7 @@ def _find_patients(
     return patients
 
 
-def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
+def _convert(patient: _Patient, folder: ResultFolder, options: CtMdOptions) -> _Patient:
     """Write the slices of one patient."""
     scans, problems = [], []
     for item in find_scans(patient.folder, options.reading):
@@ -189,10 +162,7 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
             scans.append(item)
         elif not item.clutter:
             problems.append(item)
-    patient.reason = _why_not(patient, scans, problems)
-    if patient.reason:
-        return
-    (scan,) = scans
+    scan = _only(patient, scans, problems)
     count = scan.info.num_slices
     known = count if patient.infected is None else min(count, len(patient.infected))
     wanted = {}  # number from the head, and label, by index, which counts from the feet
@@ -212,7 +182,7 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
             patient.without_lungs += 1
             continue
         name = f'{SLICES}/{patient.name}/{number:04d}.png'
-        write_slice(root, name, item.grey)
+        folder.write_slice(name, item.grey)
         patient.rows.append(dict(img_path=name, label=label, patient_id=patient.name, scan_id=patient.name))
     patient.rows.sort(key=lambda row: row['img_path'])
     patient.notes = [*scan.info.notes, *notes.lines(len(wanted))]
@@ -220,37 +190,28 @@ def _convert(patient: _Patient, root: Path, options: CtMdOptions) -> None:
         patient.notes.append(f'{WARNING}{plural(len(problems), "file", "is")} not used: {problems[0]}')
     if known < count:
         patient.notes.append(f'{WARNING}only the first {known} of {count} slices have labels')
+    return patient
 
 
-def _why_not(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> str:
-    """Say why a patient cannot be used; empty if nothing is against it."""
-    if len(scans) != 1:
-        if scans:
-            names = first_few([scan.info.name for scan in scans])
-            return f'{patient.folder} contains {plural(len(scans), "scan")} ({names}): keep only the one to use'
-        return f'{patient.folder} contains no scan' + (f': {problems[0]}' if problems else '')
+def _only(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> Scan:
+    """Return a patient's only scan, which has to fit the labels."""
+    if not scans:
+        raise UnusableError(f'{patient.folder} contains no scan' + (f': {problems[0]}' if problems else ''))
+    if len(scans) > 1:
+        names = first_few([scan.info.name for scan in scans])
+        raise UnusableError(f'{patient.folder} contains {plural(len(scans), "scan")} ({names}): keep only the one to use')
+    (scan,) = scans
     if patient.infected is None:
-        return ''
-    scan = scans[0]
-    marked = np.flatnonzero(patient.infected)
+        return scan
+    by_order = f'{patient.folder}: labels are matched to slices by order'
     if problems:
-        return (
-            f'{patient.folder}: labels are matched to slices by order, but {plural(len(problems), "file")} cannot be '
-            f'used: {problems[0]}'
-        )
+        raise UnusableError(f'{by_order}, but {plural(len(problems), "file")} cannot be used: {problems[0]}')
     if scan.place(0)[0] is None:
-        return f'{patient.folder}: labels are matched to slices by order, which is unknown without slice positions'
+        raise UnusableError(f'{by_order}, which is unknown without slice positions')
+    marked = np.flatnonzero(patient.infected)
     if marked.size and marked[-1] >= scan.info.num_slices:
-        return (
+        raise UnusableError(
             f'{patient.folder} has {plural(scan.info.num_slices, "slice")}, but its labels mark slice {marked[-1] + 1}: '
             'slices are missing, or the labels belong to another patient'
         )
-    return ''
-
-
-def _report(patients: Sequence[_Patient], summary: ConversionSummary) -> None:
-    summary.add_problems(patient.reason for patient in patients if patient.reason)
-    warn_of_notes([(patient.name, patient.notes) for patient in patients if not patient.reason], 'patients', summary)
-    without_lungs = sum(patient.without_lungs for patient in patients)
-    if without_lungs:
-        summary.warn(f'left out: {plural(without_lungs, "slice")} without lungs')
+    return scan

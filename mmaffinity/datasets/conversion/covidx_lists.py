@@ -1,22 +1,21 @@
-"""Read the lists and the metadata of COVIDx-CT: which source, patient and scan a slice's name stands for."""
+"""Read the lists and the metadata of COVIDx-CT: source, patient and scan from the names of slices."""
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from .lists import CNCB_CLASSES, PathLike, parse_rows
+from .tables import read_table
 
 FINDINGS = ('Normal', 'Pneumonia', 'COVID-19')  # of metadata.csv, by label
 _METADATA_COLUMNS = ('patient id', 'source', 'finding')
 
-_ROW = re.compile(r'(?P<name>\w[\w.-]*)\.(?:png|jpe?g)\s+(?P<label>-?[0-9]+)(?P<box>(?:\s+-?[0-9]+){4})?', re.ASCII)
+_ROW = re.compile(r'(\w[\w.-]*)\.(?:png|jpe?g)\s+(-?[0-9]+)((?:\s+-?[0-9]+){4})?', re.ASCII)
 _CNCB_NAME = '[0-9A-Za-z-]+'
 
-# Names without suffix, by source as metadata.csv calls it: what COVIDx-CT's own scripts, and the archives that it takes
-# its slices from, name them. Where the name tells the class, the group `kind` is a key of _KINDS.
+# Names without suffix by source, named as in metadata.csv. They come from COVIDx-CT's own scripts and from the archives of its
+# sources. If a name encodes the class, the group `kind` is a key of _KINDS.
 _SOURCES = tuple(
     (source, re.compile(pattern, re.ASCII))
     for source, pattern in (
@@ -40,13 +39,13 @@ _KINDS = {'Normal': 0, 'CP': 1, 'NCP': 2, 'normal': 0, 'cap': 1, 'P': 2, 'covid'
 
 
 class SliceName(NamedTuple):
-    """What the name of a slice stands for; all are None where it follows no known source's rule.
+    """What the name of a slice encodes; all are None if it follows the rule of no known source.
 
     Attributes:
-        source: as metadata.csv calls it.
-        patient: the person.
-        scan: the series, the beginning of the name.
-        label: of the class that the name tells; None where it tells none.
+        source: named as in metadata.csv.
+        patient: the patient.
+        scan: the series, which the name starts with.
+        label: label of the class; None if the name does not encode it.
     """
 
     source: str | None = None
@@ -60,10 +59,10 @@ class CovidxSlice:
     """One row of a list; rows of the same name are the same slice.
 
     Attributes:
-        name: of the file, without suffix.
+        name: name of the file, without suffix.
         label: 0 Normal, 1 pneumonia, 2 COVID-19.
-        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None where the row has none.
-        origin: what the name stands for.
+        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None if the row has none.
+        origin: what the name encodes.
     """
 
     name: str
@@ -73,18 +72,14 @@ class CovidxSlice:
 
 
 class PatientMetadata(NamedTuple):
-    """What metadata.csv has on one patient that is of use here."""
+    """Source and finding of a patient in metadata.csv."""
 
     source: str
     finding: str
 
 
 def read_name(name: str) -> SliceName:
-    """Take a slice's name apart.
-
-    Args:
-        name: of the file, without suffix.
-    """
+    """Parse the name of a slice, without suffix."""
     for source, pattern in _SOURCES:
         match = pattern.fullmatch(name)
         if match is not None:
@@ -94,36 +89,25 @@ def read_name(name: str) -> SliceName:
 
 
 def parse_covidx_ct_list(path: PathLike) -> list[CovidxSlice]:
-    """Read a list of any version of COVIDx-CT, rows ``file label xmin ymin xmax ymax``; the box may be left out.
+    """Read a list of any version of COVIDx-CT, rows ``file label xmin ymin xmax ymax``; the box may be absent.
 
-    Args:
-        path: The list; Windows line ends and empty lines are no matter.
-
-    Returns:
-        The slices in the order of the rows.
-
-    Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read, has another label than 0 to 2 or one that its name contradicts, has a box
-            without area or with a negative corner, or comes twice; names file, line and row.
+    Labels must be 0 to 2 and agree with the name of the slice, and boxes must have an area. See :func:`~.lists.parse_rows`.
     """
-    return parse_rows(path, _read_row)
+    form = '"file label xmin ymin xmax ymax", with whole numbers and a PNG or JPEG file'
+    return parse_rows(path, _ROW, form, _build)
 
 
-def _read_row(text: str) -> CovidxSlice:
-    match = _ROW.fullmatch(text)
-    if match is None:
-        raise ValueError('it is not of the form "file label xmin ymin xmax ymax", with whole numbers and a PNG or JPEG file')
-    name, label = match['name'], int(match['label'])
+def _build(name: str, digits: str, box: str | None) -> CovidxSlice:
+    label = int(digits)
     if not 0 <= label < len(CNCB_CLASSES):
         classes = ', '.join(f'{index} {finding}' for index, finding in enumerate(FINDINGS))
         raise ValueError(f'its label is {label}; labels are {classes}')
     origin = read_name(name)
     if origin.label not in (None, label):
         raise ValueError(f'its label is {label}, but its name belongs to a slice with label {origin.label}')
-    if not match['box']:
+    if not box:
         return CovidxSlice(name, label, None, origin)
-    xmin, ymin, xmax, ymax = map(int, match['box'].split())
+    xmin, ymin, xmax, ymax = map(int, box.split())
     if not (0 <= xmin < xmax and 0 <= ymin < ymax):
         raise ValueError(
             f'its box {xmin} {ymin} {xmax} {ymax} is not xmin ymin xmax ymax with 0 <= xmin < xmax and 0 <= ymin < ymax'
@@ -134,44 +118,27 @@ def _read_row(text: str) -> CovidxSlice:
 def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
     """Read metadata.csv, which has a row per patient.
 
-    Args:
-        path: The file.
-
     Returns:
         Source and finding by patient ID.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it lacks a column, or a patient comes twice; names file and line.
+        ValueError: if it lacks a column, or a patient occurs twice; names file and line.
     """
-    path = Path(path)
     patients: dict[str, PatientMetadata] = {}
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            reader = csv.DictReader(file)
-            missing = [column for column in _METADATA_COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f'{path} lacks the column "{missing[0]}"; it is not the metadata.csv of COVIDx-CT: give '
-                    'that with --metadata, or rename this file'
-                )
-            for row in reader:
-                patient, source, finding = ((row[column] or '').strip() for column in _METADATA_COLUMNS)
-                if patient in patients:
-                    raise ValueError(f'{path}, line {reader.line_num}: patient {patient} occurs twice; delete one of the rows')
-                patients[patient] = PatientMetadata(source, finding)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path} does not exist; correct the path or omit --metadata') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path} is not a CSV file ({error}); download metadata.csv again') from None
+    remedy = 'give the metadata.csv of COVIDx-CT with --metadata, or omit the option'
+    for line, (patient, *known) in read_table(path, _METADATA_COLUMNS, 'the table of patients', remedy):
+        if patient in patients:
+            raise ValueError(f'{path}, line {line}: patient {patient} occurs twice; delete one of the rows')
+        patients[patient] = PatientMetadata(*known)
     return patients
 
 
 def metadata_id(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> str | None:
     """Return the ID under which metadata.csv has the patient of a slice, or None.
 
-    It is the patient of :func:`read_name`, except where metadata.csv counts series (TCIA) or studies (COVID-19-CT-Seg) of
-    one person apart: there it is the longest beginning of the name that metadata.csv has.
+    It is the patient of :func:`read_name`, unless metadata.csv lists the series (TCIA) or studies (COVID-19-CT-Seg) of one
+    patient separately: then it is the longest prefix of the name that metadata.csv contains.
     """
     if row.origin.patient in metadata:
         return row.origin.patient

@@ -1,7 +1,5 @@
 """The slice labels of COVID-CT-MD: which slices of which patient show infection."""
 
-import csv
-import os
 import re
 from pathlib import Path
 
@@ -9,28 +7,29 @@ import numpy as np
 
 from mmaffinity.utils.wording import first_few, plural
 
-PathLike = str | os.PathLike
+from .lists import PathLike
+from .tables import read_table
 
 SOURCE = 'https://github.com/ShahinSHH/COVID-CT-MD'
 _LABELS_NAME = re.compile(r'slice[-_ ]level[-_ ]labels.*\.npy', re.IGNORECASE)
-_COLUMNS = ('label index', 'folder/id')
+_COLUMNS = ('Label Index', 'Folder/ID')
 
 
 def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
     """Find the array of slice labels and its index in a folder, or in the folders in it.
 
-    Where there are several arrays, that with 'updated' in its name is taken.
+    Of several arrays, the one with 'updated' in its name is used.
 
     Args:
         root: the folder.
-        index, labels: those that are known already.
+        index, labels: paths that are given.
 
     Returns:
         The index (CSV) and the labels (NPY).
 
     Raises:
-        FileNotFoundError: if one is not there.
-        ValueError: if it is not clear which to take.
+        FileNotFoundError: if one does not exist.
+        ValueError: if there are several.
     """
     return (
         Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
@@ -51,19 +50,19 @@ def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
 def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     """Read which slices show infection.
 
-    The published index skips a number, 43, and the array has no row for it. So numbers are rows of the array where all of
-    them exist; otherwise, where both have as many rows, the patients in the order of their numbers.
+    Numbers are rows of the array. The published index skips a number, 43, for which the array has no row: if a number exceeds
+    the array and both have as many rows, the rows are the patients in the order of their numbers.
 
     Args:
         index: CSV with the columns 'Label Index' and 'Folder/ID'.
         labels: array (patients, slices) of 0 and 1, slices counted from the head.
 
     Returns:
-        By patient, bool (slices,). The array is as wide for all; what exceeds a patient's slices is False.
+        By patient, bool (slices,). All have the width of the array; entries beyond a patient's slices are False.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged, or they do not fit each other.
+        ValueError: if a file is damaged, or they do not match.
     """
     array = _read_array(labels)
     rows = _read_index(index)
@@ -82,7 +81,7 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        # A pickle in it could run anything.
+        # A pickle could execute code.
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileNotFoundError(f'the slice labels {path} do not exist') from None
@@ -101,25 +100,13 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_index(path: Path) -> dict[int, str]:
     """Patients by number."""
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            reader = csv.DictReader(file)
-            names = {name.strip().lower(): name for name in reader.fieldnames or () if name}
-            missing = [name for name in _COLUMNS if name not in names]
-            if missing:
-                raise ValueError(f'{path} has no column {", ".join(missing)}: get it from {SOURCE}')
-            patients: dict[int, str] = {}
-            for row in reader:
-                number, patient = ((row[names[column]] or '').strip() for column in _COLUMNS)
-                if not number.isdecimal() or not patient:
-                    raise ValueError(f'line {reader.line_num} of {path} has the number {number!r} and the patient {patient!r}')
-                if int(number) in patients or patient in patients.values():
-                    raise ValueError(f'line {reader.line_num} of {path} repeats number {number} or patient {patient}')
-                patients[int(number)] = patient
-    except FileNotFoundError:
-        raise FileNotFoundError(f'the index {path} does not exist') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path} is not a CSV file in UTF-8 ({error}): download it again') from error
+    patients: dict[int, str] = {}
+    for line, (number, patient) in read_table(path, _COLUMNS, 'the index', f'get it from {SOURCE}'):
+        if not number.isdecimal() or not patient:
+            raise ValueError(f'line {line} of {path} has the number {number!r} and the patient {patient!r}')
+        if int(number) in patients or patient in patients.values():
+            raise ValueError(f'line {line} of {path} repeats number {number} or patient {patient}')
+        patients[int(number)] = patient
     if not patients:
         raise ValueError(f'{path} lists no patients')
     return patients

@@ -1,40 +1,34 @@
 """Convert folders of slices and masks, as images of the same names, to COCO JSON."""
 
-import os
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmaffinity.utils.files import whole_folder
-
 from ..label_masks import read_label_mask
-from ..parallel import Progress, map_files
 from ..verification.image_facts import SLICE, FileFacts, read_facts
 from .coco import AnnotatedSlice, LesionAnnotations
-from .lesion_lists import LesionOptions, check_labels, lesion_lists
-from .links import check_outside, place_slices
+from .lesion_options import LesionOptions, check_labels
+from .lists import PathLike
 from .pairs import IMAGES, Pair, find_pairs
-from .slice_files import RECORD, write_annotations
+from .results import ResultFolder, UnusableError
 from .splits import SplitOptions
 from .summary import ConversionSummary
 from .units import UnitOptions, find_units
 
-PathLike = str | os.PathLike
-FOLDER = 'images'  # of the result, which holds or leads to the slices
+FOLDER = 'images'  # folder of the slices, or link to it, in the result
 
 
-@dataclass
-class _Read:
-    """What was read of a pair."""
+class _Read(NamedTuple):
+    """A slice and its mask: the labels in it, its lesions, and whether the slice is kept."""
 
     pair: Pair
     facts: FileFacts
-    labels: set[int] = field(default_factory=set)
-    lesions: LesionAnnotations = field(default_factory=lambda: LesionAnnotations([], 0))
-    kept: bool = False
-    reason: str = ''
+    labels: set[int]
+    lesions: LesionAnnotations
+    kept: bool
 
 
 def convert_image_pairs(
@@ -46,29 +40,24 @@ def convert_image_pairs(
     units: UnitOptions | None = None,
     pair_pattern: str | None = None,
     copy: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **result: Any,
 ) -> ConversionSummary:
     """Write ``<out>/annotations/``, and ``<out>/images``, a link to the folder of the slices.
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
-    level statistics of the training slices. A patient is in one of the three alone, or, where patients are unknown, a group of
-    slices that look nearly the same. The folder appears once it is complete. A pair that cannot be used is reported, and the
-    others are converted.
+    level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
+    one of the three alone. A pair that cannot be used is reported, and the others are converted.
 
     Args:
         images: Folder of the slices, see :func:`~.pairs.find_pairs`.
         masks: Folder of their masks: images whose pixel values are labels.
         out: Folder to make.
-        options: What is taken of masks.
+        options: Which labels are lesions, and which slices are kept.
         splits: How patients are divided.
-        units: How patients are known. Names of slices are relative to ``images``, with forward slashes and without extension.
+        units: How patients are identified. Names of slices are relative to ``images``, with forward slashes, without extension.
         pair_pattern: See :func:`~.pairs.find_pairs`.
         copy: Copy the slices instead of linking to their folder.
-        overwrite: Replace an earlier result.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
         Counts per split and patient; ``problems`` names the pairs that were left out.
@@ -79,75 +68,45 @@ def convert_image_pairs(
         ValueError: if an argument is wrong, masks hold several labels and ``options.lesion_labels`` is None, no pair can be
             used, or there are too few patients for the splits.
     """
-    options, splits, units = options or LesionOptions(), splits or SplitOptions(), units or UnitOptions()
-    images = Path(images).resolve()
-    check_outside(out, images)
-    found = find_pairs(images, Path(masks), pair_pattern, IMAGES)
-    summary = ConversionSummary('image pairs')
-    for note in found.notes:
-        summary.warn(note)
-    summary.add_problems(found.problems)
-    with whole_folder(out, RECORD, overwrite) as root:
-        results = map_files(lambda pair: _read(pair, options), found.pairs, workers, progress, 'pairs')
-        summary.add_problems(result.reason for result in results if result.reason)
-        good = [result for result in results if not result.reason]
-        check_labels({result.pair.name: result.labels for result in good}, options)
-        unit_of = find_units({result.pair.name: result.facts for result in good}, units, str(images), summary)
+    options, units, images = options or LesionOptions(), units or UnitOptions(), Path(images).resolve()
+    folder = ResultFolder('image pairs', out, splits, **result)
+    folder.refuse_inside(images)
+    pairs = find_pairs(images, Path(masks), folder.summary, pair_pattern, IMAGES)
+    with folder.filling():
+        good = folder.convert_each(lambda pair: _read(pair, options), pairs, 'pairs')
+        check_labels({item.pair.name: item.labels for item in good}, options)
+        found = find_units({item.pair.name: item.facts for item in good}, units, str(images), folder.summary)
         slices, small = [], Counter[str]()
-        for result in good:
-            unit = unit_of.get(result.pair.name)
-            if unit is not None:
-                small[unit.name] += result.lesions.num_small
-                if result.kept:
-                    slices.append(
-                        AnnotatedSlice(
-                            f'{FOLDER}/{result.pair.image.relative_to(images).as_posix()}',
-                            (result.facts.height, result.facts.width),
-                            unit.patient,
-                            None,
-                            result.lesions.annotations,
-                            unit.group,
-                        )
-                    )
+        for pair, facts, _, lesions, kept in good:
+            unit = found.get(pair.name)
+            if unit is None:
+                continue
+            small[unit.name] += lesions.num_small
+            if kept:
+                name = f'{FOLDER}/{pair.image.relative_to(images).as_posix()}'
+                shape = facts.height, facts.width
+                slices.append(AnnotatedSlice(name, shape, unit.patient, None, lesions.annotations, unit.group))
         info = dict(description='lesions of slices with masks', source=images.name)
-        lists = lesion_lists(
-            slices, lambda slice_: str(slice_.patient_id or slice_.group), small, info, splits, summary, Path(masks), options
-        )
-        place_slices(root, FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
-        write_annotations(
-            root,
-            lists,
-            [image['file_name'] for image in lists['lesions_train']['images']],
-            options,
-            splits,
-            summary,
-            out,
-            workers,
-            progress,
-            units=asdict(units),
-            pair_pattern=pair_pattern,
-        )
-    return summary
+        record = dict(units=asdict(units), pair_pattern=pair_pattern)
+
+        def place() -> None:
+            folder.place_slices(FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
+
+        return folder.write_lesion_lists(slices, small, info, masks, options, place, **record)
 
 
 def _read(pair: Pair, options: LesionOptions) -> _Read:
     """Read a slice and its mask."""
-    result = _Read(pair, read_facts(SLICE, str(pair.image)))
-    if result.facts.error is not None:
-        result.reason = f'{pair.name}: {pair.image} {result.facts.error}'
-        return result
+    facts = read_facts(SLICE, str(pair.image))
+    if facts.error is not None:
+        raise UnusableError(f'{pair.name}: {pair.image} {facts.error}')
     try:
         mask = read_label_mask(pair.mask)
     except ValueError as error:
-        result.reason = f'{pair.name}: {error}'
-        return result
-    width, height = result.facts.width, result.facts.height
-    if mask.shape != (height, width):
-        result.reason = (
+        raise UnusableError(f'{pair.name}: {error}') from error
+    if mask.shape != (facts.height, facts.width):
+        raise UnusableError(
             f'{pair.name}: the mask {pair.mask} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image is '
-            f'{width} x {height}'
+            f'{facts.width} x {facts.height}'
         )
-        return result
-    result.labels = {int(label) for label in np.unique(mask) if label}
-    result.lesions, result.kept = options.annotate(mask)
-    return result
+    return _Read(pair, facts, {int(label) for label in np.unique(mask) if label}, *options.annotate(mask))

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,9 +15,9 @@ CNCB_CLASSES = ('Normal', 'CP', 'COVID-19')
 CNCB_FOLDERS = ('Normal', 'CP', 'NCP')  # where the raw data keeps label 0, 1, 2
 ICTCF_CLASSES = ('Negative', 'COVID-19')
 
-# Names of patients, scans and slices become paths, so nothing but letters, digits and '-' is let in.
+# Names of patients, scans and slices become paths, so only letters, digits and '-' are accepted.
 _NAME = r'([0-9A-Za-z-]+)'
-_COVIDX = re.compile(rf'(NCP|CP|Normal)_{_NAME}_{_NAME}_{_NAME}\.(?:png|jpe?g)\s+([0-9])((?:\s+-?[0-9]+){{4}})?')
+_COVIDX = re.compile(rf'(NCP|CP|Normal)_{_NAME}_{_NAME}_{_NAME}\.(?:png|jpe?g)\s+([0-9])(?:(?:\s+-?[0-9]+){{4}})?')
 _PUBLISHED = re.compile(rf'([012])_{_NAME}_{_NAME}_{_NAME}\.(?:png|jpe?g)')
 _LESION = re.compile(rf'{_NAME}_{_NAME}\.(?:png|jpe?g)')
 _ICTCF = re.compile(r'([02])_([np])CT([0-9]+)\.jpg')
@@ -60,129 +60,75 @@ class IctcfSlice(NamedTuple):
 
 
 def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
-    """Read a list of COVIDx-CT version 1, rows ``<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax``.
+    """Read a list of COVIDx-CT version 1, see :func:`parse_rows`; the models see whole slices, so body boxes are left out."""
 
-    The body box is checked for form and left out: the models here see whole slices.
-
-    Args, returns and raises: as for :func:`parse_rows`.
-    """
-
-    def read(text: str) -> CncbSlice:
-        match = _COVIDX.fullmatch(text)
-        if match is None:
-            raise ValueError(
-                'it is not of the form "<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax" '
-                'with class NCP, CP or Normal'
-            )
-        token, patient, scan, name, digit = match.group(1, 2, 3, 4, 5)
+    def build(token: str, patient: str, scan: str, name: str, digit: str) -> CncbSlice:
         label = CNCB_FOLDERS.index(token)
         if int(digit) != label:
             raise ValueError(f'its label is {digit}, but {token} has label {label}')
         return CncbSlice(label, patient, scan, name)
 
-    return parse_rows(path, read)
+    form = '"<class>_<patient>_<scan>_<slice>.png label xmin ymin xmax ymax" with class NCP, CP or Normal'
+    return parse_rows(path, _COVIDX, form, build)
 
 
 def parse_published_list(path: PathLike) -> list[CncbSlice]:
-    """Read the author's list of classification slices, rows ``<label>_<patient>_<scan>_<slice>.png``.
-
-    Args, returns and raises: as for :func:`parse_rows`.
-    """
-
-    def read(text: str) -> CncbSlice:
-        match = _PUBLISHED.fullmatch(text)
-        if match is None:
-            raise ValueError('it is not of the form "<label>_<patient>_<scan>_<slice>.png" with label 0, 1 or 2')
-        label, patient, scan, name = match.groups()
-        return CncbSlice(int(label), patient, scan, name)
-
-    return parse_rows(path, read)
+    """Read the author's list of classification slices, see :func:`parse_rows`."""
+    form = '"<label>_<patient>_<scan>_<slice>.png" with label 0, 1 or 2'
+    return parse_rows(path, _PUBLISHED, form, lambda label, *names: CncbSlice(int(label), *names))
 
 
 def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
-    """Read one of the author's segmentation lists, rows ``<patient>_<slice>.jpg``.
-
-    Args, returns and raises: as for :func:`parse_rows`.
-    """
-
-    def read(text: str) -> LesionSlice:
-        match = _LESION.fullmatch(text)
-        if match is None:
-            raise ValueError('it is not of the form "<patient>_<slice>.jpg"')
-        return LesionSlice(*match.groups())
-
-    return parse_rows(path, read)
+    """Read one of the author's segmentation lists, see :func:`parse_rows`."""
+    return parse_rows(path, _LESION, '"<patient>_<slice>.jpg"', LesionSlice)
 
 
 def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
-    """Read one of the author's iCTCF lists, rows ``0_nCT<n>.jpg`` (negative) or ``2_pCT<n>.jpg`` (COVID-19).
+    """Read one of the author's iCTCF lists, see :func:`parse_rows`; prefix 0 is negative, 2 is COVID-19, label 1 here."""
 
-    The list's prefix 2 is label 1 here.
-
-    Args, returns and raises: as for :func:`parse_rows`.
-    """
-
-    def read(text: str) -> IctcfSlice:
-        match = _ICTCF.fullmatch(text)
-        if match is None:
-            raise ValueError('it is not of the form "0_nCT<n>.jpg" or "2_pCT<n>.jpg"')
-        prefix, letter, number = match.groups()
+    def build(prefix: str, letter: str, number: str) -> IctcfSlice:
         if (prefix == '2') != (letter == 'p'):
             raise ValueError(f'prefix {prefix} and {letter}CT contradict each other (0 goes with nCT, 2 with pCT)')
         return IctcfSlice(int(letter == 'p'), number)
 
-    return parse_rows(path, read)
+    return parse_rows(path, _ICTCF, '"0_nCT<n>.jpg" or "2_pCT<n>.jpg"', build)
 
 
-def find_list(name: str, folders: Sequence[PathLike], source: str) -> Path:
-    """Return the first ``<folder>/<name>`` that exists.
-
-    Args:
-        name: The list's published file name.
-        folders: Where to look, in this order.
-        source: Where the list comes from, for the error.
-
-    Raises:
-        FileNotFoundError: if no folder has it.
-    """
-    for folder in folders:
-        if (Path(folder) / name).is_file():
-            return Path(folder) / name
-    places = ' or '.join(str(folder) for folder in folders)
-    raise FileNotFoundError(
-        f'the list {name} is not in {places}; get it from {source} and put it there, or give its folder with --lists'
-    )
-
-
-def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
+def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[..., Row]) -> list[Row]:
     """Read every non-empty line of a list.
 
     Args:
-        path: The list, UTF-8 with or without byte order mark, with any line ends.
-        read: Turns a line into a row; its ValueError describes the problem. Equal rows are one slice.
+        path: The list.
+        pattern: What a line must match.
+        form: The form of a line in words, for errors.
+        build: Turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are one slice.
 
     Returns:
         The rows in the order of the lines.
 
     Raises:
         FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read or comes twice, naming file, line and row, or there are none.
+        ValueError: if a row cannot be read or occurs twice, naming file, line and row, or there are none.
     """
-    rows: list[Row] = []
-    lines: dict = {}
+    rows: dict[Row, int] = {}
     bad: list[tuple[int, str, str]] = []
-    for number, text in _lines(Path(path)):
+    lines = read_lines(path, 'the list', 'correct the path, or download the list again (see docs/data.md)')
+    for number, text in enumerate(map(str.strip, lines), 1):
+        if not text:
+            continue
         try:
-            row = read(text)
+            match = pattern.fullmatch(text)
+            if match is None:
+                raise ValueError(f'it is not of the form {form}')
+            row = build(*match.groups())
         except ValueError as error:
             bad.append((number, text, str(error)))
             continue
-        first = lines.setdefault(row, number)
+        first = rows.setdefault(row, number)
         if first != number:
             raise ValueError(
                 f'{path}, line {number}: {text[:80]!r} repeats the slice of line {first}; delete one of the two rows'
             )
-        rows.append(row)
     if bad:
         number, text, reason = bad[0]
         others = f' ({plural(len(bad) - 1, "other row")} of this list cannot be read either)' if len(bad) > 1 else ''
@@ -191,20 +137,24 @@ def parse_rows(path: PathLike, read: Callable[[str], Row]) -> list[Row]:
         )
     if not rows:
         raise ValueError(f'{path} has no rows; download the list again')
-    return rows
+    return list(rows)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the non-empty lines, stripped, with their numbers from 1."""
+def read_lines(path: PathLike, what: str, remedy: str) -> list[str]:
+    """Read the lines of a text file in UTF-8, with or without byte order mark, with any line ends.
+
+    Args:
+        path: the file.
+        what: what the file is, for errors.
+        remedy: how to get or choose the right file, for errors.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read as text.
+    """
     try:
-        # Byte order mark and \r\n are what a Windows editor leaves; both are dropped here.
-        with open(path, encoding='utf-8-sig') as file:
-            return [(number, text) for number, text in enumerate(map(str.strip, file), 1) if text]
+        return Path(path).read_text('utf-8-sig').split('\n')
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(
-            f'the list {path} does not exist; correct the path or download the list (see docs/data.md)'
-        ) from None
-    except IsADirectoryError:
-        raise ValueError(f'{path} is a folder; give the list in it') from None
-    except UnicodeDecodeError:
-        raise ValueError(f'{path} is not a text file; download the list again') from None
+        raise FileNotFoundError(f'{what} {path} does not exist: {remedy}') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f'{what} {path} cannot be read as text in UTF-8 ({error}): {remedy}') from error

@@ -1,7 +1,6 @@
 """Convert NIfTI volumes with lesion masks to slices and COCO JSON, oriented and windowed as in prediction."""
 
 import itertools
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -15,30 +14,28 @@ from mmaffinity.scans import Problem, ReadOptions
 from mmaffinity.scans.nifti_scan import NiftiScan
 from mmaffinity.scans.notes import WARNING
 from mmaffinity.scans.opening import brief
-from mmaffinity.utils.files import whole_folder
 
-from ..parallel import Progress, map_files
-from ..patients import check_patient_pattern, patient_in
+from ..patients import check_pattern, patient_in
 from .coco import AnnotatedSlice
-from .lesion_lists import LesionOptions, check_labels, lesion_lists
+from .lesion_options import LesionOptions, check_labels
+from .lists import PathLike
 from .pairs import Pair, find_pairs
-from .slice_files import RECORD, SLICES, warn_of_notes, write_annotations, write_slice
+from .results import SLICES, ResultFolder, UnusableError
 from .splits import SplitOptions
 from .summary import ConversionSummary
 
-PathLike = str | os.PathLike
-MAX_ROUNDING = 1e-3  # of a label from a whole number, where masks are stored as floating point
+MAX_ROUNDING = 1e-3  # largest distance of a label from a whole number in masks stored as floating point
 
 
 @dataclass(frozen=True)
 class PairOptions(LesionOptions):
-    """What is taken of each volume, and how.
+    """Which slices of a volume are converted, and how.
 
     Attributes:
-        lesion_labels, negatives, min_area: see :class:`~.lesion_lists.LesionOptions`.
-        every: take each n-th slice only, counted as the file counts them.
-        ignore_affine: take the voxels of a mask as those of its volume, whatever the mask's header says of its place.
-        reading: window, and the way to Hounsfield units, as in prediction.
+        lesion_labels, negatives, min_area: see :class:`~.lesion_options.LesionOptions`.
+        every: use every n-th slice, counted as in the file.
+        ignore_affine: assume that the voxels of a mask are those of its volume, whatever its header says.
+        reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
         ValueError: if a value is out of range.
@@ -56,14 +53,13 @@ class PairOptions(LesionOptions):
 
 @dataclass
 class _Converted:
-    """What became of a pair: its slices, or the reason why there are none."""
+    """The slices of a pair, the labels in its mask, the number of components that were too small, and notes."""
 
     name: str
     slices: list[AnnotatedSlice] = field(default_factory=list)
     labels: set[int] = field(default_factory=set)
     num_small: int = 0
     notes: list[str] = field(default_factory=list)
-    reason: str = ''
 
 
 def convert_nifti_pairs(
@@ -74,28 +70,24 @@ def convert_nifti_pairs(
     splits: SplitOptions | None = None,
     patient_pattern: str | None = None,
     pair_pattern: str | None = None,
-    overwrite: bool = False,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **result: Any,
 ) -> ConversionSummary:
     """Write slices with lesions as ``<out>/slices/<name>/<number>.png``, and ``<out>/annotations/``.
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
-    level statistics of the training slices. A patient is in one of the three alone. The folder appears once it is complete. A
-    pair that cannot be used is reported, and the others are converted.
+    level statistics of the training slices. A patient is in one of the three alone. A pair that cannot be used is reported,
+    and the others are converted.
 
     Args:
         images: Folder of the volumes.
         masks: Folder of their masks, see :func:`~.pairs.find_pairs`.
         out: Folder to make.
-        options: What is taken of each volume.
+        options: Which slices are converted.
         splits: How patients are divided.
         patient_pattern: Regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
-            is the patient. By default each pair is a patient of its own.
+            is the patient. By default each pair is a separate patient.
         pair_pattern: See :func:`~.pairs.find_pairs`.
-        overwrite: Replace an earlier result.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
         Counts per split and patient; ``problems`` names the pairs that were left out.
@@ -106,45 +98,30 @@ def convert_nifti_pairs(
         ValueError: if an argument is wrong, masks hold several labels and ``lesion_labels`` is None, no pair can be used, or
             there are too few patients for the splits.
     """
-    options, splits = options or PairOptions(), splits or SplitOptions()
-    check_patient_pattern(patient_pattern)
-    found = find_pairs(Path(images), Path(masks), pair_pattern)
+    options = options or PairOptions()
+    check_pattern('patient_pattern', patient_pattern)
+    folder = ResultFolder('NIfTI pairs', out, splits, **result)
+    pairs = find_pairs(Path(images), Path(masks), folder.summary, pair_pattern)
     patients = {
         pair.name: pair.name if patient_pattern is None else patient_in(pair.name, patient_pattern, str(images))
-        for pair in found.pairs
+        for pair in pairs
     }
-    summary = ConversionSummary('NIfTI pairs')
-    for note in found.notes:
-        summary.warn(note)
-    summary.add_problems(found.problems)
-    with whole_folder(out, RECORD, overwrite) as root:
-        results = map_files(
-            lambda pair: _convert(pair, patients[pair.name], root, options), found.pairs, workers, progress, 'volumes'
-        )
-        _report(results, options, summary)
-        slices = [slice_ for result in results for slice_ in result.slices]
+    with folder.filling():
+        good = folder.convert_each(lambda pair: _convert(pair, patients[pair.name], folder, options), pairs, 'volumes')
+        warning = check_labels({item.name: item.labels for item in good}, options)
+        folder.warn_of_notes([(item.name, item.notes) for item in good], 'volumes')
+        if warning:
+            folder.summary.warn(warning)
         small: Counter[str] = Counter()
-        for result in results:
-            small[patients[result.name]] += result.num_small
+        for item in good:
+            small[patients[item.name]] += item.num_small
+        slices = [slice_ for item in good for slice_ in item.slices]
         info = dict(description='lesions of NIfTI volumes', source=Path(images).name)
-        lists = lesion_lists(slices, lambda slice_: str(slice_.patient_id), small, info, splits, summary, Path(masks), options)
-        write_annotations(
-            root,
-            lists,
-            [image['file_name'] for image in lists['lesions_train']['images']],
-            options,
-            splits,
-            summary,
-            out,
-            workers,
-            progress,
-            patient_pattern=patient_pattern,
-            pair_pattern=pair_pattern,
-        )
-    return summary
+        record: dict[str, Any] = dict(patient_pattern=patient_pattern, pair_pattern=pair_pattern)
+        return folder.write_lesion_lists(slices, small, info, masks, options, **record)
 
 
-def _convert(pair: Pair, patient: str, root: Path, options: PairOptions) -> _Converted:
+def _convert(pair: Pair, patient: str, folder: ResultFolder, options: PairOptions) -> _Converted:
     """Write the slices of one pair."""
     result = _Converted(pair.name)
     try:
@@ -156,27 +133,21 @@ def _convert(pair: Pair, patient: str, root: Path, options: PairOptions) -> _Con
         except ValueError as error:
             raise ValueError(f'its mask {pair.mask} {error}') from error
     except (MemoryError, Exception) as error:  # nothing is written yet; a file may be damaged in any way
-        result.reason = f'{pair.name}: {brief(error)}'
-        return result
+        raise UnusableError(f'{pair.name}: {brief(error)}') from error
     keys = image.keys()
     for item in image.read({key for index, key in enumerate(keys) if index not in found}):
         if isinstance(item, Problem):
-            shutil.rmtree(root / SLICES / pair.name, ignore_errors=True)
-            result.slices, result.reason = [], f'{pair.name}: {pair.image} {item.reason}'
-            return result
+            shutil.rmtree(folder.path / SLICES / pair.name, ignore_errors=True)
+            raise UnusableError(f'{pair.name}: {pair.image} {item.reason}')
         name = f'{SLICES}/{pair.name}/{item.index:04d}.png'
-        write_slice(root, name, item.grey)
+        folder.write_slice(name, item.grey)
         result.slices.append(AnnotatedSlice(name, item.grey.shape, patient, pair.name, found[item.index]))
     result.notes = image.info.notes + [f'mask: {note}' for note in mask.info.notes if note.startswith(WARNING)]
     return result
 
 
 def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
-    """Open the mask of a volume and check that it lies on it.
-
-    Raises:
-        ValueError: if it does not.
-    """
+    """Open the mask of a volume and check that they align."""
     try:
         affine = np.asarray(image.info.affine)
         mask = NiftiScan(pair.mask, pair.mask.name, ReadOptions(), affine if options.ignore_affine else None)
@@ -203,7 +174,7 @@ def _read_labels(
     """Annotations of the slices to write, by number.
 
     Raises:
-        ValueError: if the file is damaged, or holds other values than labels.
+        ValueError: if the file is damaged, or has values that are not labels.
     """
     found = {}
     for index, values in mask.values(wanted):
@@ -217,19 +188,6 @@ def _read_labels(
         if kept:
             found[index] = annotated.annotations
     return found
-
-
-def _report(results: Sequence[_Converted], options: PairOptions, summary: ConversionSummary) -> None:
-    """Say what is to be known of the pairs.
-
-    Raises:
-        ValueError: if it is not known which of several labels are lesions.
-    """
-    warning = check_labels({result.name: result.labels for result in results if not result.reason}, options)
-    summary.add_problems(result.reason for result in results if result.reason)
-    warn_of_notes([(result.name, result.notes) for result in results if not result.reason], 'volumes', summary)
-    if warning:
-        summary.warn(warning)
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -1,25 +1,22 @@
 """Find the slices of a list below a data root, reading each folder once."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaffinity.utils.wording import plural
-
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
-# Of CNCB-NCOV's original layout, with a folder per patient, and of the converters: never flat image folders.
+# Folders of CNCB-NCOV's original layout and of the converters, which are never flat image folders.
 _NOT_FLAT = frozenset({'NCP', 'CP', 'Normal', 'ct_lesion_seg', 'annotations', 'lists'})
 
 
 class RawFiles:
     """The files of a data root by folder and name without suffix.
 
-    CNCB-NCOV keeps some slices as PNG and some as JPEG while the lists say .png throughout. One listing per folder
-    answers all questions about it, where asking for each slice and suffix would be 200 000 calls.
+    CNCB-NCOV stores some slices as PNG and some as JPEG, while its lists contain only .png. Each folder is listed once, because
+    a query per slice and suffix would make 200 000 calls.
 
     Args:
-        data_root: The folder that paths are relative to.
+        data_root: Folder to which paths are relative.
     """
 
     def __init__(self, data_root: Path) -> None:
@@ -27,7 +24,7 @@ class RawFiles:
         self._folders: dict[str, dict[tuple[str, str], str]] = {}
 
     def find(self, folder: str, name: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str | None:
-        """Return the path of a file relative to the data root, with '/', or None where there is none.
+        """Return the path of a file relative to the data root, with '/', or None if there is none.
 
         Args:
             folder: Folder relative to the data root, with '/'; '' is the data root itself.
@@ -49,15 +46,14 @@ class RawFiles:
     def _list(self, folder: str) -> dict[tuple[str, str], str]:
         entries = {}
         try:
-            # A folder among the entries would need a stat call each to be told apart on some file systems; none has
-            # an image's suffix, so the suffix decides.
+            # On some file systems, recognising a folder takes a stat call per entry; no folder has the suffix of an image.
             with os.scandir(self.data_root / folder) as found:
                 for entry in found:
                     stem, suffix = os.path.splitext(entry.name)
                     if suffix.lower() in IMAGE_SUFFIXES:
                         entries[stem, suffix.lower()] = entry.name
         except (FileNotFoundError, NotADirectoryError):
-            pass  # all of its slices are missing, which the caller reports together
+            pass  # all of its slices are missing, which the caller reports
         return entries
 
 
@@ -67,8 +63,8 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     COVIDx-CT is a flat folder of all slices beside the lists, such as ``3A_images/``.
 
     Args:
-        data_root: The folder to search. Folders of CNCB-NCOV's original layout are passed over.
-        version: Folders whose name begins with it come first.
+        data_root: The folder to search. Folders of CNCB-NCOV's original layout are skipped.
+        version: Folders whose name starts with it come first.
 
     Returns:
         Paths relative to the data root, with '/'; '' is the data root itself.
@@ -86,7 +82,7 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
                     elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
                         below.append(f'{folder}/{entry.name}' if folder else entry.name)
         except PermissionError:
-            return  # such as lost+found; slices that are only there are reported missing
+            return  # such as lost+found; slices that are only there are reported as missing
         if has_images:
             found.append(folder)
         for name in sorted(below):
@@ -96,69 +92,11 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     return sorted(found, key=lambda folder: not folder.rpartition('/')[2].startswith(version))
 
 
-class MissingFiles:
-    """Collects what is not there, to say it in one sentence.
-
-    Args:
-        data_root: The folder that was searched.
-        remedy: What brings the files, a clause that ends the sentence.
-    """
-
-    def __init__(self, data_root: Path, remedy: str) -> None:
-        self.data_root = data_root
-        self.remedy = remedy
-        self._missing: list[tuple[Path, int, list[str]]] = []
-
-    def add(self, source: Path, num_slices: int, paths: list[str]) -> None:
-        """Note which of the files that ``num_slices`` slices of a list ask for are missing; none is fine."""
-        if paths:
-            self._missing.append((source, num_slices, paths))
-
-    def raise_if_any(self) -> None:
-        """Stop where anything was noted.
-
-        Raises:
-            FileNotFoundError: naming the lists, how many files, and the first three.
-        """
-        if not self._missing:
-            return
-        counts = ', '.join(f'{len(paths)} for {plural(rows, "slice")} from {source}' for source, rows, paths in self._missing)
-        paths = [path for _, _, found in self._missing for path in found]
-        first = ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
-        raise FileNotFoundError(
-            f'{plural(len(paths), "file", "is")} missing under {self.data_root} ({counts}): {first}; {self.remedy}'
-        )
-
-
 def check_data_root(data_root: Path, remedy: str) -> None:
-    """Stop where the data root is not a folder.
+    """Stop if the data root is not a folder.
 
     Raises:
         FileNotFoundError: naming the folder and the remedy.
     """
     if not data_root.is_dir():
         raise FileNotFoundError(f'the data root {data_root} is not a folder; {remedy}')
-
-
-def check_annotations(folder: Path, dataset: str) -> None:
-    """Stop where a folder holds slice lists of another data set, which a conversion would replace.
-
-    CNCB-NCOV and version 1 of COVIDx-CT are the same slices, and may well share a data root.
-
-    Args:
-        folder: ``annotations/`` of the data root.
-        dataset: What the lists to be written call their data set.
-
-    Raises:
-        ValueError: naming a list of another one.
-    """
-    for path in sorted(folder.glob('slices_*.json')):
-        try:
-            found = json.loads(path.read_bytes())['metainfo']['dataset']
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # half a list, or one without a name: this conversion replaces it
-        if found != dataset:
-            raise ValueError(
-                f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
-                'use another data root with links to the image folders'
-            )

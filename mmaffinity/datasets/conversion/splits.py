@@ -17,9 +17,9 @@ class SplitOptions:
     """How patients are divided.
 
     Attributes:
-        val_share, test_share: of the patients, 0 to below 1; the rest trains. A part with the share 0 is not written.
-        folds: also write lists for a cross-validation of that many folds; None writes none.
-        seed: another seed divides them another way.
+        val_share, test_share: shares of the patients, 0 to below 1; the rest is for training. A share of 0 writes no list.
+        folds: number of folds of a cross-validation to write lists for; None writes none.
+        seed: seed of the split.
 
     Raises:
         ValueError: if a value is out of range.
@@ -44,11 +44,11 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
     """Assign each patient to 'train', 'val' or 'test'.
 
     Args:
-        patients: the class of each patient; every class is divided by itself, so that all parts have patients of it.
+        patients: the class of each patient; each class is divided separately, so that all parts have patients of it.
         options: the shares. A part with a share above 0 gets at least one patient of each class of three or more.
 
     Raises:
-        ValueError: if a part stays empty.
+        ValueError: if a part would be empty.
     """
     parts = {}
     for members in strata_of(patients, options.seed):
@@ -70,18 +70,19 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
 
 
 def each_split(
-    items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str], options: SplitOptions
+    kind: str, items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str], options: SplitOptions
 ) -> Iterator[tuple[str, list[Item]]]:
     """Divide slices by patient.
 
     Args:
+        kind: what the lists contain, 'slices' or 'lesions'.
         items: the slices.
         patient_of: the patient of a slice.
         patients: the class of each patient.
         options: how patients are divided.
 
     Yields:
-        The name of a part ('train', 'val', 'test', 'fold_0/train', 'fold_0/test', ...) and its slices.
+        The name of a list, such as 'lesions_train' and 'fold_0/lesions_test', and its slices; the training list comes first.
 
     Raises:
         ValueError: if a part has no patient.
@@ -89,15 +90,9 @@ def each_split(
     parts = split_patients(patients, options)
     for part in PARTS:
         if part in parts.values():
-            yield part, [item for item in items if parts[patient_of(item)] == part]
+            yield f'{kind}_{part}', [item for item in items if parts[patient_of(item)] == part]
     if options.folds is not None:
         places = fold_patients(patients, options.folds, options.seed)
         for fold in range(options.folds):
-            yield f'fold_{fold}/train', [item for item in items if places[patient_of(item)] != fold]
-            yield f'fold_{fold}/test', [item for item in items if places[patient_of(item)] == fold]
-
-
-def list_name(kind: str, part: str) -> str:
-    """Name the list of a part: 'lesions_train', 'fold_0/lesions_test'."""
-    folder, _, name = part.rpartition('/')
-    return f'{folder}/{kind}_{name}'.lstrip('/')
+            yield f'fold_{fold}/{kind}_train', [item for item in items if places[patient_of(item)] != fold]
+            yield f'fold_{fold}/{kind}_test', [item for item in items if places[patient_of(item)] == fold]

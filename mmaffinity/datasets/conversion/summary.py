@@ -1,13 +1,14 @@
-"""What a conversion did: counts per split, class and patient, as data and as a table."""
+"""The result of a conversion: counts per split, class and patient, as data and as a table."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mmaffinity.utils.wording import plural
+from mmaffinity.utils.wording import first_few, plural
 
 logger = logging.getLogger(__name__)
 
@@ -20,15 +21,15 @@ class ConversionSummary:
         dataset: Its name.
         slices: One dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
             ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (fewest, median, most). The last three are
-            None where the lists do not tell patients.
-        sources: One dictionary per slice list and source of its slices, where the list has sources: ``split``, ``source``
-            (None where unknown), ``slices``, ``patients``.
-        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None where unknown), ``with_lesions``
+            None if patients are unknown.
+        sources: One dictionary per slice list and source of its slices, if the list has sources: ``split``, ``source``
+            (None if unknown), ``slices``, ``patients``.
+        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None if unknown), ``with_lesions``
             (slices), ``lesions`` (by category), ``too_small`` (components).
-        statistics: As in statistics.json; None where skipped.
-        warnings: Sentences on what a user should know; also logged.
-        files: What was written.
-        problems: Inputs that were left out, each with the reason; also logged.
+        statistics: As in statistics.json; None if skipped.
+        warnings: What a user should know; also logged.
+        files: Files that were written.
+        problems: Inputs that were left out, with the reason; also logged.
     """
 
     dataset: str
@@ -84,57 +85,25 @@ class ConversionSummary:
         )
 
     def check_patients(self, split: str, patients: Iterable[str], other: str, others: Iterable[str]) -> None:
-        """Warn where a training split shares patients with another that is to measure the model."""
+        """Warn if a training split shares patients with a split for evaluation."""
         shared = sorted(set(patients) & set(others))
         if shared:
-            first = ', '.join(shared[:3]) + (', ...' if len(shared) > 3 else '')
             self.warn(
-                f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first}): results on {other} '
+                f'{plural(len(shared), "patient", "is")} in both {split} and {other} ({first_few(shared)}): results on {other} '
                 'do not measure the model on unseen patients'
             )
 
     def table(self) -> str:
         """Return the counts as text, ending with the statistics and the files' names."""
-        parts = []
-        if self.slices:
-            rows: list[tuple[Any, ...]] = [('split', 'class', 'slices', 'patients', 'scans', 'slices per patient')]
-            for row in self.slices:
-                spread = row['slices_per_patient']
-                if spread is None:
-                    spread = 'unknown'
-                else:
-                    spread = f'{spread[0]} to {spread[2]}, median {spread[1]:g}'
-                rows.append(
-                    (row['split'], row['class'], row['slices'], _or_unknown(row['patients']), _or_unknown(row['scans']), spread)
-                )
-            parts.append(_align(rows))
-        if self.sources:
-            parts.append(
-                _align(
-                    [
-                        ('split', 'source', 'slices', 'patients'),
-                        *(
-                            (row['split'], row['source'] or 'unknown', row['slices'], _or_unknown(row['patients']))
-                            for row in self.sources
-                        ),
-                    ]
-                )
-            )
-        if self.lesions:
-            names = list(self.lesions[0]['lesions'])
-            rows = [('split', 'slices', 'patients', 'with lesions', *(f'{name} instances' for name in names), 'too small')]
-            rows += [
-                (
-                    row['split'],
-                    row['slices'],
-                    _or_unknown(row['patients']),
-                    row['with_lesions'],
-                    *row['lesions'].values(),
-                    row['too_small'],
-                )
-                for row in self.lesions
-            ]
-            parts.append(_align(rows))
+        lesions = [
+            {
+                **{key: row[key] for key in ('split', 'slices', 'patients', 'with_lesions')},
+                **{f'{name} instances': number for name, number in row['lesions'].items()},
+                'too_small': row['too_small'],
+            }
+            for row in self.lesions
+        ]
+        parts = [_align(rows) for rows in (self.slices, self.sources, lesions) if rows]
         if self.statistics is not None:
             parts.append(
                 f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
@@ -146,41 +115,34 @@ class ConversionSummary:
         return '\n\n'.join(parts)
 
     def _count_slices(self, split: str, class_name: str, rows: Sequence[dict[str, Any]]) -> None:
-        counts: dict[str, int] = {}
-        scans = set()
         known = all(row['patient_id'] is not None for row in rows)
-        for row in rows:
-            counts[row['patient_id']] = counts.get(row['patient_id'], 0) + 1
-            scans.add((row['patient_id'], row['scan_id']))
-        spread: tuple[int, float, int] | None = None
-        if known and counts:
-            spread = min(counts.values()), median(counts.values()), max(counts.values())
+        counts = Counter(row['patient_id'] for row in rows).values()
+        spread = (min(counts), median(counts), max(counts)) if known and counts else None
         self.slices.append(
             {
                 'split': split,
                 'class': class_name,
                 'slices': len(rows),
                 'patients': len(counts) if known else None,
-                'scans': len(scans) if known else None,
+                'scans': len({(row['patient_id'], row['scan_id']) for row in rows}) if known else None,
                 'slices_per_patient': spread,
             }
         )
 
 
-def _or_unknown(value: int | None) -> Any:
-    return 'unknown' if value is None else value
+def _align(rows: Sequence[dict[str, Any]]) -> str:
+    """Lay out rows in columns under their keys, numbers to the right."""
+    columns = []
+    for key in rows[0]:
+        cells = [key.replace('_', ' '), *(_cell(row[key]) for row in rows)]
+        width = max(map(len, cells))
+        numeric = all(isinstance(row[key], int) for row in rows)
+        columns.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in cells])
+        columns[-1].insert(1, '-' * width)
+    return '\n'.join('  '.join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _align(rows: Sequence[Sequence[Any]]) -> str:
-    """Lay out rows of cells in columns, numbers to the right; the first row is the header."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    numeric = [all(isinstance(cell, int) for cell in column[1:]) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in texts:
-        cells = (
-            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        lines.append('  '.join(cells).rstrip())
-    lines.insert(1, '  '.join('-' * width for width in widths))
-    return '\n'.join(lines)
+def _cell(value: Any) -> str:
+    if value is None:
+        return 'unknown'
+    return f'{value[0]} to {value[2]}, median {value[1]:g}' if isinstance(value, tuple) else str(value)

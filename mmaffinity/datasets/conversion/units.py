@@ -1,4 +1,4 @@
-"""What stays in one split: the slices of a patient or, where patients are unknown, slices that look nearly the same."""
+"""What stays in one split: the slices of a patient or, if patients are unknown, near-identical slices."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,25 +7,25 @@ from typing import NamedTuple
 
 from mmaffinity.utils.wording import first_few, plural
 
-from ..patients import check_patient_pattern, patient_in
+from ..patients import check_pattern, patient_in
 from ..verification.image_facts import FileFacts
 from ..verification.near import Near, near_groups
-from .patient_table import PatientTable
 from .summary import ConversionSummary
+from .tables import PatientTable
 
-# Looser than the verifier's: a pair too many costs nothing here, one too few is leakage.
+# Looser than the verifier's: a wrong pair costs little here, a missed one is leakage.
 GROUPING = Near(radius=10, correlation=0.98)
 
 
 @dataclass(frozen=True)
 class UnitOptions:
-    """How it is known which slices belong together.
+    """How slices that belong together are identified.
 
     Attributes:
         patient_pattern: regular expression, searched in the name of a slice, whose group named ``patient``, or first group,
             is the patient.
         patients: table of patients.
-        near: without either, what counts as nearly the same picture.
+        near: criteria for near-identical slices, used if neither is given.
 
     Raises:
         ValueError: if the pattern is no regular expression or has no group, or both pattern and table are given.
@@ -36,7 +36,7 @@ class UnitOptions:
     near: Near = field(default_factory=lambda: GROUPING)
 
     def __post_init__(self) -> None:
-        check_patient_pattern(self.patient_pattern)
+        check_pattern('patient_pattern', self.patient_pattern)
         if self.patient_pattern is not None and self.patients is not None:
             raise ValueError(
                 f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
@@ -45,7 +45,7 @@ class UnitOptions:
 
 
 class Unit(NamedTuple):
-    """What a slice is divided with: its patient, or its group where the patient is unknown; the other is None."""
+    """What a slice is split by: its patient, or its group if the patient is unknown; the other is None."""
 
     patient: str | None
     group: str | None
@@ -58,16 +58,16 @@ class Unit(NamedTuple):
 def find_units(
     facts: Mapping[str, FileFacts], options: UnitOptions, source: str, summary: ConversionSummary
 ) -> dict[str, Unit]:
-    """Find what each slice is divided with.
+    """Find what each slice is split by.
 
     Args:
-        facts: of the slices, by name.
-        options: how it is known.
-        source: where the slices are from, for errors.
-        summary: takes slices that the table does not know as left out, and a warning where patients are unknown.
+        facts: facts of the slices, by name.
+        options: how patients are identified.
+        source: origin of the slices, for errors.
+        summary: receives slices that are not in the table as problems, and a warning if patients are unknown.
 
     Returns:
-        The unit of each slice that has one, by name. Groups are named by their first slice.
+        The unit of each slice that has one, by name. Groups are named after their first slice.
 
     Raises:
         FileNotFoundError: if there is no such table.

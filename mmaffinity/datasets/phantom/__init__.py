@@ -1,26 +1,20 @@
-"""The phantom: synthetic chest-CT-like slices, so that everything runs without any patient's data.
+"""The phantom: synthetic slices that look like chest CT, so that everything runs without patient data.
 
-It draws Normal, common pneumonia and COVID-19 slices with lesion masks and writes them in the raw layouts of
-CNCB-NCOV, iCTCF and COVIDx-CT. It stands for data that may not be redistributed; what a model scores on it says that the code
-works and nothing about disease. It is never a source of results.
+Normal, common pneumonia and COVID-19 slices with lesion masks are written in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT.
+The phantom replaces data that may not be redistributed. Scores on it show that the code works and say nothing about disease: it
+is never a source of results.
 """
 
-from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Lesion, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, PlannedSlice, plan_phantom
-from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, Scanner, draw_slice
-from mmaffinity.datasets.phantom.writer import PhantomSummary, write_phantom
+from .patient import SLICE_CLASSES, make_patient
+from .plan import LISTS, PhantomSettings, plan_phantom
+from .slices import ICTCF_SCANNER, draw_slice
+from .writer import write_phantom
 
 __all__ = [
-    'CNCB_SCANNER',
     'ICTCF_SCANNER',
     'LISTS',
     'SLICE_CLASSES',
-    'Lesion',
-    'Patient',
     'PhantomSettings',
-    'PhantomSummary',
-    'PlannedSlice',
-    'Scanner',
     'draw_slice',
     'make_patient',
     'plan_phantom',

@@ -1,15 +1,11 @@
-"""How the chest is drawn: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Drawing of the chest: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.patient import HEIGHT, Patient, thorax_axes
+from .patient import HEIGHT, Patient, thorax_axes
 
 AIR, FAT, TISSUE, BLOOD, CORTEX = -1000.0, -105.0, 45.0, 38.0, 600.0
 _SHIFT = 4  # sub-pixel bits of OpenCV's drawing functions
@@ -20,7 +16,7 @@ class Canvas:
     """A square image in Hounsfield units that takes shapes in phantom units.
 
     Args:
-        patient: gives the tilt and the shift of the body on the table.
+        patient: the patient, for tilt and shift of the body on the table.
         size: side of the image, pixels.
         zoom: magnification of the field of view.
     """
@@ -43,19 +39,12 @@ class Canvas:
         cv2.fillPoly(self.hu if image is None else image, [corners], value, shift=_SHIFT)
 
     def line(self, points: np.ndarray, width: float, image: np.ndarray, value: int = 255) -> None:
-        """Draw a polyline of a width in units into a uint8 array; finer than a pixel, it is as much fainter."""
+        """Draw a polyline of a width in units into a uint8 array; one thinner than a pixel is fainter instead."""
         thick = width * self.scale
         corners = np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
         cv2.polylines(
             image, [corners], False, int(round(value * min(1.0, thick))), max(1, int(round(thick))), cv2.LINE_AA, _SHIFT
         )
-
-
-class Chest(NamedTuple):
-    """What `draw_chest` gives: the canvas and where the lungs are, bool (size, size)."""
-
-    canvas: Canvas
-    lungs: np.ndarray
 
 
 def ellipse(x: float, y: float, a: float, b: float, turn: float = 0.0, power: float = 2.0) -> np.ndarray:
@@ -84,7 +73,7 @@ def body_outline(patient: Patient, level: float) -> np.ndarray:
     here = np.exp(-(((level - 0.55) / 0.22) ** 2)) * patient.breast
     for centre in (-np.pi / 2 - 0.72, -np.pi / 2 + 0.72):
         swell = swell + here * np.exp(-(((angle - centre) / 0.33) ** 2))
-    # The breastbone lies in a shallow hollow, the spine in another one.
+    # Shallow hollows over the breastbone and the spine.
     swell = swell - 0.035 * np.exp(-(((angle + np.pi / 2) / 0.2) ** 2))
     swell = swell - 0.02 * np.exp(-(((angle - np.pi / 2) / 0.12) ** 2))
     return np.stack([points[:, 0] * swell, 0.04 + (points[:, 1] - 0.04) * swell], axis=1)
@@ -99,7 +88,7 @@ def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> tu
 
 
 def _table(canvas: Canvas, patient: Patient) -> None:
-    """The couch, flat or hollow, as two thin bright lines; beyond the field of view where the patient is deep."""
+    """The couch, flat or hollow, as two thin bright lines; outside the field of view if the patient is deep."""
     top = 0.64 * patient.depth + 0.03
     x = np.linspace(-0.62, 0.62, 40)
     bend = 0.10 * patient.table
@@ -187,26 +176,11 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
     """Outlines (of vessels and heart, of the fat that holds them) that push the lungs apart at a level."""
     a, b = thorax_axes(level, patient.thorax)
     big = patient.heart
-    organs, holds = [], []
+    organs = []
     lateral = np.interp(level, (0, 0.2, 0.4, 0.6, 1), (0.13, 0.12, 0.11, 0.08, 0.08))
     front = np.interp(level, (0, 0.1, 0.25, 0.4), (0.10, 0.07, 0.035, 0.014))
-    holds.append(
-        np.array(
-            [
-                [-front, -b - 0.1],
-                [front, -b - 0.1],
-                [lateral, -0.35 * b],
-                [lateral, back],
-                [0.10, back + 0.05],
-                [0.17, b + 0.1],
-                [-0.17, b + 0.1],
-                [-0.10, back + 0.05],
-                [-lateral, back],
-                [-lateral, -0.35 * b],
-            ]
-        )
-    )
-    holds.append(ellipse(0, back, 0.116, 0.098))
+    right = np.array([(front, -b - 0.1), (lateral, -0.35 * b), (lateral, back), (0.10, back + 0.05), (0.17, b + 0.1)])
+    holds = [np.concatenate([right, right[::-1] * (-1, 1)]), ellipse(0, back, 0.116, 0.098)]
     for x, y, size, centre, half in (
         (-0.09, -0.10, 0.045, 0.25, 0.30),
         (0.08, -0.08, 0.036, 0.08, 0.16),
@@ -289,11 +263,14 @@ def _vessels(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray) 
     canvas.hu += (AIR + 40 - canvas.hu) * (lumen.astype(np.float32) / 255) * lungs
 
 
-def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: np.ndarray) -> Chest:
+def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: np.ndarray) -> tuple[Canvas, np.ndarray]:
     """Draw one level of a patient without lesions, noise and blur.
 
     Args:
         texture: slowly varying noise, (size, size) float32, about -2 to 2.
+
+    Returns:
+        The canvas, and where the lungs are, bool (size, size).
     """
     canvas = Canvas(patient, size, zoom)
     a, b = thorax_axes(level, patient.thorax)
@@ -319,4 +296,4 @@ def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: 
     canvas.hu = np.where(lungs, patient.lung_hu + 45 * depth + 11 * texture, tissue)
     _vessels(canvas, patient, level, lungs)
     _airways(canvas, level)
-    return Chest(canvas, lungs)
+    return canvas, lungs

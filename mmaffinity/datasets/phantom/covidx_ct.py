@@ -1,11 +1,6 @@
-"""COVIDx-CT's layout of a phantom: a flat image folder, lists with body boxes, metadata.csv.
+"""COVIDx-CT's layout of a phantom: a flat image folder, lists with body boxes, metadata.csv."""
 
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
-
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 LISTS = {  # split: list, relative to the phantom's folder
@@ -14,30 +9,19 @@ LISTS = {  # split: list, relative to the phantom's folder
     'covidx_test': 'covidx_ct/test_COVIDx_CT-3A.txt',
 }
 IMAGES, METADATA = 'covidx_ct/3A_images', 'covidx_ct/metadata.csv'
-_COLUMNS = (
-    'patient id',
-    'source',
-    'country',
-    'sex',
-    'age',
-    'finding',
-    'verified finding',
-    'slice selection',
-    'view',
-    'modality',
-)
+_COLUMNS = 'patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality'
 _FINDINGS = ('Normal', 'Pneumonia', 'COVID-19')
 _SERIES = '1.3.6.1.4.1.14519.5.2.1.6279.6001'
 
 
 class Naming(NamedTuple):
-    """How a source names its slices: formats of the patient's number n and the slice's index i.
+    """Names of a source's slices, as formats of the patient's number n and the slice's index i.
 
     Attributes:
-        source: as metadata.csv calls it.
+        source: named as in metadata.csv.
         name: of the slice, without suffix.
         patient: ID in metadata.csv.
-        evaluated: whether validation and test lists have slices of it.
+        evaluated: whether validation and test lists contain slices of it.
     """
 
     source: str
@@ -73,26 +57,21 @@ NAMINGS: tuple[tuple[Naming, ...], ...] = (  # by label
 
 
 def naming_of(split: str, label: int, number: int) -> Naming:
-    """The source of a patient: they take turns by the patient's number, in validation and test those that are there."""
+    """Return the source of a patient; sources alternate by the number of the patient."""
     usable = [naming for naming in NAMINGS[label] if naming.evaluated or split == 'covidx_train']
     return usable[number % len(usable)]
 
 
-def metadata_csv(patients: Sequence[tuple[Naming, int, int]]) -> str:
-    """metadata.csv as text.
+def metadata_csv(patients: Iterable[tuple[str, int, int]]) -> str:
+    """Return metadata.csv as text.
 
     Args:
-        patients: naming, number and label of each.
+        patients: split, label and number of each.
     """
-
-    def rows() -> Iterator[Sequence[str]]:
-        for naming, number, label in patients:
-            selection = 'N/A' if label == 0 else 'Expert' if naming.evaluated else 'Automatic'
-            patient = naming.patient.format(n=number)
-            yield patient, naming.source, '', '', '', _FINDINGS[label], 'Yes', selection, 'Axial', 'CT'
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(_COLUMNS)
-    writer.writerows(rows())
-    return text.getvalue()
+    lines = [_COLUMNS]
+    for split, label, number in patients:
+        naming = naming_of(split, label, number)
+        selection = 'N/A' if label == 0 else 'Expert' if naming.evaluated else 'Automatic'
+        patient = naming.patient.format(n=number)
+        lines.append(f'{patient},{naming.source},,,,{_FINDINGS[label]},Yes,{selection},Axial,CT')
+    return '\n'.join(lines) + '\n'

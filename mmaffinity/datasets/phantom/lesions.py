@@ -1,13 +1,10 @@
-"""How lesions are drawn: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia).
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Drawing of lesions: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia)."""
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.anatomy import Canvas
-from mmaffinity.datasets.phantom.patient import Lesion, Patient
+from .anatomy import Canvas
+from .patient import Lesion, Patient
 
 BACKGROUND, LUNG, GGO, CONSOLIDATION = 0, 1, 2, 3  # values of CNCB-NCOV's lesion masks
 _TURN = np.linspace(0, 2 * np.pi, 72, endpoint=False)
@@ -18,8 +15,8 @@ _MIN_AREA = 0.0065  # units squared: 426 pixels of 512 x 512, 106 of 256 x 256, 
 def lesions_at(patient: Patient, level: float) -> list[tuple[Lesion, float]]:
     """Lesions of a patient that a level cuts, each with its radius there in units.
 
-    A patient with a disease shows it at every level, COVID-19 in both lungs: where too few lesions reach, the nearest
-    ones are drawn on.
+    A disease is visible at every level, COVID-19 in both lungs: if a level cuts too few lesions, the nearest ones are extended
+    to it.
     """
     cut = [(lesion, lesion.radius_at(level)) for lesion in patient.lesions]
     cut = [(lesion, radius) for lesion, radius in cut if radius >= _MIN_RADIUS]

@@ -1,9 +1,7 @@
-"""Who is drawn: the random but fixed body, vessel trees and lesions of one phantom patient.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
+"""A phantom patient: body, vessel trees and lesions, random but determined by a seed.
 
 Coordinates: x to the right of the image (the patient's left), y down (posterior); the field of view spans -1 to 1 in
-both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` is the length of that way in units.
+both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` is that distance in units.
 """
 
 from dataclasses import dataclass

@@ -1,17 +1,15 @@
-"""Which slices a phantom holds, under which names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT.
+"""The slices of a phantom and their names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT."""
 
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
-
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from mmaffinity.datasets.phantom import covidx_ct
-from mmaffinity.datasets.phantom.anatomy import body_box
-from mmaffinity.datasets.phantom.patient import Patient
-from mmaffinity.datasets.phantom.slices import CNCB_SCANNER, ICTCF_SCANNER, MIN_SIZE, Scanner
+from . import covidx_ct
+from .anatomy import body_box
+from .patient import Patient
+from .slices import CNCB_SCANNER, ICTCF_SCANNER, MIN_SIZE, Scanner
 
 FOLDERS = ('Normal', 'CP', 'NCP')  # CNCB-NCOV's class folders by label
 LISTS = {  # split: list, relative to the phantom's folder
@@ -24,7 +22,7 @@ LISTS = {  # split: list, relative to the phantom's folder
     'ictcf_train': 'ictcf/lists/train_ictcf.txt',
     'ictcf_test': 'ictcf/lists/test_ictcf.txt',
 }
-# Settings that came later, and were 0 in phantoms of earlier versions.
+# Settings that were added later; phantoms of earlier versions have 0.
 VOLUMES = {'nifti_pairs': 0, 'covid_ct_md': 0}
 _SLICES = 120  # axial slices of a whole scan; a phantom holds a few neighbours of each
 _FIRST, _LAST = 20, 103  # those that show enough lung
@@ -34,7 +32,7 @@ _FIRST_ID = {0: 751, 1: 1101, 2: 1}  # CNCB-NCOV's patient numbers start about t
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """Everything that decides the bytes of a phantom.
+    """Everything that determines the bytes of a phantom.
 
     Attributes:
         seed: seed of all patients, >= 0.
@@ -42,7 +40,7 @@ class PhantomSettings:
         slices_per_patient: neighbouring slices of each patient, 1 to 42.
         lesions_train, lesions_test: slices with lesion masks.
         slices_train, slices_val, slices_test: slices with class labels, evenly of the three classes.
-        slices_selected: how many of `slices_train` the balanced training list names; the rest is "left out".
+        slices_selected: number of `slices_train` in the balanced training list; the rest is "left out".
         ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
         covidx_train, covidx_val, covidx_test: slices in COVIDx-CT's layout, evenly of the three classes; 0 writes none.
         nifti_pairs: patients with a NIfTI volume and a lesion mask; 0 writes none.
@@ -91,35 +89,36 @@ class PlannedSlice(NamedTuple):
     Attributes:
         split: key of `LISTS`, or of the lists of COVIDx-CT.
         image: path of the image relative to the phantom's folder.
-        mask: path of the lesion mask, None for slices with a class label only.
         name: as the list names it.
         number: number of the patient, unique over the whole phantom.
         label: class of the patient.
         level: level of the slice.
+        mask: path of the lesion mask, None for slices with a class label only.
         lesions: False for a lesion-free slice of the segmentation set.
         scanner: look of the image.
     """
 
     split: str
     image: str
-    mask: str | None
     name: str
     number: int
     label: int
     level: float
-    lesions: bool
-    scanner: Scanner
+    mask: str | None = None
+    lesions: bool = True
+    scanner: Scanner = CNCB_SCANNER
 
 
-class _Patients:
-    """Hands out patients, each for one split only, with the places of their slices in the scan."""
+class _Plan:
+    """The slices so far. Patients are handed out one after the other, each for one split only."""
 
     def __init__(self, settings: PhantomSettings) -> None:
         self.settings = settings
+        self.rows: list[PlannedSlice] = []
         self.used = 0
 
-    def slices(self, count: int) -> list[tuple[int, int]]:
-        """(patient number, index of the slice) of `count` slices of as many patients as that takes."""
+    def draw(self, count: int) -> list[tuple[int, int]]:
+        """Return patient number and place in the scan of ``count`` slices, of as many patients as that takes."""
         per = self.settings.slices_per_patient
         found: list = []
         while len(found) < count:
@@ -130,112 +129,61 @@ class _Patients:
             self.used += 1
         return found[:count]
 
+    def draw_classes(self, split: str) -> Iterator[tuple[int, int, int]]:
+        """Yield label, patient number and place of a split's slices, evenly of the three classes."""
+        total = getattr(self.settings, split)
+        for label in (2, 1, 0):  # the order of the real lists
+            for number, index in self.draw(total // 3 + (label < total % 3)):
+                yield label, number, index
+
 
 def plan_phantom(settings: PhantomSettings) -> list[PlannedSlice]:
     """List the slices of a phantom in the order of its lists; no patient is in two splits."""
-    patients = _Patients(settings)
-    plan: list[PlannedSlice] = []
-    first = 0
+    plan = _Plan(settings)
     for split in ('lesions_train', 'lesions_test'):
-        first = _plan_lesions(plan, split, patients, first)
+        _plan_lesions(plan, split)
     ids = dict(_FIRST_ID)
+    persons: dict[int, int] = {}
     for split in ('slices_train', 'slices_val', 'slices_test'):
-        total = getattr(settings, split)
-        for label in (2, 1, 0):  # the order of the real lists
-            seen: dict[int, int] = {}
-            for number, index in patients.slices(total // 3 + (label < total % 3)):
-                person = seen.setdefault(number, ids[label] + len(seen))
-                folder, file = FOLDERS[label], f'{index:04d}.png'
-                plan.append(
-                    PlannedSlice(
-                        split,
-                        f'cncb_ncov/{folder}/{person}/{1000 + number}/{file}',
-                        None,
-                        f'{folder}_{person}_{1000 + number}_{file}',
-                        number,
-                        label,
-                        index / _SLICES,
-                        True,
-                        CNCB_SCANNER,
-                    )
-                )
-            ids[label] += len(seen)
-    _plan_ictcf(plan, patients)
-    _plan_covidx(plan, patients)
-    return plan
+        for label, number, index in plan.draw_classes(split):
+            if number not in persons:
+                persons[number] = ids[label]
+                ids[label] += 1
+            path = (FOLDERS[label], str(persons[number]), str(1000 + number), f'{index:04d}.png')
+            image, name = f'cncb_ncov/{"/".join(path)}', '_'.join(path)
+            plan.rows.append(PlannedSlice(split, image, name, number, label, index / _SLICES))
+    _plan_ictcf(plan)
+    for split in covidx_ct.LISTS:  # whose sources take turns, patient by patient
+        for label, number, index in plan.draw_classes(split):
+            file = covidx_ct.naming_of(split, label, number).name.format(n=number, i=index) + '.png'
+            plan.rows.append(PlannedSlice(split, f'{covidx_ct.IMAGES}/{file}', file, number, label, index / _SLICES))
+    return plan.rows
 
 
-def _plan_lesions(plan: list[PlannedSlice], split: str, patients: _Patients, first: int) -> int:
-    """Add the slices of a segmentation split, patients' names counting from `first`; returns the next name."""
-    count = getattr(patients.settings, split)
-    rng = np.random.default_rng([patients.settings.seed, 4, first])
+def _plan_lesions(plan: _Plan, split: str) -> None:
+    count, rows = getattr(plan.settings, split), []
+    rng = np.random.default_rng([plan.settings.seed, 4, plan.used])
     healthy = set(rng.permutation(count)[: int(_HEALTHY * count)].tolist())
-    start, rows = patients.used, []
-    for place, (number, index) in enumerate(patients.slices(count)):
-        person = first + number - start
-        label = 1 if person % 3 == 2 else 2  # mostly COVID-19; pneumonia too, or its lesions would go unseen
-        rows.append(
-            PlannedSlice(
-                split,
-                f'cncb_ncov/ct_lesion_seg/image/{person}/{index}.jpg',
-                f'cncb_ncov/ct_lesion_seg/mask/{person}/{index}.png',
-                f'{person}_{index}.jpg',
-                number,
-                label,
-                index / _SLICES,
-                place not in healthy,
-                CNCB_SCANNER,
-            )
-        )
-    plan += sorted(rows, key=lambda row: row.name)
-    return first + patients.used - start
+    for place, (number, index) in enumerate(plan.draw(count)):
+        label = 1 if number % 3 == 2 else 2  # mostly COVID-19, and some pneumonia, so that both kinds of lesions are trained
+        image, mask = (f'cncb_ncov/ct_lesion_seg/{kind}/{number}/{index}' for kind in ('image', 'mask'))
+        name, level = f'{number}_{index}.jpg', index / _SLICES
+        rows.append(PlannedSlice(split, f'{image}.jpg', name, number, label, level, f'{mask}.png', place not in healthy))
+    plan.rows += sorted(rows, key=lambda row: row.name)
 
 
-def _plan_ictcf(plan: list[PlannedSlice], patients: _Patients) -> None:
+def _plan_ictcf(plan: _Plan) -> None:
     """Add the second hospital's splits, whose slices are numbered at random over both, as in reality."""
-    settings = patients.settings
+    settings = plan.settings
     for split in ('ictcf_train', 'ictcf_test'):
-        total = getattr(settings, split)
         for label, stem in ((2, 'pCT'), (0, 'nCT')):
-            whole = [(getattr(settings, name) + (label == 0)) // 2 for name in ('ictcf_train', 'ictcf_test')]
-            numbers = 1 + np.random.default_rng([settings.seed, 5, label]).permutation(sum(whole))
-            numbers = numbers[: whole[0]] if split == 'ictcf_train' else numbers[whole[0] :]
-            for name, (number, index) in zip(numbers.tolist(), patients.slices((total + (label == 0)) // 2)):
-                plan.append(
-                    PlannedSlice(
-                        split,
-                        f'ictcf/{stem}/{stem}{name}.jpg',
-                        None,
-                        f'{label}_{stem}{name}.jpg',
-                        number,
-                        label,
-                        index / _SLICES,
-                        True,
-                        ICTCF_SCANNER,
-                    )
-                )
-
-
-def _plan_covidx(plan: list[PlannedSlice], patients: _Patients) -> None:
-    """Add the splits of COVIDx-CT, whose sources take turns, patient by patient."""
-    for split in covidx_ct.LISTS:
-        total = getattr(patients.settings, split)
-        for label in (2, 1, 0):
-            for number, index in patients.slices(total // 3 + (label < total % 3)):
-                file = covidx_ct.naming_of(split, label, number).name.format(n=number, i=index) + '.png'
-                plan.append(
-                    PlannedSlice(
-                        split, f'{covidx_ct.IMAGES}/{file}', None, file, number, label, index / _SLICES, True, CNCB_SCANNER
-                    )
-                )
-
-
-def covidx_metadata(plan: list[PlannedSlice]) -> str:
-    """metadata.csv of the plan's COVIDx-CT patients, as text."""
-    patients = {row.number: (row.split, row.label) for row in plan if row.split in covidx_ct.LISTS}
-    return covidx_ct.metadata_csv(
-        [(covidx_ct.naming_of(split, label, number), number, label) for number, (split, label) in patients.items()]
-    )
+            train, test = ((getattr(settings, name) + (label == 0)) // 2 for name in ('ictcf_train', 'ictcf_test'))
+            numbers = 1 + np.random.default_rng([settings.seed, 5, label]).permutation(train + test)
+            own = numbers[:train] if split == 'ictcf_train' else numbers[train:]
+            for name, (number, index) in zip(own.tolist(), plan.draw(len(own)), strict=True):
+                image, level = f'ictcf/{stem}/{stem}{name}.jpg', index / _SLICES
+                listed = f'{label}_{stem}{name}.jpg'
+                plan.rows.append(PlannedSlice(split, image, listed, number, label, level, scanner=ICTCF_SCANNER))
 
 
 def list_rows(plan: list[PlannedSlice], settings: PhantomSettings, patients: dict[int, Patient]) -> dict[str, list[str]]:

@@ -1,23 +1,20 @@
-"""From a patient and a level to an 8-bit slice and its mask: scanner, reconstruction noise and grey window.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""An 8-bit slice and its mask, from a patient and a level: scanner, reconstruction noise and grey window."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from mmaffinity.datasets.phantom.anatomy import draw_chest
-from mmaffinity.datasets.phantom.lesions import draw_lesions
-from mmaffinity.datasets.phantom.patient import Patient
+from .anatomy import draw_chest
+from .lesions import draw_lesions
+from .patient import Patient
 
 MIN_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What makes two hospitals' slices look different.
+    """Properties in which the slices of two hospitals differ.
 
     Attributes:
         window_level: HU that becomes the middle grey.
@@ -26,7 +23,7 @@ class Scanner:
         blur: standard deviation of the reconstruction's smoothing, in pixels of 512.
         grain: standard deviation of the noise's correlation, in pixels.
         zoom: magnification of the field of view.
-        circle: whether the reconstruction circle shows (black corners).
+        circle: whether the reconstruction circle is visible (black corners).
     """
 
     window_level: float
@@ -93,15 +90,11 @@ def draw_hounsfield(
         raise ValueError(f'size must be at least {MIN_SIZE} pixels, got {size}')
     rng = np.random.default_rng([*patient.key, 2, int(round(level * 10000))])
     texture, grain = _noise(rng, size, 24), _noise(rng, size, 90)
-    chest = draw_chest(patient, level, size, scanner.zoom, texture)
-    canvas = chest.canvas
-    if lesions:
-        mask = draw_lesions(canvas, patient, level, chest.lungs, texture, grain)
-    else:
-        mask = chest.lungs.astype(np.uint8)
+    canvas, lungs = draw_chest(patient, level, size, scanner.zoom, texture)
+    mask = draw_lesions(canvas, patient, level, lungs, texture, grain) if lesions else lungs.astype(np.uint8)
     hu = cv2.GaussianBlur(canvas.hu, (0, 0), max(0.35, scanner.blur * size / 512))
     white = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), scanner.grain)
-    # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons reach the middle.
+    # Blurring white noise by sigma divides its deviation by 2 sqrt(pi) sigma. Fewer photons pass through the middle.
     across = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     gain = (scanner.noise * 2 * np.pi**0.5 * scanner.grain) * (1.15 - 0.35 * (across[:, None] + across[None]))
     hu += white * gain

@@ -1,7 +1,4 @@
-"""Volumes of phantom patients: NIfTI with lesion masks, and DICOM series in the layout of COVID-CT-MD.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Volumes of phantom patients: NIfTI with lesion masks, and DICOM series in the layout of COVID-CT-MD."""
 
 import gzip
 import io
@@ -10,14 +7,15 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from mmaffinity.datasets.phantom.patient import Patient, make_patient
-from mmaffinity.datasets.phantom.plan import PhantomSettings
-from mmaffinity.datasets.phantom.slices import Scanner, draw_hounsfield
 from mmaffinity.utils.optional import require
+
+from .patient import Patient, make_patient
+from .plan import PhantomSettings
+from .slices import Scanner, draw_hounsfield
 
 LEVELS = tuple(np.linspace(0.1, 0.9, 10).tolist())  # of a volume's slices, from the apex to the base
 THICKNESS, FIELD = 24.0, 360.0  # mm, of a slice and of the field of view
-FIRST_PATIENT = 100_000  # patients of volumes are others than those of slices
+FIRST_PATIENT = 100_000  # patients of volumes are not those of slices
 # Air around the body, and no black circle, as in original scans.
 SCANNER = Scanner(window_level=-600, window_width=1500, noise=24, blur=0.75, grain=0.6, zoom=1.1, circle=False)
 LEFT_LUNG, RIGHT_LUNG, INFECTION = 1, 2, 3  # in masks, as COVID-19-CT-Seg has them
@@ -73,25 +71,18 @@ def nifti_bytes(volume: np.ndarray, flip: bool) -> bytes:
         flip: store it to the right, the back and the feet, instead of to the left, the front and the head.
     """
     nibabel = require('nibabel', 'medical')
-    depth, rows, columns = volume.shape
-    spacing = FIELD / rows
+    spacing = FIELD / volume.shape[1]
     # Columns run to the patient's left, rows to the back; NIfTI counts to the right, the front and the head.
     affine = np.diag([-spacing, -spacing, -THICKNESS, 1.0])
     affine[:3, 3] = [FIELD / 2, FIELD / 2, -20.0]
-    array = volume.transpose(2, 1, 0)
-    signs = (-1, 1, 1) if flip else (1, -1, -1)
-    for axis, sign in enumerate(signs):
-        if sign < 0:
-            affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
-            affine[:3, axis] *= -1
-            array = np.flip(array, axis)
-    image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
+    image = nibabel.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine)
+    image = image.slicer[::-1] if flip else image.slicer[:, ::-1, ::-1]
     image.header.set_xyzt_units('mm')
     return gzip.compress(image.to_bytes(), mtime=0)
 
 
 def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Series of all classes; of three patients with pneumonia, two have slice labels, as not all have them there."""
+    """Series of all classes; of three patients with pneumonia, two have slice labels, because in the original not all have."""
     labelled = []
     for label in (2, 1, 0):
         folder, stem = _CT_MD_FOLDERS[label]
@@ -100,7 +91,7 @@ def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], 
             if label and number % 3 != 2:
                 labelled.append((key, name))
             for place in range(len(LEVELS)):
-                # File names are in no order, as there.
+                # File names are in no order, as in the original.
                 yield (
                     f'covid_ct_md/{folder}/{name}/IM{place * 7 % len(LEVELS):04d}.dcm',
                     partial(_dicom, settings.size, key, name, place),
@@ -114,7 +105,7 @@ def _dicom(size: int, key: tuple[int, int, int], name: str, place: int) -> bytes
 
 
 def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
-    """Array of all patients with labels, wider than their scans, as there."""
+    """Array of all patients with labels, wider than their scans, as in the original."""
     rows = np.zeros((len(keys), len(LEVELS) + 3), np.int64)
     for row, key in zip(rows, keys, strict=True):
         row[: len(LEVELS)] = (draw_volume(_patient(*key), size)[1] > 1).any(axis=(1, 2))
@@ -124,7 +115,7 @@ def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
 
 
 def _index(labelled: Sequence[tuple[tuple[int, int, int], str]]) -> bytes:
-    """Index of that array, which skips a number, as there."""
+    """Index of that array, which skips a number, as in the original."""
     rows = ['Label Index,Diagnosis,Relative Path,Folder/ID']
     for place, ((_, _, label), name) in enumerate(labelled):
         diagnosis = 'COVID-19' if label == 2 else 'CAP'

@@ -1,7 +1,4 @@
-"""Writes a phantom to disk in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT, whole files only.
-
-The phantom stands for data that may not be redistributed. It is never a source of results.
-"""
+"""Writing of a phantom in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT; no file is ever partial."""
 
 import json
 import shutil
@@ -12,15 +9,16 @@ from typing import Any
 
 import cv2
 
-from mmaffinity.datasets.phantom import covidx_ct
-from mmaffinity.datasets.phantom.patient import SLICE_CLASSES, Patient, make_patient
-from mmaffinity.datasets.phantom.plan import LISTS, VOLUMES, PhantomSettings, covidx_metadata, list_rows, plan_phantom
-from mmaffinity.datasets.phantom.slices import draw_slice
-from mmaffinity.datasets.phantom.volumes import draw_volumes
-from mmaffinity.utils.files import whole_file
+from mmaffinity.utils.files import num_bytes, whole_file
+
+from . import covidx_ct
+from .patient import SLICE_CLASSES, Patient, make_patient
+from .plan import LISTS, VOLUMES, PhantomSettings, list_rows, plan_phantom
+from .slices import draw_slice
+from .volumes import draw_volumes
 
 MARKER = 'phantom.json'
-VERSION = 1  # raise it when the same settings give other bytes
+VERSION = 1  # to be raised if the same settings give other bytes
 ABOUT = (
     'Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
     'redistributed and are never a source of results.'
@@ -30,12 +28,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PhantomSummary:
-    """What `write_phantom` made.
+    """The result of `write_phantom`.
 
     Attributes:
         out_dir: folder of the phantom.
         written: image and mask files written by this call.
-        kept: files that an earlier call with the same settings had already written.
+        kept: files that an earlier call with the same settings had written.
         slices: slices by split and class name; lesion-free ones of the segmentation set as Normal.
         patients: patients by split.
     """
@@ -58,7 +56,7 @@ def _encode(image: Any, suffix: str) -> bytes:
 
 
 def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
-    """Make sure that the folder is ours to write these settings into, and mark it."""
+    """Check that the folder may hold a phantom of these settings, and mark it."""
     numbers = {key: int(value) for key, value in asdict(settings).items()}
     wanted = {'about': ABOUT, 'version': VERSION, 'settings': numbers}
     marker = out_dir / MARKER
@@ -67,7 +65,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     if marker.exists():
         try:
             found = json.loads(marker.read_text(encoding='utf-8'))
-            # Settings that came later: an older phantom has their defaults.
+            # An older phantom has the defaults of settings that were added later.
             old = {'version': found['version'], **asdict(PhantomSettings()), **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
@@ -130,7 +128,7 @@ def write_phantom(
     written = kept = 0
     for done, row in enumerate(plan, 1):
         paths = [out_dir / path for path in (row.image, row.mask) if path]
-        missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
+        missing = [path for path in paths if not num_bytes(path)]
         if row.number not in patients:
             patients[row.number] = make_patient(settings.seed, row.number, row.label)
         if missing:
@@ -141,15 +139,15 @@ def write_phantom(
         written, kept = written + len(missing), kept + len(paths) - len(missing)
         if progress is not None:
             progress(done, len(plan))
-    if any(row.split in covidx_ct.LISTS for row in plan):
-        _write(out_dir / covidx_ct.METADATA, covidx_metadata(plan).encode())
+    covidx = dict.fromkeys((row.split, row.label, row.number) for row in plan if row.split in covidx_ct.LISTS)
+    if covidx:
+        _write(out_dir / covidx_ct.METADATA, covidx_ct.metadata_csv(covidx).encode())
     for name, content in draw_volumes(settings):
         path = out_dir / name
-        if path.is_file() and path.stat().st_size:
-            kept += 1
-        else:
+        there = bool(num_bytes(path))
+        if not there:
             _write(path, content())
-            written += 1
+        written, kept = written + (not there), kept + there
     for split, rows in list_rows(plan, settings, patients).items():
         _write(out_dir / {**LISTS, **covidx_ct.LISTS}[split], ''.join(row + '\n' for row in rows).encode())
     slices: dict[str, dict[str, int]] = {}

@@ -1,7 +1,5 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
 
-from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
-
 from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray
@@ -15,7 +13,4 @@ __all__ = [
     'LoadStoredRoIs',
     'PackSliceInputs',
     'RandomWindow',
-    'decode_slice',
-    'read_slice',
-    'to_grey_levels',
 ]

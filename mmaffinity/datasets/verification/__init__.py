@@ -1,7 +1,7 @@
 """Verification of data sets: leakage, damage, duplicates, annotations, fingerprints."""
 
 from .findings import CHECKS, Finding
-from .fingerprints import content_fingerprint, listing_fingerprint, record_of
+from .fingerprints import record_of
 from .near import Near
 from .report import VerificationReport
 from .verify import verify_config
@@ -11,8 +11,6 @@ __all__ = [
     'Finding',
     'Near',
     'VerificationReport',
-    'content_fingerprint',
-    'listing_fingerprint',
     'record_of',
     'verify_config',
 ]

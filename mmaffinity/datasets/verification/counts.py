@@ -26,12 +26,7 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
         slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None if not read).
     """
     lesions = part.task == SEGMENTATION
-    labels = (
-        [label for listed in part.slices for label in listed.lesions]
-        if lesions
-        else [listed.label for listed in part.slices if listed.label is not None]
-    )
-    by_label = Counter(labels)
+    by_label = Counter(label for listed in part.slices for label in (listed.lesions if lesions else (listed.label,)))
     patients = {listed.patient for listed in part.slices if listed.patient is not None}
     scans = {(listed.patient, listed.scan) for listed in part.slices if listed.scan is not None}
     whole = [facts[listed.path] for listed in part.slices if facts[listed.path].error is None] if facts is not None else []
@@ -64,14 +59,8 @@ def check_counts(parts: Sequence[Part]) -> list[Finding]:
             noun = 'lesion' if part.task == SEGMENTATION else 'slice'
             counts = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
             consequence = 'it cannot be learned' if part.split == 'train' else 'its scores have no value'
-            findings.append(
-                Finding(
-                    'class-counts',
-                    f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): {consequence}',
-                    len(empty),
-                    empty,
-                )
-            )
+            message = f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): {consequence}'
+            findings.append(Finding('class-counts', message, empty))
     return findings
 
 
@@ -95,4 +84,4 @@ def describe_in_words(row: Mapping[str, Any]) -> str:
 
 def _counted(values: Sequence[str]) -> dict[str, int]:
     """Count texts, most frequent first."""
-    return dict(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))
+    return dict(Counter(sorted(values)).most_common())

@@ -1,21 +1,22 @@
 """Duplicate pictures under different names: equal or nearly equal pixels."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.wording import first_few, plural
 
-from .findings import Finding
+from .findings import Finding, findings_of
 from .image_facts import FileFacts
 from .near import Near, Thumbnails
 from .parts import ListedSlice, Part, same_file_key
 
 MAX_PAIRS = 100_000  # of near-identical slices per pair of splits; more still make one finding
+Item = TypeVar('Item')
 
 
 class _Picture(NamedTuple):
@@ -26,6 +27,14 @@ class _Picture(NamedTuple):
     @property
     def name(self) -> str:
         return f'{self.part.split}: {self.listed.rel_path}'
+
+    @property
+    def class_name(self) -> str | None:
+        """The class of a labelled slice."""
+        label, classes = self.listed.label, self.part.classes
+        if self.part.task != CLASSIFICATION or label is None:
+            return None
+        return classes[label] if label < len(classes) else str(label)
 
 
 def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
@@ -38,113 +47,91 @@ def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near
         facts: facts of every file, by the slice's path.
         near: criteria for nearly identical pictures.
     """
-    near = near or Near()
     pictures = [
         _Picture(part, listed, facts[listed.path])
         for part in parts
         for listed in part.slices
         if facts[listed.path].error is None and facts[listed.path].thumb is not None
     ]
-    by_pixels: dict[str, list[_Picture]] = defaultdict(list)
-    for picture in pictures:
-        by_pixels[picture.facts.pixels].append(picture)
-    groups = [group for group in by_pixels.values() if len(group) > 1]
-    return [*_check_identical(groups), *_check_repeated(groups), *_check_labels(groups), *_check_near(pictures, near)]
+    groups = [group for group in _grouped(pictures, lambda picture: picture.facts.pixels).values() if len(group) > 1]
+    return [
+        *_check_identical(groups),
+        *_check_repeated(groups),
+        *_check_labels(groups),
+        *_check_near(pictures, near or Near()),
+    ]
+
+
+def _grouped(items: Sequence[Item], key_of: Callable[[Item], Any]) -> dict[Any, list[Item]]:
+    groups: dict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key_of(item)].append(item)
+    return groups
+
+
+def _split_of(picture: _Picture) -> str:
+    return picture.part.split
 
 
 def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
-    pairs: dict[tuple[str, str], list[tuple[_Picture, _Picture]]] = defaultdict(list)
+    cases: dict[tuple[str, str], list[tuple[str, Any]]] = defaultdict(list)
     for group in groups:
-        by_split: dict[str, list[_Picture]] = defaultdict(list)
-        for picture in group:
-            by_split[picture.part.split].append(picture)
-        for one, other in combinations(by_split, 2):
+        for (one, left), (other, right) in combinations(_grouped(group, _split_of).items(), 2):
             # One file in both lists is a separate finding; this concerns pictures under two names.
-            match = next(
-                (
-                    (a, b)
-                    for a in by_split[one]
-                    for b in by_split[other]
-                    if same_file_key(a.listed.path) != same_file_key(b.listed.path)
-                ),
-                None,
-            )
-            if match is not None:
-                pairs[one, other].append(match)
-    findings = []
-    for (one, other), matches in pairs.items():
-        names = [f'{a.listed.rel_path} = {b.listed.rel_path}' for a, b in matches]
-        findings.append(
-            Finding(
-                'identical-slices',
-                f'{plural(len(matches), "picture", "is")} in both {one} and {other} under different names, '
-                f'pixel for pixel ({first_few(names)}): take them out of one of the two, or accept it with '
-                '--allow identical-slices',
-                len(matches),
-                [{one: a.listed.rel_path, other: b.listed.rel_path} for a, b in matches],
-            )
-        )
-    return findings
-
-
-def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
-    repeated: dict[tuple[str, str | None], list[list[_Picture]]] = defaultdict(list)
-    for group in groups:
-        # A slice with lesion masks and a label is correctly listed once per task.
-        by_use: dict[tuple[str, str | None], list[_Picture]] = defaultdict(list)
-        for picture in group:
-            by_use[picture.part.split, picture.part.task].append(picture)
-        for use, members in by_use.items():
-            if len(members) > 1:
-                repeated[use].append(members)
-    findings = []
-    for (split, task), sets in repeated.items():
-        names = [' = '.join(picture.listed.rel_path for picture in members[:2]) for members in sets]
-        findings.append(
-            Finding(
-                'repeated-slices',
-                f'{plural(len(sets), "picture", "is")} more than once among the {task or "other"} slices of '
-                f'{split} ({first_few(names)}): they count more than others',
-                len(sets),
-                [[picture.listed.rel_path for picture in members] for members in sets],
-            )
-        )
-    return findings
-
-
-def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
-    items, names = [], []
-    for group in groups:
-        by_label: dict[str, _Picture] = {}
-        for picture in group:
-            if picture.part.task == CLASSIFICATION and picture.listed.label is not None:
-                by_label.setdefault(_class_of(picture), picture)
-        if len(by_label) > 1:
-            items.append({label: picture.name for label, picture in by_label.items()})
-            names.append(' and '.join(f'{label} in {picture.name}' for label, picture in by_label.items()))
-    if not items:
-        return []
+            pairs = ((a.listed, b.listed) for a in left for b in right)
+            a, b = next((pair for pair in pairs if len({same_file_key(slice_.path) for slice_ in pair}) == 2), (None, None))
+            if a and b:
+                cases[one, other].append((f'{a.rel_path} = {b.rel_path}', {one: a.rel_path, other: b.rel_path}))
     return [
-        Finding(
-            'conflicting-labels',
-            f'{plural(len(items), "picture", "has")} two labels ({first_few(names, 2)}): correct the list',
-            len(items),
-            items,
+        finding
+        for (one, other), found in cases.items()
+        for finding in findings_of(
+            'identical-slices',
+            found,
+            'picture',
+            'is',
+            f'in both {one} and {other} under different names, pixel for pixel',
+            ': remove them from one of the two, or accept it with --allow identical-slices',
         )
     ]
 
 
-def _class_of(picture: _Picture) -> str:
-    label, classes = picture.listed.label, picture.part.classes
-    return classes[label] if label is not None and label < len(classes) else str(label)
+def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+    cases: dict[tuple[str, str | None], list[tuple[str, Any]]] = defaultdict(list)
+    for group in groups:
+        # A slice with lesion masks and a label is correctly listed once per task.
+        for use, members in _grouped(group, lambda picture: (picture.part.split, picture.part.task)).items():
+            if len(members) > 1:
+                names = [picture.listed.rel_path for picture in members]
+                cases[use].append((' = '.join(names[:2]), names))
+    return [
+        finding
+        for (split, task), found in cases.items()
+        for finding in findings_of(
+            'repeated-slices',
+            found,
+            'picture',
+            'is',
+            f'listed more than once among the {task or "other"} slices of {split}',
+            ': they count more than others',
+        )
+    ]
+
+
+def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+    cases = []
+    for group in groups:
+        by_class = _grouped([picture for picture in group if picture.class_name is not None], lambda one: one.class_name)
+        names = {class_name: pictures[0].name for class_name, pictures in by_class.items()}
+        if len(names) > 1:
+            cases.append((' and '.join(f'{class_name} in {name}' for class_name, name in names.items()), names))
+    return findings_of('conflicting-labels', cases, 'picture', 'has', 'two labels', ': correct the list')
 
 
 def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
-    by_split: dict[str, list[_Picture]] = defaultdict(list)
-    for picture in pictures:
-        by_split[picture.part.split].append(picture)
-    thumbs = {split: Thumbnails([picture.facts for picture in members]) for split, members in by_split.items()}
     numbers = {digest: number for number, digest in enumerate(dict.fromkeys(picture.facts.pixels for picture in pictures))}
+    by_split = _grouped(pictures, _split_of)
+    thumbs = {split: Thumbnails([picture.facts for picture in members]) for split, members in by_split.items()}
     pixels = {split: np.array([numbers[picture.facts.pixels] for picture in members]) for split, members in by_split.items()}
     findings = []
     for one, other in combinations(by_split, 2):
@@ -152,30 +139,28 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
         def differ(left: np.ndarray, right: np.ndarray, one: str = one, other: str = other) -> np.ndarray:
             return pixels[one][left] != pixels[other][right]
 
-        pairs, cut = thumbs[one].near(thumbs[other], near, differ, MAX_PAIRS)
-        if not len(pairs):
-            continue
+        pairs = thumbs[one].near(thumbs[other], near, differ, MAX_PAIRS)
         items = [
             {
                 one: by_split[one][a].listed.rel_path,
                 other: by_split[other][b].listed.rel_path,
                 'bits': int(bits),
-                'correlation': round(float(thumbs[one].values[a] @ thumbs[other].values[b]), 4),
+                'correlation': round(float(correlation), 4),
             }
-            for a, b, bits in pairs
+            for (a, b), bits, correlation in zip(pairs.places, pairs.bits, pairs.correlations, strict=True)
         ]
         # Most similar first, because those are looked at.
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
-        names = [f'{item[one]} ~ {item[other]}' for item in items]
-        findings.append(
-            Finding(
-                'near-identical-slices',
-                f'{"at least " if cut else ""}{plural(len(pairs), "pair")} of nearly identical pictures '
-                f'across {one} and {other}: {plural(len(set(pairs[:, 0].tolist())), "slice")} of {one}, '
-                f'{len(set(pairs[:, 1].tolist()))} of {other} ({first_few(names)}). They may be copies, or neighbours in one '
-                'scan: look at them',
-                len(pairs),
-                items,
+        left, right = (len(set(side)) for side in pairs.places.T.tolist())
+        if items:
+            findings.append(
+                Finding(
+                    'near-identical-slices',
+                    f'{"at least " if pairs.cut else ""}{plural(len(items), "pair")} of nearly identical pictures across {one} '
+                    f'and {other}: {plural(left, "slice")} of {one}, {right} of {other} '
+                    f'({first_few([f"{item[one]} ~ {item[other]}" for item in items])}). They may be copies, or neighbours in '
+                    'one scan: look at them',
+                    items,
+                )
             )
-        )
     return findings

@@ -74,9 +74,8 @@ class FactCache:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, 'ab')
-            # Otherwise the first new line after a partial one would be lost.
-            if self._file.tell() and not _ends_with_newline(self.path):
-                self._file.write(b'\n')
+            if self._file.tell():
+                self._file.write(b'\n')  # otherwise the first new line after a partial one would be lost
         line = json.dumps([CACHE_SCHEMA, *key, *stamp, facts.to_row()])
         self._file.write(line.encode('ascii') + b'\n')
         self._file.flush()
@@ -101,9 +100,3 @@ def _stamp(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with open(path, 'rb') as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b'\n'

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmaffinity.utils.wording import first_few, plural
+
 FAILURE, WARNING, ALLOWED = 'failure', 'warning', 'allowed'
 MAX_ITEMS = 1000  # items per finding in the report; the message has the full count
 
@@ -45,24 +47,50 @@ class Finding:
     Attributes:
         check: name of the check, a key of :data:`CHECKS`.
         message: a message with the number, the first examples, and the fix.
-        count: number of cases.
         items: the cases as plain data, at most :data:`MAX_ITEMS`.
-        severity: 'failure', 'warning', or 'allowed', a failure accepted by the user.
+        count: number of cases; by default that of ``items``.
+        severity: 'failure', 'warning', or 'allowed', a failure accepted by the user; by default that of the check.
     """
 
     check: str
     message: str
-    count: int
     items: Sequence[Any] = field(default_factory=list)
+    count: int = 0
     severity: str = ''
 
     def __post_init__(self) -> None:
         self.severity = self.severity or CHECKS[self.check][0]
+        self.count = self.count or len(self.items)
         self.items = list(self.items[:MAX_ITEMS])
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain data."""
         return dict(check=self.check, severity=self.severity, count=self.count, message=self.message, items=self.items)
+
+
+def findings_of(
+    check: str,
+    cases: Sequence[tuple[str, Any]],
+    noun: str,
+    verb: str,
+    problem: str,
+    remedy: str = '',
+    severity: str = '',
+) -> list[Finding]:
+    """Summarise the cases of a check in one finding, 'NUMBER NOUN VERB PROBLEM (EXAMPLES)REMEDY'; none if there is no case.
+
+    Args:
+        check: name of the check.
+        cases: each case in words and as plain data.
+        noun, verb: what is counted, see :func:`~mmaffinity.utils.wording.plural`.
+        problem: what is wrong.
+        remedy: consequence and fix, with the punctuation before it.
+        severity: by default that of the check.
+    """
+    if not cases:
+        return []
+    message = f'{plural(len(cases), noun, verb)} {problem} ({first_few([words for words, _ in cases])}){remedy}'
+    return [Finding(check, message, [item for _, item in cases], severity=severity)]
 
 
 def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), strict: bool = False) -> list[Finding]:

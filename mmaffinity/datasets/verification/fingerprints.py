@@ -7,15 +7,14 @@ another order.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.files import num_bytes, sha256_of
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.provenance import fingerprint
 
+from ..parallel import map_files
 from .parts import ListedSlice, Part, lists_paths, part_of
 
 FINGERPRINT_SCHEMA = 1  # part of what is hashed
@@ -23,17 +22,17 @@ RECORD_SCHEMA = 2
 _READERS = 8
 
 
-def listing_fingerprint(part: Part, num_bytes: Mapping[str, int] | None = None) -> str:
+def listing_fingerprint(part: Part, sizes: Mapping[str, int] | None = None) -> str:
     """SHA-256 over classes and, sorted, every slice's (relative path, bytes of the file, label or lesions).
 
     A missing file counts with the size null.
 
     Args:
         part: the data set.
-        num_bytes: known file sizes by the slice's path; querying a size is slow on a network drive.
+        sizes: known file sizes in bytes by the slice's path; querying a size is slow on a network drive.
     """
-    known = num_bytes or {}
-    return _digest('listing', part, lambda listed: known[listed.path] if listed.path in known else _num_bytes(listed.path))
+    known = sizes or {}
+    return _digest('listing', part, lambda listed: known[listed.path] if listed.path in known else num_bytes(listed.path))
 
 
 def content_fingerprint(part: Part, sha256: Mapping[str, str]) -> str | None:
@@ -64,26 +63,19 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
         the two fingerprints of each. Both are null for a data set without paths of its slices; ``content_sha256`` is also
         null if a file cannot be read.
     """
-    leaves = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
-    sha256 = hash_files({listed.path for _, part in leaves if part for listed in part.slices}) if read_files else None
-    rows: list[dict[str, Any]] = []
-    for leaf, part in leaves:
-        if part is not None:
-            rows.append(
-                dict(
-                    name=part.name,
-                    task=part.task,
-                    num=len(part.slices),
-                    content_sha256=None if sha256 is None else content_fingerprint(part, sha256),
-                    listing_sha256=listing_fingerprint(part),
-                )
-            )
-        else:  # a run must not fail because of its own record
-            rows.append(
-                dict(
-                    name=f'{split} ({type(leaf).__name__})', task=None, num=len(leaf), content_sha256=None, listing_sha256=None
-                )
-            )
+    parts = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
+    sha256 = hash_files({listed.path for _, part in parts if part for listed in part.slices}) if read_files else {}
+    rows: list[dict[str, Any]] = [
+        # A run must not fail because of its own record, so data sets without paths are recorded too.
+        dict(
+            name=part.name if part else f'{split} ({type(leaf).__name__})',
+            task=part.task if part else None,
+            num=len(leaf),
+            content_sha256=content_fingerprint(part, sha256) if part and read_files else None,
+            listing_sha256=listing_fingerprint(part) if part else None,
+        )
+        for leaf, part in parts
+    ]
     return dict(
         schema=RECORD_SCHEMA,
         content_sha256=combine([row['content_sha256'] for row in rows]),
@@ -98,8 +90,8 @@ def hash_files(paths: Iterable[str]) -> dict[str, str]:
     Several files at a time, because a network drive's latency exceeds the hashing time.
     """
     ordered = sorted(paths)
-    with ThreadPoolExecutor(_READERS) as pool:
-        return {path: digest for path, digest in zip(ordered, pool.map(_hash_file, ordered)) if digest is not None}
+    digests = map_files(_hash_file, ordered, _READERS)
+    return {path: digest for path, digest in zip(ordered, digests, strict=True) if digest is not None}
 
 
 def combine(fingerprints: Sequence[str | None]) -> str | None:
@@ -120,12 +112,5 @@ def _digest(kind: str, part: Part, file_value: Callable[[ListedSlice], Any]) -> 
 def _hash_file(path: str) -> str | None:
     try:
         return sha256_of(path)
-    except OSError:
-        return None
-
-
-def _num_bytes(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
     except OSError:
         return None

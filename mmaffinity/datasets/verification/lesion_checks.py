@@ -4,23 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmaffinity.utils.wording import first_few, plural
-
 from ..annotation_file import LESIONS, load_annotation_file
-from ..coco_checks import whole_list
-from ..mask_extent import mask_extent, outline_extent
-from .findings import Finding
+from ..coco_checks import with_whole_numbers
+from ..mask_extent import mask_extent
+from .findings import Finding, findings_of
 
 _BORDER = 0.5  # pixels that rounding, or counting from pixel centres, may add
 _SLACK = 1.0  # pixels between a box and that of its mask, which may be counted inclusively
 
+# By check: verb, problem and fix.
 _MESSAGES = {
-    'broken-annotations': ('cannot be used', 'correct the annotations, or export the file again'),
+    'broken-annotations': ('is', 'unusable', 'correct the annotations, or export the file again'),
     'lesions-outside': (
-        '{leave} the picture',
+        'is',
+        'outside the picture, wholly or in part,',
         'box, mask and image do not belong together: correct the annotations, or restore the images that were annotated',
     ),
-    'boxes-and-masks': ('{differ} from the mask', 'boxes train one head and masks another; make them agree'),
+    'boxes-and-masks': ('has', 'a box or area unlike the mask', 'boxes train one head and masks another; make them agree'),
 }
 
 
@@ -35,29 +35,18 @@ def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
     """
     findings: list[Finding] = []
     for path, users in files.items():
-        problems: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        cases: dict[str, list[tuple[str, Any]]] = defaultdict(list)
         for row, annotation, image in _annotations(path):
             place = f'annotations[{row}] of {image.get("file_name")}'
             try:
-                problem_list = list(_check_lesion(annotation, image['width'], image['height']))
+                problems = list(_check_lesion(annotation, image['width'], image['height']))
             except (KeyError, TypeError, ValueError, OverflowError) as error:
-                problem_list = [('broken-annotations', f'{type(error).__name__}: {error}')]
-            for check, problem in problem_list:
-                problems[check].append((place, problem))
-        for check, found in problems.items():
-            what, remedy = _MESSAGES[check]
-            one = len(found) == 1
-            what = what.format(leave='leaves' if one else 'leave', differ='differs' if one else 'differ')
-            noun = 'box' if check == 'boxes-and-masks' else 'lesion'
-            examples = first_few([f'{place}: {problem}' for place, problem in found])
-            findings.append(
-                Finding(
-                    check,
-                    f'{plural(len(found), noun)} of {", ".join(users)} {what} ({examples}): {remedy}',
-                    len(found),
-                    [dict(lesion=place, problem=problem) for place, problem in found],
-                )
-            )
+                problems = [('broken-annotations', f'{type(error).__name__}: {error}')]
+            for check, problem in problems:
+                cases[check].append((f'{place}: {problem}', dict(lesion=place, problem=problem)))
+        for check, found in cases.items():
+            verb, problem, remedy = _MESSAGES[check]
+            findings += findings_of(check, found, 'lesion', verb, f'{problem} in {", ".join(users)}', f': {remedy}')
     return findings
 
 
@@ -67,21 +56,13 @@ def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any
         content = load_annotation_file(path, None, LESIONS)
     except (OSError, ValueError):
         return
-    by_id = {
-        image['id']: image
-        for image in _list(content, 'images')
-        if isinstance(image, dict) and isinstance(image.get('id'), (int, str))
-    }
-    for row, annotation in enumerate(_list(content, 'annotations')):
+    images, annotations = (value if isinstance(value := content.get(key), list) else [] for key in ('images', 'annotations'))
+    by_id = {image['id']: image for image in images if isinstance(image, dict) and isinstance(image.get('id'), (int, str))}
+    for row, annotation in enumerate(annotations):
         if isinstance(annotation, dict) and isinstance(annotation.get('image_id'), (int, str)):
             image = by_id.get(annotation['image_id'])
             if image is not None:
                 yield row, annotation, image
-
-
-def _list(content: dict[str, Any], key: str) -> list[Any]:
-    value = content.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterator[tuple[str, str]]:
@@ -89,66 +70,38 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
     box = annotation.get('bbox')
     if box is not None:
         try:
-            x, y, w, h = box = tuple(float(side) for side in box)
+            _, _, w, h = box = tuple(float(side) for side in box)
         except (TypeError, ValueError):
             yield 'broken-annotations', f'its box {box!r} is not [x, y, width, height]'
             return
         if not (w > 0 and h > 0):
             yield 'broken-annotations', f'its box is {w:g} wide and {h:g} high'
-        if not (x >= -_BORDER and y >= -_BORDER and x + w <= width + _BORDER and y + h <= height + _BORDER):
-            yield (
-                'lesions-outside',
-                f'its box reaches from ({x:g}, {y:g}) to ({x + w:g}, {y + h:g}) in a picture of {width} x {height}',
-            )
-    segmentation = annotation.get('segmentation')
-    if isinstance(segmentation, dict):
-        rle = {**segmentation, **{key: whole_list(segmentation.get(key)) for key in ('size', 'counts')}}
-        yield from _check_mask(rle, box, annotation.get('area'), width, height)
-    elif isinstance(segmentation, list) and segmentation:
-        yield from _check_polygons(segmentation, box, width, height)
-    else:
-        yield 'broken-annotations', 'it has no mask'
-
-
-def _check_mask(
-    rle: dict[str, Any], box: tuple[float, ...] | None, area: Any, width: int, height: int
-) -> Iterator[tuple[str, str]]:
-    """Compare a mask with its picture, and with box and area, which are None if absent in the file."""
+        yield from _check_inside('box', box, width, height)
+    mask = with_whole_numbers(annotation.get('segmentation'))
     try:
-        extent = mask_extent(rle)
+        extent = mask_extent(mask)
     except ValueError as error:
         yield 'broken-annotations', str(error)
         return
-    if list(rle['size']) != [height, width]:
-        yield 'lesions-outside', f'its mask is for a picture of {rle["size"][1]} x {rle["size"][0]}, not {width} x {height}'
-    if not extent.area:
-        yield 'broken-annotations', 'its mask is empty'
-    elif box is not None and any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
-        yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
-    elif area is not None and not (isinstance(area, (int, float)) and abs(area - extent.area) <= 0.5):
-        yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels, which is used'
-
-
-def _check_polygons(polygons: list[Any], box: tuple[float, ...] | None, width: int, height: int) -> Iterator[tuple[str, str]]:
-    for polygon in polygons:
-        if (
-            not isinstance(polygon, list)
-            or len(polygon) < 6
-            or len(polygon) % 2
-            or not all(isinstance(value, (int, float)) for value in polygon)
-        ):
-            yield 'broken-annotations', 'its outline is not a list of three or more points'
-            return
-    extent = outline_extent(polygons)
+    is_outline = isinstance(mask, list)
+    if not is_outline and list(mask['size']) != [height, width]:
+        yield 'lesions-outside', f'its mask is for a picture of {mask["size"][1]} x {mask["size"][0]}, not {width} x {height}'
+    area = annotation.get('area')
     if min(extent.box[2:]) < 1:
-        yield 'broken-annotations', f'its outline is {extent.box[2]:g} wide and {extent.box[3]:g} high: coordinates are pixels'
+        size = f'its outline is {extent.box[2]:g} wide and {extent.box[3]:g} high: coordinates are pixels'
+        yield 'broken-annotations', size if is_outline else 'its mask is empty'
     elif box is not None and any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
         yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
-    xs = [value for polygon in polygons for value in polygon[::2]]
-    ys = [value for polygon in polygons for value in polygon[1::2]]
-    if not (min(xs) >= -_BORDER and min(ys) >= -_BORDER and max(xs) <= width + _BORDER and max(ys) <= height + _BORDER):
+    elif not (is_outline or area is None or isinstance(area, (int, float)) and abs(area - extent.area) <= 0.5):
+        yield 'boxes-and-masks', f'its area is {area!r}, that of its mask {extent.area} pixels, which is used'
+    if is_outline:
+        yield from _check_inside('outline', extent.box, width, height)
+
+
+def _check_inside(what: str, box: Sequence[float], width: int, height: int) -> Iterator[tuple[str, str]]:
+    x, y, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    if not (x >= -_BORDER and y >= -_BORDER and right <= width + _BORDER and bottom <= height + _BORDER):
         yield (
             'lesions-outside',
-            f'its outline reaches from ({min(xs):g}, {min(ys):g}) to ({max(xs):g}, {max(ys):g}) in '
-            f'a picture of {width} x {height}',
+            f'its {what} reaches from ({x:g}, {y:g}) to ({right:g}, {bottom:g}) in a picture of {width} x {height}',
         )

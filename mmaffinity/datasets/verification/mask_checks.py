@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmaffinity.structures import SEGMENTATION
-from mmaffinity.utils.wording import first_few, plural
+from mmaffinity.utils.wording import plural
 
-from .findings import FAILURE, Finding
+from .findings import FAILURE, Finding, findings_of
 from .image_facts import FileFacts
 from .parts import Part, same_file_key
 
 FOLDER = 'ct_lesion_seg'
-_IMAGES, _MASKS = ('.jpg', '.jpeg', '.png'), ('.png',)
 
 
 class RawMasks:
@@ -24,17 +23,14 @@ class RawMasks:
     Attributes:
         images: path by (patient, name without suffix).
         masks: likewise.
+        pairs: paths of image and mask if both exist.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.images = _list(root / FOLDER / 'image', _IMAGES)
-        self.masks = _list(root / FOLDER / 'mask', _MASKS)
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """Paths of image and mask if both exist."""
-        return [(self.images[key], self.masks[key]) for key in sorted(self.images.keys() & self.masks.keys())]
+        self.images = _list(root / FOLDER / 'image', ('.jpg', '.jpeg', '.png'))
+        self.masks = _list(root / FOLDER / 'mask', ('.png',))
+        self.pairs = [(self.images[key], self.masks[key]) for key in sorted(self.images.keys() & self.masks.keys())]
 
 
 def find_raw_masks(parts: Sequence[Part]) -> list[RawMasks]:
@@ -60,62 +56,43 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
     def relative(path: str) -> str:
         return Path(path).relative_to(masks.root).as_posix()
 
+    again = 'if the files are from an archive, unpack it again'
     without = [relative(masks.masks[key]) for key in sorted(masks.masks.keys() - masks.images.keys())]
-    if without:
-        yield Finding(
-            'mask-without-image',
-            f'{plural(len(without), "mask", "has")} no image under {masks.root} '
-            f'({first_few(without)}): add the images, or remove the masks; if the files are from an archive, '
-            'unpack it again',
-            len(without),
-            without,
-        )
+    yield from findings_of(
+        'mask-without-image',
+        [(name, name) for name in without],
+        'mask',
+        'has',
+        f'no image under {masks.root}',
+        f': add the images, or remove the masks; {again}',
+    )
     bare = [masks.images[key] for key in sorted(masks.images.keys() - masks.masks.keys())]
-    if bare:
-        used = [path for path in bare if same_file_key(path) in listed]
-        clause = f', of which {plural(len(used), "image", "is")} in a list' if used else ''
-        names = [relative(path) for path in (used or bare)]
-        yield Finding(
-            'image-without-mask',
-            f'{plural(len(bare), "lesion image", "has")} no mask under {masks.root}{clause} '
-            f'({first_few(names)}): add the masks, empty ones for slices without lesions; if the files are from an '
-            'archive, unpack it again',
-            len(bare),
-            [relative(path) for path in bare],
-            FAILURE if used else '',
-        )
-    foreign = [(relative(mask), str(facts[mask].error)) for _, mask in masks.pairs if facts[mask].foreign]
-    if foreign:
-        yield Finding(
-            'mask-values',
-            f'{plural(len(foreign), "raw mask", "has")} values that mean nothing '
-            f'({first_few([error for _, error in foreign], 2)})',
-            len(foreign),
-            [dict(file=file, error=error) for file, error in foreign],
-        )
-    broken = [
-        (relative(mask), str(facts[mask].error)) for _, mask in masks.pairs if facts[mask].error and not facts[mask].foreign
-    ]
+    bare.sort(key=lambda path: same_file_key(path) not in listed)  # those that are used come first
+    used = sum(same_file_key(path) in listed for path in bare)
+    yield from findings_of(
+        'image-without-mask',
+        [(relative(path), relative(path)) for path in bare],
+        'lesion image',
+        'has',
+        f'no mask under {masks.root}' + (f', of which {plural(used, "image", "is")} in a list' if used else ''),
+        f': add the masks, empty ones for slices without lesions; {again}',
+        FAILURE if used else '',
+    )
+    broken = {True: [], False: []}  # type: dict[bool, list[tuple[str, dict[str, str]]]]
     for image, mask in masks.pairs:
-        one, other = facts.get(image), facts[mask]
-        if one and not one.error and not other.error and (one.width, one.height) != (other.width, other.height):
-            broken.append(
-                (relative(mask), f'{relative(mask)} is {other.width} x {other.height}, its image {one.width} x {one.height}')
-            )
-    if broken:
-        yield Finding(
-            'mask-files',
-            f'{plural(len(broken), "raw mask")} cannot be used ({first_few([error for _, error in broken], 2)})',
-            len(broken),
-            [dict(file=file, error=error) for file, error in broken],
-        )
+        fact, other, name = facts[mask], facts.get(image), relative(mask)
+        error = fact.error
+        if not error and other and not other.error and (fact.width, fact.height) != (other.width, other.height):
+            error = f'{name} is {fact.width} x {fact.height}, its image {other.width} x {other.height}'
+        if error:
+            broken[fact.foreign].append((error, dict(file=name, error=error)))
+    yield from findings_of('mask-values', broken[True], 'raw mask', 'has', 'values without meaning')
+    yield from findings_of('mask-files', broken[False], 'raw mask', '', 'cannot be used')
 
 
 def _list(folder: Path, suffixes: tuple[str, ...]) -> dict[tuple[str, str], str]:
     files: dict[tuple[str, str], str] = {}
-    for patient in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if patient.is_dir():
-            for path in sorted(patient.iterdir()):
-                if path.suffix.lower() in suffixes and not path.name.startswith('.'):
-                    files.setdefault((patient.name, path.stem), str(path))
+    for path in sorted(folder.glob('*/*')):
+        if path.suffix.lower() in suffixes and not path.name.startswith('.'):
+            files.setdefault((path.parent.name, path.stem), str(path))
     return files

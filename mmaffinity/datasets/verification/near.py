@@ -1,28 +1,32 @@
 """Pictures that look nearly the same: close perceptual hashes and correlated thumbnails."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
-from .hamming import MAX_RADIUS, Confirm, near_pairs
 from .image_facts import THUMB_SIDE, FileFacts
 
-_BLOCK = 1 << 14  # pairs whose pictures are compared at once, 16 MB a side
+MAX_RADIUS = 15  # bits; unrelated pictures of chests come closer than that
+_AXES = 12  # principal axes by which thumbnails are searched; more cost time, fewer give more candidates
+_BLOCK = 64  # thumbnails searched at a time
+Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Near:
-    """What counts as nearly the same picture.
+    """Criteria for nearly identical pictures.
 
-    On real CT, copies (recoded, scaled, brightened) are within 6 bits and correlate by 0.995 and more, as most
-    neighbouring slices of a scan do, and pairs of different patients never met both.
+    On real CT, copies (recoded, scaled, brightened) are within 6 bits and correlate by at least 0.995, as do most neighbouring
+    slices of a scan. No pair of slices of different patients met both.
 
     Attributes:
-        radius: bits in which the hashes may differ, of 64.
-        correlation: that the pictures at 16 x 16 must reach at least.
+        radius: largest number of bits, of 64, in which the hashes differ.
+        correlation: smallest correlation of the pictures at 16 x 16.
 
     Raises:
         ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
@@ -42,11 +46,27 @@ class Near:
             )
 
 
+class NearPairs(NamedTuple):
+    """Pairs of nearly identical pictures, sorted.
+
+    Attributes:
+        places: indices of both pictures, shape (n, 2).
+        bits: number of bits in which their hashes differ, shape (n,).
+        correlations: correlation of their thumbnails, shape (n,).
+        cut: whether the search stopped at the limit.
+    """
+
+    places: np.ndarray
+    bits: np.ndarray
+    correlations: np.ndarray
+    cut: bool
+
+
 class Thumbnails:
     """Hashes and pictures at 16 x 16 of files that are not blank.
 
     Args:
-        facts: of the files; each has a hash and a thumbnail.
+        facts: facts of the files; each has a hash and a thumbnail.
 
     Attributes:
         hashes: uint64, shape (n,).
@@ -60,47 +80,68 @@ class Thumbnails:
         values -= values.mean(1, keepdims=True)
         self.values = values / np.linalg.norm(values, axis=1, keepdims=True)
 
-    def near(self, others: 'Thumbnails', near: Near, also: Confirm, limit: int | None = None) -> tuple[np.ndarray, bool]:
-        """Find the pairs of one of these and one of the others that look nearly the same.
+    def near(self, others: 'Thumbnails', near: Near, also: Confirm | None = None, limit: int | None = None) -> NearPairs:
+        """Find the pairs of one of these pictures and one of the others that are nearly identical.
 
         Args:
-            others: may be the same.
-            near: what counts as nearly the same.
-            also: what else a pair has to fulfil, see :func:`~.hamming.near_pairs`.
-            limit: end the search when that many pairs are found.
-
-        Returns:
-            As :func:`~.hamming.near_pairs`.
+            others: the others; may be the same object.
+            near: criteria.
+            also: further condition; takes the indices of both pictures, shape (k,), and returns bool, shape (k,).
+            limit: stop the search after this many pairs.
         """
+        found = [(np.empty((0, 2), np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+        number = 0
+        # Vectors of length 1 with correlation c are sqrt(2 - 2 c) apart; the addition covers rounding.
+        for left, right in _candidates(self.values, others.values, (2 - 2 * near.correlation) ** 0.5 + 1e-3):
+            correlations = np.einsum('ij,ij->i', self.values[left], others.values[right])
+            difference = self.hashes[left] ^ others.hashes[right]
+            bits = np.unpackbits(difference.view(np.uint8).reshape(-1, 8), axis=1).sum(1, dtype=np.int64)
+            keep = (correlations >= near.correlation) & (bits <= near.radius)
+            if also is not None:
+                keep &= also(left, right)
+            found.append((np.stack([left, right], 1)[keep], bits[keep], correlations[keep]))
+            number += int(keep.sum())
+            if limit is not None and number >= limit:
+                break
+        cut = limit is not None and number >= limit
+        places, bits, correlations = (np.concatenate(part)[:limit] for part in zip(*found, strict=True))
+        return NearPairs(places, bits, correlations, cut)
 
-        def confirm(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-            keep = also(left, right)
-            for start in range(0, len(left), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                likeness = np.einsum('ij,ij->i', self.values[left[block]], others.values[right[block]])
-                keep[block] &= likeness >= near.correlation
-            return keep
 
-        return near_pairs(self.hashes, others.hashes, near.radius, confirm, limit)
+def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, block by block, indices of all pairs of rows of ``a`` and ``b`` at most ``reach`` apart, and of some others.
+
+    Distances along the principal axes are at most those in all dimensions, so no pair is missed.
+    """
+    if not len(a) or not len(b):
+        return
+    together = a.T @ a + b.T @ b
+    axes = np.linalg.eigh(together)[1][:, -_AXES:]
+    tree = KDTree(b @ axes)
+    for start in range(0, len(a), _BLOCK):
+        rows = tree.query_ball_point(a[start : start + _BLOCK] @ axes, reach, return_sorted=True)
+        yield (
+            np.repeat(np.arange(start, start + len(rows)), [len(row) for row in rows]),
+            np.concatenate([np.array(row, np.int64) for row in rows]),
+        )
 
 
 def near_groups(facts: Sequence[FileFacts], near: Near) -> list[int]:
-    """Group files such that those that look nearly the same, directly or through others, are together.
+    """Group files such that nearly identical ones, directly or through others, are together.
 
-    Blank pictures, and files that cannot be read, are groups of their own.
+    Blank pictures and unreadable files form groups of their own.
 
     Args:
-        facts: of the files.
-        near: what counts as nearly the same.
+        facts: facts of the files.
+        near: criteria for nearly identical pictures.
 
     Returns:
-        Of each file, the index of the first file in its group.
+        For each file, the index of the first file in its group.
     """
     places = np.array([place for place, item in enumerate(facts) if item.thumb is not None], np.int64)
     thumbnails = Thumbnails([facts[place] for place in places])
-    pairs, _ = thumbnails.near(thumbnails, near, lambda left, right: left < right)
-    ends = places[pairs[:, 0]], places[pairs[:, 1]]
-    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(facts), len(facts)))
+    pairs = thumbnails.near(thumbnails, near, np.less).places
+    graph = coo_array((np.ones(len(pairs), bool), tuple(places[pairs].T)), shape=(len(facts), len(facts)))
     _, labels = connected_components(graph, directed=False)
     _, first, group = np.unique(labels, return_index=True, return_inverse=True)
     return first[group].tolist()

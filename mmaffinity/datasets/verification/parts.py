@@ -86,30 +86,26 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
     findings: list[Finding] = []
     broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # each reason is reported once
     unused: dict[str, list[str]] = {}  # likewise: splits may list the same folders
-    number = 0
-    for split, key in SPLITS.items():
-        loader = config.get(key)
-        for leaf in leaf_configs(loader.get('dataset') if loader else None):
-            number += 1
-            try:
-                # Only the list is needed; transforms may not even be installed.
-                with DefaultScope.overwrite_default_scope('mmdet'):
-                    dataset = DATASETS.build({**leaf, 'pipeline': [], **_unpacked(leaf)})
-                parts.append(part_of(dataset, split, _max_value(leaf)))
-                unused.update(getattr(dataset, 'unused', {}))
-            except Exception as error:  # a list may contain anything, and a user's data set may raise any error
-                reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
-                broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
+    leaves = _leaves(config)
+    for split, leaf in leaves:
+        try:
+            # Only the list is needed; transforms may not even be installed. Packing it for loader workers searches the heap.
+            plain = {'serialize_data': False} if leaf.get('type') in _OURS else {}
+            with DefaultScope.overwrite_default_scope('mmdet'):
+                dataset = DATASETS.build({**leaf, 'pipeline': [], **plain})
+            parts.append(part_of(dataset, split, _max_value(leaf)))
+            unused.update(getattr(dataset, 'unused', {}))
+        except Exception as error:  # a list may contain anything, and a user's data set may raise any error
+            reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
+            broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
     for reason, places in broken.items():
         splits = ', '.join(dict.fromkeys(place['split'] for place in places))
-        what = (
-            f'a data set of {splits} cannot be loaded, and is'
-            if len(places) == 1
-            else f'{len(places)} data sets ({splits}) cannot be loaded, and are'
-        )
-        findings.append(Finding('unreadable-lists', f'{what} not verified further: {reason}', len(places), places))
-    findings += [Finding('unused-files', message, len(items), items) for message, items in unused.items()]
-    if not number:
+        what = f'a data set of {splits} cannot be loaded, and is'
+        if len(places) > 1:
+            what = f'{len(places)} data sets ({splits}) cannot be loaded, and are'
+        findings.append(Finding('unreadable-lists', f'{what} not verified further: {reason}', places))
+    findings += [Finding('unused-files', message, items) for message, items in unused.items()]
+    if not leaves:
         raise ValueError(
             f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has a dataset'
         )
@@ -118,15 +114,19 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
 
 def find_lesion_files(config: Config) -> dict[str, list[str]]:
     """Return the data sets that use each lesion file, by its path, including files that cannot be loaded."""
-    files: dict[str, list[str]] = {}
-    for split, key in SPLITS.items():
-        loader = config.get(key)
-        for leaf in leaf_configs(loader.get('dataset') if loader else None):
-            if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
-                # Joined like in the data set: an absolute path is unchanged.
-                path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
-                files.setdefault(path, []).append(f'{split} ({leaf["ann_file"]})')
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for split, leaf in _leaves(config):
+        if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
+            # Joined like in the data set: an absolute path is unchanged.
+            path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
+            files[path].append(f'{split} ({leaf["ann_file"]})')
     return files
+
+
+def _leaves(config: Config) -> list[tuple[str, Any]]:
+    """The config of each data set, and its split."""
+    loaders = {split: config.get(key) or {} for split, key in SPLITS.items()}
+    return [(split, leaf) for split, loader in loaders.items() for leaf in leaf_configs(loader.get('dataset'))]
 
 
 def lists_paths(dataset: Any) -> bool:
@@ -157,46 +157,31 @@ def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
 
 def _listed_slice(info: dict[str, Any], root: str, task: str | None) -> ListedSlice:
     lesions = info.get('instances') or [] if task == SEGMENTATION else []
-    label = info.get('gt_slice_label')
+    label, box = info.get('gt_slice_label'), info.get('body_box')
+    content = str(label) if box is None else f'{label} {list(box)}'
     if task == SEGMENTATION:
         rows = [
-            json.dumps(
-                [
-                    lesion.get('bbox_label'),
-                    lesion.get('ignore_flag'),
-                    [float(side) for side in lesion.get('bbox', ())],
-                    _plain(lesion.get('mask')),
-                ],
-                sort_keys=True,
-            )
+            [
+                lesion.get('bbox_label'),
+                lesion.get('ignore_flag'),
+                [float(side) for side in lesion.get('bbox', ())],
+                lesion.get('mask'),
+            ]
             for lesion in lesions
         ]
-        content = '\n'.join(sorted(rows))
-    else:
-        box = info.get('body_box')
-        content = str(label) if box is None else f'{label} {list(box)}'
-    size = (info['width'], info['height']) if 'width' in info and 'height' in info else None
+        content = '\n'.join(sorted(json.dumps(row, sort_keys=True, default=bytes.decode) for row in rows))
+    patient, scan = (None if info.get(key) is None else str(info[key]) for key in ('patient_id', 'scan_id'))
     return ListedSlice(
         info['img_path'],
         _relative(info['img_path'], root),
-        _text(info.get('patient_id')),
-        _text(info.get('scan_id')),
+        patient,
+        scan,
         label,
-        size,
+        (info['width'], info['height']) if 'width' in info and 'height' in info else None,
         tuple(int(lesion.get('bbox_label', 0)) for lesion in lesions),
         hashlib.sha256(content.encode()).hexdigest(),
-        info.get('body_box'),
+        box,
     )
-
-
-def _plain(mask: Any) -> Any:
-    if isinstance(mask, dict):
-        return {key: _plain(value) for key, value in mask.items()}
-    return mask.decode('ascii') if isinstance(mask, bytes) else mask
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 def _relative(path: str, root: str) -> str:
@@ -204,11 +189,6 @@ def _relative(path: str, root: str) -> str:
     pure = PurePath(os.path.normpath(path))
     top = os.path.normpath(root) if root else ''
     return pure.relative_to(top).as_posix() if top and pure.is_relative_to(top) else pure.as_posix()
-
-
-def _unpacked(leaf: dict[str, Any]) -> dict[str, bool]:
-    """Disable packing of lists for loader workers in our own data sets, as it searches the whole heap each time."""
-    return {'serialize_data': False} if leaf.get('type') in _OURS else {}
 
 
 def _max_value(dataset: dict[str, Any]) -> int | None:

@@ -5,7 +5,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 
@@ -55,8 +55,9 @@ def read_all(
     chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
     done = 0
     # Processes are not worthwhile for a handful of files.
-    for chunk, results in _serially(chunks) if workers == 0 or len(chunks) < 2 else _in_processes(chunks, workers):
-        for job, result in zip(chunk, results):
+    here = workers == 0 or len(chunks) < 2
+    for chunk, results in ((chunk, _read_chunk(chunk)) for chunk in chunks) if here else _in_processes(chunks, workers):
+        for job, result in zip(chunk, results, strict=True):
             facts[job] = result
             cache.add(*job, result)
         done += len(chunk)
@@ -69,33 +70,19 @@ def _read_chunk(chunk: Sequence[Job]) -> list[FileFacts]:
     return [image_facts.read_facts(*job) for job in chunk]
 
 
-def _serially(chunks: Sequence[Sequence[Job]]) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
-    for chunk in chunks:
-        yield chunk, _read_chunk(chunk)
-
-
 def _in_processes(chunks: Sequence[Sequence[Job]], workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
-    """Keep a few chunks queued per process; if one dies, find the file that killed it and continue."""
+    """Yield each chunk and its facts. If a process dies, read the first unfinished chunk file by file, and continue."""
     waiting = deque(chunks)
     while waiting:
-        running: deque[tuple[Sequence[Job], Future]] = deque()
         executor = ProcessPoolExecutor(workers, _context(), _start_worker, (os.getpid(),))
         try:
-            while waiting or running:
-                while waiting and len(running) < 4 * workers:
-                    running.append((waiting[0], executor.submit(_read_chunk, waiting[0])))
-                    waiting.popleft()  # after submit, because a broken pool has not accepted it
-                chunk, future = running[0]
+            for future in [executor.submit(_read_chunk, chunk) for chunk in waiting]:
                 result = future.result()
-                running.popleft()
-                yield chunk, result
-        except BrokenProcessPool:
-            suspects = [chunk for chunk, _ in running]
+                yield waiting.popleft(), result
+        except BrokenProcessPool:  # the file may also be in a chunk that is read later, which ends the next pool
+            yield waiting[0], [_read_alone(job) for job in waiting.popleft()]
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-        if running:
-            for chunk in suspects:
-                yield chunk, [_read_alone(job) for job in chunk]
 
 
 def _read_alone(job: Job) -> FileFacts:

@@ -1,6 +1,5 @@
 """The result of a verification, as data and as text."""
 
-import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.utils.provenance import now
 from mmaffinity.utils.wording import plural
 
 from .counts import describe_in_words
@@ -47,7 +47,7 @@ class VerificationReport:
         """The report as plain data, see docs/data.md."""
         return dict(
             schema=REPORT_SCHEMA,
-            created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            created=now(),
             version=__version__,
             config=self.config,
             passed=self.passed,

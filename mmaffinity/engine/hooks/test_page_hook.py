@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization.pages.panels import panel_pair
+from mmaffinity.visualization.pages.panels import panel_pair, predicted_part
 from mmaffinity.visualization.sample_arrays import cropped_as_seen, slice_probabilities, true_class
 
 from .slice_visualization_hook import first_transform
@@ -27,6 +27,7 @@ class TestPageHook(Hook):
 
     Attributes:
         pictures: after the run, JPEG files by ``(task, img_path)``.
+        drawn: what they show of the predictions, see :func:`predicted_part`.
     """
 
     __test__ = False  # pytest would collect it because of its name
@@ -34,6 +35,7 @@ class TestPageHook(Hook):
     def __init__(self, max_pictures: int = 2000, score_thr: float = 0.5) -> None:
         self.max_pictures, self.score_thr = max_pictures, score_thr
         self.pictures: dict[tuple[str, str], bytes] = {}
+        self.drawn: str | None = None
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Discard the thumbnails of an earlier run."""
@@ -53,6 +55,7 @@ class TestPageHook(Hook):
             if self._load is None:
                 self._load = first_transform(runner.test_dataloader.dataset)
             image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            self.drawn = predicted_part(sample) or self.drawn
             entry = (*worth, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, self.score_thr))
             (heapq.heappushpop if len(self._kept) == self.max_pictures else heapq.heappush)(self._kept, entry)
 

@@ -75,4 +75,5 @@ def _pooled(members: Sequence[Entry], digest: str) -> dict[str, Any]:
         'config_sha256': digest,
         'checkpoint_sha256': hashlib.sha256(checkpoints.encode()).hexdigest(),
         'fold_metrics': {content['fold']['index']: content.get('metrics') or {} for content in contents},
+        'parts': [str(entry.file) for entry in members],
     }

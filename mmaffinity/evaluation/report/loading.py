@@ -76,13 +76,13 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
 def _slice_run(name: str, content: dict, file: Path) -> SliceRun:
     records = content['slices']
     classes = content['slice_classes'] or [str(k) for k in range(len(records[0]['scores']))]
-    lists, fields = _origin(content, 'classification')
+    lists, fields = _origin(content, 'classification', file)
     return make_slice_run(name, classes, records, lists, str(file), **fields)
 
 
 def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     records = sorted(content['lesions'], key=path_of)
-    lists, fields = _origin(content, 'segmentation')
+    lists, fields = _origin(content, 'segmentation', file)
     # COCO's own code writes -1 for an undefined AP.
     coco = {
         key: value
@@ -111,7 +111,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
     )
 
 
-def _origin(content: dict, task: str) -> tuple[list[str], dict[str, Any]]:
+def _origin(content: dict, task: str, file: Path) -> tuple[list[str], dict[str, Any]]:
     """Return the tested list files, and the fields that classifications and segmentations share."""
     entry, digest = content.get('lists', {}).get(task, {}), content.get('config_sha256')
     config = TestedConfig(Path(str(content.get('config') or 'config')).stem, str(digest)) if digest else None
@@ -120,6 +120,7 @@ def _origin(content: dict, task: str) -> tuple[list[str], dict[str, Any]]:
         synthetic=bool(entry.get('synthetic', False)),
         config=config,
         fold_metrics=content.get('fold_metrics', {}),
+        parts=tuple(content.get('parts', [str(file)])),
     )
 
 

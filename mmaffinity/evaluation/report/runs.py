@@ -49,6 +49,7 @@ class Run:
         synthetic: whether the slices belong to the phantom rather than CT.
         config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
         fold_metrics: metrics by fold, if this run pools the folds of a cross-validation.
+        parts: files of the folds, or the one file of a run without folds.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Run:
     synthetic: bool = False
     config: TestedConfig | None = None
     fold_metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
 
 @dataclass

@@ -27,6 +27,7 @@ def document(body: str, title: str, styles: Sequence[str], scripts: Sequence[str
     style, script = (
         '\n'.join((ASSETS / name).read_text(encoding='utf-8').strip() for name in names) for names in (styles, scripts)
     )
+    script = f"'use strict';\n{script}"
     policy = (
         f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -5,15 +5,19 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..drawing import ROI_COLOR, box_corners, draw_dashes, rectangle_points
 from ..overlays import draw_lesions, draw_truth, to_rgb
-from ..sample_arrays import predicted_lesions, true_lesions
+from ..sample_arrays import predicted_lesions, ranked_rois, true_lesions
 
 SIDE = 320  # pixels of the longer side of one panel, so that 2000 pictures fit into a page
 QUALITY = 82  # of JPEG
+LESIONS, ROIS = 'predicted lesions', 'RoIs of the classification'
 
 
 def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
-    """Draw a slice twice, with its annotated and with its predicted lesions, where there are any.
+    """Draw a slice twice, with its annotated and with its predicted lesions or, without these, the RoIs of its class.
+
+    A slice of a model that predicts neither is drawn once.
 
     Args:
         image: the slice as the model saw it, in the form accepted by :func:`draw_overlay`.
@@ -24,13 +28,24 @@ def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
         A JPEG file.
     """
     truth, predicted = to_rgb(image), to_rgb(image)
-    shape = truth.shape[:2]
+    shape = (truth.shape[0], truth.shape[1])
     annotated, found = true_lesions(sample, shape), predicted_lesions(sample, shape)
     if annotated is not None:
         draw_truth(truth, annotated, 1)
+    drawn = predicted_part(sample)
     if found is not None and found.scores is not None:
         draw_lesions(predicted, found.select(np.flatnonzero(found.scores >= score_thr)), 1)
-    return jpeg(np.concatenate([small(truth), small(predicted)], axis=1))
+    for box, _, _ in ranked_rois(sample) if drawn == ROIS else ():
+        draw_dashes(predicted, rectangle_points(box_corners(box, 1, shape)), ROI_COLOR, 1, dash=2, gap=4)
+    pair = [small(truth), small(predicted)] if drawn or annotated is not None else [small(truth)]
+    return jpeg(np.concatenate(pair, axis=1))
+
+
+def predicted_part(sample: Any) -> str | None:
+    """Return what a picture shows of a prediction: lesions, otherwise the RoIs of its class; None if there is neither."""
+    if sample.get('pred_instances') is not None:
+        return LESIONS
+    return ROIS if ranked_rois(sample) else None
 
 
 def small(picture: np.ndarray) -> np.ndarray:

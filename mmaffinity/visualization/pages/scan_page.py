@@ -12,6 +12,7 @@ SAME_LESION = 0.25  # IoU from which the model itself treats two boxes as the sa
 WINDOWS = (('lung', -600, 1500), ('mediastinal', 40, 400))  # HU, level and width
 FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
 AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
+PARTS = ('pixels', 'view', 'panel', 'rois', 'summary', 'curve', 'controls')  # of the script
 ATTRIBUTION = (
     'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector '
     '(z = X\u1d40 (W v)). First order: how each summand contributes to the logit of a class, with the classifier linearised at '
@@ -36,8 +37,8 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
         unit='HU' if hounsfield else 'grey level',
         attribution=ATTRIBUTION,
         windows=[*WINDOWS, FULL] if hounsfield else [AS_STORED],
-        no_rois='RoIs, weights and Y were not recorded for this slice: the model has no affinity head, or the slice '
-        'was predicted with --no-html.',
+        no_rois='No RoIs were recorded for this slice: the model classifies without RoIs, or the slice was predicted with '
+        '--no-html.',
         no_pixels='The pixels of this slice could not be read when the page was written.',
     )
 
@@ -54,7 +55,7 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
         'scan.html',
         head['scan']['name'],
         ('vendor/uPlot.min.css', 'page.css', 'scan.css'),
-        ('vendor/uPlot.iife.min.js', 'common.js', 'codec.js', 'scan.js'),
+        ('vendor/uPlot.iife.min.js', 'common.js', 'lines.js', 'codec.js', *(f'scan_{part}.js' for part in PARTS), 'scan.js'),
         blocks(),
     )
 
@@ -76,27 +77,26 @@ def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]
 
 
 def with_shares(record: dict, rois: dict | None) -> dict:
-    """Add the RoIs to a slice's record, and the share of each lesion in the evidence of each class.
+    """Add the RoIs to a slice's record, and the share of each lesion in the evidence of each class if it is known.
 
     Args:
         record: a slice, from :meth:`SliceRecord.to_dict`.
-        rois: ``boxes`` (M, 4), ``shares`` (M, K) and further lists of M RoIs; None if unknown.
+        rois: ``boxes`` (M, 4), ``shares`` (M, K) or None, and further lists of M RoIs; None if unknown.
     """
     if rois is None:
         return record
-    boxes, shares = np.asarray(rois['boxes']).reshape(-1, 4), np.asarray(rois['shares'])
+    boxes = np.asarray(rois['boxes']).reshape(-1, 4)
     lesions = np.asarray([lesion['box'] for lesion in record['lesions']]).reshape(-1, 4)
     overlaps = box_overlaps(boxes, lesions)
     nearest = overlaps.argmax(1) if len(lesions) else np.zeros(len(boxes), dtype=int)
     found = overlaps[np.arange(len(boxes)), nearest] >= SAME_LESION if len(lesions) else np.zeros(len(boxes), dtype=bool)
     owners = np.where(found, nearest, -1)
+    content = dict(record, rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]))
+    if rois['shares'] is None:
+        return content
+    shares = np.asarray(rois['shares'])
     lesion_shares = [shares[owners == number].sum(0).round(4).tolist() for number in range(len(lesions))]
-    return dict(
-        record,
-        lesion_shares=lesion_shares,
-        other_shares=shares[owners < 0].sum(0).round(4).tolist(),
-        rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]),
-    )
+    return dict(content, lesion_shares=lesion_shares, other_shares=shares[owners < 0].sum(0).round(4).tolist())
 
 
 def box_overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

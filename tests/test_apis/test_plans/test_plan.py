@@ -159,6 +159,45 @@ def test_a_config_may_not_change_under_a_run(two, tmp_path, tiny_phantom):
     PlanFolder(read_plan(write_plan(tmp_path / 'two.py', longer), tiny_phantom), tmp_path / 'out').claim()
 
 
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (("load_from='{a}'", "load_from='{c}'"), 'for b: load_from'),
+        (("name='b', config=", "name='b', tests=dict(results='affinity_c16_ictcf'), config="), 'for b: .* of the test results'),
+    ],
+)
+def test_what_a_finished_run_started_from_and_was_tested_with_may_not_change(two, tmp_path, tiny_phantom, change, words):
+    folder = PlanFolder(two, tmp_path / 'out')
+    folder.claim()
+    run = two.run('b')
+    folder.start(run)
+    for name in (run.checkpoint, 'results.json'):
+        (folder.of('b') / name).touch()
+    assert folder.done(run)
+    text = TWO.replace('runs = [', "runs = [dict(name='c', config='affinity_c8_phantom', data='cncb_ncov'), ")
+    PlanFolder(read_plan(write_plan(tmp_path / 'two.py', text), tiny_phantom), tmp_path / 'out').claim()
+    assert change[0] in text
+    other = read_plan(write_plan(tmp_path / 'two.py', text.replace(*change)), tiny_phantom)
+    with pytest.raises(ValueError, match=f'config of b has changed since .*{words}'):
+        PlanFolder(other, tmp_path / 'out').claim()
+
+
+def test_tests_may_be_added_to_a_finished_run(two, tmp_path, tiny_phantom):
+    folder = PlanFolder(two, tmp_path / 'out')
+    folder.claim()
+    folder.start(two.run('a'))
+    for name in (two.run('a').checkpoint, 'results.json'):
+        (folder.of('a') / name).touch()
+    tests = "tests=dict(results='affinity_c8_phantom', results_again='affinity_c8_phantom'), "
+    text = TWO.replace("name='a', ", f"name='a', {tests}")
+    longer = PlanFolder(read_plan(write_plan(tmp_path / 'two.py', text), tiny_phantom), tmp_path / 'out')
+    longer.claim()
+    assert not longer.done(longer.plan.run('a'))
+    assert [step.kind for step in longer.steps(longer.plan.run('a')) if not step.done] == ['test']
+    longer.start(longer.plan.run('a'))
+    assert set(json.loads((folder.of('a') / 'run.json').read_text())['tests']) == {'results', 'results_again'}
+
+
 def test_time_left_is_that_of_the_steps_that_are_left(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     cost = Cost(folder, jobs=1)

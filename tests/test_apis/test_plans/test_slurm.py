@@ -87,6 +87,7 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, r
         )
     }
     assert states == dict(first='COMPLETED', second='COMPLETED', bad='FAILED', after_bad='CANCELLED')
+    assert json.loads((place / 'run.json').read_text()) == folder.settings(folder.plan.run('first'))
     log = (folder.out / 'slurm/logs/0.log').read_text()
     assert 'resume' in log.lower()
     steps = [
@@ -115,7 +116,8 @@ def test_the_scripts_are_plain_shell(folder):
     assert '--array=3 --dependency="afterok:${runs}_2"' in text and '"afterany:$runs:$run_1:$run_3" collect.sbatch' in text
     array = (script.parent / 'run.sbatch').read_text()
     assert '#SBATCH --partition=low\n#SBATCH --gpus=1\n' in array and '#SBATCH --requeue' in array
-    assert ' train affinity_c8_phantom ' in (script.parent / 'jobs/0.sh').read_text()
+    job = (script.parent / 'jobs/0.sh').read_text()
+    assert ' train affinity_c8_phantom ' in job and f'cp {script.parent}/jobs/0.json' in job
 
 
 def test_without_slurm(folder, monkeypatch):

@@ -9,14 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.conversion import (
-    CncbLists,
-    CncbSlice,
-    convert_cncb_ncov,
-    convert_covidx_ct,
-    draw_balanced_sample,
-    slice_files,
-)
+from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_covidx_ct, downloads
+from mmaffinity.datasets.conversion.cncb_ncov import draw_balanced_sample
+from mmaffinity.datasets.conversion.lists import CncbSlice
 
 OUTPUTS = {
     'lesions_train.json',
@@ -148,12 +143,14 @@ def test_parts_and_lists_elsewhere(root, tmp_path):
     renamed = tmp_path / 'my_val.txt'
     (tmp_path / 'elsewhere' / 'val_COVIDx_CT-1.txt').rename(renamed)
     convert_cncb_ncov(
-        root, parts=['slices'], lists=CncbLists(val=renamed), list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere']
+        root, parts=['slices'], lists=dict(val=renamed), list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere']
     )
     assert set(snapshot(root)) == {name for name in OUTPUTS if not name.startswith('lesions')}
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
     with pytest.raises(ValueError, match=r"cannot convert the parts \['lesion'\]; choose from lesions, slices"):
         convert_cncb_ncov(root, parts=['lesion'])
+    with pytest.raises(ValueError, match=r"cannot convert the lists \['vall'\]; choose from train, val, test, train_sample"):
+        convert_cncb_ncov(root, lists=dict(vall=renamed))
 
 
 def flatten(root, folder):
@@ -222,7 +219,7 @@ def test_balanced_sample(root):
     with pytest.raises(ValueError, match='per class is 0; it must be at least 1'):
         convert_cncb_ncov(root, samples_per_class=0)
     with pytest.raises(ValueError, match='both the list given.txt and 1 sample per class are given'):
-        convert_cncb_ncov(root, samples_per_class=1, lists=CncbLists(train_sample='given.txt'))
+        convert_cncb_ncov(root, samples_per_class=1, lists=dict(train_sample='given.txt'))
 
 
 def test_sample_depends_on_the_seed_and_not_on_the_order():
@@ -267,7 +264,7 @@ def test_missing_folders_and_lists(root, tmp_path):
     with pytest.raises(FileNotFoundError, match='test_COVIDx_CT-1.txt is not in .*lists; get it from .*COVIDNet-CT'):
         convert_cncb_ncov(root)
     with pytest.raises(FileNotFoundError, match='the list .*mine.txt does not exist'):
-        convert_cncb_ncov(root, lists=CncbLists(test=tmp_path / 'mine.txt'))
+        convert_cncb_ncov(root, lists=dict(test=tmp_path / 'mine.txt'))
 
 
 def test_wrong_masks_stop_the_conversion(root):
@@ -324,7 +321,7 @@ def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(slice_files, 'grey_level_statistics', interrupted)
+    monkeypatch.setattr(downloads, 'grey_level_statistics', interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert_cncb_ncov(root, keep_classes_apart=True)
     assert snapshot(root) == before

@@ -7,7 +7,8 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mmaffinity.datasets.conversion import LesionFile, annotate_mask, build_coco, lesion_components, read_lesion_mask
+from mmaffinity.datasets.conversion.coco import LesionFile, annotate_mask, build_coco, lesion_components
+from mmaffinity.datasets.label_masks import read_lesion_mask
 from mmaffinity.utils.files import write_json_atomic
 
 

@@ -95,8 +95,8 @@ def test_damaged_arrays(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('', 'has no column label index, folder/id'),
-        ('Label Index,Patient\n0,P001\n', 'has no column folder/id'),
+        ('', "has no column 'Label Index'; it has none: get it from"),
+        ('Label Index,Patient\n0,P001\n', "has no column 'Folder/ID'; it has Label Index, Patient"),
         ('Label Index,Folder/ID\n', 'lists no patients'),
         ('Label Index,Folder/ID\nzero,P001\n', "line 2 of .* has the number 'zero' and the patient 'P001'"),
         ('Label Index,Folder/ID\n0\n', "has the number '0' and the patient ''"),
@@ -114,7 +114,7 @@ def test_wrong_indices(tmp_path, text, message):
 def test_an_index_in_another_encoding(tmp_path):
     index, labels = write(tmp_path)
     index.write_bytes(index.read_text(encoding='utf-8-sig').encode('utf-16'))
-    with pytest.raises(ValueError, match='is not a CSV file in UTF-8|has no column'):
+    with pytest.raises(ValueError, match='cannot be read as text in UTF-8|has no column'):
         read_slice_labels(index, labels)
     with pytest.raises(FileNotFoundError, match='the index .* does not exist'):
         read_slice_labels(tmp_path / 'absent.csv', labels)

@@ -91,7 +91,7 @@ def test_missing_data(root, tmp_path):
     with pytest.raises(FileNotFoundError, match='the list train_ictcf.txt is not in .*; get it from https'):
         convert_ictcf(root)
     with pytest.raises(FileNotFoundError, match='the list .*mine.txt does not exist'):
-        convert_ictcf(root, train_list=root / 'mine.txt')
+        convert_ictcf(root, lists=dict(train=root / 'mine.txt'))
 
 
 def test_interruption_leaves_nothing(root, monkeypatch):

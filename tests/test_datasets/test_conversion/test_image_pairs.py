@@ -166,7 +166,7 @@ def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr('mmaffinity.datasets.conversion.slice_files.write_jsons_atomic', interrupted)
+        patch.setattr('mmaffinity.datasets.conversion.results.write_jsons_atomic', interrupted)
         with pytest.raises(KeyboardInterrupt):
             convert_image_pairs(*folders, LesionOptions([2], min_area=0), overwrite=True)
     assert content() == first and not folders[2].with_name('out.part').exists()

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmaffinity.datasets.conversion import (
+from mmaffinity.datasets.conversion.lists import (
     CncbSlice,
     IctcfSlice,
     LesionSlice,
@@ -11,7 +11,6 @@ from mmaffinity.datasets.conversion import (
     parse_published_list,
     parse_segmentation_list,
 )
-from mmaffinity.datasets.conversion.lists import find_list
 
 
 def write(path, *rows, end='\n'):
@@ -87,24 +86,15 @@ def test_repeated_row(tmp_path):
 
 
 def test_unusable_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist; correct the path or download'):
+    with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist: correct the path, or download'):
         parse_segmentation_list(tmp_path / 'absent.txt')
-    with pytest.raises(ValueError, match='is a folder; give the list in it'):
+    with pytest.raises(ValueError, match='cannot be read as text in UTF-8 .*s a directory'):
         parse_segmentation_list(tmp_path)
     with pytest.raises(ValueError, match='has no rows; download the list again'):
         parse_segmentation_list(write(tmp_path / 'empty.txt', '', ' '))
     (tmp_path / 'binary.txt').write_bytes(b'\x89PNG\r\n\xff\xfe\x00')
-    with pytest.raises(ValueError, match='binary.txt is not a text file'):
+    with pytest.raises(ValueError, match='binary.txt cannot be read as text in UTF-8'):
         parse_segmentation_list(tmp_path / 'binary.txt')
-
-
-def test_find_list(tmp_path):
-    first, second = tmp_path / 'first', tmp_path / 'second'
-    second.mkdir()
-    with pytest.raises(FileNotFoundError, match='the list a.txt is not in .*first or .*second; get it from the author'):
-        find_list('a.txt', [first, second], 'the author')
-    write(second / 'a.txt', 'x')
-    assert find_list('a.txt', [first, second], 'the author') == second / 'a.txt'
 
 
 def test_counts_of_the_real_lists(shared_dir):

@@ -269,7 +269,7 @@ def test_an_interruption_leaves_nothing(folders, monkeypatch):
     def interrupted(*args, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('mmaffinity.datasets.conversion.slice_files.write_jsons_atomic', interrupted)
+    monkeypatch.setattr('mmaffinity.datasets.conversion.results.write_jsons_atomic', interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert sorted(path.name for path in folders[2].parent.iterdir()) == ['images', 'masks']
@@ -281,7 +281,7 @@ def test_a_full_disk_is_no_bad_pair(folders, monkeypatch):
     def full(*args):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('mmaffinity.datasets.conversion.nifti_pairs.write_slice', full)
+    monkeypatch.setattr('mmaffinity.datasets.conversion.results.ResultFolder.write_slice', full)
     with pytest.raises(OSError, match='No space left'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not folders[2].exists()

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from mmaffinity.datasets.conversion import ConversionSummary
 from mmaffinity.datasets.conversion.pairs import IMAGES, find_pairs
 
 
@@ -17,11 +18,16 @@ def put(tmp_path):
     return write
 
 
-def paired(found):
-    return {pair.name: (pair.image.name, pair.mask.name) for pair in found.pairs}
+@pytest.fixture
+def summary():
+    return ConversionSummary('test')
 
 
-def test_names_of_the_public_sets(put):
+def paired(pairs):
+    return {pair.name: (pair.image.name, pair.mask.name) for pair in pairs}
+
+
+def test_names_of_the_public_sets(put, summary):
     root = put(
         'ct/coronacases_001.nii.gz',
         'ct/radiopaedia_10_85902_1.nii.gz',
@@ -30,45 +36,47 @@ def test_names_of_the_public_sets(put):
         'infection/coronacases_001.nii.gz',
         'infection/radiopaedia_10_85902_1.nii.gz',
     )
-    found = find_pairs(root / 'ct', root / 'infection')
-    assert list(paired(found)) == ['coronacases_001', 'radiopaedia_10_85902_1'] and not found.notes and not found.problems
-    assert [pair.image.parent.name for pair in found.pairs] == ['ct', 'ct']
-    assert [pair.mask.parent.name for pair in found.pairs] == ['infection', 'infection']
+    found = find_pairs(root / 'ct', root / 'infection', summary)
+    assert (
+        list(paired(found)) == ['coronacases_001', 'radiopaedia_10_85902_1'] and not summary.warnings and not summary.problems
+    )
+    assert [pair.image.parent.name for pair in found] == ['ct', 'ct']
+    assert [pair.mask.parent.name for pair in found] == ['infection', 'infection']
 
 
-def test_studies_in_folders_of_which_few_have_masks(put):
+def test_studies_in_folders_of_which_few_have_masks(put, summary):
     root = put(
         *(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)),
         'masks/study_0003_mask.nii.gz',
         'masks/study_0009_mask.nii.gz',
     )
-    found = find_pairs(root / 'studies', root / 'masks')
+    found = find_pairs(root / 'studies', root / 'masks', summary)
     assert paired(found) == {'study_0003': ('study_0003.nii.gz', 'study_0003_mask.nii.gz')}
-    assert found.notes == [
+    assert summary.warnings == [
         '4 volumes have no mask and are left out (study_0000.nii.gz, study_0001.nii.gz, study_0002.nii.gz, ...)',
         '1 mask has no volume and is left out (study_0009_mask.nii.gz)',
     ]
 
 
-def test_one_folder_for_both(put):
+def test_one_folder_for_both(put, summary):
     root = put(
         'Train/volume-covid19-A-0003_ct.nii.gz', 'Train/volume-covid19-A-0003_seg.nii.gz', 'Train/b.nii', 'Train/b_seg.NII'
     )
-    assert paired(find_pairs(root / 'Train', root / 'Train')) == {
+    assert paired(find_pairs(root / 'Train', root / 'Train', summary)) == {
         'b': ('b.nii', 'b_seg.NII'),
         'volume-covid19-A-0003': ('volume-covid19-A-0003_ct.nii.gz', 'volume-covid19-A-0003_seg.nii.gz'),
     }
 
 
-def test_masks_below_the_volumes_are_masks(put):
+def test_masks_below_the_volumes_are_masks(put, summary):
     root = put('a.nii.gz', 'masks/a.nii.gz')
-    found = find_pairs(root, root / 'masks')
-    assert paired(found) == {'a': ('a.nii.gz', 'a.nii.gz')} and found.pairs[0].mask.parent.name == 'masks'
-    found = find_pairs(root / 'masks', root)  # the other way round: now masks/ holds the volume
-    assert found.pairs[0].image.parent.name == 'masks' and found.pairs[0].mask.parent == root.resolve()
+    found = find_pairs(root, root / 'masks', summary)
+    assert paired(found) == {'a': ('a.nii.gz', 'a.nii.gz')} and found[0].mask.parent.name == 'masks'
+    found = find_pairs(root / 'masks', root, summary)  # the other way round: now masks/ holds the volume
+    assert found[0].image.parent.name == 'masks' and found[0].mask.parent == root.resolve()
 
 
-def test_other_names_by_a_pattern(put):
+def test_other_names_by_a_pattern(put, summary):
     root = put(
         'ct/coronacases_org_001.nii',
         'ct/radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii',
@@ -76,23 +84,25 @@ def test_other_names_by_a_pattern(put):
         'm/coronacases_001.nii',
         'm/radiopaedia_4_85506_1.nii',
     )
-    found = find_pairs(root / 'ct', root / 'm', r'(coronacases|radiopaedia)(?:_org)?_(?:covid-19-pneumonia-)?(\d+(?:_\d+)*)')
+    found = find_pairs(
+        root / 'ct', root / 'm', summary, r'(coronacases|radiopaedia)(?:_org)?_(?:covid-19-pneumonia-)?(\d+(?:_\d+)*)'
+    )
     assert paired(found) == {
         'coronacases_001': ('coronacases_org_001.nii', 'coronacases_001.nii'),
         'radiopaedia_4_85506_1': ('radiopaedia_org_covid-19-pneumonia-4_85506_1-dcm.nii', 'radiopaedia_4_85506_1.nii'),
     }
-    (note,) = found.notes
+    (note,) = summary.warnings
     assert note.startswith('the names of 1 volume do not match') and 'x.nii' in note
 
 
-def test_ambiguous_names_do_not_end_the_others(put):
+def test_ambiguous_names_do_not_end_the_others(put, summary):
     root = put('ct/one/a.nii', 'ct/two/a.nii', 'ct/b.nii', 'm/a.nii', 'm/b.nii')
-    found = find_pairs(root / 'ct', root / 'm')
+    found = find_pairs(root / 'ct', root / 'm', summary)
     assert list(paired(found)) == ['b']
-    assert len(found.problems) == 1 and re.match('a: several files have this name.*one/a.nii.*two/a.nii', found.problems[0])
+    assert len(summary.problems) == 1 and re.match('a: several files have this name.*one/a.nii.*two/a.nii', summary.problems[0])
 
 
-def test_slices_of_the_same_number_in_the_folders_of_patients(put):
+def test_slices_of_the_same_number_in_the_folders_of_patients(put, summary):
     root = put(
         'image/P1/a_0000.jpg',
         'image/P1/a_0001.jpg',
@@ -104,7 +114,7 @@ def test_slices_of_the_same_number_in_the_folders_of_patients(put):
         'mask/P2/a_0000.png',
         'mask/P3/b_gt.tif',
     )
-    found = find_pairs(root / 'image', root / 'mask', kind=IMAGES)
+    found = find_pairs(root / 'image', root / 'mask', summary, kind=IMAGES)
     assert paired(found) == {
         'P1/a_0000': ('a_0000.jpg', 'a_0000.png'),
         'P1/a_0001': ('a_0001.jpg', 'a_0001_mask.png'),
@@ -112,18 +122,18 @@ def test_slices_of_the_same_number_in_the_folders_of_patients(put):
         'P3/b': ('b_img.png', 'b_gt.tif'),
     }
     with pytest.raises(FileNotFoundError, match=r'contains no image \(.bmp, .jpeg'):
-        find_pairs(root / 'image', put('empty/a.nii') / 'empty', kind=IMAGES)
+        find_pairs(root / 'image', put('empty/a.nii') / 'empty', summary, kind=IMAGES)
 
 
-def test_wrong_use(put):
+def test_wrong_use(put, summary):
     root = put('ct/a.nii', 'm/b.nii', 'empty/readme.txt')
     with pytest.raises(FileNotFoundError, match='no volume of .*ct has a mask in .*1 volume has no mask.*--pair-pattern'):
-        find_pairs(root / 'ct', root / 'm')
+        find_pairs(root / 'ct', root / 'm', summary)
     with pytest.raises(FileNotFoundError, match='the folder .*nowhere does not exist'):
-        find_pairs(root / 'ct', root / 'nowhere')
+        find_pairs(root / 'ct', root / 'nowhere', summary)
     with pytest.raises(FileNotFoundError, match='empty contains no volume'):
-        find_pairs(root / 'empty', root / 'm')
+        find_pairs(root / 'empty', root / 'm', summary)
     with pytest.raises(ValueError, match='has no group'):
-        find_pairs(root / 'ct', root / 'm', 'a')
+        find_pairs(root / 'ct', root / 'm', summary, 'a')
     with pytest.raises(ValueError, match='is not a regular expression'):
-        find_pairs(root / 'ct', root / 'm', '(')
+        find_pairs(root / 'ct', root / 'm', summary, '(')

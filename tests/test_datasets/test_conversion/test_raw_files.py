@@ -1,9 +1,6 @@
-import json
 import os
 
-import pytest
-
-from mmaffinity.datasets.conversion.raw_files import RawFiles, check_annotations, flat_folders
+from mmaffinity.datasets.conversion.raw_files import RawFiles, flat_folders
 
 
 def test_find(tmp_path, monkeypatch):
@@ -66,18 +63,3 @@ def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'scandir', closed)  # root, whom the tests may run as, may enter any folder
     assert flat_folders(tmp_path) == ['a']
-
-
-def test_lists_of_another_data_set(tmp_path):
-    check_annotations(tmp_path / 'nowhere', 'mine')
-    for name, content in (
-        ('slices_a.json', '{"metainfo"'),
-        ('slices_b.json', '[1]'),
-        ('slices_c.json', '{"metainfo": {}}'),
-        ('slices_d.json', json.dumps(dict(metainfo=dict(dataset='mine')))),
-        ('lesions_a.json', json.dumps(dict(metainfo=dict(dataset='other')))),
-    ):
-        (tmp_path / name).write_text(content)
-    check_annotations(tmp_path, 'mine')
-    with pytest.raises(ValueError, match='slices_d.json belongs to mine, and converting other would replace it; move .* away'):
-        check_annotations(tmp_path, 'other')

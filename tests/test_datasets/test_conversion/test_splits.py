@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from mmaffinity.datasets.conversion.splits import SplitOptions, each_split, fold_patients, list_name, split_patients
+from mmaffinity.datasets.conversion.splits import SplitOptions, each_split, fold_patients, split_patients
 
 PATIENTS = {f'p{number}': 'ill' if number < 14 else 'well' for number in range(20)}
 
@@ -36,24 +36,21 @@ def test_folds_are_of_equal_size():
 
 def test_every_part_has_whole_patients():
     slices = [(patient, number) for patient in PATIENTS for number in range(3)]
-    parts = dict(each_split(slices, lambda slice_: slice_[0], PATIENTS, SplitOptions(folds=4)))
-    assert list(parts) == ['train', 'val', 'test', *(f'fold_{fold}/{part}' for fold in range(4) for part in ('train', 'test'))]
-    for names in (('train', 'val', 'test'), *((f'fold_{fold}/train', f'fold_{fold}/test') for fold in range(4))):
+    parts = dict(each_split('slices', slices, lambda slice_: slice_[0], PATIENTS, SplitOptions(folds=4)))
+    folds = [tuple(f'fold_{fold}/slices_{part}' for part in ('train', 'test')) for fold in range(4)]
+    whole = ('slices_train', 'slices_val', 'slices_test')
+    assert list(parts) == [*whole, *(name for names in folds for name in names)]
+    for names in (whole, *folds):
         assert sorted(slice_ for name in names for slice_ in parts[name]) == sorted(slices)
         owners = [{patient for patient, _ in parts[name]} for name in names]
         assert sum(map(len, owners)) == len(PATIENTS)
-    tested = [slice_ for fold in range(4) for slice_ in parts[f'fold_{fold}/test']]
+    tested = [slice_ for fold in range(4) for slice_ in parts[f'fold_{fold}/slices_test']]
     assert sorted(tested) == sorted(slices)
 
 
 def test_parts_without_a_share_are_not_made():
-    parts = dict(each_split([('a', 1)], lambda slice_: slice_[0], {'a': ''}, SplitOptions(val_share=0, test_share=0)))
-    assert parts == {'train': [('a', 1)]}
-
-
-def test_names():
-    assert list_name('lesions', 'train') == 'lesions_train'
-    assert list_name('slices', 'fold_3/test') == 'fold_3/slices_test'
+    parts = dict(each_split('slices', [('a', 1)], lambda slice_: slice_[0], {'a': ''}, SplitOptions(val_share=0, test_share=0)))
+    assert parts == {'slices_train': [('a', 1)]}
 
 
 def test_wrong_use():

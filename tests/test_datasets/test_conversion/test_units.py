@@ -41,7 +41,7 @@ def test_otherwise_near_slices_are_a_group(summary):
 
 
 def test_wrong_options(tmp_path):
-    with pytest.raises(ValueError, match='is no regular expression'):
+    with pytest.raises(ValueError, match='is not a regular expression'):
         UnitOptions('(')
     with pytest.raises(ValueError, match='patients are given twice, by patient_pattern=.* and by table.csv'):
         UnitOptions('(a)', PatientTable('table.csv', 'slice', 'patient'))

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.verification import Near
+from mmaffinity.datasets.verification import Near, near
 from mmaffinity.datasets.verification.image_facts import FileFacts, read_facts
-from mmaffinity.datasets.verification.near import near_groups
+from mmaffinity.datasets.verification.near import Thumbnails, near_groups
 
 RANDOM = np.random.default_rng(0)
 
@@ -39,14 +39,14 @@ def test_groups_are_what_pairs_connect(read):
     """Against a comparison of all with all, by the definition: bits that differ, correlation of the thumbnails."""
     bases = RANDOM.normal(size=(12, 9))
     facts = read(*(picture(*(base + RANDOM.normal(size=9) * spread)) for base in bases for spread in (0, 0.03, 0.06, 0.1)))
-    near = Near(8, 0.99)
+    criteria = Near(8, 0.99)
     groups = list(range(len(facts)))
     for one, other in itertools.combinations(range(len(facts)), 2):
         thumbs = [np.frombuffer(facts[place].thumb, np.uint8).astype(float) for place in (one, other)]
         if (facts[one].hash ^ facts[other].hash).bit_count() <= 8 and np.corrcoef(*thumbs)[0, 1] >= 0.99:
             joined = min(groups[one], groups[other])
             groups = [joined if group in (groups[one], groups[other]) else group for group in groups]
-    assert near_groups(facts, near) == groups
+    assert near_groups(facts, criteria) == groups
     assert 12 <= len(set(groups)) < 48
 
 
@@ -64,3 +64,63 @@ def test_blank_and_unreadable_files_are_groups_of_their_own(read):
     facts = [*read(blank, base, blank, base), FileFacts(error='is not there'), FileFacts(error='is not there')]
     assert near_groups(facts, Near()) == [0, 1, 2, 1, 4, 5]
     assert near_groups(facts[:1], Near()) == [0] and near_groups([], Near()) == []
+
+
+def thumbnails(number, spread, seed=0):
+    """Hashes a few bits, and pictures a little noise, from those of six centres."""
+    random = np.random.default_rng(seed)
+    which = random.integers(0, 6, number)
+    centres = np.random.default_rng(99)
+    bits = (centres.random((6, 64)) < 0.5)[which] ^ (random.random((number, 64)) < 0.07)
+    smooth = centres.normal(size=(6, 256)).cumsum(1)[which] + random.normal(size=(number, 256)) * spread
+    pictures = np.uint8(np.clip(128 + 8 * smooth, 0, 255))
+    hashes = np.packbits(bits, axis=1).view('>u8')[:, 0].astype(np.uint64)
+    return Thumbnails([FileFacts(hash=int(own), thumb=thumb.tobytes()) for own, thumb in zip(hashes, pictures, strict=True)])
+
+
+@pytest.mark.parametrize('radius, correlation', [(0, 0.9), (1, 0.99), (6, 0.98), (15, 0.5), (15, 0.97)])
+@pytest.mark.parametrize('block', [7, 1 << 20])
+def test_pairs_equal_a_comparison_of_all_with_all(monkeypatch, radius, correlation, block):
+    monkeypatch.setattr(near, '_BLOCK', block)
+    one, other = thumbnails(90, 1, seed=radius), thumbnails(70, 1, seed=radius + 1)
+    other.hashes[:3], other.values[:3] = one.hashes[:3], one.values[:3]
+    bits = [[(int(a) ^ int(b)).bit_count() for b in other.hashes] for a in one.hashes]
+    alike = one.values @ other.values.T
+    expected = [(i, j) for i in range(90) for j in range(70) if bits[i][j] <= radius and alike[i, j] >= correlation]
+    pairs = one.near(other, Near(radius, correlation))
+    assert [tuple(pair) for pair in pairs.places.tolist()] == expected and len(expected) >= 3 and not pairs.cut
+    assert pairs.bits.tolist() == [bits[i][j] for i, j in expected]
+    np.testing.assert_allclose(pairs.correlations, [alike[i, j] for i, j in expected], atol=1e-5)
+
+
+def test_few_pairs_are_compared(monkeypatch):
+    """3000 and 3000 pictures make nine million pairs; of those, less than one in a hundred is looked at."""
+    random = np.random.default_rng(1)
+    facts = [
+        FileFacts(hash=number, thumb=cv2.resize(random.integers(0, 255, (5, 5), np.uint8), (16, 16)).tobytes())
+        for number in range(3000)
+    ]
+    looked_at = []
+    candidates = near._candidates
+
+    def counted(*arguments):
+        for pair in candidates(*arguments):
+            looked_at.append(len(pair[0]))
+            yield pair
+
+    monkeypatch.setattr(near, '_candidates', counted)
+    pairs = Thumbnails(facts).near(Thumbnails(facts), Near())
+    assert pairs.places.tolist() == [[i, i] for i in range(3000)] and sum(looked_at) < 9e4
+
+
+def test_a_further_condition_and_a_limit():
+    few, many = thumbnails(10, 0), thumbnails(20, 0)
+    for pictures in (few, many):
+        pictures.hashes[:] = 0
+        pictures.values[:] = few.values[0]
+    pairs = few.near(many, Near(2, 0.99), lambda left, right: left == right)
+    assert pairs.places.tolist() == [[i, i] for i in range(10)] and not pairs.bits.any() and not pairs.cut
+    pairs = few.near(many, Near(2, 0.99), limit=30)
+    assert len(pairs.places) == len(pairs.bits) == 30 and pairs.cut
+    none = Thumbnails([])
+    assert none.near(many, Near()).places.shape == many.near(none, Near()).places.shape == (0, 2)

@@ -118,7 +118,7 @@ def test_every_run_has_it():
 def test_the_schedules_have_the_papers_optimizer():
     for name in ('alternating_100e', 'finetune_10e'):
         config = Config.fromfile(MODEL_CONFIG.parent.parent / 'schedules' / f'{name}.py')
-        assert config.optim_wrapper.optimizer == dict(type='Adam', lr=1e-5, weight_decay=1e-3)
+        assert config.optim_wrapper.optimizer == dict(type='Adam', fused=True, lr=1e-5, weight_decay=1e-3)
         assert not config.param_scheduler
 
 

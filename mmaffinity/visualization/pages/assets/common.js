@@ -1,4 +1,3 @@
-'use strict';
 // All text reaches the page as text nodes: nothing from an input file is parsed as HTML.
 const $ = id => document.getElementById(id);
 const data = id => JSON.parse($(id).textContent);
@@ -14,7 +13,8 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-const fixed = (value, digits) => value === null || value === undefined ? '\u2013' : value.toFixed(digits).replace('-', '\u2212');
+const fixed = (value, digits) =>
+  value === null || value === undefined ? '\u2013' : value.toFixed(digits).replace('-', '\u2212');
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 const percent = value => {
   const whole = Math.round(100 * value);
@@ -23,13 +23,25 @@ const percent = value => {
 
 /** A table of a header and rows; columns named in `numbers` are aligned to the right. */
 function table(header, rows, numbers = []) {
-  const kind = at => numbers.includes(at) ? 'number' : null;
+  const kind = at => (numbers.includes(at) ? 'number' : null);
   const body = rows.map(row => {
     const cells = row.cells ?? row;
-    return el('tr', {class: row.chosen ? 'chosen' : null}, ...cells.map((cell, at) => el('td', {class: kind(at)}, cell ?? '\u2013')));
+    return el(
+      'tr',
+      {class: row.chosen ? 'chosen' : null},
+      ...cells.map((cell, at) => el('td', {class: kind(at)}, cell ?? '\u2013')),
+    );
   });
-  return el('div', {class: 'scroll'}, el('table', {}, el('thead', {}, el('tr', {}, ...header.map((name, at) => el('th', {class: kind(at)}, name)))),
-    el('tbody', {}, ...body)));
+  return el(
+    'div',
+    {class: 'scroll'},
+    el(
+      'table',
+      {},
+      el('thead', {}, el('tr', {}, ...header.map((name, at) => el('th', {class: kind(at)}, name)))),
+      el('tbody', {}, ...body),
+    ),
+  );
 }
 
 /** A list of notes, warnings first. */
@@ -41,14 +53,45 @@ function noteList(notes) {
 
 /** Inputs that were not predicted, with reasons. */
 function problemTable(problems) {
-  return table(['input', 'reason'], problems.map(item => [item.source, item.reason]));
+  return table(
+    ['input', 'reason'],
+    problems.map(item => [item.source, item.reason]),
+  );
 }
 
 /** Model, checksum and versions. */
 function modelTable(model, versions, settings, created) {
-  const rows = [['config', model.config], ['SHA-256 of the config', model.config_sha256], ['checkpoint', model.checkpoint],
-    ['SHA-256 of the checkpoint', model.checkpoint_sha256], ['created', created],
-    ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')]];
-  if (settings) rows.push(['settings', Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(', ')]);
-  return table(['', ''], rows.map(([name, value]) => [name, el('span', {class: 'mono'}, String(value ?? '\u2013'))]));
+  const rows = [
+    ['config', model.config],
+    ['SHA-256 of the config', model.config_sha256],
+    ['checkpoint', model.checkpoint],
+    ['SHA-256 of the checkpoint', model.checkpoint_sha256],
+    ['created', created],
+    [
+      'versions',
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
+  ];
+  if (settings)
+    rows.push([
+      'settings',
+      Object.entries(settings)
+        .map(([name, value]) => `${name} ${value}`)
+        .join(', '),
+    ]);
+  return table(
+    ['', ''],
+    rows.map(([name, value]) => [name, el('span', {class: 'mono'}, String(value ?? '\u2013'))]),
+  );
+}
+
+/** A choice among [value, text] pairs; `change` is called with the value. */
+function select(id, choices, chosen, change) {
+  return el(
+    'select',
+    {id, onchange: event => change(event.target.value)},
+    ...choices.map(([value, text]) => el('option', {value, selected: value === chosen}, text)),
+  );
 }

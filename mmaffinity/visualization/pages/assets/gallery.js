@@ -1,15 +1,17 @@
-'use strict';
 // Pictures are base64 blocks, turned into images when they are shown.
 const pictureBlocks = new Map([...document.querySelectorAll('script[data-picture]')].map(node => [node.dataset.picture, node]));
 
 function picture(key, text) {
   const block = key === null ? undefined : pictureBlocks.get(key);
-  return block ? el('img', {src: `data:image/jpeg;base64,${block.textContent}`, alt: text}) : el('div', {class: 'none'}, 'no picture');
+  return block
+    ? el('img', {src: `data:image/${block.dataset.kind};base64,${block.textContent}`, alt: text})
+    : el('div', {class: 'none'}, 'no picture');
 }
 
 /** Show items in portions; `draw` returns the figure of an item. */
 function gallery(place, items, draw, portion = 24) {
-  const shown = el('div', {class: 'gallery'}), more = el('button', {type: 'button'});
+  const shown = el('div', {class: 'gallery'}),
+    more = el('button', {type: 'button'});
   let number = 0;
   const next = () => {
     shown.append(...items.slice(number, number + portion).map(draw));

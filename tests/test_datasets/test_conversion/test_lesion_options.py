@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmaffinity.datasets.conversion import LesionOptions
-from mmaffinity.datasets.conversion.lesion_lists import check_labels
+from mmaffinity.datasets.conversion.lesion_options import check_labels
 
 
 def mask(*boxes):

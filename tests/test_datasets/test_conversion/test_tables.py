@@ -53,7 +53,7 @@ def test_wrong_tables(table, content, words):
 
 
 def test_no_table(table, tmp_path):
-    with pytest.raises(ValueError, match='is not UTF-8 text'):
+    with pytest.raises(ValueError, match='the patient table .*cannot be read as text in UTF-8'):
         table('slice,patient\n1,J\xfcrgen\n', 'latin-1').patients_of(['1'])
     with pytest.raises(FileNotFoundError, match='the patient table .*none.csv does not exist'):
         PatientTable(str(tmp_path / 'none.csv'), 'slice', 'patient').patients_of(['1'])

@@ -1,0 +1,189 @@
+"""Time of the same prediction in torch, compiled, in ONNX Runtime and in OpenVINO, and in each precision they have."""
+
+import datetime
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmaffinity import __version__
+from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed
+from mmaffinity.utils.config import own_config
+from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads
+
+from .benchmark import MODES, Benchmark
+from .onnx_export import export_onnx
+from .onnx_inferencer import OnnxInferencer
+
+COMPILED = ('backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head', 'roi_head.cls_head')
+# What each can compute; bfloat16 is left out on processors that emulate it.
+ENGINES = {
+    'torch': ('float32', 'bfloat16'),
+    'torch.compile': ('float32', 'bfloat16'),
+    'onnxruntime': ('float32', 'int8'),
+    'openvino': ('float32', 'bfloat16', 'int8'),
+}
+COLUMNS = (
+    'job',
+    'backend',
+    'precision',
+    'seconds',
+    'fastest',
+    'peak_gflop',
+    'speed_up',
+    'failure',
+    'objects',
+    'threads',
+    'runs',
+    'peak_gflops',
+    'version',
+    'image_size',
+    'config',
+    'hardware',
+    'mmaffinity',
+    'date',
+)
+TABLE = COLUMNS[:8]
+PAUSE = 0.02  # seconds; the threads of a runtime keep spinning for a while after a call
+
+
+def benchmark_backends(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    backends: Sequence[str] | None = None,
+    jobs: Sequence[str] = ('classification', 'both'),
+    objects: int = 24,
+    runs: int = 20,
+    warmup: int = 3,
+    num_threads: int | None = None,
+    overrides: dict | None = None,
+    bfloat16: bool | None = None,
+) -> Iterator[dict]:
+    """Time one slice, from its resized pixels to classes, boxes and pasted masks, with every backend in turn.
+
+    The exported model in int8 is calibrated on a phantom slice; its speed does not depend on that.
+
+    Args:
+        config, checkpoint, objects, overrides: as for :class:`Benchmark`.
+        backends: keys of ``ENGINES``; None means those that are installed. The first is what the others are compared with.
+        jobs: prediction modes.
+        runs, warmup: timed rounds, and untimed rounds before them.
+        num_threads: threads of each backend; None means one per core.
+        bfloat16: whether to time bfloat16; None means if the processor has it.
+
+    Yields:
+        Rows with the keys ``COLUMNS``, job by job. 'speed_up' is the ratio to the first row of the job. A backend that fails
+        has a 'failure' in place of times.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a job or a backend is unknown, ``runs`` is below 1, or
+            the first backend fails.
+    """
+    names = backends or [name for name in ENGINES if name not in BACKENDS or is_installed(name)]
+    unknown = [name for name in names if name not in ENGINES] + [name for name in jobs if name not in MODES]
+    if unknown:
+        raise ValueError(f'unknown {unknown}; backends are {tuple(ENGINES)}, jobs are {MODES}')
+    if runs < 1:
+        raise ValueError(f'runs must be at least 1, not {runs}')
+    number = num_threads or available_cores()
+    with_bfloat16 = has_bfloat16() if bfloat16 is None else bfloat16
+    pairs = [(name, precision) for name in names for precision in ENGINES[name] if precision != 'bfloat16' or with_bfloat16]
+    cfg = own_config(config, overrides)
+    for job in jobs:
+        with tempfile.TemporaryDirectory() as folder, threads(number):
+            backend_job = _Job(cfg, checkpoint, job, objects, Path(folder), number)
+            calls, failures, versions = {}, {}, {}
+            for pair in pairs:
+                try:
+                    calls[pair], versions[pair] = backend_job.call(*pair)
+                    for _ in range(warmup):
+                        calls[pair]()
+                except Exception as error:  # a backend that cannot run the model is a result
+                    if pair == pairs[0]:
+                        raise
+                    calls.pop(pair, None)
+                    failures[pair] = f'{type(error).__name__}: {str(error).strip().splitlines()[0]:.200}'
+            before = matrix_product_gflops()
+            seconds = _in_turns(calls, runs)
+            peak = (before + matrix_product_gflops()) / 2
+        first = statistics.median(seconds[pairs[0]])
+        for pair in pairs:
+            times = seconds.get(pair)
+            median = None if times is None else statistics.median(times)
+            yield dict(
+                job=job,
+                backend=pair[0],
+                precision=pair[1],
+                seconds=median,
+                fastest=None if times is None else min(times),
+                peak_gflop=None if median is None else median * peak,
+                speed_up=None if median is None else first / median,
+                failure=failures.get(pair),
+                objects=objects if job != 'classification' else None,
+                threads=number,
+                runs=runs,
+                peak_gflops=peak,
+                version=versions.get(pair),
+                image_size='x'.join(map(str, backend_job.size)),
+                config=Path(cfg.filename).stem if cfg.filename else None,
+                hardware=hardware(),
+                mmaffinity=__version__,
+                date=datetime.date.today().isoformat(),
+            )
+
+
+class _Job:
+    """One prediction mode of a model, in every backend."""
+
+    def __init__(
+        self, config: Config, checkpoint: str | Path | None, name: str, objects: int, folder: Path, num_threads: int
+    ) -> None:
+        self.name, self.objects, self.folder, self.threads = name, objects, folder, num_threads
+        self.config, self.checkpoint = own_config(config, {'model.test_cfg.mode': name}), checkpoint
+        self.plain = Benchmark(self.config, checkpoint, objects)
+        self.size = self.plain.size
+        self._weights: Path | None = None
+
+    def call(self, backend: str, precision: str) -> tuple[Callable[[], Any], str]:
+        """Return a function that predicts a slice, and the version of what runs it."""
+        if backend in BACKENDS:
+            inferencer = OnnxInferencer(self._exported(precision), backend, precision, self.threads)
+            packed = [(self._grey().astype(np.float32)[None], self.size[::-1])]
+            return lambda: inferencer._forward(packed), inferencer.session.version
+        changes = {'model.compile_parts': list(COMPILED)} if backend == 'torch.compile' else None
+        bench = Benchmark(self.config, self.checkpoint, self.objects, precision=precision, overrides=changes)
+        return bench.job(self.name), torch.__version__
+
+    def _grey(self) -> np.ndarray:
+        return self.plain._phantom(0)[0]
+
+    def _exported(self, precision: str) -> Path:
+        """Return the exported model, in int8 or float32."""
+        out = self.folder / ('int8.onnx' if precision == 'int8' else 'float32.onnx')
+        if not out.exists():
+            if self._weights is None:
+                self._weights = self.folder / 'weights.pth'
+                torch.save(dict(state_dict=self.plain.model.state_dict()), self._weights)
+                cv2.imwrite(str(self.folder / 'slice.png'), self._grey())
+            slices = [self.folder / 'slice.png'] if precision == 'int8' else None
+            export_onnx(self.plain.config, self._weights, out, int8=slices)
+        return out
+
+
+def _in_turns(calls: dict[tuple[str, str], Callable[[], Any]], runs: int) -> dict[tuple[str, str], list[float]]:
+    """Return the times of all calls, made one after the other in every round, so that other load affects all equally."""
+    seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in calls}
+    for _ in range(runs):
+        for pair, call in calls.items():
+            time.sleep(PAUSE)
+            start = time.perf_counter()
+            call()
+            seconds[pair].append(time.perf_counter() - start)
+    return seconds

@@ -1,0 +1,75 @@
+"""Post-training quantisation: convolutions in int8, with ranges measured on calibration slices."""
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmaffinity.utils.optional import require
+
+# Parts whose convolutions are quantised, by the names of their weights. They do nearly all of the arithmetic. The first
+# convolution, and all layers whose outputs rank boxes, draw masks or classify, stay in float32.
+PARTS = ('backbone.layer', 'neck.', 'rpn.head.rpn_conv.', 'mask_head.convs.', 'mask_head.up.', 'cls_head.features.mask.')
+
+
+def quantize(model: Any, slices: Iterable[np.ndarray]) -> Any:
+    """Quantise the convolutions of an exported model to int8, by ONNX Runtime.
+
+    Weights have a scale per output channel, activations one per tensor, which covers the range over the calibration slices.
+    The result has standard operators (QuantizeLinear, DequantizeLinear), which every runtime replaces by integer convolutions.
+
+    Args:
+        model: ``ModelProto`` in float32, with the names that ``export_onnx`` gives; it is not changed.
+        slices: calibration slices, grey levels 0 to 255, each float32 (1, 1, H, W); at least one.
+
+    Returns:
+        The quantised ``ModelProto``.
+
+    Raises:
+        ValueError: if the package onnxruntime is missing.
+    """
+    onnx = require('onnx', 'onnx')
+    tools = require('onnxruntime.quantization', 'onnx')
+    weights = {tensor.name for tensor in model.graph.initializer if tensor.name.startswith(PARTS)}
+    convolutions = [node for node in model.graph.node if node.op_type == 'Conv' and node.input[1] in weights]
+    produced = {node.output[0] for node in convolutions}
+    # A ReLU after a quantised convolution needs no operator of its own: the range of its output begins at 0.
+    activations = [node for node in model.graph.node if node.op_type == 'Relu' and node.input[0] in produced]
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
+        rest = iter(slices)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            values = next(self.rest, None)
+            return None if values is None else {'slices': values}
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / 'int8.onnx'
+        tools.quantize_static(
+            model,
+            path,
+            Reader(),
+            quant_format=tools.QuantFormat.QDQ,
+            op_types_to_quantize=['Conv', 'Relu'],
+            nodes_to_quantize=[node.name for node in (*convolutions, *activations)],
+            per_channel=True,
+            # The combination that x86 processors have instructions for.
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
+        )
+        return onnx.load(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence ONNX Runtime's advice to optimise the graph first, which torch's exporter has done."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,29 @@
+"""A sample of slices from files and folders, evenly spaced."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .discovery import check_inputs, find_scans
+from .items import Problem, Slice
+
+
+def sample_slices(inputs: Sequence[str | Path], most: int | None = None) -> Iterator[Slice | Problem]:
+    """Read every n-th slice of files and folders; scans that cannot be opened are omitted.
+
+    Args:
+        inputs: files and folders, as for prediction.
+        most: largest number of slices; None for all.
+
+    Yields:
+        Slices, and a :class:`Problem` for each that cannot be read.
+
+    Raises:
+        FileNotFoundError: if an input does not exist.
+    """
+    check_inputs(inputs)
+    scans = [scan for scan in find_scans([str(path) for path in inputs]) if not isinstance(scan, Problem)]
+    keys = [(number, key) for number, scan in enumerate(scans) for key in scan.keys()]
+    step = 1 if most is None else max(1, -(-len(keys) // most))
+    wanted = set(keys[::step])
+    for number, scan in enumerate(scans):
+        yield from scan.read({key for key in scan.keys() if (number, key) not in wanted})

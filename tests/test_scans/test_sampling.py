@@ -1,0 +1,25 @@
+"""A sample of slices: evenly spaced over all scans, each at most once."""
+
+import pytest
+from scan_helpers import write_images
+
+from mmaffinity.scans import Problem, sample_slices
+
+
+def test_a_sample_is_evenly_spaced(tmp_path):
+    for name in ('a', 'b'):
+        write_images(tmp_path / name, 5)
+    inputs = [tmp_path / 'a', tmp_path / 'b']
+    assert len(list(sample_slices(inputs))) == 10 == len(list(sample_slices(inputs, 10)))
+    assert [item.name for item in sample_slices(inputs, 4)] == [f'a/slice_{i}.png' for i in (0, 3)] + [
+        f'b/slice_{i}.png' for i in (1, 4)
+    ]
+    assert len(list(sample_slices(inputs, 1))) == 1
+
+
+def test_what_cannot_be_read_is_omitted_and_what_is_missing_is_named(tmp_path):
+    folder = write_images(tmp_path / 'in', 2)
+    (folder / 'slice_1.png').write_bytes(b'no image')
+    assert [item.name for item in sample_slices([folder]) if not isinstance(item, Problem)] == ['in/slice_0.png']
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        list(sample_slices([folder, tmp_path / 'nowhere']))
