@@ -345,7 +345,7 @@ def test_deflated_files_are_refused_and_bounded(tmp_path, monkeypatch):
     path = save_dicom(tmp_path / 'm.dcm', data)
     (problem,) = find_scans(path)
     assert 'deflated as a whole' in problem.reason
-    monkeypatch.setattr('mmaffinity.scans.dicom_header.MAX_FILE_BYTES', 4096)
+    monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_FILE_BYTES', 4096)
     (problem,) = find_scans(path)
     assert 'unpacks to more than 4096' in problem.reason or 'more than 4096 bytes' in problem.reason
 

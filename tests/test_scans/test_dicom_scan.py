@@ -96,7 +96,7 @@ def place(path, positions, **changes):
 
 @pytest.mark.parametrize(
     'heights, words',
-    [((0, 5, 15, 20), 'about 1 slice is missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'where another slice')],
+    [((0, 5, 15, 20), 'about 1 slice is missing'), ((0, 5, 11, 16), 'uneven'), ((0, 5, 5, 10), 'at the position of another')],
 )
 def test_irregular_positions_are_noted(tmp_path, heights, words):
     info = place(tmp_path, [[0, 0, height] for height in heights])

@@ -77,7 +77,7 @@ def test_kept_apart(tmp_path, one, two, words):
     scans = scans_in(tmp_path)
     assert [shown(scan) for scan in scans] == [[0, 2, 4], [1, 3, 5]]
     assert len({scan.info.name for scan in scans}) == len({scan.identity for scan in scans}) == 2
-    assert words in ' '.join(scans[1].info.notes) and 'scans of their own' in ' '.join(scans[0].info.notes)
+    assert words in ' '.join(scans[1].info.notes) and 'treated as separate scans' in ' '.join(scans[0].info.notes)
     assert all(scan.info.affine is not None and 'another slice' not in ' '.join(scan.info.notes) for scan in scans)
     # Names hang on what the frames are, not on their order or the name of the file.
     names = [scan.info.name for scan in scans]

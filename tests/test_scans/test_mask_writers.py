@@ -217,7 +217,7 @@ def test_dicom_seg_takes_a_missing_thickness_from_the_positions(tmp_path, thickn
     seg = pydicom.dcmread(tmp_path / 'out' / 'scan' / 'lesions.dcm')
     assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness == 5
     (scan,) = find_scans(next(folder.iterdir()))
-    assert 'no SliceThickness' in write_dicom_seg(OutputFolder(tmp_path / 'one'), 'scan', scan, bone(scan), 'model')
+    assert 'neither SliceThickness' in write_dicom_seg(OutputFolder(tmp_path / 'one'), 'scan', scan, bone(scan), 'model')
 
 
 def test_dicom_seg_of_a_header_with_a_damaged_sequence(tmp_path):

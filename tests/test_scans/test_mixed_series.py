@@ -58,7 +58,7 @@ def test_are_taken_apart_by_what_tells_them(tmp_path, uids, tells, height):
     for scan in scans:
         assert len({header.name.split('/')[-1][0] for header in scan.headers}) == 1
         assert any('were taken apart' in note and note.startswith('warning: ') for note in scan.info.notes)
-        assert not any('where another slice lies' in note for note in scan.info.notes)
+        assert not any('at the position of another slice' in note for note in scan.info.notes)
 
 
 def test_nothing_of_the_patient_is_kept(tmp_path):

@@ -151,7 +151,7 @@ def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixd
     scan = checked_nifti(tmp_path / 'v.nii')
     assert np.allclose(scan.info.affine, expected) and scan.info.spacing == pytest.approx((0.8, 0.7))
     (note,) = scan.info.notes
-    assert 'was read as nibabel does' in note and words in note
+    assert 'was read as by nibabel' in note and words in note
     assert capfd.readouterr() == ('', '')  # nor does nibabel's own log reach the console
 
 
