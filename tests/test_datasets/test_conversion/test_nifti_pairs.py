@@ -161,7 +161,7 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     assert sorted(path.name for path in (folders[2] / 'slices').iterdir()) == ['good']
     found = {problem.split(':')[0]: problem for problem in summary.problems}
     expected = {
-        'grey': 'has values from 59.5 to 255, fewer than 1 in 20 of them below -100: no Hounsfield units',
+        'grey': 'has values from 59.5 to 255, fewer than 1 in 20 of them below -100: not Hounsfield units',
         'shape': 'has 64 x 64 x 4 voxels, but its mask .*shape.nii.gz has 64 x 64 x 5: they do not match',
         'fraction': 'its mask .*fraction.nii.gz contains the value 0.4; labels must be whole numbers',
         'negative': 'contains the value -1; labels must be whole numbers of at least 0',
