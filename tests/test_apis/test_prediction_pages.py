@@ -193,8 +193,10 @@ def test_lesions_and_their_shares(series, inferencer, browser):
             'name => document.querySelector("#current h2").textContent.startsWith(name)', arg=f'Slice {record["index"] + 1}:'
         )
         assert f'{record["lesions"][0]["area_mm2"]:.0f} mm' in row.inner_text() and '%' in row.inner_text()
-        row.get_by_role('button').click()
+        row.get_by_role('button').focus()
+        page.keyboard.press('Enter')
         page.wait_for_selector('#current tr.chosen')
+        assert page.evaluate('document.activeElement.textContent') == 'lesion 1'
         page.locator('#current summary').click()
         text = page.locator('#current details').inner_text()
         assert 'Exact' in text and 'First order' in text

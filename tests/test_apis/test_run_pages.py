@@ -88,6 +88,19 @@ def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results,
         assert page.locator('#wrong').inner_text() == 'misclassified slices: 0'
 
 
+def test_the_focus_of_the_keyboard_stays_where_it_is(tmp_path, results, browser):
+    with opened(browser, test_page(results, {}, tmp_path / 'test.html')) as page:
+        page.locator('[data-cell="all"]').click()
+        for place, first in (('order', '#gallery figure'), ('lesion-order', '#lesions figure')):
+            before = page.locator(first).first.inner_text()
+            page.locator(f'#{place}').focus()
+            page.keyboard.press('ArrowDown')
+            page.wait_for_function(
+                '([first, before]) => document.querySelector(first).innerText !== before', arg=[first, before]
+            )
+            assert page.evaluate('document.activeElement.id') == place
+
+
 def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
     first, second = slice_records(30, 9, model_seed=1, quality=1), slice_records(30, 9, model_seed=2, quality=1)
     picture = tmp_path / 'slice.png'

@@ -117,8 +117,8 @@ def convert_nifti_pairs(
             small[patients[item.name]] += item.num_small
         slices = [slice_ for item in good for slice_ in item.slices]
         info = dict(description='lesions of NIfTI volumes', source=Path(images).name)
-        record: dict[str, Any] = dict(patient_pattern=patient_pattern, pair_pattern=pair_pattern)
-        return folder.write_lesion_lists(slices, small, info, masks, options, **record)
+        patterns: dict[str, Any] = dict(patient_pattern=patient_pattern, pair_pattern=pair_pattern)
+        return folder.write_lesion_lists(slices, small, info, masks, options, **patterns)
 
 
 def _convert(pair: Pair, patient: str, folder: ResultFolder, options: PairOptions) -> _Converted:

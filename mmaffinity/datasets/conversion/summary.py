@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mmaffinity.utils.tables import format_table
 from mmaffinity.utils.wording import first_few, plural
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,11 @@ class ConversionSummary:
             }
             for row in self.lesions
         ]
-        parts = [_align(rows) for rows in (self.slices, self.sources, lesions) if rows]
+        parts = [
+            format_table([key.replace('_', ' ') for key in rows[0]], [[_cell(value) for value in row.values()] for row in rows])
+            for rows in (self.slices, self.sources, lesions)
+            if rows
+        ]
         if self.statistics is not None:
             parts.append(
                 f'grey levels of {plural(self.statistics["num_slices"], "slice")} ({self.statistics["source"]}): mean '
@@ -128,18 +133,6 @@ class ConversionSummary:
                 'slices_per_patient': spread,
             }
         )
-
-
-def _align(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay out rows in columns under their keys, numbers to the right."""
-    columns = []
-    for key in rows[0]:
-        cells = [key.replace('_', ' '), *(_cell(row[key]) for row in rows)]
-        width = max(map(len, cells))
-        numeric = all(isinstance(row[key], int) for row in rows)
-        columns.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in cells])
-        columns[-1].insert(1, '-' * width)
-    return '\n'.join('  '.join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def _cell(value: Any) -> str:

@@ -75,8 +75,12 @@ def nifti_bytes(volume: np.ndarray, flip: bool) -> bytes:
     # Columns run to the patient's left, rows to the back; NIfTI counts to the right, the front and the head.
     affine = np.diag([-spacing, -spacing, -THICKNESS, 1.0])
     affine[:3, 3] = [FIELD / 2, FIELD / 2, -20.0]
-    image = nibabel.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine)
-    image = image.slicer[::-1] if flip else image.slicer[:, ::-1, ::-1]
+    array = volume.transpose(2, 1, 0)
+    for axis in (0,) if flip else (1, 2):
+        affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+        affine[:3, axis] *= -1
+        array = np.flip(array, axis)
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
     image.header.set_xyzt_units('mm')
     return gzip.compress(image.to_bytes(), mtime=0)
 

@@ -95,3 +95,11 @@ function select(id, choices, chosen, change) {
     ...choices.map(([value, text]) => el('option', {value, selected: value === chosen}, text)),
   );
 }
+
+/** Replace the content of a place; the focus stays on the element with the same id or data-key. */
+function refill(place, ...children) {
+  const key = node => node.dataset.key ?? node.id;
+  const wanted = place.contains(document.activeElement) ? key(document.activeElement) : '';
+  place.replaceChildren(...children);
+  if (wanted) [...place.querySelectorAll('[id], [data-key]')].find(node => key(node) === wanted)?.focus({preventScroll: true});
+}

@@ -11,7 +11,7 @@ function show(at) {
 function start() {
   $('title').textContent = head.title;
   if (head.notes.length) $('notes').append(noteList(head.notes));
-  $('run-label').hidden = runs.length < 2;
+  $('run-label').parentElement.hidden = runs.length < 2;
   $('run').append(...runs.map((one, at) => el('option', {value: at}, one.name)));
   $('run').addEventListener('change', event => show(Number(event.target.value)));
   if (!runs.length) {

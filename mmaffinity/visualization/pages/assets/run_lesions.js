@@ -7,8 +7,10 @@ function showLesions() {
   const byPath = (a, b) => (a.path < b.path ? -1 : 1),
     byAp = (a, b) => mean(a.ap) - mean(b.ap) || byPath(a, b);
   const items = [...run.lesions].sort({low: byAp, high: (a, b) => byAp(b, a), path: byPath}[lesionOrder]);
-  $('lesions').replaceChildren();
-  if (!items.length) return;
+  if (!items.length) {
+    $('lesions').replaceChildren();
+    return;
+  }
   const sort = select(
     'lesion-order',
     [
@@ -22,7 +24,8 @@ function showLesions() {
       showLesions();
     },
   );
-  $('lesions').append(
+  refill(
+    $('lesions'),
     el('h2', {}, `Lesion segmentation: ${plural(items.length, 'slice')}`),
     el('div', {class: 'controls screen'}, el('label', {}, 'order ', sort)),
     el(

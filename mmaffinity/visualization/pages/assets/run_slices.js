@@ -107,7 +107,8 @@ function choose(wanted) {
       : cell === 'wrong'
         ? 'Misclassified'
         : `Truth ${classes[cell[0]]}, predicted ${classes[cell[1]]}`;
-  $('gallery').replaceChildren(
+  refill(
+    $('gallery'),
     el('h2', {}, `${what}: ${plural(items.length, 'slice')}`),
     el('div', {class: 'controls screen'}, el('label', {}, 'order ', sort)),
   );

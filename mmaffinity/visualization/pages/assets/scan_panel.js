@@ -23,7 +23,7 @@ function describe() {
   described = key;
   clearTimeout(describe.timer);
   // While someone scrolls, the picture comes first.
-  describe.timer = setTimeout(() => $('current').replaceChildren(...panel(record)), 40);
+  describe.timer = setTimeout(() => refill($('current'), ...panel(record)), 40);
   if (curve) curve.redraw(false, false);
 }
 
@@ -51,7 +51,12 @@ function panel(record) {
     cells: [
       el(
         'button',
-        {type: 'button', 'aria-pressed': String(lesion === state.chosen), onclick: () => choose(record, lesion)},
+        {
+          type: 'button',
+          'data-key': `lesion ${lesion.number}`,
+          'aria-pressed': String(lesion === state.chosen),
+          onclick: () => choose(record, lesion),
+        },
         `lesion ${lesion.number}`,
       ),
       fixed(lesion.score, 2),

@@ -69,7 +69,7 @@ function roiPanel(record) {
       },
       el(
         'summary',
-        {},
+        {'data-key': 'rois'},
         affinity ? 'RoIs of the classification, and the affinity representation Y' : 'RoIs of the classification',
       ),
       ...parts,
