@@ -4,11 +4,16 @@ import csv
 import sys
 
 import pytest
-from test_benchmark import FAST
+from model_helpers import NARROW
 
 from mmaffinity.apis import backend_benchmark
 from mmaffinity.apis.backend_benchmark import COLUMNS, ENGINES, benchmark_backends
 
+FAST = {
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64),
+    'model.test_cfg.rpn.max_per_img': 30,
+}
 pytest.importorskip('onnxscript')
 pytest.importorskip('onnxruntime')
 
