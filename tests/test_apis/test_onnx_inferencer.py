@@ -84,7 +84,10 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         cwd=tmp_path,
     )
     found, expected = ({path.name: path for path in (tmp_path / name / 'in').iterdir()} for name in ('onnx', 'torch'))
-    assert found.keys() == expected.keys() - {'rois.jsonl'}
+    assert found.keys() == expected.keys()
+    rois = [[json.loads(row) for row in open(files['rois.jsonl'])] for files in (found, expected)]
+    assert all(row['shares'] is None and row['weights'] and row['affinity'] for row in rois[0])
+    assert all(row['shares'] for row in rois[1]) and len(rois[0]) == len(rois[1])
     one, other = (json.loads(files['prediction.json'].read_text()) for files in (found, expected))
     assert one.keys() == other.keys() and one['slices'][0].keys() == other['slices'][0].keys()
     assert one['model']['backend'].startswith('onnxruntime') and 'torch' not in one['versions']
