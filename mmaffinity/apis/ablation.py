@@ -2,7 +2,6 @@
 
 import copy
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmaffinity.utils.config import own_config
-from mmaffinity.utils.timing import available_cores, synchronize, threads
+from mmaffinity.utils.timing import available_cores, threads, time_in_turns
 
 from .benchmark import MODES, Benchmark
 
@@ -90,17 +89,8 @@ def ablate(
                 calls[name, job] = Benchmark(changed, checkpoint, objects, device, precision).job(job, batch_size)
             elif name not in TRAINING:
                 calls[name, job] = bench.job(job, batch_size)
-    seconds: dict = {key: [] for key in calls}
-    outputs = {}
     with threads(num_threads or available_cores()):
-        for turn in range(warmup + runs):
-            for key, call in calls.items():
-                synchronize(bench.device)
-                start = time.perf_counter()
-                outputs[key] = call()
-                synchronize(bench.device)
-                if turn >= warmup:
-                    seconds[key].append(time.perf_counter() - start)
+        seconds, outputs = time_in_turns(calls, runs, warmup, bench.device)
     rows = []
     for (name, job), times in seconds.items():
         median, plain = statistics.median(times), statistics.median(seconds[ALL_ON, job])

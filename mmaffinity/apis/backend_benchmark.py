@@ -3,7 +3,6 @@
 import datetime
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from mmengine.config import Config
 from mmaffinity import __version__
 from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed
 from mmaffinity.utils.config import own_config
-from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads
+from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads, time_in_turns
 
 from .benchmark import MODES, Benchmark
 from .onnx_export import export_onnx
@@ -111,7 +110,7 @@ def benchmark_backends(
                     calls.pop(pair, None)
                     failures[pair] = f'{type(error).__name__}: {str(error).strip().splitlines()[0]:.200}'
             before = matrix_product_gflops()
-            seconds = _in_turns(calls, runs)
+            seconds, _ = time_in_turns(calls, runs, pause=PAUSE)
             peak = (before + matrix_product_gflops()) / 2
         first = statistics.median(seconds[pairs[0]])
         for pair in pairs:
@@ -175,15 +174,3 @@ class _Job:
             slices = [self.folder / 'slice.png'] if precision == 'int8' else None
             export_onnx(self.plain.config, self._weights, out, int8=slices)
         return out
-
-
-def _in_turns(calls: dict[tuple[str, str], Callable[[], Any]], runs: int) -> dict[tuple[str, str], list[float]]:
-    """Return the times of all calls, made one after the other in every round, so that other load affects all equally."""
-    seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in calls}
-    for _ in range(runs):
-        for pair, call in calls.items():
-            time.sleep(PAUSE)
-            start = time.perf_counter()
-            call()
-            seconds[pair].append(time.perf_counter() - start)
-    return seconds

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmaffinity.evaluation.report import load_runs
 from mmaffinity.visualization import draw_confusion_matrix, save_figure
 
+from .evaluated_model import EvaluatedModel
 from .model_figures import model_affinities, model_evidence, model_lesions, surest_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
-from .tested_model import TestedModel
 
 SUFFIXES = ('.png', '.pdf')
 Figures = list[Path]
@@ -37,7 +37,7 @@ def affinity_figure(
     Raises:
         ValueError: if the model has no affinity head.
     """
-    models = (TestedModel.load(config, checkpoint, overrides) for checkpoint in checkpoints)
+    models = (EvaluatedModel.load(config, checkpoint, overrides) for checkpoint in checkpoints)
     return _save(model_affinities(models, slices), out_dir, 'figure4_affinity')
 
 
@@ -50,7 +50,7 @@ def lesion_figure(
     score_thr: float = 0.5,
 ) -> Figures:
     """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, for some slices with lesion annotations."""
-    figure = model_lesions(TestedModel.load(config, checkpoint, overrides), slices, score_thr)
+    figure = model_lesions(EvaluatedModel.load(config, checkpoint, overrides), slices, score_thr)
     return _save(figure, out_dir, 'figure6_lesions')
 
 
@@ -62,7 +62,7 @@ def evidence_figures(
     overrides: dict | None = None,
 ) -> Figures:
     """Attribution of each class to the RoIs, one figure per slice; see :func:`roi_evidence`."""
-    model, files = TestedModel.load(config, checkpoint, overrides), []
+    model, files = EvaluatedModel.load(config, checkpoint, overrides), []
     for number, path in enumerate(slices, 1):
         figure, truth = model_evidence(model, path)
         files += _save(figure, out_dir, f'evidence_{number}_{truth}')

@@ -13,13 +13,13 @@ from mmaffinity.visualization.evidence import draw_evidence
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
 from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions
 
-from .tested_model import TestedModel
+from .evaluated_model import EvaluatedModel
 
 # Percentiles of AP of the segmented slices: a good, a median and a bad one.
 LESION_QUANTILES = (0.9, 0.5, 0.1)
 
 
-def model_affinities(models: Iterable[TestedModel], slices: Sequence[str]) -> Figure:
+def model_affinities(models: Iterable[EvaluatedModel], slices: Sequence[str]) -> Figure:
     """Draw Y of some slices, one per row, at the checkpoints of a training, one per column.
 
     Raises:
@@ -38,7 +38,7 @@ def model_affinities(models: Iterable[TestedModel], slices: Sequence[str]) -> Fi
     return draw_affinity([matrix for _, matrix in panels], [title for title, _ in panels], columns=len(columns))
 
 
-def model_lesions(model: TestedModel, slices: Sequence[str], score_thr: float = 0.5) -> Figure:
+def model_lesions(model: EvaluatedModel, slices: Sequence[str], score_thr: float = 0.5) -> Figure:
     """Draw boxes, scores and masks; sigmoid mask scores; ground truth, of some slices with lesion annotations.
 
     Raises:
@@ -59,7 +59,7 @@ def model_lesions(model: TestedModel, slices: Sequence[str], score_thr: float = 
     return draw_lesion_panels(panels, score_thr)
 
 
-def model_evidence(model: TestedModel, path: str) -> tuple[Figure, str]:
+def model_evidence(model: EvaluatedModel, path: str) -> tuple[Figure, str]:
     """Draw the attribution of each class of a slice to its RoIs, see :func:`roi_evidence`; return also its true class.
 
     Raises:

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from mmaffinity.visualization.saving import encode_figure
 
+from .evaluated_model import EvaluatedModel
 from .model_figures import model_affinities, model_evidence, model_lesions, surest_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
-from .tested_model import TestedModel
 
 DPI = 110  # a figure of a page has at most 1300 pixels in width
 
@@ -29,7 +29,7 @@ class PageFigure(NamedTuple):
     picture: bytes | None
 
 
-def test_figures(model: TestedModel, results: Mapping[str, Any], training: Path) -> Iterator[PageFigure]:
+def figures_of_test(model: EvaluatedModel, results: Mapping[str, Any], training: Path) -> Iterator[PageFigure]:
     """Yield the figures of a test run, drawn with the model that was tested.
 
     Args:
@@ -60,10 +60,7 @@ def test_figures(model: TestedModel, results: Mapping[str, Any], training: Path)
     yield _attempt('Training', f'Losses and validation scores from the logs in {training}.', lambda: run_curves(training))
 
 
-setattr(test_figures, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
-
-
-def report_figures(content: Mapping[str, Any]) -> Iterator[PageFigure]:
+def figures_of_report(content: Mapping[str, Any]) -> Iterator[PageFigure]:
     """Yield the figures of a report on several models.
 
     Args:
@@ -76,7 +73,7 @@ def report_figures(content: Mapping[str, Any]) -> Iterator[PageFigure]:
     )
 
 
-def _evidence(model: TestedModel, path: str) -> Figure:
+def _evidence(model: EvaluatedModel, path: str) -> Figure:
     return model_evidence(model, path)[0]
 
 

@@ -15,8 +15,8 @@ from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.visualization.reliability import draw_reliability
 from mmaffinity.visualization.saving import save_figure, write_atomically
 
-from .page_figures import report_figures
-from .run_pages import report_page
+from .page_figures import figures_of_report
+from .run_pages import write_report_page
 
 CSV_FIELDS = ('table', 'model', 'kind', 'metric', 'value', 'low', 'high', 'std', 'best', 'note')
 
@@ -63,8 +63,8 @@ def write_report(
     content = _json(report, num_resamples, seed)
     write_json_atomic(files['json'], content)
     if html:
-        shown = report_figures(content) if len(slices) + len(lesions) > 1 else ()
-        files['html'] = report_page([*slices, *lesions], notes, out_dir / 'report.html', shown)
+        shown = figures_of_report(content) if len(slices) + len(lesions) > 1 else ()
+        files['html'] = write_report_page([*slices, *lesions], notes, out_dir / 'report.html', shown)
     return files
 
 

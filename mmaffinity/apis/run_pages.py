@@ -22,7 +22,7 @@ NUM_WORST = 24  # slices of lowest average precision with a picture in a report
 GRID = np.linspace(0, 1, 101)  # false positive rates of the drawn ROC curves
 
 
-def test_page(
+def write_test_page(
     results: dict[str, Any],
     pictures: Mapping[tuple[str, str], bytes],
     path: str | Path,
@@ -36,7 +36,7 @@ def test_page(
         pictures: JPEG files by task and ``img_path``.
         path: the HTML file.
         drawn: what the right half of a picture shows of the prediction; None if there are no halves.
-        figures: figures of the run, from :func:`test_figures`.
+        figures: figures of the run, from :func:`figures_of_test`.
     """
     names = {('segmentation', record['img_path']): ('segmentation', _name(record)) for record in results['lesions']}
     names |= {('classification', record['img_path']): ('classification', _name(record)) for record in results['slices']}
@@ -47,10 +47,7 @@ def test_page(
     return _write(path, content, shown, figures)
 
 
-setattr(test_page, '__test__', False)  # noqa: B010  (otherwise pytest would collect it as a test)
-
-
-def report_page(
+def write_report_page(
     runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
 ) -> Path:
     """Write the page that compares finished runs, with pictures of slices on which a model is wrong, as far as they are there.
@@ -59,7 +56,7 @@ def report_page(
         runs: runs from :func:`load_runs`; external systems without a file per slice are left out.
         notes: notes of the report.
         path: the HTML file.
-        figures: figures of the report, from :func:`report_figures`.
+        figures: figures of the report, from :func:`figures_of_report`.
     """
     external = [run.name for run in runs if isinstance(run, SliceRun) and run.external]
     contents = {run.name: _read(run.parts) for run in runs if run.name not in external}

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
-from mmaffinity.engine import TestPageHook, join_processes
+from mmaffinity.engine import PagePicturesHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
 from mmaffinity.utils.config import check_data, own_config
@@ -18,10 +18,10 @@ from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
 
 from .data_record import reads_files
-from .page_figures import test_figures
-from .run_pages import test_page
+from .evaluated_model import EvaluatedModel
+from .page_figures import figures_of_test
+from .run_pages import write_test_page
 from .tested_lists import find_tested_lists
-from .tested_model import TestedModel
 
 SCHEMA = 2
 SPLITS = ('test', 'val')
@@ -80,7 +80,7 @@ def test_model(
     join_processes(cfg, launcher)
     with plain_failures('fix this, and test again'):
         runner = build_runner(cfg, verbose)
-        pages = TestPageHook()
+        pages = PagePicturesHook()
         if html is not None:
             runner.register_hook(pages)
         metrics = runner.test()
@@ -90,9 +90,9 @@ def test_model(
             if out is not None:
                 write_json_atomic(out, results)
             if html is not None:
-                model = TestedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
-                figures = test_figures(model, results, Path(checkpoint).parent)
-                test_page(results, pages.pictures, html, pages.drawn, figures)
+                model = EvaluatedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
+                figures = figures_of_test(model, results, Path(checkpoint).parent)
+                write_test_page(results, pages.pictures, html, pages.drawn, figures)
     return metrics
 
 

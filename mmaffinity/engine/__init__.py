@@ -12,9 +12,9 @@ from .hooks.grey_level_statistics_hook import GreyLevelStatisticsHook
 from .hooks.loader_workers_hook import LoaderWorkersHook
 from .hooks.memory_hook import MemoryHook
 from .hooks.norm_sync_hook import NormSyncHook
+from .hooks.page_pictures_hook import PagePicturesHook
 from .hooks.slice_visualization_hook import SliceVisualizationHook
 from .hooks.test_figures_hook import TestFiguresHook
-from .hooks.test_page_hook import TestPageHook
 from .hooks.unreadable_slices_hook import UnreadableSlicesHook
 from .hooks.whole_checkpoint_hook import WholeCheckpointHook
 from .loops import SliceTestLoop, SliceTrainLoop, SliceValLoop
@@ -36,7 +36,7 @@ __all__ = [
     'SliceValLoop',
     'SliceVisualizationHook',
     'TestFiguresHook',
-    'TestPageHook',
+    'PagePicturesHook',
     'UnreadableSlicesHook',
     'WholeCheckpointHook',
     'computes_bfloat16',

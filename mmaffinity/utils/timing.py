@@ -5,16 +5,17 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 MATRIX_SIZE = 2048
 CPU = torch.device('cpu')
+Key = TypeVar('Key')
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,34 @@ def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3, device: tor
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - cpu_start)
     return Timing(statistics.median(wall), min(wall), statistics.median(cpu), _peak_memory(device), runs)
+
+
+def time_in_turns(
+    calls: Mapping[Key, Callable[[], Any]], runs: int, warmup: int = 0, device: torch.device = CPU, pause: float = 0.0
+) -> tuple[dict[Key, list[float]], dict[Key, Any]]:
+    """Time several calls, one after the other in every round, so that other load affects all of them alike.
+
+    Args:
+        calls: functions without arguments.
+        runs, warmup: timed rounds, and untimed rounds before them.
+        device: where they compute.
+        pause: seconds of rest before each call, for threads that keep spinning after the previous one.
+
+    Returns:
+        Seconds of each call, and what each returned last.
+    """
+    seconds: dict[Key, list[float]] = {key: [] for key in calls}
+    results = {}
+    for turn in range(warmup + runs):
+        for key, call in calls.items():
+            time.sleep(pause)
+            synchronize(device)
+            start = time.perf_counter()
+            results[key] = call()
+            synchronize(device)
+            if turn >= warmup:
+                seconds[key].append(time.perf_counter() - start)
+    return seconds, results
 
 
 @torch.no_grad()

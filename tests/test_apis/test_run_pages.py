@@ -11,7 +11,7 @@ from report_helpers import lesion_records, slice_records, write_results
 
 from mmaffinity.apis.page_figures import PageFigure
 from mmaffinity.apis.report import write_report
-from mmaffinity.apis.run_pages import run_content, test_page
+from mmaffinity.apis.run_pages import run_content, write_test_page
 from mmaffinity.visualization.pages.panels import SIDE, jpeg, small
 from mmaffinity.visualization.saving import encode_figure
 
@@ -47,7 +47,7 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         PageFigure('Training', 'by step', encode_figure(Figure(figsize=(1, 1)), dpi=50)),
         PageFigure('Affinities', f'Not drawn: {HOSTILE}', None),
     ]
-    path = test_page(results, pictures, tmp_path / 'test.html', 'predicted lesions', figures)
+    path = write_test_page(results, pictures, tmp_path / 'test.html', 'predicted lesions', figures)
     with opened(browser, path) as page:
         for truth in range(3):
             for pred in range(3):
@@ -82,14 +82,14 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
 
 def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results, browser):
     right = [record for record in results['slices'] if record['label'] == record['pred']]
-    with opened(browser, test_page({**results, 'slices': right}, {}, tmp_path / 'test.html')) as page:
+    with opened(browser, write_test_page({**results, 'slices': right}, {}, tmp_path / 'test.html')) as page:
         least = min(right, key=lambda record: record['scores'][record['pred']])
         assert least['rel_path'] in page.locator('#gallery figure').first.inner_text()
         assert page.locator('#wrong').inner_text() == 'misclassified slices: 0'
 
 
 def test_the_focus_of_the_keyboard_stays_where_it_is(tmp_path, results, browser):
-    with opened(browser, test_page(results, {}, tmp_path / 'test.html')) as page:
+    with opened(browser, write_test_page(results, {}, tmp_path / 'test.html')) as page:
         page.locator('[data-cell="all"]').click()
         for place, first in (('order', '#gallery figure'), ('lesion-order', '#lesions figure')):
             before = page.locator(first).first.inner_text()
@@ -128,7 +128,7 @@ def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
 
 def test_runs_that_classify_nothing_have_a_page(tmp_path, browser):
     results = dict(config='x.py', slice_classes=[], slices=[], lesions=lesion_records(3), metrics={})
-    with opened(browser, test_page(results, {}, tmp_path / 'test.html')) as page:
+    with opened(browser, write_test_page(results, {}, tmp_path / 'test.html')) as page:
         assert page.locator('#lesions figure').count() == 3 and page.locator('#confusion table').count() == 0
 
 

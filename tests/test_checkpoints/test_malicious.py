@@ -18,10 +18,10 @@ from scan_helpers import write_images, write_model
 
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.benchmark import Benchmark
+from mmaffinity.apis.evaluated_model import EvaluatedModel
 from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.onnx_export import export_onnx
 from mmaffinity.apis.onnx_inferencer import OnnxInferencer
-from mmaffinity.apis.tested_model import TestedModel
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.checkpoints.published import convert_back_file, convert_published_file
 from mmaffinity.checkpoints.sharing import export_model
@@ -79,7 +79,7 @@ LIGHT = {
     'MMEngine': lambda config, path, folder: CheckpointLoader.load_checkpoint(str(path)),
     'inferencer': lambda config, path, folder: AffinityInferencer(config, path, device='cpu'),
     'benchmark': lambda config, path, folder: Benchmark(config, path),
-    'figures': lambda config, path, folder: TestedModel.load(Config.fromfile(config), path),
+    'figures': lambda config, path, folder: EvaluatedModel.load(Config.fromfile(config), path),
     'export': lambda config, path, folder: export_model(config, path, folder / 'out'),
     'export to ONNX': lambda config, path, folder: export_onnx(config, path, folder / 'out.onnx'),
     'exported model': lambda config, path, folder: OnnxInferencer(path),

@@ -16,7 +16,7 @@ from .slice_visualization_hook import first_transform
 
 
 @HOOKS.register_module()
-class TestPageHook(Hook):
+class PagePicturesHook(Hook):
     """Keep thumbnails of tested slices in memory: misclassified slices first, then the least confident ones.
 
     A distributed run keeps those of the first process.
@@ -29,8 +29,6 @@ class TestPageHook(Hook):
         pictures: after the run, JPEG files by ``(task, img_path)``.
         drawn: what they show of the predictions, see :func:`predicted_part`.
     """
-
-    __test__ = False  # pytest would collect it because of its name
 
     def __init__(self, max_pictures: int = 2000, score_thr: float = 0.5) -> None:
         self.max_pictures, self.score_thr = max_pictures, score_thr

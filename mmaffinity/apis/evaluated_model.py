@@ -18,14 +18,14 @@ from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.sample_arrays import cropped_as_seen
 
 
-class Tested(NamedTuple):
+class PredictedSlice(NamedTuple):
     """A slice of the test set with its prediction."""
 
     image: np.ndarray
     sample: SliceDataSample
 
 
-class TestedModel:
+class EvaluatedModel:
     """A model and its test set, for predicting a few slices.
 
     Args:
@@ -35,14 +35,12 @@ class TestedModel:
         epoch: epoch of the checkpoint, None if unknown.
     """
 
-    __test__ = False  # pytest would collect it because of its name
-
     def __init__(self, model: Any, dataset: Any, name: str, epoch: int | None = None) -> None:
         self.model, self.dataset, self.name, self.epoch = model, dataset, name, epoch
         self.class_names = tuple(dataset.metainfo.get('slice_classes', ()))
 
     @classmethod
-    def load(cls, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None) -> 'TestedModel':
+    def load(cls, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None) -> 'EvaluatedModel':
         """Build a model and the test set of its config.
 
         Args:
@@ -78,7 +76,7 @@ class TestedModel:
         return found[0]
 
     @torch.no_grad()
-    def __call__(self, index: int, mask_scores: bool = False) -> Tested:
+    def __call__(self, index: int, mask_scores: bool = False) -> PredictedSlice:
         """Predict a slice of the test set.
 
         Args:
@@ -95,7 +93,7 @@ class TestedModel:
             which, part = dataset._get_ori_dataset_idx(index)
             dataset = dataset.datasets[which]
         loaded = dataset.pipeline.transforms[0](dataset.get_data_info(part))
-        return Tested(cropped_as_seen(loaded['img'], sample), sample)
+        return PredictedSlice(cropped_as_seen(loaded['img'], sample), sample)
 
     @contextmanager
     def _mask_scores(self) -> Iterator[None]:
