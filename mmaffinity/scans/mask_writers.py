@@ -161,10 +161,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
                 series_number=900,
                 sop_instance_uid=highdicom.UID(),
                 instance_number=1,
-                manufacturer='mmaffinity',
-                manufacturer_model_name=model[:64],
-                software_versions=__version__,
-                device_serial_number='0',
+                **device(model),
                 content_label='LESIONS',
                 content_description=NOTICE.rstrip('.'),
                 omit_empty_frames=True,
@@ -240,6 +237,13 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
         raise
     except Exception as error:  # damaged sequences raise OSError
         raise ValueError(f'an entry of the headers cannot be copied: {brief(error)}') from error
+
+
+def device(model: str) -> dict[str, str]:
+    """Return what a DICOM object says about the program and the model that made it, as arguments of highdicom."""
+    return dict(
+        manufacturer='mmaffinity', manufacturer_model_name=model[:64], software_versions=__version__, device_serial_number='0'
+    )
 
 
 def as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:

@@ -9,7 +9,7 @@ from mmaffinity.utils.optional import require
 from .dicom_reading import read_until_pixels
 from .dicom_scan import DicomScan
 from .items import Scan
-from .mask_writers import as_source, quiet, unnamed
+from .mask_writers import as_source, device, quiet, unnamed
 from .opening import brief
 from .output_folder import OutputFolder
 from .writers import NOTICE
@@ -57,10 +57,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
                 series_number=901,
                 sop_instance_uid=highdicom.UID(),
                 instance_number=1,
-                manufacturer='mmaffinity',
-                manufacturer_model_name=model[:64],
-                software_versions=__version__,
-                device_serial_number='0',
+                **device(model),
                 is_complete=True,
                 series_description='Predicted findings, research use only',
             )

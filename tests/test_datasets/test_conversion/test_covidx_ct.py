@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
+from phantom_helpers import FEW
 
 from mmaffinity.datasets.conversion import convert_covidx_ct
 from mmaffinity.datasets.phantom import write_phantom
@@ -259,17 +260,7 @@ def test_stale_statistics_are_reported(root):
 
 def test_from_phantom_to_batches(tmp_path, repo_root):
     """The whole way: the phantom's layout, the converter, the public configs' pipelines, with and without the crop."""
-    few = dict(
-        lesions_train=1,
-        lesions_test=1,
-        slices_train=3,
-        slices_selected=3,
-        slices_val=3,
-        slices_test=3,
-        ictcf_train=2,
-        ictcf_test=2,
-    )
-    write_phantom(tmp_path, size=64, slices_per_patient=1, covidx_train=27, covidx_val=12, covidx_test=9, **few)
+    write_phantom(tmp_path, size=64, slices_per_patient=1, covidx_train=27, covidx_val=12, covidx_test=9, **FEW)
     summary = convert_covidx_ct(tmp_path / 'covidx_ct')
     assert summary.warnings == [] and summary.statistics['num_slices'] == 27
     assert {row['source'] for row in summary.sources if row['split'] == 'slices_train'} == {

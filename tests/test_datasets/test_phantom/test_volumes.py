@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from phantom_helpers import FEW
 
 from mmaffinity.datasets.conversion import (
     CtMdOptions,
@@ -27,14 +28,7 @@ SMALL = dict(
     seed=3,
     size=96,
     slices_per_patient=3,
-    lesions_train=1,
-    lesions_test=1,
-    slices_train=3,
-    slices_selected=3,
-    slices_val=3,
-    slices_test=3,
-    ictcf_train=2,
-    ictcf_test=2,
+    **FEW,
 )
 
 

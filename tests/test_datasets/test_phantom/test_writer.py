@@ -13,6 +13,7 @@ from collections import defaultdict
 import cv2
 import numpy as np
 import pytest
+from phantom_helpers import FEW
 from scipy import ndimage
 
 from mmaffinity.datasets.phantom import (
@@ -389,16 +390,7 @@ def test_foreign_and_other_folders_are_refused(phantom, tmp_path):
 
 def test_other_settings_need_overwrite(phantom, tmp_path):
     folder, _ = phantom
-    few = dict(
-        lesions_train=3,
-        lesions_test=3,
-        slices_train=3,
-        slices_selected=3,
-        slices_val=3,
-        slices_test=3,
-        ictcf_train=2,
-        ictcf_test=2,
-    )
+    few = {**FEW, 'lesions_train': 3, 'lesions_test': 3}
     write_phantom(tmp_path, **{**SMALL, **few, 'size': 64})
     (tmp_path / 'cncb_ncov' / 'annotations').mkdir()
     with pytest.raises(ValueError, match='other settings.*size 64 -> 96, slices_selected 3 -> 12'):
