@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from mmengine.config import Config
 from scan_helpers import chest, to_grey, write_images, write_model
 
 from mmaffinity.apis import test_model, train_model
@@ -73,11 +72,11 @@ def test_every_model_of_configs_can_be_described(repo_root):
     for path in paths:
         if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
             with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
-                describe_model(Config.fromfile(path), ['a', 'b'])
+                describe_model(load_config(path), ['a', 'b'])
             continue
         if path.stem.startswith('roi_head_'):  # reads stored RoIs, not slices
             continue
-        description = describe_model(Config.fromfile(path), ['a', 'b'])
+        description = describe_model(load_config(path), ['a', 'b'])
         check_shared_config(description)
         assert decode(json.loads(json.dumps(encode(description)))) == description, path
 
