@@ -37,7 +37,7 @@ MODELS = {
         'data_preprocessor.mean': None,
         'data_preprocessor.std': None,
     },
-    'running statistics': {'roi_head.cls_head.bn_statistics': 'running'},
+    'running statistics': {'roi_head.cls_head.norm_cfg': dict(type='SliceBN', statistics='running')},
     'pooled': POOLED,
     'pooled, with an extra convolution': {**POOLED, 'roi_head.mask_feature_head.extra_conv': True},
     'two lesion classes': {'roi_head.bbox_head.num_classes': 2, 'roi_head.mask_head.num_classes': 2},

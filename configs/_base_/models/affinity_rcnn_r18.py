@@ -96,7 +96,6 @@ model = dict(
             roi_size=28,
             refinement=dict(num_stages=3, mid_channels=128, shared=False),
             fc_channels=(128, 128),
-            bn_statistics='slice',
             class_reduction='mean',
         ),
     ),

@@ -3,21 +3,13 @@
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
+from mmengine.model import kaiming_init, normal_init
 from torch import Tensor, nn
 
 from mmaffinity.models.layers import AffinityMapping, RoIRefinement, RoIVectorization
 from mmaffinity.structures import RankedRoIs
 
-from .base_slice_head import BaseSliceHead
-
-
-def slice_classifier(in_channels: int, fc_channels: Sequence[int], num_classes: int) -> nn.Sequential:
-    """Return fully connected layers with ReLU between them; the last one returns the logits."""
-    layers, width = [], in_channels
-    for channels in fc_channels:
-        layers += [nn.Linear(width, channels), nn.ReLU(inplace=True)]
-        width = channels
-    return nn.Sequential(*layers, nn.Linear(width, num_classes))
+from .base_slice_head import BaseSliceHead, fc_layers
 
 
 @MODELS.register_module()
@@ -33,10 +25,10 @@ class AffinityClsHead(BaseSliceHead):
         refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``. False means none, the
             only choice for pooled features.
         fc_channels: widths of the hidden layers of the classifier.
-        bn_statistics: the statistics used in evaluation mode, see :class:`SliceBatchNorm2d`.
         norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config. None is the paper's, over the RoIs
-            of a slice; ``dict(type='GN', num_groups=32)`` normalises each RoI independently, ``dict(type='BN')`` over the RoIs
-            of a batch, see :func:`build_roi_norm`.
+            of a slice; ``dict(type='SliceBN', statistics='running')`` uses running averages in evaluation mode,
+            ``dict(type='GN', num_groups=32)`` normalises each RoI independently, ``dict(type='BN')`` over the RoIs of a batch,
+            see :func:`build_roi_norm`.
         classifier_std: standard deviation of the classifier's initial weights. None uses the published Kaiming initialisation,
             with which the first logits are of magnitude 100. Many thousand small steps compensate for this; a short training
             run from scratch cannot.
@@ -61,7 +53,6 @@ class AffinityClsHead(BaseSliceHead):
         roi_size: int = 28,
         refinement: dict | bool | None = None,
         fc_channels: Sequence[int] = (128, 128),
-        bn_statistics: str = 'slice',
         norm_cfg: dict | None = None,
         classifier_std: float | None = None,
         unit_roi_weights: bool = False,
@@ -70,33 +61,32 @@ class AffinityClsHead(BaseSliceHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
-        if num_rois < 2 and norm_cfg is None:
+        norm_cfg = norm_cfg or dict(type='SliceBN')
+        if num_rois < 2 and norm_cfg.get('type') == 'SliceBN':
             raise ValueError(
                 'num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
                 'variance over the RoIs of a slice'
             )
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
-        norm_cfg = norm_cfg or dict(type='SliceBN', statistics=bn_statistics)
         if refinement is not False and roi_size == 1:
             raise ValueError('features of roi_size=1 have no positions to refine; set refinement=False')
         settings = refinement if isinstance(refinement, dict) else {}
         self.refinement = None if refinement is False else RoIRefinement(in_channels, norm_cfg=norm_cfg, **settings)
         self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
         self.affinity = AffinityMapping(num_rois, num_affinities, unit_roi_weights)
-        self.classifier = slice_classifier(in_channels, fc_channels, num_classes)
+        self.classifier = fc_layers(in_channels, fc_channels, num_classes)
 
     def init_weights(self) -> None:
         """Kaiming normal weights (fan-out, ReLU) and biases of 0.01; W and v as in :class:`AffinityMapping`."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-                nn.init.constant_(module.bias, 0.01)
+                kaiming_init(module, bias=0.01)
         if self.classifier_std is not None:
             for module in self.classifier:
                 if isinstance(module, nn.Linear):
-                    nn.init.normal_(module.weight, std=self.classifier_std)
+                    normal_init(module, std=self.classifier_std, bias=0.01)
         self.affinity.reset_parameters()
 
     def vectors(self, mask_features: Tensor, num_slices: int) -> Tensor:
@@ -118,16 +108,16 @@ class AffinityClsHead(BaseSliceHead):
         """
         num_slices = rois.mask_features.shape[0]
         roi_features = self.vectors(rois.mask_features.flatten(0, 1), num_slices)
-        weights = self.affinity.roi_weights.expand(num_slices, -1)
-        ranked = roi_features
+        ranked, roi_weights = roi_features, self.affinity.roi_weights.expand(num_slices, -1)
         if rois.rank_weights is not None:
-            dealt = rois.rank_weights.to(roi_features.dtype)
-            ranked, weights = dealt.transpose(1, 2) @ roi_features, dealt @ self.affinity.roi_weights
+            rank_weights = rois.rank_weights.to(roi_features.dtype)
+            ranked = rank_weights.transpose(1, 2) @ roi_features
+            roi_weights = rank_weights @ self.affinity.roi_weights
         affinity, features = self.affinity(ranked)
         return dict(
             logits=self.classifier(features),
             roi_features=roi_features,
             affinity=affinity,
             features=features,
-            roi_weights=weights,
+            roi_weights=roi_weights,
         )

@@ -1,20 +1,21 @@
-"""The base of all slice heads: ranked RoIs as input, the loss, the prediction."""
+"""The base of all slice heads: the loss and, for heads that read ranked RoIs, the prediction."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmaffinity.structures import RankedRoIs, SliceDataSample
 
 CLASS_REDUCTIONS = ('mean', 'sum')
 
 
-class SliceLoss(BaseModule):
-    """The loss of all slice classifiers: per-class sigmoid cross-entropy (Eq. 9).
+class BaseClsHead(BaseModule):
+    """A slice head with its loss, per-class sigmoid cross-entropy (Eq. 9), whatever it reads.
 
     Args:
         num_classes: K.
@@ -53,7 +54,7 @@ class SliceLoss(BaseModule):
         return dict(loss_slice=self.loss_cls(logits, labels, avg_factor=factor), slice_acc=accuracy)
 
 
-class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
+class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
     """Classify a slice from its ranked RoIs.
 
     A subclass implements :meth:`forward` and sets three class attributes: ``reads_mask_features`` if it needs
@@ -64,7 +65,7 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
     Args:
         num_classes: K.
         num_rois: beta, the number of RoIs that the head reads.
-        loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
+        loss_cls, class_reduction, init_cfg: see :class:`BaseClsHead`.
 
     Raises:
         ValueError: if K < 2, beta < 1, or ``class_reduction`` is neither 'mean' nor 'sum'.
@@ -128,3 +129,12 @@ class BaseSliceHead(SliceLoss, metaclass=ABCMeta):
                 )
             )
         return predictions
+
+
+def fc_layers(in_channels: int, fc_channels: Sequence[int], num_classes: int) -> nn.Sequential:
+    """Return fully connected layers with ReLU between them, from vectors (N, in_channels) to logits (N, num_classes)."""
+    layers, width = [], in_channels
+    for channels in fc_channels:
+        layers += [nn.Linear(width, channels), nn.ReLU(inplace=True)]
+        width = channels
+    return nn.Sequential(*layers, nn.Linear(width, num_classes))

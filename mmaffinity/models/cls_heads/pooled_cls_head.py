@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
+from mmengine.model import normal_init
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmaffinity.structures import SliceDataSample
 
-from .affinity_cls_head import slice_classifier
-from .base_slice_head import SliceLoss
+from .base_slice_head import BaseClsHead, fc_layers
 
 
 @MODELS.register_module()
-class PooledClsHead(SliceLoss):
+class PooledClsHead(BaseClsHead):
     """Average-pool a feature map and classify it by fully connected layers.
 
     Args:
@@ -22,7 +22,7 @@ class PooledClsHead(SliceLoss):
         pool_size: side of the pooled map; 1 averages over the slice (ResNet), 7 keeps a coarse map (VGG).
         fc_channels: widths of hidden layers, each followed by ReLU; none for ResNet.
         dropout: dropout rate after each hidden layer in training.
-        loss_cls, class_reduction, init_cfg: see :class:`SliceLoss`.
+        loss_cls, class_reduction, init_cfg: see :class:`BaseClsHead`.
 
     Raises:
         ValueError: if ``in_channels`` is not known, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
@@ -48,7 +48,7 @@ class PooledClsHead(SliceLoss):
             raise ValueError(f'dropout must be in [0, 1), not {dropout}')
         self.pool = nn.AdaptiveAvgPool2d(pool_size)
         self.pool_size = pool_size
-        self.classifier = slice_classifier(in_channels * pool_size**2, fc_channels, num_classes)
+        self.classifier = fc_layers(in_channels * pool_size**2, fc_channels, num_classes)
         self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:
@@ -56,8 +56,7 @@ class PooledClsHead(SliceLoss):
         super().init_weights()
         for module in self.classifier:
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)
+                normal_init(module, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, K) of features (N, C, H, W), or of features (N, C) already pooled by the backbone.

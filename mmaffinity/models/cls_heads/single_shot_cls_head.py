@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
+from mmengine.model import kaiming_init
 from torch import Tensor, nn
 
 from mmaffinity.structures import RankedRoIs
 
-from .affinity_cls_head import slice_classifier
-from .base_slice_head import BaseSliceHead
+from .base_slice_head import BaseSliceHead, fc_layers
 
 
 @MODELS.register_module()
@@ -39,15 +39,14 @@ class SingleShotClsHead(BaseSliceHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(num_classes, num_rois, loss_cls, class_reduction, init_cfg)
-        self.classifier = slice_classifier(5 * num_rois, fc_channels, num_classes)
+        self.classifier = fc_layers(5 * num_rois, fc_channels, num_classes)
 
     def init_weights(self) -> None:
         """Kaiming normal weights (fan-out, ReLU), biases of 0.01."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-                nn.init.constant_(module.bias, 0.01)
+                kaiming_init(module, bias=0.01)
 
     def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
         """Classify N slices.

@@ -7,6 +7,7 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, InstanceList
+from mmengine.model import kaiming_init
 from torch import Tensor, nn
 
 from mmaffinity.ops import roi_align
@@ -65,8 +66,7 @@ class MaskFeatureHead(FCNMaskHead):
         """Initialise like :class:`FCNMaskHead`, including the extra convolution."""
         super().init_weights()
         if self.extra_conv is not None:
-            nn.init.kaiming_normal_(self.extra_conv.weight, mode='fan_out', nonlinearity='relu')
-            nn.init.zeros_(self.extra_conv.bias)
+            kaiming_init(self.extra_conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to upsampled mask features (R, C, 2S, 2S)."""

@@ -9,7 +9,7 @@ from model_helpers import slice_sample
 from torch import nn
 
 from mmaffinity.models import AffinityClsHead, BaseSliceHead
-from mmaffinity.models.cls_heads import slice_classifier
+from mmaffinity.models.cls_heads import fc_layers
 from mmaffinity.structures import RankedRoIs
 
 C, MID, BETA, STARS, K = 6, 4, 5, 3, 3
@@ -109,19 +109,19 @@ def test_a_batch_gives_what_its_slices_give(training):
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_weighted_candidates_are_dealt_to_ranks(training):
+def test_weighted_candidates_are_distributed_over_ranks(training):
     cls_head = head(norm_cfg=dict(type='GN', num_groups=2)).double().train(training)
     ranked = rois(2, torch.float64)
-    candidates, dealt = 3, torch.rand(2, 3, BETA, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    candidates, rank_weights = 3, torch.rand(2, 3, BETA, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     weighted = RankedRoIs(
-        *(value[:, :candidates] for value in (ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features)), dealt
+        *(value[:, :candidates] for value in (ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features)), rank_weights
     )
     out = cls_head(weighted)
     w, v = cls_head.affinity.matrix, cls_head.affinity.vector
     for n in range(2):
         x = cls_head.vectorization(cls_head.refinement(ranked.mask_features[n, :candidates]))[0]
         torch.testing.assert_close(out['roi_features'][n], x)
-        of_rank = [sum(dealt[n, i, k] * x[i] for i in range(candidates)) for k in range(BETA)]
+        of_rank = [sum(rank_weights[n, i, k] * x[i] for i in range(candidates)) for k in range(BETA)]
         torch.testing.assert_close(out['affinity'][n], w.t() @ torch.stack(of_rank))
         z = sum((w @ v)[k] * of_rank[k] for k in range(BETA))
         torch.testing.assert_close(out['features'][n], z)
@@ -239,7 +239,8 @@ def test_number_of_affinities(stars):
 
 
 def test_options_reach_the_layers():
-    cls_head = head(refinement=dict(mid_channels=MID, num_stages=9, shared=True), bn_statistics='running')
+    refinement, running = dict(mid_channels=MID, num_stages=9, shared=True), dict(type='SliceBN', statistics='running')
+    cls_head = head(refinement=refinement, norm_cfg=running)
     assert len(cls_head.refinement.stages) == 1 and cls_head.refinement.repeats == 9
     norms = [m for m in cls_head.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 4 and {norm.statistics for norm in norms} == {'running'}
@@ -250,8 +251,8 @@ def test_options_reach_the_layers():
     assert [tuple(layer.weight.shape) for layer in defaults.classifier[::2]] == [(128, 256), (128, 128), (3, 128)]
 
 
-def test_slice_classifier_without_hidden_layers():
-    layers = slice_classifier(5, (), 2)
+def test_classifier_without_hidden_layers():
+    layers = fc_layers(5, (), 2)
     assert len(layers) == 1 and layers[0].weight.shape == (2, 5)
 
 
@@ -263,7 +264,8 @@ def test_slice_classifier_without_hidden_layers():
         (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
         (dict(num_affinities=0), 'must be at least 1'),
         (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
-        (dict(bn_statistics='batch'), "not 'batch'"),
+        (dict(norm_cfg=dict(type='SliceBN', statistics='batch')), "not 'batch'"),
+        (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
         (dict(roi_size=30), 'multiple of 4'),
         (dict(refinement=dict(num_stages=0)), 'num_stages'),
         (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
