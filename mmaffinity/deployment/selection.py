@@ -58,12 +58,12 @@ class SoftSelection(nn.Module):
         share = 1 / (same * better.clamp(max=80).exp()).sum(2)
         weights = quality * logits.sigmoid() * share
         rank = ((1 - same) * weights[:, None] * better.sigmoid()).sum(2)
-        dealt = weights[..., None] * (1 - (rank[..., None] - self.places).abs()).clamp(min=0)
+        rank_weights = weights[..., None] * (1 - (rank[..., None] - self.places).abs()).clamp(min=0)
 
-        total, index = best(dealt.sum(2), self.num_candidates + 1)
+        total, index = best(rank_weights.sum(2), self.num_candidates + 1)
         threshold, total, index = total[:, -1:], total[:, :-1], index[:, :-1]
         fade = (1 - threshold / total.clamp(min=1e-38)).clamp(min=0)
-        return Selection(take(boxes, index), index, take(dealt, index) * fade[..., None])
+        return Selection(take(boxes, index), index, take(rank_weights, index) * fade[..., None])
 
 
 class TopSelection(nn.Module):

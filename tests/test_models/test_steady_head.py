@@ -89,8 +89,8 @@ def test_several_lesion_classes():
     branch = build_model({**STEADY, 'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
     proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0], [0.0, 0.0, 9.0, 9.0]])
     logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0], [-9.0, -9.0, 9.0]])
-    objectness = torch.tensor([0.9, 0.8, 1e-6])
-    boxes, scores, _, weights = branch._select(logits, torch.zeros(3, 8), proposals, dict(img_shape=(128, 128)), objectness)
+    found = InstanceData(bboxes=proposals, scores=torch.tensor([0.9, 0.8, 1e-6]))
+    boxes, scores, _, weights = branch._select(logits, torch.zeros(3, 8), found, dict(img_shape=(128, 128)))
     expected = 1 - logits.softmax(1)[:, 2]
     torch.testing.assert_close(scores[:2], expected[:2])
     torch.testing.assert_close(weights[:2].sum(1), expected[:2], rtol=1e-4, atol=1e-4)

@@ -64,16 +64,6 @@ class AffinityRoIHead(StandardRoIHead):
         """Copy the weights of the segmentation branch into the classification branch."""
         self.classification_branch.copy_from(self.bbox_head, self.mask_head if self.with_mask else None)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # Weights of a model with one branch, a Mask R-CNN, are loaded into both branches.
-        branch = f'{prefix}classification_branch.'
-        if not any(name.startswith(branch) for name in state_dict):
-            heads = (f'{prefix}bbox_head.', f'{prefix}mask_head.')
-            own = [name[len(prefix) :] for name in state_dict if name.startswith(heads)]
-            wanted = self.classification_branch.state_dict()
-            state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def extract_boxes(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """Return the features of R RoIs (R, 5) for the box heads, shape (R, C, S, S)."""
         return self.bbox_roi_extractor(x[: self.bbox_roi_extractor.num_inputs], rois)
@@ -94,12 +84,10 @@ class AffinityRoIHead(StandardRoIHead):
             box_outputs: class scores and deltas of the classification branch for all proposals, if already computed.
         """
         branch = self.classification_branch
-        boxes = [result.bboxes for result in proposals]
         if box_outputs is None:
             levels = tuple(x) if branch.box_gradients else tuple(level.detach() for level in x)
-            box_outputs = branch(self.extract_boxes(levels, bbox2roi(boxes)))
-        objectness = [result.scores for result in proposals] if branch.weighs_rois else None
-        rois = branch.rank(box_outputs, boxes, img_metas, objectness)
+            box_outputs = branch(self.extract_boxes(levels, bbox2roi([result.bboxes for result in proposals])))
+        rois = branch.rank(box_outputs, proposals, img_metas)
         if branch.mask_head is not None:
             features = self.mask_roi_extractor(x[: self.mask_roi_extractor.num_inputs], bbox2roi(list(rois.boxes)))
             rois.mask_features = branch.mask_head(features).unflatten(0, (len(proposals), -1))
@@ -155,3 +143,13 @@ class AffinityRoIHead(StandardRoIHead):
             for prediction, meta in zip(predictions, metas):
                 prediction.roi_boxes = scale_boxes(prediction.roi_boxes, [1 / s for s in meta['scale_factor']])
         return predictions
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # Weights of a model with one branch, a Mask R-CNN, are loaded into both branches.
+        branch = f'{prefix}classification_branch.'
+        if not any(name.startswith(branch) for name in state_dict):
+            heads = (f'{prefix}bbox_head.', f'{prefix}mask_head.')
+            own = [name[len(prefix) :] for name in state_dict if name.startswith(heads)]
+            wanted = self.classification_branch.state_dict()
+            state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -2,7 +2,9 @@
 
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.utils import InstanceList
 from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmaffinity.models.task_modules import SoftRoISelector
@@ -29,11 +31,6 @@ class ClassificationBranch(BaseModule):
         self.mask_head = None if mask_head is None else MODELS.build(mask_head)
         self.selector = TASK_UTILS.build(selector)
         self.requires_grad_(False)
-
-    @property
-    def weighs_rois(self) -> bool:
-        """Whether the RoIs are weighted candidates rather than a ranked list."""
-        return isinstance(self.selector, SoftRoISelector)
 
     @torch.no_grad()
     def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
@@ -64,34 +61,26 @@ class ClassificationBranch(BaseModule):
         with torch.set_grad_enabled(self.box_gradients and torch.is_grad_enabled()):
             return self.bbox_head(box_features)
 
-    def rank(
-        self,
-        box_outputs: tuple[Tensor, Tensor],
-        proposals: list[Tensor],
-        img_metas: list[dict],
-        objectness: list[Tensor] | None = None,
-    ) -> RankedRoIs:
+    def rank(self, box_outputs: tuple[Tensor, Tensor], proposals: InstanceList, img_metas: list[dict]) -> RankedRoIs:
         """Rank the RoIs of N slices; their mask features are not computed yet.
 
         Args:
             box_outputs: class scores and deltas of all proposals.
-            proposals: boxes of each slice by decreasing objectness, (P, 4) in pixels of the network's input.
+            proposals: RPN results of each slice by decreasing objectness: ``bboxes`` (P, 4) in pixels of the network's input
+                and, for :class:`SoftRoISelector`, ``scores`` (P,), their probabilities.
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
-            objectness: probabilities of the proposals from the RPN, each (P,); :class:`SoftRoISelector` needs them.
 
         Returns:
             The beta best RoIs of each slice, or its weighted candidates.
         """
         cls_scores, deltas = box_outputs
-        counts = [len(boxes) for boxes in proposals]
-        parts = [cls_scores.split(counts), deltas.split(counts), proposals, img_metas]
-        chosen = [self._select(*args) for args in zip(*parts, *([] if objectness is None else [objectness]))]
-        boxes, scores, deltas, *weights = (torch.stack(parts) for parts in zip(*chosen))
-        return RankedRoIs(boxes, scores, deltas, None, *weights)
+        counts = [len(result) for result in proposals]
+        chosen = [self._select(*slice_) for slice_ in zip(cls_scores.split(counts), deltas.split(counts), proposals, img_metas)]
+        boxes, scores, deltas, *rank_weights = (torch.stack(values) for values in zip(*chosen))
+        return RankedRoIs(boxes, scores, deltas, None, *rank_weights)
 
-    def _select(
-        self, cls_score: Tensor, deltas: Tensor, proposals: Tensor, img_meta: dict, objectness: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
+    def _select(self, cls_score: Tensor, deltas: Tensor, proposals: InstanceData, img_meta: dict) -> tuple[Tensor, ...]:
+        """Return boxes, scores and deltas of the RoIs of one slice and, if they are weighted candidates, their rank weights."""
         # With several lesion classes, the box of a proposal is that of its most likely class, and its score is the sum.
         probabilities = cls_score.softmax(-1)
         lesion = probabilities[:, :-1].argmax(1)
@@ -101,12 +90,12 @@ class ClassificationBranch(BaseModule):
             deltas = deltas[torch.arange(len(deltas), device=deltas.device), lesion]
         deltas = deltas.flatten(1)
         with torch.no_grad():
-            decoded = self.bbox_head.bbox_coder.decode(proposals, deltas, max_shape=img_meta['img_shape'])
-            if self.weighs_rois:
+            decoded = self.bbox_head.bbox_coder.decode(proposals.bboxes, deltas, max_shape=img_meta['img_shape'])
+            if isinstance(self.selector, SoftRoISelector):
                 # From the logits, because the probability of all confident boxes is 1 in float32.
                 logits = cls_score.to(decoded.dtype)
                 logits = logits[:, :-1].logsumexp(1) - logits[:, -1]
-                index, weights = self.selector(decoded, logits, objectness.to(decoded.dtype))
+                index, weights = self.selector(decoded, logits, proposals.scores.to(decoded.dtype))
                 return decoded[index], scores[index], deltas[index], weights
-            boxes, index = self.selector(decoded, scores, proposals)
+            boxes, index = self.selector(decoded, scores, proposals.bboxes)
         return boxes, scores[index], deltas[index]

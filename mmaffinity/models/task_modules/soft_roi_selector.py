@@ -110,6 +110,7 @@ class SoftRoISelector:
         """
         if not len(boxes):
             raise ValueError('there is no box to weight')
+        # The symbols of the class's docstring: q_i, log u_i, g_ij, m_i, a_i, r_i, a_ik.
         quality = fade(objectness, len(objectness) - 1)
         quality = quality * ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(max=1)
         # log(s / (1 - s)) for s = q p = q e^l / (1 + e^l), without the rounding of p near 1.
@@ -123,16 +124,13 @@ class SoftRoISelector:
         weights = quality * logits.sigmoid() * share
         rank = ((1 - same) * weights * better.sigmoid()).sum(1)
         places = torch.arange(self.num_rois, dtype=rank.dtype, device=rank.device)
-        dealt = weights[:, None] * (1 - (rank[:, None] - places).abs()).clamp(min=0)
+        rank_weights = weights[:, None] * (1 - (rank[:, None] - places).abs()).clamp(min=0)
 
-        total = dealt.sum(1)
-        dealt = dealt * fade(total, self.num_candidates)[:, None]
+        total = rank_weights.sum(1)
+        rank_weights = rank_weights * fade(total, self.num_candidates)[:, None]
         index = total.sort(descending=True, stable=True).indices[: self.num_candidates]
-        dealt = dealt[index]
+        rank_weights = rank_weights[index]
+        # A short list is padded with its last candidate, without weight.
         missing = self.num_candidates - len(index)
-        if missing:
-            index, dealt = (
-                torch.cat([index, index[-1:].expand(missing)]),
-                torch.cat([dealt, dealt.new_zeros(missing, self.num_rois)]),
-            )
-        return SoftSelection(index, dealt)
+        index = torch.cat([index, index[-1:].expand(missing)])
+        return SoftSelection(index, F.pad(rank_weights, (0, 0, 0, missing)))

@@ -121,7 +121,7 @@ def test_several_lesion_classes():
     deltas[0, 4:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     deltas[1, :4] = torch.tensor([0.0, -1.0, 0.0, 0.0])
     deltas[0, :4] = deltas[1, 4:] = 50.0
-    boxes, scores, chosen = branch._select(logits, deltas, proposals, dict(img_shape=(SIZE, SIZE)))
+    boxes, scores, chosen = branch._select(logits, deltas, InstanceData(bboxes=proposals), dict(img_shape=(SIZE, SIZE)))
     expected = [1 - 1 / sum(math.exp(v) for v in (1, 2, 0)), 1 - math.exp(4) / sum(math.exp(v) for v in (3, -1, 4))]
     torch.testing.assert_close(scores, torch.tensor([expected[0]] * 4 + [expected[1]] * 4))
     torch.testing.assert_close(boxes[0], torch.tensor([12.0, 10.0, 32.0, 30.0]))
