@@ -1,8 +1,7 @@
 _base_ = './covid_ct_mask_net.py'
-# Synthetic slices need no ImageNet weights. Because there are few, steps and batches are larger.
+# There are few synthetic slices, so steps and batches are larger.
 data_root = 'data/phantom/cncb_ncov'
 image_size = (256, 256)
-model = dict(backbone=dict(init_cfg=None))
 train_dataloader = dict(batch_size=4)
 val_dataloader = dict(batch_size=4, dataset=dict(samples_per_class=None))
 test_dataloader = dict(batch_size=4)

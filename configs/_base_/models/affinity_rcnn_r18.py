@@ -2,13 +2,6 @@
 # C* (num_affinities) and the number of classes are set by the leaf configs.
 # GreyResNet, SparseRoIAlign, LesionBBoxHead and the types that begin with Fast give the same outputs as MMDetection's ResNet
 # and RoIAlign, Shared2FCBBoxHead and the types without Fast, up to rounding, in less time on CPUs (mmaffinity/models/fast).
-bbox_roi_extractor = dict(
-    type='SingleLevelRoIExtractor',
-    # Ten times as fast as 'RoIAlign' on CPUs; falls back to it on other devices. The two differ in the last bits.
-    roi_layer=dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False),
-    out_channels=256,
-    featmap_strides=[16],
-)
 model = dict(
     type='AffinityRCNN',
     # Mean and standard deviation of the training slices; the path is relative to `data_root`. The converters write this file,
@@ -57,7 +50,13 @@ model = dict(
     ),
     roi_head=dict(
         type='FastAffinityRoIHead',
-        bbox_roi_extractor=bbox_roi_extractor,
+        bbox_roi_extractor=dict(
+            type='SingleLevelRoIExtractor',
+            # Ten times as fast as 'RoIAlign' on CPUs; falls back to it on other devices. The two differ in the last bits.
+            roi_layer=dict(type='SparseRoIAlign', output_size=7, sampling_ratio=2, aligned=False),
+            out_channels=256,
+            featmap_strides=[16],
+        ),
         bbox_head=dict(
             type='LesionBBoxHead',
             in_channels=256,

@@ -32,26 +32,6 @@ class ClassificationBranch(BaseModule):
         self.selector = TASK_UTILS.build(selector)
         self.requires_grad_(False)
 
-    @torch.no_grad()
-    def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
-        """Copy the weights of the segmentation branch, bit for bit; the extra convolution is unchanged."""
-        pairs = [(self.bbox_head, bbox_head)]
-        if self.mask_head is not None and mask_head is not None:
-            pairs.append((self.mask_head, mask_head))
-        for target, source in pairs:
-            weights = source.state_dict()
-            for name, value in target.state_dict().items():
-                if name in weights:
-                    value.copy_(weights[name])
-
-    def is_copy_of(self, bbox_head: nn.Module) -> bool:
-        """Whether a box head's weights equal those of this branch, as after :meth:`copy_from`.
-
-        The comparison is by value, small tensors first: version counters do not register writes through ``.data``.
-        """
-        pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
-        return all(torch.equal(ours, theirs) for ours, theirs in pairs)
-
     def forward(self, box_features: Tensor) -> tuple[Tensor, Tensor]:
         """Map box features of all proposals (R, C, S, S) to class scores (R, num_classes + 1) and box deltas.
 
@@ -75,7 +55,7 @@ class ClassificationBranch(BaseModule):
         """
         cls_scores, deltas = box_outputs
         counts = [len(result) for result in proposals]
-        chosen = [self._select(*slice_) for slice_ in zip(cls_scores.split(counts), deltas.split(counts), proposals, img_metas)]
+        chosen = [self._select(*parts) for parts in zip(cls_scores.split(counts), deltas.split(counts), proposals, img_metas)]
         boxes, scores, deltas, *rank_weights = (torch.stack(values) for values in zip(*chosen))
         return RankedRoIs(boxes, scores, deltas, None, *rank_weights)
 
@@ -99,3 +79,23 @@ class ClassificationBranch(BaseModule):
                 return decoded[index], scores[index], deltas[index], weights
             boxes, index = self.selector(decoded, scores, proposals.bboxes)
         return boxes, scores[index], deltas[index]
+
+    @torch.no_grad()
+    def copy_from(self, bbox_head: nn.Module, mask_head: nn.Module | None) -> None:
+        """Copy the weights of the segmentation branch, bit for bit; the extra convolution is unchanged."""
+        pairs = [(self.bbox_head, bbox_head)]
+        if self.mask_head is not None and mask_head is not None:
+            pairs.append((self.mask_head, mask_head))
+        for target, source in pairs:
+            weights = source.state_dict()
+            for name, value in target.state_dict().items():
+                if name in weights:
+                    value.copy_(weights[name])
+
+    def is_copy_of(self, bbox_head: nn.Module) -> bool:
+        """Whether a box head's weights equal those of this branch, as after :meth:`copy_from`.
+
+        The comparison is by value, small tensors first: version counters do not register writes through ``.data``.
+        """
+        pairs = sorted(zip(self.bbox_head.parameters(), bbox_head.parameters()), key=lambda pair: pair[0].numel())
+        return all(torch.equal(ours, theirs) for ours, theirs in pairs)
