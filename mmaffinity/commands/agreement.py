@@ -6,7 +6,8 @@ Example:
 
 import argparse
 
-from mmaffinity.apis.agreement import default_variants, format_agreement, measure_agreement
+from mmaffinity.apis.agreement import format_agreement, measure_agreement
+from mmaffinity.apis.variants import default_variants
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import write_json_atomic

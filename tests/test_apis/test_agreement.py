@@ -10,14 +10,8 @@ import torch
 from model_helpers import allow_float64
 from scan_helpers import write_images
 
-from mmaffinity.apis.agreement import (
-    Answers,
-    Variant,
-    compare,
-    default_variants,
-    format_agreement,
-    measure_agreement,
-)
+from mmaffinity.apis.agreement import compare, format_agreement, measure_agreement
+from mmaffinity.apis.variants import Predictions, Variant, default_variants
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.utils.config import load_config
 
@@ -27,37 +21,27 @@ def slices(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp('slices') / 'in', 5)
 
 
-def answers(boxes, probabilities=((0.9, 0.2),), weights=None):
+def predictions(boxes, probabilities=((0.9, 0.2),), weights=None):
     boxes = np.array(boxes, dtype=float)
     probabilities = np.array(probabilities)
-    read = np.ones(boxes.shape[:2], bool) if weights is None else np.array(weights) >= 0.01
-    return Answers(
-        [f's{i}' for i in range(len(boxes))], probabilities, probabilities.argmax(1), boxes, np.full(boxes.shape[:2], 0.7), read
+    used = np.ones(boxes.shape[:2], bool) if weights is None else np.array(weights) >= 0.01
+    return Predictions(
+        [f's{i}' for i in range(len(boxes))], probabilities, probabilities.argmax(1), boxes, np.full(boxes.shape[:2], 0.7), used
     )
 
 
 def test_differences_by_hand():
-    reference = answers([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[0.5, 0.5, 0.0]])
-    # The same boxes in another order, one a little off; what nobody reads does not matter.
-    other = answers([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[0.895, 0.2]], [[0.5, 0.5, 0.001]])
+    reference = predictions([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[0.5, 0.5, 0.0]])
+    # The same boxes in another order, one a little off; RoIs without weight do not count.
+    other = predictions([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[0.895, 0.2]], [[0.5, 0.5, 0.001]])
     found = compare(other, reference)
     assert found.moved.tolist() == [0.5] and found.changed == [[]] and not found.label.any()
     assert found.probability.tolist() == pytest.approx([0.005])
     # One RoI replaced by a distant one, and another class.
-    found = compare(answers([[[0, 0, 10, 10], [50, 20, 70, 40], [5, 5, 9, 9]]], [[0.4, 0.5]]), reference)
+    found = compare(predictions([[[0, 0, 10, 10], [50, 20, 70, 40], [5, 5, 9, 9]]], [[0.4, 0.5]]), reference)
     assert found.changed == [[1]] and found.label.tolist() == [True] and found.moved.tolist() == [30.0]
     with pytest.raises(ValueError, match='different slices'):
-        compare(answers([[[0, 0, 1, 1]], [[0, 0, 1, 1]]], [[0.1, 0.2]] * 2), reference)
-
-
-def test_variants_fit_the_model_and_the_machine(repo_root):
-    config = load_config(repo_root / 'configs/affinity_c8.py')
-    names = [variant.name for variant in default_variants(config, seeds=2, cuda=True)]
-    assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
-    assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
-    plain = default_variants(load_config(repo_root / 'configs/baselines/single_shot.py'), seeds=0, cuda=False)
-    settings = next(variant.settings for variant in plain if variant.name == 'not folded')
-    assert settings == {'model.backbone.fold_norm': False}
+        compare(predictions([[[0, 0, 1, 1]], [[0, 0, 1, 1]]], [[0.1, 0.2]] * 2), reference)
 
 
 def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
@@ -69,9 +53,9 @@ def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
         Variant('other process', environment={'ATEN_CPU_CAPABILITY': 'default'}),
         Variant('noise', noise=0.1, seed=3),
     ]
-    said = []
-    found = measure_agreement(*model, [slices], variants, max_slices=3, progress=said.append)
-    assert said == [variant.name for variant in variants] and found['slices'] == 3
+    messages = []
+    found = measure_agreement(*model, [slices], variants, max_slices=3, progress=messages.append)
+    assert messages == [variant.name for variant in variants] and found['slices'] == 3
     largest = {row['name']: max(row[key]['max'] for key in ('with_lesions', 'without')) for row in found['variants']}
     assert 0 < largest['1 thread'] < 1e-3 < largest['noise']
     assert all(row['with_lesions']['slices'] + row['without']['slices'] == 3 for row in found['variants'])

@@ -1,0 +1,204 @@
+"""Ways to compute the same predictions: other threads, instructions, batches, layouts, rounding and runtimes."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.special
+import torch
+from mmengine.config import Config
+
+from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed, read_model_file
+from mmaffinity.scans import Problem, sample_slices
+from mmaffinity.utils.files import sha256_of
+from mmaffinity.utils.timing import threads
+
+from .base_inferencer import SliceInferencer
+from .inferencer import AffinityInferencer
+from .onnx_inferencer import OnnxInferencer
+
+REFERENCE = 'float64'
+# Upper limits of the instructions that torch's own kernels, oneDNN and MKL may use.
+INSTRUCTIONS = {
+    'default': dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_ENABLE_INSTRUCTIONS='SSE4_2'),
+    'avx2': dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
+    'avx512': dict(ATEN_CPU_CAPABILITY='avx512', ONEDNN_MAX_CPU_ISA='AVX512_CORE', MKL_ENABLE_INSTRUCTIONS='AVX512'),
+}
+# A RoI counts as used from this share of the weights of its slice.
+USED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute the same predictions.
+
+    Attributes:
+        name: for tables.
+        num_threads, batch_size, device: of the computation.
+        dtype: 'float32' or 'float64'; for an exported model, 'bfloat16', or 'float32' for the precision of the file.
+        noise: relative standard deviation of Gaussian noise on the input features of RPN and RoI heads, which emulates the
+            rounding of other machines; 0 for none.
+        seed: seed of the noise.
+        settings: overrides of config fields.
+        environment: environment variables to start the process with.
+        exported: file of ``mmaffinity export onnx``, computed by ``backend``; empty for torch.
+        backend: 'onnxruntime' or 'openvino'.
+    """
+
+    name: str
+    num_threads: int = 1
+    batch_size: int = 1
+    device: str = 'cpu'
+    dtype: str = 'float32'
+    noise: float = 0.0
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    exported: str = ''
+    backend: str = ''
+
+
+def default_variants(
+    config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None, exported: str | Path | None = None
+) -> list[Variant]:
+    """Return the variants that this machine and model support, the reference first.
+
+    Args:
+        config: config of the model; if it folds layers, the same without folding is added.
+        noise, seeds: magnitude of the noise on the features and number of its draws.
+        cuda: whether to run on a GPU too; None means if there is one.
+        exported: the same model exported to ONNX, to run in each runtime that is installed.
+    """
+    backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
+    found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
+    found += [Variant(f'{number} threads', num_threads=number) for number in (2, 4)]
+    found.append(Variant('batches of 8', batch_size=8))
+    plain: dict[str, Any] = {}
+    if backbone.get('type') == 'GreyResNet':
+        found.append(Variant('channels first', settings={'model.backbone.channels_last': False}))
+        plain['model.backbone.fold_norm'] = False
+    if head.get('type') == 'FastAffinityClsHead':
+        plain['model.roi_head.cls_head.type'] = 'AffinityClsHead'
+    if plain:
+        found.append(Variant('not folded', settings=plain))
+    best = torch.backends.cpu.get_cpu_capability().lower()
+    for name, environment in INSTRUCTIONS.items():
+        found.append(Variant(f'instructions: {name}', environment=environment))
+        if name == best:
+            break
+    found += [Variant(f'noise {noise:g}, draw {seed}', noise=noise, seed=seed) for seed in range(seeds)]
+    if torch.cuda.is_available() if cuda is None else cuda:
+        found.append(Variant('CUDA', device='cuda'))
+    if exported is not None:
+        found += [Variant(name, exported=str(exported), backend=name) for name in BACKENDS if is_installed(name)]
+        if is_installed('openvino') and has_bfloat16() and read_model_file(exported).description['precision'] == 'float32':
+            found.append(Variant('openvino, bfloat16', dtype='bfloat16', exported=str(exported), backend='openvino'))
+    return found
+
+
+@dataclass
+class Predictions:
+    """Predictions of a variant for N slices.
+
+    Attributes:
+        names: names of the slices.
+        probabilities: of each class, shape (N, K).
+        labels: the class with the highest logit, shape (N,).
+        boxes: RoIs of each slice, x1 y1 x2 y2 in pixels of the slice, shape (N, M, 4).
+        scores: their lesion probabilities, shape (N, M).
+        used: whether a RoI has at least the share ``USED_SHARE`` of the sum of |weights| of its slice, shape (N, M).
+    """
+
+    names: list[str]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    used: np.ndarray
+
+
+def predictions_of(
+    cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant, max_slices: int | None
+) -> Predictions:
+    """Predict every slice of the inputs, or ``max_slices`` evenly spaced ones, as a variant computes it.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, if no slice can be read, or if an exported model is
+            that of another checkpoint.
+    """
+    if not variant.environment:
+        return _predict(cfg, checkpoint, inputs, variant, max_slices)
+    with _environment(variant.environment), ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        return pool.submit(_predict, cfg, checkpoint, inputs, variant, max_slices).result()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _predict(
+    cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant, max_slices: int | None
+) -> Predictions:
+    inferencer = _inferencer(cfg, checkpoint, variant)
+    names, rows = [], []
+    with threads(variant.num_threads):
+        for result in inferencer.predict_slices(sample_slices(inputs, max_slices)):
+            if isinstance(result, Problem):
+                continue
+            prediction = result.sample.pred_slice
+            logits, boxes, scores = (np.asarray(prediction.get(name), float) for name in ('logits', 'roi_boxes', 'roi_scores'))
+            weights = np.abs(np.asarray(prediction.get('roi_weights', np.ones(len(scores))), float))
+            names.append(result.slice.name)
+            rows.append([scipy.special.expit(logits), logits, boxes, scores, weights >= USED_SHARE * weights.sum()])
+    if not rows:
+        raise ValueError(f'no slice could be read from {", ".join(map(str, inputs))}')
+    probabilities, logits, boxes, scores, used = (np.stack(column) for column in zip(*rows))
+    return Predictions(names, probabilities, logits.argmax(1), boxes, scores, used.astype(bool))
+
+
+def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceInferencer:
+    if not variant.exported:
+        settings = {'model.test_cfg.mode': 'classification', **variant.settings}
+        inferencer = AffinityInferencer(cfg, checkpoint, variant.device, variant.batch_size, cfg_options=settings)
+        _disturb(inferencer.model, variant)
+        return inferencer
+    precision = 'auto' if variant.dtype == 'float32' else variant.dtype
+    runtime = OnnxInferencer(variant.exported, variant.backend, precision, variant.num_threads, variant.batch_size)
+    source = runtime.description['exported_from']
+    if source != sha256_of(checkpoint):
+        raise ValueError(
+            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
+            f'{checkpoint}: export this one'
+        )
+    return runtime
+
+
+def _disturb(model: torch.nn.Module, variant: Variant) -> None:
+    """Set a variant's precision, and add its noise to the features, drawn slice by slice."""
+    dtype = getattr(torch, variant.dtype)
+    generator = torch.Generator().manual_seed(variant.seed)
+    extract = model.to(dtype).extract_feat
+
+    def disturbed(inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        levels = extract(inputs.to(dtype))
+        if not variant.noise:
+            return levels
+        return tuple(level * (1 + variant.noise * torch.randn(level.shape, generator=generator)).to(level) for level in levels)
+
+    model.extract_feat = disturbed

@@ -1,0 +1,37 @@
+"""The ways to compute a model's predictions: which there are, and that the model can be built for each."""
+
+import pytest
+from mmdet.registry import MODELS
+
+from mmaffinity.apis.variants import default_variants
+from mmaffinity.utils.config import load_config, own_config
+
+
+def test_variants_fit_the_machine():
+    names = [variant.name for variant in default_variants(load_config('affinity_c8'), seeds=2, cuda=True)]
+    assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
+    assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
+
+
+@pytest.mark.parametrize(
+    'name, plain',
+    [
+        ('affinity_c8', {'backbone.fold_norm': False, 'roi_head.cls_head.type': 'AffinityClsHead'}),
+        ('published/affinity_c8', {'backbone.fold_norm': False}),
+        ('baselines/single_shot', {'backbone.fold_norm': False}),
+        ('mmdet/affinity_mask-rcnn_r50_fpn', None),
+    ],
+)
+def test_settings_fit_the_model(name, plain):
+    """The plain form of each folded part, and only of those; every setting builds."""
+    config = load_config(name)
+    settings = {variant.name: variant.settings for variant in default_variants(config, seeds=0, cuda=False)}
+    expected = plain and {f'model.{key}': value for key, value in plain.items()}
+    assert settings.get('not folded') == expected
+    for changes in filter(None, settings.values()):
+        model = own_config(config, {**changes, 'model.backbone.init_cfg': None}).model
+        built = MODELS.build(model)
+        for key, value in (plain or {}).items():
+            part, _, option = key.rpartition('.')
+            if f'model.{key}' in changes and option == 'type':
+                assert type(built.get_submodule(part)).__name__ == value
