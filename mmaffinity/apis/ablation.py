@@ -30,8 +30,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     'slice head compiled': {'model.compile_parts': ['roi_head.cls_head']},
     'bfloat16': {'precision': 'bfloat16'},
     'float16': {'precision': 'float16'},
-    'Adam, foreach': {'optim_wrapper.optimizer.foreach': True},
-    'Adam, fused': {'optim_wrapper.optimizer.fused': True},
+    # The schedules use fused=True, which excludes foreach.
+    'Adam, not fused': {'optim_wrapper.optimizer.fused': False},
+    'Adam, foreach': {'optim_wrapper.optimizer.fused': False, 'optim_wrapper.optimizer.foreach': True},
 }
 TRAINING = tuple(name for name, values in ABLATIONS.items() if any(key.startswith('optim_wrapper') for key in values))
 COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')

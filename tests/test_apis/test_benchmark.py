@@ -163,6 +163,12 @@ def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monk
     assert max(exact) < 1e-4, drift
 
 
+def test_ablation_of_training(config):
+    rows = ablate(config, changes=TRAINING, jobs=['train'], objects=3, runs=1, warmup=0, num_threads=1, overrides=FAST)
+    assert [row['change'] for row in rows] == ['as configured', 'Adam, not fused', 'Adam, foreach']
+    assert all(row['seconds'] > 0 and row['logit_drift'] is None for row in rows)
+
+
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 
