@@ -18,6 +18,7 @@ from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads, time_in_turns
 
 from .benchmark import MODES, Benchmark
+from .benchmark_slices import phantom_slice
 from .onnx_export import export_onnx
 from .onnx_inferencer import OnnxInferencer
 
@@ -161,7 +162,7 @@ class _Job:
         return bench.job(self.name), torch.__version__
 
     def _grey(self) -> np.ndarray:
-        return self.plain._phantom(0)[0]
+        return phantom_slice(0, self.size)[0]
 
     def _exported(self, precision: str) -> Path:
         """Return the exported model, in int8 or float32."""

@@ -6,34 +6,28 @@ import datetime
 import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import cv2
 import mmcv
 import mmdet
-import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS, TRANSFORMS
-from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
 from mmaffinity import __version__
 from mmaffinity.checkpoints import build_model
-from mmaffinity.datasets.phantom import draw_slice, make_patient
-from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
+from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.references import resolve_references
 from mmaffinity.utils.timing import (
-    Timing,
     available_cores,
     count_gflop,
     hardware,
@@ -42,11 +36,11 @@ from mmaffinity.utils.timing import (
     threads,
 )
 
+from .benchmark_slices import phantom_sample, phantom_slice
+
 MODES = ('classification', 'detection', 'both')
 JOBS = (*MODES, 'train', 'data')
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-MIN_LESION_AREA = 100
-LEVEL = 0.55  # relative height in the phantom's lungs, near the middle, where lesions are
 COLUMNS = (
     'job',
     'batch_size',
@@ -108,7 +102,6 @@ class Benchmark:
         self.config = own_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
         self.device, self.precision = find_device(device), precision
-        self._slices: dict = {}
         self.size = tuple(self.config.get('image_size', (512, 512)))
         model = self.config.model
         model.backbone.init_cfg = None
@@ -137,8 +130,6 @@ class Benchmark:
         model.init_weights()
         return model.to(self.device)
 
-    # --- timed jobs --------------------------------------------------------------------------------------------------
-
     def job(self, name: str, batch_size: int = 1) -> Callable[[], Any]:
         """Return the function of a job: a prediction mode, 'train' (both stages with the optimizer), or 'data'.
 
@@ -154,14 +145,15 @@ class Benchmark:
         if not hasattr(self.model, 'mode'):
             raise ValueError(f'{type(self.model).__name__} has no modes; it can be timed for the jobs train and data only')
         data = dict(
-            inputs=[torch.from_numpy(self._phantom(i)[0])[None] for i in range(batch_size)],
-            data_samples=[self._sample(CLASSIFICATION) for _ in range(batch_size)],
+            inputs=[torch.from_numpy(phantom_slice(i, self.size)[0])[None] for i in range(batch_size)],
+            data_samples=[phantom_sample(CLASSIFICATION, self.size) for _ in range(batch_size)],
         )
 
         def predict() -> list:
             self.model.eval()
             self.model.mode = name
-            with torch.no_grad(), self._autocast():
+            mixed = torch.autocast(self.device.type, PRECISIONS[self.precision], enabled=self.precision != 'float32')
+            with torch.no_grad(), mixed:
                 return self.model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
 
         return predict
@@ -171,7 +163,7 @@ class Benchmark:
         if self.precision != 'float32':
             wrapper.update(type='AmpOptimWrapper', dtype=self.precision)
         optimizer = build_optim_wrapper(self.model, wrapper)
-        slices = [self._phantom(i) for i in range(batch_size)]
+        slices = [phantom_slice(i, self.size) for i in range(batch_size)]
         stages = self._stages()
 
         def train() -> None:
@@ -179,7 +171,7 @@ class Benchmark:
             for stage in stages:
                 if hasattr(self.model, 'set_stage'):
                     self.model.set_stage(stage)
-                samples = [self._sample(stage, mask) for _, mask in slices]
+                samples = [phantom_sample(stage, self.size, mask) for _, mask in slices]
                 self.model.train_step(
                     dict(inputs=[torch.from_numpy(grey)[None] for grey, _ in slices], data_samples=samples), optimizer
                 )
@@ -208,44 +200,12 @@ class Benchmark:
         paths = []
         for i in range(batch_size):
             paths.append(str(Path(folder.name) / f'{i}.png'))
-            cv2.imwrite(paths[-1], self._phantom(i)[0])
+            cv2.imwrite(paths[-1], phantom_slice(i, self.size)[0])
 
         def load(_folder: tempfile.TemporaryDirectory = folder) -> list:
             return [pipeline(dict(img_path=path, task=CLASSIFICATION, gt_slice_label=0)) for path in paths]
 
         return load
-
-    def _autocast(self) -> Any:
-        dtype = PRECISIONS[self.precision]
-        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
-
-    def _phantom(self, number: int) -> tuple:
-        if number not in self._slices:
-            # A COVID-19 phantom: several lesions.
-            pair = draw_slice(make_patient(0, number, 2), LEVEL, max(self.size))
-            self._slices[number] = tuple(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST) for image in pair)
-        return self._slices[number]
-
-    def _sample(self, task: str, mask: np.ndarray | None = None) -> SliceDataSample:
-        shape = self.size[::-1]
-        sample = SliceDataSample(
-            metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
-        )
-        sample.gt_slice = BaseDataElement(label=torch.tensor([1]))
-        if task == SEGMENTATION:
-            number, parts, stats, _ = cv2.connectedComponentsWithStats((np.asarray(mask) >= 2).astype(np.uint8), connectivity=8)
-            kept = [i for i in range(1, number) if stats[i, cv2.CC_STAT_AREA] > MIN_LESION_AREA]
-            boxes = [[x, y, x + w, y + h] for x, y, w, h in stats[kept, :4].tolist()]
-            sample.gt_instances = InstanceData(
-                bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                labels=torch.zeros(len(kept), dtype=torch.long),
-                masks=BitmapMasks(
-                    np.stack([parts == i for i in kept]).astype(np.uint8) if kept else np.zeros((0, *shape), np.uint8), *shape
-                ),
-            )
-        return sample
-
-    # --- rows --------------------------------------------------------------------------------------------------------
 
     def row(
         self,
@@ -263,17 +223,14 @@ class Benchmark:
             timing = measure(job, runs, warmup, self.device)
             peak = (before + matrix_product_gflops(self.device)) / 2
             gflop = count_gflop(job) if count and name != 'data' else None
-            return self._row(name, batch_size, timing, peak, gflop)
-
-    def _row(self, name: str, batch_size: int, timing: Timing, peak: float, gflop: float | None) -> dict:
-        backbone = getattr(self.model, 'backbone', None)
+            used = torch.get_num_threads()
         return dict(
             job=name,
             batch_size=batch_size,
             objects=self.objects if name in ('detection', 'both') else None,
-            threads=torch.get_num_threads(),
+            threads=used,
             precision=self.precision,
-            layout='channels last' if getattr(backbone, 'channels_last', False) and name in MODES else 'contiguous',
+            layout='channels last' if getattr(self.model.backbone, 'channels_last', False) and name in MODES else 'contiguous',
             seconds=timing.seconds,
             fastest=timing.fastest,
             cpu_seconds=timing.cpu_seconds,
