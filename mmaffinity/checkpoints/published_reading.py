@@ -75,7 +75,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
                 f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one would change the model'
             )
     if num_classes not in SLICE_CLASSES:
-        raise ValueError(f'it tells {num_classes} classes apart; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
+        raise ValueError(f'it has {num_classes} classes; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
     stated = fields.get('affinity', num_affinities)
     if type(stated) is not int or stated != num_affinities:
         stated = stated if type(stated) is int else f'a {describe(stated)}'

@@ -3,15 +3,25 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from mmaffinity.utils.optional import require
 
 from .dicom_header import TAGS, DicomHeader, shared, to_header
 from .dicom_reading import read_until_pixels
 from .frame_pixels import MAX_FRAMES, Frame, FrameFile, locate_frames
+from .functional_groups import (
+    GROUPS,
+    LOOSE_TRAITS,
+    STRICT_TRAITS,
+    VALUES,
+    check_items,
+    group_values,
+    integer_of,
+    short,
+    text_of,
+    value_of,
+    wanted_tags,
+)
 from .items import Problem, check_side
 from .opening import MAX_FILE_BYTES, brief
 
@@ -27,56 +37,6 @@ _PIXELS = (
     'HighBit',
     'PixelRepresentation',
 )
-# Entries of a frame; some files give them once for all frames.
-_VALUES = ('RescaleSlope', 'RescaleIntercept', 'RescaleType', 'PixelPaddingValue', 'PixelPaddingRangeLimit')
-# Entries that separate frames of one file: always, or only if several frames share a position (see dicom_stacks).
-STRICT_TRAITS = (
-    'StackID',
-    'ConvolutionKernel',
-    'KVP',
-    'MonoenergeticEnergyEquivalent',
-    'NominalPercentageOfCardiacPhase',
-    'NominalPercentageOfRespiratoryPhase',
-)
-_LOOSE_TRAITS = (
-    'TemporalPositionIndex',
-    'NominalCardiacTriggerDelayTime',
-    'NominalRespiratoryTriggerDelayTime',
-    'TemporalPositionTimeOffset',
-    'ConvolutionKernelGroup',
-    'ReconstructionAlgorithm',
-    'FrameType',
-)
-_PLACE = (
-    'ImageOrientationPatient',
-    'ImagePositionPatient',
-    'PixelSpacing',
-    'SliceThickness',
-    'SliceLocation',
-    'GantryDetectorTilt',
-    'BodyPartExamined',
-    'InStackPositionNumber',
-)
-# Macros that contain these; others, including long lists of references, are not parsed.
-_MACROS = (
-    'PlaneOrientation',
-    'PlanePosition',
-    'PixelMeasures',
-    'PixelValueTransformation',
-    'CTImageFrameType',
-    'FrameContent',
-    'FrameAnatomy',
-    'CTReconstruction',
-    'CTXRayDetails',
-    'CTAcquisitionDetails',
-    'CardiacSynchronization',
-    'RespiratorySynchronization',
-    'TemporalPosition',
-    'MultienergyCTCharacteristics',
-    'UnassignedSharedConvertedAttributes',
-    'UnassignedPerFrameConvertedAttributes',
-)
-_GROUPS = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
 _CONCATENATION = (
     'ConcatenationUID',
     'SOPInstanceUIDOfConcatenationSource',
@@ -84,7 +44,7 @@ _CONCATENATION = (
     'InConcatenationTotalNumber',
     'ConcatenationFrameOffsetNumber',
 )
-_FRAME_TAGS = (*_PIXELS, *_VALUES, *_CONCATENATION, *_GROUPS, 'DimensionIndexSequence', 'ExtendedOffsetTable')
+_FRAME_TAGS = (*_PIXELS, *VALUES, *_CONCATENATION, *GROUPS, 'DimensionIndexSequence', 'ExtendedOffsetTable')
 _OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
 
 
@@ -106,7 +66,7 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # warnings on odd values; relevant ones are checked
         try:
-            if _text(data, 'SOPClassUID') in ENHANCED_CT:
+            if text_of(data, 'SOPClassUID') in ENHANCED_CT:
                 return _Frames(data, path, name, key).headers(end)
         except ValueError:
             raise
@@ -123,38 +83,40 @@ class _Frames:
 
     def __init__(self, data: Any, path: Path, name: str, key: str) -> None:
         self.data, self.path, self.name, self.key = data, path, name, key
-        modality = (_text(data, 'Modality') or 'CT').upper()
+        modality = (text_of(data, 'Modality') or 'CT').upper()
         if modality != 'CT':
             raise ValueError(f'has modality {modality[:16]}, not CT')
-        _check_items(data, path.stat().st_size)
+        check_items(data, path.stat().st_size)
         self.groups: Sequence[Any] = data.get('PerFrameFunctionalGroupsSequence') or ()
-        self.claimed = _integer(data, 'NumberOfFrames')
+        self.claimed = integer_of(data, 'NumberOfFrames')
         if not self.groups:
             raise ValueError(
-                f'has SOPClassUID {_text(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
-                f'{_text(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
+                f'has SOPClassUID {text_of(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
+                f'{text_of(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
                 'places its frames: export it again, or as one file per slice'
             )
         if len(self.groups) > MAX_FRAMES:
             raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
-        check_side(_integer(data, 'Rows') or 0, _integer(data, 'Columns') or 0)
-        self.common = {keyword: _value(data, keyword) for keyword in (*TAGS, *_VALUES) if keyword in data}
+        check_side(integer_of(data, 'Rows') or 0, integer_of(data, 'Columns') or 0)
+        self.common = {keyword: value_of(data, keyword) for keyword in (*TAGS, *VALUES) if keyword in data}
         for keyword in ('SOPClassUID', 'NumberOfFrames', *(_OF_ONE_SLICE if len(self.groups) > 1 else ())):
             self.common.pop(keyword, None)
         self.common['Modality'] = modality
         if data.get('SharedFunctionalGroupsSequence'):
-            self.common |= _values(data.SharedFunctionalGroupsSequence[0])
+            self.common |= group_values(data.SharedFunctionalGroupsSequence[0])
         pointers = [item.get('DimensionIndexPointer') for item in data.get('DimensionIndexSequence') or ()]
         self.dimensions = [
-            None if pointer is None or int(pointer) in _wanted() else f'{int(pointer):08x}' for pointer in pointers
+            None if pointer is None or int(pointer) in wanted_tags() else f'{int(pointer):08x}' for pointer in pointers
         ]
-        uid = _text(data, 'ConcatenationUID') or _text(data, 'SOPInstanceUIDOfConcatenationSource')
-        self.offset = _integer(data, 'ConcatenationFrameOffsetNumber') or 0 if uid else 0
+        uid = text_of(data, 'ConcatenationUID') or text_of(data, 'SOPInstanceUIDOfConcatenationSource')
+        self.offset = integer_of(data, 'ConcatenationFrameOffsetNumber') or 0 if uid else 0
         self.part = (
-            (_integer(data, 'InConcatenationNumber') or 0, _integer(data, 'InConcatenationTotalNumber') or 0) if uid else (0, 0)
+            (integer_of(data, 'InConcatenationNumber') or 0, integer_of(data, 'InConcatenationTotalNumber') or 0)
+            if uid
+            else (0, 0)
         )
         # A file with one frame is one slice of a series, like any single-slice file.
-        self.unit = uid or ('' if len(self.groups) == 1 else _text(data, 'SOPInstanceUID') or name.rpartition('/')[2])
+        self.unit = uid or ('' if len(self.groups) == 1 else text_of(data, 'SOPInstanceUID') or name.rpartition('/')[2])
 
     def headers(self, end: int) -> list[DicomHeader | Problem]:
         """Return headers of the frames in file order, then problems; ``end`` is the start of the pixel data."""
@@ -162,12 +124,12 @@ class _Frames:
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
             notes = (
-                f'NumberOfFrames is {_short(_value(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
+                f'NumberOfFrames is {short(value_of(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
                 f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',
             )
             if self.claimed and 0 < self.claimed <= MAX_FRAMES:
                 counts.append(self.claimed)
-        pixels = shared(tuple((keyword, _value(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
+        pixels = shared(tuple((keyword, value_of(self.data, keyword)) for keyword in _PIXELS if keyword in self.data))
         file = locate_frames(self.data, self.path, end, counts, pixels)
         found: list[DicomHeader | Problem] = []
         refused: dict[str, list[int]] = {}
@@ -192,7 +154,7 @@ class _Frames:
         return found
 
     def _header(self, index: int, group: Any, file: FrameFile, notes: tuple[str, ...]) -> DicomHeader:
-        values = {**self.common, **_values(group)}
+        values = {**self.common, **group_values(group)}
         # Numbers order frames without positions; numbers within stacks may restart in each file.
         number = values.get('InStackPositionNumber') if 'ImagePositionPatient' not in values else None
         values['InstanceNumber'] = self.offset + index + 1 if number is None else number
@@ -200,7 +162,7 @@ class _Frames:
         frame = Frame(
             file,
             index,
-            shared(tuple((keyword, values[keyword]) for keyword in _VALUES if keyword in values)),
+            shared(tuple((keyword, values[keyword]) for keyword in VALUES if keyword in values)),
             self._traits(values),
             self.unit,
             self.part,
@@ -210,89 +172,11 @@ class _Frames:
         return replace(header, frame=frame, notes=shared(header.notes + notes))
 
     def _traits(self, values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        traits = [(keyword, _short(values[keyword])) for keyword in (*STRICT_TRAITS, *_LOOSE_TRAITS) if keyword in values]
+        traits = [(keyword, short(values[keyword])) for keyword in (*STRICT_TRAITS, *LOOSE_TRAITS) if keyword in values]
         indices = values.get('DimensionIndexValues') or ()
         indices = indices if isinstance(indices, tuple) else (indices,)
         traits += ((f'dimension {name}', str(at)) for name, at in zip(self.dimensions, indices) if name)
         return shared(tuple(traits))
-
-
-def _check_items(data: Any, size: int) -> None:
-    """Refuse sequences that pydicom would expand far beyond the frames that a file of ``size`` bytes can contain.
-
-    Raises:
-        ValueError: if they have more than 4 MiB and a quarter of the file, or 10 000 items and one for each 256 bytes.
-    """
-    held = [data.get_item(keyword) for keyword in (*_GROUPS, 'DimensionIndexSequence') if keyword in data]
-    raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were already read within limits
-    items = sum(value.count(mark) for value in raw for mark in (b'\xfe\xff\0\xe0', b'\xff\xfe\xe0\0'))
-    if sum(map(len, raw)) > (4 << 20) + size // 4 or items > 10_000 + size // 256:
-        raise ValueError('has functional groups of more entries than a file of its size needs')
-
-
-@lru_cache(maxsize=1)
-def _wanted() -> dict[int, str]:
-    """Tags of the used entries of functional groups."""
-    tag = require('pydicom.datadict', 'medical').tag_for_keyword
-    return {
-        tag(keyword): keyword
-        for keyword in (*_PLACE, *_VALUES, *STRICT_TRAITS, *_LOOSE_TRAITS, 'DimensionIndexValues', 'AnatomicRegionSequence')
-    }
-
-
-@lru_cache(maxsize=1)
-def _macros() -> frozenset[int]:
-    tag = require('pydicom.datadict', 'medical').tag_for_keyword
-    return frozenset(tag(f'{name}Sequence') for name in _MACROS)
-
-
-def _values(group: Any) -> dict[str, Any]:
-    """Entries of the per-frame or shared functional groups by keyword."""
-    wanted, values = _wanted(), {}
-    for macro in sorted(group.keys() & _macros()):
-        for item in group[macro].value[:1]:
-            for tag in item.keys() & wanted.keys():
-                if wanted[tag] == 'AnatomicRegionSequence':
-                    for region in item[tag].value[:1]:
-                        values['BodyPartExamined'] = _value(region, 'CodeMeaning')
-                elif (value := _value(item, tag)) not in (None, ''):
-                    values[wanted[tag]] = value
-    return values
-
-
-def _value(data: Any, name: int | str) -> Any:
-    """Value of an entry by tag or keyword; None if absent; text if it does not match its type."""
-    try:
-        return _plain(data[name].value) if name in data else None
-    except Exception:  # pydicom raises whatever its converters raise
-        value = getattr(data.get_item(name), 'value', None)
-        texts = value.decode('latin-1').split('\\') if isinstance(value, bytes) else [str(value)]
-        return texts[0] if len(texts) == 1 else tuple(texts)
-
-
-def _plain(value: Any) -> Any:
-    """A comparable value without references to the file."""
-    if value is None or isinstance(value, bytes):
-        return value
-    for kind in (str, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return tuple(_plain(item) for item in value) if hasattr(value, '__iter__') else str(value)
-
-
-def _short(value: Any) -> str:
-    return ''.join(char for char in str(value) if char.isprintable())[:64]
-
-
-def _text(data: Any, keyword: str) -> str:
-    return _short(_value(data, keyword) or '').strip()
-
-
-def _integer(data: Any, keyword: str) -> int | None:
-    try:
-        return int(_value(data, keyword))
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _numbers(numbers: Sequence[int]) -> str:

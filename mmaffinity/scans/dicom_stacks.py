@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .dicom_frames import STRICT_TRAITS
 from .dicom_header import DicomHeader, shared
+from .functional_groups import STRICT_TRAITS
 from .geometry import head_normal
 
 
