@@ -69,16 +69,13 @@ def evidence_figures(
     return files
 
 
-def rank_figure(
-    report: str | Path, out_dir: str | Path, published: bool = False, pairs: Sequence[tuple[str, str]] | None = None
-) -> Figures:
+def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False) -> Figures:
     """Figure 5: rank of each model under pairs of criteria, from a ``report.json``.
 
     Args:
         report: written by :func:`write_report`.
         out_dir: folder for ``figure5_ranks.png`` and ``.pdf``.
         published: also rank the published rows, marked as such.
-        pairs: pairs of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -89,7 +86,7 @@ def rank_figure(
         raise FileNotFoundError(f'no report {path}; write it with mmaffinity report')
     try:
         content = json.loads(path.read_text())
-        figure = report_ranks(content, published, pairs)
+        figure = report_ranks(content, published)
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not a report.json of mmaffinity report ({error})') from error
     return _save(figure, out_dir, 'figure5_ranks')

@@ -1,7 +1,7 @@
 """Figures of finished runs: ranks of models (Figure 5), and training curves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,12 @@ RANK_PAIRS = (
 SCORE_KEYS = ('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')
 
 
-def report_ranks(content: Mapping[str, Any], published: bool = False, pairs: Sequence[tuple[str, str]] | None = None) -> Figure:
-    """Draw the rank of each model of a report under pairs of criteria.
+def report_ranks(content: Mapping[str, Any], published: bool = False) -> Figure:
+    """Draw the rank of each model of a report under the paper's pairs of criteria, RANK_PAIRS.
 
     Args:
         content: content of a ``report.json``.
         published: also rank the published rows, marked as such.
-        pairs: pairs of criteria: 'AP50', 'AP75', 'mAP', 'F1', and '<class> sensitivity'; by default the paper's.
 
     Raises:
         ValueError: if no pair has two models.
@@ -40,7 +39,7 @@ def report_ranks(content: Mapping[str, Any], published: bool = False, pairs: Seq
         name = 'F1' if metric == 'f1' else f'{metric.split("/")[1]} sensitivity' if '/' in metric else metric
         model = record['model'] + (' (published)' if record['kind'] == 'published' else '')
         criteria.setdefault(name, {})[model] = record['value']
-    pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)] if pairs is None else pairs
+    pairs = [pair for pair in RANK_PAIRS if set(pair) <= set(criteria)]
     note = "Published results are for the paper's slices, not those of the runs." if published else ''
     drawn = [name for name in content.get('synthetic', []) if any(name in values for values in criteria.values())]
     if drawn:

@@ -14,6 +14,7 @@ from mmaffinity.utils.config_text import config_differences, read_config_text
 
 # The checkpoint stores the state of these, which fits no other settings, so the current config cannot apply.
 _STATEFUL = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+_SHOWN = 4  # differences per message
 _COMPARED = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
 # Locations and reading speed; the content of the data is recorded separately.
 _IGNORED = frozenset(
@@ -125,10 +126,10 @@ def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator
             return
 
 
-def _list(differences: list[tuple[str, Any, Any]], word: str, shown: int = 4) -> str:
+def _list(differences: list[tuple[str, Any, Any]], word: str) -> str:
     texts = [f'{place}={first!r:.60}, {word} {second!r:.60}' for place, first, second in differences]
-    rest = f'; and {len(texts) - shown} more' if len(texts) > shown else ''
-    return '; '.join(texts[:shown]) + rest
+    rest = f'; and {len(texts) - _SHOWN} more' if len(texts) > _SHOWN else ''
+    return '; '.join(texts[:_SHOWN]) + rest
 
 
 def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:

@@ -96,7 +96,7 @@ def train_model(
             except BaseException:
                 for hook in runner.hooks:
                     if isinstance(hook, UnreadableSlicesHook):
-                        hook.tell(runner)
+                        hook.log_skipped(runner)
                 raise
     except URLError as error:
         init_cfg = (cfg.model.get('backbone') or {}).get('init_cfg') or {}

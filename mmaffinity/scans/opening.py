@@ -119,7 +119,7 @@ def kind_of(path: Path) -> str:
     if head[128:132] == b'DICM':
         return DICOM
     if head.startswith(b'\x1f\x8b'):
-        head = gunzip_head(head if len(head) < HEAD_BYTES else _read_more(path))
+        head = _gunzip_head(head if len(head) < HEAD_BYTES else _read_more(path))
         if not _is_nifti(head):
             raise ValueError('is gzip-compressed and no NIfTI volume: unpack it')
         return NIFTI
@@ -175,10 +175,10 @@ def is_clutter(path: Path) -> bool:
         return 'empty' in str(error)
 
 
-def gunzip_head(compressed: bytes, length: int = HEAD_BYTES) -> bytes:
+def _gunzip_head(compressed: bytes) -> bytes:
     """Decompress only the first bytes of a gzip file."""
     try:
-        return zlib.decompressobj(wbits=31).decompress(compressed, length)
+        return zlib.decompressobj(wbits=31).decompress(compressed, HEAD_BYTES)
     except zlib.error as error:
         raise ValueError(f'is damaged gzip: {error}') from error
 

@@ -10,9 +10,7 @@ from scipy.stats import rankdata
 from .captions import NOTICE
 
 
-def draw_ranks(
-    criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], columns: int = 2, note: str = ''
-) -> Figure:
+def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], note: str = '') -> Figure:
     """Draw the rank of each model under each pair of criteria.
 
     A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one. Equal
@@ -21,7 +19,6 @@ def draw_ranks(
     Args:
         criteria: values by criterion and model; higher is better.
         pairs: criteria of the horizontal and the vertical axis.
-        columns: panels per row.
         note: a footnote, for example on the source of the values.
 
     Returns:
@@ -40,7 +37,7 @@ def draw_ranks(
             shown.append((first, second, models))
     if not shown:
         raise ValueError('a rank needs at least two models with both values of a pair')
-    columns = min(columns, len(shown))
+    columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
     most = max(len(models) for *_, models in shown)
     figure = Figure(figsize=(5.2 * columns, 0.4 + rows * max(1.5 + 0.42 * most, 3.6)), layout='constrained')

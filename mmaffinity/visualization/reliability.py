@@ -9,23 +9,22 @@ from matplotlib.figure import Figure
 from .captions import NOTICE
 
 
-def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]], columns: int = 3) -> Figure:
+def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]]) -> Figure:
     """Draw one panel per model: accuracy by confidence at the top, number of predictions at the bottom.
 
     Args:
         panels: for each model, its title, the counts, mean confidences and accuracies of B bins of equal width over [0, 1]
             (NaN for an empty bin), and the expected calibration error.
-        columns: panels per row.
 
     Returns:
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if there is no panel, or ``columns`` is below 1.
+        ValueError: if there is no panel.
     """
-    if not panels or columns < 1:
-        raise ValueError('nothing to draw: give at least one model, and one column')
-    columns = min(columns, len(panels))
+    if not panels:
+        raise ValueError('nothing to draw: give at least one model')
+    columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(0.6 + 3.3 * columns, 0.4 + 4.1 * rows), layout='constrained')
     axes = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, height_ratios=[3, 1] * rows)

@@ -94,7 +94,7 @@ def thorax_axes(level: Any, scale: float = 1.0) -> tuple[Any, Any]:
     return lateral * scale, sagittal * scale
 
 
-def grow_vessels(rng: np.random.Generator, side: int, thorax: float, num: int = NUM_VESSELS) -> np.ndarray:
+def grow_vessels(rng: np.random.Generator, side: int, thorax: float) -> np.ndarray:
     """Grow a branching tree from the hilum through one lung.
 
     End points drawn evenly in the lung join, from the hilum outwards, the nearest point that the tree already has.
@@ -103,11 +103,11 @@ def grow_vessels(rng: np.random.Generator, side: int, thorax: float, num: int = 
     Args:
         side: -1 or 1, as in `Lesion`.
         thorax: scale of the rib cage.
-        num: number of end points.
 
     Returns:
-        segments, shape (num, 7), as in `Patient.vessels`.
+        segments, shape (NUM_VESSELS, 7), one for each end point, as in `Patient.vessels`.
     """
+    num = NUM_VESSELS
     level = rng.uniform(0.03, 1.0, num)
     lateral, sagittal = thorax_axes(level, thorax)
     radius, angle = np.sqrt(rng.uniform(0, 1, num)), rng.uniform(-np.pi / 2, np.pi / 2, num)

@@ -63,10 +63,9 @@ class FiniteLossHook(Hook):
                 return step(data, optim_wrapper=optim_wrapper)
             except NonFiniteOutputError as error:
                 self._check(runner)
-                stage, slices = _content(data)
-                raise ValueError(
-                    _sentence(runner, runner.iter + 1, runner.epoch + 1, "the network's output in", stage, '', slices)
-                ) from error
+                stage, slices = _stage_and_slices(data)
+                reason = f"the network's output in the {stage} stage is not finite"
+                raise ValueError(_message(runner, runner.iter + 1, runner.epoch + 1, reason, slices)) from error
 
         model.train_step = train_step
 
@@ -89,7 +88,7 @@ class FiniteLossHook(Hook):
             arrived.copy_(values, non_blocking=True)
             values, event = arrived, torch.cuda.Event()
             event.record()
-        stage, slices = _content(data_batch)
+        stage, slices = _stage_and_slices(data_batch)
         self._pending = _Step(runner.iter + 1, runner.epoch + 1, stage, slices, list(losses), values, event)
         if event is None:
             self._check(runner)
@@ -114,17 +113,18 @@ class FiniteLossHook(Hook):
         # The sum is reported only if no single term is the cause.
         blamed = {name: value for name, value in bad.items() if name != 'loss'} or bad
         terms = ', '.join(f'{name} = {value}' for name, value in blamed.items())
-        raise ValueError(_sentence(runner, step.iteration, step.epoch, 'the loss of', step.stage, f': {terms}', step.slices))
+        reason = f'the loss of the {step.stage} stage is not finite: {terms}'
+        raise ValueError(_message(runner, step.iteration, step.epoch, reason, step.slices))
 
 
-def _content(batch: dict | None) -> tuple[str, list[str]]:
+def _stage_and_slices(batch: dict | None) -> tuple[str, list[str]]:
     """Return the stage and the slices of a batch."""
     samples: Sequence[SliceDataSample] = (batch or {}).get('data_samples') or ()
     stage = ' and '.join(sorted({str(sample.get('task')) for sample in samples}))
     return stage, [str(sample.get('img_path')) for sample in samples]
 
 
-def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str, values: str, slices: list[str]) -> str:
+def _message(runner: Runner, iteration: int, epoch: int, reason: str, slices: list[str]) -> str:
     """Describe where training stopped and how to continue."""
     good = _last_good(runner)
     # A resumed run takes the learning rate from the checkpoint, so a lower one needs a new run.
@@ -132,7 +132,7 @@ def _sentence(runner: Runner, iteration: int, epoch: int, what: str, stage: str,
     rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     below = 'lower than before' if rate is None else f'below {rate}'
     return (
-        f'training stopped at iteration {iteration} (epoch {epoch}), because {what} the {stage} stage is not finite{values}; '
+        f'training stopped at iteration {iteration} (epoch {epoch}), because {reason}; '
         f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
         f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
         f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}'

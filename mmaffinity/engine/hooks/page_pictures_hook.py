@@ -47,18 +47,18 @@ class PagePicturesHook(Hook):
         """Draw those slices of a batch that rank above the lowest one kept."""
         for sample in outputs or ():
             self._number += 1
-            worth = self._worth(sample), -self._number
-            if len(self._kept) == self.max_pictures and worth < self._kept[0][:2]:
+            priority = self._priority(sample), -self._number
+            if len(self._kept) == self.max_pictures and priority < self._kept[0][:2]:
                 continue
             if self._load is None:
                 self._load = first_transform(runner.test_dataloader.dataset)
             image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
             self.drawn = predicted_part(sample) or self.drawn
-            entry = (*worth, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, self.score_thr))
+            entry = (*priority, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, self.score_thr))
             (heapq.heappushpop if len(self._kept) == self.max_pictures else heapq.heappush)(self._kept, entry)
 
     @staticmethod
-    def _worth(sample: SliceDataSample) -> float:
+    def _priority(sample: SliceDataSample) -> float:
         """Return 2 for a misclassified slice, 1.5 for a lesion slice, below 1 for a correct one: more if it is less certain."""
         truth, (predicted, scores) = true_class(sample), slice_probabilities(sample)
         if truth is None or predicted is None:

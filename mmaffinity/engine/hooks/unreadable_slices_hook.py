@@ -20,7 +20,7 @@ class UnreadableSlicesHook(Hook):
     """Report at the end of training how many unreadable slices were skipped (``on_unreadable='skip'``).
 
     Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. If a run ends
-    with an error, each process reports what it knows, see :meth:`tell`.
+    with an error, each process reports what it knows, see :meth:`log_skipped`.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class UnreadableSlicesHook(Hook):
             self.after_train_epoch(runner)
             self._log(runner, self._known)
 
-    def tell(self, runner: Runner) -> None:
+    def log_skipped(self, runner: Runner) -> None:
         """After a failed run, log what this process and, up to the last epoch, the others skipped.
 
         This does not communicate with other processes, which may have ended.

@@ -51,9 +51,9 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM
     return Reliability(sums[0].astype(np.int64), means[0], means[1], float(_ece(sums[None])[0]))
 
 
-def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler, num_bins: int = NUM_BINS) -> np.ndarray:
+def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler) -> np.ndarray:
     """Expected calibration error in each resample, shape (B,)."""
-    return _ece(resampler.sums(_bin_values(confidence, correct, num_bins)).reshape(-1, 3, num_bins))
+    return _ece(resampler.sums(_bin_values(confidence, correct, NUM_BINS)).reshape(-1, 3, NUM_BINS))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
