@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmaffinity.evaluation.report.runs import path_of
 from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization import draw_affinity
@@ -89,7 +90,7 @@ def surest_slices(records: Sequence[dict]) -> list[str]:
             best[label] = record
     if not best:
         raise ValueError('no slice is correctly classified, so there is none to show')
-    return [_path(best[label]) for label in sorted(best)]
+    return [path_of(best[label]) for label in sorted(best)]
 
 
 def typical_lesion_slices(records: Sequence[dict]) -> list[str]:
@@ -108,16 +109,12 @@ def typical_lesion_slices(records: Sequence[dict]) -> list[str]:
     if not records:
         raise ValueError('no slice with lesions was tested, so there is no Figure 6')
     places = dict.fromkeys(round(quantile * (len(records) - 1)) for quantile in LESION_QUANTILES)
-    return [_path(records[place]) for place in places]
+    return [path_of(records[place]) for place in places]
 
 
 def true_class_name(sample: SliceDataSample, class_names: Sequence[str]) -> str:
     """Return the name of the annotated class, or 'unknown'."""
     return class_names[int(sample.gt_slice.label)] if 'gt_slice' in sample else 'unknown'
-
-
-def _path(record: dict) -> str:
-    return str(record.get('rel_path') or record['img_path'])
 
 
 def _prediction(sample: SliceDataSample, field: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from mmaffinity.evaluation.functional.calibration import reliability
 from mmaffinity.evaluation.functional.ranking_scores import roc_curve
 from mmaffinity.evaluation.report import LesionRun, SliceRun
+from mmaffinity.evaluation.report.runs import path_of
 from mmaffinity.utils.decoding import decode_slice
 from mmaffinity.visualization.pages.panels import jpeg, small
 from mmaffinity.visualization.pages.run_page import run_page
@@ -38,8 +39,8 @@ def write_test_page(
         drawn: what the right half of a picture shows of the prediction; None if there are no halves.
         figures: figures of the run, from :func:`figures_of_test`.
     """
-    names = {('segmentation', record['img_path']): ('segmentation', _name(record)) for record in results['lesions']}
-    names |= {('classification', record['img_path']): ('classification', _name(record)) for record in results['slices']}
+    names = {('segmentation', record['img_path']): ('segmentation', path_of(record)) for record in results['lesions']}
+    names |= {('classification', record['img_path']): ('classification', path_of(record)) for record in results['slices']}
     keys = {names[place]: str(number) for number, place in enumerate(pictures) if place in names}
     run = run_content(Path(str(results['config'])).stem, results, keys)
     content = dict(title=f'Test of {run["name"]}', runs=[run], notes=[], drawn=drawn, test=True)
@@ -66,7 +67,7 @@ def write_report_page(
         wrong = [record for record in content['slices'] if record['label'] != record['pred']]
         for task, records in (('segmentation', worst), ('classification', wrong)):
             for record in records:
-                wanted.setdefault((task, _name(record)), []).append(record['img_path'])
+                wanted.setdefault((task, path_of(record)), []).append(record['img_path'])
     pictures: dict[str, bytes] = {}
     keys: dict[tuple[str, str], str] = {}
     for name, places in list(wanted.items())[:MAX_PICTURES]:
@@ -100,21 +101,21 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
     classes = results['slice_classes']
     slices = [
         dict(
-            path=_name(record),
+            path=path_of(record),
             label=record['label'],
             pred=record['pred'],
             scores=[round(score, 5) for score in record['scores']],
-            picture=keys.get(('classification', _name(record))),
+            picture=keys.get(('classification', path_of(record))),
         )
         for record in results['slices']
     ]
     lesions = [
         dict(
-            path=_name(record),
+            path=path_of(record),
             ap=[round(value, 4) for value in record['ap']],
             num_gt=record['num_gt'],
             num_pred=record['num_pred'],
-            picture=keys.get(('segmentation', _name(record))),
+            picture=keys.get(('segmentation', path_of(record))),
         )
         for record in results['lesions']
     ]
@@ -141,10 +142,6 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
             ),
         )
     return content
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    return str(record.get('rel_path') or record['img_path'])
 
 
 def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:

@@ -103,7 +103,7 @@ class ScanWriter:
                 if isinstance(result, Problem) and result.key is None:
                     yield result  # a problem of the whole scan: earlier slices are in the journal, but there is no result yet
                     return
-                yield self._noted(journal, folder, result)
+                yield self._record(journal, folder, result)
             if len(known) == len(keys) == len(journal.places) and self._finished(scan, folder):
                 earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
                 if not earlier_result.failed:
@@ -116,21 +116,23 @@ class ScanWriter:
                 finished = failure(scan.info.name, 'was predicted, but its results cannot be written', error)
             yield finished
 
-    def _noted(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
-        """Measure, draw and record a prediction."""
+    def _record(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
+        """Measure and draw a prediction, and add its record to the journal; a problem is added as it is."""
+        if isinstance(result, Problem):
+            journal.add(result.key or result.source, result)
+            return result
+        item: SliceRecord | Problem
         try:
-            key, item = self._one(folder, result)
-            journal.add(key, item)
+            item = self._measure(folder, result)
+            journal.add(result.slice.key, item)
+        except OSError:
+            raise
         except Exception as error:
-            if isinstance(result, Problem) or isinstance(error, OSError):
-                raise
             item = failure(result.slice.name, 'was predicted, but cannot be measured', error, result.slice.key)
             journal.add(result.slice.key, item)
         return item
 
-    def _one(self, folder: str, result: SlicePrediction | Problem) -> tuple[str, SliceRecord | Problem]:
-        if isinstance(result, Problem):
-            return result.key or result.source, result
+    def _measure(self, folder: str, result: SlicePrediction) -> SliceRecord:
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
@@ -139,7 +141,7 @@ class ScanWriter:
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
             self.pages.record(folder, result)
-        return result.slice.key, record
+        return record
 
     def _finished(self, scan: Scan, folder: str) -> bool:
         lacks_page = self.pages is not None and self.pages.missing(scan, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
@@ -147,7 +147,7 @@ def make_slice_run(
     )
 
 
-def path_of(record: dict) -> str:
+def path_of(record: Mapping[str, Any]) -> str:
     """Return the path of a slice's record, relative to the data if it is known."""
     return str(record.get('rel_path') or record['img_path'])
 
