@@ -84,7 +84,7 @@ def surest_slices(records: Sequence[dict]) -> list[str]:
         ValueError: if no slice is correctly classified.
     """
     best: dict[int, dict] = {}
-    for record in sorted(records, key=_path):
+    for record in sorted(records, key=path_of):
         label = record['pred']
         if label == record['label'] and (label not in best or record['scores'][label] > best[label]['scores'][label]):
             best[label] = record

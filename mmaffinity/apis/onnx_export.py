@@ -23,10 +23,10 @@ from mmaffinity.runtime.graph_check import inspect
 from mmaffinity.runtime.model_file import FORMAT, SCHEMA
 from mmaffinity.scans import TRAINING_WINDOW, Problem, sample_slices
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.provenance import NOTICE
 
 from .inferencer import AffinityInferencer
 
-NOTICE = 'Research use only; not a medical device.'
 OPSET = 21  # the newest whose RoiAlign ONNX Runtime has on CPUs
 EXAMPLES = 3  # slices to trace with; any number but 1, which torch would take for a constant
 

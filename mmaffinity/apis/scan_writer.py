@@ -19,8 +19,9 @@ from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.wording import plural
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure
-from .prediction_pages import PAGE, PredictionPages
+from .prediction_pages import PredictionPages
 from .prediction_report import ScanResult
+from .prediction_totals import PAGE
 
 
 class ScanWriter:

@@ -15,17 +15,16 @@ from torch import nn
 
 from mmaffinity.checkpoints.loading import load_checkpoint
 from mmaffinity.checkpoints.model import weights_of, without_pretrained
-from mmaffinity.datasets.sources import leaf_configs
 from mmaffinity.datasets.transforms.stored_rois import INDEX
 from mmaffinity.structures import CLASSIFICATION
-from mmaffinity.utils.config import DATALOADERS, load_config
+from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_json_atomic
-
-from .inferencer import config_hash
+from mmaffinity.utils.nested_datasets import leaf_configs
+from mmaffinity.utils.provenance import NOTICE, config_hash
+from mmaffinity.utils.references import DATALOADERS
 
 HEAD = 'roi_head.cls_head.'
 FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
-NOTICE = 'Research use only; not a medical device.'
 
 
 def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:

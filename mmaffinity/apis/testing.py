@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from mmaffinity.checkpoints.model import without_pretrained
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.verification import record_of
 from mmaffinity.engine import PagePicturesHook, join_processes
@@ -69,9 +70,7 @@ def test_model(
     use_split(cfg, split)
     check_sources(cfg.test_dataloader.dataset, cfg.model)
     cfg.load_from, cfg.resume = str(checkpoint), False
-    # The checkpoint has all weights.
-    if 'backbone' in cfg.model:
-        cfg.model.backbone.init_cfg = None
+    cfg.model = without_pretrained(cfg.model)
     if show_dir is not None:
         cfg.merge_from_dict(
             {'default_hooks.visualization': dict(_delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))}

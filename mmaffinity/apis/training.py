@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmaffinity.checkpoints.model import without_pretrained
 from mmaffinity.datasets import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
@@ -73,9 +74,7 @@ def train_model(
                 f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
                 'with --cfg-options load_from=PATH'
             )
-        # The checkpoint has all weights of the backbone, so nothing needs to be downloaded.
-        if 'backbone' in cfg.model:
-            cfg.model.backbone.init_cfg = None
+        cfg.model = without_pretrained(cfg.model)
     for loader in ('train_dataloader', 'val_dataloader'):
         check_sources((cfg.get(loader) or {}).get('dataset'), cfg.model)
     check_writable(cfg.work_dir)

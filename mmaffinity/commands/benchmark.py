@@ -22,7 +22,7 @@ from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.scan_benchmark import COLUMNS as SCAN_COLUMNS
 from mmaffinity.apis.scan_benchmark import time_scans
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.evaluation.functional import format_table
+from mmaffinity.utils.tables import format_table
 from mmaffinity.utils.timing import available_cores, threads
 from mmaffinity.visualization.growth import draw_growth
 from mmaffinity.visualization.saving import save_figure, write_atomically

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.provenance import NOTICE
 
 from .dicom_reading import read_until_pixels
 from .dicom_scan import DicomScan
@@ -12,7 +13,6 @@ from .items import Scan
 from .mask_writers import as_source, device, quiet, unnamed
 from .opening import brief
 from .output_folder import OutputFolder
-from .writers import NOTICE
 
 SCHEME = '99MMAFFINITY'  # codes of our own: the classes are those of a model, for which no standard has codes
 

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from mmaffinity.utils.provenance import SHORT_NOTICE
 from mmaffinity.utils.wording import plural
 
-from .captions import NOTICE
 from .sample_arrays import to_array
 
 # Hue shows the sign on screen; lightness increases from end to end, so that a grayscale print shows it too.
@@ -73,7 +73,7 @@ def draw_affinity(
         axis.locator_params(axis='x', integer=True, nbins=6)
     beyond = any(np.abs(matrix).max() > limit for matrix in matrices)
     figure.colorbar(heat_map, ax=axes, label='affinity Y', extend='both' if beyond else 'neither', pad=0.02, aspect=20 * rows)
-    figure.supxlabel(NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
+    figure.supxlabel(SHORT_NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
     return figure
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmaffinity.utils.provenance import SHORT_NOTICE as NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
 
 from .drawing import (
     ROI_COLOR,
@@ -118,10 +118,10 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
     for note in caption.notes:
         flow.text(note, small)
     flow.next_row()
-    room = flow.room - small.getlength(NOTICE) - 2 * size
+    room = flow.room - small.getlength(SHORT_NOTICE) - 2 * size
     flow.text(fit_text(caption.name, small, max(room, size)), small, FAINT)
-    spot = (width - flow.margin - int(small.getlength(NOTICE)), flow.y)
-    flow.strokes.append(lambda pen: pen.text(spot, NOTICE, font=small, fill=FAINT))
+    spot = (width - flow.margin - int(small.getlength(SHORT_NOTICE)), flow.y)
+    flow.strokes.append(lambda pen: pen.text(spot, SHORT_NOTICE, font=small, fill=FAINT))
 
     canvas = Image.new('RGB', (width, flow.y + flow.row_height + flow.margin // 4), PAPER)
     pen = ImageDraw.Draw(canvas)

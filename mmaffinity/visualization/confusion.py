@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str | None = None) -> Figure:
@@ -71,7 +71,7 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
     below = 'slices, and their share of the true class'
     if not totals.all():
         below += '; \u2013: no slice of this class'
-    figure.supxlabel(f'{below}. {NOTICE}', fontsize=7, color='0.35')
+    figure.supxlabel(f'{below}. {SHORT_NOTICE}', fontsize=7, color='0.35')
     return figure
 
 

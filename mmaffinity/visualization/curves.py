@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
 
 STYLES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = 'os^Dvx'
@@ -86,7 +86,7 @@ def draw_training_curves(
         axis.legend(loc='center left', bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, handlelength=3.5)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.supxlabel(NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
+    figure.supxlabel(SHORT_NOTICE, x=0.995, ha='right', fontsize=7, color='0.35')
     return figure
 
 

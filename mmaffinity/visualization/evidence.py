@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
+
 from .overlays import to_rgb
 
 FOR, AGAINST = '#e8a94a', '#386cb8'
@@ -88,7 +89,7 @@ def draw_evidence(
         figure.suptitle(title, fontsize=10, parse_math=False)
     foot = (
         "solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs' evidence for that "
-        f'class; rest: not from any RoI (biases); logit: the sum. {NOTICE}'
+        f'class; rest: not from any RoI (biases); logit: the sum. {SHORT_NOTICE}'
     )
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure

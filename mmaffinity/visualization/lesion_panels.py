@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
+
 from .overlays import to_rgb
 
 PREDICTED, TRUE = '#ffb828', '#46e1ff'
@@ -89,7 +90,9 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         row[2].set_title(f'ground truth: {_count(len(panel.true_masks))}', fontsize=8)
         _outlines(row[2], panel.true_masks.astype(bool), TRUE, 'dashed')
     figure.supxlabel(
-        f'solid outline: predicted mask, score above its box; dashed outline: true lesion. {NOTICE}', fontsize=7, color='0.35'
+        f'solid outline: predicted mask, score above its box; dashed outline: true lesion. {SHORT_NOTICE}',
+        fontsize=7,
+        color='0.35',
     )
     return figure
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], note: str = '') -> Figure:
@@ -82,6 +82,6 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         axis.set_axisbelow(True)
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
-    foot = ' '.join(part for part in ('grey line: equal rank by both.', note, NOTICE) if part)
+    foot = ' '.join(part for part in ('grey line: equal rank by both.', note, SHORT_NOTICE) if part)
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), x=0.995, ha='right', fontsize=7, color='0.35')
     return figure

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .captions import NOTICE
+from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]]) -> Figure:
@@ -56,6 +56,6 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
     for index in range(len(panels), rows * columns):
         axes[2 * (index // columns), index % columns].set_axis_off()
         axes[2 * (index // columns) + 1, index % columns].set_axis_off()
-    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin; dashed: ideal. {NOTICE}'
+    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin; dashed: ideal. {SHORT_NOTICE}'
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.apis.data_record import FILE as TRAINING_DATA
-from mmaffinity.scans.writers import NOTICE
+from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.utils.tables import markdown_table
 from mmaffinity.utils.wording import plural
 

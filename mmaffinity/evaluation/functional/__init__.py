@@ -1,7 +1,5 @@
 """Score computations on NumPy arrays and COCO run lengths, without torch or MMDetection."""
 
-from mmaffinity.utils.tables import format_table
-
 from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
 from .classification import (
     ClassificationReport,
@@ -19,7 +17,6 @@ __all__ = [
     'confusion_matrix',
     'format_confusion_matrix',
     'format_report',
-    'format_table',
     'image_average_precision',
     'mask_iou',
     'summarize_average_precision',
