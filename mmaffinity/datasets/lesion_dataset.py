@@ -98,19 +98,9 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         content = self._load_content()
         self._index_categories(content['categories'], content['annotations'])
 
+    @collection_paused()
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file."""
-        with collection_paused():
-            return self._load_data_list()
-
-    def _load_content(self) -> dict[str, Any]:
-        content = load_annotation_file(self.ann_file, self.data_root, LESIONS)
-        for key in ('images', 'annotations', 'categories'):
-            if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
-                raise ValueError(f'{self.ann_file} has no list "{key}" of objects: it is not a COCO file')
-        return content
-
-    def _load_data_list(self) -> list[dict]:
+        """Read the annotation file and, with ``folds``, select those of this data set."""
         content = self._load_content()
         if left_out := self._index_categories(content['categories'], content['annotations']):
             self._log(
@@ -155,6 +145,13 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
                 f'filter_cfg={self.filter_cfg}'
             )
         return kept
+
+    def _load_content(self) -> dict[str, Any]:
+        content = load_annotation_file(self.ann_file, self.data_root, LESIONS)
+        for key in ('images', 'annotations', 'categories'):
+            if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
+                raise ValueError(f'{self.ann_file} has no list "{key}" of objects: it is not a COCO file')
+        return content
 
     def _index_categories(self, categories: list[dict], annotations: list[dict]) -> tuple[str, ...]:
         """Assign each category the label of the class with its name; return the names of omitted categories."""

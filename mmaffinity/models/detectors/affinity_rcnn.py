@@ -64,7 +64,7 @@ class AffinityRCNN(TwoStageDetector):
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
         self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
         # Parameters frozen by the config (frozen_stages, requires_grad of norm_cfg) stay frozen in both stages.
-        self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        self._frozen_parameters = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         if getattr(self.backbone, 'channels_last', False):
             for part, module in self.roi_head.named_children():
                 if part.endswith('roi_extractor') and not getattr(module, 'reads_channels_last', False):
@@ -111,9 +111,9 @@ class AffinityRCNN(TwoStageDetector):
         self.requires_grad_(False)
         for module in trained:
             module.requires_grad_(True)
-        if self._frozen:
+        if self._frozen_parameters:
             for name, parameter in self.named_parameters():
-                if name in self._frozen:
+                if name in self._frozen_parameters:
                     parameter.requires_grad_(False)
         # The train() of MMDetection's ResNet applies norm_eval and frozen_stages.
         self.backbone.train(stage == SEGMENTATION)
@@ -133,7 +133,7 @@ class AffinityRCNN(TwoStageDetector):
         """Compute the losses of the batch's stage.
 
         Args:
-            batch_inputs: normalised slices, shape (N, 3, H, W).
+            batch_inputs: normalised slices, shape (N, 1 or 3, H, W).
             batch_data_samples: N samples of one ``task``.
 
         Returns:
