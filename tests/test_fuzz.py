@@ -14,6 +14,7 @@ import json
 import os
 import pickle
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -400,7 +401,12 @@ def test_scan_files(folder, scans, data):
                 scan.check()
             except ValueError:
                 continue
-            assert sum(1 for _ in zip(scan.read(), range(8))) >= 0
+            for result in islice(scan.read(), 8):
+                if isinstance(result, Problem):
+                    assert result.reason
+                else:
+                    grey = result.grey
+                    assert grey.ndim == 2 and grey.dtype in (np.uint8, np.float32) and 0 <= grey.min() <= grey.max() <= 255
 
 
 # --- what it found; findings in COCO files are in tests/test_datasets/test_coco_checks.py -------------------------------

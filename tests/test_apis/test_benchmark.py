@@ -94,16 +94,20 @@ def test_training_steps_move_the_weights(config):
     ],
 )
 def test_baselines(repo_root, name, jobs):
-    for row in benchmark(
-        repo_root / 'configs' / name,
-        jobs=jobs,
-        num_threads=(1,),
-        runs=1,
-        warmup=0,
-        objects=(5,),
-        overrides={'image_size': (64, 64)},
-    ):
-        assert row['seconds'] > 0
+    rows = list(
+        benchmark(
+            repo_root / 'configs' / name,
+            jobs=jobs,
+            num_threads=(1,),
+            runs=1,
+            warmup=0,
+            objects=(5,),
+            overrides={'image_size': (64, 64)},
+        )
+    )
+    assert [(row['job'], row['image_size']) for row in rows] == [(job, '64x64') for job in jobs]
+    for row in rows:
+        assert row['seconds'] > 0 and (row['job'] == 'data' or row['gflop_per_slice'] > 0.1)
 
 
 def test_weights_from_a_checkpoint(config, tmp_path):

@@ -124,7 +124,11 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     assert content['metrics'] == pytest.approx(metrics) and content['slice_classes'] == ['Normal', 'CP', 'COVID-19']
     slices = json.loads((tiny_phantom / 'cncb_ncov/annotations/slices_test.json').read_text())['data_list']
     assert [row['label'] for row in content['slices']] == [row['label'] for row in slices]
-    assert all(len(row['scores']) == 3 and all(0 <= score <= 1 for score in row['scores']) for row in content['slices'])
+    scores, logits = (
+        torch.tensor([row[name] for row in content['slices']], dtype=torch.float64) for name in ('scores', 'logits')
+    )
+    torch.testing.assert_close(scores, 1 / (1 + torch.exp(-logits)), rtol=1e-5, atol=1e-7)
+    assert [row['pred'] for row in content['slices']] == logits.argmax(1).tolist() and scores.shape[1] == 3
     right = sum(row['pred'] == row['label'] for row in content['slices'])
     assert metrics['slice/accuracy'] == pytest.approx(right / len(slices))
     pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}

@@ -170,6 +170,7 @@ def test_random_bytes_never_raise_anything_else():
 
     rng = random.Random(0)
     whole = pickle.dumps(DATA, 2)[:400] + pickle.dumps([copyreg.__name__, DATA['nested']], 2)
+    refused = 0
     for _ in range(3000):
         mutant = bytearray(whole)
         for _ in range(rng.randrange(1, 6)):
@@ -177,4 +178,5 @@ def test_random_bytes_never_raise_anything_else():
         try:
             read(bytes(mutant))
         except RefusedPickleError:
-            pass
+            refused += 1
+    assert 1000 < refused < 3000  # most mutants are damaged, some differ in a value only

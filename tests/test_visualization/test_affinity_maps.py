@@ -74,4 +74,6 @@ def test_wrong_use_gets_a_sentence(arguments, message):
 
 
 def test_dollars_in_names_are_no_formula():
-    draw_affinity(np.ones((2, 2)), '$\\bad$').draw_without_rendering()
+    figure = draw_affinity(np.ones((2, 2)), '$\\bad$')
+    figure.draw_without_rendering()  # raises where a formula is malformed
+    assert figure.axes[0].get_title() == '$\\bad$'

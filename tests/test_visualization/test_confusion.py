@@ -66,4 +66,6 @@ def test_wrong_use_gets_a_sentence(matrix, names, message):
 
 def test_dollars_in_names_are_no_formula():
     figure = draw_confusion_matrix([[1]], ('$\\bad$',), title='$\\bad$')
-    figure.draw_without_rendering()
+    figure.draw_without_rendering()  # raises where a formula is malformed
+    axis = figure.axes[0]
+    assert [axis.get_title(), axis.get_xticklabels()[0].get_text()] == ['$\\bad$'] * 2

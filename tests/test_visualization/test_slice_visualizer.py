@@ -60,8 +60,11 @@ def test_backends_get_the_picture(request, tmp_path, image, make_sample):
 def test_data_set_without_slice_classes(request, tmp_path, image, make_sample):
     visualizer = build(request)
     visualizer.dataset_meta = {}
-    visualizer.add_datasample('a', image, make_sample([], [], shape=(256, 256)), out_file=str(tmp_path / 'a.png'))
-    assert (tmp_path / 'a.png').exists()
+    sample = make_sample([], [], shape=(256, 256))
+    visualizer.add_datasample('a', image, sample, out_file=str(tmp_path / 'a.png'))
+    drawn = cv2.imread(str(tmp_path / 'a.png'))[..., ::-1]
+    np.testing.assert_array_equal(drawn, draw_overlay(image, sample, None))
+    assert not np.array_equal(drawn, draw_overlay(image, sample, META['slice_classes']))
 
 
 def test_rois_are_drawn_on_request(request, tmp_path, image, make_sample):
