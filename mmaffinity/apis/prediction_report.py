@@ -71,7 +71,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
         Lines without line breaks.
     """
     for scan in report.scans:
-        yield _answer(scan)
+        yield _scan_line(scan)
         serious = [note for note in scan.notes if note.startswith(WARNING)]
         if scan.notes:
             place = Path(out) / scan.folder / 'prediction.json'
@@ -92,12 +92,12 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
         yield 'Something failed, see above: the exit code is 1. MMAFFINITY_TRACEBACK=1 shows where.'
 
 
-def _answer(scan: ScanResult) -> str:
-    answer = scan.summary
-    lesions = answer['lesions']
+def _scan_line(scan: ScanResult) -> str:
+    summary = scan.summary
+    lesions = summary['lesions']
     volume = '' if lesions['volume_ml'] is None else f', {lesions["volume_ml"]:.1f} ml'
-    probabilities = ', '.join(f'{name} {mean:.3f}' for name, mean in answer['mean_probability'].items())
-    label = f'; {answer["label"]} ({probabilities})' if probabilities else ''
+    probabilities = ', '.join(f'{name} {mean:.3f}' for name, mean in summary['mean_probability'].items())
+    label = f'; {summary["label"]} ({probabilities})' if probabilities else ''
     return (
         f'{scan.folder}: {scan.num_predicted} of {plural(scan.num_slices, "slice")}{label}; '
         f'{plural(lesions["number"], "lesion")}{volume}'

@@ -164,7 +164,7 @@ class ScanWriter:
             else:
                 summary.add(record)
                 counted.add(record.name, record.notes)
-        answer = summary.to_dict()
+        totals = summary.to_dict()
         notes = [*scan.info.notes]
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
@@ -175,8 +175,8 @@ class ScanWriter:
             settings=self.settings,
             scan=asdict(scan.info),
         )
-        classes = self.inferencer.slice_classes or list(answer['mean_probability'])
-        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, answer, notes)
+        classes = self.inferencer.slice_classes or list(totals['mean_probability'])
+        result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, totals, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
             (self.out.root / folder / name).unlink(missing_ok=True)  # from an earlier run, possibly of another shape
         if summary.num_slices:
@@ -186,13 +186,13 @@ class ScanWriter:
         head['scan']['notes'] = notes
         if self.pages is not None:
             try:
-                self.pages.write(scan, folder, head, answer, records)
+                self.pages.write(scan, folder, head, totals, records)
             except Exception as error:
                 notes.append(f'{WARNING}{failure(f"no page ({PAGE})", "it cannot be written", error)}')
                 result.failed = True
         write_csv(self.out, folder, classes, records)
         write_coco(self.out, folder, self.inferencer.lesion_classes, records)
-        write_prediction(self.out, folder, head, answer, records)
+        write_prediction(self.out, folder, head, totals, records)
         with self.out.write(folder, 'result.json') as file:
             file.write(json.dumps(asdict(result), allow_nan=False).encode('ascii') + b'\n')
         return result

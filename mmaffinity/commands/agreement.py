@@ -5,6 +5,7 @@ Example:
 """
 
 import argparse
+from functools import partial
 
 from mmaffinity.apis.agreement import format_agreement, measure_agreement
 from mmaffinity.apis.variants import default_variants
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         args.inputs,
         variants,
         max_slices=args.max_slices,
-        progress=lambda message: print(message, flush=True),
+        progress=partial(print, flush=True),
     )
     if args.out:
         write_json_atomic(args.out, found)

@@ -5,6 +5,7 @@ Example:
 """
 
 import argparse
+from functools import partial
 
 from mmaffinity.apis.report import write_report
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
         args.resamples,
         args.seed,
         args.class_weights or 'share',
-        progress=lambda message: print(message, flush=True),
+        progress=partial(print, flush=True),
         html=args.html,
     )
     for file in files.values():

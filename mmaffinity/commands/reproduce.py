@@ -10,6 +10,7 @@ DATA_ROOT holds cncb_ncov/ and ictcf/. The same command resumes a study that was
 import argparse
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from mmaffinity.apis.plans import collect, read_plan, run_locally, submit
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         folder.claim()
         if args.launcher == 'slurm':
             return _slurm(folder, collecting, args)
-        failed = run_locally(folder, args.jobs, progress=_say)
+        failed = run_locally(folder, args.jobs, progress=partial(print, flush=True))
         return _report(folder, failed)
 
 
@@ -88,17 +89,13 @@ def _slurm(folder: PlanFolder, collecting: list[str], args: argparse.Namespace) 
         script = write_scripts(folder, collecting, args.jobs, options)
         print(f'The scripts are in {script.parent}; submit them with: bash {script}')
         return 0
-    prepare(folder, _say)
+    prepare(folder, partial(print, flush=True))
     jobs = submit(folder, collecting, args.jobs, options)
     print(
         f'Submitted {len(jobs)} jobs: {", ".join(jobs)}. The scripts and logs are in {folder.out / "slurm"}; the last job '
         f'writes {folder.report}'
     )
     return 0
-
-
-def _say(message: str) -> None:
-    print(message, flush=True)
 
 
 def _report(folder: PlanFolder, failed: dict[str, str]) -> int:

@@ -7,6 +7,7 @@ Examples:
 
 import argparse
 import statistics
+from functools import partial
 
 from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 from mmaffinity.commands.arguments import add_config
@@ -30,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     seeds = range(args.first, args.first + args.seeds)
     found = spread_of_seeds(
-        train_seeds(
-            args.config, seeds, args.work_dir, args.cfg_options, args.gpus, progress=lambda message: print(message, flush=True)
-        )
+        train_seeds(args.config, seeds, args.work_dir, args.cfg_options, args.gpus, progress=partial(print, flush=True))
     )
     rows = [
         [

@@ -185,7 +185,7 @@ class MaskLogits(nn.Module):
         return F.pixel_shuffle(x.unflatten(1, (4, self.num_classes)).transpose(1, 2).flatten(1, 2), 2)
 
 
-class SliceAnswer(NamedTuple):
+class SliceOutputs(NamedTuple):
     """Outputs of the affinity head for N slices, see :class:`AffinityClsHead`."""
 
     logits: Tensor
@@ -228,7 +228,7 @@ class AffinityHead(nn.Module):
         self.norm = Norm(head.vectorization.norms[-1], num_rois)
         self.affinity, self.classifier = head.affinity, head.classifier
 
-    def forward(self, x: Tensor, rank_weights: Tensor | None) -> SliceAnswer:
+    def forward(self, x: Tensor, rank_weights: Tensor | None) -> SliceOutputs:
         """Classify N slices from features (N * M, C, S, S) of their RoIs and rank weights (N, M, beta) or None."""
         x = self.norm(F.relu(self.last(self.features(x)))[..., None, None])
         vectors = x.reshape(-1, self.num_rois, x.shape[1])
@@ -239,7 +239,7 @@ class AffinityHead(nn.Module):
             ranked, weights = rank_weights.transpose(1, 2) @ vectors, rank_weights @ roi_weights
         affinity = self.affinity.matrix.t() @ ranked
         features = (affinity * self.affinity.vector[:, None]).sum(1)
-        return SliceAnswer(self.classifier(features), vectors, affinity, features, weights)
+        return SliceOutputs(self.classifier(features), vectors, affinity, features, weights)
 
 
 def frozen(module: nn.Module) -> nn.Module:

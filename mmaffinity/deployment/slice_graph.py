@@ -192,16 +192,16 @@ class SliceGraph(nn.Module):
             values = values - branch.scores[..., -1]
         chosen = self.select(boxes, values, proposals)
         aligned = self.align_mask(features, chosen.boxes.flatten(0, 1), _per_roi(images, chosen.boxes))
-        answer = self.cls_head(aligned, chosen.rank_weights)
+        outputs = self.cls_head(aligned, chosen.rank_weights)
         return (
-            answer.logits.sigmoid(),
-            answer.logits,
+            outputs.logits.sigmoid(),
+            outputs.logits,
             chosen.boxes,
             scores.gather(1, chosen.index),
-            answer.roi_weights,
-            answer.roi_features,
-            answer.affinity,
-            answer.features,
+            outputs.roi_weights,
+            outputs.roi_features,
+            outputs.affinity,
+            outputs.features,
         )
 
 

@@ -9,7 +9,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 
-class SoftSelection(NamedTuple):
+class WeightedCandidates(NamedTuple):
     """Candidate RoIs of one slice.
 
     Attributes:
@@ -97,7 +97,7 @@ class SoftRoISelector:
         self.nms_iou = nms_iou
         self.sharpness = sharpness
 
-    def __call__(self, boxes: Tensor, logits: Tensor, objectness: Tensor) -> SoftSelection:
+    def __call__(self, boxes: Tensor, logits: Tensor, objectness: Tensor) -> WeightedCandidates:
         """Weight the boxes of one slice.
 
         Args:
@@ -133,4 +133,4 @@ class SoftRoISelector:
         # A short list is padded with its last candidate, without weight.
         missing = self.num_candidates - len(index)
         index = torch.cat([index, index[-1:].expand(missing)])
-        return SoftSelection(index, F.pad(rank_weights, (0, 0, 0, missing)))
+        return WeightedCandidates(index, F.pad(rank_weights, (0, 0, 0, missing)))
