@@ -131,6 +131,12 @@ def test_growth_is_measured(config, monkeypatch):
     assert all(values == [2, 4] and len(seconds) == 2 and min(seconds) > 0 for values, seconds in measured.values())
 
 
+def test_growth_of_weighted_rois(monkeypatch):
+    """The steady form names its number of candidates, of which there must be as many as ranks."""
+    monkeypatch.setitem(GROWTH, 'rois', ('classification', (20,)))
+    assert measure_growth('affinity_c8_steady', ['rois'], runs=1, warmup=0, num_threads=1, overrides=FAST)['rois'][0] == [20]
+
+
 def test_exponents():
     assert growth_exponent([1, 2, 4], [3.0, 6.0, 12.0]) == pytest.approx(1)
     assert growth_exponent([1, 2, 4], [1.0, 1.0, 4.0]) == pytest.approx(2)
