@@ -54,8 +54,9 @@ def measure_growth(
             changed = copy.deepcopy(config)
             if name == 'rois':
                 changed.merge_from_dict({'model.roi_head.cls_head.num_rois': value})
-                if changed.model.roi_head.roi_selector.get('num_candidates') is not None:
-                    changed.model.roi_head.roi_selector.num_candidates = 2 * value  # at least as many as ranks
+                selector = changed.model.roi_head.get('roi_selector') or {}
+                if selector.get('num_candidates') is not None:
+                    selector['num_candidates'] = 2 * value  # there must be as many as ranks
             if name == 'affinities':
                 changed.merge_from_dict({'model.roi_head.cls_head.num_affinities': value})
             bench = Benchmark(changed, objects=value if name == 'objects' else 24, device=device)
