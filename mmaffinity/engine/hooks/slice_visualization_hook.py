@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmdet.registry import HOOKS, TRANSFORMS
+from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -24,8 +24,8 @@ class SliceVisualizationHook(Hook):
     """Write an overlay of each tested slice to a folder.
 
     MMDetection's own hook reads slices as 8-bit colour images, which corrupts 16-bit files, and names images by file name only,
-    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices like the model's pipeline and names
-    images by patient, scan and slice.
+    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices with the first transform of the tested
+    data set's pipeline, so that images have the grey levels that the model sees, and names images by patient, scan and slice.
 
     Args:
         show_dir: folder for the images, relative to the current folder; None draws nothing.
@@ -35,8 +35,6 @@ class SliceVisualizationHook(Hook):
         max_objects: maximum number of lesions per image.
         show_gt: draw the ground truth if it is known.
         show_rois: draw the RoIs used for classification, with rank and weight.
-        loader: the transform that reads a slice, from ``img_path`` to ``img``; by default the first one in the tested data
-            set's pipeline, so that images have the grey levels that the model sees.
 
     Raises:
         ValueError: if ``interval`` or ``max_slices`` is below 1.
@@ -51,7 +49,6 @@ class SliceVisualizationHook(Hook):
         max_objects: int = 100,
         show_gt: bool = True,
         show_rois: bool = False,
-        loader: dict | None = None,
     ) -> None:
         if interval < 1:
             raise ValueError(f'interval of the slice pictures is {interval}: give 1 to draw every slice, or more')
@@ -61,7 +58,6 @@ class SliceVisualizationHook(Hook):
         self.interval = interval
         self.max_slices = max_slices
         self.options: dict[str, Any] = dict(score_thr=score_thr, max_objects=max_objects, show_gt=show_gt, show_rois=show_rois)
-        self.loader = loader
         self._reset()
 
     def _reset(self) -> None:
@@ -87,7 +83,7 @@ class SliceVisualizationHook(Hook):
         dataset = runner.test_dataloader.dataset
         meta = getattr(dataset, 'metainfo', {})
         if self._load is None:
-            self._load = first_transform(dataset) if self.loader is None else TRANSFORMS.build(self.loader)
+            self._load = first_transform(dataset)
         for sample in outputs or ():
             due = self._num_seen % self.interval == 0
             self._num_seen += 1
@@ -129,8 +125,5 @@ def first_transform(dataset: Any) -> Callable[[dict], dict]:
     dataset = next(leaf_datasets(dataset))
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
-        raise ValueError(
-            f'{type(dataset).__name__} has no pipeline to take the slice loader from: pass one to '
-            "SliceVisualizationHook, such as loader=dict(type='LoadCTSlice')"
-        )
+        raise ValueError(f'{type(dataset).__name__} has no pipeline, whose first transform would read its slices')
     return transforms[0]

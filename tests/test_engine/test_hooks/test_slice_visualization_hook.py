@@ -111,7 +111,7 @@ def test_sixteen_bit_slices_have_the_grey_levels_of_the_model(tmp_path):
     run(SliceVisualizationHook(tmp_path / 'out'), [sample], make_runner(LoadCTSlice(max_value=4095)))
     drawn = cv2.imread(str(tmp_path / 'out' / 'P_1.png'))[:768:12, :768:12, 0]
     np.testing.assert_array_equal(drawn, np.rint(image / 4095 * 255))
-    run(SliceVisualizationHook(tmp_path / 'out', loader=dict(type='LoadCTSlice', max_value=8190)), [sample])
+    run(SliceVisualizationHook(tmp_path / 'out'), [sample], make_runner(LoadCTSlice(max_value=8190)))
     assert cv2.imread(str(tmp_path / 'out' / 'P_1.png'))[:768, :768].max() in (127, 128)
 
 
