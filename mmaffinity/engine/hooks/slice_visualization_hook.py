@@ -24,8 +24,8 @@ class SliceVisualizationHook(Hook):
     """Write an overlay of each tested slice to a folder.
 
     MMDetection's own hook reads slices as 8-bit colour images, which corrupts 16-bit files, and names images by file name only,
-    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices with the first transform of the tested
-    data set's pipeline, so that images have the grey levels that the model sees, and names images by patient, scan and slice.
+    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices with the first transform of the data
+    set's pipeline, so that images have the grey levels that the model sees, and names images by patient, scan and slice.
 
     Args:
         show_dir: folder for the images, relative to the current folder; None draws nothing.
