@@ -1,6 +1,5 @@
 """Grey-level statistics of a config's training slices, written where the config expects them."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from mmengine.registry import DefaultScope
 
 from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.parallel import Progress
-from mmaffinity.datasets.training_statistics import statistics_file, training_statistics
+from mmaffinity.datasets.training_statistics import read_statistics, statistics_file, training_statistics
 from mmaffinity.utils.config import check_data, own_config
 from mmaffinity.utils.files import write_json_atomic
 
@@ -55,7 +54,7 @@ def write_statistics(
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
     file = Path(out) if out else statistics_file(dataset, str(name))
     content = training_statistics(dataset, workers, progress)
-    before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (_read(file), content))
+    before, new = ([values.get(key) for key in ('mean', 'std', 'num_slices')] for values in (read_statistics(file), content))
     was_there = before == new and not overwrite
     if file.exists() and not was_there and not overwrite:
         raise ValueError(
@@ -90,10 +89,3 @@ def _configured_file(cfg: Config) -> str:
     if not preprocessor.get('statistics'):
         raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')
     return str(preprocessor.statistics)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text(encoding='utf-8')))
-    except (OSError, ValueError, TypeError):
-        return {}

@@ -1,5 +1,6 @@
 """Grey-level statistics of training slices, loaded as in training."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,15 @@ def statistics_file(dataset: Any, name: str) -> Path:
             slices that the statistics are computed from.
     """
     return Path(str(getattr(_labelled(dataset)[0], 'data_root', '') or ''), name)
+
+
+def read_statistics(file: Path) -> dict[str, Any]:
+    """Return the content of a statistics file; empty if it does not exist or is not one."""
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        return dict(content, mean=float(content['mean']), std=float(content['std']))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _labelled(dataset: Any) -> Sequence[Any]:

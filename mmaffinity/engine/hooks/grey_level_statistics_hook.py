@@ -1,6 +1,5 @@
 """Mean and standard deviation of the grey levels, computed if no file contains them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,13 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmaffinity.datasets.training_statistics import SLICES_KEY, slices_fingerprint, statistics_file, training_statistics
+from mmaffinity.datasets.training_statistics import (
+    SLICES_KEY,
+    read_statistics,
+    slices_fingerprint,
+    statistics_file,
+    training_statistics,
+)
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.wording import plural
@@ -72,7 +77,7 @@ class GreyLevelStatisticsHook(Hook):
             self._compare(runner, configured, values[0])
             return values
         reason = f'{configured} does not exist' if configured else 'the config names no statistics file'
-        kept = _read(file)
+        kept = read_statistics(file)
         if kept.get(SLICES_KEY) == slices_fingerprint(dataset):
             runner.logger.info(f'{reason}; using {_in_words(kept)}, computed before and stored in {file}')
             return kept['mean'], kept['std']
@@ -88,7 +93,7 @@ class GreyLevelStatisticsHook(Hook):
 
     def _compare(self, runner: Runner, file: Path, mean: float) -> None:
         """Warn if ``mmaffinity statistics`` computed the values from other slices than this run trains on."""
-        used = _read(file)
+        used = read_statistics(file)
         # The values may come from a checkpoint or from the config itself.
         if SLICES_KEY not in used or abs(mean - used['mean']) > 1e-6:
             return
@@ -97,15 +102,6 @@ class GreyLevelStatisticsHook(Hook):
                 f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
                 f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
             )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Return the content of a statistics file; empty if it is not one."""
-    try:
-        content = json.loads(file.read_text(encoding='utf-8'))
-        return dict(content, mean=float(content['mean']), std=float(content['std']))
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _in_words(statistics: dict[str, Any]) -> str:
