@@ -4,7 +4,6 @@ import heapq
 from collections.abc import Sequence
 from typing import Any
 
-from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -14,24 +13,21 @@ from mmaffinity.visualization.sample_arrays import cropped_as_seen, slice_probab
 
 from .slice_visualization_hook import first_transform
 
+MAX_PICTURES = 2000  # each takes about 15 kB
+SCORE_THR = 0.5  # lesions with a lower score are not drawn
 
-@HOOKS.register_module()
+
 class PagePicturesHook(Hook):
     """Keep thumbnails of tested slices in memory: misclassified slices first, then the least confident ones.
 
-    A distributed run keeps those of the first process.
-
-    Args:
-        max_pictures: maximum number of thumbnails; each takes about 15 kB.
-        score_thr: lesions with a lower score are not drawn.
+    A distributed run keeps those of the first process. Not for configs: :func:`~mmaffinity.apis.test_model` adds it.
 
     Attributes:
         pictures: after the run, JPEG files by ``(task, img_path)``.
         drawn: what they show of the predictions, see :func:`predicted_part`.
     """
 
-    def __init__(self, max_pictures: int = 2000, score_thr: float = 0.5) -> None:
-        self.max_pictures, self.score_thr = max_pictures, score_thr
+    def __init__(self) -> None:
         self.pictures: dict[tuple[str, str], bytes] = {}
         self.drawn: str | None = None
 
@@ -48,14 +44,14 @@ class PagePicturesHook(Hook):
         for sample in outputs or ():
             self._number += 1
             priority = self._priority(sample), -self._number
-            if len(self._kept) == self.max_pictures and priority < self._kept[0][:2]:
+            if len(self._kept) == MAX_PICTURES and priority < self._kept[0][:2]:
                 continue
             if self._load is None:
                 self._load = first_transform(runner.test_dataloader.dataset)
             image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
             self.drawn = predicted_part(sample) or self.drawn
-            entry = (*priority, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, self.score_thr))
-            (heapq.heappushpop if len(self._kept) == self.max_pictures else heapq.heappush)(self._kept, entry)
+            entry = (*priority, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, SCORE_THR))
+            (heapq.heappushpop if len(self._kept) == MAX_PICTURES else heapq.heappush)(self._kept, entry)
 
     @staticmethod
     def _priority(sample: SliceDataSample) -> float:
