@@ -1,6 +1,5 @@
 """Storing the RoIs that a detector finds, and joining it with a slice head trained on them."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from mmaffinity.checkpoints.loading import load_checkpoint
 from mmaffinity.checkpoints.model import weights_of, without_pretrained
 from mmaffinity.datasets.transforms.stored_rois import INDEX
 from mmaffinity.structures import CLASSIFICATION
-from mmaffinity.utils.config import load_config
+from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_json_atomic
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash
@@ -82,7 +81,7 @@ def extract_rois(
         FileExistsError: if the folder exists and is not to be replaced.
         ValueError: if the checkpoint does not fit, or the config has no labelled slices.
     """
-    cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else copy.deepcopy(config)
+    cfg = own_config(config, overrides)
     model = load_detector(cfg, checkpoint)
     dataset_cfgs = [
         leaf
@@ -148,7 +147,7 @@ def merge_head(
         FileNotFoundError: if a file does not exist.
         ValueError: if the weights do not fit the config.
     """
-    cfg = load_config(config, overrides) if isinstance(config, (str, Path)) else config
+    cfg = own_config(config, overrides)
     model = load_detector(cfg, detector)
     content = load_checkpoint(head)
     weights = {name.removeprefix(HEAD): value for name, value in weights_of(content, head).items()}
