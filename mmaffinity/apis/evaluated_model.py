@@ -46,7 +46,7 @@ class EvaluatedModel:
         Args:
             config: a config or its path; it is not changed.
             checkpoint: matching weights.
-            overrides: config fields by dotted key; only if ``config`` is a path.
+            overrides: config fields by dotted key.
 
         Raises:
             FileNotFoundError: if a file does not exist.
