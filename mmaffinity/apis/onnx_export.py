@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from mmaffinity.deployment.slice_graph import SliceGraph
 from mmaffinity.runtime.graph_check import inspect
 from mmaffinity.runtime.model_file import FORMAT, SCHEMA
 from mmaffinity.scans import TRAINING_WINDOW, Problem, sample_slices
+from mmaffinity.utils.files import whole_file
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.provenance import NOTICE
 
@@ -124,16 +124,8 @@ def write_described(model: Any, described: dict[str, Any], out: Path) -> None:
     """Write a ``ModelProto`` with a description in its metadata, atomically."""
     del model.metadata_props[:]
     model.metadata_props.add(key='mmaffinity', value=json.dumps(described, sort_keys=True, allow_nan=False))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f'{out.name}.part')
-    try:
-        with open(part, 'wb') as file:
-            file.write(model.SerializeToString(deterministic=True))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(out) as file:
+        file.write(model.SerializeToString(deterministic=True))
 
 
 def _calibration(inputs: Sequence[str | Path], most: int, size: tuple[int, int]) -> tuple[list[np.ndarray], dict[str, Any]]:

@@ -30,7 +30,7 @@ def export_model(
         config: a config or its path.
         checkpoint: matching weights; its optimizer, log and random states are omitted.
         out: name of the files, with or without ``.safetensors``; existing files are replaced.
-        cfg_options: config fields by dotted key; only if ``config`` is a path.
+        cfg_options: config fields by dotted key.
 
     Returns:
         Paths of weights and JSON.
