@@ -77,6 +77,12 @@ def test_straight_options_are_read():
     assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
 
 
+def test_a_path_with_a_space_is_kept():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    assert parser.parse_args(['--cfg-options', 'load_from=my work/a.pth']).cfg_options == {'load_from': 'my work/a.pth'}
+
+
 @pytest.mark.parametrize(
     'name',
     ['affinity_c8', 'affinity_c8.py', 'configs/affinity_c8.py', 'baselines/single_shot', 'published/affinity_c16_ictcf.py'],
