@@ -8,9 +8,9 @@ _QUOTES = ('"', "'")
 def parse_value(text: str) -> Any:
     """Return the value that a text stands for.
 
-    The syntax is that of MMEngine's ``DictAction``: ``3``, ``0.1``, ``true``, ``None``, ``text``, ``[a, b]`` or ``a,b`` (a list),
-    ``(a, b)`` (a tuple), nested at will. Unlike there, spaces within a text are kept, because paths contain them, and what is in
-    quotes is a text whatever its characters: ``'a,b'``, ``'1'``.
+    The syntax is that of MMEngine's ``DictAction``: ``3``, ``0.1``, ``true``, ``None``, ``text``, ``[a, b]`` or ``a,b`` (a
+    list), ``(a, b)`` (a tuple), nested at will. Unlike there, spaces within a text are kept, because paths contain them, and
+    quotes make a text of whatever they enclose: ``'a,b'``, ``'1'``.
 
     Raises:
         ValueError: if brackets or quotes do not match.
