@@ -17,6 +17,7 @@ from .shared_config import read_shared_config
 
 FIELDS = ('data_root', 'image_size', 'slice_classes', 'folds', 'fold')  # top-level fields of our own, see load_config
 
+
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     """Load a config by path or name, apply overrides, and resolve its references.
 
