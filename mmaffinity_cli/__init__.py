@@ -43,7 +43,7 @@ def main(*verbs: str) -> None:
     Args:
         verbs: the command, if run by a script in ``tools/``; by default the first argument on the command line.
     """
-    # A name that the terminal's encoding lacks, or that is not valid Unicode, must not end a command; standard error escapes it.
+    # Names that the terminal cannot show, or that are not valid Unicode, must not end a command; standard error escapes them.
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')
     arguments = [*verbs, *sys.argv[1:]]
