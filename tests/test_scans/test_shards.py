@@ -69,7 +69,6 @@ def test_the_shard_of_a_process(environ, arguments, expected):
         ({}, (0,), '--num-shards 0 must be at least 1'),
         ({}, (None, 1), '--shard 1 needs --num-shards'),
         ({}, (3, 3), 'shard 3 of 3 does not exist'),
-        ({}, (0,), '--num-shards'),
         ({'SLURM_ARRAY_TASK_ID': '8'}, (8,), 'shard 8 of 8 does not exist'),
         ({'RANK': '1', 'WORLD_SIZE': '4'}, (3,), '--num-shards 3, but torchrun started 4 processes'),
     ],
