@@ -43,6 +43,9 @@ def main(*verbs: str) -> None:
     Args:
         verbs: the command, if run by a script in ``tools/``; by default the first argument on the command line.
     """
+    # Names that the terminal cannot show, or that are not valid Unicode, must not end a command; standard error escapes them.
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')
     arguments = [*verbs, *sys.argv[1:]]
     if not arguments or arguments[0] in ('-h', '--help'):
         print(overview())

@@ -226,7 +226,7 @@ def _read_shards(root: Path) -> list[dict]:
     for (path, _, _), content in zip(files, contents):
         for what, key_of in (
             ('scans', lambda item: (item['shard']['num_scans'], item['shard']['scans_sha256'])),
-            ('model', lambda item: (item['model']['config_sha256'], item['model']['checkpoint_sha256'])),
+            ('model', lambda item: [item['model'].get(key) for key in ('config_sha256', 'checkpoint_sha256', 'precision')]),
             ('settings', lambda item: item['settings']),
         ):
             if key_of(content) != key_of(first):

@@ -1,7 +1,7 @@
 """Figures of finished runs: ranks of models (Figure 5), and training curves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,8 @@ def run_curves(work_dir: str | Path) -> Figure:
     losses: dict[str, dict[int, float]] = {}
     scores: dict[str, dict[int, float]] = {}
     for file in files:
-        records = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
         starts: dict = {}
-        for record in records:
+        for record in _records(file):
             validation = 'lr' not in record
             if validation and 'val' in record or 'step' not in record:
                 continue
@@ -89,3 +88,12 @@ def run_curves(work_dir: str | Path) -> Figure:
         {key: (list(line), list(line.values())) for key, line in lines.items()} for lines in (losses, scores)
     )
     return draw_training_curves(shown_losses, shown_scores, title=Path(work_dir).name)
+
+
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log, except one that a killed run left unfinished."""
+    for line in file.read_text(encoding='utf-8').splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue

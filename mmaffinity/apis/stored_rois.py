@@ -93,7 +93,9 @@ def extract_rois(
         raise ValueError(f'{cfg.filename} has no labelled slices')
     places: dict[str, tuple[Any, int]] = {}
     for leaf in dataset_cfgs:
-        dataset = DATASETS.build({**leaf, 'pipeline': dataset_cfgs[-1]['pipeline'], 'test_mode': True})
+        # In its own mode, which decides the slices of a fold; without on_unreadable, which would store RoIs of other slices.
+        options = {key: value for key, value in leaf.items() if key != 'on_unreadable'}
+        dataset = DATASETS.build({**options, 'pipeline': dataset_cfgs[-1]['pipeline']})
         for index in range(len(dataset)):
             places.setdefault(dataset.get_data_info(index)['img_path'], (dataset, index))
     arrays: dict[str, np.memmap] = {}

@@ -34,6 +34,26 @@ def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
     Raises:
         ValueError: if a folder cannot be listed.
     """
+    for place, names in walk_folder(folder, others):
+        of_masks = any(_MASK_FOLDER.fullmatch(part) for part in place.relative_to(folder).parts)
+        stems = {Path(name).stem for name in names}
+        for name in names:
+            match = _MASK_FILE.fullmatch(Path(name).stem)
+            yield place / name, MASK if of_masks or (match and match[1] in stems) else _why_unused(place / name)
+
+
+def walk_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below it, each with the names of its files, except hidden ones and leftovers.
+
+    Links are followed, and each folder is visited once.
+
+    Args:
+        folder: folder to search.
+        others: folders to skip.
+
+    Raises:
+        ValueError: if a folder cannot be listed.
+    """
     entered = {os.path.realpath(folder)}
     for top, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         place = Path(top)
@@ -44,12 +64,7 @@ def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
                 entered.add(target)
                 below.append(name)
         folders[:] = below
-        of_masks = any(_MASK_FOLDER.fullmatch(part) for part in place.relative_to(folder).parts)
-        stems = {Path(name).stem for name in names}
-        for name in names:
-            if not _is_clutter(name):
-                match = _MASK_FILE.fullmatch(Path(name).stem)
-                yield place / name, MASK if of_masks or (match and match[1] in stems) else _why_unused(place / name)
+        yield place, [name for name in names if not _is_clutter(name)]
 
 
 def _why_unused(path: Path) -> str | None:

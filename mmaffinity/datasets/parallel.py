@@ -1,6 +1,7 @@
 """Processing of many files on several cores."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -38,11 +39,13 @@ def map_files(
         raise ValueError(f'the number of workers is {workers}; it has to be at least 1')
     results: list[Result] = []
     executor = ThreadPoolExecutor(workers)
-    try:
-        for result in executor.map(function, items):
-            results.append(result)
-            if progress is not None:
-                progress(what, len(results), len(items))
-    finally:
-        executor.shutdown(cancel_futures=True)
+    # Threads that silence warnings at the same time may restore each other's filters, and leave warnings silenced.
+    with warnings.catch_warnings():
+        try:
+            for result in executor.map(function, items):
+                results.append(result)
+                if progress is not None:
+                    progress(what, len(results), len(items))
+        finally:
+            executor.shutdown(cancel_futures=True)
     return results

@@ -164,7 +164,7 @@ class SliceFolderDataset(SliceDataset):
 
     def _fold_of(self, row: dict) -> int:
         key = row.get('patient_id', row['img_path'].rsplit('/', 1)[-1])
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') % (self.folds or 1)
+        return int.from_bytes(hashlib.sha256(key.encode(errors='surrogateescape')).digest()[:8], 'big') % (self.folds or 1)
 
 
 def _holds_lists_only(folder: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaffinity.utils.decoding import array_to_grey, check_max_value, decode_slice
+from mmaffinity.utils.decoding import array_to_grey, decode_slice
 
 from .items import MAX_SLICE_PIXELS, ReadOptions, Scan, ScanInfo, check_side
 from .notes import WARNING
@@ -100,7 +100,6 @@ class ArrayScan(_GreyScan):
 
     def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions, first: int = 0) -> None:
         super().__init__(ScanInfo('arrays', 'memory', 'images', len(arrays)), options)
-        check_max_value(options.max_value)
         self.arrays, self.first = arrays, first
 
     def keys(self) -> Sequence[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmaffinity.utils.decoding import check_max_value
+
 from .geometry import SAME_VIEW, View
 from .opening import brief
 from .windowing import TRAINING_WINDOW, Window
@@ -26,6 +28,9 @@ class ReadOptions:
         rescale: (slope, intercept) to Hounsfield units for DICOM files without rescale tags and NIfTI volumes not in Hounsfield
             units; for most 12-bit data (1, -1024). None refuses such files if unclear.
         max_value: pixel value of white in 16-bit images; None means 65535.
+
+    Raises:
+        ValueError: if a value is out of range.
     """
 
     window: Window = TRAINING_WINDOW
@@ -35,6 +40,7 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.rescale is not None and not (np.isfinite(self.rescale).all() and self.rescale[0] != 0):
             raise ValueError(f'rescale is {self.rescale}: slope and intercept must be finite, and the slope not 0')
+        check_max_value(self.max_value)
 
 
 @dataclass(frozen=True)

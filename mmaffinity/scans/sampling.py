@@ -4,24 +4,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .discovery import check_inputs, find_scans
-from .items import Problem, Slice
+from .items import Problem, Scan, Slice
+from .opening import brief
 
 
 def sample_slices(inputs: Sequence[str | Path], most: int | None = None) -> Iterator[Slice | Problem]:
-    """Read every n-th slice of files and folders; scans that cannot be opened are omitted.
+    """Read every n-th slice of files and folders; scans that prediction would refuse are omitted.
 
     Args:
         inputs: files and folders, as for prediction.
         most: largest number of slices; None for all.
 
     Yields:
-        Slices, and a :class:`Problem` for each that cannot be read.
+        Slices, and a :class:`Problem` for each that cannot be read and for each volume that shows no chest in Hounsfield units.
 
     Raises:
         FileNotFoundError: if an input does not exist.
     """
     check_inputs(inputs)
-    scans = [scan for scan in find_scans([str(path) for path in inputs]) if not isinstance(scan, Problem)]
+    scans: list[Scan] = []
+    for scan in find_scans([str(path) for path in inputs]):
+        try:
+            if not isinstance(scan, Problem):
+                scan.check()
+                scans.append(scan)
+        except ValueError as error:
+            yield Problem(scan.info.name, brief(error))
     keys = [(number, key) for number, scan in enumerate(scans) for key in scan.keys()]
     step = 1 if most is None else max(1, -(-len(keys) // most))
     wanted = set(keys[::step])

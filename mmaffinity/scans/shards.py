@@ -69,7 +69,10 @@ def find_shard(
     if num is None:
         num = size
     if index is not None:
-        return (Shard(index, num) if num > 1 else None), 'options'
+        shard = Shard(index, num)
+        return (shard if num > 1 else None), 'options'
+    if num < 1:
+        raise ValueError(f'--num-shards {num} must be at least 1')
     if num == 1:
         return None, origin
     if size == 1 and 'SLURM_ARRAY_TASK_ID' in environ:

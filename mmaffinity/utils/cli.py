@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .option_values import parse_value
 from .parent_watch import end_with_parent
 
 # Environment variable: the parent process with which a command ends.
@@ -15,20 +16,22 @@ USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryErro
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``KEY=VALUE`` options; a malformed option is a usage error without traceback."""
+    """Options of the form ``KEY=VALUE``, see :func:`~.option_values.parse_value`; a malformed one is a usage error."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
-        from mmengine.config import DictAction  # which loads torch
-
+        options = dict(getattr(namespace, self.dest, None) or {})
         try:
-            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
-        except (AssertionError, ValueError, RecursionError) as error:
+            for word in values:
+                key, text = word.split('=', 1)
+                options[key] = parse_value(text)
+        except (ValueError, RecursionError) as error:
             parser.error(
                 f'argument {option_string}: {" ".join(map(str, values))} is not of the form KEY=VALUE with a number, '
                 f'text, [list] or (tuple) ({type(error).__name__}: {error})'
             )
+        setattr(namespace, self.dest, options)
 
 
 def run_tool(main: Callable[[], int | None]) -> int:

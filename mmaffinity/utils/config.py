@@ -2,7 +2,9 @@
 
 import copy
 import inspect
+from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from mmengine.utils import import_modules_from_strings
 
 from .references import DATALOADERS, resolve_dataloaders
 from .shared_config import read_shared_config
+
+FIELDS = ('data_root', 'image_size', 'slice_classes', 'folds', 'fold')  # top-level fields of our own, see load_config
 
 
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
@@ -79,7 +83,9 @@ def own_config(config: str | Path | Config, overrides: dict | None = None) -> Co
     if isinstance(config, (str, Path)):
         return load_config(config, overrides)
     config = copy.deepcopy(config)
-    config.merge_from_dict(overrides or {})
+    if overrides:
+        _check_names(config, overrides)
+        config.merge_from_dict(overrides)
     resolve_dataloaders(config)
     return config
 
@@ -119,16 +125,30 @@ def find_config(path: str | Path) -> Path:
 
 
 def _check_names(config: Config, overrides: dict) -> None:
-    """Refuse overrides of unknown fields that resemble existing ones, because they would silently change nothing.
+    """Refuse overrides of unknown fields that resemble existing ones, or have the name of an inner one such as ``lr``, because
+    they would silently change nothing.
 
     Raises:
         ValueError: with the probably intended field.
     """
-    fields = {*config.keys(), 'folds', 'fold', *inspect.signature(Runner.__init__).parameters}
-    for name in {str(key).split('.')[0] for key in overrides} - fields:
-        near = get_close_matches(name, fields, n=1, cutoff=0.8)
+    fields = {*config.keys(), *FIELDS, *inspect.signature(Runner.__init__).parameters}
+    for key in map(str, overrides):
+        name = key.split('.')[0]
+        if name in fields:
+            continue
+        near = get_close_matches(name, fields, n=1, cutoff=0.8) or list(islice(_places(config.to_dict(), key), 3))
         if near:
-            raise ValueError(f'there is no field {name}; did you mean {near[0]}?')
+            raise ValueError(f'there is no field {name}; did you mean {" or ".join(near)}?')
+
+
+def _places(value: Any, name: str, within: str = '') -> Iterator[str]:
+    """Yield the dotted names of the inner fields of a config that end in ``name``."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, item in items:
+        place = f'{within}{key}'
+        if f'.{place}'.endswith(f'.{name}') and within:
+            yield place
+        yield from _places(item, name, f'{place}.')
 
 
 def _check_kinds(config: Config) -> None:

@@ -7,6 +7,7 @@ before memory is allocated for it.
 
 import io
 import struct
+import threading
 import warnings
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ MAX_PIXELS = 64 * 1024**2  # 8192 x 8192; CT slices have 512 x 512, rarely 1024 
 DARKEST_PEAK, DARKEST_GIVEN = 0.75, 0.25  # fractions of white, see far_below_white()
 
 PHOTOMETRIC = 262  # TIFF tag; 0 is 'white is zero'
+_FILTERS = threading.Lock()
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _JPEG_SIGNATURE = b'\xff\xd8'
@@ -199,8 +201,10 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
 def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.ndarray:
     """Decode formats that are rare for slices: Pillow loads them once to detect truncation, then OpenCV decodes the pixels."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # Pillow warns about conditions that are errors here, or about odd metadata
+        # Pillow warns about conditions that are errors here, or about odd metadata. All threads share the filters: overlapping
+        # blocks would leave them changed, and a wider filter would also silence the warnings of other threads.
+        with _FILTERS, warnings.catch_warnings():
+            warnings.filterwarnings('ignore', module=r'PIL\.')
             with Image.open(io.BytesIO(content), formats=('BMP', 'PPM', 'TIFF', 'WEBP')) as image:
                 _check_size(*image.size, max_pixels)
                 pages = getattr(image, 'n_frames', 1)

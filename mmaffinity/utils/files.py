@@ -107,12 +107,16 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
         overwrite: Replace a folder that contains the marker. Any other non-empty folder is untouched.
 
     Yields:
-        The folder to fill, ``<name>.part`` beside the final one.
+        The folder to fill, ``.<name>.mmaffinity.part`` beside the final one.
 
     Raises:
         FileExistsError: if there is a file, or a folder that is not empty and may not be replaced.
     """
     path = Path(os.path.abspath(path))
+    # Names that only this function gives, because it removes what a killed run has left under them.
+    part, old = (path.with_name(f'.{path.name}.mmaffinity.{end}') for end in ('part', 'old'))
+    if old.exists() and not path.exists():
+        os.replace(old, path)  # a run was killed between its two renames
     if path.exists() and not path.is_dir():
         raise FileExistsError(f'{path} is a file; name a folder')
     if path.is_dir() and any(path.iterdir()):
@@ -120,8 +124,7 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
             raise FileExistsError(f'{path} is not empty and has no {marker}, so it holds something else; name another folder')
         if not overwrite:
             raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
-    part, old = path.with_name(path.name + '.part'), path.with_name(path.name + '.old')
-    for leftover in (part, old):  # left by a killed run
+    for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     try:

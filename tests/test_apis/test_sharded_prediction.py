@@ -195,7 +195,11 @@ def test_shards_that_do_not_belong_together_are_not_merged(tmp_path, study, infe
     predict_shard(inferencer, study, out, 0, 2, resume=True)
     assert len(merge_shards(out).scans) == 7
     path = out / 'report.shard-1-of-2.json'
-    path.write_text(path.read_text().replace('"score_thr": 0.3', '"score_thr": 0.4'))
+    text = path.read_text()
+    path.write_text(text.replace('"checkpoint_sha256"', '"precision": "bfloat16", "checkpoint_sha256"'))
+    with pytest.raises(ValueError, match='different model'):
+        merge_shards(out)
+    path.write_text(text.replace('"score_thr": 0.3', '"score_thr": 0.4'))
     with pytest.raises(ValueError, match='different settings'):
         merge_shards(out)
     path.write_text('{')

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.registry import init_default_scope
 from model_helpers import NARROW
 
@@ -67,6 +67,18 @@ def stored(detector, tmp_path_factory):
     folder = extract_rois(*detector, tmp_path_factory.mktemp('stored') / 'rois', progress=lambda *done: seen.append(done))
     assert seen[-1][0] == seen[-1][1] == len(json.loads((folder / 'rois.json').read_text())['slices'])
     return folder
+
+
+def test_a_fold_stores_the_slices_of_its_training_and_test(repo_root, roots, detector, tmp_path):
+    config = load_config(
+        repo_root / 'configs/public/affinity_c8_from_scratch.py', {**SMALL, **THREE, **roots, 'folds': 2, 'fold': 1}
+    )
+    folder = extract_rois(config, detector[1], tmp_path / 'rois')
+    used = set()
+    for loader in (config.train_dataloader, config.test_dataloader):
+        dataset = DATASETS.build({**loader.dataset.datasets[1], 'pipeline': []})
+        used |= {dataset.get_data_info(index)['img_path'] for index in range(len(dataset))}
+    assert set(json.loads((folder / 'rois.json').read_text())['slices']) == used
 
 
 def head_config(repo_root, roots, stored, **extra):

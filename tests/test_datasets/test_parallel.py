@@ -1,8 +1,12 @@
 import threading
+import warnings
 
+import cv2
+import numpy as np
 import pytest
 
 from mmaffinity.datasets.parallel import map_files
+from mmaffinity.utils.decoding import read_slice
 
 
 @pytest.mark.parametrize('workers', [None, 1, 3])
@@ -26,3 +30,30 @@ def test_an_error_ends_the_map():
     with pytest.raises(ValueError, match='item 0 is bad'):
         map_files(fail_at_first, range(10000), workers=2)
     assert len(started) < 1000
+
+
+def test_threads_that_silence_warnings_leave_none_silenced():
+    before = list(warnings.filters)
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def silenced(item):
+        if item == 1:
+            first_in.wait(10)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            (first_in, second_in)[item].set()
+            (second_in, first_out)[item].wait(10)
+        first_out.set()
+
+    map_files(silenced, [0, 1], workers=2)
+    assert warnings.filters == before
+
+
+def test_no_warning_on_a_slice_is_lost_among_threads(tmp_path):
+    paths = [tmp_path / f'{number}.tif' for number in range(30)]
+    for number, path in enumerate(paths):  # each with another peak, and thus another text
+        cv2.imwrite(str(path), np.arange(256 * 256, dtype=np.uint16).reshape(256, 256) % np.uint16(4000 + number))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter('always')
+        map_files(read_slice, paths, workers=8)
+    assert sum('is too dark' in str(warning.message) for warning in seen) == len(paths)

@@ -1,3 +1,5 @@
+import os
+import sys
 from collections import Counter, defaultdict
 
 import cv2
@@ -70,6 +72,13 @@ def test_folds_keep_patients_together(folders):
     assert sorted(tested) == sorted(everything)
     assert len(folds_of) == 70 and all(len(folds) == 1 for folds in folds_of.values())
     assert len({min(folds) for folds in folds_of.values()}) == 5
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='names that are not UTF-8 exist on Linux only')
+def test_folds_of_names_that_are_not_utf8(folders):
+    (folders / 'COVID' / os.fsdecode(b'caf\xe9.png')).write_bytes((folders / 'COVID' / 'p30_0.png').read_bytes())
+    parts = [{info['img_id'] for info in infos(build(folders, folds=2, fold=fold, test_mode=True))} for fold in range(2)]
+    assert not parts[0] & parts[1] and 'COVID/caf\udce9.png' in parts[0] | parts[1]
 
 
 def test_folds_by_file_name_are_stable(folders):

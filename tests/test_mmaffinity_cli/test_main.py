@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,13 @@ def test_help_imports_the_standard_library_only():
 def test_version(monkeypatch, capsys):
     run(monkeypatch, '--version')
     assert re.fullmatch(r'mmaffinity \d+\.\d+\S*\n', capsys.readouterr().out)
+
+
+def test_names_that_cannot_be_printed_are_escaped():
+    code = "import sys; sys.argv[1:] = ['--help']; from mmaffinity_cli import main; main(); print('\\u60a3', '\\udcff')"
+    environment = {**os.environ, 'PYTHONIOENCODING': 'ascii:strict'}
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == r'\u60a3 \udcff'
 
 
 def test_unknown_commands_name_a_near_one(monkeypatch, capsys):

@@ -11,6 +11,12 @@ from mmaffinity.scans import Problem, ReadOptions
 from mmaffinity.scans.image_scan import ArrayScan, ImageScan, natural
 
 
+@pytest.mark.parametrize('max_value', [0, -1, 65536])
+def test_a_white_that_no_pixel_can_have(max_value):
+    with pytest.raises(ValueError, match=f'max_value={max_value} must be within 1..65535'):
+        ReadOptions(max_value=max_value)
+
+
 def test_natural_order():
     names = ['a10', 'a9', 'a010', 'b1', 'A1', 'a', '7', '10', 'a' + '9' * 5000]
     ordered = sorted(names, key=natural)

@@ -1,7 +1,8 @@
 """A sample of slices: evenly spaced over all scans, each at most once."""
 
+import numpy as np
 import pytest
-from scan_helpers import write_images
+from scan_helpers import chest_volume, write_images, write_nifti
 
 from mmaffinity.scans import Problem, sample_slices
 
@@ -23,3 +24,13 @@ def test_what_cannot_be_read_is_omitted_and_what_is_missing_is_named(tmp_path):
     assert [item.name for item in sample_slices([folder]) if not isinstance(item, Problem)] == ['in/slice_0.png']
     with pytest.raises(FileNotFoundError, match='nowhere'):
         list(sample_slices([folder, tmp_path / 'nowhere']))
+
+
+def test_masks_beside_volumes_are_omitted(tmp_path):
+    write_nifti(tmp_path / 'ct.nii.gz', chest_volume())
+    write_nifti(tmp_path / 'ct_mask.nii.gz', (chest_volume() > 0).astype(np.uint8))
+    items = list(sample_slices([tmp_path]))
+    assert [item.name.rpartition('/')[2] for item in items if not isinstance(item, Problem)] == [
+        f'ct.nii.gz#{i}' for i in range(3)
+    ]
+    assert 'not Hounsfield units' in next(item.reason for item in items if isinstance(item, Problem))

@@ -64,9 +64,11 @@ def test_the_shard_of_a_process(environ, arguments, expected):
     'environ, arguments, words',
     [
         ({}, (3,), '--num-shards 3 needs --shard I, 0 to 2'),
+        ({}, (1, 5), 'shard 5 of 1 does not exist'),
+        ({}, (0, 0), 'shard 0 of 0 does not exist'),
+        ({}, (0,), '--num-shards 0 must be at least 1'),
         ({}, (None, 1), '--shard 1 needs --num-shards'),
         ({}, (3, 3), 'shard 3 of 3 does not exist'),
-        ({}, (0,), '--num-shards'),
         ({'SLURM_ARRAY_TASK_ID': '8'}, (8,), 'shard 8 of 8 does not exist'),
         ({'RANK': '1', 'WORLD_SIZE': '4'}, (3,), '--num-shards 3, but torchrun started 4 processes'),
     ],

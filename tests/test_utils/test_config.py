@@ -7,7 +7,7 @@ import pytest
 from mmdet.registry import MODELS
 
 from mmaffinity.utils.cli import ConfigOptions, run_tool
-from mmaffinity.utils.config import find_config, load_config
+from mmaffinity.utils.config import find_config, load_config, own_config
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,27 @@ def test_fields_of_the_wrong_kind(repo_root, overrides, words):
 def test_a_slip_in_the_first_word_changes_nothing_without_a_word(repo_root, slip, meant):
     with pytest.raises(ValueError, match=f'there is no field {slip.split(".")[0]}; did you mean {meant}\\?'):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', {slip: 1})
+
+
+@pytest.mark.parametrize(
+    'name, meant',
+    [
+        ('lr', 'optim_wrapper.optimizer.lr'),
+        ('optimizer.lr', 'optim_wrapper.optimizer.lr'),
+        ('max_epochs', 'train_cfg.max_epochs'),
+        ('num_affinities', 'model.roi_head.cls_head.num_affinities'),
+        ('batch_size', 'train_dataloader.batch_size or val_dataloader.batch_size or test_dataloader.batch_size'),
+    ],
+)
+def test_an_inner_field_without_its_place_is_refused(repo_root, name, meant):
+    with pytest.raises(ValueError, match=f'there is no field {name.split(".")[0]}; did you mean {meant}\\?'):
+        load_config(repo_root / 'configs/affinity_c8_phantom.py', {name: 1})
+
+
+def test_a_slip_in_overrides_of_a_loaded_config(repo_root):
+    config = load_config(repo_root / 'configs/affinity_c8_phantom.py')
+    with pytest.raises(ValueError, match='there is no field modl; did you mean model'):
+        own_config(config, {'modl.test_cfg.mode': 'detection'})
 
 
 def test_new_fields_may_be_added(repo_root):
@@ -75,6 +96,12 @@ def test_straight_options_are_read():
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
     options = parser.parse_args(['--cfg-options', 'a.b=1', 'c=[1,2]', 'd=text', 'e=(3,4)', 'f=None', 'g=True']).cfg_options
     assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
+
+
+def test_a_path_with_a_space_is_kept():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    assert parser.parse_args(['--cfg-options', 'load_from=my work/a.pth']).cfg_options == {'load_from': 'my work/a.pth'}
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,29 @@ def test_a_folder_appears_whole(tmp_path):
 
 def test_an_empty_folder_is_filled_and_leftovers_of_killed_runs_are_cleared(tmp_path):
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out.part' / 'half').mkdir(parents=True)
+    (tmp_path / '.out.mmaffinity.part' / 'half').mkdir(parents=True)
     fill(tmp_path / 'out')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['out']
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['sub']
+
+
+def test_folders_of_the_user_beside_it_stay(tmp_path):
+    fill(tmp_path / 'out')
+    for name in ('out.old', 'out.part'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'mine').write_text('')
+    fill(tmp_path / 'out', overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'out.old', 'out.part']
+    assert (tmp_path / 'out.old' / 'mine').is_file() and (tmp_path / 'out.part' / 'mine').is_file()
+
+
+def test_a_run_killed_between_its_renames_loses_nothing(tmp_path):
+    fill(tmp_path / 'out', 'first')
+    os.replace(tmp_path / 'out', tmp_path / '.out.mmaffinity.old')
+    with pytest.raises(FileExistsError, match='holds an earlier result'):
+        fill(tmp_path / 'out', 'second')
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
 
 
 @pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])

@@ -67,6 +67,8 @@ def run_locally(
         slot = slots.get()
         try:
             return _run(folder, run, _environment(slot, jobs, gpus))
+        except OSError as error:  # such as a folder that cannot be written
+            return f'could not be run: {error}'
         finally:
             slots.put(slot)
 

@@ -1,7 +1,7 @@
 """Reading of plan files."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmaffinity.utils.config import find_config, load_config
+from mmaffinity.utils.option_values import option_text
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 _REFERENCE = re.compile(r'\{([^{}]+)\}')
@@ -246,12 +247,15 @@ def last_checkpoint(config: Config) -> str:
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Return overrides as ``--cfg-options`` takes them."""
-    return [f'{key}={_text(value)}' for key, value in options.items()]
+    """Return overrides as ``--cfg-options`` takes them.
 
-
-def _text(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        left, right = '()' if isinstance(value, tuple) else '[]'
-        return f'{left}{",".join(_text(item) for item in value)}{right}'
-    return str(value)
+    Raises:
+        ValueError: if a value cannot be written as text.
+    """
+    found = []
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            found += as_arguments({f'{key}.{name}': item for name, item in value.items()})
+        else:
+            found.append(f'{key}={option_text(value)}')
+    return found

@@ -135,20 +135,27 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
 def _find_patients(
     folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path, summary: ConversionSummary
 ) -> list[_Patient]:
-    """Patients whose slices have labels, or need none."""
-    patients, unlabelled, seen = [], [], set()
+    """Patients whose slices have labels, or need none.
+
+    Raises:
+        ValueError: if two patients have the same name.
+    """
+    patients, unlabelled = [], []
+    seen: dict[str, Path] = {}
     for label, folder in sorted(folders.items()):
         for path in sorted(folder.iterdir()):
             if not path.is_dir() or path.name.startswith('.'):
                 continue
-            seen.add(path.name)
+            if path.name in seen:
+                raise ValueError(f'{seen[path.name]} and {path} are patients of the same name: rename one, and its labels')
+            seen[path.name] = path
             if label != NORMAL and path.name not in labels:
                 unlabelled.append(path.name)
             else:
                 patients.append(_Patient(path.name, path, label, None if label == NORMAL else labels[path.name]))
     if unlabelled:
         summary.warn(f'left out: {plural(len(unlabelled), "patient")} without slice labels ({first_few(unlabelled)})')
-    absent = sorted(set(labels) - seen)
+    absent = sorted(set(labels) - set(seen))
     if absent:
         summary.warn(f'{index} lists {plural(len(absent), "patient")} whose folder does not exist ({first_few(absent)})')
     return patients

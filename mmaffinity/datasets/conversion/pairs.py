@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmaffinity.utils.wording import first_few, plural
 
-from ..folder_listing import EXTENSIONS
+from ..folder_listing import EXTENSIONS, walk_folder
 from ..patients import check_pattern
 from .summary import ConversionSummary
 
@@ -32,17 +32,19 @@ class FileKind:
     by_folder: bool
 
     def find(self, folder: Path) -> list[Path]:
-        """List the files of this kind in a folder and below.
+        """List the files of this kind in a folder and below; links to folders are followed.
 
         Raises:
             FileNotFoundError: if the folder does not exist or holds none.
+            ValueError: if a folder cannot be listed.
         """
         if not folder.is_dir():
             raise FileNotFoundError(f'the folder {folder} does not exist')
         found = sorted(
-            path
-            for path in folder.rglob('*')
-            if path.name.lower().endswith(self.suffixes) and not path.name.startswith('.') and path.is_file()
+            place / name
+            for place, names in walk_folder(folder)
+            for name in names
+            if name.lower().endswith(self.suffixes) and (place / name).is_file()
         )
         if not found:
             raise FileNotFoundError(f'{folder} contains no {self.noun} ({", ".join(self.suffixes)})')

@@ -112,7 +112,7 @@ class SliceVisualizationHook(Hook):
         stem = re.sub(r'[^A-Za-z0-9.-]+', '_', plain).strip('._')[-150:] or 'slice'
         taken = self._names.setdefault(stem.lower(), path) != path  # lower: some file systems ignore case
         if taken or get_world_size() > 1:
-            stem += '-' + hashlib.sha256(path.encode()).hexdigest()[:10]
+            stem += '-' + hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:10]
         return f'{stem}.png'
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 from plan_helpers import small_options, write_plan
 
-from mmaffinity.apis.plans import collect, read_plan, run_locally
+from mmaffinity.apis.plans import collect, local, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
 
 TEXT = f"""
@@ -87,6 +87,24 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
     failed = run_locally(PlanFolder(plan, out), progress=said.append)
     assert set(failed) == {'bad', 'after_bad'} and said[0] == '2 of 4 runs are done'
     assert (out / 'runs/c8/results.json').stat().st_mtime_ns == before
+
+
+def test_a_run_whose_folder_cannot_be_written_ends_no_other(tmp_path, tiny_phantom, monkeypatch):
+    text = """
+        title = 'Two'
+        runs = [dict(name=name, config='affinity_c8_phantom', data='cncb_ncov') for name in ('a', 'b')]
+        """
+
+    def call(step, log, environment):
+        step.makes.touch()
+        return 0
+
+    folder = PlanFolder(read_plan(write_plan(tmp_path / 'two.py', text), tiny_phantom), tmp_path / 'out')
+    folder.of('a').parent.mkdir(parents=True)
+    folder.of('a').write_text('a file in place of the folder')
+    monkeypatch.setattr(local, '_call', call)
+    failed = run_locally(folder, 1)
+    assert list(failed) == ['a'] and failed['a'].startswith('could not be run: ') and folder.done(folder.plan.run('b'))
 
 
 def test_nothing_to_report(tmp_path, tiny_phantom):

@@ -1,5 +1,6 @@
 """Plan files: what is read from them, and what is wrong with them."""
 
+import argparse
 import json
 import shlex
 
@@ -10,8 +11,10 @@ from mmaffinity.apis.plans import read_plan
 from mmaffinity.apis.plans.cost import Cost, number_of_steps, training_speed
 from mmaffinity.apis.plans.folder import PlanFolder, command_line
 from mmaffinity.apis.plans.page import commands
+from mmaffinity.apis.plans.plan import as_arguments
 from mmaffinity.apis.plans.results import has_affinities
 from mmaffinity.commands import reproduce
+from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config
 
 pytestmark = pytest.mark.slow
@@ -241,3 +244,21 @@ def test_figures_are_drawn_for_models_with_affinities(tmp_path):
     (tmp_path / 'cncb_ncov').mkdir()
     plan = read_plan('plans/paper', tmp_path)
     assert [run.name for run in plan.runs if has_affinities(run)] == ['c8', 'c16', 'c32', 'c64']
+
+
+def test_overrides_reach_the_commands_unchanged():
+    options = {
+        'data_root': '/my data/a,b',
+        'image_size': (64, 64),
+        'slice_classes': ['0', '1'],
+        'optim_wrapper.optimizer': dict(lr=1e-4, betas=(0.9, 0.99)),
+    }
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    assert parser.parse_args(['--cfg-options', *as_arguments(options)]).cfg_options == {
+        'data_root': '/my data/a,b',
+        'image_size': (64, 64),
+        'slice_classes': ['0', '1'],
+        'optim_wrapper.optimizer.lr': 1e-4,
+        'optim_wrapper.optimizer.betas': (0.9, 0.99),
+    }

@@ -183,6 +183,12 @@ def test_wrong_use(root, tmp_path):
     assert not out.exists()
 
 
+def test_two_patients_of_one_name_are_refused(root, tmp_path):
+    (root / 'Normal Cases/normal001').rename(root / 'Normal Cases/cap001')
+    with pytest.raises(ValueError, match='cap001 and .*cap001 are patients of the same name'):
+        convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
+
+
 def test_unreadable_pixels_leave_one_slice_out(root, tmp_path, monkeypatch):
     from mmaffinity.scans.dicom_scan import DicomScan
 

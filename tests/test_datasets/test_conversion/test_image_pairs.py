@@ -169,7 +169,7 @@ def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, 
         patch.setattr('mmaffinity.datasets.conversion.results.write_jsons_atomic', interrupted)
         with pytest.raises(KeyboardInterrupt):
             convert_image_pairs(*folders, LesionOptions([2], min_area=0), overwrite=True)
-    assert content() == first and not folders[2].with_name('out.part').exists()
+    assert content() == first and not folders[2].with_name('.out.mmaffinity.part').exists()
     convert_image_pairs(*folders, SMALL, overwrite=True, workers=3)
     assert content() == first
 

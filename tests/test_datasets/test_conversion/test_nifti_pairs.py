@@ -122,7 +122,7 @@ def test_lesion_labels(folders):
     put(folders, 'a', number=3, mask=lungs)
     with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: choose .* \(such as --lesion-labels 3'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
-    assert not folders[2].exists() and not folders[2].with_name('out.part').exists()
+    assert not folders[2].exists() and not folders[2].with_name('.out.mmaffinity.part').exists()
     convert_nifti_pairs(*folders, PairOptions(lesion_labels=[3], min_area=20), WHOLE)
     assert [annotation['bbox'] for annotation in read(folders)['annotations']] == [list(BOX)] * 3
     put(folders, 'b', number=3)  # a mask of another kind: the label is not in it

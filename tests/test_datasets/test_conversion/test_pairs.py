@@ -44,6 +44,21 @@ def test_names_of_the_public_sets(put, summary):
     assert [pair.mask.parent.name for pair in found] == ['infection', 'infection']
 
 
+def test_links_to_folders_are_followed_and_hidden_folders_are_not(put, summary):
+    root = put(
+        'store/p2/1.png',
+        'images/p1/1.png',
+        'images/p1/.ipynb_checkpoints/1.png',
+        'masks/p1/1.png',
+        'masks/p2/1.png',
+        'masks/__MACOSX/p1/1.png',
+    )
+    (root / 'images/p2').symlink_to(root / 'store/p2', target_is_directory=True)
+    (root / 'images/p2/again').symlink_to(root / 'images', target_is_directory=True)
+    assert list(paired(find_pairs(root / 'images', root / 'masks', summary, kind=IMAGES))) == ['p1/1', 'p2/1']
+    assert not summary.warnings
+
+
 def test_studies_in_folders_of_which_few_have_masks(put, summary):
     root = put(
         *(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)),

@@ -94,6 +94,12 @@ def test_several_processes_never_share_a_name(tmp_path, monkeypatch):
     assert len(set(written)) == 2
 
 
+def test_a_name_that_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr(slice_visualization_hook, 'get_world_size', lambda: 2)
+    name = SliceVisualizationHook(tmp_path).file_name(SliceDataSample(metainfo=dict(img_path='COVID/caf\udce9.png')))
+    assert name.isascii() and name.startswith('COVID_caf')
+
+
 def test_interval_and_limit(tmp_path):
     samples = [make_slice(tmp_path / 'P' / f'{index}.png') for index in range(7)]
     run(SliceVisualizationHook(tmp_path / 'third', interval=3), samples)
