@@ -97,7 +97,7 @@ def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
 
 def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
     rows = [(run.name, run.config, run.seed, failed.get(run.name) or folder.state(run)) for run in folder.plan.runs]
-    left_out = [(name, '', '', f'left out: {reason}') for name, reason in folder.plan.left_out.items()]
+    left_out = [(name, '', '', f'skipped: {reason}') for name, reason in folder.plan.left_out.items()]
     return markdown_table(['run', 'config', 'seed', 'state'], [*rows, *left_out], 'llrl')
 
 

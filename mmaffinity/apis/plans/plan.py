@@ -123,7 +123,7 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
                 )
         lacking = [name for name in _references(entry).values() if name in plan.left_out]
         if entry.get('data') in missing or lacking:
-            plan.left_out[entry['name']] = missing.get(entry.get('data')) or f'starts from {lacking[0]}, which is left out'
+            plan.left_out[entry['name']] = missing.get(entry.get('data')) or f'starts from {lacking[0]}, which is skipped'
             continue
         known[entry['name']] = entry
         for seed in range(seeds):

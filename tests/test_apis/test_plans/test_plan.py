@@ -228,8 +228,8 @@ def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5 and lines[-1].endswith('--collect') and not out.exists()
     for arguments, words in (
-        ([], 'DATA_ROOT is missing'),
-        (['/no/where'], 'no folder /no/where'),
+        ([], 'missing DATA_ROOT'),
+        (['/no/where'], 'folder /no/where does not exist'),
         ([str(tiny_phantom), '--phantom'], '--phantom has its own plan'),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
