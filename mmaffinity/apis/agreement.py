@@ -212,7 +212,7 @@ def compare(answers: Answers, reference: Answers) -> Difference:
         ValueError: if they are for different slices.
     """
     if answers.names != reference.names:
-        raise ValueError('the answers are of different slices; the input changed meanwhile')
+        raise ValueError('the predictions are of different slices: the input changed during the run')
     changed, moved = [], np.zeros(len(reference.names))
     for i in range(len(reference.names)):
         # (M, M'), between RoIs of the reference and the variant.
@@ -356,8 +356,8 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
         raise ValueError(
-            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
-            f'{checkpoint}: export this one'
+            f'{variant.exported} was not exported from {checkpoint}, but from a checkpoint with SHA-256 {source[:16]}...: '
+            'export this one'
         )
     return runtime
 

@@ -71,7 +71,7 @@ class EvaluatedModel:
                 found.append(index)
         if len(found) != 1:
             raise ValueError(
-                f'{path} names {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
+                f'{path} matches {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
             )
         return found[0]
 

@@ -107,7 +107,7 @@ def _open(out: str | Path, resume: bool, stack: ExitStack, shard: Shard | None) 
 
 
 def _earlier_results(out: str | Path) -> FileExistsError:
-    return FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
+    return FileExistsError(f'{out} contains results of an earlier run: continue it with --resume, or choose another --out')
 
 
 def _predict_shard(

@@ -75,7 +75,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
         serious = [note for note in scan.notes if note.startswith(WARNING)]
         if scan.notes:
             place = Path(out) / scan.folder / 'prediction.json'
-            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; the serious ones:' if serious else '')
+            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; the important ones:' if serious else '')
             yield from (f'  {note}' for note in serious)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
@@ -87,9 +87,9 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     if report.clutter:
         names = list(dict.fromkeys(item.source.rsplit('/', 1)[-1] for item in report.clutter))
         more = ', ...' if len(names) > MAX_EXAMPLES else ''
-        yield f'{plural(len(report.clutter), "file")} without slices left aside: {", ".join(names[:MAX_EXAMPLES])}{more}'
+        yield f'ignored {plural(len(report.clutter), "file")} without slices: {", ".join(names[:MAX_EXAMPLES])}{more}'
     if report.failed:
-        yield 'Something failed, see above: the exit code is 1. MMAFFINITY_TRACEBACK=1 shows where.'
+        yield 'Something failed (see above), so the exit code is 1. MMAFFINITY_TRACEBACK=1 shows the traceback.'
 
 
 def _answer(scan: ScanResult) -> str:

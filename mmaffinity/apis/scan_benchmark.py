@@ -48,7 +48,7 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
                 predicted += not isinstance(result, Problem)
         seconds = time.perf_counter() - start
         if not predicted:
-            raise ValueError(f'{inputs} has no slice that can be predicted')
+            raise ValueError(f'no slice of {inputs} can be predicted')
         yield dict(
             workers=number,
             slices=predicted,

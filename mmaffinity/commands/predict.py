@@ -138,11 +138,11 @@ def _check_arguments(args: argparse.Namespace) -> None:
             raise ValueError(f'missing {", ".join(missing)}: give --config and --checkpoint, or --model for an exported model')
         if args.backend not in ('auto', 'torch'):
             raise ValueError(
-                f'--backend {args.backend} needs an exported model: run mmaffinity export onnx, and pass the file as --model'
+                f'--backend {args.backend} needs an exported model: run mmaffinity export onnx, and pass it as --model'
             )
         if args.precision == 'int8':
             raise ValueError(
-                '--precision int8 needs a quantised model: run mmaffinity export onnx --int8 SLICES, and pass the file as --model'
+                '--precision int8 needs a quantised model: run mmaffinity export onnx --int8 SLICES, and pass it as --model'
             )
         return
     unfit = [

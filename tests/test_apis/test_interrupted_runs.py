@@ -82,7 +82,7 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
         return train_model(config, work_dir=tmp_path, resume=True, seed=seed)
 
-    with pytest.raises(ValueError, match='--seed 7 does not fit .*epoch_1.pth, which was trained with seed 0'):
+    with pytest.raises(ValueError, match='--seed 7 does not match .*epoch_1.pth, which was trained with seed 0'):
         go_on(0, seed=7)
     for config_seed in (5, None):
         go_on(config_seed)
@@ -104,7 +104,7 @@ def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_
 
 def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
-    with pytest.raises(ValueError, match=r'no whole checkpoint in .*epoch_1\.pth is cut or damaged'):
+    with pytest.raises(ValueError, match=r'no complete checkpoint in .*epoch_1\.pth is cut or damaged'):
         train_model(small_config(repo_root, tiny_phantom / 'cncb_ncov'), work_dir=tmp_path, resume=True)
     assert checkpoints(tmp_path) == ['epoch_1.pth']
 

@@ -139,7 +139,7 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'model.data_preprocessor.normalization': 'slice'}, "takes no mean and std .*normalization='slice'.*--out"),
+        ({'model.data_preprocessor.normalization': 'slice'}, "does not use the mean and std .*normalization='slice'.*--out"),
         ({'model.data_preprocessor.mean': 0.5, 'model.data_preprocessor.std': 0.5}, 'sets mean=0.5 and std=0.5 itself'),
         ({'model.data_preprocessor.statistics': None}, 'names no file in model.data_preprocessor.statistics; give --out'),
         ({'data_root': 'nowhere'}, 'no such folder of slices'),

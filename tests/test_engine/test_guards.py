@@ -31,7 +31,7 @@ def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.default_hooks.pop('finite_loss')
     train_model(config, work_dir=tmp_path, verbose=False)
-    assert 'the config does not name FiniteLossHook: inherit _base_/default_runtime.py' in ''.join(capsys.readouterr())
+    assert 'the config lacks FiniteLossHook: inherit _base_/default_runtime.py' in ''.join(capsys.readouterr())
 
 
 def average_with(monkeypatch, module, other):

@@ -33,7 +33,7 @@ class TimeLeft:
 
     def __str__(self) -> str:
         if self.seconds is None:
-            return 'not known before the first steps'
+            return 'unknown until the first steps'
         minutes = round(self.seconds / 60)
         text = f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min' if minutes else 'under a minute'
         return f'about {text}' + (f', and {plural(self.unknown, "test")} not measured yet' if self.unknown else '')

@@ -128,7 +128,7 @@ class PlanFolder:
         for key, value in identity.items():
             if known is not None and known.get(key) != value:
                 raise ValueError(
-                    f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
+                    f'{self.out} belongs to the plan "{known.get("title")}" on {known.get("data_root")}, not '
                     f'"{self.plan.title}" on {identity["data_root"]}: choose another folder'
                 )
         if (
@@ -136,7 +136,7 @@ class PlanFolder:
             and self.out.is_dir()
             and any(not path.name.startswith('.') for path in self.out.iterdir() if path.resolve() != self.plan.root.resolve())
         ):
-            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): choose another folder')
+            raise ValueError(f'{self.out} is not empty and contains no plan ({PLAN_FILE}): choose another folder')
         changed = {}
         for run in self.plan.runs:
             record = self._read(self.of(run.name) / RUN_FILE)
@@ -188,7 +188,7 @@ class PlanFolder:
             return content
         except ValueError as error:
             raise ValueError(
-                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder is that of this plan'
+                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder belongs to this plan'
             ) from error
 
 

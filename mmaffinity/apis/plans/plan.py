@@ -111,14 +111,14 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
     names = [entry['name'] for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f'{file}: two runs are called {twice[0]}')
+        raise ValueError(f'{file}: two runs are named {twice[0]}')
     known: dict[str, Mapping] = {}
     for entry in entries:
         for name in _references(entry).values():
             if name not in known and name not in plan.left_out:
                 near = get_close_matches(name, known, n=1)
                 raise ValueError(
-                    f'{file}: {entry["name"]} starts from {name}, which is not a run above it'
+                    f'{file}: {entry["name"]} starts from {name}, which is not a run listed above it'
                     + (f'; did you mean {near[0]}?' if near else '')
                 )
         lacking = [name for name in _references(entry).values() if name in plan.left_out]
@@ -130,7 +130,7 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
             for fold in range(entry.get('folds') or 1):
                 plan.runs.append(_make_run(plan, entry, known, data, seed, fold))
     if not plan.runs:
-        raise ValueError(f'nothing of {file.name} can run: {"; ".join(sorted(set(plan.left_out.values())))}')
+        raise ValueError(f'no run of {file.name} can start: {"; ".join(sorted(set(plan.left_out.values())))}')
     return plan
 
 
@@ -139,10 +139,10 @@ def _check_entry(file: Path, number: int, entry: Any, data: Mapping) -> None:
         raise ValueError(f'{file}: runs[{number}] needs a name and a config, but is {entry!r:.120}')
     unknown = sorted(set(entry) - set(_FIELDS))
     if unknown:
-        raise ValueError(f'{file}: {entry["name"]} has the unknown field {unknown[0]}; fields are {", ".join(_FIELDS)}')
+        raise ValueError(f'{file}: {entry["name"]} has the unknown field {unknown[0]}; the fields are {", ".join(_FIELDS)}')
     if not _NAME.fullmatch(str(entry['name'])):
         raise ValueError(
-            f'{file}: the name {entry["name"]!r} is that of a folder; use letters, digits, dots, hyphens and underscores'
+            f'{file}: the name {entry["name"]!r} becomes a folder; use only letters, digits, dots, hyphens and underscores'
         )
     if entry.get('data') is not None and entry['data'] not in data:
         raise ValueError(
@@ -205,8 +205,8 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
         other = known[name]
         if other.get('folds') and other['folds'] != entry.get('folds'):
             raise ValueError(
-                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as '
-                'many, or its training would contain test slices'
+                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as many, or '
+                'it would start from weights that were trained on its test slices'
             )
         starts[key] = _full_name(other, seed, fold)
     options = {str(key): value for key, value in (entry.get('options') or {}).items() if key not in references}

@@ -59,8 +59,8 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
     """
     if shutil.which('sbatch') is None:
         raise ValueError(
-            'there is no sbatch on this machine, so --launcher slurm cannot submit jobs: log in to a node of the '
-            'cluster, or use --launcher local; --dry-run writes the scripts without submitting them'
+            'this machine has no sbatch, so --launcher slurm cannot submit jobs: log in to a node of the cluster, or use '
+            '--launcher local; --dry-run writes the scripts without submitting them'
         )
     record = folder.out / 'slurm' / JOBS
     queued = _queued(record)
@@ -107,10 +107,10 @@ def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
         '#!/usr/bin/env bash',
         f'# {run.name}: {run.config}',
         'set -euo pipefail',
-        '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
+        '# SLURM sends SIGTERM before it kills a preempted job. A job that ended on it would fail instead of being requeued.',
         "trap '' TERM",
         f'cd {shlex.quote(os.getcwd())}',
-        '# The settings of the run, with which later submissions are compared.',
+        '# Settings of the run; later submissions are compared with them.',
         f'if [ ! -e {record} ]; then',
         f'  mkdir -p "$(dirname {record})"',
         f'  cp {shlex.quote(str(settings))} {record}.part',
