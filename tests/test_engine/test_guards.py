@@ -86,7 +86,7 @@ def test_memory_hook_sees_what_is_held(tmp_path):
         hook.after_train_iter(runner, 0)
     assert [row[0] for row in hook.rows] == [2, 4] and runner.train_loop.stop_training
     assert 50 < hook.rows[1][1] - hook.rows[0][1] < 80  # 64 MiB
-    with pytest.raises(ValueError, match=r'the memory grew by \d\d\.\d MiB, more than the limit of 50'):
+    with pytest.raises(ValueError, match=r'memory grew by \d\d\.\d MiB, more than the limit of 50'):
         hook.after_train(runner)
     hook.limit = 100
     hook.after_train(runner)

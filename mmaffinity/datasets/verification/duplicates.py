@@ -90,7 +90,7 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             found,
             'picture',
             'is',
-            f'in both {one} and {other} under different names, pixel for pixel',
+            f'in both {one} and {other} under different names, with identical pixels',
             ': remove them from one of the two, or accept it with --allow identical-slices',
         )
     ]
@@ -113,7 +113,7 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             'picture',
             'is',
             f'listed more than once among the {task or "other"} slices of {split}',
-            ': they count more than others',
+            ': they count more than once',
         )
     ]
 

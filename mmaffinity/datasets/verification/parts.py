@@ -146,7 +146,7 @@ def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
         ValueError: if the data set does not provide the paths of its slices.
     """
     if not lists_paths(dataset):
-        raise ValueError(f'{type(dataset).__name__} does not tell the paths of its slices (get_data_info with img_path)')
+        raise ValueError(f'{type(dataset).__name__} does not provide the paths of its slices (get_data_info with img_path)')
     root, ann_file = str(getattr(dataset, 'data_root', '') or ''), str(getattr(dataset, 'ann_file', '') or '')
     metainfo, task = dataset.metainfo, getattr(dataset, 'task', None)
     classes = tuple(metainfo.get('classes' if task == SEGMENTATION else 'slice_classes') or ())
