@@ -77,7 +77,7 @@ def default_variants(
     Args:
         config: config of the model; for each faster form that it uses, the plain form is added.
         noise, seeds: magnitude of the noise on the features and number of its draws.
-        cuda: whether to run on a GPU too; None means if there is one.
+        cuda: whether to run on a GPU too; None means only if there is one.
         exported: the same model exported to ONNX, to run in each runtime that is installed.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
@@ -154,7 +154,7 @@ def measure_agreement(
     max_slices: int | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict:
-    """Run a model over slices in several ways and compare the predictions with those in float64.
+    """Predict slices with a model in several ways, and compare the predictions with those in float64.
 
     Args:
         config, checkpoint, cfg_options: as for :class:`AffinityInferencer`, for a model that classifies slices from RoIs.

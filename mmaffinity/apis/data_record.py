@@ -1,4 +1,4 @@
-"""Fingerprints of a run's training data, written next to its checkpoints and into them."""
+"""Fingerprints of a run's training data, stored in its checkpoints and next to them."""
 
 import json
 import logging

@@ -84,7 +84,7 @@ class EvaluatedModel:
             mask_scores: return masks as probabilities in steps of 1/255 instead of binary.
 
         Raises:
-            ValueError: if the model has no masks but their scores are wanted.
+            ValueError: if mask scores are requested, but the model has no masks.
         """
         with self._mask_scores() if mask_scores else nullcontext():
             (sample,) = self.model.test_step(pseudo_collate([self.dataset[index]]))

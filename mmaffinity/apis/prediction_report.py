@@ -21,7 +21,7 @@ class ScanResult:
         num_slices, num_predicted, num_not_predicted: numbers of slices.
         summary: the scan's result, see docs/prediction.md.
         notes: notes on the scan, on its slices (equal ones once, with their number), and on outputs that could not be written.
-            Serious ones start with :data:`~mmaffinity.scans.notes.WARNING`.
+            Warnings start with :data:`~mmaffinity.scans.notes.WARNING`.
         failed: whether writing a mask failed unexpectedly.
     """
 
@@ -61,7 +61,7 @@ class PredictionReport:
 
 
 def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
-    """Yield a report as console lines: serious notes in full, the others by number.
+    """Yield a report as console lines: warnings in full, other notes by number.
 
     Args:
         report: report of the run.
@@ -72,11 +72,11 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     """
     for scan in report.scans:
         yield _answer(scan)
-        serious = [note for note in scan.notes if note.startswith(WARNING)]
+        warnings = [note for note in scan.notes if note.startswith(WARNING)]
         if scan.notes:
             place = Path(out) / scan.folder / 'prediction.json'
-            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; the important ones:' if serious else '')
-            yield from (f'  {note}' for note in serious)
+            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; warnings:' if warnings else '')
+            yield from (f'  {note}' for note in warnings)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
         # Failures first, because the input is not to blame.

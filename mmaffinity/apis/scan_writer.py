@@ -1,4 +1,4 @@
-"""Prediction of one scan after another, each into a folder of its own."""
+"""Prediction of one scan after another, each into its own folder."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -97,7 +97,7 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
     assert done.returncode == 0, done.stderr
     for words in (
         '5 notes, see ',
-        'the important ones:',
+        '; warnings:',
         'warning: HU look implausible',
         'warning: RescaleSlope 1',
         'warning: no DICOM-SEG (lesions.dcm): ',

@@ -1,4 +1,4 @@
-"""The folder of a plan: commands, what is done, and protection against mixing."""
+"""The folder of a plan: its commands, its progress, and protection against mixing plans."""
 
 import json
 import shlex
@@ -35,7 +35,7 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether it need not run."""
+        """Whether the step need not run."""
         return self.makes is not None and self.makes.exists()
 
 
@@ -56,7 +56,7 @@ class PlanFolder:
         return self.out / self.runs / run
 
     def state(self, run: Run) -> str:
-        """Say what has become of a run: done, failed with its log, or not started."""
+        """Return the state of a run: done, not finished (with its log), or not started."""
         if self.done(run):
             return 'done'
         logs = [
@@ -193,7 +193,7 @@ class PlanFolder:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty, where errors are."""
+    """Return the last non-empty line of a log, where errors are."""
     lines = log.read_text(encoding='utf-8', errors='replace').splitlines() if log.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), 'no output')[:300]
 
@@ -207,7 +207,7 @@ def command_line(arguments: Sequence[str], absolute: bool = False) -> str:
 
     Args:
         arguments: arguments of ``mmaffinity``.
-        absolute: name this Python, for scripts that run where the command may not be in PATH.
+        absolute: use the path of this Python, for scripts that run where the command may not be in PATH.
     """
     program = ['mmaffinity'] if not absolute and shutil.which('mmaffinity') else [sys.executable, '-m', 'mmaffinity']
     return shlex.join([*program, *arguments])

@@ -1,4 +1,4 @@
-"""The page of a plan, in Markdown: what was run, on which data, what came out, and what differs from the paper."""
+"""The page of a plan, in Markdown: runs, data, results, and differences from the paper."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
 
 
 def commands(folder: PlanFolder, unfinished: bool = False) -> Iterator[str]:
-    """Yield the commands of a plan in an order in which they work.
+    """Yield the commands of a plan in an order in which they can be run.
 
     Args:
         folder: folder of the plan.

@@ -59,7 +59,7 @@ class Plan:
         root: folder of the data.
         prepare: commands that write the data, as arguments of ``mmaffinity``, with the file that each one makes.
         runs: runs, each after those that it needs.
-        left_out: names of the runs that cannot take place, with the reason.
+        left_out: names of the runs that cannot start, with the reason.
         seeds: number of seeds.
     """
 
@@ -82,10 +82,10 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
     Args:
         path: the file, or its name among the configs of this package, such as 'plans/paper'.
         root: folder of the data.
-        seeds: number of seeds; each run takes place with the seeds 0 to ``seeds - 1``.
+        seeds: number of seeds; each run is repeated with the seeds 0 to ``seeds - 1``.
 
     Returns:
-        The plan. Runs whose data are not there are left out, with the reason, and so are those that start from them.
+        The plan. Runs whose data are missing, and runs that start from them, are left out, with the reason.
 
     Raises:
         FileNotFoundError: if the file or a config in it does not exist.

@@ -1,4 +1,4 @@
-"""The end of a plan: tables, figures and the page with everything."""
+"""The results of a plan: tables, figures and the page that shows them."""
 
 from collections.abc import Callable
 from functools import partial

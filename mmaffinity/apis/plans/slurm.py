@@ -1,4 +1,4 @@
-"""Running a plan under SLURM: scripts that can be read, one job array, and dependencies between its tasks."""
+"""Running a plan under SLURM: readable scripts, one job array, and dependencies between its tasks."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None =
     """Write the scripts of all unfinished runs.
 
     ``jobs/<index>.sh`` has the commands of one run, ``jobs/<index>.json`` its settings; ``run.sbatch`` is the array whose task
-    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a task of its own, which waits for
+    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a separate task, which waits for
     them (``afterok``) and is removed if one of them fails. The last job builds the report once all have ended.
 
     Args:

@@ -40,7 +40,7 @@ class _Picture(NamedTuple):
 def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
     """Compare pictures across splits, and labels of equal pictures.
 
-    Pictures with a single grey level are left out: they are all equal, and are a separate finding.
+    Pictures with a single grey level are omitted: they are all equal, and are a separate finding.
 
     Args:
         parts: the data sets.

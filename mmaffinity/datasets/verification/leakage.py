@@ -22,7 +22,7 @@ _SHARED = {
 def check_leakage(parts: Sequence[Part]) -> list[Finding]:
     """Compare the splits of a config by their lists only.
 
-    Patients are compared by their listed names over all data roots. A name under two roots may belong to two persons, which
+    Patients are compared by their listed names over all data roots. A name under two roots may belong to two people, which
     only the user can know. If two lists name their patients in ways that cannot coincide, a finding states that leakage cannot
     be excluded.
     """

@@ -125,9 +125,9 @@ def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np
 
 
 def near_groups(facts: Sequence[FileFacts], near: Near) -> list[int]:
-    """Group files such that nearly identical ones, directly or through others, are together.
+    """Group files so that nearly identical ones are together, directly or through others.
 
-    Blank pictures and unreadable files form groups of their own.
+    Each blank picture and each unreadable file is a separate group.
 
     Args:
         facts: facts of the files.

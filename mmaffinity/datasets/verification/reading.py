@@ -1,4 +1,4 @@
-"""Reading of many files with several processes and the cache."""
+"""Parallel reading of many files, with the cache."""
 
 import multiprocessing
 import os
