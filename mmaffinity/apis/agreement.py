@@ -77,7 +77,7 @@ def default_variants(
     Args:
         config: config of the model; for each faster form that it uses, the plain form is added.
         noise, seeds: magnitude of the noise on the features and number of its draws.
-        cuda: whether to run on a GPU too; None means only if there is one.
+        cuda: whether to run on a GPU too; None means if there is one.
         exported: the same model exported to ONNX, to run in each runtime that is installed.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
@@ -154,7 +154,7 @@ def measure_agreement(
     max_slices: int | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict:
-    """Predict slices with a model in several ways, and compare the predictions with those in float64.
+    """Run a model over slices in several ways and compare the predictions with those in float64.
 
     Args:
         config, checkpoint, cfg_options: as for :class:`AffinityInferencer`, for a model that classifies slices from RoIs.
@@ -212,7 +212,7 @@ def compare(answers: Answers, reference: Answers) -> Difference:
         ValueError: if they are for different slices.
     """
     if answers.names != reference.names:
-        raise ValueError('the predictions are of different slices: the input changed during the run')
+        raise ValueError('the answers are of different slices; the input changed meanwhile')
     changed, moved = [], np.zeros(len(reference.names))
     for i in range(len(reference.names)):
         # (M, M'), between RoIs of the reference and the variant.
@@ -356,8 +356,8 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
         raise ValueError(
-            f'{variant.exported} was not exported from {checkpoint}, but from a checkpoint with SHA-256 {source[:16]}...: '
-            'export this one'
+            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
+            f'{checkpoint}: export this one'
         )
     return runtime
 

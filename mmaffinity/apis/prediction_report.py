@@ -72,11 +72,11 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     """
     for scan in report.scans:
         yield _answer(scan)
-        warnings = [note for note in scan.notes if note.startswith(WARNING)]
+        serious = [note for note in scan.notes if note.startswith(WARNING)]
         if scan.notes:
             place = Path(out) / scan.folder / 'prediction.json'
-            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; warnings:' if warnings else '')
-            yield from (f'  {note}' for note in warnings)
+            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; warnings:' if serious else '')
+            yield from (f'  {note}' for note in serious)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
         # Failures first, because the input is not to blame.

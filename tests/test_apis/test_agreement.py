@@ -103,7 +103,7 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
     weights = load_checkpoint(other)
     weights['meta']['note'] = 'another file'
     torch.save(weights, other)
-    with pytest.raises(ValueError, match='was not exported from .*export this one'):
+    with pytest.raises(ValueError, match='was exported from another checkpoint .*export this one'):
         measure_agreement(config, other, [slices], variants[1:], max_slices=1)
 
 
