@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         progress.close()
-        print(f'interrupted; --resume continues in {args.out}', file=sys.stderr)
+        print(f'--resume continues in {args.out}', file=sys.stderr)
         raise
     finally:
         progress.close()

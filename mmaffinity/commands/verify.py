@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not args.no_cache:
             progress.close()
-            print(f'interrupted; the same command resumes from {args.cache}', file=sys.stderr)
+            print(f'the same command resumes from {args.cache}', file=sys.stderr)
         raise
     finally:
         progress.close()
