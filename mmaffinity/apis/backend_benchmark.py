@@ -1,4 +1,4 @@
-"""Time of the same prediction in torch, compiled, in ONNX Runtime and in OpenVINO, and in each precision they have."""
+"""Time of the same prediction in torch, compiled torch, ONNX Runtime and OpenVINO, in each precision that they support."""
 
 import datetime
 import statistics
@@ -66,13 +66,13 @@ def benchmark_backends(
     overrides: dict | None = None,
     bfloat16: bool | None = None,
 ) -> Iterator[dict]:
-    """Time one slice, from its resized pixels to classes, boxes and pasted masks, with every backend in turn.
+    """Time one slice, from its resized pixels to classes, boxes and pasted masks, in each backend in turn.
 
     The exported model in int8 is calibrated on a phantom slice; its speed does not depend on that.
 
     Args:
         config, checkpoint, objects, overrides: as for :class:`Benchmark`.
-        backends: keys of ``ENGINES``; None means those that are installed. The first is what the others are compared with.
+        backends: keys of ``ENGINES``; None means those that are installed. The others are compared with the first.
         jobs: prediction modes.
         runs, warmup: timed rounds, and untimed rounds before them.
         num_threads: threads of each backend; None means one per core.
@@ -80,7 +80,7 @@ def benchmark_backends(
 
     Yields:
         Rows with the keys ``COLUMNS``, job by job. 'speed_up' is the ratio to the first row of the job. A backend that fails
-        has a 'failure' in place of times.
+        has a 'failure' instead of times.
 
     Raises:
         FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a job or a backend is unknown, ``runs`` is below 1, or
@@ -152,7 +152,7 @@ class _Job:
         self._weights: Path | None = None
 
     def call(self, backend: str, precision: str) -> tuple[Callable[[], Any], str]:
-        """Return a function that predicts a slice, and the version of what runs it."""
+        """Return a function that predicts a slice, and the version of its runtime."""
         if backend in BACKENDS:
             inferencer = OnnxInferencer(self._exported(precision), backend, precision, self.threads)
             packed = [(self._grey().astype(np.float32)[None], self.size[::-1])]

@@ -151,7 +151,7 @@ class SliceInferencer(ABC):
                     warnings.warn(str(result), stacklevel=2)
         if num_problems and not num_predicted:
             raise ValueError(
-                f'nothing could be predicted, {plural(num_problems, "input", "was")} left out: ' + '; '.join(map(str, problems))
+                f'nothing could be predicted; {plural(num_problems, "input", "was")} skipped: ' + '; '.join(map(str, problems))
             )
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
@@ -216,8 +216,8 @@ class SliceInferencer(ABC):
             scores = to_array(sample.pred_slice.score).reshape(-1)
             if not np.isfinite(scores).all():
                 raise ValueError(
-                    f'the model gives {scores.tolist()} as probabilities of {item.name}: the '
-                    "checkpoint's weights are not finite; take an earlier one"
+                    f'the probabilities of {item.name} are {scores.tolist()}: the '
+                    "checkpoint's weights are not finite; use an earlier one"
                 )
             names = names or tuple(f'class {index}' for index in range(len(scores)))
             if len(names) != len(scores):

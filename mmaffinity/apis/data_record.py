@@ -1,4 +1,4 @@
-"""Fingerprints of a run's training data, written next to its checkpoints and into them."""
+"""Fingerprints of a run's training data, stored in its checkpoints and next to them."""
 
 import json
 import logging
@@ -54,8 +54,8 @@ class DataRecordHook(Hook):
             earlier.append(_identity(before['train']))
             runner.logger.log(
                 logging.WARNING,
-                f'the training data is not that which this run began with: its fingerprint '
-                f'was {earlier[-1]} and is {_identity(train)} now ({file})',
+                f'the training data has changed since this run started: its fingerprint was {earlier[-1]} and is now '
+                f'{_identity(train)} ({file})',
             )
         write_json_atomic(file, dict(train=train, val=val, earlier=earlier))
         self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)

@@ -71,7 +71,7 @@ class EvaluatedModel:
                 found.append(index)
         if len(found) != 1:
             raise ValueError(
-                f'{path} names {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
+                f'{path} matches {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
             )
         return found[0]
 
@@ -84,7 +84,7 @@ class EvaluatedModel:
             mask_scores: return masks as probabilities in steps of 1/255 instead of binary.
 
         Raises:
-            ValueError: if the model has no masks but their scores are wanted.
+            ValueError: if mask scores are requested, but the model has no masks.
         """
         with self._mask_scores() if mask_scores else nullcontext():
             (sample,) = self.model.test_step(pseudo_collate([self.dataset[index]]))

@@ -108,7 +108,7 @@ def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> F
             f'confusion_{run.name.replace("/", "_")}{stem}',
         )
     if not files:
-        raise ValueError(f'{", ".join(map(str, work_dirs))}: no run classified slices')
+        raise ValueError(f'no run in {", ".join(map(str, work_dirs))} classified slices')
     return files
 
 
@@ -130,7 +130,7 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
             return surest_slices(next((content['slices'] for content in contents if content['slices']), []))
         return typical_lesion_slices([record for content in contents for record in content['lesions']])
     except ValueError as error:
-        raise ValueError(f'{work_dir}: {error}; name slices with --slices') from None
+        raise ValueError(f'{work_dir}: {error}; choose slices with --slices') from None
 
 
 def _save(figure: Figure, out_dir: str | Path, stem: str) -> Figures:

@@ -73,7 +73,7 @@ def write_model_table(index: str | Path, page: str | Path) -> None:
     start = text.find(table.partition('\n')[0])
     if start < 0:
         raise ValueError(
-            f'{page} has no table that starts with {table.partition(chr(10))[0]!r}: add this line where it belongs'
+            f'{page} has no table that starts with {table.partition(chr(10))[0]!r}: insert this line where the table belongs'
         )
     end = text.find('\n\n', start) + 1 or len(text)
     with whole_file(page) as file:

@@ -97,7 +97,7 @@ def predict_to_folder(
 
 
 def _open(out: str | Path, resume: bool, stack: ExitStack, shard: Shard | None) -> OutputFolder:
-    """Create and lock the output folder until the stack exits; refuse a folder with results unless they are continued."""
+    """Create and lock the output folder until the stack exits; refuse a folder with results unless ``resume`` is set."""
     folder = OutputFolder(out)
     stack.enter_context(folder.lock(str(shard or '')))
     # The journals of other shards may belong to this run; _predict_shard looks for its own.
@@ -107,13 +107,13 @@ def _open(out: str | Path, resume: bool, stack: ExitStack, shard: Shard | None) 
 
 
 def _earlier_results(out: str | Path) -> FileExistsError:
-    return FileExistsError(f'{out} holds results of an earlier run: continue it with --resume, or name another --out')
+    return FileExistsError(f'{out} contains results of an earlier run: continue it with --resume, or choose another --out')
 
 
 def _predict_shard(
     writer: ScanWriter, scans: Sequence[Scan], report: PredictionReport, progress: Progress | None, shard: Shard
 ) -> None:
-    """Predict the scans of a shard and write its report; what belongs to no scan is reported by the first shard."""
+    """Predict the scans of a shard and write its report; inputs that belong to no scan are reported by the first shard."""
     mine = {place: scan for place, scan in enumerate(scans) if shard.owns(scan)}
     if not writer.resume:
         folders = ResultFolders(writer.out)

@@ -21,7 +21,7 @@ class ScanResult:
         num_slices, num_predicted, num_not_predicted: numbers of slices.
         summary: the scan's result, see docs/prediction.md.
         notes: notes on the scan, on its slices (equal ones once, with their number), and on outputs that could not be written.
-            Serious ones start with :data:`~mmaffinity.scans.notes.WARNING`.
+            Warnings start with :data:`~mmaffinity.scans.notes.WARNING`.
         failed: whether writing a mask failed unexpectedly.
     """
 
@@ -61,7 +61,7 @@ class PredictionReport:
 
 
 def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
-    """Yield a report as console lines: serious notes in full, the others by number.
+    """Yield a report as console lines: warnings in full, other notes by number.
 
     Args:
         report: report of the run.
@@ -75,7 +75,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
         serious = [note for note in scan.notes if note.startswith(WARNING)]
         if scan.notes:
             place = Path(out) / scan.folder / 'prediction.json'
-            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; the serious ones:' if serious else '')
+            yield f'  {plural(len(scan.notes), "note")}, see {place}' + ('; warnings:' if serious else '')
             yield from (f'  {note}' for note in serious)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
@@ -87,9 +87,9 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
     if report.clutter:
         names = list(dict.fromkeys(item.source.rsplit('/', 1)[-1] for item in report.clutter))
         more = ', ...' if len(names) > MAX_EXAMPLES else ''
-        yield f'{plural(len(report.clutter), "file")} without slices left aside: {", ".join(names[:MAX_EXAMPLES])}{more}'
+        yield f'ignored {plural(len(report.clutter), "file")} without slices: {", ".join(names[:MAX_EXAMPLES])}{more}'
     if report.failed:
-        yield 'Something failed, see above: the exit code is 1. MMAFFINITY_TRACEBACK=1 shows where.'
+        yield 'Something failed (see above), so the exit code is 1. MMAFFINITY_TRACEBACK=1 shows the traceback.'
 
 
 def _scan_line(scan: ScanResult) -> str:

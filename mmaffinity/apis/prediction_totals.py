@@ -188,7 +188,7 @@ def merge_shards(out: str | Path) -> PredictionReport:
         ValueError: if a shard has not finished, or shards found different scans or had other settings.
     """
     if not Path(out).is_dir():
-        raise FileNotFoundError(f'there is no folder {out}; --merge needs the --out of finished shards')
+        raise FileNotFoundError(f'the folder {out} does not exist; --merge needs the --out of finished shards')
     folder = OutputFolder(out)
     with folder.lock():
         contents = _read_shards(folder.root)
@@ -206,8 +206,8 @@ def _read_shards(root: Path) -> list[dict]:
     files = _shard_files(root)
     if not files:
         raise ValueError(
-            f'{root} holds no report of a shard ({SHARD_REPORT.format("I-of-N")}): run mmaffinity predict with '
-            '--num-shards first; a killed shard has none until it is resumed'
+            f'{root} contains no shard report ({SHARD_REPORT.format("I-of-N")}): run mmaffinity predict with --num-shards '
+            'first; a killed shard has none until it is resumed'
         )
     num = files[0][2]
     missing = sorted(set(range(num)) - {index for _, index, _ in files})
@@ -236,8 +236,8 @@ def _read_shards(root: Path) -> list[dict]:
                 )
         if content['versions'] != first['versions']:
             warnings.warn(
-                f'{path.name} was computed with other package versions than {files[0][0].name}: results may '
-                'differ by rounding from those of one process',
+                f'{path.name} was computed with other package versions than {files[0][0].name}: results may differ by '
+                'rounding from those of a single process',
                 stacklevel=3,
             )
     return contents

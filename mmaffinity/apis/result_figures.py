@@ -57,7 +57,7 @@ def run_curves(work_dir: str | Path) -> Figure:
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
-        raise FileNotFoundError(f'{work_dir} holds no */vis_data/scalars.json: was a model trained there?')
+        raise FileNotFoundError(f'{work_dir} contains no */vis_data/scalars.json: was a model trained there?')
     losses: dict[str, dict[int, float]] = {}
     scores: dict[str, dict[int, float]] = {}
     for file in files:

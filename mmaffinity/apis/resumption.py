@@ -66,7 +66,7 @@ def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
     """
     checkpoint, notes = _find_checkpoint(cfg)
     if checkpoint is None:
-        return [f'no checkpoint in {cfg.work_dir} to resume: a new run starts']
+        return [f'no checkpoint to resume in {cfg.work_dir}: starting a new run']
     cfg.resume, cfg.load_from = True, str(checkpoint)
     meta = load_checkpoint(checkpoint).get('meta') or {}
     stored = read_config_text(meta.get('cfg')) or {}
@@ -82,11 +82,11 @@ def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | No
         return
     if seed is not None and seed != stored:
         raise ValueError(
-            f'--seed {seed} does not fit {checkpoint}, which was trained with seed {stored}: leave --seed out, or '
-            'start a new run in another work folder'
+            f'--seed {seed} does not match {checkpoint}, which was trained with seed {stored}: omit --seed, or start a new '
+            'run in another work folder'
         )
     if cfg.randomness.seed not in (None, stored):
-        yield f'the seed is {stored}, with which the run was started, not {cfg.randomness.seed} as in the config'
+        yield f'the run keeps the seed it was started with, {stored}; the config has {cfg.randomness.seed}'
     cfg.randomness.seed = stored
 
 
@@ -99,8 +99,8 @@ def _keep_schedule(cfg: Config, checkpoint: Path, stored: dict[str, Any]) -> Ite
         differences = config_differences(before.get(name), now.get(name), place=place)
         if differences:
             yield (
-                f'{place} of the config is not used, as the run is resumed with its own ({_list(differences, "not")}); to '
-                f'change it, start a new run from these weights in another folder: --cfg-options load_from={checkpoint}'
+                f'{place} of the config is ignored: a resumed run keeps its own ({_list(differences, "not")}); to change it, '
+                f'start a new run from these weights in another folder: --cfg-options load_from={checkpoint}'
             )
             now[name] = before.get(name)
 
@@ -110,7 +110,7 @@ def _changes(cfg: Config, stored: dict[str, Any]) -> Iterator[str]:
         difference for name in _COMPARED for difference in config_differences(cfg.get(name), stored.get(name), _IGNORED, name)
     ]
     if differences:
-        yield f'the config is not that of the run so far; from here on it has {_list(differences, "was")}'
+        yield f'the config has changed since the run started; from now on it has {_list(differences, "was")}'
 
 
 def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator[str]:
@@ -120,8 +120,8 @@ def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator
         if isinstance(done, int) and isinstance(last, int):
             if done >= last:
                 yield (
-                    f'{checkpoint} is the end of a finished run ({unit} {done} of {last}): nothing is left to train; to '
-                    f'train longer, raise train_cfg.{limit}'
+                    f'the run has finished ({checkpoint}, {unit} {done} of {last}): nothing is left to train; to train '
+                    f'longer, increase train_cfg.{limit}'
                 )
             return
 
@@ -146,12 +146,12 @@ def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
     weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
     if checkpoint is None and not problems and weights:
         raise ValueError(
-            f'--resume cannot continue from {weights[0]}: .safetensors holds weights, but no optimizer and no '
-            f'random states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}'
+            f'--resume cannot continue from {weights[0]}: .safetensors files have weights, but no optimizer and no random '
+            f'states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}'
         )
     if checkpoint is None and problems:
         raise ValueError(
-            f'--resume finds no whole checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, '
-            'or start a new run in another work folder'
+            f'--resume finds no complete checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, or '
+            'start a new run in another work folder'
         )
-    return checkpoint, [f'passed over: {problem}' for problem in problems]
+    return checkpoint, [f'skipped: {problem}' for problem in problems]

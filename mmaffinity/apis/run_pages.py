@@ -51,10 +51,10 @@ def write_test_page(
 def write_report_page(
     runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
 ) -> Path:
-    """Write the page that compares finished runs, with pictures of slices on which a model is wrong, as far as they are there.
+    """Write the page that compares finished runs, with pictures of the slices that a model misclassified, if their files exist.
 
     Args:
-        runs: runs from :func:`load_runs`; external systems without a file per slice are left out.
+        runs: runs from :func:`load_runs`; external systems without a file per slice are omitted.
         notes: notes of the report.
         path: the HTML file.
         figures: figures of the report, from :func:`figures_of_report`.

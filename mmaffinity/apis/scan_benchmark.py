@@ -1,4 +1,4 @@
-"""Time of predicting a scan, and how much of it the network waits for slices."""
+"""Time to predict a scan, and how long the network waits for slices."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
 
     Args:
         inferencer: the model.
-        inputs: a file or folder; measure one of many slices.
+        inputs: a file or folder, preferably with many slices.
         workers: numbers of processes that read ahead; 0 reads between the slices.
 
     Yields:
-        Rows with the keys ``COLUMNS``; ``waiting_seconds`` is the time until the next slice was available, summed, after the
-        first slice, which nothing can hide.
+        Rows with the keys ``COLUMNS``; ``waiting_seconds`` is the total time until the next slice was available, without
+        the first slice, which nothing can hide.
 
     Raises:
         ValueError: if there is no slice.
@@ -48,7 +48,7 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
                 predicted += not isinstance(result, Problem)
         seconds = time.perf_counter() - start
         if not predicted:
-            raise ValueError(f'{inputs} has no slice that can be predicted')
+            raise ValueError(f'no slice of {inputs} can be predicted')
         yield dict(
             workers=number,
             slices=predicted,

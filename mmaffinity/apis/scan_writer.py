@@ -1,4 +1,4 @@
-"""Prediction of one scan after another, each into a folder of its own."""
+"""Prediction of one scan after another, each into its own folder."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ class ScanWriter:
         except OtherSettings:
             raise
         except Exception as error:
-            yield failure(scan.info.name, 'failed, and --resume tries it again', error)
+            yield failure(scan.info.name, 'failed; --resume retries it', error)
 
     def _run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         folder, source = self._folders.of(scan)
@@ -201,7 +201,7 @@ class ScanWriter:
         """Write the possible masks of the scan; impossible ones are noted and do not end the run."""
         try:
             if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
-                result.notes.append('no NIfTI mask: the slices are on no regular grid')
+                result.notes.append('no NIfTI mask: the slices do not form a regular grid')
         except Exception as error:
             result.notes.append(f'{WARNING}{failure("no NIfTI mask (lesions.nii.gz)", "it cannot be written", error)}')
             result.failed = not isinstance(error, ValueError)

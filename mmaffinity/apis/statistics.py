@@ -78,13 +78,13 @@ def _configured_file(cfg: Config) -> str:
     normalization = preprocessor.get('normalization', 'global')
     if preprocessor.get('type') != 'SliceDataPreprocessor' or normalization != 'global':
         raise ValueError(
-            f'the model of {name} takes no mean and std of the training slices (normalization={normalization!r}); '
-            '--out FILE writes them all the same'
+            f'the model of {name} does not use the mean and std of the training slices (normalization={normalization!r}); '
+            '--out FILE writes them anyway'
         )
     if preprocessor.get('mean') is not None:
         raise ValueError(
-            f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; take them out, or '
-            'write the statistics elsewhere with --out FILE'
+            f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; remove them, or write the '
+            'statistics elsewhere with --out FILE'
         )
     if not preprocessor.get('statistics'):
         raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')

@@ -38,7 +38,9 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = MODELS.build(without_pretrained(cfg.model))
     if not hasattr(getattr(model, 'roi_head', None), 'rank_rois'):
-        raise ValueError(f'{cfg.filename} is a config of {cfg.model.type}, which ranks no RoIs; name one of an affinity model')
+        raise ValueError(
+            f'{cfg.filename} is a config of {cfg.model.type}, which does not rank RoIs; give one of an affinity model'
+        )
     weights = {
         name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items() if not name.startswith(HEAD)
     }

@@ -77,7 +77,7 @@ def test_model(
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
-    with plain_failures('fix this, and test again'):
+    with plain_failures('fix this, and run the test again'):
         runner = build_runner(cfg, verbose)
         pages = PagePicturesHook()
         if html is not None:
@@ -102,7 +102,7 @@ def _no_checkpoint(path: Path, cfg: Config) -> str:
         else []
     )
     if others:
-        return f'no checkpoint {path}; in {path.parent} there are {", ".join(others)}'
+        return f'no checkpoint {path}; {path.parent} contains {", ".join(others)}'
     return f'no checkpoint {path}; train the model first: mmaffinity train {cfg.filename or "CONFIG"}'
 
 
@@ -117,8 +117,7 @@ def use_split(cfg: Config, split: str) -> None:
     if split == 'val':
         if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
             raise ValueError(
-                f'{cfg.filename} has no validation split; its data set publishes none, or the config '
-                'leaves it out (val_dataloader)'
+                f'{cfg.filename} has no validation split: its data set publishes none, or the config omits it (val_dataloader)'
             )
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.test_split = split

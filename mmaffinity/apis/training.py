@@ -64,14 +64,14 @@ def train_model(
         elif computes_bfloat16():
             cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='Bfloat16Hook')]
         else:
-            raise ValueError('--amp needs a GPU or a processor with AMX, and torch sees neither; train without it')
+            raise ValueError('--amp needs a GPU or a processor with AMX, but torch finds neither: omit it')
     cfg.resume = False
     notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')
     if start:
         if '://' not in start and not Path(start).is_file():
             raise FileNotFoundError(
-                f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or name another '
+                f'{name} starts from the checkpoint {start}, which does not exist; train that model first, or give another '
                 'with --cfg-options load_from=PATH'
             )
         cfg.model = without_pretrained(cfg.model)
@@ -80,13 +80,13 @@ def train_model(
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
     try:
-        with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and start again with --resume'):
+        with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and continue with --resume'):
             runner = build_runner(cfg, verbose)
             missing = missing_guards(cfg)
             if missing:
                 notes.append(
-                    f'the config does not name {", ".join(missing)}: inherit _base_/default_runtime.py of this '
-                    'package for runs that are safe to interrupt and stop at NaN'
+                    f'the config lacks {", ".join(missing)}: inherit _base_/default_runtime.py of this package for runs that '
+                    'are safe to interrupt and stop at NaN'
                 )
             record_training_data(runner)
             runner.register_hook(ResumeNotesHook(notes))

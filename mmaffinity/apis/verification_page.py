@@ -48,7 +48,7 @@ def verification_page(report: VerificationReport, path: str | Path) -> Path:
 
 
 def files_of(item: Any, paths: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the names and files of the slices that a case of a finding names, in any of the forms that checks use.
+    """Yield the names and files of the slices that a case of a finding names, in any form that checks use.
 
     Args:
         item: a path, 'split: path', a list of them, or a dict of them by split, by class or as ``file``.

@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--max-slices', type=int, help='use at most this many slices, evenly spaced')
     parser.add_argument('--noise', type=float, default=1e-6, help='relative noise on the features (default: 1e-6)')
     parser.add_argument('--draws', type=int, default=3, help='number of noise draws (default: 3)')
-    parser.add_argument('--model', metavar='FILE.onnx', help='the same model exported by export onnx, to compare it too')
+    parser.add_argument(
+        '--model', metavar='FILE.onnx', help='the same model exported with mmaffinity export onnx, to compare as well'
+    )
     parser.add_argument(
         '--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this machine supports)'
     )
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
         names = [variant.name for variant in variants]
         unknown = [name for name in args.variants if name not in names]
         if unknown:
-            raise ValueError(f'there is no variant {unknown[0]!r} on this machine; there are {", ".join(names)}')
+            raise ValueError(f'unknown variant {unknown[0]!r}; this machine supports {", ".join(names)}')
         variants = [variants[0], *(variant for variant in variants[1:] if variant.name in args.variants)]
     found = measure_agreement(
         config,

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice')
     parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
     parser.add_argument('--runs', type=int, default=20, help='number of timed calls; the median is reported')
-    parser.add_argument('--warmup', type=int, default=3, help='untimed calls before them')
+    parser.add_argument('--warmup', type=int, default=3, help='number of untimed calls before those')
     parser.add_argument('--device', default='cpu', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU')
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
     parser.add_argument('--out', help='CSV file to write (default: only print a table)')
@@ -46,15 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='*',
         choices=ABLATIONS,
         metavar='CHANGE',
-        help=f'instead, time the model with one change at a time; by default with each of: {", ".join(ABLATIONS)}',
+        help=f'instead, time the model with one change at a time (default: each of {", ".join(ABLATIONS)})',
     )
     parser.add_argument(
         '--backends',
         nargs='*',
         choices=ENGINES,
         metavar='BACKEND',
-        help='instead, time the prediction of a slice by each backend in turn, in every precision that it and the processor '
-        f'have; by default by those that are installed of: {", ".join(ENGINES)}',
+        help='instead, time one slice in each backend, in every precision that the backend and the processor support '
+        f'(default: those installed of {", ".join(ENGINES)})',
     )
     parser.add_argument(
         '--scan',

@@ -19,11 +19,11 @@ def run(args: argparse.Namespace) -> None:
         options = ' '.join(f'{key}={value}' for key, value in meta['cfg_options'].items())
         print(f'config: {meta["config"]}' + (f' --cfg-options {options}' if options else ''))
     else:
-        print('config: none, as these parts alone are no whole model')
+        print('config: none, because these parts are not a complete model')
     print(f'read: {", ".join(meta["parts"])}')
     if meta['not_read']:
         print(f'not read: {", ".join(meta["not_read"])}')
     if meta['ignored']:
         print(f'ignored: {", ".join(meta["ignored"])}')
     if meta['anchors'] is None:
-        print('the file says nothing about anchors; those of configs/published are assumed')
+        print('the file does not specify anchors: assuming those of configs/published')

@@ -154,7 +154,7 @@ def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
         '--patients',
         nargs=3,
         metavar=('CSV', 'IMAGE', 'PATIENT'),
-        help='a CSV file, and its columns of slices and patients; without this or a pattern, near-identical slices '
+        help='a CSV file and its columns of slices and patients; without this and a pattern, near-identical slices '
         'stay in one split',
     )
     add_near_arguments(parser, GROUPING)

@@ -77,14 +77,14 @@ def check_goals(results: dict[str, dict]) -> None:
         ValueError: if a goal is missed by far.
     """
     missed = [
-        f'{name} is {results[run][key]:.3f}, the goal {goal:.2f}'
+        f'{name} is {results[run][key]:.3f} (goal: {goal:.2f})'
         for run, key, name, goal in GOALS
         if not results[run][key] >= goal - FAR
     ]
     if missed:
         raise ValueError(
-            f'the demo ran, but its models are far worse than they should be: {"; ".join(missed)}. Please report '
-            'this with the output of mmaffinity check-env'
+            f'the demo ran, but its models score far below the goal: {"; ".join(missed)}. Please report this with the '
+            'output of mmaffinity check-env'
         )
 
 

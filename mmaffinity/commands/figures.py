@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         several = name == 'affinity'
         kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
         kind.add_argument(
-            '--work-dir', help='finished run from whose results slices are chosen (default: the folder of the last checkpoint)'
+            '--work-dir',
+            help='finished run whose results the slices are chosen from (default: the folder of the last checkpoint)',
         )
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or end of path')
         if name == 'lesions':

@@ -15,7 +15,9 @@ from mmaffinity.utils.config import load_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument('--iterations', type=int, default=2000, help='iterations to train, whole epochs at least')
+    parser.add_argument(
+        '--iterations', type=int, default=2000, help='training iterations, rounded up to whole epochs (default: 2000)'
+    )
     parser.add_argument('--test', metavar='CHECKPOINT', help='instead, test this model on all its test slices')
     parser.add_argument('--interval', type=int, default=200, help='iterations between rows')
     parser.add_argument(

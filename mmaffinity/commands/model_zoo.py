@@ -18,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     write_model_table(args.index, args.out)
-    print(f'{args.out} was written')
+    print(f'Wrote {args.out}')

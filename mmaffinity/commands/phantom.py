@@ -15,11 +15,11 @@ from mmaffinity.utils.wording import plural
 HELP = {
     'seed': 'seed of all patients',
     'size': 'side length of the slices in pixels',
-    'slices_per_patient': 'neighbouring slices of each patient',
+    'slices_per_patient': 'adjacent slices of each patient',
     'lesions_train': 'training slices with lesion masks',
     'lesions_test': 'test slices with lesion masks',
     'slices_train': 'training slices with class labels',
-    'slices_selected': 'how many of these the balanced training list names; the rest are left out',
+    'slices_selected': 'how many of these are in the balanced training list',
     'slices_val': 'validation slices with class labels',
     'slices_test': 'test slices with class labels',
     'ictcf_train': 'training slices of the second hospital',
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace a phantom with other settings in that folder, and everything converted from it',
+        help='replace a phantom that has other settings, and everything converted from it',
     )
 
 

@@ -42,18 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend',
         choices=BACKENDS,
         default='auto',
-        help='what runs the model (default: torch for a checkpoint; for an exported model, what is installed: ONNX Runtime '
-        'first in float32, OpenVINO first in bfloat16 and int8)',
+        help='runtime (default: torch for a checkpoint; for an exported model, the installed one, or if both are: ONNX Runtime '
+        'for float32, OpenVINO for bfloat16 and int8)',
     )
     parser.add_argument(
         '--precision',
         choices=PRECISIONS,
         default='auto',
-        help='bfloat16 is faster on processors and GPUs that have it, and slower where it is emulated; int8 needs a model '
-        'exported with --int8 (default: float32, or that of the exported model)',
+        help='bfloat16 is faster on processors and GPUs that support it, and slower where it is emulated; int8 needs a model '
+        'exported with --int8 (default: float32, or the precision of the exported model)',
     )
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
-    parser.add_argument('--resume', action='store_true', help='continue an interrupted run; finished slices are kept')
+    parser.add_argument('--resume', action='store_true', help='resume an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, help='slices per batch (default: 8 on a GPU, 1 on the CPU)')
     parser.add_argument(
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--num-shards',
         type=int,
         metavar='N',
-        help='share the scans among N processes (default: the processes of torchrun or srun)',
+        help='split the scans among N processes (default: those of torchrun or srun)',
     )
     parser.add_argument(
         '--shard',
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='I',
         help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)',
     )
-    parser.add_argument('--merge', action='store_true', help='write the files on all scans from finished shards in --out')
+    parser.add_argument('--merge', action='store_true', help='combine finished shards in --out: write the files on all scans')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         progress.close()
-        print(f'--resume continues {args.out}', file=sys.stderr)
+        print(f'--resume continues in {args.out}', file=sys.stderr)
         raise
     finally:
         progress.close()
@@ -135,16 +135,14 @@ def _check_arguments(args: argparse.Namespace) -> None:
     if args.model is None:
         missing = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint)) if not value]
         if missing:
-            raise ValueError(
-                f'missing {", ".join(missing)}: name a model by --config and --checkpoint, or an exported one by --model'
-            )
+            raise ValueError(f'missing {", ".join(missing)}: give --config and --checkpoint, or --model for an exported model')
         if args.backend not in ('auto', 'torch'):
             raise ValueError(
-                f'--backend {args.backend} runs exported models: write one with mmaffinity export onnx, and give it as --model'
+                f'--backend {args.backend} needs an exported model: run mmaffinity export onnx, and pass it as --model'
             )
         if args.precision == 'int8':
             raise ValueError(
-                '--precision int8 needs a quantised model: mmaffinity export onnx --int8 SLICES writes one, for --model'
+                '--precision int8 needs a quantised model: run mmaffinity export onnx --int8 SLICES, and pass it as --model'
             )
         return
     unfit = [
@@ -160,9 +158,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
     unfit += ['--backend torch'] if args.backend == 'torch' else []
     unfit += [f'--device {args.device}'] if args.device not in (None, 'cpu') else []
     if unfit:
-        raise ValueError(
-            f'--model is an exported model, which runs on the CPU and needs no config: leave out {", ".join(unfit)}'
-        )
+        raise ValueError(f'--model is an exported model, which runs on the CPU and needs no config: omit {", ".join(unfit)}')
 
 
 def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferencer':
@@ -200,7 +196,7 @@ def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int
     for line in report_lines(report, out):
         print(line)
     if shard is not None:
-        rest = '; once all shards have finished, mmaffinity predict --merge writes the files on all scans'
+        rest = '; once all shards have finished, run mmaffinity predict --merge for the files on all scans'
     else:
         page = Path(out) / PAGE
         rest = f'; open {page} in a browser' if page.is_file() else ''

@@ -25,31 +25,31 @@ PAPER, PHANTOM = 'plans/paper', 'plans/phantom'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data_root', nargs='?', help='folder of the data')
+    parser.add_argument('data_root', nargs='?', help='folder with cncb_ncov/ and ictcf/, or with the data of the plan')
     parser.add_argument('--plan', help='name or path of a plan (default: plans/paper)')
-    parser.add_argument('--phantom', action='store_true', help='the plan of the paper at small size on synthetic slices')
+    parser.add_argument('--phantom', action='store_true', help="run a small version of the paper's plan on synthetic slices")
     parser.add_argument('--out', required=True, help='folder for the runs and the report')
     parser.add_argument('--seeds', type=int, default=1, metavar='N', help='train each model with N seeds (default: 1)')
-    parser.add_argument('--launcher', choices=['local', 'slurm'], default='local', help='where the runs take place')
-    parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: one per GPU; under SLURM no limit)')
+    parser.add_argument('--launcher', choices=['local', 'slurm'], default='local', help='where to run (default: local)')
+    parser.add_argument('--jobs', type=int, metavar='N', help='simultaneous runs (default: one per GPU; under SLURM, no limit)')
     parser.add_argument(
         '--slurm-options',
         default='',
         metavar='OPTIONS',
-        help='options of sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"',
+        help='options for sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"',
     )
     parser.add_argument(
         '--dry-run',
         action='store_true',
-        help='print the commands that are left; with --launcher slurm, write the scripts, but submit nothing',
+        help='only print the remaining commands; with --launcher slurm, write the scripts without submitting them',
     )
-    parser.add_argument('--collect', action='store_true', help='write the report of the runs that are done, and run nothing')
+    parser.add_argument('--collect', action='store_true', help='only write the report of the finished runs')
 
 
 def run(args: argparse.Namespace) -> int:
     folder = PlanFolder(_plan(args), args.out)
     for name, reason in folder.plan.left_out.items():
-        print(f'{name} is left out: {reason}', flush=True)
+        print(f'skipped {name}: {reason}', flush=True)
     collecting = [*plan_arguments(folder.plan, folder.out, args.phantom), '--collect']
     if args.dry_run and args.launcher == 'local':
         _print_commands(folder, collecting)
@@ -68,12 +68,12 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     if args.phantom:
         if args.data_root or args.plan:
-            raise ValueError('--phantom has its own plan and draws its own data: leave out DATA_ROOT and --plan')
+            raise ValueError('--phantom has its own plan and draws its own data: omit DATA_ROOT and --plan')
         return read_plan(PHANTOM, Path(args.out) / 'data', args.seeds)
     if not args.data_root:
-        raise ValueError('DATA_ROOT is missing: name the folder that holds cncb_ncov/ and ictcf/, or use --phantom')
+        raise ValueError('missing DATA_ROOT: give the folder that contains cncb_ncov/ and ictcf/, or use --phantom')
     if not Path(args.data_root).is_dir():
-        raise FileNotFoundError(f'there is no folder {args.data_root}')
+        raise FileNotFoundError(f'the folder {args.data_root} does not exist')
     return read_plan(args.plan or PAPER, args.data_root, args.seeds)
 
 

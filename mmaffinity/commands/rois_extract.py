@@ -29,4 +29,4 @@ def run(args: argparse.Namespace) -> None:
         overrides=args.cfg_options,
         progress=lambda done, total: progress('slices', done, total),
     )
-    print(f'{folder} holds the RoIs')
+    print(f'The RoIs are in {folder}')

@@ -21,4 +21,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     merged = merge_head(args.config, args.detector, args.head, args.out, args.cfg_options)
-    print(f'{merged} was written, sha256 {sha256_of(merged)}')
+    print(f'Wrote {merged}, sha256 {sha256_of(merged)}')

@@ -32,4 +32,4 @@ def run(args: argparse.Namespace) -> None:
         f'{plural(content["num_slices"], "training slice")} ({content["source"]}): mean {content["mean"]:.6f}, standard '
         f'deviation {content["std"]:.6f} of grey levels from 0 to 1'
     )
-    print(f'{written.file} {"holds these values already" if written.was_there else "was written"}')
+    print(f'{written.file} already has these values' if written.was_there else f'Wrote {written.file}')

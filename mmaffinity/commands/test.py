@@ -40,4 +40,4 @@ def run(args: argparse.Namespace) -> None:
         html=args.html,
     )
     if args.html:
-        print(f'open {args.html} in a browser')
+        print(f'Open {args.html} in a browser')

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='INDEX',
-        help='run one training at a time on each of these GPUs (default: one after another)',
+        help='run one training per GPU on these GPUs (default: one after another)',
     )
 
 

@@ -19,7 +19,7 @@ from mmaffinity.utils.console import ProgressLine
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
-    parser.add_argument('--html', metavar='FILE', help='write the findings with their pictures, to open in a browser')
+    parser.add_argument('--html', metavar='FILE', help='write the findings with pictures, to open in a browser')
     parser.add_argument(
         '--allow',
         nargs='+',
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--cache',
         default='work_dirs/verify_dataset_cache.jsonl',
         metavar='FILE',
-        help='cache of file facts, so that the next or a resumed run reads only new files '
+        help='cache of file facts, so that later or resumed runs read only new files '
         '(default: work_dirs/verify_dataset_cache.jsonl)',
     )
-    parser.add_argument('--no-cache', action='store_true', help='read every file again and store no facts')
+    parser.add_argument('--no-cache', action='store_true', help='read every file and store no facts')
     parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
     add_near_arguments(parser, Near())
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not args.no_cache:
             progress.close()
-            print(f'the same command continues, from {args.cache}', file=sys.stderr)
+            print(f'the same command resumes from {args.cache}', file=sys.stderr)
         raise
     finally:
         progress.close()
@@ -74,5 +74,5 @@ def run(args: argparse.Namespace) -> int:
         report.write(args.out)
         print(f'The report is in {args.out}')
     if args.html:
-        print(f'open {verification_page(report, args.html)} in a browser')
+        print(f'Open {verification_page(report, args.html)} in a browser')
     return 0 if report.passed else 1

@@ -39,10 +39,10 @@ def grey_level_statistics(
     order of the slices or the number of workers, to the last bit.
 
     Args:
-        slices: The slices: paths, or other arguments of ``read``.
-        workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
-        progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
-        read: Reads one slice, in units of 8-bit grey levels; None leaves it out.
+        slices: the slices: paths, or other arguments of ``read``.
+        workers: see :func:`~mmaffinity.datasets.parallel.map_files`.
+        progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
+        read: reads one slice, in units of 8-bit grey levels; None leaves it out.
 
     Returns:
         ``mean``, ``std`` (of the population, that is divided by the number of pixels) and ``num_slices``, of those read.

@@ -24,11 +24,11 @@ def map_files(
     process would have to import torch.
 
     Args:
-        function: The function; an exception ends the map and is raised here.
-        items: Its arguments.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)`` after each item.
-        what: Noun for the items, in the plural, for ``progress``.
+        function: the function; an exception ends the map and is raised here.
+        items: its arguments.
+        workers: number of threads, by default one per core and eight at most.
+        progress: called as ``progress(what, done, total)`` after each item.
+        what: noun for the items, in the plural, for ``progress``.
 
     Raises:
         ValueError: if ``workers`` is less than 1.

@@ -19,7 +19,7 @@ class Normalization(nn.Module):
     def __init__(self, preprocessor: SliceDataPreprocessor) -> None:
         super().__init__()
         if preprocessor.needs_statistics:
-            raise ValueError('the mean and std of the training slices are not known: the checkpoint has none')
+            raise ValueError('the checkpoint has no mean and std of the training slices')
         self.kind, self.num_channels = preprocessor.normalization, preprocessor.num_channels
         if self.kind == 'global':
             self.register_buffer('mean', preprocessor.mean)

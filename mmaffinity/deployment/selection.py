@@ -40,7 +40,7 @@ class SoftSelection(nn.Module):
     def __init__(self, selector: SoftRoISelector, num_proposals: int) -> None:
         super().__init__()
         if num_proposals <= selector.num_candidates:
-            raise ValueError(f'{num_proposals} proposals are too few to export a choice of {selector.num_candidates}')
+            raise ValueError(f'{num_proposals} proposals are too few to export a selection of {selector.num_candidates}')
         self.num_rois, self.num_candidates = selector.num_rois, selector.num_candidates
         self.nms_iou, self.sharpness = selector.nms_iou, selector.sharpness
         self.register_buffer('same_box', torch.eye(num_proposals))

@@ -25,8 +25,8 @@ def check_writable(work_dir: str | Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise ValueError(
-            f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another with '
-            '--work-dir, or fix this one; existing files are untouched'
+            f'the work folder {work_dir} is not writable ({error.strerror}): choose another with --work-dir, or fix this '
+            'one; existing files are untouched'
         ) from error
 
 
@@ -46,7 +46,7 @@ def plain_failures(remedy: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL + _CLOSED:
             _raise_plainly(error)
-        reason = 'there is no space left' if error.errno in _FULL else error.strerror
+        reason = 'no space left on the disk' if error.errno in _FULL else error.strerror
         place = f' at {error.filename}' if error.filename else ''
         raise ValueError(f'the run stopped{place}: {reason}; {remedy}') from error
     except ValueError as error:

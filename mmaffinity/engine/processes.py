@@ -39,13 +39,13 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
     on_gpus = torch.cuda.is_available()
     if launcher != 'pytorch' and not on_gpus:
         raise ValueError(
-            f'--launcher {launcher} needs GPUs, but torch sees none; on CPUs, start the processes with torchrun: '
-            'tools/dist_train.sh, tools/dist_test.sh'
+            f'--launcher {launcher} needs GPUs, but torch finds none; on CPUs, start the processes with torchrun '
+            '(tools/dist_train.sh, tools/dist_test.sh)'
         )
     if launcher == 'pytorch' and on_gpus and int(environ['LOCAL_RANK']) >= torch.cuda.device_count():
         raise ValueError(
-            f'process {environ["LOCAL_RANK"]} of this machine has no GPU left, torch sees '
-            f'{torch.cuda.device_count()}; start as many processes as there are GPUs, or hide the GPUs '
+            f'there is no GPU for process {environ["LOCAL_RANK"]} of this machine: torch finds '
+            f'{torch.cuda.device_count()}. Start as many processes as there are GPUs, or hide the GPUs '
             '(CUDA_VISIBLE_DEVICES=) to run on CPUs'
         )
     # Threads of the group that are still alive when the interpreter exits may abort a process whose work is done.

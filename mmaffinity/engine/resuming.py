@@ -57,6 +57,6 @@ def _what_is_wrong(path: Path) -> str | None:
             return f'{path} is damaged: the checksum of {broken} differs'
         content = load_checkpoint(path)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        return f'{path} is cut or damaged ({error})'
+        return f'{path} is truncated or damaged ({error})'
     missing = [key for key in _NEEDED if key not in content]
     return f'{path} cannot be resumed, because it has no {" and no ".join(missing)}' if missing else None

@@ -60,7 +60,7 @@ def inspect(content: bytes) -> Contents:
     for number, value in fields(memoryview(content)):
         if number == GRAPH:
             if contents is not None:
-                raise ValueError('holds two graphs')
+                raise ValueError('contains two graphs')
             contents = _graph(message(value))
         elif number == METADATA:
             name, entry = _pair(message(value))
@@ -69,12 +69,14 @@ def inspect(content: bytes) -> Contents:
             parts = dict(fields(message(value)))
             domain = text(parts[1]) if 1 in parts else ''
             if domain not in STANDARD:
-                raise ValueError(f'needs operators of {domain!r}; only standard ONNX operators are run')
+                raise ValueError(f'needs operators of {domain!r}; only standard ONNX operators are allowed')
             opset = integers(parts.get(2, 0))[0]
         elif number in (TRAINING, FUNCTIONS):
-            raise ValueError(f'holds {"a training graph" if number == TRAINING else "functions"}, which exported models do not')
+            raise ValueError(
+                f'contains {"a training graph" if number == TRAINING else "functions"}, which exported models do not'
+            )
     if contents is None:
-        raise ValueError('holds no graph: it is no ONNX model')
+        raise ValueError('contains no graph, so it is not an ONNX model')
     contents.metadata, contents.opset = metadata, opset
     return contents
 
@@ -87,7 +89,7 @@ def _graph(graph: memoryview) -> Contents:
         elif number == INITIALIZER:
             _check_tensor(message(value))
         elif number == SPARSE:
-            raise ValueError('holds sparse weights, which exported models do not')
+            raise ValueError('contains sparse weights, which exported models do not')
         elif number == INPUT:
             name, shape = _value_info(message(value))
             contents.inputs[name] = shape
@@ -107,11 +109,11 @@ def _check_node(node: memoryview) -> str:
         elif number == ATTRIBUTE:
             for kind, content in fields(message(value)):
                 if kind in (SUBGRAPH, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS):
-                    raise ValueError('holds an operator with a graph or sparse data of its own, which exported models do not')
+                    raise ValueError('contains an operator with its own graph or sparse data, which exported models do not')
                 if kind in (TENSOR, TENSORS):
                     _check_tensor(message(content))
     if domain not in STANDARD or operator not in OPERATORS:
-        raise ValueError(f'holds the operator {domain + "." if domain else ""}{operator}, which exported models do not use')
+        raise ValueError(f'contains the operator {domain + "." if domain else ""}{operator}, which exported models do not use')
     return operator
 
 
@@ -123,7 +125,7 @@ def _check_tensor(tensor: memoryview) -> None:
         elif number == EXTERNAL_DATA or number == DATA_LOCATION and value != 0:
             raise ValueError('stores weights in another file, which is not opened: export it as a single file')
     if prod(dims) > MAX_ELEMENTS:
-        raise ValueError(f'holds a tensor of shape {dims}, more than the {MAX_ELEMENTS} elements that are read')
+        raise ValueError(f'contains a tensor of shape {dims}; at most {MAX_ELEMENTS} elements are allowed')
 
 
 def _value_info(info: memoryview) -> tuple[str, tuple[int | None, ...]]:

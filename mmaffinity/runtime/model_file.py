@@ -65,7 +65,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         if hashlib.sha256(contents.graph).hexdigest() != described['graph_sha256']:
             raise ValueError('is damaged or was changed: its graph does not have the SHA-256 in its metadata')
         if contents.quantized != (described['precision'] == 'int8'):
-            raise ValueError(f'is described as {described["precision"]}, which its operators are not')
+            raise ValueError(f'claims the precision {described["precision"]}, which its operators do not have')
         size = described['preprocessing']
         shape = contents.inputs.get('slices')
         if len(contents.inputs) != 1 or shape is None or shape[1:] != (1, size['height'], size['width']):
@@ -94,12 +94,12 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     """
     text = metadata.get('mmaffinity')
     if text is None:
-        raise ValueError('has no description of mmaffinity in its metadata')
+        raise ValueError('has no mmaffinity description in its metadata')
     if len(text) > MAX_DESCRIPTION:
         raise ValueError(f'has a description of {len(text)} characters, more than {MAX_DESCRIPTION}')
     described = json.loads(text)
     if not isinstance(described, dict) or described.get('format') != FORMAT:
-        raise ValueError(f'has a description that is not of format {FORMAT}')
+        raise ValueError(f'has a description that is not in the format {FORMAT}')
     if described.get('schema') != SCHEMA:
         raise ValueError(
             f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
@@ -109,13 +109,13 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     if not isinstance(size, dict) or not all(
         type(size.get(side)) is int and 32 <= size[side] <= MAX_SIDE for side in ('width', 'height')
     ):
-        raise ValueError(f'names no size of slices from 32 to {MAX_SIDE} pixels')
+        raise ValueError(f'has no slice size from 32 to {MAX_SIDE} pixels')
     if size.get('interpolation') != 'bilinear' or size.get('grey_levels') != [0, 255]:
-        raise ValueError(f'asks for a preprocessing that this version does not have: {str(size):.200}')
+        raise ValueError(f'needs a preprocessing that this version does not support: {str(size):.200}')
     for name in ('slice_classes', 'lesion_classes'):
         names = described.get(name)
         if not isinstance(names, list) or len(names) > MAX_NAMES or not all(isinstance(item, str) for item in names):
-            raise ValueError(f'has {name} that are not a list of names')
+            raise ValueError(f'has {name} that are not a list of at most {MAX_NAMES} names')
     for name in ('graph_sha256', 'config_sha256', 'checkpoint_sha256'):
         if not isinstance(described.get(name), str):
             raise ValueError(f'has no {name}')

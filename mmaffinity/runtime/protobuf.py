@@ -28,7 +28,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in _FIXED:
             length = _FIXED[kind]
         else:
-            raise ValueError(f'is damaged: unknown kind of field at byte {position}')
+            raise ValueError(f'is damaged: unknown field type at byte {position}')
         if length > len(message) - position:
             raise ValueError('is damaged or truncated: a field is longer than the file')
         yield key >> 3, message[position : position + length]
@@ -53,7 +53,7 @@ def text(value: int | memoryview) -> str:
         ValueError: if it is not UTF-8 text.
     """
     if isinstance(value, int):
-        raise ValueError('is damaged: a number in place of a text')
+        raise ValueError('is damaged: a number instead of text')
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ def message(value: int | memoryview) -> memoryview:
         ValueError: if the field holds a number.
     """
     if isinstance(value, int):
-        raise ValueError('is damaged: a number in place of a message')
+        raise ValueError('is damaged: a number instead of a message')
     return value
 
 

@@ -96,9 +96,9 @@ def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto
         raise ValueError(f'precision={precision!r} must be auto or one of {", ".join(PRECISIONS)}')
     own = model.description['precision']
     if own == 'int8' and precision not in ('auto', 'int8'):
-        raise ValueError(f'{model.path} is a model in int8; leave out --precision {precision}, or export it without --int8')
+        raise ValueError(f'{model.path} is an int8 model; omit --precision {precision}, or export it without --int8')
     if own != 'int8' and precision == 'int8':
-        raise ValueError(f'{model.path} is a model in {own}; mmaffinity export onnx --int8 SLICES exports one in int8')
+        raise ValueError(f'{model.path} is a {own} model; export it with mmaffinity export onnx --int8 SLICES for int8')
     chosen = own if precision == 'auto' else precision
     if backend == 'auto':
         # docs/speed.md: equal in float32, where ONNX Runtime starts faster; OpenVINO is faster in int8, and alone has bfloat16.

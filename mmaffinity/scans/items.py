@@ -127,7 +127,7 @@ class ScanInfo:
 
 
 class Scan(ABC):
-    """Slices that belong together. Stores names and a few numbers per slice; pixels are read one slice at a time.
+    """Slices that belong together. It stores names and a few numbers per slice; pixels are read one slice at a time.
 
     Attributes:
         info: what is known before pixels are read.
@@ -207,7 +207,7 @@ class Scan(ABC):
             yield from (Problem(self.slice_name(index), brief(error), keys[index]) for index in left)
 
     def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Read slices without a window; slices that cannot be read are left out.
+        """Read slices without a window; unreadable slices are omitted.
 
         Args:
             wanted: numbers of slices, ascending.

@@ -1,4 +1,4 @@
-"""Splitting of series in which careless anonymisers gave several patients the same series UID."""
+"""Splitting of series in which careless anonymisation gave several patients the same series UID."""
 
 import hashlib
 import itertools
@@ -112,8 +112,8 @@ class Copies:
     def original(self, key: tuple, header: DicomHeader) -> DicomHeader | None:
         """Return the file that this one duplicates, or None.
 
-        Anonymisers that give all slices one identifier make different images look like duplicates, so the pixels decide. They
-        are read only if the key recurs.
+        Anonymisation that gives all slices one identifier lets different images look like duplicates, so the pixels decide.
+        They are read only if the key recurs.
 
         Args:
             key: identifiers and position of the slice.

@@ -1,4 +1,4 @@
-"""Notes for readers of a result: serious ones, and one line for notes common to many slices."""
+"""Notes for readers of a result: warnings, and one line for notes common to many slices."""
 
 import re
 from collections.abc import Iterable

@@ -59,7 +59,7 @@ class OutputFolder:
         """Prevent other processes from writing to the folder until the block ends.
 
         The operating system holds the lock, not the file. The lock ends with the process, however it ends, and a leftover file
-        locks nobody out.
+        blocks nobody.
 
         Args:
             shard: name of a shard, '<index>-of-<num>'. Different shards of one division may write at the same time.
@@ -113,7 +113,7 @@ class OutputFolder:
 
     @contextmanager
     def write(self, *parts: str) -> Iterator[IO[bytes]]:
-        """Open a file for writing; it replaces the old one if the block ends without an error."""
+        """Open a file for writing; it replaces an existing file if the block ends without an error."""
         path = self.path(*parts)
         with whole_file(path, self.path(*parts[:-1], f'{parts[-1]}.part')) as file:
             yield file

@@ -22,12 +22,12 @@ PREFETCH = 4  # slices per worker
 def read_ahead(scan: Scan, done: Container[str] = (), workers: int = 0) -> Iterator[Slice | Problem]:
     """Read the slices of a scan like :meth:`Scan.read`, in worker processes and in the same order.
 
-    Reading, decoding and windowing then take place while the caller computes. Workers are forked, so they need a system that
-    has it; elsewhere, and for scans of a few slices, the caller reads.
+    Reading, decoding and windowing then take place while the caller computes. Workers are forked; on systems without fork,
+    and for scans of a few slices, the caller reads.
 
     Args:
         scan: the scan.
-        done: keys of the slices to leave out.
+        done: keys of the slices to skip.
         workers: number of processes; a NIfTI volume, which is one stream, has one at most.
 
     Yields:

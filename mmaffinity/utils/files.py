@@ -33,8 +33,8 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
     """Write an object as JSON atomically: the file is either complete or unchanged.
 
     Args:
-        path: The file; its folder is created if needed.
-        obj: An object that ``json`` can write; NaN and infinity are refused, because they are not valid JSON.
+        path: the file; its folder is created if needed.
+        obj: an object that ``json`` can write; NaN and infinity are refused, because they are not valid JSON.
 
     Raises:
         ValueError: if the object contains NaN or infinity.
@@ -49,7 +49,7 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
     The files are renamed once the last of them is on disk. Equal objects give equal bytes.
 
     Args:
-        objects: Objects to write, by path. Folders are created if needed.
+        objects: objects to write, by path. Folders are created if needed.
 
     Raises:
         ValueError: if an object contains NaN or infinity.
@@ -69,10 +69,10 @@ def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) 
     """Open a temporary file that gets its final name if the block ends without an error, and is removed otherwise.
 
     Args:
-        path: The file to write; it replaces an existing one, and its folder is created if needed.
-        part: The temporary file, in the same folder; ``<name>.part`` by default. Processes that may write the same file at
+        path: the file to write; it replaces an existing one, and its folder is created if needed.
+        part: the temporary file, in the same folder; ``<name>.part`` by default. Processes that may write the same file at
             the same time need different ones.
-        sync: Wait until the content is on disk. Otherwise a power cut after the rename could leave an empty file.
+        sync: wait until the content is on disk. Otherwise a power cut after the rename could leave an empty file.
 
     Yields:
         The open file. A library that needs a path can write to its ``name``.
@@ -102,9 +102,9 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
     """Fill a temporary folder that gets its final name if the block ends without an error, and is removed otherwise.
 
     Args:
-        path: The folder to create, with any missing parents.
+        path: the folder to create, with any missing parents.
         marker: A file that the block writes, relative to the folder, by which a later call recognises the folder.
-        overwrite: Replace a folder that contains the marker. Any other non-empty folder is untouched.
+        overwrite: replace a folder that contains the marker. Any other non-empty folder is untouched.
 
     Yields:
         The folder to fill, ``.<name>.mmaffinity.part`` beside the final one.

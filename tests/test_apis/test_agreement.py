@@ -111,4 +111,4 @@ def test_the_command(model, slices, repo_root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [*arguments, '3 threads'])
     with pytest.raises(SystemExit):
         runpy.run_path(tool, run_name='__main__')
-    assert "no variant '3 threads' on this machine" in capsys.readouterr().err
+    assert "unknown variant '3 threads'" in capsys.readouterr().err

@@ -201,7 +201,7 @@ def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
 def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = runs.config('affinity_c8_phantom')
-    with pytest.raises(ValueError, match='nowhere.png names 0 slices of the test set'):
+    with pytest.raises(ValueError, match='nowhere.png matches 0 slices of the test set'):
         figures.evidence_figures(config, affinity / 'epoch_2.pth', tmp_path, ['nowhere.png'])
     with pytest.raises(FileNotFoundError, match='scalars.json'):
         figures.curve_figure(tmp_path, tmp_path)

@@ -94,7 +94,7 @@ def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog)
         logger=logging.getLogger('records'),
     )
     data_record.DataRecordHook().before_train(runner)
-    assert ('is not that which this run began with' in caplog.text) == said
+    assert ('the training data has changed since this run started' in caplog.text) == said
     content = json.loads((tmp_path / data_record.FILE).read_text())
     assert content['earlier'] == ([earlier.get('content_sha256') or 'a'] if said else [])
 

@@ -82,7 +82,7 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
         return train_model(config, work_dir=tmp_path, resume=True, seed=seed)
 
-    with pytest.raises(ValueError, match='--seed 7 does not fit .*epoch_1.pth, which was trained with seed 0'):
+    with pytest.raises(ValueError, match='--seed 7 does not match .*epoch_1.pth, which was trained with seed 0'):
         go_on(0, seed=7)
     for config_seed in (5, None):
         go_on(config_seed)
@@ -104,7 +104,7 @@ def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_
 
 def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
-    with pytest.raises(ValueError, match=r'no whole checkpoint in .*epoch_1\.pth is cut or damaged'):
+    with pytest.raises(ValueError, match=r'no complete checkpoint in .*epoch_1\.pth is truncated or damaged'):
         train_model(small_config(repo_root, tiny_phantom / 'cncb_ncov'), work_dir=tmp_path, resume=True)
     assert checkpoints(tmp_path) == ['epoch_1.pth']
 
@@ -125,7 +125,7 @@ def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
 def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path, monkeypatch):
     before = (tmp_path / 'epoch_1.pth').read_bytes()
     fill_disk(monkeypatch)
-    with pytest.raises(USER_ERRORS, match='there is no space left; the checkpoints in .* --resume'):
+    with pytest.raises(USER_ERRORS, match='no space left on the disk; the checkpoints in .* --resume'):
         second_epoch(**{'default_hooks.checkpoint.max_keep_ckpts': 1})
     assert checkpoints(tmp_path) == ['epoch_1.pth'] and (tmp_path / 'epoch_1.pth').read_bytes() == before
 
@@ -151,7 +151,7 @@ def test_read_only_work_folder_ends_in_a_sentence(read_only, tiny, repo_root, mo
     config = small_config(repo_root, tiny[0])
     monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # who is nobody may not read the data either
     for work_dir in (read_only, read_only / 'below'):
-        with pytest.raises(ValueError, match='nothing can be written to the work folder .*Permission denied.*--work-dir'):
+        with pytest.raises(ValueError, match='the work folder .* is not writable .*Permission denied.*--work-dir'):
             train_model(config, work_dir=work_dir)
     assert os.listdir(read_only) == ['epoch_1.pth']
 
@@ -212,7 +212,7 @@ def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monke
             self.param_groups[0]['params'][0].data.view(-1)[0] = float('nan')
 
     monkeypatch.setattr(torch.optim.Adam, 'step', spoiling)
-    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ holds a NaN or an infinite number'):
+    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ contains a NaN or an infinite number'):
         second_epoch()
     assert len(calls) == STEPS and checkpoints(tmp_path) == ['epoch_1.pth']
 

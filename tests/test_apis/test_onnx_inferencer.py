@@ -101,9 +101,9 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
     ('arguments', 'message'),
     [
         (['--config', 'affinity_c8'], '--checkpoint'),
-        (['--model', 'x.onnx', '--config', 'affinity_c8'], 'leave out --config'),
-        (['--model', 'x.onnx', '--device', 'cuda'], 'leave out --device cuda'),
-        (['--model', 'x.onnx', '--backend', 'torch'], 'leave out --backend torch'),
+        (['--model', 'x.onnx', '--config', 'affinity_c8'], 'omit --config'),
+        (['--model', 'x.onnx', '--device', 'cuda'], 'omit --device cuda'),
+        (['--model', 'x.onnx', '--backend', 'torch'], 'omit --backend torch'),
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--backend', 'openvino'], 'export onnx'),
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--precision', 'int8'], 'export onnx --int8'),
         (['--model', 'x.onnx'], 'no such model: x.onnx'),

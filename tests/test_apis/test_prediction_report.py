@@ -21,7 +21,7 @@ def test_a_model_without_classes_has_lesions_only():
 def test_notes_are_counted_and_the_serious_ones_shown():
     notes = ['no PixelSpacing', 'warning: HU look implausible', 'b', 'c']
     lines = list(report_lines(PredictionReport([ScanResult('s', 'f', 3, 3, 0, SUMMARY, notes)]), 'out'))
-    assert lines[1:] == ['  4 notes, see out/f/prediction.json; the serious ones:', '  warning: HU look implausible']
+    assert lines[1:] == ['  4 notes, see out/f/prediction.json; warnings:', '  warning: HU look implausible']
     lines = list(report_lines(PredictionReport([ScanResult('s', 'f', 3, 3, 0, SUMMARY, ['x'])]), 'out'))
     assert lines[1:] == ['  1 note, see out/f/prediction.json']
 
@@ -39,5 +39,5 @@ def test_clutter_is_one_line():
     clutter = [Problem(f'a/{folder}/.DS_Store', 'x', clutter=True) for folder in 'abc']
     index = Problem('a/DICOMDIR', 'x', clutter=True)
     assert list(report_lines(PredictionReport([], [], [*clutter, index]), 'out')) == [
-        '4 files without slices left aside: .DS_Store, DICOMDIR'
+        'ignored 4 files without slices: .DS_Store, DICOMDIR'
     ]

@@ -229,4 +229,4 @@ def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer
     save_dicom(folder / 'far.dcm', dicom_slice(chest().astype(np.int16), 40))
     (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
     assert not (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
-    assert 'no NIfTI mask: the slices are on no regular grid' in scan.notes
+    assert 'no NIfTI mask: the slices do not form a regular grid' in scan.notes

@@ -39,12 +39,12 @@ def test_the_same_config_says_nothing(config, tmp_path):
 @pytest.mark.parametrize(
     'change, words',
     [
-        ({'optim_wrapper.optimizer.lr': 0.1}, 'optim_wrapper.optimizer of the config is not used.*lr=0.001, not 0.1'),
+        ({'optim_wrapper.optimizer.lr': 0.1}, 'optim_wrapper.optimizer of the config is ignored.*lr=0.001, not 0.1'),
         ({'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.001, weight_decay=0.001)}, "type='Adam', not 'SGD'"),
         ({'optim_wrapper.paramwise_cfg.custom_keys': {'backbone': dict(lr_mult=0)}}, r'paramwise_cfg of the config .*lr_mult'),
-        ({'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}, 'param_scheduler of the config is not used'),
-        ({'param_scheduler': None}, 'param_scheduler of the config is not used.*, not None'),
-        ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is not used.*param_scheduler.1.T_max=None, not 9'),
+        ({'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}, 'param_scheduler of the config is ignored'),
+        ({'param_scheduler': None}, 'param_scheduler of the config is ignored.*, not None'),
+        ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is ignored.*param_scheduler.1.T_max=None, not 9'),
     ],
 )
 def test_optimizer_and_schedule_stay(config, change, words):
@@ -69,7 +69,7 @@ def test_other_fields_apply(config):
         }
     )
     (note,) = resume_run(config)
-    assert note.startswith('the config is not that of the run so far; from here on it has ')
+    assert note.startswith('the config has changed since the run started; from now on it has ')
     for words in ('num_affinities=32, was 8', 'train_dataloader.batch_size=4, was 2', 'max_norm=5, was 10', 'and 1 more'):
         assert words in note
     assert config.train_cfg.max_epochs == 9
@@ -79,9 +79,13 @@ def test_other_fields_apply(config):
     'limits, meta, words',
     [
         (dict(type='EpochBasedTrainLoop', max_epochs=2), {}, None),
-        (dict(type='EpochBasedTrainLoop', max_epochs=1), {}, r'epoch_1.pth is the end of a finished run \(epoch 1 of 1\)'),
+        (dict(type='EpochBasedTrainLoop', max_epochs=1), {}, r'the run has finished \(.*epoch_1.pth, epoch 1 of 1\)'),
         (dict(type='IterBasedTrainLoop', max_iters=7), {}, None),
-        (dict(type='IterBasedTrainLoop', max_iters=5), {}, r'finished run \(iter 6 of 5\).*raise train_cfg.max_iters'),
+        (
+            dict(type='IterBasedTrainLoop', max_iters=5),
+            {},
+            r'the run has finished \(.*, iter 6 of 5\).*increase train_cfg.max_iters',
+        ),
     ],
 )
 def test_a_finished_run_is_told(config, limits, meta, words):
@@ -93,7 +97,7 @@ def test_a_finished_run_is_told(config, limits, meta, words):
 
 def test_no_checkpoint_yet(config, tmp_path):
     config.resume = False
-    assert resume_run(config) == [f'no checkpoint in {tmp_path} to resume: a new run starts'] and not config.resume
+    assert resume_run(config) == [f'no checkpoint to resume in {tmp_path}: starting a new run'] and not config.resume
 
 
 def test_checkpoints_without_a_readable_config(config):
@@ -122,7 +126,7 @@ def test_a_resumed_run_tells_it_before_it_trains(tiny_phantom, repo_root, tmp_pa
     assert runner.epoch == 2 and type(runner.optim_wrapper.optimizer).__name__ == 'Adam'
     assert [group['initial_lr'] for group in runner.optim_wrapper.param_groups] == rates
     told = [line for line in log.splitlines() if 'WARNING' in line]
-    assert sum('of the config is not used' in line for line in told) == 2
-    assert log.index('resumed epoch: 1') < log.index('of the config is not used') < log.index('Epoch(train)')
+    assert sum('of the config is ignored' in line for line in told) == 2
+    assert log.index('resumed epoch: 1') < log.index('of the config is ignored') < log.index('Epoch(train)')
     _, log = train(True, **{'train_cfg.max_epochs': 2})
-    assert 'epoch_2.pth is the end of a finished run (epoch 2 of 2)' in log and 'Epoch(train)' not in log
+    assert 'epoch_2.pth, epoch 2 of 2)' in log and 'Epoch(train)' not in log

@@ -37,7 +37,7 @@ def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path):
     assert said == ['2 of 2 runs are done']
     with pytest.raises(ValueError, match='the config of seed_0 has changed since .*seed_0 was started .*image_size'):
         train_seeds(config, (0,), root, dict(image_size=(96, 96)))
-    with pytest.raises(ValueError, match='runs holds the plan "small with several seeds"'):
+    with pytest.raises(ValueError, match='runs belongs to the plan "small with several seeds"'):
         train_seeds(config.rename(tmp_path / 'other.py'), (0,), root)
     (root / 'plan.json').write_text('{')
     with pytest.raises(ValueError, match='plan.json is damaged'):

@@ -109,7 +109,7 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
     file = leaf.parent / 'data/my_slices/annotations/statistics.json'
     code, out, _ = command(monkeypatch, capsys, leaf)
     first = file.read_text()
-    assert code == 0 and 'statistics.json was written' in out and 'all but fold 0 of 5' in out
+    assert code == 0 and 'Wrote ' in out and 'statistics.json' in out and 'all but fold 0 of 5' in out
     train_model(load_config(leaf, FAST), work_dir='w', verbose=False)
     assert float(load_checkpoint('w/epoch_1.pth')['state_dict']['data_preprocessor.mean']) == np.float32(
         json.loads(first)['mean']
@@ -117,7 +117,7 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
     assert not (leaf.parent / 'w/statistics.json').exists()
     assert not list(file.parent.glob('*.part'))
     code, out, _ = command(monkeypatch, capsys, leaf)
-    assert code == 0 and 'holds these values already' in out and file.read_text() == first
+    assert code == 0 and 'already has these values' in out and file.read_text() == first
 
     # The folder is no class, and holds nothing that a class might want.
     with pytest.MonkeyPatch.context() as patch:
@@ -139,7 +139,7 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'model.data_preprocessor.normalization': 'slice'}, "takes no mean and std .*normalization='slice'.*--out"),
+        ({'model.data_preprocessor.normalization': 'slice'}, "does not use the mean and std .*normalization='slice'.*--out"),
         ({'model.data_preprocessor.mean': 0.5, 'model.data_preprocessor.std': 0.5}, 'sets mean=0.5 and std=0.5 itself'),
         ({'model.data_preprocessor.statistics': None}, 'names no file in model.data_preprocessor.statistics; give --out'),
         ({'data_root': 'nowhere'}, 'no such folder of slices'),

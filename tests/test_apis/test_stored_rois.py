@@ -125,7 +125,7 @@ def test_wrong_use(repo_root, roots, detector, stored, tmp_path):
     config, weights = detector
     with pytest.raises(FileExistsError, match='holds an earlier result'):
         extract_rois(config, weights, stored)
-    with pytest.raises(ValueError, match='ranks no RoIs'):
+    with pytest.raises(ValueError, match='does not rank RoIs'):
         extract_rois(repo_root / 'configs/public/mask_rcnn_folders.py', weights, tmp_path / 'rois')
     with pytest.raises(ValueError, match='does not fit the config'):
         extract_rois(repo_root / 'configs/public/affinity_c8_from_scratch.py', weights, tmp_path / 'rois')

@@ -28,7 +28,7 @@ def test_a_goal_that_is_missed_by_far_fails_the_demo(run, key):
     for value in (0.1, float('nan')):
         found = metrics()
         found[run][key] = value
-        with pytest.raises(ValueError, match='far worse than they should be'):
+        with pytest.raises(ValueError, match='far below the goal'):
             check_goals(found)
 
 

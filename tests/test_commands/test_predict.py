@@ -97,11 +97,11 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
     assert done.returncode == 0, done.stderr
     for words in (
         '5 notes, see ',
-        'the serious ones:',
+        '; warnings:',
         'warning: HU look implausible',
         'warning: RescaleSlope 1',
         'warning: no DICOM-SEG (lesions.dcm): ',
-        '1 file without slices left aside: .DS_Store',
+        'ignored 1 file without slices: .DS_Store',
     ):
         assert words in done.stdout, words
 
@@ -127,5 +127,5 @@ def test_the_exit_code_says_that_something_failed(tmp_path, run):
     )
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', path=tmp_path / 'site')
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
-    assert 'in_b: 1 of 1 slice' in done.stdout and 'in/a: failed, and --resume tries it again: RuntimeError: odd' in done.stdout
+    assert 'in_b: 1 of 1 slice' in done.stdout and 'in/a: failed; --resume retries it: RuntimeError: odd' in done.stdout
     assert run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--resume').returncode == 0

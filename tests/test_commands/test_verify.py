@@ -69,7 +69,7 @@ def test_fails_with_exit_code_1_and_wrong_use_with_2(run, tmp_path):
     assert code == 1 and 'patients are in both train and test' in text.out and 'FAILED' in text.out
     assert json.loads((tmp_path / 'report.json').read_text())['passed'] is False
     for options, message in (
-        (('--allow', 'patients'), "there is no check 'patients' to allow"),
+        (('--allow', 'patients'), "cannot allow the unknown check 'patients'"),
         (('--near-bits', '20'), 'within 0..15'),
         (('--workers', '-1'), 'number of workers is -1'),
     ):

@@ -197,7 +197,7 @@ def test_a_run_ends_before_it_begins(repo_root, tmp_path, capfd):
     (tmp_path / 'epoch_1.pth').touch()
     with pytest.raises(FileNotFoundError, match='data root .*nowhere does not exist'):
         test_model(config, tmp_path / 'epoch_1.pth', work_dir=tmp_path / 'work')
-    with pytest.raises(FileNotFoundError, match=r'no checkpoint .*epoch_2.pth; in .* there are epoch_1.pth$'):
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint .*epoch_2.pth; .* contains epoch_1.pth$'):
         test_model(config, tmp_path / 'epoch_2.pth', work_dir=tmp_path / 'work')
     with pytest.raises(FileNotFoundError, match='train the model first: mmaffinity train .*affinity_c8.py'):
         test_model(config, tmp_path / 'away/epoch_2.pth', work_dir=tmp_path / 'work')

@@ -68,7 +68,7 @@ def test_quiet_fine_tuning_names_the_new_layers(repo_root, tiny_phantom, tmp_pat
     capsys.readouterr()
     runner = train_model(config, work_dir=tmp_path / 'run', verbose=False)
     out, _ = capsys.readouterr()
-    assert 'start.pth gives all weights but those of roi_head.cls_head.classifier.4, which start from scratch' in out
+    assert 'start.pth provides all weights except those of roi_head.cls_head.classifier.4, which start from scratch' in out
     assert 'missing keys' not in out and 'do not match' not in out
     log = open(runner.logger.log_file).read()
     assert 'missing keys in source state_dict: roi_head.cls_head.classifier.4.weight' in log

@@ -31,7 +31,7 @@ def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.default_hooks.pop('finite_loss')
     train_model(config, work_dir=tmp_path, verbose=False)
-    assert 'the config does not name FiniteLossHook: inherit _base_/default_runtime.py' in ''.join(capsys.readouterr())
+    assert 'the config lacks FiniteLossHook: inherit _base_/default_runtime.py' in ''.join(capsys.readouterr())
 
 
 def average_with(monkeypatch, module, other):
@@ -86,7 +86,7 @@ def test_memory_hook_sees_what_is_held(tmp_path):
         hook.after_train_iter(runner, 0)
     assert [row[0] for row in hook.rows] == [2, 4] and runner.train_loop.stop_training
     assert 50 < hook.rows[1][1] - hook.rows[0][1] < 80  # 64 MiB
-    with pytest.raises(ValueError, match=r'the memory grew by \d\d\.\d MiB, more than the limit of 50'):
+    with pytest.raises(ValueError, match=r'memory grew by \d\d\.\d MiB, more than the limit of 50'):
         hook.after_train(runner)
     hook.limit = 100
     hook.after_train(runner)

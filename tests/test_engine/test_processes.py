@@ -68,7 +68,7 @@ def test_own_wrapper_stays(joined, monkeypatch):
     'launcher, environ, number, sentence',
     [
         ('pytorch', {}, 0, 'RANK, WORLD_SIZE, .* is not set; use tools/dist_train.sh'),
-        ('pytorch', TORCHRUN, 1, 'process 1 of this machine has no GPU left, torch sees 1'),
+        ('pytorch', TORCHRUN, 1, 'no GPU for process 1 of this machine: torch finds 1'),
         ('slurm', {}, 0, '--launcher slurm needs GPUs'),
         ('mpi', {}, 0, '--launcher mpi needs GPUs'),
     ],

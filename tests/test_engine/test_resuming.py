@@ -43,9 +43,9 @@ def test_newest(three):
 @pytest.mark.parametrize(
     'spoil, word',
     [
-        (cut, 'cut or damaged'),
+        (cut, 'truncated or damaged'),
         (flip, 'checksum'),
-        (lambda path: path.write_bytes(b''), 'cut or damaged'),
+        (lambda path: path.write_bytes(b''), 'truncated or damaged'),
         (lambda path: torch.save(dict(state_dict={}), path), 'no meta and no optimizer'),
     ],
 )

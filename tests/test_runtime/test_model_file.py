@@ -78,18 +78,18 @@ KINDS = {
         'SHA-256',
     ),
     'second input': (lambda m: m.graph.input.add(name='other'), 'SHA-256'),
-    'no description': (lambda m: m.ClearField('metadata_props'), 'no description'),
+    'no description': (lambda m: m.ClearField('metadata_props'), 'no mmaffinity description'),
     'long description': (described(lambda d: d.update(notice='x' * 70000)), 'characters'),
     'other format': (described(lambda d: d.update(format='x')), 'format'),
     'newer schema': (described(lambda d: d.update(schema=99)), 'schema'),
-    'huge slices': (described(lambda d: d['preprocessing'].update(width=10**6)), 'size of slices'),
+    'huge slices': (described(lambda d: d['preprocessing'].update(width=10**6)), 'no slice size'),
     'other size': (described(lambda d: d['preprocessing'].update(width=64)), 'not slices of 64'),
     'other resizing': (described(lambda d: d['preprocessing'].update(interpolation='area')), 'preprocessing'),
     'names that are none': (described(lambda d: d.update(slice_classes='abc')), 'slice_classes'),
     'no hash': (described(lambda d: d.pop('graph_sha256')), 'graph_sha256'),
     'unknown precision': (described(lambda d: d.update(precision='int4')), "precision 'int4'"),
     'no precision': (described(lambda d: d.pop('precision')), 'precision None'),
-    'int8 in name only': (described(lambda d: d.update(precision='int8')), 'described as int8'),
+    'int8 in name only': (described(lambda d: d.update(precision='int8')), 'claims the precision int8'),
     'threshold': (described(lambda d: d.update(mask_threshold='x')), 'mask_threshold'),
 }
 
@@ -126,7 +126,7 @@ def test_what_the_quantiser_writes_is_read(exported_int8):
         (lambda m: m.graph.node.add(op_type='ConvInteger'), 'operator ConvInteger'),
         (lambda m: m.opset_import.add(domain='com.microsoft', version=1), 'com.microsoft'),
         (external, 'another file'),
-        (described(lambda d: d.update(precision='float32')), 'described as float32'),
+        (described(lambda d: d.update(precision='float32')), 'claims the precision float32'),
     ],
 )
 def test_what_the_quantiser_does_not_write_is_refused(change, message, exported_int8, tmp_path):

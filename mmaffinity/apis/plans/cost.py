@@ -1,4 +1,4 @@
-"""Time that a plan will take, from the steps that its runs have taken so far."""
+"""Time that a plan will take, estimated from the steps taken so far."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -33,14 +33,14 @@ class TimeLeft:
 
     def __str__(self) -> str:
         if self.seconds is None:
-            return 'not known before the first steps'
+            return 'unknown until the first steps'
         minutes = round(self.seconds / 60)
         text = f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min' if minutes else 'under a minute'
         return f'about {text}' + (f', and {plural(self.unknown, "test")} not measured yet' if self.unknown else '')
 
 
 class Cost:
-    """Estimates the time left. A training of unknown speed takes as long per step as the mean of those measured.
+    """Estimate the time left. A training of unknown speed is assumed to take the mean measured time per step.
 
     Args:
         folder: folder of the plan.
@@ -89,7 +89,7 @@ class Cost:
         return seconds / batches if batches else None
 
     def _length(self, step: Step, run: Run, loader: str) -> int | None:
-        """Return the number of steps of a training, or of batches of a test; None if the data is not there yet."""
+        """Return the number of steps of a training, or of batches of a test; None if the data does not exist yet."""
         key = f'{step.arguments[1]} {run.options} {loader}'
         if self._lengths.get(key) is None:
             self._lengths[key] = number_of_steps(load_config(step.arguments[1], run.options), loader)

@@ -1,4 +1,4 @@
-"""The folder of a plan: commands, what is done, and protection against mixing."""
+"""The folder of a plan: its commands, its progress, and protection against mixing plans."""
 
 import json
 import shlex
@@ -35,7 +35,7 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether it need not run."""
+        """Whether the step need not run."""
         return self.makes is not None and self.makes.exists()
 
 
@@ -56,7 +56,7 @@ class PlanFolder:
         return self.out / self.runs / run
 
     def state(self, run: Run) -> str:
-        """Say what has become of a run: done, failed with its log, or not started."""
+        """Return the state of a run: done, not finished (with its log), or not started."""
         if self.done(run):
             return 'done'
         logs = [
@@ -128,7 +128,7 @@ class PlanFolder:
         for key, value in identity.items():
             if known is not None and known.get(key) != value:
                 raise ValueError(
-                    f'{self.out} holds the plan "{known.get("title")}" on {known.get("data_root")}, not '
+                    f'{self.out} belongs to the plan "{known.get("title")}" on {known.get("data_root")}, not '
                     f'"{self.plan.title}" on {identity["data_root"]}: choose another folder'
                 )
         if (
@@ -136,7 +136,7 @@ class PlanFolder:
             and self.out.is_dir()
             and any(not path.name.startswith('.') for path in self.out.iterdir() if path.resolve() != self.plan.root.resolve())
         ):
-            raise ValueError(f'{self.out} is not empty and holds no plan ({PLAN_FILE}): choose another folder')
+            raise ValueError(f'{self.out} is not empty and contains no plan ({PLAN_FILE}): choose another folder')
         changed = {}
         for run in self.plan.runs:
             record = self._read(self.of(run.name) / RUN_FILE)
@@ -188,12 +188,12 @@ class PlanFolder:
             return content
         except ValueError as error:
             raise ValueError(
-                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder is that of this plan'
+                f'{path} is damaged ({error}): choose another folder, or remove this file if the folder belongs to this plan'
             ) from error
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty, where errors are."""
+    """Return the last non-empty line of a log, where errors are."""
     lines = log.read_text(encoding='utf-8', errors='replace').splitlines() if log.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), 'no output')[:300]
 
@@ -207,7 +207,7 @@ def command_line(arguments: Sequence[str], absolute: bool = False) -> str:
 
     Args:
         arguments: arguments of ``mmaffinity``.
-        absolute: name this Python, for scripts that run where the command may not be in PATH.
+        absolute: use the path of this Python, for scripts that run where the command may not be in PATH.
     """
     program = ['mmaffinity'] if not absolute and shutil.which('mmaffinity') else [sys.executable, '-m', 'mmaffinity']
     return shlex.join([*program, *arguments])

@@ -1,4 +1,4 @@
-"""Running a plan on this machine: each run in processes of its own, as many at a time as there are GPUs."""
+"""Running a plan on this machine: each run in its own processes, one run per GPU."""
 
 import os
 import subprocess
@@ -37,8 +37,8 @@ def run_locally(
     Args:
         folder: folder of the plan, claimed by :meth:`PlanFolder.claim`.
         jobs: number of runs at a time; None means one per GPU, or one.
-        progress: called with what starts and ends, and how long the rest will take.
-        gpus: indices of the GPUs to use, one per run; None means those that torch sees.
+        progress: called with what starts and ends, and the estimated time left.
+        gpus: indices of the GPUs to use, one per run; None means those that torch finds.
 
     Returns:
         The runs that did not finish, with the reason.
@@ -100,7 +100,7 @@ def run_locally(
 
 
 def prepare(folder: PlanFolder, progress: Progress = lambda message: None) -> None:
-    """Write the data that is not there yet.
+    """Write the data that does not exist yet.
 
     Raises:
         ValueError: if a command fails.
@@ -116,7 +116,7 @@ def prepare(folder: PlanFolder, progress: Progress = lambda message: None) -> No
 
 
 def _run(folder: PlanFolder, run: Run, environment: dict[str, str]) -> str | None:
-    """Run the commands of a run that are not done; return what went wrong."""
+    """Run the commands of a run that are not done; return the error, if any."""
     folder.start(run)
     log = folder.of(run.name) / LOG
     for step in folder.steps(run):

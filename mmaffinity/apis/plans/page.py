@@ -1,4 +1,4 @@
-"""The page of a plan, in Markdown: what was run, on which data, what came out, and what differs from the paper."""
+"""The page of a plan, in Markdown: runs, data, results, and differences from the paper."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
         '## Versions',
         _versions(results),
         '## Commands',
-        'Each command also works by itself.',
+        'Each command also works on its own.',
         '```bash',
         '\n'.join(commands(folder)),
         '```',
@@ -70,7 +70,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
 
 
 def commands(folder: PlanFolder, unfinished: bool = False) -> Iterator[str]:
-    """Yield the commands of a plan in an order in which they work.
+    """Yield the commands of a plan in an order in which they can be run.
 
     Args:
         folder: folder of the plan.
@@ -97,7 +97,7 @@ def _results(folder: PlanFolder, run: Run) -> dict[str, dict]:
 
 def _runs(folder: PlanFolder, failed: Mapping[str, str]) -> str:
     rows = [(run.name, run.config, run.seed, failed.get(run.name) or folder.state(run)) for run in folder.plan.runs]
-    left_out = [(name, '', '', f'left out: {reason}') for name, reason in folder.plan.left_out.items()]
+    left_out = [(name, '', '', f'skipped: {reason}') for name, reason in folder.plan.left_out.items()]
     return markdown_table(['run', 'config', 'seed', 'state'], [*rows, *left_out], 'llrl')
 
 
@@ -114,14 +114,14 @@ def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) 
         for task, entry in content['lists'].items()
     }
     if any(synthetic for *_, synthetic in lists):
-        yield '**The slices are synthetic.** Scores on them say that the program works, and nothing about CT.'
+        yield '**The slices are synthetic.** Scores on them show that the program works; they say nothing about CT.'
     for _, name, number, _ in sorted(lists):
         table, published = PAPER_LISTS.get(name, (None, None))
         if table and number not in (published if isinstance(published, tuple) else (published,)):
             yield f'{table}: {plural(number, "slice")} of `{name}` were tested, in the paper {_numbers(published)}.'
     changed = sorted({run.name for run in plan.runs if set(run.options) - {'data_root'}})
     if changed:
-        yield f'Runs with settings other than those of their config, see the commands: {", ".join(changed)}.'
+        yield f'Runs that override settings of their config (see the commands): {", ".join(changed)}.'
     missing = [*(run.name for run in plan.runs if not folder.done(run)), *plan.left_out]
     if missing:
         yield f'Not in the tables: {", ".join(missing)}.'

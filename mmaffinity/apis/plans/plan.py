@@ -60,7 +60,7 @@ class Plan:
         root: folder of the data.
         prepare: commands that write the data, as arguments of ``mmaffinity``, with the file that each one makes.
         runs: runs, each after those that it needs.
-        left_out: names of the runs that cannot take place, with the reason.
+        left_out: names of the runs that cannot start, with the reason.
         seeds: number of seeds.
     """
 
@@ -83,10 +83,10 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
     Args:
         path: the file, or its name among the configs of this package, such as 'plans/paper'.
         root: folder of the data.
-        seeds: number of seeds; each run takes place with the seeds 0 to ``seeds - 1``.
+        seeds: number of seeds; each run is repeated with the seeds 0 to ``seeds - 1``.
 
     Returns:
-        The plan. Runs whose data are not there are left out, with the reason, and so are those that start from them.
+        The plan. Runs whose data are missing, and runs that start from them, are left out, with the reason.
 
     Raises:
         FileNotFoundError: if the file or a config in it does not exist.
@@ -112,26 +112,26 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
     names = [entry['name'] for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f'{file}: two runs are called {twice[0]}')
+        raise ValueError(f'{file}: two runs are named {twice[0]}')
     known: dict[str, Mapping] = {}
     for entry in entries:
         for name in _references(entry).values():
             if name not in known and name not in plan.left_out:
                 near = get_close_matches(name, known, n=1)
                 raise ValueError(
-                    f'{file}: {entry["name"]} starts from {name}, which is not a run above it'
+                    f'{file}: {entry["name"]} starts from {name}, which is not a run listed above it'
                     + (f'; did you mean {near[0]}?' if near else '')
                 )
         lacking = [name for name in _references(entry).values() if name in plan.left_out]
         if entry.get('data') in missing or lacking:
-            plan.left_out[entry['name']] = missing.get(entry.get('data')) or f'starts from {lacking[0]}, which is left out'
+            plan.left_out[entry['name']] = missing.get(entry.get('data')) or f'starts from {lacking[0]}, which is skipped'
             continue
         known[entry['name']] = entry
         for seed in range(seeds):
             for fold in range(entry.get('folds') or 1):
                 plan.runs.append(_make_run(plan, entry, known, data, seed, fold))
     if not plan.runs:
-        raise ValueError(f'nothing of {file.name} can run: {"; ".join(sorted(set(plan.left_out.values())))}')
+        raise ValueError(f'no run of {file.name} can start: {"; ".join(sorted(set(plan.left_out.values())))}')
     return plan
 
 
@@ -140,10 +140,10 @@ def _check_entry(file: Path, number: int, entry: Any, data: Mapping) -> None:
         raise ValueError(f'{file}: runs[{number}] needs a name and a config, but is {entry!r:.120}')
     unknown = sorted(set(entry) - set(_FIELDS))
     if unknown:
-        raise ValueError(f'{file}: {entry["name"]} has the unknown field {unknown[0]}; fields are {", ".join(_FIELDS)}')
+        raise ValueError(f'{file}: {entry["name"]} has the unknown field {unknown[0]}; the fields are {", ".join(_FIELDS)}')
     if not _NAME.fullmatch(str(entry['name'])):
         raise ValueError(
-            f'{file}: the name {entry["name"]!r} is that of a folder; use letters, digits, dots, hyphens and underscores'
+            f'{file}: the name {entry["name"]!r} becomes a folder; use only letters, digits, dots, hyphens and underscores'
         )
     if entry.get('data') is not None and entry['data'] not in data:
         raise ValueError(
@@ -206,8 +206,8 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
         other = known[name]
         if other.get('folds') and other['folds'] != entry.get('folds'):
             raise ValueError(
-                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as '
-                'many, or its training would contain test slices'
+                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as many, or '
+                'it would start from weights that were trained on its test slices'
             )
         starts[key] = _full_name(other, seed, fold)
     options = {str(key): value for key, value in (entry.get('options') or {}).items() if key not in references}

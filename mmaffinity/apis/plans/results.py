@@ -1,4 +1,4 @@
-"""The end of a plan: tables, figures and the page with everything."""
+"""The results of a plan: tables, figures and the page that shows them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +33,7 @@ def collect(folder: PlanFolder, failed: dict[str, str] | None = None) -> Path:
     """
     done = [run for run in folder.plan.runs if folder.done(run)]
     if not done:
-        raise ValueError(f'no run of {folder.out} has finished, so there is nothing to report')
+        raise ValueError(f'no run in {folder.out} has finished, so there is nothing to report')
     report = folder.report
     parts = [_attempt('Tables', lambda: list(write_report([folder.of(run.name) for run in done], report).values()))]
     parts += [_attempt('Figure 5: ranks', lambda: figures.rank_figure(report / 'report.json', report, published=True))]

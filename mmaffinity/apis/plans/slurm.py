@@ -1,4 +1,4 @@
-"""Running a plan under SLURM: scripts that can be read, one job array, and dependencies between its tasks."""
+"""Running a plan under SLURM: readable scripts, one job array, and dependencies between its tasks."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None =
     """Write the scripts of all unfinished runs.
 
     ``jobs/<index>.sh`` has the commands of one run, ``jobs/<index>.json`` its settings; ``run.sbatch`` is the array whose task
-    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a task of its own, which waits for
+    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a separate task, which waits for
     them (``afterok``) and is removed if one of them fails. The last job builds the report once all have ended.
 
     Args:
@@ -59,8 +59,8 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
     """
     if shutil.which('sbatch') is None:
         raise ValueError(
-            'there is no sbatch on this machine, so --launcher slurm cannot submit jobs: log in to a node of the '
-            'cluster, or use --launcher local; --dry-run writes the scripts without submitting them'
+            'this machine has no sbatch, so --launcher slurm cannot submit jobs: log in to a node of the cluster, or use '
+            '--launcher local; --dry-run writes the scripts without submitting them'
         )
     record = folder.out / 'slurm' / JOBS
     queued = _queued(record)
@@ -107,10 +107,10 @@ def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
         '#!/usr/bin/env bash',
         f'# {run.name}: {run.config}',
         'set -euo pipefail',
-        '# Before it kills a job, SLURM asks it to end. One that did so would count as failed instead of being requeued.',
+        '# SLURM sends SIGTERM before it kills a preempted job. A job that ended on it would fail instead of being requeued.',
         "trap '' TERM",
         f'cd {shlex.quote(os.getcwd())}',
-        '# The settings of the run, with which later submissions are compared.',
+        '# Settings of the run; later submissions are compared with them.',
         f'if [ ! -e {record} ]; then',
         f'  mkdir -p "$(dirname {record})"',
         f'  cp {shlex.quote(str(settings))} {record}.part',

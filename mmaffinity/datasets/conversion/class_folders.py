@@ -37,29 +37,29 @@ def convert_class_folders(
     copy: bool = False,
     **result: Any,
 ) -> ConversionSummary:
-    """Write ``<out>/annotations/``, and ``<out>/slices``, a link to the folder of the classes.
+    """Write ``<out>/annotations/``, and ``<out>/slices``, a link to the class folders.
 
     ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
     level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
-    one of the three alone. Each class is split separately. A slice that cannot be read is reported, and the others are
+    only one of the three. Each class is split separately. A slice that cannot be read is reported, and the others are
     converted.
 
     Args:
-        root: Folder that holds the class folders; which files count, see :class:`~mmaffinity.datasets.SliceFolderDataset`.
-        out: Folder to make.
-        options: Which folders are classes.
-        splits: How patients are divided.
-        units: How patients are identified. Names of slices are relative to ``root``, with forward slashes.
-        copy: Copy the slices instead of linking to their folder.
+        root: folder that contains the class folders; which files count, see :class:`~mmaffinity.datasets.SliceFolderDataset`.
+        out: output folder.
+        options: which folders are classes.
+        splits: how patients are divided.
+        units: how patients are identified. Names of slices are relative to ``root``, with forward slashes.
+        copy: copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split, class and patient; ``problems`` names the slices that were left out.
+        Counts per split, class and patient; ``problems`` names the slices that were omitted.
 
     Raises:
-        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder or the table of patients is missing.
-        ValueError: if an argument is wrong, a class has no slice, or there are too few patients for the splits.
+        ValueError: if an argument is invalid, a class has no slice, or there are too few patients for the splits.
     """
     root = Path(root).resolve()
     options, units = options or ClassOptions(), units or UnitOptions()
@@ -90,7 +90,7 @@ def convert_class_folders(
 
 
 def _folders(root: Path) -> list[str]:
-    """The folders of a folder, by name."""
+    """Return the subfolders of a folder, by name."""
     if not root.is_dir():
         raise FileNotFoundError(f'the folder {root} does not exist')
     found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith('.'))
@@ -107,7 +107,7 @@ def _row(name: str, label: int, unit: Unit) -> dict[str, Any]:
 def _strata(
     labels: Mapping[str, int], units: Mapping[str, Unit], classes: Sequence[str], summary: ConversionSummary
 ) -> dict[str, str]:
-    """Return the classes of each unit, by which they are stratified; warn of those with several."""
+    """Return the classes of each unit, by which they are stratified; warn of units with several."""
     members: dict[Unit, set[int]] = defaultdict(set)
     for name, unit in units.items():
         members[unit].add(labels[name])

@@ -1,4 +1,4 @@
-"""Convert the raw CNCB-NCOV download and the published lists to what the data sets here read."""
+"""Convert the raw CNCB-NCOV download and the published lists to the formats that the data sets read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -53,15 +53,15 @@ def convert_cncb_ncov(
     """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, grey level statistics.
 
     Args:
-        data_root: Folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/. A flat folder with the images of COVIDx-CT
+        data_root: folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/. A flat folder with the images of COVIDx-CT
             version 1 can replace the first three.
-        lists: Single lists by path, under the keys of :data:`LIST_NAMES`.
-        parts: 'lesions' and 'slices', or one of them if only that part of the data is there.
-        samples_per_class: Draw that many training slices per class from the COVIDx-CT training list, instead of taking
+        lists: single lists by path, under the keys of :data:`LIST_NAMES`.
+        parts: 'lesions' and 'slices', or one of them if only that part of the data is present.
+        samples_per_class: draw this many training slices per class from the COVIDx-CT training list, instead of taking
             the author's list of 3000.
-        seed: Seed of that draw.
-        keep_classes_apart: Two lesion categories, ground glass opacity and consolidation, instead of one.
-        min_area: Pixels; only larger 8-connected components are lesions.
+        seed: seed of that draw.
+        keep_classes_apart: two lesion categories, ground glass opacity and consolidation, instead of one.
+        min_area: pixels; only larger 8-connected components are lesions.
         **options: ``list_folders``, ``skip_statistics``, ``check_files`` (of labelled slices), ``workers`` and ``progress``,
             see :class:`~.downloads.Download`.
 
@@ -118,7 +118,7 @@ def convert_cncb_ncov(
 def _read_slice_splits(
     list_of: Callable[[str], Path], sample_given: bool, samples_per_class: int | None, seed: int
 ) -> dict[str, tuple[list[CncbSlice], Path]]:
-    """Return rows and list of each split."""
+    """Return the rows and the list of each split."""
     train_path = list_of('train')
     train = parse_covidx_list(train_path)
     if samples_per_class is None:
@@ -154,9 +154,9 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
     """Draw the same number of slices of every class, without replacement.
 
     Args:
-        rows: Slices to draw from, in any order.
-        samples_per_class: Number of slices of each class.
-        seed: The same seed gives the same sample.
+        rows: slices to draw from, in any order.
+        samples_per_class: number of slices of each class.
+        seed: the same seed gives the same sample.
 
     Returns:
         The sample, class by class, in the order of patients, scans and slices.

@@ -56,8 +56,8 @@ def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarra
     """Split a binary mask into its 8-connected components.
 
     Args:
-        lesion: Shape (H, W), non-zero in lesions.
-        min_area: Pixels; only components with a larger area are kept.
+        lesion: shape (H, W), non-zero in lesions.
+        min_area: pixels; only components with a larger area are kept.
 
     Returns:
         The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number of
@@ -73,9 +73,9 @@ def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: boo
     """Return the lesions of a mask as COCO annotations without ``id`` and ``image_id``.
 
     Args:
-        mask: Values from :func:`~mmaffinity.datasets.label_masks.read_lesion_mask`, shape (H, W).
-        min_area: Pixels; only larger components are lesions. The paper uses 100.
-        keep_classes_apart: Make ground glass opacity and consolidation categories 1 and 2, each with its own components.
+        mask: values from :func:`~mmaffinity.datasets.label_masks.read_lesion_mask`, shape (H, W).
+        min_area: pixels; only larger components are lesions. The paper uses 100.
+        keep_classes_apart: make ground glass opacity and consolidation categories 1 and 2, each with its own components.
             Otherwise both are category 1 and form common components, as in the paper.
 
     Returns:
@@ -113,13 +113,13 @@ def build_coco(
     """Build the COCO JSON of a list of slices. A slice without lesions is an image without annotations.
 
     Args:
-        data_root: Folder to which the files are relative.
-        files: The slices: images 1, 2, ... in this order.
-        min_area: Pixels; only larger components are lesions.
-        keep_classes_apart: See :func:`annotate_mask`.
-        source: Name of the list, stored in ``info``.
-        workers: See :func:`~mmaffinity.datasets.parallel.map_files`.
-        progress: See :func:`~mmaffinity.datasets.parallel.map_files`.
+        data_root: folder to which the files are relative.
+        files: the slices: images 1, 2, ... in this order.
+        min_area: pixels; only larger components are lesions.
+        keep_classes_apart: see :func:`annotate_mask`.
+        source: name of the list, stored in ``info``.
+        workers: see :func:`~mmaffinity.datasets.parallel.map_files`.
+        progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
 
     Returns:
         The COCO dictionary, and the number of components that were too small.
@@ -152,9 +152,9 @@ def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[s
     """Build a COCO dictionary. A slice without lesions is an image without annotations.
 
     Args:
-        slices: The slices: images 1, 2, ... in this order.
-        names: Names of the categories 1, 2, ...
-        info: Description of the file.
+        slices: the slices: images 1, 2, ... in this order.
+        names: names of the categories 1, 2, ...
+        info: description of the file.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -81,18 +81,18 @@ def convert_covid_ct_md(
     A patient who cannot be used is reported, and the others are converted.
 
     Args:
-        root: Folder with the unpacked class folders.
-        out: Folder to make.
-        options: Which slices are converted.
-        splits: How patients are divided; each class is split separately.
+        root: folder with the unpacked class folders.
+        out: output folder.
+        options: which slices are converted.
+        splits: how patients are divided; each class is split separately.
         index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split, class and patient; ``problems`` names the patients who were left out.
+        Counts per split, class and patient; ``problems`` names the patients who were omitted.
 
     Raises:
-        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder, the index or the labels are missing.
         ValueError: if an argument, the index or the labels are wrong, no slice is left, or there are too few patients.
     """
@@ -115,7 +115,7 @@ def convert_covid_ct_md(
 
 
 def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
-    """Folders of the classes, by label."""
+    """Return the class folders, by label."""
     folders: dict[int, Path] = {}
     for path in sorted(root.iterdir()):
         match = _FOLDER_NAME.fullmatch(path.name)
@@ -135,7 +135,7 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
 def _find_patients(
     folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path, summary: ConversionSummary
 ) -> list[_Patient]:
-    """Patients whose slices have labels, or need none.
+    """Return the patients whose slices have labels, or need none.
 
     Raises:
         ValueError: if two patients have the same name.
@@ -201,7 +201,7 @@ def _convert(patient: _Patient, folder: ResultFolder, options: CtMdOptions) -> _
 
 
 def _only(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> Scan:
-    """Return a patient's only scan, which has to fit the labels."""
+    """Return a patient's only scan, which has to match the labels."""
     if not scans:
         raise UnusableError(f'{patient.folder} contains no scan' + (f': {problems[0]}' if problems else ''))
     if len(scans) > 1:

@@ -1,4 +1,4 @@
-"""Convert COVIDx-CT, versions 1 to 3, as downloaded from Kaggle, to what the data sets here read."""
+"""Convert COVIDx-CT, versions 1 to 3, as downloaded from Kaggle, to the formats that the data sets read."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,12 +36,12 @@ def convert_covidx_ct(
     """Write ``<data_root>/annotations/``: slice lists with patients, sources and body boxes, and grey level statistics.
 
     Args:
-        data_root: The unpacked download: a flat image folder such as ``3A_images/``, the lists, ``metadata.csv``.
-        list_version: '1', '2A', '2B', '3A' or '3B'; by default the one whose lists are there. The B variants use the
+        data_root: the unpacked download: a flat image folder such as ``3A_images/``, the lists, ``metadata.csv``.
+        list_version: '1', '2A', '2B', '3A' or '3B'; by default the one whose lists are present. The B variants use the
             validation and test lists of A if they have none.
-        lists: Single lists by path, under 'train', 'val' or 'test'.
-        image_folders: Folders of images below ``data_root``, by default all down to two levels, those of this version first.
-        metadata: The metadata.csv, by default that of ``data_root`` or of a list folder. Version 1 has none.
+        lists: single lists by path, under 'train', 'val' or 'test'.
+        image_folders: folders of images below ``data_root``, by default all down to two levels, those of this version first.
+        metadata: the metadata.csv, by default that of ``data_root`` or of a list folder. Version 1 has none.
         splits: 'train', 'val' and 'test', or those of them to convert.
         **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
@@ -51,8 +51,8 @@ def convert_covidx_ct(
 
     Raises:
         FileNotFoundError: if the data root, a list, metadata.csv or slices are missing, saying which and from where.
-        ValueError: if a list, image or argument is wrong, lists of several versions are there and none is chosen, or
-            annotations/ holds another data set's lists.
+        ValueError: if a list, image or argument is wrong, lists of several versions are present and none is chosen, or
+            annotations/ contains lists of another data set.
     """
     download = Download('COVIDx-CT', data_root, CNCB_CLASSES, _REMEDY, SPLITS, lists, **options)
     check_names('splits', splits, SPLITS)
@@ -142,7 +142,7 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
 
 
 def _describe(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> dict[str, Any]:
-    """Entries of a slice; metadata.csv adds what it has on names of no known source."""
+    """Return the entries of a slice; metadata.csv completes those of names from no known source."""
     source, patient, scan, _ = row.origin
     if patient is None and (patient := metadata_id(row, metadata)) is not None:
         source = metadata[patient].source

@@ -16,7 +16,7 @@ _COLUMNS = ('Label Index', 'Folder/ID')
 
 
 def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
-    """Find the array of slice labels and its index in a folder, or in the folders in it.
+    """Find the array of slice labels and its index in a folder or its subfolders.
 
     Of several arrays, the one with 'updated' in its name is used.
 
@@ -99,7 +99,7 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def _read_index(path: Path) -> dict[int, str]:
-    """Patients by number."""
+    """Return the patients by number."""
     patients: dict[int, str] = {}
     for line, (number, patient) in read_table(path, _COLUMNS, 'the index', f'get it from {SOURCE}'):
         if not number.isdecimal() or not patient:

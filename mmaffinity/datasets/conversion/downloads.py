@@ -21,21 +21,21 @@ class Download:
     """One conversion. No image is copied or changed, and everything is computed before the first file is written.
 
     Args:
-        dataset: Name of the data set.
-        data_root: Folder with the unpacked archives; output goes to its ``annotations``.
-        classes: Names of the classes by label.
-        remedy: How to get the files, a clause that ends error messages.
-        roles: Roles of its lists, such as 'train'.
-        lists: Single lists by path, under their roles.
-        list_folders: Where the other lists are, by default the data root and its ``lists``.
-        skip_statistics: Leave statistics.json as it is; reading the training slices takes most of the time.
-        check_files: Look for every listed slice. Otherwise the listed names are taken as they are.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        dataset: name of the data set.
+        data_root: folder with the unpacked archives; output goes to its ``annotations``.
+        classes: names of the classes by label.
+        remedy: how to get the files, a clause that ends error messages.
+        roles: roles of its lists, such as 'train'.
+        lists: single lists by path, under their roles.
+        list_folders: where the other lists are, by default the data root and its ``lists``.
+        skip_statistics: keep statistics.json unchanged; reading the training slices takes most of the time.
+        check_files: look for every listed slice. Otherwise the listed names are used unchecked.
+        workers: number of threads, by default one per core and eight at most.
+        progress: called as ``progress(what, done, total)``.
 
     Attributes:
-        files: Files of the data root.
-        summary: Counts and warnings so far.
+        files: files of the data root.
+        summary: counts and warnings so far.
 
     Raises:
         FileNotFoundError: if the data root is not a folder.
@@ -73,9 +73,9 @@ class Download:
         """Return the given list of a role, or the first of that name in the list folders.
 
         Args:
-            role: The list's role.
-            name: The list's published file name.
-            source: Where to get the list, for the error.
+            role: the list's role.
+            name: the list's published file name.
+            source: where to get the list, for the error.
 
         Raises:
             FileNotFoundError: if no folder has it.
@@ -91,9 +91,9 @@ class Download:
         )
 
     def refuse_other_lists(self) -> None:
-        """Stop if the annotations hold slice lists of another data set, which this conversion would replace.
+        """Refuse to replace slice lists of another data set.
 
-        CNCB-NCOV and version 1 of COVIDx-CT are the same slices, and may well share a data root.
+        CNCB-NCOV and version 1 of COVIDx-CT are the same slices and may share a data root.
 
         Raises:
             ValueError: naming a list of another one.
@@ -123,13 +123,13 @@ class Download:
         """Make a slice list.
 
         Args:
-            name: Name of the list to write, without suffix.
-            source: The published list.
-            rows: Its rows.
-            describe: Entries of a row besides its path.
-            find: Path of a row's file, relative to the data root; None if there is none.
-            listed: Path that is used without looking for files.
-            missing: Words for a file that is missing; by default ``listed``.
+            name: name of the list to write, without suffix.
+            source: the published list.
+            rows: its rows.
+            describe: entries of a row besides its path.
+            find: path of a row's file, relative to the data root; None if there is none.
+            listed: path that is used without looking for files.
+            missing: description of a missing file; by default ``listed``.
 
         Returns:
             The entries of the list.
@@ -158,7 +158,7 @@ class Download:
             self._missing.append((source, num_slices, paths))
 
     def refuse_missing(self) -> None:
-        """Stop if files are missing.
+        """Raise an error if files are missing.
 
         Raises:
             FileNotFoundError: naming the lists, the number of files, and the first three.

@@ -1,4 +1,4 @@
-"""Convert the raw iCTCF download and the published lists to what the data sets here read."""
+"""Convert the raw iCTCF download and the published lists to the formats that the data sets read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +23,8 @@ def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = No
     The lists do not identify patients, so none are written.
 
     Args:
-        data_root: Folder with the unpacked nCT/ and pCT/.
-        lists: Single lists by path, under 'train' or 'test'.
+        data_root: folder with the unpacked nCT/ and pCT/.
+        lists: single lists by path, under 'train' or 'test'.
         **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
 

@@ -46,26 +46,26 @@ def convert_image_pairs(
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
     level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
-    one of the three alone. A pair that cannot be used is reported, and the others are converted.
+    only one of the three. A pair that cannot be used is reported, and the others are converted.
 
     Args:
-        images: Folder of the slices, see :func:`~.pairs.find_pairs`.
-        masks: Folder of their masks: images whose pixel values are labels.
-        out: Folder to make.
-        options: Which labels are lesions, and which slices are kept.
-        splits: How patients are divided.
-        units: How patients are identified. Names of slices are relative to ``images``, with forward slashes, without extension.
-        pair_pattern: See :func:`~.pairs.find_pairs`.
-        copy: Copy the slices instead of linking to their folder.
+        images: folder of the slices, see :func:`~.pairs.find_pairs`.
+        masks: folder of their masks: images whose pixel values are labels.
+        out: output folder.
+        options: which labels are lesions, and which slices are kept.
+        splits: how patients are divided.
+        units: how patients are identified. Names of slices are relative to ``images``, with forward slashes, without extension.
+        pair_pattern: see :func:`~.pairs.find_pairs`.
+        copy: copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split and patient; ``problems`` names the pairs that were left out.
+        Counts per split and patient; ``problems`` names the pairs that were omitted.
 
     Raises:
-        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder or the table of patients is missing, or no pair is found.
-        ValueError: if an argument is wrong, masks hold several labels and ``options.lesion_labels`` is None, no pair can be
+        ValueError: if an argument is invalid, masks have several labels and ``options.lesion_labels`` is None, no pair can be
             used, or there are too few patients for the splits.
     """
     options, units, images = options or LesionOptions(), units or UnitOptions(), Path(images).resolve()

@@ -18,7 +18,7 @@ class LesionOptions:
     Attributes:
         lesion_labels: mask values that are lesions; all others are background. None if masks have a single value besides 0.
         negatives: also keep slices without a lesion.
-        min_area: pixels; only larger 8-connected components are lesions. Slices with smaller ones only are left out, because
+        min_area: pixels; only larger 8-connected components are lesions. Slices with only smaller ones are omitted, because
             they are neither positive nor negative.
 
     Raises:
@@ -59,7 +59,7 @@ def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
         A warning of masks without any of the chosen labels; empty if each has one.
 
     Raises:
-        ValueError: if masks hold several labels and none is chosen.
+        ValueError: if masks contain several labels and none is chosen.
     """
     found = sorted(set().union(*labels.values()))
     if options.lesion_labels is None:

@@ -98,10 +98,10 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
     """Read every non-empty line of a list.
 
     Args:
-        path: The list.
-        pattern: What a line must match.
-        form: The form of a line in words, for errors.
-        build: Turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are one slice.
+        path: the list.
+        pattern: what a line must match.
+        form: the form of a line in words, for errors.
+        build: turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are one slice.
 
     Returns:
         The rows in the order of the lines.

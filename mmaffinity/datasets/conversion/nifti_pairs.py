@@ -75,27 +75,27 @@ def convert_nifti_pairs(
     """Write slices with lesions as ``<out>/slices/<name>/<number>.png``, and ``<out>/annotations/``.
 
     ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
-    level statistics of the training slices. A patient is in one of the three alone. A pair that cannot be used is reported,
+    level statistics of the training slices. Each patient is in only one of the three. A pair that cannot be used is reported,
     and the others are converted.
 
     Args:
-        images: Folder of the volumes.
-        masks: Folder of their masks, see :func:`~.pairs.find_pairs`.
-        out: Folder to make.
-        options: Which slices are converted.
-        splits: How patients are divided.
-        patient_pattern: Regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
+        images: folder of the volumes.
+        masks: folder of their masks, see :func:`~.pairs.find_pairs`.
+        out: output folder.
+        options: which slices are converted.
+        splits: how patients are divided.
+        patient_pattern: regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
             is the patient. By default each pair is a separate patient.
-        pair_pattern: See :func:`~.pairs.find_pairs`.
+        pair_pattern: see :func:`~.pairs.find_pairs`.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split and patient; ``problems`` names the pairs that were left out.
+        Counts per split and patient; ``problems`` names the pairs that were omitted.
 
     Raises:
-        FileExistsError: if ``out`` holds anything that may not be replaced.
+        FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder is missing or no pair is found.
-        ValueError: if an argument is wrong, masks hold several labels and ``lesion_labels`` is None, no pair can be used, or
+        ValueError: if an argument is invalid, masks have several labels and ``lesion_labels`` is None, no pair can be used, or
             there are too few patients for the splits.
     """
     options = options or PairOptions()
@@ -163,7 +163,7 @@ def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
     if apart > min(np.linalg.norm(affine[:3, :3], axis=0)) / 2:
         raise ValueError(
             f'does not align with its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
-            'if their voxels are known to correspond, ignore this (--ignore-affine)'
+            'if their voxels are known to correspond, ignore the headers (--ignore-affine)'
         )
     return mask
 
@@ -171,7 +171,7 @@ def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
 def _read_labels(
     mask: NiftiScan, wanted: Sequence[int], result: _Converted, options: PairOptions
 ) -> dict[int, list[dict[str, Any]]]:
-    """Annotations of the slices to write, by number.
+    """Return the annotations of the slices to write, by number.
 
     Raises:
         ValueError: if the file is damaged, or has values that are not labels.

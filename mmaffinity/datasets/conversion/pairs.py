@@ -35,7 +35,7 @@ class FileKind:
         """List the files of this kind in a folder and below; links to folders are followed.
 
         Raises:
-            FileNotFoundError: if the folder does not exist or holds none.
+            FileNotFoundError: if the folder does not exist or contains none.
             ValueError: if a folder cannot be listed.
         """
         if not folder.is_dir():
@@ -84,7 +84,7 @@ def find_pairs(
         masks: folder of the masks; may be the same, or one within the other.
         summary: receives warnings of files without a partner, and as problems the names that several files have.
         pair_pattern: regular expression that is searched in the names of both instead; what its groups match, joined by
-            '_', has to be equal. Files in which it does not match are in no pair.
+            '_', has to be equal. Files that it does not match are not paired.
         kind: which files count.
 
     Returns:
@@ -92,7 +92,7 @@ def find_pairs(
 
     Raises:
         FileNotFoundError: if a folder does not exist or has no such file, or there is no pair.
-        ValueError: if the pattern is no regular expression or has no group.
+        ValueError: if the pattern is not a regular expression or has no group.
     """
     pattern = check_pattern('pair_pattern', pair_pattern, 'what the names of both have in common')
     images, masks = images.resolve(), masks.resolve()

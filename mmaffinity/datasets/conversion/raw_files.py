@@ -16,7 +16,7 @@ class RawFiles:
     a query per slice and suffix would make 200 000 calls.
 
     Args:
-        data_root: Folder to which paths are relative.
+        data_root: folder to which paths are relative.
     """
 
     def __init__(self, data_root: Path) -> None:
@@ -27,9 +27,9 @@ class RawFiles:
         """Return the path of a file relative to the data root, with '/', or None if there is none.
 
         Args:
-            folder: Folder relative to the data root, with '/'; '' is the data root itself.
-            name: File name without suffix.
-            suffixes: Suffixes in lower case, the preferred one first; the files' own may be in capitals.
+            folder: folder relative to the data root, with '/'; '' is the data root itself.
+            name: file name without suffix.
+            suffixes: suffixes in lower case, the preferred one first; the files' own may be in capitals.
         """
         if folder not in self._folders:
             self._folders[folder] = self._list(folder)
@@ -63,8 +63,8 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
     COVIDx-CT is a flat folder of all slices beside the lists, such as ``3A_images/``.
 
     Args:
-        data_root: The folder to search. Folders of CNCB-NCOV's original layout are skipped.
-        version: Folders whose name starts with it come first.
+        data_root: the folder to search. Folders of CNCB-NCOV's original layout are skipped.
+        version: folders whose name starts with it come first.
 
     Returns:
         Paths relative to the data root, with '/'; '' is the data root itself.
@@ -93,7 +93,7 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
 
 
 def check_data_root(data_root: Path, remedy: str) -> None:
-    """Stop if the data root is not a folder.
+    """Raise an error if the data root is not a folder.
 
     Raises:
         FileNotFoundError: naming the folder and the remedy.

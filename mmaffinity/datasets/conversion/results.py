@@ -33,15 +33,15 @@ class UnusableError(ValueError):
 
 
 class ResultFolder:
-    """A data root while a converter fills it. It appears once it is complete, so an interruption leaves an earlier result.
+    """A data root while a converter fills it. It appears once it is complete, so an interruption keeps an earlier result.
 
     Args:
-        dataset: Name of the data set.
-        out: Folder to make.
-        splits: How patients are divided.
-        overwrite: Replace an earlier result.
-        workers: Number of threads, by default one per core and eight at most.
-        progress: Called as ``progress(what, done, total)``.
+        dataset: name of the data set.
+        out: output folder.
+        splits: how patients are divided.
+        overwrite: replace an earlier result.
+        workers: number of threads, by default one per core and eight at most.
+        progress: called as ``progress(what, done, total)``.
 
     Attributes:
         path: the folder to fill, within :meth:`filling`.
@@ -67,7 +67,7 @@ class ResultFolder:
         """Fill the folder.
 
         Raises:
-            FileExistsError: if ``out`` holds anything that may not be replaced.
+            FileExistsError: if ``out`` contains anything that may not be replaced.
         """
         with whole_folder(self.out, RECORD, self.overwrite) as self.path:
             yield
@@ -122,10 +122,10 @@ class ResultFolder:
             ) from error
 
     def refuse_inside(self, folder: Path) -> None:
-        """Refuse a result within the folder of the slices, where the next run would read it as slices.
+        """Refuse an output folder inside the slice folder, where the next run would read the result as slices.
 
         Raises:
-            ValueError: if it is there.
+            ValueError: if it is inside.
         """
         if self.out.resolve().is_relative_to(folder):
             raise ValueError(f'the output folder {self.out} is inside the slice folder {folder}: choose one outside it (--out)')
@@ -227,7 +227,7 @@ class ResultFolder:
             lists: contents by name, without extension; the first is that of the training slices.
             train: names of the training slices.
             options: dataclass of the converter's options.
-            place: puts slices that are not written yet in place, now that they are divided.
+            place: moves slices into place once they are divided, if they are not written yet.
             record: what else is recorded.
         """
         summary = self.summary

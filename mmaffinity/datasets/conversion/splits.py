@@ -1,4 +1,4 @@
-"""Splits by patient: all slices of a patient are in one part, and the same names and seed always give the same parts."""
+"""Splits by patient: a patient's slices stay together, and the same names and seed always give the same split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
     """Assign each patient to 'train', 'val' or 'test'.
 
     Args:
-        patients: the class of each patient; each class is divided separately, so that all parts have patients of it.
+        patients: the class of each patient; each class is divided separately, so that all parts have patients of each class.
         options: the shares. A part with a share above 0 gets at least one patient of each class of three or more.
 
     Raises:

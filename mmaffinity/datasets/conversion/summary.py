@@ -19,18 +19,18 @@ class ConversionSummary:
     """Counts and results of one conversion.
 
     Attributes:
-        dataset: Its name.
-        slices: One dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
+        dataset: its name.
+        slices: one dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
             ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (fewest, median, most). The last three are
             None if patients are unknown.
-        sources: One dictionary per slice list and source of its slices, if the list has sources: ``split``, ``source``
+        sources: one dictionary per slice list and source of its slices, if the list has sources: ``split``, ``source``
             (None if unknown), ``slices``, ``patients``.
-        lesions: One dictionary per lesion file: ``split``, ``slices``, ``patients`` (None if unknown), ``with_lesions``
+        lesions: one dictionary per lesion file: ``split``, ``slices``, ``patients`` (None if unknown), ``with_lesions``
             (slices), ``lesions`` (by category), ``too_small`` (components).
-        statistics: As in statistics.json; None if skipped.
-        warnings: What a user should know; also logged.
-        files: Files that were written.
-        problems: Inputs that were left out, with the reason; also logged.
+        statistics: as in statistics.json; None if skipped.
+        warnings: what a user should know; also logged.
+        files: files that were written.
+        problems: inputs that were left out, with the reason; also logged.
     """
 
     dataset: str

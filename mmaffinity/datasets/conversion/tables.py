@@ -54,7 +54,7 @@ class PatientTable:
     patient_column: str
 
     def patients_of(self, names: Iterable[str]) -> dict[str, str]:
-        """Look slices up: by their whole names, or without folders where that is unique in the file and among the slices.
+        """Look up slices by full name, or without folders if that is unique in the file and among the slices.
 
         Args:
             names: names of the slices, with forward slashes.
@@ -64,7 +64,7 @@ class PatientTable:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no such table, names two patients for one slice, or knows none of the slices.
+            ValueError: if it is not such a table, gives two patients for one slice, or contains none of the slices.
         """
         patients: dict[str, str] = {}
         columns = self.image_column, self.patient_column
@@ -96,7 +96,7 @@ class PatientTable:
 
 
 def _key(name: str) -> str:
-    """A slice's name with forward slashes, without the extension of an image."""
+    """Return a slice's name with forward slashes, without the extension of an image."""
     name = name.replace('\\', '/').removeprefix('./')
     return next((name[: -len(suffix)] for suffix in EXTENSIONS if name.lower().endswith(suffix)), name)
 

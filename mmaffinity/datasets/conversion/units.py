@@ -28,7 +28,7 @@ class UnitOptions:
         near: criteria for near-identical slices, used if neither is given.
 
     Raises:
-        ValueError: if the pattern is no regular expression or has no group, or both pattern and table are given.
+        ValueError: if the pattern is not a regular expression or has no group, or both pattern and table are given.
     """
 
     patient_pattern: str | None = None
@@ -70,7 +70,7 @@ def find_units(
         The unit of each slice that has one, by name. Groups are named after their first slice.
 
     Raises:
-        FileNotFoundError: if there is no such table.
+        FileNotFoundError: if the table does not exist.
         ValueError: if the pattern does not match a name, or the table cannot be used.
     """
     names = list(facts)

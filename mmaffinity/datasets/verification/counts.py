@@ -58,7 +58,7 @@ def check_counts(parts: Sequence[Part]) -> list[Finding]:
         if empty:
             noun = 'lesion' if part.task == SEGMENTATION else 'slice'
             counts = ', '.join(f'{name} {number}' for name, number in row['classes'].items())
-            consequence = 'it cannot be learned' if part.split == 'train' else 'its scores have no value'
+            consequence = 'the model cannot learn it' if part.split == 'train' else 'its scores are meaningless'
             message = f'{part.name} has no {noun} of {" and ".join(empty)} ({counts}): {consequence}'
             findings.append(Finding('class-counts', message, empty))
     return findings
@@ -72,7 +72,7 @@ def describe_in_words(row: Mapping[str, Any]) -> str:
         words[0] += f', {row["with_lesions"]} with lesions ({classes})'
     elif classes:
         words[0] += f' ({classes})'
-    words.append('no patients named' if row['patients'] is None else plural(row['patients'], 'patient'))
+    words.append('patients unknown' if row['patients'] is None else plural(row['patients'], 'patient'))
     if row['scans'] is not None:
         words.append(plural(row['scans'], 'scan'))
     words.append(' and '.join(kind or 'no extension' for kind in row['kinds']))

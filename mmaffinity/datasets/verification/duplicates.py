@@ -40,7 +40,7 @@ class _Picture(NamedTuple):
 def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
     """Compare pictures across splits, and labels of equal pictures.
 
-    Pictures with a single grey level are left out: they are all equal, and are a separate finding.
+    Pictures with a single grey level are omitted: they are all equal, and are a separate finding.
 
     Args:
         parts: the data sets.
@@ -90,7 +90,7 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             found,
             'picture',
             'is',
-            f'in both {one} and {other} under different names, pixel for pixel',
+            f'in both {one} and {other} under different names, with identical pixels',
             ': remove them from one of the two, or accept it with --allow identical-slices',
         )
     ]
@@ -113,7 +113,7 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             'picture',
             'is',
             f'listed more than once among the {task or "other"} slices of {split}',
-            ': they count more than others',
+            ': they count more than once',
         )
     ]
 

@@ -31,7 +31,7 @@ class FactCache:
         self._file: IO[bytes] | None = None
         if self.path is not None:
             if self.path.is_dir():
-                raise ValueError(f'the cache {self.path} is a folder; name a file')
+                raise ValueError(f'the cache {self.path} is a folder; choose a file')
             if self.path.exists():
                 self._read(self.path)
 
@@ -48,7 +48,7 @@ class FactCache:
                 if schema == CACHE_SCHEMA:
                     self._rows[kind, name] = size, changed, row
         if lines and other == lines and lines > 1:
-            raise ValueError(f'{path} is no cache of verify_dataset, and is left as it is; name another file')
+            raise ValueError(f'{path} is not a cache of mmaffinity verify and was not changed; choose another file')
 
     def get(self, kind: str, path: str) -> FileFacts | None:
         """Return the facts of a file if it has not changed."""

@@ -51,7 +51,7 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         others,
         'slice',
         'has',
-        f'another size than the other {len(whole) - len(others)} of {part.name}, {usual[0]} x {usual[1]} (width x height)',
+        f'a different size from the other {len(whole) - len(others)} of {part.name}, {usual[0]} x {usual[1]} (width x height)',
         ': they are resized differently',
     )
     wrong = [
@@ -84,7 +84,7 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         'body box',
         'is',
         f'too large for the picture in {part.name}',
-        ': CropToBodyBox stops there; restore the images, or correct the list',
+        ': CropToBodyBox would fail; restore the images, or correct the list',
     )
 
 
@@ -98,7 +98,7 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         'slice',
         'has',
         f'{few[0][1].depth if few else 0} bits in {part.name}, where {len(many)} have {many[0][1].depth if many else 0}',
-        ': their grey levels mean something else unless they were windowed alike',
+        ': their grey levels are not comparable unless they were windowed alike',
     )
     white = 65535 if part.max_value is None else part.max_value
     peaks = [
@@ -111,8 +111,8 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         '16-bit slice',
         'is',
         f'far below white ({white}) in {part.name} and will be nearly black; the brightest pixels are',
-        ': set max_value in LoadCTSlice, --max-value of mmaffinity predict, to the pixel value that stands for white; for '
-        '12-bit content max_value=4095',
+        ': set max_value in LoadCTSlice, --max-value of mmaffinity predict, to the pixel value of white; for 12-bit '
+        'content, max_value=4095',
     )
     yield from findings_of(
         'above-white',
@@ -127,7 +127,9 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         for listed, fact in whole
         if fact.low == fact.high
     ]
-    yield from findings_of('blank-slices', blank, 'slice', 'is', f'of a single grey level in {part.name}', ', showing nothing')
+    yield from findings_of(
+        'blank-slices', blank, 'slice', 'is', f'of a single grey level in {part.name}', ', without any content'
+    )
 
 
 def _times(fact: FileFacts) -> str:

@@ -12,31 +12,31 @@ MAX_ITEMS = 1000  # items per finding in the report; the message has the full co
 # Every check by name, with the severity of its findings and its purpose. docs/data.md has the same table.
 CHECKS = {
     'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
-    'unused-files': (WARNING, 'files or folders that a data set of class folders does not use'),
+    'unused-files': (WARNING, 'files or folders that a class-folder data set does not use'),
     'shared-patients': (FAILURE, 'a patient in two splits'),
     'shared-scans': (FAILURE, 'a scan in two splits'),
     'shared-slices': (FAILURE, 'a file in two splits'),
-    'identical-slices': (FAILURE, 'two files of the same pixels in two splits'),
-    'near-identical-slices': (WARNING, 'two files of nearly the same picture in two splits'),
-    'unknown-patients': (WARNING, 'slices whose patient is not known, or lists whose patients cannot be compared'),
+    'identical-slices': (FAILURE, 'two files with identical pixels in two splits'),
+    'near-identical-slices': (WARNING, 'two nearly identical files in two splits'),
+    'unknown-patients': (WARNING, 'slices whose patient is unknown, or lists whose patients cannot be compared'),
     'repeated-slices': (WARNING, 'the same pixels twice in one split'),
     'conflicting-labels': (FAILURE, 'the same pixels with two labels'),
-    'missing-files': (FAILURE, 'a listed file that is not there'),
+    'missing-files': (FAILURE, 'a listed file that does not exist'),
     'corrupt-files': (FAILURE, 'a file that cannot be read as a slice'),
-    'sizes': (WARNING, 'slices of another size than most'),
+    'sizes': (WARNING, 'slices that differ in size from most'),
     'bit-depths': (WARNING, '8-bit and 16-bit slices mixed, or 16-bit slices far below white'),
     'above-white': (FAILURE, 'a pixel above the max_value that the config sets'),
-    'blank-slices': (WARNING, 'a picture of one grey level'),
+    'blank-slices': (WARNING, 'a slice with a single grey level'),
     'annotated-sizes': (FAILURE, 'width and height in the lesion file differ from the image'),
-    'body-boxes': (WARNING, 'a body box that leaves its picture'),
-    'lesions-outside': (FAILURE, 'a lesion that leaves its picture'),
+    'body-boxes': (WARNING, 'a body box that extends beyond its slice'),
+    'lesions-outside': (FAILURE, 'a lesion that extends beyond its slice'),
     'broken-annotations': (FAILURE, 'a lesion without area, or whose mask cannot be decoded'),
-    'boxes-and-masks': (WARNING, 'a lesion whose box or area is not that of its mask'),
-    'mask-values': (FAILURE, 'a raw mask with other values than 0 to 3'),
-    'mask-files': (FAILURE, 'a raw mask that cannot be read, or of another size than its image'),
-    'mask-without-image': (WARNING, 'a raw mask whose image is not there'),
-    'image-without-mask': (WARNING, 'a raw lesion image whose mask is not there; a failure if it is in a list'),
-    'class-counts': (WARNING, 'a class without a slice, or a lesion class without a lesion'),
+    'boxes-and-masks': (WARNING, 'a lesion whose box or area does not match its mask'),
+    'mask-values': (FAILURE, 'a raw mask with values other than 0 to 3'),
+    'mask-files': (FAILURE, 'a raw mask that cannot be read, or differs in size from its image'),
+    'mask-without-image': (WARNING, 'a raw mask without an image'),
+    'image-without-mask': (WARNING, 'a raw lesion image without a mask; a failure if it is in a list'),
+    'class-counts': (WARNING, 'a class without slices, or a lesion class without lesions'),
 }
 
 
@@ -101,7 +101,7 @@ def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), s
     """
     unknown = sorted(set(allow) - CHECKS.keys())
     if unknown:
-        raise ValueError(f'there is no check {unknown[0]!r} to allow; the checks are {", ".join(CHECKS)}')
+        raise ValueError(f'cannot allow the unknown check {unknown[0]!r}; the checks are {", ".join(CHECKS)}')
     found = list(findings)
     for finding in found:
         if finding.check in allow:

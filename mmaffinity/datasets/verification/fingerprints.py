@@ -85,9 +85,9 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
 
 
 def hash_files(paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of each file by path; unreadable files are left out.
+    """SHA-256 of each file by path; unreadable files are omitted.
 
-    Several files at a time, because a network drive's latency exceeds the hashing time.
+    Files are read in parallel, because a network drive's latency exceeds the hashing time.
     """
     ordered = sorted(paths)
     digests = map_files(_hash_file, ordered, _READERS)

@@ -79,7 +79,7 @@ def read_facts(kind: str, path: str) -> FileFacts:
     try:
         content = Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return FileFacts(error='is not there', missing=True)
+        return FileFacts(error='does not exist', missing=True)
     except OSError as error:
         return FileFacts(error=f'cannot be read: {error.strerror or error}')
     try:

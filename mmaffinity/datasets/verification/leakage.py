@@ -13,16 +13,16 @@ from .parts import ListedSlice, Part, same_file_key
 Key = tuple[str, ...]
 # The noun of each check, and what it means if two splits share one.
 _SHARED = {
-    'shared-patients': ('patient', 'results on the one say nothing about new patients'),
+    'shared-patients': ('patient', 'results say nothing about new patients'),
     'shared-scans': ('scan', 'their slices show the same lungs'),
-    'shared-slices': ('file', 'the model is measured on what it was fitted to'),
+    'shared-slices': ('file', 'the model would be tested on data it was fitted to'),
 }
 
 
 def check_leakage(parts: Sequence[Part]) -> list[Finding]:
     """Compare the splits of a config by their lists only.
 
-    Patients are compared by their listed names over all data roots. A name under two roots may belong to two persons, which
+    Patients are compared by their listed names over all data roots. A name under two roots may belong to two people, which
     only the user can know. If two lists name their patients in ways that cannot coincide, a finding states that leakage cannot
     be excluded.
     """
@@ -75,7 +75,7 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
             which = '' if len(unknown) == len(part.slices) else some
             yield Finding(
                 'unknown-patients',
-                f'{part.name} names no patient{which}: leakage, that is a patient in two splits, cannot be excluded',
+                f'{part.name} names no patient{which}: leakage (a patient in two splits) cannot be excluded',
                 [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))],
                 len(unknown),
             )
@@ -103,8 +103,8 @@ def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
             spaces = sorted({space for pair in pairs for space in pair['name_spaces']})
             yield Finding(
                 'unknown-patients',
-                f'leakage, that is a patient in two splits, cannot be excluded {", ".join(words)}: all patients of one list '
-                f'begin with {" or ".join(spaces)} and none of the other do, so a person who is in both has two names',
+                f'leakage (a patient in two splits) cannot be excluded {", ".join(words)}: all patient names of one list begin '
+                f'with {" or ".join(spaces)} and none of the other do, so a person in both has two names',
                 pairs,
             )
 

@@ -17,10 +17,14 @@ _MESSAGES = {
     'broken-annotations': ('is', 'unusable', 'correct the annotations, or export the file again'),
     'lesions-outside': (
         'is',
-        'outside the picture, wholly or in part,',
+        'wholly or partly outside the picture',
         'box, mask and image do not belong together: correct the annotations, or restore the images that were annotated',
     ),
-    'boxes-and-masks': ('has', 'a box or area unlike the mask', 'boxes train one head and masks another; make them agree'),
+    'boxes-and-masks': (
+        'has',
+        'a box or area that does not match the mask',
+        'boxes and masks train different heads; make them agree',
+    ),
 }
 
 

@@ -34,13 +34,13 @@ class RawMasks:
 
 
 def find_raw_masks(parts: Sequence[Part]) -> list[RawMasks]:
-    """List the raw masks of data roots that have any; they are not used in a root without lesion lists."""
+    """List the raw masks of data roots that have any; roots without lesion lists do not use them."""
     roots = dict.fromkeys(os.path.abspath(part.root) for part in parts if part.root and part.task == SEGMENTATION)
     return [RawMasks(Path(root)) for root in roots if (Path(root) / FOLDER / 'mask').is_dir()]
 
 
 def check_masks(found: Sequence[RawMasks], parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[Finding]:
-    """Check that masks have images and the reverse, their values and their sizes.
+    """Check that masks have images and vice versa, and their values and sizes.
 
     Args:
         found: masks from :func:`find_raw_masks`.

@@ -37,9 +37,7 @@ class Near:
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= MAX_RADIUS:
-            raise ValueError(
-                f'the bits in which near-identical slices may differ are {self.radius}; they must be within 0..{MAX_RADIUS}'
-            )
+            raise ValueError(f'the radius of near-identical slices is {self.radius} bits; it must be within 0..{MAX_RADIUS}')
         if not 0 < self.correlation <= 1:
             raise ValueError(
                 f'the correlation of near-identical slices is {self.correlation}; it must be above 0 and at most 1'
@@ -127,9 +125,9 @@ def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np
 
 
 def near_groups(facts: Sequence[FileFacts], near: Near) -> list[int]:
-    """Group files such that nearly identical ones, directly or through others, are together.
+    """Group files so that nearly identical ones are together, directly or through others.
 
-    Blank pictures and unreadable files form groups of their own.
+    Each blank picture and each unreadable file is a separate group.
 
     Args:
         facts: facts of the files.

@@ -58,7 +58,7 @@ class Part:
         ann_file: path of the list; '' if folders are listed instead.
         classes: names of the labels.
         slices: its slices after filters, draws and folds.
-        max_value: white of 16-bit slices in the pipeline; None means 65535.
+        max_value: pixel value of white in 16-bit slices, from the pipeline; None means 65535.
     """
 
     split: str
@@ -138,7 +138,7 @@ def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
     """Read a data set's slices.
 
     Args:
-        dataset: a lesion or slice data set, or any other MMEngine data set, but no concatenation.
+        dataset: a lesion or slice data set, or any other MMEngine data set, but not a concatenation.
         split: its use.
         max_value: see :class:`Part`.
 
@@ -146,7 +146,7 @@ def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
         ValueError: if the data set does not provide the paths of its slices.
     """
     if not lists_paths(dataset):
-        raise ValueError(f'{type(dataset).__name__} does not tell the paths of its slices (get_data_info with img_path)')
+        raise ValueError(f'{type(dataset).__name__} does not provide the paths of its slices (get_data_info with img_path)')
     root, ann_file = str(getattr(dataset, 'data_root', '') or ''), str(getattr(dataset, 'ann_file', '') or '')
     metainfo, task = dataset.metainfo, getattr(dataset, 'task', None)
     classes = tuple(metainfo.get('classes' if task == SEGMENTATION else 'slice_classes') or ())
@@ -199,5 +199,5 @@ def _max_value(dataset: dict[str, Any]) -> int | None:
 
 
 def same_file_key(path: str) -> str:
-    """Return one text per file, however its path is written; links are not followed, because pixels identify duplicates."""
+    """Return the same text for every spelling of a path; links are not followed, because pixels identify duplicates."""
     return os.path.abspath(Path(path))

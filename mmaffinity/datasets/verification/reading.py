@@ -1,4 +1,4 @@
-"""Reading of many files with several processes and the cache."""
+"""Parallel reading of many files, with the cache."""
 
 import multiprocessing
 import os
@@ -43,7 +43,7 @@ def read_all(
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     if workers < 0:
-        raise ValueError(f'the number of workers is {workers}; it has to be 0 or more')
+        raise ValueError(f'the number of workers is {workers}; it must be 0 or more')
     facts: dict[Job, FileFacts] = {}
     todo: list[Job] = []
     for job in dict.fromkeys(jobs):

@@ -66,17 +66,17 @@ class VerificationReport:
         for row in self.datasets:
             lines.append(describe_in_words(row))
             lines.append(
-                f'  fingerprint of the files: {row["content_sha256"] or "none, as files were not read"}; of the '
+                f'  fingerprint of the files: {row["content_sha256"] or "none, because files were not read"}; of the '
                 f'listing: {row["listing_sha256"]}'
             )
         lines += [f'{finding.severity}: {finding.message} [{finding.check}]' for finding in self.findings]
         failures, warnings, allowed = (len(self.of(severity)) for severity in (FAILURE, WARNING, ALLOWED))
         accepted = f', {allowed} accepted with --allow' if allowed else ''
         verdict = (
-            'nothing is wrong'
+            'no problems found'
             if self.passed and not warnings and not allowed
             else f'{plural(failures, "failure")}, {plural(warnings, "warning")}{accepted}'
         )
-        lists_only = ' (lists only: no file was read)' if self.reading is None else ''
+        lists_only = ' (lists only; no file was read)' if self.reading is None else ''
         lines.append(f'{"passed" if self.passed else "FAILED"}: {verdict}{lists_only}')
         return lines

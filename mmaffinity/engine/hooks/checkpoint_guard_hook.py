@@ -45,7 +45,7 @@ class CheckpointGuardHook(Hook):
         renew = self.new_layers if starting else ()
         if renew:
             runner.logger.info(
-                f'{runner._load_from} gives all weights but those of {", ".join(renew)}, which start from scratch'
+                f'{runner._load_from} provides all weights except those of {", ".join(renew)}, which start from scratch'
             )
         for name in list(weights):
             if name.removeprefix('module.').startswith(tuple(f'{layer}.' for layer in renew)):
@@ -76,7 +76,7 @@ def _compare_classes(path: str, learned: dict, data: dict) -> None:
                 "would be misread. Give the data the checkpoint's classes, in its order"
             )
         print_log(
-            f'{path} was trained with the {key} {first}, the data has {second}: they are taken to be the same, in this order',
+            f'{path} was trained with the {key} {first}, the data has {second}: assuming the same classes in this order',
             logger='current',
             level=logging.WARNING,
         )

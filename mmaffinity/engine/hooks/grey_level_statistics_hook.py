@@ -84,9 +84,9 @@ class GreyLevelStatisticsHook(Hook):
         runner.logger.info(f'{reason}; computing mean and std of the grey levels of the training slices')
         found = training_statistics(dataset, progress=NamedProgress())
         write_json_atomic(file, found)
-        replaced = ', and replaces that of other slices' if kept else ''
+        replaced = ', replacing those of other slices' if kept else ''
         runner.logger.info(
-            f'{_in_words(found)}; kept in {file} and in every checkpoint{replaced}. To store it with the '
+            f'{_in_words(found)}; stored in {file} and in every checkpoint{replaced}. To store them with the '
             f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}'
         )
         return found['mean'], found['std']
@@ -99,8 +99,8 @@ class GreyLevelStatisticsHook(Hook):
             return
         if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
-                f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used as '
-                f'it is; for those of this run: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
+                f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used '
+                f'unchanged; to recompute it: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
             )
 
 

@@ -34,7 +34,7 @@ class MemoryHook(Hook):
         if interval < 1:
             raise ValueError(f'interval={interval} of MemoryHook must be 1 or more')
         if not Path('/proc/self/status').exists():
-            raise ValueError('resident memory is read from /proc, which this system does not have: use Linux')
+            raise ValueError('MemoryHook reads resident memory from /proc, which this system lacks: use Linux')
         self.interval = interval
         self.last = last
         self.limit = limit
@@ -75,7 +75,7 @@ class MemoryHook(Hook):
         growth = sum(self.rows[-1][1:]) - sum(self.rows[0][1:])
         runner.logger.info(f'memory from iteration {self.rows[0][0]} to {self.rows[-1][0]}: {growth:+.1f} MiB')
         if self.limit is not None and growth > self.limit:
-            raise ValueError(f'the memory grew by {growth:.1f} MiB, more than the limit of {self.limit:g}')
+            raise ValueError(f'memory grew by {growth:.1f} MiB, more than the limit of {self.limit:g} MiB')
 
 
 def _resident(process: int) -> float:

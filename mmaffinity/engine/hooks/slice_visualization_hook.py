@@ -51,9 +51,9 @@ class SliceVisualizationHook(Hook):
         show_rois: bool = False,
     ) -> None:
         if interval < 1:
-            raise ValueError(f'interval of the slice pictures is {interval}: give 1 to draw every slice, or more')
+            raise ValueError(f'interval={interval} must be at least 1, which draws every slice')
         if max_slices is not None and max_slices < 1:
-            raise ValueError(f'max_slices is {max_slices}: give 1 or more, or None for no limit')
+            raise ValueError(f'max_slices={max_slices} must be at least 1, or None for no limit')
         self.show_dir = None if show_dir is None else Path(show_dir)
         self.interval = interval
         self.max_slices = max_slices

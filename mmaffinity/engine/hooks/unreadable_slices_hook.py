@@ -64,7 +64,7 @@ class UnreadableSlicesHook(Hook):
     def _log(self, runner: Runner, paths: list[str]) -> None:
         runner.message_hub.update_info('skipped_slices', len(paths))
         if not paths:
-            runner.logger.info('no slice was skipped: all could be read')
+            runner.logger.info('no slice was skipped: all were readable')
             return
         more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
         runner.logger.warning(

@@ -70,9 +70,9 @@ class WholeCheckpointHook(CheckpointHook):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
                 raise ValueError(
-                    f'no checkpoint was written after iteration {runner.iter}, because {name} holds a NaN or an '
+                    f'no checkpoint was written after iteration {runner.iter}, because {name} contains a NaN or an '
                     f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
-                    'gradients (optim_wrapper.clip_grad), and train from scratch or from there'
+                    'gradients (optim_wrapper.clip_grad), and train from scratch or from that checkpoint'
                 )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:

@@ -49,7 +49,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=800)  # a minute on two free cores
     assert done.returncode == 1, done.stderr
-    assert f'elsewhere is left out: there is no {tiny_phantom}/third (third)' in done.stdout
+    assert f'skipped elsewhere: there is no {tiny_phantom}/third (third)' in done.stdout
     assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.stderr
     assert 'after_bad did not finish: starts from bad, which did not finish' in done.stderr
     assert 'time left: about' in done.stdout or 'time left: under a minute' in done.stdout
@@ -71,7 +71,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
         '## Commands',
     ):
         assert f'\n{heading}' in f'\n{page}', heading
-    assert '\n| elsewhere |' in page and f'| left out: there is no {tiny_phantom}/third (third) |' in page
+    assert '\n| elsewhere |' in page and f'| skipped: there is no {tiny_phantom}/third (third) |' in page
     assert 'Not in the tables: bad, after_bad, elsewhere.' in page
     assert 'The slices are synthetic' in page and '*(published)*' in page
     assert '4 slices of `lesions_test.json` were tested, in the paper 100' in page

@@ -72,7 +72,7 @@ def test_without_ictcf_the_rest_runs(tmp_path):
     assert len(plan.runs) == 9 and set(plan.left_out) == {*(f'c{count}_ictcf' for count in (8, 16, 32, 64)), 'vgg16_ictcf'}
     assert plan.left_out['c8_ictcf'] == f'there is no {tmp_path}/ictcf (ictcf)'
     (tmp_path / 'cncb_ncov').rename(tmp_path / 'other')
-    with pytest.raises(ValueError, match='nothing of paper.py can run: there is no .*cncb_ncov'):
+    with pytest.raises(ValueError, match='no run of paper.py can start: there is no .*cncb_ncov'):
         read_plan('plans/paper', tmp_path)
 
 
@@ -99,9 +99,9 @@ def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
     'change, words',
     [
         (("title = 'Two'", ''), 'needs a title'),
-        (("name='a'", "name='../a'"), 'is that of a folder'),
-        (("name='b'", "name='a'"), 'two runs are called a'),
-        (("'{a}'", "'{aa}'"), 'b starts from aa, which is not a run above it; did you mean a'),
+        (("name='a'", "name='../a'"), 'becomes a folder'),
+        (("name='b'", "name='a'"), 'two runs are named a'),
+        (("'{a}'", "'{aa}'"), 'b starts from aa, which is not a run listed above it; did you mean a'),
         (("options={'", "option={'"), 'unknown field option'),
         (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
         (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
@@ -140,11 +140,11 @@ def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
     folder.claim()
     folder.claim()
     other = read_plan(write_plan(tmp_path / 'other.py', TWO.replace("'Two'", "'Other'")), tiny_phantom)
-    with pytest.raises(ValueError, match='holds the plan "Two" on .*, not "Other" on .*: choose another folder'):
+    with pytest.raises(ValueError, match='belongs to the plan "Two" on .*, not "Other" on .*: choose another folder'):
         PlanFolder(other, tmp_path / 'out').claim()
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'thesis.tex').touch()
-    with pytest.raises(ValueError, match='is not empty and holds no plan'):
+    with pytest.raises(ValueError, match='is not empty and contains no plan'):
         PlanFolder(two, tmp_path / 'full').claim()
     (tmp_path / 'out' / 'plan.json').write_text('{')
     with pytest.raises(ValueError, match='plan.json is damaged'):
@@ -204,7 +204,7 @@ def test_tests_may_be_added_to_a_finished_run(two, tmp_path, tiny_phantom):
 def test_time_left_is_that_of_the_steps_that_are_left(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     cost = Cost(folder, jobs=1)
-    assert str(cost.time_left()) == 'not known before the first steps'
+    assert str(cost.time_left()) == 'unknown until the first steps'
     log = folder.of('a') / '20210101' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
     log.write_text('{"lr": 1, "time": 60.0, "step": 1}\n{"lr": 1, "time": 180.0, "step": 2}\n{"slice/f1": 1}\n{"lr"')
@@ -231,8 +231,8 @@ def test_a_dry_run_writes_nothing(tmp_path, tiny_phantom, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5 and lines[-1].endswith('--collect') and not out.exists()
     for arguments, words in (
-        ([], 'DATA_ROOT is missing'),
-        (['/no/where'], 'no folder /no/where'),
+        ([], 'missing DATA_ROOT'),
+        (['/no/where'], 'folder /no/where does not exist'),
         ([str(tiny_phantom), '--phantom'], '--phantom has its own plan'),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=words):

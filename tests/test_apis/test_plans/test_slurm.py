@@ -122,5 +122,5 @@ def test_the_scripts_are_plain_shell(folder):
 
 def test_without_slurm(folder, monkeypatch):
     monkeypatch.setenv('PATH', '')
-    with pytest.raises(ValueError, match='no sbatch on this machine.*--launcher local'):
+    with pytest.raises(ValueError, match='this machine has no sbatch.*--launcher local'):
         submit(folder, collecting(folder))

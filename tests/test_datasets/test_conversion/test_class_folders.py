@@ -162,7 +162,7 @@ def test_wrong_use(put, tmp_path):
         convert_class_folders(root, tmp_path / 'out')
     with pytest.raises(ValueError, match='finds no patient in a/0.png'):
         convert_class_folders(root, tmp_path / 'out', units=UnitOptions('(P)'))
-    with pytest.raises(ValueError, match='bits in which near-identical slices may differ are 16'):
+    with pytest.raises(ValueError, match='radius of near-identical slices is 16 bits'):
         Near(16)
     assert not (tmp_path / 'out').exists()
 

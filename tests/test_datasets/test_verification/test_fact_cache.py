@@ -82,7 +82,7 @@ def test_other_versions_are_read_again_and_other_files_left_alone(tmp_path, file
     cache.write_text(cache.read_text().replace('[1, ', '[99, '))
     assert FactCache(cache).get('slice', files[0]) is None
     (tmp_path / 'notes.txt').write_text('some\nnotes\n')
-    with pytest.raises(ValueError, match='notes.txt is no cache of verify_dataset'):
+    with pytest.raises(ValueError, match='notes.txt is not a cache of mmaffinity verify'):
         FactCache(tmp_path / 'notes.txt')
     with pytest.raises(ValueError, match='is a folder'):
         FactCache(tmp_path)

@@ -65,7 +65,7 @@ def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
     }
     assert {(item['first'], item['second']) for item in finding.items} == pairs
     assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
-    assert f'leakage, that is a patient in two splits, cannot be excluded between {names["train"][0]}' in finding.message
+    assert f'leakage (a patient in two splits) cannot be excluded between {names["train"][0]}' in finding.message
     # A patient of both lists' name space makes them comparable.
     bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
     bench.slices['test'][0]['scan_id'] = 'other'
@@ -137,7 +137,7 @@ def test_near_identical_slice(bench, alter):
 
 
 def test_near_is_checked_first():
-    with pytest.raises(ValueError, match='they must be within 0..15'):
+    with pytest.raises(ValueError, match='it must be within 0..15'):
         Near(radius=16)
     with pytest.raises(ValueError, match='at most 1'):
         Near(correlation=1.5)

@@ -14,7 +14,7 @@ from mmaffinity.utils.wording import plural
 def test_nothing_is_found_where_nothing_is_wrong(bench):
     report = bench.verify()
     assert report.findings == [] and report.passed
-    assert report.sentences()[-1] == 'passed: nothing is wrong'
+    assert report.sentences()[-1] == 'passed: no problems found'
     rows = {row['name']: row for row in report.datasets}
     assert list(rows) == [
         'train (annotations/lesions_train.json)',
@@ -44,7 +44,7 @@ def test_allowed_failures_pass_and_strict_warnings_fail(bench):
     strict = bench.verify(allow=['shared-patients'], strict=True)
     assert not strict.passed and [finding.check for finding in strict.findings] == ['unknown-patients', 'shared-patients']
     assert bench.verify(allow=['shared-patients', 'unknown-patients'], strict=True).passed
-    with pytest.raises(ValueError, match="no check 'patients' to allow; the checks are unreadable-lists"):
+    with pytest.raises(ValueError, match="the unknown check 'patients'; the checks are unreadable-lists"):
         bench.verify(allow=['patients'])
 
 

@@ -49,4 +49,4 @@ def test_classes_in_another_order_are_refused(key, logged):
 )
 def test_other_names_are_told(learned, data, count, logged):
     load(learned, data)
-    assert len(logged) == count and all('taken to be the same, in this order' in message for message in logged)
+    assert len(logged) == count and all('assuming the same classes in this order' in message for message in logged)

@@ -75,7 +75,7 @@ def test_missing_statistics_are_computed_kept_and_taken_again(root, tmp_path, ca
     assert float(preprocessor.mean) == np.float32(expected['mean']) and float(preprocessor.std) == np.float32(expected['std'])
     assert json.loads((work_dir / 'statistics.json').read_text()) == expected
     assert 'annotations/statistics.json does not exist' in text and '4 training slices' in text
-    assert f'kept in {work_dir / "statistics.json"}' in text and 'mmaffinity statistics CONFIG' in text
+    assert f'stored in {work_dir / "statistics.json"}' in text and 'mmaffinity statistics CONFIG' in text
     assert sorted(root.rglob('*')) == before  # nothing is written to the data
     monkeypatch.setattr('mmaffinity.engine.hooks.grey_level_statistics_hook.training_statistics', None)  # a call would fail
     again, text = start(root, work_dir, caplog)
@@ -88,7 +88,7 @@ def test_kept_values_of_other_slices_are_not_taken(root, tmp_path, caplog, conte
     (tmp_path / 'statistics.json').write_text(content)
     preprocessor, text = start(root, tmp_path, caplog)
     assert float(preprocessor.mean) == pytest.approx(training_statistics(build(root))['mean'])
-    assert ('replaces that of other slices' in text) == ('other' in content)
+    assert ('replacing those of other slices' in text) == ('other' in content)
 
 
 def test_known_values_stay(root, tmp_path, caplog):

@@ -137,9 +137,9 @@ def test_it_says_where_the_pictures_are(tmp_path, caplog):
 
 
 def test_wrong_use_gets_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match='interval of the slice pictures is 0'):
+    with pytest.raises(ValueError, match='interval=0'):
         SliceVisualizationHook(tmp_path, interval=0)
-    with pytest.raises(ValueError, match='max_slices is 0'):
+    with pytest.raises(ValueError, match='max_slices=0'):
         SliceVisualizationHook(tmp_path, max_slices=0)
     sample = make_slice(tmp_path / 'P' / '1.png')
     runner = make_runner()
