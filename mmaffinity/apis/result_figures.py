@@ -1,7 +1,7 @@
 """Figures of finished runs: ranks of models (Figure 5), and training curves."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
