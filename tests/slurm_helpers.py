@@ -39,7 +39,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 ReturnToService=2
 KillWait=5
-MinJobAge=300
+MinJobAge=3600
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=low Nodes={host} Default=YES PriorityTier=1 GraceTime=2 MaxTime=INFINITE State=UP
 PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP

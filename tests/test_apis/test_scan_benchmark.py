@@ -13,14 +13,37 @@ from mmaffinity.scans.read_ahead import MIN_SLICES
 
 
 def test_reading_hides_behind_computing(tmp_path, inferencer, monkeypatch):
-    """Reading a slice takes 30 ms, and so does the network: without a worker the network waits half of the time."""
-    folder = write_images(tmp_path / 'in', MIN_SLICES + 4)
+    """With a worker, slices are decoded while the network computes; without one, the next slice is ready, and no more."""
+    count = MIN_SLICES + 4
+    folder = write_images(tmp_path / 'in', count)
+    decoded = tmp_path / 'decoded'  # grows by a byte per slice, whichever process decodes it
     decode, forward = image_scan.decode_slice, inferencer._forward
-    monkeypatch.setattr(image_scan, 'decode_slice', lambda *args: time.sleep(0.03) or decode(*args))
-    monkeypatch.setattr(inferencer, '_forward', lambda packed: time.sleep(0.03) or forward(packed))
-    apart, ahead = time_scans(inferencer, folder, (0, 1))
-    assert tuple(apart) == COLUMNS and apart['slices'] == ahead['slices'] == MIN_SLICES + 4
-    assert apart['waiting_seconds'] >= 0.03 * (MIN_SLICES + 3) > 3 * ahead['waiting_seconds']
+    patience, ahead = 0.0, []
+
+    def recorded(*args):
+        grey = decode(*args)
+        with decoded.open('ab') as stream:
+            stream.write(b'.')
+        return grey
+
+    def computing(packed):
+        own = len(ahead) + 1
+        deadline = time.monotonic() + patience
+        while decoded.stat().st_size < min(own + 2, count) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        ahead.append(decoded.stat().st_size - own)
+        return forward(packed)
+
+    monkeypatch.setattr(image_scan, 'decode_slice', recorded)
+    monkeypatch.setattr(inferencer, '_forward', computing)
+    (row,) = time_scans(inferencer, folder, [0])
+    assert tuple(row) == COLUMNS and row['slices'] == count and ahead == [1] * (count - 1) + [0]
+    assert 0 < row['waiting_seconds'] < row['seconds']
+    ahead.clear()
+    decoded.unlink()
+    patience = 60.0
+    (row,) = time_scans(inferencer, folder, [1])
+    assert row['slices'] == count and min(ahead[:-2]) >= 2 and ahead[-2:] == [1, 0]
 
 
 def test_predictions_are_the_same(tmp_path, model):
