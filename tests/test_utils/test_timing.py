@@ -8,12 +8,20 @@ import torch
 from mmaffinity.utils.timing import available_cores, count_gflop, hardware, matrix_product_gflops, measure, threads
 
 
-def test_medians_without_the_warmup():
-    sleeps = iter([0.2, 0.2, 0.01, 0.05, 0.01, 0.01, 0.01])
-    timing = measure(lambda: time.sleep(next(sleeps)), runs=5, warmup=2)
-    assert timing.runs == 5 and next(sleeps, None) is None
-    assert 0.01 <= timing.fastest <= timing.seconds < 0.05
-    assert timing.cpu_seconds < 0.01
+def test_medians_without_the_warmup(monkeypatch):
+    wall, cpu = [0.0], [0.0]
+    monkeypatch.setattr(time, 'perf_counter', lambda: wall[0])
+    monkeypatch.setattr(time, 'process_time', lambda: cpu[0])
+    durations = iter([0.25, 0.25, 0.0625, 0.5, 0.125, 0.03125, 0.125])
+
+    def job():
+        duration = next(durations)
+        wall[0] += duration
+        cpu[0] += 2 * duration
+
+    timing = measure(job, runs=5, warmup=2)
+    assert timing.runs == 5 and next(durations, None) is None
+    assert (timing.fastest, timing.seconds, timing.cpu_seconds) == (0.03125, 0.125, 0.25)
 
 
 def test_peak_memory_is_that_of_the_job():
