@@ -2,6 +2,7 @@
 
 import pytest
 from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
 
 from mmaffinity.apis.variants import default_variants
 from mmaffinity.utils.config import load_config, own_config
@@ -24,6 +25,7 @@ def test_variants_fit_the_machine():
 )
 def test_settings_fit_the_model(name, plain):
     """The plain form of each folded part, and only of those; every setting builds."""
+    init_default_scope('mmdet')
     config = load_config(name)
     settings = {variant.name: variant.settings for variant in default_variants(config, seeds=0, cuda=False)}
     expected = plain and {f'model.{key}': value for key, value in plain.items()}

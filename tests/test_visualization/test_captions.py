@@ -32,7 +32,7 @@ def test_nothing_is_cut_off(width, num_classes, long):
 
 def test_empty_caption_still_says_what_it_is_for(monkeypatch):
     strip = draw_caption(Caption('No class predicted'), 768)
-    monkeypatch.setattr(captions, 'NOTICE', '')
+    monkeypatch.setattr(captions, 'SHORT_NOTICE', '')
     silent = draw_caption(Caption('No class predicted'), 768)
     changed = np.nonzero((strip != silent).any(axis=(0, 2)))[0]
     assert changed.min() > 500, 'the notice stands at the right'
