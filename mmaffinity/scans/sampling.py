@@ -24,10 +24,11 @@ def sample_slices(inputs: Sequence[str | Path], most: int | None = None) -> Iter
     check_inputs(inputs)
     scans: list[Scan] = []
     for scan in find_scans([str(path) for path in inputs]):
+        if isinstance(scan, Problem):
+            continue
         try:
-            if not isinstance(scan, Problem):
-                scan.check()
-                scans.append(scan)
+            scan.check()
+            scans.append(scan)
         except ValueError as error:
             yield Problem(scan.info.name, brief(error))
     keys = [(number, key) for number, scan in enumerate(scans) for key in scan.keys()]
