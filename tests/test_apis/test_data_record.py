@@ -55,7 +55,7 @@ def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capf
     now = record['train']['content_sha256']
     assert now != before and record['earlier'] == [before]
     said = ''.join(capfd.readouterr()) + ''.join(path.read_text() for path in trained.glob('*/*.log'))
-    assert f'its fingerprint was {before} and is {now} now' in said
+    assert f'its fingerprint was {before} and is now {now}' in said
 
 
 def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tmp_path):
