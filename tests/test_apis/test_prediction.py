@@ -6,6 +6,7 @@ import os
 import re
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,13 +145,16 @@ def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, m
     for index in range(number):
         os.link(pixel, tmp_path / 'in' / f'slice_{index}.png')
     lesion = Lesion(0.9, 0, [0, 0, 9, 9], 81, None, {'size': [64, 64], 'counts': 'x' * 2000})
-    monkeypatch.setattr(inferencer, 'predict_scan', lambda scan, done: enumerate(scan.keys()))
+    monkeypatch.setattr(
+        inferencer,
+        'predict_scan',
+        lambda scan, done: (SimpleNamespace(slice=SimpleNamespace(key=key, index=i)) for i, key in enumerate(scan.keys())),
+    )
     monkeypatch.setattr(
         scan_writer.ScanWriter,
-        '_one',
-        lambda self, folder, result: (
-            result[1],
-            SliceRecord(result[0], result[1], 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion]),
+        '_measure',
+        lambda self, folder, result: SliceRecord(
+            result.slice.index, result.slice.key, 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion]
         ),
     )
 
