@@ -109,7 +109,7 @@ def test_a_run_whose_folder_cannot_be_written_ends_no_other(tmp_path, tiny_phant
 
 def test_nothing_to_report(tmp_path, tiny_phantom):
     plan = read_plan(write_plan(tmp_path / 'study.py', TEXT), tiny_phantom)
-    with pytest.raises(ValueError, match='no run of .* has finished'):
+    with pytest.raises(ValueError, match='no run in .* has finished'):
         collect(PlanFolder(plan, tmp_path / 'out'))
     with pytest.raises(ValueError, match='--jobs 0'):
         run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
