@@ -295,7 +295,7 @@ def test_from_scratch_phases_fit_each_other(monkeypatch):
         4 * lesions.model.backbone.strides[1] * lesions.model.backbone.strides[2],
     }
     assert strides == {8}
-    for config in (lesions, head, plain):  # the last steps are small
+    for config in (lesions, joint, head, plain):  # the last steps are small
         assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
     flips = [
         any(t.type == 'RandomFlip' for t in _transforms(config[name].dataset))

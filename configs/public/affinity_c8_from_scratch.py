@@ -9,7 +9,7 @@ _base_ = [
 ]
 image_size = (256, 256)
 model = dict(roi_head=dict(cls_head=dict(num_affinities=8, num_classes=2)))
-train_dataloader = dict(batch_size=2)
+train_dataloader = dict(batch_size=4)
 val_dataloader = dict(batch_size=4)
 test_dataloader = dict(batch_size=4)
 load_from = 'work_dirs/affinity_c8_from_scratch.pth'

@@ -1,5 +1,5 @@
 # The third phase of training from scratch: alternating stages, with steps a tenth the size of those in the first two phases.
-train_cfg = dict(type='SliceTrainLoop', max_epochs=1, val_interval=1)
+train_cfg = dict(type='SliceTrainLoop', max_epochs=4, val_interval=1)
 val_cfg = dict(type='SliceValLoop')
 test_cfg = dict(type='SliceTestLoop')
 optim_wrapper = dict(
@@ -8,5 +8,5 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10, norm_type=2),
 )
 param_scheduler = [
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=1, convert_to_iter_based=True, eta_min_ratio=0.01),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=4, convert_to_iter_based=True, eta_min_ratio=0.01),
 ]
