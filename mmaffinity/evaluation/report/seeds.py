@@ -34,10 +34,10 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
             continue
         names = sorted(members)
         sentences.append(
-            f'{", ".join(names)} are runs of {config.name} with different seeds. The row below them gives the '
-            'mean \u00b1 standard deviation over these runs, with the lowest and highest value in brackets: how '
-            'much results vary between training runs. The intervals of the single runs show how much they vary '
-            'between tested patients.'
+            f'{", ".join(names)} tested different checkpoints of {config.name}, which are assumed to differ only in the seed '
+            'of their training. The row below them gives the mean \u00b1 standard deviation over these runs, with the lowest '
+            'and highest value in brackets: how much results vary between training runs. The intervals of the single runs '
+            'show how much they vary between tested patients.'
         )
         for table in tables:
             if not table.key.endswith('_differences'):
