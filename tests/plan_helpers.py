@@ -1,9 +1,13 @@
 """Small plans."""
 
+import subprocess
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
-from run_helpers import SMALL
+from run_helpers import SMALL, run_forked
+
+from mmaffinity.apis.plans import local
 
 # The phantom's folders, already converted.
 DATA = """
@@ -31,3 +35,10 @@ def write_plan(path: Path, text: str) -> Path:
     """Write a plan on the tiny phantom."""
     path.write_text(DATA + dedent(text))
     return path
+
+
+def fork_commands(monkeypatch) -> None:
+    """Let the commands of a plan be forked by a server that has imported everything."""
+    monkeypatch.setattr(
+        local, 'subprocess', SimpleNamespace(run=run_forked, STDOUT=subprocess.STDOUT, DEVNULL=subprocess.DEVNULL)
+    )

@@ -6,7 +6,9 @@ import os
 import runpy
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -15,8 +17,13 @@ import torch._dynamo  # noqa: F401  (every optimizer imports it, which takes sec
 from mmengine.fileio import LocalBackend
 from model_helpers import NARROW
 
+import mmaffinity.commands.predict
+import mmaffinity.commands.test
+import mmaffinity.commands.train
+import mmaffinity.commands.verify  # noqa: F401  (as above)
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.evaluation import SliceClassificationMetric
+from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.journal import Journal
 from mmaffinity.utils.config import load_config
 
@@ -130,6 +137,18 @@ def kill_in_prediction():
     Journal.add = dying
 
 
+def fail_in_scan_a():
+    """Raise what nothing foresees when a scan in/a is read."""
+    keys = ImageScan.keys
+
+    def failing(self):
+        if self.info.name == 'in/a':
+            raise RuntimeError('odd')
+        return keys(self)
+
+    ImageScan.keys = failing
+
+
 def as_rank_0_of_2():
     """What torchrun tells the first of two processes."""
     os.environ.update(RANK='0', WORLD_SIZE='2', LOCAL_RANK='0')
@@ -166,6 +185,44 @@ def _run_as_rank(root, rank, world_size, port, arguments):
 def run_command(root, *arguments, before=None):
     """Run a tool in a process of its own, after a function; return the exit code, negative for a signal."""
     return join([process(_run, root, arguments, before)])[0]
+
+
+def _run_forked(arguments, cwd, environment, streams, before):
+    if before is not None:
+        before()
+    for number, path in enumerate(streams, start=1):
+        with open(path, 'ab') as file:
+            os.dup2(file.fileno(), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    os.chdir(cwd)
+    sys.argv = arguments
+    if arguments[0] == '-m':
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
+    else:
+        runpy.run_path(arguments[0], run_name='__main__')
+
+
+def run_forked(command, *, cwd='.', env=None, stdout=None, before=None, **_):
+    """Do what ``subprocess.run`` does for a Python script or module, without the 5 s of importing torch and MMDetection.
+
+    Args:
+        command: ``[sys.executable, SCRIPT, ...]`` or ``[sys.executable, '-m', MODULE, ...]``.
+        cwd: folder in which it runs.
+        env: its environment; None means that of this process.
+        stdout: open file for both its output streams; None means that they are captured.
+        before: function that it calls first.
+    """
+    program, *arguments = map(str, command)
+    assert program == sys.executable, command
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [stdout.name] * 2 if stdout else [f'{folder}/out', f'{folder}/err']
+        environment = dict(os.environ if env is None else env)
+        code = join([process(_run_forked, arguments, str(cwd), environment, streams, before)])[0]
+        texts = [None, None] if stdout else [Path(path).read_text() for path in streams]
+    return subprocess.CompletedProcess(command, code, *texts)
 
 
 def run_pair(root, *arguments):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from plan_helpers import fork_commands
 from run_helpers import write_small_config
 
 from mmaffinity.apis.plans import local
@@ -11,7 +12,8 @@ from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 pytestmark = pytest.mark.slow
 
 
-def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path):
+def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path, monkeypatch):
+    fork_commands(monkeypatch)
     config = write_small_config(
         repo_root,
         tiny_phantom / 'cncb_ncov',
@@ -44,7 +46,8 @@ def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path):
         train_seeds(tmp_path / 'other.py', (0,), root)
 
 
-def test_a_run_that_fails_is_named_and_the_others_are_kept(repo_root, tiny_phantom, tmp_path):
+def test_a_run_that_fails_is_named_and_the_others_are_kept(repo_root, tiny_phantom, tmp_path, monkeypatch):
+    fork_commands(monkeypatch)
     config = write_small_config(repo_root, tiny_phantom / 'cncb_ncov', tmp_path / 'small.py', load_from='/no/such.pth')
     with pytest.raises(
         ValueError, match=r'1 of 1 runs failed: seed_7: train failed \(exit code 2\), see .*seed_7/log.txt: error: .*such.pth'

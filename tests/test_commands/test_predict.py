@@ -1,11 +1,10 @@
 """The prediction tool."""
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
+from run_helpers import fail_in_scan_a, run_forked
 from scan_helpers import chest, dicom_slice, save_dicom, to_grey, write_images, write_model
 
 from mmaffinity.scans.output_folder import OutputFolder
@@ -17,26 +16,9 @@ pytestmark = pytest.mark.slow
 def run(tmp_path_factory, repo_root):
     config, checkpoint = write_model(tmp_path_factory.mktemp('model'), repo_root)
 
-    def call(*arguments, path=''):
-        command = [
-            sys.executable,
-            repo_root / 'tools' / 'predict.py',
-            *arguments,
-            '--config',
-            config,
-            '--checkpoint',
-            checkpoint,
-            '--device',
-            'cpu',
-        ]
-        return subprocess.run(
-            [str(part) for part in command],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            cwd='/',
-            env={**os.environ, 'PYTHONPATH': f'{repo_root}{os.pathsep}{path}', 'OMP_NUM_THREADS': '1'},
-        )
+    def call(*arguments, **keywords):
+        model = ('--config', config, '--checkpoint', checkpoint, '--device', 'cpu')
+        return run_forked([sys.executable, repo_root / 'tools' / 'predict.py', *arguments, *model], cwd='/', **keywords)
 
     return call
 
@@ -56,25 +38,9 @@ def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
 
 
 def test_a_wrong_path_is_said_before_anything_is_done(tmp_path, repo_root):
-    command = [
-        sys.executable,
-        repo_root / 'tools' / 'predict.py',
-        tmp_path / 'absent',
-        '--config',
-        'none.py',
-        '--checkpoint',
-        'none.pth',
-        '--out',
-        tmp_path / 'out',
-    ]
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': str(repo_root), 'OMP_NUM_THREADS': '1'},
-    )
+    model = ('--config', 'none.py', '--checkpoint', 'none.pth')
+    command = [sys.executable, repo_root / 'tools' / 'predict.py', tmp_path / 'absent', *model, '--out', tmp_path / 'out']
+    done = run_forked(command, cwd=tmp_path)
     assert done.returncode == 2 and not (tmp_path / 'out').exists()
     assert done.stderr.strip().splitlines()[-1] == f'error: there is no file or folder {tmp_path / "absent"}'
 
@@ -107,25 +73,10 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
 
 
 def test_the_exit_code_says_that_something_failed(tmp_path, run):
-    """A scan that fails for a reason that nothing foresaw: one that a module loaded by the interpreter brings in."""
+    """A scan that fails for a reason that nothing foresaw."""
     for name in 'ab':
         write_images(tmp_path / 'in' / name, 1)
-    (tmp_path / 'site' / 'sitecustomize.py').parent.mkdir()
-    (tmp_path / 'site' / 'sitecustomize.py').write_text(
-        'import sys\n'
-        'class Late:\n'
-        '    def find_spec(self, name, path=None, target=None):\n'
-        '        if name == "mmaffinity.scans.summary":\n'
-        '            import mmaffinity.scans.image_scan as module\n'
-        '            keys = module.ImageScan.keys\n'
-        '            def fail(self):\n'
-        '                if self.info.name == "in/a":\n'
-        '                    raise RuntimeError("odd")\n'
-        '                return keys(self)\n'
-        '            module.ImageScan.keys = fail\n'
-        'sys.meta_path.insert(0, Late())\n'
-    )
-    done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', path=tmp_path / 'site')
+    done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', before=fail_in_scan_a)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert 'in_b: 1 of 1 slice' in done.stdout and 'in/a: failed; --resume retries it: RuntimeError: odd' in done.stdout
     assert run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', '--resume').returncode == 0

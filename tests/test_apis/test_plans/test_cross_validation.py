@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from plan_helpers import small_options
+from plan_helpers import fork_commands, small_options
 
 from mmaffinity.apis.plans import collect, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
@@ -19,8 +19,7 @@ def done(tiny_phantom, repo_root, tmp_path_factory):
     text = (repo_root / 'configs/plans/cross_validation_phantom.py').read_text()
     (root / 'plan.py').write_text(f"{text}for run in runs:\n    run['options'].update({small_options()!r})\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('PYTHONPATH', str(repo_root))
-        patch.setenv('OMP_NUM_THREADS', '1')
+        fork_commands(patch)
         folder = PlanFolder(read_plan(root / 'plan.py', tiny_phantom), root / 'out')
         folder.claim()
         failed = run_locally(folder)

@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
-from plan_helpers import small_options, write_plan
+from plan_helpers import fork_commands, small_options, write_plan
 
 from mmaffinity.apis.plans import collect, local, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
+from mmaffinity_cli import main
 
 TEXT = f"""
 title = 'A small study'
@@ -28,15 +29,14 @@ data['third'] = dict()
 """
 
 
-def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
+def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch, capsys):
     monkeypatch.setenv('PYTHONPATH', str(repo_root))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     path, out = write_plan(tmp_path / 'study.py', TEXT), tmp_path / 'out'
-    command = [sys.executable, '-m', 'mmaffinity', 'reproduce', tiny_phantom, '--plan', path, '--out', out]
-    command = [str(part) for part in command]
+    arguments = ['mmaffinity', 'reproduce', str(tiny_phantom), '--plan', str(path), '--out', str(out)]
 
     # Killed in the middle of the first run: its training ends, too.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, '-m', *arguments], stdout=subprocess.PIPE, text=True) as process:
         end = time.monotonic() + 300
         while not (out / 'runs/c8/run.json').exists():
             assert time.monotonic() < end and process.poll() is None
@@ -47,12 +47,16 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch):
         assert time.monotonic() < end
         time.sleep(0.2)
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=800)  # a minute on two free cores
-    assert done.returncode == 1, done.stderr
-    assert f'skipped elsewhere: there is no {tiny_phantom}/third (third)' in done.stdout
-    assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.stderr
-    assert 'after_bad did not finish: starts from bad, which did not finish' in done.stderr
-    assert 'time left: about' in done.stdout or 'time left: under a minute' in done.stdout
+    fork_commands(monkeypatch)
+    monkeypatch.setattr(sys, 'argv', arguments)
+    with pytest.raises(SystemExit) as end:
+        main()
+    done = capsys.readouterr()
+    assert end.value.code == 1, done.err
+    assert f'skipped elsewhere: there is no {tiny_phantom}/third (third)' in done.out
+    assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.err
+    assert 'after_bad did not finish: starts from bad, which did not finish' in done.err
+    assert 'time left: about' in done.out or 'time left: under a minute' in done.out
     plan = read_plan(path, tiny_phantom)
     assert [run.name for run in plan.runs if PlanFolder(plan, out).done(run)] == ['c8', 'c8_ictcf']
 

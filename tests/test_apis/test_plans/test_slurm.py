@@ -1,6 +1,7 @@
 """A plan on a real SLURM cluster of one node: array, dependency, preemption, a failing run."""
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from mmaffinity.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 200  # more than half a minute: SLURM may take 20 seconds to preempt a job
+EPOCHS = 3
 
 
 @pytest.fixture
@@ -34,15 +35,22 @@ def cluster():
 
 
 @pytest.fixture
-def folder(tmp_path, tiny_phantom):
-    long = small_options(epochs=EPOCHS, interval=1)
+def folder(tmp_path, tiny_phantom, repo_root, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(repo_root), str(repo_root / 'tests')]))
+    # SLURM may take 20 seconds to preempt a job, so the training waits for it.
+    waiting = tmp_path / 'waiting.py'
+    waiting.write_text(f"""
+_base_ = {str(repo_root / 'configs/affinity_c8_phantom.py')!r}
+custom_imports = dict(imports=['mmaffinity', 'waiting_hook'])
+default_hooks = dict(wait=dict(type='WaitingHook', epoch=2, seconds=300))
+""")
     path = write_plan(
         tmp_path / 'study.py',
         f"""
 title = 'A study under SLURM'
 small = {small_options()!r}
 runs = [
-    dict(name='first', config='affinity_c8_phantom', data='cncb_ncov', options={long!r}),
+    dict(name='first', config={str(waiting)!r}, data='cncb_ncov', options={small_options(epochs=EPOCHS, interval=1)!r}),
     dict(name='second', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{first}}'}}),
     dict(name='bad', config='affinity_c8_phantom', data='cncb_ncov', options={{**small, 'optim_wrapper.optimizer.type': 'No'}}),
     dict(name='after_bad', config='affinity_c8_phantom_ictcf', data='ictcf', options={{**small, 'load_from': '{{bad}}'}}),
@@ -58,10 +66,9 @@ def collecting(folder):
     return [*plan_arguments(folder.plan, folder.out, False), '--collect']
 
 
-def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch, repo_root):
+def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch):
     for name in ('SLURM_CONF', 'PATH'):
         monkeypatch.setenv(name, cluster.environment[name])
-    monkeypatch.setenv('PYTHONPATH', str(repo_root))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     jobs = submit(folder, collecting(folder), options=['--partition=low'])
     assert len(jobs) == 4
@@ -117,7 +124,7 @@ def test_the_scripts_are_plain_shell(folder):
     array = (script.parent / 'run.sbatch').read_text()
     assert '#SBATCH --partition=low\n#SBATCH --gpus=1\n' in array and '#SBATCH --requeue' in array
     job = (script.parent / 'jobs/0.sh').read_text()
-    assert ' train affinity_c8_phantom ' in job and f'cp {script.parent}/jobs/0.json' in job
+    assert f' train {folder.plan.run("first").config} ' in job and f'cp {script.parent}/jobs/0.json' in job
 
 
 def test_without_slurm(folder, monkeypatch):
