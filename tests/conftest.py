@@ -1,13 +1,16 @@
 """What all tests share: where the real data is, small phantoms, silence on the network, and the count of skips."""
 
+import functools
 import gc
 import ipaddress
 import os
+import shutil
 import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
@@ -15,7 +18,14 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # Before any mmdet.models, which needs mmcv's compiled operations unless this package supplies its own.
-import mmaffinity  # noqa: E402, F401
+import mmaffinity  # noqa: E402, F401, I001
+import mmengine.config.utils  # noqa: E402
+import yapf.yapflib.yapf_api  # noqa: E402
+
+# What takes MMEngine longer than the small runs here: reading a hundred metafiles for each config that inherits from MMDetection,
+# and laying out the config for every log and checkpoint.
+mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
+yapf.yapflib.yapf_api.FormatCode = lambda code, **_: (code, True)
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
@@ -161,6 +171,20 @@ def tiny_phantom(tmp_path_factory) -> Path:
     return root
 
 
+def made_once(tmp_path_factory, name: str, make) -> Path:
+    """Return a folder of the whole run, filled by the first of the test processes that asks for it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if 'PYTEST_XDIST_WORKER' in os.environ else root
+    folder, done = root / name, root / f'{name}.done'
+    with FileLock(root / f'{name}.lock'):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
     """A narrow, untrained model: config, checkpoint, and its export to ONNX."""
@@ -170,9 +194,11 @@ def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
 
     from mmaffinity.apis.onnx_export import export_onnx
 
-    folder = tmp_path_factory.mktemp('exported')
-    config, checkpoint = write_model(folder, repo_root)
-    return config, checkpoint, export_onnx(config, checkpoint, folder / 'narrow.onnx')
+    def make(folder):
+        export_onnx(*write_model(folder, repo_root), folder / 'narrow.onnx')
+
+    folder = made_once(tmp_path_factory, 'exported', make)
+    return folder / 'narrow.py', folder / 'model_0.pth', folder / 'narrow.onnx'
 
 
 @pytest.fixture(scope='session')
@@ -183,5 +209,7 @@ def exported_int8(exported, tmp_path_factory) -> Path:
 
     from mmaffinity.apis.onnx_export import export_onnx
 
-    folder = tmp_path_factory.mktemp('int8')
-    return export_onnx(*exported[:2], folder / 'int8.onnx', int8=[write_images(folder / 'slices', 3)])
+    def make(folder):
+        export_onnx(*exported[:2], folder / 'int8.onnx', int8=[write_images(folder / 'slices', 3)])
+
+    return made_once(tmp_path_factory, 'int8', make) / 'int8.onnx'

@@ -68,6 +68,9 @@ def export_onnx(
     onnx = require('onnx', 'onnx')
     require('onnxscript', 'onnx')
     width, height = _resized_to(inferencer)
+    calibrated: dict[str, Any] = {}
+    if int8 is not None:  # first, so that unreadable slices end it at once
+        slices, calibrated = _calibration(int8, calibration, (width, height))
     graph = SliceGraph(inferencer.model, height, width).eval()
     with _quiet():
         program = torch.onnx.export(
@@ -83,9 +86,7 @@ def export_onnx(
             verbose=False,
         )
     model = program.model_proto
-    calibrated: dict[str, Any] = {}
     if int8 is not None:
-        slices, calibrated = _calibration(int8, calibration, (width, height))
         model = quantize(model, slices)
     _strip(model)
     content = model.SerializeToString(deterministic=True)

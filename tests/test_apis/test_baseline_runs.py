@@ -72,10 +72,7 @@ class Runs:
 
 @pytest.fixture(scope='module')
 def runs(repo_root, tiny_phantom, tmp_path_factory):
-    # MMEngine lays out the config that it logs by yapf, which takes longer than these trainings.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda code, **kwargs: (code, True))
-        yield Runs(repo_root, tiny_phantom, tmp_path_factory.mktemp('runs'))
+    return Runs(repo_root, tiny_phantom, tmp_path_factory.mktemp('runs'))
 
 
 def load(work_dir, name='results.json'):
