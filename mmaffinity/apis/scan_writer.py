@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ class ScanWriter:
             },
         )
         keys = scan.keys()
-        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
+        recording = nullcontext() if self.pages is None else self.pages.recording(folder)
+        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal, recording:
             # Unreadable slices are tried again: a drive may be back, or a package installed.
             known = journal.predicted().intersection(keys)
             earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
@@ -141,7 +143,7 @@ class ScanWriter:
 
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
-            self.pages.record(folder, result)
+            self.pages.record(result)
         return record
 
     def _finished(self, scan: Scan, folder: str) -> bool:
