@@ -170,13 +170,7 @@ class ScanWriter:
         notes = [*scan.info.notes]
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
-        head: dict[str, Any] = dict(
-            created=now(),
-            model=self.inferencer.description,
-            versions=versions(),
-            settings=self.settings,
-            scan=asdict(scan.info),
-        )
+        head = dict(self.head(), scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(totals['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, totals, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
@@ -209,7 +203,8 @@ class ScanWriter:
             result.failed = not isinstance(error, ValueError)
         if not self.dicom_seg:
             return
-        model = f'mmaffinity {self._model_name()}'
+        config = self.inferencer.description['config']
+        model = f'mmaffinity {Path(str(config)).stem if config else "model"}'
         for what, write in (
             ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
             ('DICOM-SR (measurements.dcm)', lambda: write_measurement_report(self.out, folder, scan, result.summary, model)),
@@ -221,7 +216,3 @@ class ScanWriter:
                 result.failed |= not isinstance(error, ValueError)
             if lacking:  # it was requested
                 result.notes.append(f'{WARNING}no {what}: {lacking}')
-
-    def _model_name(self) -> str:
-        config = self.inferencer.description['config']
-        return Path(str(config)).stem if config else 'model'
