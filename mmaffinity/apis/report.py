@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmaffinity import __version__
 from mmaffinity.evaluation.report import Report, build_report, load_external, load_runs
 from mmaffinity.utils.files import write_json_atomic
@@ -124,12 +122,7 @@ def _json(report: Report, num_resamples: int, seed: int) -> dict:
         reliability.append(entry)
         for state, found in (('raw', calibration.raw), ('after', calibration.after)):
             if found is not None:
-                entry[state] = dict(
-                    count=found.count.tolist(),
-                    confidence=_plain(found.confidence),
-                    accuracy=_plain(found.accuracy),
-                    ece=found.ece,
-                )
+                entry[state] = found.as_dict()
     return dict(
         schema=1,
         notice=NOTICE,
@@ -145,7 +138,3 @@ def _json(report: Report, num_resamples: int, seed: int) -> dict:
             for table in report.tables
         ],
     )
-
-
-def _plain(values: np.ndarray) -> list:
-    return [None if np.isnan(value) else float(value) for value in values]
