@@ -70,10 +70,10 @@ class JsonLines:
 
     def close(self) -> None:
         """Wait until the lines are on disk, so that they also survive a power cut."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with file:
+                os.fsync(file.fileno())
 
     def __enter__(self: Lines) -> Lines:
         return self
