@@ -1,6 +1,7 @@
 """Figures in the pages of test runs and reports: those that ``mmaffinity figures`` writes as files."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ def figures_of_test(model: EvaluatedModel, results: Mapping[str, Any], training:
                 f'Attribution of each class to the RoIs: {path}',
                 'Contribution of each RoI to the logit of each class: solid and bright if for the class, dashed and dark if '
                 'against it.',
-                lambda path=path: model_evidence(model, path)[0],
+                partial(_evidence, model, path),
             )
     if results['lesions']:
         yield _attempt(
@@ -70,6 +71,10 @@ def figures_of_report(content: Mapping[str, Any]) -> Iterator[PageFigure]:
         'A model near the upper left corner is good by both criteria (Figure 5 of the paper).',
         lambda: report_ranks(content),
     )
+
+
+def _evidence(model: EvaluatedModel, path: str) -> Figure:
+    return model_evidence(model, path)[0]
 
 
 def _attempt(title: str, text: str, draw: Callable[[], Figure]) -> PageFigure:
