@@ -17,10 +17,7 @@ import torch._dynamo  # noqa: F401  (every optimizer imports it, which takes sec
 from mmengine.fileio import LocalBackend
 from model_helpers import NARROW
 
-import mmaffinity.commands.predict
-import mmaffinity.commands.test
-import mmaffinity.commands.train
-import mmaffinity.commands.verify  # noqa: F401  (as above)
+from mmaffinity.apis import inferencer, prediction, testing, training, verification_page  # noqa: F401  (as above)
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.evaluation import SliceClassificationMetric
 from mmaffinity.scans.image_scan import ImageScan
