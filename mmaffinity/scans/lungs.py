@@ -1,4 +1,4 @@
-"""A simple, approximate lung mask by thresholds, as a reference for lesion area; labelled as such wherever used."""
+"""An approximate, threshold-based lung mask, as a reference for lesion area; labelled as such wherever used."""
 
 import numpy as np
 from scipy import ndimage
@@ -15,7 +15,7 @@ MIN_LUNG = 0.005
 
 
 def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | None = None) -> np.ndarray | None:
-    """Find the lungs of a slice, if it shows them within a body.
+    """Segment the lungs of a slice, if they are surrounded by a body.
 
     Args:
         grey: shape (H, W), 8-bit grey levels.
@@ -23,8 +23,8 @@ def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | Non
         lesions: boolean (H, W), counted as lung.
 
     Returns:
-        Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (for example, slices cropped
-        to the lungs have no body around them).
+        Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (slices cropped to the lungs,
+        for example, have no body around them).
     """
     limit = window.grey(AIR_LIMIT)
     if not 0 < limit < 255:

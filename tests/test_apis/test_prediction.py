@@ -253,7 +253,7 @@ def test_what_is_not_there_is_said_and_leaves_nothing_behind(tmp_path, inference
     (tmp_path / 'in' / 'empty').mkdir(parents=True)
     with pytest.raises(ValueError, match=r'there is nothing to predict: no file in \S*/in$'):
         predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
-    with pytest.raises(FileNotFoundError, match=r'there is no file or folder \S*/absent, \S*/gone\.png$'):
+    with pytest.raises(FileNotFoundError, match=r'no such file or folder: \S*/absent, \S*/gone\.png$'):
         predict_to_folder(inferencer, [tmp_path / 'absent', tmp_path / 'in', tmp_path / 'gone.png'], tmp_path / 'out')
     with pytest.raises(ValueError, match='there is nothing to predict: no file in no input'):
         predict_to_folder(inferencer, [], tmp_path / 'out')

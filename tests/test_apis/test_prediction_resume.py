@@ -134,7 +134,7 @@ def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer)
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=touch)
     (scan,) = report.scans
     assert (scan.num_slices, scan.num_predicted, scan.num_not_predicted) == (3, 2, 1)
-    assert 'changed while the run went on' in report.problems[0].reason
+    assert 'changed during the run' in report.problems[0].reason
     assert predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True).scans[0].num_predicted == 3
 
 

@@ -16,7 +16,7 @@ REFUSED = {
     'n27_mri': NO_HU,
     'radiopaedia_like': NO_HU,
     'd03_numframes_bad': "has NumberOfFrames '1A', which is not a whole number",
-    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2',
+    'd26_private_syntax': 'has the non-standard transfer syntax 1.2.840.113619.5.2',
     'd42_enhanced_no_frames': 'and NumberOfFrames',
     'i11_jpeg2000': 'is JPEG 2000: save it as PNG',
 }

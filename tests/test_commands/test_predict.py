@@ -42,7 +42,7 @@ def test_a_wrong_path_is_said_before_anything_is_done(tmp_path, repo_root):
     command = [sys.executable, repo_root / 'tools' / 'predict.py', tmp_path / 'absent', *model, '--out', tmp_path / 'out']
     done = run_forked(command, cwd=tmp_path)
     assert done.returncode == 2 and not (tmp_path / 'out').exists()
-    assert done.stderr.strip().splitlines()[-1] == f'error: there is no file or folder {tmp_path / "absent"}'
+    assert done.stderr.strip().splitlines()[-1] == f'error: no such file or folder: {tmp_path / "absent"}'
 
 
 def test_a_second_process_ends_with_a_sentence(tmp_path, run):

@@ -139,7 +139,7 @@ def test_what_the_quantiser_does_not_write_is_refused(change, message, exported_
 
 def test_large_files_are_not_read(exported, monkeypatch):
     monkeypatch.setattr(model_file, 'MAX_BYTES', 1000)
-    with pytest.raises(ValueError, match='narrow.onnx has .* bytes, more than the 1000'):
+    with pytest.raises(ValueError, match='narrow.onnx has .* bytes, above the limit of 1000'):
         read_model_file(exported[2])
 
 

@@ -57,7 +57,7 @@ def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
         (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'),
         (dict(PixelSpacing=None), 'areas and volumes'),
         (dict(PixelSpacing=[0, 1]), 'areas and volumes'),
-        (dict(BodyPartExamined='HEAD'), 'trained on chests only'),
+        (dict(BodyPartExamined='HEAD'), 'trained on chest CT only'),
     ],
 )
 def test_notes_what_is_doubtful(tmp_path, changes, words):
@@ -105,6 +105,6 @@ def test_numbers_beyond_any_patient_are_as_absent_and_noted(tmp_path, changes, a
 def test_refuses_colours_and_notes_impossible_air_and_other_parts(tmp_path):
     with pytest.raises(ValueError, match='PALETTE COLOR'):
         header_of(tmp_path, PhotometricInterpretation='PALETTE COLOR')
-    assert 'the model was trained on chests only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
+    assert 'the model was trained on chest CT only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
     assert header_of(tmp_path, BodyPartExamined='CHESTABDPELVIS').notes == ()
     assert 'so there is no air' in ' '.join(header_of(tmp_path, PixelRepresentation=0).notes)

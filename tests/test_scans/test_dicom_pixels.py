@@ -50,7 +50,7 @@ def test_without_rescale_tags_nothing_is_guessed(tmp_path):
     hu, notes = read(tmp_path, dicom_slice(twelve_bit, **bare), ReadOptions(rescale=(1, -1024)))
     assert np.array_equal(hu, HU) and 'the given slope 1 and intercept -1024' in notes
     hu, notes = read(tmp_path, dicom_slice(HU, **bare))
-    assert np.array_equal(hu, HU) and 'were taken as Hounsfield units' in notes
+    assert np.array_equal(hu, HU) and 'were treated as Hounsfield units' in notes
 
 
 def test_padding_becomes_air(tmp_path):
@@ -61,7 +61,7 @@ def test_padding_becomes_air(tmp_path):
     high[:5] = 32000
     assert (read(tmp_path, dicom_slice(high, PixelPaddingValue=32000))[0][:5] == -1000).all()
     hu, notes = read(tmp_path, dicom_slice(HU, PixelPaddingValue=40))
-    assert np.array_equal(hu, HU) and 'which is tissue: it was not used' in notes
+    assert np.array_equal(hu, HU) and 'which is tissue: ignored' in notes
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_monochrome1_of_grey_levels_is_as_shown(tmp_path, bits, top):
         (top - grey).astype(np.uint16), PhotometricInterpretation='MONOCHROME1', BitsStored=bits, HighBit=bits - 1
     )
     hu, notes = read(tmp_path, data, ReadOptions(window))
-    assert np.array_equal(window.apply(hu)[0], grey) and 'inverted as it would be shown' in notes
+    assert np.array_equal(window.apply(hu)[0], grey) and 'inverted as a viewer would display it' in notes
 
 
 @pytest.mark.parametrize('syntax', ['RLELossless', 'JPEGLSLossless', 'JPEG2000Lossless'])
@@ -283,7 +283,7 @@ def test_floating_point_pixels_are_named(tmp_path):
     data = dicom_slice(chest().astype(np.int16), BitsAllocated=32, PixelData=None)
     data.FloatPixelData = chest().astype(np.float32).tobytes()
     (item,) = next(find_scans(save_dicom(tmp_path / 'a.dcm', data))).read()
-    assert 'floating-point numbers' in item.reason
+    assert 'floating-point pixels' in item.reason
 
 
 @pytest.mark.parametrize(

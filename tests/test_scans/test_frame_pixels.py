@@ -105,7 +105,7 @@ def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
     path = save_dicom(tmp_path / 'm.dcm', data)
     results = outcome(path)
     assert results['frame 3'] is True and results['frame 4'] is True
-    assert 'run lengths unpacks to more' in results['frame 1'] and 'bytes, more than' in results['frame 2']
+    assert 'RLE segment expands to more' in results['frame 1'] and 'need at most' in results['frame 2']
     monkeypatch.setattr(frame_pixels, 'MAX_FRAGMENTS', 3)
     (problem,) = find_scans(path)
     assert 'more than 3 fragments' in problem.reason

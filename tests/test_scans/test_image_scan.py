@@ -66,7 +66,7 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
     results = {item.source if isinstance(item, Problem) else item.name: item for item in scan.read()}
     assert 'truncated' in results['n/cut.png'].reason and 'cannot be opened' in results['n/gone.png'].reason
     assert 'is 1 x 1 pixels, too small' in results['n/pixel.png'].reason
-    assert 'shows nothing' in results['n/blank.png'].notes[0] and results['n/slice_0.png'].notes == ()
+    assert 'is blank' in results['n/blank.png'].notes[0] and results['n/slice_0.png'].notes == ()
     assert len(scan.keys()) == 5
 
 

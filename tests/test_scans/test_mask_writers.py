@@ -191,7 +191,7 @@ def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path
         (dict(FrameOfReferenceUID=None), 'no FrameOfReferenceUID'),
         (dict(StudyInstanceUID=None), 'no StudyInstanceUID'),
         (dict(SeriesInstanceUID=None), 'no SeriesInstanceUID'),
-        (dict(ImagePositionPatient=[0, 0, 0]), 'lie at equal positions'),
+        (dict(ImagePositionPatient=[0, 0, 0]), 'are at the same position'),
         (dict(ImagePositionPatient=None), 'no slice positions'),
     ],
 )
@@ -228,7 +228,7 @@ def test_dicom_seg_of_a_header_with_a_damaged_sequence(tmp_path):
     at = content.index(b'\x08\0\x20\0DA')
     path.write_bytes(content[:at] + b'\x08\0\x10\x01SQ\0\0\1\0\0\0 ' + content[at:])
     (scan,) = find_scans(path)
-    with pytest.raises(ValueError, match='an entry of the headers cannot be copied') as raised:
+    with pytest.raises(ValueError, match='a header entry cannot be copied') as raised:
         write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
     assert 'Traceback' not in str(raised.value)
 

@@ -57,7 +57,7 @@ def test_are_taken_apart_by_what_tells_them(tmp_path, uids, tells, height):
     assert sizes(scans) == [3, 3] and len({scan.identity for scan in scans}) == len({scan.info.name for scan in scans}) == 2
     for scan in scans:
         assert len({header.name.split('/')[-1][0] for header in scan.headers}) == 1
-        assert any('were taken apart' in note and note.startswith('warning: ') for note in scan.info.notes)
+        assert any('were split' in note and note.startswith('warning: ') for note in scan.info.notes)
         assert not any('at the position of another slice' in note for note in scan.info.notes)
 
 
@@ -77,7 +77,7 @@ def test_folders_that_number_their_slices_alike_are_taken_apart(tmp_path, same_u
         write(tmp_path / name, name, value=value, **NO_SUBJECT, **changes)
     scans = scans_in(tmp_path)
     assert sizes(scans) == [3, 3]
-    assert all('2 folders hold slices of one series' in ' '.join(scan.info.notes) for scan in scans)
+    assert all('2 folders contain slices of one series' in ' '.join(scan.info.notes) for scan in scans)
 
 
 def test_one_series_in_several_folders_stays_one(tmp_path):

@@ -26,7 +26,7 @@ def test_slices_in_the_radiological_view(tmp_path, name):
         assert np.array_equal(item.grey, to_grey(chest(index))) and item.index == index
         assert item.spacing == pytest.approx((0.8, 0.7)) and item.thickness == pytest.approx(5)
     assert scan.info.shape == (64, 64, 4)
-    assert scan.info.notes == ['the header names no unit of length (code 0): assumed to be mm']  # nibabel writes none
+    assert scan.info.notes == ['the header gives no unit of length (code 0): mm is assumed']  # nibabel writes none
 
 
 @pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))

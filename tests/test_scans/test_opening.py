@@ -41,9 +41,9 @@ def archive() -> bytes:
     [
         (b'', 'is empty'),
         (archive(), 'zip archive'),
-        (gzip.compress(b'x' * 1000), 'gzip-compressed and no NIfTI'),
+        (gzip.compress(b'x' * 1000), 'gzip-compressed but not NIfTI'),
         (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'),
-        (b'\0' * 1000, 'nothing but zero'),
+        (b'\0' * 1000, 'zero bytes only'),
         (b'<html>', 'web page'),
         (b'\0\0\0\x0cjP  \r\n\x87\n' + bytes(9), 'is JPEG 2000: save it as PNG'),
         (b'\xff\x4f\xff\x51\0', 'JPEG 2000 code stream'),
@@ -178,7 +178,7 @@ def test_only_regular_files_are_opened(tmp_path):
             read_regular(tmp_path / name)
     with pytest.raises(ValueError, match='not a regular|cannot be opened'):
         open_regular(tmp_path)
-    with pytest.raises(ValueError, match='3 bytes, more than the 2'):
+    with pytest.raises(ValueError, match='3 bytes, above the limit of 2'):
         read_regular(tmp_path / 'real', 2)
 
 

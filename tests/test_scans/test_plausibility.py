@@ -78,7 +78,7 @@ def test_a_slice_that_is_implausible_is_noted(values, words):
 def test_little_air_in_a_volume_is_noted():
     values = np.full(1000, -120.0)
     values[:20] = -900
-    assert 'fewer than 1 in 20 of them of air' in tally(values).doubt_of_volume()
+    assert 'fewer than 1 in 20 of them air' in tally(values).doubt_of_volume()
 
 
 def test_pieces_add_up_and_what_is_not_finite_is_left_out():

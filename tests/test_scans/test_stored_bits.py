@@ -60,7 +60,7 @@ def test_a_high_bit_that_the_words_speak_against_is_not_believed(high):
 
 def test_bits_that_cannot_be():
     for stored in (0, 17):
-        with pytest.raises(ValueError, match=f'BitsStored {stored}, but words of 16 bits'):
+        with pytest.raises(ValueError, match=f'BitsStored {stored}, but its pixels have 16 bits'):
             values_of(UNSIGNED, stored, 11)
     with pytest.raises(ValueError, match="HighBit 'x', which is not a whole number"):
         values_of(UNSIGNED, 12, 'x')

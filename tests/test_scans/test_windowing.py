@@ -32,7 +32,7 @@ def test_padding_becomes_air():
     air = Window().apply(np.full((1, 1), AIR))[0][0, 0]
     grey, notes = Window().apply(np.array([[-2000.0, -3024, np.nan, np.inf, -np.inf, 0]]))
     assert grey[0, :5].tolist() == [air] * 5 and grey[0, 5] > air
-    assert notes == ('3 pixels are NaN or infinite and were taken as air',)
+    assert notes == ('3 pixels are NaN or infinite and were treated as air',)
 
 
 def test_refuses_what_has_no_finite_value():
