@@ -211,5 +211,5 @@ def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
     path = load(plain)['slices'][0]['rel_path']
     with pytest.raises(ValueError, match='affinity head'):
         figures.affinity_figure(config, [plain / 'epoch_1.pth'], tmp_path, [path])
-    with pytest.raises(ValueError, match='does not fit'):
+    with pytest.raises(ValueError, match='does not match'):
         figures.affinity_figure(config, [affinity / 'epoch_2.pth'], tmp_path, [path])

@@ -116,7 +116,7 @@ def test_weights_from_a_checkpoint(config, tmp_path):
     (row,) = benchmark(config, tmp_path / 'model.pth', ['data'], runs=1, warmup=0, overrides=FAST)
     assert row['checkpoint'] == 'model.pth'
     other = {**FAST, 'model.roi_head.cls_head.num_affinities': 16}
-    with pytest.raises(ValueError, match='model.pth does not fit the config .*num_affinities'):
+    with pytest.raises(ValueError, match='model.pth does not match the config .*num_affinities'):
         Benchmark(config, tmp_path / 'model.pth', overrides=other)
 
 

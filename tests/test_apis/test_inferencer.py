@@ -226,10 +226,10 @@ def test_wrong_use(tmp_path, model):
         AffinityInferencer(config, tmp_path / 'absent.pth')
     with pytest.raises(ValueError, match='batch_size=0'):
         AffinityInferencer(config, checkpoint, batch_size=0)
-    with pytest.raises(ValueError, match=r'does not fit the config.*C\* \(num_affinities\) is 8 in'):
+    with pytest.raises(ValueError, match=r'does not match the config.*C\* \(num_affinities\) is 8 in'):
         AffinityInferencer(config, checkpoint, cfg_options={'model.roi_head.cls_head.num_affinities': 16})
     torch.save({'model': {'x': torch.zeros(1)}}, tmp_path / 'foreign.pth')
-    with pytest.raises(ValueError, match='holds no weights of this package'):
+    with pytest.raises(ValueError, match='contains no weights of this package'):
         AffinityInferencer(config, tmp_path / 'foreign.pth')
     bare = Config.fromfile(config)
     bare.test_dataloader = bare.val_dataloader = None
@@ -256,7 +256,7 @@ def test_refuses_a_checkpoint_that_would_run_code(tmp_path, model):
             return print, ('it ran',)
 
     torch.save({'state_dict': {}, 'x': Evil()}, tmp_path / 'evil.pth')
-    with pytest.raises(ValueError, match='was not opened'):
+    with pytest.raises(ValueError, match='was not loaded'):
         AffinityInferencer(model[0], tmp_path / 'evil.pth')
 
 

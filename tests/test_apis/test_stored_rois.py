@@ -127,9 +127,9 @@ def test_wrong_use(repo_root, roots, detector, stored, tmp_path):
         extract_rois(config, weights, stored)
     with pytest.raises(ValueError, match='does not rank RoIs'):
         extract_rois(repo_root / 'configs/public/mask_rcnn_folders.py', weights, tmp_path / 'rois')
-    with pytest.raises(ValueError, match='does not fit the config'):
+    with pytest.raises(ValueError, match='does not match the config'):
         extract_rois(repo_root / 'configs/public/affinity_c8_from_scratch.py', weights, tmp_path / 'rois')
-    with pytest.raises(ValueError, match='slice head of .* does not fit'):
+    with pytest.raises(ValueError, match='slice head of .* does not match'):
         merge_head(config, weights, weights, tmp_path / 'joined.pth')
     with pytest.raises(ValueError, match="frozen_parts names 'affinity'"):
         RoISliceClassifier(head_config(repo_root, roots, stored).model.roi_head, ['affinity'])

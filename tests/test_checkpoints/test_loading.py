@@ -40,7 +40,7 @@ def test_payload_does_not_run(kind, legacy, tmp_path):
     content = {'state_dict': {'w': torch.zeros(2)}, 'meta': payloads(mark)[kind]}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     for door in (load_checkpoint, CheckpointLoader.load_checkpoint):
-        with pytest.raises(ValueError, match='evil.pth was not opened'):
+        with pytest.raises(ValueError, match='evil.pth was not loaded'):
             door(str(path))
     assert not mark.exists()
 
@@ -95,8 +95,8 @@ def test_explain_mismatch():
         == 'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
     )
     assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
-    assert 'it lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
-    assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
+    assert 'the checkpoint lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
+    assert 'the checkpoint contains extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
     assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
     assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
 
@@ -125,7 +125,7 @@ def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(torch, 'load', lambda *_, **__: opened.append(1) or {})
     for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
-        with pytest.raises(ValueError, match='a.pth was not opened: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
+        with pytest.raises(ValueError, match='a.pth was not loaded: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
             door(path)
     assert not opened
     monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user says that the file is their own
@@ -174,7 +174,7 @@ def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
         raise RuntimeError('invalid hash value')
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
-    with pytest.raises(ValueError, match='not the file that its name says'):
+    with pytest.raises(ValueError, match='does not match its name'):
         download('https://example.org/x/other-f37072fd.pth')
 
 

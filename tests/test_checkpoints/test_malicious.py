@@ -161,7 +161,7 @@ def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, c
     monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
-    assert 'evil.pth was not opened' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    assert 'evil.pth was not loaded' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
     monkeypatch.setattr(
         torch.hub, 'download_url_to_file', lambda url, target, *_, **__: open(target, 'wb').write(path.read_bytes())
     )
-    with pytest.raises(ValueError, match='evil.pth was not opened'):
+    with pytest.raises(ValueError, match='evil.pth was not loaded'):
         CheckpointLoader.load_checkpoint('https://example.org/models/evil.pth')
 
 
@@ -255,7 +255,7 @@ def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
 
 
 def test_the_message_names_what_was_refused(evil):
-    with pytest.raises(ValueError, match='evil.pth was not opened, as it holds more than weights and plain data: .*system'):
+    with pytest.raises(ValueError, match='evil.pth was not loaded: it contains more than weights and plain data: .*system'):
         load_checkpoint(evil('os.system'))
 
 
@@ -278,5 +278,5 @@ def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
 def test_a_call_of_a_call_is_refused(tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save({'meta': Call(Call(getattr, 'text', 'join'), ['a'])}, path)
-    with pytest.raises(ValueError, match='evil.pth was not opened'):
+    with pytest.raises(ValueError, match='evil.pth was not loaded'):
         load_checkpoint(path)

@@ -151,7 +151,7 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
             ),
             '4 classes',
         ),
-        (lambda w: w.update({5: torch.ones(1)}), 'a key that is not text: 5'),
+        (lambda w: w.update({5: torch.ones(1)}), 'a key that is not a string: 5'),
     ],
 )
 def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message):
@@ -164,9 +164,9 @@ def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message)
     'content, message',
     [
         ([1], 'not a published checkpoint: it has no model_weights, but list'),
-        ({}, 'no model_weights'),
+        ({}, 'instead of model_weights'),
         ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"),
-        ({'published_extra': {}}, 'converted already'),
+        ({'published_extra': {}}, 'already converted'),
         (ForeignObject(ForeignGlobal('a', 'B')), r'but a\.B'),
     ],
 )
@@ -341,7 +341,7 @@ def test_only_published_models_are_converted_back(weights, change, message):
 
 def test_files_are_named_and_kept(source, tmp_path, weights):
     before = source.read_bytes()
-    with pytest.raises(ValueError, match='is the file to read'):
+    with pytest.raises(ValueError, match='is the input file'):
         convert_published_file(source, source)
     assert source.read_bytes() == before
     weights.pop('rpn.head.conv.bias')

@@ -115,7 +115,7 @@ MALICIOUS = {
     'name of no text': (b'\x80\x04K\x01\x8c\x01c\x93.', 'not text'),
     'placeholder as key': (b'\x80\x02}cstranger\nThing\nK\x01s.', 'key'),
     'deep key': (b'\x80\x02})' + b'\x85' * 50000 + b'K\x01s.', 'key'),
-    'copies': (b'\x80\x02](' + b'K\x01' * 60000 + b'eq\1' + b'c__builtin__\nset\nh\1\x85R0' * 10 + b'.', 'again and again'),
+    'copies': (b'\x80\x02](' + b'K\x01' * 60000 + b'eq\1' + b'c__builtin__\nset\nh\1\x85R0' * 10 + b'.', 'over and over'),
 }
 
 

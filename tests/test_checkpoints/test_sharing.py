@@ -162,8 +162,8 @@ def test_what_cannot_be_shared(model, tmp_path):
         config = load_config(model[0])
         config.model.backbone.type = 'Albu'
         export_model(config, model[1], tmp_path / 'out')
-    with pytest.raises(ValueError, match='does not fit the config'):
+    with pytest.raises(ValueError, match='does not match the config'):
         export_model(model[0], model[1], tmp_path / 'out', {'model.roi_head.cls_head.num_affinities': 16})
-    with pytest.raises(ValueError, match='name another file to write'):
+    with pytest.raises(ValueError, match='choose another output file'):
         (tmp_path / 'same.safetensors').write_bytes(b'')
         export_model(model[0], tmp_path / 'same.safetensors', tmp_path / 'same')

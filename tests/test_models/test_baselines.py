@@ -317,5 +317,5 @@ def test_torchvision_of_another_build_is_told(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, 'timm', raising=False)
     (tmp_path / 'timm.py').write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match=r'torchvision::nms does not exist.*torchvision in the build for your torch'):
+    with pytest.raises(ValueError, match=r'torchvision::nms does not exist.*torchvision build for your torch'):
         MODELS.build(dict(type='TimmBackbone', model_name='vgg11'))

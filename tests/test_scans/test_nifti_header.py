@@ -84,9 +84,7 @@ def test_notes_on_orientation(tmp_path):
     notes = ' '.join(checked_nifti(write_nifti(tmp_path / 't.nii', chest_volume(), turned)).info.notes)
     assert 'slices are rotated by 20.0 degrees from the body axis' in notes and 'tilt' not in notes
     sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
-    assert 'gantry tilt: 21.8' in ' '.join(
-        checked_nifti(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes
-    )
+    assert 'gantry tilt: 21.8' in ' '.join(checked_nifti(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes)
     oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.0]])
     with pytest.raises(ValueError, match='oblique, not axial'):
         checked_nifti(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))

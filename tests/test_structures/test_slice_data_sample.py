@@ -51,7 +51,7 @@ def test_task_of_a_batch():
     ],
 )
 def test_batches_of_no_one_task(samples):
-    with pytest.raises(ValueError, match='must be of one task.*AlternatingBatchSampler') as error:
+    with pytest.raises(ValueError, match='must have one task.*AlternatingBatchSampler') as error:
         batch_task(samples)
     assert not samples or 'slice.png' in str(error.value)
 

@@ -54,7 +54,7 @@ class CheckpointGuardHook(Hook):
             model.state_dict(), {name.removeprefix('module.'): value for name, value in weights.items()}, renew
         )
         if problem:
-            raise ValueError(f'the checkpoint {runner._load_from} does not fit the config: {problem}')
+            raise ValueError(f'the checkpoint {runner._load_from} does not match the config: {problem}')
         if not starting:
             loader = runner.train_dataloader if isinstance(runner._train_loop, BaseLoop) else runner.test_dataloader
             _compare_classes(

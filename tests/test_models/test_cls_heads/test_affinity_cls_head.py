@@ -261,11 +261,11 @@ def test_classifier_without_hidden_layers():
     [
         (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
         (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
-        (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+        (dict(num_rois=1), 'num_rois of AffinityClsHead must be at least 2, not 1'),
         (dict(num_affinities=0), 'must be at least 1'),
         (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
         (dict(norm_cfg=dict(type='SliceBN', statistics='batch')), "not 'batch'"),
-        (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+        (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois of AffinityClsHead must be at least 2, not 1'),
         (dict(roi_size=30), 'multiple of 4'),
         (dict(refinement=dict(num_stages=0)), 'num_stages'),
         (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
@@ -278,7 +278,7 @@ def test_bad_arguments(kwargs, message):
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match='slice label 3 of slice.png does not fit the head of 3 classes'):
+    with pytest.raises(ValueError, match='slice label 3 of slice.png is out of range for a cls_head with 3 classes'):
         head().loss(rois(1), [slice_sample(3)])
     with pytest.raises(ValueError, match='slice label -1'):
         head().loss(rois(1), [slice_sample(-1)])

@@ -152,8 +152,8 @@ def test_slices_of_different_sizes_are_refused():
     'kwargs, message',
     [
         (dict(normalization='batch'), "normalization must be one of .*, not 'batch'"),
-        (dict(mean=0.5), 'give both mean and std, or neither: mean is 0.5, std is None'),
-        (dict(std=0.5), 'give both'),
+        (dict(mean=0.5), 'set both mean and std, or neither: mean is 0.5, std is None'),
+        (dict(std=0.5), 'set both'),
         (dict(mean=0.5, std=0.0), 'std must be positive, not 0.0'),
         (dict(mean=0.5, std=float('nan')), 'std must be positive'),
     ],
