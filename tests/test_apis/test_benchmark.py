@@ -220,7 +220,7 @@ def test_bad_arguments(config, repo_root):
     with pytest.raises(ValueError, match='objects must be at least 1, not 0'):
         Benchmark(config, objects=0)
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match='torch sees no GPU'):
+        with pytest.raises(ValueError, match='torch finds no GPU'):
             Benchmark(config, device='cuda')
     with pytest.raises(ValueError, match=r"unknown \['patients'\]"):
         measure_growth(config, ['patients'])

@@ -240,7 +240,7 @@ def test_wrong_use(tmp_path, model):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 @pytest.mark.parametrize('device', ['cuda', 'gpu', '0', 0, 'cuda:7'])
 def test_says_when_there_is_no_gpu(model, device):
-    with pytest.raises(ValueError, match='torch sees no GPU'):
+    with pytest.raises(ValueError, match='torch finds no GPU'):
         AffinityInferencer(*model, device=device)
 
 

@@ -195,7 +195,7 @@ def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_r
         "the network's output in the ",
         ' stage is not finite; ',
         f'slices of the batch: {", ".join(batches[-1])}; ',
-        'none was written yet',
+        'none yet',
         'RATE is below 1e+30',
     ):
         assert part in message, (part, message)

@@ -123,7 +123,7 @@ def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):
 
 def test_wrong_use(repo_root, roots, detector, stored, tmp_path):
     config, weights = detector
-    with pytest.raises(FileExistsError, match='holds an earlier result'):
+    with pytest.raises(FileExistsError, match='contains an earlier result'):
         extract_rois(config, weights, stored)
     with pytest.raises(ValueError, match='does not rank RoIs'):
         extract_rois(repo_root / 'configs/public/mask_rcnn_folders.py', weights, tmp_path / 'rois')

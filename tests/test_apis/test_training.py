@@ -224,7 +224,7 @@ test_dataloader = dict(
 @pytest.mark.parametrize(
     'arguments, sentence',
     [
-        (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
+        (['tools/train.py', 'configs/affinity_c9.py'], 'no such config: configs/affinity_c9.py'),
         (
             ['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
             'data root /nowhere does not exist: set it with --cfg-options data_root=PATH',

@@ -71,7 +71,7 @@ def test_every_model_of_configs_can_be_described(repo_root):
     assert len(paths) > 30
     for path in paths:
         if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
-            with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
+            with pytest.raises(ValueError, match='CropToBodyBox.* use a model that was trained on whole slices'):
                 describe_model(load_config(path), ['a', 'b'])
             continue
         if path.stem.startswith('roi_head_'):  # reads stored RoIs, not slices

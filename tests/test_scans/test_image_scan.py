@@ -99,7 +99,7 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
     (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
     (note,) = item.notes
     assert note.startswith('warning: ') and f'brightest pixel is {peak} of 65535' in note and '--max-value' in note
-    assert ('--max-value 4095' in note) == (low == 0) and ('begin at 33144' in note) == (low > 0)
+    assert ('--max-value 4095' in note) == (low == 0) and ('start at 33144' in note) == (low > 0)
     (array,) = ArrayScan([pixels], ReadOptions()).read()
     assert array.notes == item.notes
     (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()

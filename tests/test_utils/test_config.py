@@ -32,7 +32,7 @@ def test_fields_of_the_wrong_kind(repo_root, overrides, words):
     [('tran_cfg.max_epochs', 'train_cfg'), ('data_rot', 'data_root'), ('optim_wraper.optimizer.lr', 'optim_wrapper')],
 )
 def test_a_slip_in_the_first_word_changes_nothing_without_a_word(repo_root, slip, meant):
-    with pytest.raises(ValueError, match=f'there is no field {slip.split(".")[0]}; did you mean {meant}\\?'):
+    with pytest.raises(ValueError, match=f'unknown field {slip.split(".")[0]}; did you mean {meant}\\?'):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', {slip: 1})
 
 
@@ -47,7 +47,7 @@ def test_a_slip_in_the_first_word_changes_nothing_without_a_word(repo_root, slip
     ],
 )
 def test_an_inner_field_without_its_place_is_refused(repo_root, name, meant):
-    with pytest.raises(ValueError, match=f'there is no field {name.split(".")[0]}; did you mean {meant}\\?'):
+    with pytest.raises(ValueError, match=f'unknown field {name.split(".")[0]}; did you mean {meant}\\?'):
         load_config(repo_root / 'configs/affinity_c8_phantom.py', {name: 1})
 
 
@@ -74,7 +74,7 @@ def test_crooked_options_are_wrong_use(option, capsys):
     with pytest.raises(SystemExit, match='2'):
         parser.parse_args(['--cfg-options', option])
     error = capsys.readouterr().err
-    assert f'argument --cfg-options: {option} is not of the form KEY=VALUE' in error and 'Traceback' not in error
+    assert f'argument --cfg-options: {option} is not KEY=VALUE with' in error and 'Traceback' not in error
 
 
 def test_a_slip_in_a_field_name_is_wrong_use(capsys, monkeypatch):

@@ -188,7 +188,7 @@ def test_foreign(tmp_path):
         b'PK\x03\x04' + bytes(50): 'zip archive',
         b'\n<!DOCTYPE html><html>404</html>': 'web page',
         b'version https://git-lfs.github.com/spec/v1\n': 'git lfs pull',
-        bytes(500): 'it holds nothing but 500 zero bytes',
+        bytes(500): 'it consists of 500 zero bytes',
         b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n': 'not an image',
     }
     for content, match in cases.items():

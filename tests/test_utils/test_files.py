@@ -69,7 +69,7 @@ def fill(path, text='new', **options):
 def test_a_folder_appears_whole(tmp_path):
     fill(tmp_path / 'deep' / 'out')
     assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['out']
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         fill(tmp_path / 'deep' / 'out')
     (tmp_path / 'deep' / 'out' / 'old').write_text('')
     fill(tmp_path / 'deep' / 'out', 'newer', overwrite=True)
@@ -99,7 +99,7 @@ def test_folders_of_the_user_beside_it_stay(tmp_path):
 def test_a_run_killed_between_its_renames_loses_nothing(tmp_path):
     fill(tmp_path / 'out', 'first')
     os.replace(tmp_path / 'out', tmp_path / '.out.mmaffinity.old')
-    with pytest.raises(FileExistsError, match='holds an earlier result'):
+    with pytest.raises(FileExistsError, match='contains an earlier result'):
         fill(tmp_path / 'out', 'second')
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
@@ -135,7 +135,7 @@ def test_a_rename_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
 
 def test_what_is_not_ours_is_left_alone(tmp_path):
     (tmp_path / 'file').write_text('mine')
-    with pytest.raises(FileExistsError, match='has no sub/marker, so it holds something else'):
+    with pytest.raises(FileExistsError, match='has no sub/marker, so it is something else'):
         fill(tmp_path, overwrite=True)
     with pytest.raises(FileExistsError, match='file is a file; name a folder'):
         fill(tmp_path / 'file', overwrite=True)

@@ -135,7 +135,7 @@ def test_allowed_types_open_nothing():
 
 @pytest.mark.parametrize('value', [{1: 2}, object(), {'a': print}, {'tuple': []}])
 def test_encode_takes_plain_data_only(value):
-    with pytest.raises(ValueError, match='no plain data'):
+    with pytest.raises(ValueError, match='not plain data'):
         encode(value)
 
 

@@ -107,7 +107,7 @@ def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
         (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
         (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
         (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
-        (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no config affinity_c9; did you mean'),
+        (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no such config: affinity_c9; did you mean'),
         (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
     ],
 )

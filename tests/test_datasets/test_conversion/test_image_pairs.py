@@ -159,7 +159,7 @@ def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, 
 
     convert_image_pairs(*folders, SMALL, workers=1)
     first = content()
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         convert_image_pairs(*folders, SMALL)
 
     def interrupted(*args, **keywords):

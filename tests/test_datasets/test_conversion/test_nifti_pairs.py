@@ -254,11 +254,11 @@ def test_again_gives_the_same_bytes_and_nothing_else_is_replaced(folders):
 
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE, workers=1)
     first = content()
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE, overwrite=True, workers=2)
     assert content() == first and len(first) == 7
-    with pytest.raises(FileExistsError, match='holds something else'):
+    with pytest.raises(FileExistsError, match='is something else'):
         convert_nifti_pairs(*folders[:2], folders[0], overwrite=True)
     assert (folders[0] / 'a.nii.gz').exists()
 
