@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -20,12 +21,14 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 # Before any mmdet.models, which needs mmcv's compiled operations unless this package supplies its own.
 import mmaffinity  # noqa: E402, F401, I001
 import mmengine.config.utils  # noqa: E402
+import mmengine.dataset.base_dataset  # noqa: E402
 import yapf.yapflib.yapf_api  # noqa: E402
 
-# What takes MMEngine longer than the small runs here: reading a hundred metafiles for each config that inherits from MMDetection,
-# and laying out the config for every log and checkpoint.
+# These take MMEngine longer than the small runs here: reading a hundred metafiles for each config that inherits from
+# MMDetection, formatting the config for every log and checkpoint, and collecting garbage for every data set.
 mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
 yapf.yapflib.yapf_api.FormatCode = lambda code, **_: (code, True)
+mmengine.dataset.base_dataset.gc = SimpleNamespace(collect=lambda: 0)
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few examples in the suite, many by night: HYPOTHESIS_PROFILE=fuzz python -m pytest tests/test_fuzz.py
@@ -117,7 +120,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Spare garbage collections what lives as long as the process; MMEngine collects for each data set, in half a second."""
+    """Spare garbage collections what lives as long as the process."""
     gc.collect()
     gc.freeze()
 
