@@ -91,7 +91,7 @@ def train_all(runs):
     return affinity, lesions, heads, mask_net, single, plain
 
 
-def test_each_baseline_gives_its_scores(runs):
+def test_each_baseline_trains_and_is_tested(runs):
     affinity, lesions, heads, mask_net, single, plain = train_all(runs)
     for folder, slices, segmented in (
         (affinity, 6, 4),
@@ -111,7 +111,7 @@ def test_each_baseline_gives_its_scores(runs):
     assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/') for record in load(affinity)['slices'])
 
 
-def test_vgg_on_the_second_hospital(runs):
+def test_vgg_on_ictcf(runs):
     folder, steps = runs('baselines/vgg16_ictcf_phantom', 'ictcf', **VGG)
     assert steps == 2 and len(load(folder)['slices']) == 4 and load(folder)['slice_classes'] == ['Negative', 'COVID-19']
 
@@ -195,7 +195,7 @@ def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
     assert any(name.startswith('confusion_') for name in written)
 
 
-def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
+def test_misuse_raises_clear_errors(runs, tmp_path, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = runs.config('affinity_c8_phantom')
     with pytest.raises(ValueError, match='nowhere.png matches 0 slices of the test set'):

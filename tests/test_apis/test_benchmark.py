@@ -65,7 +65,7 @@ def test_rows_of_every_job(config):
     assert len(read) == len(rows) and tuple(read[0]) == COLUMNS and read[0]['objects'] == ''
 
 
-def test_number_of_objects_is_what_was_asked(config):
+def test_requested_number_of_objects_is_used(config):
     bench = Benchmark(config, objects=7, overrides=FAST)
     for sample in bench.job('both', 2)():
         assert len(sample.pred_instances) == 7 and 'pred_slice' in sample
@@ -73,7 +73,7 @@ def test_number_of_objects_is_what_was_asked(config):
     assert 'pred_instances' not in sample
 
 
-def test_training_steps_move_the_weights(config):
+def test_training_steps_change_the_weights(config):
     bench = Benchmark(config, overrides={**FAST, 'optim_wrapper.optimizer.lr': 1e-3})
     before = {name: value.clone() for name, value in bench.model.state_dict().items()}
     bench.job('train')()
@@ -123,7 +123,7 @@ def test_weights_from_a_checkpoint(config, tmp_path):
 # --- growth ----------------------------------------------------------------------------------------------------------
 
 
-def test_growth_is_measured(config, monkeypatch):
+def test_memory_growth_is_measured(config, monkeypatch):
     for name in GROWTH:
         monkeypatch.setitem(GROWTH, name, (GROWTH[name][0], (2, 4)))
     measured = measure_growth(config, runs=1, warmup=0, num_threads=1, overrides=FAST)
@@ -148,7 +148,7 @@ def test_exponents():
 # --- one change at a time ----------------------------------------------------------------------------------------------
 
 
-def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monkeypatch):
+def test_ablation_alternates_timings_and_compares_results(config, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
     # Scores are spread, so that no rank hangs on the last bit.
     torch.save({'state_dict': build_model().state_dict()}, tmp_path / 'model.pth')
@@ -184,7 +184,7 @@ def test_ablation_of_training(config):
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 
-def test_the_tool_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
+def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
     monkeypatch.setattr(
         sys,

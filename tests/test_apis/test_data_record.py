@@ -46,7 +46,7 @@ def test_training_records_its_data(trained, listings):
     assert all(meta['data_fingerprint']['train'].values())
 
 
-def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capfd):
+def test_resuming_with_other_data_is_reported(trained, tiny_phantom, repo_root, capfd):
     before = json.loads((trained / 'data_fingerprint.json').read_text())['train']['content_sha256']
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
     config.train_dataloader.dataset.datasets[1].samples_per_class = 1
@@ -82,7 +82,7 @@ def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tm
         (dict(listing_sha256='a'), False),  # by an older version
     ],
 )
-def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
+def test_changed_content_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
     """A slice altered without changing its size is other data; not having read the files is not."""
     write_json_atomic(tmp_path / data_record.FILE, dict(train=earlier, earlier=[]))
     monkeypatch.setattr(data_record, 'record_of', lambda *args: dict(listing_sha256='a', content_sha256='b'))
@@ -99,7 +99,7 @@ def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog)
     assert content['earlier'] == ([earlier.get('content_sha256') or 'a'] if said else [])
 
 
-def test_files_need_not_be_read(trained, tiny_phantom, repo_root, tmp_path):
+def test_recording_works_without_reading_files(trained, tiny_phantom, repo_root, tmp_path):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', hash_files=False)
     test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')
     record = json.loads((tmp_path / 'results.json').read_text())['data_fingerprint']

@@ -179,12 +179,12 @@ def test_processes_stay_in_step(straight, config):
     }
 
 
-def test_one_process_without_lesion(straight):
+def test_process_without_lesions_stays_in_step(straight):
     alone = [(ours, theirs) for ours, theirs in zip(*rows(straight)) if ours['lesions'] == [2] and theirs['lesions'] == [0]]
     assert alone, 'the case did not occur'
 
 
-def test_gradients_are_those_of_the_joined_batch(straight, config):
+def test_gradients_equal_those_of_the_combined_batch(straight, config):
     """One process takes the slices of both as one batch; plain autograd, no runner."""
     dataset = DATASETS.build(config.train_dataloader.dataset)
     model = MODELS.build(config.model)
@@ -238,13 +238,13 @@ def test_death_of_one_process_ends_the_others(died, straight):
     assert not differences(run_state(straight / 'epoch_1.pth'), run_state(work_dir / 'epoch_1.pth'))
 
 
-def test_the_survivors_checkpoint_goes_on(died, straight, data_root, repo_root):
+def test_surviving_checkpoint_can_be_resumed(died, straight, data_root, repo_root):
     work_dir = died[0]
     assert run_pair(repo_root, 'tools/train.py', data_root / 'two.py', '--work-dir', work_dir, '--resume') == [0, 0]
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
-def test_bad_numbers_in_one_process_end_both(config, straight, data_root, repo_root):
+def test_nan_in_one_process_stops_both(config, straight, data_root, repo_root):
     """The second process alone has a NaN, in the classification stage; its message names its slice, and nothing hangs."""
     work_dir = data_root / 'spoiled'
     result = torchrun(
@@ -296,7 +296,7 @@ def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
         ('dist_test.sh', ['two.py', 'epoch_1.pth', 'two']),
     ],
 )
-def test_wrong_use_of_the_scripts(script, arguments, repo_root, tmp_path):
+def test_scripts_reject_invalid_arguments(script, arguments, repo_root, tmp_path):
     result = torchrun(repo_root, script, *arguments, WORK=str(tmp_path))
     assert result.returncode == 2 and len(result.stdout.splitlines()) == 1
     assert 'PROCESSES' in result.stdout or 'number of processes' in result.stdout

@@ -62,7 +62,7 @@ def checkpoints(work_dir):
         (kill_in_validation, (), ['epoch_1.pth']),
     ],
 )
-def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, tiny, repo_root):
+def test_killed_and_resumed_run_equals_an_uninterrupted_one(before, options, left, straight, tiny, repo_root):
     """The same command again; the first also shows that two loader workers change no bit."""
     folder, config = tiny
     work_dir = folder / before.__name__
@@ -90,7 +90,7 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
         (tmp_path / 'epoch_2.pth').unlink()
 
 
-def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_root):
+def test_resume_skips_a_truncated_checkpoint(straight, tiny, repo_root):
     """The newest file is cut, as a copy may be, and ``last_checkpoint`` names it."""
     folder, config = tiny
     work_dir = folder / 'cut'
@@ -102,7 +102,7 @@ def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
-def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root, tmp_path):
+def test_resume_without_a_complete_checkpoint_is_an_error(tiny_phantom, repo_root, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
     with pytest.raises(ValueError, match=r'no complete checkpoint in .*epoch_1\.pth is truncated or damaged'):
         train_model(small_config(repo_root, tiny_phantom / 'cncb_ncov'), work_dir=tmp_path, resume=True)
@@ -122,7 +122,7 @@ def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
     return go_on
 
 
-def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path, monkeypatch):
+def test_full_disk_is_reported_clearly(second_epoch, tmp_path, monkeypatch):
     before = (tmp_path / 'epoch_1.pth').read_bytes()
     fill_disk(monkeypatch)
     with pytest.raises(USER_ERRORS, match='no space left on the disk; the checkpoints in .* --resume'):
@@ -147,7 +147,7 @@ def read_only():
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='permissions as on Linux and macOS')
-def test_read_only_work_folder_ends_in_a_sentence(read_only, tiny, repo_root, monkeypatch):
+def test_read_only_work_folder_is_reported_clearly(read_only, tiny, repo_root, monkeypatch):
     config = small_config(repo_root, tiny[0])
     monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # who is nobody may not read the data either
     for work_dir in (read_only, read_only / 'below'):
@@ -177,7 +177,7 @@ def test_nan_loss_stops_the_run(call, stage, term, second_epoch, tmp_path, monke
     assert checkpoints(tmp_path) == ['epoch_1.pth']
 
 
-def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
+def test_diverged_weights_stop_the_run_and_name_the_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
     """The network refuses its output before there is a loss to look at."""
     batches, step = [], AffinityRCNN.train_step
 
@@ -202,7 +202,7 @@ def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_r
     assert not checkpoints(tmp_path)
 
 
-def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monkeypatch):
+def test_nan_weights_are_not_saved(second_epoch, tmp_path, monkeypatch):
     """The epoch's last step spoils them, so no loss can tell."""
     calls, step = [], torch.optim.Adam.step
 
@@ -243,7 +243,7 @@ def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phan
     ]
 
 
-def test_skipped_slices_are_counted_over_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
+def test_skipped_slices_are_counted_across_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
     """What was skipped is told although the run ends by an error, and again at the end of the one that goes on."""
     step = torch.optim.Adam.step
 

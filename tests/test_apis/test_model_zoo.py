@@ -59,7 +59,7 @@ def test_models_without_results_have_no_row(tmp_path):
     assert 'our_model' not in model_table(write_index(tmp_path, Results=[]))
 
 
-def test_mistakes(tmp_path):
+def test_invalid_index_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match='part.yml names the config elsewhere.py'):
         model_table(write_index(tmp_path, Config='elsewhere.py'))
     (tmp_path / 'page.md').write_text('# Models\n')

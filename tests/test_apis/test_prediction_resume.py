@@ -46,7 +46,7 @@ class Interrupt(BaseException):
 
 
 @pytest.mark.parametrize('after', [1, 4, 8])
-def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, monkeypatch, after):
+def test_resume_neither_repeats_nor_loses_slices(tmp_path, mixed, inferencer, monkeypatch, after):
     options = dict(score_thr=0.3, overlays='lesions')
     predict_to_folder(inferencer, mixed, tmp_path / 'whole', **options)
 
@@ -74,7 +74,7 @@ def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, m
     assert predicted == [] and len(report.scans) == 3 and strip(tmp_path / 'out') == strip(tmp_path / 'whole')
 
 
-def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
+def test_resume_predicts_new_and_changed_slices(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 2, first=1)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
     write_images(folder, 1)
@@ -86,7 +86,7 @@ def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
     assert len(content['not_predicted']) == 1 == len(report.problems) and report.scans[0].num_slices == 3
 
 
-def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inferencer, monkeypatch):
+def test_resume_after_a_kill_before_the_final_files(tmp_path, inferencer, monkeypatch):
     """An earlier, whole run's result must not pass for that of the grown scan."""
     folder = write_images(tmp_path / 'in', 2)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
@@ -104,7 +104,7 @@ def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inf
     assert len(read(tmp_path / 'out/in/prediction.json')['slices']) == 3
 
 
-def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeypatch):
+def test_resume_retries_unreadable_slices(tmp_path, inferencer, monkeypatch):
     folder = write_images(tmp_path / 'in', 3)
     decode, fails = image_scan.decode_slice, [False, True, False]
 
@@ -124,7 +124,7 @@ def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeyp
     assert report.scans[0].num_predicted == 3 and not report.problems
 
 
-def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer):
+def test_file_changed_during_the_run_is_reported(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 3)
 
     def touch(done, total, name):
@@ -184,7 +184,7 @@ def predicted(inferencer, monkeypatch):
 
 
 @pytest.mark.parametrize('first, second', [('b', 'a'), ('a', 'b')])
-def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferencer, predicted, first, second):
+def test_resume_with_a_new_series_keeps_earlier_results(tmp_path, inferencer, predicted, first, second):
     pytest.importorskip('pydicom')
     write_series(tmp_path / 'in' / first, 2, series=first)
     predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
@@ -197,7 +197,7 @@ def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferenc
     assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
 
 
-def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, inferencer, predicted):
+def test_resume_with_inserted_slices_equals_a_full_run(tmp_path, inferencer, predicted):
     """Numbers, pictures, slabs, volumes and masks of the earlier slices are those that they have now."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 5)
@@ -221,7 +221,7 @@ def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, infe
     assert results == expected and sum('/overlays/' in name for name in results) == 5
 
 
-def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer):
+def test_outdated_masks_are_removed(tmp_path, inferencer):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 3)
     (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans

@@ -58,7 +58,7 @@ def case(shared_dir, request):
 
 
 @pytest.mark.parametrize('case', REFUSED, indirect=True)
-def test_refused_with_the_reason(case, tmp_path, inferencer):
+def test_reported_inputs_are_rejected_with_a_reason(case, tmp_path, inferencer):
     with pytest.raises(ValueError, match='nothing could be predicted') as raised:
         predict_to_folder(inferencer, case, tmp_path / 'out', overlays='none')
     assert REFUSED[case.name] in str(raised.value)
@@ -67,7 +67,7 @@ def test_refused_with_the_reason(case, tmp_path, inferencer):
 
 
 @pytest.mark.parametrize('case', PREDICTED, indirect=True)
-def test_predicted_with_the_notes(case, tmp_path, inferencer):
+def test_reported_inputs_are_predicted_with_notes(case, tmp_path, inferencer):
     sizes, volumes, words = PREDICTED[case.name]
     report = predict_to_folder(inferencer, case, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True)
     assert sorted(scan.num_predicted for scan in report.scans) == sizes and not report.problems
@@ -82,7 +82,7 @@ def test_predicted_with_the_notes(case, tmp_path, inferencer):
     assert [scan.notes for scan in again.scans] == [scan.notes for scan in report.scans]
 
 
-def test_the_same_pixels_whatever_bits_surround_them(shared_dir, inferencer):
+def test_unused_bits_do_not_change_the_pixels(shared_dir, inferencer):
     if not (shared_dir / 'cases').exists():
         pytest.skip(f'reported cases not present: no {shared_dir}/cases')
     right, overlay, shifted = (
@@ -92,7 +92,7 @@ def test_the_same_pixels_whatever_bits_surround_them(shared_dir, inferencer):
     assert shifted == right and all(right[index] == overlay[index] for index in overlay)
 
 
-def test_two_phases_count_each_place_once(shared_dir, inferencer):
+def test_two_phases_count_each_position_once(shared_dir, inferencer):
     if not (shared_dir / 'cases').exists():
         pytest.skip(f'reported cases not present: no {shared_dir}/cases')
     slabs = [item.slice.thickness for item in inferencer(shared_dir / 'cases' / 'd46_mixed_phase')]

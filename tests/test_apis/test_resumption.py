@@ -24,7 +24,7 @@ def save(config, name='epoch_1.pth', **meta):
     torch.save(dict(meta=meta, state_dict={}, optimizer={}, message_hub={}), f'{config.work_dir}/{name}')
 
 
-def test_the_same_config_says_nothing(config, tmp_path):
+def test_unchanged_config_gives_no_message(config, tmp_path):
     save(config)
     before = copy.deepcopy(config)
     # Other places, and ways of reading, change nothing of the run.
@@ -47,7 +47,7 @@ def test_the_same_config_says_nothing(config, tmp_path):
         ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is ignored.*param_scheduler.1.T_max=None, not 9'),
     ],
 )
-def test_optimizer_and_schedule_stay(config, change, words):
+def test_optimizer_and_schedule_come_from_the_checkpoint(config, change, words):
     """The checkpoint holds their state, which MMEngine would load over those of the config without a word."""
     save(config)
     before = copy.deepcopy(config)
@@ -57,7 +57,7 @@ def test_optimizer_and_schedule_stay(config, change, words):
     assert config.optim_wrapper == before.optim_wrapper and list(config.param_scheduler) == list(before.param_scheduler)
 
 
-def test_other_fields_apply(config):
+def test_other_config_changes_apply(config):
     save(config)
     config.merge_from_dict(
         {
@@ -88,14 +88,14 @@ def test_other_fields_apply(config):
         ),
     ],
 )
-def test_a_finished_run_is_told(config, limits, meta, words):
+def test_finished_run_is_reported(config, limits, meta, words):
     config.train_cfg = limits
     save(config)
     notes = resume_run(config)
     assert len(notes) == (words is not None) and all(re.search(words, note) for note in notes)
 
 
-def test_no_checkpoint_yet(config, tmp_path):
+def test_run_without_a_checkpoint_starts_from_scratch(config, tmp_path):
     config.resume = False
     assert resume_run(config) == [f'no checkpoint to resume in {tmp_path}: starting a new run'] and not config.resume
 
@@ -111,7 +111,7 @@ def test_checkpoints_without_a_readable_config(config):
         assert resume_run(config) == [] and config.optim_wrapper.optimizer.lr == 0.5
 
 
-def test_a_resumed_run_tells_it_before_it_trains(tiny_phantom, repo_root, tmp_path):
+def test_resumed_run_reports_changes_before_training(tiny_phantom, repo_root, tmp_path):
     def train(resume, **changes):
         config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1, **changes})
         config.val_cfg = config.val_dataloader = config.val_evaluator = None

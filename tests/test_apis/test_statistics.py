@@ -60,7 +60,7 @@ def training_paths(config):
     return [runner.dataset.get_data_info(index)['img_path'] for index in range(len(runner.dataset))]
 
 
-def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
+def test_readme_example_needs_no_statistics_file(leaf, monkeypatch, capsys):
     config = load_config('my_slices.py', FAST)
     train_model(config, verbose=False)
     console = capsys.readouterr()
@@ -105,7 +105,7 @@ def command(monkeypatch, capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
+def test_command_stores_statistics_with_the_data(leaf, monkeypatch, capsys):
     file = leaf.parent / 'data/my_slices/annotations/statistics.json'
     code, out, _ = command(monkeypatch, capsys, leaf)
     first = file.read_text()
@@ -145,12 +145,12 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
         ({'data_root': 'nowhere'}, 'no such folder of slices'),
     ],
 )
-def test_what_the_command_refuses(leaf, options, message):
+def test_command_rejects_invalid_use(leaf, options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         write_statistics(load_config(leaf, options))
 
 
-def test_a_data_root_that_cannot_be_written_to(leaf):
+def test_unwritable_data_root(leaf):
     (leaf.parent / 'data/my_slices/annotations').write_text('a file where the folder should be')
     with pytest.raises(ValueError, match='statistics.json cannot be written .*--out FILE'):
         write_statistics(leaf)

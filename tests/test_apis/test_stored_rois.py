@@ -91,7 +91,7 @@ def head_config(repo_root, roots, stored, **extra):
     return config
 
 
-def test_a_head_on_stored_rois_and_the_joined_model_agree(repo_root, roots, detector, stored, tmp_path):
+def test_head_on_stored_rois_agrees_with_the_merged_model(repo_root, roots, detector, stored, tmp_path):
     config = head_config(repo_root, roots, stored)
     train_model(config, tmp_path / 'head', verbose=False)
     alone = test_model(config, tmp_path / 'head/epoch_2.pth', tmp_path / 'head', tmp_path / 'head.json', verbose=False)
@@ -121,7 +121,7 @@ def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):
     torch.testing.assert_close(first['mask_features'][order], second['mask_features'])
 
 
-def test_wrong_use(repo_root, roots, detector, stored, tmp_path):
+def test_invalid_arguments(repo_root, roots, detector, stored, tmp_path):
     config, weights = detector
     with pytest.raises(FileExistsError, match='contains an earlier result'):
         extract_rois(config, weights, stored)

@@ -12,7 +12,7 @@ from mmaffinity.utils.config import load_config
 from mmaffinity.utils.provenance import fingerprint
 
 
-def test_fingerprint_is_of_the_set():
+def test_fingerprint_does_not_depend_on_the_order():
     assert fingerprint(['b', 'a']) == fingerprint(['a', 'b']) == hashlib.sha256(b'a\nb').hexdigest()
     assert fingerprint(['a']) != fingerprint(['a', 'b'])
 

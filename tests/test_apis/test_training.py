@@ -56,7 +56,7 @@ def trained(tiny_phantom, repo_root, tmp_path_factory):
     return runner, work_dir, work_dir / 'epoch_1.pth'
 
 
-def test_training_alternates_and_repeats_bit_for_bit(trained, tiny_phantom, repo_root, tmp_path):
+def test_training_alternates_and_is_bitwise_reproducible(trained, tiny_phantom, repo_root, tmp_path):
     runner, work_dir, checkpoint = trained
     losses = logged_losses(work_dir)
     assert len(losses) == runner.max_iters == 2 * 3
@@ -93,7 +93,7 @@ def test_frozen_losses(trained):
     assert losses == pytest.approx(FROZEN_LOSSES, rel=2e-2), f'frozen {FROZEN_LOSSES}, got {losses}'
 
 
-def test_tensorboard_by_a_config_line(trained, tiny_phantom, repo_root, tmp_path):
+def test_tensorboard_can_be_enabled_in_the_config(trained, tiny_phantom, repo_root, tmp_path):
     pytest.importorskip('tensorboard', reason='tensorboard is not installed: install the extra tensorboard')
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.visualizer.vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
@@ -109,7 +109,7 @@ def test_branch_is_copied_in_the_checkpoint(trained):
         assert torch.equal(weights[name], weights[name.replace('classification_branch.', '')]), name
 
 
-def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, repo_root, tmp_path):
+def test_testing_writes_metrics_predictions_and_images(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
     metrics = test_model(
         config,
@@ -141,7 +141,7 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     assert all(row['rel_path'] in page for row in content['slices'] + content['lesions'])
 
 
-def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phantom, repo_root, tmp_path):
+def test_predictions_are_bitwise_reproducible_with_any_workers(trained, tiny_phantom, repo_root, tmp_path):
     """Every number of the results file, floats as they were written, with no and with two loader workers."""
     found = []
     for number, workers in enumerate((0, 0, 2)):
@@ -154,7 +154,7 @@ def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phant
     assert found[0]['slices'] and found[0]['lesions'] and found[0] == found[1] == found[2]
 
 
-def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
+def test_fine_tuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.optim_wrapper.optimizer.lr = 0.0
     train_model(config, work_dir=tmp_path)
@@ -168,7 +168,7 @@ def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, ti
     assert torch.equal(before['data_preprocessor.mean'], after['data_preprocessor.mean'])
 
 
-def test_resume_goes_on_to_the_same_weights(trained, tiny_phantom, repo_root, tmp_path):
+def test_resumed_run_reaches_the_same_weights(trained, tiny_phantom, repo_root, tmp_path):
     straight = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
     straight.train_cfg.max_epochs = 2
     train_model(straight, work_dir=tmp_path / 'straight')
@@ -234,7 +234,7 @@ test_dataloader = dict(
         (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'AMX'),
     ],
 )
-def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
+def test_misuse_raises_clear_errors(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
     if '--amp' in arguments and (torch.cuda.is_available() or computes_bfloat16()):
         pytest.skip('there is a GPU or AMX here, where --amp is right')
     monkeypatch.chdir(repo_root)
@@ -254,13 +254,13 @@ def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, mon
         ({'model.roi_head.cls_head.num_rois': 6}, r'beta \(num_rois\) is 8 in the checkpoint and 6'),
     ],
 )
-def test_checkpoint_of_another_model_is_refused(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
+def test_checkpoint_of_another_model_is_rejected(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov', **options)
     with pytest.raises(ValueError, match=sentence):
         test_model(config, trained[2], work_dir=tmp_path)
 
 
-def test_imagenet_weights_offline_get_a_sentence(tiny_phantom, repo_root, tmp_path, monkeypatch, no_network):
+def test_missing_imagenet_weights_offline_are_reported(tiny_phantom, repo_root, tmp_path, monkeypatch, no_network):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'mmengine'))
     config = fast_config(repo_root, 'affinity_c8.py', tiny_phantom / 'cncb_ncov')

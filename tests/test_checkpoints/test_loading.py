@@ -53,7 +53,7 @@ def test_plain_pickle_does_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_what_mmengine_stores_is_read(tmp_path):
+def test_mmengine_checkpoints_are_loaded(tmp_path):
     buffer = HistoryBuffer()
     buffer.update(3.5)
     path = tmp_path / 'good.pth'
@@ -65,7 +65,7 @@ def test_what_mmengine_stores_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'PK\x03\x04 cut'])
-def test_foreign_and_damaged_files_get_a_sentence(content, tmp_path):
+def test_other_and_damaged_files_raise_clear_errors(content, tmp_path):
     path = tmp_path / 'damaged.pth'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='damaged.pth'):
@@ -113,7 +113,7 @@ def test_explain_mismatch():
         ('unknown', True),
     ],
 )
-def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
+def test_old_torch_is_rejected_for_pth(version, refused, tmp_path, monkeypatch):
     """CVE-2025-32434 and CVE-2026-24747: before 2.10, a crafted file runs code in spite of weights_only."""
     path = tmp_path / 'a.pth'
     torch.save({'state_dict': {'w': torch.zeros(2)}}, path)
@@ -133,7 +133,7 @@ def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
     assert opened
 
 
-def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
+def test_old_torch_loads_safetensors(tmp_path, monkeypatch):
     safetensors = pytest.importorskip('safetensors.torch')
     safetensors.save_file({'w': torch.arange(3.0)}, tmp_path / 'a.safetensors')
     monkeypatch.setattr(torch, '__version__', '2.5.1')
@@ -142,7 +142,7 @@ def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('cut', [0, 7, 20, -1])
-def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
+def test_damaged_safetensors_raise_a_clear_error(cut, tmp_path):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'a.safetensors'
     safetensors.save_file({'w': torch.arange(3.0)}, path)
@@ -158,7 +158,7 @@ def test_safetensors_is_optional(tmp_path, monkeypatch):
         load_checkpoint(tmp_path / 'a.safetensors')
 
 
-def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
+def test_download_verifies_the_hash_in_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     asked = []
     monkeypatch.setattr(
@@ -178,7 +178,7 @@ def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
         download('https://example.org/x/other-f37072fd.pth')
 
 
-def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
+def test_downloads_without_a_hash_are_stored_by_url(tmp_path, monkeypatch):
     """Two authors call their file model.pth."""
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
@@ -187,7 +187,7 @@ def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
-def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
+def test_one_process_per_machine_downloads(variable, tmp_path, monkeypatch):
     """Four processes on two machines, whose homes are their own."""
     waited, fetched = [], []
     monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))

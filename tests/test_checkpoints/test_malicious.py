@@ -134,14 +134,14 @@ for number in range({len(kinds)}):
 
 @pytest.mark.parametrize('kind', BUILDERS)
 @pytest.mark.parametrize('door', LIGHT)
-def test_doors_that_open_a_file(door, kind, evil, config_file, tmp_path):
+def test_entry_points_that_open_a_file(door, kind, evil, config_file, tmp_path):
     with pytest.raises(ValueError, match='evil.pth'):
         LIGHT[door](config_file, evil(kind), tmp_path)
 
 
 @pytest.mark.parametrize('kind', KINDS_OF_HEAVY)
 @pytest.mark.parametrize('door', HEAVY)
-def test_doors_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
+def test_entry_points_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
     with pytest.raises(ValueError, match='evil.pth|epoch_1.pth'):
         HEAVY[door](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
 
@@ -187,7 +187,7 @@ def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
         'pavi://a',
     ],
 )
-def test_other_schemes_of_mmengine_are_closed(address):
+def test_other_schemes_of_mmengine_are_disabled(address):
     with pytest.raises(ValueError, match='local files or http'):
         CheckpointLoader.load_checkpoint(address)
 
@@ -206,7 +206,7 @@ def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path
 
 
 @pytest.mark.parametrize('kind', NUMPY_KINDS)
-def test_numpy_is_given_no_pointers(kind, tmp_path):
+def test_numpy_data_with_pointers_is_rejected(kind, tmp_path):
     """Not code, but what ends in memory of the writer's choice: NumPy would follow the bytes as objects."""
     path = tmp_path / 'evil.pth'
     path.write_bytes(numpy_array(NUMPY_KINDS[kind]))
@@ -246,7 +246,7 @@ def test_plain_numpy_numbers_are_read(tmp_path):
         load_checkpoint(tmp_path / 'b.pth')
 
 
-def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
+def test_pickle_renamed_to_safetensors_is_rejected(evil, tmp_path):
     pytest.importorskip('safetensors')
     path = tmp_path / 'evil.safetensors'
     path.write_bytes(evil('bare pickle').read_bytes())
@@ -254,7 +254,7 @@ def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
         load_checkpoint(path)
 
 
-def test_the_message_names_what_was_refused(evil):
+def test_message_names_the_rejected_object(evil):
     with pytest.raises(ValueError, match='evil.pth was not loaded: it contains more than weights and plain data: .*system'):
         load_checkpoint(evil('os.system'))
 
@@ -275,7 +275,7 @@ def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
     assert not mark.exists()
 
 
-def test_a_call_of_a_call_is_refused(tmp_path):
+def test_nested_call_is_rejected(tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save({'meta': Call(Call(getattr, 'text', 'join'), ['a'])}, path)
     with pytest.raises(ValueError, match='evil.pth was not loaded'):

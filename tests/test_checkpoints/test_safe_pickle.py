@@ -29,7 +29,7 @@ def read(data: bytes, **kwargs):
 
 
 @pytest.mark.parametrize('protocol', range(6))
-def test_plain_data_comes_out_equal(protocol):
+def test_plain_data_round_trips(protocol):
     data = {key: value for key, value in DATA.items() if protocol >= 3 or key != 'bytes'}
     assert read(pickle.dumps(data, protocol)) == data
 
@@ -120,7 +120,7 @@ MALICIOUS = {
 
 
 @pytest.mark.parametrize('name', MALICIOUS)
-def test_what_would_run_is_refused_by_name(name, tmp_path, monkeypatch):
+def test_calls_are_rejected_by_name(name, tmp_path, monkeypatch):
     data, refused = MALICIOUS[name]
     mark = tmp_path / 'mark'
     for module in ('os', 'subprocess'):
@@ -150,12 +150,12 @@ def test_what_would_run_is_refused_by_name(name, tmp_path, monkeypatch):
         b'I' + b'9' * 9000 + b'\n.',
     ],
 )
-def test_a_damaged_pickle_is_an_error_of_ours(data):
+def test_damaged_pickle_raises_our_error(data):
     with pytest.raises(RefusedPickleError, match='damaged|refused'):
         read(data)
 
 
-def test_every_cut_of_a_pickle_is_an_error_of_ours(stranger):
+def test_every_truncated_pickle_raises_our_error(stranger):
     data = pickle.dumps([DATA, stranger()], 4)[-2500:]
     whole = pickle.dumps([{'a': 1.5, 'b': [(), ('x',)]}, stranger()], 2)
     for end in range(len(whole)):
@@ -165,7 +165,7 @@ def test_every_cut_of_a_pickle_is_an_error_of_ours(stranger):
         read(data)
 
 
-def test_random_bytes_never_raise_anything_else():
+def test_random_bytes_raise_only_our_error():
     import random
 
     rng = random.Random(0)

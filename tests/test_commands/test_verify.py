@@ -47,7 +47,7 @@ def run(arguments, tmp_path, monkeypatch, capsys):
     return call
 
 
-def test_passes_reports_and_remembers(run, tmp_path):
+def test_success_writes_a_report_and_a_cache(run, tmp_path):
     code, text = run('--out', 'report.json')
     assert code == 0, text
     lines = text.out.splitlines()
@@ -64,7 +64,7 @@ def test_passes_reports_and_remembers(run, tmp_path):
     assert second['datasets'] == report['datasets'] and second['findings'] == report['findings']
 
 
-def test_fails_with_exit_code_1_and_wrong_use_with_2(run, tmp_path):
+def test_exit_code_1_for_findings_and_2_for_misuse(run, tmp_path):
     code, text = run('--lists-only', '--out', 'report.json', config='affinity_c8_left_out.py')
     assert code == 1 and 'patients are in both train and test' in text.out and 'FAILED' in text.out
     assert json.loads((tmp_path / 'report.json').read_text())['passed'] is False
@@ -86,7 +86,7 @@ def test_ictcf_warns_and_passes(run, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='this system has no SIGKILL')
-def test_a_killed_run_goes_on(arguments, run, tmp_path, repo_root):
+def test_killed_run_can_be_continued(arguments, run, tmp_path, repo_root):
     """Killed as soon as the cache has a line: what was read is kept, and no worker stays behind."""
     cache = tmp_path / 'cache.jsonl'
     process = subprocess.Popen(

@@ -113,7 +113,7 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch):
     assert cluster.state(report) == 'FAILED'  # the exit code says that not everything has finished
 
 
-def test_the_scripts_are_plain_shell(folder):
+def test_scripts_are_plain_shell(folder):
     script = write_scripts(folder, collecting(folder), jobs=2, options=['--partition=low', '--gpus=1'])
     text = script.read_text()
     for path in [script, *script.parent.glob('*.sbatch'), *script.parent.glob('jobs/*.sh')]:
@@ -127,7 +127,7 @@ def test_the_scripts_are_plain_shell(folder):
     assert f' train {folder.plan.run("first").config} ' in job and f'cp {script.parent}/jobs/0.json' in job
 
 
-def test_without_slurm(folder, monkeypatch):
+def test_missing_slurm_is_reported(folder, monkeypatch):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(ValueError, match='this machine has no sbatch.*--launcher local'):
         submit(folder, collecting(folder))
