@@ -30,7 +30,7 @@ def test_missing(tmp_path):
         (('healthy', 'covid'), r'one folder of images per class needs no list, see SliceFolderDataset'),
     ],
 )
-def test_advice_fits_the_data_at_hand(tmp_path, folders, advice):
+def test_advice_matches_the_data(tmp_path, folders, advice):
     root = tmp_path / 'root'
     for folder in folders:
         (root / folder).mkdir(parents=True)
@@ -64,7 +64,7 @@ def test_image_prefix():
             image_prefix(wrong, 'img')
 
 
-def test_garbage_collection_is_paused_and_goes_on():
+def test_garbage_collection_is_paused_and_resumed():
     assert gc.isenabled()
     with collection_paused():
         assert not gc.isenabled()
@@ -81,7 +81,7 @@ def test_garbage_collection_is_paused_and_goes_on():
         gc.enable()
 
 
-def test_a_folder_that_is_closed(tmp_path, monkeypatch):
+def test_unreadable_folder(tmp_path, monkeypatch):
     def closed(*_, **__):
         raise PermissionError(13, 'Permission denied')
 

@@ -30,7 +30,7 @@ def listed(folder, *others):
     return sorted(slices), {reason: sorted(names) for reason, names in unused.items()}
 
 
-def test_images_are_known_by_content(tmp_path):
+def test_images_are_detected_by_content(tmp_path):
     names = {
         'a.jfif': 'JPEG',
         'b.jpe': 'JPEG',
@@ -50,7 +50,7 @@ def test_images_are_known_by_content(tmp_path):
     assert slices == sorted(names) and unused == {}
 
 
-def test_other_files_are_told_by_kind(tmp_path):
+def test_other_files_are_reported_by_type(tmp_path):
     picture(tmp_path / 'a.png', 'PNG')
     picture(tmp_path / 'b.gif', 'GIF')
     Image.new('L', (4, 4)).save(tmp_path / 'c.GIF', save_all=True, append_images=[Image.new('L', (4, 4), 9)])
@@ -81,7 +81,7 @@ def test_other_files_are_told_by_kind(tmp_path):
     }
 
 
-def test_damaged_files_with_an_images_name_stay_in_the_list(tmp_path):
+def test_damaged_image_files_stay_in_the_list(tmp_path):
     """They stop a run, or are skipped and counted, but are not passed over."""
     for name in ('empty.png', 'text.jpg', 'gif.tif'):
         (tmp_path / name).write_bytes({'e': b'', 't': b'no picture', 'g': b'GIF89a'}[name[0]])
@@ -115,12 +115,12 @@ def test_masks_in_a_folder(tmp_path, folder):
 
 
 @pytest.mark.parametrize('folder', ['masked', 'unmasked', 'segment_3', 'labelled', 'gtx', 'patient_label_12a'])
-def test_other_folders_hold_slices(tmp_path, folder):
+def test_other_folders_contain_slices(tmp_path, folder):
     picture(tmp_path / folder / 'a.png', 'PNG')
     assert listed(tmp_path) == ([f'{folder}/a.png'], {})
 
 
-def test_masks_beside_their_slices(tmp_path):
+def test_masks_next_to_their_slices(tmp_path):
     for name in (
         'a (1).png',
         'a (1)_mask.png',
@@ -154,7 +154,7 @@ def test_a_pipe_is_not_opened(tmp_path):
     assert listed(tmp_path) == ([], {'special files': ['a.png', 'b']})
 
 
-def test_words():
+def test_mask_folder_names():
     assert describe_unused('healthy', ['.gif', '.jfif', '.jfif']) == '3 files of healthy are not used (.jfif 2, .gif 1)'
     assert describe_unused('x', ['masks']) == '1 file of x is not used (masks 1)'
 
@@ -197,7 +197,7 @@ def names(dataset):
     return [dataset.get_data_info(index)['img_id'] for index in range(len(dataset))]
 
 
-def test_what_is_not_used_is_logged(collected, logged):
+def test_unused_files_are_logged(collected, logged):
     dataset = build(collected)
     assert names(dataset) == [f'{name}/{file}' for name in ('healthy', 'covid') for file in ('0.PNG', '1.jfif', '2.jpe', '3')]
     assert dataset[7]['img'].shape == (8, 8)
@@ -210,7 +210,7 @@ def test_what_is_not_used_is_logged(collected, logged):
     assert dataset.unused[logged[0]] == ['healthy/4.gif', 'healthy/mask/a.png']
 
 
-def test_verification_finds_it(collected):
+def test_verification_reports_unused_files(collected):
     from mmengine.config import Config
 
     data = dict(type='SliceFolderDataset', data_root=str(collected), slice_classes=('healthy', 'covid'), folds=2)
@@ -225,7 +225,7 @@ def test_verification_finds_it(collected):
     assert found[0].message == '2 files of healthy are not used (.gif 1, masks 1)' and found[0].severity == 'warning'
 
 
-def test_a_class_without_a_slice_says_what_is_there(collected):
+def test_class_without_slices_reports_its_files(collected):
     (collected / 'films').mkdir()
     picture(collected / 'films/a.gif', 'GIF')
     (collected / 'bare').mkdir()
@@ -237,7 +237,7 @@ def test_a_class_without_a_slice_says_what_is_there(collected):
 
 
 @pytest.mark.skipif(os.path.normcase('A') == 'a', reason='names differ in more than their case here')
-def test_a_missing_folder_names_those_that_are_there(collected):
+def test_missing_class_folder_lists_existing_ones(collected):
     with pytest.raises(FileNotFoundError, match=r'/COVID \(did you mean covid\?\)'):
         build(collected, 'healthy', 'COVID')
     with pytest.raises(FileNotFoundError, match=r'/Normal \(there are covid, healthy, other\)'):

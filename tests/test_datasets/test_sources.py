@@ -131,7 +131,7 @@ def test_categories_of_the_file_and_classes_of_the_config(root):
         check_sources(slices(root, 'a', 'b', slice_classes=('a', 'b', 'c')), HEADS)
 
 
-def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
+def test_configs_match_their_data(repo_root, tiny_phantom):
     for name, kind in (
         ('affinity_c8_phantom', 'cncb_ncov'),
         ('affinity_c8_phantom_ictcf', 'ictcf'),
@@ -167,7 +167,7 @@ def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
         ),
     ],
 )
-def test_a_run_of_other_classes_ends_before_it_begins(repo_root, tmp_path, name, changes, words):
+def test_class_mismatch_is_reported_before_the_run(repo_root, tmp_path, name, changes, words):
     """In training and in test, and for baselines: before hours are spent, or a test of all slices."""
     from mmaffinity.apis import test_model, train_model
 
@@ -187,7 +187,7 @@ def test_a_run_of_other_classes_ends_before_it_begins(repo_root, tmp_path, name,
     assert not (tmp_path / 'work').exists()
 
 
-def test_a_run_ends_before_it_begins(repo_root, tmp_path, capfd):
+def test_missing_sources_are_reported_before_the_run(repo_root, tmp_path, capfd):
     """No work folder, no log: one sentence."""
     from mmaffinity.apis import test_model, train_model
 

@@ -56,14 +56,14 @@ def broken(two_task_root):
     return two_task_root
 
 
-def test_all_readable_is_no_different(two_task_root):
+def test_policy_does_not_change_readable_data(two_task_root):
     stop, skip = loader_of(two_task_root, 'stop'), loader_of(two_task_root, 'skip')
     assert contents(stop) == contents(skip)
     assert all(part.skipped() == [] for loader in (stop, skip) for part in loader.dataset.datasets)
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])
-def test_stop(num_workers, broken):
+def test_stop_policy_raises(num_workers, broken):
     with pytest.raises((ValueError, FileNotFoundError), match=r'slice_[26]\.png'):
         contents(loader_of(broken, 'stop', num_workers))
 
@@ -81,14 +81,14 @@ def test_skip_keeps_alternation_and_is_the_same_with_workers(broken):
         assert loader.dataset.datasets[0].skipped() == []
 
 
-def test_a_broken_disk_is_not_skipped(two_task_root):
+def test_io_errors_are_not_skipped(two_task_root):
     for path in (two_task_root / 'image').glob('slice_*.png'):
         path.unlink()
     with pytest.raises(ValueError, match='7 slices in a row.*slice_'):
         contents(loader_of(two_task_root, 'skip'))
 
 
-def test_wrong_use(two_task_root):
+def test_invalid_arguments(two_task_root):
     config = dict(type='SliceDataset', ann_file='slices.json', data_root=str(two_task_root), pipeline=PIPELINE)
     with pytest.raises(ValueError, match="must be one of .*, not 'ignore'"):
         DATASETS.build(dict(config, on_unreadable='ignore'))

@@ -91,11 +91,11 @@ def test_branches_with_different_weights():
 
 
 @pytest.mark.parametrize(('mode', 'names'), [('detection', LESION_OUTPUTS), ('classification', SLICE_OUTPUTS)])
-def test_modes_have_their_outputs_only(mode, names):
+def test_modes_return_only_their_outputs(mode, names):
     assert tuple(compare(build_model({'test_cfg.mode': mode}).eval())) == names
 
 
-def test_mask_logits_are_those_of_the_head():
+def test_mask_logits_equal_those_of_the_head():
     """Masks pasted by the model are bits; the logits before them are compared here."""
     model = build_model().eval()
     graph = SliceGraph(model, SIZE, SIZE).eval()
@@ -126,6 +126,6 @@ def test_mask_logits_are_those_of_the_head():
         ({'data_preprocessor.mean': None, 'data_preprocessor.std': None}, 'mean and std'),
     ],
 )
-def test_what_cannot_be_exported_is_named(overrides, message):
+def test_unsupported_parts_are_named(overrides, message):
     with pytest.raises(ValueError, match=message):
         SliceGraph(build_model(overrides), SIZE, SIZE)

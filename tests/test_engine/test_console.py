@@ -25,11 +25,11 @@ def record(path, level, text='words'):
         *(('/site-packages/mmengine/logging/logger.py', logging.WARNING, f'x {words} y', False) for words in NOISE),
     ],
 )
-def test_what_concerns_the_user(path, level, text, shown):
+def test_messages_for_the_user_are_shown(path, level, text, shown):
     assert concerns_user(record(path, level, text)) is shown
 
 
-def test_a_shown_message_clears_the_line_of_progress(monkeypatch):
+def test_shown_message_clears_the_progress_line(monkeypatch):
     cleared = []
     monkeypatch.setattr(ProgressLine, 'clear_current', classmethod(lambda cls: cleared.append(cls)))
     concerns_user(record('/elsewhere.py', logging.INFO))
@@ -81,7 +81,7 @@ def test_a_verbose_run_shows_everything(repo_root, tiny_phantom, tmp_path, capsy
     assert 'System environment' in out and 'Epoch(train)' in out and 'training: ' not in err
 
 
-def test_a_quiet_run_without_a_compiler_says_nothing_of_it(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
+def test_quiet_run_does_not_mention_a_missing_compiler(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
     """MMEngine asks the shell for gcc, which is not needed."""
     monkeypatch.setenv('PATH', str(tmp_path))
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})

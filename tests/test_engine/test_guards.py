@@ -16,7 +16,7 @@ from mmaffinity.engine.hooks import alternating_loss_hook, norm_sync_hook
 from mmaffinity.structures import SEGMENTATION
 
 
-def test_guards_that_a_config_lacks():
+def test_missing_guards_are_found():
     assert missing_guards(Config({})) == list(GUARDS)
     cfg = Config(
         dict(
@@ -27,7 +27,7 @@ def test_guards_that_a_config_lacks():
     assert missing_guards(cfg) == [name for name in GUARDS if name not in ('FiniteLossHook', 'WholeCheckpointHook')]
 
 
-def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom, tmp_path, capsys):
+def test_training_reports_missing_guards(repo_root, tiny_phantom, tmp_path, capsys):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.default_hooks.pop('finite_loss')
     train_model(config, work_dir=tmp_path, verbose=False)
@@ -72,7 +72,7 @@ def test_best_copy_is_decided_by_all_processes(monkeypatch):
     assert len(copies) == 1 and hook.best_loss == 2.0
 
 
-def test_memory_hook_sees_what_is_held(tmp_path):
+def test_memory_hook_detects_retained_memory(tmp_path):
     try:
         hook = MemoryHook(interval=2, last=4, limit=50)
     except ValueError as error:
@@ -104,6 +104,6 @@ def test_memory_of_a_test_run(tmp_path):
     hook.after_test(runner)  # nothing was held
 
 
-def test_memory_hook_with_a_wrong_interval():
+def test_memory_hook_rejects_an_invalid_interval():
     with pytest.raises(ValueError, match='interval=0'):
         MemoryHook(interval=0)

@@ -35,7 +35,7 @@ def three(tmp_path):
     return tmp_path
 
 
-def test_newest(three):
+def test_newest_complete_checkpoint_is_found(three):
     assert newest_whole_checkpoint([three]) == (three / 'epoch_10.pth', [])
     assert newest_whole_checkpoint([three / 'nowhere']) == (None, [])
 
@@ -49,7 +49,7 @@ def test_newest(three):
         (lambda path: torch.save(dict(state_dict={}), path), 'no meta and no optimizer'),
     ],
 )
-def test_the_newest_is_not_whole(spoil, word, three):
+def test_incomplete_newest_checkpoint_is_skipped(spoil, word, three):
     (three / 'last_checkpoint').write_text(str(three / 'epoch_10.pth'))
     spoil(three / 'epoch_10.pth')
     found, problems = newest_whole_checkpoint([three])
@@ -58,12 +58,12 @@ def test_the_newest_is_not_whole(spoil, word, three):
 
 
 @pytest.mark.parametrize('pointer', ['', 'epo', '/elsewhere/epoch_99.pth'])
-def test_last_checkpoint_may_say_what_it_likes(pointer, three):
+def test_last_checkpoint_file_is_ignored(pointer, three):
     (three / 'last_checkpoint').write_text(pointer)
     assert newest_whole_checkpoint([three])[0] == three / 'epoch_10.pth'
 
 
-def test_leftovers_are_no_checkpoints(three):
+def test_leftovers_are_ignored(three):
     for name in ('epoch_11.pth.part', 'best_f1_epoch_12.pth', 'epoch_13.pt'):
         (three / name).write_bytes((three / 'epoch_2.pth').read_bytes())
     (three / 'epoch_14.pth').mkdir()
@@ -82,7 +82,7 @@ def test_epochs_and_iterations_by_time(three):
     assert newest_whole_checkpoint([three])[0] == three / 'iter_500.pth'
 
 
-def test_none_is_whole(tmp_path):
+def test_no_complete_checkpoint(tmp_path):
     cut(write(tmp_path / 'epoch_1.pth'))
     found, problems = newest_whole_checkpoint([tmp_path])
     assert found is None and len(problems) == 1

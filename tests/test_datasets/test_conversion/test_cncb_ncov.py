@@ -72,7 +72,7 @@ def snapshot(root):
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def test_what_is_written(root):
+def test_output_files(root):
     summary = convert_cncb_ncov(root, workers=2)
     assert set(snapshot(root)) == OUTPUTS == {path.name for path in summary.files}
     train = read(root, 'slices_train.json')
@@ -121,7 +121,7 @@ def test_summary_and_table(root):
     assert len({len(line) for line in table.splitlines() if line.startswith('---')}) == 2
 
 
-def test_again_gives_the_same_bytes(root):
+def test_conversion_is_reproducible(root):
     convert_cncb_ncov(root, workers=2)
     first = snapshot(root)
     convert_cncb_ncov(root, workers=1)
@@ -138,7 +138,7 @@ def test_options(root):
     assert [annotation['category_id'] for annotation in annotations] == [1, 2]
 
 
-def test_parts_and_lists_elsewhere(root, tmp_path):
+def test_parts_and_lists_in_other_folders(root, tmp_path):
     (root / 'lists').rename(tmp_path / 'elsewhere')
     renamed = tmp_path / 'my_val.txt'
     (tmp_path / 'elsewhere' / 'val_COVIDx_CT-1.txt').rename(renamed)
@@ -166,7 +166,7 @@ def flatten(root, folder):
 
 
 @pytest.mark.parametrize('folder', ['', '1_images', 'covidxct/images'])
-def test_the_flat_layout_of_covidx_ct(root, folder):
+def test_flat_layout_of_covidx_ct(root, folder):
     convert_cncb_ncov(root)
     before = {name: read(root, name) for name in OUTPUTS}
     flatten(root, folder)
@@ -194,7 +194,7 @@ def test_original_folders_come_first_and_the_flat_one_fills_in(root):
     ]
 
 
-def test_lists_of_covidx_ct_are_not_replaced(root):
+def test_lists_of_covidx_ct_are_not_overwritten(root):
     flatten(root, '1_images')
     convert_covidx_ct(root, skip_statistics=True)
     before = snapshot(root)
@@ -222,7 +222,7 @@ def test_balanced_sample(root):
         convert_cncb_ncov(root, samples_per_class=1, lists=dict(train_sample='given.txt'))
 
 
-def test_sample_depends_on_the_seed_and_not_on_the_order():
+def test_sample_depends_on_the_seed_but_not_on_the_order():
     rows = [CncbSlice(label, str(number), '1', '1') for label in range(3) for number in range(50)]
     sample = draw_balanced_sample(rows, 10, seed=1)
     assert len(set(sample)) == 30 and sample == draw_balanced_sample(rows[::-1], 10, seed=1)
@@ -267,7 +267,7 @@ def test_missing_folders_and_lists(root, tmp_path):
         convert_cncb_ncov(root, lists=dict(test=tmp_path / 'mine.txt'))
 
 
-def test_wrong_masks_stop_the_conversion(root):
+def test_invalid_masks_stop_the_conversion(root):
     mask = root / 'ct_lesion_seg/mask/0/5.png'
     cv2.imwrite(str(mask), np.full((40, 44), 7, np.uint8))
     with pytest.raises(ValueError, match=f'the mask {re.escape(str(mask))} has the values 7'):
@@ -298,7 +298,7 @@ def test_stale_statistics_are_reported(root):
 
 
 @pytest.mark.parametrize('target', ['replace', 'fsync'])
-def test_interruption_while_writing_leaves_no_half_written_file(root, monkeypatch, target):
+def test_interruption_while_writing_leaves_no_partial_file(root, monkeypatch, target):
     calls = []
     original = getattr(os, target)
 
@@ -314,7 +314,7 @@ def test_interruption_while_writing_leaves_no_half_written_file(root, monkeypatc
     assert snapshot(root) == {}
 
 
-def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
+def test_interruption_before_writing_keeps_the_last_result(root, monkeypatch):
     convert_cncb_ncov(root)
     before = snapshot(root)
 
@@ -383,7 +383,7 @@ def test_tool_interrupted(root, repo_root, monkeypatch):
     assert snapshot(root) == {}
 
 
-def test_the_authors_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
+def test_author_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
     """All 3000 are in its training list, so the flat download serves the paper's configs."""
     data = shared_dir / 'data'
     images = tmp_path / '1_images'

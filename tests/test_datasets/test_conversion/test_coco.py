@@ -56,7 +56,7 @@ def test_diagonal_neighbours_are_one_instance():
     assert [annotation['area'] for annotation in annotations] == [200] and num_small == 0
 
 
-def test_area_has_to_exceed_the_threshold():
+def test_area_must_exceed_the_threshold():
     mask = np.zeros((60, 60), np.uint8)
     mask[0:10, 0:10] = 2  # 100 pixels
     mask[20:30, 0:10] = 3
@@ -66,7 +66,7 @@ def test_area_has_to_exceed_the_threshold():
     assert len(annotate_mask(mask, min_area=99).annotations) == 2
 
 
-def test_lung_is_background_and_classes_merge_or_stay_apart():
+def test_lung_is_background_and_classes_can_be_merged():
     mask = np.ones((40, 40), np.uint8)
     mask[5:20, 5:20] = 2
     mask[10:22, 10:22] = 3  # in the midst of the other and beyond it

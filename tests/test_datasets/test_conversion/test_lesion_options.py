@@ -49,6 +49,6 @@ def test_which_labels_are_lesions():
         (dict(min_area=-1), 'minimum area is -1'),
     ],
 )
-def test_wrong_options(arguments, words):
+def test_invalid_options(arguments, words):
     with pytest.raises(ValueError, match=words):
         LesionOptions(**arguments)

@@ -50,7 +50,7 @@ def test_flat_folders(tmp_path):
     assert flat_folders(tmp_path)[0] == ''
 
 
-def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
+def test_unreadable_folder_is_skipped(tmp_path, monkeypatch):
     for name in ('a/1.png', 'lost+found/1.png'):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()

@@ -69,7 +69,7 @@ def test_single_indices_are_the_batches_of_one():
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])
-def test_epochs_of_segmentation_alone(batch_size):
+def test_segmentation_only_epochs(batch_size):
     sampler = AlternatingSampler(Indices(5, 9), seed=3, segmentation_epochs=2)
     batch_sampler = AlternatingBatchSampler(sampler, batch_size)
     for epoch in range(4):
@@ -155,7 +155,7 @@ def test_seed_none_is_shared(monkeypatch):
     assert list(AlternatingSampler(Indices(5, 9))) == list(AlternatingSampler(Indices(5, 9), seed=77))
 
 
-def test_wrong_use():
+def test_invalid_arguments():
     with pytest.raises(ValueError, match='needs a MultiTaskDataset, not TensorDataset'):
         AlternatingSampler(torch.utils.data.TensorDataset(torch.zeros(3)))
     with pytest.raises(ValueError, match='none for segmentation'):
@@ -217,7 +217,7 @@ def test_loader_without_batch_sampler(two_task_root):
     assert [task for task, _ in contents(loader)] == [('segmentation',), ('classification',)] * 7
 
 
-def test_workers_change_nothing(two_task_root):
+def test_order_does_not_depend_on_workers(two_task_root):
     epochs = []
     for num_workers in (0, 2):
         loader = Runner.build_dataloader(

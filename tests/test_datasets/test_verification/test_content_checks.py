@@ -94,7 +94,7 @@ def test_slices_far_below_white(bench, peak, dark):
         (dict(area='many'), True),
     ],
 )
-def test_area_and_box_are_the_masks(bench, change, warned):
+def test_area_and_box_must_match_the_mask(bench, change, warned):
     annotation = bench.lesions['test']['annotations'][1]
     annotation.update(change)
     for key in [key for key, value in change.items() if value is None]:
@@ -105,7 +105,7 @@ def test_area_and_box_are_the_masks(bench, change, warned):
     assert report.passed and [finding.check for finding in report.findings] == ['boxes-and-masks'] * warned
 
 
-def test_blank_slices_are_no_duplicates_of_each_other(bench):
+def test_blank_slices_are_not_duplicates(bench):
     for split in ('train', 'test'):
         bench.write(f'slices/{split}_0.png', np.full((48, 48), 7, np.uint8))
     found = only(bench.verify(), 'blank-slices')
@@ -186,7 +186,7 @@ def test_lesion_file_of_any_content(bench, content):
     assert len(report.of('failure')) >= 1
 
 
-def test_lesion_that_the_data_set_drops_is_seen(bench):
+def test_lesion_dropped_by_the_data_set_is_reported(bench):
     """A box wholly outside leaves its slice without lesions, which training leaves out: the file is checked itself."""
     bench.lesions['train']['annotations'][0]['bbox'] = [100.0, 100.0, 10.0, 20.0]
     found = bench.verify()

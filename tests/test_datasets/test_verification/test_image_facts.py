@@ -67,7 +67,7 @@ def test_blank_missing_and_broken(tmp_path):
     assert read_facts('slice', str(tmp_path)).error
 
 
-def test_hash_is_of_the_coarse_picture():
+def test_hash_describes_the_coarse_image():
     """The bits against a cosine transform written out."""
     small = np.random.default_rng(3).uniform(0, 255, (32, 32)).astype(np.float32)
     place, frequency = np.meshgrid(np.arange(32), np.arange(32))
@@ -88,7 +88,7 @@ def test_different_pictures_have_different_hashes(tmp_path):
     assert min(distances) > 6
 
 
-def test_neighbours_of_a_real_scan_are_near_and_patients_are_not(shared_dir):
+def test_neighbouring_slices_are_similar_and_patients_are_not(shared_dir):
     scan = [read_facts('slice', str(path)) for path in sorted((shared_dir / 'data/ct_scan').glob('*.jpg'))]
     others = [read_facts('slice', str(path)) for path in sorted((shared_dir / 'data/ct_slices').glob('*/*'))]
     assert len(scan) > 40 and len(others) == 30

@@ -24,7 +24,7 @@ def test_shared_patients_and_scans(bench, field, check, name):
     assert not report.passed
 
 
-def test_a_scan_number_is_its_patients(bench):
+def test_scan_numbers_are_counted_per_patient(bench):
     """Every patient of the bench has scans s0 or s1: numbers within a patient are no shared scans."""
     assert {row['scan_id'] for rows in bench.slices.values() for row in rows} == {'s0', 's1'}
     only(bench.verify())
@@ -44,7 +44,7 @@ def test_unknown_patients(bench):
     assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
 
 
-def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
+def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
     """Lesion patients as cncb_ncov.py names them: no name equals one of the labelled slices, whoever it is."""
     for content in bench.lesions.values():
         for image in content['images']:
@@ -72,7 +72,7 @@ def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
     assert only(bench.verify(read_files=False), 'unknown-patients')[0].count == 3
 
 
-def test_name_spaces_are_those_of_one_data_root(bench):
+def test_name_spaces_are_compared_within_one_data_root(bench):
     """Two roots are two collections: a name that is in one alone says nothing."""
     config = bench.config()
     config.train_dataloader.dataset = dict(config.train_dataloader.dataset.datasets[1])
@@ -88,7 +88,7 @@ def test_name_spaces_are_those_of_one_data_root(bench):
     only(verify_config(config, read_files=False))
 
 
-def test_one_split_alone_leaks_nothing(bench):
+def test_single_split_cannot_leak(bench):
     config = bench.config()
     config.val_dataloader = config.test_dataloader = None
     for row in bench.slices['train']:

@@ -50,7 +50,7 @@ def test_groups_are_what_pairs_connect(read):
     assert 12 <= len(set(groups)) < 48
 
 
-def test_copies_are_one_group_whatever_their_size_and_brightness(read):
+def test_copies_of_any_size_and_brightness_form_one_group(read):
     base, another = (
         cv2.resize(RANDOM.integers(0, 255, (10, 10), np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC) for _ in range(2)
     )
@@ -58,7 +58,7 @@ def test_copies_are_one_group_whatever_their_size_and_brightness(read):
     assert near_groups(facts, Near()) == [0, 1, 1, 1, 0]
 
 
-def test_blank_and_unreadable_files_are_groups_of_their_own(read):
+def test_blank_and_unreadable_files_are_separate_groups(read):
     blank = np.full((32, 32), 7, np.uint8)
     base = picture(*RANDOM.normal(size=9))
     facts = [*read(blank, base, blank, base), FileFacts(error='is not there'), FileFacts(error='is not there')]
@@ -93,7 +93,7 @@ def test_pairs_equal_a_comparison_of_all_with_all(monkeypatch, radius, correlati
     np.testing.assert_allclose(pairs.correlations, [alike[i, j] for i, j in expected], atol=1e-5)
 
 
-def test_few_pairs_are_compared(monkeypatch):
+def test_only_few_pairs_are_compared(monkeypatch):
     """3000 and 3000 pictures make nine million pairs; of those, less than one in a hundred is looked at."""
     random = np.random.default_rng(1)
     facts = [

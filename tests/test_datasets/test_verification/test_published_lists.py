@@ -69,7 +69,7 @@ def test_left_out_slices_share_606_patients_with_training(repo_root, cncb_root):
     assert found['shared-patients'].count == 606
 
 
-def test_ictcf_says_that_leakage_cannot_be_excluded(repo_root, shared_dir, tmp_path):
+def test_ictcf_reports_that_leakage_cannot_be_excluded(repo_root, shared_dir, tmp_path):
     convert_ictcf(tmp_path, list_folders=[shared_dir / 'data/published_splits'], check_files=False, skip_statistics=True)
     report = verify(repo_root, 'affinity_c8_ictcf.py', tmp_path)
     assert report.passed and [finding.check for finding in report.findings] == ['unknown-patients'] * 2

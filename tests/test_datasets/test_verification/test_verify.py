@@ -11,7 +11,7 @@ from mmaffinity.datasets.verification import CHECKS, verify_config
 from mmaffinity.utils.wording import plural
 
 
-def test_nothing_is_found_where_nothing_is_wrong(bench):
+def test_clean_data_has_no_findings(bench):
     report = bench.verify()
     assert report.findings == [] and report.passed
     assert report.sentences()[-1] == 'passed: no problems found'
@@ -66,7 +66,7 @@ def test_class_counts(bench):
     assert 'no slice of COVID-19 (Normal 4, COVID-19 0)' in finding.message and 'train' in finding.message
 
 
-def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
+def test_unreadable_list_does_not_stop_the_others(bench):
     config = bench.config()
     (bench.root / 'annotations/slices_val.json').write_text('{')
     report = verify_config(config, workers=0)
@@ -76,7 +76,7 @@ def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
     assert 'NoSuchDataset' in only(verify_config(config, workers=0), 'unreadable-lists')[0].message
 
 
-def test_one_reason_is_told_once(bench):
+def test_common_cause_is_reported_once(bench):
     """A data root that is not there concerns all."""
     config = bench.config()
     bench.root.rename(bench.root.parent / 'elsewhere')
@@ -133,7 +133,7 @@ def test_wrapped_data_sets_are_found(bench):
     assert len(verify_config(config, workers=0).datasets) == 5
 
 
-def test_report_is_written_whole_and_is_plain(bench, tmp_path):
+def test_report_is_written_atomically_as_plain_json(bench, tmp_path):
     bench.slices['test'][0]['patient_id'] = 'train-0'
     report = bench.verify(allow=['shared-scans'])
     report.write(tmp_path / 'sub/report.json')

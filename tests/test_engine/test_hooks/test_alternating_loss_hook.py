@@ -91,7 +91,7 @@ def test_the_best_loss_survives_a_resumed_run_only(runner):
     assert resumed.best_loss == math.inf
 
 
-def test_a_model_without_stages_is_left_alone(runner):
+def test_model_without_stages_is_unaffected(runner):
     runner.model = SimpleNamespace()
     step(AlternatingLossHook(), runner, LESION)
     step(AlternatingLossHook(), runner, dict(data_samples=[]))  # samples of other packages have no task
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_saved_after_the_copy():
     assert get_priority(hook.priority) < min(get_priority(other.priority) for other in (CheckpointHook, LoggerHook))
 
 
-def test_every_run_has_it():
+def test_default_runtime_has_the_hook():
     config = Config.fromfile(MODEL_CONFIG.parent.parent / 'default_runtime.py')
     assert config.default_hooks.alternation == dict(type='AlternatingLossHook', copy='every')
 
@@ -122,7 +122,7 @@ def test_the_schedules_have_the_papers_optimizer():
         assert not config.param_scheduler
 
 
-def test_wrong_use(runner):
+def test_invalid_arguments(runner):
     with pytest.raises(ValueError, match="copy of AlternatingLossHook must be one of .*, not 'never'"):
         AlternatingLossHook(copy='never')
     with pytest.raises(ValueError, match='one task'):

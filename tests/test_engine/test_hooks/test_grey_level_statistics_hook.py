@@ -67,7 +67,7 @@ def start(root, work_dir, caplog, preprocessor=None, **kwargs):
     return preprocessor, caplog.text
 
 
-def test_missing_statistics_are_computed_kept_and_taken_again(root, tmp_path, caplog, monkeypatch):
+def test_missing_statistics_are_computed_stored_and_reused(root, tmp_path, caplog, monkeypatch):
     work_dir, expected = tmp_path / 'run', training_statistics(build(root))
     before = sorted(root.rglob('*'))
     preprocessor, text = start(root, work_dir, caplog)
@@ -84,14 +84,14 @@ def test_missing_statistics_are_computed_kept_and_taken_again(root, tmp_path, ca
 
 
 @pytest.mark.parametrize('content', ['{', '[]', '{"mean": 0.5, "std": 0.5, "slices_sha256": "other"}'])
-def test_kept_values_of_other_slices_are_not_taken(root, tmp_path, caplog, content):
+def test_stored_values_of_other_slices_are_not_reused(root, tmp_path, caplog, content):
     (tmp_path / 'statistics.json').write_text(content)
     preprocessor, text = start(root, tmp_path, caplog)
     assert float(preprocessor.mean) == pytest.approx(training_statistics(build(root))['mean'])
     assert ('replacing those of other slices' in text) == ('other' in content)
 
 
-def test_known_values_stay(root, tmp_path, caplog):
+def test_known_values_are_kept(root, tmp_path, caplog):
     """From the config, a file, or a checkpoint: nothing is computed."""
     for preprocessor in (SliceDataPreprocessor(mean=0.25, std=0.5), SliceDataPreprocessor('slice'), None):
         if preprocessor is None:
@@ -102,11 +102,11 @@ def test_known_values_stay(root, tmp_path, caplog):
         assert preprocessor.normalization != 'global' or float(preprocessor.mean) == 0.25
 
 
-def test_models_without_the_preprocessor_are_left_alone(root, tmp_path, caplog):
+def test_models_without_the_preprocessor_are_unaffected(root, tmp_path, caplog):
     assert start(root, tmp_path / 'run', caplog, torch.nn.Identity())[1] == '' and not (tmp_path / 'run').exists()
 
 
-def test_a_file_of_other_slices_is_used_and_warned_of(root, tmp_path, caplog):
+def test_file_of_other_slices_is_used_with_a_warning(root, tmp_path, caplog):
     file = root / 'annotations/statistics.json'
     file.parent.mkdir()
     file.write_text(json.dumps(training_statistics(build(root))))

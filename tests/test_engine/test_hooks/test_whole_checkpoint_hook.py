@@ -55,7 +55,7 @@ def hook_of(writer, **kwargs):
     return hook
 
 
-def test_old_checkpoint_outlives_the_writing_of_the_new_one(writer, tmp_path):
+def test_old_checkpoint_is_kept_until_the_new_one_exists(writer, tmp_path):
     hook = hook_of(writer, max_keep_ckpts=1)
     writer.run_epochs(hook, 3)
     assert writer.seen == [[], ['epoch_1.pth'], ['epoch_2.pth']]
@@ -64,7 +64,7 @@ def test_old_checkpoint_outlives_the_writing_of_the_new_one(writer, tmp_path):
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True).keys() == writer.content.keys()
 
 
-def test_file_has_its_name_only_when_it_is_whole(writer, tmp_path, monkeypatch):
+def test_file_gets_its_name_only_when_complete(writer, tmp_path, monkeypatch):
     replace, sizes = os.replace, []
 
     def noting(source, target):
@@ -96,7 +96,7 @@ def test_full_disk_keeps_the_last_checkpoint(writer, tmp_path, monkeypatch):
         ('optimizer.state.0.exp_avg', lambda content, value: content['optimizer']['state'][0]['exp_avg'].fill_(value)),
     ],
 )
-def test_no_nan_is_written(place, spoil, value, writer, tmp_path):
+def test_checkpoint_with_nan_is_not_written(place, spoil, value, writer, tmp_path):
     hook = hook_of(writer, max_keep_ckpts=1)
     writer.run_epochs(hook, 1)
     spoil(writer.content, value)
@@ -105,7 +105,7 @@ def test_no_nan_is_written(place, spoil, value, writer, tmp_path):
     assert names(tmp_path) == ['epoch_1.pth']
 
 
-def test_best_checkpoint_is_replaced_after_the_better_one_is_there(writer, tmp_path):
+def test_best_checkpoint_is_removed_after_the_better_one_exists(writer, tmp_path):
     hook = hook_of(writer, save_best='f1', rule='greater')
     writer.run_epochs(hook, 1)
     for score in (0.5, 0.7, 0.6):
