@@ -1,4 +1,4 @@
-"""Chromium for tests of pages, and a page that reports what it must not do."""
+"""Chromium for tests of pages, and a page that fails on console output and network requests."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def chromium():
 
 @contextmanager
 def opened(browser, path, **options):
-    """Open a file as by double click; fail if its console shows anything, or it requests more than itself and data."""
+    """Open a file from disk; fail if it writes to the console, or requests anything other than itself and data URLs."""
     context = browser.new_context(**{'viewport': dict(width=1300, height=1000), **options})
     page = context.new_page()
     said, requested = [], []

@@ -1,4 +1,4 @@
-"""Every config builds and trains with MMEngine's own runner, offline, and has the numbers of the paper's training."""
+"""Every config builds and trains with MMEngine's runner, offline, and has the paper's training settings."""
 
 import json
 from pathlib import Path
@@ -40,14 +40,14 @@ def test_there_is_a_config_for_each_affinity_count_and_data_set():
 
 
 class _NoSlices(list):
-    """Stands for a dataloader, whose data set is not built."""
+    """Stand-in for a dataloader, without building its data set."""
 
     dataset = SimpleNamespace(metainfo=dict(slice_classes=('a', 'b')))
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
-    """Nothing but MMEngine: the model, the hooks, the optimizer, the loops with their metrics, and what the loops load."""
+    """With MMEngine alone: model, hooks, optimizer, and loops with their metrics and dataloaders."""
     config = Config.fromfile(CONFIGS / leaf)
     assert config.custom_imports.imports == ['mmaffinity']
     config.work_dir, config.log_level = str(tmp_path), 'ERROR'
@@ -77,7 +77,7 @@ def losses_of(work_dir):
 
 
 def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_path, monkeypatch):
-    """The same losses, metrics and weights, bit for bit; the data root is changed as any field is, in the config."""
+    """Losses, metrics and weights are bitwise equal; the data root is changed like any config field."""
     monkeypatch.chdir(tmp_path)
     changes = {**SMALL, 'data_root': str(tiny_phantom / 'cncb_ncov')}
     config = Config.fromfile(repo_root / 'configs/affinity_c8_phantom.py')
@@ -93,7 +93,7 @@ def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_p
 
 
 def test_inheriting_config_can_change_the_data(tiny_phantom, tmp_path):
-    """In the file alone, for MMEngine as for the commands."""
+    """With the file alone, for MMEngine and for the commands."""
     root = tiny_phantom / 'cncb_ncov'
     (tmp_path / 'child.py').write_text(
         f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
@@ -153,7 +153,7 @@ def test_circular_reference(tmp_path):
 
 
 def test_lesions_can_have_another_root(tmp_path):
-    """By one field; otherwise they are where the labelled slices are."""
+    """With one field; by default they share the root of the labelled slices."""
     (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\nlesion_root = 'b'\n")
     (tmp_path / 'plain.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\n")
     for name, roots in (('child', ['b', 'a']), ('plain', ['a', 'a'])):
@@ -236,7 +236,7 @@ def test_errors_name_the_file(tmp_path):
 
 
 def test_public_configs_of_covidx_ct(monkeypatch):
-    """Equal classes, as most slices are COVID-19; the crop to the body is in all pipelines of its leaf or in none."""
+    """Classes are balanced, because most slices are COVID-19; all pipelines of a leaf crop to the body or none does."""
     monkeypatch.setenv('COVIDX_CT_ROOT', '/covidx')
     monkeypatch.setenv('NIFTI_PAIRS_ROOT', '/pairs')
     for leaf, cropped in (('slice_resnet18_covidx_ct', False), ('slice_resnet18_covidx_ct_body', True)):

@@ -1,4 +1,4 @@
-"""Documents name files and tests that exist."""
+"""Files and tests named in the documentation exist."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The agreement of a model with itself, as a user measures it."""
+"""Agreement of a model's forms and backends, as a user measures it."""
 
 import json
 import runpy
@@ -68,7 +68,7 @@ def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
 
 
 def test_an_exported_model(exported, slices, model, monkeypatch):
-    """In every runtime that is installed; the file must come from the same checkpoint."""
+    """In every installed runtime; the file must come from the same checkpoint."""
     allow_float64(monkeypatch)
     config, checkpoint, file = exported
     variants = [

@@ -1,4 +1,4 @@
-"""The same prediction timed in every backend."""
+"""Timing of the same prediction in every backend."""
 
 import csv
 import sys

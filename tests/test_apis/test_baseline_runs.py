@@ -1,4 +1,4 @@
-"""Every baseline trains and is tested on the phantom by the same doors; then report and figures of these runs."""
+"""Training and testing of every baseline on the phantom, and report and figures of these runs."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ VGG = {'model.backbone.depth': 11, 'model.cls_head.fc_channels': (8, 8)}
 
 
 class Runs:
-    """Trains each model when it is first asked for, and keeps its folder."""
+    """Train each model on first use, and keep its folder."""
 
     def __init__(self, repo_root, phantom, folder):
         self.repo_root, self.phantom, self.folder = repo_root, phantom, folder

@@ -1,4 +1,4 @@
-"""The benchmark as a user runs it, on a narrow model."""
+"""The benchmark on a narrow model."""
 
 import csv
 import functools
@@ -123,7 +123,7 @@ def test_weights_from_a_checkpoint(config, tmp_path):
 # --- growth ----------------------------------------------------------------------------------------------------------
 
 
-def test_memory_growth_is_measured(config, monkeypatch):
+def test_growth_of_time_is_measured(config, monkeypatch):
     for name in GROWTH:
         monkeypatch.setitem(GROWTH, name, (GROWTH[name][0], (2, 4)))
     measured = measure_growth(config, runs=1, warmup=0, num_threads=1, overrides=FAST)

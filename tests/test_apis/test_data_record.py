@@ -1,4 +1,4 @@
-"""What a run records of its data and its config, in the work folder, in checkpoints and in test results."""
+"""Records of data and config in work folder, checkpoints and test results."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ def trained(tiny_phantom, repo_root, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def listings(tiny_phantom, repo_root):
-    """What verification says of the same data sets."""
+    """Fingerprints of the same data sets from verification."""
     report = verify_config(small_config(repo_root, tiny_phantom / 'cncb_ncov'), workers=0)
     return {row['name']: {key: row[key] for key in KEYS} for row in report.datasets}
 
@@ -83,7 +83,7 @@ def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tm
     ],
 )
 def test_changed_content_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
-    """A slice altered without changing its size is other data; not having read the files is not."""
+    """A slice changed without changing its size is other data; files that were not read are not."""
     write_json_atomic(tmp_path / data_record.FILE, dict(train=earlier, earlier=[]))
     monkeypatch.setattr(data_record, 'record_of', lambda *args: dict(listing_sha256='a', content_sha256='b'))
     runner = SimpleNamespace(

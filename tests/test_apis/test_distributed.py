@@ -1,4 +1,4 @@
-"""Two processes on CPUs: in step, equal, the same as one process, and no process waits for a dead one."""
+"""Two processes on CPUs stay in step, equal a single process, and do not wait for a dead one."""
 
 import copy
 import json
@@ -185,7 +185,7 @@ def test_process_without_lesions_stays_in_step(straight):
 
 
 def test_gradients_equal_those_of_the_combined_batch(straight, config):
-    """One process takes the slices of both as one batch; plain autograd, no runner."""
+    """A single process takes the slices of both as one batch, with plain autograd and no runner."""
     dataset = DATASETS.build(config.train_dataloader.dataset)
     model = MODELS.build(config.model)
     model.load_state_dict(torch.load(config.load_from, weights_only=True)['state_dict'])
@@ -222,7 +222,7 @@ def gradients(model, stage, items):
 
 @pytest.fixture(scope='module')
 def died(config, data_root, repo_root):
-    """The same by dist_train.sh, where the second process dies in the second epoch."""
+    """The same with dist_train.sh; the second process dies in the second epoch."""
     work_dir = data_root / 'died'
     result = torchrun(
         repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_DIE='1:9', WORK=str(data_root)
@@ -245,7 +245,7 @@ def test_surviving_checkpoint_can_be_resumed(died, straight, data_root, repo_roo
 
 
 def test_nan_in_one_process_stops_both(config, straight, data_root, repo_root):
-    """The second process alone has a NaN, in the classification stage; its message names its slice, and nothing hangs."""
+    """Only the second process has a NaN, in the classification stage; the message names its slice, and nothing hangs."""
     work_dir = data_root / 'spoiled'
     result = torchrun(
         repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_SPOIL='1:9', WORK=str(data_root)

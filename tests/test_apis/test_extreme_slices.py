@@ -1,4 +1,4 @@
-"""Slices that are legal and extreme: both stages train on them, and the model predicts and is scored on them."""
+"""Extreme but valid slices: training in both stages, prediction and scoring."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a test says about its fold."""
+"""Records of the fold in test results."""
 
 import pytest
 

@@ -54,7 +54,7 @@ def test_predictions_are_typed(inferencer):
 
 
 def test_bfloat16(model, inferencer, tmp_path):
-    """Results are float32 and can be measured and written; the mapping is the same up to the precision."""
+    """Results are float32 and can be measured and written; values are equal up to the precision."""
     mixed = AffinityInferencer(*model, device='cpu', precision='bfloat16')
     (prediction,) = mixed(to_grey(chest()))
     values = [
@@ -125,7 +125,7 @@ def test_results_are_streamed_while_reading(inferencer):
 
 
 def test_predictions_are_not_kept_in_memory(inferencer):
-    """Of all slices that went through, only those of the current batches are alive: memory does not grow."""
+    """Only slices of the current batches are alive, so memory does not grow."""
     alive = weakref.WeakValueDictionary()
 
     def slices():
@@ -204,7 +204,7 @@ def test_config_object_with_overrides(model):
 
 
 def test_config_that_crops_to_body_boxes_is_rejected(model):
-    """A scan has no list that could name its body box; whole slices are not what such a model has learnt."""
+    """A scan has no list with body boxes, and such a model was not trained on whole slices."""
     config = Config.fromfile(model[0])
     loader = config.test_dataloader
     loader.dataset = dict(
@@ -269,7 +269,7 @@ def test_weights_that_are_not_finite_are_an_error(tmp_path, model):
 
 
 def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, model):
-    """A few of its slices; with a window that maps their values back to 0..255, all three have to agree."""
+    """With a window that maps the values back to 0..255, all three must agree on a few slices."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     from scan_helpers import dicom_slice, save_dicom
 

@@ -1,4 +1,4 @@
-"""Runs that are killed, whose disk is full, or whose checkpoints were cut: what is left, and where they go on."""
+"""Killed runs, full disks and truncated checkpoints: what remains, and where runs resume."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def tiny(tiny_phantom, repo_root, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def straight(tiny, repo_root):
-    """Work folder of a run that nothing happened to."""
+    """Work folder of an uninterrupted run."""
     folder, config = tiny
     assert train(repo_root, config, folder / 'straight') == 0
     return folder / 'straight'
@@ -63,7 +63,7 @@ def checkpoints(work_dir):
     ],
 )
 def test_killed_and_resumed_run_equals_an_uninterrupted_one(before, options, left, straight, tiny, repo_root):
-    """The same command again; the first also shows that two loader workers change no bit."""
+    """The same command is repeated; this also shows that two loader workers change no bit."""
     folder, config = tiny
     work_dir = folder / before.__name__
     assert train(repo_root, config, work_dir, *options, before=before) == -signal.SIGKILL
@@ -74,7 +74,7 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(before, options, lef
 
 
 def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_path):
-    """Samplers take the seed before MMEngine restores that of the checkpoint."""
+    """Samplers read the seed before MMEngine restores that of the checkpoint."""
     shutil.copy(straight / 'epoch_1.pth', tmp_path)
 
     def go_on(config_seed, seed=None):
@@ -91,7 +91,7 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
 
 
 def test_resume_skips_a_truncated_checkpoint(straight, tiny, repo_root):
-    """The newest file is cut, as a copy may be, and ``last_checkpoint`` names it."""
+    """The newest file is truncated, as after a failed copy, and ``last_checkpoint`` names it."""
     folder, config = tiny
     work_dir = folder / 'cut'
     work_dir.mkdir()
@@ -111,7 +111,7 @@ def test_resume_without_a_complete_checkpoint_is_an_error(tiny_phantom, repo_roo
 
 @pytest.fixture
 def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
-    """Train the second epoch, after the first of the straight run."""
+    """Train the second epoch, after the first one of the uninterrupted run."""
     shutil.copy(straight / 'epoch_1.pth', tmp_path)
 
     def go_on(**extra):
@@ -178,7 +178,7 @@ def test_nan_loss_stops_the_run(call, stage, term, second_epoch, tmp_path, monke
 
 
 def test_diverged_weights_stop_the_run_and_name_the_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
-    """The network refuses its output before there is a loss to look at."""
+    """The network rejects its output before there is a loss."""
     batches, step = [], AffinityRCNN.train_step
 
     def noting(self, data, optim_wrapper):
@@ -203,7 +203,7 @@ def test_diverged_weights_stop_the_run_and_name_the_batch(tiny_phantom, repo_roo
 
 
 def test_nan_weights_are_not_saved(second_epoch, tmp_path, monkeypatch):
-    """The epoch's last step spoils them, so no loss can tell."""
+    """The last step of the epoch corrupts them, so no loss can reveal it."""
     calls, step = [], torch.optim.Adam.step
 
     def spoiling(self, *args, **kwargs):
@@ -230,7 +230,7 @@ def _log_of(work_dir):
 
 
 def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phantom):
-    """Two loader workers meet slices that are not there, live on, and the run says how many there were."""
+    """Two loader workers skip missing slices, and the run reports their number."""
     runner = second_epoch(
         **{'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True, **_skipping(tiny_phantom, tmp_path)}
     )
@@ -244,7 +244,7 @@ def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phan
 
 
 def test_skipped_slices_are_counted_across_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
-    """What was skipped is told although the run ends by an error, and again at the end of the one that goes on."""
+    """Skipped slices are reported if the run fails, and again at the end of the resumed run."""
     step = torch.optim.Adam.step
 
     def failing(self, *args, **kwargs):
@@ -265,7 +265,7 @@ def test_skipped_slices_are_counted_across_interruptions(second_epoch, tmp_path,
 
 
 def _with_missing(tiny_phantom, folder):
-    """The training list with two slices more, whose files are missing."""
+    """The training list with two more slices, whose files are missing."""
     content = json.loads((tiny_phantom / 'cncb_ncov/annotations/slices_train.json').read_text())
     rows = content['data_list']
     rows[1:1] = [dict(rows[0], img_path='gone_0.png')]

@@ -1,4 +1,4 @@
-"""The page of trained models: current, and what it says of an index."""
+"""The page of trained models, and its generation from an index."""
 
 import pytest
 import yaml

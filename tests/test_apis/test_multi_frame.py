@@ -1,4 +1,4 @@
-"""Predictions of Enhanced CT are those of the same series as single files."""
+"""Predictions of Enhanced CT equal those of the same series in single files."""
 
 import json
 

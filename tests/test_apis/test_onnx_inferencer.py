@@ -1,4 +1,4 @@
-"""Export, and prediction with the exported model: the same results as with torch, in a process without torch."""
+"""Export, and prediction with the exported model in a process without torch, with the same results as torch."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         (['--model', 'x.onnx'], 'no such model: x.onnx'),
     ],
 )
-def test_arguments_of_torch_models_are_rejected(arguments, message, tmp_path, capsys, monkeypatch):
+def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
     from mmaffinity_cli import main
 
     monkeypatch.chdir(tmp_path)

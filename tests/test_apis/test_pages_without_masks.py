@@ -1,4 +1,4 @@
-"""Pages of models that predict boxes without masks, RoIs without weights, or a class alone."""
+"""Pages of models that predict boxes without masks, RoIs without weights, or only a class."""
 
 import cv2
 import numpy as np

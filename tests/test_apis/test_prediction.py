@@ -1,4 +1,4 @@
-"""Predicting scans into a folder."""
+"""Prediction of scans into a folder."""
 
 import csv
 import json
@@ -139,7 +139,7 @@ def test_measurement_failure_of_one_slice_does_not_stop_the_others(tmp_path, inf
 
 
 def test_memory_per_slice_is_a_key_and_an_offset(tmp_path, inferencer, monkeypatch):
-    """Of results, nothing is kept: neither while slices come nor while the files of the scan are written."""
+    """No results are kept in memory, neither during prediction nor while files are written."""
     pixel, number, seen = write_images(tmp_path / 'one', 1) / 'slice_0.png', 3000, []
     (tmp_path / 'in').mkdir()
     for index in range(number):
@@ -185,7 +185,7 @@ def test_scans_with_equal_names_stay_separate(tmp_path, inferencer):
 
 
 def test_hostile_files_do_not_stop_the_run(tmp_path, inferencer):
-    """Good slices among everything that is bad: the run goes on, each has a reason, nothing is written elsewhere."""
+    """Good slices among bad files: the run continues, each file has a reason, and nothing is written elsewhere."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     root = write_images(tmp_path / 'in', 2)
     write_series(root / 'dcm', 3)

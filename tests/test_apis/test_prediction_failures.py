@@ -1,4 +1,4 @@
-"""The last line of defence: what no check foresaw ends one scan and is reported."""
+"""Unexpected failures end a single scan and are reported."""
 
 import json
 import warnings
@@ -151,7 +151,7 @@ def test_unwritable_report_is_an_error(tmp_path, two, inferencer, monkeypatch):
 
 
 def test_report_contains_all_notes(tmp_path, inferencer):
-    """Of the scan, of its slices and of its outputs; the same list in prediction.json, and what --resume gives back."""
+    """Notes on scan, slices and outputs; the same list is in prediction.json and is restored by --resume."""
     pytest.importorskip('pydicom')
     for index in range(4):
         grey = to_grey(chest(index))

@@ -1,4 +1,4 @@
-"""The report of a prediction run, as it is printed."""
+"""The printed report of a prediction run."""
 
 from mmaffinity.apis.prediction_report import PredictionReport, ScanResult, report_lines
 from mmaffinity.scans import Problem

@@ -1,4 +1,4 @@
-"""Predictions that were interrupted, continued, or made twice into one folder."""
+"""Predictions that are interrupted, resumed, or repeated in one folder."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def snapshot(folder):
 
 
 def strip(folder):
-    """Content of the result files without the time that they were written."""
+    """Content of the result files without their creation time."""
     contents = {}
     for path in sorted(folder.rglob('*')):
         if path.suffix in ('.json', '.csv', '.jsonl'):
@@ -87,7 +87,7 @@ def test_resume_predicts_new_and_changed_slices(tmp_path, inferencer):
 
 
 def test_resume_after_a_kill_before_the_final_files(tmp_path, inferencer, monkeypatch):
-    """An earlier, whole run's result must not pass for that of the grown scan."""
+    """The result of an earlier, complete run must not pass for that of the extended scan."""
     folder = write_images(tmp_path / 'in', 2)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
     write_images(folder, 3)
@@ -198,7 +198,7 @@ def test_resume_with_a_new_series_keeps_earlier_results(tmp_path, inferencer, pr
 
 
 def test_resume_with_inserted_slices_equals_a_full_run(tmp_path, inferencer, predicted):
-    """Numbers, pictures, slabs, volumes and masks of the earlier slices are those that they have now."""
+    """Numbers, pictures, slabs, volumes and masks of earlier slices are updated."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 5)
     (tmp_path / 'aside').mkdir()

@@ -1,4 +1,4 @@
-"""Small inputs after public bug reports, kept beside the repository: each gives what its reader needs."""
+"""Small inputs from public bug reports, kept next to the repository."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What of a config applies to a run that is resumed, and what the user is told."""
+"""Which config changes apply to a resumed run, and what is reported."""
 
 import copy
 import re
@@ -19,7 +19,7 @@ def config(repo_root, tmp_path):
 
 
 def save(config, name='epoch_1.pth', **meta):
-    """Write a checkpoint with all that resuming needs."""
+    """Write a checkpoint with everything that resuming needs."""
     meta = dict(epoch=1, iter=6, seed=0, cfg=config.pretty_text, **meta)
     torch.save(dict(meta=meta, state_dict={}, optimizer={}, message_hub={}), f'{config.work_dir}/{name}')
 
@@ -48,7 +48,7 @@ def test_unchanged_config_gives_no_message(config, tmp_path):
     ],
 )
 def test_optimizer_and_schedule_come_from_the_checkpoint(config, change, words):
-    """The checkpoint holds their state, which MMEngine would load over those of the config without a word."""
+    """The checkpoint contains their state, which MMEngine would silently load over that of the config."""
     save(config)
     before = copy.deepcopy(config)
     config.merge_from_dict(change)
@@ -101,7 +101,7 @@ def test_run_without_a_checkpoint_starts_from_scratch(config, tmp_path):
 
 
 def test_checkpoints_without_a_readable_config(config):
-    """Other people's, or crafted ones: they are resumed as before, and nothing in the text runs."""
+    """Third-party or crafted checkpoints are resumed as before, and nothing in the text runs."""
     for text in (None, 'import os', "a = open('x', 'w')"):
         torch.save(
             dict(meta=dict(epoch=1, iter=6, cfg=text), state_dict={}, optimizer={}, message_hub={}),

@@ -1,4 +1,4 @@
-"""Reading ahead changes how long a prediction takes, and nothing else."""
+"""Reading ahead changes the duration of a prediction and nothing else."""
 
 import time
 
@@ -13,7 +13,7 @@ from mmaffinity.scans.read_ahead import MIN_SLICES
 
 
 def test_reading_overlaps_with_computing(tmp_path, inferencer, monkeypatch):
-    """With a worker, slices are decoded while the network computes; without one, the next slice is ready, and no more."""
+    """With a worker, slices are decoded while the network computes; without one, only the next slice is ready."""
     count = MIN_SLICES + 4
     folder = write_images(tmp_path / 'in', count)
     decoded = tmp_path / 'decoded'  # grows by a byte per slice, whichever process decodes it

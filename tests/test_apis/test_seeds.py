@@ -1,4 +1,4 @@
-"""A series of seeds as a user runs it: trained, completed, kept apart from other configs."""
+"""A series of seeds: trained, completed, and separated from other configs."""
 
 import json
 

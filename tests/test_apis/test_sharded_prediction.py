@@ -1,4 +1,4 @@
-"""Prediction by several processes into one folder: the same bytes as by one, whatever is killed."""
+"""Prediction by several processes into one folder gives the same bytes as one process, whatever is killed."""
 
 import json
 from pathlib import Path
@@ -23,13 +23,13 @@ class Interrupt(BaseException):
 
 @pytest.fixture(autouse=True)
 def one_time(monkeypatch):
-    """The time is written into the results, and is the only difference between two runs."""
+    """Fix the time written into the results, the only difference between two runs."""
     monkeypatch.setattr(scan_writer, 'now', lambda: '2021-01-01T00:00:00+00:00')
 
 
 @pytest.fixture
 def study(tmp_path):
-    """Eight scans, one of them refused, with a damaged slice, a file that is no scan, and names that differ by case."""
+    """Eight scans, one of them rejected, a damaged slice, a file that is not a scan, and names that differ only in case."""
     root = tmp_path / 'study'
     for name in ('a', 'b', 'c', 'd/x y', 'd/x-y'):
         write_images(root / name, 2)
@@ -124,7 +124,7 @@ def test_killed_shards_can_be_resumed_with_another_number(tmp_path, study, whole
 
 
 def test_killed_process_can_be_restarted_and_merged(tmp_path, repo_root, study, model):
-    """As under torchrun: one process dies, the other finishes; the first is started again, and the two are merged."""
+    """As under torchrun: one process dies and the other finishes; the first is restarted, and both are merged."""
     arguments = [
         repo_root / 'tools/predict.py',
         study,

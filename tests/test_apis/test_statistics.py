@@ -1,4 +1,4 @@
-"""Data of one's own without statistics.json: the README's config from start to end, and the command that keeps them."""
+"""User data without statistics.json: the README's config from start to end, and the command that stores statistics."""
 
 import json
 import os
@@ -37,7 +37,7 @@ FAST = {
 
 @pytest.fixture
 def leaf(tmp_path, repo_root, monkeypatch):
-    """The README's my_slices.py beside two folders of PNGs, in the current folder."""
+    """The README's my_slices.py next to two folders of PNGs, in the working directory."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     for label, name in enumerate(('healthy', 'covid')):

@@ -1,4 +1,4 @@
-"""Slice heads on stored RoIs: stored, trained, joined with the detector, and equal to it."""
+"""Slice heads on stored RoIs: extracted, trained, merged with the detector, and equal to it."""
 
 import json
 

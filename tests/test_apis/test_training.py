@@ -1,4 +1,4 @@
-"""Training and testing as a user does them: configs, commands, mistakes."""
+"""Training and testing as a user runs them: configs, commands, misuse."""
 
 import json
 import runpy
@@ -42,7 +42,7 @@ def fast_config(repo_root, name, data_root, **extra):
 
 
 def logged_losses(work_dir):
-    """Return what each step logged, without times, which differ between runs."""
+    """Return the logged values of each step, without times."""
     path = next(work_dir.glob('*/vis_data/scalars.json'))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [{key: value for key, value in row.items() if 'time' not in key and key != 'memory'} for row in rows]
@@ -88,7 +88,7 @@ def test_fused_adam_takes_the_same_steps(repo_root):
 
 
 def test_frozen_losses(trained):
-    """The losses of the first run under seed 0, as this test recorded them; other processors round a little otherwise."""
+    """Losses of the first run with seed 0, as recorded by this test; other processors round slightly differently."""
     losses = [round(row['loss'], 4) for row in logged_losses(trained[1])]
     assert losses == pytest.approx(FROZEN_LOSSES, rel=2e-2), f'frozen {FROZEN_LOSSES}, got {losses}'
 
@@ -142,7 +142,7 @@ def test_testing_writes_metrics_predictions_and_images(trained, tiny_phantom, re
 
 
 def test_predictions_are_bitwise_reproducible_with_any_workers(trained, tiny_phantom, repo_root, tmp_path):
-    """Every number of the results file, floats as they were written, with no and with two loader workers."""
+    """Every number of the results file, floats as written, without and with two loader workers."""
     found = []
     for number, workers in enumerate((0, 0, 2)):
         config = fast_config(
@@ -183,7 +183,7 @@ def test_resumed_run_reaches_the_same_weights(trained, tiny_phantom, repo_root, 
 
 
 def test_new_data_set_in_a_short_leaf_config(shared_dir, repo_root, tmp_path):
-    """Two folders, two classes, real slices of many sizes: the config that a user would write."""
+    """A config as a user would write it: two folders, two classes, real slices of many sizes."""
     leaf = tmp_path / 'my_slices.py'
     leaf.write_text(f"""_base_ = '{repo_root}/configs/affinity_c8_ictcf.py'
 data_root = '{shared_dir}/data/ct_slices'

@@ -1,4 +1,4 @@
-"""The ways to compute a model's predictions: which there are, and that the model can be built for each."""
+"""Variants of computing predictions: which are available, and that the model builds for each."""
 
 import pytest
 from mmdet.registry import MODELS
@@ -24,7 +24,7 @@ def test_variants_match_the_machine():
     ],
 )
 def test_settings_match_the_model(name, plain):
-    """The plain form of each folded part, and only of those; every setting builds."""
+    """Only folded parts have a plain form, and every setting builds."""
     init_default_scope('mmdet')
     config = load_config(name)
     settings = {variant.name: variant.settings for variant in default_variants(config, seeds=0, cuda=False)}

@@ -1,4 +1,4 @@
-"""What was read from a foreign object is written as an object of that class again."""
+"""A foreign object read as data is written as an object of its class again."""
 
 import io
 

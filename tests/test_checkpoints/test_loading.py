@@ -1,4 +1,4 @@
-"""Opening checkpoints: nothing in them runs, and what does not fit is said."""
+"""Loading of checkpoints: nothing in them runs, and mismatches are reported."""
 
 import os
 import pickle
@@ -14,7 +14,7 @@ from mmaffinity.checkpoints import download, explain_mismatch, load_checkpoint, 
 
 
 class Payload:
-    """Pickles as a call that leaves a file behind."""
+    """Pickles as a call that creates a file."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -179,7 +179,7 @@ def test_download_verifies_the_hash_in_the_name(tmp_path, monkeypatch):
 
 
 def test_downloads_without_a_hash_are_stored_by_url(tmp_path, monkeypatch):
-    """Two authors call their file model.pth."""
+    """Two authors name their file model.pth."""
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
     urls = [f'https://example.org/{author}/model.pth' for author in 'ab']
@@ -188,7 +188,7 @@ def test_downloads_without_a_hash_are_stored_by_url(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
 def test_one_process_per_machine_downloads(variable, tmp_path, monkeypatch):
-    """Four processes on two machines, whose homes are their own."""
+    """Four processes on two machines with separate home folders."""
     waited, fetched = [], []
     monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))
     for name in ('LOCAL_RANK', 'SLURM_LOCALID'):

@@ -1,4 +1,4 @@
-"""Checkpoints that carry code go through every public door; the code does not run, and the file is named."""
+"""Malicious checkpoints at every public entry point: their code does not run, and the error names the file."""
 
 import copy
 import runpy
@@ -92,7 +92,7 @@ KINDS_OF_HEAVY = ('os.system', 'getattr chain', 'state of a log buffer', 'before
 
 @pytest.fixture
 def evil(tmp_path):
-    """Write a checkpoint of a kind; afterwards, see that its code did not run."""
+    """Write a malicious checkpoint; afterwards, check that its code did not run."""
     mark = tmp_path / 'mark'
 
     def write(kind):
@@ -105,7 +105,7 @@ def evil(tmp_path):
 
 
 def test_the_payloads_are_live(tmp_path):
-    """Read as Python reads a trusted pickle, they do run: the tests below could fail."""
+    """Python's own unpickler does run them, so the tests below can fail."""
     kinds = (
         'os.system',
         'exec',
@@ -193,7 +193,7 @@ def test_other_schemes_of_mmengine_are_disabled(address):
 
 
 def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path):
-    """MMEngine executes meta['config'] as a Python config when it resumes: a payload that is nothing but text."""
+    """MMEngine executes meta['config'] as a Python config when it resumes, so plain text is a payload."""
     mark, work_dir = tmp_path / 'mark', tmp_path / 'work'
     train_model(copy.deepcopy(phantom_config), work_dir=work_dir)
     content = load_checkpoint(work_dir / 'epoch_1.pth')
@@ -207,7 +207,7 @@ def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path
 
 @pytest.mark.parametrize('kind', NUMPY_KINDS)
 def test_numpy_data_with_pointers_is_rejected(kind, tmp_path):
-    """Not code, but what ends in memory of the writer's choice: NumPy would follow the bytes as objects."""
+    """Not code, but bytes that NumPy would follow as pointers to objects."""
     path = tmp_path / 'evil.pth'
     path.write_bytes(numpy_array(NUMPY_KINDS[kind]))
     with pytest.raises(ValueError, match='evil.pth'):
@@ -260,7 +260,7 @@ def test_message_names_the_rejected_object(evil):
 
 
 def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
-    """Records that torch.save does not write are data to nobody."""
+    """Records that torch.save does not write are never read."""
     path, mark = tmp_path / 'more.pth', tmp_path / 'mark'
     torch.save({'state_dict': {'w': torch.arange(2.0)}}, path)
     import pickle

@@ -1,4 +1,4 @@
-"""Converting published checkpoints, there and back, and what is not one."""
+"""Conversion of published checkpoints and back, and rejection of other files."""
 
 import hashlib
 import os
@@ -71,7 +71,7 @@ def test_round_trip_preserves_every_bit(source, weights, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.pth', 'author.pth', 'b.pth', 'back.pth', 'c.pth']
 
 
-def test_nan_payloads_and_signed_zeros_survive(weights):
+def test_nan_and_signed_zeros_survive(weights):
     key = 'roi_heads.box_predictor.bbox_pred.bias'
     weights[key] = torch.tensor([-0.0, float('nan'), 1e-45, float('inf'), -0.0, 1e-45, float('nan'), 2.0])
     assert same_bits(convert_back(convert_published({'model_weights': weights}))['model_weights'], weights)

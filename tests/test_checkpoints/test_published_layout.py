@@ -1,4 +1,4 @@
-"""The table of names against the models it leads to, and its changes against plain indexing."""
+"""The layout against the models that it maps to, and its conversions against plain indexing."""
 
 import pytest
 import torch

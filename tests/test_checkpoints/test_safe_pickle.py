@@ -1,4 +1,4 @@
-"""Pickles of Python's own pickler come out as the same data; pickles that would run something do not run it."""
+"""Pickles written by Python are read as the same data, and nothing in a pickle is run."""
 
 import collections
 import copyreg
@@ -42,7 +42,7 @@ def test_shared_parts_stay_shared():
 
 @pytest.fixture
 def stranger(monkeypatch):
-    """A class in a module that the reader cannot import, and that would shout if it were used."""
+    """A class in a module that the reader cannot import, and that fails if it is used."""
     module = types.ModuleType('stranger')
 
     class Thing:

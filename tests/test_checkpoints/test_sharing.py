@@ -1,4 +1,4 @@
-"""Models shared as data: an export predicts the same, through every entry point, and half an export is refused."""
+"""Models shared as data: exports predict the same at every entry point, and incomplete exports are rejected."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def test_exported_content(model, shared):
 
 
 def test_config_round_trips(model, shared):
-    """Tuples too, which MMDetection tells from lists."""
+    """Including tuples, which MMDetection distinguishes from lists."""
     original, read = load_config(model[0]), load_config(shared[1])
     described = describe_model(original, ['Normal', 'CP', 'COVID-19'])
     assert read.model.to_dict() == described['model'] and isinstance(read.model.backbone.strides, tuple)

@@ -1,4 +1,4 @@
-"""Files of torch.save come out as torch.load would return them; others, and those that claim too much, are refused."""
+"""torch.save files are read as by torch.load; other files and excessive claims are rejected."""
 
 import collections
 import io
@@ -114,7 +114,7 @@ def test_every_pickle_of_the_old_format_is_guarded(part, tmp_path):
 
 
 def rewrite(path, target, change):
-    """Copy a zip, its entries changed by a function of name and bytes."""
+    """Copy a zip, with entries changed by a function of name and bytes."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, 'w') as out:
         for name in source.namelist():
             changed = change(name.split('/', 1)[1], source.read(name))
@@ -267,14 +267,14 @@ def test_ordered_dicts_stay_ordered(tmp_path):
 
 
 class Stub:
-    """Stands for the author's class in torch's reader."""
+    """Stand-in for the author's class in torch's reader."""
 
     def __setstate__(self, state):
         self.state = state
 
 
 def test_why_torch_alone_is_not_enough(tmp_path, monkeypatch):
-    """Where this fails, torch has learnt to do what our reader is for: remove that."""
+    """If this fails, torch can do what our reader is for: remove the reader."""
 
     def read_by_torch(path):
         with torch.serialization.safe_globals([(Stub, 'models.affinity.rpn.AnchorGenerator')]):

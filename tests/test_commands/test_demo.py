@@ -1,4 +1,4 @@
-"""The demo: its steps, its goals, and where it resumes."""
+"""The demo: steps, goals and resuming."""
 
 import subprocess
 from types import SimpleNamespace

@@ -73,7 +73,7 @@ def test_console_shows_warnings(tmp_path, run):
 
 
 def test_exit_code_reports_failures(tmp_path, run):
-    """A scan that fails for a reason that nothing foresaw."""
+    """A scan that fails unexpectedly."""
     for name in 'ab':
         write_images(tmp_path / 'in' / name, 1)
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', before=fail_in_scan_a)

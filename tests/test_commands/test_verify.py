@@ -32,7 +32,7 @@ def arguments(repo_root, tiny_phantom):
 
 @pytest.fixture
 def run(arguments, tmp_path, monkeypatch, capsys):
-    """Run the command in this process, which has imported everything; return exit code and output."""
+    """Run the command in this process to save imports; return exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def call(*options, **keywords):
@@ -87,7 +87,7 @@ def test_ictcf_warns_and_passes(run, tmp_path):
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='this system has no SIGKILL')
 def test_killed_run_can_be_continued(arguments, run, tmp_path, repo_root):
-    """Killed as soon as the cache has a line: what was read is kept, and no worker stays behind."""
+    """After a kill, the cache keeps what was read, and no worker remains."""
     cache = tmp_path / 'cache.jsonl'
     process = subprocess.Popen(
         [sys.executable, *arguments('--cache', cache, '--workers', '2')],

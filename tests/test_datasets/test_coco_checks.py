@@ -1,4 +1,4 @@
-"""COCO entries: run lengths as pycocotools writes them, and what is wrong with others."""
+"""COCO entries: run lengths as written by pycocotools, and invalid entries."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_whole_numbers_written_as_floats():
 
 @pytest.mark.parametrize('area', [0, -5, 0.001, float('nan'), 'four', None, [4]])
 def test_area_comes_from_the_mask(area):
-    """Tools write 0, the area of the box, or nothing; only the mask is trained on."""
+    """Tools write 0, the area of the box, or nothing; training uses only the mask."""
     absent = {key: value for key, value in GOOD.items() if key != 'area'}
     for annotation in ({**GOOD, 'area': area}, absent):
         assert read_annotation(annotation, IMAGE)['area'] == 4

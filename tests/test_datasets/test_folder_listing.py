@@ -1,4 +1,4 @@
-"""What counts as a slice in a folder of collected files, and what is reported instead."""
+"""Which files count as slices in a folder of collected files, and what is reported about the others."""
 
 import os
 
@@ -16,13 +16,13 @@ PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
 
 def picture(path, kind):
-    """Write a picture, under any name."""
+    """Write an image under any name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(PIXELS).save(path, format=kind)
 
 
 def listed(folder, *others):
-    """Slices, and what is not used by its reason, as names below the folder."""
+    """Names of the slices, and of unused files by reason, relative to the folder."""
     slices, unused = [], {}
     for path, reason in list_folder(folder, others):
         name = path.relative_to(folder).as_posix()
@@ -82,7 +82,7 @@ def test_other_files_are_reported_by_type(tmp_path):
 
 
 def test_damaged_image_files_stay_in_the_list(tmp_path):
-    """They stop a run, or are skipped and counted, but are not passed over."""
+    """They stop a run, or are skipped and counted, but are not ignored."""
     for name in ('empty.png', 'text.jpg', 'gif.tif'):
         (tmp_path / name).write_bytes({'e': b'', 't': b'no picture', 'g': b'GIF89a'}[name[0]])
     assert listed(tmp_path) == (['empty.png', 'gif.tif', 'text.jpg'], {})
@@ -154,7 +154,7 @@ def test_a_pipe_is_not_opened(tmp_path):
     assert listed(tmp_path) == ([], {'special files': ['a.png', 'b']})
 
 
-def test_mask_folder_names():
+def test_description_of_unused_files():
     assert describe_unused('healthy', ['.gif', '.jfif', '.jfif']) == '3 files of healthy are not used (.jfif 2, .gif 1)'
     assert describe_unused('x', ['masks']) == '1 file of x is not used (masks 1)'
 

@@ -85,7 +85,7 @@ def test_degenerate_lesions_count_as_none(two_task_root):
 
 
 def test_two_classes(two_task_root):
-    """Category ids need not be the labels, and labels follow the order of the names."""
+    """Category ids may differ from labels, and labels follow the order of the names."""
 
     def two(content):
         content['categories'] = [dict(id=7, name='GGO'), dict(id=3, name='Consolidation')]
@@ -251,7 +251,7 @@ def cases(shared_dir):
     'name', ['k06_crowd_rle', 'k07_float_sizes', 'k08_backslashes', 'k10_roboflow', 'k26_area_zero_mask_fine']
 )
 def test_reported_variants_equal_the_reference(shared_dir, name):
-    """Variants of one file, after public reports, with its pictures; boxes, labels and pixels are the same."""
+    """Variants of one file from public reports, with its images, give equal boxes, labels and pixels."""
     root = cases(shared_dir)
 
     def load(file):

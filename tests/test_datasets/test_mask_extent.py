@@ -1,4 +1,4 @@
-"""Run-length masks, against the library that draws them."""
+"""Extents of run-length masks against pycocotools."""
 
 import numpy as np
 import pytest

@@ -135,7 +135,7 @@ def test_error_names_the_file_only(folders):
 
 
 def test_user_config_for_real_slices(shared_dir, tmp_path):
-    """What a user's leaf config says about two folders of collected slices."""
+    """A user's leaf config for two folders of collected slices."""
     config = tmp_path / 'leaf.py'
     config.write_text(f"""
 pipeline = [dict(type='LoadCTSlice'), dict(type='Resize', scale=(64, 64)), dict(type='PackSliceInputs')]

@@ -1,4 +1,4 @@
-"""Whether what a config's data sets list is there, asked before a run is built."""
+"""Checks before a run that the files of a config's data sets exist."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 
 def test_nothing_is_read(root):
-    """Neither lists nor slices: they may be long, and have their own errors."""
+    """Neither lists nor slices are read, because they may be long and have their own errors."""
     (root / 'list.json').write_text('not JSON')
     (root / 'statistics').mkdir()
     check_sources(dict(type='MultiTaskDataset', datasets=[listed(root), listed(root, 'LesionDataset'), folders(root, 'full')]))
@@ -168,7 +168,7 @@ def test_configs_match_their_data(repo_root, tiny_phantom):
     ],
 )
 def test_class_mismatch_is_reported_before_the_run(repo_root, tmp_path, name, changes, words):
-    """In training and in test, and for baselines: before hours are spent, or a test of all slices."""
+    """In training and testing and for baselines, before hours are spent."""
     from mmaffinity.apis import test_model, train_model
 
     root = tmp_path / 'data'
@@ -188,7 +188,7 @@ def test_class_mismatch_is_reported_before_the_run(repo_root, tmp_path, name, ch
 
 
 def test_missing_sources_are_reported_before_the_run(repo_root, tmp_path, capfd):
-    """No work folder, no log: one sentence."""
+    """There is no work folder and no log, only one error message."""
     from mmaffinity.apis import test_model, train_model
 
     config = load_config(repo_root / 'configs/affinity_c8.py', dict(data_root=str(tmp_path / 'nowhere')))

@@ -1,4 +1,4 @@
-"""Slices that cannot be read: stop, or go on with the next one and count."""
+"""Unreadable slices: stop the run, or skip and count them."""
 
 import pytest
 from mmdet.registry import DATASETS
@@ -50,7 +50,7 @@ def names(paths):
 
 @pytest.fixture
 def broken(two_task_root):
-    """One slice cut, one gone."""
+    """One slice is truncated, one missing."""
     (two_task_root / 'image' / 'slice_2.png').write_bytes(b'no image')
     (two_task_root / 'image' / 'slice_6.png').unlink()
     return two_task_root
@@ -81,7 +81,7 @@ def test_skip_keeps_alternation_and_is_the_same_with_workers(broken):
         assert loader.dataset.datasets[0].skipped() == []
 
 
-def test_io_errors_are_not_skipped(two_task_root):
+def test_many_unreadable_slices_in_a_row_stop_the_run(two_task_root):
     for path in (two_task_root / 'image').glob('slice_*.png'):
         path.unlink()
     with pytest.raises(ValueError, match='7 slices in a row.*slice_'):

@@ -1,4 +1,4 @@
-"""The operations of the graph, and the selection of RoIs, against the forms for one slice."""
+"""The operations of the graph and the selection of RoIs, against the single-slice forms."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Quantised models: integer weights within half a step of the float ones, in the convolutions meant for it and no others."""
+"""Quantised models: only the intended convolutions have integer weights, within half a step of the float ones."""
 
 import numpy as np
 import pytest

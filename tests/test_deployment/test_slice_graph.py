@@ -1,4 +1,4 @@
-"""The model as one graph against the model itself, in torch: the same boxes, masks, classes and intermediate results."""
+"""The exported graph against the model in torch: equal boxes, masks, classes and intermediate results."""
 
 import pytest
 import torch
@@ -96,7 +96,7 @@ def test_modes_return_only_their_outputs(mode, names):
 
 
 def test_mask_logits_equal_those_of_the_head():
-    """Masks pasted by the model are bits; the logits before them are compared here."""
+    """The model's pasted masks are binary; this compares the logits before pasting."""
     model = build_model().eval()
     graph = SliceGraph(model, SIZE, SIZE).eval()
     inputs = torch.stack(images(1, seed=4)).float()

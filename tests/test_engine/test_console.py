@@ -1,4 +1,4 @@
-"""What a quiet run shows: its own messages, warnings and one line of progress."""
+"""Console output of a quiet run: own messages, warnings and a progress line."""
 
 import logging
 
@@ -39,7 +39,7 @@ def test_shown_message_clears_the_progress_line(monkeypatch):
 
 
 def test_a_quiet_run_and_its_log(repo_root, tiny_phantom, tmp_path, capsys):
-    """The console has progress, losses of both stages and our tables; the file has MMEngine's log as well."""
+    """The console shows progress, losses of both stages and tables; the file also contains MMEngine's log."""
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
     runner = train_model(config, work_dir=tmp_path, verbose=False)
     out, err = capsys.readouterr()
@@ -59,7 +59,7 @@ def test_a_quiet_run_and_its_log(repo_root, tiny_phantom, tmp_path, capsys):
 
 
 def test_quiet_fine_tuning_names_the_new_layers(repo_root, tiny_phantom, tmp_path, capsys):
-    """One line, where MMEngine prints its list of missing weights."""
+    """One line instead of MMEngine's list of missing weights."""
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.work_dir = str(tmp_path)
     torch.save(dict(meta={}, state_dict=build_runner(config, verbose=False).model.state_dict()), tmp_path / 'start.pth')
@@ -82,7 +82,7 @@ def test_a_verbose_run_shows_everything(repo_root, tiny_phantom, tmp_path, capsy
 
 
 def test_quiet_run_does_not_mention_a_missing_compiler(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
-    """MMEngine asks the shell for gcc, which is not needed."""
+    """MMEngine runs gcc in the shell, which is not needed."""
     monkeypatch.setenv('PATH', str(tmp_path))
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.work_dir = str(tmp_path / 'run')

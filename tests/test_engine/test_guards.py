@@ -1,4 +1,4 @@
-"""Hooks that guard a run, and those that watch memory and BatchNorm."""
+"""Hooks that safeguard a run, and hooks for memory and BatchNorm."""
 
 import mmap
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ def test_norm_statistics_are_averaged(monkeypatch):
 
 
 def test_best_copy_is_decided_by_all_processes(monkeypatch):
-    """Own losses 3, then 1: below; with the other process' 1 and then 5 the mean rises from 2 to 3."""
+    """The own loss falls from 3 to 1, but with the other process (1, then 5) the mean rises from 2 to 3."""
     copies = []
     runner = SimpleNamespace(model=SimpleNamespace(set_stage=None, copy_branch=lambda: copies.append(0)), _resume=False)
     hook = AlternatingLossHook(copy='best')

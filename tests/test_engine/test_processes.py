@@ -1,4 +1,4 @@
-"""Several processes: what a config gets, and who is told that the launcher does not fit."""
+"""Distributed processes: config settings, and errors for unsuitable launchers."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ TORCHRUN = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='127.0.0.1
 
 @pytest.fixture
 def joined(monkeypatch):
-    """Note the backend instead of waiting for other processes."""
+    """Record the backend instead of waiting for other processes."""
     backends = []
     monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
     return backends

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, among whole, cut, flipped and foreign files."""
+"""The checkpoint from which a run resumes, among complete, truncated, corrupt and other files."""
 
 import os
 
@@ -21,7 +21,7 @@ def cut(path):
 
 
 def flip(path):
-    """Change one bit of a weight; neither the length nor the table of contents tells."""
+    """Flip one bit of a weight, without changing the length or the table of contents."""
     content = bytearray(path.read_bytes())
     place = bytes(content).index(torch.arange(2000.0, 2010.0).numpy().tobytes())
     content[place + 2] ^= 1

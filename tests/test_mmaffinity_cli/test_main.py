@@ -1,4 +1,4 @@
-"""The command `mmaffinity`: its list of commands, and the scripts in tools/ that stand for them."""
+"""The command `mmaffinity`: its list of commands, and the equivalent scripts in tools/."""
 
 import ast
 import importlib

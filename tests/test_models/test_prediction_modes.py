@@ -1,4 +1,4 @@
-"""What runs in each mode and stage, and that leaving the rest out changes nothing."""
+"""What runs in each mode and stage, and that omitting the rest changes nothing."""
 
 import functools
 
@@ -64,14 +64,14 @@ def assert_equal(one, other, exact=True):
 
 
 def separately(model):
-    """Both answers by the two methods that know nothing of each other."""
+    """Both results from the two independent methods."""
     both = predict(model, 'classification')
     for sample, detected in zip(both, predict(model, 'detection')):
         sample.pred_instances = detected.pred_instances
     return both
 
 
-def test_modes_compute_what_is_asked_and_no_more(model):
+def test_modes_compute_only_what_is_requested(model):
     names = ('backbone', 'bbox_roi_extractor', *SEGMENTATION_ONLY, *CLASSIFICATION_ONLY)
     names = [name if name == 'backbone' or name.startswith('roi') else f'roi_head.{name}' for name in names]
     for mode, idle in (('classification', SEGMENTATION_ONLY), ('detection', CLASSIFICATION_ONLY)):
@@ -83,7 +83,7 @@ def test_modes_compute_what_is_asked_and_no_more(model):
         )
 
 
-def test_one_pass_of_the_box_head_where_weights_are_equal(model):
+def test_box_head_runs_once_if_weights_are_equal(model):
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
     with Calls(model, names) as counts:
         together = predict(model)
@@ -92,7 +92,7 @@ def test_one_pass_of_the_box_head_where_weights_are_equal(model):
     assert_equal(together, separately(model))
 
 
-def test_both_heads_run_where_weights_differ():
+def test_both_box_heads_run_if_weights_differ():
     model = build_model().eval()
     before = predict(model)
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
@@ -112,7 +112,7 @@ def test_both_heads_run_where_weights_differ():
         assert_equal(predict(model), before)
 
 
-def test_nothing_of_the_segmentation_branch_runs_in_the_classification_stage():
+def test_segmentation_branch_does_not_run_in_the_classification_stage():
     model = build_model().train()
     names = (*SEGMENTATION_ONLY, 'roi_head.classification_branch.bbox_head')
     for sample, expected in ((slice_sample(), (0, 0, 1)), (lesion_sample(), (1, 1, 0))):
@@ -184,7 +184,7 @@ def largest(found, expected):
 
 
 @pytest.mark.parametrize('variant', [{}, PUBLISHED])
-def test_fast_settings_predict_what_plain_ones_do(variant, monkeypatch):
+def test_fast_settings_predict_like_plain_ones(variant, monkeypatch):
     with monkeypatch.context() as patch:
         allow_float64(patch)
         exact = run({**variant, **PLAIN}, torch.float64)
@@ -202,7 +202,7 @@ def test_fast_settings_predict_what_plain_ones_do(variant, monkeypatch):
 
 
 @pytest.mark.parametrize('variant', [{}, PUBLISHED])
-def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
+def test_fast_settings_train_like_plain_ones(variant, monkeypatch):
     allow_float64(monkeypatch)
     gradients = []
     for options in (variant, {**variant, **PLAIN}):
@@ -228,7 +228,7 @@ def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
 # --- compiled parts --------------------------------------------------------------------------------------------------
 
 
-def test_compiled_parts_answer_the_same(model, monkeypatch):
+def test_compiled_parts_give_equal_predictions(model, monkeypatch):
     # Traced as for the default backend, but not translated to C++, which takes a minute.
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='aot_eager'))
     compiled = build_model({'compile_parts': ['backbone', 'rpn_head', 'roi_head.cls_head']}).eval()
@@ -240,6 +240,6 @@ def test_compiled_parts_answer_the_same(model, monkeypatch):
     assert_equal(predict(compiled, num=3), predict(model, num=3), exact=False)
 
 
-def test_only_parts_that_are_there_can_be_compiled():
+def test_unknown_parts_to_compile_are_rejected():
     with pytest.raises(ValueError, match="compile_parts names 'head', which the model does not have; .*rpn_head"):
         build_model({'compile_parts': ['head']})

@@ -1,4 +1,4 @@
-"""Enhanced CT: its frames are the slices that the same series has as single files."""
+"""Enhanced CT: frames equal the slices of the same series in single files."""
 
 import io
 import os
@@ -18,14 +18,14 @@ pydicom = pytest.importorskip('pydicom')
 
 
 def frames_in(path):
-    """The only scan of a file or folder, and the problems beside it."""
+    """Return the only scan of a file or folder, and the problems."""
     found = list(find_scans(path))
     (scan,) = (item for item in found if not isinstance(item, Problem))
     return scan, [item for item in found if isinstance(item, Problem)]
 
 
 def read(scan):
-    """Slices of a scan, none of which may have a problem."""
+    """Read the slices of a scan without problems."""
     slices = list(scan.read())
     assert not [str(item) for item in slices if isinstance(item, Problem)]
     return slices
@@ -72,7 +72,7 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
 
 
 @pytest.mark.parametrize('syntax', ['ExplicitVRLittleEndian', 'RLELossless', 'JPEG2000Lossless'])
-def test_what_highdicom_converts_is_what_it_was(tmp_path, single, syntax):
+def test_series_converted_by_highdicom_is_unchanged(tmp_path, single, syntax):
     highdicom = pytest.importorskip('highdicom')
     sources = [pydicom.dcmread(header.path) for header in single.headers]
     if syntax == 'JPEG2000Lossless':  # which highdicom writes of unsigned values only
@@ -179,7 +179,7 @@ def test_frames_in_any_order_and_view(tmp_path, single):
         ({'PlaneOrientation': dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1])}, 'coronal'),
     ],
 )
-def test_localizers_and_other_planes_are_left_out(tmp_path, macro, words):
+def test_localizers_and_other_planes_are_omitted(tmp_path, macro, words):
     save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(5), [macro, {}, {}, macro, {}]))
     scan, problems = frames_in(tmp_path / 'm.dcm')
     (problem,) = problems
@@ -231,7 +231,7 @@ def test_without_positions_frames_keep_their_order(tmp_path, numbered):
         (dict(PhotometricInterpretation='RGB'), 'colours'),
     ],
 )
-def test_refused_as_a_whole(tmp_path, change, words):
+def test_unusable_files_are_rejected(tmp_path, change, words):
     data = enhanced_ct(chest_frames(3))
     for keyword, value in change.items():
         delattr(data, keyword) if value is None else setattr(data, keyword, value)
@@ -239,7 +239,7 @@ def test_refused_as_a_whole(tmp_path, change, words):
     assert isinstance(problem, Problem) and words in problem.reason and problem.source.endswith('m.dcm')
 
 
-def test_refuses_many_frames_of_another_kind(tmp_path):
+def test_other_multi_frame_files_are_rejected(tmp_path):
     data = enhanced_ct(chest_frames(3), SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', Modality='MR')
     (problem,) = find_scans(save_dicom(tmp_path / 'm.dcm', data))
     assert isinstance(problem, Problem)
@@ -271,7 +271,7 @@ def test_a_frame_missing_in_the_headers(tmp_path, syntax):
     assert 'a frame may be missing' in ' '.join(scan.info.notes)
 
 
-def test_a_damaged_frame_costs_only_itself(tmp_path):
+def test_damaged_frame_does_not_affect_the_others(tmp_path):
     data = enhanced_ct(chest_frames(5))
     del data.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
     path = save_dicom(tmp_path / 'm.dcm', data)
@@ -286,7 +286,7 @@ def test_a_damaged_frame_costs_only_itself(tmp_path):
     assert '3 complete frames of 8192 bytes' in problem.reason
 
 
-def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
+def test_claimed_but_missing_frames_cost_nothing(tmp_path):
     data = enhanced_ct(chest_frames(2))
     data.PerFrameFunctionalGroupsSequence = [*data.PerFrameFunctionalGroupsSequence, *[pydicom.Dataset()] * 5000]
     scan, (problem,) = frames_in(save_dicom(tmp_path / 'm.dcm', data))
@@ -296,7 +296,7 @@ def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
 @pytest.mark.parametrize(
     'old, new, words', [(b'PIXELSPACING', b'0,8\\0,7', 'decimal comma'), (b'1234567', b'not one', 'not a number')]
 )
-def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, old, new, words):
+def test_values_of_the_wrong_type_affect_only_what_needs_them(tmp_path, old, new, words):
     number = b'0.123456\\0.7' if old == b'PIXELSPACING' else b'1234567'
     macro = (
         {'PixelMeasures': dict(PixelSpacing=[0.123456, 0.7])}
@@ -316,7 +316,7 @@ def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, o
         assert words in results['m.dcm#frame 2'].reason
 
 
-def test_a_number_of_frames_that_is_none(tmp_path):
+def test_invalid_number_of_frames(tmp_path):
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3), NumberOfFrames=1234))
     path.write_bytes(path.read_bytes().replace(b'1234', b'many', 1))
     scan, problems = frames_in(path)
@@ -339,7 +339,7 @@ def test_a_copied_file_counts_once(tmp_path):
     assert 'contains the same image as' in problem.reason and 'further frames' in problem.reason
 
 
-def test_deflated_files_are_refused_and_bounded(tmp_path, monkeypatch):
+def test_deflated_files_are_rejected_within_bounds(tmp_path, monkeypatch):
     data = enhanced_ct(chest_frames(3))
     data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
     path = save_dicom(tmp_path / 'm.dcm', data)
@@ -350,8 +350,8 @@ def test_deflated_files_are_refused_and_bounded(tmp_path, monkeypatch):
     assert 'expands to more than 4096' in problem.reason or 'more than 4096 bytes' in problem.reason
 
 
-def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
-    """The limits on a file of one slice are not those on a file of many; those on headers hold for both."""
+def test_large_files_with_small_headers_are_read(tmp_path, monkeypatch):
+    """Size limits for single-slice files do not apply to multi-frame files; header limits apply to both."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(8)))
     other = save_dicom(tmp_path / 's.dcm', dicom_slice(chest(size=128).astype(np.int16)))
     for module in ('dicom_reading', 'dicom_frames'):
@@ -369,7 +369,7 @@ def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('undefined', [False, True])
-def test_headers_of_very_many_entries_are_refused(tmp_path, undefined):
+def test_headers_with_too_many_entries_are_rejected(tmp_path, undefined):
     """pydicom takes minutes and gigabytes for them."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(2)))
     content = path.read_bytes()
@@ -430,7 +430,7 @@ def test_a_real_series_converted(tmp_path, shared_dir):
 
 @pytest.mark.parametrize('case', ['huge offsets', 'negative offsets', 'no table', 'falling offsets'])
 @pytest.mark.parametrize('table', ['basic', 'extended'])
-def test_wrong_offsets_lead_nowhere(tmp_path, single, case, table):
+def test_wrong_offsets_are_ignored(tmp_path, single, case, table):
     frames = chest_frames(4)
     data = encapsulated(
         enhanced_ct(frames), [compressed(frame, 'RLELossless') for frame in frames], pydicom.uid.RLELossless, table

@@ -49,7 +49,7 @@ def test_values():
         7,
     ],
 )
-def test_anything_else_is_not(text, tmp_path, monkeypatch):
+def test_anything_else_is_rejected(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_config_text(text) is None and not list(tmp_path.iterdir())
 

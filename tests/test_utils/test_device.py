@@ -1,4 +1,4 @@
-"""The names that people give to devices, on machines with and without GPUs."""
+"""Device names as users give them, on machines with and without GPUs."""
 
 import pytest
 import torch
@@ -76,6 +76,6 @@ def test_gpus(gpus, name, index):
         '\u0661',
     ],
 )
-def test_others(gpus, name):
+def test_unsupported_devices(gpus, name):
     with pytest.raises(ValueError, match='is not supported: use cpu, or cuda'):
         find_device(name)

@@ -45,7 +45,7 @@ def test_the_unit_is_positive():
     assert 0.1 < matrix_product_gflops(runs=1) < 1e6
 
 
-def test_threads_are_put_back():
+def test_number_of_threads_is_restored():
     before = torch.get_num_threads()
     with threads(before + 1):
         assert torch.get_num_threads() == before + 1

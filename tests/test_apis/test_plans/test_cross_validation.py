@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope='module')
 def done(tiny_phantom, repo_root, tmp_path_factory):
-    """The plan of the documentation with small models, on the tiny phantom."""
+    """The documented plan with small models, on the tiny phantom."""
     root = tmp_path_factory.mktemp('cross_validation')
     text = (repo_root / 'configs/plans/cross_validation_phantom.py').read_text()
     (root / 'plan.py').write_text(f"{text}for run in runs:\n    run['options'].update({small_options()!r})\n")

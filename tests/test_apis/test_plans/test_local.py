@@ -1,4 +1,4 @@
-"""A small plan as a user runs it: stopped, resumed, with a run that fails, up to the page."""
+"""A small plan from start to report: stopped, resumed, with a failing run."""
 
 import json
 import os
@@ -120,7 +120,7 @@ def test_nothing_to_report(tmp_path, tiny_phantom):
 
 
 def test_command_ends_with_its_parent_process(repo_root):
-    """As when a plan is killed: the command would go on for a minute."""
+    """As when a plan is killed; the command would otherwise run for a minute."""
     code = (
         'import subprocess, sys, os\n'
         'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '

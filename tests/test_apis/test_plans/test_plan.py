@@ -1,4 +1,4 @@
-"""Plan files: what is read from them, and what is wrong with them."""
+"""Reading of plan files, and errors in them."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""One folder of slices per class to slice lists: patients, groups where they are unknown, bad slices."""
+"""Conversion of class folders to slice lists: patients, groups if they are unknown, bad slices."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ WHOLE = SplitOptions(val_share=0, test_share=0)
 def put(tmp_path):
 
     def write(name, seed, brightness=1.0):
-        """Write a smooth picture; the same seed gives the same picture, but for its brightness."""
+        """Write a smooth image; equal seeds give equal images except for the brightness."""
         noise = np.random.default_rng(seed).integers(0, 200, (6, 6), np.uint8)
         picture = cv2.resize(noise, (60, 50), interpolation=cv2.INTER_CUBIC)
         path = tmp_path / 'in' / name
@@ -217,7 +217,7 @@ def test_the_public_config_reads_the_phantom_from_folders(tiny_phantom, tmp_path
 
 
 def test_real_slices_without_patients(shared_dir, tmp_path):
-    """The first 150 slices of each class of SARS-COV-2 CT-Scan, which hold near-duplicates: no pair is in two splits."""
+    """The first 150 slices of each class of SARS-COV-2 CT-Scan contain near-duplicates, but no pair is in two splits."""
     for name in ('covid', 'non_covid'):
         (tmp_path / 'in' / name).mkdir(parents=True)
         for path in sorted((shared_dir / 'data/sars_cov2_ct' / name).iterdir())[:150]:

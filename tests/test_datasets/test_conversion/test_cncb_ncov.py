@@ -154,7 +154,7 @@ def test_parts_and_lists_in_other_folders(root, tmp_path):
 
 
 def flatten(root, folder):
-    """Bring the download to the layout of COVIDx-CT version 1: one folder, lists beside it."""
+    """Convert the download to the layout of COVIDx-CT version 1: one folder, with lists next to it."""
     (root / folder).mkdir(parents=True, exist_ok=True)
     for row in TRAIN + VAL + TEST:
         path = next(root.joinpath(*row.split('_')).parent.glob(row.rsplit('_', 1)[1] + '.*'))
@@ -384,7 +384,7 @@ def test_tool_interrupted(root, repo_root, monkeypatch):
 
 
 def test_author_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
-    """All 3000 are in its training list, so the flat download serves the paper's configs."""
+    """All 3000 are in its training list, so the flat download suffices for the paper's configs."""
     data = shared_dir / 'data'
     images = tmp_path / '1_images'
     images.mkdir()

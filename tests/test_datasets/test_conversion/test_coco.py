@@ -13,7 +13,7 @@ from mmaffinity.utils.files import write_json_atomic
 
 
 def flood_fill(lesion):
-    """Split a mask by walking from pixel to pixel over all eight neighbours."""
+    """Split a mask by flood fill over all eight neighbours."""
     left = {(int(y), int(x)) for y, x in np.argwhere(lesion)}
     components = []
     while left:

@@ -1,4 +1,4 @@
-"""DICOM folders and slice labels to slice lists: order from the head, classes, whole results, one bad patient alone."""
+"""Conversion of DICOM folders and slice labels to slice lists: order, classes, complete results, bad patients."""
 
 import argparse
 import json

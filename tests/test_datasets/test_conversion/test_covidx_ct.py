@@ -97,7 +97,7 @@ def test_every_version_and_folder(tmp_path, version, images):
 
 
 def test_variant_b_shares_lists_with_a(root):
-    """3B comes as a training list beside those of 3A: which of the two is meant has to be said."""
+    """3B adds a training list to those of 3A, so the variant must be given."""
     lines = [*ROWS['train'], 'study_0306-0017.png 2 0 0 20 16']
     (root / 'train_COVIDx_CT-3B.txt').write_text('\n'.join(lines))
     with pytest.raises(ValueError, match='train lists of the versions 3A and 3B; choose one with --list-version'):
@@ -259,7 +259,7 @@ def test_stale_statistics_are_reported(root):
 
 
 def test_from_phantom_to_batches(tmp_path, repo_root):
-    """The whole way: the phantom's layout, the converter, the public configs' pipelines, with and without the crop."""
+    """From the phantom's layout through the converter to the public configs' pipelines, with and without cropping."""
     write_phantom(tmp_path, size=64, slices_per_patient=1, covidx_train=27, covidx_val=12, covidx_test=9, **FEW)
     summary = convert_covidx_ct(tmp_path / 'covidx_ct')
     assert summary.warnings == [] and summary.statistics['num_slices'] == 27

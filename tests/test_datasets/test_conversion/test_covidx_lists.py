@@ -140,7 +140,7 @@ def test_invalid_metadata(tmp_path):
 
 
 def test_real_metadata_and_lists_agree(shared_dir):
-    """Every patient of the real lists is in the real metadata.csv, with the source and the finding that the lists tell."""
+    """Every patient of the real lists is in the real metadata.csv, with the source and finding of the lists."""
     folder = shared_dir / 'data' / 'covidx_ct_v3'
     metadata = read_metadata(folder / 'metadata.csv')
     findings = ('Normal', 'Pneumonia', 'COVID-19')
@@ -150,7 +150,7 @@ def test_real_metadata_and_lists_agree(shared_dir):
 
 
 def test_every_real_patient_id_belongs_to_a_known_source(shared_dir):
-    """A slice of any patient in the real metadata.csv, training sources included, is read as of that source and patient."""
+    """A slice of any patient in the real metadata.csv, including training sources, gets that source and patient."""
     tails = {
         'CNCB': '_1_0001',
         'COVID-19-CT-Seg': '-0001',

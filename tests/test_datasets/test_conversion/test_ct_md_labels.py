@@ -27,7 +27,7 @@ def test_labels_by_patient(tmp_path):
 
 
 def test_an_index_that_skips_a_number(tmp_path):
-    """The published one does: patients in the order of their numbers are the rows."""
+    """The published index does: its rows are patients in the order of their numbers."""
     labels = read_slice_labels(*write(tmp_path, (0, 1, 3)))
     assert labels['P003'].tolist() == [True, False, False, False]
 
@@ -49,7 +49,7 @@ def test_updated_labels_are_preferred(tmp_path):
 
 
 def test_pickled_arrays_are_not_opened(tmp_path):
-    """An object array would run what its pickle names."""
+    """An object array would run the functions that its pickle names."""
 
     class Attack:
         def __reduce__(self):

@@ -1,4 +1,4 @@
-"""What converters of downloads share: where lists are, and what they refuse to replace."""
+"""Code shared by converters of downloads: finding lists, and protecting existing ones."""
 
 import json
 

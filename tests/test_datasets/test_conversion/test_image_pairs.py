@@ -1,4 +1,4 @@
-"""Slices and masks, images of the same names, to COCO JSON: lesions, patients, bad pairs, links."""
+"""Conversion of slices and masks with equal names to COCO JSON: lesions, patients, bad pairs, links."""
 
 import argparse
 import json
@@ -216,7 +216,7 @@ def test_command(folders, tmp_path, capsys):
 
 
 def test_phantom_lesions_equal_those_of_its_own_converter(tiny_phantom, tmp_path):
-    """Folders per patient, masks of CNCB-NCOV: the same annotations from the general converter as from the special one."""
+    """With patient folders and CNCB-NCOV masks, the general converter gives the same annotations as the special one."""
     root = tiny_phantom / 'cncb_ncov'
     convert_image_pairs(
         root / 'ct_lesion_seg/image',

@@ -1,4 +1,4 @@
-"""What is taken of masks; the lists themselves are tested with the converters of volumes and images."""
+"""Selection of lesions in masks; the lists are tested with the converters of volumes and images."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Volumes with masks to lesion slices: the way of prediction, the right labels, whole results, one bad pair alone."""
+"""Conversion of volumes with masks to lesion slices: orientation, labels, complete results, bad pairs."""
 
 import argparse
 import gzip
@@ -71,7 +71,7 @@ def test_slices_and_lesions(folders):
     'flips, order', [((), (0, 1, 2)), ((0,), (0, 1, 2)), ((1, 2), (0, 1, 2)), ((0, 2), (1, 0, 2)), ((), (2, 0, 1))]
 )
 def test_any_storage_order_gives_the_radiological_view(folders, flips, order):
-    """Image and mask are stored alike; slices are the same, and prediction reads the same pixels."""
+    """Image and mask share a storage order; slices are equal, and prediction reads the same pixels."""
     affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     volume, mask = chest_volume(3), stored([view_mask()] * 3)
     for axis in flips:
@@ -355,7 +355,7 @@ def test_real_masks_on_a_synthetic_scan(shared_dir, folders):
 
 
 def test_the_reported_case(shared_dir, folders):
-    """Grey levels of 0 to 255 that are called CT are refused, and their masks with them; the same patient in HU is taken."""
+    """Grey levels 0 to 255 labelled as CT are rejected with their masks; the same patient in HU is accepted."""
     import nibabel
 
     for name in ('radiopaedia_like', 'radiopaedia_hu'):

@@ -30,7 +30,7 @@ def test_find_in_several_folders(tmp_path):
 
 
 def test_flat_folders(tmp_path):
-    """Two levels deep, without what is never flat; those of the version first."""
+    """Two levels deep, without folders that are never flat; those of the version first."""
     for name in (
         '2A_images/x.png',
         'archive/3A_images/x.JPEG',

@@ -1,4 +1,4 @@
-"""What converters that make a data root share: slices, links or copies, lists, statistics, and the record."""
+"""Code shared by converters that create a data root: slices, links or copies, lists, statistics, record."""
 
 import json
 from dataclasses import dataclass, field

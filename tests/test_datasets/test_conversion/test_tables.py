@@ -1,4 +1,4 @@
-"""A table of patients: names with and without folders and extension, and what is wrong with a table."""
+"""Tables of patients: names with and without folders and extension, and invalid tables."""
 
 import pytest
 

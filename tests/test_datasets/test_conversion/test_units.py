@@ -1,4 +1,4 @@
-"""What slices are divided with: patients of a pattern or a table, groups otherwise."""
+"""Units of splitting: patients from a pattern or a table, groups otherwise."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The phantom's volumes: NIfTI pairs and COVID-CT-MD, which the converters turn into what their configs read."""
+"""The phantom's volumes, NIfTI pairs and COVID-CT-MD, through converters and configs."""
 
 import gzip
 import json
@@ -56,7 +56,7 @@ def test_hounsfield_units_match_the_grey_levels():
 
 
 def test_volumes_are_read_as_drawn(phantom):
-    """In both orientations that volumes are stored in, from the feet as prediction counts and upright."""
+    """In both stored orientations, counted from the feet and upright as in prediction."""
     folder, _ = phantom
     scans = list(find_scans(folder / 'nifti_pairs' / 'images'))
     assert len(scans) == 5

@@ -1,4 +1,4 @@
-"""The phantom: same bytes for the same seed, the real layouts and lists, and classes that differ as they should."""
+"""The phantom: reproducible bytes, real layouts and lists, and classes that differ as intended."""
 
 import csv
 import hashlib
@@ -91,7 +91,7 @@ def test_slice_is_deterministic_and_seeds_differ():
 
 
 def test_disease_does_not_change_the_anatomy():
-    """Outside of its lesions, a patient with COVID-19 is pixel by pixel the same patient in health."""
+    """Outside the lesions, a patient with COVID-19 equals the same healthy patient pixel by pixel."""
     patient = make_patient(4, 1, 2)
     ill, mask = draw_slice(patient, 0.6, 256)
     well, clean = draw_slice(patient, 0.6, 256, lesions=False)
@@ -288,7 +288,7 @@ def test_patients_are_never_shared_between_splits(phantom):
 
 
 def test_covidx_ct_layout(phantom, tmp_path):
-    """On request only, beside the other layouts, whose bytes stay."""
+    """Written only on request, next to the other layouts, whose bytes do not change."""
     folder, _ = phantom
     summary = write_phantom(tmp_path, covidx_train=40, covidx_val=10, covidx_test=11, **SMALL)
     assert digests(folder).items() - digests(tmp_path).items() == {('phantom.json', digests(folder)['phantom.json'])}

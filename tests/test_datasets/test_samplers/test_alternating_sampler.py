@@ -1,4 +1,4 @@
-"""The sampler against a plain restatement of the rule: lesion batch, slice batch, and so on; a pass is an epoch."""
+"""The sampler against a plain implementation of its rule: alternate lesion and slice batches; a pass is an epoch."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
 
 
 class Indices(torch.utils.data.Dataset):
-    """Stands for a MultiTaskDataset: indices 0..lesions-1 are lesion slices, the others labelled slices."""
+    """Stand-in for a MultiTaskDataset: indices 0..lesions-1 are lesion slices, the others labelled slices."""
 
     def __init__(self, lesions: int, slices: int) -> None:
         self.lesions, self.slices = lesions, slices
@@ -108,7 +108,7 @@ def test_resuming_repeats_the_order():
 
 
 def test_frozen_order():
-    """A change of these numbers changes every published training: it belongs into the changelog."""
+    """A change of these numbers changes every published training run and must be in the changelog."""
     assert batches_of(Indices(5, 4), 1, seed=0) == [[4], [5], [1], [7], [2], [8], [4], [6]]
     assert batches_of(Indices(5, 4), 1, seed=0, epoch=1) == [[2], [5], [2], [6], [2], [8], [2], [7]]
 

@@ -1,4 +1,4 @@
-"""Verification of what is in files: pictures, lesions, masks."""
+"""Verification of file contents: images, lesions, masks."""
 
 import json
 import re

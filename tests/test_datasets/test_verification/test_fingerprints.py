@@ -1,4 +1,4 @@
-"""Two fingerprints: of the files' bytes, and of the listing; kept apart by name."""
+"""Fingerprints of the files' bytes and of their listing."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def prints(bench):
 
 
 def test_written_out(bench):
-    """Both, computed from the list and the files alone."""
+    """Both fingerprints, computed only from the list and the files."""
     bench.config()
     rows = json.loads((bench.root / 'annotations/slices_val.json').read_text())['data_list']
 
@@ -114,7 +114,7 @@ def test_a_data_set_without_paths_does_not_end_a_run():
 
 
 def test_a_record_with_a_missing_file_or_without_reading(bench):
-    """The others keep their fingerprints; nothing is raised, as the run itself will say what is missing."""
+    """Other files keep their fingerprints; nothing is raised, because the run itself reports missing files."""
     part = dict(bench.config().test_dataloader.dataset.datasets[1], pipeline=[])
     listing = record_of(DATASETS.build(part), 'test', read_files=False)
     assert listing['content_sha256'] is None

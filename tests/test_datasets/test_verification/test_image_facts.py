@@ -1,4 +1,4 @@
-"""What is read of one file."""
+"""Facts read from one file."""
 
 import hashlib
 import warnings
@@ -68,7 +68,7 @@ def test_blank_missing_and_broken(tmp_path):
 
 
 def test_hash_describes_the_coarse_image():
-    """The bits against a cosine transform written out."""
+    """The bits against an explicit cosine transform."""
     small = np.random.default_rng(3).uniform(0, 255, (32, 32)).astype(np.float32)
     place, frequency = np.meshgrid(np.arange(32), np.arange(32))
     basis = np.sqrt(2 / 32) * np.cos(np.pi * (2 * place + 1) * frequency / 64)

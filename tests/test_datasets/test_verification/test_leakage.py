@@ -1,4 +1,4 @@
-"""Verification of what splits share: patients, scans, files, and pictures that are the same or nearly."""
+"""Verification of leakage between splits: patients, scans, files, and equal or similar images."""
 
 import shutil
 
@@ -45,7 +45,7 @@ def test_unknown_patients(bench):
 
 
 def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
-    """Lesion patients as cncb_ncov.py names them: no name equals one of the labelled slices, whoever it is."""
+    """Lesion patients as cncb_ncov.py names them never match patients of labelled slices by name."""
     for content in bench.lesions.values():
         for image in content['images']:
             image['patient_id'] = f'ct_lesion_seg/{image["patient_id"]}'
@@ -73,7 +73,7 @@ def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
 
 
 def test_name_spaces_are_compared_within_one_data_root(bench):
-    """Two roots are two collections: a name that is in one alone says nothing."""
+    """Two roots are two collections, so a name in only one of them means nothing."""
     config = bench.config()
     config.train_dataloader.dataset = dict(config.train_dataloader.dataset.datasets[1])
     for rows, site in ((bench.slices['train'], 'site_a'), (bench.slices['val'], 'site_b'), (bench.slices['test'], 'site_b')):

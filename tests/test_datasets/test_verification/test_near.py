@@ -1,4 +1,4 @@
-"""Groups of pictures that look nearly the same."""
+"""Groups of similar images."""
 
 import itertools
 
@@ -14,7 +14,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def picture(*amplitudes):
-    """A smooth picture; near amplitudes give near pictures."""
+    """A smooth image; similar amplitudes give similar images."""
     y, x = np.mgrid[0:1:64j, 0:1:64j]
     waves = [np.cos(np.pi * (1 + index % 3) * x) * np.cos(np.pi * (1 + index // 3) * y) for index in range(len(amplitudes))]
     total = sum(amplitude * wave for amplitude, wave in zip(amplitudes, waves, strict=True))
@@ -67,7 +67,7 @@ def test_blank_and_unreadable_files_are_separate_groups(read):
 
 
 def thumbnails(number, spread, seed=0):
-    """Hashes a few bits, and pictures a little noise, from those of six centres."""
+    """Hashes a few bits, and images a little noise, away from six centres."""
     random = np.random.default_rng(seed)
     which = random.integers(0, 6, number)
     centres = np.random.default_rng(99)
@@ -94,7 +94,7 @@ def test_pairs_equal_a_comparison_of_all_with_all(monkeypatch, radius, correlati
 
 
 def test_only_few_pairs_are_compared(monkeypatch):
-    """3000 and 3000 pictures make nine million pairs; of those, less than one in a hundred is looked at."""
+    """Of the nine million pairs of 3000 and 3000 images, fewer than one in a hundred is compared."""
     random = np.random.default_rng(1)
     facts = [
         FileFacts(hash=number, thumb=cv2.resize(random.integers(0, 255, (5, 5), np.uint8), (16, 16)).tobytes())

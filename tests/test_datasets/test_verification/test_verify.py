@@ -1,4 +1,4 @@
-"""Faults planted in a data set without any, one per check: each is found, named, and nothing else is."""
+"""Faults planted in a correct data set, one per check: each is found and named, and nothing else is."""
 
 import json
 import shutil
@@ -77,7 +77,7 @@ def test_unreadable_list_does_not_stop_the_others(bench):
 
 
 def test_common_cause_is_reported_once(bench):
-    """A data root that is not there concerns all."""
+    """A missing data root affects all files."""
     config = bench.config()
     bench.root.rename(bench.root.parent / 'elsewhere')
     finding, *others = only(verify_config(config, workers=0), 'unreadable-lists')
@@ -133,7 +133,7 @@ def test_wrapped_data_sets_are_found(bench):
     assert len(verify_config(config, workers=0).datasets) == 5
 
 
-def test_report_is_written_atomically_as_plain_json(bench, tmp_path):
+def test_report_is_written_as_plain_json(bench, tmp_path):
     bench.slices['test'][0]['patient_id'] = 'train-0'
     report = bench.verify(allow=['shared-scans'])
     report.write(tmp_path / 'sub/report.json')

@@ -1,4 +1,4 @@
-"""The alternation of the stages: who switches, when the branch is copied, what a checkpoint remembers."""
+"""Alternation of the stages: switching, copying of the branch, and state in checkpoints."""
 
 import math
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from mmaffinity.engine import AlternatingLossHook
 
 
 class Recorder:
-    """Stands for a detector and writes down what the hook asks of it."""
+    """Stand-in for a detector that records the hook's calls."""
 
     def __init__(self):
         self.calls = []

@@ -1,4 +1,4 @@
-"""Losses that are no numbers: who is named, and when it is noticed."""
+"""Non-finite losses: what is reported, and when."""
 
 import math
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ class Refusing(torch.nn.Module):
 
 
 class Late:
-    """Stands for the event of a GPU: losses that have not been looked at when the next step begins."""
+    """Stand-in for a GPU event: losses that are still unchecked when the next step starts."""
 
     def synchronize(self):
         pass
@@ -122,7 +122,7 @@ def test_non_finite_output_names_the_whole_batch(runner):
     ],
 )
 def test_non_finite_output_after_a_pending_step(value, blamed, runner):
-    """The pending step is reported where it is the cause, and not the slices that came after it."""
+    """The pending step is reported if it is the cause, not the slices after it."""
     hook = FiniteLossHook()
     hook.before_train(runner)
     hook._pending = _Step(7, 2, 'segmentation', ['a.png'], ['loss_a'], torch.tensor([value]), Late())

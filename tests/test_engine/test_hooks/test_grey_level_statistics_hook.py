@@ -1,4 +1,4 @@
-"""What training does about statistics that no file has: computed once, kept, taken again, and never instead of known ones."""
+"""Missing statistics are computed once, stored and reused, and never replace known ones."""
 
 import json
 import logging
@@ -92,7 +92,7 @@ def test_stored_values_of_other_slices_are_not_reused(root, tmp_path, caplog, co
 
 
 def test_known_values_are_kept(root, tmp_path, caplog):
-    """From the config, a file, or a checkpoint: nothing is computed."""
+    """Nothing is computed if the values come from the config, a file or a checkpoint."""
     for preprocessor in (SliceDataPreprocessor(mean=0.25, std=0.5), SliceDataPreprocessor('slice'), None):
         if preprocessor is None:
             preprocessor = SliceDataPreprocessor()

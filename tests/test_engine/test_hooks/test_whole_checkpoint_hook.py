@@ -1,4 +1,4 @@
-"""Checkpoints are written aside, removed only after their successors are there, and never hold a NaN."""
+"""Checkpoints are written atomically, removed only after their successors exist, and never contain NaN."""
 
 import errno
 import math
@@ -14,14 +14,14 @@ from mmaffinity.engine import WholeCheckpointHook
 
 
 class MessageHub(dict):
-    """As much of MMEngine's message hub as the hook asks for."""
+    """The part of MMEngine's message hub that the hook uses."""
 
     runtime_info = property(lambda self: self)
     update_info, get_info = dict.__setitem__, dict.__getitem__
 
 
 class Writer:
-    """Stands for a runner; writes as MMEngine's does, and notes what lay in the folder while it wrote."""
+    """Stand-in for a runner that writes like MMEngine's and records the folder's content while writing."""
 
     def __init__(self, folder):
         self.work_dir, self.epoch, self.iter, self.seen = str(folder), 0, 0, []
@@ -119,7 +119,7 @@ def test_best_checkpoint_is_removed_after_the_better_one_exists(writer, tmp_path
 
 @pytest.mark.parametrize('name', ['thesis.tex', 'best_f1_epoch_9.pth', 'folder'])
 def test_nothing_outside_the_runs_folder_is_removed(name, writer, tmp_path):
-    """A resumed checkpoint says which one was the best: one that was copied names the folder that it comes from."""
+    """A resumed checkpoint names the best one; after copying, that is in the original folder."""
     theirs = tmp_path / 'elsewhere' / name
     theirs.parent.mkdir()
     theirs.mkdir() if name == 'folder' else theirs.write_text('precious')

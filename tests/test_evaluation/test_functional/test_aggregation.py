@@ -11,7 +11,7 @@ PREDICTIONS = np.array([0, 0, 0, 1, 1, 0, 1])
 SCORES = np.array([[0.6, 0.5], [0.9, 0.2], [0.6, 0.5], [0.4, 0.5], [0.1, 0.9], [0.5, 0.1], [0.1, 0.5]])
 
 
-def test_rules_may_differ():
+def test_aggregation_rules_can_be_chosen():
     joined = aggregate(UNITS, LABELS, PREDICTIONS, 2, SCORES)
     assert joined.units == ('b', 'a') and joined.mixed == ('c',)
     assert joined.labels.tolist() == [1, 0] and joined.first.tolist() == [0, 1]

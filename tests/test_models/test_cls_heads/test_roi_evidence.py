@@ -1,4 +1,4 @@
-"""Evidence by RoI: exact where it is said to be, and against finite differences."""
+"""Attribution to RoIs: the exact part, and the gradient against finite differences."""
 
 import pytest
 import torch

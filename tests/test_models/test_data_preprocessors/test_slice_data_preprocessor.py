@@ -1,4 +1,4 @@
-"""The three normalisations by hand, where the statistics come from, and what is refused."""
+"""The three normalisations by hand, sources of the statistics, and invalid arguments."""
 
 import json
 import math
@@ -103,7 +103,7 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
         assert torch.equal(run(target, grey()), run(source, grey()))
 
 
-def test_no_statistics_at_all_tell_so():
+def test_missing_statistics_are_reported():
     with pytest.raises(ValueError, match='mean and std of the training set are not known: the config sets neither'):
         run(SliceDataPreprocessor(), grey())
 
@@ -124,7 +124,7 @@ def test_set_statistics():
 
 
 @pytest.mark.parametrize('normalization', ['slice', 'none'])
-def test_other_normalisations_keep_no_values(normalization):
+def test_other_normalisations_store_no_statistics(normalization):
     assert not SliceDataPreprocessor(normalization).state_dict()
 
 
@@ -143,7 +143,7 @@ def test_batch_and_meta():
         assert torch.equal(run(preprocessor, image)[0], together[i])
 
 
-def test_slices_of_different_sizes_are_refused():
+def test_slices_of_different_sizes_are_rejected():
     with pytest.raises(ValueError, match=r'differ in size: \[\(1, 2, 2\), \(1, 2, 3\)\] .*slice.png.*Resize'):
         run(SliceDataPreprocessor('none'), grey(), torch.zeros(1, 2, 3))
 

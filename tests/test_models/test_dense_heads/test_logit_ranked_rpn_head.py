@@ -1,4 +1,4 @@
-"""The RPN: ranking by logit, proposals, and what it is trained with, against loops and counts."""
+"""The RPN: ranking by logit, proposals and training targets, against loops and counts."""
 
 import math
 
@@ -42,7 +42,7 @@ def outputs(num, seed=0):
     return 3 * torch.randn(num, generator=generator), 0.3 * torch.randn(num, 4, generator=generator)
 
 
-def test_proposals_as_by_loops(head, anchors):
+def test_proposals_equal_loops(head, anchors):
     logits, deltas = outputs(len(anchors))
     order = logits.argsort(descending=True)[:400]
     boxes = decode_by_hand(anchors[order], deltas[order], (SIZE, SIZE), (1, 1, 1, 1))
@@ -61,7 +61,7 @@ def test_growth_is_limited(head, anchors):
     assert box == pytest.approx([64 - 1000 / 16, 64 - math.exp(2), 64 + 1000 / 16, 64 + math.exp(2)], abs=1e-4)
 
 
-def test_order_is_by_logit_where_the_sigmoid_ties(head, anchors):
+def test_order_follows_the_logit_if_sigmoids_tie(head, anchors):
     logits = torch.full((len(anchors),), -30.0)
     # Square anchors of side 16, two cells apart, so that NMS has nothing to do; the later the better.
     chosen = torch.tensor([(y * CELLS + x) * 30 + 18 for y in range(1, CELLS, 2) for x in range(1, CELLS, 2)])
@@ -157,7 +157,7 @@ def test_training_targets_and_losses(head, anchors, lesions):
     assert losses['loss_rpn_bbox'][0].item() == pytest.approx(magnitude / 256, rel=1e-4)
 
 
-def test_anchors_beyond_the_border_take_part(head, anchors):
+def test_anchors_beyond_the_border_are_used(head, anchors):
     outside = (anchors[:, 0] < 0) | (anchors[:, 1] < 0) | (anchors[:, 2] > SIZE) | (anchors[:, 3] > SIZE)
     truth = InstanceData(bboxes=torch.tensor(LESIONS), labels=torch.zeros(3, dtype=torch.long))
     _, weights, *_ = head.get_targets([[anchors]], [[torch.ones(len(anchors), dtype=torch.bool)]], [truth], [META])

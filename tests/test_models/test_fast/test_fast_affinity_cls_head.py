@@ -1,4 +1,4 @@
-"""The folded slice head against the plain one, whose layers run one after the other."""
+"""The folded slice head against the plain one."""
 
 import copy
 

@@ -6,7 +6,7 @@ import torch
 from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d, build_roi_norm
 
 
-def test_each_roi_by_itself():
+def test_group_norm_treats_each_roi_independently():
     torch.manual_seed(0)
     norm = build_roi_norm(dict(type='GN', num_groups=2), 6).double()
     with torch.no_grad():
@@ -23,7 +23,7 @@ def test_each_roi_by_itself():
     torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever else is there
 
 
-def test_the_rois_of_a_batch_together():
+def test_batch_norm_spans_all_rois_of_a_batch():
     torch.manual_seed(0)
     norm = build_roi_norm(dict(type='BN', momentum=1.0), 6).double()
     x = torch.randn(8, 6, 3, 3, dtype=torch.float64) + torch.arange(8.0).view(8, 1, 1, 1)
@@ -34,7 +34,7 @@ def test_the_rois_of_a_batch_together():
     torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever else is there
 
 
-def test_the_choice():
+def test_norm_type_selection():
     assert isinstance(build_roi_norm(None, 8), SliceBatchNorm2d)
     assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
     norm = build_roi_norm(dict(type='GN', eps=1e-3), 64)

@@ -86,7 +86,7 @@ def test_one_slice_is_torch_batch_norm_in_training_mode():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_slices_do_not_see_each_other(training):
+def test_slices_are_independent(training):
     norm = layer().train(training)
     x = features(3)
     together = norm(x, 3).unflatten(0, (3, BETA))
@@ -98,7 +98,7 @@ def test_slices_do_not_see_each_other(training):
 
 
 @pytest.mark.parametrize('statistics', ['slice', 'running'])
-def test_evaluation_leaves_the_buffers(statistics):
+def test_evaluation_does_not_change_buffers(statistics):
     norm = layer(statistics=statistics).eval()
     before = {name: value.clone() for name, value in norm.state_dict().items()}
     norm(features(3), 3)
