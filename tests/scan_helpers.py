@@ -143,7 +143,7 @@ def write_model(folder: Path, repo_root: Path, seed: int = 0, size: int = 128) -
         'roi_head.cls_head.num_affinities': 8,
     }
     model = build_model(overrides, seed=seed)
-    with torch.no_grad():  # probabilities well within 0 and 1, so that they tell slices apart
+    with torch.no_grad():  # probabilities well within 0 and 1, so that slices differ
         model.roi_head.cls_head.classifier[4].weight.mul_(0.05)
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / f'model_{seed}.pth')

@@ -1,10 +1,10 @@
 """Fuzzing of headers: files are predicted, noted or rejected, never an exception, and the same with --resume.
 
-Files are whole and their pixels good; what is wrong is one or a few header entries. Few in the suite; many with
+Files are intact with good pixels; one or a few header entries are wrong. The suite runs few examples; run many with
 
     HYPOTHESIS_PROFILE=fuzz MMAFFINITY_FUZZ_EXAMPLES=5000 python -m pytest tests/test_fuzz_headers.py
 
-The model runs once; its answer then stands for all slices of a size, so that the time goes to reading and writing.
+The model runs once per slice size and its output is reused, so that the time goes to reading and writing.
 """
 
 import contextlib

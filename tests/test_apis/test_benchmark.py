@@ -150,7 +150,7 @@ def test_exponents():
 
 def test_ablation_alternates_timings_and_compares_results(config, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
-    # Scores are spread, so that no rank hangs on the last bit.
+    # Scores are spread, so that no rank depends on the last bit.
     torch.save({'state_dict': build_model().state_dict()}, tmp_path / 'model.pth')
     rows = ablate(
         config,

@@ -212,7 +212,7 @@ def test_config_that_crops_to_body_boxes_is_rejected(model):
         ann_file='a.json',
         pipeline=[dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')],
     )
-    with pytest.raises(ValueError, match='sees slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
+    with pytest.raises(ValueError, match='needs slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
         prediction_transforms(config)
     loader.dataset.pipeline[1].required = False
     assert [transform['type'] for transform in prediction_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
@@ -275,7 +275,7 @@ def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, mod
 
     paths = sorted((shared_dir / 'data' / 'ct_scan').glob('*.jpg'))[5:50:15]
     greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
-    # Apex first on disk: the first slice lies highest.
+    # The apex comes first on disk, so the first slice is the highest.
     for index, grey in enumerate(greys):
         save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(grey.astype(np.int16) * 5 - 1000, len(greys) - index))
     volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16) * 5 - 1000

@@ -132,7 +132,7 @@ def test_full_disk_is_reported_clearly(second_epoch, tmp_path, monkeypatch):
 
 @pytest.fixture
 def read_only():
-    """A folder that the user of the test may not write to; root may, so root becomes nobody for a while."""
+    """A folder without write permission; root could write to it, so root temporarily becomes the user nobody."""
     folder = Path(tempfile.mkdtemp())
     (folder / 'epoch_1.pth').write_bytes(b'precious')
     folder.chmod(0o555)
@@ -149,7 +149,7 @@ def read_only():
 @pytest.mark.skipif(os.name != 'posix', reason='permissions as on Linux and macOS')
 def test_read_only_work_folder_is_reported_clearly(read_only, tiny, repo_root, monkeypatch):
     config = small_config(repo_root, tiny[0])
-    monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # who is nobody may not read the data either
+    monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # nobody may not read the data either
     for work_dir in (read_only, read_only / 'below'):
         with pytest.raises(ValueError, match='the work folder .* is not writable .*Permission denied.*--work-dir'):
             train_model(config, work_dir=work_dir)
@@ -212,7 +212,7 @@ def test_nan_weights_are_not_saved(second_epoch, tmp_path, monkeypatch):
             self.param_groups[0]['params'][0].data.view(-1)[0] = float('nan')
 
     monkeypatch.setattr(torch.optim.Adam, 'step', spoiling)
-    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ contains a NaN or an infinite number'):
+    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ contains NaN or infinity'):
         second_epoch()
     assert len(calls) == STEPS and checkpoints(tmp_path) == ['epoch_1.pth']
 

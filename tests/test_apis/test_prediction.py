@@ -81,7 +81,7 @@ def test_all_outputs_are_written(tmp_path, mixed, inferencer):
     voxels = float(np.asarray(mask.dataobj).sum()) * 0.7 * 0.8 * 5 / 1000
     nifti = next(scan for scan in report.scans if scan.folder == 'in_v.nii.gz')
     assert voxels == pytest.approx(nifti.summary['lesions']['volume_ml'], rel=1e-5)
-    # Nothing that tells who the patient is leaves the DICOM headers, but in DICOM-SEG, which has to carry it.
+    # Nothing that identifies the patient leaves the DICOM headers, except in DICOM-SEG, which must contain it.
     for path in (tmp_path / 'out').rglob('*.*'):
         if path.is_file() and path.suffix != '.dcm':
             assert b'Secret' not in path.read_bytes() and b'secret-id' not in path.read_bytes()

@@ -69,7 +69,7 @@ def test_unexpected_failure_of_one_scan_does_not_stop_the_others(tmp_path, two, 
     if where == 'versions of masks':
         assert [scan.name for scan in report.scans] == ['in/a', 'in/b']
         assert report.scans[0].notes[-1].startswith('warning: no NIfTI mask')
-        assert report.failed is not isinstance(error, ValueError)  # which is how a refusal is told
+        assert report.failed is not isinstance(error, ValueError)  # a ValueError is a rejection
     else:
         assert [scan.name for scan in report.scans] == ['in/b'] and report.problems[0].source == 'in/a'
         refused = where == 'check' and isinstance(error, ValueError)

@@ -156,7 +156,7 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
 
     def second(done, total, name):
         for resume in (False, True):
-            with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'):
+            with pytest.raises(ValueError, match='another process is writing to .*out: wait for it to finish'):
                 predict_to_folder(inferencer, folder, tmp_path / 'out', resume=resume)
             refused.append(resume)
 

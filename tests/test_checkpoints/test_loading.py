@@ -39,9 +39,9 @@ def test_payload_does_not_run(kind, legacy, tmp_path):
     path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
     content = {'state_dict': {'w': torch.zeros(2)}, 'meta': payloads(mark)[kind]}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    for door in (load_checkpoint, CheckpointLoader.load_checkpoint):
+    for load in (load_checkpoint, CheckpointLoader.load_checkpoint):
         with pytest.raises(ValueError, match='evil.pth was not loaded'):
-            door(str(path))
+            load(str(path))
     assert not mark.exists()
 
 
@@ -124,11 +124,11 @@ def test_old_torch_is_rejected_for_pth(version, refused, tmp_path, monkeypatch):
         return
     opened = []
     monkeypatch.setattr(torch, 'load', lambda *_, **__: opened.append(1) or {})
-    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+    for load in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
         with pytest.raises(ValueError, match='a.pth was not loaded: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
-            door(path)
+            load(path)
     assert not opened
-    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user says that the file is their own
+    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user trusts the file
     load_checkpoint(path)
     assert opened
 
@@ -137,8 +137,8 @@ def test_old_torch_loads_safetensors(tmp_path, monkeypatch):
     safetensors = pytest.importorskip('safetensors.torch')
     safetensors.save_file({'w': torch.arange(3.0)}, tmp_path / 'a.safetensors')
     monkeypatch.setattr(torch, '__version__', '2.5.1')
-    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
-        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.0))
+    for load in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        assert torch.equal(load(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.0))
 
 
 @pytest.mark.parametrize('cut', [0, 7, 20, -1])

@@ -86,7 +86,7 @@ LIGHT = {
     'convert': lambda config, path, folder: convert_published_file(path, folder / 'out.pth'),
     'convert back': lambda config, path, folder: convert_back_file(path, folder / 'out.pth'),
 }
-# What a file's kind leaves to each door: a few kinds that differ in who would run them are enough where a door is slow.
+# A few kinds of malicious file, which differ in what would run them, are enough for slow entry points.
 KINDS_OF_HEAVY = ('os.system', 'getattr chain', 'state of a log buffer', 'before PyTorch 1.6')
 
 
@@ -133,17 +133,17 @@ for number in range({len(kinds)}):
 
 
 @pytest.mark.parametrize('kind', BUILDERS)
-@pytest.mark.parametrize('door', LIGHT)
-def test_entry_points_that_open_a_file(door, kind, evil, config_file, tmp_path):
+@pytest.mark.parametrize('entry', LIGHT)
+def test_entry_points_that_open_a_file(entry, kind, evil, config_file, tmp_path):
     with pytest.raises(ValueError, match='evil.pth'):
-        LIGHT[door](config_file, evil(kind), tmp_path)
+        LIGHT[entry](config_file, evil(kind), tmp_path)
 
 
 @pytest.mark.parametrize('kind', KINDS_OF_HEAVY)
-@pytest.mark.parametrize('door', HEAVY)
-def test_entry_points_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
+@pytest.mark.parametrize('entry', HEAVY)
+def test_entry_points_that_start_a_run(entry, kind, evil, phantom_config, tmp_path):
     with pytest.raises(ValueError, match='evil.pth|epoch_1.pth'):
-        HEAVY[door](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
+        HEAVY[entry](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
 
 
 def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, capsys):

@@ -163,7 +163,7 @@ def test_mismatching_file_is_rejected_with_the_differences(weights, change, mess
 @pytest.mark.parametrize(
     'content, message',
     [
-        ([1], 'not a published checkpoint: it has no model_weights, but list'),
+        ([1], 'not a published checkpoint: it has list instead of model_weights'),
         ({}, 'instead of model_weights'),
         ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"),
         ({'published_extra': {}}, 'already converted'),

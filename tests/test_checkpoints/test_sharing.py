@@ -137,7 +137,7 @@ def test_weights_of_another_export_are_rejected(shared, model, tmp_path):
     raw = bytearray(shared[0].read_bytes())
     raw[-1] ^= 1
     (tmp_path / shared[0].name).write_bytes(raw)
-    with pytest.raises(ValueError, match='not the weights that narrow.json beside it describes'):
+    with pytest.raises(ValueError, match='does not match narrow.json next to it'):
         load_checkpoint(tmp_path / shared[0].name)
     (tmp_path / 'narrow.json').unlink()
     assert load_checkpoint(tmp_path / shared[0].name)['meta'] == {}

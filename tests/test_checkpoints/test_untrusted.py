@@ -75,7 +75,7 @@ def test_result_equals_that_of_torch_load(zipped, tmp_path):
 
 @FORMATS
 def test_foreign_network_classes_are_data(zipped, tmp_path, monkeypatch):
-    # The old format stores the source of a network class beside its name.
+    # The legacy format stores the source of a network class with its name.
     generator = author_module(monkeypatch)()
     generator.sizes = ((2, 4),)
     path = save({'a': generator, 'w': torch.ones(3)}, tmp_path / 'a.pth', zipped)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from model_helpers import allow_float64, batch, build_model, images, lesion_sample, slice_sample
 
-# Parts that belong to one answer only.
+# Parts that serve only one task.
 SEGMENTATION_ONLY = ('roi_head.bbox_head', 'roi_head.mask_head')
 CLASSIFICATION_ONLY = (
     'roi_head.classification_branch.bbox_head',

@@ -1,4 +1,4 @@
-"""Suppression against mmcv's compiled operation, its recorded answers and plain loops."""
+"""Suppression against mmcv's compiled operation, its recorded results and plain loops."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""RoIAlign in plain torch against mmcv's compiled operation, its recorded answers and differences."""
+"""RoIAlign in plain torch against mmcv's compiled operation, its recorded results and finite differences."""
 
 import platform
 

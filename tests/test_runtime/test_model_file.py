@@ -89,7 +89,7 @@ KINDS = {
     'no hash': (described(lambda d: d.pop('graph_sha256')), 'graph_sha256'),
     'unknown precision': (described(lambda d: d.update(precision='int4')), "precision 'int4'"),
     'no precision': (described(lambda d: d.pop('precision')), 'precision None'),
-    'int8 in name only': (described(lambda d: d.update(precision='int8')), 'claims the precision int8'),
+    'int8 in name only': (described(lambda d: d.update(precision='int8')), 'claims precision int8'),
     'threshold': (described(lambda d: d.update(mask_threshold='x')), 'mask_threshold'),
 }
 
@@ -126,7 +126,7 @@ def test_quantised_models_are_accepted(exported_int8):
         (lambda m: m.graph.node.add(op_type='ConvInteger'), 'operator ConvInteger'),
         (lambda m: m.opset_import.add(domain='com.microsoft', version=1), 'com.microsoft'),
         (external, 'another file'),
-        (described(lambda d: d.update(precision='float32')), 'claims the precision float32'),
+        (described(lambda d: d.update(precision='float32')), 'claims precision float32'),
     ],
 )
 def test_content_the_quantiser_does_not_write_is_rejected(change, message, exported_int8, tmp_path):

@@ -98,7 +98,7 @@ def test_auto_selects_the_faster_installed_backend(exported_int8, model, monkeyp
 
 
 def test_unsupported_requests_are_reported(model, monkeypatch):
-    with pytest.raises(ValueError, match='onnxruntime has no bfloat16'):
+    with pytest.raises(ValueError, match='onnxruntime does not support bfloat16'):
         open_session(model, 'onnxruntime', 'bfloat16')
     with pytest.raises(ValueError, match='backend=.tensorrt'):
         open_session(model, 'tensorrt')

@@ -106,8 +106,8 @@ def test_irregular_positions_are_noted(tmp_path, heights, words):
 def test_gantry_tilt_is_noted(tmp_path):
     sheared = place(tmp_path / 'a', [[0, 2 * index, 5 * index] for index in range(3)])
     assert 'gantry tilt: 0.0 degrees according to the header, 21.8' in ' '.join(sheared.notes) and sheared.affine is not None
-    told = place(tmp_path / 'b', [[0, 0, 5 * index] for index in range(3)], GantryDetectorTilt=12)
-    assert 'gantry tilt: 12.0 degrees' in ' '.join(told.notes)
+    tilted = place(tmp_path / 'b', [[0, 0, 5 * index] for index in range(3)], GantryDetectorTilt=12)
+    assert 'gantry tilt: 12.0 degrees' in ' '.join(tilted.notes)
     turned = [1, 0, 0, 0, np.cos(0.2), np.sin(0.2)]
     info = place(
         tmp_path / 'c',
@@ -233,7 +233,7 @@ def test_parts_of_a_series_are_identified_by_geometry_not_order(tmp_path):
     write_series(tmp_path / 'in' / '0', 2, PixelSpacing=[0.8, 0.8], SOPInstanceUID='1.2')
     later = {scan.info.spacing[0]: scan.info.name for scan in scans_in(tmp_path / 'in')}
     assert names.items() < later.items() and len(set(later.values())) == 3
-    # So alike that only their number tells them apart.
+    # They differ only in their number.
     write_series(tmp_path / 'in' / '1', 2, PixelSpacing=[0.8015, 0.8015], SOPInstanceUID='1.3')
     assert sum(scan.info.name.endswith('_2') for scan in scans_in(tmp_path / 'in')) == 1
 
@@ -259,7 +259,7 @@ def test_slices_at_one_position_have_no_volume(tmp_path, step, number):
 
 def test_slices_side_by_side_have_no_affine(tmp_path):
     info = place(tmp_path, [[40 * index, 0, 5 * index] for index in range(3)])
-    assert info.affine is None and 'warning: the slices lie side by side' in ' '.join(info.notes)
+    assert info.affine is None and 'warning: the slices are side by side' in ' '.join(info.notes)
 
 
 def test_phases_at_equal_positions_share_the_slabs(tmp_path):

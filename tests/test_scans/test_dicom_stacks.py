@@ -79,7 +79,7 @@ def test_stacks_are_separated(tmp_path, one, two, words):
     assert len({scan.info.name for scan in scans}) == len({scan.identity for scan in scans}) == 2
     assert words in ' '.join(scans[1].info.notes) and 'treated as separate scans' in ' '.join(scans[0].info.notes)
     assert all(scan.info.affine is not None and 'another slice' not in ' '.join(scan.info.notes) for scan in scans)
-    # Names hang on what the frames are, not on their order or the name of the file.
+    # Names depend on the frames' content, not on their order or the file name.
     names = [scan.info.name for scan in scans]
     (tmp_path / 'm.dcm').unlink()
     order = [5, 1, 2, 4, 3, 0]

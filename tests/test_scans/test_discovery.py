@@ -74,7 +74,7 @@ def test_links_pipes_and_loops_inside_folders_are_skipped(tmp_path):
     os.mkfifo(root / 'pipe.dcm')
     scans, problems = sorted_out(root)
     assert [item.name for item in scans['root'].read()] == ['root/slice_0.png'] and list(scans) == ['root']
-    assert problems['root/file_link.png'] == 'is a link to outside the folder, which is not followed'
+    assert problems['root/file_link.png'] == 'is a link to a path outside the folder; links are not followed'
     assert 'outside' in problems['root/folder_link'] and 'outside' in problems['root/dangling']
     assert 'inside' in problems['root/loop'] and 'inside' in problems['root/inner.png']
     assert problems['root/pipe.dcm'] == 'is not a regular file'

@@ -157,7 +157,7 @@ def test_orientation_rejected_by_nibabel_is_rejected(tmp_path):
     image = nibabel.Nifti1Image(chest_volume(), None)
     image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
     image.to_filename(tmp_path / 'v.nii')
-    with pytest.raises(ValueError, match='damaged header, which nibabel cannot read either: w2 should be positive'):
+    with pytest.raises(ValueError, match='damaged header, which nibabel cannot read: w2 should be positive'):
         checked_nifti(patched_nifti(tmp_path / 'v.nii', 256, '<2f', 1, 1))
 
 

@@ -80,7 +80,7 @@ def hold(root, folder):
 def test_one_process_at_a_time(tmp_path, repo_root, end):
     out = OutputFolder(tmp_path / 'out')
     with hold(repo_root, tmp_path / 'out') as process:
-        with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'), out.lock():
+        with pytest.raises(ValueError, match='another process is writing to .*out: wait for it to finish'), out.lock():
             pass
         if end == 'killed':
             process.kill()

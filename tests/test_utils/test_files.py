@@ -137,6 +137,6 @@ def test_other_folders_are_not_replaced(tmp_path):
     (tmp_path / 'file').write_text('mine')
     with pytest.raises(FileExistsError, match='has no sub/marker, so it is something else'):
         fill(tmp_path, overwrite=True)
-    with pytest.raises(FileExistsError, match='file is a file; name a folder'):
+    with pytest.raises(FileExistsError, match='file is a file; choose a folder'):
         fill(tmp_path / 'file', overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ['file'] and (tmp_path / 'file').read_text() == 'mine'

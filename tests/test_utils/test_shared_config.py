@@ -78,7 +78,7 @@ PIPELINE = ('test_dataloader', 'dataset', 'pipeline')
 )
 def test_fields_that_run_code_or_open_files_are_rejected(where, value, named, tmp_path):
     path = write(tmp_path / 'm.json', encode(changed(where, value)))
-    with pytest.raises(ValueError, match='m.json was not read as a model') as error:
+    with pytest.raises(ValueError, match='m.json is not a valid model description') as error:
         load_config(path)
     assert named in str(error.value)
 

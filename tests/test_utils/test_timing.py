@@ -26,11 +26,11 @@ def test_medians_without_the_warmup(monkeypatch):
 
 def test_peak_memory_is_that_of_the_job():
     if measure(lambda: None, 1).peak_memory is None:
-        pytest.skip('the system does not tell the peak memory of a process')
+        pytest.skip('the system does not report the peak memory of a process')
     small = measure(lambda: None, 1, 0).peak_memory
     large = measure(lambda: torch.ones(200 * 2**18).sum(), 1, 0).peak_memory
     assert 150 < large - small < 300
-    assert measure(lambda: None, 1, 0).peak_memory < large - 100  # the mark starts anew
+    assert measure(lambda: None, 1, 0).peak_memory < large - 100  # the peak is reset
 
 
 def test_gflop_of_products_and_convolutions():

@@ -110,7 +110,7 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch):
     assert 'Table 4' in page and 'Not in the tables: bad, after_bad.' in page
     assert f'| bad | affinity_c8_phantom | 0 | not finished, see {folder.out}/slurm/logs/2.log: ' in page
     assert '| after_bad | affinity_c8_phantom_ictcf | 0 | not started |' in page
-    assert cluster.state(report) == 'FAILED'  # the exit code says that not everything has finished
+    assert cluster.state(report) == 'FAILED'  # the exit code shows that not all runs finished
 
 
 def test_scripts_are_plain_shell(folder):

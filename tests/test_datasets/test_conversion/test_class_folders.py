@@ -84,7 +84,7 @@ def test_similar_slices_of_unknown_patients_stay_together(put, tmp_path):
     out = tmp_path / 'out'
     summary = convert_class_folders(root, out, splits=SplitOptions(0.2, 0.3, folds=2))
     rows = rows_of(out)
-    assert {row['patient_id'] for part in rows.values() for row in part} == {None}  # nobody is made up
+    assert {row['patient_id'] for part in rows.values() for row in part} == {None}  # no patient is invented
     for row in (row for part in rows.values() for row in part):
         name, number = row['img_path'].removeprefix('slices/'), int(row['img_path'][-6:-4])
         assert row['group'] == (name if number % 4 < 2 else f'{name[0]}/{number - 2:02d}.png')

@@ -186,7 +186,7 @@ def test_flat_layout_of_covidx_ct(root, folder):
 def test_original_folders_come_first_and_the_flat_one_fills_in(root):
     (root / 'rest').mkdir()
     (root / 'CP/5/15/0000.png').rename(root / 'rest/CP_5_15_0000.png')
-    (root / 'rest/Normal_4_14_0000.png').touch()  # no picture: nobody may read it
+    (root / 'rest/Normal_4_14_0000.png').touch()  # not an image, so it must not be read
     convert_cncb_ncov(root)
     assert [row['img_path'] for row in read(root, 'slices_val.json')['data_list']] == [
         'Normal/4/14/0000.png',

@@ -97,10 +97,10 @@ def test_disease_does_not_change_the_anatomy():
     well, clean = draw_slice(patient, 0.6, 256, lesions=False)
     healthy, normal = draw_slice(make_patient(4, 1, 0), 0.6, 256)
     assert np.array_equal(well, healthy) and np.array_equal(clean, normal)
-    assert np.array_equal(mask > 0, clean > 0)  # lesions lie inside of the lungs
+    assert np.array_equal(mask > 0, clean > 0)  # lesions are inside the lungs
     far = ndimage.distance_transform_edt(mask < 2) > 6
     assert np.array_equal(ill[far], well[far])
-    # Within them, the slice is brighter: the mask lies where something is drawn.
+    # The slice is brighter within them, so the mask matches the drawing.
     brighter = ill.astype(int) - well
     assert np.median(brighter[mask == 2]) > 25
     assert np.percentile(brighter[ndimage.binary_erosion(mask == 2, iterations=2)], 2) > -5

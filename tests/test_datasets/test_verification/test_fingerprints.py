@@ -38,7 +38,7 @@ def test_written_out(bench):
 def test_what_changes_which(bench):
     before = prints(bench)
     key = 'train classification'
-    # One byte, the size kept: only reading the files tells.
+    # One byte changes but not the size, which only reading the files reveals.
     path = bench.root / 'slices/train_0.png'
     content = path.read_bytes()
     image = bench.read('slices/train_0.png')

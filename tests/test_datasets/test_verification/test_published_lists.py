@@ -15,7 +15,7 @@ def cncb_root(shared_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp('cncb')
     folders = [shared_dir / 'data/covidx_ct_v1', shared_dir / 'data/published_splits']
     convert_cncb_ncov(root, list_folders=folders, parts=['slices'], check_files=False, skip_statistics=True)
-    for split in ('train', 'test'):  # lesion masks are not at hand: the listed slices, without lesions
+    for split in ('train', 'test'):  # lesion masks are not available: use the listed slices without lesions
         rows = parse_segmentation_list(folders[1] / LIST_NAMES[f'lesions_{split}'])
         images = [
             dict(

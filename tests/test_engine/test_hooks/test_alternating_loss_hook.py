@@ -82,7 +82,7 @@ def test_the_best_loss_survives_a_resumed_run_only(runner):
     hook.before_save_checkpoint(runner, checkpoint)
     started = AlternatingLossHook(copy='best')
     started.after_load_checkpoint(runner, checkpoint)
-    assert started.best_loss == math.inf  # finetuning starts anew
+    assert started.best_loss == math.inf  # fine-tuning starts from infinity
     runner._resume = True
     resumed = AlternatingLossHook(copy='best')
     resumed.after_load_checkpoint(runner, checkpoint)

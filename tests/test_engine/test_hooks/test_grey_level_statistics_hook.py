@@ -118,7 +118,7 @@ def test_file_of_other_slices_is_used_with_a_warning(root, tmp_path, caplog):
     assert start(root, tmp_path, caplog, resumed=True)[1] == ''
     # A checkpoint brought other values than the file's.
     assert start(root, tmp_path, caplog, SliceDataPreprocessor(statistics=str(file), mean=0.1, std=0.1))[1] == ''
-    # The converters' file does not tell its slices.
+    # The converters' file does not record its slices.
     file.write_text(json.dumps(dict(mean=0.5, std=0.5, num_slices=3, source='slices_train.json')))
     assert start(root, tmp_path, caplog)[1] == ''
 
@@ -132,7 +132,7 @@ def test_a_relative_file_is_below_the_data_root(root, tmp_path, caplog):
     assert start(root, tmp_path / 'run', caplog, preprocessor)[1] == ''
     assert (float(preprocessor.mean), float(preprocessor.std)) == (0.25, 0.5) and not (tmp_path / 'run').exists()
     (root / 'annotations/statistics.json').write_text('{"mean": 0.25}')
-    with pytest.raises(ValueError, match='statistics.json holds no "mean" and "std"'):
+    with pytest.raises(ValueError, match='statistics.json has no valid "mean" and "std"'):
         start(root, tmp_path / 'run', caplog, SliceDataPreprocessor(statistics='annotations/statistics.json'))
 
 

@@ -46,7 +46,7 @@ def load_and_die(path, method):
 def alive(number):
     try:
         with open(f'/proc/{number}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'  # dead, but nobody has asked for its exit code
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'  # a zombie counts as dead
     except FileNotFoundError:
         return False
 

@@ -106,7 +106,7 @@ def test_interval_and_limit(tmp_path):
     assert names(tmp_path / 'third') == ['P_0.png', 'P_3.png', 'P_6.png']
     hook = SliceVisualizationHook(tmp_path / 'two', max_slices=2)
     run(hook, samples)
-    run(hook, samples[3:])  # counts anew in each run
+    run(hook, samples[3:])  # counting restarts in each run
     assert names(tmp_path / 'two') == ['P_0.png', 'P_1.png', 'P_3.png', 'P_4.png']
     run(SliceVisualizationHook(None), samples)
 

@@ -215,7 +215,7 @@ def test_external_matrix_of_other_slices_is_rejected(two_runs):
     f1 = row.cells['f1']
     assert row.kind == 'external' and f1.low < f1.value < f1.high
     assert cell(report, 'table4_CP', 'roc_auc', 2).note
-    for key in ('table4', 'table4_overall', 'table4_CP'):  # what its intervals are over is said wherever it stands
+    for key in ('table4', 'table4_overall', 'table4_CP'):  # states what its intervals cover
         assert '39 patients; for Other, of slices' in table(report, key).caption
     assert 'Other' not in table(report, 'table4_patients').caption
     assert not any('Other' in row.name for row in table(report, 'table4_differences').rows)

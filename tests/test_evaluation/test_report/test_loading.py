@@ -28,7 +28,7 @@ def test_validation_predictions_must_match_their_checkpoint(tmp_path):
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint='epoch_9.pth')
     slices, _, notes = load_runs([folder])
     assert slices[0].validation is None and 'no test results of the same checkpoint' in notes[0]
-    # The same weights under two paths, told by their digest.
+    # The same weights under two paths, identified by their digest.
     write_results(folder, RECORDS, checkpoint_sha256='ab12')
     write_results(
         folder,

@@ -104,7 +104,7 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
 
 
 def test_missing_statistics_are_reported():
-    with pytest.raises(ValueError, match='mean and std of the training set are not known: the config sets neither'):
+    with pytest.raises(ValueError, match='mean and std of the training set are unknown: the config sets neither'):
         run(SliceDataPreprocessor(), grey())
 
 
@@ -119,7 +119,7 @@ def test_set_statistics():
             preprocessor.set_statistics(*values)
     other = SliceDataPreprocessor('slice')
     assert not other.needs_statistics
-    with pytest.raises(ValueError, match="normalization='slice' has no mean"):
+    with pytest.raises(ValueError, match="normalization='slice' does not use the mean"):
         other.set_statistics(0.3, 0.2)
 
 

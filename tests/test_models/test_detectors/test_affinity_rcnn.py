@@ -192,7 +192,7 @@ def test_published_variant_is_reachable():
 
 
 def without_boxes():
-    """Every decoded box lies beyond the right border and is clipped to no area."""
+    """Every decoded box is beyond the right border and is clipped to zero area."""
     built = build_model()
     nn.init.zeros_(built.roi_head.bbox_head.fc_reg.weight)
     built.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([1e7, 0.0, 0.0, 0.0]))

@@ -79,7 +79,7 @@ def test_up_conv_follows_its_weights():
     close(folded(x, up, conv), conv(up(x)))
     weight = folded._weight
     folded(x, up, conv)
-    assert folded._weight is weight  # not folded anew
+    assert folded._weight is weight  # not folded again
     for change in (
         lambda: up.load_state_dict({name: value + 1 for name, value in up.state_dict().items()}),
         lambda: conv.weight.data.mul_(2),
