@@ -19,7 +19,7 @@ def chromium():
         pytest.skip('no Chromium (apt-get install chromium, or set MMAFFINITY_CHROMIUM)')
     options = ['--host-resolver-rules=MAP * ~NOTFOUND']
     if os.geteuid() == 0:
-        options.append('--no-sandbox')  # Chromium's own does not work for root
+        options.append('--no-sandbox')  # Chromium's sandbox does not work for root
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=options)
         yield browser
@@ -32,7 +32,7 @@ def opened(browser, path, **options):
     context = browser.new_context(**{'viewport': dict(width=1300, height=1000), **options})
     page = context.new_page()
     said, requested = [], []
-    # Chromium comments on the tests' own reading of pixels.
+    # Chromium warns about the pixel reads of these tests.
     page.on('console', lambda message: said.append(message.text) if 'willReadFrequently' not in message.text else None)
     page.on('pageerror', lambda error: said.append(str(error)))
     page.on('request', lambda request: requested.append(request.url))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-CORE = getattr(np, '_core', None) or np.core  # NumPy 1 has it under the other name
+CORE = getattr(np, '_core', None) or np.core  # NumPy 1 uses the other name
 
 
 class Call:

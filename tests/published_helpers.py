@@ -26,7 +26,7 @@ def published_weights(num_affinities: int = 8, num_classes: int = 3, seed: int =
         if entry.copy_of:
             weights[entry.key] = weights[entry.copy_of].clone()
             continue
-        rng = np.random.RandomState(zlib.crc32(f'{entry.key}:{seed}'.encode()))  # its numbers are frozen, by promise
+        rng = np.random.RandomState(zlib.crc32(f'{entry.key}:{seed}'.encode()))  # guaranteed to stay the same
         module, leaf = entry.key.rsplit('.', 1)
         if leaf == 'num_batches_tracked':
             weights[entry.key] = torch.tensor(7)

@@ -66,7 +66,7 @@ def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
             built = DATASETS.build({**dataset, 'lazy_init': True})
             assert built.data_root == dataset.data_root
             transforms = {type(transform).__name__: transform for transform in built.pipeline.transforms}
-            if 'LoadStoredRoIs' not in transforms:  # which has no pixels to resize
+            if 'LoadStoredRoIs' not in transforms:  # it has no pixels to resize
                 assert transforms['Resize'].scale == tuple(config.image_size)
 
 

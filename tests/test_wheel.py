@@ -23,7 +23,7 @@ def installed(repo_root, tmp_path_factory):
     """Folder with the installed wheel."""
     root = tmp_path_factory.mktemp('wheel')
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--quiet']
-    # A copy, as setuptools leaves its build folder in the source.
+    # Work on a copy, because setuptools leaves its build folder in the source.
     source = root / 'source'
     source.mkdir()
     for name in (

@@ -29,7 +29,7 @@ def config(repo_root):
 
 @pytest.fixture(autouse=True)
 def quick_unit(monkeypatch):
-    # Measuring the real one takes longer than all else here.
+    # Measuring the real value takes longer than everything else here.
     monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)
 
 

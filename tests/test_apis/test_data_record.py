@@ -60,7 +60,7 @@ def test_resuming_with_other_data_is_reported(trained, tiny_phantom, repo_root, 
 
 def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tmp_path):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
-    # Of what was given: neither the checkpoint nor the folders of this run count.
+    # Only what was given counts, not the checkpoint or the folders of this run.
     expected = config_hash(config)
     other = config_hash(small_config(repo_root, tiny_phantom / 'cncb_ncov', image_size=(96, 96)))
     test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')

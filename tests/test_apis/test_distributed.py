@@ -107,7 +107,7 @@ def config(data_root, repo_root):
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     init_default_scope('mmdet')
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    # First both processes draw another slice with two lesions, later the second one draws the slice without any.
+    # First both processes draw different slices with two lesions, later the second one draws the slice without any.
     for seed in range(1000):
         first, second = (deal(dataset, seed, rank) for rank in range(2))
         pairs = [(a[0], b[0]) for a, b in zip(first[::2], second[::2])]
@@ -283,7 +283,7 @@ def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
     for key in ('slices', 'lesions'):
         for ours, theirs in zip(one[key], two[key]):
             assert ours.keys() == theirs.keys()
-            for name, value in ours.items():  # slices share their batch with others, which rounds otherwise
+            for name, value in ours.items():  # slices are batched with others, which changes rounding
                 assert theirs[name] == (pytest.approx(value, abs=1e-5) if isinstance(value, list) else value), name
 
 

@@ -120,7 +120,7 @@ def test_results_are_streamed_while_reading(inferencer):
             yield Slice(f's{index}', f'k{index}', index, to_grey(chest(index % 5)))
 
     results = inferencer.predict_slices(slices())
-    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice that showed it to be full
+    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice after it
     results.close()
 
 

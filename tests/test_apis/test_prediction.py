@@ -178,7 +178,7 @@ def test_scans_with_equal_names_stay_separate(tmp_path, inferencer):
         report = predict_to_folder(inferencer, [first, second], tmp_path / 'out', resume=resume)
         folders = [scan.folder for scan in report.scans]
         assert len(set(folders)) == 2 and [scan.num_predicted for scan in report.scans] == [1, 2]
-    # The other way round, each scan finds its own folder again.
+    # In the opposite order, each scan still finds its own folder.
     report = predict_to_folder(inferencer, [second, first], tmp_path / 'out', resume=True)
     assert [scan.num_predicted for scan in report.scans] == [2, 1]
     assert sum(path.is_dir() for path in (tmp_path / 'out').iterdir()) == 2

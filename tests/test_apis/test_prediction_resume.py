@@ -57,7 +57,7 @@ def test_resume_neither_repeats_nor_loses_slices(tmp_path, mixed, inferencer, mo
     with pytest.raises(Interrupt):
         predict_to_folder(inferencer, mixed, tmp_path / 'out', progress=stop, **options)
     assert not (tmp_path / 'out' / 'report.json').exists()
-    # Half a line is what a killed process leaves.
+    # A killed process leaves a partial line.
     for journal in (tmp_path / 'out').glob('*/journal.jsonl'):
         with open(journal, 'a') as file:
             file.write('{"key": "ha')
@@ -162,7 +162,7 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
 
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
     assert len(refused) == 4 and report.scans[0].num_predicted == 2
-    # Nothing of the lock is left, and nothing in the way of the next run.
+    # No lock is left that would block the next run.
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'in',
         'index.html',
@@ -204,7 +204,7 @@ def test_resume_with_inserted_slices_equals_a_full_run(tmp_path, inferencer, pre
     (tmp_path / 'aside').mkdir()
     for name in ('im_002.dcm', 'im_004.dcm'):
         (folder / name).rename(tmp_path / 'aside' / name)
-    # Two files of one name, whose number in the scan changes.
+    # Two files with equal names, whose number in the scan changes.
     (folder / 'sub').mkdir()
     (folder / 'im_003.dcm').rename(folder / 'sub' / 'im_001.dcm')
     (first,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans

@@ -8,7 +8,7 @@ from mmaffinity.apis.prediction import predict_to_folder
 
 pytest.importorskip('pydicom'), pytest.importorskip('nibabel'), pytest.importorskip('highdicom')
 NO_HU = 'fewer than 1 in 20 of them below -100: not Hounsfield units of a chest'
-# What is refused, and with which words.
+# Rejected inputs and the expected messages.
 REFUSED = {
     'n01_grey255_uint8': NO_HU,
     'n01d_scaled_0_1000': NO_HU,
@@ -20,7 +20,7 @@ REFUSED = {
     'd42_enhanced_no_frames': 'and NumberOfFrames',
     'i11_jpeg2000': 'is JPEG 2000: save it as PNG',
 }
-# Number of slices of each scan, whether all volumes are known, and words of the notes; '' stands for no note.
+# Number of slices per scan, whether all volumes are known, and text of the notes ('' means no note).
 PREDICTED = {
     'samepos': ([2], False, 'warning: all 2 slices are at one position'),
     'samepos_with_good': ([2, 3], False, 'warning: all 2 slices are at one position'),

@@ -27,7 +27,7 @@ def save(config, name='epoch_1.pth', **meta):
 def test_unchanged_config_gives_no_message(config, tmp_path):
     save(config)
     before = copy.deepcopy(config)
-    # Other places, and ways of reading, change nothing of the run.
+    # Other paths and ways of reading do not change the run.
     config.train_dataloader.num_workers = 7
     config.train_dataloader.dataset.datasets[0].data_root = 'elsewhere'
     config.model.backbone.init_cfg = None

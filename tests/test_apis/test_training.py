@@ -13,7 +13,7 @@ from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.engine import computes_bfloat16
 from mmaffinity.utils.config import load_config
 
-# A few steps at 64 x 64 with narrow layers: what is computed matters here, not what is learned.
+# A few steps at 64 x 64 with narrow layers: computation matters here, not learning.
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()},
     'image_size': (64, 64),
@@ -164,7 +164,7 @@ def test_fine_tuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, t
     weights = {name for name in changed if 'running_' not in name and 'num_batches' not in name}
     assert weights == {'roi_head.cls_head.classifier.4.weight', 'roi_head.cls_head.classifier.4.bias'}
     assert len(after['roi_head.cls_head.classifier.4.weight']) == 2
-    # The normalisation goes with the weights.
+    # The normalisation is stored with the weights.
     assert torch.equal(before['data_preprocessor.mean'], after['data_preprocessor.mean'])
 
 
@@ -267,4 +267,4 @@ def test_missing_imagenet_weights_offline_are_reported(tiny_phantom, repo_root, 
     with pytest.raises(ValueError, match=r'model\.backbone\.init_cfg\.checkpoint=PATH.*model\.backbone\.init_cfg=None'):
         train_model(config, work_dir=tmp_path)
     assert no_network and all('download.pytorch.org' in attempt for attempt in no_network)
-    no_network.clear()  # the attempt is what this test is about
+    no_network.clear()  # this test is about the attempt

@@ -166,7 +166,7 @@ def test_download_verifies_the_hash_in_the_name(tmp_path, monkeypatch):
         'download_url_to_file',
         lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close(),
     )
-    for _ in range(2):  # the second time it is there
+    for _ in range(2):  # cached the second time
         assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
     assert asked == ['f37072fd']
 

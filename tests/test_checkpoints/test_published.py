@@ -285,7 +285,7 @@ def test_matching_parts_of_a_single_shot_model_are_read(weights):
         'box head of the segmentation branch',
         'box head of the classification branch',
     ]
-    # A mask head that differs in one tensor is not half read.
+    # A mask head that differs in one tensor is not read at all.
     assert {
         's2.fc.weight',
         'roi_heads.mask_head.mask_fcn1.weight',

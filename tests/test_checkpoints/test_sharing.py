@@ -50,7 +50,7 @@ def test_exported_content(model, shared):
     assert content['source']['checkpoint_sha256'] == digest(model[1])
     assert content['slice_classes'] == ['Normal', 'CP', 'COVID-19'] and content['notice'].startswith('Research use only')
     assert content['versions']['torch'] == torch.__version__
-    assert str(model[0].parent) not in description.read_text()  # no path of the machine it was written on
+    assert str(model[0].parent) not in description.read_text()  # no local path
     assert sorted(path.name for path in weights.parent.iterdir()) == ['narrow.json', 'narrow.safetensors']
     state = load_checkpoint(weights)['state_dict']
     expected = load_checkpoint(model[1])['state_dict']

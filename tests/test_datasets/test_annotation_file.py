@@ -76,7 +76,7 @@ def test_garbage_collection_is_paused_and_resumed():
     try:
         with collection_paused():
             pass
-        assert not gc.isenabled()  # as it was
+        assert not gc.isenabled()  # unchanged
     finally:
         gc.enable()
 

@@ -111,7 +111,7 @@ def test_masks_in_a_folder(tmp_path, folder):
     assert listed(tmp_path) == (['p1/a.png'], {'masks': [f'p1/{folder}/deep/a.png']})
     (tmp_path / 'other').mkdir()
     picture(tmp_path / f'other/{folder}/a.png', 'PNG')
-    assert listed(tmp_path / 'other' / folder)[0] == ['a.png']  # a class itself may be called so
+    assert listed(tmp_path / 'other' / folder)[0] == ['a.png']  # a class may have this name
 
 
 @pytest.mark.parametrize('folder', ['masked', 'unmasked', 'segment_3', 'labelled', 'gtx', 'patient_label_12a'])
@@ -134,7 +134,7 @@ def test_masks_next_to_their_slices(tmp_path):
         picture(tmp_path / name, 'PNG')
     slices, unused = listed(tmp_path)
     assert unused == {'masks': ['a (1)_mask.png', 'a (1)_mask_1.png', 'b-seg.png']}
-    assert slices == ['a (1).png', 'b.jpg', 'c_mask.png', 'label_1.png', 'mask.png']  # nothing that these are masks of
+    assert slices == ['a (1).png', 'b.jpg', 'c_mask.png', 'label_1.png', 'mask.png']  # no slices belong to these masks
 
 
 def test_links(tmp_path):

@@ -166,7 +166,7 @@ def test_category_used_only_as_supercategory_is_omitted(two_task_root, logged):
     dataset = build(two_task_root)
     assert sum(len(dataset.get_data_info(i)['instances']) for i in range(5)) == 4
     assert len(logged) == 1 and "the categories ('findings',) are left out" in logged[0]
-    # Roboflow calls the root like the project, which may be the name of the class.
+    # Roboflow names the root after the project, which may equal the name of the class.
     edit(
         two_task_root,
         lambda c: c.update(

@@ -87,7 +87,7 @@ def test_classes_of_data_and_model(root, names, number):
         lambda x: dict(type='ConcatDataset', datasets=[x]),
     ):
         check_sources(wrap(lesions(root, *names)), heads(len(names)))
-        check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier takes no notice of lesions
+        check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier ignores lesions
         with pytest.raises(
             ValueError,
             match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_'
@@ -109,7 +109,7 @@ def test_classes_of_folders_and_of_other_packages(root):
     check_sources(folders(root, 'full', 'empty'), heads(1, 2))
     with pytest.raises(ValueError, match='2 slice classes .full, empty., but .*num_classes=3'):
         check_sources(folders(root, 'full', 'empty'), heads(1, 3))
-    with pytest.raises(ValueError, match='x.json has 80 lesion classes'):  # its own classes, which the file's never are
+    with pytest.raises(ValueError, match='x.json has 80 lesion classes'):  # its own classes, not those of the file
         check_sources(dict(type='CocoDataset', ann_file='x.json'), heads(1))
     check_sources(dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('lesion',))), heads(1))
 

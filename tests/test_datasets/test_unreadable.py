@@ -73,7 +73,7 @@ def test_skip_keeps_alternation_and_is_the_same_with_workers(broken):
     first, second = (contents(loader) for loader in loaders)
     assert first == second
     assert [{task for task, _, _ in batch} for batch in first] == [{'segmentation'}, {'classification'}] * (len(first) // 2)
-    # Each epoch shows the successors twice: slice 3 for 2, and slice 0, as the list is a circle, for 6.
+    # Each epoch contains the successors twice: slice 3 for 2 and, because the list is circular, slice 0 for 6.
     shown = names(path for batch in first for task, path, _ in batch if task == 'classification')
     assert shown == names(2 * [f'slice_{number}.png' for number in (0, 0, 1, 3, 3, 4, 5)])
     for loader in loaders:

@@ -80,7 +80,7 @@ def test_memory_hook_detects_retained_memory(tmp_path):
     runner = SimpleNamespace(iter=0, logger=MMLogger.get_instance('memory'), train_loop=SimpleNamespace(stop_training=False))
     held = []
     for runner.iter in range(4):
-        held.append(mmap.mmap(-1, 32 << 20))  # pages of its own, where bytes might get memory that was freed before
+        held.append(mmap.mmap(-1, 32 << 20))  # its own pages; bytes might reuse freed memory
         held[-1].write(b'x' * (32 << 20))
         assert not runner.train_loop.stop_training
         hook.after_train_iter(runner, 0)
@@ -101,7 +101,7 @@ def test_memory_of_a_test_run(tmp_path):
     for i in range(3):
         hook.after_test_iter(runner, i)
     assert [row[0] for row in hook.rows] == [1, 2, 3]
-    hook.after_test(runner)  # nothing was held
+    hook.after_test(runner)  # no memory was retained
 
 
 def test_memory_hook_rejects_an_invalid_interval():

@@ -30,7 +30,7 @@ def flip(path):
 
 @pytest.fixture
 def three(tmp_path):
-    for step in (9, 10, 2):  # the order of writing does not matter, nor that of the alphabet
+    for step in (9, 10, 2):  # neither the order of writing nor alphabetical order matters
         write(tmp_path / f'epoch_{step}.pth')
     return tmp_path
 

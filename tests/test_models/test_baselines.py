@@ -34,7 +34,7 @@ def baseline(repo_root, name, seed=0, **overrides):
     model = MODELS.build(config.model)
     model.init_weights()
     with torch.no_grad():
-        for parameter in model.parameters():  # a residual block starts with zeros, behind which nothing gets a gradient
+        for parameter in model.parameters():  # a residual block starts with zeros, which block the gradient
             parameter.add_(0.02 * torch.randn_like(parameter))
     return model, config
 

@@ -98,7 +98,7 @@ def test_both_box_heads_run_if_weights_differ():
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
     head = model.roi_head.classification_branch.bbox_head
     for change in (
-        lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.0])),  # unseen by version counters
+        lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.0])),  # not registered by version counters
         lambda: head.load_state_dict({k: v + 0.01 for k, v in head.state_dict().items()}),
     ):
         change()
@@ -194,7 +194,7 @@ def test_fast_settings_predict_like_plain_ones(variant, monkeypatch):
     differences = largest(fast, plain)
     bounds = dict(logits=1e-4, roi_boxes=1e-3, boxes=1e-3, scores=1e-5, masks=1e-5)
     if variant:
-        # Nine normalisations over eight RoIs multiply what the last bit of a feature is: both are as far from the truth.
+        # Nine normalisations over eight RoIs amplify the last bit of a feature: both are equally far from the truth.
         errors = [largest(result, exact)['logits'] for result in (fast, plain)]
         assert errors[0] < 4 * errors[1] + 1e-5, errors
         bounds['logits'] = 1e-3
@@ -220,7 +220,7 @@ def test_fast_settings_train_like_plain_ones(variant, monkeypatch):
         found = gradients[0][name]
         assert (found is None) == (expected is None), name
         if expected is not None:
-            # A bias before a normalisation has no gradient but rounding.
+            # The gradient of a bias before a normalisation is only rounding.
             scale = torch.maximum(expected.abs().max(), 1e-6 * largest_of_all)
             torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-6, msg=name)
 

@@ -161,8 +161,8 @@ def test_outputs_equal_those_of_the_author_code(reference, name):
     results, recorded = reference
     for i in SLICES:
         difference, magnitude = largest_difference(reference, name, i)
-        # On a processor that rounds otherwise than the recording's, nine batch normalisations over eight RoIs make up
-        # to 5e-3 of the last bit of the features. The author's own code would differ as much.
+        # On a processor that rounds differently from the recording's, nine batch normalisations over eight RoIs amplify
+        # the last bit of the features to up to 5e-3. The author's own code would differ as much.
         rounds_alike = torch.equal(results[i]['feat_mean'], recorded[i]['feat_mean'])
         assert difference <= TOLERANCE * (1 if name not in AMPLIFIED or rounds_alike else magnitude), f'slice {i}'
 

@@ -98,7 +98,7 @@ def test_each_stage_changes_only_its_parameters():
         assert not any(name in training.moments() for name in branch)
         if stage == 'segmentation':
             assert all(branch_equals_source(model))
-            # The copy is the hook's doing, after the step.
+            # The hook copies after the step.
             assert all(
                 torch.equal(training.after_step[name], value)
                 for name, value in model.state_dict().items()
@@ -174,7 +174,7 @@ def test_gradient_of_the_classification_loss_in_the_backbone(monkeypatch):
         truth = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
         return nn.functional.binary_cross_entropy_with_logits(model.roi_head.cls_head(ranked)['logits'], truth)
 
-    generator, step = torch.Generator().manual_seed(0), 1e-8  # small, as every ReLU makes a kink
+    generator, step = torch.Generator().manual_seed(0), 1e-8  # small, because every ReLU has a kink
     for name in (
         'backbone.conv1.weight',
         'backbone.layer2.0.bn1.weight',

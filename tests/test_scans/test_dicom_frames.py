@@ -67,7 +67,7 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
     stamp = path.stat()
     assert scan.keys()[1] == f'm/e.dcm#frame 2|{stamp.st_size}.{stamp.st_mtime_ns}'
     assert [item.key for item in scan.read({scan.keys()[0], scan.keys()[3]})] == scan.keys()[1:3]
-    # Named as a file, it is the same.
+    # The file as input gives the same.
     assert_same(single, frames_in(path)[0])
 
 
@@ -75,7 +75,7 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
 def test_series_converted_by_highdicom_is_unchanged(tmp_path, single, syntax):
     highdicom = pytest.importorskip('highdicom')
     sources = [pydicom.dcmread(header.path) for header in single.headers]
-    if syntax == 'JPEG2000Lossless':  # which highdicom writes of unsigned values only
+    if syntax == 'JPEG2000Lossless':  # highdicom supports only unsigned values
         for data in sources:
             data.PixelData = (data.pixel_array + 1024).astype(np.uint16).tobytes()
             data.PixelRepresentation, data.RescaleIntercept = 0, -1024
@@ -277,7 +277,7 @@ def test_damaged_frame_does_not_affect_the_others(tmp_path):
     path = save_dicom(tmp_path / 'm.dcm', data)
     path.write_bytes(path.read_bytes()[: -8192 - 100])
     *scans, problem = sorted(find_scans(path), key=lambda item: isinstance(item, Problem))
-    # The frame without position is a scan of its own.
+    # The frame without position is a separate scan.
     assert [[item.name for item in read(scan)] for scan in sorted(scans, key=lambda scan: -scan.info.num_slices)] == [
         ['m.dcm#frame 1', 'm.dcm#frame 2'],
         ['m.dcm#frame 3'],
@@ -419,7 +419,7 @@ def test_a_real_series_converted(tmp_path, shared_dir):
     (single,) = find_scans(series)
     sources = [pydicom.dcmread(header.path) for header in single.headers]
     for data in sources:
-        data.SOPInstanceUID = data.SOPInstanceUID or highdicom.UID()  # which its publisher emptied
+        data.SOPInstanceUID = data.SOPInstanceUID or highdicom.UID()  # emptied by its publisher
     with pytest.warns(UserWarning):
         legacy = highdicom.legacy.LegacyConvertedEnhancedCTImage(sources, highdicom.UID(), 1, highdicom.UID(), 1, strict=False)
     legacy.save_as(tmp_path / 'm.dcm')

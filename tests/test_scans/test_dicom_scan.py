@@ -32,7 +32,7 @@ def test_ordered_from_the_feet_to_the_head_by_position(tmp_path):
 
 def test_affine_maps_voxels_to_their_positions(tmp_path):
     scan = only_scan(write_series(tmp_path, 3))
-    # Column 2, row 3, slice 1 by DICOM's own formula, then left and back turned to right and front.
+    # Column 2, row 3, slice 1 by DICOM's formula, converted from left and back to right and front.
     left, back, head = -100 + 2 * 0.7, -80 + 3 * 0.8, -300 + 5
     assert np.array(scan.info.affine) @ [2, 3, 1, 1] == pytest.approx([-left, -back, head, 1])
     assert scan.info.shape == (64, 64, 3)
@@ -209,7 +209,7 @@ def test_slices_with_one_instance_uid_are_kept(tmp_path):
 def test_new_series_does_not_rename_existing_ones(tmp_path):
     write_series(tmp_path / 'in' / 'm', 2, series='a')
     found = [{scan.identity: scan.info.name for scan in scans_in(tmp_path / 'in')}]
-    # After it, before it, and of the same series but another size, each found first or last.
+    # After it, before it, and in the same series with another size, each found first or last.
     for folder, series, size in (('z', 'c', 64), ('b', 'b', 64), ('a', 'a', 48), ('y', 'a', 96)):
         write_series(tmp_path / 'in' / folder, 2, size, series=series)
         found.append({scan.identity: scan.info.name for scan in scans_in(tmp_path / 'in')})

@@ -187,7 +187,7 @@ def test_single_files_beside_frames_are_another_scan(tmp_path):
     save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(2)))
     save_dicom(tmp_path / 's.dcm', dicom_slice(chest_frames(6)[5], 5))
     assert sorted(shown(scan) for scan in scans_in(tmp_path)) == [[0, 1], [5]]
-    # The name of a scan of single files is what it was before there were frames.
+    # Scans of single files keep the names from before frames were supported.
     (tmp_path / 'm.dcm').unlink()
     (scan,) = scans_in(tmp_path)
     assert scan.identity.endswith(', False)')

@@ -72,7 +72,7 @@ def test_missing_frame_is_identified_only_by_the_offset_table(tmp_path):
         ([], [], [2], True, []),
         ([], [], [2], False, []),
         ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (0, 0)]),
-        ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are no frame
+        ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are not a frame
         ([0, None, 2], [False] * 4, [3], True, [(0, 0), (0, 0), (2, 4)]),
         ([2, 1, 0], [False] * 4, [3], True, [(0, 0), (0, 0), (0, 4)]),
         ([0, 1, 2], [True] * 2, [3], False, [(0, 1), (1, 2), (0, 0)]),

@@ -69,9 +69,9 @@ def test_slabs_reach_halfway_to_the_neighbours():
     assert slab_thickness([10, 5, 0]) == [5, 5, 5]
     assert slab_thickness([3], 2.5) == [2.5] and slab_thickness([], 1) == []
     assert slab_thickness([0, None], 2.0) == [2.0, 2.0]
-    # A gap of missing slices is not filled: 7.5 (1.5 times the usual 5) is the most that counts.
+    # A gap of missing slices is not filled: it counts 7.5 (1.5 times the usual 5) at most.
     assert slab_thickness([0, 5, 10, 40, 45]) == [5, 5, 6.25, 6.25, 5]
-    # Two slices at one place share their slab.
+    # Two slices at one position share their slab.
     assert slab_thickness([0, 5, 5, 10]) == [5, 2.5, 2.5, 5]
     assert slab_thickness([0, 0, 5, 5, 10, 10]) == [2.5] * 6
     assert slab_thickness([7, 7], 5) == [None, None] == slab_thickness([7, 7.01], 5)

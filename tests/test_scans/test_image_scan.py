@@ -103,7 +103,7 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
     (array,) = ArrayScan([pixels], ReadOptions()).read()
     assert array.notes == item.notes
     (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
-    # Nearly white all over, whatever stands for white.
+    # Nearly white everywhere, whatever the value of white.
     assert item.notes == () if low == 0 else 'the darkest pixel is 24' in item.notes[0]
 
 

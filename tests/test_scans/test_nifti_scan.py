@@ -65,7 +65,7 @@ def test_scaled_types_and_rescaling(tmp_path):
     assert np.array_equal(next(scan.read()).grey, to_grey(chest(0))) and 'intercept -1024' in scan.info.notes[-1]
     with pytest.raises(ValueError, match='from 24 to 1624'):  # a rescaling that does not help
         checked_nifti(twelve, rescale=(1, 0))
-    # What is in Hounsfield units is not rescaled again.
+    # Hounsfield units are not rescaled again.
     assert np.array_equal(next(checked_nifti(scaled, rescale=(1, -1024)).read()).grey, to_grey(chest(0)))
 
 

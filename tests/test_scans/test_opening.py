@@ -57,7 +57,7 @@ def archive() -> bytes:
         (b'version https://git-lfs.github.com/spec/v1', 'LFS'),
     ],
     ids=lambda value: value if isinstance(value, str) else 'file',
-)  # archives hold the time, names of tests must not
+)  # archives contain the time, which test names must not
 def test_other_file_types_are_named(tmp_path, content, reason):
     (tmp_path / 'x.png').write_bytes(content)
     with pytest.raises(ValueError, match=reason):

@@ -55,7 +55,7 @@ def test_a_chest_passes(values):
 )
 def test_implausible_volume_is_rejected(values, words):
     reason = tally(values).refusal()
-    assert words in reason and len(reason) < 300  # what is longer is cut on the console
+    assert words in reason and len(reason) < 300  # longer messages are truncated on the console
     if 'window' not in words and 'air (' not in words:
         assert '--rescale SLOPE INTERCEPT' in reason and 'PNG' in reason
 

@@ -66,7 +66,7 @@ def test_pictures_are_renamed_with_their_slices(tmp_path):
     (tmp_path / 'out/s/overlays/notes.txt').write_text('of somebody else')
     # IM2 of d has left the input, b is new and not predicted yet; c/IM2 could not be read this time.
     after = [record(0, 'in/a/IM1'), record(2, 'in/c/IM1'), Problem('in/c/IM2', 'is damaged')]
-    for _ in range(2):  # the second time, there is nothing left to do
+    for _ in range(2):  # the second call has nothing left to do
         assert list(renumber_pictures(out, 's', after)) == after
         found = {path.name: path.read_text() for path in (tmp_path / 'out/s/overlays').iterdir()}
         assert found == {names[0]: 'in/a/IM1', '0002' + names[1][4:]: 'in/c/IM1', 'notes.txt': 'of somebody else'}

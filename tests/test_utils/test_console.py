@@ -66,7 +66,7 @@ def test_a_message_takes_the_place_of_the_line():
     progress(1, 9)
     ProgressLine.clear_current()
     stream.write('a warning\n')
-    progress(2, 9)  # at the same moment: what was cleared shows again
+    progress(2, 9)  # at the same time: the cleared line is shown again
     progress.close()
     progress.close()
     assert stream.getvalue() == (

@@ -166,7 +166,7 @@ def test_truncated(tmp_path, kind):
         with pytest.raises(ValueError):
             decode_slice(content[:length])
         if not kind.startswith(('tiff', 'bmp')):  # there, zeros are black pixels
-            with pytest.raises(ValueError):  # the space reserved, the rest never written
+            with pytest.raises(ValueError):  # the space is reserved, the rest never written
                 decode_slice(content[: length - 1] + bytes(len(content) - length + 1))
     np.testing.assert_array_equal(decode_slice(content + b'appended by some exporter'), whole)
     with pytest.raises(ValueError, match=r'half\.x is .*truncated'):

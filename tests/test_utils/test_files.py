@@ -63,7 +63,7 @@ def fill(path, text='new', **options):
     with whole_folder(path, 'sub/marker', **options) as folder:
         (folder / 'sub').mkdir()
         (folder / 'sub' / 'marker').write_text(text)
-        assert not (path / 'sub').exists() or options  # not seen before it is whole
+        assert not (path / 'sub').exists() or options  # not visible before it is complete
 
 
 def test_a_folder_appears_whole(tmp_path):

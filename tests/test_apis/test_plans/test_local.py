@@ -85,7 +85,7 @@ def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monk
     for picture in [part.partition(')')[0] for part in page.split('](')[1:]]:
         assert picture.startswith('http') or (out / 'report' / picture).is_file(), picture
 
-    # Nothing is repeated, and what was printed works by itself.
+    # Nothing is repeated, and the printed commands work on their own.
     before = (out / 'runs/c8/results.json').stat().st_mtime_ns
     said = []
     failed = run_locally(PlanFolder(plan, out), progress=said.append)

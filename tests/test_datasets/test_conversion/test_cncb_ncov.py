@@ -201,7 +201,7 @@ def test_lists_of_covidx_ct_are_not_overwritten(root):
     with pytest.raises(ValueError, match='slices_test.json belongs to COVIDx-CT 1, and converting CNCB-NCOV would replace it'):
         convert_cncb_ncov(root)
     assert snapshot(root) == before
-    convert_cncb_ncov(root, parts=['lesions'])  # which takes no name of the other's
+    convert_cncb_ncov(root, parts=['lesions'])  # no name collides with the other's
     assert snapshot(root).items() > before.items()
 
 
@@ -390,7 +390,7 @@ def test_author_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
     images.mkdir()
     for split in ('train', 'val', 'test'):
         for line in (data / f'covidx_ct_v1/{split}_COVIDx_CT-1.txt').read_text().splitlines():
-            (images / line.split()[0]).touch()  # stands for the picture: only names are looked at here
+            (images / line.split()[0]).touch()  # stand-in for the image: only names matter here
     convert_cncb_ncov(
         tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'], parts=['slices'], skip_statistics=True
     )

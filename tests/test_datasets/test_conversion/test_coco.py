@@ -69,7 +69,7 @@ def test_area_must_exceed_the_threshold():
 def test_lung_is_background_and_classes_can_be_merged():
     mask = np.ones((40, 40), np.uint8)
     mask[5:20, 5:20] = 2
-    mask[10:22, 10:22] = 3  # in the midst of the other and beyond it
+    mask[10:22, 10:22] = 3  # inside the other and beyond it
     (merged,) = annotate_mask(mask).annotations
     assert merged['category_id'] == 1
     np.testing.assert_array_equal(mask_utils.decode(merged['segmentation']), mask >= 2)
@@ -146,7 +146,7 @@ def test_build_coco(tmp_path):
     assert [image['file_name'] for image in coco['images']] == ['1a.jpg', '1b.jpg', '2a.jpg']
     assert [annotation['image_id'] for annotation in coco['annotations']] == [1, 1, 3, 3]
     assert [annotation['id'] for annotation in coco['annotations']] == [1, 2, 3, 4]
-    # As its own reader sees it
+    # As read by pycocotools
     write_json_atomic(tmp_path / 'coco.json', coco)
     reader = COCO(str(tmp_path / 'coco.json'))
     together = sum(reader.annToMask(annotation) for annotation in reader.loadAnns(reader.getAnnIds(imgIds=[1])))

@@ -65,8 +65,8 @@ def test_slices_and_lesions(folders):
         'images/P1/0001.jpg',
         'images/P1/0002.jpg',
         'images/P2/0001.png',
-    ]  # a lesion that is too small is no negative
-    assert (folders[0] / 'P1/0001.jpg').exists()  # the link was replaced, not what it leads to
+    ]  # a slice with a too small lesion is not a negative
+    assert (folders[0] / 'P1/0001.jpg').exists()  # the link was replaced, not its target
 
 
 def test_copies(folders):

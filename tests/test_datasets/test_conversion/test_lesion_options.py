@@ -18,9 +18,9 @@ def mask(*boxes):
     'boxes, negatives, areas, num_small, kept',
     [
         ([(700, 5, 5, 6, 5), (9, 20, 20, 5, 7)], False, [30, 35], 0, True),  # labels above a byte
-        ([(9, 5, 5, 6, 5), (700, 11, 5, 2, 5)], False, [40], 0, True),  # lesions of two labels that touch are one
+        ([(9, 5, 5, 6, 5), (700, 11, 5, 2, 5)], False, [40], 0, True),  # touching lesions of two labels are one
         ([(9, 5, 5, 3, 3)], False, [], 1, False),
-        ([(9, 5, 5, 3, 3)], True, [], 1, False),  # small lesions only: no negative either
+        ([(9, 5, 5, 3, 3)], True, [], 1, False),  # only small lesions: not a negative either
         ([(4, 5, 5, 9, 9)], False, [], 0, False),
         ([(4, 5, 5, 9, 9)], True, [], 0, True),
     ],

@@ -87,7 +87,7 @@ def test_masks_below_the_volumes_are_masks(put, summary):
     root = put('a.nii.gz', 'masks/a.nii.gz')
     found = find_pairs(root, root / 'masks', summary)
     assert paired(found) == {'a': ('a.nii.gz', 'a.nii.gz')} and found[0].mask.parent.name == 'masks'
-    found = find_pairs(root / 'masks', root, summary)  # the other way round: now masks/ holds the volume
+    found = find_pairs(root / 'masks', root, summary)  # the other way round: now masks/ contains the volume
     assert found[0].image.parent.name == 'masks' and found[0].mask.parent == root.resolve()
 
 

@@ -61,5 +61,5 @@ def test_unreadable_folder_is_skipped(tmp_path, monkeypatch):
             raise PermissionError(13, 'Permission denied', str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, 'scandir', closed)  # root, whom the tests may run as, may enter any folder
+    monkeypatch.setattr(os, 'scandir', closed)  # root, which may run the tests, can enter any folder
     assert flat_folders(tmp_path) == ['a']

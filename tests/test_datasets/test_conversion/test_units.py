@@ -6,7 +6,7 @@ from mmaffinity.datasets.conversion import ConversionSummary, PatientTable, Unit
 from mmaffinity.datasets.conversion.units import Unit, find_units
 from mmaffinity.datasets.verification.image_facts import FileFacts
 
-# Two pictures alike but for 8 bits of their hashes, and one that is another.
+# Two images whose hashes differ in 8 bits, and a different one.
 ALIKE = bytes(range(256))
 FACTS = {
     'a/P1_0': FileFacts(hash=0, thumb=ALIKE),
@@ -34,7 +34,7 @@ def test_table_names_patients_and_omits_others(summary, tmp_path):
 
 
 def test_without_patients_similar_slices_form_a_group(summary):
-    units = find_units(FACTS, UnitOptions(), '', summary)  # the verifier's 6 bits would not do
+    units = find_units(FACTS, UnitOptions(), '', summary)  # the verifier's 6 bits would not suffice
     assert units == {'a/P1_0': Unit(None, 'a/P1_0'), 'a/P1_1': Unit(None, 'a/P1_0'), 'b/P2_0': Unit(None, 'b/P2_0')}
     assert units['a/P1_1'].name == 'a/P1_0'
     assert '(2 groups of 3 slices, the largest has 2)' in summary.warnings[0]

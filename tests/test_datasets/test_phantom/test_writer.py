@@ -308,7 +308,7 @@ def test_covidx_ct_layout(phantom, tmp_path):
             xmin, ymin, xmax, ymax = map(int, box)
             assert image.shape == (96, 96) and 0 <= xmin < xmax <= 96 and 0 <= ymin < ymax <= 96
             finding = ('Normal', 'Pneumonia', 'COVID-19')[int(label)]
-            apart = name.replace('_patient', ' patient')  # COVID-CTset has the patient amid the name
+            apart = name.replace('_patient', ' patient')  # COVID-CTset has the patient in the middle of the name
             known = [row['finding'] for row in metadata if re.search(rf'\b{row["patient id"]}(?![0-9])', apart)]
             assert known == [finding], name
             names.append(name)
@@ -364,7 +364,7 @@ def test_interrupted_run_can_be_repeated(phantom, tmp_path, monkeypatch):
         write_phantom(tmp_path, **SMALL)
     monkeypatch.undo()
     so_far, whole = digests(tmp_path), digests(folder)
-    assert len(so_far) == 14 and so_far.items() <= whole.items()  # nothing half-written, nothing left aside
+    assert len(so_far) == 14 and so_far.items() <= whole.items()  # no partial or temporary files
     steps = []
     summary = write_phantom(tmp_path, progress=lambda done, total: steps.append((done, total)), **SMALL)
     assert digests(tmp_path) == whole

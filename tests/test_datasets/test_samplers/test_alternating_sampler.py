@@ -131,7 +131,7 @@ def test_two_ranks(monkeypatch, slices, batch_size):
         as_rank(monkeypatch, rank, 2)
         per_rank.append(batches_of(dataset, batch_size, seed=9, epoch=4))
     first, second = per_rank
-    # In step: as many batches, of the same task and size.
+    # Ranks are in step: equally many batches of the same task and size.
     assert [(len(batch), batch[0] < 40) for batch in first] == [(len(batch), batch[0] < 40) for batch in second]
     assert len(first) == 2 * math.ceil(math.ceil(slices / 2) / batch_size)
     seen = Counter(index for batches in per_rank for batch in batches[1::2] for index in batch)

@@ -38,7 +38,7 @@ def test_sizes(bench):
 def test_annotated_size(bench):
     name = 'ct_lesion_seg/image/0/slice1.png'
     bench.write(name, cv2.resize(bench.read(name), (48, 40)))
-    found = only(bench.verify(), 'annotated-sizes', 'sizes', 'mask-files')  # one fault, seen from three sides
+    found = only(bench.verify(), 'annotated-sizes', 'sizes', 'mask-files')  # one fault, found by three checks
     assert found[0].check == 'annotated-sizes' and 'is 48 x 40, annotated as 48 x 48' in found[0].message
 
 
@@ -147,7 +147,7 @@ def test_lesions(bench, change, check, words):
     finding = next(finding for finding in found if finding.check == check)
     assert finding.count == 1 and words in finding.message
     assert 'annotations[1] of ct_lesion_seg/image/11/slice1.png' in finding.message
-    # A box that leaves the picture, or has no width, is not its mask's either; the data set itself may refuse the file.
+    # A box outside the image or without width does not match its mask either; the data set may reject the file.
     assert {finding.check for finding in found} <= {check, 'boxes-and-masks', 'unreadable-lists'}
 
 

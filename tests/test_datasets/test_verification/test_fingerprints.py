@@ -62,7 +62,7 @@ def test_what_changes_which(bench):
     assert {name for name in before if boxed[name] != before[name]} == {key}
     bench.slices['train'][0]['body_box'] = [0, 0, 40, 41]
     assert all(a != b for a, b in zip(prints(bench)[key], boxed[key]))
-    bench.slices['train'][0]['body_box'] = None  # as good as none
+    bench.slices['train'][0]['body_box'] = None  # equivalent to no box
     assert prints(bench) == before
     # A lesion's box.
     bench.lesions['test']['annotations'][0]['bbox'][0] += 1

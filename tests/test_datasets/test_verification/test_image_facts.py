@@ -46,7 +46,7 @@ def test_sixteen_bits(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), image)
     cv2.imwrite(str(tmp_path / 'b.png'), shapes())
     with warnings.catch_warnings():
-        warnings.simplefilter('error')  # dark content is a finding, not a warning from within
+        warnings.simplefilter('error')  # dark content is a finding, not a Python warning
         facts = read_facts('slice', str(tmp_path / 'a.png'))
     assert facts.depth == 16 and (facts.low, facts.high) == (image.min(), image.max())
     eight = read_facts('slice', str(tmp_path / 'b.png'))
@@ -63,7 +63,7 @@ def test_blank_missing_and_broken(tmp_path):
     (tmp_path / 'text.png').write_text('<html>')
     broken = read_facts('slice', str(tmp_path / 'text.png'))
     assert not broken.missing and 'web page' in broken.error and broken.sha256
-    assert not read_facts('slice', str(tmp_path)).missing  # a folder is there, but no file
+    assert not read_facts('slice', str(tmp_path)).missing  # the folder exists, but no file
     assert read_facts('slice', str(tmp_path)).error
 
 

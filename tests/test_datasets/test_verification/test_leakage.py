@@ -32,7 +32,7 @@ def test_scan_numbers_are_counted_per_patient(bench):
         for row in bench.slices[split]:
             row['patient_id'] = None
     found = only(bench.verify(), 'unknown-patients', 'shared-scans')
-    assert found[0].check == 'shared-scans' and found[0].count == 2  # without patients, the numbers are all there is
+    assert found[0].check == 'shared-scans' and found[0].count == 2  # without patients, there are only numbers
 
 
 def test_unknown_patients(bench):
@@ -56,7 +56,7 @@ def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
         split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
         for split in ('train', 'val', 'test')
     }
-    # Of the two lesion lists, and of the lists of slices, names can be compared; train's lists are one split.
+    # Names are comparable between the two lesion lists, and between the slice lists; the train lists are one split.
     pairs = {
         (names['train'][0], names['val'][1]),
         (names['train'][0], names['test'][1]),
@@ -66,7 +66,7 @@ def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
     assert {(item['first'], item['second']) for item in finding.items} == pairs
     assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
     assert f'leakage (a patient in two splits) cannot be excluded between {names["train"][0]}' in finding.message
-    # A patient of both lists' name space makes them comparable.
+    # A patient in the name space of both lists makes them comparable.
     bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
     bench.slices['test'][0]['scan_id'] = 'other'
     assert only(bench.verify(read_files=False), 'unknown-patients')[0].count == 3

@@ -46,7 +46,7 @@ def test_cncb_slice_splits_share_no_patient_and_lesions_are_unknown(repo_root, c
     report = verify(repo_root, 'affinity_c8.py', cncb_root)
     unknown, *counts = report.findings
     assert [(finding.check, finding.items) for finding in counts] == [('class-counts', ['lesion'])] * 2
-    # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, can equal none of the labelled slices'.
+    # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, cannot match those of labelled slices.
     assert report.passed and unknown.check == 'unknown-patients' and unknown.severity == 'warning'
     pairs = {tuple(item[key].split('/')[-1].removesuffix('.json)') for key in ('first', 'second')) for item in unknown.items}
     assert pairs == {

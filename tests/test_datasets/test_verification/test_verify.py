@@ -122,7 +122,7 @@ def test_folds_of_folders(bench, pattern, checks):
     assert {finding.check for finding in report.findings} == checks
     assert sum(row['num'] for row in report.datasets) == 24 and all(row['num'] for row in report.datasets)
     assert 'all but fold 1 of 3' in report.datasets[0]['name']
-    # The same fold twice is what a wrong config does.
+    # A wrong config uses the same fold twice.
     report = verify_config(Config(dict(train_dataloader=fold(True), test_dataloader=fold(True))), workers=0)
     assert 'shared-slices' in {finding.check for finding in report.findings}
 

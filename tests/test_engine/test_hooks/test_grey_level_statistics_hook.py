@@ -116,7 +116,7 @@ def test_file_of_other_slices_is_used_with_a_warning(root, tmp_path, caplog):
     assert 'was computed from other slices' in text and '--overwrite' in text
     assert float(preprocessor.mean) == np.float32(json.loads(file.read_text())['mean'])
     assert start(root, tmp_path, caplog, resumed=True)[1] == ''
-    # A checkpoint brought other values than the file's.
+    # A checkpoint provides values other than the file's.
     assert start(root, tmp_path, caplog, SliceDataPreprocessor(statistics=str(file), mean=0.1, std=0.1))[1] == ''
     # The converters' file does not record its slices.
     file.write_text(json.dumps(dict(mean=0.5, std=0.5, num_slices=3, source='slices_train.json')))

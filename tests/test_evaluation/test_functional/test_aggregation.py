@@ -18,7 +18,7 @@ def test_aggregation_rules_can_be_chosen():
     np.testing.assert_allclose(joined.mean_scores, [[1.3 / 3, 1.9 / 3], [0.65, 0.35]])
     np.testing.assert_allclose(joined.shares, [[2 / 3, 1 / 3], [0.5, 0.5]])
     assert joined.by_mean.tolist() == [1, 0]
-    assert joined.by_share.tolist() == [0, 0]  # of equal shares the one of higher mean probability
+    assert joined.by_share.tolist() == [0, 0]  # for equal shares, the class with the higher mean probability
 
 
 def test_without_probabilities_and_without_slices():

@@ -89,7 +89,7 @@ def test_images_without_lesions_or_predictions():
 
 
 def test_prediction_matching_two_instances_counts_once():
-    # Recall stops at 1/2, as true positives are counted among predictions.
+    # Recall stops at 1/2, because true positives are counted among predictions.
     assert image_average_precision(np.array([[0.6, 0.6]]), [0.9], iou_thresholds=[0.5]) == [0.5]
 
 

@@ -29,7 +29,7 @@ def test_resampled_patient_contributes_all_slices(monkeypatch):
     order = np.array([5, 0, 3])
     records = np.concatenate(list(resampler.record_weights(order)))
     np.testing.assert_array_equal(records, resampler.weights[:, resampler.unit_of[order]])
-    # The size of the pieces is no matter.
+    # The chunk size does not matter.
     monkeypatch.setattr('mmaffinity.evaluation.functional.bootstrap.CHUNK_VALUES', 7)
     np.testing.assert_allclose(resampler.sums(values), sums)
     np.testing.assert_array_equal(np.concatenate(list(resampler.record_weights(order))), records)

@@ -49,7 +49,7 @@ def test_borders_and_empty_bins():
 def test_fitted_temperature_matches_the_data():
     random = np.random.default_rng(0)
     honest = random.normal(size=(20000, 2))
-    # Two classes that exclude each other: the logits of the second are those of the first with the other sign.
+    # Two mutually exclusive classes: the logits of the second are those of the first, negated.
     honest[:, 1] = -honest[:, 0]
     labels = (random.random(20000) > calibrated(honest[:, 0], 1)).astype(int)
     for temperature in (0.5, 1.0, 3.0):

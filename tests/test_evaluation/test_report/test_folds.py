@@ -33,7 +33,7 @@ def test_pooled_folds_are_one_run_over_all_slices(folds, tmp_path):
     assert pooled.name == 'study (3 of 3 folds)' and not notes
     assert pooled.paths == whole.paths and (pooled.confusion == whole.confusion).all()
     assert (lesion_runs[1].ap == lesion_runs[0].ap).all()
-    report = build_report(runs, lesion_runs, num_resamples=50)  # in one table, as they were tested on the same slices
+    report = build_report(runs, lesion_runs, num_resamples=50)  # in one table, because they were tested on the same slices
     tables = {table.key: table for table in report.tables}
     rows = {row.name: row for row in tables['table4'].rows}
     assert rows['whole'].cells['f1'].value == rows['study (3 of 3 folds)'].cells['f1'].value

@@ -86,7 +86,7 @@ def test_follows_the_equations(training):
         torch.testing.assert_close(out['affinity'][n], y)
         torch.testing.assert_close(out['features'][n], z)
         torch.testing.assert_close(out['roi_weights'][n], w @ v)
-        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # what explains the class by its RoIs
+        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # explains the class by its RoIs
         first, second, last = cls_head.classifier[::2]
         hidden = (first.weight @ z + first.bias).clamp(min=0)
         hidden = (second.weight @ hidden + second.bias).clamp(min=0)

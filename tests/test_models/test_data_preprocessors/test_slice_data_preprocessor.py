@@ -64,7 +64,7 @@ def test_statistics_file(tmp_path):
     path.write_text(json.dumps(dict(mean=0.25, std=0.5, num_slices=3, source='slices_train.json')))
     out = run(SliceDataPreprocessor(statistics=str(path)), grey())
     torch.testing.assert_close(out[0, 0, 1, 1], torch.tensor(1.5))
-    # Given values win over the file's.
+    # Given values take precedence over the file's.
     given = SliceDataPreprocessor(statistics=str(path), mean=0.0, std=1.0)
     torch.testing.assert_close(run(given, grey())[0, 0, 1, 1], torch.tensor(1.0))
 
@@ -95,7 +95,7 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
     unknown = SliceDataPreprocessor(statistics=missing)
     with pytest.raises(ValueError, match='none.json does not exist. Compute them with mmaffinity statistics CONFIG'):
         run(unknown, grey())
-    # A checkpoint brings them, and wins over the config's.
+    # A checkpoint contains them, and takes precedence over the config.
     source = SliceDataPreprocessor(mean=0.3, std=0.2)
     assert set(source.state_dict()) == {'mean', 'std'}
     for target in (unknown, SliceDataPreprocessor(mean=0.9, std=0.9)):

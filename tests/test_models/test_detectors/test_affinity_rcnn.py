@@ -73,7 +73,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize('order', [(0, 1, 2), (2, 0, 1), (1, 1, 0)])
 def test_prediction_does_not_depend_on_the_batch(order, monkeypatch):
-    # In float64: the last bits of float32 convolutions differ with the batch size and grow on their way to the logits.
+    # In float64, because float32 convolutions differ in the last bits with the batch size, which grows up to the logits.
     allow_float64(monkeypatch)
     model = build_model().eval().double()
 
@@ -98,7 +98,7 @@ def test_prediction_does_not_depend_on_the_batch_in_float32(model):
         single, joint = one.pred_slice, sample.pred_slice
         torch.testing.assert_close(joint.score, single.score, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(joint.roi_boxes, single.roi_boxes, rtol=1e-5, atol=1e-4)
-        # Every normalisation over eight RoIs multiplies the last bits that convolutions of another batch size leave.
+        # Every normalisation over eight RoIs amplifies the last bits in which convolutions of other batch sizes differ.
         scale = single.logits.abs().max()
         torch.testing.assert_close(joint.logits / scale, single.logits / scale, rtol=0, atol=1e-4)
         assert torch.equal(sample.pred_instances.masks, one.pred_instances.masks)

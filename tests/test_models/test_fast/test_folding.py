@@ -26,7 +26,7 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
     assert weight.shape == (4, 5, 1, 1) and bias.shape == (4,)
     folded, naive = F.conv2d(x, weight, bias), down(up(x))
     close(folded, naive)
-    # Both layers train as if they ran one after the other.
+    # Both layers train as if run in sequence.
     factor = torch.randn(naive.shape, dtype=dtype)
     wanted = [x, *up.parameters(), *down.parameters()]
     for found, expected in zip(*(torch.autograd.grad((y * factor).sum(), wanted) for y in (folded, naive))):
@@ -63,7 +63,7 @@ def up_and_conv(dtype=torch.float32):
 def test_up_conv_is_exact_at_borders(size, dtype, channels_last):
     up, conv = up_and_conv(dtype)
     with torch.no_grad():
-        up.bias.add_(3)  # a wrong border shows
+        up.bias.add_(3)  # reveals wrong borders
     x = torch.randn(3, 5, *size, dtype=dtype)
     x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
     expected = conv(up(x))

@@ -20,7 +20,7 @@ def test_group_norm_treats_each_roi_independently():
             expected = (values - mean) / (var + norm.eps).sqrt()
             expected = expected * norm.weight[group, None, None] + norm.bias[group, None, None]
             torch.testing.assert_close(found[roi, group], expected)
-    torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever else is there
+    torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever the other RoIs
 
 
 def test_batch_norm_spans_all_rois_of_a_batch():
@@ -30,8 +30,8 @@ def test_batch_norm_spans_all_rois_of_a_batch():
     var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0, keepdim=True)
     found = norm(x, 2)
     torch.testing.assert_close(found, (x - mean) / (var + norm.eps).sqrt())
-    assert (found[4:].mean() - found[:4].mean()) > 1  # the mean level of a slice stays
-    torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever else is there
+    assert (found[4:].mean() - found[:4].mean()) > 1  # the mean level of a slice is kept
+    torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever the other RoIs
 
 
 def test_norm_type_selection():

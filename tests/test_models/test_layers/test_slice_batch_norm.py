@@ -21,7 +21,7 @@ def layer(**kwargs):
 
 
 def features(num_slices, dtype=torch.float32):
-    # Slices of different mean and spread, so that mixing them would show.
+    # Slices of different mean and spread, so that mixing them would be detected.
     x = torch.randn(num_slices, BETA, C, 3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     scale = torch.arange(1, num_slices + 1).view(-1, 1, 1, 1, 1)
     return (x * scale + 3 * scale).flatten(0, 1).to(dtype)
@@ -120,7 +120,7 @@ def test_running_statistics_in_evaluation_only():
 
 
 def test_equal_rois_stay_finite():
-    # One box stretched to all places: no variance at all, neither in the value nor in the gradient.
+    # One box repeated at all ranks: there is no variance, in neither value nor gradient.
     x = torch.full((BETA, C, 1, 1), 7.0).requires_grad_()
     norm = layer()
     y = norm(x)

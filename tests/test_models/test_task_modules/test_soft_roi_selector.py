@@ -112,7 +112,7 @@ def answer(selector, boxes, logits, objectness):
     return (chosen.rank_weights.t() @ vectors).flatten()
 
 
-# What happens to the proposals along a path, and where the hard choice has its jump.
+# Changes of the proposals along a path, with the discontinuity of the hard selection.
 def through_a_tie(t):
     boxes, _, objectness = apart([0.0] * 6)
     return boxes.double(), torch.tensor([3.0, 2.0, 1.0 + t, 1.0, -1.0, -2.0, -9.0], dtype=torch.float64), objectness.double()
@@ -188,7 +188,7 @@ def test_fade():
     values = torch.tensor([4.0, 1.0, 2.0, 0.0])
     assert fade(values, 2).tolist() == [0.75, 0.0, 0.5, 0.0]
     assert fade(values, 4).tolist() == [1.0] * 4
-    assert fade(torch.zeros(3), 1).tolist() == [1.0, 1.0, 1.0]  # times nothing
+    assert fade(torch.zeros(3), 1).tolist() == [1.0, 1.0, 1.0]  # times zero
 
 
 @pytest.mark.parametrize(

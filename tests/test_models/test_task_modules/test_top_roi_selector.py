@@ -43,7 +43,7 @@ def test_base_anchors_follow_the_formula(anchors):
         for scale in SCALES
     ]
     assert anchors.base_anchors[0].tolist() == expected
-    assert round(0.5) == 0 and round(1.5) == 2  # what the line above relies on
+    assert round(0.5) == 0 and round(1.5) == 2  # a premise of the line above
 
 
 def test_positions_are_the_corners_of_the_cells(anchors):
