@@ -46,6 +46,7 @@ def test_failing_backend_is_reported_as_a_row(repo_root, tmp_path, monkeypatch, 
     def refuse(*args, **kwargs):
         raise RuntimeError('no such kernel\nat line 1')
 
+    monkeypatch.setattr(backend_benchmark, 'export_onnx', lambda *args, **kwargs: None)
     monkeypatch.setattr(backend_benchmark, 'OnnxInferencer', refuse)
     monkeypatch.setattr(backend_benchmark, 'has_bfloat16', lambda: False)
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
