@@ -67,7 +67,7 @@ def quantize(model: Any, slices: Iterable[np.ndarray]) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence ONNX Runtime's advice to optimise the graph first, which torch's exporter already does."""
+    """Silence ONNX Runtime's advice to optimise the graph first, which torch's exporter has done."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -206,7 +206,7 @@ def _unmeasured(scan: DicomScan) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress warnings from highdicom and pydicom, and highdicom's log; what matters is checked and noted here."""
+    """Suppress warnings of highdicom and pydicom, and highdicom's log; relevant conditions are checked and noted."""
     logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
