@@ -80,7 +80,7 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         assert aps[0] == sorted(aps[0]) and aps[1] == aps[0][::-1]
 
 
-def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results, browser):
+def test_without_errors_the_least_certain_slices_come_first(tmp_path, results, browser):
     right = [record for record in results['slices'] if record['label'] == record['pred']]
     with opened(browser, write_test_page({**results, 'slices': right}, {}, tmp_path / 'test.html')) as page:
         least = min(right, key=lambda record: record['scores'][record['pred']])

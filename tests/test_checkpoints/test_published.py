@@ -185,7 +185,7 @@ def generator(**state):
     return ForeignObject(ForeignGlobal('models.affinity.rpn', 'AnchorGenerator'), state)
 
 
-def test_anchors_are_read_from_the_refused_object(weights):
+def test_anchors_are_read_from_the_foreign_object(weights):
     good = dict(sizes=[[2, 4, 8, 16, 32]], aspect_ratios=[[0.1, 0.25, 0.5, 1, 1.5, 2]])
     assert convert_published({'model_weights': weights, 'anchor_generator': generator(**good)})['meta']['anchors'] == {
         'sizes': ((2, 4, 8, 16, 32),),

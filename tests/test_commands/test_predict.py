@@ -23,7 +23,7 @@ def run(tmp_path_factory, repo_root):
     return call
 
 
-def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
+def test_predict_shows_progress_and_does_not_overwrite(tmp_path, run):
     folder = write_images(tmp_path / 'scan', 3)
     (folder / 'bad.png').touch()
     done = run(folder, '--out', tmp_path / 'out', '--score-thr', '0.3', '--overlays', 'none')

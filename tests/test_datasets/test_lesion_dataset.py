@@ -67,7 +67,7 @@ def test_filter(two_task_root):
         build(two_task_root, filter_cfg=dict(min_size=25))
 
 
-def test_degenerate_lesions_count_as_none(two_task_root):
+def test_degenerate_lesions_are_ignored(two_task_root):
     def spoil(content):
         content['annotations'][2].update(bbox=[40, 5, 8, 8])  # image 3: outside
         content['annotations'][3].update(segmentation=[[5, 5, 9, 9, 5, 5]])  # image 4: an outline without area

@@ -45,7 +45,7 @@ def test_slices_count_at_their_own_size(root):
     assert result['num_slices'] == 6 and result['source'] == str(root)
 
 
-def test_folds_count_what_they_train_on(root):
+def test_folds_use_only_their_training_slices(root):
     for fold in range(2):
         train = folders(root, folds=2, fold=fold)
         assert 0 < len(train) < 6

@@ -236,7 +236,7 @@ def test_bits_next_to_the_value_are_ignored(tmp_path, high, stored, signed):
 @pytest.mark.parametrize(
     'intercept, words', [(-1024, 'hardly any soft tissue'), (-1000, 'hardly any soft tissue'), (1024, 'no air')]
 )
-def test_hounsfield_units_that_are_rescaled_again_are_noted(tmp_path, intercept, words):
+def test_repeated_rescaling_is_noted(tmp_path, intercept, words):
     note = read(tmp_path, dicom_slice(HU.astype(np.int16), RescaleIntercept=intercept))[1]
     assert note.startswith('warning: HU look implausible') and words in note
 
@@ -250,7 +250,7 @@ def test_private_transfer_syntax_is_named(tmp_path):
     assert 'transfer syntax 1.2.840.113619.5.2' in problem.reason and 'export the series again' in problem.reason
 
 
-def test_padding_is_found_in_words_that_have_more_bits_than_values(tmp_path):
+def test_padding_beyond_the_stored_bits_is_detected(tmp_path):
     words = (HU + 1024).astype(np.uint16)
     words[:5] = 63536
     hu, _ = read(tmp_path, dicom_slice(words, BitsStored=12, HighBit=11, RescaleIntercept=-1024, PixelPaddingValue=63536))

@@ -66,7 +66,7 @@ def fill(path, text='new', **options):
         assert not (path / 'sub').exists() or options  # not visible before it is complete
 
 
-def test_a_folder_appears_whole(tmp_path):
+def test_folder_appears_atomically(tmp_path):
     fill(tmp_path / 'deep' / 'out')
     assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['out']
     with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):

@@ -15,7 +15,7 @@ from mmaffinity.visualization.drawing import (
 )
 
 
-def test_labels_stay_inside_and_apart():
+def test_labels_stay_inside_and_do_not_overlap():
     rng = np.random.default_rng(0)
     labels = Labels((300, 400), 14)
     for _ in range(200):

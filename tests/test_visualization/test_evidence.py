@@ -26,7 +26,7 @@ def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
     assert [bar.get_width() for bar in lower_a.patches] == [3.0, -1.0, 0.5, 2.5]
     assert [bar.get_width() for bar in lower_b.patches] == [-2.0, 0.0, 0.25, -1.75]
     styles = {patch.get_linestyle() for patch in upper_a.patches}
-    assert {'-', (0, (3, 2))} <= styles  # for and against also differ in greyscale print
+    assert {'-', (0, (3, 2))} <= styles  # for and against also differ in grayscale print
     save_figure(figure, tmp_path / 'e.png', dpi=60)
     save_figure(figure, tmp_path / 'e.pdf', dpi=60)
 

@@ -183,7 +183,7 @@ def test_flat_layout_of_covidx_ct(root, folder):
         convert_cncb_ncov(root)
 
 
-def test_original_folders_come_first_and_the_flat_one_fills_in(root):
+def test_original_folders_take_precedence_over_the_flat_one(root):
     (root / 'rest').mkdir()
     (root / 'CP/5/15/0000.png').rename(root / 'rest/CP_5_15_0000.png')
     (root / 'rest/Normal_4_14_0000.png').touch()  # not an image, so it must not be read

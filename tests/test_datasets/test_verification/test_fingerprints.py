@@ -35,7 +35,7 @@ def test_written_out(bench):
     assert listing == expected('listing', lambda path: path.stat().st_size)
 
 
-def test_what_changes_which(bench):
+def test_each_change_affects_the_right_fingerprint(bench):
     before = prints(bench)
     key = 'train classification'
     # One byte changes but not the size, which only reading the files reveals.
@@ -71,7 +71,7 @@ def test_what_changes_which(bench):
     assert all(a != b for a, b in zip(changed['test segmentation'], before['test segmentation']))
 
 
-def test_neither_place_nor_order_nor_time_matters(bench, tmp_path):
+def test_fingerprints_do_not_depend_on_location_order_or_time(bench, tmp_path):
     before = prints(bench)
     bench.slices['val'].reverse()
     os.utime(bench.root / 'slices/val_0.png')
@@ -102,7 +102,7 @@ def test_record_of_a_run(bench):
     assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 2
 
 
-def test_a_data_set_without_paths_does_not_end_a_run():
+def test_data_set_without_paths_does_not_stop_a_run():
     class Drawn:
         def __len__(self):
             return 3

@@ -35,7 +35,7 @@ def read(tmp_path):
     return facts_of
 
 
-def test_groups_are_what_pairs_connect(read):
+def test_groups_are_connected_components_of_pairs(read):
     """Against a comparison of all with all, by the definition: bits that differ, correlation of the thumbnails."""
     bases = RANDOM.normal(size=(12, 9))
     facts = read(*(picture(*(base + RANDOM.normal(size=9) * spread)) for base in bases for spread in (0, 0.03, 0.06, 0.1)))

@@ -53,7 +53,7 @@ def test_results_without_logits_and_relative_paths(tmp_path):
     assert run.logits is None and run.paths[0].startswith('/data/cncb/')
 
 
-def test_errors_say_what_to_do(tmp_path):
+def test_errors_explain_the_fix(tmp_path):
     with pytest.raises(FileNotFoundError, match='mmaffinity test'):
         load_runs([tmp_path])
     with pytest.raises(FileNotFoundError, match='absent does not exist'):

@@ -45,7 +45,7 @@ def assert_complete(sample, size=(SIZE, SIZE)):
     assert found.labels.dtype == torch.long
 
 
-def test_prediction_is_complete_and_explains_itself(model):
+def test_prediction_is_complete_and_explained(model):
     (sample,) = predict(model, batch(slice_sample()))
     assert_complete(sample)
     assert 0 < len(sample.pred_instances) <= 100 and (sample.pred_instances.scores > 0.05).all()

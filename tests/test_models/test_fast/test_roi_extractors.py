@@ -209,7 +209,7 @@ def test_memory_format_does_not_change_the_result(layer):
 
 
 @torch.no_grad()
-def test_the_whole_model_with_each_layer():
+def test_whole_model_with_each_extractor():
     """Features stay channels last in the default model, and all three extractors give equal results."""
     data = dict(inputs=images(2, seed=4), data_samples=[slice_sample(), slice_sample()])
     found = {}

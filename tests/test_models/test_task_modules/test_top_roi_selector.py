@@ -200,7 +200,7 @@ def test_bad_selector(kwargs, message):
         TopRoISelector(**kwargs)
 
 
-def test_equal_scores_are_ranked_by_index_or_as_the_sort_leaves_them():
+def test_equal_scores_are_ranked_by_index_unless_unstable():
     """Twenty separate boxes with equal scores are ranked by index unless the unstable sort is requested."""
     corners = torch.arange(20.0)[:, None] * 10
     boxes = torch.cat((corners, corners, corners + 5, corners + 5), 1)
