@@ -15,7 +15,7 @@ from mmaffinity.ops import nms, roi_align
 
 @torch.library.custom_op('mmaffinity::align_rois', mutates_args=())
 def align_rois(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, samples: int, aligned: bool) -> Tensor:
-    """RoIAlign with average pooling.
+    """Pool RoI features with RoIAlign in average mode.
 
     Args:
         features: feature map, shape (N, C, H, W).
@@ -40,7 +40,7 @@ def _(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, 
 
 @torch.library.custom_op('mmaffinity::kept_by_nms', mutates_args=())
 def kept_by_nms(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: int) -> Tensor:
-    """Greedy non-maximum suppression of N lists.
+    """Apply greedy non-maximum suppression to N lists.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, P, 4).
