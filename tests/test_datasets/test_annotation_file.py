@@ -52,7 +52,7 @@ def test_broken(tmp_path, content):
 def test_not_an_object(tmp_path):
     path = tmp_path / 'a.json'
     path.write_text('[1]')
-    with pytest.raises(ValueError, match='must hold a JSON object with a slice list, not list'):
+    with pytest.raises(ValueError, match='must contain a JSON object with a slice list, not list'):
         load_annotation_file(str(path), None, 'a slice list')
 
 

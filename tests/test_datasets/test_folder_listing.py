@@ -204,7 +204,7 @@ def test_unused_files_are_logged(collected, logged):
     assert logged == [
         '2 files of healthy are not used (.gif 1, masks 1)',
         '2 files of covid are not used (.gif 1, masks 1)',
-        f'folders of {collected} that are no class are not used: other',
+        f'folders of {collected} that are not classes are not used: other',
     ]
     assert list(dataset.unused) == logged
     assert dataset.unused[logged[0]] == ['healthy/4.gif', 'healthy/mask/a.png']
@@ -230,9 +230,9 @@ def test_class_without_slices_reports_its_files(collected):
     picture(collected / 'films/a.gif', 'GIF')
     (collected / 'bare').mkdir()
     for options in ({}, {'lazy_init': True}):
-        with pytest.raises(ValueError, match=r'films holds no image \(PNG.*: 1 file of films is not used \(.gif 1\)'):
+        with pytest.raises(ValueError, match=r'films contains no image \(PNG.*: 1 file of films is not used \(.gif 1\)'):
             build(collected, 'healthy', 'films', **options).check_source()
-        with pytest.raises(ValueError, match=r'bare holds no image .*, nor any other file'):
+        with pytest.raises(ValueError, match=r'bare contains no image .*, nor any other file'):
             build(collected, 'healthy', 'bare', **options).check_source()
 
 

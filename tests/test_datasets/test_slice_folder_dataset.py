@@ -117,7 +117,7 @@ def test_missing_and_empty_folders(folders):
     with pytest.raises(FileNotFoundError, match='no such folder of slices: .*Covid19.*Set data_root'):
         build(folders, slice_classes=('NonCOVID', 'Covid19'))
     (folders / 'empty').mkdir()
-    with pytest.raises(ValueError, match='empty holds no image'):
+    with pytest.raises(ValueError, match='empty contains no image'):
         build(folders, slice_classes=('NonCOVID', 'empty'))
     for path in (folders / 'COVID').rglob('p*'):
         path.unlink()

@@ -48,10 +48,10 @@ def test_missing_lists(kind, root):
 def test_folders_of_classes(root):
     with pytest.raises(FileNotFoundError, match='no such folder of slices: .*other'):
         check_sources(folders(root, 'full', 'other'))
-    with pytest.raises(ValueError, match='folder .*empty holds no image'):
+    with pytest.raises(ValueError, match='folder .*empty contains no image'):
         check_sources(folders(root, 'full', 'empty'))
     (root / 'empty/._a.png').touch()
-    with pytest.raises(ValueError, match='folder .*empty holds no image'):
+    with pytest.raises(ValueError, match='folder .*empty contains no image'):
         check_sources(folders(root, 'empty'))
 
 
