@@ -300,4 +300,4 @@ def check_max_value(max_value: int | None) -> None:
         ValueError: if it is not.
     """
     if max_value is not None and not 1 <= max_value <= 65535:
-        raise ValueError(f'max_value={max_value} must be in 1..65535, or None for 65535')
+        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for 65535')

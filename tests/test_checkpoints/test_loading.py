@@ -82,7 +82,7 @@ def test_truncated_file_and_wrong_content(tmp_path):
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match='list instead of a dict'):
         load_checkpoint(path)
-    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+    with pytest.raises(FileNotFoundError, match='missing.pth does not exist'):
         load_checkpoint(tmp_path / 'missing.pth')
 
 

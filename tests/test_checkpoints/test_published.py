@@ -141,7 +141,7 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
         ),
         (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(64)}), r'fc_l1.bias has shape \(64,\) instead of \(128,\)'),
         (lambda w: w.update({'s2new.fc_l1.bias': 'text'}), 's2new.fc_l1.bias is not a tensor but str'),
-        (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias holds torch.int64'),
+        (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias has dtype torch.int64'),
         (lambda w: w.update({'affinity_layer.sieve.1.conv_up.bias': torch.ones(256)}), 'sieve.1.conv_up.bias and .*differ'),
         (lambda w: w.update({'affinity_layer.pars.1': torch.ones(8, 1)}), 'pars.1 and affinity_layer.batch_to_feat_vec'),
         (lambda w: w.pop('affinity_layer.batch_to_feat_mat'), 'missing affinity_layer.batch_to_feat_mat'),
@@ -165,7 +165,7 @@ def test_mismatching_file_is_rejected_with_the_differences(weights, change, mess
     [
         ([1], 'not a published checkpoint: it has list instead of model_weights'),
         ({}, 'instead of model_weights'),
-        ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"),
+        ({'state_dict': {}, 'epoch': 1}, "has 'state_dict', 'epoch' instead"),
         ({'published_extra': {}}, 'already converted'),
         (ForeignObject(ForeignGlobal('a', 'B')), r'but a\.B'),
     ],

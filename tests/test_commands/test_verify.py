@@ -76,7 +76,7 @@ def test_exit_code_1_for_findings_and_2_for_misuse(run, tmp_path):
         code, text = run(*options)
         assert code == 2 and text.err.splitlines()[-1].startswith('error: ') and message in text.err
     code, text = run(config='no_such.py')
-    assert code == 2 and 'no config' in text.err
+    assert code == 2 and 'no such config' in text.err
 
 
 def test_ictcf_warns_and_passes(run, tmp_path):

@@ -357,11 +357,11 @@ def test_large_files_with_small_headers_are_read(tmp_path, monkeypatch):
     for module in ('dicom_reading', 'dicom_frames'):
         monkeypatch.setattr(f'mmaffinity.scans.{module}.MAX_FILE_BYTES', 30000)
     assert path.stat().st_size > 60000 and len(read(frames_in(path)[0])) == 8
-    with pytest.raises(ValueError, match='more than the 30000'):
+    with pytest.raises(ValueError, match='above the limit of 30000'):
         read_headers(other, 's.dcm', 's.dcm|1')
     monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_HEADER_BYTES', 1000)
     (problem,) = find_scans(path)
-    assert 'longer than the 1000 bytes' in problem.reason
+    assert 'above the limit of 1000 bytes' in problem.reason
     monkeypatch.undo()
     monkeypatch.setattr('mmaffinity.scans.dicom_frames.MAX_FRAMES', 7)
     (problem,) = find_scans(path)
@@ -379,7 +379,7 @@ def test_headers_with_too_many_entries_are_rejected(tmp_path, undefined):
     length = b'\xff\xff\xff\xff' if undefined else struct.pack('<I', len(items))
     path.write_bytes(content[: at + 8] + length + items + b'\xfe\xff\xdd\xe0\0\0\0\0' * undefined + content[end:])
     (problem,) = find_scans(path)
-    assert 'too many functional-group entries' in problem.reason
+    assert 'entries for a' in problem.reason
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

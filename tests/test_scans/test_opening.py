@@ -160,7 +160,7 @@ def test_gzip_bomb_is_not_unpacked(tmp_path):
             file.write(bytes(1 << 20))
     (tmp_path / 'bomb.nii.gz').write_bytes(packed.getvalue())
     tracemalloc.start()
-    with pytest.raises(ValueError, match='no NIfTI'):
+    with pytest.raises(ValueError, match='not NIfTI'):
         kind_of(tmp_path / 'bomb.nii.gz')
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

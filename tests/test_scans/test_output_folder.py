@@ -50,7 +50,7 @@ def test_links_to_outside_are_rejected(tmp_path):
 
 def test_file_as_output_folder_is_an_error(tmp_path):
     (tmp_path / 'file').write_text('x')
-    with pytest.raises(ValueError, match='a part of it is a file'):
+    with pytest.raises(ValueError, match='part of its path is a file'):
         OutputFolder(tmp_path / 'file')
 
 

@@ -55,7 +55,7 @@ def test_signed_values_without_sign_extension():
 def test_contradicted_high_bit_is_ignored(high):
     for values in (UNSIGNED, SIGNED):
         found, notes = values_of(values, 12, high)
-        assert np.array_equal(found, values) and f'HighBit {high} does not fit' in notes
+        assert np.array_equal(found, values) and f'HighBit {high} does not match' in notes
 
 
 def test_invalid_bits_stored():

@@ -131,12 +131,12 @@ def test_file_takes_precedence_over_a_name(tmp_path, monkeypatch):
 )
 def test_similar_names_are_suggested(tmp_path, monkeypatch, name, near):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=f'no config {name}; did you mean .*{near}'):
+    with pytest.raises(FileNotFoundError, match=f'no such config: {name}; did you mean .*{near}'):
         find_config(name)
 
 
 @pytest.mark.parametrize('name', ['', '.', '../configs/affinity_c8', '_base_/default_runtime', '/affinity_c8', 'nothing'])
 def test_unknown_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match='no config'):
+    with pytest.raises(FileNotFoundError, match='no such config'):
         find_config(name)

@@ -205,7 +205,7 @@ def test_foreign(tmp_path):
 
 def test_several_pages():
     pages = [Image.fromarray(GREY), Image.fromarray(RGB[..., 1])]
-    with pytest.raises(ValueError, match='holds 2 pages'):
+    with pytest.raises(ValueError, match='has 2 pages'):
         decode_slice(encode(pages[0], 'TIFF', save_all=True, append_images=pages[1:]))
 
 

@@ -46,7 +46,7 @@ def test_text_keeps_spaces_and_quotes_protect_the_rest(text, value):
 
 @pytest.mark.parametrize('text', ['[(]', '[1,2', '1,2]', "'a,b"])
 def test_unbalanced_brackets_and_quotes(text):
-    with pytest.raises(ValueError, match='do not match'):
+    with pytest.raises(ValueError, match='unbalanced brackets or quotes'):
         parse_value(text)
 
 

@@ -80,7 +80,7 @@ def test_missing_statistics_are_computed_stored_and_reused(root, tmp_path, caplo
     monkeypatch.setattr('mmaffinity.engine.hooks.grey_level_statistics_hook.training_statistics', None)  # a call would fail
     again, text = start(root, work_dir, caplog)
     assert torch.equal(again.mean, preprocessor.mean) and torch.equal(again.std, preprocessor.std)
-    assert 'computed before' in text and str(work_dir / 'statistics.json') in text
+    assert 'computed earlier' in text and str(work_dir / 'statistics.json') in text
 
 
 @pytest.mark.parametrize('content', ['{', '[]', '{"mean": 0.5, "std": 0.5, "slices_sha256": "other"}'])
