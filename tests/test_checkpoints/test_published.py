@@ -167,7 +167,7 @@ def test_mismatching_file_is_rejected_with_the_differences(weights, change, mess
         ({}, 'instead of model_weights'),
         ({'state_dict': {}, 'epoch': 1}, "has 'state_dict', 'epoch' instead"),
         ({'published_extra': {}}, 'already converted'),
-        (ForeignObject(ForeignGlobal('a', 'B')), r'but a\.B'),
+        (ForeignObject(ForeignGlobal('a', 'B')), r'has a\.B'),
     ],
 )
 def test_other_files_are_rejected(content, message):

@@ -32,7 +32,7 @@ def logged(monkeypatch):
 
 @pytest.mark.parametrize('key', ['classes', 'slice_classes'])
 def test_classes_in_another_order_are_rejected(key, logged):
-    with pytest.raises(ValueError, match=rf"trained with the {key} \('a', 'b'\), but the data has \('b', 'a'\): labels would"):
+    with pytest.raises(ValueError, match=rf"trained with {key} \('a', 'b'\), but the data has \('b', 'a'\): labels would"):
         load(dict(dataset_meta={key: ('a', 'b')}), {key: ('b', 'a')})
     load(dict(dataset_meta={key: ['a', 'b']}), {key: ('a', 'b')})
     assert not logged
