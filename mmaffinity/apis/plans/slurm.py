@@ -129,7 +129,7 @@ def _header(place: Path, name: str, log: str, options: Sequence[str]) -> list[st
     return [
         '#!/usr/bin/env bash',
         f'#SBATCH --job-name=mmaffinity_{name}',
-        f'#SBATCH --output={place}/logs/{log}',
+        f'#SBATCH --output={shlex.quote(f"{place}/logs/{log}")}',
         '#SBATCH --open-mode=append',
         '#SBATCH --requeue',
         *(f'#SBATCH {option}' for option in options),

@@ -57,7 +57,7 @@ runs = [
 ]
 """,
     )
-    made = PlanFolder(read_plan(path, tiny_phantom), tmp_path / 'out')
+    made = PlanFolder(read_plan(path, tiny_phantom), tmp_path / 'my study')
     made.claim()
     return made
 
@@ -124,7 +124,7 @@ def test_scripts_are_plain_shell(folder):
     array = (script.parent / 'run.sbatch').read_text()
     assert '#SBATCH --partition=low\n#SBATCH --gpus=1\n' in array and '#SBATCH --requeue' in array
     job = (script.parent / 'jobs/0.sh').read_text()
-    assert f' train {folder.plan.run("first").config} ' in job and f'cp {script.parent}/jobs/0.json' in job
+    assert f' train {folder.plan.run("first").config} ' in job and f"cp '{script.parent}/jobs/0.json'" in job
 
 
 def test_missing_slurm_is_reported(folder, monkeypatch):
