@@ -5,7 +5,7 @@ import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -166,11 +166,7 @@ class SliceInferencer(ABC):
             return
         try:
             for result in self.predict_slices(self._read(scan, done)):
-                yield (
-                    result
-                    if isinstance(result, Problem)
-                    else SlicePrediction(result.slice, result.sample, result.slice_classes, result.lesion_classes, scan.info)
-                )
+                yield result if isinstance(result, Problem) else replace(result, scan=scan.info)
         except Exception as error:
             yield failure(scan.info.name, 'cannot be predicted', error)
 

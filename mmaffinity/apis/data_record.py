@@ -65,11 +65,6 @@ class DataRecordHook(Hook):
         checkpoint.setdefault('meta', {})[META_KEY] = dict(self.meta)
 
 
-def record_training_data(runner: Runner) -> None:
-    """Make a run record its training data; call this before training."""
-    runner.register_hook(DataRecordHook(reads_files(runner)))
-
-
 def reads_files(runner: Runner) -> bool:
     """Whether a run hashes the files of its data: the config's ``hash_files``, True by default.
 

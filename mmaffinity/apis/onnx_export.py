@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from mmaffinity.runtime.graph_check import inspect
 from mmaffinity.runtime.model_file import FORMAT, SCHEMA
 from mmaffinity.scans import TRAINING_WINDOW, Problem, sample_slices
 from mmaffinity.utils.files import whole_file
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import quiet, require
 from mmaffinity.utils.provenance import NOTICE
 
 from .inferencer import AffinityInferencer
@@ -72,7 +69,7 @@ def export_onnx(
     if int8 is not None:  # first, so that unreadable slices end it at once
         slices, calibrated = _calibration(int8, calibration, (width, height))
     graph = SliceGraph(inferencer.model, height, width).eval()
-    with _quiet():
+    with quiet('torch.onnx'):  # progress, and notes on torchvision, which is not used
         program = torch.onnx.export(
             graph,
             (torch.zeros(EXAMPLES, 1, height, width),),
@@ -197,17 +194,3 @@ def _strip(model: Any) -> None:
     ):
         part.ClearField('doc_string')
         del part.metadata_props[:]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's progress and its notes on torchvision, which is not used."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mmaffinity.scans import Problem, Scan, SliceRecord
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.windowing import AIR, LOWEST
+from mmaffinity.utils.json_lines import JsonLines
 from mmaffinity.visualization.pages.pixels import PixelBlock, encode_pixels
 from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
 from mmaffinity.visualization.sample_arrays import to_array
@@ -34,29 +36,27 @@ class PredictionPages:
 
     def __init__(self, inferencer: SliceInferencer, out: OutputFolder, resume: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
-        self._begun: set[str] = set()
 
     def missing(self, scan: Scan, folder: str) -> bool:
         """Whether a scan should have a page but has none."""
         return scan.info.num_slices <= MAX_SLICES and not (self.out.root / folder / PAGE).is_file()
 
-    def record(self, folder: str, prediction: SlicePrediction) -> None:
+    @contextmanager
+    def recording(self, folder: str) -> Iterator[None]:
+        """Open ``rois.jsonl`` of a scan, for :meth:`record` and :meth:`write`."""
+        path = self.out.path(folder, ROIS)
+        if not self.resume:
+            path.unlink(missing_ok=True)
+        with JsonLines(path) as self._rois:
+            yield
+
+    def record(self, prediction: SlicePrediction) -> None:
         """Append the RoIs of a slice to ``rois.jsonl``, if its scan will have a page; the last line of a slice counts."""
         if prediction.scan is not None and prediction.scan.num_slices > MAX_SLICES:
             return
         rois = rois_of(self.inferencer, prediction)
-        if rois is None:
-            return
-        path = self.out.path(folder, ROIS)
-        if folder not in self._begun:
-            self._begun.add(folder)
-            if not self.resume:
-                path.unlink(missing_ok=True)
-            elif path.is_file() and not path.read_bytes().endswith(b'\n'):
-                with open(path, 'ab') as file:
-                    file.write(b'\n')  # an interruption may leave a partial line
-        with open(path, 'ab') as file:
-            file.write(json.dumps({'key': prediction.slice.key, **rois}, allow_nan=False).encode('ascii') + b'\n')
+        if rois is not None:
+            self._rois.append({'key': prediction.slice.key, **rois})
 
     def write(
         self,
@@ -91,11 +91,11 @@ class PredictionPages:
             notes=head['scan']['notes'],
             not_predicted=[dict(source=item.source, reason=item.reason) for item in records() if isinstance(item, Problem)],
         )
-        rois = self._last_lines(folder)
+        places = self._last_lines(folder)
         keys = scan.keys()
         predicted = [record.index for record in records() if isinstance(record, SliceRecord)]
         slices = (
-            with_shares(record.to_dict(), _read(self.out.path(folder, ROIS), rois.get(keys[record.index])))
+            with_shares(record.to_dict(), self._read(places.get(keys[record.index])))
             for record in records()
             if isinstance(record, SliceRecord)
         )
@@ -104,15 +104,30 @@ class PredictionPages:
 
     def _last_lines(self, folder: str) -> dict[str, int]:
         """Remove repeated lines from ``rois.jsonl``, which an interrupted run leaves, and return the place of each slice."""
-        path = self.out.path(folder, ROIS)
-        places, num_lines = _places(path)
+        self._rois.close()
+        places, num_lines = self._places()
         if num_lines > len(places):
-            with self.out.write(folder, ROIS) as target, open(path, 'rb') as source:
-                for place in sorted(places.values()):
-                    source.seek(place)
-                    target.write(source.readline())
-            places, _ = _places(path)
+            with self.out.write(folder, ROIS) as file:
+                for value in self._rois.at(sorted(places.values())):
+                    file.write(json.dumps(value).encode('ascii') + b'\n')
+            places, _ = self._places()
         return places
+
+    def _places(self) -> tuple[dict[str, int], int]:
+        """Return the place of the last complete line of each slice in ``rois.jsonl``, and the number of lines."""
+        places: dict[str, int] = {}
+        num_lines = 0
+        for place, value in self._rois.lines():
+            num_lines += 1
+            if isinstance(value, dict) and isinstance(value.get('key'), str):
+                places[value['key']] = place
+        return places, num_lines
+
+    def _read(self, place: int | None) -> dict | None:
+        if place is None:
+            return None
+        (value,) = self._rois.at([place])
+        return {name: content for name, content in value.items() if name != 'key'} or None
 
 
 def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
@@ -171,37 +186,3 @@ def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
             yield index, encode_pixels(values, int(most))
     except (ValueError, OSError, MemoryError):
         return
-
-
-def _places(path: Any) -> tuple[dict[str, int], int]:
-    """Return the place of the last complete line of each slice in ``rois.jsonl``, and the number of lines."""
-    places: dict[str, int] = {}
-    num_lines = 0
-    if path.is_file():
-        with open(path, 'rb') as file:
-            place = 0
-            for line in file:
-                key = _parsed(line).get('key')
-                if isinstance(key, str):
-                    places[key] = place
-                place += len(line)
-                num_lines += 1
-    return places, num_lines
-
-
-def _read(path: Any, place: int | None) -> dict | None:
-    if place is None:
-        return None
-    with open(path, 'rb') as file:
-        file.seek(place)
-        content = _parsed(file.readline())
-    content.pop('key', None)
-    return content or None
-
-
-def _parsed(line: Iterable) -> dict:
-    try:
-        content = json.loads(bytes(line))
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -14,8 +14,7 @@ from mmaffinity.scans import Problem, Scan
 from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.shards import Shard
-from mmaffinity.scans.writers import write_list
-from mmaffinity.utils.provenance import NOTICE
+from mmaffinity.scans.writers import write_coco_lists
 from mmaffinity.utils.wording import first_few, plural
 from mmaffinity.visualization.pages.scan_page import index_page
 
@@ -25,7 +24,7 @@ REPORT = 'report.json'
 PAGE = 'index.html'
 SHARD_REPORT = 'report.shard-{}.json'
 _SHARD_NAME = re.compile(r'report\.shard-(\d+)-of-(\d+)\.json')
-_ITEM = '  {'  # start of a line that holds one entry of a list, see write_list
+_ITEM = '  {'  # start of a line that holds one entry of a list, see writers.write_list
 
 
 def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: bool) -> None:
@@ -104,15 +103,9 @@ def _write_lesions(out: OutputFolder, scans: Sequence[ScanResult], classes: Iter
                     else {**entry, 'image_id': entry['image_id'] + first}
                 )
 
+    annotations = ({**entry, 'id': number} for number, entry in enumerate(entries('annotations'), 1))
     with out.write('lesions.json') as file:
-        head = dict(
-            info={'description': f'Lesions predicted by mmaffinity. {NOTICE}'},
-            categories=[{'id': number, 'name': name} for number, name in enumerate(classes, 1)],
-        )
-        file.write(json.dumps(head).removesuffix('}').encode('ascii'))
-        write_list(file, 'images', entries('images'))
-        write_list(file, 'annotations', ({**entry, 'id': number} for number, entry in enumerate(entries('annotations'), 1)))
-        file.write(b'\n}\n')
+        write_coco_lists(file, classes, entries('images'), annotations)
 
 
 def _entries(path: Path, section: str) -> Iterator[dict]:

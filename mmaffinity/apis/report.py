@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmaffinity import __version__
 from mmaffinity.evaluation.report import Report, build_report, load_external, load_runs
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.provenance import NOTICE
 from mmaffinity.visualization.reliability import draw_reliability
-from mmaffinity.visualization.saving import save_figure, write_atomically
+from mmaffinity.visualization.saving import FIGURE_FORMATS, save_figure, write_atomically
 
 from .page_figures import figures_of_report
 from .run_pages import write_report_page
@@ -84,7 +82,7 @@ def _reliability_figures(report: Report, out_dir: Path) -> dict[str, str]:
             ]
         figure = draw_reliability(panels)
         stem = f'reliability_{key.replace(" ", "_").replace(",", "")}'
-        for suffix in ('.png', '.pdf'):
+        for suffix in FIGURE_FORMATS:
             save_figure(figure, out_dir / (stem + suffix))
         drawn[key] = f'{stem}.png'
     return drawn
@@ -110,8 +108,7 @@ def _csv(report: Report) -> str:
     writer = csv.DictWriter(stream, CSV_FIELDS, lineterminator='\n')
     writer.writeheader()
     for table in report.tables:
-        for record in table.records():
-            writer.writerow({key: '' if value is None else value for key, value in record.items()})
+        writer.writerows(table.records())  # None becomes an empty cell
     return stream.getvalue()
 
 
@@ -124,12 +121,7 @@ def _json(report: Report, num_resamples: int, seed: int) -> dict:
         reliability.append(entry)
         for state, found in (('raw', calibration.raw), ('after', calibration.after)):
             if found is not None:
-                entry[state] = dict(
-                    count=found.count.tolist(),
-                    confidence=_plain(found.confidence),
-                    accuracy=_plain(found.accuracy),
-                    ece=found.ece,
-                )
+                entry[state] = found.as_dict()
     return dict(
         schema=1,
         notice=NOTICE,
@@ -145,7 +137,3 @@ def _json(report: Report, num_resamples: int, seed: int) -> dict:
             for table in report.tables
         ],
     )
-
-
-def _plain(values: np.ndarray) -> list:
-    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,13 +1,13 @@
 """Figures of finished runs: ranks of models (Figure 5), and training curves."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmaffinity.utils.json_lines import JsonLines
 from mmaffinity.visualization.curves import draw_training_curves
 from mmaffinity.visualization.ranks import draw_ranks
 
@@ -62,7 +62,9 @@ def run_curves(work_dir: str | Path) -> Figure:
     scores: dict[str, dict[int, float]] = {}
     for file in files:
         starts: dict = {}
-        for record in _records(file):
+        for _, record in JsonLines(file).lines():
+            if record is None:
+                continue  # the last line of a killed run
             validation = 'lr' not in record
             if validation and 'val' in record or 'step' not in record:
                 continue
@@ -88,12 +90,3 @@ def run_curves(work_dir: str | Path) -> Figure:
         {key: (list(line), list(line.values())) for key, line in lines.items()} for lines in (losses, scores)
     )
     return draw_training_curves(shown_losses, shown_scores, title=Path(work_dir).name)
-
-
-def _records(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a log, except one that a killed run left unfinished."""
-    for line in file.read_text(encoding='utf-8').splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue

@@ -137,9 +137,7 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
         bins = reliability(scores[np.arange(len(labels)), predicted].clip(0, 1), predicted == labels)
         content.update(
             roc=[_roc(scores[:, k], labels == k) for k in range(scores.shape[1])],
-            reliability=dict(
-                ece=bins.ece, count=bins.count.tolist(), confidence=_plain(bins.confidence), accuracy=_plain(bins.accuracy)
-            ),
+            reliability=bins.as_dict(),
         )
     return content
 
@@ -162,10 +160,6 @@ def picture_of_file(path: str) -> bytes | None:
         return jpeg(small(np.rint(grey).astype(np.uint8)))
     except (OSError, ValueError):
         return None
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 def _write(path: str | Path, content: dict[str, Any], pictures: Mapping[str, bytes], figures: Iterable[PageFigure]) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ class ScanWriter:
             },
         )
         keys = scan.keys()
-        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal:
+        recording = nullcontext() if self.pages is None else self.pages.recording(folder)
+        with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal, recording:
             # Unreadable slices are tried again: a drive may be back, or a package installed.
             known = journal.predicted().intersection(keys)
             earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
@@ -141,7 +143,7 @@ class ScanWriter:
 
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
-            self.pages.record(folder, result)
+            self.pages.record(result)
         return record
 
     def _finished(self, scan: Scan, folder: str) -> bool:
@@ -168,13 +170,7 @@ class ScanWriter:
         notes = [*scan.info.notes]
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
-        head: dict[str, Any] = dict(
-            created=now(),
-            model=self.inferencer.description,
-            versions=versions(),
-            settings=self.settings,
-            scan=asdict(scan.info),
-        )
+        head = dict(self.head(), scan=asdict(scan.info))
         classes = self.inferencer.slice_classes or list(totals['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, totals, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
@@ -207,7 +203,8 @@ class ScanWriter:
             result.failed = not isinstance(error, ValueError)
         if not self.dicom_seg:
             return
-        model = f'mmaffinity {self._model_name()}'
+        config = self.inferencer.description['config']
+        model = f'mmaffinity {Path(str(config)).stem if config else "model"}'
         for what, write in (
             ('DICOM-SEG (lesions.dcm)', lambda: write_dicom_seg(self.out, folder, scan, records(), model)),
             ('DICOM-SR (measurements.dcm)', lambda: write_measurement_report(self.out, folder, scan, result.summary, model)),
@@ -219,7 +216,3 @@ class ScanWriter:
                 result.failed |= not isinstance(error, ValueError)
             if lacking:  # it was requested
                 result.notes.append(f'{WARNING}no {what}: {lacking}')
-
-    def _model_name(self) -> str:
-        config = self.inferencer.description['config']
-        return Path(str(config)).stem if config else 'model'

@@ -28,9 +28,6 @@ class TestedLists(NamedTuple):
                 return pure.relative_to(root).as_posix()
         return pure.as_posix()
 
-    def as_dict(self) -> dict[str, dict]:
-        return self.lists
-
 
 def _is_phantom(root: str | None) -> bool:
     # A phantom has one folder per data set, with its marker next to them.

@@ -166,7 +166,7 @@ def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | N
         versions=versions(),
         split=split,
         fold=fold,
-        lists=lists.as_dict(),
+        lists=lists.lists,
         data_fingerprint=record_of(runner.test_dataloader.dataset, split, reads_files(runner)),
         slice_classes=list(runner.test_dataloader.dataset.metainfo.get('slice_classes', [])),
         metrics=metrics,

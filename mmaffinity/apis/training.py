@@ -14,7 +14,7 @@ from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.config import check_data, own_config
 
-from .data_record import record_training_data
+from .data_record import DataRecordHook, reads_files
 from .resumption import ResumeNotesHook, resume_run
 
 
@@ -88,7 +88,7 @@ def train_model(
                     f'the config lacks {", ".join(missing)}: inherit _base_/default_runtime.py of this package for runs that '
                     'are safe to interrupt and stop at NaN'
                 )
-            record_training_data(runner)
+            runner.register_hook(DataRecordHook(reads_files(runner)))
             runner.register_hook(ResumeNotesHook(notes))
             try:
                 runner.train()

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from mmaffinity.utils.wording import first_and_rest
+
 from .loading import load_checkpoint
 
 # Parameter shapes and what they mean, so that messages name the cause instead of the symptom.
@@ -87,10 +89,6 @@ def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor], ne
             )
     missing = [name for name in model if name not in checkpoint and not name.startswith(new)]
     if missing:
-        return f"the checkpoint lacks {_some(missing)} of the config's model"
+        return f"the checkpoint lacks {first_and_rest(missing)} of the config's model"
     foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
-    return f"the checkpoint contains {_some(foreign)}, which the config's model does not have" if foreign else None
-
-
-def _some(names: list[str]) -> str:
-    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+    return f"the checkpoint contains {first_and_rest(foreign)}, which the config's model does not have" if foreign else None

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from mmaffinity.utils.files import sha256_of, whole_file
+from mmaffinity.utils.wording import first_and_rest
 
 from .foreign_pickler import save_with_foreign_objects
 from .loading import load_checkpoint
 from .published_layout import published_layout
-from .published_reading import ANCHOR_RATIOS, ANCHOR_SIZES, EXTRA, listed, read_anchors, read_parts, split_content
+from .published_reading import ANCHOR_RATIOS, ANCHOR_SIZES, EXTRA, SHOWN, read_anchors, read_parts, split_content
 from .safe_pickle import ForeignGlobal, ForeignObject, describe
 from .untrusted import load_untrusted_checkpoint
 
@@ -78,7 +79,7 @@ def convert_back(checkpoint: dict) -> dict:
     problems = [f'missing {name}' for name in sorted(name for name in known if name is not None and name not in state)]
     problems += [f'unknown {name}' for name in state if name not in known]
     if problems:
-        raise ValueError(f'only models of configs/published can be converted back; {listed(problems)}')
+        raise ValueError(f'only models of configs/published can be converted back; {first_and_rest(problems, SHOWN)}')
     extra = checkpoint.get(EXTRA) or {}
     dropped = extra.get('dropped', {})
     weights: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmaffinity.utils.wording import plural
+from mmaffinity.utils.wording import first_and_rest, plural
 
 from .published_layout import Entry, detector_layout, part_prefixes, parts, published_layout
 from .safe_pickle import ForeignObject, describe
@@ -68,7 +68,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
     known = {entry.key for entry in entries}
     problems += [f'unknown {key}' for key in weights if key not in known]
     if problems:
-        raise ValueError(f'its keys are not those of a published affinity model; {listed(problems)}')
+        raise ValueError(f'its keys are not those of a published affinity model; {first_and_rest(problems, SHOWN)}')
     for entry in entries:
         if entry.copy_of and not _same_bits(weights[entry.key], weights[entry.copy_of]):
             raise ValueError(f'{entry.key} and {entry.copy_of} should be equal but differ; dropping one would change the model')
@@ -110,7 +110,7 @@ def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
         problems += [f'unknown {key}' for key in weights if key.startswith('backbone.body.layer4.')]
         raise ValueError(
             'it has neither an affinity layer nor the backbone of the published models, ResNet-18 up to '
-            f'layer3; {listed(problems or ["other keys under backbone.body"])}'
+            f'layer3; {first_and_rest(problems or ["other keys under backbone.body"], SHOWN)}'
         )
     keys, read_parts = {entry.key for entry in read}, list(parts(read))
     two_branches = any(key.split('.')[1:2] and key.split('.')[1].endswith('_s2') for key in weights)
@@ -172,9 +172,3 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
         and a.shape == b.shape
         and torch.equal(a.contiguous().reshape(-1).view(torch.uint8), b.contiguous().reshape(-1).view(torch.uint8))
     )
-
-
-def listed(problems: list[str]) -> str:
-    """Join the first problems for a message, and count the rest."""
-    rest = f' and {len(problems) - SHOWN} more' if len(problems) > SHOWN else ''
-    return ', '.join(problems[:SHOWN]) + rest

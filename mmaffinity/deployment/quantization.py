@@ -1,15 +1,13 @@
 """Post-training quantisation of convolutions to int8, with ranges measured on calibration slices."""
 
-import logging
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import quiet, require
 
 # Prefixes of the weights of quantised convolutions, which do nearly all of the arithmetic. The first convolution, and all
 # layers whose outputs rank boxes, draw masks or classify, stay in float32.
@@ -48,7 +46,8 @@ def quantize(model: Any, slices: Iterable[np.ndarray]) -> Any:
             values = next(self.rest, None)
             return None if values is None else {'slices': values}
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    # ONNX Runtime advises to optimise the graph first, which torch's exporter has done.
+    with tempfile.TemporaryDirectory() as folder, quiet('root'):
         path = Path(folder) / 'int8.onnx'
         tools.quantize_static(
             model,
@@ -63,14 +62,3 @@ def quantize(model: Any, slices: Iterable[np.ndarray]) -> Any:
             weight_type=tools.QuantType.QInt8,
         )
         return onnx.load(path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence ONNX Runtime's advice to optimise the graph first, which torch's exporter has done."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(level)

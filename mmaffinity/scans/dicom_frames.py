@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmaffinity.utils.wording import first_and_rest
+
 from .dicom_header import TAGS, DicomHeader, shared, to_header
 from .dicom_reading import read_until_pixels
 from .frame_pixels import MAX_FRAMES, Frame, FrameFile, locate_frames
@@ -185,5 +187,4 @@ def _numbers(numbers: Sequence[int]) -> str:
         return f'#frame {numbers[0]}'
     if numbers[-1] - numbers[0] == len(numbers) - 1:
         return f'#frames {numbers[0]} to {numbers[-1]}'
-    more = len(numbers) - 3
-    return f'#frames {", ".join(map(str, numbers[:3]))}' + (f' and {more} more' if more > 0 else '')
+    return f'#frames {first_and_rest([str(number) for number in numbers])}'

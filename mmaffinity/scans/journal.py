@@ -1,9 +1,11 @@
 """A journal of a scan's slices, one line each on disk, so that interrupted runs can resume."""
 
 import json
-import os
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
+
+from mmaffinity.utils.files import num_bytes
+from mmaffinity.utils.json_lines import JsonLines
 
 from .items import Problem
 from .records import SliceRecord
@@ -15,7 +17,7 @@ class OtherSettings(ValueError):
     """Existing results have another model or other options, so continuing would mix the two."""
 
 
-class Journal:
+class Journal(JsonLines):
     """Results of one scan, appended slice by slice. Memory holds a key and a file position per slice, not the results.
 
     A repeated key replaces the earlier entry: a slice with a problem may be predicted later.
@@ -30,44 +32,31 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: dict, resume: bool = False) -> None:
-        self.path = path
+        super().__init__(path)
         self.places: dict[str, int] = {}
         self.problems: set[str] = set()
-        header = json.dumps({'settings': settings}, sort_keys=True)
-        end = 0
-        if resume and path.exists():
-            end = self._read(json.loads(header)['settings'])
-        mode = 'r+b' if end else 'wb'
-        self._file = open(path, mode)
-        self._file.truncate(end)  # an interruption may leave a partial line
-        self._file.seek(end)
-        if not end:
-            self._write(header)
+        settings = json.loads(json.dumps(settings, sort_keys=True))
+        if resume:
+            self._read(settings)
+        else:
+            self.truncate(0)
+        if not num_bytes(path):
+            self.append({'settings': settings})
 
-    def _read(self, settings: dict) -> int:
-        """Find the complete lines; return their end."""
-        end = 0
-        with open(self.path, 'rb') as file:
-            for line in file:
-                try:
-                    content = json.loads(line) if line.endswith(b'\n') else None
-                except ValueError:
-                    content = None
-                if not isinstance(content, dict) or (end and not isinstance(content.get('key'), str)):
-                    break
-                if end == 0:
-                    if content.get('settings') != settings:
-                        changed = sorted(
-                            name for name in settings if (content.get('settings') or {}).get(name) != settings[name]
-                        )
-                        raise OtherSettings(
-                            f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
-                            'name another --out, or give the same settings to resume'
-                        )
-                else:
-                    self._note(content, end)
-                end += len(line)
-        return end
+    def _read(self, settings: dict) -> None:
+        """Find the results; remove the first damaged line and all after it."""
+        for place, content in self.lines():
+            if not isinstance(content, dict) or (place and not isinstance(content.get('key'), str)):
+                self.truncate(place)
+                return
+            if place:
+                self._note(content, place)
+            elif content.get('settings') != settings:
+                changed = sorted(name for name in settings if (content.get('settings') or {}).get(name) != settings[name])
+                raise OtherSettings(
+                    f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
+                    'name another --out, or give the same settings to resume'
+                )
 
     def _note(self, content: dict, place: int) -> None:
         self.places[content['key']] = place
@@ -76,16 +65,11 @@ class Journal:
         else:
             self.problems.discard(content['key'])
 
-    def _write(self, line: str) -> int:
-        place = self._file.tell()
-        self._file.write(line.encode('ascii') + b'\n')
-        self._file.flush()
-        return place
-
     def add(self, key: str, result: SliceRecord | Problem) -> None:
         """Append a slice's result or problem."""
         content = {'problem': [result.source, result.reason]} if isinstance(result, Problem) else {'slice': result.to_dict()}
-        self._note(dict(content, key=key), self._write(json.dumps({'key': key, **content}, allow_nan=False)))
+        content = {'key': key, **content}
+        self._note(content, self.append(content))
 
     def predicted(self) -> set[str]:
         """Keys of the predicted slices; the others are tried again."""
@@ -93,26 +77,10 @@ class Journal:
 
     def read(self, keys: Sequence[str], only: Container[str] | None = None) -> Iterator[SliceRecord | Problem]:
         """Read results in the order of ``keys``, except keys without one or not in ``only``; indices are renumbered."""
-        with open(self.path, 'rb') as file:
-            for index, key in enumerate(keys):
-                if key not in self.places or (only is not None and key not in only):
-                    continue
-                file.seek(self.places[key])
-                content = json.loads(file.readline())
-                if 'problem' in content:
-                    source, reason = content['problem']
-                    yield Problem(source, reason, key)
-                else:
-                    yield SliceRecord.from_dict({**content['slice'], 'index': index})
-
-    def close(self) -> None:
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    def __enter__(self) -> 'Journal':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        wanted = [(index, key) for index, key in enumerate(keys) if key in self.places and (only is None or key in only)]
+        for content, (index, key) in zip(self.at(self.places[key] for _, key in wanted), wanted):
+            if 'problem' in content:
+                source, reason = content['problem']
+                yield Problem(source, reason, key)
+            else:
+                yield SliceRecord.from_dict({**content['slice'], 'index': index})

@@ -2,17 +2,14 @@
 
 import gzip
 import io
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmaffinity import __version__
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import quiet, require
 from mmaffinity.utils.provenance import NOTICE, SHORT_NOTICE
 from mmaffinity.utils.wording import plural
 
@@ -133,7 +130,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
     if len({header.corner for header in sources}) < len(sources):
         return 'several slices with lesions are at the same position, which highdicom does not support'
     images, places = _sources(sources, thickness)
-    with quiet():
+    with quiet('highdicom'):  # what matters is checked and noted
         placed = all(values_of(image, 'FrameOfReferenceUID') for image in images)
     if not placed:
         return 'the series has no FrameOfReferenceUID, so its positions have no reference'
@@ -151,7 +148,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         algorithm_identification=algorithm,
     )
     try:
-        with quiet():
+        with quiet('highdicom'):
             segmentation = seg.Segmentation(
                 source_images=images,
                 pixel_array=np.stack(masks),
@@ -204,21 +201,6 @@ def _unmeasured(scan: DicomScan) -> str:
     return ''
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress warnings of highdicom and pydicom, and highdicom's log; relevant conditions are checked and noted."""
-    logger, handler = logging.getLogger('highdicom'), logging.NullHandler()
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
 def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) -> tuple[list[Any], Places]:
     """Return slices as highdicom needs them, and the sources of those made from frames.
 
@@ -226,7 +208,7 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
         ValueError: if a file cannot be read, or a header entry cannot be copied.
     """
     try:
-        with quiet():
+        with quiet('highdicom'):
             images, places = (
                 frames_as_slices(headers)
                 if any(header.frame for header in headers)

@@ -4,13 +4,13 @@ import io
 from typing import Any
 
 from mmaffinity import __version__
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import quiet, require
 from mmaffinity.utils.provenance import NOTICE
 
 from .dicom_reading import read_until_pixels
 from .dicom_scan import DicomScan
 from .items import Scan
-from .mask_writers import as_source, device, quiet, unnamed
+from .mask_writers import as_source, device, unnamed
 from .opening import brief
 from .output_folder import OutputFolder
 
@@ -43,7 +43,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
         return refusal
     highdicom, sr = require('highdicom', 'medical'), require('highdicom.sr', 'medical')
     try:
-        with quiet():
+        with quiet('highdicom'):
             files = {header.path: header for header in scan.headers}
             evidence = [as_source(read_until_pixels(path)[0], header, header.thickness) for path, header in files.items()]
             segmentation = None

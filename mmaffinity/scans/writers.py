@@ -95,22 +95,23 @@ def _number(value: float | None) -> str:
 
 def write_coco(out: OutputFolder, folder: str, lesion_classes: Iterable[str], records: Records) -> None:
     """Write ``lesions.json``: predicted lesions as COCO annotations with compressed RLE masks and scores."""
-    categories = [{'id': number, 'name': name} for number, name in enumerate(lesion_classes, 1)]
+    images = (
+        {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
+        for record in records()
+        if isinstance(record, SliceRecord)
+    )
     with out.write(folder, 'lesions.json') as file:
-        info = {'description': f'Lesions predicted by mmaffinity. {NOTICE}'}
-        head = json.dumps({'info': info, 'categories': categories})
-        file.write(head.removesuffix('}').encode('ascii'))
-        write_list(
-            file,
-            'images',
-            (
-                {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
-                for record in records()
-                if isinstance(record, SliceRecord)
-            ),
-        )
-        write_list(file, 'annotations', _annotations(records()))
-        file.write(b'\n}\n')
+        write_coco_lists(file, lesion_classes, images, _annotations(records()))
+
+
+def write_coco_lists(file: IO[bytes], classes: Iterable[str], images: Iterable[dict], annotations: Iterable[dict]) -> None:
+    """Write the COCO form of predicted lesions."""
+    info = {'description': f'Lesions predicted by mmaffinity. {NOTICE}'}
+    categories = [{'id': number, 'name': name} for number, name in enumerate(classes, 1)]
+    file.write(json.dumps({'info': info, 'categories': categories}).removesuffix('}').encode('ascii'))
+    write_list(file, 'images', images)
+    write_list(file, 'annotations', annotations)
+    file.write(b'\n}\n')
 
 
 def _annotations(records: Iterable[SliceRecord | Problem]) -> Iterator[dict]:

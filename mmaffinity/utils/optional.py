@@ -1,6 +1,10 @@
 """Import optional packages."""
 
 import importlib
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -21,3 +25,21 @@ def require(module: str, extra: str) -> ModuleType:
             f'this needs the {module.split(".")[0]} package, which is not installed ({error}); '
             f'run: pip install "mmaffinity[{extra}]"'
         ) from error
+
+
+@contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Suppress Python's warnings, and what a package's logger and those below it report, except errors.
+
+    Args:
+        logger: name of the logger, for example 'highdicom'; 'root' for functions that log without one.
+    """
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        log.setLevel(level)

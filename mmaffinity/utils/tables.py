@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .wording import plural
-
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align cells under their header: the first column left, all others right.
@@ -20,21 +18,13 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     Raises:
         ValueError: if a row has another number of cells than the header.
     """
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(
-                f'the table has {plural(len(header), "column")}, but a row has {plural(len(row), "cell")}: {list(row)}'
-            )
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *others = [
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(cells, widths))
-        ]
-        return '  '.join([first, *others]).rstrip()
-
-    rule = '  '.join('-' * width for width in widths)
-    return '\n'.join([line(header), rule, *(line(row) for row in rows)])
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ['-' * width for width in widths])
+    sides = '<' + '>' * len(widths)
+    return '\n'.join(
+        '  '.join(f'{cell:{side}{width}}' for cell, side, width in zip(cells, sides, widths)).rstrip() for cells in lines
+    )
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str) -> str:

@@ -8,6 +8,11 @@ def first_few(names: Sequence[str], number: int = 3) -> str:
     return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
 
 
+def first_and_rest(names: Sequence[str], number: int = 3) -> str:
+    """Return the first names and the number of the others: 'a, b, c and 4 more'."""
+    return ', '.join(names[:number]) + (f' and {len(names) - number} more' if len(names) > number else '')
+
+
 def plural(count: int, noun: str, verb: str = '') -> str:
     """Format a count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
 

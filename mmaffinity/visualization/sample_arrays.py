@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_masks
 
+from mmaffinity.utils.run_lengths import encode_masks
+
 
 @dataclass
 class Lesions:
@@ -113,7 +115,8 @@ def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
         labels = np.array([item.get('bbox_label', 0) for item in kept], dtype=int)
         masks = None
         if all(item.get('mask') is not None for item in kept):
-            decoded = [_decode_mask(item['mask'], shape) for item in kept]
+            encoded = encode_masks([item['mask'] for item in kept], shape)
+            decoded = [coco_masks.decode(mask).astype(bool) for mask in encoded]
             for mask in decoded:
                 _check_shape(mask[None], shape, 'annotated masks', name)
             masks = np.stack(decoded) if decoded else np.zeros((0, *shape), dtype=bool)
@@ -126,15 +129,6 @@ def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
     if masks is not None:
         masks = _check_shape(to_array(masks), shape, 'ground-truth masks', name)
     return Lesions(boxes, to_array(instances.get('labels', np.zeros(len(boxes)))).astype(int), None, masks)
-
-
-def _decode_mask(mask: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Convert a COCO annotation, polygons or run lengths (compressed or not), to a boolean mask."""
-    if isinstance(mask, dict):
-        encoded = mask if isinstance(mask['counts'], (bytes, str)) else coco_masks.frPyObjects(mask, *mask['size'])
-    else:
-        encoded = coco_masks.merge(coco_masks.frPyObjects(mask, *shape))
-    return coco_masks.decode(encoded).astype(bool)
 
 
 def slice_probabilities(sample: Any) -> tuple[int | None, list[float]]:

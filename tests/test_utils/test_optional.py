@@ -1,10 +1,12 @@
 """Import of optional packages."""
 
+import logging
 import sys
+import warnings
 
 import pytest
 
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import quiet, require
 
 
 def test_installed_module_is_imported():
@@ -26,3 +28,15 @@ def test_error_includes_the_import_failure(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match='something_it_lacks'):
         require('broken_package', 'medical')
+
+
+@pytest.mark.parametrize('name', ['some_package', 'root'])
+def test_quiet_packages_report_errors_only(name, caplog, recwarn):
+    below = logging.getLogger('some_package.part')
+    with pytest.raises(KeyError), quiet(name):
+        below.warning('a remark')
+        below.error('a failure')
+        warnings.warn('an opinion', stacklevel=1)
+        raise KeyError
+    below.warning('a later remark')
+    assert caplog.messages == ['a failure', 'a later remark'] and not recwarn.list

@@ -13,7 +13,7 @@ def test_columns_line_up():
 
 
 def test_rows_must_fit():
-    with pytest.raises(ValueError, match='2 columns'):
+    with pytest.raises(ValueError, match='shorter'):
         format_table(['a', 'b'], [['1']])
 
 

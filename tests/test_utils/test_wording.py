@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from mmaffinity.utils.wording import first_few, plural
+from mmaffinity.utils.wording import first_and_rest, first_few, plural
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def test_plural(arguments, text):
 
 def test_first_few():
     assert first_few(['a']) == 'a' and first_few(list('abcd')) == 'a, b, c, ...'
+    assert first_and_rest(list('abc')) == 'a, b, c' and first_and_rest(list('abcde'), 2) == 'a, b and 3 more'
 
 
 NOUNS = ('slices', 'files', 'patients', 'scans', 'masks', 'lesions', 'images')

@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmaffinity.utils.config import load_config
+from mmaffinity.utils.json_lines import JsonLines
 from mmaffinity.utils.wording import plural
 
 from .folder import PlanFolder, Step
@@ -115,12 +116,8 @@ def training_speed(folder: Path) -> tuple[float, int] | None:
     times: list[float] = []
     last = 0
     for file in folder.glob('*/vis_data/scalars.json'):
-        for line in file.read_text(encoding='utf-8').splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # being written
-            if 'lr' in record and isinstance(record.get('time'), (int, float)):
+        for _, record in JsonLines(file).lines():  # None while a line is being written
+            if record and 'lr' in record and isinstance(record.get('time'), (int, float)):
                 times.append(record['time'])
                 last = max(last, int(record.get('step', 0)))
     return (sum(times) / len(times), last) if times else None

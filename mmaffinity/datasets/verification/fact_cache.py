@@ -1,9 +1,10 @@
 """A cache of file facts on disk, written one by one, so that an interrupted verification can resume."""
 
-import json
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from mmaffinity.utils.json_lines import JsonLines
 
 from .image_facts import FileFacts
 
@@ -25,34 +26,30 @@ class FactCache:
     """
 
     def __init__(self, path: str | Path | None) -> None:
-        self.path = None if path is None else Path(path)
+        self._lines = None if path is None else JsonLines(Path(path))
         self._rows: dict[tuple[str, str], tuple[int, int, Any]] = {}
         self._stamps: dict[tuple[str, str], tuple[int, int] | None] = {}
-        self._file: IO[bytes] | None = None
-        if self.path is not None:
-            if self.path.is_dir():
-                raise ValueError(f'the cache {self.path} is a folder; choose a file')
-            if self.path.exists():
-                self._read(self.path)
+        if self._lines is not None:
+            if self._lines.path.is_dir():
+                raise ValueError(f'the cache {path} is a folder; choose a file')
+            self._read(self._lines)
 
-    def _read(self, path: Path) -> None:
+    def _read(self, file: JsonLines) -> None:
         lines = other = 0
-        with open(path, 'rb') as file:
-            for line in file:
-                lines += 1
-                try:
-                    schema, kind, name, size, changed, row = json.loads(line)
-                except (ValueError, TypeError):
-                    other += 1
-                    continue
+        for _, line in file.lines():
+            lines += 1
+            try:
+                schema, kind, name, size, changed, row = line
                 if schema == CACHE_SCHEMA:
                     self._rows[kind, name] = size, changed, row
+            except (ValueError, TypeError):  # not six values, or a list as a name
+                other += 1
         if lines and other == lines and lines > 1:
-            raise ValueError(f'{path} is not a cache of mmaffinity verify and was not changed; choose another file')
+            raise ValueError(f'{file.path} is not a cache of mmaffinity verify and was not changed; choose another file')
 
     def get(self, kind: str, path: str) -> FileFacts | None:
         """Return the facts of a file if it has not changed."""
-        if self.path is None:
+        if self._lines is None:
             return None
         key = kind, os.path.abspath(path)
         # Kept for `add`: a file that changes while being read must not be stored under its earlier state.
@@ -69,23 +66,13 @@ class FactCache:
         """Append the facts of a file that :meth:`get` did not have."""
         key = kind, os.path.abspath(path)
         stamp = self._stamps.get(key)
-        if self.path is None or facts.error is not None or stamp is None:
-            return
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, 'ab')
-            if self._file.tell():
-                self._file.write(b'\n')  # otherwise the first new line after a partial one would be lost
-        line = json.dumps([CACHE_SCHEMA, *key, *stamp, facts.to_row()])
-        self._file.write(line.encode('ascii') + b'\n')
-        self._file.flush()
+        if self._lines is not None and facts.error is None and stamp is not None:
+            self._lines.append([CACHE_SCHEMA, *key, *stamp, facts.to_row()])
 
     def close(self) -> None:
         """Flush the lines to disk."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
+        if self._lines is not None:
+            self._lines.close()
 
     def __enter__(self) -> 'FactCache':
         return self

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from mmaffinity.utils.nested_datasets import leaf_datasets
-from mmaffinity.utils.wording import plural
+from mmaffinity.utils.wording import first_and_rest, plural
 
 _SHOWN = 20
 _META_KEY = 'skipped_slices'
@@ -66,10 +66,9 @@ class UnreadableSlicesHook(Hook):
         if not paths:
             runner.logger.info('no slice was skipped: all were readable')
             return
-        more = f' and {len(paths) - _SHOWN} more' if len(paths) > _SHOWN else ''
         runner.logger.warning(
             f'{plural(len(paths), "slice", "was")} unreadable, skipped and replaced by the next in the '
-            f'list: {", ".join(paths[:_SHOWN])}{more}'
+            f'list: {first_and_rest(paths, _SHOWN)}'
         )
 
 

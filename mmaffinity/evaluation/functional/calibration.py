@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -32,6 +33,13 @@ class Reliability:
     confidence: np.ndarray
     accuracy: np.ndarray
     ece: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The bins as plain data, with None for NaN."""
+        confidence, accuracy = (
+            [None if np.isnan(value) else float(value) for value in values] for values in (self.confidence, self.accuracy)
+        )
+        return dict(count=self.count.tolist(), confidence=confidence, accuracy=accuracy, ece=self.ece)
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM_BINS) -> Reliability:

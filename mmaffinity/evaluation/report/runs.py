@@ -11,6 +11,8 @@ import numpy as np
 from mmaffinity.utils.provenance import fingerprint
 from mmaffinity.utils.wording import plural
 
+from ..functional.classification import confusion_matrix
+
 
 @dataclass(frozen=True)
 class TestedList:
@@ -129,11 +131,10 @@ def make_slice_run(
     for what, values in (('label', labels), ('prediction', predictions)):
         if len(values) and not 0 <= values.min() <= values.max() < num_classes:
             raise ValueError(f'{source}: a {what} is not one of the {num_classes} classes {", ".join(classes)}')
-    confusion = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return SliceRun(
         name,
         tuple(classes),
-        confusion.reshape(num_classes, num_classes),
+        confusion_matrix(labels, predictions, num_classes),
         tested=TestedList.of(files, paths),
         paths=paths,
         labels=labels,

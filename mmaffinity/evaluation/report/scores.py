@@ -11,6 +11,7 @@ import numpy as np
 from ..functional.aggregation import Aggregate, aggregate
 from ..functional.bootstrap import Estimate, Resampler, interval
 from ..functional.calibration import Reliability, calibrated, fit_temperature, logits_of, reliability, resampled_ece
+from ..functional.classification import confusion_matrix
 from ..functional.confusion_scores import confusion_scores
 from ..functional.ranking_scores import ranking_scores, resampled_ranking_scores
 from .runs import LesionRun, SliceRun
@@ -132,11 +133,10 @@ def aggregate_scores(
         rules.insert(0, ('mean probability', joined.by_mean, joined.mean_scores))
     for rule, predictions, evidence in rules:
         scores = Scores(units=resampler.kind, num_units=resampler.num_units)
-        confusion = np.bincount(joined.labels * len(run.classes) + predictions, minlength=len(run.classes) ** 2)
         _add_confusion_scores(
             scores,
             run.classes,
-            confusion.reshape(len(run.classes), -1),
+            confusion_matrix(joined.labels, predictions, len(run.classes)),
             _resampled_confusions(joined.labels, predictions, len(run.classes), resampler),
             class_weights,
             spread,

@@ -60,6 +60,14 @@ def test_half_a_line_is_ignored_and_spoils_nothing_after_it(tmp_path, files):
     assert [FactCache(cache).get('slice', path) for path in files] == facts
 
 
+@pytest.mark.parametrize('line', ['[1, ["slice"], "a.png", 1, 1, []]', '[1, "slice", {}, 1, 1, []]', '[1]', '{}', 'null', '7'])
+def test_a_damaged_line_spoils_no_other(tmp_path, files, line):
+    cache = tmp_path / 'cache.jsonl'
+    facts = fill(cache, files)
+    cache.write_text(f'{line}\n{cache.read_text()}{line}\n')
+    assert [FactCache(cache).get('slice', path) for path in files] == facts
+
+
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, files):
     known = FactCache(tmp_path / 'cache.jsonl')
     assert known.get('slice', files[0]) is None

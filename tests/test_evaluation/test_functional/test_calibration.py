@@ -40,7 +40,9 @@ def test_borders_and_empty_bins():
     found = reliability(np.array([0.0, 1.0, 0.5]), np.array([False, True, True]), 2)
     assert found.count.tolist() == [2, 1]
     assert found.confidence.tolist() == [0.25, 1.0] and found.accuracy.tolist() == [0.5, 1.0]
-    assert np.isnan(reliability(np.array([0.9]), np.array([True]), 2).accuracy[0])
+    lone = reliability(np.array([0.9]), np.array([True]), 2)
+    assert np.isnan(lone.accuracy[0])
+    assert lone.as_dict() == dict(count=[0, 1], confidence=[None, 0.9], accuracy=[None, 1.0], ece=pytest.approx(0.1))
     for wrong in ([], [1.2], [float('nan')]):
         with pytest.raises(ValueError):
             reliability(np.array(wrong), np.ones(len(wrong), bool))
