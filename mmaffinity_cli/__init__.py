@@ -1,14 +1,15 @@
 """The command ``mmaffinity``.
 
 A separate package that imports only the standard library: ``mmaffinity --help`` responds immediately, and ``mmaffinity
-check-env`` works even if torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``.
+check-env`` works even if torch or MMDetection do not. The commands themselves are in ``mmaffinity.commands``; torch and
+MMDetection are imported only once their arguments have been read.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -35,6 +36,8 @@ COMMANDS = {
     'memory-growth': 'measure how the memory of a run grows',
     CHECK_ENV: 'report what is wrong with this installation and how to fix it',
 }
+# Commands that work without torch and MMDetection, or import them only for some inputs.
+STANDALONE = ('convert', 'model-zoo', 'phantom', 'predict')
 
 
 def main(*verbs: str) -> None:
@@ -66,24 +69,34 @@ def main(*verbs: str) -> None:
 
         code = check_env(arguments[1:])
     else:
-        try:
-            with _lazy() if name == 'predict' else nullcontext():
-                module = import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
-        except Exception as error:  # whatever a broken installation raises
-            print(
-                f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
-                '"mmaffinity check-env" reports the problem and how to fix it',
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        code = run(module, arguments[1:], None if verbs else f'mmaffinity {name}')
+        command = _import(f'mmaffinity.commands.{name.replace("-", "_")}')
+        args = parse(command, arguments[1:], None if verbs else f'mmaffinity {name}')
+        if name not in STANDALONE:
+            _import('mmaffinity.registration')
+        from mmaffinity.utils.cli import run_tool
+
+        code = run_tool(lambda: command.run(args))
     if code:
         sys.exit(code)
 
 
+def _import(name: str) -> Any:
+    """Import a module of the package; if the installation is broken, end with a message."""
+    try:
+        with _lazy():
+            return import_module(name)
+    except Exception as error:  # whatever a broken installation raises
+        print(
+            f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
+            '"mmaffinity check-env" reports the problem and how to fix it',
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 @contextmanager
 def _lazy() -> Iterator[None]:
-    """Let ``import mmaffinity`` load nothing, as an exported model needs nothing; a checkpoint loads it when it is opened."""
+    """Let ``import mmaffinity`` load nothing, so that help and usage errors do not wait for torch and MMDetection."""
     before = os.environ.get('MMAFFINITY_LAZY')
     os.environ['MMAFFINITY_LAZY'] = '1'
     try:
@@ -93,16 +106,13 @@ def _lazy() -> Iterator[None]:
             del os.environ['MMAFFINITY_LAZY']
 
 
-def run(module: Any, arguments: Sequence[str], prog: str | None) -> int:
-    """Parse the arguments of a command and run it; return the exit code."""
-    from mmaffinity.utils.cli import run_tool
-
+def parse(command: Any, arguments: Sequence[str], prog: str | None) -> argparse.Namespace:
+    """Parse the arguments of a command."""
     parser = argparse.ArgumentParser(
-        prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    module.add_arguments(parser)
-    args = parser.parse_args(arguments)
-    return run_tool(lambda: module.run(args))
+    command.add_arguments(parser)
+    return parser.parse_args(arguments)
 
 
 def overview() -> str:

@@ -27,3 +27,16 @@ def test_the_package_registers_its_modules(repo_root):
     code = "import mmaffinity; from mmdet.registry import MODELS; print(MODELS.get('AffinityRoIHead').__name__)"
     result = subprocess.run([sys.executable, '-c', code], cwd=repo_root, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == 'AffinityRoIHead'
+
+
+def test_a_package_run_as_a_module_finds_the_modules_registered(tmp_path, repo_root):
+    """Unlike ``python -m mmaffinity``, which registers them when its command needs them."""
+    (tmp_path / 'study').mkdir()
+    (tmp_path / 'study/__init__.py').write_text('import mmaffinity\n')
+    code = "from mmdet.registry import MODELS; print(MODELS.get('AffinityRoIHead').__name__)\n"
+    (tmp_path / 'study/__main__.py').write_text(code)
+    path = os.pathsep.join([str(tmp_path), str(repo_root), os.environ.get('PYTHONPATH', '')])
+    result = subprocess.run(
+        [sys.executable, '-m', 'study'], env={**os.environ, 'PYTHONPATH': path}, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == 'AffinityRoIHead'

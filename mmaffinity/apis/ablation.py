@@ -4,7 +4,6 @@ import copy
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -12,28 +11,10 @@ from mmengine.config import Config
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, threads, time_in_turns
 
-from .benchmark import MODES, Benchmark
+from .benchmark import Benchmark
+from .timed import ABLATIONS, MODES
 
 ALL_ON = 'as configured'
-# One config change each; 'precision' is an argument of Benchmark. Those of the optimizer apply to training only.
-ABLATIONS: dict[str, dict[str, Any]] = {
-    'RoIAlign sample by sample': {
-        'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',
-        'model.roi_head.mask_roi_extractor.roi_layer.type': 'RoIAlign',
-    },
-    'slice head not folded': {'model.roi_head.cls_head.type': 'AffinityClsHead'},
-    'three channels, ResNet': {'model.backbone.type': 'ResNet', 'model.data_preprocessor.num_channels': 3},
-    'features channels first': {'model.backbone.channels_last': False},
-    'BatchNorm not folded': {'model.backbone.fold_norm': False},
-    'backbone compiled': {'model.compile_parts': ['backbone']},
-    'RPN head compiled': {'model.compile_parts': ['rpn_head']},
-    'slice head compiled': {'model.compile_parts': ['roi_head.cls_head']},
-    'bfloat16': {'precision': 'bfloat16'},
-    'float16': {'precision': 'float16'},
-    # The schedules use fused=True, which excludes foreach.
-    'Adam, not fused': {'optim_wrapper.optimizer.fused': False},
-    'Adam, foreach': {'optim_wrapper.optimizer.fused': False, 'optim_wrapper.optimizer.foreach': True},
-}
 TRAINING = tuple(name for name, values in ABLATIONS.items() if any(key.startswith('optim_wrapper') for key in values))
 COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')
 

@@ -17,19 +17,13 @@ from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads, time_in_turns
 
-from .benchmark import MODES, Benchmark
+from .benchmark import Benchmark
 from .benchmark_slices import phantom_slice
 from .onnx_export import export_onnx
 from .onnx_inferencer import OnnxInferencer
+from .timed import ENGINES, MODES
 
 COMPILED = ('backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head', 'roi_head.cls_head')
-# What each can compute; bfloat16 is left out on processors that emulate it.
-ENGINES = {
-    'torch': ('float32', 'bfloat16'),
-    'torch.compile': ('float32', 'bfloat16'),
-    'onnxruntime': ('float32', 'int8'),
-    'openvino': ('float32', 'bfloat16', 'int8'),
-}
 COLUMNS = (
     'job',
     'backend',

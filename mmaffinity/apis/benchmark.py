@@ -37,10 +37,8 @@ from mmaffinity.utils.timing import (
 )
 
 from .benchmark_slices import phantom_sample, phantom_slice
+from .timed import JOBS, MODES, PRECISIONS
 
-MODES = ('classification', 'detection', 'both')
-JOBS = (*MODES, 'train', 'data')
-PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 COLUMNS = (
     'job',
     'batch_size',
@@ -98,7 +96,7 @@ class Benchmark:
         overrides: dict | None = None,
     ) -> None:
         if precision not in PRECISIONS:
-            raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, not {precision!r}')
+            raise ValueError(f'precision must be one of {PRECISIONS}, not {precision!r}')
         self.config = own_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
         self.device, self.precision = find_device(device), precision
@@ -152,7 +150,8 @@ class Benchmark:
         def predict() -> list:
             self.model.eval()
             self.model.mode = name
-            mixed = torch.autocast(self.device.type, PRECISIONS[self.precision], enabled=self.precision != 'float32')
+            dtype = None if self.precision == 'float32' else getattr(torch, self.precision)
+            mixed = torch.autocast(self.device.type, dtype, enabled=dtype is not None)
             with torch.no_grad(), mixed:
                 return self.model.val_step(dict(inputs=data['inputs'], data_samples=copy.deepcopy(data['data_samples'])))
 

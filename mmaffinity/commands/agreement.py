@@ -7,11 +7,7 @@ Example:
 import argparse
 from functools import partial
 
-from mmaffinity.apis.agreement import format_agreement, measure_agreement
-from mmaffinity.apis.variants import default_variants
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.utils.config import load_config
-from mmaffinity.utils.files import write_json_atomic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.agreement import format_agreement, measure_agreement
+    from mmaffinity.apis.variants import default_variants
+    from mmaffinity.utils.config import load_config
+    from mmaffinity.utils.files import write_json_atomic
+
     config = load_config(args.config, args.cfg_options)
     variants = default_variants(config, args.noise, args.draws, exported=args.model)
     if args.variants:

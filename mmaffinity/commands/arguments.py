@@ -3,9 +3,12 @@
 import argparse
 from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from mmaffinity.scans import TRAINING_WINDOW, ReadOptions, Window
 from mmaffinity.utils.cli import ConfigOptions
+
+if TYPE_CHECKING:
+    from mmaffinity.scans import ReadOptions
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +39,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that convert scans to grey levels; :func:`read_options` reads them."""
+    from mmaffinity.scans import TRAINING_WINDOW
+
     parser.add_argument(
         '--window',
         type=float,
@@ -53,8 +58,10 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_options(args: argparse.Namespace) -> ReadOptions:
+def read_options(args: argparse.Namespace) -> 'ReadOptions':
     """Return the options given by :func:`add_reading_arguments` and, if present, ``--max-value``."""
+    from mmaffinity.scans import ReadOptions, Window
+
     return ReadOptions(Window(*args.window), args.rescale and tuple(args.rescale), getattr(args, 'max_value', None))
 
 

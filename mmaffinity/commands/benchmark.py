@@ -11,21 +11,9 @@ Examples:
 import argparse
 from collections.abc import Iterator, Sequence
 
-from mmaffinity.apis.ablation import ABLATIONS, ablate
-from mmaffinity.apis.ablation import COLUMNS as ABLATION_COLUMNS
-from mmaffinity.apis.backend_benchmark import COLUMNS as BACKEND_COLUMNS
-from mmaffinity.apis.backend_benchmark import ENGINES, benchmark_backends
-from mmaffinity.apis.backend_benchmark import TABLE as BACKEND_TABLE
-from mmaffinity.apis.benchmark import COLUMNS, JOBS, MODES, PRECISIONS, TABLE, benchmark, format_rows
-from mmaffinity.apis.growth import growth_exponent, measure_growth
-from mmaffinity.apis.inferencer import AffinityInferencer
-from mmaffinity.apis.scan_benchmark import COLUMNS as SCAN_COLUMNS
-from mmaffinity.apis.scan_benchmark import time_scans
+from mmaffinity.apis.timed import ABLATIONS, ENGINES, JOBS, MODES, PRECISIONS
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.tables import format_table
-from mmaffinity.utils.timing import available_cores, threads
-from mmaffinity.visualization.growth import draw_growth
-from mmaffinity.visualization.saving import save_figure, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis import ablation, backend_benchmark, benchmark, scan_benchmark
+
     if args.growth:
+        from mmaffinity.apis.growth import growth_exponent, measure_growth
+        from mmaffinity.visualization.growth import draw_growth
+        from mmaffinity.visualization.saving import save_figure
+
         measured = measure_growth(args.config, num_threads=args.threads[0], device=args.device, overrides=args.cfg_options)
         save_figure(draw_growth(measured), args.growth)
         for name, (values, seconds) in measured.items():
@@ -75,14 +69,17 @@ def run(args: argparse.Namespace) -> None:
     if args.scan:
         if args.checkpoint is None:
             raise ValueError('--scan needs a checkpoint: mmaffinity benchmark CONFIG CHECKPOINT --scan INPUT')
+        from mmaffinity.apis import AffinityInferencer
+        from mmaffinity.utils.timing import available_cores, threads
+
         inferencer = AffinityInferencer(
             args.config, args.checkpoint, args.device, args.batch_sizes[0], cfg_options=args.cfg_options
         )
         with threads(args.threads[0] or available_cores()):
-            print_rows(list(time_scans(inferencer, args.scan, args.workers)), SCAN_COLUMNS)
+            print_rows(list(scan_benchmark.time_scans(inferencer, args.scan, args.workers)), scan_benchmark.COLUMNS)
         return
     if args.ablate is not None:
-        rows = ablate(
+        rows = ablation.ablate(
             args.config,
             args.checkpoint,
             args.ablate or tuple(ABLATIONS),
@@ -95,11 +92,11 @@ def run(args: argparse.Namespace) -> None:
             args.device,
             args.cfg_options,
         )
-        print_rows(rows, ABLATION_COLUMNS)
+        print_rows(rows, ablation.COLUMNS)
         return
     if args.backends is not None:
         print_as_measured(
-            benchmark_backends(
+            backend_benchmark.benchmark_backends(
                 args.config,
                 args.checkpoint,
                 args.backends,
@@ -111,12 +108,12 @@ def run(args: argparse.Namespace) -> None:
                 args.cfg_options,
             ),
             args.out,
-            BACKEND_COLUMNS,
-            BACKEND_TABLE,
+            backend_benchmark.COLUMNS,
+            backend_benchmark.TABLE,
         )
         return
     print_as_measured(
-        benchmark(
+        benchmark.benchmark(
             args.config,
             args.checkpoint,
             args.jobs or JOBS,
@@ -130,13 +127,16 @@ def run(args: argparse.Namespace) -> None:
             args.cfg_options,
         ),
         args.out,
-        COLUMNS,
-        TABLE,
+        benchmark.COLUMNS,
+        benchmark.TABLE,
     )
 
 
 def print_as_measured(measured: Iterator[dict], out: str | None, columns: Sequence[str], table: Sequence[str]) -> None:
     """Write the CSV file after every row, and print the columns of the table at the end."""
+    from mmaffinity.apis.benchmark import format_rows
+    from mmaffinity.visualization.saving import write_atomically
+
     rows = []
     for row in measured:
         rows.append(row)

@@ -8,9 +8,7 @@ Examples:
 
 import argparse
 
-from mmaffinity.apis.onnx_export import NOTICE, export_onnx
 from mmaffinity.utils.cli import ConfigOptions
-from mmaffinity.utils.files import sha256_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,5 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.onnx_export import NOTICE, export_onnx
+    from mmaffinity.utils.files import sha256_of
+
     out = export_onnx(args.config, args.checkpoint, args.out, args.cfg_options, args.int8, args.calibration_slices)
     print(f'{out}: {out.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(out)}. {NOTICE}')

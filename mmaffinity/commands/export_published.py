@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmaffinity.checkpoints.published import convert_back_file
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='IN.pth', help='converted or trained checkpoint')
@@ -11,5 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.checkpoints.published import convert_back_file
+
     convert_back_file(args.source, args.target)
     print(f'{args.target}: written in the published layout')

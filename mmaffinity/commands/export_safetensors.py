@@ -7,10 +7,7 @@ Examples:
 
 import argparse
 
-from mmaffinity.checkpoints.sharing import export_model
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.utils.files import sha256_of
-from mmaffinity.utils.provenance import NOTICE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.checkpoints.sharing import export_model
+    from mmaffinity.utils.files import sha256_of
+    from mmaffinity.utils.provenance import NOTICE
+
     weights, description = export_model(args.config, args.checkpoint, args.out, args.cfg_options)
     print(f'{weights}: {weights.stat().st_size / 2**20:.1f} MiB, sha256 {sha256_of(weights)}')
     print(f"{description}: the model's config as data. {NOTICE}")

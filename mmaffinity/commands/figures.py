@@ -9,7 +9,6 @@ Without --slices, slices are chosen from the results.json of RUN (mmaffinity tes
 import argparse
 from pathlib import Path
 
-from mmaffinity.apis import figures
 from mmaffinity.commands.arguments import add_config
 
 MODEL_FIGURES = {
@@ -45,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis import figures
+
     if args.figure in MODEL_FIGURES:
         checkpoints = args.checkpoints if args.figure == 'affinity' else [args.checkpoint]
         slices = args.slices or figures.slices_to_show(

@@ -8,9 +8,7 @@ Examples:
 import argparse
 import tempfile
 
-from mmaffinity.apis import test_model, train_model
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis import test_model, train_model
+    from mmaffinity.utils.config import load_config
+
     config = load_config(args.config, args.cfg_options)
     hook = dict(type='MemoryHook', interval=args.interval, limit=args.limit)
     with tempfile.TemporaryDirectory() as work_dir:

@@ -7,8 +7,6 @@ Example:
 import argparse
 from functools import partial
 
-from mmaffinity.apis.report import write_report
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -43,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.report import write_report
+
     external = {}
     for pair in args.external:
         name, _, file = pair.partition('=')

@@ -12,14 +12,11 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmaffinity.apis.plans import collect, read_plan, run_locally, submit
-from mmaffinity.apis.plans.folder import PlanFolder, command_line, plan_arguments
-from mmaffinity.apis.plans.local import prepare
-from mmaffinity.apis.plans.page import commands
-from mmaffinity.apis.plans.plan import Plan
-from mmaffinity.apis.plans.slurm import write_scripts
-from mmaffinity.scans.output_folder import OutputFolder
+if TYPE_CHECKING:
+    from mmaffinity.apis.plans import Plan
+    from mmaffinity.apis.plans.folder import PlanFolder
 
 PAPER, PHANTOM = 'plans/paper', 'plans/phantom'
 
@@ -47,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mmaffinity.apis.plans import run_locally
+    from mmaffinity.apis.plans.folder import PlanFolder, plan_arguments
+    from mmaffinity.scans.output_folder import OutputFolder
+
     folder = PlanFolder(_plan(args), args.out)
     for name, reason in folder.plan.left_out.items():
         print(f'skipped {name}: {reason}', flush=True)
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         return _report(folder, failed)
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def _plan(args: argparse.Namespace) -> 'Plan':
+    from mmaffinity.apis.plans import read_plan
+
     if args.phantom:
         if args.data_root or args.plan:
             raise ValueError('--phantom has its own plan and draws its own data: omit DATA_ROOT and --plan')
@@ -77,13 +80,19 @@ def _plan(args: argparse.Namespace) -> Plan:
     return read_plan(args.plan or PAPER, args.data_root, args.seeds)
 
 
-def _print_commands(folder: PlanFolder, collecting: list[str]) -> None:
+def _print_commands(folder: 'PlanFolder', collecting: list[str]) -> None:
+    from mmaffinity.apis.plans.folder import command_line
+    from mmaffinity.apis.plans.page import commands
+
     for command in commands(folder, unfinished=True):
         print(command)
     print(command_line(collecting))
 
 
-def _slurm(folder: PlanFolder, collecting: list[str], args: argparse.Namespace) -> int:
+def _slurm(folder: 'PlanFolder', collecting: list[str], args: argparse.Namespace) -> int:
+    from mmaffinity.apis.plans.local import prepare
+    from mmaffinity.apis.plans.slurm import submit, write_scripts
+
     options = shlex.split(args.slurm_options)
     if args.dry_run:
         script = write_scripts(folder, collecting, args.jobs, options)
@@ -98,7 +107,9 @@ def _slurm(folder: PlanFolder, collecting: list[str], args: argparse.Namespace) 
     return 0
 
 
-def _report(folder: PlanFolder, failed: dict[str, str]) -> int:
+def _report(folder: 'PlanFolder', failed: dict[str, str]) -> int:
+    from mmaffinity.apis.plans import collect
+
     for name, reason in failed.items():
         print(f'{name} did not finish: {reason}', file=sys.stderr)
     print(f'The report is {collect(folder, failed)}')

@@ -6,7 +6,6 @@ Example:
 
 import argparse
 
-from mmaffinity.apis.stored_rois import extract_rois
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import NamedProgress
 
@@ -20,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.stored_rois import extract_rois
+
     progress = NamedProgress()
     folder = extract_rois(
         args.config,

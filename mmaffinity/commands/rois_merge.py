@@ -6,9 +6,7 @@
 
 import argparse
 
-from mmaffinity.apis.stored_rois import merge_head
 from mmaffinity.utils.cli import ConfigOptions
-from mmaffinity.utils.files import sha256_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.stored_rois import merge_head
+    from mmaffinity.utils.files import sha256_of
+
     merged = merge_head(args.config, args.detector, args.head, args.out, args.cfg_options)
     print(f'Wrote {merged}, sha256 {sha256_of(merged)}')

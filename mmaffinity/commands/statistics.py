@@ -9,9 +9,7 @@ command stores them with the data.
 
 import argparse
 
-from mmaffinity.apis.statistics import write_statistics
 from mmaffinity.commands.arguments import add_config
-from mmaffinity.utils.config import load_config
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.wording import plural
 
@@ -24,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.statistics import write_statistics
+    from mmaffinity.utils.config import load_config
+
     written = write_statistics(
         load_config(args.config, args.cfg_options), args.out, args.overwrite, args.workers, NamedProgress()
     )

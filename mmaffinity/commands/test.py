@@ -6,9 +6,7 @@ Example:
 
 import argparse
 
-from mmaffinity.apis import test_model
 from mmaffinity.commands.arguments import add_config, add_run_arguments
-from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis import test_model
+    from mmaffinity.utils.config import load_config
+
     test_model(
         load_config(args.config, args.cfg_options),
         args.checkpoint,

@@ -6,11 +6,7 @@ Example:
 
 import argparse
 
-from mmengine.dist import is_main_process
-
-from mmaffinity.apis import train_model
 from mmaffinity.commands.arguments import add_config, add_run_arguments
-from mmaffinity.utils.config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmengine.dist import is_main_process
+
+    from mmaffinity.apis import train_model
+    from mmaffinity.utils.config import load_config
+
     runner = train_model(
         load_config(args.config, args.cfg_options),
         work_dir=args.work_dir,

@@ -9,7 +9,6 @@ import argparse
 import statistics
 from functools import partial
 
-from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.tables import format_table
 
@@ -29,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmaffinity.apis.seeds import spread_of_seeds, train_seeds
+
     seeds = range(args.first, args.first + args.seeds)
     found = spread_of_seeds(
         train_seeds(args.config, seeds, args.work_dir, args.cfg_options, args.gpus, progress=partial(print, flush=True))

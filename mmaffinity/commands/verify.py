@@ -8,11 +8,9 @@ Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the c
 import argparse
 import sys
 
-from mmaffinity.apis.verification_page import verification_page
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.commands.data_arguments import add_near_arguments, near_options
-from mmaffinity.datasets.verification import CHECKS, Near, verify_config
-from mmaffinity.utils.config import load_config
+from mmaffinity.datasets.verification import CHECKS, Near
 from mmaffinity.utils.console import ProgressLine
 
 
@@ -43,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mmaffinity.apis.verification_page import verification_page
+    from mmaffinity.datasets.verification import verify_config
+    from mmaffinity.utils.config import load_config
+
     progress = ProgressLine('reading', 'files')
     try:
         report = verify_config(

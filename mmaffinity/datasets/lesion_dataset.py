@@ -5,6 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
+
+# isort: split
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log

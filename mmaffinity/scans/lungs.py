@@ -1,7 +1,6 @@
 """An approximate, threshold-based lung mask, as a reference for lesion area; labelled as such wherever used."""
 
 import numpy as np
-from scipy import ndimage
 
 from .windowing import Window
 
@@ -26,6 +25,8 @@ def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | Non
         Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (slices cropped to the lungs,
         for example, have no body around them).
     """
+    from scipy import ndimage  # not above: it takes longer to import than the rest of mmaffinity.scans
+
     limit = window.grey(AIR_LIMIT)
     if not 0 < limit < 255:
         return None

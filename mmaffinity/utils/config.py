@@ -41,7 +41,8 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
         FileNotFoundError: if the file does not exist.
         ValueError: if it cannot be read as a config, or is JSON that contains more than a model description.
     """
-    # As custom_imports of this package's configs does, unless MMAFFINITY_LAZY is set; the JSON of a shared model has none.
+    # As custom_imports of this package's configs does, except in a command, which imports the package without its modules; the
+    # JSON of a shared model has none.
     import_modules_from_strings('mmaffinity.registration')
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):

@@ -33,6 +33,49 @@ def test_help_imports_the_standard_library_only():
     assert done.stdout.splitlines()[-1] == '[]'
 
 
+def test_help_and_usage_errors_of_commands_do_not_load_torch():
+    code = """
+import sys
+from mmaffinity_cli import COMMANDS, main
+for name in COMMANDS:
+    for option in '--help', '--no-such-option':
+        try:
+            main(name, option)
+        except SystemExit as end:
+            loaded = sorted({'torch', 'mmengine', 'mmcv', 'mmdet'} & set(sys.modules))
+            print('ended', name, end.code, *loaded)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    ended = [line for line in done.stdout.splitlines() if line.startswith('ended')]
+    assert ended == [f'ended {name} {code}' for name in COMMANDS for code in (0, 2)]
+
+
+def test_the_package_run_as_a_module_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, '-X', 'importtime', '-m', 'mmaffinity', 'train', '--help'], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith('usage: mmaffinity train ')
+    imported = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
+    assert 'mmaffinity' in imported and imported & {'torch', 'mmengine', 'mmcv', 'mmdet'} == set()
+
+
+def test_drawing_and_converting_do_not_load_torch(tmp_path):
+    names = ('lesions-train', 'lesions-test', 'slices-train', 'slices-selected', 'slices-val', 'slices-test')
+    few = [f'--{name}=3' for name in names] + ['--ictcf-train=2', '--ictcf-test=2', '--slices-per-patient=1', '--size=64']
+    code = f"""
+import sys
+from mmaffinity_cli import main
+main('phantom', 'data', *{few})
+main('convert', 'cncb-ncov', 'data/cncb_ncov', '--min-area=10')
+main('convert', 'ictcf', 'data/ictcf')
+print(sorted({{'torch', 'mmengine', 'mmcv', 'mmdet'}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'data/ictcf/annotations/statistics.json').is_file()
+    assert done.stdout.splitlines()[-1] == '[]'
+
+
 def test_version(monkeypatch, capsys):
     run(monkeypatch, '--version')
     assert re.fullmatch(r'mmaffinity \d+\.\d+\S*\n', capsys.readouterr().out)

@@ -8,7 +8,6 @@ from typing import Any
 
 from mmaffinity.utils.wording import first_few, plural
 
-from ..slice_folder_dataset import SliceFolderDataset
 from ..verification.image_facts import SLICE, FileFacts, read_facts
 from .lists import PathLike
 from .results import SLICES, ResultFolder, UnusableError
@@ -61,6 +60,8 @@ def convert_class_folders(
         FileNotFoundError: if a folder or the table of patients is missing.
         ValueError: if an argument is invalid, a class has no slice, or there are too few patients for the splits.
     """
+    from ..slice_folder_dataset import SliceFolderDataset  # needs torch and MMDetection, which no other converter does
+
     root = Path(root).resolve()
     options, units = options or ClassOptions(), units or UnitOptions()
     folder = ResultFolder('class folders', out, splits, **result)

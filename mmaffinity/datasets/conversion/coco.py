@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as mask_utils
-from scipy import ndimage
 
 from mmaffinity.utils.decoding import read_slice
 
@@ -63,6 +62,8 @@ def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarra
         The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number of
         components that were too small.
     """
+    from scipy import ndimage  # not above, because it takes long to import
+
     labels, number = ndimage.label(lesion, structure=_EIGHT_CONNECTED)
     areas = np.bincount(labels.ravel(), minlength=number + 1)
     kept = [label for label in range(1, number + 1) if areas[label] > min_area]

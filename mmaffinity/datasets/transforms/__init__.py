@@ -1,5 +1,7 @@
 """Transforms from a slice on disk or in memory to the model's input tensors."""
 
+import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
+
 from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
 from .loading import LoadCTSlice, LoadCTSliceFromArray

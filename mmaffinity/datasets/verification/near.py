@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from .image_facts import THUMB_SIDE, FileFacts
 
@@ -113,6 +110,8 @@ def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np
     """
     if not len(a) or not len(b):
         return
+    from scipy.spatial import KDTree  # scipy is imported in functions, because commands read only Near from this file
+
     together = a.T @ a + b.T @ b
     axes = np.linalg.eigh(together)[1][:, -_AXES:]
     tree = KDTree(b @ axes)
@@ -136,6 +135,9 @@ def near_groups(facts: Sequence[FileFacts], near: Near) -> list[int]:
     Returns:
         For each file, the index of the first file in its group.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     places = np.array([place for place, item in enumerate(facts) if item.thumb is not None], np.int64)
     thumbnails = Thumbnails([facts[place] for place in places])
     pairs = thumbnails.near(thumbnails, near, np.less).places
