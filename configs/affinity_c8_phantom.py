@@ -5,8 +5,8 @@ _base_ = [
     '_base_/default_runtime.py',
 ]
 # Trained from scratch in a few hundred steps: synthetic slices need no ImageNet weights, so nothing is downloaded. Boxes count
-# as lesions at a lower IoU than the paper's, which few boxes would reach in so few steps, and have a larger loss weight. The
-# classifier starts with small logits, and its stage changes the backbone less than the segmentation stage does.
+# as lesions at a lower IoU than the paper's, which few would reach in so few steps, and have a larger loss weight. The
+# classifier starts with small logits, and its stage changes the backbone less than the segmentation stage.
 model = dict(
     backbone=dict(init_cfg=None),
     rpn_head=dict(loss_bbox=dict(loss_weight=5.0)),

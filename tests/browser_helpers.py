@@ -1,4 +1,4 @@
-"""Chromium for tests of pages, and a page that reports what it must not do."""
+"""Chromium for tests of pages, and a page that fails on console output and network requests."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def chromium():
         pytest.skip('no Chromium (apt-get install chromium, or set MMAFFINITY_CHROMIUM)')
     options = ['--host-resolver-rules=MAP * ~NOTFOUND']
     if os.geteuid() == 0:
-        options.append('--no-sandbox')  # Chromium's own does not work for root
+        options.append('--no-sandbox')  # Chromium's sandbox does not work for root
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=options)
         yield browser
@@ -28,11 +28,11 @@ def chromium():
 
 @contextmanager
 def opened(browser, path, **options):
-    """Open a file as by double click; fail if its console shows anything, or it requests more than itself and data."""
+    """Open a file from disk; fail if it writes to the console, or requests anything other than itself and data URLs."""
     context = browser.new_context(**{'viewport': dict(width=1300, height=1000), **options})
     page = context.new_page()
     said, requested = [], []
-    # Chromium comments on the tests' own reading of pixels.
+    # Chromium warns about the pixel reads of these tests.
     page.on('console', lambda message: said.append(message.text) if 'willReadFrequently' not in message.text else None)
     page.on('pageerror', lambda error: said.append(str(error)))
     page.on('request', lambda request: requested.append(request.url))

@@ -1,4 +1,4 @@
-"""Random lesions with detections, as samples and as the content of COCO's files."""
+"""Random lesions with detections, as samples and as COCO JSON."""
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ def encode(mask):
 
 
 def random_run(seed=0, num_images=12, num_classes=2):
-    """Samples, and the same ground truth and results as COCO's JSON would hold them."""
+    """Return samples, and the same ground truth and results as COCO JSON."""
     rng = np.random.default_rng(seed)
     samples, images, annotations, results = [], [], [], []
     for image_id in range(1, num_images + 1):

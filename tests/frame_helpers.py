@@ -1,4 +1,4 @@
-"""Enhanced CT made by the tests: the frames of a small chest in one DICOM file, or in the files of a concatenation."""
+"""Synthetic Enhanced CT: the frames of a small chest in one DICOM file or in the files of a concatenation."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def groups(**macros: dict):
 
 
 def chest_frames(number: int = 3, size: int = 64) -> list[np.ndarray]:
-    """Hounsfield units of slices of a chest, each with a mark above it by which its grey levels can be told apart."""
+    """Hounsfield units of slices of a chest, each with a mark that distinguishes its grey levels."""
     frames = [chest(index, size).astype(np.int16) for index in range(number)]
     for index, frame in enumerate(frames):
         frame[:4, 8:16] = 50 * index - 900

@@ -1,4 +1,4 @@
-"""Checkpoints that would run code if Python's unpickler read them, built in the ways that attackers build them."""
+"""Checkpoints that would run code in Python's unpickler, built as attackers build them."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-CORE = getattr(np, '_core', None) or np.core  # NumPy 1 has it under the other name
+CORE = getattr(np, '_core', None) or np.core  # NumPy 1 uses the other name
 
 
 class Call:
@@ -51,7 +51,7 @@ def saved(payload: object, legacy: bool = False) -> bytes:
 
 
 def zipped(pickled: bytes, **more: bytes) -> bytes:
-    """A file of torch.save with a pickle of our own."""
+    """A torch.save file with a custom pickle."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w') as file:
         for name, data in {'data.pkl': pickled, 'byteorder': b'little', 'data/0': bytes(8), 'version': b'3\n', **more}.items():
@@ -78,7 +78,7 @@ def getattr_chain(mark: Path) -> bytes:
 
 
 def old_instruction(mark: Path) -> bytes:
-    """The INST instruction of protocol 0, which names and calls in one."""
+    """The INST instruction of protocol 0, which names and calls a function at once."""
     return f"(dS'state_dict'\n(S'touch {mark}'\nios\nsystem\ns.".encode()
 
 
@@ -113,7 +113,7 @@ def numpy_array(call: Call) -> bytes:
 
 
 def array_of_pointers(dtype: object) -> Call:
-    """An array whose bytes NumPy is to take for objects."""
+    """An array whose bytes NumPy would treat as object pointers."""
     return Call(CORE.multiarray._reconstruct, np.ndarray, (0,), b'b', state=(1, (2,), dtype, False, b'A' * 16))
 
 

@@ -1,4 +1,4 @@
-"""A small, fast affinity model and the samples to feed it, for the tests of the model room."""
+"""A small, fast affinity model and samples for the tests of the models."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +57,7 @@ def model_config(overrides: dict | None = None, narrow: bool = True) -> ConfigDi
 
 
 def build_model(overrides: dict | None = None, narrow: bool = True, seed: int = 0) -> nn.Module:
-    """Build and initialise a model whose scores are spread, so that no rank hangs on the last bit."""
+    """Build and initialise a model with spread scores, so that no rank depends on the last bit."""
     init_default_scope('mmdet')
     torch.manual_seed(seed)
     model = MODELS.build(model_config(overrides, narrow))
@@ -81,7 +81,7 @@ def slice_sample(label: int = 2, size: int = SIZE, **meta) -> SliceDataSample:
 
 
 def lesion_sample(boxes: Sequence[Sequence[float]] = LESIONS, size: int = SIZE, **meta) -> SliceDataSample:
-    """A slice with one rectangular lesion per box, perhaps none, for the segmentation stage."""
+    """A slice with a rectangular lesion per box, for the segmentation stage."""
     sample = SliceDataSample(metainfo=_meta(SEGMENTATION, size, **meta))
     masks = np.zeros((len(boxes), size, size), np.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes):
@@ -112,17 +112,17 @@ def images(num: int = 1, size: int = SIZE, seed: int = 0) -> list:
 
 
 def batch(*samples: SliceDataSample, seed: int = 0) -> dict:
-    """What a data loader gives for these samples."""
+    """Collate samples like a data loader."""
     return dict(inputs=images(len(samples), samples[0].img_shape[0], seed), data_samples=list(samples))
 
 
 def total(losses: dict) -> Tensor:
-    """Sum what MMEngine would sum."""
+    """Sum the losses that MMEngine sums."""
     return sum(sum(value) if isinstance(value, list) else value for name, value in losses.items() if 'loss' in name)
 
 
 def allow_float64(monkeypatch) -> None:
-    """Let a model in float64 use MMDetection's pasting of masks, which knows float32 only."""
+    """Let a float64 model use MMDetection's mask pasting, which supports only float32."""
     paste = fcn_mask_head._do_paste_mask
     monkeypatch.setattr(
         fcn_mask_head, '_do_paste_mask', lambda masks, boxes, *args, **kw: paste(masks.float(), boxes.float(), *args, **kw)
@@ -130,7 +130,7 @@ def allow_float64(monkeypatch) -> None:
 
 
 def brute_force_nms(boxes: Tensor, scores: Tensor, threshold: float) -> list:
-    """Indices that survive, best first; plain loops."""
+    """Return the indices kept by NMS, best first, with plain loops."""
 
     def area(box):
         return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])

@@ -1,4 +1,4 @@
-"""Inputs on which the operations are compared with mmcv's, and the recording of mmcv's answers.
+"""Inputs on which the operations are compared with mmcv's, and a script that records mmcv's results.
 
 ``PYTHONPATH=.:tests python tests/operation_cases.py`` writes tests/data/mmcv_operations.npz; it needs a compiled mmcv.
 """
@@ -67,7 +67,7 @@ def map_and_rois(channels: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def record() -> None:
-    """Write what mmcv answers."""
+    """Record mmcv's results."""
     import mmcv
     from mmcv import ops
 

@@ -1,6 +1,6 @@
 """A small phantom."""
 
-# The fewest slices with which every list of the two hospitals has each class.
+# The fewest slices with which every list of both hospitals contains each class.
 FEW = dict(
     lesions_train=1,
     lesions_test=1,

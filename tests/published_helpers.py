@@ -1,4 +1,4 @@
-"""A synthetic checkpoint in the author's published layout, for tests that have to run everywhere."""
+"""A synthetic checkpoint in the author's published layout, for tests that must run everywhere."""
 
 import sys
 import types
@@ -20,13 +20,13 @@ GAINS = {
 
 
 def published_weights(num_affinities: int = 8, num_classes: int = 3, seed: int = 0) -> dict:
-    """Fill the layout with numbers that depend on key and seed alone."""
+    """Fill the layout with numbers that depend only on key and seed."""
     weights: dict = {}
     for entry in published_layout(num_affinities, num_classes):
         if entry.copy_of:
             weights[entry.key] = weights[entry.copy_of].clone()
             continue
-        rng = np.random.RandomState(zlib.crc32(f'{entry.key}:{seed}'.encode()))  # its numbers are frozen, by promise
+        rng = np.random.RandomState(zlib.crc32(f'{entry.key}:{seed}'.encode()))  # guaranteed to stay the same
         module, leaf = entry.key.rsplit('.', 1)
         if leaf == 'num_batches_tracked':
             weights[entry.key] = torch.tensor(7)
@@ -60,7 +60,7 @@ def published_content(
     sizes: tuple = ((2, 4, 8, 16, 32),),
     ratios: tuple = ((0.1, 0.25, 0.5, 1, 1.5, 2),),
 ) -> dict:
-    """Return what the author saved beside the weights, anchor generator included."""
+    """Return everything that the author saved: weights, anchor generator and other fields."""
     generator = author_module(monkeypatch)()
     generator.sizes, generator.aspect_ratios = sizes, ratios
     generator.cell_anchors, generator._cache = [torch.zeros(30, 4)], {}

@@ -1,4 +1,4 @@
-"""A hook for distributed runs: writes down what each process did, and lets one die."""
+"""A hook for distributed runs that records what each process does, and can kill one."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 class RankWatch(Hook):
     """Append a row per step to ``<folder>/rank_<rank>.jsonl``; keep gradients and weights of the first ``keep`` steps.
 
-    Environment: RANK_WATCH_DIE=<rank>:<iteration> ends that process there, without a word to the others.
+    Environment: RANK_WATCH_DIE=<rank>:<iteration> ends that process there without notifying the others.
     RANK_WATCH_SPOIL=<rank>:<iteration> makes a weight of that process NaN there.
     """
 

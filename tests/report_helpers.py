@@ -1,4 +1,4 @@
-"""Results files of made-up runs, as ``tools/test.py --out`` writes them."""
+"""Results files of synthetic runs, as ``tools/test.py --out`` writes them."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Scans made by the tests: a small chest, as DICOM series, NIfTI volumes and images, and a model for them."""
+"""Synthetic scans: a small chest as DICOM series, NIfTI volume and images, and a model for them."""
 
 import gzip
 import struct
@@ -29,7 +29,7 @@ def chest(index: int = 0, size: int = SIZE) -> np.ndarray:
 
 
 def to_grey(hu: np.ndarray, level: float = -600, width: float = 1500) -> np.ndarray:
-    """Windowing, written another way than in the package."""
+    """Windowing, implemented independently of the package."""
     return np.round(np.interp(hu, [level - width / 2, level + width / 2], [0, 255])).astype(np.uint8)
 
 
@@ -83,7 +83,7 @@ def save_dicom(path: Path, data) -> Path:
 
 
 def write_series(folder: Path, number: int = 3, size: int = SIZE, **changes) -> Path:
-    """A series whose file names run against its order in the body."""
+    """A series whose file names are in the opposite of its anatomical order."""
     for index in range(number):
         data = dicom_slice(chest(index, size).astype(np.int16), index, **changes)
         save_dicom(folder / f'im_{number - index:03d}.dcm', data)
@@ -143,7 +143,7 @@ def write_model(folder: Path, repo_root: Path, seed: int = 0, size: int = 128) -
         'roi_head.cls_head.num_affinities': 8,
     }
     model = build_model(overrides, seed=seed)
-    with torch.no_grad():  # probabilities well within 0 and 1, so that they tell slices apart
+    with torch.no_grad():  # probabilities well within 0 and 1, so that slices differ
         model.roi_head.cls_head.classifier[4].weight.mul_(0.05)
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / f'model_{seed}.pth')
@@ -172,7 +172,7 @@ def checked_nifti(path, **options):
 
 
 def patched_nifti(path, offset, form, *values):
-    """The same volume with other header fields; gzip again where it was."""
+    """The same volume with other header fields, gzip-compressed again if it was."""
     raw = bytearray(path.read_bytes() if path.suffix == '.nii' else gzip.decompress(path.read_bytes()))
     struct.pack_into(form, raw, offset, *values)
     path.write_bytes(raw if path.suffix == '.nii' else gzip.compress(bytes(raw), 1))

@@ -133,7 +133,7 @@ class Cluster:
         return done.stdout
 
     def wait(self, condition, what: str, seconds: float = 300) -> None:
-        """Wait until something is the case."""
+        """Wait until a condition holds."""
         self._until(condition, what, seconds)
 
     def queue(self) -> list[str]:

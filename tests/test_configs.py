@@ -1,4 +1,4 @@
-"""Every config builds and trains with MMEngine's own runner, offline, and has the numbers of the paper's training."""
+"""Every config builds and trains with MMEngine's runner, offline, and has the paper's training settings."""
 
 import json
 from pathlib import Path
@@ -40,14 +40,14 @@ def test_there_is_a_config_for_each_affinity_count_and_data_set():
 
 
 class _NoSlices(list):
-    """Stands for a dataloader, whose data set is not built."""
+    """Stand-in for a dataloader, without building its data set."""
 
     dataset = SimpleNamespace(metainfo=dict(slice_classes=('a', 'b')))
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
-    """Nothing but MMEngine: the model, the hooks, the optimizer, the loops with their metrics, and what the loops load."""
+    """With MMEngine alone: model, hooks, optimizer, and loops with their metrics and dataloaders."""
     config = Config.fromfile(CONFIGS / leaf)
     assert config.custom_imports.imports == ['mmaffinity']
     config.work_dir, config.log_level = str(tmp_path), 'ERROR'
@@ -66,7 +66,7 @@ def test_mmengines_runner_builds_every_config(leaf, tmp_path, monkeypatch):
             built = DATASETS.build({**dataset, 'lazy_init': True})
             assert built.data_root == dataset.data_root
             transforms = {type(transform).__name__: transform for transform in built.pipeline.transforms}
-            if 'LoadStoredRoIs' not in transforms:  # which has no pixels to resize
+            if 'LoadStoredRoIs' not in transforms:  # it has no pixels to resize
                 assert transforms['Resize'].scale == tuple(config.image_size)
 
 
@@ -77,7 +77,7 @@ def losses_of(work_dir):
 
 
 def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_path, monkeypatch):
-    """The same losses, metrics and weights, bit for bit; the data root is changed as any field is, in the config."""
+    """Losses, metrics and weights are bitwise equal; the data root is changed like any config field."""
     monkeypatch.chdir(tmp_path)
     changes = {**SMALL, 'data_root': str(tiny_phantom / 'cncb_ncov')}
     config = Config.fromfile(repo_root / 'configs/affinity_c8_phantom.py')
@@ -92,8 +92,8 @@ def test_mmengines_runner_trains_like_the_command(repo_root, tiny_phantom, tmp_p
     assert differences(first, second) == []
 
 
-def test_a_child_changes_the_data_of_its_base(tiny_phantom, tmp_path):
-    """In the file alone, for MMEngine as for the commands."""
+def test_inheriting_config_can_change_the_data(tiny_phantom, tmp_path):
+    """With the file alone, for MMEngine and for the commands."""
     root = tiny_phantom / 'cncb_ncov'
     (tmp_path / 'child.py').write_text(
         f"_base_ = '{CONFIGS}/affinity_c8.py'\n"
@@ -131,14 +131,14 @@ def test_folds_mean_the_same_to_the_runner(tiny_phantom, tmp_path):
     assert runner.val_loop is None and config.val_dataloader is None
 
 
-def test_a_loop_that_resolves_no_references(tmp_path):
+def test_unresolved_references_are_reported(tmp_path):
     config = Config.fromfile(CONFIGS / 'baselines/resnet18_slice_phantom.py')
     config.merge_from_dict({'train_cfg.type': 'EpochBasedTrainLoop', 'work_dir': str(tmp_path), 'log_level': 'ERROR'})
     with pytest.raises(ValueError, match=r'slice_classes is the unresolved reference \$\{slice_classes\}: use SliceTrainLoop'):
         Runner.from_cfg(config).train()
 
 
-def test_a_reference_to_nothing(tmp_path):
+def test_reference_to_an_unknown_field(tmp_path):
     (tmp_path / 'child.py').write_text(
         f"_base_ = '{CONFIGS}/affinity_c8.py'\nval_dataloader = dict(dataset=dict(data_root='${{my_root}}'))\n"
     )
@@ -146,14 +146,14 @@ def test_a_reference_to_nothing(tmp_path):
         load_config(tmp_path / 'child.py')
 
 
-def test_a_reference_that_leads_to_itself(tmp_path):
+def test_circular_reference(tmp_path):
     (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = '${{lesion_root}}'\n")
     with pytest.raises(ValueError, match='the field .* refers to itself: .*lesion_root -> data_root'):
         load_config(tmp_path / 'child.py')
 
 
-def test_lesions_from_elsewhere(tmp_path):
-    """By one field; otherwise they are where the labelled slices are."""
+def test_lesions_can_have_another_root(tmp_path):
+    """With one field; by default they share the root of the labelled slices."""
     (tmp_path / 'child.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\nlesion_root = 'b'\n")
     (tmp_path / 'plain.py').write_text(f"_base_ = '{CONFIGS}/affinity_c8.py'\ndata_root = 'a'\n")
     for name, roots in (('child', ['b', 'a']), ('plain', ['a', 'a'])):
@@ -204,7 +204,7 @@ def test_steady_configs_change_the_slice_head_only():
             assert config.default_hooks.checkpoint_guard.new_layers == ['roi_head.cls_head.classifier.4']
 
 
-def test_one_field_moves_all_data():
+def test_data_root_applies_to_all_data_sets():
     config = load_config(CONFIGS / 'affinity_c8.py', dict(data_root='/elsewhere', image_size=(256, 192)))
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         assert {leaf.data_root for leaf in _leaf_datasets(config[name].dataset)} == {'/elsewhere'}
@@ -212,7 +212,7 @@ def test_one_field_moves_all_data():
         assert scales == {(256, 192)}
 
 
-def test_environment_moves_the_data(monkeypatch):
+def test_environment_variable_sets_the_data_root(monkeypatch):
     monkeypatch.setenv('CNCB_NCOV_ROOT', '/from/environment')
     assert load_config(CONFIGS / 'affinity_c16.py').data_root == '/from/environment'
 
@@ -236,7 +236,7 @@ def test_errors_name_the_file(tmp_path):
 
 
 def test_public_configs_of_covidx_ct(monkeypatch):
-    """Equal classes, as most slices are COVID-19; the crop to the body is in all pipelines of its leaf or in none."""
+    """Classes are balanced, because most slices are COVID-19; all pipelines of a leaf crop to the body or none does."""
     monkeypatch.setenv('COVIDX_CT_ROOT', '/covidx')
     monkeypatch.setenv('NIFTI_PAIRS_ROOT', '/pairs')
     for leaf, cropped in (('slice_resnet18_covidx_ct', False), ('slice_resnet18_covidx_ct_body', True)):
@@ -273,7 +273,7 @@ def test_public_config_of_folders(monkeypatch):
     assert config.model.roi_head.cls_head.num_classes == 2
 
 
-def test_from_scratch_phases_fit_each_other(monkeypatch):
+def test_from_scratch_phases_are_compatible(monkeypatch):
     """One detector and one slice head in three configs, on slices of one size, without ImageNet weights."""
     monkeypatch.setenv('STORED_ROIS', '/rois')
     lesions, joint, head, plain = (

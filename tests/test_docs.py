@@ -1,4 +1,4 @@
-"""Documents name files and tests that exist."""
+"""Files and tests named in the documentation exist."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ def test_tests_named_in_trust_exist(repo_root):
     ] == []
 
 
-def test_files_named_by_the_way_of_a_slice_exist(repo_root):
+def test_files_named_in_contributing_and_architecture_exist(repo_root):
     text = (repo_root / 'CONTRIBUTING.md').read_text() + (repo_root / 'docs/architecture.md').read_text()
     named = re.findall(r'`((?:mmaffinity|mmaffinity_cli|configs|tests)/[\w/.]+)`', text)
     named += [f'mmaffinity/{name}' for name in re.findall(r'`((?:utils|checkpoints|commands)/\w+\.py)`', text)]

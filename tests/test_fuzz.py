@@ -1,4 +1,4 @@
-"""Files and settings that nobody wrote on purpose: only documented errors may come out.
+"""Fuzzing of files and settings: only documented errors may be raised.
 
 A few hundred inputs in the suite. By night, or after a change to a reader, 10 000 and more:
 
@@ -328,7 +328,7 @@ VALUES = st.text(alphabet='()[],.=\'"{}0129eEnNaTrulsfx -', max_size=12) | st.te
 @few(60)
 @given(st.lists(st.tuples(KEYS | st.text(max_size=5), VALUES), min_size=1, max_size=3))
 def test_config_overrides(repo_root, words):
-    """As the tools get them; what cannot be parsed ends as wrong use."""
+    """As passed to the tools; text that cannot be parsed is a usage error."""
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
     try:
@@ -392,7 +392,7 @@ def scans(tmp_path_factory):
 @few(40)
 @given(st.data())
 def test_scan_files(folder, scans, data):
-    """DICOM and NIfTI: what cannot be read is a problem with a sentence, never an exception."""
+    """DICOM and NIfTI: unreadable files are problems with a reason, never exceptions."""
     path = folder / 'scan.bin'
     path.write_bytes(data.draw(damaged(scans)))
     for scan in find_scans([path], ReadOptions()):
@@ -412,7 +412,7 @@ def test_scan_files(folder, scans, data):
 # --- what it found; findings in COCO files are in tests/test_datasets/test_coco_checks.py -------------------------------
 
 
-def test_found_a_zip_that_begins_before_its_file(tmp_path):
+def test_found_zip_entry_with_a_negative_offset(tmp_path):
     """An entry's offset below 0: zipfile's seek raised OSError, from inside the reader of published checkpoints."""
     data = bytearray(checkpoints()[0])
     directory = data.index(b'PK\x01\x02')
@@ -426,16 +426,16 @@ def test_found_a_zip_that_begins_before_its_file(tmp_path):
 
 
 @pytest.mark.parametrize('metainfo', [1, [1], 'slice_classes', True])
-def test_found_metainfo_that_is_no_object(metainfo, tmp_path):
+def test_found_metainfo_of_another_type(metainfo, tmp_path):
     """TypeError: 'int' object is not iterable."""
     content = {**SLICE_LIST, 'metainfo': metainfo}
-    with pytest.raises(ValueError, match='list.json has a "metainfo" that is no object'):
+    with pytest.raises(ValueError, match='list.json has a "metainfo" that is not an object'):
         SliceDataset(ann_file=write(tmp_path / 'list.json', content), data_root=str(tmp_path))
 
 
 @pytest.mark.parametrize('patient', [[1], {}, 1.5, True])
 def test_found_patients_that_cannot_be_grouped(patient, tmp_path):
-    """Unhashable patients went through, to fail where scores are joined by patient."""
+    """Unhashable patients were accepted, and failed when scores were grouped by patient."""
     content = {**SLICE_LIST, 'data_list': [{**SLICE_LIST['data_list'][0], 'patient_id': patient}]}
     with pytest.raises(ValueError, match='row 0 of .*list.json has the patient_id'):
         SliceDataset(ann_file=write(tmp_path / 'list.json', content), data_root=str(tmp_path))

@@ -1,10 +1,10 @@
-"""Headers that nobody wrote on purpose: predicted, noted or refused, never an exception, and the same again with resume.
+"""Fuzzing of headers: files are predicted, noted or rejected, never an exception, and the same with --resume.
 
-Files are whole and their pixels good; what is wrong is one or a few header entries. Few in the suite; many with
+Files are intact with good pixels; one or a few header entries are wrong. The suite runs few examples; run many with
 
     HYPOTHESIS_PROFILE=fuzz MMAFFINITY_FUZZ_EXAMPLES=5000 python -m pytest tests/test_fuzz_headers.py
 
-The model runs once; its answer then stands for all slices of a size, so that the time goes to reading and writing.
+The model runs once per slice size and its output is reused, so that the time goes to reading and writing.
 """
 
 import contextlib
@@ -301,7 +301,7 @@ def folder(tmp_path_factory):
 
 
 def predict(inferencer, path, out, resume):
-    """The report of a run, or the words of its refusal; fails where anything else comes out."""
+    """Return the report of a run or the text of its error; fail on anything else."""
     console = io.StringIO()
     with contextlib.redirect_stderr(console), contextlib.redirect_stdout(console), warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter('always')
@@ -347,7 +347,7 @@ def test_nifti_headers(inferencer, folder, volumes, data):
 
 
 def test_the_originals_are_predicted(inferencer, folder, slices, volumes):
-    """Else the mutations would test nothing."""
+    """Otherwise the mutations would test nothing."""
     for content in [*slices, *(content for _, content in volumes)]:
         (folder / 'scan.bin').write_bytes(content)
         shutil.rmtree(folder / 'out', ignore_errors=True)

@@ -12,7 +12,7 @@ MODELS = [model for file in METAFILES for model in load(ROOT / file)['Models']]
 LEAVES = [path.relative_to(ROOT) for path in ROOT.glob('configs/**/*.py') if not {'_base_', 'plans'} & set(path.parts)]
 
 
-def test_every_family_has_one():
+def test_every_family_has_a_metafile():
     families = {path.parent.as_posix() for path in LEAVES}
     assert sorted(METAFILES) == sorted(f'{family}/metafile.yml' for family in families)
 
@@ -22,7 +22,7 @@ def test_names_are_unique():
     assert len(set(names)) == len(names)
 
 
-def test_only_phantoms_and_tests_on_other_lists_are_left_out():
+def test_only_phantoms_and_tests_on_other_lists_are_omitted():
     named = {model['Config'] for model in MODELS}
     configs = {path.as_posix() for path in LEAVES}
     assert named <= configs
@@ -40,7 +40,7 @@ def test_collections_and_readmes_exist(file):
 @pytest.mark.parametrize(
     'model', [model for model in MODELS if {'Epochs', 'Affinities'} & model['Metadata'].keys()], ids=lambda model: model['Name']
 )
-def test_metadata_is_that_of_the_config(model):
+def test_metadata_matches_the_config(model):
     config, metadata = Config.fromfile(ROOT / model['Config']), model['Metadata']
     if 'Affinities' in metadata:
         assert config.model.roi_head.cls_head.num_affinities == metadata['Affinities']

@@ -77,7 +77,7 @@ def write_coco_checkpoint(config, path):
 
 
 @pytest.mark.parametrize('name', NARROW)
-def test_it_trains_from_a_coco_checkpoint_and_is_tested(name, tiny_phantom, tmp_path, monkeypatch):
+def test_training_from_a_coco_checkpoint_and_testing(name, tiny_phantom, tmp_path, monkeypatch):
     root = tiny_phantom / 'cncb_ncov'
     monkeypatch.setenv('IMAGE_PAIRS_ROOT', str(root))
     config = narrow_config(name, root, tmp_path / 'run')

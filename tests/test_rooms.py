@@ -1,4 +1,4 @@
-"""Imports among the rooms of the package point one way, as docs/architecture.md draws them."""
+"""Imports between subpackages point one way, as in docs/architecture.md."""
 
 import ast
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_imports_point_one_way(room):
     assert files and wrong == []
 
 
-def test_every_room_is_on_the_map():
+def test_every_subpackage_is_in_the_architecture():
     assert {path.parent.name for path in PACKAGE.glob('*/__init__.py')} == set(ROOMS)
 
 
@@ -70,5 +70,5 @@ def test_layers_import_torch_only():
         ('evaluation/functional', 'evaluation.metrics'),
     ],
 )
-def test_rooms_within_rooms(lower, upper):
+def test_nested_subpackages(lower, upper):
     assert [name for path in (PACKAGE / lower).rglob('*.py') for name in imports_of(path) if f'.{upper}' in name] == []

@@ -1,4 +1,4 @@
-"""The wheel by itself: installed into a folder of its own and used from an empty one, without the checkout."""
+"""The wheel on its own: installed into a separate folder and used from an empty one, without the checkout."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def installed(repo_root, tmp_path_factory):
     """Folder with the installed wheel."""
     root = tmp_path_factory.mktemp('wheel')
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--quiet']
-    # A copy, as setuptools leaves its build folder in the source.
+    # Work on a copy, because setuptools leaves its build folder in the source.
     source = root / 'source'
     source.mkdir()
     for name in (
@@ -59,7 +59,7 @@ def test_the_installed_package_is_used(installed, tmp_path):
     assert (installed / 'bin' / 'mmaffinity').is_file()
 
 
-def test_it_carries_every_config_and_tool(installed, repo_root):
+def test_wheel_contains_every_config_and_tool(installed, repo_root):
     for folder, place in (('configs', '.mim/configs/affinity'), ('tools', '.mim/tools')):
         ours = {
             str(path.relative_to(repo_root / folder))
@@ -74,7 +74,7 @@ def test_it_carries_every_config_and_tool(installed, repo_root):
         assert len(ours) > 10 and ours == there
 
 
-def test_it_carries_what_pages_embed(installed, repo_root):
+def test_wheel_contains_embedded_libraries(installed, repo_root):
     place = 'mmaffinity/visualization/pages/assets'
     ours, there = (
         {str(path.relative_to(root / place)) for path in (root / place).rglob('*') if path.is_file()}
@@ -83,7 +83,7 @@ def test_it_carries_what_pages_embed(installed, repo_root):
     assert 'vendor/uPlot.LICENSE' in ours and ours == there
 
 
-def test_the_index_names_files_of_the_wheel(installed):
+def test_model_index_names_files_of_the_wheel(installed):
     from mmengine.fileio import load
 
     mim = installed / 'mmaffinity' / '.mim'
@@ -101,7 +101,7 @@ def test_configs_are_found_by_name(installed, tmp_path):
     assert done.stdout.split() == [str(installed / 'mmaffinity/.mim/configs/affinity/baselines/single_shot.py'), '16']
 
 
-def test_a_leaf_outside_of_the_checkout_trains_and_predicts(installed, tmp_path):
+def test_inherited_config_outside_the_checkout_trains_and_predicts(installed, tmp_path):
     """Convert, train from an inherited config and predict, in an empty folder."""
     phantom = (
         'phantom',

@@ -1,7 +1,7 @@
-"""What the tests of verification share."""
+"""Helpers for the tests of verification."""
 
 
 def only(report, *checks):
-    """The findings, after a check that they are of these checks and no others."""
+    """Return the findings, after checking that they come from exactly these checks."""
     assert {finding.check for finding in report.findings} == set(checks), [f.message for f in report.findings]
     return report.findings

@@ -1,16 +1,16 @@
-# Settings shared by all runs, on top of MMDetection's. The import registers this package's modules in its registries.
+# Settings shared by all runs, on top of MMDetection's. The import registers this package's modules with MMDetection.
 _base_ = 'mmdet::_base_/default_runtime.py'
 custom_imports = dict(imports=['mmaffinity'], allow_failed_imports=False)
 
 default_hooks = dict(
     # Sets the stage of each batch and copies the segmentation branch; no effect on models without stages.
     alternation=dict(type='AlternatingLossHook', copy='every'),
-    # Checkpoints are written and loaded completely or not at all; none with NaN is written.
+    # Write and load checkpoints completely or not at all, and never with NaN.
     checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
     checkpoint_guard=dict(type='CheckpointGuardHook'),
-    # A resumed run draws the same random numbers as an uninterrupted one.
+    # Lets a resumed run draw the same random numbers as an uninterrupted one.
     epoch_seed=dict(type='EpochSeedHook'),
-    # Stops the run at a NaN or infinite loss, and names the slices.
+    # Stops the run at a NaN or infinite loss, and reports the slices.
     finite_loss=dict(type='FiniteLossHook'),
     # Ends the loader workers of a killed run.
     loader_workers=dict(type='LoaderWorkersHook'),
@@ -20,18 +20,18 @@ default_hooks = dict(
     statistics=dict(type='GreyLevelStatisticsHook'),
     # Counts the slices skipped by on_unreadable='skip'.
     unreadable_slices=dict(type='UnreadableSlicesHook'),
-    # Draws the tested slices if it is given a show_dir.
+    # Draws the tested slices if show_dir is set.
     visualization=dict(type='SliceVisualizationHook'),
 )
 
-# In each stage, some parameters get no gradient.
+# Needed because some parameters get no gradient in each stage.
 find_unused_parameters = True
 
 # For TensorBoard, install the extra `tensorboard` and add to the leaf config:
 # visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
-# No fixed name: each run in a process then gets its own visualizer, which logs to its own folder.
+# Without a fixed name, each run in a process gets its own visualizer, which logs to its own folder.
 visualizer = dict(_delete_=True, type='SliceVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 randomness = dict(seed=0, deterministic=False)
-# Training and testing record a SHA-256 over their data files; set to False if the data are on a slow network drive.
+# Training and testing record a SHA-256 of their data files; set to False if the data is on a slow network drive.
 hash_files = True

@@ -1,5 +1,5 @@
-# Table 4: COVID-CT-Mask-Net, starting from the Mask R-CNN of mask_rcnn_full.py. Only the classifier and BatchNorm's affine
-# weights are trained. It still segments lesions, so testing covers both tasks.
+# Table 4: COVID-CT-Mask-Net, starting from the Mask R-CNN of mask_rcnn_full.py. Only the classifier and the affine weights of
+# BatchNorm are trained. The model still segments lesions, so testing covers both tasks.
 _base_ = [
     '../_base_/models/single_shot_r18.py',
     '../_base_/datasets/cncb_ncov.py',
@@ -19,6 +19,6 @@ train_dataloader = dict(
         pipeline={{_base_.slice_pipeline}},
     ),
 )
-# `load_from` provides all weights except the classifier's; the classification branch starts as a copy of the segmentation one.
+# `load_from` provides all weights except the classifier's; the segmentation branch also initialises the classification branch.
 default_hooks = dict(checkpoint_guard=dict(new_layers=['roi_head.cls_head', 'roi_head.classification_branch']))
 load_from = 'work_dirs/mask_rcnn_full/epoch_630.pth'

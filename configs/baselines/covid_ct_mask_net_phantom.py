@@ -1,5 +1,5 @@
 _base_ = './covid_ct_mask_net.py'
-# There are few synthetic slices, so steps and batches are larger.
+# Few synthetic slices, hence larger steps and batches.
 data_root = 'data/phantom/cncb_ncov'
 image_size = (256, 256)
 train_dataloader = dict(batch_size=4)

@@ -1,4 +1,4 @@
-# Table 4: Single-Shot Model. Stages alternate as in the affinity model; the branch is copied whenever the loss is at its best.
+# Table 4: Single-Shot Model. Stages alternate as in the affinity model; the branch is copied when the loss is the best so far.
 _base_ = [
     '../_base_/models/single_shot_r18.py',
     '../_base_/datasets/cncb_ncov.py',

@@ -1,5 +1,5 @@
 _base_ = './single_shot.py'
-# Synthetic slices need no ImageNet weights. Because there are few, steps and batches are larger.
+# Few synthetic slices, hence no ImageNet weights and larger steps and batches.
 data_root = 'data/phantom/cncb_ncov'
 image_size = (256, 256)
 model = dict(backbone=dict(init_cfg=None))

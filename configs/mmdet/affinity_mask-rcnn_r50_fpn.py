@@ -1,5 +1,5 @@
 # MMDetection's Mask R-CNN with five FPN levels, initialised from its COCO checkpoint, plus an affinity head that classifies
-# colour images into two classes by their instances. Learning rate and number of epochs are not tuned.
+# colour images into two classes by their instances. Learning rate and epochs are not tuned.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/image_folders.py',

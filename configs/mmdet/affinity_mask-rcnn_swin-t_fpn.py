@@ -1,4 +1,4 @@
-# The same with MMDetection's Swin-T.
+# affinity_mask-rcnn_r50_fpn.py with MMDetection's Swin-T.
 _base_ = './affinity_mask-rcnn_r50_fpn.py'
 model = dict(
     backbone=dict(

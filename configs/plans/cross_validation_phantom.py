@@ -1,7 +1,7 @@
-# Cross-validation of two values of C* on small synthetic slices, as an example of a plan of one's own:
+# An example of a custom plan: cross-validation of two values of C* on small synthetic slices.
 #     mkdir -p data/small_phantom
 #     mmaffinity reproduce data/small_phantom --plan plans/cross_validation_phantom --out work_dirs/cross_validation
-# Scores say that the program works, and nothing about CT.
+# The scores show that the code works and say nothing about CT.
 title = 'Cross-validation of two values of C* on synthetic slices'
 prepare = [
     dict(
@@ -11,7 +11,7 @@ prepare = [
     ),
 ]
 data = dict(cncb_ncov=dict(prepare='convert cncb-ncov {path} --min-area 40', makes='annotations/slices_train.json'))
-# Training and test read the same lists, so that each slice is tested once, by the model that has not seen its patient.
+# Training and test read the same lists, so each slice is tested once, by the model that has not seen its patient.
 lists = {
     'test_dataloader.dataset.datasets.0.ann_file': 'annotations/lesions_train.json',
     'test_dataloader.dataset.datasets.1.ann_file': 'annotations/slices_train.json',

@@ -1,5 +1,5 @@
-# The plan of the paper at small size on synthetic slices, for `mmaffinity reproduce --phantom`: it fills every table and figure
-# in minutes on two cores. Scores show that the code works and say nothing about CT.
+# The paper's plan, scaled down to synthetic slices, for `mmaffinity reproduce --phantom`: it fills every table and figure in
+# minutes on two cores. The scores show that the code works and say nothing about CT.
 title = 'The affinity model: the experiments of the paper on synthetic slices'
 prepare = [
     dict(

@@ -1,5 +1,5 @@
-# The affinity model, C* = 8, for few patients and without ImageNet weights: the detector of mask_rcnn_folders.py joined with
-# the slice head of roi_head_c8_folders.py. Use this config to store the RoIs, and to test and predict with the joined model.
+# The affinity model, C* = 8, for few patients and without ImageNet weights: the detector of mask_rcnn_folders.py merged with
+# the slice head of roi_head_c8_folders.py. Use this config to store the RoIs, and to test and predict with the merged model.
 # `mmaffinity train` continues with alternating stages and small steps.
 _base_ = [
     '../_base_/models/affinity_rcnn_r18_pooled.py',

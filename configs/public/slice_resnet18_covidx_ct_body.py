@@ -1,4 +1,4 @@
-# The same, on slices cropped to the body boxes in the lists, as the authors of COVIDx-CT do.
+# slice_resnet18_covidx_ct.py on slices cropped to the body boxes in the lists, as the authors of COVIDx-CT do.
 _base_ = './slice_resnet18_covidx_ct.py'
 body_pipeline = [
     dict(type='LoadCTSlice'),

@@ -96,7 +96,7 @@ class OnnxInferencer(SliceInferencer):
             number = int(outputs['count'])
             boxes, scores = outputs['boxes'][:number] / scale, outputs['scores'][:number]
             if not (np.isfinite(outputs['scores']).all() and np.isfinite(boxes).all()):
-                raise ValueError("the network's output is not finite: the slice or the weights hold NaN or infinity")
+                raise ValueError("the network's output is not finite: the slice or the weights contain NaN or infinity")
             sample['pred_instances'] = Fields(bboxes=boxes, scores=scores, labels=outputs['labels'][:number])
             if 'masks' in outputs:
                 probabilities = 1 / (1 + np.exp(-np.clip(outputs['masks'][:number], -80, 80)))

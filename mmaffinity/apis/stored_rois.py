@@ -47,10 +47,10 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
     try:
         missing, foreign = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: {error}') from error
+        raise ValueError(f'the checkpoint {checkpoint} does not match the config: {error}') from error
     problems = [name for name in [*missing, *foreign] if not name.startswith(HEAD)]
     if problems:
-        raise ValueError(f'the checkpoint {checkpoint} does not fit the config: only one of them has {", ".join(problems[:3])}')
+        raise ValueError(f'the checkpoint {checkpoint} does not match the config: only one has {", ".join(problems[:3])}')
     return model.eval()
 
 
@@ -158,7 +158,7 @@ def merge_head(
     try:
         model.roi_head.cls_head.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f'the slice head of {head} does not fit the config: {error}') from error
+        raise ValueError(f'the slice head of {head} does not match the config: {error}') from error
     names: dict[str, Any] = {}
     for source, key in ((load_checkpoint(detector), 'classes'), (content, 'slice_classes')):
         value = ((source.get('meta') or {}).get('dataset_meta') or {}).get(key)

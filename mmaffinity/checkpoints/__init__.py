@@ -1,4 +1,4 @@
-"""Checkpoints: loading them without executing their content, sharing models, and the author's published files."""
+"""Load checkpoints without executing their content, share models, and convert the author's published files."""
 
 from .loading import load_checkpoint
 from .mmengine_loader import download, register_safe_loader

@@ -1,4 +1,4 @@
-"""Pickling objects of classes that are not available."""
+"""Pickle objects whose classes are not available."""
 
 import pickle
 from types import SimpleNamespace
@@ -9,11 +9,11 @@ import torch
 from .safe_pickle import ForeignObject
 
 
-class ForeignPickler(pickle._Pickler):  # the Python implementation, because the C one cannot write a class by name
-    """A pickler that writes a :class:`ForeignObject` as an object of the class it names."""
+class ForeignPickler(pickle._Pickler):  # pickle's C implementation cannot write a class by name
+    """A pickler that writes a :class:`ForeignObject` as an instance of the class that it names."""
 
     def save(self, obj: Any, *args: Any, **kwargs: Any) -> None:
-        """Write one object."""
+        """Write an object."""
         if not isinstance(obj, ForeignObject):
             super().save(obj, *args, **kwargs)
         elif id(obj) in self.memo:

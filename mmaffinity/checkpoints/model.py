@@ -1,4 +1,4 @@
-"""One way from a config and a checkpoint to a model, and how the two do not match."""
+"""Build a model from a config and a checkpoint, and explain mismatches between the two."""
 
 import copy
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from mmaffinity.utils.wording import first_and_rest
 
 from .loading import load_checkpoint
 
-# The meaning of parameter shapes, for messages that name the cause instead of the symptom.
+# Parameter shapes and what they mean, so that messages name the cause instead of the symptom.
 TELLING_SHAPES = (
     ('roi_head.cls_head.affinity.matrix', 1, 'C* (num_affinities)'),
     ('roi_head.cls_head.affinity.matrix', 0, 'beta (num_rois)'),
@@ -24,12 +24,12 @@ TELLING_SHAPES = (
 
 
 def build_model(config: Config, checkpoint: str | Path, content: dict | None = None) -> Any:
-    """Build a config's model, a module, with the weights of a checkpoint, on the CPU.
+    """Build a config's model on the CPU, with the weights of a checkpoint.
 
     Args:
         config: the config; it is not changed.
-        checkpoint: its path.
-        content: what :func:`load_checkpoint` returned for it, if it is already loaded.
+        checkpoint: path of the checkpoint.
+        content: result of :func:`load_checkpoint`, if the checkpoint is already loaded.
 
     Raises:
         FileNotFoundError: if the checkpoint does not exist.
@@ -40,13 +40,13 @@ def build_model(config: Config, checkpoint: str | Path, content: dict | None = N
     model = MODELS.build(without_pretrained(config.model))
     problem = explain_mismatch(model.state_dict(), weights)
     if problem:
-        raise ValueError(f'the checkpoint {checkpoint} does not fit the config {config.filename}: {problem}')
+        raise ValueError(f'the checkpoint {checkpoint} does not match the config {config.filename}: {problem}')
     model.load_state_dict(weights)
     return model
 
 
 def without_pretrained(model: Any) -> Any:
-    """Return a copy of a model's config that starts its backbone from no file, since a checkpoint has all weights."""
+    """Return a copy of a model's config without pretrained backbone weights, since a checkpoint provides all weights."""
     model = copy.deepcopy(model)
     if model.get('backbone') is not None:
         model.backbone.init_cfg = None
@@ -57,12 +57,12 @@ def weights_of(content: dict, checkpoint: str | Path) -> dict[str, Tensor]:
     """Return the weights in the content of a checkpoint: its 'state_dict', or all of it.
 
     Raises:
-        ValueError: if it holds no weights of this package.
+        ValueError: if it contains no weights of this package.
     """
     weights = content.get('state_dict', content)
     if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(
-            f'{checkpoint} holds no weights of this package; convert published checkpoints with mmaffinity convert published'
+            f'{checkpoint} contains no weights of this package; convert published checkpoints with mmaffinity convert published'
         )
     return dict(weights)
 
@@ -72,7 +72,7 @@ def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor], ne
 
     Args:
         model, checkpoint: state dicts.
-        new_layers: prefixes of parameters that may be missing in the checkpoint.
+        new_layers: prefixes of parameters that may be missing from the checkpoint.
     """
     new = tuple(f'{layer}.' for layer in new_layers)
     shared = [name for name in model if name in checkpoint and not name.startswith(new)]
@@ -89,6 +89,6 @@ def explain_mismatch(model: dict[str, Tensor], checkpoint: dict[str, Tensor], ne
             )
     missing = [name for name in model if name not in checkpoint and not name.startswith(new)]
     if missing:
-        return f"it lacks {first_and_rest(missing)}, which the config's model has"
+        return f"the checkpoint lacks {first_and_rest(missing)} of the config's model"
     foreign = [name for name in checkpoint if name not in model and not name.startswith(new)]
-    return f"it holds {first_and_rest(foreign)}, which the config's model does not have" if foreign else None
+    return f"the checkpoint contains {first_and_rest(foreign)}, which the config's model does not have" if foreign else None

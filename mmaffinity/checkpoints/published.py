@@ -1,4 +1,4 @@
-"""The author's published checkpoints as checkpoints of this package, and back, bit for bit."""
+"""Convert the author's published checkpoints to checkpoints of this package and back, bit for bit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,15 +25,15 @@ def convert_published(content: Any) -> dict:
     """Convert the content of a published checkpoint.
 
     Args:
-        content: result of :func:`load_untrusted_checkpoint`. A file of the predecessors (Mask R-CNN, Single-Shot Model) is
-            converted part by part, as far as its parts match those of the affinity model.
+        content: result of :func:`load_untrusted_checkpoint`. Of a predecessor's file (Mask R-CNN, Single-Shot Model), only the
+            parts that match the affinity model are converted.
 
     Returns:
         A checkpoint: 'meta' names the required config, the source and the parts that were not read; 'state_dict' contains the
-        weights; 'published_extra' contains tensors that our model does not have and :func:`convert_back` needs.
+        weights; 'published_extra' contains tensors that this package's model lacks and :func:`convert_back` needs.
 
     Raises:
-        ValueError: if the file is not a published checkpoint, its keys, shapes, anchors or numbers of classes differ from those
+        ValueError: if the file is not a published checkpoint, its keys, shapes, anchors or number of classes differ from those
             of the published models, or duplicate tensors differ; the message names them.
     """
     weights, fields = split_content(content)
@@ -56,8 +56,8 @@ def convert_published(content: Any) -> dict:
 def convert_back(checkpoint: dict) -> dict:
     """Convert a checkpoint of a ``configs/published`` model to the published layout.
 
-    The regression and mask of the background class, which our model does not have and nothing reads, come from
-    'published_extra' if the checkpoint was converted, and are zero if it was trained here.
+    The box regression and mask of the background class, which this package's model lacks and nothing reads, come from
+    'published_extra' if the checkpoint was converted, and are zero if it was trained with this package.
 
     Args:
         checkpoint: content of the file.
@@ -79,7 +79,7 @@ def convert_back(checkpoint: dict) -> dict:
     problems = [f'missing {name}' for name in sorted(name for name in known if name is not None and name not in state)]
     problems += [f'unknown {name}' for name in state if name not in known]
     if problems:
-        raise ValueError(f'only models of configs/published have the published layout; {first_and_rest(problems, SHOWN)}')
+        raise ValueError(f'only models of configs/published can be converted back; {first_and_rest(problems, SHOWN)}')
     extra = checkpoint.get(EXTRA) or {}
     dropped = extra.get('dropped', {})
     weights: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def convert_back(checkpoint: dict) -> dict:
             rest = entry.change.dropped(ours.new_zeros(entry.shape)) if rest is None else rest
         weights[entry.key] = _own(entry.change.backward(ours, rest))
         if tuple(weights[entry.key].shape) != entry.shape:
-            raise ValueError(f'{entry.ours} has shape {tuple(ours.shape)}, which does not fit the published layout')
+            raise ValueError(f'{entry.ours} has shape {tuple(ours.shape)}, which does not match the published layout')
     fields = dict(extra.get('fields') or {})
     fields.setdefault('affinity', matrix.shape[1])
     generator = extra.get('anchor_generator') or dict(
@@ -107,10 +107,10 @@ def convert_back(checkpoint: dict) -> dict:
 
 
 def convert_published_file(source: PathLike, target: PathLike) -> dict:
-    """Convert a published file, see :func:`convert_published`; the result is written atomically.
+    """Convert a published file (see :func:`convert_published`) and write the result atomically.
 
     Returns:
-        The 'meta' of the new checkpoint, whose 'source' names the file and its SHA-256.
+        The 'meta' of the new checkpoint, whose 'source' contains the file's name and SHA-256.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -127,7 +127,7 @@ def convert_published_file(source: PathLike, target: PathLike) -> dict:
 
 
 def convert_back_file(source: PathLike, target: PathLike) -> None:
-    """Convert one of our files to the published layout, see :func:`convert_back`; the result is written atomically.
+    """Convert a checkpoint of this package to the published layout (see :func:`convert_back`), written atomically.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -143,7 +143,7 @@ def convert_back_file(source: PathLike, target: PathLike) -> None:
 
 def _is_plain(value: Any) -> bool:
     """Return whether a value can be stored without naming a class and is not nested too deeply."""
-    seen, layer = set(), [value]  # layer by layer: an untrusted value may contain itself, or one part a million times
+    seen, layer = set(), [value]  # breadth first: an untrusted value may contain itself, or one part a million times
     for _ in range(20):
         inner: list[Any] = []
         for item in layer:
@@ -160,13 +160,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Return a contiguous copy that shares no memory, so that only its own data are written."""
+    """Return a contiguous copy that shares no memory, so that only its own data is written."""
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _write(target: PathLike, source: PathLike, write: Callable[[IO[bytes]], None]) -> None:
     target = Path(target)
     if target.exists() and target.samefile(source):
-        raise ValueError(f'{target} is the file to read; name another one to write')
+        raise ValueError(f'{target} is the input file; choose another output file')
     with whole_file(target) as file:
         write(file)

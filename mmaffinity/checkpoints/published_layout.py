@@ -15,9 +15,9 @@ class Change:
     """Conversion of a published tensor to ours and back.
 
     Attributes:
-        forward: from the published tensor to ours.
-        backward: from ours to the published tensor; also receives the result of ``dropped``.
-        dropped: the part that ours does not have, or None.
+        forward: converts a published tensor to ours.
+        backward: converts ours to the published tensor; also receives the result of ``dropped``.
+        dropped: returns the part that ours lacks; None if there is none.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -28,7 +28,7 @@ class Change:
 SAME = Change(lambda x: x, lambda x, _: x)
 # Background is the first class in the published code and the last in MMDetection.
 BACKGROUND_LAST = Change(lambda x: x.roll(-1, 0), lambda x, _: x.roll(1, 0))
-# The published code also predicts a box and a mask for the background, and never reads them.
+# The published code also predicts a box and a mask for the background, but never reads them.
 NO_BACKGROUND_BOX = Change(lambda x: x[4:], lambda x, dropped: torch.cat([dropped, x]), lambda x: x[:4])
 NO_BACKGROUND_MASK = Change(lambda x: x[1:], lambda x, dropped: torch.cat([dropped, x]), lambda x: x[:1])
 COLUMN = Change(lambda x: x.squeeze(1), lambda x, _: x.unsqueeze(1))
@@ -39,12 +39,12 @@ class Entry:
     """One tensor of a published checkpoint.
 
     Attributes:
-        part: its part of the model.
+        part: part of the model that it belongs to.
         key: its published name.
         shape: its published shape.
         ours: its name in our state dict; None for a copy.
         change: its conversion.
-        copy_of: published name of the tensor that it duplicates, because the published code registers some modules twice.
+        copy_of: published name of the tensor that it duplicates; the published code registers some modules twice.
     """
 
     part: str
@@ -153,7 +153,7 @@ def _classifier(num_classes: int) -> list[Entry]:
 
 
 def detector_layout() -> list[Entry]:
-    """Return the tensors of all parts shared by the author's detectors, including those of both branches."""
+    """Return the tensors that the author's detectors share, including those of both branches."""
     return [
         *_backbone(),
         *_neck_and_rpn(),

@@ -1,4 +1,4 @@
-"""What a published file contains: its weights, the parts that fit the affinity model, and its anchors."""
+"""Read a published file: its weights, the parts that match the affinity model, and its anchors."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ ANCHOR_SIZES = ((2.0, 4.0, 8.0, 16.0, 32.0),)
 ANCHOR_RATIOS = ((0.1, 0.25, 0.5, 1.0, 1.5, 2.0),)
 MATRIX, LAST_LAYER = 'affinity_layer.batch_to_feat_mat', 's2new.class_predict_logits.weight'
 MASK_RCNN_PARTS = [part for part in parts(detector_layout()) if 'classification' not in part]
-EXTRA = 'published_extra'  # of a converted checkpoint
-SHOWN = 60  # problems in a message
+EXTRA = 'published_extra'  # key in a converted checkpoint
+SHOWN = 60  # problems listed in a message
 
 
 def split_content(content: Any) -> tuple[dict[str, Tensor], dict]:
     """Return the weights and the other fields of a file.
 
     Raises:
-        ValueError: if it is not a published checkpoint, or was converted already.
+        ValueError: if it is not a published checkpoint, or is already converted.
     """
     if isinstance(content, dict) and EXTRA in content:
-        raise ValueError('it was converted already')
+        raise ValueError('it is already converted')
     if isinstance(content, dict) and isinstance(content.get('model_weights'), dict):
         weights = content['model_weights']
         fields = {str(key): value for key, value in content.items() if key != 'model_weights'}
@@ -35,21 +35,21 @@ def split_content(content: Any) -> tuple[dict[str, Tensor], dict]:
         weights, fields = content, {}
     else:
         keys = ', '.join(ascii(key)[:40] for key in list(content)[:8]) if isinstance(content, dict) else ''
-        raise ValueError(f'it is not a published checkpoint: it has no model_weights, but {keys or describe(content)}')
+        raise ValueError(f'it is not a published checkpoint: it has {keys or describe(content)} instead of model_weights')
     odd = [key for key in weights if type(key) is not str]
     if odd:
-        raise ValueError(f'its model_weights have a key that is not text: {ascii(odd[0])[:40]}')
+        raise ValueError(f'its model_weights contain a key that is not a string: {ascii(odd[0])[:40]}')
     return weights, fields
 
 
 def read_parts(weights: dict[str, Tensor], fields: dict) -> tuple[list[Entry], dict]:
-    """Find the tensors of a file that the affinity model has.
+    """Select the tensors of a file that the affinity model has.
 
     Args:
         weights, fields: from :func:`split_content`.
 
     Returns:
-        Their entries, and the 'meta' of the converted checkpoint as far as the weights determine it.
+        Their entries, and the part of the converted checkpoint's 'meta' that follows from the weights.
 
     Raises:
         ValueError: if an affinity model differs in any way from the published ones, or a predecessor has another backbone.
@@ -71,9 +71,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
         raise ValueError(f'its keys are not those of a published affinity model; {first_and_rest(problems, SHOWN)}')
     for entry in entries:
         if entry.copy_of and not _same_bits(weights[entry.key], weights[entry.copy_of]):
-            raise ValueError(
-                f'{entry.key} and {entry.copy_of} should be the same tensor, but differ; dropping one would change the model'
-            )
+            raise ValueError(f'{entry.key} and {entry.copy_of} should be equal but differ; dropping one would change the model')
     if num_classes not in SLICE_CLASSES:
         raise ValueError(f'it has {num_classes} classes; published models have 3 (CNCB-NCOV) or 2 (iCTCF)')
     stated = fields.get('affinity', num_affinities)
@@ -100,7 +98,7 @@ def _read_affinity_model(weights: dict[str, Tensor], fields: dict) -> tuple[list
 
 
 def _read_predecessor(weights: dict[str, Tensor]) -> tuple[list[Entry], dict]:
-    """Read the parts that match the affinity model completely; a part with any difference is not read."""
+    """Read the parts that match the affinity model exactly; a part with any difference is not read."""
     read: list[Entry] = []
     for entries in parts(detector_layout()).values():
         keys = {entry.key for entry in entries}
@@ -140,12 +138,12 @@ def _misfits(entries: list[Entry], weights: dict[str, Any]) -> list[str]:
         elif tuple(value.shape) != entry.shape:
             problems.append(f'{entry.key} has shape {tuple(value.shape)} instead of {entry.shape}')
         elif value.is_floating_point() == entry.key.endswith('num_batches_tracked'):
-            problems.append(f'{entry.key} holds {value.dtype}')
+            problems.append(f'{entry.key} has dtype {value.dtype}')
     return problems
 
 
 def read_anchors(generator: Any) -> dict | None:
-    """Return sizes and ratios from the state of the author's anchor generator, whose class is not available; None without one.
+    """Return the sizes and ratios of the author's anchor generator, whose class is not available; None if there is none.
 
     Raises:
         ValueError: if they are not those of the published models.
@@ -162,13 +160,13 @@ def read_anchors(generator: Any) -> dict | None:
     if sizes != ANCHOR_SIZES or ratios != ANCHOR_RATIOS:
         raise ValueError(
             f'its anchors have sizes {sizes} and ratios {ratios} instead of {ANCHOR_SIZES} and '
-            f'{ANCHOR_RATIOS}, for which configs/published are made'
+            f'{ANCHOR_RATIOS}, which configs/published require'
         )
     return dict(sizes=sizes, aspect_ratios=ratios)
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    # Not torch.equal, for which NaN differs from itself and 0 equals -0.
+    # Compare bytes: for torch.equal, NaN differs from itself and 0 equals -0.
     return (
         a.dtype == b.dtype
         and a.shape == b.shape

@@ -1,11 +1,11 @@
-"""Reading pickles as data, for :mod:`~mmaffinity.checkpoints.untrusted`, which needs the state of classes that are not here.
+"""Read pickles as data, for :mod:`~mmaffinity.checkpoints.untrusted`, which needs the state of unavailable classes.
 
-A pickle is a program: it names callables of any module and calls them. :class:`PickleReader` runs only the instructions that
-build plain data. It imports nothing named by a pickle and calls only the constructors that it was given. An object of an
-unavailable class becomes a :class:`ForeignObject`, with its state as data.
+A pickle is a program: it can name and call any function of any module. :class:`PickleReader` runs only the instructions that
+build plain data. It imports nothing named by a pickle, and calls only the constructors that it was given. An object of an
+unavailable class becomes a :class:`ForeignObject` with its state as data.
 """
 
-import _compat_pickle  # the name translation of pickle itself
+import _compat_pickle  # pickle's own translation of Python 2 names
 import pickle
 import pickletools
 import re
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
-# Names in these modules are never data of a custom class: those not explicitly known are refused.
+# A name in these packages is never a custom class, so it is refused unless explicitly allowed.
 GUARDED_PACKAGES = sys.stdlib_module_names | {'numpy', 'torch'}
-# Instructions that Python's own reader may run: they only build numbers, text, empty containers, tuples and lists.
+# Instructions left to Python's own reader: they only build numbers, text, empty containers, tuples and lists.
 PLAIN_INSTRUCTIONS = frozenset(
     """
     PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
@@ -29,12 +29,12 @@ PLAIN_INSTRUCTIONS = frozenset(
 
 
 class RefusedPickleError(ValueError):
-    """A pickle that is damaged or requests something forbidden; the message names it."""
+    """A pickle is damaged or requests something forbidden; the message says what."""
 
 
 @dataclass(frozen=True)
 class ForeignGlobal:
-    """A class or function named by a pickle, not imported."""
+    """A class or function that a pickle names; it is not imported."""
 
     module: str
     name: str
@@ -50,7 +50,7 @@ class ForeignObject:
 
     Attributes:
         cls: the class, as named by the pickle.
-        state: the state passed to the object, usually the dict of its attributes; None if there is none.
+        state: the object's pickled state, usually the dict of its attributes; None if there is none.
     """
 
     cls: ForeignGlobal
@@ -63,19 +63,21 @@ class ForeignObject:
 
 @dataclass(frozen=True)
 class Constructor:
-    """Our own function that replaces a callable allowed in a pickle; it receives the arguments of the call."""
+    """A function of ours that replaces a callable allowed in a pickle, and receives the arguments of the call."""
 
     name: str
     build: Callable[..., Any]
 
 
 def describe(value: Any) -> str:
-    """Name what an instruction was applied to, for an error message."""
+    """Name the target of an instruction, for an error message."""
     return getattr(value, 'full_name', None) or getattr(value, 'name', None) or type(value).__name__
 
 
 def checked_key(value: Any) -> Any:
-    """Return a value that can be hashed safely: no placeholder, and no tuple so deep that hashing overflows the C stack.
+    """Return a value after checking that it can be hashed safely.
+
+    Placeholders are refused, and nested tuples, whose hashing could overflow the C stack.
 
     Raises:
         RefusedPickleError: for anything other than text, numbers, None and flat tuples of these.
@@ -109,7 +111,7 @@ class PickleReader:
     Args:
         known_globals: names allowed in addition to :data:`PLAIN_GLOBALS`, by 'module.name': a :class:`Constructor`, or the
             replacement value.
-        persistent_load: turns persistent ids into values; None refuses them.
+        persistent_load: converts persistent ids to values; None refuses them.
     """
 
     def __init__(
@@ -119,10 +121,10 @@ class PickleReader:
         self._persistent_load = persistent_load
 
     def load(self, file: BinaryIO) -> Any:
-        """Read one pickle; the file position is then after it.
+        """Read one pickle, and leave the file position after it.
 
         Args:
-            file: open for reading; its ``read(n)`` must not allocate memory for more bytes than there are.
+            file: open for reading; ``read(n)`` must not allocate memory for more bytes than the file has.
 
         Returns:
             dict, list, tuple, set, str, bytes, numbers, None, and the values of known globals and persistent ids;
@@ -135,19 +137,19 @@ class PickleReader:
             return _DataUnpickler(file, self._globals, self._persistent_load).load()
         except (RefusedPickleError, OSError):
             raise
-        except Exception as error:  # a malformed pickle can cause any error in code that expects a valid one
+        except Exception as error:  # a malformed pickle can trigger any error in code that expects a valid one
             raise RefusedPickleError(f'damaged pickle: {type(error).__name__}: {ascii(str(error))[:200]}') from error
 
 
 class _DataUnpickler(pickle._Unpickler):
-    """Python's own reader in its Python form, which has a method per instruction, restricted to those that build data."""
+    """Python's pickle reader (pure Python, a method per instruction), restricted to instructions that build data."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]]
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: BinaryIO, known: Mapping[str, Any], persistent_load: Callable[[Any], Any] | None) -> None:
-        super().__init__(file, encoding='latin1')  # as pickletools; text of Python 2 in the legacy format
+        super().__init__(file, encoding='latin1')  # as pickletools; the legacy format contains Python 2 text
         self._tell, self._start = file.tell, file.tell()
         self._known, self._load_id = known, persistent_load
         self._copied = 0
@@ -158,15 +160,15 @@ class _DataUnpickler(pickle._Unpickler):
         return self._load_id(pid)
 
     def find_class(self, module: Any, name: Any) -> Any:
-        """Return the replacement of a name, or the name as data; nothing is imported."""
+        """Return the replacement for a name, or the name as data, without importing anything."""
         if type(module) is not str or type(name) is not str:
             raise RefusedPickleError('refused a global whose name is not text')
-        # Protocols up to 2 use the names of Python 2, for example commands.Popen for subprocess.Popen.
+        # Protocols up to 2 use Python 2 names, for example commands.Popen for subprocess.Popen.
         module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
         module = _compat_pickle.IMPORT_MAPPING.get(module, module)
         full_name = f'{module}.{name}'
         if not re.fullmatch(r'\w[\w.]{,198}', full_name, re.ASCII):
-            raise RefusedPickleError(f'refused a global of the name {ascii(full_name)[:200]}')
+            raise RefusedPickleError(f'refused a global named {ascii(full_name)[:200]}')
         if full_name in self._known:
             return self._known[full_name]
         if module.split('.')[0] in GUARDED_PACKAGES:
@@ -177,7 +179,7 @@ class _DataUnpickler(pickle._Unpickler):
         name, module = self.stack.pop(), self.stack.pop()
         self.stack.append(self.find_class(module, name))
 
-    # Containers, which Python's reader would fill with anything, in objects of any class
+    # Containers: Python's reader would fill objects of any class, with anything.
     def _target(self, *kinds: type) -> Any:
         target = self.stack[-1]
         if type(target) not in kinds:
@@ -222,10 +224,10 @@ class _DataUnpickler(pickle._Unpickler):
         arguments, target = self.stack.pop(), self.stack.pop()
         if not isinstance(target, Constructor) or type(arguments) is not tuple:
             raise RefusedPickleError(f'refused to call {describe(target)}')
-        # Copies of data that the pickle contains once are limited, because a short pickle could fill the memory.
+        # Limit copies of data that the pickle contains once: a short pickle could fill the memory.
         self._copied += sum(len(part) for part in arguments if isinstance(part, (str, bytes, list, tuple, dict)))
         if self._copied > self._tell() - self._start + 65536:
-            raise RefusedPickleError('refused a pickle that copies the same data again and again')
+            raise RefusedPickleError('refused a pickle that copies the same data over and over')
         self.stack.append(target.build(*arguments))
 
     def load_newobj(self) -> None:
@@ -235,7 +237,7 @@ class _DataUnpickler(pickle._Unpickler):
     def load_newobj_ex(self) -> None:
         keywords, arguments, target = self.stack.pop(), self.stack.pop(), self.stack.pop()
         if not isinstance(target, ForeignGlobal) or arguments or keywords:
-            raise RefusedPickleError(f'refused to make an object of {describe(target)}')
+            raise RefusedPickleError(f'refused to create an object of {describe(target)}')
         self.stack.append(ForeignObject(target))
 
     def load_build(self) -> None:
@@ -258,7 +260,7 @@ def _refusal(name: str) -> Callable[[Any], None]:
 
 
 def _instruction(name: str, code: int) -> Callable[[Any], None]:
-    """Return an instruction's own method above, Python's if it builds plain data, or else its refusal."""
+    """Return the method above for an instruction, else Python's if it builds plain data, else a refusal."""
     python: Mapping[int, Callable[[Any], None]] = vars(pickle._Unpickler)['dispatch']
     return vars(_DataUnpickler).get(f'load_{name.lower()}') or (python[code] if name in PLAIN_INSTRUCTIONS else _refusal(name))
 

@@ -1,4 +1,4 @@
-"""Sharing a model as data: weights as safetensors, everything else needed to run it as JSON."""
+"""Share a model as data: its weights as safetensors, everything else needed to run it as JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ def export_model(
     """Write a model as two code-free files, ``OUT.safetensors`` and ``OUT.json``.
 
     The JSON contains the resolved model config, the transforms of its test pipeline, the classes, the versions, and the SHA-256
-    of the weights and of their source checkpoint. Both files are written under temporary names and renamed. To predict from
-    them: ``mmaffinity predict ... --config OUT.json --checkpoint OUT.safetensors``.
+    of the weights and of their source checkpoint. Both files are written atomically. To predict with them:
+    ``mmaffinity predict ... --config OUT.json --checkpoint OUT.safetensors``.
 
     Args:
         config: a config or its path.
@@ -33,12 +33,12 @@ def export_model(
         cfg_options: config fields by dotted key.
 
     Returns:
-        Paths of weights and JSON.
+        The paths of weights and JSON.
 
     Raises:
         FileNotFoundError: if the config or the checkpoint does not exist.
         ValueError: if they do not match, the model uses modules that a description may not name, the checkpoint is not safe to
-            load, or the package safetensors is missing.
+            load, or the safetensors package is missing.
     """
     safetensors = require('safetensors.torch', 'safetensors')
     cfg = own_config(config, cfg_options)
@@ -46,9 +46,9 @@ def export_model(
     stem = out.with_suffix('') if out.suffix in ('.safetensors', '.json') else out
     weights_path, json_path = Path(f'{stem}.safetensors'), Path(f'{stem}.json')
     if any(path.exists() and path.samefile(checkpoint) for path in (weights_path, json_path)):
-        raise ValueError(f'{weights_path} is the checkpoint to read; name another file to write')
+        raise ValueError(f'{weights_path} is the input checkpoint; choose another output file')
     content = load_checkpoint(checkpoint)
-    # Copy: safetensors refuses tensors that share memory, as views in a checkpoint may.
+    # Copies, because safetensors rejects tensors that share memory, as views in a checkpoint may.
     weights = {
         name: value.detach().to('cpu').clone(memory_format=torch.contiguous_format)
         for name, value in weights_of(content, checkpoint).items()
@@ -63,7 +63,7 @@ def export_model(
         encoded = encode(description)
     except ValueError as error:
         raise ValueError(f'{cfg.filename} cannot be shared as data: {error}') from error
-    # Built from its description, as the recipient will.
+    # Build the model from its description, as the recipient will.
     build_model(Config(decode(encoded), filename=cfg.filename), checkpoint, dict(state_dict=weights))
     record = dict(
         format=FORMAT,
@@ -85,16 +85,16 @@ def export_model(
         versions=versions(),
     )
     with whole_file(weights_path) as file:
-        # One entry: safetensors writes several in varying order, and equal weights should give equal bytes.
+        # A single metadata entry: safetensors writes several in varying order, and equal weights should give equal bytes.
         safetensors.save_file(weights, file.name, metadata=dict(format='pt'))
         record['weights'].update(sha256=sha256_of(file.name), bytes=Path(file.name).stat().st_size)
-    # If this fails, loading reports that weights and JSON do not belong together.
+    # If this fails, loading reports that weights and JSON do not match.
     write_json_atomic(json_path, record)
     return weights_path, json_path
 
 
 def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
-    """Return the parts of a config that describe its model, without files and addresses of this machine."""
+    """Return the parts of a config that describe its model, without local files and addresses."""
     plain = cfg.to_dict()
     steps = Config(dict(steps=prediction_transforms(cfg)[1:])).to_dict()['steps']
     described = dict(
@@ -109,7 +109,7 @@ def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
 
 def _without_files(value: Any) -> Any:
     if isinstance(value, dict):
-        # MMEngine adds _scope_ to what a config inherits from MMDetection, where all modules are looked up anyway.
+        # MMEngine adds _scope_ to what a config inherits from MMDetection, which is where all modules are looked up anyway.
         return {key: _without_files(item) for key, item in value.items() if key not in REFUSED_KEYS and key != '_scope_'}
     if isinstance(value, (list, tuple)):
         return type(value)(_without_files(item) for item in value)

@@ -1,9 +1,9 @@
-"""Reading the author's files as data, which torch's weights-only reader cannot do.
+"""Read the author's files as data, which torch's weights-only loading cannot do.
 
-It refuses a network class in a file written before PyTorch 1.6, and accepts a flipped bit, compressed entries and a view of
-terabytes; ``test_why_torch_alone_is_not_enough`` shows it.
+It rejects a network class in a file written before PyTorch 1.6, but accepts a flipped bit, compressed entries and a view of
+terabytes, as ``test_why_torch_alone_is_not_enough`` shows.
 
-Any other checkpoint is read by :func:`~mmaffinity.checkpoints.load_checkpoint`, which uses torch's reader.
+Any other checkpoint is read by :func:`~mmaffinity.checkpoints.load_checkpoint`, which uses torch's loading.
 """
 
 import io
@@ -38,33 +38,33 @@ STORAGE_DTYPES = {
     'BoolStorage': torch.bool,
 }
 NOT_A_CHECKPOINT = {
-    b'<': 'a web page; download the file itself instead of the page about it',
+    b'<': 'a web page; download the file itself',
     b'version https://git-lfs': 'a Git LFS pointer; fetch the file itself with git lfs pull',
     b'\x1f\x8b': 'a gzip file; unpack it first',
 }
 
 
 def load_untrusted_checkpoint(path: str | Path) -> Any:
-    """Read a ``torch.save`` file of any version since 0.4 without executing anything named in it.
+    """Read a ``torch.save`` file of any version since 0.4 without executing anything that it names.
 
-    PyTorch's unpickler is not used, and Python's runs only the instructions that build plain data, see
-    :class:`~.safe_pickle.PickleReader`. All tensors are on the CPU.
+    PyTorch's unpickler is not used, and Python's runs only the instructions that build plain data (see
+    :class:`~.safe_pickle.PickleReader`). All tensors are on the CPU.
 
     Args:
         path: the file.
 
     Returns:
-        The saved object: tensors, numbers, text, None and containers of these. An object of a foreign class is a
+        The saved object: tensors, numbers, text, None and containers of these. An object of an unavailable class becomes a
         :class:`ForeignObject` with its state as data.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it is not a checkpoint, is damaged, claims more data than it has, or calls anything other than plain
-            data; the message names it.
+        ValueError: if it is not a checkpoint, is damaged, claims more data than it has, or would run code; the message says
+            which.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint {path}')
+        raise FileNotFoundError(f'checkpoint {path} does not exist')
     with path.open('rb') as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(512)
@@ -75,15 +75,15 @@ def load_untrusted_checkpoint(path: str | Path) -> Any:
         try:
             return (_ZipFile if head.startswith(b'PK\x03\x04') else _LegacyFile)(file, size).load()
         except RefusedPickleError as error:
-            raise ValueError(f'{path} was not opened: {error}') from error
+            raise ValueError(f'{path} was not loaded: {error}') from error
         except MemoryError:
             raise
-        except Exception as error:  # errors that a malformed file causes in zipfile, such as a negative offset or a password
-            raise ValueError(f'{path} was not opened: it is damaged ({type(error).__name__}: {error})') from error
+        except Exception as error:  # errors of zipfile for a malformed file, such as a negative offset or a password
+            raise ValueError(f'{path} was not loaded: it is damaged ({type(error).__name__}: {error})') from error
 
 
 class _CheckpointFile(ABC):
-    """The common part of both formats: tensors in a pickle."""
+    """What both formats share: tensors in a pickle."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -113,7 +113,7 @@ class _CheckpointFile(ABC):
         if len(pid) > 5 and pid[5] is not None:
             raise RefusedPickleError('refused a view of a storage, which PyTorch has not written since version 0.4')
         if not isinstance(dtype, torch.dtype) or type(key) is not str or type(numel) is not int or numel < 0:
-            raise RefusedPickleError('damaged checkpoint: a storage without type, key or length')
+            raise RefusedPickleError('damaged checkpoint: a storage lacks a type, key or length')
         if numel * dtype.itemsize > self._size:
             raise RefusedPickleError(f'storage {ascii(key)[:40]} claims {plural(numel, "element")}, more than the file has')
         return key, dtype, numel
@@ -121,14 +121,14 @@ class _CheckpointFile(ABC):
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
         numbers = (offset, *size, *stride)
         if not isinstance(storage, Tensor) or len(numbers) > 129 or any(type(n) is not int or n < 0 for n in numbers):
-            raise RefusedPickleError('damaged checkpoint: a tensor without storage, size or stride')
-        # A stride of 0 repeats elements, which is small as a view but may take gigabytes when copied.
+            raise RefusedPickleError('damaged checkpoint: a tensor lacks a storage, size or stride')
+        # A stride of 0 repeats elements: the view is small, but a copy may take gigabytes.
         if prod(size) * storage.itemsize > self._size:
             raise RefusedPickleError(f'a tensor claims {plural(prod(size), "element")}, more than the file has')
         try:
             return storage.as_strided(size, stride, offset)
         except (RuntimeError, TypeError) as error:
-            raise RefusedPickleError('damaged checkpoint: a tensor reaches beyond its storage') from error
+            raise RefusedPickleError('damaged checkpoint: a tensor extends beyond its storage') from error
 
     @staticmethod
     def _parameter(data: Any, *_: Any) -> Tensor:
@@ -138,7 +138,7 @@ class _CheckpointFile(ABC):
 
 
 class _ZipFile(_CheckpointFile):
-    """PyTorch 1.6 and later: an uncompressed zip with one pickle and a file per storage."""
+    """A file of PyTorch 1.6 or later: an uncompressed zip with one pickle and a file per storage."""
 
     def load(self) -> Any:
         try:
@@ -148,8 +148,8 @@ class _ZipFile(_CheckpointFile):
         entries = self._zip.infolist()
         self._entries = {entry.filename: entry for entry in entries}
         if len(self._entries) != len(entries):
-            raise RefusedPickleError('its zip directory names a file twice')
-        # PyTorch does not compress; compressed entries, or entries that share bytes, could expand to any size.
+            raise RefusedPickleError('its zip directory lists a file twice')
+        # PyTorch does not compress. Compressed entries, or entries that share bytes, could expand to any size.
         packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
         if packed:
             raise RefusedPickleError(f'{ascii(packed[0])[:80]} is compressed, which torch.save does not do')
@@ -157,12 +157,12 @@ class _ZipFile(_CheckpointFile):
             raise RefusedPickleError('its entries claim more bytes than the file has')
         pickles = [name for name in self._entries if name.count('/') == 1 and name.endswith('/data.pkl')]
         if len(pickles) != 1:
-            raise RefusedPickleError('it is a zip, but not of torch.save: it has no single data.pkl')
+            raise RefusedPickleError('it is a zip file but not from torch.save: it does not have exactly one data.pkl')
         self._prefix = pickles[0][: -len('data.pkl')]
         if f'{self._prefix}constants.pkl' in self._entries:
             raise RefusedPickleError('it is a TorchScript program, not a checkpoint')
         if f'{self._prefix}byteorder' in self._entries and self._entry('byteorder') != b'little':
-            raise RefusedPickleError('it was written on a big-endian machine; save it again on a little-endian one')
+            raise RefusedPickleError('it was written on a big-endian machine; save it on a little-endian one')
         with self._zip.open(pickles[0]) as file:
             return self._reader.load(cast(BinaryIO, file))
 
@@ -194,7 +194,7 @@ class _ZipFile(_CheckpointFile):
 
 
 class _BoundedFile:
-    """A file whose ``read`` allocates no memory for missing bytes."""
+    """A file whose ``read`` allocates no memory beyond the end of the file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
@@ -205,7 +205,7 @@ class _BoundedFile:
 
 
 class _LegacyFile(_CheckpointFile):
-    """PyTorch before 1.6: five pickles, followed by the storages."""
+    """A file of PyTorch before 1.6: five pickles, followed by the storages."""
 
     def load(self) -> Any:
         file = cast(BinaryIO, _BoundedFile(self._file, self._size))
@@ -213,10 +213,10 @@ class _LegacyFile(_CheckpointFile):
             magic = self._reader.load(file)
         except RefusedPickleError as error:
             if str(error).startswith('damaged'):
-                raise RefusedPickleError('it is not a checkpoint of torch.save') from error
+                raise RefusedPickleError('it is not a torch.save checkpoint') from error
             raise
         if magic != LEGACY_MAGIC:
-            raise RefusedPickleError('it is not a checkpoint of torch.save')
+            raise RefusedPickleError('it is not a torch.save checkpoint')
         protocol, system = self._reader.load(file), self._reader.load(file)
         if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get('little_endian') is not True:
             raise RefusedPickleError('it was written by an unknown version of PyTorch, or on a big-endian machine')
@@ -224,7 +224,7 @@ class _LegacyFile(_CheckpointFile):
         content = self._reader.load(file)
         keys = self._reader.load(file)
         if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(self._storages):
-            raise RefusedPickleError('damaged checkpoint: its list of storages does not fit its tensors')
+            raise RefusedPickleError('damaged checkpoint: its list of storages does not match its tensors')
         for key in keys:
             self._fill(self._storages[key])
         return content
@@ -246,7 +246,7 @@ class _LegacyFile(_CheckpointFile):
     def _fill(self, storage: Tensor) -> None:
         head = self._file.read(8)
         if len(head) == 8 and struct.unpack('<q', head)[0] != storage.numel():
-            raise RefusedPickleError('damaged checkpoint: a storage has another length than its tensors')
+            raise RefusedPickleError('damaged checkpoint: a storage does not have the length of its tensors')
         raw: Any = storage.view(torch.uint8).numpy() if storage.numel() else b''
         if len(head) != 8 or (len(raw) and cast(io.BufferedIOBase, self._file).readinto(memoryview(raw)) != len(raw)):
             raise RefusedPickleError('it is truncated; copy or download it again')

@@ -32,7 +32,7 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write or export it again') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} must hold a JSON object with {kind}, not {type(content).__name__}')
+        raise ValueError(f'{path} must contain a JSON object with {kind}, not {type(content).__name__}')
     return content
 
 

@@ -21,7 +21,7 @@ def read_image(image: dict) -> dict:
         ValueError: with the problem, as a message to be prefixed with the entry's location.
     """
     if not isinstance(image['file_name'], str) or not image['file_name']:
-        raise ValueError(f'has the file_name {_short(image["file_name"])}, which is no text')
+        raise ValueError(f'has the file_name {_short(image["file_name"])}, which is not text')
     width, height = whole(image['width']), whole(image['height'])
     if width is None or height is None or width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise ValueError(

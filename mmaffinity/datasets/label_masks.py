@@ -39,7 +39,7 @@ def read_label_mask(path: Path) -> np.ndarray:
     if values.dtype == bool:
         return values.astype(np.uint8)
     if values.dtype.kind == 'f' and not (np.isfinite(values) & (values == np.rint(values))).all():
-        raise ValueError(f'the mask {path} has values that are no whole numbers; labels are')
+        raise ValueError(f'the mask {path} has values that are not whole numbers, as labels must be')
     if values.min(initial=0) < 0:
         raise ValueError(f'the mask {path} has the value {values.min():g}; labels are whole numbers from 0')
     return values

@@ -57,7 +57,7 @@ def mask_extent(mask: Any) -> MaskExtent:
 
 def _outline_extent(polygons: Sequence[Any]) -> MaskExtent:
     if not all(are_numbers(polygon) and len(polygon) % 2 == 0 and len(polygon) >= 6 for polygon in polygons):
-        raise ValueError('its outline is no list of polygons [[x, y, x, y, ...], ...] of three or more points')
+        raise ValueError('its outline is not a list of polygons [[x, y, x, y, ...], ...] of three or more points')
     area, corners = 0.0, []
     for polygon in polygons:
         x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
@@ -103,14 +103,14 @@ def run_lengths(counts: str) -> np.ndarray:
     try:
         digits = np.frombuffer(counts.encode('ascii'), np.uint8).astype(np.int64) - 48
     except UnicodeEncodeError:
-        raise ValueError('whose counts are no ASCII text') from None
+        raise ValueError('whose counts are not ASCII text') from None
     if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
         raise ValueError('whose counts are cut or no run lengths')
     ends = np.flatnonzero(digits & 32 == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
     if lengths.max() > 8:  # 40 bits; no picture has so many pixels
-        raise ValueError('whose counts are no run lengths')
+        raise ValueError('whose counts are not run lengths')
     places = np.arange(digits.size) - np.repeat(starts, lengths)
     numbers = np.add.reduceat((digits & 31) << 5 * places, starts)
     numbers -= np.where(digits[ends] & 16, np.left_shift(1, 5 * lengths), 0)

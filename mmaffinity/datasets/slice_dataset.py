@@ -161,8 +161,8 @@ class SliceDataset(UnreadablePolicy):
         metainfo = content.get('metainfo') or {}
         if not isinstance(metainfo, dict):
             raise ValueError(
-                f'{self.ann_file} has a "metainfo" that is no object but {type(metainfo).__name__}: it must hold '
-                '"slice_classes", or be left out'
+                f'{self.ann_file} has a "metainfo" that is not an object but {type(metainfo).__name__}: it must '
+                'contain "slice_classes", or be omitted'
             )
         metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:

@@ -108,7 +108,7 @@ class SliceFolderDataset(SliceDataset):
             for path in self._images_of(folder):
                 rows.append({'img_path': self._relative(path), 'label': label, 'row': len(rows)})
         if others := self._other_folders():
-            self.unused[f'folders of {self.data_root} that are no class are not used: {", ".join(others)}'] = others
+            self.unused[f'folders of {self.data_root} that are not classes are not used: {", ".join(others)}'] = others
         for message in self.unused:
             print_log(message, logger='current', level=logging.WARNING)
         if self.patient_pattern is not None:
@@ -122,7 +122,7 @@ class SliceFolderDataset(SliceDataset):
         root = Path(self.data_root)
         if not (root / folder).is_dir():
             raise FileNotFoundError(
-                f'{missing_folder(root / folder)}. Set data_root to the folder that holds one folder per '
+                f'{missing_folder(root / folder)}. Set data_root to the folder that contains one folder per '
                 'class, and slice_classes to their names'
             )
         return list_folder(root / folder, [root / other for other in self.folders if other != folder])
@@ -138,7 +138,9 @@ class SliceFolderDataset(SliceDataset):
         message = describe_unused(folder, [reason for _, reason in others])
         if not images:
             there = f': {message}' if others else ', nor any other file'
-            raise ValueError(f'folder {Path(self.data_root, folder)} holds no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}')
+            raise ValueError(
+                f'folder {Path(self.data_root, folder)} contains no image (PNG, JPEG, TIFF, BMP, WebP or PGM){there}'
+            )
         if others:
             self.unused[message] = [self._relative(path) for path, _ in others]
         return sorted(images, key=lambda path: path.as_posix())

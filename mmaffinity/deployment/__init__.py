@@ -1,1 +1,1 @@
-"""Export of models to ONNX, in a form that runs without torch; needs torch and the extra ``onnx``."""
+"""Export models to ONNX, to run without torch; the export itself needs torch and the extra ``onnx``."""

@@ -1,4 +1,4 @@
-"""Boxes of a whole batch: decoding, overlaps and ranking with shapes that do not depend on the data."""
+"""Decode, compare and rank the boxes of a whole batch, with shapes that do not depend on the data."""
 
 import math
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Proposals(NamedTuple):
     Attributes:
         boxes: x1 y1 x2 y2 in pixels, by decreasing objectness, shape (N, P, 4).
         logits: objectness, shape (N, P).
-        valid: which slots are filled, the first ones of each slice; shape (N, P). None if all are.
+        valid: which slots are filled, always the first ones of a slice, shape (N, P); None if all are.
     """
 
     boxes: Tensor
@@ -27,7 +27,7 @@ class Proposals(NamedTuple):
 
 
 class BoxDecoder(nn.Module):
-    """:meth:`DeltaXYWHBBoxCoder.decode` with the same operations in the same order, for any leading dimensions.
+    """:meth:`DeltaXYWHBBoxCoder.decode` for any leading dimensions, with the same operations in the same order.
 
     Args:
         coder: the coder of a head.
@@ -63,7 +63,7 @@ class BoxDecoder(nn.Module):
 
 
 class ProposalLayer(nn.Module):
-    """The test stage of :class:`LogitRankedRPNHead` for one feature level.
+    """:class:`LogitRankedRPNHead` at test time, for one feature level.
 
     Args:
         head: the RPN head.
@@ -80,18 +80,18 @@ class ProposalLayer(nn.Module):
             raise ValueError(f'an rpn_head of type {type(head).__name__} cannot be exported, only LogitRankedRPNHead')
         cfg = head.test_cfg
         if cfg.get('min_bbox_size', -1) >= 0 or cfg.nms.get('type', 'nms') != 'nms':
-            raise ValueError(f'the RPN is exported with min_bbox_size=-1 and nms of type "nms" only, not with {dict(cfg)}')
+            raise ValueError(f'the RPN can only be exported with min_bbox_size=-1 and nms of type "nms", not {dict(cfg)}')
         self.head = head
         self.register_buffer('anchors', head.prior_generator.grid_priors([map_size], device='cpu')[0])
         self.decode = BoxDecoder(head.bbox_coder, height, width)
         num_anchors = len(self.anchors)
         self.num_ranked = min(cfg.nms_pre, num_anchors) if cfg.get('nms_pre', -1) > 0 else num_anchors
         self.num_kept = min(cfg.max_per_img, self.num_ranked)
-        # An IoU of more than 1 does not exist.
+        # No IoU exceeds 1, so such a threshold suppresses nothing.
         self.iou_threshold = cfg.nms.iou_threshold if cfg.nms.iou_threshold < 1 else None
 
     def forward(self, features: Tensor) -> Proposals:
-        """Return the proposals for feature maps (N, C, H, W)."""
+        """Map features (N, C, H, W) to proposals."""
         (logits,), (deltas,) = self.head((features,))
         logits = logits.permute(0, 2, 3, 1).flatten(1)
         deltas = deltas.permute(0, 2, 3, 1).reshape(features.shape[0], -1, 4)
@@ -106,12 +106,12 @@ class ProposalLayer(nn.Module):
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """Return the rows (N, k, C) of values (N, P, C) at an index (N, k)."""
+    """Gather rows (N, k, C) of values (N, P, C) by index (N, k)."""
     return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def descending(values: Tensor) -> Tensor:
-    """Return P, P - 1, ..., 1 in each row of (N, P): the priority of an already ranked list."""
+    """Return P, P - 1, ..., 1 in each row of (N, P): priorities for a list that is already ranked."""
     count = torch.arange(values.shape[1], 0, -1, dtype=values.dtype)
     return count.expand(values.shape[0], -1)
 
@@ -125,14 +125,14 @@ def compact(kept: Tensor, order: Tensor, number: int) -> tuple[Tensor, Tensor]:
         number: maximum number of entries k of the result.
 
     Returns:
-        Their indices in order, shape (N, k), and which of them are kept, shape (N, k).
+        Their indices in order, and which of these are kept, both of shape (N, k).
     """
     values, index = best(kept * order, min(number, order.shape[1]))
     return index, values > 0
 
 
 def overlaps(boxes: Tensor) -> Tensor:
-    """Return the IoU of all pairs within each list (N, P, 4), shape (N, P, P), as MMDetection's ``bbox_overlaps``."""
+    """Return the IoU of all pairs within each list (N, P, 4), shape (N, P, P), like MMDetection's ``bbox_overlaps``."""
     x1, y1, x2, y2 = boxes.unbind(2)
     area = (x2 - x1) * (y2 - y1)
     width = (torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])).clamp(min=0)

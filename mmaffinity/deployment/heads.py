@@ -1,4 +1,4 @@
-"""Mask heads and the affinity head as plain convolutions, with all foldable weights folded once."""
+"""Mask heads and the affinity head as plain convolutions, with all foldable weights folded."""
 
 import copy
 from typing import NamedTuple
@@ -28,20 +28,20 @@ def pointwise(weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
 
 
 def up_to_blocks(up: nn.ConvTranspose2d) -> nn.Conv2d:
-    """Return a 2x2 stride-2 transposed convolution D -> C as a 1x1 convolution D -> 4C; pixels (row, column) come first."""
+    """Return a 2x2 stride-2 transposed convolution D -> C as a 1x1 convolution D -> 4C, ordered by pixel, then channel."""
     return pointwise(up.weight.permute(2, 3, 1, 0).flatten(0, 2), up.bias.repeat(4))
 
 
 def blocks_down(down: nn.Conv2d) -> nn.Conv2d:
-    """Return a 2x2 stride-2 convolution C -> E as a 1x1 convolution of such blocks, 4C -> E."""
+    """Return a 2x2 stride-2 convolution C -> E as a 1x1 convolution of the blocks of :func:`up_to_blocks`, 4C -> E."""
     return pointwise(down.weight.permute(0, 2, 3, 1).flatten(1), down.bias)
 
 
 class Norm(nn.Module):
-    """A normalisation of RoI features as elementary operations, for beta RoIs per slice.
+    """A normalisation of RoI features, for beta RoIs per slice, in elementary operations.
 
     Args:
-        norm: the layer of the slice head.
+        norm: a normalisation layer of the slice head.
         num_rois: RoIs per slice.
 
     Raises:
@@ -79,10 +79,10 @@ class Norm(nn.Module):
 
 
 class MaskFeatures(nn.Module):
-    """Mask head of the classification branch.
+    """The classification branch's mask head.
 
     Args:
-        mask_head: head that ends after upsampling.
+        mask_head: the head, which ends after upsampling.
 
     Attributes:
         as_blocks: whether the features are returned as 2x2 blocks of pixels.
@@ -95,7 +95,7 @@ class MaskFeatures(nn.Module):
         self.up = up_to_blocks(mask_head.upsample) if self.as_blocks else mask_head.upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map RoI features (R, C, S, S) to mask features (R, C, 2S, 2S), or to their blocks (R, 4C, S, S)."""
+        """Map RoI features (R, C, S, S) to mask features (R, C, 2S, 2S), or to their 2x2 blocks (R, 4C, S, S)."""
         for conv in self.convs:
             x = conv(x)
         x = self.up(x)
@@ -105,7 +105,7 @@ class MaskFeatures(nn.Module):
 
 
 class PooledFeatures(nn.Module):
-    """:class:`PooledMaskFeatureHead`: mean and maximum of the mask features of each RoI."""
+    """:class:`PooledMaskFeatureHead`: the mean and maximum of each RoI's mask features."""
 
     def __init__(self, mask_head: PooledMaskFeatureHead) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class RefinedFeatures(nn.Module):
         super().__init__()
         vectorization, stages = head.vectorization, head.refinement.applied_stages()
         self.mask, down = MaskFeatures(mask_head), stages[0].conv_down
-        # The mask features are needed only in 2x2 blocks, each of which this layer reduces to one position.
+        # This layer reduces 2x2 blocks to one position, so the mask features are needed only as blocks.
         self.down = blocks_down(down) if self.mask.as_blocks else down
         self.stage_norms = nn.ModuleList(Norm(stage.norm, num_rois) for stage in stages)
         pairs = [(stage.conv_up, after.conv_down) for stage, after in zip(stages, stages[1:])]
@@ -148,7 +148,7 @@ class RefinedFeatures(nn.Module):
         return pointwise(weight.flatten(1), bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map RoI features (R, C, S, S) to flat maps (R, D)."""
+        """Map RoI features (R, C, S, S) to flattened maps (R, D)."""
         x = self.down(self.mask(x))
         for norm, join in zip(self.stage_norms, self.between):
             x = join(F.relu(norm(x)))
@@ -157,7 +157,7 @@ class RefinedFeatures(nn.Module):
 
 
 class MaskLogits(nn.Module):
-    """Mask head of the segmentation branch.
+    """The segmentation branch's mask head.
 
     Args:
         mask_head: the head.
@@ -171,7 +171,7 @@ class MaskLogits(nn.Module):
         final = mask_head.conv_logits
         if not splits_into_blocks(mask_head.upsample) or not isinstance(final, nn.Conv2d) or final.kernel_size != (1, 1):
             raise ValueError(
-                "a mask head is exported with upsample_cfg=dict(type='deconv', scale_factor=2) and a 1x1 final convolution only"
+                "a mask head must have upsample_cfg=dict(type='deconv', scale_factor=2) and a 1x1 final convolution for export"
             )
         self.convs, self.num_classes = mask_head.convs, final.out_channels
         self.up = up_to_blocks(mask_head.upsample)
@@ -186,7 +186,7 @@ class MaskLogits(nn.Module):
 
 
 class SliceOutputs(NamedTuple):
-    """Outputs of the affinity head for N slices, see :class:`AffinityClsHead`."""
+    """Outputs of the affinity head for N slices; see :class:`AffinityClsHead`."""
 
     logits: Tensor
     roi_features: Tensor
@@ -196,7 +196,7 @@ class SliceOutputs(NamedTuple):
 
 
 class AffinityHead(nn.Module):
-    """:class:`MaskFeatureHead` and :class:`AffinityClsHead`, from aligned RoI features to logits.
+    """:class:`MaskFeatureHead` and :class:`AffinityClsHead`: from aligned RoI features to slice logits.
 
     Args:
         mask_head: mask head of the classification branch.
@@ -204,7 +204,7 @@ class AffinityHead(nn.Module):
         num_rois: RoIs per slice: beta, or the number of candidates.
 
     Raises:
-        ValueError: if a head has another type, or mask features are neither refined nor pooled.
+        ValueError: if the type of a head is not supported, or mask features are neither refined nor pooled.
     """
 
     def __init__(self, mask_head: MaskFeatureHead, head: AffinityClsHead, num_rois: int) -> None:
@@ -219,7 +219,7 @@ class AffinityHead(nn.Module):
                 raise ValueError(f'a {type(part).__name__} cannot be exported, only {names}')
         pooled = isinstance(mask_head, PooledMaskFeatureHead)
         if pooled != (head.refinement is None):
-            raise ValueError('mask features can be exported pooled or refined: refinement=False needs a PooledMaskFeatureHead')
+            raise ValueError('exported mask features must be pooled or refined: refinement=False needs a PooledMaskFeatureHead')
         self.num_rois = num_rois
         self.features = PooledFeatures(mask_head) if pooled else RefinedFeatures(mask_head, head, num_rois)
         last = head.vectorization.convs[-1]
@@ -229,7 +229,7 @@ class AffinityHead(nn.Module):
         self.affinity, self.classifier = head.affinity, head.classifier
 
     def forward(self, x: Tensor, rank_weights: Tensor | None) -> SliceOutputs:
-        """Classify N slices from features (N * M, C, S, S) of their RoIs and rank weights (N, M, beta) or None."""
+        """Classify N slices from their RoI features (N * M, C, S, S) and rank weights (N, M, beta) or None."""
         x = self.norm(F.relu(self.last(self.features(x)))[..., None, None])
         vectors = x.reshape(-1, self.num_rois, x.shape[1])
         roi_weights = self.affinity.roi_weights
@@ -243,6 +243,6 @@ class AffinityHead(nn.Module):
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """Return a copy of a module in evaluation mode whose parameters take no gradient."""
+    """Return a copy of a module in evaluation mode, with frozen parameters."""
     with torch.no_grad():
         return copy.deepcopy(module).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Normalisation of grayscale slices for a whole batch."""
+"""Normalise a batch of grayscale slices."""
 
 import torch
 from torch import Tensor, nn
@@ -7,26 +7,26 @@ from mmaffinity.models import SliceDataPreprocessor
 
 
 class Normalization(nn.Module):
-    """:class:`SliceDataPreprocessor` as elementary operations.
+    """:class:`SliceDataPreprocessor` in elementary operations.
 
     Args:
-        preprocessor: the settings, with mean and std if it needs them.
+        preprocessor: provides the settings, and mean and std if they are needed.
 
     Raises:
-        ValueError: if the mean and std of the training set are not known.
+        ValueError: if the mean and std of the training set are needed but unknown.
     """
 
     def __init__(self, preprocessor: SliceDataPreprocessor) -> None:
         super().__init__()
         if preprocessor.needs_statistics:
-            raise ValueError('the checkpoint has no mean and std of the training slices')
+            raise ValueError('the checkpoint contains no mean and std of the training slices')
         self.kind, self.num_channels = preprocessor.normalization, preprocessor.num_channels
         if self.kind == 'global':
             self.register_buffer('mean', preprocessor.mean)
             self.register_buffer('std', preprocessor.std)
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Normalise slices (N, 1, H, W) with grey levels from 0 to 255; shape (N, num_channels, H, W)."""
+        """Normalise slices (N, 1, H, W) with grey levels 0 to 255; return shape (N, num_channels, H, W)."""
         grey = slices / 255
         if self.kind == 'global':
             grey = (grey - self.mean) / self.std

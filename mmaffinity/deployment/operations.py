@@ -1,6 +1,6 @@
-"""The operations that ONNX defines and torch does not: RoIAlign, suppression, and top k with ties broken by index.
+"""Operations that ONNX has and torch lacks: RoIAlign, non-maximum suppression, and top k with ties broken by index.
 
-Each is a custom torch operation, so that the model to export also runs, and is tested, in torch. The exporter replaces it
+Each is a custom torch operation, so that the model to export also runs, and can be tested, in torch. The exporter replaces it
 with the standard ONNX operator.
 """
 
@@ -15,19 +15,19 @@ from mmaffinity.ops import nms, roi_align
 
 @torch.library.custom_op('mmaffinity::align_rois', mutates_args=())
 def align_rois(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, samples: int, aligned: bool) -> Tensor:
-    """Average RoIAlign.
+    """Pool RoI features with RoIAlign in average mode.
 
     Args:
-        features: map, shape (N, C, H, W).
+        features: feature map, shape (N, C, H, W).
         boxes: x1 y1 x2 y2 in pixels of the input, shape (R, 4).
-        images: image of each box, int64, shape (R,).
+        images: image index of each box, int64, shape (R,).
         size: bins per side S.
         scale: cells per pixel.
-        samples: samples per bin and axis, 0 for the adaptive number.
+        samples: samples per bin and axis; 0 for an adaptive number.
         aligned: whether coordinates refer to pixel centres.
 
     Returns:
-        Shape (R, C, S, S).
+        RoI features, shape (R, C, S, S).
     """
     rois = torch.cat([images[:, None].to(boxes.dtype), boxes], 1)
     return roi_align(features.contiguous(), rois, size, scale, samples, 'avg', aligned)
@@ -40,12 +40,12 @@ def _(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float, 
 
 @torch.library.custom_op('mmaffinity::kept_by_nms', mutates_args=())
 def kept_by_nms(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: int) -> Tensor:
-    """Greedy non-maximum suppression of N lists.
+    """Apply greedy non-maximum suppression to N lists.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, P, 4).
-        ranks: priority of each box, larger ones first, distinct positive numbers; 0 excludes a box. Shape (N, P).
-        iou_threshold: intersection over union above which a box is dropped.
+        ranks: priority of each box, shape (N, P): distinct positive numbers, largest first; 0 excludes a box.
+        iou_threshold: IoU above which a box is dropped.
         max_kept: maximum number of kept boxes per list.
 
     Returns:
@@ -65,7 +65,7 @@ def _(boxes: Tensor, ranks: Tensor, iou_threshold: float, max_kept: int) -> Tens
 
 @torch.library.custom_op('mmaffinity::best', mutates_args=())
 def best(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest values of each row (N, P) in descending order and their indices, both (N, k); ties by index."""
+    """Return the k largest values of each row (N, P), descending, and their indices, both (N, k); ties by index."""
     ranked, index = values.sort(dim=1, descending=True, stable=True)
     return ranked[:, :number].clone(), index[:, :number].clone()
 
@@ -77,7 +77,7 @@ def _(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
 
 
 def translations() -> dict[Any, Callable]:
-    """Return the ONNX form of these operations, for the ``custom_translation_table`` of :func:`torch.onnx.export`."""
+    """Return the ONNX form of these operations, as ``custom_translation_table`` of :func:`torch.onnx.export`."""
     from onnxscript import opset18 as op
 
     def align_rois_onnx(features: Any, boxes: Any, images: Any, size: int, scale: float, samples: int, aligned: bool) -> Any:
@@ -94,7 +94,7 @@ def translations() -> dict[Any, Callable]:
         )
 
     def kept_by_nms_onnx(boxes: Any, ranks: Any, iou_threshold: float, max_kept: int) -> Any:
-        # Rows (list, class, box), one per kept box. Priorities of at least 1 pass the threshold, 0 does not.
+        # One row (list, class, box) per kept box. Priorities of at least 1 pass the score threshold, 0 does not.
         chosen = op.NonMaxSuppression(
             boxes,
             op.Unsqueeze(ranks, op.Constant(value_ints=[1])),
@@ -107,7 +107,7 @@ def translations() -> dict[Any, Callable]:
         return op.ScatterND(op.Sub(ranks, ranks), places, ones)
 
     def best_onnx(values: Any, number: int) -> Any:
-        return op.TopK(values, op.Constant(value_ints=[number]))  # which breaks ties by index
+        return op.TopK(values, op.Constant(value_ints=[number]))  # TopK breaks ties by index
 
     operations = torch.ops.mmaffinity
     return {

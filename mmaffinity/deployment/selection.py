@@ -1,4 +1,4 @@
-"""Selection of the RoIs that classify a slice, for a whole batch and with fixed shapes."""
+"""Select the RoIs that classify each slice of a batch, with fixed shapes."""
 
 from typing import NamedTuple
 
@@ -17,8 +17,8 @@ class Selection(NamedTuple):
 
     Attributes:
         boxes: x1 y1 x2 y2 in pixels, shape (N, M, 4).
-        index: their proposals, shape (N, M).
-        rank_weights: see :class:`SoftRoISelector`, shape (N, M, beta); None for a ranked list.
+        index: indices of their proposals, shape (N, M).
+        rank_weights: weight of each RoI at each rank (see :class:`SoftRoISelector`), shape (N, M, beta); None for a list.
     """
 
     boxes: Tensor
@@ -27,11 +27,11 @@ class Selection(NamedTuple):
 
 
 class SoftSelection(nn.Module):
-    """:class:`SoftRoISelector` for a batch; the same formulas without infinities, which have weight 0 there.
+    """:class:`SoftRoISelector` for a batch: the same formulas without infinities, which would have weight 0.
 
     Args:
-        selector: its settings.
-        num_proposals: P, the number of proposals of every slice.
+        selector: provides the settings.
+        num_proposals: P, the number of proposals per slice.
 
     Raises:
         ValueError: if there are fewer proposals than candidates.
@@ -47,7 +47,7 @@ class SoftSelection(nn.Module):
         self.register_buffer('places', torch.arange(self.num_rois, dtype=torch.float32))
 
     def forward(self, boxes: Tensor, logits: Tensor, proposals: Proposals) -> Selection:
-        """Weight boxes (N, P, 4) with lesion log-odds (N, P)."""
+        """Weight boxes (N, P, 4) by their lesion log-odds (N, P)."""
         objectness = proposals.logits.sigmoid()
         quality = (1 - objectness[:, -1:] / objectness.clamp(min=1e-38)).clamp(min=0)
         quality = quality * ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])).clamp(max=1)
@@ -70,24 +70,24 @@ class TopSelection(nn.Module):
     """:class:`TopRoISelector` for a batch.
 
     Args:
-        selector: its settings.
+        selector: provides the settings.
 
     Raises:
-        ValueError: if it draws RoIs at random or in an undefined order.
+        ValueError: if the selector draws RoIs at random or in an undefined order.
     """
 
     def __init__(self, selector: TopRoISelector) -> None:
         super().__init__()
         if selector.stretch != 'even' or selector.ties != 'index':
             raise ValueError(
-                f"the RoI selection is exported with stretch='even' and ties='index' only, not "
+                f"the RoI selection can only be exported with stretch='even' and ties='index', not "
                 f'{selector.stretch!r} and {selector.ties!r}'
             )
         self.num_rois, self.nms_iou, self.min_area = selector.num_rois, selector.nms_iou, selector.min_area
         self.register_buffer('places', torch.arange(selector.num_rois))
 
     def forward(self, boxes: Tensor, scores: Tensor, proposals: Proposals) -> Selection:
-        """Select among boxes (N, P, 4) with lesion probabilities (N, P)."""
+        """Select among boxes (N, P, 4) by their lesion probabilities (N, P)."""
         valid = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) > self.min_area
         if proposals.valid is not None:
             valid = valid & proposals.valid
@@ -104,5 +104,5 @@ class TopSelection(nn.Module):
         return Selection(torch.where((number > 0)[..., None], take(boxes, index), take(proposals.boxes, index)), index, None)
 
     def _stretched(self, number: Tensor) -> Tensor:
-        """Return the indices into a list of n (N, 1) that fill beta slots, shape (N, beta)."""
+        """Return indices into lists of n boxes, n of shape (N, 1), that fill beta slots, shape (N, beta)."""
         return torch.where(number >= self.num_rois, self.places, self.places * number // self.num_rois)

@@ -1,4 +1,4 @@
-"""The whole model as one function of a grayscale slice, in a form that exports to standard operators."""
+"""The whole model as one function of grayscale slices, which exports to standard operators."""
 
 from typing import NamedTuple
 
@@ -20,14 +20,14 @@ SLICE_OUTPUTS = ('probabilities', 'logits', 'roi_boxes', 'roi_scores', 'roi_weig
 
 
 class BoxBranch(NamedTuple):
-    """Box head outputs for N slices: class scores (N, P, K + 1) and deltas (N, P, K, 4)."""
+    """Box head outputs for N slices: class logits (N, P, K + 1) and deltas (N, P, K, 4)."""
 
     scores: Tensor
     deltas: Tensor
 
 
 class Aligner(nn.Module):
-    """A RoI extractor of one level.
+    """A RoI extractor for one feature level.
 
     Raises:
         ValueError: if the extractor's type is not supported, or it uses max pooling.
@@ -50,15 +50,15 @@ class Aligner(nn.Module):
         self.samples, self.aligned = layer.sampling_ratio, layer.aligned
 
     def forward(self, features: Tensor, boxes: Tensor, images: Tensor) -> Tensor:
-        """Return the features (R, C, S, S) of boxes (R, 4), each of an image (R,)."""
+        """Extract features (R, C, S, S) of boxes (R, 4), given each box's image (R,)."""
         return align_rois(features, boxes, images, self.size, self.scale, self.samples, self.aligned)
 
 
 class SliceGraph(nn.Module):
-    """Map N slices to lesions and classes, as ``AffinityRCNN.predict`` does before it pastes the masks.
+    """Map N slices to lesions and classes, like ``AffinityRCNN.predict`` before it pastes the masks.
 
     Args:
-        model: the model with its weights; it is copied.
+        model: the model; its weights are copied.
         height, width: size of the slices in pixels.
 
     Attributes:
@@ -149,12 +149,12 @@ class SliceGraph(nn.Module):
         return BoxBranch(scores.reshape(-1, places, self.num_classes + 1), deltas.reshape(-1, places, self.num_classes, 4))
 
     def _lesions(self, features: Tensor, images: Tensor, proposals: Proposals, branch: BoxBranch) -> tuple[Tensor, ...]:
-        """Return boxes, scores, labels, mask logits (with masks) and number of the lesions."""
+        """Return the lesions' boxes, scores, labels, mask logits (if there is a mask head) and number."""
         scores = branch.scores.softmax(-1)[..., :-1]
         if proposals.valid is not None:
             scores = scores * proposals.valid[..., None]
         boxes = self.decode(proposals.boxes[:, :, None], branch.deltas)
-        # Each class has its own list; entries are ordered by box, then class, as in MMDetection.
+        # NMS runs per class; results are ordered by box, then class, as in MMDetection.
         lists = scores.transpose(1, 2).flatten(0, 1)
         ranked, order = best(lists, lists.shape[1])
         priority = descending(ranked) * (ranked > self.score_thr)
@@ -173,7 +173,7 @@ class SliceGraph(nn.Module):
         if self.num_classes > 1:
             label = labels.flatten()[places][:, None, None, None].expand(-1, -1, *logits.shape[2:])
             logits = logits.gather(1, label)
-        # Empty slots get the logit of an improbable pixel, so that a threshold at 0 leaves nothing there.
+        # Empty slots get a very low logit, so that thresholding at 0 leaves nothing there.
         masks = torch.full((1, *logits.shape[2:]), -100.0).expand(boxes.shape[0] * boxes.shape[1], -1, -1)
         masks = masks.index_copy(0, places, logits[:, 0]).reshape(-1, self.max_lesions, *logits.shape[2:])
         return boxes, scores, labels, masks, count
@@ -182,7 +182,7 @@ class SliceGraph(nn.Module):
         """Return the outputs named in SLICE_OUTPUTS."""
         probabilities = branch.scores.softmax(-1)
         scores, deltas = probabilities[..., :-1].sum(-1), branch.deltas[:, :, 0]
-        if self.num_classes > 1:  # the box of the most likely lesion class
+        if self.num_classes > 1:  # use the box of the most likely lesion class
             label = probabilities[..., :-1].argmax(-1)[:, :, None, None].expand(-1, -1, 1, 4)
             deltas = branch.deltas.gather(2, label)[:, :, 0]
         boxes = self.decode(proposals.boxes, deltas)
@@ -206,5 +206,5 @@ class SliceGraph(nn.Module):
 
 
 def _per_roi(images: Tensor, boxes: Tensor) -> Tensor:
-    """Return the image of each box of (N, P, 4), shape (N * P,)."""
+    """Return the image index of each of the boxes (N, P, 4), shape (N * P,)."""
     return images.expand(-1, boxes.shape[1]).flatten()

@@ -1,4 +1,4 @@
-"""Training and testing: hooks, loops, distributed processes and resuming."""
+"""Training and testing: hooks, loops, distributed processes, resuming."""
 
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 

@@ -1,4 +1,4 @@
-"""Console output of a run: its own messages and one progress line. The log file contains everything."""
+"""Console output of a run: this package's messages and a progress line. The log file contains everything."""
 
 import contextlib
 import io
@@ -20,15 +20,15 @@ from mmaffinity.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from mmaffinity.utils.console import ProgressLine
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# MMEngine warnings about intended behaviour (the branch that no step trains) or its own internals.
+# MMEngine's warnings about intended behaviour (the branch that no step trains) or its internals.
 NOISE = ('is skipped since its requires_grad=False', 'will be deprecated', 'is the alias of')
 
 
 class QuietRunner(Runner):
-    """MMEngine's runner, which writes environment, hooks and config to the log file only."""
+    """A runner that writes environment, hooks and config to the log file only."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build MMEngine's logger; the console shows only what passes :func:`concerns_user`."""
+        """Build MMEngine's logger, filtered by :func:`concerns_user` on the console."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
@@ -37,7 +37,7 @@ class QuietRunner(Runner):
         return logger
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
-        """Load a checkpoint; mismatches printed by MMEngine become warnings unless :class:`CheckpointGuardHook` checks them."""
+        """Load a checkpoint; log mismatches that MMEngine prints, as warnings unless :class:`CheckpointGuardHook` is used."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             checkpoint = super().load_checkpoint(*args, **kwargs)
@@ -48,7 +48,7 @@ class QuietRunner(Runner):
         return checkpoint
 
     def _log_env(self, env_cfg: dict) -> None:
-        """Log the environment without the shell error that MMEngine's compiler search would print on the console."""
+        """Log the environment, without the shell error that MMEngine's search for compilers prints on the console."""
         sys.stderr.flush()
         console = os.dup(2)
         try:
@@ -61,7 +61,7 @@ class QuietRunner(Runner):
 
 
 def concerns_user(record: logging.LogRecord) -> bool:
-    """Pass warnings and this package's messages, and clear the progress line for them."""
+    """Filter log records: pass warnings and this package's messages, and clear the progress line for them."""
     noise = any(words in record.getMessage() for words in NOISE)
     shown = (record.levelno >= logging.WARNING and not noise) or PACKAGE in Path(record.pathname).parents
     if shown:
@@ -72,10 +72,10 @@ def concerns_user(record: logging.LogRecord) -> bool:
 class ProgressHook(Hook):
     """Show the progress of training, validation or testing, with the last losses of both stages.
 
-    Not for configs: commands add it to runs without ``--verbose``.
+    Commands add it to runs without ``--verbose``; it is not for configs.
     """
 
-    # After all other work of a step.
+    # Runs after all other work of a step.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -83,15 +83,15 @@ class ProgressHook(Hook):
         self._losses: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Start the line of training."""
+        """Start the progress line for training."""
         self._start('training', 'steps')
 
     def before_val(self, runner: Runner) -> None:
-        """Start the line of validation."""
+        """Start the progress line for validation."""
         self._start('validating', 'batches')
 
     def before_test(self, runner: Runner) -> None:
-        """Start the line of testing."""
+        """Start the progress line for testing."""
         self._start('testing', 'batches')
 
     def _start(self, what: str, unit: str) -> None:
@@ -111,7 +111,7 @@ class ProgressHook(Hook):
         if isinstance(loss, Tensor):
             self._losses[_task_of(data_batch)] = loss.detach()
         detail = f'epoch {runner.epoch + 1} of {runner.max_epochs}'
-        if self._line.due(runner.iter + 1 == runner.max_iters):  # wait for a GPU only if the line is shown
+        if self._line.due(runner.iter + 1 == runner.max_iters):  # reading a loss waits for the GPU
             detail += ''.join(f', {name} loss {float(value):.3f}' for name, value in sorted(self._losses.items()))
         self._line(runner.iter + 1, runner.max_iters, detail)
 
@@ -131,7 +131,7 @@ class ProgressHook(Hook):
 
 
 def build_runner(cfg: Config, verbose: bool) -> Runner:
-    """Build a runner; unless verbose, its console shows one progress line and messages for the user."""
+    """Build a runner; unless ``verbose``, the console shows only a progress line and messages for the user."""
     if verbose:
         return Runner.from_cfg(cfg)
     runner = QuietRunner.from_cfg(cfg)

@@ -1,4 +1,4 @@
-"""Clear errors for failures outside the code: disks, folders and loader workers."""
+"""Clear error messages for disk, folder and loader-worker failures."""
 
 import errno
 import os
@@ -12,10 +12,10 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_writable(work_dir: str | Path) -> None:
-    """Create a work folder and test that it is writable, before hours of work that could not be saved.
+    """Create a work folder and check that it is writable, before hours of work that could not be saved.
 
     Raises:
-        ValueError: if the folder cannot be written: read-only, full, or a file of that name.
+        ValueError: if the folder is not writable: read-only, full, or a file of that name.
     """
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -25,21 +25,21 @@ def check_writable(work_dir: str | Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise ValueError(
-            f'the work folder {work_dir} is not writable ({error.strerror}): choose another with --work-dir, or fix this '
-            'one; existing files are untouched'
+            f'the work folder {work_dir} is not writable ({error.strerror}): choose another with --work-dir, or fix '
+            'it; existing files are untouched'
         ) from error
 
 
 @contextmanager
 def plain_failures(remedy: str) -> Iterator[None]:
-    """Give clear errors for two kinds of failure: a full or unwritable disk, and errors in loader workers.
+    """Raise clear errors for a full or unwritable disk and for failed loader workers.
 
     Args:
-        remedy: what to do once the disk is fixed, as the end of the message.
+        remedy: what to do once the disk is fixed; ends the message.
 
     Raises:
         ValueError: if a file could not be written.
-        Exception: the error of a loader worker, of the same type, without the traceback that torch puts before the message.
+        Exception: the error of a loader worker, without the traceback that torch prepends to its message.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Hooks of configs/_base_/default_runtime.py that a config from elsewhere may lack."""
+"""Hooks in configs/_base_/default_runtime.py that third-party configs may lack."""
 
 from mmengine.config import Config
 
@@ -15,11 +15,11 @@ GUARDS = (
 
 
 def missing_guards(cfg: Config) -> list[str]:
-    """Return the hooks that guard a run but are missing from a config.
+    """Return the hooks that safeguard a run but are missing from a config.
 
-    They write and load checkpoints completely or not at all, seed each epoch so that a resumed run continues as if it had not
-    been interrupted, stop at NaN or infinite losses, provide grey-level statistics, end loader workers when a run is killed,
-    and report skipped slices.
+    They write and load checkpoints completely or not at all, seed each epoch so that a resumed run matches an uninterrupted
+    one, average BatchNorm statistics over processes, stop at NaN or infinite losses, provide grey-level statistics, end loader
+    workers when a run is killed, and report skipped slices.
     """
     hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
     named = {hook.get('type') for hook in hooks if hook}

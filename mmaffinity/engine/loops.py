@@ -1,4 +1,4 @@
-"""MMEngine's loops for configs whose data sets refer to top-level fields, see :mod:`mmaffinity.utils.references`."""
+"""MMEngine's loops with support for references to top-level fields (see :mod:`mmaffinity.utils.references`)."""
 
 import copy
 from typing import Any
@@ -10,7 +10,7 @@ from mmaffinity.utils.references import resolve_dataloaders
 
 
 class _ResolvesReferences(BaseLoop):
-    """Resolve the dataloader against the runner's config before its data set is built."""
+    """Mixin that resolves references in the dataloader before its data set is built."""
 
     loader: str
 
@@ -31,7 +31,7 @@ class SliceTrainLoop(_ResolvesReferences, EpochBasedTrainLoop):
 
     def __init__(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         if runner.cfg.get('folds') is not None:
-            runner._val_loop = None  # cross-validation has none, see load_config
+            runner._val_loop = None  # cross-validation has no validation set, see load_config
         super().__init__(runner, *args, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Distributed processes on GPUs or CPUs."""
+"""Set up distributed processes on GPUs or CPUs."""
 
 import atexit
 import os
@@ -13,14 +13,14 @@ _VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Prepare a config and this process for a distributed run; single-process runs are unchanged.
+    """Prepare a config and this process for a distributed run; single-process runs are unaffected.
 
     In each stage, some parameters get no gradient, so the model wrapper must search for unused parameters. This also lets steps
     complete if a process's slices have no lesion. MMEngine does not support CPUs here, so on CPUs this function connects the
-    processes through gloo and gives the wrapper no device.
+    processes with gloo and sets no device for the wrapper.
 
     Args:
-        cfg: receives 'launcher', and 'model_wrapper_cfg' unless it has one.
+        cfg: the config; 'launcher' is set, and 'model_wrapper_cfg' unless present.
         launcher: 'none', 'pytorch' (torchrun), 'slurm' or 'mpi'.
         environ: the environment, with the variables set by torchrun.
 
@@ -45,10 +45,10 @@ def join_processes(cfg: Config, launcher: str, environ: Mapping[str, str] = os.e
     if launcher == 'pytorch' and on_gpus and int(environ['LOCAL_RANK']) >= torch.cuda.device_count():
         raise ValueError(
             f'there is no GPU for process {environ["LOCAL_RANK"]} of this machine: torch finds '
-            f'{torch.cuda.device_count()}. Start as many processes as there are GPUs, or hide the GPUs '
+            f'{torch.cuda.device_count()}. Start one process per GPU, or hide the GPUs '
             '(CUDA_VISIBLE_DEVICES=) to run on CPUs'
         )
-    # Threads of the group that are still alive when the interpreter exits may abort a process whose work is done.
+    # Threads of the group that outlive the interpreter may abort a process that has finished its work.
     atexit.register(_leave)
     wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=True, broadcast_buffers=False)
     if not on_gpus:

@@ -1,4 +1,4 @@
-"""Checks of an ONNX file from a stranger, before a runtime sees it."""
+"""Validate an untrusted ONNX file before a runtime opens it."""
 
 from dataclasses import dataclass, field
 from math import prod
@@ -12,9 +12,9 @@ OP_TYPE, ATTRIBUTE, DOMAIN = 4, 5, 7
 TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 11, 22, 23
 DIMS, EXTERNAL_DATA, DATA_LOCATION = 1, 13, 14
 
-MAX_ELEMENTS = 2**27  # of one tensor; the largest weight of the models here has 1.6 million
+MAX_ELEMENTS = 2**27  # per tensor; the largest weight of the models here has 1.6 million
 STANDARD = ('', 'ai.onnx')
-# The operators that the exporter writes, and those of quantised models. None opens a file or runs other graphs.
+# Operators that the exporter writes, including those of quantised models. None opens a file or runs another graph.
 OPERATORS = frozenset(
     """
     Abs Add And ArgMax Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose DepthToSpace DequantizeLinear Div Equal Exp
@@ -28,15 +28,15 @@ OPERATORS = frozenset(
 
 @dataclass
 class Contents:
-    """What an ONNX file holds.
+    """The content of an ONNX file.
 
     Attributes:
         graph: bytes of the graph.
-        metadata: its metadata.
-        inputs: shape of each input by name; None stands for a dimension without a number.
+        metadata: metadata of the model.
+        inputs: shape of each input by name; None for a dimension of variable size.
         outputs: names of the outputs.
         opset: version of the standard operators.
-        quantized: whether it has quantised values.
+        quantized: whether the graph quantises values.
     """
 
     graph: memoryview
@@ -48,11 +48,11 @@ class Contents:
 
 
 def inspect(content: bytes) -> Contents:
-    """Read the structure of an ONNX file and refuse whatever the exporter does not write.
+    """Read the structure of an ONNX file, and reject anything that the exporter does not write.
 
     Raises:
-        ValueError: if the file is damaged, or holds functions, training graphs, subgraphs, operators other than
-            :data:`OPERATORS`, tensors stored in other files, or tensors of excessive size. The message does not name the file.
+        ValueError: if the file is damaged, or contains functions, training graphs, subgraphs, operators other than
+            :data:`OPERATORS`, tensors stored in other files, or oversized tensors. The message does not name the file.
     """
     contents = None
     metadata: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _check_tensor(tensor: memoryview) -> None:
         if number == DIMS:
             dims += integers(value)
         elif number == EXTERNAL_DATA or number == DATA_LOCATION and value != 0:
-            raise ValueError('stores weights in another file, which is not opened: export it as a single file')
+            raise ValueError('stores weights in another file, which is not supported: export it as a single file')
     if prod(dims) > MAX_ELEMENTS:
         raise ValueError(f'contains a tensor of shape {dims}; at most {MAX_ELEMENTS} elements are allowed')
 

@@ -1,4 +1,4 @@
-"""Exported models: reading them as the data of a stranger."""
+"""Read exported models as untrusted data."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ class ModelFile:
     """A checked ONNX file.
 
     Attributes:
-        path: where it was read.
-        content: its bytes.
-        sha256: their SHA-256.
-        description: the metadata, see docs/deployment.md.
-        width, height: size in pixels that slices are resized to.
-        slice_classes, lesion_classes: names.
+        path: path of the file.
+        content: bytes of the file.
+        sha256: SHA-256 of the content.
+        description: the metadata; see docs/deployment.md.
+        width, height: size in pixels to which slices are resized.
+        slice_classes, lesion_classes: names of the classes.
         mask_threshold: lowest probability of a lesion pixel.
         outputs: names of the graph's outputs.
     """
@@ -46,14 +46,14 @@ class ModelFile:
 
 
 def read_model_file(path: str | Path) -> ModelFile:
-    """Read and check an exported model; nothing in it is executed.
+    """Read and check an exported model without executing anything in it.
 
-    The file is read once, and a runtime gets the checked bytes, not the path.
+    The file is read once, and runtimes receive the checked bytes, not the path.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not a model of ``mmaffinity export onnx``, is damaged, or holds anything that such a model does
-            not.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a model from ``mmaffinity export onnx``, is damaged, or contains anything that such a model
+            does not.
     """
     shown = printable(path)
     if not Path(path).exists():
@@ -63,13 +63,13 @@ def read_model_file(path: str | Path) -> ModelFile:
         contents = inspect(content)
         described = _described(contents.metadata)
         if hashlib.sha256(contents.graph).hexdigest() != described['graph_sha256']:
-            raise ValueError('is damaged or was changed: its graph does not have the SHA-256 in its metadata')
+            raise ValueError('is damaged or was modified: its graph does not match the SHA-256 in its metadata')
         if contents.quantized != (described['precision'] == 'int8'):
-            raise ValueError(f'claims the precision {described["precision"]}, which its operators do not have')
+            raise ValueError(f'claims precision {described["precision"]}, which its operators contradict')
         size = described['preprocessing']
         shape = contents.inputs.get('slices')
         if len(contents.inputs) != 1 or shape is None or shape[1:] != (1, size['height'], size['width']):
-            raise ValueError(f'takes {contents.inputs}, not slices of {size["width"]} x {size["height"]} pixels')
+            raise ValueError(f'has inputs {contents.inputs}, not slices of {size["width"]} x {size["height"]} pixels')
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{shown} {error}; mmaffinity export onnx CONFIG CHECKPOINT OUT.onnx exports a model') from error
     return ModelFile(
@@ -90,16 +90,16 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     """Return the description in the metadata.
 
     Raises:
-        ValueError: if there is none, or an entry is missing or of the wrong kind.
+        ValueError: if there is none, or an entry is missing or invalid.
     """
     text = metadata.get('mmaffinity')
     if text is None:
         raise ValueError('has no mmaffinity description in its metadata')
     if len(text) > MAX_DESCRIPTION:
-        raise ValueError(f'has a description of {len(text)} characters, more than {MAX_DESCRIPTION}')
+        raise ValueError(f'has a description of {len(text)} characters, above the limit of {MAX_DESCRIPTION}')
     described = json.loads(text)
     if not isinstance(described, dict) or described.get('format') != FORMAT:
-        raise ValueError(f'has a description that is not in the format {FORMAT}')
+        raise ValueError(f'has a description in a format other than {FORMAT}')
     if described.get('schema') != SCHEMA:
         raise ValueError(
             f'has schema {described.get("schema")!r:.20}, but this version reads schema {SCHEMA}: export the '
@@ -111,11 +111,11 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
     ):
         raise ValueError(f'has no slice size from 32 to {MAX_SIDE} pixels')
     if size.get('interpolation') != 'bilinear' or size.get('grey_levels') != [0, 255]:
-        raise ValueError(f'needs a preprocessing that this version does not support: {str(size):.200}')
+        raise ValueError(f'needs preprocessing that this version does not support: {str(size):.200}')
     for name in ('slice_classes', 'lesion_classes'):
         names = described.get(name)
         if not isinstance(names, list) or len(names) > MAX_NAMES or not all(isinstance(item, str) for item in names):
-            raise ValueError(f'has {name} that are not a list of at most {MAX_NAMES} names')
+            raise ValueError(f'has no valid {name}: they must be a list of at most {MAX_NAMES} names')
     for name in ('graph_sha256', 'config_sha256', 'checkpoint_sha256'):
         if not isinstance(described.get(name), str):
             raise ValueError(f'has no {name}')
@@ -123,5 +123,5 @@ def _described(metadata: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f'has precision {described.get("precision")!r:.20}, not {" or ".join(STORED)}')
     threshold = described.get('mask_threshold')
     if type(threshold) is not float or not 0 < threshold < 1:
-        raise ValueError(f'has mask_threshold {threshold!r:.20}, which is not within 0 to 1')
+        raise ValueError(f'has mask_threshold {threshold!r:.20}, which is not between 0 and 1')
     return described

@@ -1,6 +1,6 @@
-"""Reading protocol buffers field by field, without a schema, and without copying or executing anything.
+"""Read protocol buffers field by field, without a schema, copies or code execution.
 
-The package onnx does the same and more, but costs a runtime installation 20 MB and a quarter of its start-up time.
+The onnx package does this too, but would add 20 MB to a runtime installation and a quarter to its start-up time.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _FIXED = {FIXED64: 8, FIXED32: 4}
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the number and the value of each field: an integer, or the bytes of a string, message or packed list.
+    """Yield the number and value of each field: an integer, or the bytes of a string, message or packed list.
 
     Raises:
         ValueError: if the message is damaged.
@@ -53,21 +53,21 @@ def text(value: int | memoryview) -> str:
         ValueError: if it is not UTF-8 text.
     """
     if isinstance(value, int):
-        raise ValueError('is damaged: a number instead of text')
+        raise ValueError('is damaged: a number in place of text')
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f'is damaged: a text is not UTF-8 ({error.reason})') from error
+        raise ValueError(f'is damaged: text that is not UTF-8 ({error.reason})') from error
 
 
 def message(value: int | memoryview) -> memoryview:
     """Return an embedded message.
 
     Raises:
-        ValueError: if the field holds a number.
+        ValueError: if the field is a number.
     """
     if isinstance(value, int):
-        raise ValueError('is damaged: a number instead of a message')
+        raise ValueError('is damaged: a number in place of a message')
     return value
 
 

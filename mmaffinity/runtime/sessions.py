@@ -1,4 +1,4 @@
-"""The runtimes: ONNX Runtime and OpenVINO on the CPU, one call for both."""
+"""A common interface to ONNX Runtime and OpenVINO on the CPU."""
 
 import importlib.util
 import os
@@ -17,11 +17,11 @@ PRECISIONS = ('float32', 'bfloat16', 'int8')
 
 
 class Session(ABC):
-    """A model ready to run.
+    """A loaded model.
 
     Attributes:
         backend: 'onnxruntime' or 'openvino'.
-        version: its version.
+        version: version of the backend.
         precision: 'float32', 'bfloat16', or 'int8' for a quantised model.
     """
 
@@ -33,7 +33,7 @@ class Session(ABC):
 
     @abstractmethod
     def run(self, slices: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs by name for slices with grey levels 0 to 255, float32 (N, 1, H, W)."""
+        """Map slices, float32 (N, 1, H, W) with grey levels 0 to 255, to outputs by name."""
 
 
 class _OnnxRuntime(Session):
@@ -45,8 +45,8 @@ class _OnnxRuntime(Session):
         self.version = runtime.__version__
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors, which are raised as well
-        # Loading from bytes also keeps a file that slipped through the checks from naming others.
+        options.log_severity_level = 3  # errors only, which are also raised
+        # Loaded from bytes, a file that slipped through the checks still cannot refer to other files.
         self._session = runtime.InferenceSession(model.content, options, providers=['CPUExecutionProvider'])
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -61,7 +61,7 @@ class _OpenVino(Session):
         super().__init__(precision)
         openvino = require('openvino', 'openvino')
         self.version = str(openvino.__version__).partition('-')[0]
-        # OpenVINO's own default is bfloat16 where the processor has it.
+        # OpenVINO defaults to bfloat16 where the processor supports it.
         hint = 'bf16' if precision == 'bfloat16' else 'f32'
         compiled = openvino.Core().compile_model(
             openvino.Core().read_model(model.content),
@@ -77,18 +77,18 @@ class _OpenVino(Session):
 
 
 def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto', threads: int | None = None) -> Session:
-    """Open a model in a runtime.
+    """Load a model into a runtime.
 
     Args:
-        model: a checked file.
-        backend: 'onnxruntime', 'openvino', or 'auto': what is installed; if both are, ONNX Runtime for float32 and OpenVINO for
-            bfloat16 and int8.
-        precision: 'float32'; 'bfloat16', which only OpenVINO has, and which is slower on processors that emulate it; 'int8' for
-            a quantised model; 'auto' is the model's own.
+        model: a checked model file.
+        backend: 'onnxruntime', 'openvino', or 'auto': the installed one; if both are, ONNX Runtime for float32 and OpenVINO
+            for bfloat16 and int8.
+        precision: 'float32'; 'bfloat16', which only OpenVINO supports, and which is slower on processors that emulate it;
+            'int8' for a quantised model; 'auto' for the model's own.
         threads: number of threads; None means ``OMP_NUM_THREADS`` or the number of cores.
 
     Raises:
-        ValueError: if the runtime is not installed, does not have the precision, or cannot load the model.
+        ValueError: if the runtime is not installed, does not support the precision, or cannot load the model.
     """
     if backend not in ('auto', *BACKENDS):
         raise ValueError(f'backend={backend!r} must be auto or one of {", ".join(BACKENDS)}')
@@ -101,17 +101,17 @@ def open_session(model: ModelFile, backend: str = 'auto', precision: str = 'auto
         raise ValueError(f'{model.path} is a {own} model; export it with mmaffinity export onnx --int8 SLICES for int8')
     chosen = own if precision == 'auto' else precision
     if backend == 'auto':
-        # docs/speed.md: equal in float32, where ONNX Runtime starts faster; OpenVINO is faster in int8, and alone has bfloat16.
+        # docs/speed.md: equal in float32, but ONNX Runtime starts faster; OpenVINO is faster in int8 and alone has bfloat16.
         order = BACKENDS if chosen == 'float32' else BACKENDS[::-1]
         backend = 'openvino' if chosen == 'bfloat16' else next(filter(is_installed, order), BACKENDS[0])
     if precision == 'bfloat16' and backend != 'openvino':
-        raise ValueError(f'{backend} has no bfloat16 on CPUs; use --backend openvino or --precision float32')
+        raise ValueError(f'{backend} does not support bfloat16 on CPUs; use --backend openvino or --precision float32')
     kinds: dict[str, Any] = {'onnxruntime': _OnnxRuntime, 'openvino': _OpenVino}
     try:
         return kinds[backend](model, chosen, threads or default_threads())
-    except ValueError:  # the runtime is not installed
+    except ValueError:  # the runtime is not installed; the message is complete
         raise
-    except Exception as error:  # ONNX Runtime's errors have no common type
+    except Exception as error:  # ONNX Runtime's errors share no type
         raise ValueError(f'{model.path} cannot be loaded by {backend}: {str(error).strip().splitlines()[0]}') from error
 
 
@@ -124,7 +124,7 @@ def default_threads() -> int:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes bfloat16 itself (AVX-512 BF16 or AMX); False where the system does not report it."""
+    """Return whether the processor supports bfloat16 (AVX-512 BF16 or AMX); False if the system does not report it."""
     try:
         flags = Path('/proc/cpuinfo').read_text()
     except OSError:
@@ -133,5 +133,5 @@ def has_bfloat16() -> bool:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a runtime, one of ``BACKENDS``, is installed."""
+    """Return whether a runtime, one of ``BACKENDS``, is installed."""
     return importlib.util.find_spec(name) is not None

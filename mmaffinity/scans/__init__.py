@@ -1,4 +1,4 @@
-"""Reading of scans (images, DICOM, NIfTI) and writing of predictions; contains no model."""
+"""Read scans (images, DICOM, NIfTI) and write predictions; contains no model code."""
 
 from .discovery import check_inputs, find_scans
 from .items import Problem, ReadOptions, Scan, ScanInfo, Slice

@@ -1,4 +1,4 @@
-"""Checks of a DICOM slice's compressed pixels, before a decoder allocates what they claim or fills what they lack."""
+"""Validate a DICOM slice's compressed pixels before a decoder allocates what they claim or fills in what they lack."""
 
 import struct
 from typing import Any
@@ -10,7 +10,7 @@ _JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F
 
 
 def check_compressed(data: Any, shape: tuple[int, int], bits: int, run_lengths: bool) -> None:
-    """Check the compressed pixels of a dataset; offsets to frames, which could point elsewhere, are removed.
+    """Validate a dataset's compressed pixels, and drop its frame offset tables, which could point elsewhere.
 
     Args:
         data: pydicom's dataset with encapsulated pixel data.
@@ -19,7 +19,7 @@ def check_compressed(data: Any, shape: tuple[int, int], bits: int, run_lengths: 
         run_lengths: whether the compression is RLE.
 
     Raises:
-        ValueError: if they are truncated, of another size, longer than from any encoder, or of several frames.
+        ValueError: if they are truncated, of the wrong size, longer than any encoder's output, or of several frames.
     """
     _check_length(data.PixelData, shape, bits)
     frame = _only_frame(data)
@@ -30,14 +30,14 @@ def check_compressed(data: Any, shape: tuple[int, int], bits: int, run_lengths: 
         raise ValueError(f'pixel data of {claimed[0]} x {claimed[1]} pixels, but the header says {shape[0]} x {shape[1]}')
     # JPEG-LS decoders silently fill missing data with zeros.
     if frame[:2] in (b'\xff\xd8', b'\xff\x4f') and b'\xff\xd9' not in frame.rstrip(b'\0')[-16:]:
-        raise ValueError('pixel data is truncated: its code stream has no end mark')
+        raise ValueError('pixel data is truncated: its code stream has no end marker')
 
 
 def _only_frame(data: Any) -> bytes:
-    """Return the compressed frame of a dataset.
+    """Return the only compressed frame of a dataset.
 
     Raises:
-        ValueError: if there are several, all of which pydicom would decode, whatever number the header gives.
+        ValueError: if there are several; pydicom would decode all of them, whatever number the header gives.
     """
     # Offsets in the header could make pydicom decode another frame than the one checked here.
     for keyword in ('ExtendedOffsetTable', 'ExtendedOffsetTableLengths'):
@@ -51,55 +51,53 @@ def _only_frame(data: Any) -> bytes:
 
 
 def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse compressed pixel data that is longer or has more fragments than from any encoder, before pydicom parses it.
+    """Reject compressed pixel data that no encoder would write (too long, too many fragments), before pydicom parses it.
 
     pydicom creates an object per fragment, and an empty fragment takes only 8 bytes (DICOM PS3.5, annex A.4).
     """
     longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
     if len(raw) > longest:
         raise ValueError(
-            f'compressed pixel data of {len(raw)} bytes, more than the {longest} that {shape[0]} x {shape[1]} pixels can need'
+            f'compressed pixel data has {len(raw)} bytes, but {shape[0]} x {shape[1]} pixels need at most {longest}'
         )
     position = number = 0
     while position + 8 <= len(raw):
         position += 8 + struct.unpack_from('<I', raw, position + 4)[0]
         number += 1
         if number > MAX_FRAGMENTS:
-            raise ValueError(f'compressed pixel data in more than {MAX_FRAGMENTS} fragments')
+            raise ValueError(f'compressed pixel data has more than {MAX_FRAGMENTS} fragments')
 
 
 def _check_run_lengths(frame: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Refuse an RLE frame that expands to more than the header's size, at a cost bounded by the slice's size.
+    """Reject an RLE frame that expands beyond the size in the header, at a cost bounded by the slice's size.
 
-    RLE data have no size field; decoders expand each segment to its end, whatever the header says (DICOM PS3.5, annex G).
+    RLE data has no size field; decoders expand each segment to its end, whatever the header says (DICOM PS3.5, annex G).
     """
     if len(frame) < 64:
-        raise ValueError(f'pixel data of {len(frame)} bytes, shorter than the head of run lengths')
+        raise ValueError(f'pixel data has {len(frame)} bytes, fewer than the 64 of an RLE header')
     number, *starts = struct.unpack_from('<16I', frame)
     expected = max(1, bits // 8)
     if number != expected:
-        raise ValueError(f'pixel data of {number} segments of run lengths, but {bits} bits per pixel make {expected}')
+        raise ValueError(f'pixel data has {number} RLE segments, but {bits} bits per pixel need {expected}')
     ends = [*starts[1:number], len(frame)]
     # Ordered and disjoint, so that no byte is visited twice.
     if starts[0] < 64 or any(start > end for start, end in zip(starts[:number], ends)):
-        raise ValueError('pixel data whose segments of run lengths overlap, or lie outside it')
+        raise ValueError('pixel data has RLE segments that overlap or extend beyond it')
     pixels = shape[0] * shape[1]
     most = 2 * pixels + 256  # twice the size allows for padding
     for start, end in zip(starts[:number], ends):
         unpacked = 0
         while start < end:
             control = frame[start]
-            # Bytes of 128 produce no output but count too, because a segment of them would be traversed to its end.
+            # A control byte of 128 produces no output, but must count: a segment of nothing else would be scanned to its end.
             unpacked += control + 1 if control < 128 else 257 - control
             start += control + 2 if control < 128 else 2 if control > 128 else 1
             if unpacked > most:
-                raise ValueError(
-                    f'a segment of run lengths unpacks to more than the {pixels} bytes that {shape[0]} x {shape[1]} pixels have'
-                )
+                raise ValueError(f'an RLE segment expands to more than the {pixels} bytes of {shape[0]} x {shape[1]} pixels')
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns claimed by a JPEG, JPEG-LS or JPEG 2000 code stream; None for other data.
+    """Return the rows and columns that a JPEG, JPEG-LS or JPEG 2000 code stream claims; None for other data.
 
     Decoders allocate what the code stream claims, whatever the DICOM header says.
     """

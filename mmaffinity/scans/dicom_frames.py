@@ -1,4 +1,4 @@
-"""The slices in a DICOM file: one, or the frames of an Enhanced CT, with headers assembled from functional groups."""
+"""The slices of a DICOM file: one, or the frames of an Enhanced CT with headers assembled from functional groups."""
 
 import warnings
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from .items import Problem, check_side
 from .opening import MAX_FILE_BYTES, brief
 
 ENHANCED_CT = ('1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2')  # Enhanced, Legacy Converted Enhanced
-# Entries of the file. The shape that they give is that of all frames.
+# File-level entries, common to all frames.
 _PIXELS = (
     'Rows',
     'Columns',
@@ -51,7 +51,7 @@ _OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
 
 
 def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]:
-    """Read the headers of the axial CT slices in a file, reading it once, however many there are.
+    """Read the headers of all axial CT slices in a file, in one pass.
 
     Args:
         path: the file.
@@ -59,10 +59,10 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
         key: identifies the unchanged file.
 
     Returns:
-        A header for each slice, and problems with single frames.
+        A header for each slice, and a problem for each unusable frame.
 
     Raises:
-        ValueError: without pydicom, or if the file is not DICOM or has no axial CT slice; the message says what it is.
+        ValueError: if pydicom is missing, or the file is not DICOM or has no axial CT slice; the message says what it is.
     """
     data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
     with warnings.catch_warnings():
@@ -76,7 +76,7 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
             raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise ValueError(f'has {size} bytes, more than the {MAX_FILE_BYTES} that are read of such a file')
+        raise ValueError(f'has {size} bytes, above the limit of {MAX_FILE_BYTES} for a file with one slice')
     return [to_header(data, path, name, key)]
 
 
@@ -94,11 +94,11 @@ class _Frames:
         if not self.groups:
             raise ValueError(
                 f'has SOPClassUID {text_of(data, "SOPClassUID")} (Enhanced CT) and NumberOfFrames '
-                f'{text_of(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence, which '
-                'places its frames: export it again, or as one file per slice'
+                f'{text_of(data, "NumberOfFrames") or "absent"}, but no PerFrameFunctionalGroupsSequence with the '
+                'positions of its frames: export it again, or as one file per slice'
             )
         if len(self.groups) > MAX_FRAMES:
-            raise ValueError(f'has {len(self.groups)} frames, more than the {MAX_FRAMES} that are read of a file')
+            raise ValueError(f'has {len(self.groups)} frames, above the limit of {MAX_FRAMES} per file: split it')
         check_side(integer_of(data, 'Rows') or 0, integer_of(data, 'Columns') or 0)
         self.common = {keyword: value_of(data, keyword) for keyword in (*TAGS, *VALUES) if keyword in data}
         for keyword in ('SOPClassUID', 'NumberOfFrames', *(_OF_ONE_SLICE if len(self.groups) > 1 else ())):
@@ -121,13 +121,13 @@ class _Frames:
         self.unit = uid or ('' if len(self.groups) == 1 else text_of(data, 'SOPInstanceUID') or name.rpartition('/')[2])
 
     def headers(self, end: int) -> list[DicomHeader | Problem]:
-        """Return headers of the frames in file order, then problems; ``end`` is the start of the pixel data."""
+        """Return the frames' headers in file order, then problems; ``end`` is the offset of the pixel data."""
         counts = [len(self.groups)]
         notes: tuple[str, ...] = ()
         if self.claimed != counts[0]:
             notes = (
                 f'NumberOfFrames is {short(value_of(self.data, "NumberOfFrames"))}, but PerFrameFunctionalGroupsSequence '
-                f'has {counts[0]} items: is a frame missing? Positions may be those of other frames',
+                f'has {counts[0]} items: a frame may be missing, and positions may belong to other frames',
             )
             if self.claimed and 0 < self.claimed <= MAX_FRAMES:
                 counts.append(self.claimed)
@@ -182,7 +182,7 @@ class _Frames:
 
 
 def _numbers(numbers: Sequence[int]) -> str:
-    """Name the frames of a file: '#frame 3', '#frames 3 to 9' or '#frames 3, 5, 9 and 4 more'."""
+    """Format frame numbers: '#frame 3', '#frames 3 to 9' or '#frames 3, 5, 9 and 4 more'."""
     if len(numbers) == 1:
         return f'#frame {numbers[0]}'
     if numbers[-1] - numbers[0] == len(numbers) - 1:

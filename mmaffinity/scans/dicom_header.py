@@ -1,4 +1,4 @@
-"""The header of a DICOM slice, and the check that it is an axial CT slice."""
+"""Read the header of a DICOM slice, and check that it is an axial CT slice."""
 
 import math
 import warnings
@@ -20,7 +20,7 @@ from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
 DIRECTORY = '1.2.840.10008.1.3.10'
-SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # distinguish patients and visits if UIDs do not
+SUBJECT = ('PatientID', 'PatientName', 'PatientBirthDate', 'StudyDate')  # tell patients and visits apart if UIDs do not
 TAGS = (
     'SOPClassUID',
     'SOPInstanceUID',
@@ -50,7 +50,7 @@ TAGS = (
     *SUBJECT,
 )
 CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # substrings of BodyPartExamined, which may also name combinations
-# Limits in mm; header entries beyond them are damaged or hostile. Sums and products of values within stay finite.
+# Limits in mm. Header entries beyond them are damaged or hostile; within them, sums and products stay finite.
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
@@ -58,7 +58,7 @@ STEEPEST = 90.0  # degrees, of the gantry
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """The values of a CT slice's header that are needed for ordering, geometry and pixels.
+    """The header values of a CT slice that ordering, geometry and pixel decoding need.
 
     Attributes:
         path: the file.
@@ -72,7 +72,7 @@ class DicomHeader:
         thickness: in mm; None if absent.
         location, number: SliceLocation in mm and InstanceNumber, which order slices without ``corner``.
         tilt: gantry tilt in degrees; 0 if absent.
-        notes: doubts about the series.
+        notes: assumptions and warnings about the series.
         subject: for each of :data:`SUBJECT`, a digest that distinguishes values without revealing them; empty if absent.
         frame: location of the slice in a multi-frame file; None for a single-slice file.
         stack: values that distinguish the slice's stack, phase or reconstruction from others in its file.
@@ -120,22 +120,22 @@ class DicomHeader:
         )
 
     def fits(self, other: 'DicomHeader') -> bool:
-        """Whether a slice of the same group has the same reconstruction: orientation and spacing agree.
+        """Return whether a slice of the same group has the same orientation and spacing.
 
-        They are compared with a tolerance, because writers round them, and further rounding would only move the boundaries.
+        They are compared with a tolerance because writers round them; rounding them again would only move the boundaries.
         """
         near = all(
             math.isclose(one, two, abs_tol=0.01, rel_tol=0)
             for one, two in zip(self.orientation or (), other.orientation or (), strict=True)
         )
-        # A thousandth is half a pixel across a slice of 512.
+        # A relative error of 0.001 is half a pixel across 512 pixels.
         return near and all(
             math.isclose(one, two, rel_tol=1e-3) for one, two in zip(self.spacing or (), other.spacing or (), strict=True)
         )
 
 
 def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
-    """Check the header entries of an axial CT slice, and keep those needed.
+    """Validate the header of an axial CT slice, and keep the entries that are needed.
 
     Args:
         data: a dataset, or values by keyword.
@@ -160,7 +160,7 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     image_type = [str(value).strip().upper() for value in values_of(data, 'ImageType')]
     notes: list[str] = []
     if _is_directory(data, sop_class):
-        raise Clutter('is a DICOMDIR, the index of a disc, and not needed: the slices are in the folders beside it')
+        raise Clutter('is a DICOMDIR (disc index), which is not needed: the slices are in the folders next to it')
     if modality and modality != 'CT':
         raise ValueError(f'has modality {printable(modality)[:16]}, not CT')
     if 'LOCALIZER' in image_type:
@@ -168,11 +168,11 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     if sop_class and sop_class not in CT_CLASSES:
         raise ValueError(f'is not a CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
-        raise ValueError('has neither Modality nor SOPClassUID: is it DICOM at all?')
+        raise ValueError('has neither Modality nor SOPClassUID: it may not be DICOM')
     _check_frames(data)
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
-        raise ValueError('has no pixels: its Rows or Columns are absent or 0')
+        raise ValueError('has no pixels: Rows or Columns is missing or 0')
     check_side(rows, columns)
     samples = whole_number(data, 'SamplesPerPixel', 1)
     if samples > 1:
@@ -181,14 +181,14 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     if photometric not in ('', 'MONOCHROME1', 'MONOCHROME2'):
         raise ValueError(
             f'has PhotometricInterpretation {printable(photometric)[:16]}: its values are colours, not '
-            'measurements; export the slice as MONOCHROME2'
+            'Hounsfield units; export the slice as MONOCHROME2'
         )
     if 'ModalityLUTSequence' in data:
-        raise ValueError('has a modality look-up table instead of a rescale slope, which is not read')
+        raise ValueError('has a modality lookup table, which is not supported: export it with a rescale slope and intercept')
     orientation = numbers(data, 'ImageOrientationPatient', 6, notes)
     corner = _bounded(data, 'ImagePositionPatient', 3, (0, FARTHEST), notes)
     if orientation is None:
-        notes.append('no ImageOrientationPatient: assumed to be axial, with the patient on the back, in the radiological view')
+        notes.append('no ImageOrientationPatient: assumed axial and supine, in the radiological view')
     else:
         head_normal(orientation[3:], orientation[:3])
     spacing = _bounded(data, 'PixelSpacing', 2, SIZES, notes)
@@ -197,13 +197,13 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         notes.append(f'no {usable}PixelSpacing: areas and volumes are unknown')
     part = _text(data, 'BodyPartExamined').upper()
     if part and not any(name in part for name in CHEST):
-        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model was trained on chests only')
+        notes.append(f'{WARNING}BodyPartExamined is {printable(part)[:32]}: the model was trained on chest CT only')
     slope, intercept = numbers(data, 'RescaleSlope', 1, []), numbers(data, 'RescaleIntercept', 1, [])
     if slope and intercept and slope[0] > 0 and intercept[0] > AIR_BELOW and data.get('PixelRepresentation') == 0:
         notes.append(
             f'{WARNING}RescaleSlope {slope[0]:g} and RescaleIntercept {intercept[0]:g} of unsigned pixels: no value '
-            f'can lie below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
-            'values that start at air have the intercept -1024)'
+            f'can be below {intercept[0]:g} HU, so there is no air; the rescale tags are probably wrong (12-bit '
+            'values that start at air need intercept -1024)'
         )
     thickness = _bounded(data, 'SliceThickness', 1, SIZES, notes)
     tilt = _bounded(data, 'GantryDetectorTilt', 1, (0, STEEPEST), notes)
@@ -235,7 +235,7 @@ def _is_directory(data: Any, sop_class: str) -> bool:
 
 
 def _check_frames(data: Any) -> None:
-    """Refuse multi-frame files other than Enhanced CT, whose frames are read individually.
+    """Reject multi-frame files other than Enhanced CT, whose frames are read individually.
 
     Raises:
         ValueError: for a file with more than one frame.
@@ -243,14 +243,14 @@ def _check_frames(data: Any) -> None:
     frames = whole_number(data, 'NumberOfFrames', 0)
     if frames > 1:
         raise ValueError(
-            f'holds {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
+            f'has {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
             'slice, or to NIfTI with dcm2niix'
         )
 
 
 @lru_cache(maxsize=256)
 def shared(value: Any) -> Any:
-    """Return the same object for equal values, so that common values of a series are stored once."""
+    """Return one object for all equal values, so that a series stores its common values once."""
     return value
 
 
@@ -259,15 +259,15 @@ def _text(data: Any, keyword: str) -> str:
 
 
 def _bounded(data: Any, keyword: str, count: int, size: tuple[float, float], notes: list[str]) -> tuple[float, ...] | None:
-    """Numbers of a header entry whose magnitudes are within limits; None, with a note, if one is not."""
+    """Return the numbers of a header entry; None, with a note, if a magnitude is outside ``size``."""
     found = numbers(data, keyword, count, notes)
     if found is None or all(size[0] <= abs(number) <= size[1] for number in found) and (size[0] == 0 or min(found) > 0):
         return found
-    # Many writers use zero for an unknown value.
+    # No note for zeros: many writers use zero for an unknown value.
     if any(found):
         notes.append(
-            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which is impossible (sizes from '
-            f'{size[0]:g} to {size[1]:g} are read): taken as absent'
+            f'{keyword} is {", ".join(f"{number:g}" for number in found)}, which is impossible (outside '
+            f'{size[0]:g} to {size[1]:g}): ignored'
         )
     return None
 

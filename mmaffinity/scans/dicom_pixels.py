@@ -1,4 +1,4 @@
-"""Conversion of a DICOM slice's pixel data to Hounsfield units."""
+"""Convert a DICOM slice's pixel data to Hounsfield units."""
 
 import warnings
 from typing import Any
@@ -20,24 +20,24 @@ from .windowing import AIR, Window
 
 TISSUE = (-900.0, 3071.0)  # HU; a padding value between these would blank parts of the body
 PROBABLY_AIR = -800.0  # HU
-AIR_SHARE = 0.02  # of a slice's pixels; every axial slice shows at least this much air
+AIR_SHARE = 0.02  # of a slice's pixels; every axial slice contains at least this much air
 ITEM = b'\xfe\xff\0\xe0'  # start of compressed pixel data (DICOM PS3.5, annex A.4)
 
 
 def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
-    """Read a slice.
+    """Read a slice in Hounsfield units.
 
     Args:
-        header: the file's header.
-        options: ``rescale`` is used if the file has no rescale tags; ``window`` if it is unclear what a MONOCHROME1 file
-            inverts.
+        header: the slice's header.
+        options: ``rescale`` applies if the file has no rescale tags; ``window`` applies if it is unclear whether a
+            MONOCHROME1 file stores inverted values.
 
     Returns:
         Hounsfield units as stored, float64 (rows, columns), and notes on assumptions.
 
     Raises:
-        ValueError: without pydicom or its plugin for the compression, or if the pixels are truncated or damaged, or their unit
-            is unknown.
+        ValueError: if pydicom or its plugin for the compression is missing, or the pixels are truncated, damaged or of
+            unknown unit.
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # warnings on odd header values
@@ -60,16 +60,16 @@ def _hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, 
 
 
 def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Decode the pixels of a dataset, (rows, columns) given by ``shape``, after checking their size.
+    """Decode a dataset's pixels, (rows, columns) given by ``shape``, after checking their size.
 
-    Unused bits are kept, see :func:`.stored_bits.stored_values`.
+    Unused bits are kept; see :func:`.stored_bits.stored_values`.
 
     Raises:
-        ValueError: if they are truncated, damaged, of another size, or in a compression that no installed package reads.
+        ValueError: if they are truncated, damaged, of the wrong size, or in a compression that no installed package reads.
     """
     syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
     if syntax is None:
-        # Files without a preamble; pydicom detected the uncompressed encoding.
+        # The file has no preamble; pydicom detected its uncompressed encoding.
         uid = require('pydicom.uid', 'medical')
         implicit, little = data.original_encoding
         syntax = (
@@ -84,18 +84,18 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         data.file_meta = meta
     if not syntax.is_transfer_syntax:
         raise ValueError(
-            f"has the transfer syntax {printable(str(syntax))[:64]}, which is not one of DICOM's but perhaps a "
-            "vendor's own: export the series again, as explicit VR little endian"
+            f'has the non-standard transfer syntax {printable(str(syntax))[:64]}, perhaps a private one: export the '
+            'series again, as Explicit VR Little Endian'
         )
     if 'PixelData' not in data:
         raise ValueError(
-            'has pixels of floating-point numbers, which no CT image has: export the slice as integers'
+            'has floating-point pixels, which CT images do not allow: export the slice with integer pixels'
             if 'FloatPixelData' in data or 'DoubleFloatPixelData' in data
             else 'has no pixel data'
         )
     bits = whole_number(data, 'BitsAllocated', 0)
     if not bits:
-        raise ValueError('has no BitsAllocated, which says how its pixels are stored')
+        raise ValueError('has no BitsAllocated, so its pixels cannot be decoded: export the slice again')
     try:
         raw = data.PixelData
         if raw[:4] == ITEM and not syntax.is_encapsulated:
@@ -112,8 +112,8 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             warnings.simplefilter('ignore')
             pixels = _decompressed(data, syntax) if syntax.is_encapsulated else _pixel_array(data)
     except (MemoryError, Exception) as error:
-        # Messages are truncated, so the fix precedes the library's text. That mentions "all available plugins" even for damaged
-        # pixels, for which nothing needs to be installed.
+        # Messages are truncated, so the fix comes before the library's text. Suggest a plugin only if one is missing: pydicom
+        # mentions "all available plugins" even for damaged pixels.
         lacking = 'missing dependenc' in str(error) or 'does not support' in str(error)
         extra = 'medical' if syntax.name.startswith('JPEG-LS') else 'jpeg'
         hint = f'this compression needs a plugin of pydicom: pip install "mmaffinity[{extra}]"; ' if lacking else ''
@@ -124,11 +124,11 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _decompressed(data: Any, syntax: Any) -> np.ndarray:
-    """Decode with pydicom's first suitable plugin, but never with GDCM, which crashes the process on some damaged files."""
+    """Decode with pydicom's first suitable plugin, never with GDCM, which crashes the process on some damaged files."""
     decoder = require('pydicom.pixels', 'medical').get_decoder(syntax)
     plugins = [name for name in decoder.available_plugins if name != 'gdcm']
     if not plugins:
-        raise ValueError('missing dependencies: no plugin of pydicom reads it')
+        raise ValueError('missing dependencies: no installed pydicom plugin reads it')
     reasons = []
     for name in plugins:
         try:
@@ -148,10 +148,10 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
     slope, intercept = (_rescale_entry(data, keyword, notes) for keyword in ('RescaleSlope', 'RescaleIntercept'))
     if slope is not None and intercept is not None:
         if slope == 0:
-            raise ValueError(f'RescaleSlope {slope} and RescaleIntercept {intercept} do not give Hounsfield units')
+            raise ValueError(f'has RescaleSlope {slope} and RescaleIntercept {intercept}, which do not give Hounsfield units')
         unit = str(data.get('RescaleType') or 'HU').strip()
         if unit not in ('HU', 'HU_MOD', 'US'):
-            notes.append(f'{WARNING}RescaleType is {printable(unit)[:16]}, taken as Hounsfield units')
+            notes.append(f'{WARNING}RescaleType is {printable(unit)[:16]}, treated as Hounsfield units')
         return slope, intercept
     if options.rescale is not None:
         slope, intercept = options.rescale
@@ -159,12 +159,11 @@ def _rescale_of(data: Any, stored: np.ndarray, options: ReadOptions, notes: list
         return slope, intercept
     low, high = int(stored.min()), int(stored.max())
     if low <= -500:
-        notes.append(f'no rescale tags: stored values ({low} to {high}) were taken as Hounsfield units')
+        notes.append(f'no rescale tags: stored values ({low} to {high}) were treated as Hounsfield units')
         return 1.0, 0.0
     raise ValueError(
-        f'has no rescale tags and stored values {low} to {high}, so their Hounsfield units are not '
-        'known; if they are 12-bit values that start at air, give slope 1 and intercept -1024 '
-        '(--rescale 1 -1024)'
+        f'has no rescale tags and stored values {low} to {high}, so the Hounsfield units are unknown; for '
+        '12-bit values that start at air, use slope 1 and intercept -1024 (--rescale 1 -1024)'
     )
 
 
@@ -178,18 +177,18 @@ def _rescale_entry(data: Any, keyword: str, notes: list[str]) -> float | None:
 def _padding_mask(
     data: Any, rasters: tuple[np.ndarray, np.ndarray], slope: float, intercept: float, notes: list[str]
 ) -> np.ndarray:
-    """Pixels outside the field of view according to the header, given as values or as words with more bits."""
+    """Return the mask of pixels outside the field of view, which the header gives as values or as words with more bits."""
     nothing = np.zeros(rasters[0].shape, dtype=bool)
     value, limit = (numbers(data, f'PixelPadding{name}', 1, notes) for name in ('Value', 'RangeLimit'))
     if value is None:
         return nothing
     ends = sorted((int(value[0]), int((limit or value)[0])))
-    # Some writers store it as unsigned even though the pixels are signed.
+    # Some writers store the padding value as unsigned although the pixels are signed.
     if data.get('PixelRepresentation') == 1 and ends[0] >= 2**15:
         ends = [end - 2**16 for end in ends]
     values = [end * slope + intercept for end in ends]
     if any(TISSUE[0] < hu < TISSUE[1] for hu in values):
-        notes.append(f'PixelPaddingValue {ends[0]} is {values[0]:g} HU, which is tissue: it was not used')
+        notes.append(f'PixelPaddingValue {ends[0]} is {values[0]:g} HU, which is tissue: ignored')
         return nothing
     for raster in rasters:
         nothing |= (raster >= ends[0]) & (raster <= ends[1])
@@ -208,7 +207,7 @@ def _upright(
     """Undo the inversion of a MONOCHROME1 slice.
 
     The tag means that low values are displayed white. Some writers also invert the stored values; others store true Hounsfield
-    units and only request an inverted display. Air distinguishes the two. Without air, the displayed form is used.
+    units and only request an inverted display. Air distinguishes the two. Without air, the slice is inverted as displayed.
     """
     bits = int(data.get('BitsStored') or data.BitsAllocated)
     total = -1 if data.get('PixelRepresentation') == 1 else 2**bits - 1
@@ -219,13 +218,13 @@ def _upright(
     if _air_share(mirrored, padding) >= AIR_SHARE:
         notes.append('MONOCHROME1: stored values were inverted')
         return mirrored
-    notes.append(f'{WARNING}MONOCHROME1 without air: the slice was inverted as it would be shown')
+    notes.append(f'{WARNING}MONOCHROME1 without air: the slice was inverted as a viewer would display it')
     high = window.low + window.width
     inside = [np.count_nonzero((values >= window.low) & (values <= high)) for values in (mirrored, hu)]
     return mirrored if inside[0] >= inside[1] else 2 * window.level - hu
 
 
 def _air_share(hu: np.ndarray, padding: np.ndarray) -> float:
-    """Share of measured air: values from -1100 to -800 HU outside the padding."""
+    """Return the share of pixels outside the padding with values of measured air, -1100 to -800 HU."""
     seen = max(1, padding.size - int(np.count_nonzero(padding)))
     return np.count_nonzero((hu < PROBABLY_AIR) & (hu > -1100) & ~padding) / seen

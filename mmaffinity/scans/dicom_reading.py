@@ -1,4 +1,4 @@
-"""Reading of DICOM files with pydicom, within limits of size and number of entries."""
+"""Read DICOM files with pydicom, within limits on size and number of entries."""
 
 import math
 import os
@@ -22,14 +22,14 @@ def read_dataset(path: Path) -> Any:
         pydicom's dataset.
 
     Raises:
-        ValueError: without pydicom, or if it is not a complete DICOM file, or expands to more than a slice can have.
+        ValueError: if pydicom is missing, or the file is not a complete DICOM file or expands to more than a slice can have.
     """
     with open_regular(path, MAX_FILE_BYTES) as file:
         return _parse(file, 2 * MAX_FILE_BYTES, False, None)
 
 
 def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[Any, int]:
-    """Read the header before the pixels of a DICOM file of any size.
+    """Read the header, up to the pixel data, of a DICOM file of any size.
 
     Args:
         path: the file.
@@ -53,21 +53,21 @@ def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | N
         try:
             return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
         except (MemoryError, Exception) as error:
-            # pydicom replaces the guard's errors by its own.
-            raise ValueError(guard.refusal or f'is damaged DICOM: {brief(error)}') from error
+            # pydicom replaces the guard's errors with its own.
+            raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
 
 
 class _ReadGuard:
-    """A file with limited reading, whose rest can be read at once only if it does not expand to too much.
+    """A file wrapper that limits how much is read, and rejects a deflated rest that expands too far.
 
-    Only pydicom's own parsing determines which part of a deflated file is compressed; any other parser could be tricked into
-    another result. However, pydicom decompresses only what it reads without a given size.
+    Only pydicom's own parsing determines which part of a deflated file is compressed; another parser could be tricked into a
+    different result. pydicom decompresses exactly what it reads without a given size.
 
     Args:
         file: open for reading.
         most: total number of bytes that may be read.
-        header_only: also limit the number of reads, because pydicom reads each header entry separately and creates objects that
-            need far more memory.
+        header_only: also limit the number of reads: pydicom reads each header entry separately and creates objects that need
+            far more memory.
     """
 
     def __init__(self, file: BinaryIO, most: int, header_only: bool) -> None:
@@ -77,21 +77,21 @@ class _ReadGuard:
         self.name, self.seek, self.tell = file.name, file.seek, file.tell
 
     def read(self, size: int | None = None) -> bytes:
-        """Read like a file; raise ValueError for a rest that expands to too much."""
+        """Read like a file; raise ValueError beyond the limits."""
         if size is not None and size >= 0:
             content = self._file.read(min(size, self._left + 1))
             self._left -= len(content)
             self._reads -= 1
             if self._left < 0:
-                self.refusal = f'has a header longer than the {self._most} bytes that are read of one'
+                self.refusal = f'has a header above the limit of {self._most} bytes'
             elif self._reads < 0:
-                self.refusal = 'has a header of more entries than a CT file of its size needs'
+                self.refusal = 'has too many header entries for a CT file of its size'
             if self.refusal:
                 raise ValueError(self.refusal)
             return content
         rest = self._file.read(MAX_FILE_BYTES + 1)
         if len(rest) > MAX_FILE_BYTES:
-            raise ValueError(f'it is deflated and has more than {MAX_FILE_BYTES} bytes')
+            raise ValueError(f'is deflated and has more than {MAX_FILE_BYTES} bytes')
         unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         for start in range(0, len(rest), 1 << 16):
             packed = rest[start : start + (1 << 16)]
@@ -99,5 +99,5 @@ class _ReadGuard:
                 total += len(unpack.decompress(packed, 1 << 20))
                 packed = unpack.unconsumed_tail
                 if total > MAX_FILE_BYTES:
-                    raise ValueError(f'it unpacks to more than {MAX_FILE_BYTES} bytes')
+                    raise ValueError(f'expands to more than {MAX_FILE_BYTES} bytes')
         return rest

@@ -1,4 +1,4 @@
-"""DICOM series: grouping and ordering of files, and irregularities."""
+"""DICOM series: group and order their files, and report irregularities."""
 
 import hashlib
 from collections import Counter
@@ -61,8 +61,8 @@ class DicomScan(Scan):
             notes += spacing_notes(self.positions)
         if first.corner is None and abs(first.tilt) > MAX_TILT:
             notes.append(
-                f'gantry tilt: {abs(first.tilt):.1f} degrees by the header; slices are predicted as they are, '
-                'without straightening'
+                f'gantry tilt: {abs(first.tilt):.1f} degrees according to the header; slices are predicted as stored, '
+                'without correction'
             )
         if first.corner is not None:
             affine = self._affine(normal, notes)
@@ -85,7 +85,7 @@ class DicomScan(Scan):
         )
 
     def _affine(self, normal: np.ndarray, notes: list[str]) -> np.ndarray | None:
-        """NIfTI affine of voxel (column, row, slice); None if no affine fits. Also notes tilt."""
+        """Return the NIfTI affine of voxel (column, row, slice), or None if no affine fits; note any tilt."""
         first, last = self.headers[0], self.headers[-1]
         number = len(self.headers)
         if number > 1 and slice_spacing(self.positions) is None:
@@ -94,17 +94,17 @@ class DicomScan(Scan):
         axis = abs(np.degrees(np.arccos(min(1.0, normal[2]))))
         if tilt > STEEPEST_STACK:
             notes.append(
-                f'{WARNING}the slices lie side by side rather than above each other ({tilt:.0f} degrees between the '
-                'stack and their normal): there is no volume mask'
+                f'{WARNING}the slices are side by side rather than stacked ({tilt:.0f} degrees between the stack axis '
+                'and the slice normal): no volume mask is written'
             )
             return None
         if max(tilt, abs(first.tilt)) > MAX_TILT:
             notes.append(
-                f'gantry tilt: {abs(first.tilt):.1f} degrees by the header, {tilt:.1f} between the stack and '
-                "its slices' normal; slices are predicted as they are, without straightening"
+                f'gantry tilt: {abs(first.tilt):.1f} degrees according to the header, {tilt:.1f} between the stack axis '
+                'and the slice normal; slices are predicted as stored, without correction'
             )
         elif axis > MAX_TILT:
-            notes.append(f'slices are turned by {axis:.1f} degrees against the body axis')
+            notes.append(f'slices are rotated by {axis:.1f} degrees from the body axis')
         if first.orientation is None or first.spacing is None:
             return None
         step = normal * (first.thickness or 1.0)
@@ -146,25 +146,25 @@ class DicomScan(Scan):
 def group_series(
     headers: Sequence[DicomHeader], root_name: str, source: str, options: ReadOptions
 ) -> Iterator[DicomScan | Problem]:
-    """Separate series, and skip files with the same image as another.
+    """Group files into series, and skip files that duplicate the image of another.
 
-    The name of each consists of the folder's name and its own identifiers, even for a single series, so that a series added
-    later does not rename existing ones, whatever the order of their files.
+    A series is named by its folder and its own identifiers, even if it is the only one, so that a series added later does not
+    rename existing ones, whatever the order of their files.
     """
     parts: dict[tuple, list[list[DicomHeader]]] = {}
     copies = Copies()
     uids: dict[tuple, int] = {}
-    told: set[tuple[Path, Path]] = set()
+    reported: set[tuple[Path, Path]] = set()
     for header in keep_stacks_apart(headers):
         # Broken anonymisers give all slices one identifier; a true copy also has the same position.
         uid = (*header.group, header.image or header.key)
         twin = copies.original((*uid, header.corner, header.location, header.number, header.subject), header)
         if twin is not None:
-            if (header.path, twin.path) not in told:  # once per file, not per frame
-                told.add((header.path, twin.path))
+            if (header.path, twin.path) not in reported:  # once per file, not per frame
+                reported.add((header.path, twin.path))
                 yield Problem(
                     header.name,
-                    f'holds the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
+                    f'contains the same image as {twin.name} (SOPInstanceUID {header.instance_uid})'
                     + (', as do all further frames of these files' if header.frame else ''),
                 )
             continue
@@ -194,21 +194,21 @@ def group_series(
             scan.info.notes += part.notes
             if series.count(key[:3]) > 1:
                 scan.info.notes.append(
-                    'its series also holds slices of another size, orientation, spacing or stack, of '
-                    'another multi-frame file, or without position, which were treated as separate scans'
+                    'its series also contains slices of another size, orientation, spacing or stack, from '
+                    'another multi-frame file, or without a position; they were treated as separate scans'
                 )
             if any(uids[(*key, header.image or header.key)] > 1 for header in part.headers):
                 scan.info.notes.append(
-                    f'{WARNING}several slices have the same SOPInstanceUID: all were kept; was the series anonymised wrongly?'
+                    f'{WARNING}several slices have the same SOPInstanceUID: all were kept; check how the series was anonymised'
                 )
             yield scan
 
 
 def _identity(header: DicomHeader, folder: str | None = None) -> str:
-    """Return values that distinguish a scan from others.
+    """Return text that identifies a scan.
 
-    Orientation and spacing are rounded coarsely, because matching slices differ slightly and the result must not depend on
-    which of them comes first.
+    Orientation and spacing are rounded coarsely: matching slices differ slightly, and the result must not depend on which of
+    them comes first.
     """
     if folder is None:
         folder = str(header.path.parent)
@@ -223,7 +223,7 @@ def _identity(header: DicomHeader, folder: str | None = None) -> str:
 
 
 def _mark(header: DicomHeader, part: str) -> str:
-    """Eight hexadecimal digits of a scan's identity, which do not change if the whole input is moved."""
+    """Return eight hexadecimal digits of a scan's identity, which do not change if the whole input is moved."""
     identity = _identity(header, header.name.rpartition('/')[0]) + part
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
@@ -231,7 +231,7 @@ def _mark(header: DicomHeader, part: str) -> str:
 def _in_order(
     headers: Sequence[DicomHeader], normal: np.ndarray, notes: list[str]
 ) -> tuple[list[DicomHeader], list[float | None]]:
-    """Order slices from feet to head; positions along the normal in mm if the headers have them."""
+    """Order slices from feet to head; return them with their positions along the normal in mm, None if unknown."""
 
     def by_number(header: DicomHeader) -> tuple:
         return header.number or 0, natural(header.name)
@@ -246,6 +246,6 @@ def _in_order(
     numbers = {header.number for header in headers}
     known = None not in numbers and (len(numbers) > 1 or len(headers) == 1)
     by = 'file name' if not known else 'frame number' if headers[0].frame else 'InstanceNumber'
-    notes.append(f'no slice positions: ordered by {by}, and volumes rest on the slice thickness of the header')
+    notes.append(f'no slice positions: ordered by {by}, and volumes use the slice thickness of the header')
     ordered = sorted(headers, key=by_number if known else lambda header: natural(header.name))
     return ordered, [None] * len(ordered)

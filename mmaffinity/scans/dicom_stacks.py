@@ -1,4 +1,4 @@
-"""Grouping of multi-frame DICOM: stacks, phases and reconstructions are separated, concatenated files joined."""
+"""Group the frames of multi-frame DICOM: separate stacks, phases and reconstructions, and join concatenated files."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,9 +13,9 @@ from .geometry import head_normal
 def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
     """Mark each frame with its stack, and note missing parts of a concatenation.
 
-    A frame's StackID, kernel, tube voltage, energy and cardiac or respiratory phase always separate it from others. Other
+    Frames with a different StackID, kernel, tube voltage, energy, or cardiac or respiratory phase are always separated. Other
     entries, such as TemporalPositionIndex or a dimension defined by the file, may instead count along the body. They separate
-    frames only if the slices of one value are among those of another.
+    frames only if the slices of one value are interleaved with those of another.
 
     Args:
         headers: headers of any files.
@@ -42,7 +42,7 @@ def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
 
 
 def _split(members: list[int], headers: Sequence[DicomHeader]) -> list[tuple[tuple[str, ...], list[int]]]:
-    """Divide the frames of a unit into pairs of a stack's common values and its frames."""
+    """Split the frames of a unit into stacks: pairs of their common values and their frames."""
     traits = {at: dict(frame.traits) for at in members if (frame := headers[at].frame) is not None}
     names = dict.fromkeys(name for values in traits.values() for name in values)
     stacks: list[tuple[tuple[str, ...], list[int]]] = [((), members)]
@@ -61,7 +61,7 @@ def _split(members: list[int], headers: Sequence[DicomHeader]) -> list[tuple[tup
 
 
 def _interleaved(groups: Sequence[list[int]], headers: Sequence[DicomHeader]) -> bool:
-    """Whether slices of one group are between, or at, those of another, and most groups have more than one slice."""
+    """Return whether slices of one group are between, or at, those of another; False if the groups average fewer than two."""
     if 2 * len(groups) > sum(map(len, groups)):
         return False
     extents = []

@@ -1,4 +1,4 @@
-"""Values of a DICOM header as numbers, even if written with decimal commas, as text, several or none."""
+"""Parse values of a DICOM header, tolerating decimal commas, text in place of numbers, and missing values."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ _DECIMAL_COMMA = re.compile(r'[-+]?\d*,\d+(?:[eE][-+]?\d+)?|[-+]?\d+,(?:[eE][-+]
 
 
 def values_of(data: Any, keyword: str) -> list:
-    """Values of an entry; those that pydicom cannot convert as text; empty if there are none."""
+    """Return the values of an entry, as text where pydicom cannot convert them; empty if there are none."""
     try:
         value = data.get(keyword)
     except Exception:  # the value does not match its type, and pydicom raises whatever its converters raise
@@ -23,12 +23,12 @@ def values_of(data: Any, keyword: str) -> list:
 
 
 def shown(data: Any, keyword: str) -> str:
-    """An entry with its value, for messages: "PixelSpacing '0.8'"."""
+    """Format an entry with its value for messages: "PixelSpacing '0.8'"."""
     return f'{keyword} {printable(chr(92).join(str(value) for value in values_of(data, keyword)))[:48]!r}'
 
 
 def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[float, ...] | None:
-    """Finite numbers of an entry.
+    """Return the finite numbers of an entry.
 
     Args:
         data: pydicom's dataset.
@@ -45,7 +45,7 @@ def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[floa
     for value in values:
         text = str(value).strip(' \0')
         if _DECIMAL_COMMA.fullmatch(text):
-            notes.append(f'{keyword} is written with a decimal comma, which was read as a point')
+            notes.append(f'{keyword} is written with a decimal comma, read as a decimal point')
             text = text.replace(',', '.')
         try:
             found.append(float(text))
@@ -53,12 +53,12 @@ def numbers(data: Any, keyword: str, count: int, notes: list[str]) -> tuple[floa
             break
     if len(found) == len(values) == count and all(map(math.isfinite, found)):
         return tuple(found)
-    notes.append(f'{shown(data, keyword)} is not {"a number" if count == 1 else f"{count} numbers"}: taken as absent')
+    notes.append(f'{shown(data, keyword)} is not {"a number" if count == 1 else f"{count} numbers"}: ignored')
     return None
 
 
 def whole_number(data: Any, keyword: str, absent: int) -> int:
-    """A whole number that is required to read the pixels.
+    """Return a whole number that is required to read the pixels.
 
     Args:
         data: pydicom's dataset.
@@ -79,9 +79,9 @@ def whole_number(data: Any, keyword: str, absent: int) -> int:
 
 
 def digest(data: Any, keyword: str) -> str:
-    """Eight hexadecimal digits that distinguish values without revealing them; empty if there is none.
+    """Return eight hexadecimal digits that distinguish values without revealing them; empty if there is no value.
 
-    Case and separators of names are ignored, because they vary between writers.
+    Case and separators are ignored, because they vary between writers.
     """
     text = re.sub(r'[\W_]+', '', ''.join(str(value) for value in values_of(data, keyword)).casefold())
     return hashlib.blake2b(text.encode('utf-8', 'backslashreplace'), digest_size=4).hexdigest() if text else ''

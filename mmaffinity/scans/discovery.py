@@ -1,4 +1,4 @@
-"""Finding scans in the user's inputs: files, folders, lists of these, arrays."""
+"""Find scans in the user's inputs: files, folders, lists of these, and arrays."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ ARRAYS_AT_ONCE = 64
 
 
 def check_inputs(inputs: Iterable[Input]) -> None:
-    """Check that all inputs exist, which is quick and needs no model.
+    """Check that all inputs exist; quick, and possible before a model is loaded.
 
     Raises:
         FileNotFoundError: if files or folders do not exist; the message names all of them.
@@ -40,7 +40,7 @@ def check_inputs(inputs: Iterable[Input]) -> None:
         if not found:
             missing.append(printable(str(item)) or "'' (an empty name)")
     if missing:
-        raise FileNotFoundError(f'there is no file or folder {", ".join(missing)}')
+        raise FileNotFoundError(f'no such file or folder: {", ".join(missing)}')
 
 
 def find_scans(
@@ -48,18 +48,18 @@ def find_scans(
 ) -> Iterator[Scan | Problem]:
     """Find the scans in files, folders and arrays.
 
-    Images of one folder form one scan, DICOM files are grouped by series (over all subfolders of an input), and every NIfTI
-    file is a scan. Links inside a folder are not followed. Other or unreadable files are yielded as problems.
+    The images of a folder form one scan, DICOM files are grouped by series (across all subfolders of an input), and every NIfTI
+    file is a scan. Links inside a folder are not followed. Other files and unreadable ones are yielded as problems.
 
     Args:
         inputs: a path, an array of one slice, or an iterable of these. Arrays in a list form one scan; those of an iterator,
-            which may be endless, are processed 64 at a time.
+            which may be infinite, form scans of 64.
         options: conversion of pixels to grey levels.
-        exclude: folders to skip, such as that of the results.
+        exclude: folders to skip, such as the output folder.
 
     Yields:
-        Scans, whose pixels have not been read yet, and problems: first folders in the order found, then individually named
-        files, then arrays.
+        Scans, whose pixels have not been read yet, and problems: first from folders in the order found, then from
+        individually named files, then from arrays.
     """
     options = options or ReadOptions()
     inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else inputs
@@ -77,7 +77,7 @@ def find_scans(
             continue
         try:
             path = Path(item)
-            # Links given by the user are followed; links found on the way are not.
+            # Links given by the user are followed; links found inside folders are not.
             path = path.resolve(strict=True)
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             missing = isinstance(error, FileNotFoundError)
@@ -117,7 +117,7 @@ def _scan_folder(root: Path, options: ReadOptions, excluded: set[Path]) -> Itera
 
 
 def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | Problem]:
-    """Scans in individually named files."""
+    """Yield the scans in individually named files."""
     images: dict[Path, list[str]] = {}
     series: dict[Path, list[DicomHeader]] = {}
     for path in files:
@@ -139,7 +139,7 @@ def _sort_files(files: Iterable[Path], options: ReadOptions) -> Iterator[Scan | 
 
 
 def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Sequence[Scan | Problem | DicomHeader]:
-    """Classify one file: add the name of an image to ``images``; return the contents of other files."""
+    """Classify one file: append the name of an image to ``images``; return the contents of other files."""
     try:
         kind = kind_of(path)
         if kind == IMAGE:
@@ -157,7 +157,7 @@ def _take(path: Path, shown: str, images: list[str], options: ReadOptions) -> Se
 def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | str]]:
     """Yield (folder, names of its regular files in natural order), or (path, reason) for skipped entries.
 
-    This is not recursive, because folders may be nested deeper than Python's stack.
+    Iterative, because folders may be nested deeper than Python's stack.
     """
     waiting = [root]
     while waiting:
@@ -171,7 +171,7 @@ def _walk(root: Path, excluded: set[Path]) -> Iterator[tuple[Path, list[str] | s
                     if entry.is_symlink():
                         target = Path(os.path.realpath(entry.path))
                         where = 'inside' if target == root or root in target.parents else 'outside'
-                        yield Path(entry.path), f'is a link to {where} the folder, which is not followed'
+                        yield Path(entry.path), f'is a link to a path {where} the folder; links are not followed'
                     elif entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):

@@ -1,4 +1,4 @@
-"""Locating and reading frames of a multi-frame DICOM file."""
+"""Locate and read the frames of a multi-frame DICOM file."""
 
 import os
 import struct
@@ -20,7 +20,7 @@ _ITEM, _PIXEL_DATA = (0xFFFE, 0xE000), (0x7FE0, 0x0010)
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """A multi-frame file: its pixel encoding and the location of each frame, stored once for all its frames.
+    """A multi-frame file: its pixel encoding and the location of each frame, shared by all its frames.
 
     Attributes:
         path: the file.
@@ -29,7 +29,7 @@ class FrameFile:
         starts, lengths: byte offset and length of each piece of pixel data: frames, or fragments if compressed.
         pieces: for each frame, the number of its first piece and of the one after its last; (0, 0) if its pixels cannot be
             found.
-        missing: why they cannot be found.
+        missing: why pixels cannot be found.
         shared: header entries common to all frames.
     """
 
@@ -43,7 +43,7 @@ class FrameFile:
     shared: tuple[tuple[str, Any], ...]
 
     def holds(self, index: int) -> bool:
-        """Whether the pixels of frame ``index`` (from 0) can be found."""
+        """Return whether the pixels of frame ``index`` (from 0) can be found."""
         return 2 * index < len(self.pieces) and self.pieces[2 * index] < self.pieces[2 * index + 1]
 
     def read(self, index: int, values: Sequence[tuple[str, Any]]) -> Any:
@@ -54,7 +54,7 @@ class FrameFile:
             values: header entries of the frame by keyword.
 
         Raises:
-            ValueError: if the file has changed, or the frame is longer than from any encoder.
+            ValueError: if the file has changed, or the frame is longer than any encoder's output.
         """
         first, end = self.pieces[2 * index : 2 * index + 2]
         dataset = require('pydicom.dataset', 'medical')
@@ -65,12 +65,12 @@ class FrameFile:
             try:
                 setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
             except (TypeError, ValueError, OverflowError):
-                data.add_new(keyword, 'LO', str(value))  # the value does not match its type; its reader reports this
+                data.add_new(keyword, 'LO', str(value))  # of the wrong type; the code that uses it reports this
         length = sum(self.lengths[first:end])
         longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
         if length > longest:
             raise ValueError(
-                f'its pixel data has {length} bytes, more than the {longest} that {data.Rows} x {data.Columns} pixels can need'
+                f'its pixel data has {length} bytes, but {data.Rows} x {data.Columns} pixels need at most {longest}'
             )
         with open_regular(self.path) as file:
             if stamp_of(file) != self.stamp:
@@ -111,7 +111,7 @@ class Frame:
 
     @property
     def number(self) -> int:
-        """DICOM's number of the frame, from 1."""
+        """The frame number as DICOM counts it, from 1."""
         return self.index + 1
 
     def read(self) -> Any:
@@ -120,15 +120,15 @@ class Frame:
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:
-    """Size and modification time of an open file."""
+    """Return the size in bytes and modification time in ns of an open file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
 
 def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared: tuple[tuple[str, Any], ...]) -> FrameFile:
-    """Find the frames in a file, at a cost independent of what its tables claim.
+    """Locate the frames in a file, at a cost independent of what its tables claim.
 
-    Offsets from the file are used only if a fragment starts there.
+    An offset from the file is used only if a fragment starts there.
 
     Args:
         data: header, which ends before the pixel data.
@@ -138,19 +138,17 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
         shared: as in :class:`FrameFile`.
 
     Raises:
-        ValueError: if there is no pixel data, or it is deflated or in a form without frames.
+        ValueError: if there is no pixel data, or it is deflated or not divided into frames.
     """
     uid = require('pydicom.uid', 'medical')
     implicit, little = data.original_encoding
     default = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
     syntax = uid.UID(getattr(data, 'file_meta', {}).get('TransferSyntaxUID') or default)
     if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ValueError(
-            f"has the transfer syntax {syntax!s:.64}, which is not DICOM's: convert it to Explicit VR Little Endian"
-        )
+        raise ValueError(f'has the non-standard transfer syntax {syntax!s:.64}: convert it to Explicit VR Little Endian')
     if syntax.is_deflated:
         raise ValueError(
-            'is deflated as a whole, so that its frames cannot be read one by one: convert it to Explicit VR '
+            'is deflated, so its frames cannot be read individually: convert it to Explicit VR '
             'Little Endian, for example with dcmconv +te'
         )
     with open_regular(path) as file:
@@ -166,11 +164,11 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
         if not syntax.is_encapsulated:
             size = entries['Rows'] * entries['Columns'] * int(entries.get('BitsAllocated') or 0) // 8
             if not size:
-                raise ValueError(f'has BitsAllocated {entries.get("BitsAllocated")}, which makes no pixel')
+                raise ValueError(f'has BitsAllocated {entries.get("BitsAllocated")}, so its pixels cannot be decoded')
             there = max(0, stamp[0] - start)
             whole = min(there, length) // size
             used = min(whole, max(counts))
-            missing = f'{min(there, length)} of {length} bytes are there, which are {whole} whole frames of {size} bytes'
+            missing = f'{min(there, length)} of {length} bytes are present, {whole} complete frames of {size} bytes'
             return FrameFile(
                 path,
                 stamp,
@@ -203,11 +201,11 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
 
 
 def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array, array, list[bool], list[int], int | None]:
-    """Traverse the fragments of encapsulated pixel data (DICOM PS3.5, annex A.4).
+    """Scan the fragments of encapsulated pixel data (DICOM PS3.5, annex A.4).
 
     Returns:
-        Offsets of the fragments' contents, their lengths, whether each starts a code stream, the basic offset table, and None
-        if all fragments up to their delimiter are present, otherwise the start of the truncated fragment.
+        Offsets of the fragments' contents, their lengths, whether each starts a code stream, the basic offset table, and the
+        start of the truncated fragment, or None if all fragments up to the delimiter are present.
 
     Raises:
         ValueError: if there are more than ``limit`` fragments.
@@ -242,7 +240,7 @@ def _fragments(file: BinaryIO, start: int, size: int, limit: int) -> tuple[array
 def _assign(
     begins: Sequence[int | None], heads: Sequence[bool], counts: Sequence[int], complete: bool
 ) -> list[tuple[int, int]]:
-    """Assign fragments to frames: by the offset table, otherwise one each, otherwise by the starts of code streams.
+    """Assign fragments to frames: by the offset table, else one per frame, else by the starts of code streams.
 
     Args:
         begins: number of the first fragment of each frame by the offset table; None if no fragment starts there.
@@ -257,7 +255,7 @@ def _assign(
     streams = [at for at, head in enumerate(heads) if head]
     exact = [at for at in begins if at is not None]
     for count in dict.fromkeys(counts):
-        # Without the end, only a table gives their number.
+        # If the end is missing, only an offset table gives the number of frames.
         for firsts in ((exact,) if len(exact) == len(begins) else ()) + ((range(number), streams) if complete else ()):
             if count == len(firsts) and firsts[0] == 0 and all(one < two for one, two in zip(firsts, firsts[1:])):
                 pairs = list(zip(firsts, [*firsts[1:], number]))

@@ -1,4 +1,4 @@
-"""References from a DICOM segmentation to frames, for which highdicom alone would require all frames in one file."""
+"""Let a DICOM segmentation refer to frames of several files; highdicom alone requires all frames in one file."""
 
 import copy
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from mmaffinity.utils.optional import require
 from .dicom_header import CT_CLASSES, DicomHeader
 from .dicom_reading import read_until_pixels
 
-# Header entries that are not copied, or are replaced.
+# Header entries that are dropped or replaced.
 _OF_FRAMES = (
     'SharedFunctionalGroupsSequence',
     'PerFrameFunctionalGroupsSequence',
@@ -27,13 +27,13 @@ Places = dict[str, tuple[DicomHeader, str]]
 
 
 def frames_as_slices(headers: Sequence[DicomHeader]) -> tuple[list[Any], Places]:
-    """Return headers of slices, frames or not, in the form of single-slice CT files.
+    """Present slices, whether frames or not, as single-slice CT files.
 
     Args:
         headers: headers with position and orientation, from any number of files.
 
     Returns:
-        pydicom datasets, each with a temporary SOP instance UID, and the slice's header and SOP class by that UID.
+        pydicom datasets, each with a temporary SOPInstanceUID, and the slice's header and SOP class by that UID.
 
     Raises:
         ValueError: if a file can no longer be read.
@@ -87,7 +87,7 @@ def refer_to_frames(segmentation: Any, places: Places) -> None:
 
 
 def _refer(reference: Any, places: Sequence[tuple[DicomHeader, str]]) -> Any:
-    """Turn a reference into one to slices of one file."""
+    """Make a reference point to slices of one file."""
     header, reference.ReferencedSOPClassUID = places[0]
     reference.ReferencedSOPInstanceUID = header.instance_uid
     numbers = sorted(header.frame.number for header, _ in places if header.frame)

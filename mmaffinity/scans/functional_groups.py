@@ -1,11 +1,11 @@
-"""Entries of an Enhanced CT, whose functional groups hold the header of each frame."""
+"""Read the entries of an Enhanced CT, whose functional groups contain the header of each frame."""
 
 from functools import lru_cache
 from typing import Any
 
 from mmaffinity.utils.optional import require
 
-# Entries of a frame; some files give them once for all frames.
+# Per-frame entries; some files give them once for all frames.
 VALUES = ('RescaleSlope', 'RescaleIntercept', 'RescaleType', 'PixelPaddingValue', 'PixelPaddingRangeLimit')
 # Entries that separate frames of one file: always, or only if several frames share a position (see dicom_stacks).
 STRICT_TRAITS = (
@@ -58,21 +58,21 @@ GROUPS = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
 
 
 def check_items(data: Any, size: int) -> None:
-    """Refuse sequences that pydicom would expand far beyond the frames that a file of ``size`` bytes can contain.
+    """Reject sequences that pydicom would expand far beyond the frames that a file of ``size`` bytes can contain.
 
     Raises:
-        ValueError: if they have more than 4 MiB and a quarter of the file, or 10 000 items and one for each 256 bytes.
+        ValueError: if they exceed 4 MiB plus a quarter of the file, or 10 000 items plus one per 256 bytes.
     """
     held = [data.get_item(keyword) for keyword in (*GROUPS, 'DimensionIndexSequence') if keyword in data]
     raw = [element.value for element in held if isinstance(element.value, bytes)]  # the others were already read within limits
     items = sum(value.count(mark) for value in raw for mark in (b'\xfe\xff\0\xe0', b'\xff\xfe\xe0\0'))
     if sum(map(len, raw)) > (4 << 20) + size // 4 or items > 10_000 + size // 256:
-        raise ValueError('has functional groups of more entries than a file of its size needs')
+        raise ValueError('has too many functional-group entries for a file of its size')
 
 
 @lru_cache(maxsize=1)
 def wanted_tags() -> dict[int, str]:
-    """Tags of the used entries of functional groups."""
+    """Return the tags of the functional-group entries that are used."""
     tag = require('pydicom.datadict', 'medical').tag_for_keyword
     return {
         tag(keyword): keyword
@@ -87,7 +87,7 @@ def _macros() -> frozenset[int]:
 
 
 def group_values(group: Any) -> dict[str, Any]:
-    """Entries of the per-frame or shared functional groups by keyword."""
+    """Return the entries of the per-frame or shared functional groups by keyword."""
     wanted, values = wanted_tags(), {}
     for macro in sorted(group.keys() & _macros()):
         for item in group[macro].value[:1]:
@@ -101,7 +101,7 @@ def group_values(group: Any) -> dict[str, Any]:
 
 
 def value_of(data: Any, name: int | str) -> Any:
-    """Value of an entry by tag or keyword; None if absent; text if it does not match its type."""
+    """Return the value of an entry by tag or keyword; None if absent; text if it does not match its type."""
     try:
         return _plain(data[name].value) if name in data else None
     except Exception:  # pydicom raises whatever its converters raise
@@ -111,7 +111,7 @@ def value_of(data: Any, name: int | str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A comparable value without references to the file."""
+    """Return a comparable value without references to the file."""
     if value is None or isinstance(value, bytes):
         return value
     for kind in (str, int, float):
@@ -121,17 +121,17 @@ def _plain(value: Any) -> Any:
 
 
 def short(value: Any) -> str:
-    """The first 64 printable characters of a value."""
+    """Return the first 64 printable characters of a value."""
     return ''.join(char for char in str(value) if char.isprintable())[:64]
 
 
 def text_of(data: Any, keyword: str) -> str:
-    """An entry as text; empty if absent."""
+    """Return an entry as text; empty if absent."""
     return short(value_of(data, keyword) or '').strip()
 
 
 def integer_of(data: Any, keyword: str) -> int | None:
-    """An entry as a whole number; None if it is absent or not a number."""
+    """Return an entry as an integer; None if it is absent or not a number."""
     try:
         return int(value_of(data, keyword))
     except (TypeError, ValueError, OverflowError):

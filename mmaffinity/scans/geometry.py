@@ -11,14 +11,14 @@ from mmaffinity.utils.wording import plural
 from .notes import WARNING
 
 AXIAL = 0.8  # lowest cosine between a slice's normal and the body axis; gantries tilt up to 30 degrees (0.87)
-MAX_TILT = 1.0  # degrees up to which no note is given
-STEEPEST_STACK = 45.0  # degrees between a stack and its slices' normal; beyond this, slices are side by side
-SAME_PLACE = 0.05  # mm; a stationary table varies by less, and no scanner makes slices this close
+MAX_TILT = 1.0  # degrees; smaller angles are not noted
+STEEPEST_STACK = 45.0  # degrees between stack axis and slice normal; beyond this, slices are side by side
+SAME_PLACE = 0.05  # mm; a stationary table varies by less, and no scanner places slices this close
 
 
 @dataclass(frozen=True)
 class View:
-    """Transformation of a stored raster to the radiological view: first transposed, then flipped."""
+    """Transformation of a stored raster to the radiological view: transpose, then flip."""
 
     transpose: bool = False
     flip_rows: bool = False
@@ -35,7 +35,7 @@ class View:
         return image.T if self.transpose else image
 
     def spacing(self, first: float, second: float) -> tuple[float, float]:
-        """Row and column spacing of the view, from the spacing along the raster's first and second axis."""
+        """Return the view's row and column spacing, given the spacing along the raster's first and second axis."""
         return (second, first) if self.transpose else (first, second)
 
 
@@ -43,7 +43,7 @@ SAME_VIEW = View()
 
 
 def radiological_view(first: Sequence[float], second: Sequence[float]) -> View:
-    """View with the patient's left on the right of the image and the back at the bottom.
+    """Return the view with the patient's left on the right of the image and the back at the bottom.
 
     Args:
         first, second: directions in the patient of increasing index along the raster's first (rows) and second (columns)
@@ -55,7 +55,7 @@ def radiological_view(first: Sequence[float], second: Sequence[float]) -> View:
 
 
 def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
-    """Unit normal of a slice, pointing to the head.
+    """Return the unit normal of a slice, pointing to the head.
 
     Raises:
         ValueError: if the directions are not perpendicular, or the slice is not axial.
@@ -63,7 +63,7 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     lengths = np.linalg.norm(first), np.linalg.norm(second)
     if not (np.isfinite(lengths).all() and min(lengths) > 0.5 and max(lengths) < 2):
-        raise ValueError('has an invalid orientation: its direction vectors are not of length 1')
+        raise ValueError('has an invalid orientation: its direction vectors do not have length 1')
     if abs(first @ second) / (lengths[0] * lengths[1]) > 0.05:
         raise ValueError('has an invalid orientation: rows and columns are not perpendicular')
     normal = np.cross(first, second)
@@ -77,10 +77,10 @@ def head_normal(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
 
 
 def slab_thickness(positions: Sequence[float | None], nominal: float | None = None) -> list[float | None]:
-    """Thickness of the slab that each slice represents: half-way to its neighbours on both sides, in mm.
+    """Return the thickness in mm of the slab that each slice represents: halfway to its neighbours on both sides.
 
-    If slices are missing, only the usual distance counts, so that a volume covers what was seen. Slices at one position share
-    its slab; if all are at one position, there is none.
+    Gaps from missing slices are capped at 1.5 times the median spacing, so that a volume covers only what was imaged. Slices at
+    one position share its slab; if all are at one position, the thickness is None.
 
     Args:
         positions: sorted positions of the slices along their normal in mm.
@@ -92,22 +92,22 @@ def slab_thickness(positions: Sequence[float | None], nominal: float | None = No
     if len(places) < 2:
         return [None] * len(positions)
     gaps = np.abs(np.diff(places))
-    halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # does not change uneven but complete scans
-    # The outermost slices extend as far outwards as inwards.
+    halves = np.minimum(gaps, np.median(gaps) * 1.5) / 2  # leaves uneven but complete scans unchanged
+    # The outermost slabs extend as far outwards as inwards.
     halves = np.concatenate([halves[:1], halves, halves[-1:]])
     slabs = halves[:-1] + halves[1:]
     return (slabs / np.bincount(which))[which].tolist()
 
 
 def _places(positions: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted distinct positions of slices in mm, and for each slice the number of its position."""
+    """Return the sorted distinct positions of slices in mm, and for each slice the index of its position."""
     known = np.asarray(positions, dtype=np.float64)
     moved = np.abs(np.diff(known, prepend=known[0])) > SAME_PLACE
     return known[moved | (np.arange(len(known)) == 0)], np.cumsum(moved)
 
 
 def slice_spacing(positions: Sequence[float | None]) -> float | None:
-    """Median distance of neighbouring slices in mm; None if unknown, or if all are at one position."""
+    """Return the median distance between neighbouring slices in mm; None if unknown or all are at one position."""
     if len(positions) < 2 or None in positions:
         return None
     gaps = np.abs(np.diff(_places(positions)[0]))
@@ -115,7 +115,7 @@ def slice_spacing(positions: Sequence[float | None]) -> float | None:
 
 
 def spacing_notes(positions: Sequence[float]) -> list[str]:
-    """Report irregular positions of a scan's slices: missing, repeated, uneven.
+    """Return notes on irregular slice positions: missing, repeated, uneven.
 
     Args:
         positions: sorted positions in mm.
@@ -126,7 +126,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
     if len(places) < 2:
         return [
             f'{WARNING}all {len(positions)} slices are at one position (bolus tracking, or one slice exported several '
-            'times?): there is no volume, and no volume mask'
+            'times?): no volume is computed and no volume mask is written'
         ]
     gaps = np.abs(np.diff(places))
     usual = float(np.median(gaps))
@@ -134,8 +134,8 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
     repeated = len(positions) - len(places)
     if repeated:
         notes.append(
-            f'{WARNING}{repeated} of {len(positions)} slices are at the position of another slice: are these several scans '
-            'or phases in one series? Volumes count each place once'
+            f'{WARNING}{repeated} of {len(positions)} slices are at the position of another slice: several scans or '
+            'phases in one series? Volumes count each position once'
         )
     wide = np.flatnonzero(gaps > 1.5 * usual)
     if wide.size:
@@ -143,8 +143,8 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
         ends = ', '.join(f'{places[at]:.1f} and {places[at + 1]:.1f} mm' for at in wide[:3])
         more = f' and {plural(wide.size - 3, "more place")}' if wide.size > 3 else ''
         notes.append(
-            f'{WARNING}about {plural(missing, "slice", "is")} missing, between {ends}{more}; volumes are of the '
-            'slices that are there'
+            f'{WARNING}about {plural(missing, "slice", "is")} missing, between {ends}{more}; volumes cover only '
+            'the slices present'
         )
     rest = gaps[gaps <= 1.5 * usual]
     if rest.size and np.abs(rest - usual).max() > max(0.05 * usual, 0.05):
@@ -153,7 +153,7 @@ def spacing_notes(positions: Sequence[float]) -> list[str]:
 
 
 def tilt_degrees(normal: np.ndarray, first_corner: Sequence[float], last_corner: Sequence[float]) -> float:
-    """Angle between a stack's axis and its slices' normal: above 0 if the gantry was tilted."""
+    """Return the angle in degrees between stack axis and slice normal: above 0 if the gantry was tilted."""
     way = np.asarray(last_corner, dtype=np.float64) - np.asarray(first_corner, dtype=np.float64)
     length = float(np.linalg.norm(way))
     if length < 1e-3:

@@ -1,4 +1,4 @@
-"""Image files of one folder, as the slices of one scan, and arrays."""
+"""Scans whose slices are the image files of a folder, or arrays in memory."""
 
 import re
 import warnings
@@ -15,12 +15,12 @@ from .notes import WARNING
 from .opening import file_key, printable, read_regular
 from .windowing import TRAINING_WINDOW
 
-MASK_LEVELS = 4  # largest number of grey levels of a mask; slices have over a hundred
+MASK_LEVELS = 4  # most grey levels of a mask; slices have over a hundred
 DARK = 128  # the brightest pixel of real slices was at least 249
 
 
 class _GreyScan(Scan):
-    """Slices that are grey levels already; the training window is assumed."""
+    """Slices stored as grey levels; the training window is assumed."""
 
     def __init__(self, info: ScanInfo, options: ReadOptions) -> None:
         super().__init__(info, options)
@@ -28,7 +28,7 @@ class _GreyScan(Scan):
 
     @abstractmethod
     def _decode(self, index: int) -> np.ndarray:
-        """Return the grey levels of a slice."""
+        """Read the grey levels of a slice."""
 
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
         for index in wanted:
@@ -59,7 +59,7 @@ class ImageScan(_GreyScan):
     def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
         notes = [
             'images have no spacing: areas are in pixels, volumes are unknown',
-            'grey levels are taken as they are: a lung window is assumed',
+            'grey levels are used as stored: a lung window is assumed',
         ]
         super().__init__(ScanInfo(name, printable(folder), 'images', len(names), notes=notes), options)
         self.folder = folder
@@ -69,11 +69,11 @@ class ImageScan(_GreyScan):
     def _key(self, name: str) -> str:
         try:
             return f'{printable(name)}|{file_key(self.folder / name)}'
-        except OSError:  # removed since it was listed; reading it reports this
+        except OSError:  # removed after listing; reading it reports this
             return f'{printable(name)}|gone'
 
     def keys(self) -> Sequence[str]:
-        # Only once: a file that changes during the run would have two keys, and neither in the results.
+        # Computed once: a file that changes during the run would otherwise have two keys, and neither in the results.
         if not self._keys:
             self._keys = [self._key(name) for name in self.names]
         return self._keys
@@ -85,7 +85,7 @@ class ImageScan(_GreyScan):
         name = self.names[index]
         grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
         if self._key(name) != self.keys()[index]:
-            raise ValueError('was changed while the run went on: use --resume to predict its current content')
+            raise ValueError('changed during the run: use --resume to predict its current content')
         return grey
 
 
@@ -95,7 +95,7 @@ class ArrayScan(_GreyScan):
     Args:
         arrays: the slices.
         options: ``max_value`` is used for uint16.
-        first: number of the first slice, if others were given before.
+        first: number of the first slice, if arrays were passed before.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], options: ReadOptions, first: int = 0) -> None:
@@ -113,30 +113,30 @@ class ArrayScan(_GreyScan):
 
 
 def grey_notes(grey: np.ndarray) -> tuple[str, ...]:
-    """Warn if grey levels are not those of a slice in a lung window: blank, a mask, much too dark or bright."""
+    """Return a warning if grey levels do not fit a slice in a lung window: blank, a mask, much too dark or too bright."""
     low, high = grey.min(), grey.max()
     if low == high:
-        return (f'{WARNING}all pixels are {low:g}: the slice shows nothing',)
+        return (f'{WARNING}all pixels are {low:g}: the slice is blank',)
     levels = len(np.unique(grey))
     if levels <= MASK_LEVELS:
         return (f'{WARNING}only {levels} grey levels: is it a mask?',)
     if low >= DARK:
         return (
-            f'{WARNING}the darkest pixel is {low:g} of 255, but air is nearly black: is it windowed for the lungs, as the '
-            'training slices are?',
+            f'{WARNING}the darkest pixel is {low:g} of 255, but air should be nearly black: was a lung window used, as for '
+            'the training slices?',
         )
     if high < DARK:
-        return (f'{WARNING}the brightest pixel is {high:g} of 255: is it windowed for the lungs, as the training slices are?',)
+        return (f'{WARNING}the brightest pixel is {high:g} of 255: was a lung window used, as for the training slices?',)
     return ()
 
 
 def natural(name: str) -> str:
-    """Sort key that places slice 10 after slice 9."""
+    """Return a sort key that places slice 10 after slice 9."""
 
     def number(match: re.Match) -> str:
-        # Compare the number of digits first, so that numbers of any size compare without conversion.
+        # Comparing the number of digits first orders numbers of any size without converting them.
         digits = match[0].lstrip('0')
         return f'\x01{chr(len(digits))}{digits}'
 
-    # One string, not a list of parts, because all keys of a large folder are in memory during sorting.
+    # One string rather than a list of parts: sorting holds all keys of a large folder in memory.
     return f'{re.sub(r"[0-9]+", number, name.lower())}\0{name}'

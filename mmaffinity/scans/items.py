@@ -14,7 +14,7 @@ from .opening import brief
 from .windowing import TRAINING_WINDOW, Window
 
 MIN_SIDE = 32  # pixels; CT slices are larger, and the network's stride is 16
-# Of a predicted slice: a hundred lesion masks of this size take 1.6 GB. CT has 512 x 512, rarely 2048 x 2048.
+# A hundred lesion masks of this size take 1.6 GB. CT slices have 512 x 512 pixels, rarely 2048 x 2048.
 MAX_SLICE_PIXELS = 4096**2
 MAX_VOXELS = 1024**3  # of a volume; a chest scan with 0.5 mm slices has about a fifth of it
 
@@ -26,7 +26,7 @@ class ReadOptions:
     Attributes:
         window: Hounsfield window, for DICOM and NIfTI.
         rescale: (slope, intercept) to Hounsfield units for DICOM files without rescale tags and NIfTI volumes not in Hounsfield
-            units; for most 12-bit data (1, -1024). None refuses such files if unclear.
+            units; for most 12-bit data (1, -1024). With None, such files are rejected if their unit is unclear.
         max_value: pixel value of white in 16-bit images; None means 65535.
 
     Raises:
@@ -51,8 +51,8 @@ class Problem:
         source: file, or slice of a volume.
         reason: the reason, with a fix if there is one.
         key: key of the slice in its scan; None for inputs outside a scan.
-        clutter: whether it accompanies scans but contains none, such as a disc index or file-manager files.
-        failed: whether the input was not refused, but predicting it or writing its results failed.
+        clutter: whether the file accompanies scans but contains none, such as a disc index or a file manager's file.
+        failed: whether the input was accepted, but predicting it or writing its results failed.
     """
 
     source: str
@@ -96,21 +96,21 @@ class Slice:
 
 @dataclass
 class ScanInfo:
-    """Information on a scan before its pixels are read.
+    """What is known about a scan before its pixels are read.
 
     Attributes:
-        name: name for display and for the output folder.
+        name: display name; also names the output folder.
         source: file or folder.
         kind: 'dicom', 'nifti' or 'images'.
         num_slices: number of slices, including unreadable ones.
         spacing: row and column spacing in mm in the radiological view; None if unknown.
-        slice_spacing: median distance of neighbouring slices in mm; None if unknown.
+        slice_spacing: median distance between neighbouring slices in mm; None if unknown.
         study_uid, series_uid: UIDs of a DICOM series.
         affine: 4 x 4, from voxel (i, j, k) of the input to mm in NIfTI's axes (right, anterior, superior); None if unknown, or
             if no affine describes the slices, as with uneven spacing.
         shape: shape of the voxel array of ``affine``.
-        notes: notes for readers of the result: missing slices, tilt, assumptions. Those that may affect the value of the result
-            start with :data:`.notes.WARNING`.
+        notes: notes for readers of the result: missing slices, tilt, assumptions. Those that may affect the validity of the
+            result start with :data:`.notes.WARNING`.
     """
 
     name: str
@@ -127,7 +127,9 @@ class ScanInfo:
 
 
 class Scan(ABC):
-    """Slices that belong together. It stores names and a few numbers per slice; pixels are read one slice at a time.
+    """Slices that belong together.
+
+    A scan holds names and a few numbers per slice in memory; pixels are read one slice at a time.
 
     Attributes:
         info: what is known before pixels are read.
@@ -147,10 +149,10 @@ class Scan(ABC):
         return '|'.join((self.info.kind, self.info.source, self.info.name))
 
     def place(self, index: int) -> tuple[float | None, float | None]:
-        """Position of slice ``index`` along the patient and thickness of its slab in mm, as in :class:`Slice`."""
+        """Return the position of slice ``index`` along the patient and its slab thickness in mm, as in :class:`Slice`."""
         return None, None
 
-    def check(self) -> None:  # noqa: B027  (most kinds have nothing to check)
+    def check(self) -> None:  # noqa: B027  (most scans have nothing to check)
         """Check the scan as a whole before prediction.
 
         Raises:
@@ -167,10 +169,10 @@ class Scan(ABC):
 
     @abstractmethod
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
-        """Yield number, values in the radiological view and notes of each wanted slice.
+        """Yield the index, values in the radiological view and notes of each wanted slice.
 
-        In place of the values, a slice that cannot be read has the error. A ValueError or MemoryError means that the remaining
-        slices cannot be read either.
+        For a slice that cannot be read, the error takes the place of the values. A raised ValueError or MemoryError means that
+        the remaining slices cannot be read either.
         """
 
     def _grey(self, values: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
@@ -207,14 +209,14 @@ class Scan(ABC):
             yield from (Problem(self.slice_name(index), brief(error), keys[index]) for index in left)
 
     def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Read slices without a window; unreadable slices are omitted.
+        """Read slices without applying a window; unreadable slices are omitted.
 
         Args:
-            wanted: numbers of slices, ascending.
+            wanted: slice indices, ascending.
 
         Yields:
-            The number, and the values in the radiological view, shape (H, W): Hounsfield units, or for images their 8-bit grey
-            levels.
+            The index, and the values in the radiological view, shape (H, W): Hounsfield units, or 8-bit grey levels for
+            images.
 
         Raises:
             ValueError: if the rest of a file is truncated or damaged.
@@ -227,14 +229,14 @@ class Scan(ABC):
 
 
 def check_side(rows: int, columns: int) -> None:
-    """Refuse images that are too small or too large for a slice.
+    """Reject images that are too small or too large for a slice.
 
     Raises:
         ValueError: if a side is shorter than 32 pixels, or there are more pixels than 4096 x 4096.
     """
     if rows * columns > MAX_SLICE_PIXELS:
         raise ValueError(
-            f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at most): scale it down'
+            f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at most): downscale it'
         )
     if min(rows, columns) < MIN_SIDE:
         raise ValueError(f'is {rows} x {columns} pixels, too small for an axial slice ({MIN_SIDE} x {MIN_SIDE} or more)')

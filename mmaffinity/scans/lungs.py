@@ -1,4 +1,4 @@
-"""A simple, approximate lung mask by thresholds, as a reference for lesion area; labelled as such wherever used."""
+"""An approximate, threshold-based lung mask, as a reference for lesion area; labelled as such wherever used."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ MIN_LUNG = 0.005
 
 
 def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | None = None) -> np.ndarray | None:
-    """Find the lungs of a slice, if it shows them within a body.
+    """Segment the lungs of a slice, if they are surrounded by a body.
 
     Args:
         grey: shape (H, W), 8-bit grey levels.
@@ -22,8 +22,8 @@ def simple_lung_mask(grey: np.ndarray, window: Window, lesions: np.ndarray | Non
         lesions: boolean (H, W), counted as lung.
 
     Returns:
-        Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (for example, slices cropped
-        to the lungs have no body around them).
+        Boolean (H, W); None if the window does not separate lung from tissue, or no lung is found (slices cropped to the lungs,
+        for example, have no body around them).
     """
     from scipy import ndimage  # not above: it takes longer to import than the rest of mmaffinity.scans
 

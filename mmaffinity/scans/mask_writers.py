@@ -1,4 +1,4 @@
-"""Lesion masks in the geometry of the input: NIfTI and DICOM-SEG."""
+"""Write lesion masks in the geometry of the input: NIfTI and DICOM-SEG."""
 
 import gzip
 import io
@@ -31,10 +31,10 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
     """Write ``lesions.nii.gz``: 1 where a lesion was predicted, with the affine and the shape of the input.
 
     Returns:
-        False if the scan has no affine (images; DICOM series with uneven spacing), so that nothing is written.
+        False, without writing, if the scan has no affine (images; DICOM series with uneven spacing).
 
     Raises:
-        ValueError: without nibabel.
+        ValueError: if nibabel is missing.
     """
     if scan.info.affine is None or scan.info.shape is None:
         return False
@@ -51,7 +51,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
             volume[place] = stored
     volume = volume.reshape(scan.info.shape, order='F')
     if isinstance(scan, NiftiScan):
-        # NIfTI-1 would round the affine of NIfTI-2 to 32 bits; the scan's own affine is in mm, the header's in its unit.
+        # NIfTI-1 would round NIfTI-2's affine to 32 bits. The scan's affine is in mm, the header's in the header's unit.
         kind = nibabel.Nifti2Image if isinstance(scan.header, nibabel.Nifti2Header) else nibabel.Nifti1Image
         image = kind(volume, scan.header.get_best_affine())
         _copy_orientation(image, scan.header)
@@ -71,7 +71,7 @@ def write_nifti_mask(out: OutputFolder, folder: str, scan: Scan, records: Iterab
 
 
 def _copy_orientation(image: Any, header: Any) -> None:
-    """Copy both transforms with their codes and unit, so that any viewer aligns the mask with the scan."""
+    """Copy both transforms, their codes and their unit, so that any viewer aligns the mask with the scan."""
     for name in (
         'qform_code',
         'sform_code',
@@ -96,7 +96,7 @@ def _orthogonal(affine: np.ndarray) -> bool:
 
 
 def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterable[SliceRecord | Problem], model: str) -> str:
-    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices of the series, or to frames.
+    """Write ``lesions.dcm``, a DICOM segmentation that refers to the slices or frames of the series.
 
     Args:
         model: name of the algorithm in the file.
@@ -106,7 +106,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
         identifiers, lengths), or has no lesion (a segmentation must have a frame). Empty if the file was written.
 
     Raises:
-        ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
+        ValueError: if highdicom or pydicom is missing, a header cannot be copied, or highdicom rejects the series.
     """
     if not isinstance(scan, DicomScan):
         return 'the scan is not a DICOM series'
@@ -124,16 +124,16 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
             sources.append(scan.headers[record.index])
             thickness.append(sources[-1].thickness or scan.slabs[record.index])
             if len(masks) * masks[0].size > MAX_SEGMENT_VOXELS:
-                raise ValueError('too many slices with lesions to be written at once')
+                raise ValueError('too many slices with lesions for one DICOM segmentation')
     if not masks:
         return 'no lesion was found'
     if len({header.corner for header in sources}) < len(sources):
-        return 'some slices with lesions lie at equal positions, for which highdicom writes none'
+        return 'several slices with lesions are at the same position, which highdicom does not support'
     images, places = _sources(sources, thickness)
     with quiet('highdicom'):  # what matters is checked and noted
         placed = all(values_of(image, 'FrameOfReferenceUID') for image in images)
     if not placed:
-        return 'the series has no FrameOfReferenceUID, which says what its positions refer to'
+        return 'the series has no FrameOfReferenceUID, so its positions have no reference'
     seg = require('highdicom.seg', 'medical')
     highdicom, codes = require('highdicom', 'medical'), require('pydicom.sr.codedict', 'medical').codes
     algorithm = highdicom.AlgorithmIdentificationSequence(
@@ -176,7 +176,7 @@ def write_dicom_seg(out: OutputFolder, folder: str, scan: Scan, records: Iterabl
 
 
 def unnamed(scan: DicomScan) -> str:
-    """Return why a segmentation could not refer to the slices; empty if it can."""
+    """Return why a segmentation cannot refer to the slices; empty if it can."""
     counts = Counter(header.image for header in scan.headers)
     missing = counts.pop('', 0)
     if missing:
@@ -202,10 +202,10 @@ def _unmeasured(scan: DicomScan) -> str:
 
 
 def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) -> tuple[list[Any], Places]:
-    """Return slices in the form that highdicom needs, and the sources of those made from frames.
+    """Return slices as highdicom needs them, and the sources of those made from frames.
 
     Raises:
-        ValueError: if a file cannot be read, or an entry of it cannot be copied.
+        ValueError: if a file cannot be read, or a header entry cannot be copied.
     """
     try:
         with quiet('highdicom'):
@@ -218,21 +218,21 @@ def _sources(headers: Sequence[DicomHeader], thickness: Sequence[float | None]) 
     except ValueError:
         raise
     except Exception as error:  # damaged sequences raise OSError
-        raise ValueError(f'an entry of the headers cannot be copied: {brief(error)}') from error
+        raise ValueError(f'a header entry cannot be copied: {brief(error)}') from error
 
 
 def device(model: str) -> dict[str, str]:
-    """Return what a DICOM object says about the program and the model that made it, as arguments of highdicom."""
+    """Return the equipment attributes of a DICOM object (program and model) as highdicom arguments."""
     return dict(
         manufacturer='mmaffinity', manufacturer_model_name=model[:64], software_versions=__version__, device_serial_number='0'
     )
 
 
 def as_source(data: Any, header: DicomHeader, thickness: float | None) -> Any:
-    """Return a slice in the form that highdicom needs.
+    """Return a slice as highdicom needs it.
 
-    Copied entries that DICOM requires are present, even if empty. Text in any character set becomes UTF-8. Lengths are the
-    values read, however they were written. ``thickness`` is that of the header or of the slab.
+    Required DICOM entries are added, empty, if they are missing. Text in any character set becomes UTF-8. Lengths are replaced
+    by the values that were read, however they were written. ``thickness`` is that of the header or of the slab.
     """
     data.decode()
     data.SpecificCharacterSet = 'ISO_IR 192'

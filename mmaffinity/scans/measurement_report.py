@@ -1,4 +1,4 @@
-"""Results of a scan as a DICOM structured report (TID 1500)."""
+"""Write the results of a scan as a DICOM structured report (TID 1500)."""
 
 import io
 from typing import Any
@@ -14,17 +14,17 @@ from .mask_writers import as_source, device, unnamed
 from .opening import brief
 from .output_folder import OutputFolder
 
-SCHEME = '99MMAFFINITY'  # codes of our own: the classes are those of a model, for which no standard has codes
+SCHEME = '99MMAFFINITY'  # a private coding scheme: no standard has codes for a model's classes
 
 
 def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary: dict[str, Any], model: str) -> str:
-    """Write ``measurements.dcm``: class probabilities, and number, area and volume of the lesions, of a DICOM series.
+    """Write ``measurements.dcm``: class probabilities and the number, area and volume of lesions of a DICOM series.
 
-    The report refers to the slices of the series and, if there is one, to the segment of ``lesions.dcm``, whose area and volume
-    it contains.
+    The report refers to the slices of the series and, if ``lesions.dcm`` exists, to its segment, whose area and volume it
+    contains.
 
     Args:
-        out, folder: destination; ``lesions.dcm`` must have been written before.
+        out, folder: destination; write ``lesions.dcm`` there first.
         scan: the scan.
         summary: summary of the scan, see docs/prediction.md.
         model: name of the algorithm.
@@ -34,7 +34,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
         file was written.
 
     Raises:
-        ValueError: without highdicom or pydicom, if a header cannot be copied, or if highdicom refuses the series.
+        ValueError: if highdicom or pydicom is missing, a header cannot be copied, or highdicom rejects the series.
     """
     if not isinstance(scan, DicomScan):
         return 'the scan is not a DICOM series'
@@ -71,7 +71,7 @@ def write_measurement_report(out: OutputFolder, folder: str, scan: Scan, summary
 
 
 def _content(summary: dict[str, Any], segmentation: Any, model: str) -> Any:
-    """Return the content tree: a group for the scan, and one for its lesions, if they are segmented."""
+    """Return the content tree: a group for the scan, and one for its lesions if they are segmented."""
     sr, codes = require('highdicom.sr', 'medical'), require('pydicom.sr.codedict', 'medical').codes
     highdicom, coded = require('highdicom', 'medical'), sr.CodedConcept
     algorithm = sr.AlgorithmIdentification(name=model[:64], version=__version__)
@@ -130,12 +130,12 @@ def _content(summary: dict[str, Any], segmentation: Any, model: str) -> Any:
 
 
 def _text(text: str) -> str:
-    """Return a text as one value of DICOM's long strings (LO)."""
+    """Return text as a single DICOM long string (LO)."""
     return text.replace('\\', '/')[:64]
 
 
 def _segment(segmentation: Any) -> Any:
-    """Return the reference to the only segment. highdicom's own constructor needs the number of the segment at each frame."""
+    """Return the reference to the only segment; highdicom's own constructor needs the segment number of each frame."""
     sr = require('highdicom.sr', 'medical')
     series = sr.SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID)
     return sr.ReferencedSegment(segmentation.SOPClassUID, segmentation.SOPInstanceUID, 1, source_series=series)

@@ -1,4 +1,4 @@
-"""Splitting of series in which careless anonymisation gave several patients the same series UID."""
+"""Split series in which careless anonymisation gave several patients the same series UID."""
 
 import hashlib
 import itertools
@@ -19,7 +19,7 @@ class Part:
 
     Attributes:
         headers: headers of the slices.
-        mark: distinguishes the part from others of the series; empty if the series was not split.
+        mark: distinguishes the part from the others of its series; empty if the series was not split.
         notes: notes on the split.
     """
 
@@ -29,15 +29,15 @@ class Part:
 
 
 def take_apart(headers: list[DicomHeader]) -> list[Part]:
-    """Split the slices of a series by patient, study date, and folders with the same slice numbers.
+    """Split the slices of a series by patient, by study date, and by folder if folders repeat slice numbers.
 
-    A value that is absent in some files does not separate them from the others, unless these have several values.
+    Files without a value are not separated from the others, unless those have several values.
 
     Args:
         headers: headers of slices with one series UID, size, orientation and spacing.
 
     Returns:
-        Usually one part; several with a note each.
+        Usually one part; if there are several, each has a note.
     """
     parts = [Part(headers)]
     for at, keyword in enumerate(SUBJECT):
@@ -53,18 +53,18 @@ def _by_subject(part: Part, at: int, keyword: str) -> list[Part]:
     if 2 * len(values) > len(part.headers):  # as if each slice belonged to another patient
         note = (
             f'{WARNING}{len(part.headers)} slices of one series have {len(values)} different {keyword}s: several patients '
-            'in one series? Was it anonymised wrongly?'
+            'in one series? Check how it was anonymised'
         )
         return [Part(part.headers, part.mark, (*part.notes, note))]
     note = (
-        f'{WARNING}the files of one series have {len(values)} different {keyword}s, and were taken apart: several '
-        'patients or visits in one series; was it anonymised wrongly?'
+        f'{WARNING}the files of one series have {len(values)} different {keyword}s and were split: several patients or '
+        'visits in one series? Check how it was anonymised'
     )
     return _grouped(part, lambda header: header.subject[at], note)
 
 
 def _by_folder(part: Part) -> list[Part]:
-    """Split folders if most slice numbers recur in another: a single scan numbers slices across its folders."""
+    """Split by folder if most slice numbers of one recur in another: a single scan numbers slices across its folders."""
     folders: dict[str, set] = {}
     for header in part.headers:
         folders.setdefault(_folder(header), set()).add(header.number)
@@ -75,7 +75,7 @@ def _by_folder(part: Part) -> list[Part]:
     if not repeated or len(part.headers) < 2 * len(folders):
         return [part]
     note = (
-        f'{WARNING}{len(folders)} folders hold slices of one series with the same InstanceNumbers, and were taken apart: '
+        f'{WARNING}{len(folders)} folders contain slices of one series with the same InstanceNumbers and were split: '
         'several patients or phases under one series UID?'
     )
     return _grouped(part, lambda header: hashlib.sha256(_folder(header).encode()).hexdigest()[:8], note)
@@ -103,7 +103,7 @@ def _repeated_numbers(headers: Sequence[DicomHeader]) -> Iterator[str]:
 
 
 class Copies:
-    """Find files with the same image as another, among those with equal identifiers and positions."""
+    """Detect duplicate images among files with equal identifiers and positions."""
 
     def __init__(self) -> None:
         self._first: dict[tuple, DicomHeader] = {}
@@ -112,7 +112,7 @@ class Copies:
     def original(self, key: tuple, header: DicomHeader) -> DicomHeader | None:
         """Return the file that this one duplicates, or None.
 
-        Anonymisation that gives all slices one identifier lets different images look like duplicates, so the pixels decide.
+        Anonymisation that gives all slices one identifier makes different images look like duplicates, so pixels are compared.
         They are read only if the key recurs.
 
         Args:

@@ -1,4 +1,4 @@
-"""NIfTI volumes, read slice by slice in constant memory if their storage order allows it."""
+"""NIfTI volumes, read slice by slice in constant memory if the storage order permits."""
 
 import gzip
 import zlib
@@ -18,7 +18,7 @@ from .plausibility import Tally
 MAX_WHOLE = 1024**3  # bytes of a compressed volume that must be held in memory
 NUMBERS = 'iuf'
 MIN_VOLUME = 0.01  # of a voxel with unit edges; a gantry tilt of 30 degrees gives 0.87
-MAX_REST = 1024**2  # bytes after the voxels that are decompressed to verify the checksum
+MAX_REST = 1024**2  # most bytes after the voxels that are decompressed to verify the checksum
 
 
 class NiftiScan(Scan):
@@ -28,12 +28,12 @@ class NiftiScan(Scan):
         path: the file.
         name: name of the scan.
         options: conversion of pixels to grey levels.
-        affine: 4 x 4, voxel to mm in NIfTI's axes, used instead of the file's: for a mask whose voxels are known to be those of
-            a scan.
+        affine: 4 x 4, voxel to mm in NIfTI's axes, used instead of the file's affine: for a mask known to share a scan's voxel
+            grid.
 
     Raises:
-        ValueError: without nibabel, or if the file is damaged, is not a volume of axial slices, or claims more than it can
-            contain.
+        ValueError: if nibabel is missing, or the file is damaged, is not a volume of axial slices, or claims more data than it
+            can contain.
     """
 
     def __init__(self, path: Path, name: str, options: ReadOptions, affine: np.ndarray | None = None) -> None:
@@ -45,7 +45,7 @@ class NiftiScan(Scan):
             raise ValueError(f'claims the shape {shape}, which is not a volume')
         volume = (*shape, 1)[:3]
         if any(side != 1 for side in shape[3:]):
-            raise ValueError(f'has shape {shape}: a series of volumes, not one; save one volume per file')
+            raise ValueError(f'has shape {shape}, a series of volumes: save one volume per file')
         if np.prod(volume, dtype=object) > MAX_VOXELS:
             raise ValueError(f'claims the shape {shape}, more than {MAX_VOXELS} voxels')
         self.dtype = self.header.get_data_dtype()
@@ -57,7 +57,7 @@ class NiftiScan(Scan):
         self.volume_shape = volume
         self._check_length(path)
         self.slope, self.intercept = scaling_of(self.header, notes)
-        self._refusal: str | None = None  # None: not checked; empty: no objection
+        self._refusal: str | None = None  # None: not checked yet; empty: accepted
         size = file_key(path)
         self._keys = [f'{name}#{index}|{size}' for index in range(volume[self.axis])]
         spacing = self.view.spacing(*zooms[self.in_plane])
@@ -67,11 +67,11 @@ class NiftiScan(Scan):
         turn = np.degrees(np.arccos(min(self.normal[2], 1)))
         if tilt > MAX_TILT:
             notes.append(
-                f'gantry tilt: the slices are shifted by {tilt:.1f} degrees against their normal; they are '
-                'predicted as they are, without straightening'
+                f'gantry tilt: {tilt:.1f} degrees between the stack axis and the slice normal; slices are predicted '
+                'as stored, without correction'
             )
         elif turn > MAX_TILT:
-            notes.append(f'slices are turned by {turn:.1f} degrees against the body axis')
+            notes.append(f'slices are rotated by {turn:.1f} degrees from the body axis')
         super().__init__(
             ScanInfo(
                 name=name,
@@ -88,7 +88,7 @@ class NiftiScan(Scan):
         )
 
     def _orient(self, affine: np.ndarray, zooms: np.ndarray, volume: tuple[int, ...]) -> None:
-        """Find the slice axis and the view."""
+        """Determine the slice axis and the view."""
         directions = affine[:3, :3] / zooms * np.array([[-1], [-1], [1]])
         if abs(np.linalg.det(directions)) < MIN_VOLUME:
             raise ValueError('has a degenerate affine, with all three axes in one plane: correct its qform or sform')
@@ -109,7 +109,7 @@ class NiftiScan(Scan):
         if self.compressed and size * 1040 < needed:
             raise ValueError(f'claims {needed} bytes, which {size} compressed bytes cannot hold')
         if self.compressed and self.axis != 2 and voxels * self.dtype.itemsize > MAX_WHOLE:
-            raise ValueError('is compressed, and too large to be read against its storage order: save it uncompressed')
+            raise ValueError('is compressed and too large to be read across its storage order: save it uncompressed')
 
     def keys(self) -> Sequence[str]:
         return self._keys
@@ -132,7 +132,7 @@ class NiftiScan(Scan):
         return self.start + index * self.step, self.info.slice_spacing
 
     def _rasters(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield number and raster of the requested slices."""
+        """Yield the index and raster of each requested slice."""
         if self.compressed and self.axis == 2:
             yield from self._stream(set(wanted))
             return
@@ -141,7 +141,7 @@ class NiftiScan(Scan):
             if self.compressed
             else np.memmap(self.path, self.dtype, 'r', self.offset, self.volume_shape, order='F')
         )
-        # Not np.take, which copies the whole volume in this order for each slice.
+        # Not np.take, which copies the whole volume for each slice in this order.
         yield from ((index, np.asarray(volume[(slice(None),) * self.axis + (index,)])) for index in wanted)
 
     def _stream(self, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -155,7 +155,7 @@ class NiftiScan(Scan):
         return np.frombuffer(content, self.dtype).reshape(self.volume_shape, order='F')
 
     def _unpacked(self, length: int, number: int) -> Iterator[bytes]:
-        """Yield pieces of the voxels of a compressed file."""
+        """Yield the voxels of a compressed file as ``number`` pieces of ``length`` bytes."""
         with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
             _read_exactly(stream, self.offset)
             for _ in range(number):
@@ -163,13 +163,13 @@ class NiftiScan(Scan):
             self._end(stream)
 
     def _end(self, stream: Any) -> None:
-        """Read to the end of a compressed file, where its checksum is, and note problems."""
+        """Read to the end of a compressed file, which verifies its checksum, and note problems."""
         note = ''
         try:
             if len(stream.read(MAX_REST)) == MAX_REST:
                 note = 'the file continues after its voxels, so its checksum was not verified'
         except (OSError, EOFError, zlib.error) as error:
-            # Data after a complete gzip stream do not belong to it; its checksum was correct.
+            # Data after a complete gzip stream does not belong to it; its checksum was correct.
             note = (
                 'other bytes follow the compressed volume and were ignored'
                 if 'Not a gzipped file' in str(error)
@@ -180,7 +180,7 @@ class NiftiScan(Scan):
             self.info.notes.append(note)
 
     def check(self) -> None:
-        """Check all voxels once before prediction: are these Hounsfield units?
+        """Check once, over all voxels, that the values are Hounsfield units.
 
         Raises:
             ValueError: if they are a mask, grey levels, 12-bit values without rescaling, or show no air.
@@ -191,7 +191,7 @@ class NiftiScan(Scan):
             raise ValueError(self._refusal)
 
     def _judge(self) -> str:
-        """Return why these are not Hounsfield units, or '' if they seem to be. Note doubts and apply ``rescale``."""
+        """Return why the values are not Hounsfield units, or ''; apply ``rescale`` if needed, and note doubts."""
         found = self._look(self.slope, self.intercept)
         refusal = found.refusal()
         if self.options.rescale is not None:
@@ -211,19 +211,19 @@ class NiftiScan(Scan):
         return refusal
 
     def _look(self, slope: float, intercept: float) -> Tally:
-        """Count all voxels."""
+        """Tally the values of all voxels."""
         tally = Tally()
         try:
             for _, raster in self._rasters(range(self.volume_shape[self.axis])):
                 with np.errstate(all='ignore'):
                     tally.add(raster.astype(np.float64) * slope + intercept)
         except (OSError, EOFError, zlib.error):
-            pass  # slices before the damage are usable, and later reading reports it
+            pass  # slices before the damage are usable, and reading them later reports it
         return tally
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:
-    """Read bytes in pieces, so that memory depends on the actual rather than the claimed size."""
+    """Read ``length`` bytes in pieces, so that memory depends on the actual rather than the claimed size."""
     pieces, missing = [], length
     while missing:
         piece = stream.read(min(missing, 1 << 22))

@@ -1,15 +1,15 @@
-"""Notes for readers of a result: warnings, and one line for notes common to many slices."""
+"""Notes for readers of a result: warnings, and one line per kind of note across slices."""
 
 import re
 from collections.abc import Iterable
 
-WARNING = 'warning: '  # prefix of notes that may affect the value of a result; commands show them in full
+WARNING = 'warning: '  # prefix of notes that may affect the validity of a result; commands show them in full
 MAX_KINDS = 100  # of notes kept separately, so that a hostile scan cannot fill memory
 _NUMBER = re.compile(r'[-+]?\d[\d.,]*(?:e[-+]?\d+)?')
 
 
 class SliceNotes:
-    """Count notes of slices; notes that differ only in numbers are one kind. Memory does not grow with the slices."""
+    """Count notes of slices in constant memory; notes that differ only in numbers are of one kind."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, tuple[str, str, int, bool]] = {}  # first text and slice, count, whether all equal
@@ -33,10 +33,10 @@ class SliceNotes:
 
         Args:
             num_slices: number of slices, with and without notes.
-            unit: their name.
+            unit: what they are called in the line.
 
         Returns:
-            The note itself if it is the same for all slices; otherwise that of the first slice, and the number of slices.
+            The note itself if all slices share it; otherwise the first slice's note and the number of slices.
         """
         lines = []
         for text, first, count, same in self._kinds.values():

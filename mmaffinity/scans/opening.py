@@ -1,4 +1,4 @@
-"""Opening untrusted files: only regular files of limited size; detection of their type."""
+"""Open untrusted files (regular files of limited size only), and detect their type."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 MAX_FILE_BYTES = 512 * 1024**2  # of an image or DICOM file; a CT slice has about half a megabyte
 ANALYZE_SIZE = 348  # bytes of the header, which begins with its size
-HEAD_BYTES = 544  # contains the DICOM mark and the headers of NIfTI-1 and NIfTI-2
+HEAD_BYTES = 544  # covers the DICOM prefix and the headers of NIfTI-1 and NIfTI-2
 
 DICOM, NIFTI, IMAGE = 'dicom', 'nifti', 'image'
 _IMAGE_STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'BM', b'P5', b'P2')
@@ -23,7 +23,7 @@ _OTHER_STARTS = (
     (b'\x89HDF', 'is HDF5: save it as NIfTI'),
     (b'NRRD', 'is NRRD: save it as NIfTI'),
     (b'ObjectType = Image', 'is MetaImage: save it as NIfTI'),
-    (b'\x93NUMPY', 'is a NumPy array: hand it over in Python'),
+    (b'\x93NUMPY', 'is a NumPy array: pass it to the Python API'),
     (b'GIF8', 'is GIF: save it as PNG'),
     (b'%PDF', 'is a PDF: save its pictures as PNG'),
     (b'\0\0\0\x0cjP  \r\n\x87\n', 'is JPEG 2000: save it as PNG'),
@@ -51,7 +51,7 @@ class Clutter(ValueError):
 
 
 def open_regular(path: Path, max_bytes: int | None = None) -> BinaryIO:
-    """Open a regular file for reading: no link, device or pipe, which could lead elsewhere or never end.
+    """Open a regular file for reading; links, devices and pipes could lead elsewhere or never end.
 
     Raises:
         ValueError: if it is not a regular file, cannot be opened, is empty, or has more than ``max_bytes``.
@@ -69,7 +69,7 @@ def open_regular(path: Path, max_bytes: int | None = None) -> BinaryIO:
         if status.st_size == 0:
             raise ValueError('is empty (0 bytes): copy or download it again')
         if max_bytes is not None and status.st_size > max_bytes:
-            raise ValueError(f'has {status.st_size} bytes, more than the {max_bytes} that are read of such a file')
+            raise ValueError(f'has {status.st_size} bytes, above the limit of {max_bytes}')
         file = os.fdopen(descriptor, 'rb')
         return file
     finally:
@@ -87,28 +87,28 @@ def read_regular(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
 
 
 def file_key(path: Path) -> str:
-    """Identification of an unchanged file: size and modification time."""
+    """Return a file's size and modification time as a key that changes when the file does."""
     status = os.stat(path, follow_symlinks=False)
     return f'{status.st_size}.{status.st_mtime_ns}'
 
 
 def printable(path: str | os.PathLike) -> str:
-    """A path for display, JSON and CSV, with invalid Unicode and line breaks escaped."""
+    """Return a path for display, JSON and CSV, with invalid Unicode and line breaks escaped."""
     text = os.fsencode(path).decode('utf-8', 'backslashreplace')
     return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
 
 
 def brief(error: BaseException, length: int = 300) -> str:
-    """An error as a single-line reason of limited length."""
+    """Return an error as a single line of limited length."""
     # pydicom includes the traceback of an inner error in the message.
     text = ' '.join(str(error).partition('Traceback (most recent call last)')[0].split())
-    # Our own errors are complete messages; those of libraries need their type to be understandable.
+    # Our own messages are complete; those of libraries are often unclear without the error's type.
     text = text if type(error) in (ValueError, Clutter) and text else f'{type(error).__name__}: {text}'.rstrip(': ')
     return text if len(text) <= length else text[: length - 1] + '\u2026'
 
 
 def kind_of(path: Path) -> str:
-    """Detect the type of a file by its content: 'dicom', 'nifti' or 'image'.
+    """Detect the type of a file from its content: 'dicom', 'nifti' or 'image'.
 
     Raises:
         ValueError: if it is none of these; the message says what it looks like.
@@ -121,7 +121,7 @@ def kind_of(path: Path) -> str:
     if head.startswith(b'\x1f\x8b'):
         head = _gunzip_head(head if len(head) < HEAD_BYTES else _read_more(path))
         if not _is_nifti(head):
-            raise ValueError('is gzip-compressed and no NIfTI volume: unpack it')
+            raise ValueError('is gzip-compressed but not NIfTI: unpack it')
         return NIFTI
     if _is_nifti(head):
         return NIFTI
@@ -139,16 +139,16 @@ def kind_of(path: Path) -> str:
     if int.from_bytes(head[:4], 'little') == ANALYZE_SIZE or int.from_bytes(head[:4], 'big') == ANALYZE_SIZE:
         raise ValueError('is an Analyze header, which has no orientation: save the scan as a single .nii file')
     if name.endswith('.img') and path.with_suffix('.hdr').exists():
-        raise ValueError('holds the voxels of a .hdr/.img pair, which is not supported: save it as a single .nii file')
+        raise ValueError('contains the voxels of a .hdr/.img pair, which is not supported: save it as a single .nii file')
     if not head.strip(b'\0'):
-        raise ValueError('starts with nothing but zero bytes: copy or download it again')
+        raise ValueError('starts with zero bytes only: copy or download it again')
     if head.lstrip()[:1] == b'<':
         raise ValueError('looks like a web page or XML, perhaps from a failed download')
     raise ValueError(f'is neither DICOM, NIfTI nor an image: it starts with {head[:12]!r}')
 
 
 def _is_bare_dicom(head: bytes) -> bool:
-    """Whether a file starts with an entry of group 2 or 8, as in DICOM without a preamble, which some writers still produce."""
+    """Return whether a file starts with an entry of group 2 or 8: DICOM without a preamble, which some writers produce."""
     for order in ('little', 'big'):
         group, element = (int.from_bytes(head[at : at + 2], order) for at in (0, 2))
         # The first entry has at most a few hundred bytes; the next belongs to the same group or the patient group.
@@ -163,10 +163,10 @@ def _is_bare_dicom(head: bytes) -> bool:
 
 
 def is_clutter(path: Path) -> bool:
-    """Whether a file is one that operating systems leave everywhere, rather than an image or scan."""
+    """Return whether operating systems leave files like this in any folder."""
     if path.name.lower() in _CLUTTER:
         return True
-    if not path.name.startswith('._'):  # macOS stores these next to each file on foreign drives
+    if not path.name.startswith('._'):  # macOS writes one next to each file on foreign file systems
         return False
     try:
         with open_regular(path) as file:

@@ -1,4 +1,4 @@
-"""The output folder, outside of which nothing is written."""
+"""The output folder; nothing is written outside it."""
 
 import errno
 import hashlib
@@ -32,7 +32,7 @@ class OutputFolder:
         try:
             Path(root).mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise ValueError(f'the output folder {root} cannot be made: a part of it is a file') from error
+            raise ValueError(f'cannot create the output folder {root}: part of its path is a file') from error
         self.root = Path(root).resolve()
 
     def path(self, *parts: str) -> Path:
@@ -51,18 +51,18 @@ class OutputFolder:
         real = Path(os.path.realpath(path))
         if real != self.root and self.root not in real.parents:
             raise ValueError(
-                f'{path} is outside the output folder {self.root}: nothing is written there; remove the link that leads out'
+                f'{path} is outside the output folder {self.root}, where nothing is written: remove the link that leads there'
             )
 
     @contextmanager
     def lock(self, shard: str = '') -> Iterator[None]:
         """Prevent other processes from writing to the folder until the block ends.
 
-        The operating system holds the lock, not the file. The lock ends with the process, however it ends, and a leftover file
-        blocks nobody.
+        The operating system holds the lock, not the file: the lock ends with the process, however it ends, and a leftover file
+        has no effect.
 
         Args:
-            shard: name of a shard, '<index>-of-<num>'. Different shards of one division may write at the same time.
+            shard: name of a shard, '<index>-of-<num>'. Shards of the same division may write concurrently.
 
         Raises:
             ValueError: if another process holds it.
@@ -80,7 +80,7 @@ class OutputFolder:
                 if error.errno in HELD:
                     raise self._busy() from error
                 warnings.warn(
-                    f'{self.root} is on a file system without locks ({error.strerror}): see to it that no '
+                    f'{self.root} is on a file system without locks ({error.strerror}): make sure that no '
                     'other process writes there',
                     stacklevel=3,
                 )
@@ -88,10 +88,10 @@ class OutputFolder:
                 return
             if same:
                 break
-            # The previous holder removed the file between our opening and locking, so a third process could lock a new one.
+            # The previous holder removed the file after we opened it, so a third process could lock a new one: try again.
             os.close(descriptor)
         try:
-            # Lock first, then look for rivals: of two that start together, at least one sees the other.
+            # Lock before looking for rivals: of two processes that start together, at least one sees the other.
             if any(_is_held(rival) for rival in self._rivals(shard)):
                 raise self._busy()
             yield
@@ -101,10 +101,10 @@ class OutputFolder:
             os.close(descriptor)
 
     def _busy(self) -> ValueError:
-        return ValueError(f'another process is writing to {self.root}: wait until it has ended, or name another --out')
+        return ValueError(f'another process is writing to {self.root}: wait for it to finish, or choose another --out')
 
     def _rivals(self, shard: str) -> Iterator[Path]:
-        """Lock files of processes that must not write at the same time: all others, except shards of the same division."""
+        """Yield lock files of processes that must not write concurrently: all except shards of the same division."""
         if shard:
             yield self.root / LOCK
         for path in self.root.glob(f'{LOCK}.*'):
@@ -132,7 +132,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a process holds the lock of a file."""
+    """Return whether a process holds the lock of a file."""
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, 'O_NOFOLLOW', 0))
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def _is_held(path: Path) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several processes may look at once
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that several processes may check at once
         return False
     except OSError as error:
         return error.errno in HELD
@@ -152,7 +152,7 @@ def _is_held(path: Path) -> bool:
 
 
 def safe_name(text: str, tag: str = '') -> str:
-    """Return a file or folder name of safe characters, never a path.
+    """Return a file or folder name made of safe characters, never a path.
 
     Args:
         text: any text, for example a path below the input.

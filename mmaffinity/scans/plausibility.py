@@ -1,4 +1,4 @@
-"""Plausibility of Hounsfield units of a chest, judged by the shares of air and soft tissue."""
+"""Judge whether values are Hounsfield units of a chest, by their shares of air and soft tissue."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ LEAST_RANGE = 100.0  # HU from lowest to highest value
 
 
 class Tally:
-    """Count values piece by piece.
+    """Incremental counts of values, by which slices and volumes are judged.
 
     Attributes:
         low, high: range of all finite values.
@@ -32,7 +32,7 @@ class Tally:
         if hu.size:
             self.low, self.high = min(self.low, float(hu.min())), max(self.high, float(hu.max()))
         self._total += hu.size
-        hu = hu[hu >= LOWEST]  # lower values were not measured, but fill the corners of many scans
+        hu = hu[hu >= LOWEST]  # lower values are not measurements but padding, as in the corners of many scans
         self._measured += hu.size
         self._lowest = min(self._lowest, float(hu.min(initial=np.inf)))
         self._negative += int(np.count_nonzero(hu < BELOW_TISSUE))
@@ -55,7 +55,7 @@ class Tally:
         if self._measured and self._share(self._air) < LEAST_AIR:
             return (
                 f'{IMPLAUSIBLE}: values from {self._lowest:g} to {self.high:g}, but no air (below {AIR_BELOW:g}), '
-                'which every slice of a chest shows; are the rescale tags right?'
+                'which every chest slice contains; are the rescale tags right?'
             )
         if self._share(self._soft) < LEAST_SOFT:
             below = 1 - self._measured / self._total
@@ -63,7 +63,7 @@ class Tally:
             share = f', {below:.0%} of them below {LOWEST:g}' if shifted else ''
             return (
                 f'{IMPLAUSIBLE}: {self.range}{share}, but hardly any soft tissue ({SOFT_TISSUE[0]:g} to '
-                f'{SOFT_TISSUE[1]:g}), which every slice of a chest shows; are '
+                f'{SOFT_TISSUE[1]:g}), which every chest slice contains; are '
                 + (
                     'the stored values Hounsfield units already, and the rescale intercept wrong?'
                     if shifted
@@ -77,8 +77,8 @@ class Tally:
         if not self._total:
             return ''
         advice = (
-            '. Give the conversion to them (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at '
-            'air), or predict slices in a lung window as PNG'
+            '. Set the conversion (--rescale SLOPE INTERCEPT; --rescale 1 -1024 for 12-bit values that start at air), or '
+            'predict PNG slices in a lung window'
         )
         if self.high - self.low < LEAST_RANGE:
             return f'has {self.range}: a mask or a rescaled volume, not Hounsfield units{advice}'
@@ -99,7 +99,5 @@ class Tally:
     def doubt_of_volume(self) -> str:
         """Return a note if an accepted volume shows little air or soft tissue; empty if it shows enough."""
         if self._total and self._share(self._air) < MIN_SHARE:
-            return (
-                f'{WARNING}{self.range}, fewer than 1 in 20 of them of air (below {AIR_BELOW:g}): are these Hounsfield units?'
-            )
+            return f'{WARNING}{self.range}, fewer than 1 in 20 of them air (below {AIR_BELOW:g}): are these Hounsfield units?'
         return self.doubt()

@@ -1,4 +1,4 @@
-"""Reading of slices in worker processes, ahead of the network."""
+"""Read slices in worker processes, ahead of the network."""
 
 import os
 from collections.abc import Container, Iterator, Sequence
@@ -22,16 +22,16 @@ PREFETCH = 4  # slices per worker
 def read_ahead(scan: Scan, done: Container[str] = (), workers: int = 0) -> Iterator[Slice | Problem]:
     """Read the slices of a scan like :meth:`Scan.read`, in worker processes and in the same order.
 
-    Reading, decoding and windowing then take place while the caller computes. Workers are forked; on systems without fork,
-    and for scans of a few slices, the caller reads.
+    Reading, decoding and windowing overlap with the caller's computation. Workers are forked; without fork, and for scans
+    of a few slices, the calling process reads.
 
     Args:
         scan: the scan.
         done: keys of the slices to skip.
-        workers: number of processes; a NIfTI volume, which is one stream, has one at most.
+        workers: number of processes; a NIfTI volume, which is a single stream, uses one at most.
 
     Yields:
-        As :meth:`Scan.read`. A failure of the whole scan is a problem without key.
+        As :meth:`Scan.read`. If the whole scan fails, a problem without a key.
     """
     keys = [key for key in scan.keys() if key not in done] if workers else []
     if len(keys) < MIN_SLICES or 'fork' not in get_all_start_methods():
@@ -52,7 +52,7 @@ def read_ahead(scan: Scan, done: Container[str] = (), workers: int = 0) -> Itera
 
 
 class _Slices(IterableDataset):
-    """The slices of a scan, dealt to the loader's workers in turn, which is also the order in which it collects them."""
+    """The slices of a scan, dealt to the loader's workers in turn, the order in which the loader collects them."""
 
     def __init__(self, scan: Scan, keys: Sequence[str]) -> None:
         self.scan, self.keys = scan, keys
@@ -83,4 +83,4 @@ def _unchanged(item: Any) -> Any:
 
 def _start_worker(worker: int, parent: int) -> None:
     end_with_parent(parent)
-    cv2.setNumThreads(0)  # its threads do not survive forking
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive forking

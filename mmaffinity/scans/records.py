@@ -1,4 +1,4 @@
-"""Records of predicted slices: plain data, measured in the slice's own pixels and in millimetres."""
+"""Records of predicted slices: plain data, measured in the slice's pixels and in millimetres."""
 
 from dataclasses import asdict, dataclass, field, replace
 
@@ -17,11 +17,11 @@ class Lesion:
 
     Attributes:
         score: lesion probability.
-        label: number of the lesion class.
+        label: index of the lesion class.
         box: x1, y1, x2, y2 in pixels of the radiological view.
-        area_px: pixels of the mask.
+        area_px: area of the mask in pixels.
         area_mm2: None if the spacing is unknown.
-        mask: compressed COCO run lengths {'size': [H, W], 'counts': str}; None if the model predicts only boxes.
+        mask: compressed COCO RLE {'size': [H, W], 'counts': str}; None if the model predicts only boxes.
     """
 
     score: float
@@ -50,7 +50,7 @@ class SliceRecord:
         probabilities: independent probability of each class (sigmoid, Eq. 9: they need not sum to 1).
         lesions: lesions with a score above the threshold, by decreasing score.
         lesion_area_px, lesion_area_mm2: area of their union.
-        lesion_volume_ml: area times slab thickness; None if unknown.
+        lesion_volume_ml: lesion area times slab thickness; None if unknown.
         lung_area_px: area of a simple lung mask, see :mod:`.lungs`; None if no lung was found.
         notes: notes for readers of the result.
     """
@@ -75,16 +75,16 @@ class SliceRecord:
 
     @classmethod
     def from_dict(cls, content: dict) -> 'SliceRecord':
-        """Undo :meth:`to_dict`."""
+        """Create a record from the result of :meth:`to_dict`."""
         return cls(**{**content, 'lesions': [Lesion(**lesion) for lesion in content['lesions']]})
 
     def at(self, position_mm: float | None, thickness_mm: float | None) -> 'SliceRecord':
-        """Return the same slice at another position in its scan, with the volume of its slab."""
+        """Return the record at another position in its scan, with the lesion volume recomputed."""
         volume = None if self.lesion_area_mm2 is None or thickness_mm is None else self.lesion_area_mm2 * thickness_mm / 1000
         return replace(self, position_mm=position_mm, thickness_mm=thickness_mm, lesion_volume_ml=volume)
 
     def lesion_mask(self) -> np.ndarray:
-        """Union of the lesions, boolean (height, width)."""
+        """Return the union of the lesions, boolean (height, width)."""
         union = np.zeros((self.height, self.width), dtype=bool)
         for lesion in self.lesions:
             bitmap = lesion.bitmap()
@@ -103,7 +103,7 @@ def measure(
     masks: np.ndarray | None,
     score_thr: float,
 ) -> SliceRecord:
-    """Measure a prediction.
+    """Turn a prediction into a record with areas and volumes.
 
     Args:
         item: the slice.
@@ -117,7 +117,7 @@ def measure(
     runs: list[dict | None] = [None] * len(order)
     union = np.zeros((height, width), dtype=bool)
     if masks is not None and order:
-        # One at a time, so that a hundred masks of a large slice are not in memory twice.
+        # One at a time, to avoid a second copy of a hundred masks of a large slice.
         runs = []
         for at in order:
             mask = np.asarray(masks[at], dtype=bool)

@@ -1,4 +1,4 @@
-"""Assignment of output folders to scans and of pictures to slices."""
+"""Assign output folders to scans and pictures to slices."""
 
 import json
 import re
@@ -14,7 +14,7 @@ OVERLAYS_FOLDER = 'overlays'
 
 
 class ResultFolders:
-    """Assign folders to scans, so that a scan finds its own in every run, whatever other scans are added or removed.
+    """Assign folders to scans; a scan keeps its folder across runs, whatever other scans are added or removed.
 
     Args:
         out: the output folder, with or without results of earlier runs.
@@ -22,7 +22,7 @@ class ResultFolders:
 
     def __init__(self, out: OutputFolder) -> None:
         self._earlier: dict[str, str] = {}
-        # In lower case, because some file systems ignore case; without the names of the files on all scans.
+        # In lower case, because some file systems ignore case. The files about all scans have these names.
         self._taken = {'report.json', 'slices.csv', 'lesions.json'}
         self._given: set[str] = set()
         for path in sorted(out.root.glob(f'*/{JOURNAL}')):
@@ -34,7 +34,7 @@ class ResultFolders:
                 continue  # not our journal, or truncated in its first line: no results
 
     def of(self, scan: Scan) -> tuple[str, str]:
-        """Return the folder of a scan, and the identity stored in its journal: the scan's own, numbered if it recurs."""
+        """Return a scan's folder and the identity stored in its journal: the scan's own, numbered if it recurs."""
         identity, number = scan.identity, 1
         while identity in self._given:
             number += 1
@@ -51,7 +51,7 @@ class ResultFolders:
 
 
 def picture_name(record: SliceRecord) -> str:
-    """Return the file name of a slice's picture: its number in the scan, its file and a unique suffix."""
+    """Return the file name of a slice's picture: its index in the scan, its file name and a unique suffix."""
     base = record.name.replace('\\', '/').rsplit('/', 1)[-1].removesuffix('.png')
     return f'{record.index:04d}_{safe_name(base, record.name)}.png'
 
@@ -66,10 +66,10 @@ def renumber_pictures(
         records: records of the scan with current numbers.
 
     Yields:
-        ``records``; all must be consumed to complete the work. If interrupted, it can be restarted.
+        ``records``, which must be exhausted to finish the renaming. An interrupted call can be repeated.
     """
     place = out.path(folder, OVERLAYS_FOLDER)
-    # The part after the number is unique to a slice, so that no two pictures need the same name.
+    # The part after the number is unique to a slice, so renamed pictures cannot collide.
     pictures = {found[1]: found[0] for found in map(re.compile(r'\d{4,}(_.+\.png)').fullmatch, _names(place)) if found}
     for record in records:
         if isinstance(record, SliceRecord):

@@ -1,4 +1,4 @@
-"""A sample of slices from files and folders, evenly spaced."""
+"""Sample slices evenly from files and folders."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,14 +9,14 @@ from .opening import brief
 
 
 def sample_slices(inputs: Sequence[str | Path], most: int | None = None) -> Iterator[Slice | Problem]:
-    """Read every n-th slice of files and folders; scans that prediction would refuse are omitted.
+    """Read every n-th slice of files and folders, without the scans that prediction would reject.
 
     Args:
         inputs: files and folders, as for prediction.
         most: largest number of slices; None for all.
 
     Yields:
-        Slices, and a :class:`Problem` for each that cannot be read and for each volume that shows no chest in Hounsfield units.
+        Slices, and a :class:`Problem` for each unreadable slice and each volume that is not a chest in Hounsfield units.
 
     Raises:
         FileNotFoundError: if an input does not exist.

@@ -1,4 +1,4 @@
-"""Division of scans among processes that predict into one folder without communicating."""
+"""Divide scans among processes that predict into one folder without communicating."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ from .output_folder import safe_name
 
 @dataclass(frozen=True)
 class Shard:
-    """The scans of one of several processes.
+    """The share of scans that one of several processes predicts.
 
-    A scan belongs to one shard, which depends only on the name of its output folder, not on other scans or on the path at
-    which a machine has mounted the data. Scans that compete for a folder name are in one shard.
+    The shard of a scan depends only on the name of its output folder, not on other scans or on where a machine has mounted the
+    data. Scans that compete for a folder name are in the same shard.
 
     Attributes:
-        index: number of the shard, from 0.
+        index: index of the shard, from 0.
         num: number of shards.
 
     Raises:
@@ -31,7 +31,7 @@ class Shard:
         if not 0 <= self.index < self.num:
             raise ValueError(
                 f'shard {self.index} of {self.num} does not exist: --num-shards N must be at least 1, and --shard '
-                'within 0 to N - 1'
+                'from 0 to N - 1'
             )
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Shard:
 
     def owns(self, scan: Scan) -> bool:
         """Return whether a scan belongs to this shard."""
-        # Folder names are compared in lower case, see ResultFolders.
+        # ResultFolders compares folder names in lower case.
         digest = hashlib.sha256(safe_name(scan.info.name).lower().encode()).digest()
         return int.from_bytes(digest[:8], 'big') % self.num == self.index
 
@@ -49,19 +49,19 @@ def find_shard(
 ) -> tuple[Shard | None, str]:
     """Return the shard of this process.
 
-    Processes started together by torchrun or by ``srun`` divide the scans on their own. The tasks of a SLURM job array do so
-    only if ``num`` is given, because arrays often predict another input in each task.
+    Processes started together by torchrun or ``srun`` divide the scans automatically. Tasks of a SLURM job array do so only if
+    ``num`` is given, because arrays often predict a different input in each task.
 
     Args:
-        num: number of shards (``--num-shards``); None takes that of torchrun or ``srun``.
-        index: number of this shard (``--shard``); None takes the rank of the process, or its position in the job array.
+        num: number of shards (``--num-shards``); by default that of torchrun or ``srun``.
+        index: index of this shard (``--shard``); by default the rank of the process, or its position in the job array.
         environ: environment of the process.
 
     Returns:
-        The shard, or None if there is only one; and where its number comes from.
+        The shard, or None if there is only one; and the source of its index.
 
     Raises:
-        ValueError: if the numbers are out of range, or the environment does not complete them.
+        ValueError: if the numbers are out of range, or one is missing and the environment does not provide it.
     """
     if index is not None and num is None:
         raise ValueError(f'--shard {index} needs --num-shards, the number of processes that share the scans')
@@ -84,7 +84,7 @@ def find_shard(
             f'--num-shards {num} needs --shard I, 0 to {num - 1}, except under torchrun, srun or in a SLURM job array'
         )
     if size != num:
-        raise ValueError(f'--num-shards {num}, but {origin} started {size} processes: start as many, or leave the option out')
+        raise ValueError(f'--num-shards {num}, but {origin} started {size} processes: make them equal, or omit the option')
     return Shard(rank, num), origin
 
 
@@ -92,7 +92,7 @@ def _rank(environ: Mapping[str, str]) -> tuple[int, int, str]:
     """Return the rank of this process, the number of processes, and their launcher."""
     if 'RANK' in environ and 'WORLD_SIZE' in environ:
         return int(environ['RANK']), int(environ['WORLD_SIZE']), 'torchrun'
-    # The batch script itself also has SLURM_PROCID and SLURM_NTASKS, but is one process; only srun sets variables of a step.
+    # The batch script itself also has SLURM_PROCID and SLURM_NTASKS but is a single process; only srun sets step variables.
     if 'SLURM_PROCID' in environ and 'SLURM_STEP_NUM_TASKS' in environ:
         return int(environ['SLURM_PROCID']), int(environ['SLURM_STEP_NUM_TASKS']), 'srun'
     return 0, 1, 'a single process'

@@ -1,4 +1,4 @@
-"""The result of a whole scan, accumulated slice by slice."""
+"""The result of a scan, accumulated slice by slice."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from .records import SliceRecord
 
 @dataclass
 class ScanSummary:
-    """Accumulate slices; :meth:`to_dict` returns the scan's result. Memory does not depend on the number of slices."""
+    """Accumulate slices in constant memory; :meth:`to_dict` returns the scan's result."""
 
     num_slices: int = 0
     num_lesions: int = 0

@@ -1,4 +1,4 @@
-"""Conversion of Hounsfield units to the grey levels of training."""
+"""Convert Hounsfield units to the grey levels used in training."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 AIR = -1000.0  # HU
-LOWEST = -1024.0  # HU; scanners write no lower value for measured pixels
+LOWEST = -1024.0  # HU; scanners store no lower value for a measured pixel
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Window:
         return self.level - self.width / 2
 
     def grey(self, hu: float) -> float:
-        """Grey level of one value, 0 to 255, not rounded."""
+        """Return the grey level of a value, 0 to 255, without rounding."""
         return min(max((hu - self.low) * 255 / self.width, 0.0), 255.0)
 
     def apply(self, hu: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Convert a slice to 8-bit grey levels, like the training slices.
+        """Convert a slice to 8-bit grey levels like those of the training slices.
 
-        Values outside the field of view become air: those below -1024 HU and non-finite ones.
+        Values below -1024 HU and non-finite values are outside the field of view and become air.
 
         Args:
             hu: shape (H, W), Hounsfield units.
@@ -54,7 +54,7 @@ class Window:
             raise ValueError('has no finite value: every pixel is NaN or infinite')
         notes = ()
         if num_bad:
-            notes = (f'{num_bad} pixels are NaN or infinite and were taken as air',)
+            notes = (f'{num_bad} pixels are NaN or infinite and were treated as air',)
         hu = np.where(finite & (hu >= LOWEST), hu, AIR)
         grey = (np.clip(hu, self.low, self.low + self.width) - self.low) * (255 / self.width)
         return np.rint(np.clip(grey, 0, 255)).astype(np.uint8), notes

@@ -1,4 +1,4 @@
-"""Writers of results as JSON, CSV and COCO JSON, slice by slice."""
+"""Write results as JSON, CSV and COCO JSON, slice by slice."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ Records = Callable[[], Iterator[SliceRecord | Problem]]
 
 
 def write_prediction(out: OutputFolder, folder: str, head: dict, summary: dict, records: Records) -> None:
-    """Write ``prediction.json`` of a scan, see docs/prediction.md, without holding its slices in memory.
+    """Write a scan's ``prediction.json`` (see docs/prediction.md) without holding its slices in memory.
 
     Args:
         out, folder: destination.
         head: everything except the results: model, settings, scan.
         summary: summary of the scan.
-        records: returns a new iterator over results and problems at each call.
+        records: returns a new iterator over results and problems on each call.
     """
     with out.write(folder, 'prediction.json') as file:
         text = json.dumps({'schema': SCHEMA, 'notice': NOTICE, **head, 'summary': summary}, indent=1, allow_nan=False)
@@ -36,7 +36,7 @@ def write_prediction(out: OutputFolder, folder: str, head: dict, summary: dict, 
 
 
 def write_list(file: IO[bytes], name: str, items: Iterable[dict]) -> None:
-    """Append a list to an open JSON object, one entry per line, so that it can be read line by line."""
+    """Append a list to an open JSON object, one entry per line, so that readers can stream it."""
     file.write(f',\n "{name}": ['.encode())
     for number, item in enumerate(items):
         file.write((',\n  ' if number else '\n  ').encode() + json.dumps(item, allow_nan=False).encode('ascii'))
@@ -94,7 +94,7 @@ def _number(value: float | None) -> str:
 
 
 def write_coco(out: OutputFolder, folder: str, lesion_classes: Iterable[str], records: Records) -> None:
-    """Write ``lesions.json``: the predicted lesions as COCO annotations with compressed run lengths and a score."""
+    """Write ``lesions.json``: predicted lesions as COCO annotations with compressed RLE masks and scores."""
     images = (
         {'id': record.index, 'file_name': record.name, 'width': record.width, 'height': record.height}
         for record in records()

@@ -1,4 +1,4 @@
-"""Data structures exchanged between models, data sets and metrics."""
+"""Data structures passed between models, data sets and metrics."""
 
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 

@@ -1,4 +1,4 @@
-"""MMDetection's data sample with a slice's label and prediction."""
+"""MMDetection's data sample, extended by a slice's label and prediction."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ CLASSIFICATION = 'classification'
 
 
 class SliceDataSample(DetDataSample):
-    """A :class:`DetDataSample` of one axial slice with an additional image-level class.
+    """A :class:`DetDataSample` for one axial slice, with an image-level class.
 
-    The lesions are ``gt_instances`` and ``pred_instances``, as in every MMDetection model. In addition:
+    Lesions are in ``gt_instances`` and ``pred_instances``, as in every MMDetection model. In addition:
 
     * ``gt_slice.label``: class of the slice, LongTensor of shape (1,);
     * ``pred_slice.label``: predicted class, LongTensor (1,);
     * ``pred_slice.logits``, ``pred_slice.score``: logits and per-class probabilities, shape (K,). The probabilities are
-      sigmoids, as the model is trained per class (Eq. 9), so they need not sum to one;
+      sigmoids, because the loss is per class (Eq. 9), so they need not sum to one;
     * ``pred_slice.roi_boxes``: the beta ranked boxes used for classification, x1 y1 x2 y2 in pixels of the original
-      image, shape (beta, 4), with ``roi_scores`` (beta,), their lesion probabilities;
+      image, shape (beta, 4), and ``roi_scores``, their lesion probabilities, shape (beta,);
     * from the affinity head also ``roi_features`` X (beta, C), ``affinity`` Y (C*, C), ``features`` z (C,) and
       ``roi_weights`` W v (beta,): z = X^T (W v), so the k-th entry is the weight of the k-th RoI.
 
-    The meta field ``task`` is 'segmentation' or 'classification'. It states which ground truth the slice has and, in training,
-    the stage of its batch.
+    The meta field ``task`` is 'segmentation' or 'classification': the kind of ground truth and, in training, the stage of the
+    batch.
     """
 
     @property
@@ -62,7 +62,7 @@ def batch_task(data_samples: Sequence[SliceDataSample]) -> str:
     if len(tasks) != 1 or not tasks <= {SEGMENTATION, CLASSIFICATION}:
         names = ', '.join(str(sample.get('img_path')) for sample in data_samples[:4])
         raise ValueError(
-            f'a training batch must be of one task, {SEGMENTATION!r} or {CLASSIFICATION!r}, but this one has '
+            f'a training batch must have one task, {SEGMENTATION!r} or {CLASSIFICATION!r}, but this one has '
             f'{sorted(map(str, tasks))} ({names}); use batch_sampler=dict(type="AlternatingBatchSampler")'
         )
     return tasks.pop()

@@ -1,1 +1,1 @@
-"""Configs, checkpoints and files."""
+"""Helpers for configs, files, images and the command line."""

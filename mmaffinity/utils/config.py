@@ -1,4 +1,4 @@
-"""Reading configs."""
+"""Load configs, apply overrides and check them."""
 
 import copy
 import inspect
@@ -15,26 +15,26 @@ from mmengine.utils import import_modules_from_strings
 from .references import DATALOADERS, resolve_dataloaders
 from .shared_config import read_shared_config
 
-FIELDS = ('data_root', 'image_size', 'slice_classes', 'folds', 'fold')  # top-level fields of our own, see load_config
+FIELDS = ('data_root', 'image_size', 'slice_classes', 'folds', 'fold')  # top-level fields of this package, see load_config
 
 
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     """Load a config by path or name, apply overrides, and resolve its references.
 
     A config means the same to MMEngine's ``Runner.from_cfg(Config.fromfile(path))``. This function adds names, overrides and
-    clear errors. It also resolves references such as ``data_root='${data_root}'``, which the runner's loops would resolve, so
-    that the data sets can be built without a runner. Some top-level fields avoid repetition:
+    clear errors. It also resolves references such as ``data_root='${data_root}'``, which the runner's loops would otherwise
+    resolve, so that data sets can be built without a runner. Some top-level fields avoid repetition:
 
     * ``data_root``: root of the data sets;
     * ``image_size``: (width, height) in pixels to which slices are resized;
-    * ``slice_classes``: names of the classes, checked against the slice lists; None means those of the lists;
-    * ``folds`` and ``fold``: cross-validation by patient: every data set trains on all folds but one, or tests on it. There is
-      then no validation, because its patients would have to be excluded from training too.
+    * ``slice_classes``: names of the classes, checked against the slice lists; None uses those of the lists;
+    * ``folds`` and ``fold``: cross-validation by patient: training uses all folds but one, and testing the remaining fold.
+      There is no validation then, because its patients would have to be excluded from training too.
 
     Args:
-        path: config file (Python), which is code and is executed; or the name of a config in this package, such as
-            'affinity_c8' or 'baselines/single_shot', see :func:`find_config`; or the JSON of a shared model, which is data, see
-            :mod:`~mmaffinity.utils.shared_config`.
+        path: a Python config file, which is executed; or the name of a config in this package, such as 'affinity_c8' or
+            'baselines/single_shot' (see :func:`find_config`); or the JSON of a shared model, which is only data (see
+            :mod:`~mmaffinity.utils.shared_config`).
         overrides: values by dotted key, as from ``--cfg-options``.
 
     Raises:
@@ -46,7 +46,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     import_modules_from_strings('mmaffinity.registration')
     path = find_config(path)
     if path.suffix not in ('.py', '.json'):
-        # Nor YAML: MMEngine's reader calls functions named in a YAML file.
+        # YAML is not supported either: MMEngine's reader calls functions named in a YAML file.
         raise ValueError(f'{path} is not a config: a config is a Python file, or the JSON of a shared model')
     if path.suffix == '.json':
         config = read_shared_config(path)
@@ -55,9 +55,9 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
             config = Config.fromfile(path)
         except Exception as error:
             raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
-        # MMEngine formats the config five times per run and for every checkpoint, each time with yapf, which takes seconds if
-        # a path is long. Unformatted, it is still indented Python. fromfile() has an option for this, but does not pass it on
-        # for configs with _base_.
+        # MMEngine formats the config with yapf five times per run and for every checkpoint, which takes seconds if a path is
+        # long. Unformatted, it is still indented Python. fromfile() has an option for this, but loses it for configs with
+        # _base_.
         object.__setattr__(config, '_format_python_code', False)
     try:
         if overrides:
@@ -122,15 +122,16 @@ def find_config(path: str | Path) -> Path:
     known = sorted(str(other.relative_to(ours).with_suffix('')) for other in ours.rglob('*.py') if '_base_' not in other.parts)
     near = get_close_matches(str(path), siblings) or get_close_matches(str(name), known)
     hint = f'; did you mean {" or ".join(near)}?' if near else ''
-    raise FileNotFoundError(f'no config {path}{hint}')
+    raise FileNotFoundError(f'no such config: {path}{hint}')
 
 
 def _check_names(config: Config, overrides: dict) -> None:
-    """Refuse overrides of unknown fields that resemble existing ones, or have the name of an inner one such as ``lr``, because
-    they would silently change nothing.
+    """Reject overrides that are probably misspelt: of unknown fields that resemble existing or inner ones, such as ``lr``.
+
+    They would silently change nothing.
 
     Raises:
-        ValueError: with the probably intended field.
+        ValueError: with the field that was probably meant.
     """
     fields = {*config.keys(), *FIELDS, *inspect.signature(Runner.__init__).parameters}
     for key in map(str, overrides):
@@ -139,11 +140,11 @@ def _check_names(config: Config, overrides: dict) -> None:
             continue
         near = get_close_matches(name, fields, n=1, cutoff=0.8) or list(islice(_places(config.to_dict(), key), 3))
         if near:
-            raise ValueError(f'there is no field {name}; did you mean {" or ".join(near)}?')
+            raise ValueError(f'unknown field {name}; did you mean {" or ".join(near)}?')
 
 
 def _places(value: Any, name: str, within: str = '') -> Iterator[str]:
-    """Yield the dotted names of the inner fields of a config that end in ``name``."""
+    """Yield the dotted names of a config's inner fields that end in ``name``."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
     for key, item in items:
         place = f'{within}{key}'
@@ -153,7 +154,7 @@ def _places(value: Any, name: str, within: str = '') -> Iterator[str]:
 
 
 def _check_kinds(config: Config) -> None:
-    """Check the types of fields that every run reads, because an override can replace a dict with anything.
+    """Check the types of fields that every run reads; an override can replace a dict with anything.
 
     Raises:
         TypeError: if a type is wrong.
@@ -191,7 +192,7 @@ def _check_kind(name: str, value: Any, kind: type | tuple[type, ...], called: st
 
 
 def check_data(config: Config, loader: str) -> None:
-    """Check that a config names the data of a run; the description of a shared model names none.
+    """Check that a config defines the data of a run, which the description of a shared model does not.
 
     Raises:
         ValueError: if it does not.
@@ -200,5 +201,5 @@ def check_data(config: Config, loader: str) -> None:
     if not dataset.get('type'):
         raise ValueError(
             f'{config.filename} has no data set in {loader}; the JSON of a shared model is only for prediction. Use '
-            'a Python config of the same model, for example from configs/, which names its data'
+            'a Python config of the same model, for example from configs/, that defines its data'
         )

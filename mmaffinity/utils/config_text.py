@@ -1,4 +1,4 @@
-"""Reading the config that MMEngine stores in a checkpoint, without executing it."""
+"""Read the config that MMEngine stores in a checkpoint, without executing it."""
 
 import ast
 from typing import Any
@@ -7,10 +7,10 @@ _NUMBERS = {'inf': float('inf'), 'nan': float('nan')}
 
 
 def read_config_text(text: Any) -> dict[str, Any] | None:
-    """Return the fields of a config given as Python text.
+    """Return the fields of a config given as Python source.
 
-    Only assignments of plain values are read, including ``dict(...)``. Nothing is called or imported, so the text need not be
-    trusted.
+    Only assignments of plain values, including ``dict(...)``, are read. Nothing is called or imported, so the text may be
+    untrusted.
 
     Args:
         text: text from ``Config.pretty_text``.
@@ -37,11 +37,11 @@ def _value(node: ast.expr) -> Any:
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict):
         if None in node.keys:
-            raise ValueError('** unpacks what is not in the text')
+            raise ValueError('** unpacks a value that is not in the text')
         return {ast.literal_eval(key): _value(value) for key, value in zip(node.keys, node.values) if key is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
         if None in [keyword.arg for keyword in node.keywords]:
-            raise ValueError('** unpacks what is not in the text')
+            raise ValueError('** unpacks a value that is not in the text')
         entries: dict[Any, Any] = {}
         for argument in node.args:
             entries.update(_value(argument))
@@ -54,12 +54,12 @@ def _value(node: ast.expr) -> Any:
 def config_differences(
     first: Any, second: Any, ignored: frozenset[str] = frozenset(), place: str = ''
 ) -> list[tuple[str, Any, Any]]:
-    """Return the differences between two configs: dotted name and both values of the innermost fields that differ.
+    """Return the dotted name and both values of the innermost fields in which two configs differ.
 
     Args:
-        first, second: values of configs; lists and tuples are equal if their items are; None for an absent field.
+        first, second: config values. Lists and tuples are equal if their items are; None stands for an absent field.
         ignored: names of fields to ignore at any level.
-        place: name of the values.
+        place: dotted name of the values.
     """
     parts: list[tuple[str, Any, Any]]
     if isinstance(first, dict) and isinstance(second, dict):

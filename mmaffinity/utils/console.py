@@ -1,4 +1,4 @@
-"""Progress display of commands: one line."""
+"""The progress line of commands."""
 
 import sys
 import time
@@ -7,14 +7,14 @@ from typing import ClassVar, TextIO
 
 PLAIN_INTERVAL = 15.0  # seconds between lines if lines cannot be replaced
 LIVE_INTERVAL = 0.1
-WIDTH = 110  # length of a replaced line; a longer one would wrap and stay on screen
+WIDTH = 110  # longest replaceable line; a longer one would wrap and stay on screen
 
 
 class TimeLeft:
     """Estimate the remaining time of a job from the steps of this run.
 
     Args:
-        clock: returns seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,9 +22,9 @@ class TimeLeft:
         self._start: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> float | None:
-        """Return the seconds left, None at the first step.
+        """Return the seconds left, None for the first step.
 
-        The first step is not counted, because it includes warm-up and may follow steps of an earlier run.
+        The first step is excluded, because it includes warm-up and may follow steps of an earlier run.
         """
         now = self._clock()
         if self._start is None:
@@ -35,7 +35,7 @@ class TimeLeft:
 
 
 class ProgressLine:
-    """A progress line, replaced in place on a terminal; elsewhere a plain line every 15 seconds.
+    """A progress line, updated in place on a terminal; elsewhere, a new line every 15 seconds.
 
         progress = ProgressLine('reading', 'files')
         progress(3, 200, 'IMG_0003.dcm')   # reading: 3 of 200 files, 0 min 12 s left, IMG_0003.dcm
@@ -44,7 +44,7 @@ class ProgressLine:
         what: the job.
         unit: the counted unit.
         stream: output stream; standard error by default, so that results can be piped.
-        clock: returns seconds.
+        clock: returns the time in seconds.
     """
 
     _current: ClassVar['ProgressLine | None'] = None
@@ -59,7 +59,7 @@ class ProgressLine:
         self._open = False
 
     def due(self, last: bool = False) -> bool:
-        """Return whether the next call will show the line; the ``last`` one always does."""
+        """Return whether the next call will show the line; the ``last`` call always does."""
         interval = LIVE_INTERVAL if self._live else PLAIN_INTERVAL
         return last or self._shown is None or self._clock() - self._shown >= interval
 
@@ -88,7 +88,7 @@ class ProgressLine:
 
     @classmethod
     def clear_current(cls) -> None:
-        """Clear the line on a terminal so that a message can take its place; the next call shows it again."""
+        """Clear the line on a terminal to make room for a message; the next call shows it again."""
         line = cls._current
         if line is not None and line._open:
             line._stream.write('\r\033[K')

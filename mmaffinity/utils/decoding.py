@@ -1,8 +1,8 @@
-"""Decoding of image files into grayscale slices, without partial reads or silent rescaling.
+"""Decode image files into grayscale slices, without partial reads or silent rescaling.
 
-OpenCV decodes the pixels, as in the published code. It is lenient, however: depending on version and code path, it returns a
-partly grey image for a truncated JPEG. The structure of the file is therefore verified first, which also gives the image size
-before memory is allocated for it.
+OpenCV decodes the pixels, as in the published code. But it is lenient: depending on version and code path, it returns a partly
+grey image for a truncated JPEG. The structure of the file is therefore verified first, which also gives the image size before
+memory is allocated for it.
 """
 
 import io
@@ -36,14 +36,14 @@ _FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a PNG, JPEG, TIFF, BMP, WebP or PGM file as a grayscale slice, whatever its extension.
 
-    Colour is converted to grayscale as by OpenCV, alpha is ignored, palettes are resolved, 1-bit values become 0 and 255, and
-    EXIF orientation is applied. The result for 8-bit files equals ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)``.
+    OpenCV converts colour to grayscale. Alpha is ignored, palettes are resolved, 1-bit values become 0 and 255, and EXIF
+    orientation is applied. The result for 8-bit files equals ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)``.
 
     Args:
         path: image file.
-        max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means all 16 bits, 65535. 8-bit files
-            are not affected.
-        max_pixels: maximum accepted height x width, checked before decoding.
+        max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means 65535. 8-bit files are not
+            affected.
+        max_pixels: largest accepted height x width, checked before decoding.
 
     Returns:
         Slice of shape (H, W): uint8, or float32 with 8-bit grey levels (0 to 255) for 16-bit files.
@@ -80,7 +80,7 @@ def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int =
 
 
 def starts_like_image(head: bytes) -> bool:
-    """Whether the first 32 bytes of a file belong to a format that :func:`decode_slice` reads."""
+    """Return whether the first 32 bytes of a file belong to a format that :func:`decode_slice` reads."""
     if head.startswith((_PNG_SIGNATURE, b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
         return True
     if head[:2] == b'BM':  # text may also start with these letters; the size of the second header decides
@@ -99,7 +99,7 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
         return img
     if img.dtype != np.uint16:
         raise ValueError(
-            f'has {img.dtype} pixels, of unknown range: map a window of Hounsfield units to 8-bit or '
+            f'has {img.dtype} pixels of unknown range: map a window of Hounsfield units to 8-bit or '
             '16-bit unsigned grey levels first'
         )
     peak = int(img.max(initial=0))
@@ -108,13 +108,13 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
         if far_below_white(peak):
             low = int(img.min())
             advice = (
-                'set the value that stands for white, for example 4095 for 12-bit content (max_value=4095 in '
+                'set the pixel value of white, for example 4095 for 12-bit content (max_value=4095 in '
                 'LoadCTSlice, --max-value 4095 of mmaffinity predict); if its values are Hounsfield units plus an '
                 'offset, save them in a lung window instead'
             )
             if 2 * low > peak:
                 advice = (
-                    f'its values begin at {low}: if they are Hounsfield units plus an offset, save them in a lung window '
+                    f'its values start at {low}: if they are Hounsfield units plus an offset, save them in a lung window '
                     '(level -600, width 1500) as 8 bits; no max_value (--max-value) makes them grey levels'
                 )
             warnings.warn(f'a 16-bit slice whose brightest pixel is {peak} of {max_value} is too dark: {advice}', stacklevel=2)
@@ -124,10 +124,10 @@ def to_grey_levels(img: np.ndarray, max_value: int | None = None) -> np.ndarray:
 
 
 def far_below_white(peak: int, max_value: int | None = None) -> bool:
-    """Whether the brightest pixel of a 16-bit slice is so dark that white is probably another value.
+    """Return whether a 16-bit slice's brightest pixel is so dark that white is probably another value.
 
-    A training slice shows bone and soft tissue, so its brightest pixel is nearly white. The threshold is three quarters of
-    65535, or a quarter of a value given by the user.
+    Training slices contain bone and soft tissue, so their brightest pixel is nearly white. The threshold is three quarters of
+    65535, or a quarter of a user-supplied value.
     """
     return 0 < peak < (DARKEST_PEAK * 65535 if max_value is None else DARKEST_GIVEN * max_value)
 
@@ -153,7 +153,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_png(content: bytes) -> tuple[int, int]:
-    """Walk the chunks to IEND, verifying the checksums of those with pixels; return width and height."""
+    """Walk the chunks to IEND, verifying the checksums of critical chunks; return width and height."""
     view = memoryview(content)
     position, size = len(_PNG_SIGNATURE), None
     while position + 12 <= len(content):
@@ -169,16 +169,16 @@ def _check_png(content: bytes) -> tuple[int, int]:
         if kind == b'IEND' and size is not None:
             return size
         position = end
-    raise ValueError(f'is a truncated PNG: it ends after {plural(len(content), "byte")} without its end mark')
+    raise ValueError(f'is a truncated PNG: it ends after {plural(len(content), "byte")} without an end marker')
 
 
 def _check_jpeg(content: bytes) -> tuple[int, int]:
     """Walk the segments to the first scan, then find the end-of-image marker; return width and height.
 
-    Within a scan, every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the marker cannot occur there by
+    Within a scan, every 0xFF byte is followed by a stuffed 0x00 or a restart marker, so the end marker cannot occur there by
     chance. Before the scan it can (for example in an EXIF thumbnail), which is why the segments are walked.
     """
-    truncated = ValueError(f'is a truncated JPEG: it ends after {plural(len(content), "byte")} without its end mark')
+    truncated = ValueError(f'is a truncated JPEG: it ends after {plural(len(content), "byte")} without an end marker')
     position, size = 2, None
     while position + 4 <= len(content):
         if content[position] != 0xFF:
@@ -199,10 +199,10 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
 
 
 def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.ndarray:
-    """Decode formats that are rare for slices: Pillow loads them once to detect truncation, then OpenCV decodes the pixels."""
+    """Decode formats that are rare for slices: Pillow loads the file to detect truncation, then OpenCV decodes it."""
     try:
-        # Pillow warns about conditions that are errors here, or about odd metadata. All threads share the filters: overlapping
-        # blocks would leave them changed, and a wider filter would also silence the warnings of other threads.
+        # Pillow warns about conditions that are errors here, and about odd metadata. Threads share the warning filters:
+        # overlapping blocks would leave them changed, and a wider filter would also silence other threads' warnings.
         with _FILTERS, warnings.catch_warnings():
             warnings.filterwarnings('ignore', module=r'PIL\.')
             with Image.open(io.BytesIO(content), formats=('BMP', 'PPM', 'TIFF', 'WEBP')) as image:
@@ -214,7 +214,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
     except UnidentifiedImageError:
         raise ValueError(f'is not an image: {_guess_kind(content)}') from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f'has more pixels than max_pixels={max_pixels} and than Pillow opens: {error}') from error
+        raise ValueError(f'has more pixels than max_pixels={max_pixels} and the limit of Pillow: {error}') from error
     except ValueError as error:
         if 'max_pixels' in str(error):
             raise
@@ -222,7 +222,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, KeyError and others
         raise ValueError(f'is truncated or damaged: {error}') from error
     if pages > 1:
-        raise ValueError(f'holds {pages} pages: save one slice per file')
+        raise ValueError(f'has {pages} pages: save one slice per file')
     return _decode(content, max_value, white_is_zero)
 
 
@@ -239,12 +239,12 @@ def _guess_kind(content: bytes) -> str:
     if content.lstrip()[:1] == b'<':
         return 'it looks like a web page, perhaps from a failed download'
     if not content.strip(b'\0'):
-        return f'it holds nothing but {plural(len(content), "zero byte")}; copy, export or download it again'
-    return f'it starts with {content[:12]!r}; PNG, JPEG, TIFF, BMP, WebP and PGM can be read'
+        return f'it consists of {plural(len(content), "zero byte")}; copy, export or download it again'
+    return f'it starts with {content[:12]!r}; supported are PNG, JPEG, TIFF, BMP, WebP and PGM'
 
 
 def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: str = 'bgr') -> np.ndarray:
-    """Convert an array of any accepted form to a grayscale slice, see :class:`~mmaffinity.datasets.LoadCTSliceFromArray`.
+    """Convert an array to a grayscale slice; :class:`~mmaffinity.datasets.LoadCTSliceFromArray` lists the accepted forms.
 
     Args:
         img: the array.
@@ -257,7 +257,7 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
     if not isinstance(img, np.ndarray):
         raise ValueError(f'a slice must be a NumPy array, not {type(img).__name__}')
     if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
-        raise ValueError(f'an array of shape {img.shape} is not a slice: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is needed')
+        raise ValueError(f'an array of shape {img.shape} is not a slice: use (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)')
     if not img.dtype.isnative:
         img = img.astype(img.dtype.newbyteorder('='))
     if img.dtype == np.bool_:
@@ -266,7 +266,7 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
         img = _check_float(img)
     elif img.dtype not in (np.uint8, np.uint16):
         raise ValueError(
-            f'an array of {img.dtype} has unknown range: map a window of Hounsfield units to grey '
+            f'an array of {img.dtype} has an unknown range: map a window of Hounsfield units to grey '
             'levels 0..255 (uint8 or float) first'
         )
     if img.ndim == 3 and img.shape[2] == 1:
@@ -285,15 +285,19 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
 def _check_float(img: np.ndarray) -> np.ndarray:
     low, high = float(img.min()), float(img.max())
     if not (low >= 0 and high <= 255):  # also catches NaN
-        raise ValueError(f'a float array must hold grey levels 0..255, but this one has {low:g}..{high:g}')
+        raise ValueError(f'a float array must contain grey levels 0..255, but this one has {low:g}..{high:g}')
     if 0 < high <= 1:
         raise ValueError(
-            f'a float array must hold grey levels 0..255, but the brightest pixel is {high:g}: multiply an array in 0..1 by 255'
+            f'a float array must contain grey levels 0..255, but its maximum is {high:g}: multiply an array in 0..1 by 255'
         )
     return img.astype(np.float32)
 
 
 def check_max_value(max_value: int | None) -> None:
-    """Raise a ValueError unless the value can be white in 16-bit slices."""
+    """Check that a value is valid as white of 16-bit slices.
+
+    Raises:
+        ValueError: if it is not.
+    """
     if max_value is not None and not 1 <= max_value <= 65535:
-        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for the whole 16 bits')
+        raise ValueError(f'max_value={max_value} must be within 1..65535, or None for 65535')

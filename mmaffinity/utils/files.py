@@ -1,4 +1,4 @@
-"""Writing files atomically, so that readers and interrupted runs never see partial files."""
+"""Write files atomically, so that readers and interrupted runs never see partial files."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ PathLike = str | os.PathLike
 
 
 def sha256_of(path: PathLike) -> str:
-    """SHA-256 of a file's bytes as hexadecimal digits."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
@@ -22,7 +22,7 @@ def sha256_of(path: PathLike) -> str:
 
 
 def num_bytes(path: PathLike) -> int | None:
-    """Size of a file; None if it does not exist or cannot be reached."""
+    """Return the size of a file in bytes; None if it does not exist or is not accessible."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -34,7 +34,7 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
 
     Args:
         path: the file; its folder is created if needed.
-        obj: an object that ``json`` can write; NaN and infinity are refused, because they are not valid JSON.
+        obj: an object that ``json`` can write; NaN and infinity are rejected, because they are not valid JSON.
 
     Raises:
         ValueError: if the object contains NaN or infinity.
@@ -44,9 +44,9 @@ def write_json_atomic(path: PathLike, obj: Any) -> None:
 
 
 def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
-    """Write several related JSON files; if one cannot be written, none is.
+    """Write several related JSON files, all or none.
 
-    The files are renamed once the last of them is on disk. Equal objects give equal bytes.
+    They are renamed once the last one is on disk. Equal objects give equal bytes.
 
     Args:
         objects: objects to write, by path. Folders are created if needed.
@@ -55,7 +55,7 @@ def write_jsons_atomic(objects: Mapping[Any, Any]) -> None:
         ValueError: if an object contains NaN or infinity.
         TypeError: if an object contains something that JSON cannot represent.
     """
-    # Generate all text first, so that anything invalid is refused before a file is written.
+    # Generate all text first, so that invalid objects are rejected before any file is written.
     texts = {Path(path): json.dumps(obj, allow_nan=False) + '\n' for path, obj in objects.items()}
     with ExitStack() as stack:
         for path, text in texts.items():
@@ -70,8 +70,8 @@ def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) 
 
     Args:
         path: the file to write; it replaces an existing one, and its folder is created if needed.
-        part: the temporary file, in the same folder; ``<name>.part`` by default. Processes that may write the same file at
-            the same time need different ones.
+        part: the temporary file, in the same folder; ``<name>.part`` by default. Processes that may write the same file
+            concurrently need different ones.
         sync: wait until the content is on disk. Otherwise a power cut after the rename could leave an empty file.
 
     Yields:
@@ -80,7 +80,7 @@ def whole_file(path: PathLike, part: PathLike | None = None, sync: bool = True) 
     path = Path(path)
     part = path.with_name(f'{path.name}.part') if part is None else Path(part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part.unlink(missing_ok=True)  # left by a killed run, or a link to another place
+    part.unlink(missing_ok=True)  # left by a killed run, or a link to somewhere else
     try:
         with open(part, 'xb') as file:
             yield file
@@ -103,27 +103,27 @@ def whole_folder(path: PathLike, marker: str, overwrite: bool = False) -> Iterat
 
     Args:
         path: the folder to create, with any missing parents.
-        marker: A file that the block writes, relative to the folder, by which a later call recognises the folder.
-        overwrite: replace a folder that contains the marker. Any other non-empty folder is untouched.
+        marker: a file that the block writes, relative to the folder, by which later calls recognise the folder.
+        overwrite: whether to replace a folder that contains the marker. Any other non-empty folder is left untouched.
 
     Yields:
-        The folder to fill, ``.<name>.mmaffinity.part`` beside the final one.
+        The folder to fill, ``.<name>.mmaffinity.part`` next to the final one.
 
     Raises:
-        FileExistsError: if there is a file, or a folder that is not empty and may not be replaced.
+        FileExistsError: if ``path`` is a file, or a non-empty folder that may not be replaced.
     """
     path = Path(os.path.abspath(path))
-    # Names that only this function gives, because it removes what a killed run has left under them.
+    # Names that nothing else uses, because leftovers of killed runs under these names are removed.
     part, old = (path.with_name(f'.{path.name}.mmaffinity.{end}') for end in ('part', 'old'))
     if old.exists() and not path.exists():
         os.replace(old, path)  # a run was killed between its two renames
     if path.exists() and not path.is_dir():
-        raise FileExistsError(f'{path} is a file; name a folder')
+        raise FileExistsError(f'{path} is a file; choose a folder')
     if path.is_dir() and any(path.iterdir()):
         if not (path / marker).is_file():
-            raise FileExistsError(f'{path} is not empty and has no {marker}, so it holds something else; name another folder')
+            raise FileExistsError(f'{path} is not empty but has no {marker}, so it is something else; choose another folder')
         if not overwrite:
-            raise FileExistsError(f'{path} holds an earlier result; name another folder, or replace it (--overwrite)')
+            raise FileExistsError(f'{path} contains an earlier result; choose another folder, or replace it (--overwrite)')
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use (PEP 562), so that importing the package is cheap."""
+"""Import a package's names on first use (PEP 562), so that importing the package is cheap."""
 
 import importlib
 from collections.abc import Callable, Mapping

@@ -1,11 +1,11 @@
-"""The data sets inside concatenations and wrappers."""
+"""Find the data sets inside concatenations and wrappers."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def leaf_configs(dataset: Any) -> Iterator[Any]:
-    """Yield the configs of the data sets that list slices, from the config of a data set, concatenation or wrapper."""
+    """Yield the configs of the innermost data sets in the config of a data set, concatenation or wrapper."""
     if not isinstance(dataset, dict):
         return
     inner = dataset.get('datasets') or ([dataset['dataset']] if dataset.get('dataset') else [])
@@ -16,7 +16,7 @@ def leaf_configs(dataset: Any) -> Iterator[Any]:
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets that list slices, from a data set, concatenation or wrapper."""
+    """Yield the innermost data sets of a data set, concatenation or wrapper."""
     inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else None)
     if inner is None:
         yield dataset

@@ -1,4 +1,4 @@
-"""Values of ``--cfg-options`` as text: numbers, text, lists and tuples."""
+"""Parse and format values of ``--cfg-options``: numbers, text, lists and tuples."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ _QUOTES = ('"', "'")
 
 
 def parse_value(text: str) -> Any:
-    """Return the value that a text stands for.
+    """Parse a value.
 
     The syntax is that of MMEngine's ``DictAction``: ``3``, ``0.1``, ``true``, ``None``, ``text``, ``[a, b]`` or ``a,b`` (a
-    list), ``(a, b)`` (a tuple), nested at will. Unlike there, spaces within a text are kept, because paths contain them, and
-    quotes make a text of whatever they enclose: ``'a,b'``, ``'1'``.
+    list), ``(a, b)`` (a tuple), with any nesting. Unlike there, spaces within text are kept, because paths contain them, and
+    anything in quotes is text: ``'a,b'``, ``'1'``.
 
     Raises:
         ValueError: if brackets or quotes do not match.
@@ -35,13 +35,13 @@ def parse_value(text: str) -> Any:
 
 
 def option_text(value: Any) -> str:
-    """Return a text from which :func:`parse_value` makes the value.
+    """Format a value so that :func:`parse_value` returns it.
 
     Args:
-        value: None, a number, a text, or a list or tuple of these.
+        value: None, a number, a string, or a list or tuple of these.
 
     Raises:
-        ValueError: if there is none, as for a text that needs quotes and contains both kinds.
+        ValueError: if that is impossible, as for a string that needs quotes and contains both kinds.
     """
     if isinstance(value, (list, tuple)):
         left, right = '()' if isinstance(value, tuple) else '[]'
@@ -54,16 +54,16 @@ def option_text(value: Any) -> str:
                 return text
         except ValueError:
             continue
-    raise ValueError(f'{value!r} cannot be given as KEY=VALUE: it needs quotes, and contains both kinds')
+    raise ValueError(f'{value!r} cannot be written as KEY=VALUE: it needs quotes but contains both kinds')
 
 
 def _split(text: str) -> list[str]:
-    """Split a text at its commas, except those in brackets or quotes."""
+    """Split text at commas outside brackets and quotes."""
     items, start, depth, quote = [], 0, 0, ''
     for at, char in enumerate(text):
         if quote:
             quote = '' if char == quote else quote
-        elif char in _QUOTES and text[:at].rstrip()[-1:] in ('', ',', '[', '('):  # an apostrophe within a text is none
+        elif char in _QUOTES and text[:at].rstrip()[-1:] in ('', ',', '[', '('):  # an apostrophe within text is not a quote
             quote = char
         elif char == ',' and depth == 0:
             items.append(text[start:at])
@@ -73,5 +73,5 @@ def _split(text: str) -> list[str]:
         if depth < 0:
             break
     if depth or quote:
-        raise ValueError(f'{text!r} has brackets or quotes that do not match')
+        raise ValueError(f'{text!r} has unbalanced brackets or quotes')
     return [*items, text[start:]]

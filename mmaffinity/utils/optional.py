@@ -1,4 +1,4 @@
-"""Optional packages."""
+"""Import optional packages."""
 
 import importlib
 import logging
@@ -12,8 +12,8 @@ def require(module: str, extra: str) -> ModuleType:
     """Import an optional module.
 
     Args:
-        module: its dotted name, for example 'sklearn.metrics'.
-        extra: the extra of this package that installs it.
+        module: dotted name, for example 'sklearn.metrics'.
+        extra: extra of this package that installs it.
 
     Raises:
         ValueError: if it is not installed, with the command that installs it.
@@ -22,7 +22,7 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise ValueError(
-            f'this needs the package {module.split(".")[0]}, which is not installed ({error}); '
+            f'this needs the {module.split(".")[0]} package, which is not installed ({error}); '
             f'run: pip install "mmaffinity[{extra}]"'
         ) from error
 

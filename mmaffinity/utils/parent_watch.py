@@ -1,4 +1,4 @@
-"""Ending helper processes whose parent was killed."""
+"""End child processes whose parent was killed."""
 
 import os
 import threading
@@ -8,8 +8,8 @@ import time
 def end_with_parent(parent: int) -> None:
     """End this process soon after its parent ends, whatever it is doing.
 
-    A killed process cannot notify its child processes. They would wait forever for work or, like torch's loader workers, for
-    their results to be read.
+    A killed process cannot notify its children, which would wait forever for work or, like torch's loader workers, for their
+    results to be read.
 
     Args:
         parent: ID of the parent process.

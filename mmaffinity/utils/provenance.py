@@ -1,4 +1,4 @@
-"""What a result records about its use, software, time and config."""
+"""Provenance of a result: intended use, software versions, time and config."""
 
 import datetime
 import hashlib
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 NOTICE = 'Research use only; not a medical device.'
-SHORT_NOTICE = 'research use only'  # in images and headers
+SHORT_NOTICE = 'research use only'  # for images and headers
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages behind a result: those of the model and those that read pixels."""
+    """Return the versions of the packages that run the model and read pixels."""
     found = dict(mmaffinity=__version__, python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__)
-    # Libraries that run models are listed only if loaded: an exported model needs no torch.
+    # List libraries that run models only if they are loaded: an exported model needs no torch.
     runtimes = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onnxruntime', 'openvino')
     found.update({name: sys.modules[name].__version__ for name in runtimes if name in sys.modules})
     for name in ('Pillow', 'pydicom', 'nibabel'):
@@ -36,15 +36,15 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """Return the time in UTC, such as '2025-01-31T12:00:00+00:00'."""
+    """Return the current time in UTC, such as '2025-01-31T12:00:00+00:00'."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
 def fingerprint(lines: Iterable[str]) -> str:
-    """SHA-256 over the sorted lines: equal for the same lines in any order."""
+    """Return the SHA-256 of the sorted lines, which does not depend on their order."""
     return hashlib.sha256('\n'.join(sorted(lines)).encode(errors='surrogateescape')).hexdigest()
 
 
 def config_hash(cfg: 'Config') -> str:
-    """SHA-256 of a config's content, independent of the files it was written in."""
+    """Return the SHA-256 of a config's content, independent of the files that define it."""
     return hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode()).hexdigest()

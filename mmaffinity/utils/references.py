@@ -1,4 +1,4 @@
-"""References in a config: ``'${data_root}'`` stands for the top-level field ``data_root``."""
+"""Resolve references in a config: ``'${data_root}'`` stands for the top-level field ``data_root``."""
 
 import os
 import re
@@ -14,16 +14,16 @@ _REFERENCE = re.compile(r'\$\{(\w+)\}')
 
 
 def resolve_references(value: Any, fields: Config | Mapping[str, Any], within: tuple[str, ...] = ()) -> Any:
-    """Return a config value in which every reference is replaced by the field that it names.
+    """Return a config value with every reference replaced by the field that it names.
 
-    MMEngine's ``{{_base_.data_root}}`` is replaced when the file that contains it is read, so a config that inherits that file
-    can no longer change it. A reference is replaced when the data set is built: by the loops of
-    :mod:`mmaffinity.engine.loops`, which MMEngine's runner builds, and by :func:`~mmaffinity.utils.config.load_config`.
+    MMEngine replaces ``{{_base_.data_root}}`` when it reads the file that contains it, so an inheriting config can no longer
+    change it. A reference is replaced when the data set is built: by the loops of :mod:`mmaffinity.engine.loops`, which
+    MMEngine's runner builds, and by :func:`~mmaffinity.utils.config.load_config`.
 
     Args:
         value: any part of a config; it is not changed.
-        fields: the top-level fields, which may refer to others. A list is passed as a tuple.
-        within: names of the fields that lead to this value.
+        fields: the top-level fields, which may refer to others. A list becomes a tuple.
+        within: names of the fields that led to this value.
 
     Raises:
         ValueError: if a reference names an unknown field, or refers to itself.
@@ -44,10 +44,10 @@ def resolve_references(value: Any, fields: Config | Mapping[str, Any], within: t
 
 
 def refuse_references(**arguments: Any) -> None:
-    """Report arguments of a data set that are still references.
+    """Check that no argument of a data set is an unresolved reference.
 
     Raises:
-        ValueError: with the first one, and how to resolve it.
+        ValueError: with the first unresolved reference and how to resolve it.
     """
     for name, value in arguments.items():
         if isinstance(value, str) and _REFERENCE.fullmatch(value):
@@ -59,7 +59,7 @@ def refuse_references(**arguments: Any) -> None:
 
 
 def resolve_dataloaders(config: Config) -> None:
-    """Resolve the references of a config's dataloaders, and divide their slices into ``folds`` if it is set, in place.
+    """Resolve the references of a config's dataloaders in place, and divide their slices into ``folds`` if it is set.
 
     Raises:
         ValueError: if a reference names an unknown field.
@@ -72,7 +72,7 @@ def resolve_dataloaders(config: Config) -> None:
 
 
 def _apply_folds(config: Config) -> None:
-    """Divide the patients of all lists together, so that none is in both training and test."""
+    """Divide the patients of all lists jointly, so that none is in both training and test."""
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
     leaves = [
         leaf

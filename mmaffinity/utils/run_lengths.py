@@ -1,4 +1,4 @@
-"""Binary masks as COCO run lengths."""
+"""Encode binary masks as COCO run lengths (RLE)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ def encode_masks(masks: np.ndarray | Sequence, size: tuple[int, int] | None = No
     """Convert masks of any common form to compressed COCO run lengths.
 
     Args:
-        masks: a boolean (or 0/1 integer) array of shape (n, H, W), or a list of n masks, each one an array (H, W), a
+        masks: a boolean (or 0/1 integer) array of shape (n, H, W), or a list of n masks, each an array (H, W), a
             run-length dict (compressed, or with a list of counts) or a list of polygons [x1, y1, x2, y2, ...] in
             pixels.
-        size: (H, W), needed for polygons; the other forms contain it.
+        size: (H, W), required for polygons; the other forms contain it.
 
     Returns:
-        n dicts {'size': [H, W], 'counts': bytes or str}, the form that ``pycocotools.mask`` accepts.
+        n dicts {'size': [H, W], 'counts': bytes or str}, as ``pycocotools.mask`` accepts them.
 
     Raises:
-        ValueError: if an array is not binary or has another number of dimensions, if polygons come without a size, or
-            if a mask has none of the forms above.
+        ValueError: if an array is not binary or has the wrong number of dimensions, if polygons come without a size, or
+            if a mask has none of these forms.
     """
     if isinstance(masks, np.ndarray):
         if masks.ndim != 3:
             raise ValueError(f'masks must have shape (n, H, W), got {masks.shape}')
         masks = _as_bool(masks)
-        rows = np.asarray(masks.any(axis=2))  # one contiguous pass finds the relevant lines, because lesions are small
+        rows = np.asarray(masks.any(axis=2))  # one contiguous pass finds the few lines that contain a lesion
         return [_encode_bitmap(mask, row) for mask, row in zip(masks, rows)]
     return [_encode_one(mask, size) for mask in masks]
 
@@ -68,10 +68,10 @@ def _encode_one(mask: np.ndarray | dict | list, size: tuple[int, int] | None) ->
 
 
 def _encode_bitmap(mask: np.ndarray, rows: np.ndarray) -> dict:
-    """Run lengths of a boolean mask (H, W) whose non-empty lines are known, ``rows`` (H,).
+    """Return the run lengths of a boolean mask (H, W), given which of its rows are non-empty, ``rows`` (H,).
 
-    ``pycocotools.mask.encode`` needs the whole image transposed and visits every pixel. Only columns covered by the object can
-    contain a change, so only these are arranged in column order. This is six times as fast at 512 x 512.
+    ``pycocotools.mask.encode`` needs the whole image in column order and visits every pixel. Here only the columns that the
+    object covers are rearranged, because only these contain changes. At 512 x 512, this is six times as fast.
     """
     height, width = mask.shape
     lines = np.flatnonzero(rows)

@@ -1,9 +1,9 @@
 """Model descriptions as data: the JSON next to shared weights, and the config read from it.
 
-A Python config is code, and so, to MMEngine, are YAML and JSON configs: ``custom_imports`` imports the modules it names,
-``_base_`` may name a Python file, a ``type`` with a dot calls anything importable, and ``!!python`` tags of YAML call
-functions. MMEngine therefore does not read model descriptions. A description contains the model and its slice preprocessing,
-and may name only the modules listed here.
+Python configs are code, and in MMEngine so are YAML and JSON configs: ``custom_imports`` imports modules, ``_base_`` may name
+a Python file, a ``type`` with a dot calls anything importable, and ``!!python`` tags of YAML call functions. Model descriptions
+are therefore not read by MMEngine. They contain the model and its slice preprocessing, and may name only the modules listed
+here.
 """
 
 import json
@@ -15,8 +15,8 @@ from mmengine.config import Config
 
 FORMAT, SCHEMA = 'mmaffinity model', 1
 FIELDS = ('model', 'image_size', 'slice_classes', 'test_dataloader')
-# Modules allowed in addition to this package's own: those of MMDetection used in configs/. None of them reads a file, accesses
-# the network or evaluates text.
+# Allowed in addition to this package's modules: those of MMDetection that configs/ use. None reads a file, accesses the
+# network or evaluates text.
 FOREIGN_TYPES = frozenset(
     {
         'AnchorGenerator',
@@ -43,16 +43,16 @@ FOREIGN_TYPES = frozenset(
         'nms',
     }
 )
-# Own modules that open files or addresses named in their arguments: timm downloads, loading transforms read files.
+# Modules of this package that open files or URLs from their arguments: timm downloads, loading transforms read files.
 OWN_TYPES_LEFT_OUT = frozenset({'TimmBackbone', 'LoadCTSlice', 'LoadCTSliceFromArray'})
-# These fields name files or addresses, or pass a configuration on.
+# Fields that name files or URLs, or pass on a configuration.
 REFUSED_KEYS = frozenset({'init_cfg', 'pretrained', 'custom_imports', 'checkpoint', 'statistics', 'plugins'})
-TUPLE = 'tuple'  # JSON has no tuples, which MMDetection distinguishes from lists: {"tuple": [...]}
+TUPLE = 'tuple'  # key that marks tuples, which JSON lacks and MMDetection distinguishes from lists: {"tuple": [...]}
 MAX_DEPTH = 40
 
 
 def read_shared_config(path: str | Path) -> Config:
-    """Read the config from a model description; nothing named in the file is imported, evaluated or opened.
+    """Read the config of a model description, without importing, evaluating or opening anything that it names.
 
     Args:
         path: the JSON from ``mmaffinity export safetensors``.
@@ -66,14 +66,14 @@ def read_shared_config(path: str | Path) -> Config:
     content = read_description(path)
     if content is None:
         raise ValueError(
-            f'{path} is not a model description: a JSON config is one that mmaffinity export '
-            'safetensors wrote; other configs are Python files'
+            f'{path} is not a model description: a JSON config must come from mmaffinity export '
+            'safetensors; other configs are Python files'
         )
     try:
         config = decode(content.get('config'))
         check_shared_config(config)
     except ValueError as error:
-        raise ValueError(f'{path} was not read as a model: {error}') from error
+        raise ValueError(f'{path} is not a valid model description: {error}') from error
     return Config(config, filename=str(path))
 
 
@@ -95,7 +95,7 @@ def read_description(path: str | Path) -> dict | None:
 
 
 def check_shared_config(config: Any) -> None:
-    """Check that a config only describes a model made of known modules.
+    """Check that a config describes a model of known modules and nothing else.
 
     Raises:
         ValueError: with the first field that is not allowed.
@@ -123,7 +123,7 @@ def check_shared_config(config: Any) -> None:
 
 
 def allowed_types() -> frozenset[str]:
-    """Names allowed for ``type`` in a model description."""
+    """Return the names allowed as ``type`` in a model description."""
     own = {
         name
         for registry in (MODELS, TASK_UTILS, TRANSFORMS)
@@ -137,10 +137,10 @@ def _check(value: Any, allowed: frozenset[str]) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if key.startswith('_') or (key in REFUSED_KEYS and item is not None):
-                raise ValueError(f'the field {ascii(key)[:80]} is refused in a shared config')
+                raise ValueError(f'the field {ascii(key)[:80]} is not allowed in a shared config')
             if key == 'type' and (not isinstance(item, str) or item not in allowed):
                 raise ValueError(
-                    f'the type {ascii(item)[:80]} is refused in a shared config, which may only name modules '
+                    f'the type {ascii(item)[:80]} is not allowed in a shared config, which may only name modules '
                     'of this package and those of MMDetection that its configs use; if you trust its author, '
                     'ask for the Python config'
                 )
@@ -154,7 +154,7 @@ def encode(value: Any, depth: int = 0) -> Any:
     """Return a config value in JSON form; tuples become ``{"tuple": [...]}``.
 
     Raises:
-        ValueError: if it contains anything other than None, numbers, text, lists, tuples and dicts with text keys.
+        ValueError: if it contains anything other than None, numbers, strings, lists, tuples and dicts with string keys.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f'it is nested deeper than {MAX_DEPTH} levels')
@@ -166,7 +166,7 @@ def encode(value: Any, depth: int = 0) -> Any:
         return [encode(item, depth + 1) for item in value]
     if isinstance(value, dict) and all(type(key) is str for key in value) and set(value) != {TUPLE}:
         return {key: encode(item, depth + 1) for key, item in value.items()}
-    raise ValueError(f'{ascii(value)[:80]} is no plain data; name modules by text and use plain values in the config')
+    raise ValueError(f'{ascii(value)[:80]} is not plain data; name modules by strings and use plain values in the config')
 
 
 def decode(value: Any, depth: int = 0) -> Any:

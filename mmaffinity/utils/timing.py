@@ -1,4 +1,4 @@
-"""Timing in seconds and in a machine-independent unit."""
+"""Measure time in seconds and in a machine-independent unit."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ class Timing:
         seconds: median time of a call.
         fastest: shortest time of a call.
         cpu_seconds: median processor time of a call, summed over threads.
-        peak_memory: peak memory during the calls in MiB: resident memory of the process or, on a GPU, the memory allocated by
+        peak_memory: peak memory during the calls in MiB: resident memory of the process or, on a GPU, memory allocated by
             torch; None if the system does not report it.
         runs: number of calls.
     """
@@ -70,16 +70,16 @@ def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3, device: tor
 def time_in_turns(
     calls: Mapping[Key, Callable[[], Any]], runs: int, warmup: int = 0, device: torch.device = CPU, pause: float = 0.0
 ) -> tuple[dict[Key, list[float]], dict[Key, Any]]:
-    """Time several calls, one after the other in every round, so that other load affects all of them alike.
+    """Time several calls in alternation, so that other load on the machine affects all of them alike.
 
     Args:
         calls: functions without arguments.
-        runs, warmup: timed rounds, and untimed rounds before them.
-        device: where they compute.
-        pause: seconds of rest before each call, for threads that keep spinning after the previous one.
+        runs, warmup: number of timed rounds, and of untimed rounds before them.
+        device: device on which they compute.
+        pause: seconds to wait before each call, in case threads keep spinning after the previous one.
 
     Returns:
-        Seconds of each call, and what each returned last.
+        Seconds of each call in each round, and the last result of each call.
     """
     seconds: dict[Key, list[float]] = {key: [] for key in calls}
     results = {}
@@ -99,7 +99,7 @@ def time_in_turns(
 def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
     """Return the GFLOP/s of a 2048 x 2048 float32 matrix product with torch's current number of threads.
 
-    Seconds times this is the *peak GFLOP* of a job: the arithmetic that the machine could have done in that time.
+    The seconds of a job times this value are its *peak GFLOP*: the arithmetic that the machine could have done in that time.
     """
     left, right = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device) for _ in range(2))
     timing = measure(lambda: left @ right, runs, 2, device)
@@ -107,7 +107,7 @@ def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
 
 
 def count_gflop(job: Callable[[], Any]) -> float | None:
-    """Return the GFLOP of convolutions and matrix products in one call, by torch's counter; None if torch has none."""
+    """Return the GFLOP of convolutions and matrix products in one call; None if torch has no counter."""
     try:
         from torch.utils.flop_counter import FlopCounterMode
     except ImportError:
@@ -135,12 +135,12 @@ def threads(number: int) -> Iterator[None]:
 
 
 def available_cores() -> int:
-    """Number of processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def hardware(device: torch.device = CPU) -> str:
-    """Return the name of the processor or GPU of the measurements."""
+    """Return the name of the processor or GPU."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
     try:
@@ -159,7 +159,7 @@ def _reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
-        Path('/proc/self/clear_refs').write_text('5')  # Linux: resets the peak memory of the process
+        Path('/proc/self/clear_refs').write_text('5')  # on Linux, resets the peak memory of the process
     except OSError:
         pass
 

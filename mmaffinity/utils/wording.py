@@ -1,4 +1,4 @@
-"""Counts and lists in messages."""
+"""Format counts and lists in messages."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def first_and_rest(names: Sequence[str], number: int = 3) -> str:
 
 
 def plural(count: int, noun: str, verb: str = '') -> str:
-    """Return a count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
+    """Format a count with its noun and, if given, its verb: '1 slice is', '2 slices are'.
 
     Args:
         count: the count.

@@ -1,4 +1,4 @@
-"""The agreement of a model with itself, as a user measures it."""
+"""Agreement of a model's forms and backends, as a user measures it."""
 
 import json
 import runpy
@@ -30,7 +30,7 @@ def predictions(boxes, probabilities=((0.9, 0.2),), weights=None):
     )
 
 
-def test_differences_by_hand():
+def test_differences_match_hand_computed_values():
     reference = predictions([[[0, 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]], weights=[[0.5, 0.5, 0.0]])
     # The same boxes in another order, one a little off; RoIs without weight do not count.
     other = predictions([[[20, 20, 40.5, 40], [0, 0, 10, 10], [60, 60, 70, 70]]], [[0.895, 0.2]], [[0.5, 0.5, 0.001]])
@@ -68,7 +68,7 @@ def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
 
 
 def test_an_exported_model(exported, slices, model, monkeypatch):
-    """In every runtime that is installed; the file must come from the same checkpoint."""
+    """In every installed runtime; the file must come from the same checkpoint."""
     allow_float64(monkeypatch)
     config, checkpoint, file = exported
     variants = [
@@ -91,7 +91,7 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
         measure_agreement(config, other, [slices], variants[1:], max_slices=1)
 
 
-def test_no_slice_and_nothing_to_compare(model, slices, tmp_path, monkeypatch):
+def test_comparison_without_slices_is_an_error(model, slices, tmp_path, monkeypatch):
     allow_float64(monkeypatch)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='no slice could be read from'):
@@ -100,7 +100,7 @@ def test_no_slice_and_nothing_to_compare(model, slices, tmp_path, monkeypatch):
         measure_agreement(*model, [slices], [Variant('1 thread')], max_slices=1)
 
 
-def test_the_command(model, slices, repo_root, tmp_path, monkeypatch, capsys):
+def test_command_line(model, slices, repo_root, tmp_path, monkeypatch, capsys):
     allow_float64(monkeypatch)
     tool = str(repo_root / 'tools/analysis_tools/agreement.py')
     arguments = [tool, *map(str, model), str(slices), '--max-slices', '2', '--out', str(tmp_path / 'a.json'), '--variants']

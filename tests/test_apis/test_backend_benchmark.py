@@ -1,4 +1,4 @@
-"""The same prediction timed in every backend."""
+"""Timing of the same prediction in every backend."""
 
 import csv
 import sys
@@ -40,7 +40,7 @@ def test_every_backend_is_timed_and_compared_with_the_first(repo_root):
         assert row['peak_gflop'] == pytest.approx(50 * row['seconds'])
 
 
-def test_a_backend_that_fails_is_a_row(repo_root, tmp_path, monkeypatch, capsys):
+def test_failing_backend_is_reported_as_a_row(repo_root, tmp_path, monkeypatch, capsys):
     from mmaffinity_cli import main
 
     def refuse(*args, **kwargs):
@@ -59,7 +59,7 @@ def test_a_backend_that_fails_is_a_row(repo_root, tmp_path, monkeypatch, capsys)
     assert rows[1]['seconds'] == '' and 'no such kernel' in capsys.readouterr().out
 
 
-def test_wrong_use():
+def test_invalid_arguments():
     assert set(ENGINES) >= {'torch', *backend_benchmark.BACKENDS}
     with pytest.raises(ValueError, match='unknown .*tensorrt'):
         next(benchmark_backends('affinity_c8', backends=['tensorrt']))

@@ -1,4 +1,4 @@
-"""Every baseline trains and is tested on the phantom by the same doors; then report and figures of these runs."""
+"""Training and testing of every baseline on the phantom, and report and figures of these runs."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ VGG = {'model.backbone.depth': 11, 'model.cls_head.fc_channels': (8, 8)}
 
 
 class Runs:
-    """Trains each model when it is first asked for, and keeps its folder."""
+    """Train each model on first use, and keep its folder."""
 
     def __init__(self, repo_root, phantom, folder):
         self.repo_root, self.phantom, self.folder = repo_root, phantom, folder
@@ -91,7 +91,7 @@ def train_all(runs):
     return affinity, lesions, heads, mask_net, single, plain
 
 
-def test_each_baseline_gives_its_scores(runs):
+def test_each_baseline_trains_and_is_tested(runs):
     affinity, lesions, heads, mask_net, single, plain = train_all(runs)
     for folder, slices, segmented in (
         (affinity, 6, 4),
@@ -111,7 +111,7 @@ def test_each_baseline_gives_its_scores(runs):
     assert all(len(record['logits']) == 3 and not record['rel_path'].startswith('/') for record in load(affinity)['slices'])
 
 
-def test_vgg_on_the_second_hospital(runs):
+def test_vgg_on_ictcf(runs):
     folder, steps = runs('baselines/vgg16_ictcf_phantom', 'ictcf', **VGG)
     assert steps == 2 and len(load(folder)['slices']) == 4 and load(folder)['slice_classes'] == ['Negative', 'COVID-19']
 
@@ -195,7 +195,7 @@ def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
     assert any(name.startswith('confusion_') for name in written)
 
 
-def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
+def test_misuse_raises_clear_errors(runs, tmp_path, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = runs.config('affinity_c8_phantom')
     with pytest.raises(ValueError, match='nowhere.png matches 0 slices of the test set'):
@@ -211,5 +211,5 @@ def test_mistakes_end_in_a_sentence(runs, tmp_path, repo_root):
     path = load(plain)['slices'][0]['rel_path']
     with pytest.raises(ValueError, match='affinity head'):
         figures.affinity_figure(config, [plain / 'epoch_1.pth'], tmp_path, [path])
-    with pytest.raises(ValueError, match='does not fit'):
+    with pytest.raises(ValueError, match='does not match'):
         figures.affinity_figure(config, [affinity / 'epoch_2.pth'], tmp_path, [path])

@@ -1,4 +1,4 @@
-"""The benchmark as a user runs it, on a narrow model."""
+"""The benchmark on a narrow model."""
 
 import csv
 import functools
@@ -29,7 +29,7 @@ def config(repo_root):
 
 @pytest.fixture(autouse=True)
 def quick_unit(monkeypatch):
-    # Measuring the real one takes longer than all else here.
+    # Measuring the real value takes longer than everything else here.
     monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)
 
 
@@ -65,7 +65,7 @@ def test_rows_of_every_job(config):
     assert len(read) == len(rows) and tuple(read[0]) == COLUMNS and read[0]['objects'] == ''
 
 
-def test_number_of_objects_is_what_was_asked(config):
+def test_requested_number_of_objects_is_used(config):
     bench = Benchmark(config, objects=7, overrides=FAST)
     for sample in bench.job('both', 2)():
         assert len(sample.pred_instances) == 7 and 'pred_slice' in sample
@@ -73,7 +73,7 @@ def test_number_of_objects_is_what_was_asked(config):
     assert 'pred_instances' not in sample
 
 
-def test_training_steps_move_the_weights(config):
+def test_training_steps_change_the_weights(config):
     bench = Benchmark(config, overrides={**FAST, 'optim_wrapper.optimizer.lr': 1e-3})
     before = {name: value.clone() for name, value in bench.model.state_dict().items()}
     bench.job('train')()
@@ -116,14 +116,14 @@ def test_weights_from_a_checkpoint(config, tmp_path):
     (row,) = benchmark(config, tmp_path / 'model.pth', ['data'], runs=1, warmup=0, overrides=FAST)
     assert row['checkpoint'] == 'model.pth'
     other = {**FAST, 'model.roi_head.cls_head.num_affinities': 16}
-    with pytest.raises(ValueError, match='model.pth does not fit the config .*num_affinities'):
+    with pytest.raises(ValueError, match='model.pth does not match the config .*num_affinities'):
         Benchmark(config, tmp_path / 'model.pth', overrides=other)
 
 
 # --- growth ----------------------------------------------------------------------------------------------------------
 
 
-def test_growth_is_measured(config, monkeypatch):
+def test_growth_of_time_is_measured(config, monkeypatch):
     for name in GROWTH:
         monkeypatch.setitem(GROWTH, name, (GROWTH[name][0], (2, 4)))
     measured = measure_growth(config, runs=1, warmup=0, num_threads=1, overrides=FAST)
@@ -148,9 +148,9 @@ def test_exponents():
 # --- one change at a time ----------------------------------------------------------------------------------------------
 
 
-def test_ablation_times_in_turns_and_compares_the_answers(config, tmp_path, monkeypatch):
+def test_ablation_alternates_timings_and_compares_results(config, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
-    # Scores are spread, so that no rank hangs on the last bit.
+    # Scores are spread, so that no rank depends on the last bit.
     torch.save({'state_dict': build_model().state_dict()}, tmp_path / 'model.pth')
     rows = ablate(
         config,
@@ -184,7 +184,7 @@ def test_ablation_of_training(config):
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 
-def test_the_tool_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
+def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
     monkeypatch.setattr(
         sys,
@@ -220,7 +220,7 @@ def test_bad_arguments(config, repo_root):
     with pytest.raises(ValueError, match='objects must be at least 1, not 0'):
         Benchmark(config, objects=0)
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match='torch sees no GPU'):
+        with pytest.raises(ValueError, match='torch finds no GPU'):
             Benchmark(config, device='cuda')
     with pytest.raises(ValueError, match=r"unknown \['patients'\]"):
         measure_growth(config, ['patients'])

@@ -1,4 +1,4 @@
-"""The phantom slices that models are timed with, against scipy's connected components."""
+"""The phantom slices used for timing, checked with scipy's connected components."""
 
 import numpy as np
 from scipy import ndimage

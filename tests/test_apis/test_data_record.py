@@ -1,4 +1,4 @@
-"""What a run records of its data and its config, in the work folder, in checkpoints and in test results."""
+"""Records of data and config in work folder, checkpoints and test results."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ def trained(tiny_phantom, repo_root, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def listings(tiny_phantom, repo_root):
-    """What verification says of the same data sets."""
+    """Fingerprints of the same data sets from verification."""
     report = verify_config(small_config(repo_root, tiny_phantom / 'cncb_ncov'), workers=0)
     return {row['name']: {key: row[key] for key in KEYS} for row in report.datasets}
 
@@ -46,7 +46,7 @@ def test_training_records_its_data(trained, listings):
     assert all(meta['data_fingerprint']['train'].values())
 
 
-def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capfd):
+def test_resuming_with_other_data_is_reported(trained, tiny_phantom, repo_root, capfd):
     before = json.loads((trained / 'data_fingerprint.json').read_text())['train']['content_sha256']
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
     config.train_dataloader.dataset.datasets[1].samples_per_class = 1
@@ -60,7 +60,7 @@ def test_resuming_with_other_data_is_said(trained, tiny_phantom, repo_root, capf
 
 def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tmp_path):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
-    # Of what was given: neither the checkpoint nor the folders of this run count.
+    # Only what was given counts, not the checkpoint or the folders of this run.
     expected = config_hash(config)
     other = config_hash(small_config(repo_root, tiny_phantom / 'cncb_ncov', image_size=(96, 96)))
     test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')
@@ -82,8 +82,8 @@ def test_testing_records_its_data(trained, listings, tiny_phantom, repo_root, tm
         (dict(listing_sha256='a'), False),  # by an older version
     ],
 )
-def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
-    """A slice altered without changing its size is other data; not having read the files is not."""
+def test_changed_content_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog):
+    """A slice changed without changing its size is other data; files that were not read are not."""
     write_json_atomic(tmp_path / data_record.FILE, dict(train=earlier, earlier=[]))
     monkeypatch.setattr(data_record, 'record_of', lambda *args: dict(listing_sha256='a', content_sha256='b'))
     runner = SimpleNamespace(
@@ -99,7 +99,7 @@ def test_what_counts_as_other_data(earlier, said, tmp_path, monkeypatch, caplog)
     assert content['earlier'] == ([earlier.get('content_sha256') or 'a'] if said else [])
 
 
-def test_files_need_not_be_read(trained, tiny_phantom, repo_root, tmp_path):
+def test_recording_works_without_reading_files(trained, tiny_phantom, repo_root, tmp_path):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', hash_files=False)
     test_model(config, trained / 'epoch_1.pth', work_dir=tmp_path, out=tmp_path / 'results.json')
     record = json.loads((tmp_path / 'results.json').read_text())['data_fingerprint']

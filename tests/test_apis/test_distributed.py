@@ -1,4 +1,4 @@
-"""Two processes on CPUs: in step, equal, the same as one process, and no process waits for a dead one."""
+"""Two processes on CPUs stay in step, equal a single process, and do not wait for a dead one."""
 
 import copy
 import json
@@ -107,7 +107,7 @@ def config(data_root, repo_root):
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     init_default_scope('mmdet')
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    # First both processes draw another slice with two lesions, later the second one draws the slice without any.
+    # First both processes draw different slices with two lesions, later the second one draws the slice without any.
     for seed in range(1000):
         first, second = (deal(dataset, seed, rank) for rank in range(2))
         pairs = [(a[0], b[0]) for a, b in zip(first[::2], second[::2])]
@@ -179,13 +179,13 @@ def test_processes_stay_in_step(straight, config):
     }
 
 
-def test_one_process_without_lesion(straight):
+def test_process_without_lesions_stays_in_step(straight):
     alone = [(ours, theirs) for ours, theirs in zip(*rows(straight)) if ours['lesions'] == [2] and theirs['lesions'] == [0]]
     assert alone, 'the case did not occur'
 
 
-def test_gradients_are_those_of_the_joined_batch(straight, config):
-    """One process takes the slices of both as one batch; plain autograd, no runner."""
+def test_gradients_equal_those_of_the_combined_batch(straight, config):
+    """A single process takes the slices of both as one batch, with plain autograd and no runner."""
     dataset = DATASETS.build(config.train_dataloader.dataset)
     model = MODELS.build(config.model)
     model.load_state_dict(torch.load(config.load_from, weights_only=True)['state_dict'])
@@ -222,7 +222,7 @@ def gradients(model, stage, items):
 
 @pytest.fixture(scope='module')
 def died(config, data_root, repo_root):
-    """The same by dist_train.sh, where the second process dies in the second epoch."""
+    """The same with dist_train.sh; the second process dies in the second epoch."""
     work_dir = data_root / 'died'
     result = torchrun(
         repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_DIE='1:9', WORK=str(data_root)
@@ -238,14 +238,14 @@ def test_death_of_one_process_ends_the_others(died, straight):
     assert not differences(run_state(straight / 'epoch_1.pth'), run_state(work_dir / 'epoch_1.pth'))
 
 
-def test_the_survivors_checkpoint_goes_on(died, straight, data_root, repo_root):
+def test_surviving_checkpoint_can_be_resumed(died, straight, data_root, repo_root):
     work_dir = died[0]
     assert run_pair(repo_root, 'tools/train.py', data_root / 'two.py', '--work-dir', work_dir, '--resume') == [0, 0]
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
-def test_bad_numbers_in_one_process_end_both(config, straight, data_root, repo_root):
-    """The second process alone has a NaN, in the classification stage; its message names its slice, and nothing hangs."""
+def test_nan_in_one_process_stops_both(config, straight, data_root, repo_root):
+    """Only the second process has a NaN, in the classification stage; the message names its slice, and nothing hangs."""
     work_dir = data_root / 'spoiled'
     result = torchrun(
         repo_root, 'dist_train.sh', data_root / 'two.py', 2, '--work-dir', work_dir, RANK_WATCH_SPOIL='1:9', WORK=str(data_root)
@@ -283,7 +283,7 @@ def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
     for key in ('slices', 'lesions'):
         for ours, theirs in zip(one[key], two[key]):
             assert ours.keys() == theirs.keys()
-            for name, value in ours.items():  # slices share their batch with others, which rounds otherwise
+            for name, value in ours.items():  # slices are batched with others, which changes rounding
                 assert theirs[name] == (pytest.approx(value, abs=1e-5) if isinstance(value, list) else value), name
 
 
@@ -296,7 +296,7 @@ def test_every_slice_is_tested_once(straight, config, data_root, repo_root):
         ('dist_test.sh', ['two.py', 'epoch_1.pth', 'two']),
     ],
 )
-def test_wrong_use_of_the_scripts(script, arguments, repo_root, tmp_path):
+def test_scripts_reject_invalid_arguments(script, arguments, repo_root, tmp_path):
     result = torchrun(repo_root, script, *arguments, WORK=str(tmp_path))
     assert result.returncode == 2 and len(result.stdout.splitlines()) == 1
     assert 'PROCESSES' in result.stdout or 'number of processes' in result.stdout

@@ -1,4 +1,4 @@
-"""Slices that are legal and extreme: both stages train on them, and the model predicts and is scored on them."""
+"""Extreme but valid slices: training in both stages, prediction and scoring."""
 
 import json
 import math
@@ -81,7 +81,7 @@ def write(root, kind):
         ('1 x 1 mask', 'global'),
     ],
 )
-def test_extreme_slice(kind, normalization, repo_root, tmp_path):
+def test_extreme_slices_train_and_predict(kind, normalization, repo_root, tmp_path):
     lesions = write(tmp_path, kind)
     assert lesions == (500 if kind == '500 lesions' else 1)
     known = {'mean': 0.3, 'std': 0.3} if normalization == 'global' else {}

@@ -1,4 +1,4 @@
-"""What a test says about its fold."""
+"""Records of the fold in test results."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_folds_of_an_experiment_share_a_hash(repo_root):
 
 
 @pytest.mark.parametrize('fold', [0, 2])
-def test_folders_of_classes_have_folds_too(fold, repo_root):
+def test_class_folders_have_folds(fold, repo_root):
     config = load_config(repo_root / 'configs/baselines/resnet18_slice.py', dict(folds=3, fold=fold))
     assert fold_of(config)['index'] == fold
     assert config.train_dataloader.dataset.fold == fold and config.val_dataloader is None

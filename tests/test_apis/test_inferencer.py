@@ -54,7 +54,7 @@ def test_predictions_are_typed(inferencer):
 
 
 def test_bfloat16(model, inferencer, tmp_path):
-    """Results are float32 and can be measured and written; the mapping is the same up to the precision."""
+    """Results are float32 and can be measured and written; values are equal up to the precision."""
     mixed = AffinityInferencer(*model, device='cpu', precision='bfloat16')
     (prediction,) = mixed(to_grey(chest()))
     values = [
@@ -69,7 +69,7 @@ def test_bfloat16(model, inferencer, tmp_path):
     assert report.scans[0].num_predicted == 2 and not report.problems
 
 
-def test_agrees_with_the_model_called_directly(inferencer):
+def test_equals_a_direct_call_of_the_model(inferencer):
     """The same slice prepared by hand: resized by OpenCV, one batch of one."""
     grey = to_grey(chest())
     resized = cv2.resize(grey, (128, 128), interpolation=cv2.INTER_LINEAR)
@@ -85,7 +85,7 @@ def test_agrees_with_the_model_called_directly(inferencer):
     assert torch.equal(prediction.sample.pred_instances.masks, expected.pred_instances.masks)
 
 
-def test_what_else_is_in_the_batch_changes_nothing(model, inferencer):
+def test_prediction_does_not_depend_on_the_batch(model, inferencer):
     arrays = [to_grey(chest(index, size)) for index, size in ((0, 64), (3, 80), (1, 64), (5, 96), (2, 64))]
     together = list(AffinityInferencer(*model, device='cpu', batch_size=5)(arrays))
     alone = [next(iter(AffinityInferencer(*model, device='cpu', batch_size=1)([array]))) for array in arrays]
@@ -96,7 +96,7 @@ def test_what_else_is_in_the_batch_changes_nothing(model, inferencer):
         assert_same(one, three, 1e-4)
 
 
-def test_every_kind_of_input_gives_the_same(tmp_path, inferencer):
+def test_all_input_types_give_equal_predictions(tmp_path, inferencer):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     write_images(tmp_path / 'png')
     write_series(tmp_path / 'dcm')
@@ -111,7 +111,7 @@ def test_every_kind_of_input_gives_the_same(tmp_path, inferencer):
     assert len(whole_folder) == 9 and {item.scan.kind for item in whole_folder} == {'images', 'dicom', 'nifti'}
 
 
-def test_results_come_while_the_input_is_read(inferencer):
+def test_results_are_streamed_while_reading(inferencer):
     read = []
 
     def slices():
@@ -120,12 +120,12 @@ def test_results_come_while_the_input_is_read(inferencer):
             yield Slice(f's{index}', f'k{index}', index, to_grey(chest(index % 5)))
 
     results = inferencer.predict_slices(slices())
-    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice that showed it to be full
+    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice after it
     results.close()
 
 
-def test_predictions_are_not_kept(inferencer):
-    """Of all slices that went through, only those of the current batches are alive: memory does not grow."""
+def test_predictions_are_not_kept_in_memory(inferencer):
+    """Only slices of the current batches are alive, so memory does not grow."""
     alive = weakref.WeakValueDictionary()
 
     def slices():
@@ -144,7 +144,7 @@ def test_predictions_are_not_kept(inferencer):
     assert len(counts) == 12 and max(counts) <= 2 * (inferencer.batch_size + 1)
 
 
-def test_problems_are_passed_on_in_their_place(tmp_path, inferencer):
+def test_problems_are_yielded_in_input_order(tmp_path, inferencer):
     write_images(tmp_path, 4)
     (tmp_path / 'slice_1.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
     (tmp_path / 'empty').touch()
@@ -160,14 +160,14 @@ def test_problems_are_passed_on_in_their_place(tmp_path, inferencer):
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning')
-def test_nothing_predicted_is_an_error_that_says_why(tmp_path, inferencer):
+def test_error_lists_reasons_if_nothing_is_predicted(tmp_path, inferencer):
     (tmp_path / 'a.png').touch()
     for inputs, reason in ((tmp_path / 'a.png', 'empty'), (tmp_path / 'b', 'does not exist'), (np.zeros((1, 1)), 'too small')):
         with pytest.raises(ValueError, match=f'nothing could be predicted.*{reason}'):
             list(inferencer(inputs))
 
 
-def test_window_is_settable(tmp_path, model, inferencer):
+def test_window_can_be_set(tmp_path, model, inferencer):
     pytest.importorskip('pydicom')
     folder = write_series(tmp_path, 1)
     other = AffinityInferencer(*model, device='cpu', options=ReadOptions(Window(40, 400)))
@@ -176,7 +176,7 @@ def test_window_is_settable(tmp_path, model, inferencer):
     assert_same(prediction, next(iter(inferencer([to_grey(chest(), 40, 400)]))))
 
 
-def test_description_tells_which_model_it_was(model, inferencer):
+def test_description_identifies_the_model(model, inferencer):
     config, checkpoint = model
     described = inferencer.description
     assert described['checkpoint_sha256'] == digest(checkpoint) and len(described['config_sha256']) == 64
@@ -185,7 +185,7 @@ def test_description_tells_which_model_it_was(model, inferencer):
     assert config_hash(changed) != described['config_sha256'] == config_hash(load_config(config))
 
 
-def test_names_of_the_checkpoint_go_first(tmp_path, model):
+def test_class_names_of_the_checkpoint_take_precedence(tmp_path, model):
     content = torch.load(model[1], weights_only=True)
     content['meta'] = {'dataset_meta': {'slice_classes': ('a', 'b', 'c'), 'classes': ('spot',)}}
     torch.save(content, tmp_path / 'named.pth')
@@ -196,15 +196,15 @@ def test_names_of_the_checkpoint_go_first(tmp_path, model):
         list(named(to_grey(chest())))
 
 
-def test_config_object_and_overrides(model):
+def test_config_object_with_overrides(model):
     config = Config.fromfile(model[0])
     inferencer = AffinityInferencer(config, model[1], device='cpu', cfg_options={'image_size': (96, 96)})
     assert prediction_transforms(inferencer.cfg)[1]['scale'] == (96, 96) and '(96, 96)' not in str(config.test_dataloader)
     assert len(list(inferencer(to_grey(chest())))) == 1
 
 
-def test_crops_to_boxes_of_lists_are_refused(model):
-    """A scan has no list that could name its body box; whole slices are not what such a model has learnt."""
+def test_config_that_crops_to_body_boxes_is_rejected(model):
+    """A scan has no list with body boxes, and such a model was not trained on whole slices."""
     config = Config.fromfile(model[0])
     loader = config.test_dataloader
     loader.dataset = dict(
@@ -212,13 +212,13 @@ def test_crops_to_boxes_of_lists_are_refused(model):
         ann_file='a.json',
         pipeline=[dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')],
     )
-    with pytest.raises(ValueError, match='sees slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
+    with pytest.raises(ValueError, match='needs slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
         prediction_transforms(config)
     loader.dataset.pipeline[1].required = False
     assert [transform['type'] for transform in prediction_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
 
 
-def test_wrong_use(tmp_path, model):
+def test_invalid_arguments(tmp_path, model):
     config, checkpoint = model
     with pytest.raises(FileNotFoundError, match='absent.py'):
         AffinityInferencer(tmp_path / 'absent.py', checkpoint)
@@ -226,10 +226,10 @@ def test_wrong_use(tmp_path, model):
         AffinityInferencer(config, tmp_path / 'absent.pth')
     with pytest.raises(ValueError, match='batch_size=0'):
         AffinityInferencer(config, checkpoint, batch_size=0)
-    with pytest.raises(ValueError, match=r'does not fit the config.*C\* \(num_affinities\) is 8 in'):
+    with pytest.raises(ValueError, match=r'does not match the config.*C\* \(num_affinities\) is 8 in'):
         AffinityInferencer(config, checkpoint, cfg_options={'model.roi_head.cls_head.num_affinities': 16})
     torch.save({'model': {'x': torch.zeros(1)}}, tmp_path / 'foreign.pth')
-    with pytest.raises(ValueError, match='holds no weights of this package'):
+    with pytest.raises(ValueError, match='contains no weights of this package'):
         AffinityInferencer(config, tmp_path / 'foreign.pth')
     bare = Config.fromfile(config)
     bare.test_dataloader = bare.val_dataloader = None
@@ -239,24 +239,24 @@ def test_wrong_use(tmp_path, model):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 @pytest.mark.parametrize('device', ['cuda', 'gpu', '0', 0, 'cuda:7'])
-def test_says_when_there_is_no_gpu(model, device):
-    with pytest.raises(ValueError, match='torch sees no GPU'):
+def test_missing_gpu_is_reported(model, device):
+    with pytest.raises(ValueError, match='torch finds no GPU'):
         AffinityInferencer(*model, device=device)
 
 
 @pytest.mark.parametrize('device', ['mps', 'nonsense'])
-def test_other_devices_are_refused(model, device):
+def test_unsupported_devices_are_rejected(model, device):
     with pytest.raises(ValueError, match=f'device {device!r} is not supported'):
         AffinityInferencer(*model, device=device)
 
 
-def test_refuses_a_checkpoint_that_would_run_code(tmp_path, model):
+def test_checkpoint_with_code_is_rejected(tmp_path, model):
     class Evil:
         def __reduce__(self):
             return print, ('it ran',)
 
     torch.save({'state_dict': {}, 'x': Evil()}, tmp_path / 'evil.pth')
-    with pytest.raises(ValueError, match='was not opened'):
+    with pytest.raises(ValueError, match='was not loaded'):
         AffinityInferencer(model[0], tmp_path / 'evil.pth')
 
 
@@ -269,13 +269,13 @@ def test_weights_that_are_not_finite_are_an_error(tmp_path, model):
 
 
 def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, model):
-    """A few of its slices; with a window that maps their values back to 0..255, all three have to agree."""
+    """With a window that maps the values back to 0..255, all three must agree on a few slices."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     from scan_helpers import dicom_slice, save_dicom
 
     paths = sorted((shared_dir / 'data' / 'ct_scan').glob('*.jpg'))[5:50:15]
     greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
-    # Apex first on disk: the first slice lies highest.
+    # The apex comes first on disk, so the first slice is the highest.
     for index, grey in enumerate(greys):
         save_dicom(tmp_path / 'dcm' / f'{index}.dcm', dicom_slice(grey.astype(np.int16) * 5 - 1000, len(greys) - index))
     volume = np.stack([grey[::-1].T for grey in greys[::-1]], axis=2).astype(np.int16) * 5 - 1000
@@ -291,7 +291,7 @@ def test_real_scan_as_jpeg_dicom_and_nifti(shared_dir, tmp_path, inferencer, mod
         assert_same(first, third, 1e-4)
 
 
-def test_real_collected_slices_all_predict(shared_dir, inferencer):
+def test_real_collected_slices_are_predicted(shared_dir, inferencer):
     predictions = list(inferencer(shared_dir / 'data' / 'ct_slices' / 'NonCOVID'))
     assert len(predictions) == 15
     for prediction in predictions:

@@ -1,4 +1,4 @@
-"""Runs that are killed, whose disk is full, or whose checkpoints were cut: what is left, and where they go on."""
+"""Killed runs, full disks and truncated checkpoints: what remains, and where runs resume."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def tiny(tiny_phantom, repo_root, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def straight(tiny, repo_root):
-    """Work folder of a run that nothing happened to."""
+    """Work folder of an uninterrupted run."""
     folder, config = tiny
     assert train(repo_root, config, folder / 'straight') == 0
     return folder / 'straight'
@@ -62,8 +62,8 @@ def checkpoints(work_dir):
         (kill_in_validation, (), ['epoch_1.pth']),
     ],
 )
-def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, tiny, repo_root):
-    """The same command again; the first also shows that two loader workers change no bit."""
+def test_killed_and_resumed_run_equals_an_uninterrupted_one(before, options, left, straight, tiny, repo_root):
+    """The same command is repeated; this also shows that two loader workers change no bit."""
     folder, config = tiny
     work_dir = folder / before.__name__
     assert train(repo_root, config, work_dir, *options, before=before) == -signal.SIGKILL
@@ -74,7 +74,7 @@ def test_killed_run_ends_like_one_that_was_not(before, options, left, straight, 
 
 
 def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_path):
-    """Samplers take the seed before MMEngine restores that of the checkpoint."""
+    """Samplers read the seed before MMEngine restores that of the checkpoint."""
     shutil.copy(straight / 'epoch_1.pth', tmp_path)
 
     def go_on(config_seed, seed=None):
@@ -90,8 +90,8 @@ def test_a_resumed_run_keeps_its_seed(straight, tiny_phantom, repo_root, tmp_pat
         (tmp_path / 'epoch_2.pth').unlink()
 
 
-def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_root):
-    """The newest file is cut, as a copy may be, and ``last_checkpoint`` names it."""
+def test_resume_skips_a_truncated_checkpoint(straight, tiny, repo_root):
+    """The newest file is truncated, as after a failed copy, and ``last_checkpoint`` names it."""
     folder, config = tiny
     work_dir = folder / 'cut'
     work_dir.mkdir()
@@ -102,7 +102,7 @@ def test_newest_whole_checkpoint_is_found_behind_a_cut_one(straight, tiny, repo_
     assert not differences(run_state(straight / 'epoch_2.pth'), run_state(work_dir / 'epoch_2.pth'))
 
 
-def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root, tmp_path):
+def test_resume_without_a_complete_checkpoint_is_an_error(tiny_phantom, repo_root, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
     with pytest.raises(ValueError, match=r'no complete checkpoint in .*epoch_1\.pth is truncated or damaged'):
         train_model(small_config(repo_root, tiny_phantom / 'cncb_ncov'), work_dir=tmp_path, resume=True)
@@ -111,7 +111,7 @@ def test_no_whole_checkpoint_is_no_reason_to_start_anew(tiny_phantom, repo_root,
 
 @pytest.fixture
 def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
-    """Train the second epoch, after the first of the straight run."""
+    """Train the second epoch, after the first one of the uninterrupted run."""
     shutil.copy(straight / 'epoch_1.pth', tmp_path)
 
     def go_on(**extra):
@@ -122,7 +122,7 @@ def second_epoch(straight, tiny_phantom, repo_root, tmp_path):
     return go_on
 
 
-def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path, monkeypatch):
+def test_full_disk_is_reported_clearly(second_epoch, tmp_path, monkeypatch):
     before = (tmp_path / 'epoch_1.pth').read_bytes()
     fill_disk(monkeypatch)
     with pytest.raises(USER_ERRORS, match='no space left on the disk; the checkpoints in .* --resume'):
@@ -132,7 +132,7 @@ def test_full_disk_ends_in_a_sentence(second_epoch, tmp_path, monkeypatch):
 
 @pytest.fixture
 def read_only():
-    """A folder that the user of the test may not write to; root may, so root becomes nobody for a while."""
+    """A folder without write permission; root could write to it, so root temporarily becomes the user nobody."""
     folder = Path(tempfile.mkdtemp())
     (folder / 'epoch_1.pth').write_bytes(b'precious')
     folder.chmod(0o555)
@@ -147,9 +147,9 @@ def read_only():
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='permissions as on Linux and macOS')
-def test_read_only_work_folder_ends_in_a_sentence(read_only, tiny, repo_root, monkeypatch):
+def test_read_only_work_folder_is_reported_clearly(read_only, tiny, repo_root, monkeypatch):
     config = small_config(repo_root, tiny[0])
-    monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # who is nobody may not read the data either
+    monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # nobody may not read the data either
     for work_dir in (read_only, read_only / 'below'):
         with pytest.raises(ValueError, match='the work folder .* is not writable .*Permission denied.*--work-dir'):
             train_model(config, work_dir=work_dir)
@@ -177,8 +177,8 @@ def test_nan_loss_stops_the_run(call, stage, term, second_epoch, tmp_path, monke
     assert checkpoints(tmp_path) == ['epoch_1.pth']
 
 
-def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
-    """The network refuses its output before there is a loss to look at."""
+def test_diverged_weights_stop_the_run_and_name_the_batch(tiny_phantom, repo_root, tmp_path, monkeypatch):
+    """The network rejects its output before there is a loss."""
     batches, step = [], AffinityRCNN.train_step
 
     def noting(self, data, optim_wrapper):
@@ -195,15 +195,15 @@ def test_diverged_weights_stop_the_run_with_the_whole_batch(tiny_phantom, repo_r
         "the network's output in the ",
         ' stage is not finite; ',
         f'slices of the batch: {", ".join(batches[-1])}; ',
-        'none was written yet',
+        'none yet',
         'RATE is below 1e+30',
     ):
         assert part in message, (part, message)
     assert not checkpoints(tmp_path)
 
 
-def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monkeypatch):
-    """The epoch's last step spoils them, so no loss can tell."""
+def test_nan_weights_are_not_saved(second_epoch, tmp_path, monkeypatch):
+    """The last step of the epoch corrupts them, so no loss can reveal it."""
     calls, step = [], torch.optim.Adam.step
 
     def spoiling(self, *args, **kwargs):
@@ -212,7 +212,7 @@ def test_weights_that_are_no_numbers_are_not_saved(second_epoch, tmp_path, monke
             self.param_groups[0]['params'][0].data.view(-1)[0] = float('nan')
 
     monkeypatch.setattr(torch.optim.Adam, 'step', spoiling)
-    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ contains a NaN or an infinite number'):
+    with pytest.raises(USER_ERRORS, match=r'state_dict\.\S+ contains NaN or infinity'):
         second_epoch()
     assert len(calls) == STEPS and checkpoints(tmp_path) == ['epoch_1.pth']
 
@@ -230,7 +230,7 @@ def _log_of(work_dir):
 
 
 def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phantom):
-    """Two loader workers meet slices that are not there, live on, and the run says how many there were."""
+    """Two loader workers skip missing slices, and the run reports their number."""
     runner = second_epoch(
         **{'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True, **_skipping(tiny_phantom, tmp_path)}
     )
@@ -243,8 +243,8 @@ def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phan
     ]
 
 
-def test_skipped_slices_are_counted_over_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
-    """What was skipped is told although the run ends by an error, and again at the end of the one that goes on."""
+def test_skipped_slices_are_counted_across_interruptions(second_epoch, tmp_path, tiny_phantom, monkeypatch):
+    """Skipped slices are reported if the run fails, and again at the end of the resumed run."""
     step = torch.optim.Adam.step
 
     def failing(self, *args, **kwargs):
@@ -265,7 +265,7 @@ def test_skipped_slices_are_counted_over_interruptions(second_epoch, tmp_path, t
 
 
 def _with_missing(tiny_phantom, folder):
-    """The training list with two slices more, whose files are missing."""
+    """The training list with two more slices, whose files are missing."""
     content = json.loads((tiny_phantom / 'cncb_ncov/annotations/slices_train.json').read_text())
     rows = content['data_list']
     rows[1:1] = [dict(rows[0], img_path='gone_0.png')]

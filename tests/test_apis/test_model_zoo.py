@@ -1,4 +1,4 @@
-"""The page of trained models: current, and what it says of an index."""
+"""The page of trained models, and its generation from an index."""
 
 import pytest
 import yaml
@@ -59,7 +59,7 @@ def test_models_without_results_have_no_row(tmp_path):
     assert 'our_model' not in model_table(write_index(tmp_path, Results=[]))
 
 
-def test_mistakes(tmp_path):
+def test_invalid_index_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match='part.yml names the config elsewhere.py'):
         model_table(write_index(tmp_path, Config='elsewhere.py'))
     (tmp_path / 'page.md').write_text('# Models\n')

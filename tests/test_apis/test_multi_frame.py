@@ -1,4 +1,4 @@
-"""Predictions of Enhanced CT are those of the same series as single files."""
+"""Predictions of Enhanced CT equal those of the same series in single files."""
 
 import json
 
@@ -25,7 +25,7 @@ def content(out, report):
     return json.loads((out / scan.folder / 'prediction.json').read_text())
 
 
-def test_predictions_are_those_of_single_files(tmp_path, inputs, inferencer):
+def test_multi_frame_predictions_equal_those_of_single_files(tmp_path, inputs, inferencer):
     pytest.importorskip('nibabel'), pytest.importorskip('highdicom')
     results = []
     for source in inputs:
@@ -49,7 +49,7 @@ def test_predictions_are_those_of_single_files(tmp_path, inputs, inferencer):
         assert multi['scan'][name] == single['scan'][name]
 
 
-def test_resume_predicts_the_frames_that_are_missing(tmp_path, inputs, inferencer):
+def test_resume_predicts_the_missing_frames(tmp_path, inputs, inferencer):
     out = tmp_path / 'out'
 
     def stop(done, total, name):

@@ -1,4 +1,4 @@
-"""Export, and prediction with the exported model: the same results as with torch, in a process without torch."""
+"""Export, and prediction with the exported model in a process without torch, with the same results as torch."""
 
 import json
 import os
@@ -27,7 +27,7 @@ main()
 
 @pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize('size', [128, 200])
-def test_predictions_are_those_of_torch(backend, size, exported):
+def test_predictions_equal_those_of_torch(backend, size, exported):
     pytest.importorskip(backend)
     slices = [to_grey(chest(index, size)) for index in range(2)]
     ours = list(OnnxInferencer(exported[2], backend, threads=1)(slices))
@@ -109,7 +109,7 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         (['--model', 'x.onnx'], 'no such model: x.onnx'),
     ],
 )
-def test_arguments_that_do_not_fit(arguments, message, tmp_path, capsys, monkeypatch):
+def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
     from mmaffinity_cli import main
 
     monkeypatch.chdir(tmp_path)
@@ -120,7 +120,7 @@ def test_arguments_that_do_not_fit(arguments, message, tmp_path, capsys, monkeyp
     assert message in capsys.readouterr().err
 
 
-def test_the_file_says_what_it_is_and_nothing_of_this_machine(exported, repo_root):
+def test_metadata_describes_the_model_but_not_the_machine(exported, repo_root):
     content = exported[2].read_bytes()
     for text in (str(repo_root), str(exported[0].parent), os.path.dirname(np.__file__), '.py'):
         assert text.encode() not in content.replace(b'narrow.py', b'')
@@ -130,7 +130,7 @@ def test_the_file_says_what_it_is_and_nothing_of_this_machine(exported, repo_roo
     assert described['preprocessing']['in_graph']['normalization'] == 'slice'
 
 
-def test_an_export_repeats_and_a_failed_one_leaves_what_was_there(exported, tmp_path):
+def test_export_is_reproducible_and_failure_keeps_the_old_file(exported, tmp_path):
     target = tmp_path / 'again.onnx'
     export_onnx(*exported[:2], target)
     assert target.read_bytes() == exported[2].read_bytes()
@@ -141,7 +141,7 @@ def test_an_export_repeats_and_a_failed_one_leaves_what_was_there(exported, tmp_
         export_onnx(*exported[:2], tmp_path / 'model.bin')
 
 
-def test_an_int8_file_names_its_calibration_and_repeats(exported, exported_int8, tmp_path):
+def test_int8_export_records_its_calibration_and_is_reproducible(exported, exported_int8, tmp_path):
     described = OnnxInferencer(exported_int8, threads=1).model.description
     assert described['precision'] == 'int8' and described['calibration']['slices'] == 3
     again = export_onnx(*exported[:2], tmp_path / 'again.onnx', int8=[write_images(tmp_path / 'in', 3)])
@@ -149,7 +149,7 @@ def test_an_int8_file_names_its_calibration_and_repeats(exported, exported_int8,
     assert exported_int8.stat().st_size < exported[2].stat().st_size
 
 
-def test_calibration_slices_must_be_there(exported, tmp_path):
+def test_missing_calibration_slices_are_an_error(exported, tmp_path):
     (tmp_path / 'broken.png').write_bytes(b'no image')
     with pytest.raises(ValueError, match='no calibration slice could be read from .*broken.png'):
         export_onnx(*exported[:2], tmp_path / 'x.onnx', int8=[tmp_path / 'broken.png'])
@@ -160,6 +160,6 @@ def test_calibration_slices_must_be_there(exported, tmp_path):
     assert not list(tmp_path.glob('*.onnx*'))
 
 
-def test_other_models_are_refused(tmp_path, exported):
+def test_unsupported_models_are_rejected(tmp_path, exported):
     with pytest.raises(ValueError, match='CovidCTMaskNet|does not fit|cannot be exported'):
         export_onnx('baselines/covid_ct_mask_net', exported[1], tmp_path / 'x.onnx')

@@ -1,4 +1,4 @@
-"""Pages of models that predict boxes without masks, RoIs without weights, or a class alone."""
+"""Pages of models that predict boxes without masks, RoIs without weights, or only a class."""
 
 import cv2
 import numpy as np
@@ -66,7 +66,7 @@ def pixel(page, x, y):
     return page.evaluate(code, [x, y])
 
 
-def test_boxes_are_drawn_where_there_are_no_masks(page_of):
+def test_boxes_are_drawn_if_there_are_no_masks(page_of):
     with page_of('class', 'rois', 'boxes') as page:
         page.wait_for_selector('canvas[data-slice]')
         red, green, blue = pixel(page, 10, 25)
@@ -91,7 +91,7 @@ def test_boxes_are_drawn_where_there_are_no_masks(page_of):
 
 
 @pytest.mark.parametrize('parts', [('class',), ('boxes',)])
-def test_a_class_or_boxes_alone(page_of, parts):
+def test_models_with_only_a_class_or_only_boxes(page_of, parts):
     with page_of(*parts) as page:
         page.wait_for_selector('canvas[data-slice]')
         page.wait_for_selector('#current h2')
@@ -101,7 +101,7 @@ def test_a_class_or_boxes_alone(page_of, parts):
         assert page.locator('.uplot').count() == ('class' in parts)
 
 
-def test_pictures_of_a_test_show_what_the_model_predicts():
+def test_thumbnails_show_what_the_model_predicts():
     image = np.full((64, 64), 100, np.uint8)
     for parts, what, width in ((('class', 'boxes'), LESIONS, 128), (('class', 'rois'), ROIS, 128), (('class',), None, 64)):
         sample = predicted(*parts)

@@ -1,4 +1,4 @@
-"""Predicting scans into a folder."""
+"""Prediction of scans into a folder."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def snapshot(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob('*')}
 
 
-def test_everything_is_written(tmp_path, mixed, inferencer):
+def test_all_outputs_are_written(tmp_path, mixed, inferencer):
     pytest.importorskip('highdicom')
     before = snapshot(tmp_path)
     steps = []
@@ -81,13 +81,13 @@ def test_everything_is_written(tmp_path, mixed, inferencer):
     voxels = float(np.asarray(mask.dataobj).sum()) * 0.7 * 0.8 * 5 / 1000
     nifti = next(scan for scan in report.scans if scan.folder == 'in_v.nii.gz')
     assert voxels == pytest.approx(nifti.summary['lesions']['volume_ml'], rel=1e-5)
-    # Nothing that tells who the patient is leaves the DICOM headers, but in DICOM-SEG, which has to carry it.
+    # Nothing that identifies the patient leaves the DICOM headers, except in DICOM-SEG, which must contain it.
     for path in (tmp_path / 'out').rglob('*.*'):
         if path.is_file() and path.suffix != '.dcm':
             assert b'Secret' not in path.read_bytes() and b'secret-id' not in path.read_bytes()
 
 
-def test_every_field_that_is_written_is_documented(tmp_path, repo_root, inferencer):
+def test_every_output_field_is_documented(tmp_path, repo_root, inferencer):
     pytest.importorskip('pydicom')
     folder = write_series(tmp_path / 'in', 2)
     (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
@@ -107,7 +107,7 @@ def test_every_field_that_is_written_is_documented(tmp_path, repo_root, inferenc
     assert set(record) <= named | {'lesions'} and set(record['lesions'][0]) <= rows['`lesions[]`']
 
 
-def test_one_scan_whose_results_cannot_be_written_does_not_end_the_others(tmp_path, inferencer, monkeypatch):
+def test_write_failure_of_one_scan_does_not_stop_the_others(tmp_path, inferencer, monkeypatch):
     for name in ('a', 'b'):
         write_images(tmp_path / 'in' / name, 2)
     write_csv = scan_writer.write_csv
@@ -124,7 +124,7 @@ def test_one_scan_whose_results_cannot_be_written_does_not_end_the_others(tmp_pa
     assert read(tmp_path / 'out/report.json')['not_predicted'][0]['source'] == 'in/a'
 
 
-def test_a_slice_that_cannot_be_measured_does_not_end_the_others(tmp_path, inferencer, monkeypatch):
+def test_measurement_failure_of_one_slice_does_not_stop_the_others(tmp_path, inferencer, monkeypatch):
     folder = write_images(tmp_path / 'in', 3)
     measure = inferencer_module.measure
 
@@ -138,8 +138,8 @@ def test_a_slice_that_cannot_be_measured_does_not_end_the_others(tmp_path, infer
     assert report.scans[0].num_predicted == 2 and 'cannot be measured' in report.problems[0].reason
 
 
-def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, monkeypatch):
-    """Of results, nothing is kept: neither while slices come nor while the files of the scan are written."""
+def test_memory_per_slice_is_a_key_and_an_offset(tmp_path, inferencer, monkeypatch):
+    """No results are kept in memory, neither during prediction nor while files are written."""
     pixel, number, seen = write_images(tmp_path / 'one', 1) / 'slice_0.png', 3000, []
     (tmp_path / 'in').mkdir()
     for index in range(number):
@@ -172,20 +172,20 @@ def test_memory_of_a_run_is_a_name_and_a_place_per_slice(tmp_path, inferencer, m
     assert (seen[1] - seen[0]) / (number - 500) < 400 and (peak - seen[1]) / number < 400
 
 
-def test_scans_of_one_name_do_not_mix(tmp_path, inferencer):
+def test_scans_with_equal_names_stay_separate(tmp_path, inferencer):
     first, second = write_images(tmp_path / 'a' / 'scan', 1), write_images(tmp_path / 'b' / 'scan', 2)
     for resume in (False, True):
         report = predict_to_folder(inferencer, [first, second], tmp_path / 'out', resume=resume)
         folders = [scan.folder for scan in report.scans]
         assert len(set(folders)) == 2 and [scan.num_predicted for scan in report.scans] == [1, 2]
-    # The other way round, each scan finds its own folder again.
+    # In the opposite order, each scan still finds its own folder.
     report = predict_to_folder(inferencer, [second, first], tmp_path / 'out', resume=True)
     assert [scan.num_predicted for scan in report.scans] == [2, 1]
     assert sum(path.is_dir() for path in (tmp_path / 'out').iterdir()) == 2
 
 
-def test_hostile_folder(tmp_path, inferencer):
-    """Good slices among everything that is bad: the run goes on, each has a reason, nothing is written elsewhere."""
+def test_hostile_files_do_not_stop_the_run(tmp_path, inferencer):
+    """Good slices among bad files: the run continues, each file has a reason, and nothing is written elsewhere."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     root = write_images(tmp_path / 'in', 2)
     write_series(root / 'dcm', 3)
@@ -221,8 +221,8 @@ def test_hostile_folder(tmp_path, inferencer):
         ('in/huge.nii', 'claims the shape'),
         ('in/bomb.zip', 'zip archive'),
         ('in/..hidden.png', 'truncated JPEG'),
-        ('in/out_link', 'link to outside'),
-        ('in/passwd.png', 'link to outside'),
+        ('in/out_link', 'link to a path outside'),
+        ('in/passwd.png', 'link to a path outside'),
     ):
         assert words in reasons[source], source
     assert len(reasons) == 309
@@ -233,7 +233,7 @@ def test_hostile_folder(tmp_path, inferencer):
         assert (tmp_path / 'out') in path.resolve().parents and '..' not in path.name
 
 
-def test_nothing_predicted_is_an_error_with_a_report(tmp_path, inferencer):
+def test_run_without_predictions_fails_with_a_report(tmp_path, inferencer):
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / 'a.png').touch()
     with pytest.raises(ValueError, match=r'nothing could be predicted: in/a.png: is empty .*again\. The reasons are also in '):
@@ -241,7 +241,7 @@ def test_nothing_predicted_is_an_error_with_a_report(tmp_path, inferencer):
     assert len(read(tmp_path / 'out' / 'report.json')['not_predicted']) == 1
 
 
-def test_of_many_reasons_three_are_said_and_the_others_counted(tmp_path, inferencer):
+def test_three_reasons_are_listed_and_the_rest_counted(tmp_path, inferencer):
     (tmp_path / 'in').mkdir()
     for name in 'abcde':
         (tmp_path / 'in' / name).touch()
@@ -249,18 +249,18 @@ def test_of_many_reasons_three_are_said_and_the_others_counted(tmp_path, inferen
         predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
 
 
-def test_what_is_not_there_is_said_and_leaves_nothing_behind(tmp_path, inferencer):
+def test_missing_input_is_reported_before_anything_is_written(tmp_path, inferencer):
     (tmp_path / 'in' / 'empty').mkdir(parents=True)
     with pytest.raises(ValueError, match=r'there is nothing to predict: no file in \S*/in$'):
         predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
-    with pytest.raises(FileNotFoundError, match=r'there is no file or folder \S*/absent, \S*/gone\.png$'):
+    with pytest.raises(FileNotFoundError, match=r'no such file or folder: \S*/absent, \S*/gone\.png$'):
         predict_to_folder(inferencer, [tmp_path / 'absent', tmp_path / 'in', tmp_path / 'gone.png'], tmp_path / 'out')
     with pytest.raises(ValueError, match='there is nothing to predict: no file in no input'):
         predict_to_folder(inferencer, [], tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
-def test_implausible_values_are_told_of_the_scan(tmp_path, inferencer):
+def test_implausible_values_are_noted_for_the_scan(tmp_path, inferencer):
     """Signed pixels whose rescale tags lack the offset: no slice shows air."""
     pytest.importorskip('pydicom')
     for index in range(3):
@@ -279,7 +279,7 @@ def test_implausible_values_are_told_of_the_scan(tmp_path, inferencer):
 
 
 @pytest.mark.parametrize('wrong', [dict(score_thr=1.5), dict(overlays='some')])
-def test_wrong_use(tmp_path, inferencer, wrong):
+def test_invalid_arguments(tmp_path, inferencer, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         predict_to_folder(inferencer, tmp_path, tmp_path / 'out', **wrong)
 
@@ -290,14 +290,14 @@ def test_dicom_seg_without_highdicom_names_the_extra(tmp_path, inferencer, monke
         predict_to_folder(inferencer, tmp_path, tmp_path / 'out', dicom_seg=True)
 
 
-def test_without_pydicom_the_run_goes_on(tmp_path, mixed, inferencer, monkeypatch):
+def test_run_continues_without_pydicom(tmp_path, mixed, inferencer, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'pydicom', None)
     report = predict_to_folder(inferencer, mixed, tmp_path / 'out')
     assert len(report.problems) == 3 and all('mmaffinity[medical]' in item.reason for item in report.problems)
     assert sum(scan.num_predicted for scan in report.scans) == 6
 
 
-def test_output_below_the_input(tmp_path, inferencer):
+def test_output_folder_inside_the_input(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 1)
     for resume in (False, True):
         report = predict_to_folder(inferencer, folder, folder / 'out', resume=resume)

@@ -1,4 +1,4 @@
-"""The last line of defence: what no check foresaw ends one scan and is reported."""
+"""Unexpected failures end a single scan and are reported."""
 
 import json
 import warnings
@@ -50,7 +50,7 @@ def in_a(*args):
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize('where', ['check', 'keys', 'read', 'folder', 'write_csv', 'versions of masks'])
-def test_one_scan_that_fails_ends_no_other(tmp_path, two, inferencer, monkeypatch, error, where):
+def test_unexpected_failure_of_one_scan_does_not_stop_the_others(tmp_path, two, inferencer, monkeypatch, error, where):
     if where == 'folder':
         monkeypatch.setattr(ResultFolders, 'of', failing(ResultFolders.of, error, in_a))
     elif where == 'write_csv':
@@ -69,7 +69,7 @@ def test_one_scan_that_fails_ends_no_other(tmp_path, two, inferencer, monkeypatc
     if where == 'versions of masks':
         assert [scan.name for scan in report.scans] == ['in/a', 'in/b']
         assert report.scans[0].notes[-1].startswith('warning: no NIfTI mask')
-        assert report.failed is not isinstance(error, ValueError)  # which is how a refusal is told
+        assert report.failed is not isinstance(error, ValueError)  # a ValueError is a rejection
     else:
         assert [scan.name for scan in report.scans] == ['in/b'] and report.problems[0].source == 'in/a'
         refused = where == 'check' and isinstance(error, ValueError)
@@ -86,7 +86,7 @@ def _sample():
 
 
 @pytest.mark.parametrize('batch_size', [1, 8])
-def test_one_slice_that_the_model_fails_at_ends_no_other(tmp_path, inferencer, monkeypatch, batch_size):
+def test_model_failure_on_one_slice_does_not_stop_the_others(tmp_path, inferencer, monkeypatch, batch_size):
     folder = write_images(tmp_path / 'in', 3)
     forward = inferencer.model.test_step
     monkeypatch.setattr(inferencer, 'batch_size', batch_size)
@@ -106,7 +106,7 @@ def test_one_slice_that_the_model_fails_at_ends_no_other(tmp_path, inferencer, m
     assert 'warning: 1 slice could not be predicted' in ' '.join(report.scans[0].notes)
 
 
-def test_a_program_gets_the_other_scans_too(two, inferencer, monkeypatch):
+def test_python_api_yields_the_other_scans(two, inferencer, monkeypatch):
     monkeypatch.setattr(ImageScan, 'read', failing(ImageScan.read, KeyError('odd'), in_a))
     problems = []
     assert [item.scan.name for item in inferencer(two, on_problem=problems.append)] == ['in/b'] * 2
@@ -115,7 +115,7 @@ def test_a_program_gets_the_other_scans_too(two, inferencer, monkeypatch):
         assert len(list(inferencer(two))) == 2
 
 
-def test_a_program_is_not_warned_of_clutter(tmp_path, inferencer):
+def test_python_api_does_not_warn_about_clutter(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 1)
     (folder / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
     with warnings.catch_warnings():
@@ -126,20 +126,20 @@ def test_a_program_is_not_warned_of_clutter(tmp_path, inferencer):
     assert [problem.clutter for problem in problems] == [True]
 
 
-def test_a_traceback_is_shown_where_it_is_asked_for(two, inferencer, monkeypatch, capsys):
+def test_traceback_is_shown_on_request(two, inferencer, monkeypatch, capsys):
     monkeypatch.setattr(ImageScan, 'read', failing(ImageScan.read, KeyError('odd'), in_a))
     monkeypatch.setenv('MMAFFINITY_TRACEBACK', '1')
     list(inferencer(two, on_problem=lambda problem: None))
     assert "KeyError: 'odd'" in capsys.readouterr().err
 
 
-def test_other_settings_end_the_run(tmp_path, two, inferencer):
+def test_other_settings_stop_the_run(tmp_path, two, inferencer):
     predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
     with pytest.raises(ValueError, match='was made with other settings'):
         predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none', score_thr=0.7, resume=True)
 
 
-def test_a_report_that_cannot_be_written_is_said(tmp_path, two, inferencer, monkeypatch):
+def test_unwritable_report_is_an_error(tmp_path, two, inferencer, monkeypatch):
     write = scan_writer.OutputFolder.write
     monkeypatch.setattr(
         scan_writer.OutputFolder,
@@ -150,8 +150,8 @@ def test_a_report_that_cannot_be_written_is_said(tmp_path, two, inferencer, monk
         predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
 
 
-def test_all_notes_are_in_the_report(tmp_path, inferencer):
-    """Of the scan, of its slices and of its outputs; the same list in prediction.json, and what --resume gives back."""
+def test_report_contains_all_notes(tmp_path, inferencer):
+    """Notes on scan, slices and outputs; the same list is in prediction.json and is restored by --resume."""
     pytest.importorskip('pydicom')
     for index in range(4):
         grey = to_grey(chest(index))
@@ -177,7 +177,7 @@ def test_all_notes_are_in_the_report(tmp_path, inferencer):
     assert again.scans[0].notes == notes
 
 
-def test_a_segmentation_that_was_asked_for_and_is_missing_is_a_serious_note(tmp_path, inferencer):
+def test_missing_requested_segmentation_is_a_warning(tmp_path, inferencer):
     pytest.importorskip('highdicom')
     write_images(tmp_path / 'in' / 'png', 1)
     write_nifti(tmp_path / 'in' / 'v.nii', chest_volume(1))
@@ -189,7 +189,7 @@ def test_a_segmentation_that_was_asked_for_and_is_missing_is_a_serious_note(tmp_
     assert any('no SOPInstanceUID' in note for scan in report.scans for note in scan.notes)
 
 
-def test_clutter_is_counted_by_itself(tmp_path, inferencer):
+def test_clutter_is_counted_separately(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 1)
     (folder / 'Thumbs.db').write_bytes(b'x')
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', overlays='none')

@@ -1,4 +1,4 @@
-"""The report of a prediction run, as it is printed."""
+"""The printed report of a prediction run."""
 
 from mmaffinity.apis.prediction_report import PredictionReport, ScanResult, report_lines
 from mmaffinity.scans import Problem
@@ -6,7 +6,7 @@ from mmaffinity.scans import Problem
 SUMMARY = dict(label='CP', mean_probability={'Normal': 0.25, 'CP': 0.5}, lesions=dict(number=1, volume_ml=None))
 
 
-def test_an_answer_without_notes_is_one_line():
+def test_scan_without_notes_takes_one_line():
     report = PredictionReport([ScanResult('s', 's', 1, 1, 0, SUMMARY)])
     assert list(report_lines(report, 'out')) == ['s: 1 of 1 slice; CP (Normal 0.250, CP 0.500); 1 lesion']
 
@@ -18,7 +18,7 @@ def test_a_model_without_classes_has_lesions_only():
     ]
 
 
-def test_notes_are_counted_and_the_serious_ones_shown():
+def test_notes_are_counted_and_warnings_shown():
     notes = ['no PixelSpacing', 'warning: HU look implausible', 'b', 'c']
     lines = list(report_lines(PredictionReport([ScanResult('s', 'f', 3, 3, 0, SUMMARY, notes)]), 'out'))
     assert lines[1:] == ['  4 notes, see out/f/prediction.json; warnings:', '  warning: HU look implausible']
@@ -26,7 +26,7 @@ def test_notes_are_counted_and_the_serious_ones_shown():
     assert lines[1:] == ['  1 note, see out/f/prediction.json']
 
 
-def test_what_failed_goes_before_what_was_refused():
+def test_failures_are_listed_before_rejections():
     problems = [Problem(f'{index}.txt', 'is no slice') for index in range(4)]
     report = PredictionReport([], [*problems, Problem('scan', 'failed: KeyError', failed=True)])
     lines = list(report_lines(report, 'out'))

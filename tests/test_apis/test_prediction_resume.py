@@ -1,4 +1,4 @@
-"""Predictions that were interrupted, continued, or made twice into one folder."""
+"""Predictions that are interrupted, resumed, or repeated in one folder."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def snapshot(folder):
 
 
 def strip(folder):
-    """Content of the result files without the time that they were written."""
+    """Content of the result files without their creation time."""
     contents = {}
     for path in sorted(folder.rglob('*')):
         if path.suffix in ('.json', '.csv', '.jsonl'):
@@ -46,7 +46,7 @@ class Interrupt(BaseException):
 
 
 @pytest.mark.parametrize('after', [1, 4, 8])
-def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, monkeypatch, after):
+def test_resume_neither_repeats_nor_loses_slices(tmp_path, mixed, inferencer, monkeypatch, after):
     options = dict(score_thr=0.3, overlays='lesions')
     predict_to_folder(inferencer, mixed, tmp_path / 'whole', **options)
 
@@ -57,7 +57,7 @@ def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, m
     with pytest.raises(Interrupt):
         predict_to_folder(inferencer, mixed, tmp_path / 'out', progress=stop, **options)
     assert not (tmp_path / 'out' / 'report.json').exists()
-    # Half a line is what a killed process leaves.
+    # A killed process leaves a partial line.
     for journal in (tmp_path / 'out').glob('*/journal.jsonl'):
         with open(journal, 'a') as file:
             file.write('{"key": "ha')
@@ -74,7 +74,7 @@ def test_resume_repeats_nothing_and_loses_nothing(tmp_path, mixed, inferencer, m
     assert predicted == [] and len(report.scans) == 3 and strip(tmp_path / 'out') == strip(tmp_path / 'whole')
 
 
-def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
+def test_resume_predicts_new_and_changed_slices(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 2, first=1)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
     write_images(folder, 1)
@@ -86,8 +86,8 @@ def test_resume_takes_in_new_and_changed_slices(tmp_path, inferencer):
     assert len(content['not_predicted']) == 1 == len(report.problems) and report.scans[0].num_slices == 3
 
 
-def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inferencer, monkeypatch):
-    """An earlier, whole run's result must not pass for that of the grown scan."""
+def test_resume_after_a_kill_before_the_final_files(tmp_path, inferencer, monkeypatch):
+    """The result of an earlier, complete run must not pass for that of the extended scan."""
     folder = write_images(tmp_path / 'in', 2)
     predict_to_folder(inferencer, folder, tmp_path / 'out')
     write_images(folder, 3)
@@ -104,7 +104,7 @@ def test_resume_after_a_death_between_the_last_slice_and_the_files(tmp_path, inf
     assert len(read(tmp_path / 'out/in/prediction.json')['slices']) == 3
 
 
-def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeypatch):
+def test_resume_retries_unreadable_slices(tmp_path, inferencer, monkeypatch):
     folder = write_images(tmp_path / 'in', 3)
     decode, fails = image_scan.decode_slice, [False, True, False]
 
@@ -124,7 +124,7 @@ def test_resume_tries_again_what_could_not_be_read(tmp_path, inferencer, monkeyp
     assert report.scans[0].num_predicted == 3 and not report.problems
 
 
-def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer):
+def test_file_changed_during_the_run_is_reported(tmp_path, inferencer):
     folder = write_images(tmp_path / 'in', 3)
 
     def touch(done, total, name):
@@ -134,7 +134,7 @@ def test_a_file_that_changes_while_the_run_goes_on_is_told(tmp_path, inferencer)
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=touch)
     (scan,) = report.scans
     assert (scan.num_slices, scan.num_predicted, scan.num_not_predicted) == (3, 2, 1)
-    assert 'changed while the run went on' in report.problems[0].reason
+    assert 'changed during the run' in report.problems[0].reason
     assert predict_to_folder(inferencer, folder, tmp_path / 'out', resume=True).scans[0].num_predicted == 3
 
 
@@ -156,13 +156,13 @@ def test_only_one_run_writes_to_a_folder(tmp_path, inferencer):
 
     def second(done, total, name):
         for resume in (False, True):
-            with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'):
+            with pytest.raises(ValueError, match='another process is writing to .*out: wait for it to finish'):
                 predict_to_folder(inferencer, folder, tmp_path / 'out', resume=resume)
             refused.append(resume)
 
     report = predict_to_folder(inferencer, folder, tmp_path / 'out', progress=second)
     assert len(refused) == 4 and report.scans[0].num_predicted == 2
-    # Nothing of the lock is left, and nothing in the way of the next run.
+    # No lock is left that would block the next run.
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'in',
         'index.html',
@@ -184,7 +184,7 @@ def predicted(inferencer, monkeypatch):
 
 
 @pytest.mark.parametrize('first, second', [('b', 'a'), ('a', 'b')])
-def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferencer, predicted, first, second):
+def test_resume_with_a_new_series_keeps_earlier_results(tmp_path, inferencer, predicted, first, second):
     pytest.importorskip('pydicom')
     write_series(tmp_path / 'in' / first, 2, series=first)
     predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
@@ -197,14 +197,14 @@ def test_resume_with_a_new_series_repeats_and_orphans_nothing(tmp_path, inferenc
     assert strip(tmp_path / 'out') == strip(tmp_path / 'whole')
 
 
-def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, inferencer, predicted):
-    """Numbers, pictures, slabs, volumes and masks of the earlier slices are those that they have now."""
+def test_resume_with_inserted_slices_equals_a_full_run(tmp_path, inferencer, predicted):
+    """Numbers, pictures, slabs, volumes and masks of earlier slices are updated."""
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 5)
     (tmp_path / 'aside').mkdir()
     for name in ('im_002.dcm', 'im_004.dcm'):
         (folder / name).rename(tmp_path / 'aside' / name)
-    # Two files of one name, whose number in the scan changes.
+    # Two files with equal names, whose number in the scan changes.
     (folder / 'sub').mkdir()
     (folder / 'im_003.dcm').rename(folder / 'sub' / 'im_001.dcm')
     (first,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
@@ -221,7 +221,7 @@ def test_resume_with_slices_in_the_middle_is_as_predicted_at_once(tmp_path, infe
     assert results == expected and sum('/overlays/' in name for name in results) == 5
 
 
-def test_masks_of_an_earlier_run_do_not_outlive_their_shape(tmp_path, inferencer):
+def test_outdated_masks_are_removed(tmp_path, inferencer):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     folder = write_series(tmp_path / 'in', 3)
     (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans

@@ -1,4 +1,4 @@
-"""Small inputs after public bug reports, kept beside the repository: each gives what its reader needs."""
+"""Small inputs from public bug reports, kept next to the repository."""
 
 import json
 
@@ -8,7 +8,7 @@ from mmaffinity.apis.prediction import predict_to_folder
 
 pytest.importorskip('pydicom'), pytest.importorskip('nibabel'), pytest.importorskip('highdicom')
 NO_HU = 'fewer than 1 in 20 of them below -100: not Hounsfield units of a chest'
-# What is refused, and with which words.
+# Rejected inputs and the expected messages.
 REFUSED = {
     'n01_grey255_uint8': NO_HU,
     'n01d_scaled_0_1000': NO_HU,
@@ -16,11 +16,11 @@ REFUSED = {
     'n27_mri': NO_HU,
     'radiopaedia_like': NO_HU,
     'd03_numframes_bad': "has NumberOfFrames '1A', which is not a whole number",
-    'd26_private_syntax': 'has the transfer syntax 1.2.840.113619.5.2',
+    'd26_private_syntax': 'has the non-standard transfer syntax 1.2.840.113619.5.2',
     'd42_enhanced_no_frames': 'and NumberOfFrames',
     'i11_jpeg2000': 'is JPEG 2000: save it as PNG',
 }
-# Number of slices of each scan, whether all volumes are known, and words of the notes; '' stands for no note.
+# Number of slices per scan, whether all volumes are known, and text of the notes ('' means no note).
 PREDICTED = {
     'samepos': ([2], False, 'warning: all 2 slices are at one position'),
     'samepos_with_good': ([2, 3], False, 'warning: all 2 slices are at one position'),
@@ -58,7 +58,7 @@ def case(shared_dir, request):
 
 
 @pytest.mark.parametrize('case', REFUSED, indirect=True)
-def test_refused_with_the_reason(case, tmp_path, inferencer):
+def test_reported_inputs_are_rejected_with_a_reason(case, tmp_path, inferencer):
     with pytest.raises(ValueError, match='nothing could be predicted') as raised:
         predict_to_folder(inferencer, case, tmp_path / 'out', overlays='none')
     assert REFUSED[case.name] in str(raised.value)
@@ -67,7 +67,7 @@ def test_refused_with_the_reason(case, tmp_path, inferencer):
 
 
 @pytest.mark.parametrize('case', PREDICTED, indirect=True)
-def test_predicted_with_the_notes(case, tmp_path, inferencer):
+def test_reported_inputs_are_predicted_with_notes(case, tmp_path, inferencer):
     sizes, volumes, words = PREDICTED[case.name]
     report = predict_to_folder(inferencer, case, tmp_path / 'out', score_thr=0.3, overlays='none', dicom_seg=True)
     assert sorted(scan.num_predicted for scan in report.scans) == sizes and not report.problems
@@ -82,7 +82,7 @@ def test_predicted_with_the_notes(case, tmp_path, inferencer):
     assert [scan.notes for scan in again.scans] == [scan.notes for scan in report.scans]
 
 
-def test_the_same_pixels_whatever_bits_surround_them(shared_dir, inferencer):
+def test_unused_bits_do_not_change_the_pixels(shared_dir, inferencer):
     if not (shared_dir / 'cases').exists():
         pytest.skip(f'reported cases not present: no {shared_dir}/cases')
     right, overlay, shifted = (
@@ -92,7 +92,7 @@ def test_the_same_pixels_whatever_bits_surround_them(shared_dir, inferencer):
     assert shifted == right and all(right[index] == overlay[index] for index in overlay)
 
 
-def test_two_phases_count_each_place_once(shared_dir, inferencer):
+def test_two_phases_count_each_position_once(shared_dir, inferencer):
     if not (shared_dir / 'cases').exists():
         pytest.skip(f'reported cases not present: no {shared_dir}/cases')
     slabs = [item.slice.thickness for item in inferencer(shared_dir / 'cases' / 'd46_mixed_phase')]

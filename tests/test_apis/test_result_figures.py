@@ -5,7 +5,7 @@ import json
 from mmaffinity.apis.result_figures import run_curves
 
 
-def test_curves_of_a_run_that_was_killed_while_it_wrote_its_log(tmp_path):
+def test_curves_from_a_truncated_log(tmp_path):
     for number, (first, end) in enumerate(((1, '{"lr": 1e-05, "loss": 0.'), (3, ''))):
         folder = tmp_path / str(number) / 'vis_data'
         folder.mkdir(parents=True)

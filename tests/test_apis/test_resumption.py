@@ -1,4 +1,4 @@
-"""What of a config applies to a run that is resumed, and what the user is told."""
+"""Which config changes apply to a resumed run, and what is reported."""
 
 import copy
 import re
@@ -19,15 +19,15 @@ def config(repo_root, tmp_path):
 
 
 def save(config, name='epoch_1.pth', **meta):
-    """Write a checkpoint with all that resuming needs."""
+    """Write a checkpoint with everything that resuming needs."""
     meta = dict(epoch=1, iter=6, seed=0, cfg=config.pretty_text, **meta)
     torch.save(dict(meta=meta, state_dict={}, optimizer={}, message_hub={}), f'{config.work_dir}/{name}')
 
 
-def test_the_same_config_says_nothing(config, tmp_path):
+def test_unchanged_config_gives_no_message(config, tmp_path):
     save(config)
     before = copy.deepcopy(config)
-    # Other places, and ways of reading, change nothing of the run.
+    # Other paths and ways of reading do not change the run.
     config.train_dataloader.num_workers = 7
     config.train_dataloader.dataset.datasets[0].data_root = 'elsewhere'
     config.model.backbone.init_cfg = None
@@ -47,8 +47,8 @@ def test_the_same_config_says_nothing(config, tmp_path):
         ({'param_scheduler.1.T_max': 9}, r'param_scheduler of the config is ignored.*param_scheduler.1.T_max=None, not 9'),
     ],
 )
-def test_optimizer_and_schedule_stay(config, change, words):
-    """The checkpoint holds their state, which MMEngine would load over those of the config without a word."""
+def test_optimizer_and_schedule_come_from_the_checkpoint(config, change, words):
+    """The checkpoint contains their state, which MMEngine would silently load over that of the config."""
     save(config)
     before = copy.deepcopy(config)
     config.merge_from_dict(change)
@@ -57,7 +57,7 @@ def test_optimizer_and_schedule_stay(config, change, words):
     assert config.optim_wrapper == before.optim_wrapper and list(config.param_scheduler) == list(before.param_scheduler)
 
 
-def test_other_fields_apply(config):
+def test_other_config_changes_apply(config):
     save(config)
     config.merge_from_dict(
         {
@@ -88,20 +88,20 @@ def test_other_fields_apply(config):
         ),
     ],
 )
-def test_a_finished_run_is_told(config, limits, meta, words):
+def test_finished_run_is_reported(config, limits, meta, words):
     config.train_cfg = limits
     save(config)
     notes = resume_run(config)
     assert len(notes) == (words is not None) and all(re.search(words, note) for note in notes)
 
 
-def test_no_checkpoint_yet(config, tmp_path):
+def test_run_without_a_checkpoint_starts_from_scratch(config, tmp_path):
     config.resume = False
     assert resume_run(config) == [f'no checkpoint to resume in {tmp_path}: starting a new run'] and not config.resume
 
 
 def test_checkpoints_without_a_readable_config(config):
-    """Other people's, or crafted ones: they are resumed as before, and nothing in the text runs."""
+    """Third-party or crafted checkpoints are resumed as before, and nothing in the text runs."""
     for text in (None, 'import os', "a = open('x', 'w')"):
         torch.save(
             dict(meta=dict(epoch=1, iter=6, cfg=text), state_dict={}, optimizer={}, message_hub={}),
@@ -111,7 +111,7 @@ def test_checkpoints_without_a_readable_config(config):
         assert resume_run(config) == [] and config.optim_wrapper.optimizer.lr == 0.5
 
 
-def test_a_resumed_run_tells_it_before_it_trains(tiny_phantom, repo_root, tmp_path):
+def test_resumed_run_reports_changes_before_training(tiny_phantom, repo_root, tmp_path):
     def train(resume, **changes):
         config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1, **changes})
         config.val_cfg = config.val_dataloader = config.val_evaluator = None

@@ -80,7 +80,7 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         assert aps[0] == sorted(aps[0]) and aps[1] == aps[0][::-1]
 
 
-def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results, browser):
+def test_without_errors_the_least_certain_slices_come_first(tmp_path, results, browser):
     right = [record for record in results['slices'] if record['label'] == record['pred']]
     with opened(browser, write_test_page({**results, 'slices': right}, {}, tmp_path / 'test.html')) as page:
         least = min(right, key=lambda record: record['scores'][record['pred']])
@@ -88,7 +88,7 @@ def test_without_mistakes_the_least_certain_slices_come_first(tmp_path, results,
         assert page.locator('#wrong').inner_text() == 'misclassified slices: 0'
 
 
-def test_the_focus_of_the_keyboard_stays_where_it_is(tmp_path, results, browser):
+def test_keyboard_focus_is_kept(tmp_path, results, browser):
     with opened(browser, write_test_page(results, {}, tmp_path / 'test.html')) as page:
         page.locator('[data-cell="all"]').click()
         for place, first in (('order', '#gallery figure'), ('lesion-order', '#lesions figure')):
@@ -101,7 +101,7 @@ def test_the_focus_of_the_keyboard_stays_where_it_is(tmp_path, results, browser)
             assert page.evaluate('document.activeElement.id') == place
 
 
-def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
+def test_comparison_of_two_runs_starts_with_disagreements(tmp_path, browser):
     first, second = slice_records(30, 9, model_seed=1, quality=1), slice_records(30, 9, model_seed=2, quality=1)
     picture = tmp_path / 'slice.png'
     cv2.imwrite(str(picture), np.full((64, 64), 200, np.uint8))
@@ -126,7 +126,7 @@ def test_two_runs_side_by_side_begin_with_disagreements(tmp_path, browser):
         assert page.locator('#figures img').count() == 1  # ranks of both models
 
 
-def test_runs_that_classify_nothing_have_a_page(tmp_path, browser):
+def test_runs_without_classification_have_a_page(tmp_path, browser):
     results = dict(config='x.py', slice_classes=[], slices=[], lesions=lesion_records(3), metrics={})
     with opened(browser, write_test_page(results, {}, tmp_path / 'test.html')) as page:
         assert page.locator('#lesions figure').count() == 3 and page.locator('#confusion table').count() == 0
@@ -142,6 +142,6 @@ def test_curves_of_a_run(results):
     assert content['roc'][0]['true'][-1] == 1 and sum(content['reliability']['count']) == len(labels)
 
 
-def test_pictures_are_scaled_down():
+def test_thumbnails_are_downscaled():
     assert small(np.zeros((700, 350, 3), np.uint8)).shape == (SIDE, SIDE // 2, 3)
     assert small(np.zeros((30, 40), np.uint8)).shape == (30, 40)

@@ -1,4 +1,4 @@
-"""Reading ahead changes how long a prediction takes, and nothing else."""
+"""Reading ahead changes the duration of a prediction and nothing else."""
 
 import time
 
@@ -12,8 +12,8 @@ from mmaffinity.scans import image_scan
 from mmaffinity.scans.read_ahead import MIN_SLICES
 
 
-def test_reading_hides_behind_computing(tmp_path, inferencer, monkeypatch):
-    """With a worker, slices are decoded while the network computes; without one, the next slice is ready, and no more."""
+def test_reading_overlaps_with_computing(tmp_path, inferencer, monkeypatch):
+    """With a worker, slices are decoded while the network computes; without one, only the next slice is ready."""
     count = MIN_SLICES + 4
     folder = write_images(tmp_path / 'in', count)
     decoded = tmp_path / 'decoded'  # grows by a byte per slice, whichever process decodes it
@@ -54,7 +54,7 @@ def test_predictions_are_the_same(tmp_path, model):
         assert np.array_equal(one.sample.pred_instances.bboxes, other.sample.pred_instances.bboxes)
 
 
-def test_wrong_use(tmp_path, model, inferencer):
+def test_invalid_arguments(tmp_path, model, inferencer):
     with pytest.raises(ValueError, match='workers=-1'):
         AffinityInferencer(*model, device='cpu', workers=-1)
     (tmp_path / 'notes.txt').write_text('no slice')

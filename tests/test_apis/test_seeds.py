@@ -1,4 +1,4 @@
-"""A series of seeds as a user runs it: trained, completed, kept apart from other configs."""
+"""A series of seeds: trained, completed, and separated from other configs."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_a_series_is_trained_and_completed(repo_root, tiny_phantom, tmp_path, mo
         train_seeds(tmp_path / 'other.py', (0,), root)
 
 
-def test_a_run_that_fails_is_named_and_the_others_are_kept(repo_root, tiny_phantom, tmp_path, monkeypatch):
+def test_failed_run_is_named_and_others_are_kept(repo_root, tiny_phantom, tmp_path, monkeypatch):
     fork_commands(monkeypatch)
     config = write_small_config(repo_root, tiny_phantom / 'cncb_ncov', tmp_path / 'small.py', load_from='/no/such.pth')
     with pytest.raises(
@@ -56,7 +56,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(repo_root, tiny_phant
 
 
 @pytest.mark.parametrize('seeds', [(), (1, 1), (-1,), (2**32,)])
-def test_bad_seeds(repo_root, seeds, tmp_path):
+def test_invalid_seeds(repo_root, seeds, tmp_path):
     with pytest.raises(ValueError, match='seeds must be different numbers'):
         train_seeds(repo_root / 'configs/affinity_c8_phantom.py', seeds, tmp_path)
 
@@ -81,5 +81,5 @@ def test_each_gpu_runs_one_training_at_a_time(repo_root, tmp_path, monkeypatch):
     assert sorted(environments) == [('test', '2'), ('test', '5'), ('train', '2'), ('train', '5')]
 
 
-def test_metrics_that_a_seed_lacks_have_no_spread():
+def test_metrics_missing_for_a_seed_have_no_spread():
     assert spread_of_seeds({0: {'f1': 0.5, 'ap': None}, 1: {'f1': 0.75, 'ap': 0.1}}) == {'f1': [0.5, 0.75]}

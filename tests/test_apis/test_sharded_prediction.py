@@ -1,4 +1,4 @@
-"""Prediction by several processes into one folder: the same bytes as by one, whatever is killed."""
+"""Prediction by several processes into one folder gives the same bytes as one process, whatever is killed."""
 
 import json
 from pathlib import Path
@@ -23,13 +23,13 @@ class Interrupt(BaseException):
 
 @pytest.fixture(autouse=True)
 def one_time(monkeypatch):
-    """The time is written into the results, and is the only difference between two runs."""
+    """Fix the time written into the results, the only difference between two runs."""
     monkeypatch.setattr(scan_writer, 'now', lambda: '2021-01-01T00:00:00+00:00')
 
 
 @pytest.fixture
 def study(tmp_path):
-    """Eight scans, one of them refused, with a damaged slice, a file that is no scan, and names that differ by case."""
+    """Eight scans, one of them rejected, a damaged slice, a file that is not a scan, and names that differ only in case."""
     root = tmp_path / 'study'
     for name in ('a', 'b', 'c', 'd/x y', 'd/x-y'):
         write_images(root / name, 2)
@@ -60,7 +60,7 @@ def predict_shard(inferencer, study, out, index, num, **options):
     return predict_to_folder(inferencer, study, out, **{**OPTIONS, **options}, shard=Shard(index, num))
 
 
-def test_the_files_on_all_scans(whole, study):
+def test_files_about_all_scans(whole, study):
     report = json.loads(whole['report.json'])
     rows = whole['slices.csv'].decode().splitlines()
     lesions = json.loads(whole['lesions.json'])
@@ -81,7 +81,7 @@ def test_the_files_on_all_scans(whole, study):
 
 
 @pytest.mark.parametrize('num', [1, 2, 3, 7])
-def test_shards_give_the_bytes_of_one_process(tmp_path, study, whole, inferencer, num):
+def test_shards_give_the_same_bytes_as_one_process(tmp_path, study, whole, inferencer, num):
     out = tmp_path / 'out'
     for index in reversed(range(num)):
         predict_shard(inferencer, study, out, index, num)
@@ -90,7 +90,7 @@ def test_shards_give_the_bytes_of_one_process(tmp_path, study, whole, inferencer
 
 
 @pytest.mark.parametrize('before, after', [(2, 3), (3, 2), (7, 1)])
-def test_killed_shards_are_resumed_with_another_number(tmp_path, study, whole, inferencer, monkeypatch, before, after):
+def test_killed_shards_can_be_resumed_with_another_number(tmp_path, study, whole, inferencer, monkeypatch, before, after):
     out, predicted = tmp_path / 'out', []
     predict_slices = inferencer.predict_slices
     monkeypatch.setattr(
@@ -123,8 +123,8 @@ def test_killed_shards_are_resumed_with_another_number(tmp_path, study, whole, i
     assert {name for name in whole if found[name] != whole[name]} <= {'study_b/journal.jsonl'} and found.keys() == whole.keys()
 
 
-def test_processes_that_are_killed(tmp_path, repo_root, study, model):
-    """As under torchrun: one process dies, the other finishes; the first is started again, and the two are merged."""
+def test_killed_process_can_be_restarted_and_merged(tmp_path, repo_root, study, model):
+    """As under torchrun: one process dies and the other finishes; the first is restarted, and both are merged."""
     arguments = [
         repo_root / 'tools/predict.py',
         study,
@@ -152,7 +152,7 @@ def test_processes_that_are_killed(tmp_path, repo_root, study, model):
     assert content(out).keys() - content(tmp_path / 'whole').keys() <= {'.lock.0-of-2'}  # of the killed process
 
 
-def test_only_shards_of_one_division_write_at_the_same_time(tmp_path, study, inferencer):
+def test_only_shards_of_the_same_division_write_concurrently(tmp_path, study, inferencer):
     out, seen = tmp_path / 'out', []
 
     def others(done, total, name):
@@ -180,7 +180,7 @@ def test_earlier_results_are_not_overwritten_by_accident(tmp_path, study, infere
             predict_shard(inferencer, study, out, index, num)
 
 
-def test_shards_that_do_not_belong_together_are_not_merged(tmp_path, study, inferencer):
+def test_unrelated_shards_are_not_merged(tmp_path, study, inferencer):
     out = tmp_path / 'out'
     with pytest.raises(FileNotFoundError, match='folder .* does not exist'):
         merge_shards(out)

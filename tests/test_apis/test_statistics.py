@@ -1,4 +1,4 @@
-"""Data of one's own without statistics.json: the README's config from start to end, and the command that keeps them."""
+"""User data without statistics.json: the README's config from start to end, and the command that stores statistics."""
 
 import json
 import os
@@ -37,7 +37,7 @@ FAST = {
 
 @pytest.fixture
 def leaf(tmp_path, repo_root, monkeypatch):
-    """The README's my_slices.py beside two folders of PNGs, in the current folder."""
+    """The README's my_slices.py next to two folders of PNGs, in the working directory."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     for label, name in enumerate(('healthy', 'covid')):
@@ -60,7 +60,7 @@ def training_paths(config):
     return [runner.dataset.get_data_info(index)['img_path'] for index in range(len(runner.dataset))]
 
 
-def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
+def test_readme_example_needs_no_statistics_file(leaf, monkeypatch, capsys):
     config = load_config('my_slices.py', FAST)
     train_model(config, verbose=False)
     console = capsys.readouterr()
@@ -77,7 +77,7 @@ def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
     assert float(weights['data_preprocessor.mean']) == np.float32(kept['mean'])
     assert float(weights['data_preprocessor.std']) == np.float32(kept['std'])
 
-    # A test takes them from the checkpoint, and computes none.
+    # Testing reads them from the checkpoint and computes nothing.
     monkeypatch.setattr(GreyLevelStatisticsHook, '_find', None)
     os.remove('work_dirs/my_slices/statistics.json')
     metrics = evaluate_model(config, 'work_dirs/my_slices/epoch_1.pth', verbose=False, out='results.json')
@@ -85,7 +85,7 @@ def test_the_readmes_example_needs_no_statistics(leaf, monkeypatch, capsys):
     assert metrics['slice/accuracy'] == pytest.approx(np.mean([row['pred'] == row['label'] for row in rows]))
     assert not os.path.exists('data/my_slices/annotations')
 
-    # So does a training that starts from the checkpoint, on other data.
+    # So does training that starts from the checkpoint, on other data.
     start = load_config(
         'my_slices.py', {**FAST, 'load_from': 'work_dirs/my_slices/epoch_1.pth', 'train_dataloader.dataset.fold': 1}
     )
@@ -105,7 +105,7 @@ def command(monkeypatch, capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
+def test_command_stores_statistics_with_the_data(leaf, monkeypatch, capsys):
     file = leaf.parent / 'data/my_slices/annotations/statistics.json'
     code, out, _ = command(monkeypatch, capsys, leaf)
     first = file.read_text()
@@ -119,14 +119,14 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
     code, out, _ = command(monkeypatch, capsys, leaf)
     assert code == 0 and 'already has these values' in out and file.read_text() == first
 
-    # The folder is no class, and holds nothing that a class might want.
+    # The folder is not a class and contains nothing that belongs to one.
     with pytest.MonkeyPatch.context() as patch:
         logged = []
         patch.setattr('mmaffinity.datasets.slice_folder_dataset.print_log', lambda message, **kwargs: logged.append(message))
         training_paths(load_config(leaf))
         assert logged == []
 
-    # Other slices: nothing is replaced without being asked for.
+    # With other slices, nothing is replaced unless requested.
     cv2.imwrite(str(leaf.parent / 'data/my_slices/covid/new_1.png'), np.full((48, 48), 250, np.uint8))
     code, _, error = command(monkeypatch, capsys, leaf, '--cfg-options', 'train_dataloader.dataset.folds=None')
     assert code == 2 and '--overwrite replaces it' in error and file.read_text() == first
@@ -145,12 +145,12 @@ def test_the_command_keeps_them_with_the_data(leaf, monkeypatch, capsys):
         ({'data_root': 'nowhere'}, 'no such folder of slices'),
     ],
 )
-def test_what_the_command_refuses(leaf, options, message):
+def test_command_rejects_invalid_use(leaf, options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         write_statistics(load_config(leaf, options))
 
 
-def test_a_data_root_that_cannot_be_written_to(leaf):
+def test_unwritable_data_root(leaf):
     (leaf.parent / 'data/my_slices/annotations').write_text('a file where the folder should be')
     with pytest.raises(ValueError, match='statistics.json cannot be written .*--out FILE'):
         write_statistics(leaf)

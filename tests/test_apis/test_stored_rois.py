@@ -1,4 +1,4 @@
-"""Slice heads on stored RoIs: stored, trained, joined with the detector, and equal to it."""
+"""Slice heads on stored RoIs: extracted, trained, merged with the detector, and equal to it."""
 
 import json
 
@@ -91,7 +91,7 @@ def head_config(repo_root, roots, stored, **extra):
     return config
 
 
-def test_a_head_on_stored_rois_and_the_joined_model_agree(repo_root, roots, detector, stored, tmp_path):
+def test_head_on_stored_rois_agrees_with_the_merged_model(repo_root, roots, detector, stored, tmp_path):
     config = head_config(repo_root, roots, stored)
     train_model(config, tmp_path / 'head', verbose=False)
     alone = test_model(config, tmp_path / 'head/epoch_2.pth', tmp_path / 'head', tmp_path / 'head.json', verbose=False)
@@ -121,15 +121,15 @@ def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):
     torch.testing.assert_close(first['mask_features'][order], second['mask_features'])
 
 
-def test_wrong_use(repo_root, roots, detector, stored, tmp_path):
+def test_invalid_arguments(repo_root, roots, detector, stored, tmp_path):
     config, weights = detector
-    with pytest.raises(FileExistsError, match='holds an earlier result'):
+    with pytest.raises(FileExistsError, match='contains an earlier result'):
         extract_rois(config, weights, stored)
     with pytest.raises(ValueError, match='does not rank RoIs'):
         extract_rois(repo_root / 'configs/public/mask_rcnn_folders.py', weights, tmp_path / 'rois')
-    with pytest.raises(ValueError, match='does not fit the config'):
+    with pytest.raises(ValueError, match='does not match the config'):
         extract_rois(repo_root / 'configs/public/affinity_c8_from_scratch.py', weights, tmp_path / 'rois')
-    with pytest.raises(ValueError, match='slice head of .* does not fit'):
+    with pytest.raises(ValueError, match='slice head of .* does not match'):
         merge_head(config, weights, weights, tmp_path / 'joined.pth')
     with pytest.raises(ValueError, match="frozen_parts names 'affinity'"):
         RoISliceClassifier(head_config(repo_root, roots, stored).model.roi_head, ['affinity'])

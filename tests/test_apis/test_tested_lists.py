@@ -12,7 +12,7 @@ from mmaffinity.utils.config import load_config
 from mmaffinity.utils.provenance import fingerprint
 
 
-def test_fingerprint_is_of_the_set():
+def test_fingerprint_does_not_depend_on_the_order():
     assert fingerprint(['b', 'a']) == fingerprint(['a', 'b']) == hashlib.sha256(b'a\nb').hexdigest()
     assert fingerprint(['a']) != fingerprint(['a', 'b'])
 
@@ -37,7 +37,7 @@ def test_lists_of_both_tasks(tiny_phantom):
 
 
 def test_other_data_is_not_called_synthetic(tiny_phantom, tmp_path):
-    # The phantom's list and slices, but not in a phantom: its marker is not beside them.
+    # The phantom's list and slices, but without its marker next to them.
     root = tmp_path / 'hospital' / 'cncb_ncov'
     shutil.copytree(tiny_phantom / 'cncb_ncov', root)
     alone = SliceDataset(ann_file='annotations/slices_test.json', data_root=str(root), test_mode=True)

@@ -1,4 +1,4 @@
-"""Training and testing as a user does them: configs, commands, mistakes."""
+"""Training and testing as a user runs them: configs, commands, misuse."""
 
 import json
 import runpy
@@ -13,7 +13,7 @@ from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.engine import computes_bfloat16
 from mmaffinity.utils.config import load_config
 
-# A few steps at 64 x 64 with narrow layers: what is computed matters here, not what is learned.
+# A few steps at 64 x 64 with narrow layers: computation matters here, not learning.
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()},
     'image_size': (64, 64),
@@ -42,7 +42,7 @@ def fast_config(repo_root, name, data_root, **extra):
 
 
 def logged_losses(work_dir):
-    """Return what each step logged, without times, which differ between runs."""
+    """Return the logged values of each step, without times."""
     path = next(work_dir.glob('*/vis_data/scalars.json'))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [{key: value for key, value in row.items() if 'time' not in key and key != 'memory'} for row in rows]
@@ -56,7 +56,7 @@ def trained(tiny_phantom, repo_root, tmp_path_factory):
     return runner, work_dir, work_dir / 'epoch_1.pth'
 
 
-def test_training_alternates_and_repeats_bit_for_bit(trained, tiny_phantom, repo_root, tmp_path):
+def test_training_alternates_and_is_bitwise_reproducible(trained, tiny_phantom, repo_root, tmp_path):
     runner, work_dir, checkpoint = trained
     losses = logged_losses(work_dir)
     assert len(losses) == runner.max_iters == 2 * 3
@@ -88,12 +88,12 @@ def test_fused_adam_takes_the_same_steps(repo_root):
 
 
 def test_frozen_losses(trained):
-    """The losses of the first run under seed 0, as this test recorded them; other processors round a little otherwise."""
+    """Losses of the first run with seed 0, as recorded by this test; other processors round slightly differently."""
     losses = [round(row['loss'], 4) for row in logged_losses(trained[1])]
     assert losses == pytest.approx(FROZEN_LOSSES, rel=2e-2), f'frozen {FROZEN_LOSSES}, got {losses}'
 
 
-def test_tensorboard_by_a_config_line(trained, tiny_phantom, repo_root, tmp_path):
+def test_tensorboard_can_be_enabled_in_the_config(trained, tiny_phantom, repo_root, tmp_path):
     pytest.importorskip('tensorboard', reason='tensorboard is not installed: install the extra tensorboard')
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.visualizer.vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
@@ -109,7 +109,7 @@ def test_branch_is_copied_in_the_checkpoint(trained):
         assert torch.equal(weights[name], weights[name.replace('classification_branch.', '')]), name
 
 
-def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, repo_root, tmp_path):
+def test_testing_writes_metrics_predictions_and_images(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
     metrics = test_model(
         config,
@@ -141,8 +141,8 @@ def test_testing_writes_metrics_predictions_and_pictures(trained, tiny_phantom, 
     assert all(row['rel_path'] in page for row in content['slices'] + content['lesions'])
 
 
-def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phantom, repo_root, tmp_path):
-    """Every number of the results file, floats as they were written, with no and with two loader workers."""
+def test_predictions_are_bitwise_reproducible_with_any_workers(trained, tiny_phantom, repo_root, tmp_path):
+    """Every number of the results file, floats as written, without and with two loader workers."""
     found = []
     for number, workers in enumerate((0, 0, 2)):
         config = fast_config(
@@ -154,7 +154,7 @@ def test_predictions_repeat_bit_for_bit_whatever_the_workers(trained, tiny_phant
     assert found[0]['slices'] and found[0]['lesions'] and found[0] == found[1] == found[2]
 
 
-def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
+def test_fine_tuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom_ictcf.py', tiny_phantom / 'ictcf', load_from=str(trained[2]))
     config.optim_wrapper.optimizer.lr = 0.0
     train_model(config, work_dir=tmp_path)
@@ -164,11 +164,11 @@ def test_finetuning_starts_from_the_checkpoint_with_a_new_last_layer(trained, ti
     weights = {name for name in changed if 'running_' not in name and 'num_batches' not in name}
     assert weights == {'roi_head.cls_head.classifier.4.weight', 'roi_head.cls_head.classifier.4.bias'}
     assert len(after['roi_head.cls_head.classifier.4.weight']) == 2
-    # The normalisation goes with the weights.
+    # The normalisation is stored with the weights.
     assert torch.equal(before['data_preprocessor.mean'], after['data_preprocessor.mean'])
 
 
-def test_resume_goes_on_to_the_same_weights(trained, tiny_phantom, repo_root, tmp_path):
+def test_resumed_run_reaches_the_same_weights(trained, tiny_phantom, repo_root, tmp_path):
     straight = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov')
     straight.train_cfg.max_epochs = 2
     train_model(straight, work_dir=tmp_path / 'straight')
@@ -183,7 +183,7 @@ def test_resume_goes_on_to_the_same_weights(trained, tiny_phantom, repo_root, tm
 
 
 def test_new_data_set_in_a_short_leaf_config(shared_dir, repo_root, tmp_path):
-    """Two folders, two classes, real slices of many sizes: the config that a user would write."""
+    """A config as a user would write it: two folders, two classes, real slices of many sizes."""
     leaf = tmp_path / 'my_slices.py'
     leaf.write_text(f"""_base_ = '{repo_root}/configs/affinity_c8_ictcf.py'
 data_root = '{shared_dir}/data/ct_slices'
@@ -224,7 +224,7 @@ test_dataloader = dict(
 @pytest.mark.parametrize(
     'arguments, sentence',
     [
-        (['tools/train.py', 'configs/affinity_c9.py'], 'no config configs/affinity_c9.py'),
+        (['tools/train.py', 'configs/affinity_c9.py'], 'no such config: configs/affinity_c9.py'),
         (
             ['tools/train.py', 'configs/affinity_c8.py', '--cfg-options', 'data_root=/nowhere', 'model.backbone.init_cfg=None'],
             'data root /nowhere does not exist: set it with --cfg-options data_root=PATH',
@@ -234,7 +234,7 @@ test_dataloader = dict(
         (['tools/train.py', 'configs/affinity_c8_phantom.py', '--amp', '--cfg-options', 'data_root=/nowhere'], 'AMX'),
     ],
 )
-def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
+def test_misuse_raises_clear_errors(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
     if '--amp' in arguments and (torch.cuda.is_available() or computes_bfloat16()):
         pytest.skip('there is a GPU or AMX here, where --amp is right')
     monkeypatch.chdir(repo_root)
@@ -254,17 +254,17 @@ def test_wrong_use_gets_a_sentence(arguments, sentence, repo_root, tmp_path, mon
         ({'model.roi_head.cls_head.num_rois': 6}, r'beta \(num_rois\) is 8 in the checkpoint and 6'),
     ],
 )
-def test_checkpoint_of_another_model_is_refused(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
+def test_checkpoint_of_another_model_is_rejected(options, sentence, trained, tiny_phantom, repo_root, tmp_path):
     config = fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov', **options)
     with pytest.raises(ValueError, match=sentence):
         test_model(config, trained[2], work_dir=tmp_path)
 
 
-def test_imagenet_weights_offline_get_a_sentence(tiny_phantom, repo_root, tmp_path, monkeypatch, no_network):
+def test_missing_imagenet_weights_offline_are_reported(tiny_phantom, repo_root, tmp_path, monkeypatch, no_network):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'mmengine'))
     config = fast_config(repo_root, 'affinity_c8.py', tiny_phantom / 'cncb_ncov')
     with pytest.raises(ValueError, match=r'model\.backbone\.init_cfg\.checkpoint=PATH.*model\.backbone\.init_cfg=None'):
         train_model(config, work_dir=tmp_path)
     assert no_network and all('download.pytorch.org' in attempt for attempt in no_network)
-    no_network.clear()  # the attempt is what this test is about
+    no_network.clear()  # this test is about the attempt

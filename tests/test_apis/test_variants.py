@@ -1,4 +1,4 @@
-"""The ways to compute a model's predictions: which there are, and that the model can be built for each."""
+"""Variants of computing predictions: which are available, and that the model builds for each."""
 
 import pytest
 from mmdet.registry import MODELS
@@ -8,7 +8,7 @@ from mmaffinity.apis.variants import default_variants
 from mmaffinity.utils.config import load_config, own_config
 
 
-def test_variants_fit_the_machine():
+def test_variants_match_the_machine():
     names = [variant.name for variant in default_variants(load_config('affinity_c8'), seeds=2, cuda=True)]
     assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
     assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
@@ -23,8 +23,8 @@ def test_variants_fit_the_machine():
         ('mmdet/affinity_mask-rcnn_r50_fpn', None),
     ],
 )
-def test_settings_fit_the_model(name, plain):
-    """The plain form of each folded part, and only of those; every setting builds."""
+def test_settings_match_the_model(name, plain):
+    """Only folded parts have a plain form, and every setting builds."""
     init_default_scope('mmdet')
     config = load_config(name)
     settings = {variant.name: variant.settings for variant in default_variants(config, seeds=0, cuda=False)}

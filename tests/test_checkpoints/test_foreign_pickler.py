@@ -1,4 +1,4 @@
-"""What was read from a foreign object is written as an object of that class again."""
+"""A foreign object read as data is written as an object of its class again."""
 
 import io
 
@@ -10,7 +10,7 @@ from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject
 from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
 
 
-def test_the_class_at_home_gets_its_object_back(tmp_path, monkeypatch):
+def test_original_class_unpickles_its_object(tmp_path, monkeypatch):
     foreign = ForeignObject(
         ForeignGlobal('models.affinity.rpn', 'AnchorGenerator'), {'sizes': ((2, 4),), 'cell_anchors': [torch.ones(2)]}
     )

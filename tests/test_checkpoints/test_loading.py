@@ -1,4 +1,4 @@
-"""Opening checkpoints: nothing in them runs, and what does not fit is said."""
+"""Loading of checkpoints: nothing in them runs, and mismatches are reported."""
 
 import os
 import pickle
@@ -14,7 +14,7 @@ from mmaffinity.checkpoints import download, explain_mismatch, load_checkpoint, 
 
 
 class Payload:
-    """Pickles as a call that leaves a file behind."""
+    """Pickles as a call that creates a file."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -39,9 +39,9 @@ def test_payload_does_not_run(kind, legacy, tmp_path):
     path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
     content = {'state_dict': {'w': torch.zeros(2)}, 'meta': payloads(mark)[kind]}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    for door in (load_checkpoint, CheckpointLoader.load_checkpoint):
-        with pytest.raises(ValueError, match='evil.pth was not opened'):
-            door(str(path))
+    for load in (load_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(ValueError, match='evil.pth was not loaded'):
+            load(str(path))
     assert not mark.exists()
 
 
@@ -53,7 +53,7 @@ def test_plain_pickle_does_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_what_mmengine_stores_is_read(tmp_path):
+def test_mmengine_checkpoints_are_loaded(tmp_path):
     buffer = HistoryBuffer()
     buffer.update(3.5)
     path = tmp_path / 'good.pth'
@@ -65,7 +65,7 @@ def test_what_mmengine_stores_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'PK\x03\x04 cut'])
-def test_foreign_and_damaged_files_get_a_sentence(content, tmp_path):
+def test_other_and_damaged_files_raise_clear_errors(content, tmp_path):
     path = tmp_path / 'damaged.pth'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='damaged.pth'):
@@ -82,7 +82,7 @@ def test_truncated_file_and_wrong_content(tmp_path):
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match='list instead of a dict'):
         load_checkpoint(path)
-    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+    with pytest.raises(FileNotFoundError, match='missing.pth does not exist'):
         load_checkpoint(tmp_path / 'missing.pth')
 
 
@@ -95,8 +95,8 @@ def test_explain_mismatch():
         == 'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
     )
     assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
-    assert 'it lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
-    assert 'it holds extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
+    assert 'the checkpoint lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
+    assert 'the checkpoint contains extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
     assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
     assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
 
@@ -113,7 +113,7 @@ def test_explain_mismatch():
         ('unknown', True),
     ],
 )
-def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
+def test_old_torch_is_rejected_for_pth(version, refused, tmp_path, monkeypatch):
     """CVE-2025-32434 and CVE-2026-24747: before 2.10, a crafted file runs code in spite of weights_only."""
     path = tmp_path / 'a.pth'
     torch.save({'state_dict': {'w': torch.zeros(2)}}, path)
@@ -124,25 +124,25 @@ def test_old_torch_is_refused(version, refused, tmp_path, monkeypatch):
         return
     opened = []
     monkeypatch.setattr(torch, 'load', lambda *_, **__: opened.append(1) or {})
-    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
-        with pytest.raises(ValueError, match='a.pth was not opened: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
-            door(path)
+    for load in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        with pytest.raises(ValueError, match='a.pth was not loaded: .*CVE-2025-32434 .*CVE-2026-24747 .*2.10'):
+            load(path)
     assert not opened
-    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user says that the file is their own
+    monkeypatch.setenv('MMAFFINITY_TRUST_PTH', '1')  # the user trusts the file
     load_checkpoint(path)
     assert opened
 
 
-def test_old_torch_opens_safetensors(tmp_path, monkeypatch):
+def test_old_torch_loads_safetensors(tmp_path, monkeypatch):
     safetensors = pytest.importorskip('safetensors.torch')
     safetensors.save_file({'w': torch.arange(3.0)}, tmp_path / 'a.safetensors')
     monkeypatch.setattr(torch, '__version__', '2.5.1')
-    for door in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
-        assert torch.equal(door(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.0))
+    for load in (load_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path))):
+        assert torch.equal(load(tmp_path / 'a.safetensors')['state_dict']['w'], torch.arange(3.0))
 
 
 @pytest.mark.parametrize('cut', [0, 7, 20, -1])
-def test_damaged_safetensors_get_a_sentence(cut, tmp_path):
+def test_damaged_safetensors_raise_a_clear_error(cut, tmp_path):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'a.safetensors'
     safetensors.save_file({'w': torch.arange(3.0)}, path)
@@ -158,7 +158,7 @@ def test_safetensors_is_optional(tmp_path, monkeypatch):
         load_checkpoint(tmp_path / 'a.safetensors')
 
 
-def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
+def test_download_verifies_the_hash_in_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     asked = []
     monkeypatch.setattr(
@@ -166,7 +166,7 @@ def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
         'download_url_to_file',
         lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close(),
     )
-    for _ in range(2):  # the second time it is there
+    for _ in range(2):  # cached the second time
         assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
     assert asked == ['f37072fd']
 
@@ -174,12 +174,12 @@ def test_download_compares_the_hash_in_the_name(tmp_path, monkeypatch):
         raise RuntimeError('invalid hash value')
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
-    with pytest.raises(ValueError, match='not the file that its name says'):
+    with pytest.raises(ValueError, match='does not match its name'):
         download('https://example.org/x/other-f37072fd.pth')
 
 
-def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
-    """Two authors call their file model.pth."""
+def test_downloads_without_a_hash_are_stored_by_url(tmp_path, monkeypatch):
+    """Two authors name their file model.pth."""
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
     urls = [f'https://example.org/{author}/model.pth' for author in 'ab']
@@ -187,8 +187,8 @@ def test_names_without_a_hash_are_kept_apart_by_address(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
-def test_one_process_of_each_machine_fetches(variable, tmp_path, monkeypatch):
-    """Four processes on two machines, whose homes are their own."""
+def test_one_process_per_machine_downloads(variable, tmp_path, monkeypatch):
+    """Four processes on two machines with separate home folders."""
     waited, fetched = [], []
     monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))
     for name in ('LOCAL_RANK', 'SLURM_LOCALID'):

@@ -1,4 +1,4 @@
-"""Checkpoints that carry code go through every public door; the code does not run, and the file is named."""
+"""Malicious checkpoints at every public entry point: their code does not run, and the error names the file."""
 
 import copy
 import runpy
@@ -86,13 +86,13 @@ LIGHT = {
     'convert': lambda config, path, folder: convert_published_file(path, folder / 'out.pth'),
     'convert back': lambda config, path, folder: convert_back_file(path, folder / 'out.pth'),
 }
-# What a file's kind leaves to each door: a few kinds that differ in who would run them are enough where a door is slow.
+# A few kinds of malicious file, which differ in what would run them, are enough for slow entry points.
 KINDS_OF_HEAVY = ('os.system', 'getattr chain', 'state of a log buffer', 'before PyTorch 1.6')
 
 
 @pytest.fixture
 def evil(tmp_path):
-    """Write a checkpoint of a kind; afterwards, see that its code did not run."""
+    """Write a malicious checkpoint; afterwards, check that its code did not run."""
     mark = tmp_path / 'mark'
 
     def write(kind):
@@ -105,7 +105,7 @@ def evil(tmp_path):
 
 
 def test_the_payloads_are_live(tmp_path):
-    """Read as Python reads a trusted pickle, they do run: the tests below could fail."""
+    """Python's own unpickler does run them, so the tests below can fail."""
     kinds = (
         'os.system',
         'exec',
@@ -133,17 +133,17 @@ for number in range({len(kinds)}):
 
 
 @pytest.mark.parametrize('kind', BUILDERS)
-@pytest.mark.parametrize('door', LIGHT)
-def test_doors_that_open_a_file(door, kind, evil, config_file, tmp_path):
+@pytest.mark.parametrize('entry', LIGHT)
+def test_entry_points_that_open_a_file(entry, kind, evil, config_file, tmp_path):
     with pytest.raises(ValueError, match='evil.pth'):
-        LIGHT[door](config_file, evil(kind), tmp_path)
+        LIGHT[entry](config_file, evil(kind), tmp_path)
 
 
 @pytest.mark.parametrize('kind', KINDS_OF_HEAVY)
-@pytest.mark.parametrize('door', HEAVY)
-def test_doors_that_start_a_run(door, kind, evil, phantom_config, tmp_path):
+@pytest.mark.parametrize('entry', HEAVY)
+def test_entry_points_that_start_a_run(entry, kind, evil, phantom_config, tmp_path):
     with pytest.raises(ValueError, match='evil.pth|epoch_1.pth'):
-        HEAVY[door](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
+        HEAVY[entry](copy.deepcopy(phantom_config), evil(kind), tmp_path / 'work')
 
 
 def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, capsys):
@@ -161,7 +161,7 @@ def test_the_predict_tool(evil, config_file, tmp_path, repo_root, monkeypatch, c
     monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(repo_root / 'tools/predict.py'), run_name='__main__')
-    assert 'evil.pth was not opened' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    assert 'evil.pth was not loaded' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
     monkeypatch.setattr(
         torch.hub, 'download_url_to_file', lambda url, target, *_, **__: open(target, 'wb').write(path.read_bytes())
     )
-    with pytest.raises(ValueError, match='evil.pth was not opened'):
+    with pytest.raises(ValueError, match='evil.pth was not loaded'):
         CheckpointLoader.load_checkpoint('https://example.org/models/evil.pth')
 
 
@@ -187,13 +187,13 @@ def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
         'pavi://a',
     ],
 )
-def test_other_schemes_of_mmengine_are_closed(address):
+def test_other_schemes_of_mmengine_are_disabled(address):
     with pytest.raises(ValueError, match='local files or http'):
         CheckpointLoader.load_checkpoint(address)
 
 
 def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path):
-    """MMEngine executes meta['config'] as a Python config when it resumes: a payload that is nothing but text."""
+    """MMEngine executes meta['config'] as a Python config when it resumes, so plain text is a payload."""
     mark, work_dir = tmp_path / 'mark', tmp_path / 'work'
     train_model(copy.deepcopy(phantom_config), work_dir=work_dir)
     content = load_checkpoint(work_dir / 'epoch_1.pth')
@@ -206,8 +206,8 @@ def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path
 
 
 @pytest.mark.parametrize('kind', NUMPY_KINDS)
-def test_numpy_is_given_no_pointers(kind, tmp_path):
-    """Not code, but what ends in memory of the writer's choice: NumPy would follow the bytes as objects."""
+def test_numpy_data_with_pointers_is_rejected(kind, tmp_path):
+    """Not code, but bytes that NumPy would follow as pointers to objects."""
     path = tmp_path / 'evil.pth'
     path.write_bytes(numpy_array(NUMPY_KINDS[kind]))
     with pytest.raises(ValueError, match='evil.pth'):
@@ -246,7 +246,7 @@ def test_plain_numpy_numbers_are_read(tmp_path):
         load_checkpoint(tmp_path / 'b.pth')
 
 
-def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
+def test_pickle_renamed_to_safetensors_is_rejected(evil, tmp_path):
     pytest.importorskip('safetensors')
     path = tmp_path / 'evil.safetensors'
     path.write_bytes(evil('bare pickle').read_bytes())
@@ -254,13 +254,13 @@ def test_a_pickle_under_the_name_of_safetensors(evil, tmp_path):
         load_checkpoint(path)
 
 
-def test_the_message_names_what_was_refused(evil):
-    with pytest.raises(ValueError, match='evil.pth was not opened, as it holds more than weights and plain data: .*system'):
+def test_message_names_the_rejected_object(evil):
+    with pytest.raises(ValueError, match='evil.pth was not loaded: it contains more than weights and plain data: .*system'):
         load_checkpoint(evil('os.system'))
 
 
 def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
-    """Records that torch.save does not write are data to nobody."""
+    """Records that torch.save does not write are never read."""
     path, mark = tmp_path / 'more.pth', tmp_path / 'mark'
     torch.save({'state_dict': {'w': torch.arange(2.0)}}, path)
     import pickle
@@ -275,8 +275,8 @@ def test_a_second_pickle_in_the_zip_is_not_read(tmp_path):
     assert not mark.exists()
 
 
-def test_a_call_of_a_call_is_refused(tmp_path):
+def test_nested_call_is_rejected(tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save({'meta': Call(Call(getattr, 'text', 'join'), ['a'])}, path)
-    with pytest.raises(ValueError, match='evil.pth was not opened'):
+    with pytest.raises(ValueError, match='evil.pth was not loaded'):
         load_checkpoint(path)

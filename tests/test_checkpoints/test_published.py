@@ -1,4 +1,4 @@
-"""Converting published checkpoints, there and back, and what is not one."""
+"""Conversion of published checkpoints and back, and rejection of other files."""
 
 import hashlib
 import os
@@ -48,7 +48,7 @@ def same_bits(a, b):
     )
 
 
-def test_there_and_back_and_there_again_changes_no_bit(source, weights, tmp_path, monkeypatch):
+def test_round_trip_preserves_every_bit(source, weights, tmp_path, monkeypatch):
     a, b, back, c = (tmp_path / name for name in ('a.pth', 'b.pth', 'back.pth', 'c.pth'))
     meta = convert_published_file(source, a)
     convert_published_file(source, b)
@@ -71,13 +71,13 @@ def test_there_and_back_and_there_again_changes_no_bit(source, weights, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.pth', 'author.pth', 'b.pth', 'back.pth', 'c.pth']
 
 
-def test_bits_that_numbers_do_not_show_survive(weights):
+def test_nan_and_signed_zeros_survive(weights):
     key = 'roi_heads.box_predictor.bbox_pred.bias'
     weights[key] = torch.tensor([-0.0, float('nan'), 1e-45, float('inf'), -0.0, 1e-45, float('nan'), 2.0])
     assert same_bits(convert_back(convert_published({'model_weights': weights}))['model_weights'], weights)
 
 
-def test_the_right_tensor_comes_to_the_right_place(source, weights, tmp_path):
+def test_tensors_are_mapped_to_the_right_parameters(source, weights, tmp_path):
     convert_published_file(source, tmp_path / 'a.pth')
     state = torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict']
     for theirs, ours in (('', 'roi_head'), ('_s2', 'roi_head.classification_branch')):
@@ -96,7 +96,7 @@ def test_the_right_tensor_comes_to_the_right_place(source, weights, tmp_path):
     )
 
 
-def test_meta_says_config_and_origin(source, tmp_path):
+def test_meta_contains_config_and_source(source, tmp_path):
     meta = convert_published_file(source, tmp_path / 'new' / 'a.pth')
     assert meta == torch.load(tmp_path / 'new' / 'a.pth', weights_only=True)['meta']
     assert meta['config'] == 'configs/published/affinity_c8.py' and meta['cfg_options'] == {}
@@ -141,7 +141,7 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
         ),
         (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(64)}), r'fc_l1.bias has shape \(64,\) instead of \(128,\)'),
         (lambda w: w.update({'s2new.fc_l1.bias': 'text'}), 's2new.fc_l1.bias is not a tensor but str'),
-        (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias holds torch.int64'),
+        (lambda w: w.update({'s2new.fc_l1.bias': torch.ones(128).long()}), 's2new.fc_l1.bias has dtype torch.int64'),
         (lambda w: w.update({'affinity_layer.sieve.1.conv_up.bias': torch.ones(256)}), 'sieve.1.conv_up.bias and .*differ'),
         (lambda w: w.update({'affinity_layer.pars.1': torch.ones(8, 1)}), 'pars.1 and affinity_layer.batch_to_feat_vec'),
         (lambda w: w.pop('affinity_layer.batch_to_feat_mat'), 'missing affinity_layer.batch_to_feat_mat'),
@@ -151,10 +151,10 @@ def test_any_number_of_affinities_and_two_or_three_classes(weights, repo_root, n
             ),
             '4 classes',
         ),
-        (lambda w: w.update({5: torch.ones(1)}), 'a key that is not text: 5'),
+        (lambda w: w.update({5: torch.ones(1)}), 'a key that is not a string: 5'),
     ],
 )
-def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message):
+def test_mismatching_file_is_rejected_with_the_differences(weights, change, message):
     change(weights)
     with pytest.raises(ValueError, match=message):
         convert_published({'model_weights': weights})
@@ -163,14 +163,14 @@ def test_a_file_that_does_not_fit_stops_and_names_what(weights, change, message)
 @pytest.mark.parametrize(
     'content, message',
     [
-        ([1], 'not a published checkpoint: it has no model_weights, but list'),
-        ({}, 'no model_weights'),
-        ({'state_dict': {}, 'epoch': 1}, "but 'state_dict', 'epoch'"),
-        ({'published_extra': {}}, 'converted already'),
-        (ForeignObject(ForeignGlobal('a', 'B')), r'but a\.B'),
+        ([1], 'not a published checkpoint: it has list instead of model_weights'),
+        ({}, 'instead of model_weights'),
+        ({'state_dict': {}, 'epoch': 1}, "has 'state_dict', 'epoch' instead"),
+        ({'published_extra': {}}, 'already converted'),
+        (ForeignObject(ForeignGlobal('a', 'B')), r'has a\.B'),
     ],
 )
-def test_other_files_are_refused(content, message):
+def test_other_files_are_rejected(content, message):
     with pytest.raises(ValueError, match=message):
         convert_published(content)
 
@@ -185,7 +185,7 @@ def generator(**state):
     return ForeignObject(ForeignGlobal('models.affinity.rpn', 'AnchorGenerator'), state)
 
 
-def test_anchors_are_read_from_the_refused_object(weights):
+def test_anchors_are_read_from_the_foreign_object(weights):
     good = dict(sizes=[[2, 4, 8, 16, 32]], aspect_ratios=[[0.1, 0.25, 0.5, 1, 1.5, 2]])
     assert convert_published({'model_weights': weights, 'anchor_generator': generator(**good)})['meta']['anchors'] == {
         'sizes': ((2, 4, 8, 16, 32),),
@@ -197,7 +197,7 @@ def test_anchors_are_read_from_the_refused_object(weights):
         convert_published({'model_weights': weights, 'anchor_generator': generator(**{**good, 'sizes': 5})})
 
 
-def test_what_is_not_needed_is_ignored_by_name(weights, tmp_path):
+def test_unneeded_fields_are_listed_as_ignored(weights, tmp_path):
     loop = []
     loop.append(loop)
     checkpoint = convert_published(
@@ -221,7 +221,7 @@ def test_what_is_not_needed_is_ignored_by_name(weights, tmp_path):
 
 
 @pytest.mark.parametrize('junk', [ForeignObject(ForeignGlobal('x', 'Y')), 'loop', 'deep'])
-def test_odd_state_of_the_anchor_generator_is_not_stored(weights, junk, tmp_path):
+def test_unusual_anchor_generator_state_is_not_stored(weights, junk, tmp_path):
     if junk == 'loop':
         junk = []
         junk.append(junk)
@@ -252,7 +252,7 @@ def detector_only(weights, two_branches):
     return {key: value for key, value in weights.items() if not key.startswith(drop)}
 
 
-def test_a_mask_rcnn_is_read_as_far_as_it_coincides(weights, repo_root):
+def test_matching_parts_of_a_mask_rcnn_are_read(weights, repo_root):
     checkpoint = convert_published(detector_only(weights, False))  # bare weights are accepted, too
     meta, state = checkpoint['meta'], checkpoint['state_dict']
     assert meta['kind'] == 'Mask R-CNN' and meta['not_read'] == []
@@ -272,7 +272,7 @@ def test_a_mask_rcnn_is_read_as_far_as_it_coincides(weights, repo_root):
         convert_back(checkpoint)
 
 
-def test_a_single_shot_model_is_read_as_far_as_it_coincides(weights):
+def test_matching_parts_of_a_single_shot_model_are_read(weights):
     some = detector_only(weights, True)
     del some['roi_heads.mask_predictor_s2.conv_reduce.weight'], some['roi_heads.mask_predictor_s2.conv_reduce.bias']
     some.update({'s2.fc.weight': torch.ones(512, 640), 'roi_heads.mask_head.mask_fcn2.weight': torch.ones(1)})
@@ -285,7 +285,7 @@ def test_a_single_shot_model_is_read_as_far_as_it_coincides(weights):
         'box head of the segmentation branch',
         'box head of the classification branch',
     ]
-    # A mask head that differs in one tensor is not half read.
+    # A mask head that differs in one tensor is not read at all.
     assert {
         's2.fc.weight',
         'roi_heads.mask_head.mask_fcn1.weight',
@@ -295,7 +295,7 @@ def test_a_single_shot_model_is_read_as_far_as_it_coincides(weights):
     assert 'rpn.head.conv.weight' not in meta['not_read']
 
 
-def test_another_backbone_is_refused(weights):
+def test_another_backbone_is_rejected(weights):
     some = detector_only(weights, False)
     some['backbone.body.layer4.0.conv1.weight'] = torch.ones(1)
     with pytest.raises(ValueError, match='ResNet-18 up to layer3; unknown backbone.body.layer4.0.conv1.weight'):
@@ -305,7 +305,7 @@ def test_another_backbone_is_refused(weights):
         convert_published(some)
 
 
-def test_converting_back_what_was_trained_here(weights):
+def test_converting_back_a_model_trained_here(weights):
     checkpoint = convert_published({'model_weights': weights})
     trained = {'meta': {'epoch': 3}, 'state_dict': checkpoint['state_dict'], 'optimizer': {}}
     back = convert_back(trained)
@@ -339,9 +339,9 @@ def test_only_published_models_are_converted_back(weights, change, message):
         convert_back(checkpoint)
 
 
-def test_files_are_named_and_kept(source, tmp_path, weights):
+def test_errors_name_the_file_and_keep_the_target(source, tmp_path, weights):
     before = source.read_bytes()
-    with pytest.raises(ValueError, match='is the file to read'):
+    with pytest.raises(ValueError, match='is the input file'):
         convert_published_file(source, source)
     assert source.read_bytes() == before
     weights.pop('rpn.head.conv.bias')
@@ -359,7 +359,7 @@ class Payload:
         return os.system, ('touch it_ran',)
 
 
-def test_the_tools(source, weights, tmp_path, monkeypatch, repo_root, capsys):
+def test_command_line_tools(source, weights, tmp_path, monkeypatch, repo_root, capsys):
 
     def run(tool, *args):
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])

@@ -1,4 +1,4 @@
-"""The table of names against the models it leads to, and its changes against plain indexing."""
+"""The layout against the models that it maps to, and its conversions against plain indexing."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_every_tensor_of_the_model_has_one_source(repo_root, name, num_affinitie
     assert shapes == {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
 
-def test_the_table_is_that_of_the_recorded_checkpoint(shared_dir, monkeypatch):
+def test_layout_matches_the_recorded_checkpoint(shared_dir, monkeypatch):
     if not (shared_dir / 'reference' / 'make_checkpoint.py').is_file():
         pytest.skip('no reference/make_checkpoint.py')
     monkeypatch.syspath_prepend(str(shared_dir / 'reference'))
@@ -52,7 +52,7 @@ def test_copies_repeat_an_earlier_tensor():
             assert entry.copy_of in keys[:i] and entries[keys.index(entry.copy_of)].shape == entry.shape
 
 
-def test_changes_and_their_way_back():
+def test_changes_are_invertible():
     x = torch.arange(8.0)
     assert BACKGROUND_LAST.forward(torch.tensor([1.0, 2.0, 3.0])).tolist() == [2, 3, 1]
     assert NO_BACKGROUND_BOX.forward(x).tolist() == [4, 5, 6, 7]
@@ -70,7 +70,7 @@ def test_changes_and_their_way_back():
         assert torch.equal(change.backward(change.forward(value), rest), value)
 
 
-def test_parts_are_told_apart_by_their_names():
+def test_part_prefixes_are_distinct():
     grouped = parts(detector_layout())
     assert list(grouped) == [
         'backbone',

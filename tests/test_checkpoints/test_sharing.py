@@ -1,4 +1,4 @@
-"""Models shared as data: an export predicts the same, through every entry point, and half an export is refused."""
+"""Models shared as data: exports predict the same at every entry point, and incomplete exports are rejected."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def shared(model, tmp_path_factory):
     return export_model(*model, tmp_path_factory.mktemp('shared') / 'narrow')
 
 
-def test_the_two_files_predict_what_the_checkpoint_does(model, shared):
+def test_exported_files_predict_like_the_checkpoint(model, shared):
     weights, description = shared
     (expected,) = AffinityInferencer(*model, device='cpu')(to_grey(chest()))
     (found,) = AffinityInferencer(description, weights, device='cpu')(to_grey(chest()))
@@ -43,22 +43,22 @@ def test_the_two_files_predict_what_the_checkpoint_does(model, shared):
     assert found.slice_classes == ('Normal', 'CP', 'COVID-19')
 
 
-def test_what_is_written(model, shared):
+def test_exported_content(model, shared):
     weights, description = shared
     content = json.loads(description.read_text())
     assert content['weights'] == dict(file='narrow.safetensors', sha256=digest(weights), bytes=weights.stat().st_size)
     assert content['source']['checkpoint_sha256'] == digest(model[1])
     assert content['slice_classes'] == ['Normal', 'CP', 'COVID-19'] and content['notice'].startswith('Research use only')
     assert content['versions']['torch'] == torch.__version__
-    assert str(model[0].parent) not in description.read_text()  # no path of the machine it was written on
+    assert str(model[0].parent) not in description.read_text()  # no local path
     assert sorted(path.name for path in weights.parent.iterdir()) == ['narrow.json', 'narrow.safetensors']
     state = load_checkpoint(weights)['state_dict']
     expected = load_checkpoint(model[1])['state_dict']
     assert state.keys() == expected.keys() and all(torch.equal(state[name], expected[name]) for name in state)
 
 
-def test_the_config_comes_back_as_it_was(model, shared):
-    """Tuples too, which MMDetection tells from lists."""
+def test_config_round_trips(model, shared):
+    """Including tuples, which MMDetection distinguishes from lists."""
     original, read = load_config(model[0]), load_config(shared[1])
     described = describe_model(original, ['Normal', 'CP', 'COVID-19'])
     assert read.model.to_dict() == described['model'] and isinstance(read.model.backbone.strides, tuple)
@@ -71,7 +71,7 @@ def test_every_model_of_configs_can_be_described(repo_root):
     assert len(paths) > 30
     for path in paths:
         if path.stem == 'slice_resnet18_covidx_ct_body':  # a scan to predict has no body boxes
-            with pytest.raises(ValueError, match='CropToBodyBox.* take a model that was trained on whole slices'):
+            with pytest.raises(ValueError, match='CropToBodyBox.* use a model that was trained on whole slices'):
                 describe_model(load_config(path), ['a', 'b'])
             continue
         if path.stem.startswith('roi_head_'):  # reads stored RoIs, not slices
@@ -81,7 +81,7 @@ def test_every_model_of_configs_can_be_described(repo_root):
         assert decode(json.loads(json.dumps(encode(description)))) == description, path
 
 
-def test_other_entry_points_open_safetensors(model, shared, tmp_path):
+def test_other_entry_points_accept_safetensors(model, shared, tmp_path):
     weights, description = shared
     loaded, expected = Benchmark(description, weights).model.state_dict(), load_checkpoint(model[1])['state_dict']
     assert loaded.keys() == expected.keys() and all(torch.equal(loaded[name], value) for name, value in expected.items())
@@ -109,14 +109,14 @@ def test_the_predict_tool_needs_no_python_config(shared, tmp_path, repo_root, mo
     assert 'scan: 1 of 1 slice;' in capsys.readouterr().out
 
 
-def test_the_tool(model, tmp_path, repo_root, monkeypatch, capsys):
+def test_command_line(model, tmp_path, repo_root, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['export', str(model[0]), str(model[1]), str(tmp_path / 'new/out')])
     runpy.run_path(str(repo_root / 'tools/model_converters/export_safetensors.py'), run_name='__main__')
     assert digest(tmp_path / 'new/out.safetensors') in capsys.readouterr().out
     assert (tmp_path / 'new/out.json').exists()
 
 
-def test_training_and_testing_say_what_they_need(shared, tmp_path):
+def test_training_and_testing_report_missing_data(shared, tmp_path):
     weights, description = shared
     with pytest.raises(ValueError, match='narrow.json has no data set in train_dataloader'):
         train_model(description, work_dir=tmp_path)
@@ -124,26 +124,26 @@ def test_training_and_testing_say_what_they_need(shared, tmp_path):
         test_model(description, weights, work_dir=tmp_path)
 
 
-def test_resume_refuses_weights_without_optimizer(shared, tmp_path, tiny_phantom, repo_root):
+def test_resume_rejects_weights_without_optimizer(shared, tmp_path, tiny_phantom, repo_root):
     (tmp_path / 'epoch_1.safetensors').write_bytes(shared[0].read_bytes())
     config = load_config(repo_root / 'configs/affinity_c8_phantom.py', {'data_root': str(tiny_phantom / 'cncb_ncov')})
     with pytest.raises(ValueError, match='--resume cannot continue from .*epoch_1.safetensors.* no optimizer'):
         train_model(config, work_dir=tmp_path, resume=True)
 
 
-def test_weights_of_another_export_are_noticed(shared, model, tmp_path):
+def test_weights_of_another_export_are_rejected(shared, model, tmp_path):
     for path in shared:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     raw = bytearray(shared[0].read_bytes())
     raw[-1] ^= 1
     (tmp_path / shared[0].name).write_bytes(raw)
-    with pytest.raises(ValueError, match='not the weights that narrow.json beside it describes'):
+    with pytest.raises(ValueError, match='does not match narrow.json next to it'):
         load_checkpoint(tmp_path / shared[0].name)
     (tmp_path / 'narrow.json').unlink()
     assert load_checkpoint(tmp_path / shared[0].name)['meta'] == {}
 
 
-def test_an_export_that_fails_leaves_what_was_there(model, shared, tmp_path, monkeypatch):
+def test_failed_export_keeps_existing_files(model, shared, tmp_path, monkeypatch):
     old = b'the older weights'
     (tmp_path / 'out.safetensors').write_bytes(old)
 
@@ -157,13 +157,13 @@ def test_an_export_that_fails_leaves_what_was_there(model, shared, tmp_path, mon
     assert (tmp_path / 'out.safetensors').read_bytes() == old
 
 
-def test_what_cannot_be_shared(model, tmp_path):
+def test_models_that_cannot_be_shared(model, tmp_path):
     with pytest.raises(ValueError, match='narrow.py cannot be shared as data: .*Albu'):
         config = load_config(model[0])
         config.model.backbone.type = 'Albu'
         export_model(config, model[1], tmp_path / 'out')
-    with pytest.raises(ValueError, match='does not fit the config'):
+    with pytest.raises(ValueError, match='does not match the config'):
         export_model(model[0], model[1], tmp_path / 'out', {'model.roi_head.cls_head.num_affinities': 16})
-    with pytest.raises(ValueError, match='name another file to write'):
+    with pytest.raises(ValueError, match='choose another output file'):
         (tmp_path / 'same.safetensors').write_bytes(b'')
         export_model(model[0], tmp_path / 'same.safetensors', tmp_path / 'same')

@@ -1,4 +1,4 @@
-"""Files of torch.save come out as torch.load would return them; others, and those that claim too much, are refused."""
+"""torch.save files are read as by torch.load; other files and excessive claims are rejected."""
 
 import collections
 import io
@@ -64,7 +64,7 @@ def assert_same(a, b):
 
 
 @FORMATS
-def test_it_returns_what_torch_would(zipped, tmp_path):
+def test_result_equals_that_of_torch_load(zipped, tmp_path):
     path = save(content(), tmp_path / 'a.pth', zipped)
     loaded = load_untrusted_checkpoint(path)
     assert_same(loaded, torch.load(path, weights_only=True))
@@ -75,7 +75,7 @@ def test_it_returns_what_torch_would(zipped, tmp_path):
 
 @FORMATS
 def test_foreign_network_classes_are_data(zipped, tmp_path, monkeypatch):
-    # The old format stores the source of a network class beside its name.
+    # The legacy format stores the source of a network class with its name.
     generator = author_module(monkeypatch)()
     generator.sizes = ((2, 4),)
     path = save({'a': generator, 'w': torch.ones(3)}, tmp_path / 'a.pth', zipped)
@@ -91,13 +91,13 @@ class Payload:
 
 @FORMATS
 @pytest.mark.parametrize('place', ['value', 'key', 'state', 'alone'])
-def test_commands_do_not_run_and_are_named(zipped, place, tmp_path, monkeypatch):
+def test_calls_are_not_run_and_are_named(zipped, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator = author_module(monkeypatch)()
     generator.sizes = Payload()
     bad = {'value': {'a': Payload()}, 'key': {(1, Payload()): 1}, 'state': {'a': generator}, 'alone': Payload()}[place]
     path = save(bad, tmp_path / 'a.pth', zipped)
-    with pytest.raises(ValueError, match=rf'a\.pth was not opened: refused {os.name}\.system'):
+    with pytest.raises(ValueError, match=rf'a\.pth was not loaded: refused {os.name}\.system'):
         load_untrusted_checkpoint(path)
     assert not (tmp_path / 'it_ran').exists()
     with pytest.raises(pickle.UnpicklingError):
@@ -114,7 +114,7 @@ def test_every_pickle_of_the_old_format_is_guarded(part, tmp_path):
 
 
 def rewrite(path, target, change):
-    """Copy a zip, its entries changed by a function of name and bytes."""
+    """Copy a zip, with entries changed by a function of name and bytes."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, 'w') as out:
         for name in source.namelist():
             changed = change(name.split('/', 1)[1], source.read(name))
@@ -123,7 +123,7 @@ def rewrite(path, target, change):
     return target
 
 
-def test_a_storage_that_claims_more_than_there_is(tmp_path):
+def test_storage_larger_than_the_file_is_rejected(tmp_path):
     path = save({'a': torch.zeros(300), 'b': torch.zeros(2000)}, tmp_path / 'a.pth')
     # 300 elements as BININT2: once of the storage, once as size of the tensor.
     more = rewrite(path, tmp_path / 'more.pth', lambda name, data: data.replace(b'M\x2c\x01', b'M\x2d\x01'))
@@ -140,9 +140,12 @@ def test_a_storage_that_claims_more_than_there_is(tmp_path):
         load_untrusted_checkpoint(lost)
 
 
-def test_an_old_file_that_claims_more_than_there_is(tmp_path):
+def test_oversized_claim_in_a_legacy_file_is_rejected(tmp_path):
     data = save({'a': torch.zeros(300)}, tmp_path / 'a.pth', zipped=False).read_bytes()
-    for claim, message in ((b'J\xff\xff\xff\x7f', 'more than the file has'), (b'M\x2d\x01', 'another length|beyond')):
+    for claim, message in (
+        (b'J\xff\xff\xff\x7f', 'more than the file has'),
+        (b'M\x2d\x01', 'the length of its tensors|beyond'),
+    ):
         (tmp_path / 'b.pth').write_bytes(data.replace(b'M\x2c\x01', claim))
         with pytest.raises(ValueError, match=message):
             load_untrusted_checkpoint(tmp_path / 'b.pth')
@@ -154,20 +157,20 @@ def test_an_old_file_that_claims_more_than_there_is(tmp_path):
 
 
 @FORMATS
-def test_a_tensor_that_unfolds_is_refused(zipped, tmp_path):
+def test_expanded_view_is_rejected(zipped, tmp_path):
     path = save({'a': torch.zeros(1).expand(1 << 40)}, tmp_path / 'a.pth', zipped)
     with pytest.raises(ValueError, match='a tensor claims 1099511627776 elements'):
         load_untrusted_checkpoint(path)
 
 
-def test_a_tensor_beyond_its_storage(tmp_path):
+def test_tensor_beyond_its_storage_is_rejected(tmp_path):
     path = save({'a': torch.zeros(300).reshape(150, 2)}, tmp_path / 'a.pth')
     beyond = rewrite(path, tmp_path / 'b.pth', lambda name, data: data.replace(b'K\x96K\x02', b'K\x97K\x02'))
-    with pytest.raises(ValueError, match='reaches beyond its storage'):
+    with pytest.raises(ValueError, match='extends beyond its storage'):
         load_untrusted_checkpoint(beyond)
 
 
-def test_compressed_and_doubled_entries_are_refused(tmp_path):
+def test_compressed_and_duplicate_entries_are_rejected(tmp_path):
     path = save({'a': torch.zeros(1 << 16)}, tmp_path / 'a.pth')
     bomb = tmp_path / 'bomb.pth'
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as out:
@@ -181,7 +184,7 @@ def test_compressed_and_doubled_entries_are_refused(tmp_path):
         load_untrusted_checkpoint(path)
 
 
-def test_entries_that_share_their_bytes_are_refused(tmp_path):
+def test_overlapping_entries_are_rejected(tmp_path):
     # A zip directory whose entries all point to the same storage: small file, large sum.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w') as out:
@@ -200,7 +203,7 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path):
 
 
 @FORMATS
-def test_every_truncated_file_is_refused(zipped, tmp_path):
+def test_every_truncated_file_is_rejected(zipped, tmp_path):
     data = save({'a': torch.zeros(50), 'b': torch.ones(20)}, tmp_path / 'a.pth', zipped).read_bytes()
     for end in [*range(0, len(data), 97), len(data) - 1]:
         (tmp_path / 'b.pth').write_bytes(data[:end])
@@ -208,7 +211,7 @@ def test_every_truncated_file_is_refused(zipped, tmp_path):
             load_untrusted_checkpoint(tmp_path / 'b.pth')
 
 
-def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path):
+def test_flipped_bit_in_the_weights_is_detected(tmp_path):
     path = save({'a': torch.ones(5000)}, tmp_path / 'a.pth')
     data = bytearray(path.read_bytes())
     at = data.index(struct.pack('<f', 1.0) * 100) + 200
@@ -221,27 +224,27 @@ def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     'start, message',
     [
-        (b'', 'not a checkpoint of torch.save'),
+        (b'', 'not a torch.save checkpoint'),
         (b'<!DOCTYPE html><html>', 'web page'),
         (b'\n <html>', 'web page'),
         (b'version https://git-lfs.github.com/spec/v1', 'Git LFS'),
         (b'\x1f\x8b\x08', 'gzip'),
-        (b'hello', 'not a checkpoint of torch.save'),
-        (pickle.dumps({'a': 1}, 2), 'not a checkpoint of torch.save'),
+        (b'hello', 'not a torch.save checkpoint'),
+        (pickle.dumps({'a': 1}, 2), 'not a torch.save checkpoint'),
         (b'PK\x03\x04', 'truncated or damaged'),
-        (bytes(1000), 'not a checkpoint of torch.save'),
+        (bytes(1000), 'not a torch.save checkpoint'),
     ],
 )
-def test_other_files_are_refused_with_what_they_are(start, message, tmp_path):
+def test_other_files_are_rejected_with_their_type(start, message, tmp_path):
     (tmp_path / 'a.pth').write_bytes(start)
     with pytest.raises(ValueError, match=message):
         load_untrusted_checkpoint(tmp_path / 'a.pth')
 
 
-def test_other_zips_and_programs_are_refused(tmp_path):
+def test_other_zips_and_torchscript_are_rejected(tmp_path):
     with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as out:
         out.writestr('readme.txt', 'hello')
-    with pytest.raises(ValueError, match='not of torch.save'):
+    with pytest.raises(ValueError, match='not from torch.save'):
         load_untrusted_checkpoint(tmp_path / 'a.zip')
     with zipfile.ZipFile(tmp_path / 'b.zip', 'w') as out:
         out.writestr('b/data.pkl', pickle.dumps({}, 2))
@@ -250,8 +253,8 @@ def test_other_zips_and_programs_are_refused(tmp_path):
         load_untrusted_checkpoint(tmp_path / 'b.zip')
 
 
-def test_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no checkpoint .*none.pth'):
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='checkpoint .*none.pth does not exist'):
         load_untrusted_checkpoint(tmp_path / 'none.pth')
     with pytest.raises(FileNotFoundError):
         load_untrusted_checkpoint(tmp_path)
@@ -264,14 +267,14 @@ def test_ordered_dicts_stay_ordered(tmp_path):
 
 
 class Stub:
-    """Stands for the author's class in torch's reader."""
+    """Stand-in for the author's class in torch's reader."""
 
     def __setstate__(self, state):
         self.state = state
 
 
 def test_why_torch_alone_is_not_enough(tmp_path, monkeypatch):
-    """Where this fails, torch has learnt to do what our reader is for: remove that."""
+    """If this fails, torch can do what our reader is for: remove the reader."""
 
     def read_by_torch(path):
         with torch.serialization.safe_globals([(Stub, 'models.affinity.rpn.AnchorGenerator')]):

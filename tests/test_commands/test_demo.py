@@ -1,4 +1,4 @@
-"""The demo: its steps, its goals, and where it resumes."""
+"""The demo: steps, goals and resuming."""
 
 import subprocess
 from types import SimpleNamespace
@@ -19,12 +19,12 @@ def metrics(change=0.0):
 
 
 @pytest.mark.parametrize('change', [0.05, 0.0, 0.01 - FAR])
-def test_goals_that_are_met_or_nearly_met(change):
+def test_goals_met_or_nearly_met(change):
     check_goals(metrics(change))
 
 
 @pytest.mark.parametrize('run, key', [(run, key) for run, key, _, _ in GOALS])
-def test_a_goal_that_is_missed_by_far_fails_the_demo(run, key):
+def test_clearly_missed_goal_fails_the_demo(run, key):
     for value in (0.1, float('nan')):
         found = metrics()
         found[run][key] = value
@@ -32,20 +32,20 @@ def test_a_goal_that_is_missed_by_far_fails_the_demo(run, key):
             check_goals(found)
 
 
-def test_a_training_is_resumed_where_it_left_a_checkpoint(tmp_path):
+def test_training_is_resumed_from_its_checkpoint(tmp_path):
     assert resumed(tmp_path) == []
     (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
     assert resumed(tmp_path) == ['--resume']
 
 
-def test_steps_show_their_command_and_keep_what_is_not_shown(tmp_path, capsys):
+def test_steps_show_their_command_and_save_their_output(tmp_path, capsys):
     step = Steps(tmp_path / 'demo.log')
     step('See the commands', '--help', show=False)
     assert capsys.readouterr().out.startswith('\n[1/7] See the commands\n$ mmaffinity --help\ndone in ')
     assert (tmp_path / 'demo.log').read_text().startswith('usage: mmaffinity ')
 
 
-def test_a_step_that_fails_ends_the_demo(tmp_path, monkeypatch):
+def test_failing_step_stops_the_demo(tmp_path, monkeypatch):
     monkeypatch.setattr(demo.subprocess, 'run', lambda *args, **kwargs: SimpleNamespace(returncode=2))
     assert demo.subprocess is subprocess
     with pytest.raises(ValueError, match='the step "Train" failed; its output is above'):

@@ -23,7 +23,7 @@ def run(tmp_path_factory, repo_root):
     return call
 
 
-def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
+def test_predict_shows_progress_and_does_not_overwrite(tmp_path, run):
     folder = write_images(tmp_path / 'scan', 3)
     (folder / 'bad.png').touch()
     done = run(folder, '--out', tmp_path / 'out', '--score-thr', '0.3', '--overlays', 'none')
@@ -37,15 +37,15 @@ def test_predicts_shows_progress_and_refuses_to_overwrite(tmp_path, run):
     assert '--resume' in again.stderr and 'Traceback' not in again.stderr
 
 
-def test_a_wrong_path_is_said_before_anything_is_done(tmp_path, repo_root):
+def test_wrong_path_is_reported_immediately(tmp_path, repo_root):
     model = ('--config', 'none.py', '--checkpoint', 'none.pth')
     command = [sys.executable, repo_root / 'tools' / 'predict.py', tmp_path / 'absent', *model, '--out', tmp_path / 'out']
     done = run_forked(command, cwd=tmp_path)
     assert done.returncode == 2 and not (tmp_path / 'out').exists()
-    assert done.stderr.strip().splitlines()[-1] == f'error: there is no file or folder {tmp_path / "absent"}'
+    assert done.stderr.strip().splitlines()[-1] == f'error: no such file or folder: {tmp_path / "absent"}'
 
 
-def test_a_second_process_ends_with_a_sentence(tmp_path, run):
+def test_second_process_is_rejected_with_a_clear_error(tmp_path, run):
     folder = write_images(tmp_path / 'scan', 1)
     with OutputFolder(tmp_path / 'out').lock():
         done = run(folder, '--out', tmp_path / 'out', '--resume')
@@ -54,7 +54,7 @@ def test_a_second_process_ends_with_a_sentence(tmp_path, run):
     assert run(folder, '--out', tmp_path / 'out').returncode == 0
 
 
-def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
+def test_console_shows_warnings(tmp_path, run):
     pytest.importorskip('pydicom')
     for index in range(2):
         save_dicom(tmp_path / 'in' / f'{index}.dcm', dicom_slice(to_grey(chest(index)), index, PixelSpacing=None))
@@ -72,8 +72,8 @@ def test_the_console_shows_what_may_spoil_the_answer(tmp_path, run):
         assert words in done.stdout, words
 
 
-def test_the_exit_code_says_that_something_failed(tmp_path, run):
-    """A scan that fails for a reason that nothing foresaw."""
+def test_exit_code_reports_failures(tmp_path, run):
+    """A scan that fails unexpectedly."""
     for name in 'ab':
         write_images(tmp_path / 'in' / name, 1)
     done = run(tmp_path / 'in', '--out', tmp_path / 'out', '--overlays', 'none', before=fail_in_scan_a)

@@ -32,7 +32,7 @@ def arguments(repo_root, tiny_phantom):
 
 @pytest.fixture
 def run(arguments, tmp_path, monkeypatch, capsys):
-    """Run the command in this process, which has imported everything; return exit code and output."""
+    """Run the command in this process to save imports; return exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def call(*options, **keywords):
@@ -47,7 +47,7 @@ def run(arguments, tmp_path, monkeypatch, capsys):
     return call
 
 
-def test_passes_reports_and_remembers(run, tmp_path):
+def test_success_writes_a_report_and_a_cache(run, tmp_path):
     code, text = run('--out', 'report.json')
     assert code == 0, text
     lines = text.out.splitlines()
@@ -64,7 +64,7 @@ def test_passes_reports_and_remembers(run, tmp_path):
     assert second['datasets'] == report['datasets'] and second['findings'] == report['findings']
 
 
-def test_fails_with_exit_code_1_and_wrong_use_with_2(run, tmp_path):
+def test_exit_code_1_for_findings_and_2_for_misuse(run, tmp_path):
     code, text = run('--lists-only', '--out', 'report.json', config='affinity_c8_left_out.py')
     assert code == 1 and 'patients are in both train and test' in text.out and 'FAILED' in text.out
     assert json.loads((tmp_path / 'report.json').read_text())['passed'] is False
@@ -76,7 +76,7 @@ def test_fails_with_exit_code_1_and_wrong_use_with_2(run, tmp_path):
         code, text = run(*options)
         assert code == 2 and text.err.splitlines()[-1].startswith('error: ') and message in text.err
     code, text = run(config='no_such.py')
-    assert code == 2 and 'no config' in text.err
+    assert code == 2 and 'no such config' in text.err
 
 
 def test_ictcf_warns_and_passes(run, tmp_path):
@@ -86,8 +86,8 @@ def test_ictcf_warns_and_passes(run, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='this system has no SIGKILL')
-def test_a_killed_run_goes_on(arguments, run, tmp_path, repo_root):
-    """Killed as soon as the cache has a line: what was read is kept, and no worker stays behind."""
+def test_killed_run_can_be_continued(arguments, run, tmp_path, repo_root):
+    """After a kill, the cache keeps what was read, and no worker remains."""
     cache = tmp_path / 'cache.jsonl'
     process = subprocess.Popen(
         [sys.executable, *arguments('--cache', cache, '--workers', '2')],

@@ -28,7 +28,7 @@ def mmdet_scope():
 def two_task_root(tmp_path) -> Path:
     """Data root with lesions.json (5 slices, 3 with lesions) and slices.json (7 slices of 3 classes), all images there.
 
-    Every image has its own constant grey level, so that a sample can be told by its pixels: 10 + index for lesion
+    Every image has its own constant grey level, so that its pixels identify a sample: 10 + index for lesion
     slices, 100 + index for labelled slices. Images are 24 high, 32 wide.
     """
     images, annotations, rows = [], [], []

@@ -30,7 +30,7 @@ def test_missing(tmp_path):
         (('healthy', 'covid'), r'one folder of images per class needs no list, see SliceFolderDataset'),
     ],
 )
-def test_advice_fits_the_data_at_hand(tmp_path, folders, advice):
+def test_advice_matches_the_data(tmp_path, folders, advice):
     root = tmp_path / 'root'
     for folder in folders:
         (root / folder).mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_broken(tmp_path, content):
 def test_not_an_object(tmp_path):
     path = tmp_path / 'a.json'
     path.write_text('[1]')
-    with pytest.raises(ValueError, match='must hold a JSON object with a slice list, not list'):
+    with pytest.raises(ValueError, match='must contain a JSON object with a slice list, not list'):
         load_annotation_file(str(path), None, 'a slice list')
 
 
@@ -64,7 +64,7 @@ def test_image_prefix():
             image_prefix(wrong, 'img')
 
 
-def test_garbage_collection_is_paused_and_goes_on():
+def test_garbage_collection_is_paused_and_resumed():
     assert gc.isenabled()
     with collection_paused():
         assert not gc.isenabled()
@@ -76,12 +76,12 @@ def test_garbage_collection_is_paused_and_goes_on():
     try:
         with collection_paused():
             pass
-        assert not gc.isenabled()  # as it was
+        assert not gc.isenabled()  # unchanged
     finally:
         gc.enable()
 
 
-def test_a_folder_that_is_closed(tmp_path, monkeypatch):
+def test_unreadable_folder(tmp_path, monkeypatch):
     def closed(*_, **__):
         raise PermissionError(13, 'Permission denied')
 

@@ -1,4 +1,4 @@
-"""COCO entries: run lengths as pycocotools writes them, and what is wrong with others."""
+"""COCO entries: run lengths as written by pycocotools, and invalid entries."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ GOOD = {
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.floats(0, 1), st.integers(0, 9))
-def test_run_lengths_are_those_of_the_mask(height, width, share, seed):
+def test_run_lengths_decode_to_the_mask(height, width, share, seed):
     mask = np.asfortranarray(np.random.RandomState(seed).rand(height, width) < share, np.uint8)
     pixels = mask.ravel(order='F')
     changes = np.flatnonzero(np.diff(np.concatenate([[0], pixels])))
@@ -30,7 +30,7 @@ def test_run_lengths_are_those_of_the_mask(height, width, share, seed):
 
 
 @pytest.mark.parametrize('counts', ['', 'é', 'c1h0o', '\x00', 'ooooooooooo0', '~'])
-def test_other_text_is_no_code(counts):
+def test_other_text_is_not_a_run_length_code(counts):
     with pytest.raises(ValueError, match='whose counts are'):
         run_lengths(counts)
 
@@ -55,8 +55,8 @@ def test_whole_numbers_written_as_floats():
 
 
 @pytest.mark.parametrize('area', [0, -5, 0.001, float('nan'), 'four', None, [4]])
-def test_the_mask_decides_on_the_area(area):
-    """Tools write 0, the area of the box, or nothing; only the mask is trained on."""
+def test_area_comes_from_the_mask(area):
+    """Tools write 0, the area of the box, or nothing; training uses only the mask."""
     absent = {key: value for key, value in GOOD.items() if key != 'area'}
     for annotation in ({**GOOD, 'area': area}, absent):
         assert read_annotation(annotation, IMAGE)['area'] == 4
@@ -64,7 +64,7 @@ def test_the_mask_decides_on_the_area(area):
 
 
 @pytest.mark.parametrize('box', [None, [0, 0, 0, 0], [5, 5, -3, 8], [1, 1, 0.5, 2]])
-def test_a_box_that_is_none_is_taken_from_the_mask(box):
+def test_invalid_box_is_replaced_by_that_of_the_mask(box):
     """Pixels 2 to 5 of columns of 3: the last of the first column, and all of the second."""
     absent = {key: value for key, value in GOOD.items() if key != 'bbox'}
     for annotation in ({**GOOD, 'bbox': box}, absent):
@@ -73,7 +73,7 @@ def test_a_box_that_is_none_is_taken_from_the_mask(box):
     assert read_annotation(polygon, IMAGE)['bbox'] == [1, 0.5, 2, 1.5]
 
 
-def test_a_box_far_from_its_mask_is_taken_from_it():
+def test_box_far_from_its_mask_is_replaced():
     """mmdetection#3901 and vision#1128: two corners instead of x, y, width, height."""
     image = {**IMAGE, 'width': 100, 'height': 100}
     outline = {**GOOD, 'segmentation': [[40, 50, 60, 50, 60, 80, 40, 80]]}

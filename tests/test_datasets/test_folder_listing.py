@@ -1,4 +1,4 @@
-"""What counts as a slice in a folder of collected files, and what is reported instead."""
+"""Which files count as slices in a folder of collected files, and what is reported about the others."""
 
 import os
 
@@ -16,13 +16,13 @@ PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
 
 def picture(path, kind):
-    """Write a picture, under any name."""
+    """Write an image under any name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(PIXELS).save(path, format=kind)
 
 
 def listed(folder, *others):
-    """Slices, and what is not used by its reason, as names below the folder."""
+    """Names of the slices, and of unused files by reason, relative to the folder."""
     slices, unused = [], {}
     for path, reason in list_folder(folder, others):
         name = path.relative_to(folder).as_posix()
@@ -30,7 +30,7 @@ def listed(folder, *others):
     return sorted(slices), {reason: sorted(names) for reason, names in unused.items()}
 
 
-def test_images_are_known_by_content(tmp_path):
+def test_images_are_detected_by_content(tmp_path):
     names = {
         'a.jfif': 'JPEG',
         'b.jpe': 'JPEG',
@@ -50,7 +50,7 @@ def test_images_are_known_by_content(tmp_path):
     assert slices == sorted(names) and unused == {}
 
 
-def test_other_files_are_told_by_kind(tmp_path):
+def test_other_files_are_reported_by_type(tmp_path):
     picture(tmp_path / 'a.png', 'PNG')
     picture(tmp_path / 'b.gif', 'GIF')
     Image.new('L', (4, 4)).save(tmp_path / 'c.GIF', save_all=True, append_images=[Image.new('L', (4, 4), 9)])
@@ -81,8 +81,8 @@ def test_other_files_are_told_by_kind(tmp_path):
     }
 
 
-def test_damaged_files_with_an_images_name_stay_in_the_list(tmp_path):
-    """They stop a run, or are skipped and counted, but are not passed over."""
+def test_damaged_image_files_stay_in_the_list(tmp_path):
+    """They stop a run, or are skipped and counted, but are not ignored."""
     for name in ('empty.png', 'text.jpg', 'gif.tif'):
         (tmp_path / name).write_bytes({'e': b'', 't': b'no picture', 'g': b'GIF89a'}[name[0]])
     assert listed(tmp_path) == (['empty.png', 'gif.tif', 'text.jpg'], {})
@@ -111,16 +111,16 @@ def test_masks_in_a_folder(tmp_path, folder):
     assert listed(tmp_path) == (['p1/a.png'], {'masks': [f'p1/{folder}/deep/a.png']})
     (tmp_path / 'other').mkdir()
     picture(tmp_path / f'other/{folder}/a.png', 'PNG')
-    assert listed(tmp_path / 'other' / folder)[0] == ['a.png']  # a class itself may be called so
+    assert listed(tmp_path / 'other' / folder)[0] == ['a.png']  # a class may have this name
 
 
 @pytest.mark.parametrize('folder', ['masked', 'unmasked', 'segment_3', 'labelled', 'gtx', 'patient_label_12a'])
-def test_other_folders_hold_slices(tmp_path, folder):
+def test_other_folders_contain_slices(tmp_path, folder):
     picture(tmp_path / folder / 'a.png', 'PNG')
     assert listed(tmp_path) == ([f'{folder}/a.png'], {})
 
 
-def test_masks_beside_their_slices(tmp_path):
+def test_masks_next_to_their_slices(tmp_path):
     for name in (
         'a (1).png',
         'a (1)_mask.png',
@@ -134,7 +134,7 @@ def test_masks_beside_their_slices(tmp_path):
         picture(tmp_path / name, 'PNG')
     slices, unused = listed(tmp_path)
     assert unused == {'masks': ['a (1)_mask.png', 'a (1)_mask_1.png', 'b-seg.png']}
-    assert slices == ['a (1).png', 'b.jpg', 'c_mask.png', 'label_1.png', 'mask.png']  # nothing that these are masks of
+    assert slices == ['a (1).png', 'b.jpg', 'c_mask.png', 'label_1.png', 'mask.png']  # no slices belong to these masks
 
 
 def test_links(tmp_path):
@@ -154,7 +154,7 @@ def test_a_pipe_is_not_opened(tmp_path):
     assert listed(tmp_path) == ([], {'special files': ['a.png', 'b']})
 
 
-def test_words():
+def test_description_of_unused_files():
     assert describe_unused('healthy', ['.gif', '.jfif', '.jfif']) == '3 files of healthy are not used (.jfif 2, .gif 1)'
     assert describe_unused('x', ['masks']) == '1 file of x is not used (masks 1)'
 
@@ -197,20 +197,20 @@ def names(dataset):
     return [dataset.get_data_info(index)['img_id'] for index in range(len(dataset))]
 
 
-def test_what_is_not_used_is_logged(collected, logged):
+def test_unused_files_are_logged(collected, logged):
     dataset = build(collected)
     assert names(dataset) == [f'{name}/{file}' for name in ('healthy', 'covid') for file in ('0.PNG', '1.jfif', '2.jpe', '3')]
     assert dataset[7]['img'].shape == (8, 8)
     assert logged == [
         '2 files of healthy are not used (.gif 1, masks 1)',
         '2 files of covid are not used (.gif 1, masks 1)',
-        f'folders of {collected} that are no class are not used: other',
+        f'folders of {collected} that are not classes are not used: other',
     ]
     assert list(dataset.unused) == logged
     assert dataset.unused[logged[0]] == ['healthy/4.gif', 'healthy/mask/a.png']
 
 
-def test_verification_finds_it(collected):
+def test_verification_reports_unused_files(collected):
     from mmengine.config import Config
 
     data = dict(type='SliceFolderDataset', data_root=str(collected), slice_classes=('healthy', 'covid'), folds=2)
@@ -225,19 +225,19 @@ def test_verification_finds_it(collected):
     assert found[0].message == '2 files of healthy are not used (.gif 1, masks 1)' and found[0].severity == 'warning'
 
 
-def test_a_class_without_a_slice_says_what_is_there(collected):
+def test_class_without_slices_reports_its_files(collected):
     (collected / 'films').mkdir()
     picture(collected / 'films/a.gif', 'GIF')
     (collected / 'bare').mkdir()
     for options in ({}, {'lazy_init': True}):
-        with pytest.raises(ValueError, match=r'films holds no image \(PNG.*: 1 file of films is not used \(.gif 1\)'):
+        with pytest.raises(ValueError, match=r'films contains no image \(PNG.*: 1 file of films is not used \(.gif 1\)'):
             build(collected, 'healthy', 'films', **options).check_source()
-        with pytest.raises(ValueError, match=r'bare holds no image .*, nor any other file'):
+        with pytest.raises(ValueError, match=r'bare contains no image .*, nor any other file'):
             build(collected, 'healthy', 'bare', **options).check_source()
 
 
 @pytest.mark.skipif(os.path.normcase('A') == 'a', reason='names differ in more than their case here')
-def test_a_missing_folder_names_those_that_are_there(collected):
+def test_missing_class_folder_lists_existing_ones(collected):
     with pytest.raises(FileNotFoundError, match=r'/COVID \(did you mean covid\?\)'):
         build(collected, 'healthy', 'COVID')
     with pytest.raises(FileNotFoundError, match=r'/Normal \(there are covid, healthy, other\)'):

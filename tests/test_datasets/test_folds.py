@@ -99,7 +99,7 @@ def test_every_slice_is_tested_once_and_no_patient_is_shared(config):
         assert not set().union(*map(patients, fold['train'])) & set().union(*map(patients, fold['test']))
 
 
-def test_classes_are_spread_over_the_folds(config):
+def test_classes_are_balanced_across_folds(config):
     for fold in range(4):
         slices = datasets(config, fold)['test'][1]
         labels = Counter(slices.get_data_info(index)['gt_slice_label'] for index in range(len(slices)))
@@ -115,7 +115,7 @@ def test_the_division_does_not_depend_on_the_order_of_a_list(root, config):
     assert [paths(datasets(config, fold)['test'][1]) for fold in range(4)] == before
 
 
-def test_the_leakage_gate_passes_and_would_not_without_common_folds(config, root):
+def test_leakage_check_passes_only_with_common_folds(config, root):
     cfg = load_config(config, dict(folds=4, fold=1))
     assert cfg.val_dataloader is None and cfg.val_cfg is None
     report = verify_config(cfg, read_files=False)

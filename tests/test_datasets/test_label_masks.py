@@ -28,7 +28,7 @@ def test_labels_are_the_pixel_values(tmp_path, name, image):
     assert np.array_equal(read_label_mask(tmp_path / name), LABELS)
 
 
-def test_palettes_and_single_bits(tmp_path):
+def test_palette_and_one_bit_images(tmp_path):
     image = Image.fromarray(LABELS)
     image.putpalette([9, 9, 9] * 256)  # the colours do not matter
     image.save(tmp_path / 'palette.png')
@@ -43,18 +43,18 @@ def test_palettes_and_single_bits(tmp_path):
     [
         ('a.jpg', Image.fromarray(LABELS), 'is a JPEG, which alters labels at their borders'),
         ('a.png', Image.fromarray(np.stack([LABELS, LABELS, 255 - LABELS], -1)), 'has coloured pixels'),
-        ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has values that are no whole numbers'),
-        ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has values that are no whole numbers'),
+        ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has values that are not whole numbers'),
+        ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has values that are not whole numbers'),
         ('negative.tif', Image.fromarray(-LABELS.astype(np.int32)), 'has the value -231; labels are whole numbers from 0'),
     ],
 )
-def test_what_holds_no_labels_is_refused(tmp_path, name, image, words):
+def test_images_without_labels_are_rejected(tmp_path, name, image, words):
     image.save(tmp_path / name)
     with pytest.raises(ValueError, match=f'{re.escape(str(tmp_path / name))} {words}'):
         read_label_mask(tmp_path / name)
 
 
-def test_what_is_no_image_is_refused(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'no image')
     with pytest.raises(ValueError, match='a.png cannot be read .*save it again as PNG'):
         read_label_mask(tmp_path / 'a.png')

@@ -67,7 +67,7 @@ def test_filter(two_task_root):
         build(two_task_root, filter_cfg=dict(min_size=25))
 
 
-def test_degenerate_lesions_count_as_none(two_task_root):
+def test_degenerate_lesions_are_ignored(two_task_root):
     def spoil(content):
         content['annotations'][2].update(bbox=[40, 5, 8, 8])  # image 3: outside
         content['annotations'][3].update(segmentation=[[5, 5, 9, 9, 5, 5]])  # image 4: an outline without area
@@ -85,7 +85,7 @@ def test_degenerate_lesions_count_as_none(two_task_root):
 
 
 def test_two_classes(two_task_root):
-    """Category ids need not be the labels, and labels follow the order of the names."""
+    """Category ids may differ from labels, and labels follow the order of the names."""
 
     def two(content):
         content['categories'] = [dict(id=7, name='GGO'), dict(id=3, name='Consolidation')]
@@ -161,12 +161,12 @@ def roots(*names):
     ]
 
 
-def test_a_category_that_is_only_a_supercategory_is_left_out(two_task_root, logged):
+def test_category_used_only_as_supercategory_is_omitted(two_task_root, logged):
     edit(two_task_root, lambda c: c.update(categories=roots('lesion')))
     dataset = build(two_task_root)
     assert sum(len(dataset.get_data_info(i)['instances']) for i in range(5)) == 4
     assert len(logged) == 1 and "the categories ('findings',) are left out" in logged[0]
-    # Roboflow calls the root like the project, which may be the name of the class.
+    # Roboflow names the root after the project, which may equal the name of the class.
     edit(
         two_task_root,
         lambda c: c.update(
@@ -176,7 +176,7 @@ def test_a_category_that_is_only_a_supercategory_is_left_out(two_task_root, logg
     assert len(build(two_task_root)) == 5
 
 
-def test_other_categories_are_not_left_out(two_task_root):
+def test_other_categories_are_kept(two_task_root):
     edit(two_task_root, lambda c: c.update(categories=roots('lesion', 'GGO')))  # a class without annotations
     with pytest.raises(ValueError, match=r"has the categories \('lesion', 'GGO'\)"):
         build(two_task_root)
@@ -204,7 +204,7 @@ def test_ids_from_zero_with_gaps_and_very_large(two_task_root):
     assert dataset[0]['data_samples'].gt_instances.labels.tolist() == [1, 0]
 
 
-def test_what_is_left_out_or_changed_is_logged(two_task_root, logged):
+def test_omissions_and_changes_are_logged(two_task_root, logged):
     def spoil(content):
         content['annotations'][0].update(bbox=[400, 5, 8, 8])
         content['annotations'][1].update(bbox=[20, 10, 0, 0], area=0)
@@ -250,8 +250,8 @@ def cases(shared_dir):
 @pytest.mark.parametrize(
     'name', ['k06_crowd_rle', 'k07_float_sizes', 'k08_backslashes', 'k10_roboflow', 'k26_area_zero_mask_fine']
 )
-def test_reported_files_are_the_reference(shared_dir, name):
-    """Variants of one file, after public reports, with its pictures; boxes, labels and pixels are the same."""
+def test_reported_variants_equal_the_reference(shared_dir, name):
+    """Variants of one file from public reports, with its images, give equal boxes, labels and pixels."""
     root = cases(shared_dir)
 
     def load(file):

@@ -1,4 +1,4 @@
-"""Run-length masks, against the library that draws them."""
+"""Extents of run-length masks against pycocotools."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_long_runs_of_large_pictures():
         (dict(size=[0, 4], counts=[]), 'size'),
         (dict(counts=[16]), 'size None'),
         (dict(size=[4, 4]), 'NoneType'),
-        (dict(size=[4, 4], counts='é'), 'no ASCII'),
+        (dict(size=[4, 4], counts='é'), 'not ASCII'),
         (dict(size=[4, 4], counts='`'), 'cut or no run lengths'),
         (dict(size=[4, 4], counts='o' * 40), 'no run lengths'),
     ],

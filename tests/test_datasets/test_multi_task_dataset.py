@@ -42,7 +42,7 @@ def test_ranges(two_task_root):
     assert alone.task == 'classification' and alone.task_indices('segmentation').tolist() == []
 
 
-def test_accepts_built_parts(two_task_root):
+def test_built_parts_are_accepted(two_task_root):
     built = [DATASETS.build(part) for part in parts(two_task_root)]
     assert build(built).datasets == built
 

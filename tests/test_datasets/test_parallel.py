@@ -17,7 +17,7 @@ def test_order_and_progress(workers):
     assert seen == [('squares', done, 20) for done in range(1, 21)]
 
 
-def test_an_error_ends_the_map():
+def test_error_stops_the_map():
     started = []
     gate = threading.Event()
 
@@ -32,7 +32,7 @@ def test_an_error_ends_the_map():
     assert len(started) < 1000
 
 
-def test_threads_that_silence_warnings_leave_none_silenced():
+def test_warning_filters_are_restored_across_threads():
     before = list(warnings.filters)
     first_in, second_in, first_out = (threading.Event() for _ in range(3))
 
@@ -49,7 +49,7 @@ def test_threads_that_silence_warnings_leave_none_silenced():
     assert warnings.filters == before
 
 
-def test_no_warning_on_a_slice_is_lost_among_threads(tmp_path):
+def test_warnings_are_not_lost_across_threads(tmp_path):
     paths = [tmp_path / f'{number}.tif' for number in range(30)]
     for number, path in enumerate(paths):  # each with another peak, and thus another text
         cv2.imwrite(str(path), np.arange(256 * 256, dtype=np.uint16).reshape(256, 256) % np.uint16(4000 + number))

@@ -15,7 +15,7 @@ def test_patient_in_a_name(name, pattern, patient):
     assert patient_in(name, pattern, 'here') == patient
 
 
-def test_wrong_patterns():
+def test_invalid_patterns():
     assert check_pattern('patient_pattern', None) is None
     with pytest.raises(ValueError, match=r"patient_pattern='a\+' has no group: enclose the patient in parentheses"):
         check_pattern('patient_pattern', 'a+')

@@ -175,7 +175,7 @@ def test_body_box(tmp_path):
 @pytest.mark.parametrize(
     'box', [[0, 2, 9], [0, 2, 9, 7.0], [0, 2, 9, True], '0 2 9 7', [0, 2, 0, 7], [0, 7, 9, 7], [-1, 2, 9, 7], dict(xmin=0), 0]
 )
-def test_wrong_body_box(tmp_path, box):
+def test_invalid_body_box(tmp_path, box):
     write(tmp_path, [dict(img_path='a.png', label=0), dict(img_path='b.png', label=0, body_box=box)], slice_classes=['x'])
     with pytest.raises(ValueError, match=r'row 1 of .*slices.json has the body_box .*; whole pixels \[xmin, ymin,'):
         build(tmp_path)

@@ -117,7 +117,7 @@ def test_missing_and_empty_folders(folders):
     with pytest.raises(FileNotFoundError, match='no such folder of slices: .*Covid19.*Set data_root'):
         build(folders, slice_classes=('NonCOVID', 'Covid19'))
     (folders / 'empty').mkdir()
-    with pytest.raises(ValueError, match='empty holds no image'):
+    with pytest.raises(ValueError, match='empty contains no image'):
         build(folders, slice_classes=('NonCOVID', 'empty'))
     for path in (folders / 'COVID').rglob('p*'):
         path.unlink()
@@ -135,7 +135,7 @@ def test_error_names_the_file_only(folders):
 
 
 def test_user_config_for_real_slices(shared_dir, tmp_path):
-    """What a user's leaf config says about two folders of collected slices."""
+    """A user's leaf config for two folders of collected slices."""
     config = tmp_path / 'leaf.py'
     config.write_text(f"""
 pipeline = [dict(type='LoadCTSlice'), dict(type='Resize', scale=(64, 64)), dict(type='PackSliceInputs')]

@@ -1,4 +1,4 @@
-"""Whether what a config's data sets list is there, asked before a run is built."""
+"""Checks before a run that the files of a config's data sets exist."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 
 def test_nothing_is_read(root):
-    """Neither lists nor slices: they may be long, and have their own errors."""
+    """Neither lists nor slices are read, because they may be long and have their own errors."""
     (root / 'list.json').write_text('not JSON')
     (root / 'statistics').mkdir()
     check_sources(dict(type='MultiTaskDataset', datasets=[listed(root), listed(root, 'LesionDataset'), folders(root, 'full')]))
@@ -48,10 +48,10 @@ def test_missing_lists(kind, root):
 def test_folders_of_classes(root):
     with pytest.raises(FileNotFoundError, match='no such folder of slices: .*other'):
         check_sources(folders(root, 'full', 'other'))
-    with pytest.raises(ValueError, match='folder .*empty holds no image'):
+    with pytest.raises(ValueError, match='folder .*empty contains no image'):
         check_sources(folders(root, 'full', 'empty'))
     (root / 'empty/._a.png').touch()
-    with pytest.raises(ValueError, match='folder .*empty holds no image'):
+    with pytest.raises(ValueError, match='folder .*empty contains no image'):
         check_sources(folders(root, 'empty'))
 
 
@@ -87,7 +87,7 @@ def test_classes_of_data_and_model(root, names, number):
         lambda x: dict(type='ConcatDataset', datasets=[x]),
     ):
         check_sources(wrap(lesions(root, *names)), heads(len(names)))
-        check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier takes no notice of lesions
+        check_sources(wrap(lesions(root, *names)), heads(None, number))  # a slice classifier ignores lesions
         with pytest.raises(
             ValueError,
             match=rf'lesions.json has {len(names)} lesion class.* model.roi_head.bbox_head.num_'
@@ -109,7 +109,7 @@ def test_classes_of_folders_and_of_other_packages(root):
     check_sources(folders(root, 'full', 'empty'), heads(1, 2))
     with pytest.raises(ValueError, match='2 slice classes .full, empty., but .*num_classes=3'):
         check_sources(folders(root, 'full', 'empty'), heads(1, 3))
-    with pytest.raises(ValueError, match='x.json has 80 lesion classes'):  # its own classes, which the file's never are
+    with pytest.raises(ValueError, match='x.json has 80 lesion classes'):  # its own classes, not those of the file
         check_sources(dict(type='CocoDataset', ann_file='x.json'), heads(1))
     check_sources(dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('lesion',))), heads(1))
 
@@ -131,7 +131,7 @@ def test_categories_of_the_file_and_classes_of_the_config(root):
         check_sources(slices(root, 'a', 'b', slice_classes=('a', 'b', 'c')), HEADS)
 
 
-def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
+def test_configs_match_their_data(repo_root, tiny_phantom):
     for name, kind in (
         ('affinity_c8_phantom', 'cncb_ncov'),
         ('affinity_c8_phantom_ictcf', 'ictcf'),
@@ -167,8 +167,8 @@ def test_the_configs_of_this_project_fit_their_data(repo_root, tiny_phantom):
         ),
     ],
 )
-def test_a_run_of_other_classes_ends_before_it_begins(repo_root, tmp_path, name, changes, words):
-    """In training and in test, and for baselines: before hours are spent, or a test of all slices."""
+def test_class_mismatch_is_reported_before_the_run(repo_root, tmp_path, name, changes, words):
+    """In training and testing and for baselines, before hours are spent."""
     from mmaffinity.apis import test_model, train_model
 
     root = tmp_path / 'data'
@@ -187,8 +187,8 @@ def test_a_run_of_other_classes_ends_before_it_begins(repo_root, tmp_path, name,
     assert not (tmp_path / 'work').exists()
 
 
-def test_a_run_ends_before_it_begins(repo_root, tmp_path, capfd):
-    """No work folder, no log: one sentence."""
+def test_missing_sources_are_reported_before_the_run(repo_root, tmp_path, capfd):
+    """There is no work folder and no log, only one error message."""
     from mmaffinity.apis import test_model, train_model
 
     config = load_config(repo_root / 'configs/affinity_c8.py', dict(data_root=str(tmp_path / 'nowhere')))

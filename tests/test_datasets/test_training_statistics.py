@@ -45,7 +45,7 @@ def test_slices_count_at_their_own_size(root):
     assert result['num_slices'] == 6 and result['source'] == str(root)
 
 
-def test_folds_count_what_they_train_on(root):
+def test_folds_use_only_their_training_slices(root):
     for fold in range(2):
         train = folders(root, folds=2, fold=fold)
         assert 0 < len(train) < 6
@@ -62,7 +62,7 @@ def test_max_value_of_the_pipeline_is_used(tmp_path):
     assert training_statistics(folders(tmp_path, pipeline=pipeline))['mean'] == pytest.approx(0.5, abs=1e-7)
 
 
-def test_labelled_slices_count_and_lesion_slices_where_there_are_none(two_task_root):
+def test_labelled_slices_are_used_or_else_lesion_slices(two_task_root):
     lesions = dict(type='LesionDataset', data_root=str(two_task_root), ann_file='lesions.json', pipeline=LOAD)
     labelled = dict(type='SliceDataset', data_root=str(two_task_root), ann_file='slices.json', pipeline=LOAD)
     both = training_statistics(DATASETS.build(dict(type='MultiTaskDataset', datasets=[lesions, labelled])))
@@ -74,7 +74,7 @@ def test_labelled_slices_count_and_lesion_slices_where_there_are_none(two_task_r
     assert repeated['num_slices'] == 7 and repeated['mean'] == both['mean']
 
 
-def test_slices_that_training_skips_are_left_out(root):
+def test_slices_skipped_in_training_are_excluded(root):
     whole = pixels(folders(root))
     (root / 'a/a0.png').write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'a0\.png is not an image'):
@@ -83,7 +83,7 @@ def test_slices_that_training_skips_are_left_out(root):
     assert result['num_slices'] == 5 and (result['mean'], result['std']) == expected(whole[1:])
 
 
-def test_what_cannot_be_normalised_is_refused(root):
+def test_statistics_that_cannot_normalise_are_rejected(root):
     with pytest.raises(ValueError, match='loads no image: begin it with LoadCTSlice'):
         training_statistics(folders(root, pipeline=[_Pass()]))
     with pytest.raises(ValueError, match='no pipeline that loads slices'):

@@ -1,4 +1,4 @@
-"""Slices that cannot be read: stop, or go on with the next one and count."""
+"""Unreadable slices: stop the run, or skip and count them."""
 
 import pytest
 from mmdet.registry import DATASETS
@@ -50,20 +50,20 @@ def names(paths):
 
 @pytest.fixture
 def broken(two_task_root):
-    """One slice cut, one gone."""
+    """One slice is truncated, one missing."""
     (two_task_root / 'image' / 'slice_2.png').write_bytes(b'no image')
     (two_task_root / 'image' / 'slice_6.png').unlink()
     return two_task_root
 
 
-def test_all_readable_is_no_different(two_task_root):
+def test_policy_does_not_change_readable_data(two_task_root):
     stop, skip = loader_of(two_task_root, 'stop'), loader_of(two_task_root, 'skip')
     assert contents(stop) == contents(skip)
     assert all(part.skipped() == [] for loader in (stop, skip) for part in loader.dataset.datasets)
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])
-def test_stop(num_workers, broken):
+def test_stop_policy_raises(num_workers, broken):
     with pytest.raises((ValueError, FileNotFoundError), match=r'slice_[26]\.png'):
         contents(loader_of(broken, 'stop', num_workers))
 
@@ -73,7 +73,7 @@ def test_skip_keeps_alternation_and_is_the_same_with_workers(broken):
     first, second = (contents(loader) for loader in loaders)
     assert first == second
     assert [{task for task, _, _ in batch} for batch in first] == [{'segmentation'}, {'classification'}] * (len(first) // 2)
-    # Each epoch shows the successors twice: slice 3 for 2, and slice 0, as the list is a circle, for 6.
+    # Each epoch contains the successors twice: slice 3 for 2 and, because the list is circular, slice 0 for 6.
     shown = names(path for batch in first for task, path, _ in batch if task == 'classification')
     assert shown == names(2 * [f'slice_{number}.png' for number in (0, 0, 1, 3, 3, 4, 5)])
     for loader in loaders:
@@ -81,14 +81,14 @@ def test_skip_keeps_alternation_and_is_the_same_with_workers(broken):
         assert loader.dataset.datasets[0].skipped() == []
 
 
-def test_a_broken_disk_is_not_skipped(two_task_root):
+def test_many_unreadable_slices_in_a_row_stop_the_run(two_task_root):
     for path in (two_task_root / 'image').glob('slice_*.png'):
         path.unlink()
     with pytest.raises(ValueError, match='7 slices in a row.*slice_'):
         contents(loader_of(two_task_root, 'skip'))
 
 
-def test_wrong_use(two_task_root):
+def test_invalid_arguments(two_task_root):
     config = dict(type='SliceDataset', ann_file='slices.json', data_root=str(two_task_root), pipeline=PIPELINE)
     with pytest.raises(ValueError, match="must be one of .*, not 'ignore'"):
         DATASETS.build(dict(config, on_unreadable='ignore'))

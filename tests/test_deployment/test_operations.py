@@ -1,4 +1,4 @@
-"""The operations of the graph, and the selection of RoIs, against the forms for one slice."""
+"""The operations of the graph and the selection of RoIs, against the single-slice forms."""
 
 import torch
 
@@ -12,7 +12,7 @@ def some_boxes(lists=3, number=40):
     return torch.cat([corner * 50, corner * 50 + extent * 30], -1)
 
 
-def test_suppression_of_lists_is_that_of_each():
+def test_batched_suppression_equals_that_of_each_list():
     boxes = some_boxes()
     ranks = descending(boxes[..., 0]).clone()
     ranks[1, ::3] = 0
@@ -24,7 +24,7 @@ def test_suppression_of_lists_is_that_of_each():
     assert kept.sum(1).tolist() == [5, 5, 5]
 
 
-def test_kept_places_move_to_the_front_in_order():
+def test_kept_entries_move_to_the_front_in_order():
     kept = torch.tensor([[0.0, 1, 0, 1, 1], [0, 0, 0, 0, 1]])
     index, valid = compact(kept, descending(kept), 3)
     assert index[0].tolist() == [1, 3, 4] and index[1, 0] == 4

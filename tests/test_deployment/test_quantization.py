@@ -1,4 +1,4 @@
-"""Quantised models: integer weights within half a step of the float ones, in the convolutions meant for it and no others."""
+"""Quantised models: only the intended convolutions have integer weights, within half a step of the float ones."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def arrays(model):
     return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_convolutions_of_the_named_parts_are_quantised_and_no_others(models):
+def test_only_convolutions_of_the_named_parts_are_quantised(models):
     plain, quantised = models
     names = [node.input[1] for node in plain.graph.node if node.op_type == 'Conv']
     meant = {name for name in names if name.startswith(PARTS)}
@@ -52,7 +52,7 @@ def test_a_relu_after_a_quantised_convolution_is_part_of_its_range(models):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-def test_features_are_those_of_the_float_model_up_to_rounding(backend, models):
+def test_features_equal_those_of_the_float_model_up_to_rounding(backend, models):
     """The input of the RPN's last layers, which all of backbone, neck and RPN compute."""
     pytest.importorskip(backend)
     slices = np.stack([to_grey(chest(index, 128))[None] for index in range(3)]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The model as one graph against the model itself, in torch: the same boxes, masks, classes and intermediate results."""
+"""The exported graph against the model in torch: equal boxes, masks, classes and intermediate results."""
 
 import pytest
 import torch
@@ -91,12 +91,12 @@ def test_branches_with_different_weights():
 
 
 @pytest.mark.parametrize(('mode', 'names'), [('detection', LESION_OUTPUTS), ('classification', SLICE_OUTPUTS)])
-def test_modes_have_their_outputs_only(mode, names):
+def test_modes_return_only_their_outputs(mode, names):
     assert tuple(compare(build_model({'test_cfg.mode': mode}).eval())) == names
 
 
-def test_mask_logits_are_those_of_the_head():
-    """Masks pasted by the model are bits; the logits before them are compared here."""
+def test_mask_logits_equal_those_of_the_head():
+    """The model's pasted masks are binary; this compares the logits before pasting."""
     model = build_model().eval()
     graph = SliceGraph(model, SIZE, SIZE).eval()
     inputs = torch.stack(images(1, seed=4)).float()
@@ -126,6 +126,6 @@ def test_mask_logits_are_those_of_the_head():
         ({'data_preprocessor.mean': None, 'data_preprocessor.std': None}, 'mean and std'),
     ],
 )
-def test_what_cannot_be_exported_is_named(overrides, message):
+def test_unsupported_parts_are_named(overrides, message):
     with pytest.raises(ValueError, match=message):
         SliceGraph(build_model(overrides), SIZE, SIZE)

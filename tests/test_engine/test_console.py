@@ -1,4 +1,4 @@
-"""What a quiet run shows: its own messages, warnings and one line of progress."""
+"""Console output of a quiet run: own messages, warnings and a progress line."""
 
 import logging
 
@@ -25,11 +25,11 @@ def record(path, level, text='words'):
         *(('/site-packages/mmengine/logging/logger.py', logging.WARNING, f'x {words} y', False) for words in NOISE),
     ],
 )
-def test_what_concerns_the_user(path, level, text, shown):
+def test_messages_for_the_user_are_shown(path, level, text, shown):
     assert concerns_user(record(path, level, text)) is shown
 
 
-def test_a_shown_message_clears_the_line_of_progress(monkeypatch):
+def test_shown_message_clears_the_progress_line(monkeypatch):
     cleared = []
     monkeypatch.setattr(ProgressLine, 'clear_current', classmethod(lambda cls: cleared.append(cls)))
     concerns_user(record('/elsewhere.py', logging.INFO))
@@ -39,7 +39,7 @@ def test_a_shown_message_clears_the_line_of_progress(monkeypatch):
 
 
 def test_a_quiet_run_and_its_log(repo_root, tiny_phantom, tmp_path, capsys):
-    """The console has progress, losses of both stages and our tables; the file has MMEngine's log as well."""
+    """The console shows progress, losses of both stages and tables; the file also contains MMEngine's log."""
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov')
     runner = train_model(config, work_dir=tmp_path, verbose=False)
     out, err = capsys.readouterr()
@@ -59,7 +59,7 @@ def test_a_quiet_run_and_its_log(repo_root, tiny_phantom, tmp_path, capsys):
 
 
 def test_quiet_fine_tuning_names_the_new_layers(repo_root, tiny_phantom, tmp_path, capsys):
-    """One line, where MMEngine prints its list of missing weights."""
+    """One line instead of MMEngine's list of missing weights."""
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.work_dir = str(tmp_path)
     torch.save(dict(meta={}, state_dict=build_runner(config, verbose=False).model.state_dict()), tmp_path / 'start.pth')
@@ -81,8 +81,8 @@ def test_a_verbose_run_shows_everything(repo_root, tiny_phantom, tmp_path, capsy
     assert 'System environment' in out and 'Epoch(train)' in out and 'training: ' not in err
 
 
-def test_a_quiet_run_without_a_compiler_says_nothing_of_it(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
-    """MMEngine asks the shell for gcc, which is not needed."""
+def test_quiet_run_does_not_mention_a_missing_compiler(repo_root, tiny_phantom, tmp_path, monkeypatch, capfd):
+    """MMEngine runs gcc in the shell, which is not needed."""
     monkeypatch.setenv('PATH', str(tmp_path))
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.work_dir = str(tmp_path / 'run')

@@ -1,4 +1,4 @@
-"""Hooks that guard a run, and those that watch memory and BatchNorm."""
+"""Hooks that safeguard a run, and hooks for memory and BatchNorm."""
 
 import mmap
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from mmaffinity.engine.hooks import alternating_loss_hook, norm_sync_hook
 from mmaffinity.structures import SEGMENTATION
 
 
-def test_guards_that_a_config_lacks():
+def test_missing_guards_are_found():
     assert missing_guards(Config({})) == list(GUARDS)
     cfg = Config(
         dict(
@@ -27,7 +27,7 @@ def test_guards_that_a_config_lacks():
     assert missing_guards(cfg) == [name for name in GUARDS if name not in ('FiniteLossHook', 'WholeCheckpointHook')]
 
 
-def test_training_reports_the_guards_that_a_config_lacks(repo_root, tiny_phantom, tmp_path, capsys):
+def test_training_reports_missing_guards(repo_root, tiny_phantom, tmp_path, capsys):
     config = small_config(repo_root, tiny_phantom / 'cncb_ncov', **{'train_cfg.max_epochs': 1})
     config.default_hooks.pop('finite_loss')
     train_model(config, work_dir=tmp_path, verbose=False)
@@ -59,7 +59,7 @@ def test_norm_statistics_are_averaged(monkeypatch):
 
 
 def test_best_copy_is_decided_by_all_processes(monkeypatch):
-    """Own losses 3, then 1: below; with the other process' 1 and then 5 the mean rises from 2 to 3."""
+    """The own loss falls from 3 to 1, but with the other process (1, then 5) the mean rises from 2 to 3."""
     copies = []
     runner = SimpleNamespace(model=SimpleNamespace(set_stage=None, copy_branch=lambda: copies.append(0)), _resume=False)
     hook = AlternatingLossHook(copy='best')
@@ -72,7 +72,7 @@ def test_best_copy_is_decided_by_all_processes(monkeypatch):
     assert len(copies) == 1 and hook.best_loss == 2.0
 
 
-def test_memory_hook_sees_what_is_held(tmp_path):
+def test_memory_hook_detects_retained_memory(tmp_path):
     try:
         hook = MemoryHook(interval=2, last=4, limit=50)
     except ValueError as error:
@@ -80,7 +80,7 @@ def test_memory_hook_sees_what_is_held(tmp_path):
     runner = SimpleNamespace(iter=0, logger=MMLogger.get_instance('memory'), train_loop=SimpleNamespace(stop_training=False))
     held = []
     for runner.iter in range(4):
-        held.append(mmap.mmap(-1, 32 << 20))  # pages of its own, where bytes might get memory that was freed before
+        held.append(mmap.mmap(-1, 32 << 20))  # its own pages; bytes might reuse freed memory
         held[-1].write(b'x' * (32 << 20))
         assert not runner.train_loop.stop_training
         hook.after_train_iter(runner, 0)
@@ -101,9 +101,9 @@ def test_memory_of_a_test_run(tmp_path):
     for i in range(3):
         hook.after_test_iter(runner, i)
     assert [row[0] for row in hook.rows] == [1, 2, 3]
-    hook.after_test(runner)  # nothing was held
+    hook.after_test(runner)  # no memory was retained
 
 
-def test_memory_hook_with_a_wrong_interval():
+def test_memory_hook_rejects_an_invalid_interval():
     with pytest.raises(ValueError, match='interval=0'):
         MemoryHook(interval=0)

@@ -1,4 +1,4 @@
-"""Several processes: what a config gets, and who is told that the launcher does not fit."""
+"""Distributed processes: config settings, and errors for unsuitable launchers."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ TORCHRUN = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='127.0.0.1
 
 @pytest.fixture
 def joined(monkeypatch):
-    """Note the backend instead of waiting for other processes."""
+    """Record the backend instead of waiting for other processes."""
     backends = []
     monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
     return backends
@@ -22,7 +22,7 @@ def gpus(monkeypatch, number):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: number)
 
 
-def test_one_process_is_left_alone(joined):
+def test_single_process_is_unaffected(joined):
     cfg = Config({})
     join_processes(cfg, 'none', {})
     assert cfg.launcher == 'none' and 'model_wrapper_cfg' not in cfg and not joined
@@ -36,7 +36,7 @@ def test_cpus(joined, monkeypatch):
     assert cfg.model_wrapper_cfg.device_ids is None and cfg.model_wrapper_cfg.find_unused_parameters
 
 
-def test_the_group_is_left_when_the_process_ends(joined, monkeypatch):
+def test_group_is_destroyed_at_exit(joined, monkeypatch):
     gpus(monkeypatch, 0)
     at_exit, left = [], []
     monkeypatch.setattr(processes.atexit, 'register', at_exit.append)
@@ -57,7 +57,7 @@ def test_gpus_are_joined_by_mmengine(joined, monkeypatch):
     assert not joined and 'device_ids' not in cfg.model_wrapper_cfg and cfg.model_wrapper_cfg.find_unused_parameters
 
 
-def test_own_wrapper_stays(joined, monkeypatch):
+def test_configured_wrapper_is_kept(joined, monkeypatch):
     gpus(monkeypatch, 2)
     cfg = Config(dict(model_wrapper_cfg=dict(type='Own')))
     join_processes(cfg, 'pytorch', TORCHRUN)
@@ -73,7 +73,7 @@ def test_own_wrapper_stays(joined, monkeypatch):
         ('mpi', {}, 0, '--launcher mpi needs GPUs'),
     ],
 )
-def test_wrong_use(launcher, environ, number, sentence, monkeypatch):
+def test_invalid_launchers(launcher, environ, number, sentence, monkeypatch):
     gpus(monkeypatch, number)
     with pytest.raises(ValueError, match=sentence):
         processes.join_processes(Config({}), launcher, environ)

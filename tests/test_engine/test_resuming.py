@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, among whole, cut, flipped and foreign files."""
+"""The checkpoint from which a run resumes, among complete, truncated, corrupt and other files."""
 
 import os
 
@@ -21,7 +21,7 @@ def cut(path):
 
 
 def flip(path):
-    """Change one bit of a weight; neither the length nor the table of contents tells."""
+    """Flip one bit of a weight, without changing the length or the table of contents."""
     content = bytearray(path.read_bytes())
     place = bytes(content).index(torch.arange(2000.0, 2010.0).numpy().tobytes())
     content[place + 2] ^= 1
@@ -30,12 +30,12 @@ def flip(path):
 
 @pytest.fixture
 def three(tmp_path):
-    for step in (9, 10, 2):  # the order of writing does not matter, nor that of the alphabet
+    for step in (9, 10, 2):  # neither the order of writing nor alphabetical order matters
         write(tmp_path / f'epoch_{step}.pth')
     return tmp_path
 
 
-def test_newest(three):
+def test_newest_complete_checkpoint_is_found(three):
     assert newest_whole_checkpoint([three]) == (three / 'epoch_10.pth', [])
     assert newest_whole_checkpoint([three / 'nowhere']) == (None, [])
 
@@ -49,7 +49,7 @@ def test_newest(three):
         (lambda path: torch.save(dict(state_dict={}), path), 'no meta and no optimizer'),
     ],
 )
-def test_the_newest_is_not_whole(spoil, word, three):
+def test_incomplete_newest_checkpoint_is_skipped(spoil, word, three):
     (three / 'last_checkpoint').write_text(str(three / 'epoch_10.pth'))
     spoil(three / 'epoch_10.pth')
     found, problems = newest_whole_checkpoint([three])
@@ -58,12 +58,12 @@ def test_the_newest_is_not_whole(spoil, word, three):
 
 
 @pytest.mark.parametrize('pointer', ['', 'epo', '/elsewhere/epoch_99.pth'])
-def test_last_checkpoint_may_say_what_it_likes(pointer, three):
+def test_last_checkpoint_file_is_ignored(pointer, three):
     (three / 'last_checkpoint').write_text(pointer)
     assert newest_whole_checkpoint([three])[0] == three / 'epoch_10.pth'
 
 
-def test_leftovers_are_no_checkpoints(three):
+def test_leftovers_are_ignored(three):
     for name in ('epoch_11.pth.part', 'best_f1_epoch_12.pth', 'epoch_13.pt'):
         (three / name).write_bytes((three / 'epoch_2.pth').read_bytes())
     (three / 'epoch_14.pth').mkdir()
@@ -82,7 +82,7 @@ def test_epochs_and_iterations_by_time(three):
     assert newest_whole_checkpoint([three])[0] == three / 'iter_500.pth'
 
 
-def test_none_is_whole(tmp_path):
+def test_no_complete_checkpoint(tmp_path):
     cut(write(tmp_path / 'epoch_1.pth'))
     found, problems = newest_whole_checkpoint([tmp_path])
     assert found is None and len(problems) == 1

@@ -50,7 +50,7 @@ def test_this_installation():
     assert 'does not load' not in done.stdout
 
 
-def test_quiet_prints_nothing_when_all_is_well(monkeypatch, capsys):
+def test_quiet_prints_nothing_if_all_is_well(monkeypatch, capsys):
     monkeypatch.setattr(check_env, 'versions', lambda: dict(FOUND))
     monkeypatch.setattr(check_env, 'attempt', lambda code: (True, ''))
     assert main(['--quiet']) == 0
@@ -67,7 +67,7 @@ def test_torch_fails_in_a_real_process(tmp_path):
     assert done.stdout.count('problem:') == 1
 
 
-def test_a_package_that_ends_the_process(tmp_path):
+def test_package_that_crashes_the_process(tmp_path):
     write_package(tmp_path, 'mmengine', 'import os; os.abort()')
     done = run_command('--quiet', path=tmp_path)
     assert done.returncode == 1 and done.stderr == ''

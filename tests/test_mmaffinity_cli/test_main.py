@@ -1,4 +1,4 @@
-"""The command `mmaffinity`: its list of commands, and the scripts in tools/ that stand for them."""
+"""The command `mmaffinity`: its list of commands, and the equivalent scripts in tools/."""
 
 import ast
 import importlib
@@ -111,7 +111,7 @@ def test_wrong_use_has_exit_code_2_and_no_traceback(monkeypatch, capsys):
         run(monkeypatch, 'train', 'affinity_c9')
     assert end.value.code == 2
     error = capsys.readouterr().err
-    assert error.startswith('error: no config affinity_c9; did you mean ') and 'Traceback' not in error
+    assert error.startswith('error: no such config: affinity_c9; did you mean ') and 'Traceback' not in error
 
 
 def test_every_script_stands_for_a_command(repo_root, monkeypatch):

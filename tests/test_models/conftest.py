@@ -1,4 +1,4 @@
-"""What the tests of the model share."""
+"""Fixtures shared by the tests of the models."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The model of the base config: names and shapes of its parameters, and the settings that facts and paper give."""
+"""The model of the base config: names and shapes of its parameters, and the paper's settings."""
 
 import hashlib
 
@@ -42,7 +42,7 @@ def test_parameter_names_are_pinned(full):
     assert hashlib.sha256('\n'.join(lines).encode()).hexdigest() == STATE_DICT_SHA256, '\n'.join(lines)
 
 
-def test_shapes_are_those_of_the_paper(full):
+def test_shapes_match_the_paper(full):
     shapes = {name: tuple(value.shape) for name, value in full.state_dict().items()}
     assert not [name for name in shapes if 'layer4' in name]
     expected = {
@@ -72,7 +72,7 @@ def test_shapes_are_those_of_the_paper(full):
     }
 
 
-def test_settings_are_those_of_the_paper(full):
+def test_settings_match_the_paper(full):
     head = full.roi_head
     assert (head.bbox_head.num_classes, head.mask_head.num_classes, head.cls_head.num_classes) == (1, 1, 3)
     for extractor, size in ((head.bbox_roi_extractor, 7), (head.mask_roi_extractor, 14)):
@@ -109,7 +109,7 @@ def test_settings_are_those_of_the_paper(full):
     assert all(p.requires_grad != ('classification_branch' in name) for name, p in full.named_parameters())
 
 
-def test_the_narrow_model_is_the_same_model(full):
+def test_narrow_model_has_the_same_structure(full):
     assert list(build_model().state_dict()) == list(full.state_dict())
 
 

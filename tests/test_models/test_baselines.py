@@ -1,4 +1,4 @@
-"""The baselines: what each trains, on every parameter and buffer, and that each trains and predicts."""
+"""The baselines: which parameters and buffers each trains, and that each trains and predicts."""
 
 import copy
 import sys
@@ -34,7 +34,7 @@ def baseline(repo_root, name, seed=0, **overrides):
     model = MODELS.build(config.model)
     model.init_weights()
     with torch.no_grad():
-        for parameter in model.parameters():  # a residual block starts with zeros, behind which nothing gets a gradient
+        for parameter in model.parameters():  # a residual block starts with zeros, which block the gradient
             parameter.add_(0.02 * torch.randn_like(parameter))
     return model, config
 
@@ -98,7 +98,7 @@ def test_mask_rcnn_is_the_segmentation_branch_of_the_affinity_model(repo_root):
     assert all(alone[name].shape == both[name].shape for name in own)
 
 
-def test_single_shot_trains_what_each_stage_trains(repo_root):
+def test_single_shot_trains_the_parts_of_each_stage(repo_root):
     model, config = baseline(repo_root, 'single_shot')
     assert config.default_hooks.alternation == dict(type='AlternatingLossHook', copy='best')
     detection_spread(model)
@@ -174,7 +174,7 @@ def test_slice_classifiers_train_every_weight(repo_root, name):
         step(model, batch(lesion_sample()))
 
 
-def test_slice_classifier_takes_any_backbone_by_one_line():
+def test_slice_classifier_accepts_any_backbone():
     init_default_scope('mmdet')
     preprocessor = dict(type='SliceDataPreprocessor', mean=0.4, std=0.25)
     for backbone, channels in (
@@ -191,7 +191,7 @@ def test_slice_classifier_takes_any_backbone_by_one_line():
         assert model.training
 
 
-def test_vgg_names_its_weights_as_the_common_checkpoints():
+def test_vgg_parameter_names_match_common_checkpoints():
     model = MODELS.build(dict(type='SliceVGG', depth=16))
     weights = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert weights['features.0.weight'] == (64, 3, 3, 3) and weights['features.28.weight'] == (512, 512, 3, 3)
@@ -201,7 +201,7 @@ def test_vgg_names_its_weights_as_the_common_checkpoints():
 
 
 class PooledModel(nn.Module):
-    """What timm returns for num_classes=0: a model that pools itself."""
+    """Stand-in for a timm model with num_classes=0, which pools its features."""
 
     def __init__(self):
         super().__init__()
@@ -267,7 +267,7 @@ def test_single_shot_head_reads_scores_and_raw_deltas_in_order():
         head(RankedRoIs(torch.zeros(1, 3, 4), scores[:1, :3], deltas[:1, :3]))
 
 
-def test_the_papers_sizes(repo_root):
+def test_sizes_match_the_paper(repo_root):
     config = load_config(repo_root / 'configs' / 'baselines' / 'single_shot.py')
     head = MODELS.build(config.model.roi_head.cls_head)
     assert [(m.in_features, m.out_features) for m in head.classifier if isinstance(m, nn.Linear)] == [
@@ -285,7 +285,7 @@ def test_head_arguments_are_checked():
 
 
 @pytest.mark.parametrize('name, channels', [('affinity_c8_r34', 256), ('affinity_c8_r50', 1024)])
-def test_other_depths_are_one_line(repo_root, name, channels):
+def test_other_depths_need_one_config_line(repo_root, name, channels):
     config = load_config(repo_root / 'configs' / f'{name}.py', {'model.backbone.init_cfg': None})
     assert config.model.neck.in_channels == [channels]
     init_default_scope('mmdet')
@@ -294,7 +294,7 @@ def test_other_depths_are_one_line(repo_root, name, channels):
         assert model.extract_feat(torch.zeros(1, 3, 64, 64))[0].shape == (1, 256, 4, 4)
 
 
-def test_weights_that_a_config_starts_from_are_those_that_another_leaves(repo_root):
+def test_load_from_names_the_final_checkpoint_of_another_config(repo_root):
     """A config names work_dirs/<config>/epoch_<N>.pth: N is the last epoch of that config's own training."""
     found = {}
     for path in (*(repo_root / 'configs').glob('*.py'), *(repo_root / 'configs/baselines').glob('*.py')):
@@ -312,10 +312,10 @@ def test_weights_that_a_config_starts_from_are_those_that_another_leaves(repo_ro
         assert epoch % config.default_hooks.checkpoint.interval == 0, name
 
 
-def test_torchvision_of_another_build_is_told(tmp_path, monkeypatch):
-    """torch refuses its operators by a RuntimeError, in the middle of timm's import."""
+def test_mismatched_torchvision_build_is_reported(tmp_path, monkeypatch):
+    """torch rejects its operators with a RuntimeError during timm's import."""
     monkeypatch.delitem(sys.modules, 'timm', raising=False)
     (tmp_path / 'timm.py').write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match=r'torchvision::nms does not exist.*torchvision in the build for your torch'):
+    with pytest.raises(ValueError, match=r'torchvision::nms does not exist.*torchvision build for your torch'):
         MODELS.build(dict(type='TimmBackbone', model_name='vgg11'))

@@ -1,4 +1,4 @@
-"""What runs in each mode and stage, and that leaving the rest out changes nothing."""
+"""What runs in each mode and stage, and that omitting the rest changes nothing."""
 
 import functools
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from model_helpers import allow_float64, batch, build_model, images, lesion_sample, slice_sample
 
-# Parts that belong to one answer only.
+# Parts that serve only one task.
 SEGMENTATION_ONLY = ('roi_head.bbox_head', 'roi_head.mask_head')
 CLASSIFICATION_ONLY = (
     'roi_head.classification_branch.bbox_head',
@@ -64,14 +64,14 @@ def assert_equal(one, other, exact=True):
 
 
 def separately(model):
-    """Both answers by the two methods that know nothing of each other."""
+    """Both results from the two independent methods."""
     both = predict(model, 'classification')
     for sample, detected in zip(both, predict(model, 'detection')):
         sample.pred_instances = detected.pred_instances
     return both
 
 
-def test_modes_compute_what_is_asked_and_no_more(model):
+def test_modes_compute_only_what_is_requested(model):
     names = ('backbone', 'bbox_roi_extractor', *SEGMENTATION_ONLY, *CLASSIFICATION_ONLY)
     names = [name if name == 'backbone' or name.startswith('roi') else f'roi_head.{name}' for name in names]
     for mode, idle in (('classification', SEGMENTATION_ONLY), ('detection', CLASSIFICATION_ONLY)):
@@ -83,7 +83,7 @@ def test_modes_compute_what_is_asked_and_no_more(model):
         )
 
 
-def test_one_pass_of_the_box_head_where_weights_are_equal(model):
+def test_box_head_runs_once_if_weights_are_equal(model):
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
     with Calls(model, names) as counts:
         together = predict(model)
@@ -92,13 +92,13 @@ def test_one_pass_of_the_box_head_where_weights_are_equal(model):
     assert_equal(together, separately(model))
 
 
-def test_both_heads_run_where_weights_differ():
+def test_both_box_heads_run_if_weights_differ():
     model = build_model().eval()
     before = predict(model)
     names = ['roi_head.bbox_roi_extractor', 'roi_head.bbox_head', 'roi_head.classification_branch.bbox_head']
     head = model.roi_head.classification_branch.bbox_head
     for change in (
-        lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.0])),  # unseen by version counters
+        lambda: head.fc_cls.bias.data.add_(torch.tensor([0.5, 0.0])),  # not registered by version counters
         lambda: head.load_state_dict({k: v + 0.01 for k, v in head.state_dict().items()}),
     ):
         change()
@@ -112,7 +112,7 @@ def test_both_heads_run_where_weights_differ():
         assert_equal(predict(model), before)
 
 
-def test_nothing_of_the_segmentation_branch_runs_in_the_classification_stage():
+def test_segmentation_branch_does_not_run_in_the_classification_stage():
     model = build_model().train()
     names = (*SEGMENTATION_ONLY, 'roi_head.classification_branch.bbox_head')
     for sample, expected in ((slice_sample(), (0, 0, 1)), (lesion_sample(), (1, 1, 0))):
@@ -184,7 +184,7 @@ def largest(found, expected):
 
 
 @pytest.mark.parametrize('variant', [{}, PUBLISHED])
-def test_fast_settings_predict_what_plain_ones_do(variant, monkeypatch):
+def test_fast_settings_predict_like_plain_ones(variant, monkeypatch):
     with monkeypatch.context() as patch:
         allow_float64(patch)
         exact = run({**variant, **PLAIN}, torch.float64)
@@ -194,7 +194,7 @@ def test_fast_settings_predict_what_plain_ones_do(variant, monkeypatch):
     differences = largest(fast, plain)
     bounds = dict(logits=1e-4, roi_boxes=1e-3, boxes=1e-3, scores=1e-5, masks=1e-5)
     if variant:
-        # Nine normalisations over eight RoIs multiply what the last bit of a feature is: both are as far from the truth.
+        # Nine normalisations over eight RoIs amplify the last bit of a feature: both are equally far from the truth.
         errors = [largest(result, exact)['logits'] for result in (fast, plain)]
         assert errors[0] < 4 * errors[1] + 1e-5, errors
         bounds['logits'] = 1e-3
@@ -202,7 +202,7 @@ def test_fast_settings_predict_what_plain_ones_do(variant, monkeypatch):
 
 
 @pytest.mark.parametrize('variant', [{}, PUBLISHED])
-def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
+def test_fast_settings_train_like_plain_ones(variant, monkeypatch):
     allow_float64(monkeypatch)
     gradients = []
     for options in (variant, {**variant, **PLAIN}):
@@ -220,7 +220,7 @@ def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
         found = gradients[0][name]
         assert (found is None) == (expected is None), name
         if expected is not None:
-            # A bias before a normalisation has no gradient but rounding.
+            # The gradient of a bias before a normalisation is only rounding.
             scale = torch.maximum(expected.abs().max(), 1e-6 * largest_of_all)
             torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-6, msg=name)
 
@@ -228,7 +228,7 @@ def test_fast_settings_train_as_plain_ones_do(variant, monkeypatch):
 # --- compiled parts --------------------------------------------------------------------------------------------------
 
 
-def test_compiled_parts_answer_the_same(model, monkeypatch):
+def test_compiled_parts_give_equal_predictions(model, monkeypatch):
     # Traced as for the default backend, but not translated to C++, which takes a minute.
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='aot_eager'))
     compiled = build_model({'compile_parts': ['backbone', 'rpn_head', 'roi_head.cls_head']}).eval()
@@ -240,6 +240,6 @@ def test_compiled_parts_answer_the_same(model, monkeypatch):
     assert_equal(predict(compiled, num=3), predict(model, num=3), exact=False)
 
 
-def test_only_parts_that_are_there_can_be_compiled():
+def test_unknown_parts_to_compile_are_rejected():
     with pytest.raises(ValueError, match="compile_parts names 'head', which the model does not have; .*rpn_head"):
         build_model({'compile_parts': ['head']})

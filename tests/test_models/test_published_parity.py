@@ -1,6 +1,6 @@
 """The converted published model against what the author's code computed, and against our own values of that day.
 
-``PYTHONPATH=.:tests python tests/test_models/test_published_parity.py`` records the frozen values anew; do that only
+``PYTHONPATH=.:tests python tests/test_models/test_published_parity.py`` records new frozen values; do this only
 while the comparison with the author's outputs holds.
 """
 
@@ -68,7 +68,7 @@ def build(state_dict: dict, options: dict | None = None) -> torch.nn.Module:
 
 @torch.no_grad()
 def compute(model, inputs) -> dict:
-    """Return what the author's outputs are compared with, by their names."""
+    """Return our outputs under the names of the author's."""
     sample = SliceDataSample(metainfo=dict(img_shape=(512, 512), ori_shape=(512, 512), scale_factor=(1.0, 1.0)))
     data = model.data_preprocessor(dict(inputs=[inputs], data_samples=[sample]))
     metas = [sample.metainfo]
@@ -157,24 +157,24 @@ def largest_difference(reference, name: str, i: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_equal_to_what_the_authors_code_computed(reference, name):
+def test_outputs_equal_those_of_the_author_code(reference, name):
     results, recorded = reference
     for i in SLICES:
         difference, magnitude = largest_difference(reference, name, i)
-        # On a processor that rounds otherwise than the recording's, nine batch normalisations over eight RoIs make up
-        # to 5e-3 of the last bit of the features. The author's own code would differ as much.
+        # On a processor that rounds differently from the recording's, nine batch normalisations over eight RoIs amplify
+        # the last bit of the features to up to 5e-3. The author's own code would differ as much.
         rounds_alike = torch.equal(results[i]['feat_mean'], recorded[i]['feat_mean'])
         assert difference <= TOLERANCE * (1 if name not in AMPLIFIED or rounds_alike else magnitude), f'slice {i}'
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_fast_settings_differ_by_rounding_alone(fast_reference, name):
+def test_fast_settings_differ_only_by_rounding(fast_reference, name):
     for i in SLICES:
         difference, magnitude = largest_difference(fast_reference, name, i)
         assert difference <= TOLERANCE * (magnitude if name in AMPLIFIED else 1), f'slice {i}'
 
 
-def test_the_same_boxes_in_the_same_order(reference):
+def test_boxes_have_the_same_order(reference):
     results, recorded = reference
     for i in SLICES:
         for name in ('proposals', 'boxes', 'cls_boxes'):
@@ -261,7 +261,7 @@ def essence(results: dict) -> dict:
 
 
 @pytest.mark.parametrize('name', ['feat_mean', 'proposals', 'boxes', 'scores', 'cls_boxes', 'Y', 'z', 'slice_logits'])
-def test_equal_to_the_frozen_values(frozen_results, name):
+def test_outputs_equal_frozen_values(frozen_results, name):
     ours, frozen = essence(frozen_results)[name], np.load(FROZEN)[name]
     assert ours.shape == frozen.shape
     scale = max(1.0, float(np.abs(frozen).max())) if name in ('Y', 'z') else 1.0

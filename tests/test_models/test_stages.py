@@ -1,4 +1,4 @@
-"""What each training stage changes, on every parameter and buffer of the model, with real steps of real Adam."""
+"""What each training stage changes, for every parameter and buffer of the model, with real Adam steps."""
 
 import copy
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def data_of(stage, seed=0):
 
 
 class Training:
-    """Steps as MMEngine's loop makes them, with a record of what each changed."""
+    """Training steps as in MMEngine's loop, recording what each changes."""
 
     def __init__(self, model, copy_when='every'):
         self.model = model.train()
@@ -78,7 +78,7 @@ def branch_equals_source(model):
     return [torch.equal(state[a], state[b]) for a, b in pairs]
 
 
-def test_every_parameter_of_the_model():
+def test_each_stage_changes_only_its_parameters():
     model = build_model()
     training = Training(model)
     branch = names(model, BRANCH)
@@ -98,7 +98,7 @@ def test_every_parameter_of_the_model():
         assert not any(name in training.moments() for name in branch)
         if stage == 'segmentation':
             assert all(branch_equals_source(model))
-            # The copy is the hook's doing, after the step.
+            # The hook copies after the step.
             assert all(
                 torch.equal(training.after_step[name], value)
                 for name, value in model.state_dict().items()
@@ -144,7 +144,7 @@ def test_batch_norm_modes():
 
 
 def frozen_boxes(model):
-    """Fix the choice of boxes, through which no gradient is meant to pass, at what it is now."""
+    """Freeze the current selection of boxes, through which no gradient passes."""
     branch, chosen = model.roi_head.classification_branch, []
     select = branch._select
 
@@ -174,7 +174,7 @@ def test_gradient_of_the_classification_loss_in_the_backbone(monkeypatch):
         truth = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
         return nn.functional.binary_cross_entropy_with_logits(model.roi_head.cls_head(ranked)['logits'], truth)
 
-    generator, step = torch.Generator().manual_seed(0), 1e-8  # small, as every ReLU makes a kink
+    generator, step = torch.Generator().manual_seed(0), 1e-8  # small, because every ReLU has a kink
     for name in (
         'backbone.conv1.weight',
         'backbone.layer2.0.bn1.weight',
@@ -195,7 +195,7 @@ def test_gradient_of_the_classification_loss_in_the_backbone(monkeypatch):
         torch.testing.assert_close((parameter.grad * direction).sum(), difference, rtol=1e-3, atol=1e-5)
 
 
-def test_the_only_way_to_the_backbone_is_through_the_mask_features():
+def test_gradient_reaches_the_backbone_only_through_mask_features():
     model = build_model().train()
     model.set_stage('classification')
     head = model.roi_head.classification_branch.mask_head
@@ -233,7 +233,7 @@ def test_frozen_batch_norm_stays_frozen():
         assert norms and not norms & training.changed
 
 
-def test_training_repeats_bit_for_bit():
+def test_training_is_bitwise_reproducible():
     def run():
         training = Training(build_model())
         torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""The model of the steady configs: what its slice head reads, how it trains, and that noise moves it by as little."""
+"""The model of the steady configs: input of its slice head, training, and robustness to noise."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_candidates_and_their_weights(steady):
     assert len(sample.pred_instances.bboxes) > 0
 
 
-def test_one_pass_for_both_answers_gives_the_same(steady):
+def test_single_pass_for_both_tasks_gives_equal_results(steady):
     (sample,) = steady.val_step(batch(slice_sample(), seed=7))
     torch.testing.assert_close(sample.pred_slice.logits, logits_of(steady, slices=1)[0], rtol=1e-4, atol=1e-5)
 
@@ -55,8 +55,8 @@ def test_the_classification_stage_trains_the_head_and_the_backbone():
     assert model.roi_head.cls_head.affinity.matrix.grad.abs().sum() > 0
 
 
-def test_small_noise_makes_small_changes(monkeypatch):
-    """The answer is continuous: a tenth of the noise moves it by about a tenth."""
+def test_small_noise_causes_small_changes(monkeypatch):
+    """The output is continuous: a tenth of the noise causes about a tenth of the change."""
     allow_float64(monkeypatch)
     model = build_model(STEADY).eval().double()
     exact = logits_of(model)
@@ -67,7 +67,7 @@ def test_small_noise_makes_small_changes(monkeypatch):
     assert changes[2] < 1e-3
 
 
-def test_the_hard_choice_changes_by_more(monkeypatch):
+def test_hard_selection_changes_more(monkeypatch):
     allow_float64(monkeypatch)
     model = build_model({'roi_head.cls_head.norm_cfg': dict(type='GN', num_groups=4)}).eval().double()
     exact = logits_of(model, slices=16)
@@ -77,7 +77,7 @@ def test_the_hard_choice_changes_by_more(monkeypatch):
     assert largest > 10 * max((logits_of(soft, 1e-4, seed, slices=16) - exact).abs().max().item() for seed in range(8))
 
 
-def test_a_head_that_reads_a_list_is_refused():
+def test_head_that_reads_a_list_is_rejected():
     config = model_config(STEADY).roi_head
     config.cls_head = dict(type='SingleShotClsHead', num_classes=3, num_rois=8)
     config.update(train_cfg=None, test_cfg=model_config().test_cfg.rcnn)

@@ -1,4 +1,4 @@
-"""Suppression against mmcv's compiled operation, its recorded answers and plain loops."""
+"""Suppression against mmcv's compiled operation, its recorded results and plain loops."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_equals_what_mmcv_answered(recorded, kind):
+def test_equals_recorded_mmcv_results(recorded, kind):
     boxes, scores = recorded[f'boxes {kind}'], recorded[f'scores {kind}']
     for number, options in enumerate(NMS_OPTIONS):
         dets, kept = nms(boxes, scores, 0.25, **options)
@@ -69,7 +69,7 @@ def test_equals_loops(dtype, threshold):
 
 
 def test_a_chain_of_boxes_takes_many_iterations():
-    """Every box overlaps the next one only, so every other one is kept, and each decision hangs on all before it."""
+    """Every box overlaps only the next one, so every other one is kept, and each decision depends on all before it."""
     num = 2 * BLOCK + 100
     x = torch.arange(num) * 5.0
     boxes = torch.stack([x, torch.zeros(num), x + 9, torch.ones(num)], 1)
@@ -122,7 +122,7 @@ def test_mixed_precision(precision):
     assert torch.equal(nms(rounded, ranks, 0.5)[1], nms(rounded.float(), ranks.float(), 0.5)[1])
 
 
-def test_a_suppression_can_be_registered_or_given():
+def test_suppression_can_be_registered_or_passed():
     @SUPPRESSIONS.register_module()
     def keep_the_best(boxes, scores, number):
         kept = scores.topk(number).indices

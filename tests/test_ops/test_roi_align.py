@@ -1,4 +1,4 @@
-"""RoIAlign in plain torch against mmcv's compiled operation, its recorded answers and differences."""
+"""RoIAlign in plain torch against mmcv's compiled operation, its recorded results and finite differences."""
 
 import platform
 
@@ -25,7 +25,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize('number', range(len(ALIGN_OPTIONS)))
-def test_equals_what_mmcv_answered(number):
+def test_equals_recorded_mmcv_results(number):
     size, ratio, mode, aligned = ALIGN_OPTIONS[number]
     with np.load(RECORDED) as content:
         features, rois, bins, gradient = (
@@ -67,7 +67,7 @@ def test_masks_equal_mmcv(compiled, aligned):
 
 
 def test_mmcv_misreads_channels_last(compiled):
-    """Why SingleLevelRoIExtractor copies features for mmcv's other layers; where this fails, mmcv reads them correctly."""
+    """Why SingleLevelRoIExtractor copies features for mmcv's layers; if this fails, mmcv reads them correctly."""
     features, rois = map_and_rois()
     expected = roi_align(features, rois, 5, SCALE, 2)
     features = features.contiguous(memory_format=torch.channels_last)
@@ -96,7 +96,7 @@ def test_no_rois(channels, mode, ratio):
 
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('ratio', [0, 2])
-def test_unusual_rois_read_no_foreign_memory(channels, ratio):
+def test_unusual_rois_do_not_read_out_of_bounds(channels, ratio):
     features, _ = map_and_rois(channels)
     rois = torch.tensor(
         [
@@ -114,7 +114,7 @@ def test_unusual_rois_read_no_foreign_memory(channels, ratio):
         roi_align(features, torch.tensor([[7.0, 0.0, 0.0, 9.0, 9.0]]), 3, SCALE, ratio)
 
 
-def test_swapped_corners_run_backwards():
+def test_swapped_corners_are_sampled_in_reverse():
     features, rois = map_and_rois()
     swapped = rois[:, [0, 3, 4, 1, 2]]
     expected = roi_align(features, rois, 4, SCALE, 2).flip(2, 3)

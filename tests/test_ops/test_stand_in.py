@@ -1,4 +1,4 @@
-"""MMDetection on this package's operations, each case in a process of its own: what is imported when is the point."""
+"""MMDetection with this package's operations, each case in its own process, because import order matters."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ USES_OURS = """
 """
 
 
-def test_importing_the_package_imports_nothing_of_mmcv_ops():
+def test_import_does_not_load_mmcv_ops():
     run(
         """
     import sys
@@ -53,13 +53,13 @@ def test_importing_the_package_imports_nothing_of_mmcv_ops():
     )
 
 
-def test_importing_warns_of_nothing():
+def test_import_does_not_warn():
     """Without a stand-in, mmcv asks to install mmcv instead of mmcv-lite."""
     assert run('import mmaffinity', '-W', 'error::UserWarning:mmcv') == ''
 
 
 @needs_compiled
-def test_mmdetection_that_was_imported_before_is_switched_over():
+def test_previously_imported_mmdetection_is_patched():
     run(
         """
     import mmcv.ops, mmdet.models, mmdet.datasets
@@ -86,7 +86,7 @@ def test_mmdetections_stubs_are_replaced():
 
 
 @needs_compiled
-def test_the_rest_of_mmcv_is_loaded_when_it_is_used():
+def test_rest_of_mmcv_ops_is_loaded_on_use():
     run(
         """
     import sys
@@ -106,7 +106,7 @@ def test_the_rest_of_mmcv_is_loaded_when_it_is_used():
 
 
 @needs_compiled
-def test_all_that_mmcv_registers_has_a_stand_in():
+def test_every_registered_mmcv_layer_has_a_stand_in():
     found = run("""
     from mmengine.registry import MODELS
     import mmcv.ops
@@ -123,7 +123,7 @@ def test_all_that_mmcv_registers_has_a_stand_in():
 
 @needs_pure
 @pytest.mark.parametrize('kind, name', [('DCN', "'DCN' (DeformConv2dPack)"), ('DCNv2', "'DCNv2' (ModulatedDeformConv2dPack)")])
-def test_a_layer_that_is_not_compiled_is_named(kind, name):
+def test_uncompiled_layer_is_named(kind, name):
     with pytest.raises(ValueError, match='none of the operations of this package.* are not compiled.*pip install') as caught:
         build_conv_layer(dict(type=kind), 4, 4, 3)
     assert name in str(caught.value)
@@ -150,7 +150,7 @@ def test_a_layer_that_is_not_compiled_is_named(kind, name):
         (dict(backbone=dict(norm_cfg=dict(type='MMSyncBN'))), 'MMSyncBN'),
     ],
 )
-def test_a_config_that_names_it_is_told(change, name):
+def test_config_with_an_uncompiled_layer_raises_a_clear_error(change, name):
     init_default_scope('mmdet')
     config = mask_rcnn()
     config.merge_from_dict({'model': change})

@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO give what torch gives, for one slice and for several."""
+"""ONNX Runtime and OpenVINO agree with torch, for one slice and for several."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def expected(exported):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-def test_outputs_are_those_of_torch(backend, model, expected):
+def test_outputs_equal_those_of_torch(backend, model, expected):
     pytest.importorskip(backend)
     slices, outputs = expected
     session = open_session(model, backend, threads=1)
@@ -59,7 +59,7 @@ def test_int8_has_the_same_outputs(backend, exported_int8, model, expected):
     assert all(np.isfinite(value).all() for value in found.values()) and found['count'].min() > 0
 
 
-def test_precisions_of_a_file_and_of_a_request(exported_int8, model):
+def test_requested_precision_must_match_the_file(exported_int8, model):
     quantised = read_model_file(exported_int8)
     with pytest.raises(ValueError, match='int8.onnx is an int8 model; omit --precision bfloat16'):
         open_session(quantised, 'auto', 'bfloat16')
@@ -67,7 +67,7 @@ def test_precisions_of_a_file_and_of_a_request(exported_int8, model):
         open_session(model, 'auto', 'int8')
 
 
-def test_auto_takes_what_is_installed_and_faster(exported_int8, model, monkeypatch):
+def test_auto_selects_the_faster_installed_backend(exported_int8, model, monkeypatch):
     opened = []
 
     class Opened(sessions.Session):
@@ -97,8 +97,8 @@ def test_auto_takes_what_is_installed_and_faster(exported_int8, model, monkeypat
     ]
 
 
-def test_what_a_runtime_does_not_have(model, monkeypatch):
-    with pytest.raises(ValueError, match='onnxruntime has no bfloat16'):
+def test_unsupported_requests_are_reported(model, monkeypatch):
+    with pytest.raises(ValueError, match='onnxruntime does not support bfloat16'):
         open_session(model, 'onnxruntime', 'bfloat16')
     with pytest.raises(ValueError, match='backend=.tensorrt'):
         open_session(model, 'tensorrt')

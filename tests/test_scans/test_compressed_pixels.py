@@ -1,4 +1,4 @@
-"""Compressed pixels that claim more than a slice has, or have another size, are refused before they are decoded."""
+"""Compressed pixels with excessive claims or the wrong size are rejected before decoding."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def read(path, data):
     return read_hounsfield(read_headers(save_dicom(path / 'x.dcm', data), 'x', 'key')[0], ReadOptions())
 
 
-def test_a_code_stream_may_not_claim_more_than_the_header(tmp_path):
+def test_code_stream_must_match_the_size_in_the_header(tmp_path):
     data = dicom_slice(HU.astype(np.uint16))
     frame = b'\xff\xd8\xff\xc0\x00\x0b\x08' + (60000).to_bytes(2, 'big') * 2 + b'\x01\x01\x11\x00' + bytes(100)
     assert codestream_size(frame) == (60000, 60000)
@@ -45,7 +45,7 @@ def test_code_stream_sizes():
         ['RLELossless', 'JPEGBaseline8Bit', 'JPEG2000', 'JPEGLSLossless', 'JPEGLosslessSV1', 'ExplicitVRLittleEndian']
     ),
 )
-def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
+def test_any_pixel_data_is_decoded_or_rejected(tmp_path, content, syntax):
     data = dicom_slice(chest(size=32).astype(np.uint16))
     data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
     data.PixelData = content + b'\0' * (len(content) % 2)
@@ -58,8 +58,8 @@ def test_any_pixel_data_is_decoded_or_refused(tmp_path, content, syntax):
         assert str(error)
 
 
-@pytest.mark.parametrize('runs, reason', [(1 << 14, 'unpacks to more than'), (4 << 20, 'compressed pixel data of')])
-def test_run_lengths_may_not_unpack_to_more_than_the_slice(tmp_path, runs, reason):
+@pytest.mark.parametrize('runs, reason', [(1 << 14, 'expands to more than'), (4 << 20, 'compressed pixel data has')])
+def test_rle_data_that_expands_beyond_the_slice_is_rejected(tmp_path, runs, reason):
     segment = b'\x81\x00' * runs
     data = dicom_slice((HU + 1024).astype(np.uint16), RescaleIntercept=-1024)
     frame = b''.join(value.to_bytes(4, 'little') for value in (2, 64, 64 + len(segment), *[0] * 13)) + segment * 2
@@ -74,21 +74,21 @@ def run_length_head(*starts):
     return b''.join(value.to_bytes(4, 'little') for value in (len(starts), *starts, *[0] * (15 - len(starts))))
 
 
-NOTHING = b'\x80' * (1 << 20)  # control bytes that stand for nothing
+NOTHING = b'\x80' * (1 << 20)  # control bytes without output
 
 
 @pytest.mark.parametrize(
     'content, reason',
     [
-        (run_length_head(*[64, len(NOTHING)] * 7, 64) + NOTHING, 'of 15 segments of run lengths, but 16 bits per pixel make 2'),
-        (run_length_head(len(NOTHING), 64) + NOTHING, 'segments of run lengths overlap'),
-        (run_length_head(64, 1 << 31) + NOTHING, 'segments of run lengths overlap'),
-        (run_length_head(0, 64) + NOTHING, 'segments of run lengths overlap'),
-        (run_length_head(64, 128) + NOTHING, 'unpacks to more than'),
-        (b'\2\0\0\0', 'shorter than the head'),
+        (run_length_head(*[64, len(NOTHING)] * 7, 64) + NOTHING, 'has 15 RLE segments, but 16 bits per pixel need 2'),
+        (run_length_head(len(NOTHING), 64) + NOTHING, 'RLE segments that overlap'),
+        (run_length_head(64, 1 << 31) + NOTHING, 'RLE segments that overlap'),
+        (run_length_head(0, 64) + NOTHING, 'RLE segments that overlap'),
+        (run_length_head(64, 128) + NOTHING, 'expands to more than'),
+        (b'\2\0\0\0', 'fewer than the 64 of an RLE header'),
     ],
 )
-def test_run_lengths_are_walked_over_once(tmp_path, content, reason):
+def test_malformed_rle_segments_are_rejected_in_one_pass(tmp_path, content, reason):
     data = dicom_slice((HU + 1024).astype(np.uint16))
     data.PixelData = pydicom.encaps.encapsulate([content])
     data['PixelData'].is_undefined_length = True
@@ -98,10 +98,10 @@ def test_run_lengths_are_walked_over_once(tmp_path, content, reason):
 
 
 @pytest.mark.parametrize('syntax', ['RLELossless', 'JPEG2000'])
-def test_fragments_are_counted_before_they_are_taken_apart(tmp_path, monkeypatch, syntax):
+def test_fragments_are_counted_before_they_are_parsed(tmp_path, monkeypatch, syntax):
     """An object for each empty fragment of a 50 MB file took a minute and over a gigabyte."""
-    monkeypatch.setattr(pydicom.encaps, 'generate_frames', lambda *args, **kwargs: pytest.fail('taken apart'))
-    for number, reason in ((5000, 'in more than 4096 fragments'), (1 << 18, 'compressed pixel data of 2097152 bytes')):
+    monkeypatch.setattr(pydicom.encaps, 'generate_frames', lambda *args, **kwargs: pytest.fail('parsed'))
+    for number, reason in ((5000, 'has more than 4096 fragments'), (1 << 18, 'compressed pixel data has 2097152 bytes')):
         data = dicom_slice((HU + 1024).astype(np.uint16))
         data.PixelData = b'\xfe\xff\x00\xe0\0\0\0\0' * number
         data['PixelData'].is_undefined_length = True

@@ -1,4 +1,4 @@
-"""Enhanced CT: its frames are the slices that the same series has as single files."""
+"""Enhanced CT: frames equal the slices of the same series in single files."""
 
 import io
 import os
@@ -18,14 +18,14 @@ pydicom = pytest.importorskip('pydicom')
 
 
 def frames_in(path):
-    """The only scan of a file or folder, and the problems beside it."""
+    """Return the only scan of a file or folder, and the problems."""
     found = list(find_scans(path))
     (scan,) = (item for item in found if not isinstance(item, Problem))
     return scan, [item for item in found if isinstance(item, Problem)]
 
 
 def read(scan):
-    """Slices of a scan, none of which may have a problem."""
+    """Read the slices of a scan without problems."""
     slices = list(scan.read())
     assert not [str(item) for item in slices if isinstance(item, Problem)]
     return slices
@@ -67,15 +67,15 @@ def test_frames_are_the_slices_of_single_files(tmp_path, single):
     stamp = path.stat()
     assert scan.keys()[1] == f'm/e.dcm#frame 2|{stamp.st_size}.{stamp.st_mtime_ns}'
     assert [item.key for item in scan.read({scan.keys()[0], scan.keys()[3]})] == scan.keys()[1:3]
-    # Named as a file, it is the same.
+    # The file as input gives the same.
     assert_same(single, frames_in(path)[0])
 
 
 @pytest.mark.parametrize('syntax', ['ExplicitVRLittleEndian', 'RLELossless', 'JPEG2000Lossless'])
-def test_what_highdicom_converts_is_what_it_was(tmp_path, single, syntax):
+def test_series_converted_by_highdicom_is_unchanged(tmp_path, single, syntax):
     highdicom = pytest.importorskip('highdicom')
     sources = [pydicom.dcmread(header.path) for header in single.headers]
-    if syntax == 'JPEG2000Lossless':  # which highdicom writes of unsigned values only
+    if syntax == 'JPEG2000Lossless':  # highdicom supports only unsigned values
         for data in sources:
             data.PixelData = (data.pixel_array + 1024).astype(np.uint16).tobytes()
             data.PixelRepresentation, data.RescaleIntercept = 0, -1024
@@ -179,7 +179,7 @@ def test_frames_in_any_order_and_view(tmp_path, single):
         ({'PlaneOrientation': dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1])}, 'coronal'),
     ],
 )
-def test_localizers_and_other_planes_are_left_out(tmp_path, macro, words):
+def test_localizers_and_other_planes_are_omitted(tmp_path, macro, words):
     save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(5), [macro, {}, {}, macro, {}]))
     scan, problems = frames_in(tmp_path / 'm.dcm')
     (problem,) = problems
@@ -231,7 +231,7 @@ def test_without_positions_frames_keep_their_order(tmp_path, numbered):
         (dict(PhotometricInterpretation='RGB'), 'colours'),
     ],
 )
-def test_refused_as_a_whole(tmp_path, change, words):
+def test_unusable_files_are_rejected(tmp_path, change, words):
     data = enhanced_ct(chest_frames(3))
     for keyword, value in change.items():
         delattr(data, keyword) if value is None else setattr(data, keyword, value)
@@ -239,7 +239,7 @@ def test_refused_as_a_whole(tmp_path, change, words):
     assert isinstance(problem, Problem) and words in problem.reason and problem.source.endswith('m.dcm')
 
 
-def test_refuses_many_frames_of_another_kind(tmp_path):
+def test_other_multi_frame_files_are_rejected(tmp_path):
     data = enhanced_ct(chest_frames(3), SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', Modality='MR')
     (problem,) = find_scans(save_dicom(tmp_path / 'm.dcm', data))
     assert isinstance(problem, Problem)
@@ -268,25 +268,25 @@ def test_a_frame_missing_in_the_headers(tmp_path, syntax):
     scan, (problem,) = frames_in(save_dicom(tmp_path / 'm.dcm', data))
     assert problem.source.endswith('#frame 4') and 'no item in PerFrameFunctionalGroupsSequence' in problem.reason
     assert [np.array_equal(item.grey, to_grey(frames[at])) for at, item in enumerate(read(scan))] == [True] * 3
-    assert 'is a frame missing?' in ' '.join(scan.info.notes)
+    assert 'a frame may be missing' in ' '.join(scan.info.notes)
 
 
-def test_a_damaged_frame_costs_only_itself(tmp_path):
+def test_damaged_frame_does_not_affect_the_others(tmp_path):
     data = enhanced_ct(chest_frames(5))
     del data.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
     path = save_dicom(tmp_path / 'm.dcm', data)
     path.write_bytes(path.read_bytes()[: -8192 - 100])
     *scans, problem = sorted(find_scans(path), key=lambda item: isinstance(item, Problem))
-    # The frame without position is a scan of its own.
+    # The frame without position is a separate scan.
     assert [[item.name for item in read(scan)] for scan in sorted(scans, key=lambda scan: -scan.info.num_slices)] == [
         ['m.dcm#frame 1', 'm.dcm#frame 2'],
         ['m.dcm#frame 3'],
     ]
     assert problem.source.endswith('m.dcm#frames 4 to 5') and 'truncated' in problem.reason
-    assert '3 whole frames of 8192 bytes' in problem.reason
+    assert '3 complete frames of 8192 bytes' in problem.reason
 
 
-def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
+def test_claimed_but_missing_frames_cost_nothing(tmp_path):
     data = enhanced_ct(chest_frames(2))
     data.PerFrameFunctionalGroupsSequence = [*data.PerFrameFunctionalGroupsSequence, *[pydicom.Dataset()] * 5000]
     scan, (problem,) = frames_in(save_dicom(tmp_path / 'm.dcm', data))
@@ -296,7 +296,7 @@ def test_frames_that_the_file_does_not_hold_cost_nothing(tmp_path):
 @pytest.mark.parametrize(
     'old, new, words', [(b'PIXELSPACING', b'0,8\\0,7', 'decimal comma'), (b'1234567', b'not one', 'not a number')]
 )
-def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, old, new, words):
+def test_values_of_the_wrong_type_affect_only_what_needs_them(tmp_path, old, new, words):
     number = b'0.123456\\0.7' if old == b'PIXELSPACING' else b'1234567'
     macro = (
         {'PixelMeasures': dict(PixelSpacing=[0.123456, 0.7])}
@@ -316,7 +316,7 @@ def test_values_that_do_not_fit_their_type_cost_only_what_needs_them(tmp_path, o
         assert words in results['m.dcm#frame 2'].reason
 
 
-def test_a_number_of_frames_that_is_none(tmp_path):
+def test_invalid_number_of_frames(tmp_path):
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3), NumberOfFrames=1234))
     path.write_bytes(path.read_bytes().replace(b'1234', b'many', 1))
     scan, problems = frames_in(path)
@@ -336,40 +336,40 @@ def test_a_copied_file_counts_once(tmp_path):
     scan, problems = frames_in(tmp_path)
     assert scan.info.num_slices == 3 and 'same SOPInstanceUID' not in ' '.join(scan.info.notes)
     (problem,) = problems
-    assert 'holds the same image as' in problem.reason and 'further frames' in problem.reason
+    assert 'contains the same image as' in problem.reason and 'further frames' in problem.reason
 
 
-def test_deflated_files_are_refused_and_bounded(tmp_path, monkeypatch):
+def test_deflated_files_are_rejected_within_bounds(tmp_path, monkeypatch):
     data = enhanced_ct(chest_frames(3))
     data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
     path = save_dicom(tmp_path / 'm.dcm', data)
     (problem,) = find_scans(path)
-    assert 'deflated as a whole' in problem.reason
+    assert 'is deflated, so' in problem.reason
     monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_FILE_BYTES', 4096)
     (problem,) = find_scans(path)
-    assert 'unpacks to more than 4096' in problem.reason or 'more than 4096 bytes' in problem.reason
+    assert 'expands to more than 4096' in problem.reason or 'more than 4096 bytes' in problem.reason
 
 
-def test_large_files_are_read_where_headers_are_small(tmp_path, monkeypatch):
-    """The limits on a file of one slice are not those on a file of many; those on headers hold for both."""
+def test_large_files_with_small_headers_are_read(tmp_path, monkeypatch):
+    """Size limits for single-slice files do not apply to multi-frame files; header limits apply to both."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(8)))
     other = save_dicom(tmp_path / 's.dcm', dicom_slice(chest(size=128).astype(np.int16)))
     for module in ('dicom_reading', 'dicom_frames'):
         monkeypatch.setattr(f'mmaffinity.scans.{module}.MAX_FILE_BYTES', 30000)
     assert path.stat().st_size > 60000 and len(read(frames_in(path)[0])) == 8
-    with pytest.raises(ValueError, match='more than the 30000'):
+    with pytest.raises(ValueError, match='above the limit of 30000'):
         read_headers(other, 's.dcm', 's.dcm|1')
     monkeypatch.setattr('mmaffinity.scans.dicom_reading.MAX_HEADER_BYTES', 1000)
     (problem,) = find_scans(path)
-    assert 'longer than the 1000 bytes' in problem.reason
+    assert 'above the limit of 1000 bytes' in problem.reason
     monkeypatch.undo()
     monkeypatch.setattr('mmaffinity.scans.dicom_frames.MAX_FRAMES', 7)
     (problem,) = find_scans(path)
-    assert 'has 8 frames, more than the 7' in problem.reason
+    assert 'has 8 frames, above the limit of 7' in problem.reason
 
 
 @pytest.mark.parametrize('undefined', [False, True])
-def test_headers_of_very_many_entries_are_refused(tmp_path, undefined):
+def test_headers_with_too_many_entries_are_rejected(tmp_path, undefined):
     """pydicom takes minutes and gigabytes for them."""
     path = save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(2)))
     content = path.read_bytes()
@@ -379,7 +379,7 @@ def test_headers_of_very_many_entries_are_refused(tmp_path, undefined):
     length = b'\xff\xff\xff\xff' if undefined else struct.pack('<I', len(items))
     path.write_bytes(content[: at + 8] + length + items + b'\xfe\xff\xdd\xe0\0\0\0\0' * undefined + content[end:])
     (problem,) = find_scans(path)
-    assert 'more entries than a' in problem.reason
+    assert 'entries for a' in problem.reason
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -419,7 +419,7 @@ def test_a_real_series_converted(tmp_path, shared_dir):
     (single,) = find_scans(series)
     sources = [pydicom.dcmread(header.path) for header in single.headers]
     for data in sources:
-        data.SOPInstanceUID = data.SOPInstanceUID or highdicom.UID()  # which its publisher emptied
+        data.SOPInstanceUID = data.SOPInstanceUID or highdicom.UID()  # emptied by its publisher
     with pytest.warns(UserWarning):
         legacy = highdicom.legacy.LegacyConvertedEnhancedCTImage(sources, highdicom.UID(), 1, highdicom.UID(), 1, strict=False)
     legacy.save_as(tmp_path / 'm.dcm')
@@ -430,7 +430,7 @@ def test_a_real_series_converted(tmp_path, shared_dir):
 
 @pytest.mark.parametrize('case', ['huge offsets', 'negative offsets', 'no table', 'falling offsets'])
 @pytest.mark.parametrize('table', ['basic', 'extended'])
-def test_wrong_offsets_lead_nowhere(tmp_path, single, case, table):
+def test_wrong_offsets_are_ignored(tmp_path, single, case, table):
     frames = chest_frames(4)
     data = encapsulated(
         enhanced_ct(frames), [compressed(frame, 'RLELossless') for frame in frames], pydicom.uid.RLELossless, table

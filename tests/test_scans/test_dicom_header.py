@@ -1,4 +1,4 @@
-"""Headers of DICOM files: what is an axial CT slice and what is not."""
+"""Headers of DICOM files: axial CT slices and others."""
 
 import io
 
@@ -22,7 +22,7 @@ def header_of(path, **changes):
     return read_header(save_dicom(path / 'x.dcm', dicom_slice(chest().astype(np.int16), **changes)))
 
 
-def test_reads_what_ordering_and_geometry_need(tmp_path):
+def test_header_has_what_ordering_and_geometry_need(tmp_path):
     header = header_of(tmp_path, index=3)
     assert (header.shape, header.spacing, header.corner) == ((64, 64), (0.8, 0.7), (-100, -80, -285))
     assert header.orientation == (1, 0, 0, 0, 1, 0) and header.thickness == 5 and header.number == 4
@@ -46,7 +46,7 @@ def test_reads_what_ordering_and_geometry_need(tmp_path):
         (dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'sagittal'),
     ],
 )
-def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
+def test_files_other_than_axial_ct_slices_are_rejected(tmp_path, changes, reason):
     with pytest.raises(ValueError, match=reason):
         header_of(tmp_path, **changes)
 
@@ -57,14 +57,14 @@ def test_refuses_what_is_no_axial_ct_slice(tmp_path, changes, reason):
         (dict(ImageOrientationPatient=None), 'no ImageOrientationPatient'),
         (dict(PixelSpacing=None), 'areas and volumes'),
         (dict(PixelSpacing=[0, 1]), 'areas and volumes'),
-        (dict(BodyPartExamined='HEAD'), 'trained on chests only'),
+        (dict(BodyPartExamined='HEAD'), 'trained on chest CT only'),
     ],
 )
-def test_notes_what_is_doubtful(tmp_path, changes, words):
+def test_doubtful_entries_are_noted(tmp_path, changes, words):
     assert words in ' '.join(header_of(tmp_path, **changes).notes)
 
 
-def test_damaged_numbers_are_as_absent(tmp_path):
+def test_damaged_numbers_are_treated_as_missing(tmp_path):
     data = dicom_slice(chest().astype(np.int16))
     for keyword, value in (('ImagePositionPatient', ['1', '2']), ('SliceThickness', None), ('InstanceNumber', None)):
         data[keyword].value = value
@@ -74,7 +74,7 @@ def test_damaged_numbers_are_as_absent(tmp_path):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
+def test_any_damage_gives_a_header_or_a_reason(tmp_path, data):
     content = io.BytesIO()
     dicom_slice(chest(size=32).astype(np.int16)).save_as(content, enforce_file_format=True)
     raw = bytearray(content.getvalue()[:1200])
@@ -97,14 +97,14 @@ def test_any_damage_is_a_header_or_a_reason(tmp_path, data):
         (dict(SliceLocation='-1e300'), 'location', 'SliceLocation is -1e+300'),
     ],
 )
-def test_numbers_beyond_any_patient_are_as_absent_and_noted(tmp_path, changes, attribute, words):
+def test_implausible_numbers_are_ignored_and_noted(tmp_path, changes, attribute, words):
     header = header_of(tmp_path, **changes)
     assert getattr(header, attribute) is None and words in ' '.join(header.notes)
 
 
-def test_refuses_colours_and_notes_impossible_air_and_other_parts(tmp_path):
+def test_colours_are_rejected_and_implausible_entries_noted(tmp_path):
     with pytest.raises(ValueError, match='PALETTE COLOR'):
         header_of(tmp_path, PhotometricInterpretation='PALETTE COLOR')
-    assert 'the model was trained on chests only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
+    assert 'the model was trained on chest CT only' in ' '.join(header_of(tmp_path, BodyPartExamined='LIVER').notes)
     assert header_of(tmp_path, BodyPartExamined='CHESTABDPELVIS').notes == ()
     assert 'so there is no air' in ' '.join(header_of(tmp_path, PixelRepresentation=0).notes)

@@ -1,4 +1,4 @@
-"""Stacks, phases and reconstructions of multi-frame DICOM apart; files of a concatenation together."""
+"""Separation of stacks, phases and reconstructions of multi-frame DICOM, and joining of concatenations."""
 
 import numpy as np
 import pytest
@@ -69,8 +69,8 @@ def content(**values):
         ),
     ],
 )
-def test_kept_apart(tmp_path, one, two, words):
-    """Frames of two kinds, stored in turn, at the same positions."""
+def test_stacks_are_separated(tmp_path, one, two, words):
+    """Frames of two kinds, interleaved, at the same positions."""
     frames = chest_frames(6)
     macros = [{**(two if at % 2 else one), 'PlanePosition': position(at // 2)} for at in range(6)]
     save_dicom(tmp_path / 'm.dcm', enhanced_ct(frames, macros))
@@ -79,7 +79,7 @@ def test_kept_apart(tmp_path, one, two, words):
     assert len({scan.info.name for scan in scans}) == len({scan.identity for scan in scans}) == 2
     assert words in ' '.join(scans[1].info.notes) and 'treated as separate scans' in ' '.join(scans[0].info.notes)
     assert all(scan.info.affine is not None and 'another slice' not in ' '.join(scan.info.notes) for scan in scans)
-    # Names hang on what the frames are, not on their order or the name of the file.
+    # Names depend on the frames' content, not on their order or the file name.
     names = [scan.info.name for scan in scans]
     (tmp_path / 'm.dcm').unlink()
     order = [5, 1, 2, 4, 3, 0]
@@ -94,7 +94,7 @@ def dimension(data, pointers):
     return data
 
 
-def test_a_dimension_of_the_files_own_tells_phases_apart(tmp_path):
+def test_custom_dimension_separates_phases(tmp_path):
     frames = chest_frames(6)
     macros = [{**content(DimensionIndexValues=[at // 3 + 1, at % 3 + 1]), 'PlanePosition': position(at % 3)} for at in range(6)]
     save_dicom(tmp_path / 'm.dcm', dimension(enhanced_ct(frames, macros), ['ContrastBolusAgentPhase', 'ImagePositionPatient']))
@@ -103,7 +103,7 @@ def test_a_dimension_of_the_files_own_tells_phases_apart(tmp_path):
 
 @pytest.mark.parametrize('pointer', ['FrameAcquisitionNumber', 'InstanceNumber', 'TemporalPositionIndex'])
 @pytest.mark.parametrize('per_index', [1, 2])
-def test_what_counts_along_the_body_keeps_nothing_apart(tmp_path, pointer, per_index):
+def test_entries_that_count_along_the_body_separate_nothing(tmp_path, pointer, per_index):
     macros = [content(DimensionIndexValues=[at // per_index + 1], TemporalPositionIndex=at // per_index + 1) for at in range(6)]
     save_dicom(tmp_path / 'm.dcm', dimension(enhanced_ct(chest_frames(6), macros), [pointer]))
     (scan,) = scans_in(tmp_path)
@@ -163,7 +163,7 @@ def test_hostile_part_numbers_cost_nothing(tmp_path):
     assert '65534 of 65535 files' in ' '.join(scan.info.notes) and shown(scan) == [0, 1]
 
 
-def test_files_of_one_series_that_are_no_concatenation_stay_apart(tmp_path):
+def test_multi_frame_files_of_one_series_are_separate_scans(tmp_path):
     """Each is a volume of its own: a phase, a reconstruction."""
     names = []
     for index, name in enumerate('ab'):
@@ -187,14 +187,14 @@ def test_single_files_beside_frames_are_another_scan(tmp_path):
     save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(2)))
     save_dicom(tmp_path / 's.dcm', dicom_slice(chest_frames(6)[5], 5))
     assert sorted(shown(scan) for scan in scans_in(tmp_path)) == [[0, 1], [5]]
-    # The name of a scan of single files is what it was before there were frames.
+    # Scans of single files keep the names from before frames were supported.
     (tmp_path / 'm.dcm').unlink()
     (scan,) = scans_in(tmp_path)
     assert scan.identity.endswith(', False)')
 
 
 def test_frames_of_another_size_of_fragment_are_found(tmp_path):
-    """Uneven numbers of fragments per frame, which only the offset table tells."""
+    """Uneven numbers of fragments per frame, known only from the offset table."""
     frames = chest_frames(3)
     from frame_helpers import compressed
 

@@ -1,4 +1,4 @@
-"""Finding scans in what a user names."""
+"""Discovery of scans in a user's inputs."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def sorted_out(inputs, **kwargs):
     )
 
 
-def test_a_mixed_folder(tmp_path):
+def test_mixed_folder(tmp_path):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     root = tmp_path / 'mixed'
     write_images(root / 'png', 3)
@@ -55,7 +55,7 @@ def test_single_files_lists_and_arrays(tmp_path):
     assert list(scans) == ['arrays'] and not problems
 
 
-def test_paths_with_dots_and_named_links_are_followed_as_meant(tmp_path):
+def test_dotted_paths_and_named_links_are_followed(tmp_path):
     folder = write_images(tmp_path / 'a', 1)
     (tmp_path / 'link').symlink_to(folder)
     for path in (tmp_path / 'a' / '..' / 'a', tmp_path / 'link'):
@@ -63,7 +63,7 @@ def test_paths_with_dots_and_named_links_are_followed_as_meant(tmp_path):
         assert list(scans) == ['a'] and not problems
 
 
-def test_links_pipes_and_loops_inside_are_left_out(tmp_path):
+def test_links_pipes_and_loops_inside_folders_are_skipped(tmp_path):
     outside = write_images(tmp_path / 'outside', 1)
     root = write_images(tmp_path / 'root', 1)
     (root / 'file_link.png').symlink_to(outside / 'slice_0.png')
@@ -74,20 +74,20 @@ def test_links_pipes_and_loops_inside_are_left_out(tmp_path):
     os.mkfifo(root / 'pipe.dcm')
     scans, problems = sorted_out(root)
     assert [item.name for item in scans['root'].read()] == ['root/slice_0.png'] and list(scans) == ['root']
-    assert problems['root/file_link.png'] == 'is a link to outside the folder, which is not followed'
+    assert problems['root/file_link.png'] == 'is a link to a path outside the folder; links are not followed'
     assert 'outside' in problems['root/folder_link'] and 'outside' in problems['root/dangling']
     assert 'inside' in problems['root/loop'] and 'inside' in problems['root/inner.png']
     assert problems['root/pipe.dcm'] == 'is not a regular file'
 
 
-def test_results_in_the_input_folder_are_no_input(tmp_path):
+def test_results_in_the_input_folder_are_skipped(tmp_path):
     write_images(tmp_path / 'in', 1)
     write_images(tmp_path / 'in' / 'out' / 'overlays', 1)
     scans, problems = sorted_out(tmp_path / 'in', exclude=[tmp_path / 'in' / 'out'])
     assert list(scans) == ['in'] and not problems
 
 
-def test_results_of_an_earlier_run_are_no_input(tmp_path):
+def test_results_of_an_earlier_run_are_skipped(tmp_path):
     write_images(tmp_path / 'in', 1)
     write_images(tmp_path / 'in' / 'results' / 'scan' / 'overlays', 2)
     (tmp_path / 'in' / 'results' / 'scan' / 'journal.jsonl').touch()
@@ -97,7 +97,7 @@ def test_results_of_an_earlier_run_are_no_input(tmp_path):
     assert 'is the output folder' in problem.reason
 
 
-def test_arrays_of_an_iterator_are_not_all_awaited():
+def test_arrays_of_an_iterator_are_processed_in_chunks():
     given = []
 
     def arrays():
@@ -115,7 +115,7 @@ def test_arrays_of_an_iterator_are_not_all_awaited():
     assert scan.info.num_slices == 150
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_undecodable_names(tmp_path):
     folder = tmp_path / 'a'
     write_images(folder, 1)
     odd = os.path.join(os.fsencode(folder), b'bad\xff\n.png')
@@ -149,7 +149,7 @@ def test_thousands_of_bad_files_among_good_ones(tmp_path):
     assert scans['root'].info.num_slices == 3 and peak < 8 << 20
 
 
-def test_memory_per_slice_is_a_name(tmp_path):
+def test_memory_per_slice_is_bounded(tmp_path):
     pixel = write_images(tmp_path / 'one', 1) / 'slice_0.png'
     root = tmp_path / 'many'
     root.mkdir()
@@ -175,17 +175,17 @@ def test_memory_per_dicom_slice_is_bounded(tmp_path):
 
 
 @pytest.mark.parametrize('inputs, named', [(['absent'], 'absent'), (['', 'there', 'a', 'b/c'], "'' .an empty name., a, b/c")])
-def test_inputs_that_are_not_there_are_all_named(tmp_path, monkeypatch, inputs, named):
+def test_all_missing_inputs_are_named(tmp_path, monkeypatch, inputs, named):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'there').touch()
     check_inputs(['there', '.', to_grey(chest()), 3, 'nul\0'])
-    with pytest.raises(FileNotFoundError, match=f'there is no file or folder {named}$'):
+    with pytest.raises(FileNotFoundError, match=f'no such file or folder: {named}$'):
         check_inputs(inputs)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(['a.png', 'b.dcm', 'c.nii', 'd.nii.gz', 'e']), st.binary(max_size=500)), max_size=5))
-def test_any_folder_is_sorted_out(tmp_path, files):
+def test_any_folder_gives_scans_or_problems(tmp_path, files):
     root = tmp_path / 'any'
     root.mkdir(exist_ok=True)
     for old in root.iterdir():
@@ -204,7 +204,7 @@ def test_any_folder_is_sorted_out(tmp_path, files):
 
 
 @pytest.mark.parametrize('form', ['written by pydicom', 'class only', 'tags only', 'no preamble'])
-def test_the_index_of_a_disc_is_clutter(tmp_path, form):
+def test_dicomdir_is_clutter(tmp_path, form):
     pydicom = pytest.importorskip('pydicom')
     folder = write_series(tmp_path / 'cd' / 'IMAGES', 2)
     from pydicom.fileset import FileSet
@@ -225,12 +225,12 @@ def test_the_index_of_a_disc_is_clutter(tmp_path, form):
     found = list(find_scans(tmp_path / 'cd'))
     (scan,) = (item for item in found if not isinstance(item, Problem))
     (problem,) = (item for item in found if isinstance(item, Problem))
-    assert problem.clutter and problem.source == 'cd/DICOMDIR' and 'the index of a disc' in problem.reason
+    assert problem.clutter and problem.source == 'cd/DICOMDIR' and 'disc index' in problem.reason
     (named,) = find_scans(target)
     assert named.clutter
 
 
-def test_clutter_is_told_from_what_is_lost(tmp_path):
+def test_clutter_is_distinguished_from_lost_slices(tmp_path):
     root = write_images(tmp_path / 'in', 1)
     for folder in (root, root / '__MACOSX'):
         folder.mkdir(exist_ok=True)
@@ -261,7 +261,7 @@ def test_clutter_is_told_from_what_is_lost(tmp_path):
         (dict(Modality=None, SOPClassUID='1.2.840.10008.5.1.4.1.1.4.1', NumberOfFrames=2), 'is not a CT image: Enhanced MR'),
     ],
 )
-def test_what_is_no_ct_is_called_so_first(tmp_path, changes, reason):
+def test_other_modalities_are_named_first(tmp_path, changes, reason):
     pytest.importorskip('pydicom')
     import warnings
 

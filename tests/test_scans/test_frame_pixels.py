@@ -1,4 +1,4 @@
-"""Where the pixels of frames lie, in whole files and in damaged ones."""
+"""Locations of frame pixels in intact and damaged files."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def outcome(path):
 
 @pytest.mark.parametrize('table', ['basic', 'extended', 'none'])
 @pytest.mark.parametrize('syntax', ['RLELossless', 'JPEGLSLossless'])
-def test_a_cut_file_costs_the_frames_that_it_lacks(tmp_path, table, syntax):
+def test_truncated_file_loses_only_its_missing_frames(tmp_path, table, syntax):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, syntax))
     content = path.read_bytes()
     path.write_bytes(content[: -8 - 20])  # the delimiter and the end of the last frame
@@ -46,15 +46,15 @@ def test_a_cut_file_costs_the_frames_that_it_lacks(tmp_path, table, syntax):
 
 
 @pytest.mark.parametrize('table', ['basic', 'none'])
-def test_a_cut_file_of_frames_in_fragments(tmp_path, table):
+def test_truncated_file_with_fragmented_frames(tmp_path, table):
     path = save_dicom(tmp_path / 'm.dcm', packed(table, 'JPEGLSLossless', fragments=2))
     path.write_bytes(path.read_bytes()[: -8 - 20])
     results = outcome(path)
     assert 'the file ends' in results.pop('frame 4') and list(results.values()) == [True] * 3
 
 
-def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
-    """Without a table nobody knows which it is, and values must not be given to other frames."""
+def test_missing_frame_is_identified_only_by_the_offset_table(tmp_path):
+    """Without a table the missing frame is unknown, and pixels must not be assigned to other frames."""
     data = packed('none', frames=FRAMES[:2] + FRAMES[3:])
     (problem,) = find_scans(save_dicom(tmp_path / 'm.dcm', data))
     assert isinstance(problem, Problem) and '0 of 4 frames were found in 3 fragments' in problem.reason
@@ -72,7 +72,7 @@ def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
         ([], [], [2], True, []),
         ([], [], [2], False, []),
         ([None, 1, 2], [True] * 4, [3], True, [(0, 0), (1, 2), (0, 0)]),
-        ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are no frame
+        ([0, 1, 3], [True] * 4, [3], True, [(0, 1), (0, 0), (3, 4)]),  # two code streams are not a frame
         ([0, None, 2], [False] * 4, [3], True, [(0, 0), (0, 0), (2, 4)]),
         ([2, 1, 0], [False] * 4, [3], True, [(0, 0), (0, 0), (0, 4)]),
         ([0, 1, 2], [True] * 2, [3], False, [(0, 1), (1, 2), (0, 0)]),
@@ -80,11 +80,11 @@ def test_a_frame_that_is_missing_is_found_by_the_table_alone(tmp_path):
         ([], [False, False], [4], False, [(0, 1), (1, 2)]),
     ],
 )
-def test_which_fragments_make_a_frame(begins, heads, counts, complete, expected):
+def test_fragments_are_assigned_to_frames(begins, heads, counts, complete, expected):
     assert _assign(begins, heads, counts, complete) == expected
 
 
-def test_a_damaged_code_stream_costs_its_frame(tmp_path):
+def test_damaged_code_stream_loses_only_its_frame(tmp_path):
     data = packed('none', 'JPEGLSLossless')
     frames = [compressed(frame, 'JPEGLSLossless') for frame in FRAMES]
     frames[1] = frames[1][:8] + b'\xff\xff' + frames[1][10:]  # another height
@@ -105,7 +105,7 @@ def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
     path = save_dicom(tmp_path / 'm.dcm', data)
     results = outcome(path)
     assert results['frame 3'] is True and results['frame 4'] is True
-    assert 'run lengths unpacks to more' in results['frame 1'] and 'bytes, more than' in results['frame 2']
+    assert 'RLE segment expands to more' in results['frame 1'] and 'need at most' in results['frame 2']
     monkeypatch.setattr(frame_pixels, 'MAX_FRAGMENTS', 3)
     (problem,) = find_scans(path)
     assert 'more than 3 fragments' in problem.reason
@@ -115,7 +115,7 @@ def test_hostile_frames_are_bounded(tmp_path, monkeypatch):
     'case, words',
     [('native length', 'not in fragments'), ('private syntax', 'transfer syntax 1.2.3'), ('float pixels', 'no pixel data')],
 )
-def test_what_has_no_frames(tmp_path, case, words):
+def test_files_without_frames(tmp_path, case, words):
     data = packed() if case == 'native length' else enhanced_ct(FRAMES)
     path = save_dicom(tmp_path / 'm.dcm', data)
     content = path.read_bytes()
@@ -131,7 +131,7 @@ def test_what_has_no_frames(tmp_path, case, words):
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path):
-    """Of two files, one of eight times as many frames, slices are read in the same memory."""
+    """Slices of a file with eight times as many frames are read in the same memory."""
     import tracemalloc
 
     peaks = []

@@ -79,7 +79,7 @@ def test_refers_to_the_files_of_a_concatenation(tmp_path):
     assert [source.ReferencedSOPInstanceUID for source in seg.SourceImageSequence] == ['1.2.3.0', '1.2.3.1']
 
 
-def test_frames_alone_in_their_files_beside_single_files(tmp_path):
+def test_single_frame_files_next_to_single_slice_files(tmp_path):
     save_dicom(tmp_path / 'in' / '0.dcm', enhanced_ct(chest_frames(1), SOPInstanceUID='1.2.3.0'))
     save_dicom(tmp_path / 'in' / '1.dcm', dicom_slice(chest_frames(2)[1], 1, SOPInstanceUID='1.2.3.1'))
     (scan,) = find_scans(tmp_path / 'in')
@@ -87,7 +87,7 @@ def test_frames_alone_in_their_files_beside_single_files(tmp_path):
     assert references(seg) == [('1.2.3.0', 1, -300), ('1.2.3.1', None, -295)]
 
 
-def test_nifti_mask_lies_on_the_frames(tmp_path):
+def test_nifti_mask_aligns_with_the_frames(tmp_path):
     nibabel = pytest.importorskip('nibabel')
     (scan,) = find_scans(save_dicom(tmp_path / 'm.dcm', enhanced_ct(chest_frames(3))))
     assert write_nifti_mask(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan))

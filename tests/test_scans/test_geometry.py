@@ -1,4 +1,4 @@
-"""Where slices lie in the patient."""
+"""Geometry of slices in the patient."""
 
 import itertools
 
@@ -19,7 +19,7 @@ from mmaffinity.scans.geometry import (
 
 
 @pytest.mark.parametrize('transpose, rows, columns', list(itertools.product((False, True), repeat=3)))
-def test_view_and_back(transpose, rows, columns):
+def test_view_is_invertible(transpose, rows, columns):
     view, raster = View(transpose, rows, columns), np.arange(12).reshape(3, 4)
     assert np.array_equal(view.to_stored(view.from_stored(raster)), raster)
     assert view.spacing(1.0, 2.0) == ((2.0, 1.0) if transpose else (1.0, 2.0))
@@ -58,20 +58,20 @@ def test_normal_points_to_the_head():
         ((0.9, 0.43, 0), (1, 0, 0), 'perpendicular'),
     ],
 )
-def test_refuses_what_is_not_axial(first, second, reason):
+def test_other_planes_are_rejected(first, second, reason):
     with pytest.raises(ValueError, match=reason):
         head_normal(first, second)
 
 
-def test_slabs_reach_half_way_to_the_neighbours():
+def test_slabs_reach_halfway_to_the_neighbours():
     assert slab_thickness([0, 5, 10]) == [5, 5, 5]
     assert slab_thickness([0, 4, 10, 16]) == [4, 5, 6, 6]
     assert slab_thickness([10, 5, 0]) == [5, 5, 5]
     assert slab_thickness([3], 2.5) == [2.5] and slab_thickness([], 1) == []
     assert slab_thickness([0, None], 2.0) == [2.0, 2.0]
-    # A gap of missing slices is not filled: 7.5 (1.5 times the usual 5) is the most that counts.
+    # A gap of missing slices is not filled: it counts 7.5 (1.5 times the usual 5) at most.
     assert slab_thickness([0, 5, 10, 40, 45]) == [5, 5, 6.25, 6.25, 5]
-    # Two slices at one place share their slab.
+    # Two slices at one position share their slab.
     assert slab_thickness([0, 5, 5, 10]) == [5, 2.5, 2.5, 5]
     assert slab_thickness([0, 0, 5, 5, 10, 10]) == [2.5] * 6
     assert slab_thickness([7, 7], 5) == [None, None] == slab_thickness([7, 7.01], 5)

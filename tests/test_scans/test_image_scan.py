@@ -1,4 +1,4 @@
-"""Images of one folder, and arrays."""
+"""Scans of image files and of arrays."""
 
 import tracemalloc
 
@@ -12,7 +12,7 @@ from mmaffinity.scans.image_scan import ArrayScan, ImageScan, natural
 
 
 @pytest.mark.parametrize('max_value', [0, -1, 65536])
-def test_a_white_that_no_pixel_can_have(max_value):
+def test_invalid_max_value(max_value):
     with pytest.raises(ValueError, match=f'max_value={max_value} must be within 1..65535'):
         ReadOptions(max_value=max_value)
 
@@ -49,7 +49,7 @@ def test_eight_and_sixteen_bit(tmp_path):
     assert slices[0].spacing is None and slices[0].thickness is None
 
 
-def test_twelve_bits_in_sixteen_are_noted_not_guessed(tmp_path):
+def test_twelve_bit_content_is_noted_not_guessed(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), to_grey(chest()).astype(np.uint16) * 16)
     (item,) = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions()).read()
     assert 'max_value=4095' in item.notes[0]
@@ -57,7 +57,7 @@ def test_twelve_bits_in_sixteen_are_noted_not_guessed(tmp_path):
     assert item.notes == () and np.allclose(item.grey, to_grey(chest()), atol=1e-3)
 
 
-def test_what_cannot_be_read_has_a_reason(tmp_path):
+def test_unreadable_files_have_a_reason(tmp_path):
     write_images(tmp_path, 2)
     (tmp_path / 'cut.png').write_bytes((tmp_path / 'slice_0.png').read_bytes()[:100])
     cv2.imwrite(str(tmp_path / 'pixel.png'), np.zeros((1, 1), np.uint8))
@@ -66,11 +66,11 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
     results = {item.source if isinstance(item, Problem) else item.name: item for item in scan.read()}
     assert 'truncated' in results['n/cut.png'].reason and 'cannot be opened' in results['n/gone.png'].reason
     assert 'is 1 x 1 pixels, too small' in results['n/pixel.png'].reason
-    assert 'shows nothing' in results['n/blank.png'].notes[0] and results['n/slice_0.png'].notes == ()
+    assert 'is blank' in results['n/blank.png'].notes[0] and results['n/slice_0.png'].notes == ()
     assert len(scan.keys()) == 5
 
 
-def test_a_picture_that_is_no_slice_costs_no_memory(tmp_path):
+def test_oversized_image_is_not_decoded(tmp_path):
     cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((4097, 4096), np.uint8))
     (problem,) = ImageScan(tmp_path, ['large.png'], 'n', ReadOptions()).read()
     assert '16781312 pixels, more than max_pixels=16777216' in problem.reason
@@ -99,11 +99,11 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
     (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions()).read()
     (note,) = item.notes
     assert note.startswith('warning: ') and f'brightest pixel is {peak} of 65535' in note and '--max-value' in note
-    assert ('--max-value 4095' in note) == (low == 0) and ('begin at 33144' in note) == (low > 0)
+    assert ('--max-value 4095' in note) == (low == 0) and ('start at 33144' in note) == (low > 0)
     (array,) = ArrayScan([pixels], ReadOptions()).read()
     assert array.notes == item.notes
     (item,) = ImageScan(tmp_path, [f'a{suffix}'], 'n', ReadOptions(max_value=peak)).read()
-    # Nearly white all over, whatever stands for white.
+    # Nearly white everywhere, whatever the value of white.
     assert item.notes == () if low == 0 else 'the darkest pixel is 24' in item.notes[0]
 
 
@@ -117,7 +117,7 @@ def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):
         (to_grey(chest()) // 4, 'the brightest pixel is 63 of 255'),
     ],
 )
-def test_grey_levels_that_training_never_saw_are_noted(grey, words):
+def test_implausible_grey_levels_are_noted(grey, words):
     (item,) = ArrayScan([grey], ReadOptions()).read()
     assert item.notes[0].startswith('warning: ') and words in item.notes[0] and len(item.notes) == 1
 

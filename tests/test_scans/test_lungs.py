@@ -8,7 +8,7 @@ from mmaffinity.scans.lungs import METHOD, simple_lung_mask
 from mmaffinity.scans.windowing import Window
 
 
-def test_finds_the_lungs_of_a_chest_and_nothing_else():
+def test_only_the_lungs_are_segmented():
     hu = chest(size=256)
     mask = simple_lung_mask(to_grey(hu), Window())
     assert np.array_equal(mask, hu == -820) and 'approximate' in METHOD
@@ -20,22 +20,22 @@ def test_lesions_count_as_lung():
     assert np.array_equal(simple_lung_mask(to_grey(hu), Window(), lesion), (hu == -820) | lesion)
 
 
-def test_air_below_a_table_is_no_lung():
+def test_air_below_the_table_is_not_lung():
     hu = chest(size=256)
     hu[240:243] = 300  # a line below the body
     assert np.array_equal(simple_lung_mask(to_grey(hu), Window()), hu == -820)
 
 
 @pytest.mark.parametrize('grey', [np.zeros((64, 64), np.uint8), np.full((64, 64), 255, np.uint8)])
-def test_without_lungs_there_is_none(grey):
+def test_no_mask_without_lungs(grey):
     assert simple_lung_mask(grey, Window()) is None
 
 
-def test_a_slice_cropped_to_the_lungs_has_none():
+def test_no_mask_for_a_slice_cropped_to_the_lungs():
     hu = np.full((64, 64), -800.0)
     hu[20:30, 20:30] = 40
     assert simple_lung_mask(to_grey(hu), Window()) is None
 
 
-def test_a_window_that_does_not_show_the_limit_has_none():
+def test_no_mask_if_the_window_excludes_the_limit():
     assert simple_lung_mask(to_grey(chest()), Window(127.5, 255)) is None

@@ -28,7 +28,7 @@ def mask_of(path, out):
 
 @pytest.mark.parametrize('axes', [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 @pytest.mark.parametrize('flips', [(1, 1, 1), (-1, 1, -1)])
-def test_lies_on_a_nifti_volume(tmp_path, axes, flips):
+def test_mask_aligns_with_a_nifti_volume(tmp_path, axes, flips):
     affine = np.array([[-0.7, 0.01, 0, 100], [0.01, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     image = nibabel.Nifti1Image(chest_volume(4), affine).as_reoriented(
         np.stack([np.array(axes, float), np.array(flips, float)], axis=1)
@@ -55,7 +55,7 @@ def test_lies_on_a_nifti_volume(tmp_path, axes, flips):
         ('Nifti2Image', 'meter', 1e-3),
     ],
 )
-def test_has_the_unit_and_the_precision_of_the_input(tmp_path, kind, unit, per_mm):
+def test_mask_has_the_unit_and_precision_of_the_input(tmp_path, kind, unit, per_mm):
     affine = np.array([[-0.7123456789, 0, 0, 100.123456789], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     affine[:3] *= per_mm
     image = getattr(nibabel, kind)(chest_volume(), affine)
@@ -77,8 +77,8 @@ def test_keeps_a_fourth_axis_of_one(tmp_path):
 
 
 @pytest.mark.parametrize('tilted', [False, True])
-def test_lies_on_a_dicom_series(tmp_path, tilted):
-    """Every voxel of the mask is led by its affine to the DICOM pixel that it came from."""
+def test_mask_aligns_with_a_dicom_series(tmp_path, tilted):
+    """The affine maps every voxel of the mask to its DICOM pixel."""
     for index in range(3):
         place = {'ImagePositionPatient': [-100, -80 + 2 * index, 5 * index]} if tilted else {}
         save_dicom(
@@ -101,7 +101,7 @@ def test_lies_on_a_dicom_series(tmp_path, tilted):
         assert chest(index)[:, ::-1][row, column] == 600
 
 
-def test_images_and_uneven_series_have_none(tmp_path):
+def test_images_and_uneven_series_have_no_mask(tmp_path):
     (scan,) = find_scans(write_images(tmp_path / 'png', 2))
     assert not write_nifti_mask(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan))
     for index, height in enumerate((0, 5, 30)):
@@ -129,7 +129,7 @@ def test_dicom_seg_refers_to_the_slices(tmp_path):
     assert seg.FrameOfReferenceUID == sources[0].FrameOfReferenceUID
 
 
-def test_dicom_seg_of_nothing_or_of_what_it_cannot_be(tmp_path, monkeypatch):
+def test_dicom_seg_reports_why_it_is_not_written(tmp_path, monkeypatch):
     pytest.importorskip('highdicom')
     out = OutputFolder(tmp_path / 'out')
     (images,) = find_scans(write_images(tmp_path / 'png', 2))
@@ -169,7 +169,7 @@ def test_dicom_seg_keeps_names_in_any_character_set(tmp_path, charset, name):
 
 
 @pytest.mark.parametrize('charset', [None, 'ISO_IR 6', 'ISO_IR 192', 'NONSENSE'])
-def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path, charset):
+def test_dicom_seg_with_text_outside_its_character_set(tmp_path, charset):
     pytest.importorskip('highdicom')
     folder = write_series(
         tmp_path / 's', 2, **({} if charset is None else dict(SpecificCharacterSet='ISO_IR 100')), PatientName='Muller^Jorg'
@@ -191,11 +191,11 @@ def test_dicom_seg_is_written_where_text_does_not_fit_its_character_set(tmp_path
         (dict(FrameOfReferenceUID=None), 'no FrameOfReferenceUID'),
         (dict(StudyInstanceUID=None), 'no StudyInstanceUID'),
         (dict(SeriesInstanceUID=None), 'no SeriesInstanceUID'),
-        (dict(ImagePositionPatient=[0, 0, 0]), 'lie at equal positions'),
+        (dict(ImagePositionPatient=[0, 0, 0]), 'are at the same position'),
         (dict(ImagePositionPatient=None), 'no slice positions'),
     ],
 )
-def test_dicom_seg_that_would_refer_to_nothing_is_not_written(tmp_path, changes, reason):
+def test_dicom_seg_without_references_is_not_written(tmp_path, changes, reason):
     pytest.importorskip('highdicom')
     for index in range(3):
         save_dicom(tmp_path / 's' / f'{index}.dcm', dicom_slice(chest(index).astype(np.int16), index, **changes))
@@ -221,19 +221,19 @@ def test_dicom_seg_takes_a_missing_thickness_from_the_positions(tmp_path, thickn
 
 
 def test_dicom_seg_of_a_header_with_a_damaged_sequence(tmp_path):
-    """Found by fuzzing: pydicom's OSError passed for a full disk, and its traceback for the reason."""
+    """Found by fuzzing: pydicom's OSError was reported as a full disk, with its traceback as reason."""
     pytest.importorskip('highdicom')
     path = next(write_series(tmp_path / 's', 1).iterdir())
     content = path.read_bytes()
     at = content.index(b'\x08\0\x20\0DA')
     path.write_bytes(content[:at] + b'\x08\0\x10\x01SQ\0\0\1\0\0\0 ' + content[at:])
     (scan,) = find_scans(path)
-    with pytest.raises(ValueError, match='an entry of the headers cannot be copied') as raised:
+    with pytest.raises(ValueError, match='a header entry cannot be copied') as raised:
         write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
     assert 'Traceback' not in str(raised.value)
 
 
-def test_dicom_seg_of_an_identifier_that_is_none(tmp_path):
+def test_dicom_seg_with_an_invalid_identifier(tmp_path):
     """Found by fuzzing: a FrameOfReferenceUID of the type of a number raised TypeError."""
     pytest.importorskip('highdicom')
     path = next(write_series(tmp_path / 's', 1).iterdir())
@@ -245,7 +245,7 @@ def test_dicom_seg_of_an_identifier_that_is_none(tmp_path):
         write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
 
 
-def test_one_slice_without_identifier_is_enough(tmp_path):
+def test_dicom_seg_requires_identifiers_on_all_slices(tmp_path):
     pytest.importorskip('highdicom')
     write_series(tmp_path / 's', 2)
     save_dicom(tmp_path / 's' / '9.dcm', dicom_slice(chest(2).astype(np.int16), 2, SOPInstanceUID=''))
@@ -253,8 +253,8 @@ def test_one_slice_without_identifier_is_enough(tmp_path):
     assert '1 of 3 slices have no' in write_dicom_seg(OutputFolder(tmp_path / 'out'), 'scan', scan, bone(scan), 'model')
 
 
-def test_highdicom_says_nothing_on_the_console(tmp_path, capfd, monkeypatch):
-    """Its log would come out raw where no program has set logging up."""
+def test_highdicom_does_not_write_to_the_console(tmp_path, capfd, monkeypatch):
+    """Its log would be printed if logging is not configured."""
     highdicom = pytest.importorskip('highdicom')
     import logging
 

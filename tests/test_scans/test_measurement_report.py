@@ -1,4 +1,4 @@
-"""Measurements as DICOM-SR: read back, validated, and stored in a PACS."""
+"""Measurements as DICOM SR: read back, validated, and stored in a PACS."""
 
 import json
 import shutil

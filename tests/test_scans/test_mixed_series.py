@@ -49,7 +49,7 @@ def sizes(scans):
     ],
     ids=lambda tells: '+'.join(tells),
 )
-def test_are_taken_apart_by_what_tells_them(tmp_path, uids, tells, height):
+def test_mixed_series_are_split_by_distinguishing_entries(tmp_path, uids, tells, height):
     others = {keyword: value and '19600101' for keyword, value in tells.items()}
     write(tmp_path, 'a', **{**uids, **tells})
     write(tmp_path, 'b', height=height, value=20, **{**uids, **others})
@@ -57,11 +57,11 @@ def test_are_taken_apart_by_what_tells_them(tmp_path, uids, tells, height):
     assert sizes(scans) == [3, 3] and len({scan.identity for scan in scans}) == len({scan.info.name for scan in scans}) == 2
     for scan in scans:
         assert len({header.name.split('/')[-1][0] for header in scan.headers}) == 1
-        assert any('were taken apart' in note and note.startswith('warning: ') for note in scan.info.notes)
+        assert any('were split' in note and note.startswith('warning: ') for note in scan.info.notes)
         assert not any('at the position of another slice' in note for note in scan.info.notes)
 
 
-def test_nothing_of_the_patient_is_kept(tmp_path):
+def test_patient_data_is_not_kept(tmp_path):
     write(tmp_path, 'a', PatientID='Secret-1', PatientName='Hidden^One', StudyDate='20190102')
     write(tmp_path, 'b')
     for scan in scans_in(tmp_path):
@@ -70,14 +70,14 @@ def test_nothing_of_the_patient_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize('same_uid', [False, True], ids=['own SOP UIDs', 'one SOP UID'])
-def test_folders_that_number_their_slices_alike_are_taken_apart(tmp_path, same_uid):
-    """No patient is named anywhere; with one SOP instance UID too, only the pixels differ."""
+def test_folders_with_equal_slice_numbers_are_split(tmp_path, same_uid):
+    """No patient is named; if the SOPInstanceUID is also shared, only the pixels differ."""
     for name, value in (('A', 0), ('B', 20)):
         changes = dict(SOPInstanceUID='1.2.3.5') if same_uid else {}
         write(tmp_path / name, name, value=value, **NO_SUBJECT, **changes)
     scans = scans_in(tmp_path)
     assert sizes(scans) == [3, 3]
-    assert all('2 folders hold slices of one series' in ' '.join(scan.info.notes) for scan in scans)
+    assert all('2 folders contain slices of one series' in ' '.join(scan.info.notes) for scan in scans)
 
 
 def test_one_series_in_several_folders_stays_one(tmp_path):
@@ -95,7 +95,7 @@ def test_a_copy_in_another_folder_is_still_a_copy(tmp_path):
     assert ['same image' in item.reason for item in found if isinstance(item, Problem)] == [True] * 3
 
 
-def test_in_one_folder_without_any_name_there_is_a_warning(tmp_path):
+def test_mixed_folder_without_names_gives_a_warning(tmp_path):
     write(tmp_path, 'a', **NO_SUBJECT)
     write(tmp_path, 'b', height=-297.7, value=20, **NO_SUBJECT)
     (scan,) = scans_in(tmp_path)
@@ -103,8 +103,8 @@ def test_in_one_folder_without_any_name_there_is_a_warning(tmp_path):
     assert '3 InstanceNumbers of 3 occur more than once: several scans or patients in one series?' in notes
 
 
-def test_a_series_whose_slices_each_have_another_value_stays_one(tmp_path):
-    """Anonymisers that draw a new PatientID for each file would leave scans of one slice."""
+def test_series_with_a_different_value_per_slice_is_not_split(tmp_path):
+    """Splitting by a PatientID that an anonymiser draws per file would give scans of one slice."""
     for index in range(4):
         write(tmp_path, str(index), 1, -300 + 5 * index, index, PatientID=f'random{index}')
     (scan,) = scans_in(tmp_path)
@@ -112,14 +112,14 @@ def test_a_series_whose_slices_each_have_another_value_stays_one(tmp_path):
     assert 'warning: 4 slices of one series have 4 different PatientIDs' in ' '.join(scan.info.notes)
 
 
-def test_a_value_that_some_files_lack_takes_nothing_apart(tmp_path):
+def test_value_missing_in_some_files_does_not_split(tmp_path):
     write(tmp_path, 'a')
     write(tmp_path, 'b', first=3, height=-285, PatientID='', PatientName='SECRET^NAME^')
     (scan,) = scans_in(tmp_path)
     assert scan.info.num_slices == 6 and scan.info.notes == []
 
 
-def test_one_number_on_all_slices_says_nothing(tmp_path):
+def test_equal_numbers_on_all_slices_are_ignored(tmp_path):
     for index in range(3):
         write(tmp_path, str(index), 1, -300 + 5 * index, 6)
     (scan,) = scans_in(tmp_path)

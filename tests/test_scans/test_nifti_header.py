@@ -1,4 +1,4 @@
-"""NIfTI headers: what is read, corrected, noted and refused."""
+"""NIfTI headers: reading, corrections, notes and rejections."""
 
 import tracemalloc
 
@@ -27,11 +27,11 @@ def test_an_infinite_slope_is_noted(tmp_path):
         (1, 1e-3, 'unit of length is m: voxels are 0.7 x 0.8 x 5 mm'),
         (2, 1, None),
         (3, 1e3, 'unit of length is micrometre'),
-        (0, 1, 'names no unit of length (code 0): assumed to be mm'),
-        (7, 1, 'names no unit of length (code 7): assumed to be mm'),
+        (0, 1, 'gives no unit of length (code 0): mm is assumed'),
+        (7, 1, 'gives no unit of length (code 7): mm is assumed'),
     ],
 )
-def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
+def test_lengths_are_converted_to_mm(tmp_path, code, per_mm, words):
     affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     affine[:3] *= per_mm
     scan = checked_nifti(patched_nifti(write_nifti(tmp_path / 'v.nii', chest_volume(), affine), 123, '<B', code + 8))
@@ -52,7 +52,7 @@ def test_lengths_are_in_mm_whatever_the_unit(tmp_path, code, per_mm, words):
         (np.array([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0.0001, 0], [0, 0, 0, 1]]), 'degenerate affine'),
     ],
 )
-def test_implausible_affines_are_refused(tmp_path, change, reason):
+def test_implausible_affines_are_rejected(tmp_path, change, reason):
     affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     path = tmp_path / 'v.nii'
     nibabel.Nifti2Image(chest_volume(), np.eye(4)).to_filename(path)
@@ -64,7 +64,7 @@ def test_implausible_affines_are_refused(tmp_path, change, reason):
 
 
 @pytest.mark.parametrize('kind, field, form, least', [('Nifti1Image', 108, '<f', 352), ('Nifti2Image', 168, '<q', 544)])
-def test_the_header_is_not_read_as_voxels(tmp_path, kind, field, form, least):
+def test_header_is_not_read_as_voxels(tmp_path, kind, field, form, least):
     path = tmp_path / 'v.nii'
     getattr(nibabel, kind)(chest_volume(), np.diag([-1, 1, 5, 1.0])).to_filename(path)
     assert np.array_equal(next(checked_nifti(path).read()).grey, to_grey(chest(0)))
@@ -82,11 +82,9 @@ def test_notes_on_orientation(tmp_path):
     cos, sin = np.cos(np.radians(20)), np.sin(np.radians(20))
     turned = np.array([[-0.7, 0, 0, 100], [0, 0.8 * cos, -5 * sin, -90], [0, 0.8 * sin, 5 * cos, -300], [0, 0, 0, 1.0]])
     notes = ' '.join(checked_nifti(write_nifti(tmp_path / 't.nii', chest_volume(), turned)).info.notes)
-    assert 'slices are turned by 20.0 degrees against the body axis' in notes and 'tilt' not in notes
+    assert 'slices are rotated by 20.0 degrees from the body axis' in notes and 'tilt' not in notes
     sheared = np.array([[-0.7, 0, 0, 100], [0, 0.8, 2, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
-    assert 'gantry tilt: the slices are shifted by 21.8' in ' '.join(
-        checked_nifti(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes
-    )
+    assert 'gantry tilt: 21.8' in ' '.join(checked_nifti(write_nifti(tmp_path / 's.nii', chest_volume(), sheared)).info.notes)
     oblique = np.array([[-1, 0, 0, 0], [0, 0.7, -0.7, 0], [0, 0.7, 0.7, 0], [0, 0, 0, 1.0]])
     with pytest.raises(ValueError, match='oblique, not axial'):
         checked_nifti(write_nifti(tmp_path / 'o.nii', chest_volume(), oblique))
@@ -99,7 +97,7 @@ def test_notes_on_orientation(tmp_path):
         (40, '<8h', (3, 32767, 32767, 32767, 1, 1, 1, 1), 'more than 1073741824 voxels'),
         (40, '<8h', (3, 1000, 1000, 1000, 1, 1, 1, 1), 'truncated|cannot hold'),
         (40, '<8h', (3, -5, 64, 3, 1, 1, 1, 1), 'which is not a volume|damaged'),
-        (108, '<f', (3e9,), 'beyond anything'),
+        (108, '<f', (3e9,), 'far beyond the end'),
         (70, '<h', (9999,), 'damaged'),
         (344, '<4s', (b'ni1\0',), 'pair'),
         (280, '<4f', (float('nan'),) * 4, 'affine'),
@@ -122,7 +120,7 @@ def test_without_nibabel_the_extra_is_named(tmp_path, monkeypatch):
         NiftiScan(path, 'v', ReadOptions())
 
 
-def test_a_slope_of_the_header_counts(tmp_path):
+def test_slope_of_the_header_is_applied(tmp_path):
     wrong = patched_nifti(write_nifti(tmp_path / 'v.nii', chest_volume()), 112, '<2f', 1, 1024)
     with pytest.raises(ValueError, match='from 24 to 1624'):
         checked_nifti(wrong)
@@ -139,7 +137,7 @@ def test_a_slope_of_the_header_counts(tmp_path):
     ],
 )
 @pytest.mark.parametrize('version', [1, 2])
-def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixdim, words, version):
+def test_headers_are_corrected_as_by_nibabel(tmp_path, capfd, pixdim, words, version):
     kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
     image = kind(chest_volume(), None)
     image.header.set_qform(np.array([[0.7, 0, 0, -20], [0, 0.8, 0, -30], [0, 0, 5, -300], [0, 0, 0, 1]]), 1)
@@ -151,21 +149,21 @@ def test_headers_that_nibabel_corrects_are_read_as_it_does(tmp_path, capfd, pixd
     scan = checked_nifti(tmp_path / 'v.nii')
     assert np.allclose(scan.info.affine, expected) and scan.info.spacing == pytest.approx((0.8, 0.7))
     (note,) = scan.info.notes
-    assert 'was read as by nibabel' in note and words in note
+    assert 'corrected as nibabel does' in note and words in note
     assert capfd.readouterr() == ('', '')  # nor does nibabel's own log reach the console
 
 
-def test_an_orientation_that_nibabel_refuses_is_refused(tmp_path):
+def test_orientation_rejected_by_nibabel_is_rejected(tmp_path):
     image = nibabel.Nifti1Image(chest_volume(), None)
     image.header.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
     image.to_filename(tmp_path / 'v.nii')
-    with pytest.raises(ValueError, match='damaged header, which nibabel cannot read either: w2 should be positive'):
+    with pytest.raises(ValueError, match='damaged header, which nibabel cannot read: w2 should be positive'):
         checked_nifti(patched_nifti(tmp_path / 'v.nii', 256, '<2f', 1, 1))
 
 
 @pytest.mark.parametrize('affine', [np.eye(4), np.diag([-1, -1, 1, 1]), np.diag([-0.8, -0.8, 0.8, 1])])
-def test_an_affine_that_is_a_placeholder_is_warned_of(tmp_path, affine):
-    """nnUNet#459: an array saved as (slice, row, column) was cut the wrong way, without a word."""
+def test_placeholder_affine_gives_a_warning(tmp_path, affine):
+    """nnUNet#459: an array saved as (slice, row, column) was silently sliced along the wrong axis."""
     scan = checked_nifti(write_nifti(tmp_path / 'v.nii', chest_volume(40).T, affine))
     assert any(note.startswith('warning: the affine puts the first voxel at 0, 0, 0') for note in scan.info.notes)
     moved = affine.copy()

@@ -26,14 +26,14 @@ def test_slices_in_the_radiological_view(tmp_path, name):
         assert np.array_equal(item.grey, to_grey(chest(index))) and item.index == index
         assert item.spacing == pytest.approx((0.8, 0.7)) and item.thickness == pytest.approx(5)
     assert scan.info.shape == (64, 64, 4)
-    assert scan.info.notes == ['the header names no unit of length (code 0): assumed to be mm']  # nibabel writes none
+    assert scan.info.notes == ['the header gives no unit of length (code 0): mm is assumed']  # nibabel writes none
 
 
 @pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))
 @pytest.mark.parametrize('flips', [(1, 1, 1), (-1, 1, -1), (1, -1, -1)])
 @pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
 def test_any_storage_order_gives_the_same_slices(tmp_path, axes, flips, suffix):
-    """nibabel turns the volume into another storage order; the slices have to come out the same."""
+    """nibabel converts the volume to another storage order; the slices must not change."""
     original = nibabel.Nifti1Image(
         chest_volume(5), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     )
@@ -46,7 +46,7 @@ def test_any_storage_order_gives_the_same_slices(tmp_path, axes, flips, suffix):
         assert np.array_equal(item.grey, to_grey(chest(index))) and item.spacing == pytest.approx((0.8, 0.7))
 
 
-def test_masks_go_back_to_where_they_came_from(tmp_path):
+def test_masks_map_back_to_the_stored_raster(tmp_path):
     volume = chest_volume(2)
     scan = checked_nifti(write_nifti(tmp_path / 'v.nii', volume))
     for item in scan.read():
@@ -65,7 +65,7 @@ def test_scaled_types_and_rescaling(tmp_path):
     assert np.array_equal(next(scan.read()).grey, to_grey(chest(0))) and 'intercept -1024' in scan.info.notes[-1]
     with pytest.raises(ValueError, match='from 24 to 1624'):  # a rescaling that does not help
         checked_nifti(twelve, rescale=(1, 0))
-    # What is in Hounsfield units is not rescaled again.
+    # Hounsfield units are not rescaled again.
     assert np.array_equal(next(checked_nifti(scaled, rescale=(1, -1024)).read()).grey, to_grey(chest(0)))
 
 
@@ -86,7 +86,7 @@ def test_nan_and_infinity_become_air(tmp_path):
         ((chest_volume() > 0).astype(np.uint8), 'a mask'),
     ],
 )
-def test_refuses_what_is_no_ct_volume(tmp_path, volume, reason):
+def test_files_other_than_ct_volumes_are_rejected(tmp_path, volume, reason):
     with pytest.raises(ValueError, match=reason):
         checked_nifti(write_nifti(tmp_path / 'v.nii', volume))
 
@@ -106,7 +106,7 @@ def test_stray_low_voxels_do_not_make_hounsfield_units(tmp_path, low):
     assert np.array_equal(scan.stored_masks(0, next(scan.read()).grey), expected)
 
 
-def test_a_refused_volume_stays_refused(tmp_path):
+def test_rejected_volume_stays_rejected(tmp_path):
     scan = NiftiScan(
         write_nifti(tmp_path / 'v.nii', (chest_volume() + 1024).astype(np.uint16)), 'v', ReadOptions(rescale=(1, 0))
     )
@@ -117,8 +117,8 @@ def test_a_refused_volume_stays_refused(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['v.nii', 'v.nii.gz'])
-def test_slices_of_too_many_pixels_are_refused(tmp_path, name):
-    """Few bytes of gzip hold a slice that takes many gigabytes; its header tells before anything is unpacked."""
+def test_oversized_slices_are_rejected(tmp_path, name):
+    """A slice of many gigabytes compresses to a few bytes; the header shows its size before anything is unpacked."""
     path = patched_nifti(write_nifti(tmp_path / name, np.zeros((64, 64, 1), np.uint8)), 40, '<4h', 3, 12000, 12000, 1)
     with pytest.raises(ValueError, match='12000 x 12000 pixels, too large for an axial slice'):
         checked_nifti(path)
@@ -160,7 +160,7 @@ def test_uncompressed_volumes_are_read_in_constant_memory(tmp_path, axis):
         assert peak < 5 * 256 * 256 * 8  # a few slices of float64; the volume has 60 of int16
 
 
-def test_a_compressed_volume_against_its_storage_order_is_bounded(tmp_path, monkeypatch):
+def test_compressed_volume_across_its_storage_order_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(nifti_scan, 'MAX_WHOLE', 1000)
     image = nibabel.Nifti1Image(chest_volume(40), np.diag([-1, 1, 5, 1.0]))
     image.as_reoriented(np.array([[1, 1], [2, 1], [0, 1.0]])).to_filename(tmp_path / 'v.nii.gz')
@@ -204,7 +204,7 @@ def test_any_damage_gives_slices_or_reasons(tmp_path, data):
     ids=['12 bit', 'soft-tissue window', 'mask', 'PET', 'float', 'offset', 'constant'],
 )
 @pytest.mark.parametrize('suffix', ['.nii', '.nii.gz'])
-def test_values_that_are_no_hounsfield_units_are_refused(tmp_path, volume, suffix):
+def test_values_other_than_hounsfield_units_are_rejected(tmp_path, volume, suffix):
     kind = np.float32 if volume.dtype.kind == 'f' else np.int32
     with pytest.raises(ValueError, match='Hounsfield units|no air'):
         checked_nifti(write_nifti(tmp_path / f'v{suffix}', volume.astype(kind)))
@@ -225,7 +225,7 @@ def test_grey_levels_can_be_rescaled(tmp_path, grey, rescale):
         checked_nifti(path, rescale=(2, 0))
 
 
-def test_a_rescaling_that_is_not_needed_is_said_to_be_unused(tmp_path):
+def test_unneeded_rescaling_is_reported_as_unused(tmp_path):
     scan = checked_nifti(write_nifti(tmp_path / 'v.nii', chest_volume()), rescale=(1, -1024))
     assert 'the given slope 1 and intercept -1024 were not used' in scan.info.notes[-1]
 
@@ -253,7 +253,7 @@ def broken(content: bytes, how: str) -> bytes:
     ],
 )
 @pytest.mark.parametrize('across', [False, True], ids=['streamed', 'whole'])
-def test_the_end_of_a_compressed_file_is_looked_at(tmp_path, how, words, across):
+def test_checksum_of_a_compressed_file_is_verified(tmp_path, how, words, across):
     image = nibabel.Nifti1Image(
         chest_volume(), np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     )
@@ -268,7 +268,7 @@ def test_the_end_of_a_compressed_file_is_looked_at(tmp_path, how, words, across)
     assert len(scan.info.notes) == (words is not None)
 
 
-def test_what_follows_the_voxels_is_not_unpacked_without_end(tmp_path):
+def test_data_after_the_voxels_is_decompressed_within_a_limit(tmp_path):
     path = write_nifti(tmp_path / 'v.nii.gz', chest_volume())
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(64 * 1024**2), 1))
     tracemalloc.start()

@@ -3,7 +3,7 @@
 from mmaffinity.scans.notes import MAX_KINDS, SliceNotes
 
 
-def test_alike_but_for_numbers_is_one_kind():
+def test_notes_that_differ_only_in_numbers_are_one_kind():
     counted = SliceNotes()
     for index in range(4):
         notes = ['the same for all', f'values from {index} to 1.5e+0{index}']
@@ -13,7 +13,7 @@ def test_alike_but_for_numbers_is_one_kind():
     assert counted.lines(9, 'volumes')[0] == 'the same for all (4 of 9 volumes; this is s/0)'
 
 
-def test_a_note_that_a_slice_has_twice_counts_once():
+def test_repeated_note_of_a_slice_counts_once():
     counted = SliceNotes()
     counted.add('a', ['x', 'x'])
     assert counted.lines(1) == ['x']

@@ -1,4 +1,4 @@
-"""Opening files of strangers."""
+"""Opening of untrusted files."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, write_ima
 from mmaffinity.scans.opening import brief, file_key, is_clutter, kind_of, open_regular, printable, read_regular
 
 
-def test_kinds_by_content_not_by_name(tmp_path):
+def test_type_is_detected_by_content_not_name(tmp_path):
     pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
     png = write_images(tmp_path, 1) / 'slice_0.png'
     dicom = next(write_series(tmp_path / 'd', 1).iterdir())
@@ -41,9 +41,9 @@ def archive() -> bytes:
     [
         (b'', 'is empty'),
         (archive(), 'zip archive'),
-        (gzip.compress(b'x' * 1000), 'gzip-compressed and no NIfTI'),
+        (gzip.compress(b'x' * 1000), 'gzip-compressed but not NIfTI'),
         (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'),
-        (b'\0' * 1000, 'nothing but zero'),
+        (b'\0' * 1000, 'zero bytes only'),
         (b'<html>', 'web page'),
         (b'\0\0\0\x0cjP  \r\n\x87\n' + bytes(9), 'is JPEG 2000: save it as PNG'),
         (b'\xff\x4f\xff\x51\0', 'JPEG 2000 code stream'),
@@ -57,15 +57,15 @@ def archive() -> bytes:
         (b'version https://git-lfs.github.com/spec/v1', 'LFS'),
     ],
     ids=lambda value: value if isinstance(value, str) else 'file',
-)  # archives hold the time, names of tests must not
-def test_says_what_else_it_is(tmp_path, content, reason):
+)  # archives contain the time, which test names must not
+def test_other_file_types_are_named(tmp_path, content, reason):
     (tmp_path / 'x.png').write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         kind_of(tmp_path / 'x.png')
 
 
 def bare(data, implicit: bool = False, big: bool = False, meta: bool = False) -> bytes:
-    """A DICOM file without preamble and mark, with or without its group 2."""
+    """A DICOM file without preamble and prefix, with or without group 2."""
     from pydicom import uid
 
     data.file_meta.TransferSyntaxUID = (
@@ -84,7 +84,7 @@ def bare(data, implicit: bool = False, big: bool = False, meta: bool = False) ->
     ids=lambda form: '+'.join(form) or 'explicit',
 )
 @pytest.mark.parametrize('first', ['ImageType', 'SpecificCharacterSet', 'SOPClassUID'])
-def test_dicom_without_its_mark_is_recognised_and_read(tmp_path, name, form, first):
+def test_dicom_without_preamble_is_recognised_and_read(tmp_path, name, form, first):
     pytest.importorskip('pydicom')
     from mmaffinity.scans import Problem, find_scans
 
@@ -115,7 +115,7 @@ def test_dicom_without_its_mark_is_recognised_and_read(tmp_path, name, form, fir
         b'\x02\0\0\0\4\0\0\0' + b'\xff' * 40,
     ],
 )
-def test_what_only_begins_like_dicom_is_none(tmp_path, content):
+def test_files_that_merely_start_like_dicom_are_rejected(tmp_path, content):
     (tmp_path / 'x').write_bytes(content)
     with pytest.raises(ValueError, match='neither DICOM'):
         kind_of(tmp_path / 'x')
@@ -141,7 +141,7 @@ def test_clutter(tmp_path, name, content):
 
 
 @pytest.mark.parametrize('name, content', [('._x.png', b'\x89PNG\r\n'), ('im.dcm', b''), ('x.db', b''), ('DS_Store', b'')])
-def test_what_may_have_been_a_slice_is_no_clutter(tmp_path, name, content):
+def test_possible_slices_are_not_clutter(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     assert not is_clutter(tmp_path / name)
 
@@ -160,7 +160,7 @@ def test_gzip_bomb_is_not_unpacked(tmp_path):
             file.write(bytes(1 << 20))
     (tmp_path / 'bomb.nii.gz').write_bytes(packed.getvalue())
     tracemalloc.start()
-    with pytest.raises(ValueError, match='no NIfTI'):
+    with pytest.raises(ValueError, match='not NIfTI'):
         kind_of(tmp_path / 'bomb.nii.gz')
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -178,7 +178,7 @@ def test_only_regular_files_are_opened(tmp_path):
             read_regular(tmp_path / name)
     with pytest.raises(ValueError, match='not a regular|cannot be opened'):
         open_regular(tmp_path)
-    with pytest.raises(ValueError, match='3 bytes, more than the 2'):
+    with pytest.raises(ValueError, match='3 bytes, above the limit of 2'):
         read_regular(tmp_path / 'real', 2)
 
 
@@ -190,7 +190,7 @@ def test_key_changes_with_the_file(tmp_path):
     assert file_key(path) != before
 
 
-def test_text_for_people(tmp_path):
+def test_printable_text(tmp_path):
     assert printable('a/\u00e4') == 'a/\u00e4'
     assert printable(os.fsdecode(b'a\xff')) == 'a\\xff'
     assert printable('a\nb\x1b[2J') == 'a\\nb\\x1b[2J'
@@ -200,7 +200,7 @@ def test_text_for_people(tmp_path):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=700), magic=st.sampled_from([b'', b'\x1f\x8b\x08', b'\xff\xd8\xff', b'PK\x03\x04']))
-def test_any_bytes_are_sorted_or_refused(tmp_path, content, magic):
+def test_any_bytes_are_classified_or_rejected(tmp_path, content, magic):
     path = tmp_path / 'any.dcm'
     path.write_bytes(magic + content)
     try:
@@ -209,7 +209,7 @@ def test_any_bytes_are_sorted_or_refused(tmp_path, content, magic):
         assert str(error)
 
 
-def test_arrays_of_the_helpers_are_what_they_say():
+def test_helper_files_have_their_types():
     assert chest_volume(2).shape[2] == 2 and chest_volume().dtype == np.int16
 
 
@@ -227,6 +227,6 @@ def test_pairs_of_header_and_voxels_are_named(tmp_path):
             assert kind_of(tmp_path / 'v.hdr') == 'nifti'
 
 
-def test_a_reason_holds_no_traceback():
+def test_reason_contains_no_traceback():
     error = OSError('With tag (0008,0103) got exception: No tag\nTraceback (most recent call last):\n  File "x"')
     assert brief(error) == 'OSError: With tag (0008,0103) got exception: No tag'

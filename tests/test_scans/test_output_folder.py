@@ -16,7 +16,7 @@ from mmaffinity.scans.output_folder import LOCK, OutputFolder, safe_name
 HARMLESS = set(string.ascii_letters + string.digits + '._-')
 
 
-def test_writes_whole_files_or_none(tmp_path):
+def test_files_are_written_completely_or_not_at_all(tmp_path):
     out = OutputFolder(tmp_path / 'out')
     with out.write('a', 'b.txt') as file:
         file.write(b'first')
@@ -28,13 +28,13 @@ def test_writes_whole_files_or_none(tmp_path):
 
 
 @pytest.mark.parametrize('parts', [('..', 'x'), ('a', '..', '..', 'x'), ('/etc/x',), ('a/../../x',)])
-def test_refuses_to_leave(tmp_path, parts):
+def test_paths_outside_are_rejected(tmp_path, parts):
     with pytest.raises(ValueError, match='outside the output folder'):
         OutputFolder(tmp_path / 'out').path(*parts)
     assert [path.name for path in tmp_path.iterdir()] == ['out']
 
 
-def test_is_not_led_out_by_links(tmp_path):
+def test_links_to_outside_are_rejected(tmp_path):
     (tmp_path / 'elsewhere').mkdir()
     (tmp_path / 'elsewhere' / 'kept.txt').write_text('kept')
     out = OutputFolder(tmp_path / 'out')
@@ -48,9 +48,9 @@ def test_is_not_led_out_by_links(tmp_path):
     assert (tmp_path / 'elsewhere' / 'kept.txt').read_text() == 'kept'
 
 
-def test_the_folder_may_not_be_a_file(tmp_path):
+def test_file_as_output_folder_is_an_error(tmp_path):
     (tmp_path / 'file').write_text('x')
-    with pytest.raises(ValueError, match='a part of it is a file'):
+    with pytest.raises(ValueError, match='part of its path is a file'):
         OutputFolder(tmp_path / 'file')
 
 
@@ -80,7 +80,7 @@ def hold(root, folder):
 def test_one_process_at_a_time(tmp_path, repo_root, end):
     out = OutputFolder(tmp_path / 'out')
     with hold(repo_root, tmp_path / 'out') as process:
-        with pytest.raises(ValueError, match='another process is writing to .*out: wait until it has ended'), out.lock():
+        with pytest.raises(ValueError, match='another process is writing to .*out: wait for it to finish'), out.lock():
             pass
         if end == 'killed':
             process.kill()
@@ -93,8 +93,8 @@ def test_one_process_at_a_time(tmp_path, repo_root, end):
     assert not list(out.root.iterdir())
 
 
-def test_a_lock_file_that_its_holder_removes_meanwhile_locks_nobody_in(tmp_path, monkeypatch):
-    """Between opening and locking, the former holder removes the file; a third process would lock a new one."""
+def test_lock_file_removed_by_its_holder_is_locked_again(tmp_path, monkeypatch):
+    """If the previous holder removes the file between opening and locking, a third process would lock a new one."""
     out, lock, times = OutputFolder(tmp_path / 'out'), output_folder._lock, []
 
     def late(descriptor):
@@ -111,7 +111,7 @@ def test_a_lock_file_that_its_holder_removes_meanwhile_locks_nobody_in(tmp_path,
             pass
 
 
-def test_a_file_system_without_locks_is_said_to_be_one(tmp_path, monkeypatch):
+def test_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     def refuse(descriptor):
         raise OSError(errno.ENOLCK, 'No locks available')
 
@@ -128,12 +128,12 @@ def test_a_file_system_without_locks_is_said_to_be_one(tmp_path, monkeypatch):
 @example('CON.png', '')
 @example('x' * 500, 'tag')
 @example('\ud800', '')
-def test_names_are_harmless(text, tag):
+def test_names_are_safe(text, tag):
     name = safe_name(text, tag)
     assert set(name) <= HARMLESS and 0 < len(name) <= 80 and name[0] != '.' and name != '..'
     assert name == safe_name(text, tag)
 
 
-def test_names_stay_readable_and_tags_tell_apart():
+def test_names_stay_readable_and_tags_distinguish_them():
     assert safe_name('ct_slices/COVID') == 'ct_slices_COVID' and safe_name('v.nii.gz') == 'v.nii.gz'
     assert safe_name('a', 'x') != safe_name('a', 'y') and safe_name('a', 'x').startswith('a-')

@@ -1,4 +1,4 @@
-"""What can be Hounsfield units of a chest, and what cannot."""
+"""Plausibility of Hounsfield units of a chest."""
 
 import numpy as np
 import pytest
@@ -53,9 +53,9 @@ def test_a_chest_passes(values):
         'below all',
     ],
 )
-def test_a_volume_that_is_none_is_refused(values, words):
+def test_implausible_volume_is_rejected(values, words):
     reason = tally(values).refusal()
-    assert words in reason and len(reason) < 300  # what is longer is cut on the console
+    assert words in reason and len(reason) < 300  # longer messages are truncated on the console
     if 'window' not in words and 'air (' not in words:
         assert '--rescale SLOPE INTERCEPT' in reason and 'PNG' in reason
 
@@ -70,7 +70,7 @@ def test_a_volume_that_is_none_is_refused(values, words):
         (HU * 0.1, 'no air'),
     ],
 )
-def test_a_slice_that_is_implausible_is_noted(values, words):
+def test_implausible_slice_is_noted(values, words):
     note = tally(values).doubt()
     assert note.startswith('warning: HU look implausible') and words in note
 
@@ -78,15 +78,15 @@ def test_a_slice_that_is_implausible_is_noted(values, words):
 def test_little_air_in_a_volume_is_noted():
     values = np.full(1000, -120.0)
     values[:20] = -900
-    assert 'fewer than 1 in 20 of them of air' in tally(values).doubt_of_volume()
+    assert 'fewer than 1 in 20 of them air' in tally(values).doubt_of_volume()
 
 
-def test_pieces_add_up_and_what_is_not_finite_is_left_out():
+def test_counts_add_up_without_non_finite_values():
     pieces = Tally()
     for row in HU:
         pieces.add(np.append(row, [np.nan, np.inf, -np.inf]))
     assert vars(pieces) == vars(tally(HU))
 
 
-def test_of_nothing_nothing_is_said():
+def test_empty_tally_gives_no_note():
     assert tally([]).refusal() == tally([np.nan]).doubt() == tally([np.inf]).doubt_of_volume() == ''

@@ -1,4 +1,4 @@
-"""Reading in worker processes gives what reading in the process itself gives."""
+"""Reading in worker processes gives the same slices as reading in the calling process."""
 
 import multiprocessing
 import os
@@ -41,7 +41,7 @@ def test_the_same_slices_in_the_same_order(scan, workers):
 
 
 class Remembering:
-    """Pixels say which process read them."""
+    """A scan whose pixels identify the process that read them."""
 
     def __init__(self, scan):
         self.info, self.scan = scan.info, scan
@@ -70,7 +70,7 @@ def test_workers_read(remembering):
     assert set(read_ahead(remembering, workers=0)) == {os.getpid()}
 
 
-def test_a_few_slices_are_not_worth_a_worker(remembering):
+def test_few_slices_are_read_without_workers(remembering):
     assert set(read_ahead(remembering, remembering.keys()[:1], workers=2)) == {os.getpid()}
 
 

@@ -1,4 +1,4 @@
-"""Folders of scans and names of pictures, which must stay when a run is resumed with more input."""
+"""Folders of scans and names of pictures stay the same when a run is resumed with more input."""
 
 import json
 
@@ -27,7 +27,7 @@ def take(out, scans):
     return names
 
 
-def test_each_scan_finds_its_own_again_in_any_order(tmp_path):
+def test_each_scan_keeps_its_folder_in_any_order(tmp_path):
     out = OutputFolder(tmp_path / 'out')
     scans = [scan(tmp_path / letter, name) for letter, name in (('a', 'x y'), ('b', 'x-y'), ('c', 'X-Y'), ('d', 'z'))]
     names = take(out, scans)
@@ -45,7 +45,7 @@ def test_the_same_scan_twice_has_two_folders(tmp_path):
 
 
 @pytest.mark.parametrize('content', ['', 'no journal\n', '[]\n', '{"settings": 3}\n'])
-def test_a_folder_of_something_else_is_not_taken(tmp_path, content):
+def test_other_folders_are_not_used(tmp_path, content):
     out = OutputFolder(tmp_path / 'out')
     out.path('z', 'journal.jsonl').write_text(content)
     assert take(out, [scan(tmp_path / 'd', 'z')]) != ['z']
@@ -55,8 +55,8 @@ def record(index, name):
     return SliceRecord(index, name, 10, 10, None, None, None, {})
 
 
-def test_pictures_follow_their_slices(tmp_path):
-    """Two files of one name, and a new one between them that would take the number and the name of the second."""
+def test_pictures_are_renamed_with_their_slices(tmp_path):
+    """Two files with equal names, and a new one between them that would take the number and name of the second."""
     out = OutputFolder(tmp_path / 'out')
     before = [record(0, 'in/a/IM1'), record(1, 'in/c/IM1'), record(2, 'in/c/IM2'), record(3, 'in/d/IM2')]
     names = [picture_name(one) for one in before]
@@ -66,13 +66,13 @@ def test_pictures_follow_their_slices(tmp_path):
     (tmp_path / 'out/s/overlays/notes.txt').write_text('of somebody else')
     # IM2 of d has left the input, b is new and not predicted yet; c/IM2 could not be read this time.
     after = [record(0, 'in/a/IM1'), record(2, 'in/c/IM1'), Problem('in/c/IM2', 'is damaged')]
-    for _ in range(2):  # the second time, there is nothing left to do
+    for _ in range(2):  # the second call has nothing left to do
         assert list(renumber_pictures(out, 's', after)) == after
         found = {path.name: path.read_text() for path in (tmp_path / 'out/s/overlays').iterdir()}
         assert found == {names[0]: 'in/a/IM1', '0002' + names[1][4:]: 'in/c/IM1', 'notes.txt': 'of somebody else'}
 
 
-def test_without_pictures_there_is_nothing_to_number(tmp_path):
+def test_missing_pictures_are_not_an_error(tmp_path):
     write_images(tmp_path / 'in', 1)
     assert list(renumber_pictures(OutputFolder(tmp_path / 'out'), 's', [record(0, 'a')])) == [record(0, 'a')]
     assert not (tmp_path / 'out' / 's' / 'overlays').exists()

@@ -1,4 +1,4 @@
-"""A sample of slices: evenly spaced over all scans, each at most once."""
+"""Sampling of slices: evenly spaced over all scans, each at most once."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_a_sample_is_evenly_spaced(tmp_path):
     assert len(list(sample_slices(inputs, 1))) == 1
 
 
-def test_what_cannot_be_read_is_omitted_and_what_is_missing_is_named(tmp_path):
+def test_unreadable_slices_are_omitted_and_missing_inputs_named(tmp_path):
     folder = write_images(tmp_path / 'in', 2)
     (folder / 'slice_1.png').write_bytes(b'no image')
     assert [item.name for item in sample_slices([folder]) if not isinstance(item, Problem)] == ['in/slice_0.png']

@@ -1,4 +1,4 @@
-"""The answer for a whole scan."""
+"""The result of a whole scan."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def record(index, p, label, area_mm2=None, volume=None, area_px=0, lesions=0, lu
     )
 
 
-def test_adds_up():
+def test_totals_are_sums_over_slices():
     summary = ScanSummary()
     for item in (
         record(0, (0.2, 0.9), 'b', 10.0, 0.05, 20, 2, 100),
@@ -45,7 +45,7 @@ def test_adds_up():
     assert 'approximate' in lesions['share_of_lung']['method']
 
 
-def test_what_one_slice_lacks_the_scan_does_not_have():
+def test_value_missing_for_one_slice_is_unknown_for_the_scan():
     summary = ScanSummary()
     summary.add(record(0, (), None, 10.0, None, 5, 1))
     summary.add(record(1, (), None, None, None, 7, 1))
@@ -54,7 +54,7 @@ def test_what_one_slice_lacks_the_scan_does_not_have():
     assert answer['lesions']['volume_ml'] is None and answer['lesions']['share_of_lung'] is None
 
 
-def test_of_nothing():
+def test_summary_without_slices():
     answer = ScanSummary().to_dict()
     assert answer['num_slices'] == 0 and answer['most_affected_slice'] is None and answer['label'] is None
     assert answer['lesions']['volume_ml'] is None

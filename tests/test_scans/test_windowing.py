@@ -10,7 +10,7 @@ from scan_helpers import chest, to_grey
 from mmaffinity.scans.windowing import AIR, Window
 
 
-def test_as_the_training_data_by_default():
+def test_default_window_is_that_of_training():
     # -600 HU is 127.5, which rounds to the even neighbour; air is 59.5.
     grey, notes = Window().apply(np.array([[-1000.0, -600, 150], [151, 3000, -1023]]))
     assert grey.tolist() == [[60, 128, 255], [255, 255, 56]]
@@ -32,16 +32,16 @@ def test_padding_becomes_air():
     air = Window().apply(np.full((1, 1), AIR))[0][0, 0]
     grey, notes = Window().apply(np.array([[-2000.0, -3024, np.nan, np.inf, -np.inf, 0]]))
     assert grey[0, :5].tolist() == [air] * 5 and grey[0, 5] > air
-    assert notes == ('3 pixels are NaN or infinite and were taken as air',)
+    assert notes == ('3 pixels are NaN or infinite and were treated as air',)
 
 
-def test_refuses_what_has_no_finite_value():
+def test_slice_without_finite_values_is_rejected():
     with pytest.raises(ValueError, match='no finite value'):
         Window().apply(np.full((4, 4), np.nan))
 
 
 @pytest.mark.parametrize('level, width', [(0, 0), (0, -1), (np.nan, 1), (0, np.inf)])
-def test_refuses_a_window_that_is_none(level, width):
+def test_invalid_window_is_rejected(level, width):
     with pytest.raises(ValueError, match='window'):
         Window(level, width)
 
@@ -52,7 +52,7 @@ def test_refuses_a_window_that_is_none(level, width):
     st.floats(-2000, 2000),
     st.floats(0.5, 5000),
 )
-def test_any_values_become_grey_levels_in_order(hu, level, width):
+def test_grey_levels_are_monotonic(hu, level, width):
     hu[0, 0] = 0
     window = Window(level, width)
     grey, notes = window.apply(hu)

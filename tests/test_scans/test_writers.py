@@ -39,7 +39,7 @@ def test_json(tmp_path):
     assert content['not_predicted'] == [{'source': 'x.dcm', 'reason': 'is damaged'}]
 
 
-def test_json_of_nothing(tmp_path):
+def test_json_without_slices(tmp_path):
     write_prediction(OutputFolder(tmp_path), 'scan', {}, {}, lambda: iter(()))
     content = json.loads((tmp_path / 'scan' / 'prediction.json').read_text())
     assert content['slices'] == content['not_predicted'] == []

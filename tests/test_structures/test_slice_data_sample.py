@@ -1,4 +1,4 @@
-"""How slice labels and predictions sit on a data sample, and how the task of a batch is read."""
+"""Slice labels and predictions in data samples, and the task of a batch."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_slice_fields_are_set_read_and_deleted():
         assert name not in sample
 
 
-def test_only_data_elements_fit():
+def test_other_types_are_rejected():
     for name in ('gt_slice', 'pred_slice'):
         with pytest.raises(AssertionError):
             setattr(SliceDataSample(), name, torch.tensor([1]))
@@ -50,8 +50,8 @@ def test_task_of_a_batch():
         [],
     ],
 )
-def test_batches_of_no_one_task(samples):
-    with pytest.raises(ValueError, match='must be of one task.*AlternatingBatchSampler') as error:
+def test_batches_with_mixed_or_missing_tasks(samples):
+    with pytest.raises(ValueError, match='must have one task.*AlternatingBatchSampler') as error:
         batch_task(samples)
     assert not samples or 'slice.png' in str(error.value)
 

@@ -9,7 +9,7 @@ from mmaffinity.utils.config_text import config_differences, read_config_text
 
 @pytest.mark.parametrize('name', ['affinity_c8', 'affinity_c8_phantom', 'published/affinity_c8', 'baselines/vgg16_ictcf'])
 @pytest.mark.parametrize('formatted', [False, True])
-def test_what_mmengine_writes_is_read(repo_root, name, formatted):
+def test_mmengine_config_text_is_parsed(repo_root, name, formatted):
     config = load_config(repo_root / f'configs/{name}.py')
     object.__setattr__(config, '_format_python_code', formatted)
     read = read_config_text(config.pretty_text)
@@ -49,7 +49,7 @@ def test_values():
         7,
     ],
 )
-def test_anything_else_is_not(text, tmp_path, monkeypatch):
+def test_anything_else_is_rejected(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_config_text(text) is None and not list(tmp_path.iterdir())
 

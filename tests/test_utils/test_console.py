@@ -1,4 +1,4 @@
-"""Lines of progress, on a terminal and elsewhere."""
+"""Progress lines on a terminal and elsewhere."""
 
 import io
 
@@ -13,7 +13,7 @@ class Terminal(io.StringIO):
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock controlled by the test."""
 
     def __init__(self):
         self.now = 0.0
@@ -40,7 +40,7 @@ def test_a_file_gets_a_line_every_15_seconds():
     assert lines[-1] == 'reading: 40 of 40 files, file 40'
 
 
-def test_a_terminal_has_one_line_that_is_replaced():
+def test_terminal_line_is_updated_in_place():
     stream, clock = Terminal(), Clock()
     progress = ProgressLine('reading', 'files', stream, clock)
     for done in (1, 2, 3):
@@ -51,7 +51,7 @@ def test_a_terminal_has_one_line_that_is_replaced():
     assert max(map(len, text.split('\r\033[K'))) <= 111
 
 
-def test_calls_in_quick_succession_are_left_out():
+def test_calls_in_quick_succession_are_skipped():
     stream, clock = Terminal(), Clock()
     progress = ProgressLine('reading', 'files', stream, clock)
     for done in range(1, 1001):
@@ -66,7 +66,7 @@ def test_a_message_takes_the_place_of_the_line():
     progress(1, 9)
     ProgressLine.clear_current()
     stream.write('a warning\n')
-    progress(2, 9)  # at the same moment: what was cleared shows again
+    progress(2, 9)  # at the same time: the cleared line is shown again
     progress.close()
     progress.close()
     assert stream.getvalue() == (
@@ -74,7 +74,7 @@ def test_a_message_takes_the_place_of_the_line():
     )
 
 
-def test_parts_have_lines_of_their_own(capsys):
+def test_each_part_has_its_own_line(capsys):
     progress = NamedProgress()
     for part in ('masks', 'slices'):
         for done in (1, 2):

@@ -59,7 +59,7 @@ def test_8_bit_files_equal_opencv(tmp_path, kind):
     np.testing.assert_array_equal(img, cv2.imread(path, cv2.IMREAD_GRAYSCALE))
 
 
-def test_grey_pixels_survive(tmp_path):
+def test_grey_pixels_are_lossless(tmp_path):
     """The lossless cases against the pixels that were written, not against a second reader."""
     for fmt in ('PNG', 'TIFF', 'BMP', 'PPM'):
         np.testing.assert_array_equal(decode_slice(encode(GREY, fmt)), GREY)
@@ -72,7 +72,7 @@ def test_grey_pixels_survive(tmp_path):
 
 
 def test_colour_weights():
-    """ITU-R BT.601 luma, of which libpng's fixed-point arithmetic cuts off the fraction."""
+    """ITU-R BT.601 luma, truncated by libpng's fixed-point arithmetic."""
     luma = RGB.astype(np.float64) @ [0.299, 0.587, 0.114]
     assert np.abs(decode_slice(encode(RGB, 'PNG')) - luma).max() < 1.01
 
@@ -148,7 +148,7 @@ WHOLE = {
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 def test_tiff_in_which_zero_is_white(dtype):
-    """OpenCV inverts the one and not the other."""
+    """OpenCV inverts one and not the other."""
     stored = GREY.astype(dtype) * (257 if dtype == np.uint16 else 1)
     content = cv2.imencode('.tiff', stored)[1].tobytes()
     black_is_zero, white_is_zero = (struct.pack('<HHIHH', 262, 3, 1, value, 0) for value in (1, 0))
@@ -166,7 +166,7 @@ def test_truncated(tmp_path, kind):
         with pytest.raises(ValueError):
             decode_slice(content[:length])
         if not kind.startswith(('tiff', 'bmp')):  # there, zeros are black pixels
-            with pytest.raises(ValueError):  # the space reserved, the rest never written
+            with pytest.raises(ValueError):  # the space is reserved, the rest never written
                 decode_slice(content[: length - 1] + bytes(len(content) - length + 1))
     np.testing.assert_array_equal(decode_slice(content + b'appended by some exporter'), whole)
     with pytest.raises(ValueError, match=r'half\.x is .*truncated'):
@@ -188,7 +188,7 @@ def test_foreign(tmp_path):
         b'PK\x03\x04' + bytes(50): 'zip archive',
         b'\n<!DOCTYPE html><html>404</html>': 'web page',
         b'version https://git-lfs.github.com/spec/v1\n': 'git lfs pull',
-        bytes(500): 'it holds nothing but 500 zero bytes',
+        bytes(500): 'it consists of 500 zero bytes',
         b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n': 'not an image',
     }
     for content, match in cases.items():
@@ -205,7 +205,7 @@ def test_foreign(tmp_path):
 
 def test_several_pages():
     pages = [Image.fromarray(GREY), Image.fromarray(RGB[..., 1])]
-    with pytest.raises(ValueError, match='holds 2 pages'):
+    with pytest.raises(ValueError, match='has 2 pages'):
         decode_slice(encode(pages[0], 'TIFF', save_all=True, append_images=pages[1:]))
 
 
@@ -218,7 +218,7 @@ def test_size_limit(fmt):
 
 
 def test_bomb_costs_nothing(monkeypatch):
-    """10000 x 10000 black pixels are a file of some kilobytes: refused from the header, before decoding."""
+    """10000 x 10000 black pixels fit in a few kilobytes; the file is rejected by its header, before decoding."""
     content = encode(Image.new('1', (10000, 10000)), 'PNG')
     tiff = encode(Image.new('1', (10000, 10000)), 'TIFF', compression='group4')
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))

@@ -1,4 +1,4 @@
-"""The names that people give to devices, on machines with and without GPUs."""
+"""Device names as users give them, on machines with and without GPUs."""
 
 import pytest
 import torch
@@ -45,10 +45,10 @@ def test_the_default_is_a_gpu_if_there_is_one(gpus):
 )
 def test_gpus(gpus, name, index):
     if not gpus:
-        with pytest.raises(ValueError, match='torch sees no GPU; use cpu'):
+        with pytest.raises(ValueError, match='torch finds no GPU; use cpu'):
             find_device(name)
     elif (index or 0) >= gpus:
-        with pytest.raises(ValueError, match=rf'does not exist: torch sees {gpus} GPU.*cuda:{gpus - 1}$'):
+        with pytest.raises(ValueError, match=rf'does not exist: torch finds {gpus} GPU.*cuda:{gpus - 1}$'):
             find_device(name)
     else:
         assert find_device(name) == (torch.device('cuda') if index is None else torch.device('cuda', index))
@@ -76,6 +76,6 @@ def test_gpus(gpus, name, index):
         '\u0661',
     ],
 )
-def test_others(gpus, name):
+def test_unsupported_devices(gpus, name):
     with pytest.raises(ValueError, match='is not supported: use cpu, or cuda'):
         find_device(name)

@@ -6,7 +6,7 @@ import pytest
 from mmaffinity.utils.files import whole_folder, write_json_atomic, write_jsons_atomic
 
 
-def test_writes_what_json_reads_back(tmp_path):
+def test_json_round_trips(tmp_path):
     content = {'name': 'Lésion', 'rows': [1, 2.5, None, True]}
     path = tmp_path / 'new' / 'folder' / 'a.json'
     write_json_atomic(path, content)
@@ -21,7 +21,7 @@ def test_equal_objects_give_equal_bytes(tmp_path):
 
 
 @pytest.mark.parametrize('bad', [{'mean': float('nan')}, {'mean': float('inf')}])
-def test_not_a_number_is_refused_and_the_old_file_stays(tmp_path, bad):
+def test_nan_is_rejected_and_the_old_file_kept(tmp_path, bad):
     path = tmp_path / 'a.json'
     write_json_atomic(path, 1)
     with pytest.raises(ValueError):
@@ -29,14 +29,14 @@ def test_not_a_number_is_refused_and_the_old_file_stays(tmp_path, bad):
     assert path.read_text() == '1\n'
 
 
-def test_unknown_object_is_refused_before_any_file_is_opened(tmp_path):
+def test_unserialisable_object_is_rejected_before_opening_a_file(tmp_path):
     with pytest.raises(TypeError):
         write_jsons_atomic({tmp_path / 'a.json': 1, tmp_path / 'b.json': object()})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
-def test_failure_on_the_second_file_leaves_nothing(tmp_path, monkeypatch, error):
+def test_failure_on_the_second_file_leaves_no_files(tmp_path, monkeypatch, error):
     (tmp_path / 'b.json').write_text('old')
     synced = []
 
@@ -52,7 +52,7 @@ def test_failure_on_the_second_file_leaves_nothing(tmp_path, monkeypatch, error)
     assert (tmp_path / 'b.json').read_text() == 'old'
 
 
-def test_left_over_of_a_killed_run_does_no_harm(tmp_path):
+def test_leftover_of_a_killed_run_is_replaced(tmp_path):
     (tmp_path / 'a.json.part').write_text('{"half": ')
     write_json_atomic(tmp_path / 'a.json', [1])
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
@@ -63,13 +63,13 @@ def fill(path, text='new', **options):
     with whole_folder(path, 'sub/marker', **options) as folder:
         (folder / 'sub').mkdir()
         (folder / 'sub' / 'marker').write_text(text)
-        assert not (path / 'sub').exists() or options  # not seen before it is whole
+        assert not (path / 'sub').exists() or options  # not visible before it is complete
 
 
-def test_a_folder_appears_whole(tmp_path):
+def test_folder_appears_atomically(tmp_path):
     fill(tmp_path / 'deep' / 'out')
     assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['out']
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         fill(tmp_path / 'deep' / 'out')
     (tmp_path / 'deep' / 'out' / 'old').write_text('')
     fill(tmp_path / 'deep' / 'out', 'newer', overwrite=True)
@@ -86,7 +86,7 @@ def test_an_empty_folder_is_filled_and_leftovers_of_killed_runs_are_cleared(tmp_
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['sub']
 
 
-def test_folders_of_the_user_beside_it_stay(tmp_path):
+def test_neighbouring_folders_are_kept(tmp_path):
     fill(tmp_path / 'out')
     for name in ('out.old', 'out.part'):
         (tmp_path / name).mkdir()
@@ -99,7 +99,7 @@ def test_folders_of_the_user_beside_it_stay(tmp_path):
 def test_a_run_killed_between_its_renames_loses_nothing(tmp_path):
     fill(tmp_path / 'out', 'first')
     os.replace(tmp_path / 'out', tmp_path / '.out.mmaffinity.old')
-    with pytest.raises(FileExistsError, match='holds an earlier result'):
+    with pytest.raises(FileExistsError, match='contains an earlier result'):
         fill(tmp_path / 'out', 'second')
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
@@ -107,7 +107,7 @@ def test_a_run_killed_between_its_renames_loses_nothing(tmp_path):
 
 @pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize('there', [False, True])
-def test_an_error_leaves_what_was_there(tmp_path, error, there):
+def test_error_keeps_the_existing_folder(tmp_path, error, there):
     if there:
         fill(tmp_path / 'out', 'first')
     with pytest.raises(error), whole_folder(tmp_path / 'out', 'sub/marker', overwrite=True) as folder:
@@ -117,7 +117,7 @@ def test_an_error_leaves_what_was_there(tmp_path, error, there):
     assert not there or (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
 
 
-def test_a_rename_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
+def test_failed_rename_restores_the_old_folder(tmp_path, monkeypatch):
     fill(tmp_path / 'out', 'first')
     replace = os.replace
 
@@ -133,10 +133,10 @@ def test_a_rename_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
     assert (tmp_path / 'out' / 'sub' / 'marker').read_text() == 'first'
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
+def test_other_folders_are_not_replaced(tmp_path):
     (tmp_path / 'file').write_text('mine')
-    with pytest.raises(FileExistsError, match='has no sub/marker, so it holds something else'):
+    with pytest.raises(FileExistsError, match='has no sub/marker, so it is something else'):
         fill(tmp_path, overwrite=True)
-    with pytest.raises(FileExistsError, match='file is a file; name a folder'):
+    with pytest.raises(FileExistsError, match='file is a file; choose a folder'):
         fill(tmp_path / 'file', overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ['file'] and (tmp_path / 'file').read_text() == 'mine'

@@ -39,17 +39,17 @@ def test_values_of_every_kind(text, value):
         ('/data/a(b,c)', '/data/a(b,c)'),
     ],
 )
-def test_texts_keep_spaces_and_quotes_keep_the_rest(text, value):
+def test_text_keeps_spaces_and_quotes_protect_the_rest(text, value):
     assert parse_value(text) == value
     assert parse_value(option_text(value)) == value
 
 
 @pytest.mark.parametrize('text', ['[(]', '[1,2', '1,2]', "'a,b"])
-def test_brackets_and_quotes_that_do_not_match(text):
-    with pytest.raises(ValueError, match='do not match'):
+def test_unbalanced_brackets_and_quotes(text):
+    with pytest.raises(ValueError, match='unbalanced brackets or quotes'):
         parse_value(text)
 
 
-def test_a_text_that_no_quotes_fit():
+def test_text_with_both_kinds_of_quotes():
     with pytest.raises(ValueError, match='contains both kinds'):
         option_text('\'a,"')

@@ -1,4 +1,4 @@
-"""Packages that only some users need."""
+"""Import of optional packages."""
 
 import logging
 import sys
@@ -9,13 +9,13 @@ import pytest
 from mmaffinity.utils.optional import quiet, require
 
 
-def test_imports_what_is_there():
+def test_installed_module_is_imported():
     import json.decoder
 
     assert require('json.decoder', 'medical') is json.decoder
 
 
-def test_names_package_and_extra(monkeypatch):
+def test_error_names_package_and_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pydicom', None)
     with pytest.raises(ValueError, match=r'pydicom.*mmaffinity\[medical\]'):
         require('pydicom', 'medical')
@@ -23,7 +23,7 @@ def test_names_package_and_extra(monkeypatch):
         require('no_such_package_at_all.inner', 'other')
 
 
-def test_says_why_an_installed_package_fails(tmp_path, monkeypatch):
+def test_error_includes_the_import_failure(tmp_path, monkeypatch):
     (tmp_path / 'broken_package.py').write_text('import something_it_lacks\n')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match='something_it_lacks'):

@@ -9,8 +9,8 @@ from mmaffinity.utils import parent_watch
 
 
 @pytest.mark.parametrize('own', [True, False], ids=['parent', 'process that asked a fork server'])
-def test_ends_with_the_other_process(own, monkeypatch):
-    """It goes on as long as the other is there, and ends the process when it is not."""
+def test_process_ends_with_its_parent(own, monkeypatch):
+    """The process runs as long as its parent, and then ends."""
     ended = []
     other = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
     monkeypatch.setattr(parent_watch.os, '_exit', ended.append)
@@ -29,7 +29,7 @@ def test_ends_with_the_other_process(own, monkeypatch):
     assert ended == [1] and other.returncode is not None
 
 
-def test_parent_that_was_gone_before(monkeypatch):
+def test_parent_already_gone(monkeypatch):
     ended = []
     monkeypatch.setattr(parent_watch.os, '_exit', ended.append)
     gone = subprocess.Popen([sys.executable, '-c', ''])

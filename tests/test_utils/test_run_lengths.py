@@ -20,7 +20,7 @@ def edge_cases(height=7, width=10):
 
 
 @pytest.mark.parametrize('masks', [edge_cases(), edge_cases(64, 64)])
-def test_bitmaps_encode_as_pycocotools_does(masks):
+def test_bitmaps_are_encoded_as_by_pycocotools(masks):
     expected = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
     assert encode_masks(masks) == expected
     assert encode_masks(masks.astype(np.uint8)) == expected

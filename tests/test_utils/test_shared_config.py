@@ -1,4 +1,4 @@
-"""Model descriptions are data: every way known to us of making a config run code is refused, by name."""
+"""Model descriptions are data: every known way to run code from a config is rejected by name."""
 
 import copy
 import json
@@ -76,15 +76,15 @@ PIPELINE = ('test_dataloader', 'dataset', 'pipeline')
         (('model', 'type'), None, 'type'),
     ],
 )
-def test_what_would_run_code_or_open_files_is_refused(where, value, named, tmp_path):
+def test_fields_that_run_code_or_open_files_are_rejected(where, value, named, tmp_path):
     path = write(tmp_path / 'm.json', encode(changed(where, value)))
-    with pytest.raises(ValueError, match='m.json was not read as a model') as error:
+    with pytest.raises(ValueError, match='m.json is not a valid model description') as error:
         load_config(path)
     assert named in str(error.value)
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '{"model": {}}', '{"format": "other"}', '[' * 100000, '\xff'])
-def test_other_json_is_no_config(text, tmp_path):
+def test_other_json_is_rejected(text, tmp_path):
     path = tmp_path / 'm.json'
     path.write_text(text, encoding='latin-1')
     with pytest.raises(ValueError, match='m.json is not a model description'):
@@ -102,7 +102,7 @@ def test_later_schema_and_deep_nesting(tmp_path):
 
 
 def test_yaml_is_not_read(tmp_path):
-    """To MMEngine it is code: the reader calls what !!python/object/apply names."""
+    """In MMEngine it is code: the reader calls the function that !!python/object/apply names."""
     path, mark = tmp_path / 'm.yaml', tmp_path / 'mark'
     path.write_text(f'model: !!python/object/apply:os.system ["touch {mark}"]\n')
     with pytest.raises(ValueError, match='m.yaml is not a config'):
@@ -111,7 +111,7 @@ def test_yaml_is_not_read(tmp_path):
 
 
 def test_why_mmengine_does_not_read_them(tmp_path):
-    """What the module's docstring says of MMEngine: _base_ in a JSON config runs a Python file."""
+    """As the module's docstring says, _base_ in a JSON config runs a Python file in MMEngine."""
     mark = tmp_path / 'mark'
     (tmp_path / 'evil.py').write_text(f'open({str(mark)!r}, "w").close()\n')
     (tmp_path / 'm.json').write_text('{"_base_": "evil.py"}')
@@ -119,8 +119,8 @@ def test_why_mmengine_does_not_read_them(tmp_path):
     assert mark.exists()
 
 
-def test_no_variable_is_filled_in(tmp_path, monkeypatch):
-    """MMEngine would put environment variables into {{$NAME:default}}: a secret could end up in a report."""
+def test_variables_are_not_substituted(tmp_path, monkeypatch):
+    """MMEngine would substitute environment variables for {{$NAME:default}}, so a secret could end up in a report."""
     monkeypatch.setenv('SECRET', 'hush')
     assert load_config(write(tmp_path / 'm.json', encode(changed(('slice_classes',), ['{{$SECRET:x}}'])))).slice_classes == [
         '{{$SECRET:x}}'
@@ -135,7 +135,7 @@ def test_allowed_types_open_nothing():
 
 @pytest.mark.parametrize('value', [{1: 2}, object(), {'a': print}, {'tuple': []}])
 def test_encode_takes_plain_data_only(value):
-    with pytest.raises(ValueError, match='no plain data'):
+    with pytest.raises(ValueError, match='not plain data'):
         encode(value)
 
 

@@ -26,11 +26,11 @@ def test_medians_without_the_warmup(monkeypatch):
 
 def test_peak_memory_is_that_of_the_job():
     if measure(lambda: None, 1).peak_memory is None:
-        pytest.skip('the system does not tell the peak memory of a process')
+        pytest.skip('the system does not report the peak memory of a process')
     small = measure(lambda: None, 1, 0).peak_memory
     large = measure(lambda: torch.ones(200 * 2**18).sum(), 1, 0).peak_memory
     assert 150 < large - small < 300
-    assert measure(lambda: None, 1, 0).peak_memory < large - 100  # the mark starts anew
+    assert measure(lambda: None, 1, 0).peak_memory < large - 100  # the peak is reset
 
 
 def test_gflop_of_products_and_convolutions():
@@ -45,7 +45,7 @@ def test_the_unit_is_positive():
     assert 0.1 < matrix_product_gflops(runs=1) < 1e6
 
 
-def test_threads_are_put_back():
+def test_number_of_threads_is_restored():
     before = torch.get_num_threads()
     with threads(before + 1):
         assert torch.get_num_threads() == before + 1

@@ -1,4 +1,4 @@
-"""Counts and lists in messages."""
+"""Formatting of counts and lists in messages."""
 
 import ast
 
@@ -34,7 +34,7 @@ def test_first_few():
 NOUNS = ('slices', 'files', 'patients', 'scans', 'masks', 'lesions', 'images')
 
 
-def test_no_message_counts_in_the_plural_alone(repo_root):
+def test_messages_use_plural_for_counts(repo_root):
     """'{len(paths)} slices' would say '1 slices': counts of these nouns are worded by plural().
 
     In ``scans``, and where RoIs are shared among slices, there are always several.

@@ -1,4 +1,4 @@
-"""Made-up slices and predictions."""
+"""Synthetic slices and predictions."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def test_zero_and_sparse_matrices_have_a_scale(matrix, limit):
     assert panels(draw_affinity(matrix))[0].images[0].get_clim() == (-limit, limit)
 
 
-def test_it_says_research_use_only():
+def test_figure_is_marked_research_use_only():
     assert draw_affinity(np.ones((8, 4)))._supxlabel.get_text() == 'research use only'
 
 
@@ -68,12 +68,12 @@ def test_it_says_research_use_only():
         (dict(affinity=np.ones((2, 2)), columns=0), 'give 1 or more'),
     ],
 )
-def test_wrong_use_gets_a_sentence(arguments, message):
+def test_misuse_raises_clear_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         draw_affinity(**arguments)
 
 
-def test_dollars_in_names_are_no_formula():
+def test_dollar_signs_in_names_are_not_math():
     figure = draw_affinity(np.ones((2, 2)), '$\\bad$')
     figure.draw_without_rendering()  # raises where a formula is malformed
     assert figure.axes[0].get_title() == '$\\bad$'

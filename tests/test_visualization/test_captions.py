@@ -21,7 +21,7 @@ def full(num_classes=3, long=1):
 
 @pytest.mark.parametrize('width', [560, 768, 1024, 1536])
 @pytest.mark.parametrize('num_classes, long', [(2, 1), (3, 1), (3, 12), (30, 2), (0, 1)])
-def test_nothing_is_cut_off(width, num_classes, long):
+def test_captions_are_not_truncated(width, num_classes, long):
     strip = draw_caption(full(num_classes, long), width)
     assert strip.dtype == np.uint8 and strip.shape[1:] == (width, 3)
     margin = np.concatenate(
@@ -30,7 +30,7 @@ def test_nothing_is_cut_off(width, num_classes, long):
     assert (margin == PAPER).all()
 
 
-def test_empty_caption_still_says_what_it_is_for(monkeypatch):
+def test_empty_caption_keeps_the_notice(monkeypatch):
     strip = draw_caption(Caption('No class predicted'), 768)
     monkeypatch.setattr(captions, 'SHORT_NOTICE', '')
     silent = draw_caption(Caption('No class predicted'), 768)
@@ -39,7 +39,7 @@ def test_empty_caption_still_says_what_it_is_for(monkeypatch):
 
 
 @pytest.mark.parametrize('probability, filled', [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (1.2, 1.0), (float('nan'), 0.0)])
-def test_bar_is_as_long_as_the_probability(probability, filled):
+def test_bar_length_equals_the_probability(probability, filled):
     strip = draw_caption(Caption('P', probabilities=[('COVID-19', probability, False)]), 768)
     dark = (strip == (70, 70, 70)).all(axis=-1)
     length = dark.sum(axis=1).max()

@@ -38,7 +38,7 @@ def test_class_without_slices_has_a_dash_and_a_footnote():
     'matrix, names',
     [(np.zeros((3, 3)), CLASSES), ([[4]], ('a',)), (np.ones((9, 9)), [f'a class with a long name {i}' for i in range(9)])],
 )
-def test_nothing_overlaps(matrix, names):
+def test_labels_do_not_overlap(matrix, names):
     figure = draw_confusion_matrix(matrix, names)
     figure.draw_without_rendering()
     axis = figure.axes[0]
@@ -59,12 +59,12 @@ def test_nothing_overlaps(matrix, names):
         ([[float('nan')]], ('a',), 'whole numbers'),
     ],
 )
-def test_wrong_use_gets_a_sentence(matrix, names, message):
+def test_misuse_raises_clear_errors(matrix, names, message):
     with pytest.raises(ValueError, match=message):
         draw_confusion_matrix(matrix, names)
 
 
-def test_dollars_in_names_are_no_formula():
+def test_dollar_signs_in_names_are_not_math():
     figure = draw_confusion_matrix([[1]], ('$\\bad$',), title='$\\bad$')
     figure.draw_without_rendering()  # raises where a formula is malformed
     axis = figure.axes[0]

@@ -18,14 +18,14 @@ def test_losses_and_scores_are_named_and_differ_without_colour(tmp_path):
     save_figure(figure, tmp_path / 'c.png', dpi=50)
 
 
-def test_a_loss_of_zero_is_drawn_and_nothing_is_refused():
+def test_zero_loss_is_drawn_and_missing_data_is_an_error():
     figure = draw_training_curves({'loss_slice': ([1, 2], [0.5, 0.0])}, {})
     assert len(figure.axes) == 1 and figure.axes[0].get_yscale() == 'linear'
     with pytest.raises(ValueError, match='no loss'):
         draw_training_curves({}, {'f1': ([], [])})
 
 
-def test_equal_scores_are_seen_to_be_several_and_steps_stand_below_one_another():
+def test_equal_scores_stay_visible_and_axes_share_steps():
     losses = {'loss_cls': ([10, 200], [3.0, 0.1]), 'loss_slice': ([100, 200], [0.7, 0.1])}
     figure = draw_training_curves(losses, {name: ([1], [1.0]) for name in ('f1', 'accuracy', 'sensitivity_CP')})
     segmentation, classification, scores = figure.axes

@@ -15,7 +15,7 @@ from mmaffinity.visualization.drawing import (
 )
 
 
-def test_labels_stay_inside_and_apart():
+def test_labels_stay_inside_and_do_not_overlap():
     rng = np.random.default_rng(0)
     labels = Labels((300, 400), 14)
     for _ in range(200):
@@ -31,7 +31,7 @@ def test_labels_stay_inside_and_apart():
     assert (drawn[count == 0] == 90).all() and (drawn[count == 1] != 90).any(axis=1).mean() > 0.9
 
 
-def test_label_wider_than_the_picture_is_left_out():
+def test_label_wider_than_the_image_is_omitted():
     labels = Labels((50, 50), 14)
     assert not labels.add('a label much wider than that', (5, 5, 9, 9), (255, 255, 255))
     assert labels.num_left_out == 1

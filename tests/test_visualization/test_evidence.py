@@ -1,4 +1,4 @@
-"""The evidence figure: what it says in words and lines."""
+"""The evidence figure: its text and lines."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
     assert [bar.get_width() for bar in lower_a.patches] == [3.0, -1.0, 0.5, 2.5]
     assert [bar.get_width() for bar in lower_b.patches] == [-2.0, 0.0, 0.25, -1.75]
     styles = {patch.get_linestyle() for patch in upper_a.patches}
-    assert {'-', (0, (3, 2))} <= styles  # for and against differ also in a print in grey
+    assert {'-', (0, (3, 2))} <= styles  # for and against also differ in grayscale print
     save_figure(figure, tmp_path / 'e.png', dpi=60)
     save_figure(figure, tmp_path / 'e.pdf', dpi=60)
 
 
-def test_many_rois_are_joined_in_the_rest():
+def test_many_rois_are_merged_into_the_rest():
     boxes = np.stack([np.array([i, i, i + 20, i + 20.0]) for i in range(20)])
     given = np.zeros((20, 1))
     given[:, 0] = np.arange(1, 21)
@@ -41,11 +41,11 @@ def test_many_rois_are_joined_in_the_rest():
     assert sum(bar.get_width() for bar in lower.patches[:-1]) == pytest.approx(lower.patches[-1].get_width())
 
 
-def test_no_evidence_at_all_is_drawn():
+def test_slice_without_evidence_is_drawn():
     assert '#3 0 %' in texts(draw_evidence(IMAGE, BOXES, 0 * GIVEN, 0 * REST, ('A', 'B')).axes[0])
 
 
-def test_wrong_shapes_are_refused():
+def test_wrong_shapes_are_rejected():
     for wrong in (
         (BOXES[:2], GIVEN, REST),
         (BOXES, GIVEN[:, :1], REST),
@@ -66,7 +66,7 @@ def test_a_number_that_rounds_to_zero_has_no_sign():
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_labels_touch_their_box_and_no_other_label(seed):
+def test_labels_touch_their_box_but_not_each_other(seed):
     random = np.random.default_rng(seed)
     size = 256
     corner = random.uniform(0, size - 60, (8, 2))

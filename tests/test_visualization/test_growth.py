@@ -8,7 +8,7 @@ from mmaffinity.visualization.saving import save_figure
 MEASURED = {'slices': ([1, 2, 4], [0.1, 0.2, 0.41]), 'objects': ([1, 100], [0.1, 0.3]), 'rois': ([2, 4, 8, 16, 32], [0.1] * 5)}
 
 
-def test_panels_hold_the_measurements(tmp_path):
+def test_panels_show_the_measurements(tmp_path):
     figure = draw_growth(MEASURED, 'two cores')
     panels = [axis for axis in figure.axes if axis.has_data()]
     assert [axis.get_xlabel() for axis in panels] == [LABELS[name] for name in MEASURED]

@@ -63,7 +63,7 @@ def test_mask_is_tinted_inside_and_slice_is_kept_outside(image, make_sample):
     assert (picture[untouched] == expected[untouched][:, None]).all()
 
 
-def test_box_lines_lie_on_the_box(flat, make_sample):
+def test_box_lines_are_on_the_box(flat, make_sample):
     sample = make_sample([(100, 150, 200, 260)])
     del sample.pred_instances.masks
     picture, scale = picture_of(draw_overlay(flat, sample, CLASSES), flat)
@@ -110,7 +110,7 @@ def test_truth_comes_in_every_form_of_annotation(flat, make_sample):
     assert not is_color(draw_overlay(flat, ignored, CLASSES)[:1024], TRUTH_COLOR).any()
 
 
-def test_raw_annotations_go_before_resized_ones(flat, make_sample):
+def test_raw_annotations_take_precedence_over_resized_ones(flat, make_sample):
     sample = make_sample(true=[(10, 10, 50, 50)], shape=(256, 256), instances=[dict(bbox=[100, 150, 200, 260])])
     drawn = is_color(draw_overlay(flat, sample, CLASSES)[:1024], TRUTH_COLOR)
     assert drawn[280:540, 190:410].sum() == drawn.sum() > 0
@@ -212,7 +212,7 @@ def test_narrow_slice_gets_a_wide_caption(make_sample):
     assert (out[1024:, -5:] == out[-1, -1]).all(), 'text runs over the edge'
 
 
-def test_images_of_every_kind_give_the_same(image, make_sample):
+def test_all_image_types_give_equal_overlays(image, make_sample):
     sample = make_sample([(100, 150, 200, 260)])
     expected = draw_overlay(image, sample, CLASSES)
     for same in (image[..., None], np.stack([image] * 3, axis=-1), image.astype(np.float32) + 0.2):
@@ -223,7 +223,7 @@ def test_images_of_every_kind_give_the_same(image, make_sample):
     np.testing.assert_array_equal(to_rgb(np.array([[-3.0, np.nan, 300.0]]))[0, :, 0], [0, 0, 255])
 
 
-def test_wrong_use_gets_a_sentence(image, make_sample):
+def test_misuse_raises_clear_errors(image, make_sample):
     sample = make_sample([(100, 150, 200, 260)])
     with pytest.raises(ValueError, match='2 class names.*3 probabilities'):
         draw_overlay(image, sample, ('Negative', 'COVID-19'))

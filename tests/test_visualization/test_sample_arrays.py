@@ -41,7 +41,7 @@ def test_cropped_as_seen():
     assert np.array_equal(cropped_as_seen(image[..., 0], sample), image[2:4, 1:6, 0])
 
 
-def test_lesions_come_by_falling_score(make_sample):
+def test_lesions_are_sorted_by_score(make_sample):
     lesions = predicted_lesions(make_sample([(1, 1, 5, 5), (10, 10, 20, 20)], [0.2, 0.7]), (512, 512))
     np.testing.assert_allclose(lesions.scores, [0.7, 0.2])
     assert lesions.masks.sum(axis=(1, 2)).tolist() == [100, 16]
@@ -49,7 +49,7 @@ def test_lesions_come_by_falling_score(make_sample):
     assert len(predicted_lesions(make_sample([], []), (512, 512))) == 0
 
 
-def test_repeated_rois_are_taken_together(make_sample):
+def test_repeated_rois_are_merged(make_sample):
     sample = make_sample()
     assert ranked_rois(sample) == []
     sample.pred_slice.roi_boxes = torch.tensor([[0.0, 0, 5, 5], [0, 0, 5, 5], [1, 1, 9, 9], [0, 0, 5, 5]])

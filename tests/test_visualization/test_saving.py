@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mmaffinity.visualization import save_figure, save_image, write_atomically
 
 
-def test_image_comes_back_as_it_was(tmp_path):
+def test_image_round_trips(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     path = save_image(image, tmp_path / 'new' / 'folder' / 'a.png')
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], image)
@@ -18,7 +18,7 @@ def test_image_comes_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize('name, start', [('a.png', b'\x89PNG'), ('a.PDF', b'%PDF')])
-def test_figure_is_what_its_name_says_and_repeats(tmp_path, name, start):
+def test_figure_format_follows_the_suffix_and_is_reproducible(tmp_path, name, start):
     def make():
         figure = Figure(figsize=(2, 1))
         figure.subplots().plot([1, 2])
@@ -29,7 +29,7 @@ def test_figure_is_what_its_name_says_and_repeats(tmp_path, name, start):
     assert save_figure(make(), tmp_path / name).read_bytes() == first
 
 
-def test_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch):
+def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = write_atomically(tmp_path / 'a.bin', b'old')
 
     def fail(*_):
@@ -41,7 +41,7 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['a.bin']
 
 
-def test_wrong_use_gets_a_sentence(tmp_path):
+def test_misuse_raises_clear_errors(tmp_path):
     image = np.zeros((4, 4, 3), dtype=np.uint8)
     with pytest.raises(ValueError, match='a.jpg: end it in .png'):
         save_image(image, tmp_path / 'a.jpg')

@@ -34,7 +34,7 @@ def build(request, **options):
     return visualizer
 
 
-def test_file_holds_the_overlay(request, tmp_path, image, make_sample):
+def test_file_contains_the_overlay(request, tmp_path, image, make_sample):
     visualizer = build(request)
     assert isinstance(visualizer, DetLocalVisualizer)
     sample = make_sample([(20, 30, 90, 120)], true=[(25, 30, 90, 120)], shape=(256, 256))
@@ -49,7 +49,7 @@ def test_file_holds_the_overlay(request, tmp_path, image, make_sample):
     assert visualizer.get_image().shape == cv2.imread(str(tmp_path / 'out' / 'b.png')).shape
 
 
-def test_backends_get_the_picture(request, tmp_path, image, make_sample):
+def test_backends_receive_the_image(request, tmp_path, image, make_sample):
     visualizer = build(request, vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path))
     visualizer.add_datasample('val_img', image, make_sample([], [], shape=(256, 256)), step=3)
     visualizer.add_datasample('alone', image)

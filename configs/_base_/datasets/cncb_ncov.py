@@ -1,7 +1,7 @@
 # CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes` and
 # `image_loader` apply to every data set below that does not override them.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
-lesion_root = '${data_root}'  # root of the lesion slices, which other data sets take from elsewhere
+lesion_root = '${data_root}'  # root of the lesion slices; other data sets override it
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
 image_loader = 'LoadCTSlice'  # reads grayscale slices
@@ -15,7 +15,7 @@ lesion_train_pipeline = [
 lesion_test_pipeline = [
     dict(type='${image_loader}'),
     dict(type='Resize', scale='${image_size}', keep_ratio=False),
-    # Loaded after resizing, because predictions are returned and evaluated at the original image size.
+    # Annotations are loaded after resizing, because predictions are evaluated at the original image size.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='PackSliceInputs'),
 ]
@@ -51,7 +51,7 @@ train_dataloader = dict(
         ],
     ),
 )
-# The published lists have no validation slices for segmentation, and test slices must not be used for validation.
+# The published lists have no validation slices for segmentation, and test slices must not serve for validation.
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,

@@ -1,6 +1,6 @@
 # Lesions from folders of slices and masks (`mmaffinity convert image-pairs`), with flips. The environment variable
 # IMAGE_PAIRS_ROOT sets the folder.
-_base_ = './nifti_pairs.py'  # which also has validation patients
+_base_ = './nifti_pairs.py'  # also defines validation patients
 data_root = '{{$IMAGE_PAIRS_ROOT:data/image_pairs}}'
 image_size = (256, 256)
 flip_pipeline = [

@@ -11,7 +11,7 @@ augmented_pipeline = [
     dict(type='RandomCrop', crop_size='${image_size}', allow_negative_crop=True, recompute_bbox=True),
     dict(type='Pad', size='${image_size}'),
     dict(type='RandomWindow', prob=0.5, max_shift=0.15, max_scale=1.4),
-    # Cropping may leave fragments too small to count as lesions.
+    # Remove fragments that cropping has made too small to count as lesions.
     dict(type='FilterAnnotations', min_gt_bbox_wh=(3, 3), by_mask=True, min_gt_mask_area=25, keep_empty=False),
     dict(type='PackSliceInputs'),
 ]

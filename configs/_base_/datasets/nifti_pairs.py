@@ -1,7 +1,7 @@
 # Lesions from NIfTI volumes with masks (`mmaffinity convert nifti-pairs`); docs/data.md lists public data sets.
 _base_ = './cncb_ncov_lesions.py'
 data_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'
-# These data have validation patients, for lesions too.
+# Unlike the published lists, this data has validation patients for lesions.
 val_dataloader = dict(
     _delete_=True,
     batch_size=1,

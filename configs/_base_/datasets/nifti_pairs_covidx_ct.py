@@ -1,7 +1,7 @@
 # Lesions from NIfTI volumes with masks (`mmaffinity convert nifti-pairs`) and labelled slices from COVIDx-CT (`mmaffinity
-# convert covidx-ct`), 1000 of each class as in the paper. `data_root` is that of COVIDx-CT, whose training slices give the
-# grey-level statistics; the environment variable NIFTI_PAIRS_ROOT sets the root of the lesions. COVIDx-CT 2 and 3 contain scans
-# of COVID-19-CT-Seg and COVID-19-20; if lesions come from these, use version 1 (docs/data.md).
+# convert covidx-ct`), 1000 of each class as in the paper. `data_root` is the root of COVIDx-CT; the grey-level statistics come
+# from its training slices. The environment variable NIFTI_PAIRS_ROOT sets the root of the lesions. COVIDx-CT 2 and 3 contain
+# scans of COVID-19-CT-Seg and COVID-19-20; if lesions come from these, use version 1 (docs/data.md).
 _base_ = './cncb_ncov.py'
 data_root = '{{$COVIDX_CT_ROOT:data/covidx_ct}}'
 lesion_root = '{{$NIFTI_PAIRS_ROOT:data/nifti_pairs}}'

@@ -1,7 +1,7 @@
-# The affinity model: ResNet-18 to stage 3, one FPN level, two RoI branches, affinity head.
-# C* (num_affinities) and the number of classes are set by the leaf configs.
-# GreyResNet, SparseRoIAlign, LesionBBoxHead and the types that begin with Fast give the same outputs as MMDetection's ResNet
-# and RoIAlign, Shared2FCBBoxHead and the types without Fast, up to rounding, in less time on CPUs (mmaffinity/models/fast).
+# The affinity model: ResNet-18 up to stage 3, one FPN level, two RoI branches, affinity head.
+# Leaf configs set C* (num_affinities) and the number of classes.
+# GreyResNet, SparseRoIAlign, LesionBBoxHead and the types that start with Fast are faster on CPUs and, up to rounding,
+# equivalent to MMDetection's ResNet, RoIAlign and Shared2FCBBoxHead and the types without Fast (mmaffinity/models/fast).
 model = dict(
     type='AffinityRCNN',
     # Mean and standard deviation of the training slices; the path is relative to `data_root`. The converters write this file,
@@ -12,7 +12,7 @@ model = dict(
     # Replaces type='ResNet' without channels_last, and num_channels=3.
     backbone=dict(
         type='GreyResNet',
-        channels_last=True,  # which SingleLevelRoIExtractor reads correctly
+        channels_last=True,  # requires SingleLevelRoIExtractor
         depth=18,
         num_stages=3,
         strides=(1, 2, 2),
@@ -22,7 +22,7 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        # ImageNet weights; may also be a local file. init_cfg=None trains from scratch.
+        # ImageNet weights, or a local file; init_cfg=None trains from scratch.
         init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth'),
     ),
     neck=dict(type='FPN', in_channels=[256], out_channels=256, num_outs=1),
@@ -42,7 +42,7 @@ model = dict(
         bbox_coder=dict(
             type='DeltaXYWHBBoxCoder',
             target_means=[0.0, 0.0, 0.0, 0.0],
-            # Sizes may grow by a factor of at most 1000 / 16, this coder's default limit.
+            # Sizes grow by a factor of at most 1000 / 16, this coder's default limit.
             target_stds=[1.0, 1.0, 1.0, 1.0],
         ),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
@@ -104,7 +104,7 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # The best anchors of each lesion are positive even at low IoU, but not those that do not overlap it.
+                # The best anchors of each lesion are positive even at low IoU, unless they do not overlap it.
                 min_pos_iou=1e-6,
                 match_low_quality=True,
                 ignore_iof_thr=-1,

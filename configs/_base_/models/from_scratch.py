@@ -1,9 +1,9 @@
-# What a leaf config changes in a model of this project to train it from scratch on a few thousand slices of 256 x 256:
+# Overrides with which leaf configs train a model from scratch on a few thousand slices of 256 x 256:
 #     model = {{_base_.from_scratch}}
 # The feature map has half the stride, 8 pixels: as many cells across the body as the paper's 512 x 512 slices have at 16,
 # without the cost of upsampling slices that have no finer detail. Anchors cover lesion sizes of 5 to 100 pixels. A box counts
 # as a lesion from an IoU of 0.5 (paper: 0.75, which few boxes reach early on), and boxes have a larger loss weight. At most
-# 32 RoIs per slice train the mask head (paper: 192), which would otherwise take most of the time of a step.
+# 32 RoIs per slice train the mask head (paper: 192), which would otherwise take most of a step's time.
 from_scratch = dict(
     # Data sets that mix scanners and windows have no common mean. This setting also needs no statistics.
     data_preprocessor=dict(normalization='slice', statistics=None),

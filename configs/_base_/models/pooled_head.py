@@ -1,6 +1,6 @@
-# The fields that let the slice head of a leaf config learn from a few thousand slices: mean and maximum of the mask features
-# of each RoI, one layer per RoI, then W, v and the classifier as in the paper. docs/public_results.md compares it with the
-# paper's head:
+# Overrides with which the slice head of a leaf config learns from a few thousand slices: mean and maximum of the mask
+# features of each RoI, one layer per RoI, then W, v and the classifier as in the paper. docs/public_results.md compares it
+# with the paper's head:
 #     model = {{_base_.pooled_head}}
 pooled_head = dict(
     roi_head=dict(

@@ -1,5 +1,5 @@
-# The Single-Shot Model: the affinity model's two branches with another slice head, which uses the scores and raw box deltas of
-# the 128 best boxes. These may overlap more.
+# The Single-Shot Model: the affinity model's two branches with a slice head that reads the scores and raw box deltas of the
+# 128 best boxes, which may overlap more.
 _base_ = './affinity_rcnn_r18.py'
 model = dict(
     roi_head=dict(

@@ -1,7 +1,7 @@
 # A plain slice classifier. The backbone may be any in MMDetection's registry, SliceVGG, or any timm model:
 #     model = dict(backbone=dict(_delete_=True, type='TimmBackbone', model_name='efficientnet_b0',
 #                                init_cfg=dict(type='Pretrained', checkpoint='timm')))
-# The head infers the number of its channels.
+# The head infers its number of input channels.
 model = dict(
     type='SliceClassifier',
     data_preprocessor=dict(type='SliceDataPreprocessor', normalization='global', statistics='annotations/statistics.json'),

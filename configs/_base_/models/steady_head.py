@@ -1,5 +1,5 @@
-# The fields that make the slice head of a leaf config continuous in scores and boxes, so that rounding differences between
-# machines move the output as little as they move the features. SoftRoISelector has the derivation, docs/agreement.md the
+# Overrides that make the slice head of a leaf config continuous in scores and boxes, so that rounding differences between
+# machines change the output as little as the features. SoftRoISelector has the derivation, docs/agreement.md the
 # measurements:
 #     _base_ = ['./affinity_c8.py', '_base_/models/steady_head.py']
 #     model = {{_base_.steady_head}}
@@ -11,6 +11,6 @@ steady_head = dict(
         # trains from the paper's initialisation even if steps are few.
         cls_head=dict(norm_cfg=dict(type='GN', num_groups=32), unit_roi_weights=True, classifier_std=None),
     ),
-    # No suppression in the RPN: it would make the surviving one of two overlapping proposals depend on their order.
+    # No suppression in the RPN: which of two overlapping proposals survives would depend on their order.
     test_cfg=dict(rpn=dict(max_per_img=400, nms=dict(iou_threshold=1.0))),
 )

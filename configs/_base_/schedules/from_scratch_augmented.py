@@ -1,4 +1,4 @@
-# Continues the first phase of training from scratch, lesions only, with augmentation, from the weights trained without it.
+# Continues the first phase of training from scratch (lesions only) with augmentation.
 _base_ = './from_scratch_lesions.py'
 train_cfg = dict(max_epochs=6)
 param_scheduler = [

@@ -1,4 +1,4 @@
-# The second phase of training from scratch: the slice head alone, on stored RoIs.
+# The second phase of training from scratch: the slice head only, on stored RoIs.
 train_cfg = dict(type='SliceTrainLoop', max_epochs=20, val_interval=5)
 val_cfg = dict(type='SliceValLoop')
 test_cfg = dict(type='SliceTestLoop')

@@ -1,4 +1,4 @@
-# The third phase of training from scratch: alternating stages, with steps a tenth the size of those in the first two phases.
+# The third phase of training from scratch: alternating stages, with a tenth of the first two phases' step size.
 train_cfg = dict(type='SliceTrainLoop', max_epochs=4, val_interval=1)
 val_cfg = dict(type='SliceValLoop')
 test_cfg = dict(type='SliceTestLoop')

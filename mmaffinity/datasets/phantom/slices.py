@@ -85,7 +85,7 @@ def draw_hounsfield(
         ValueError: as :func:`draw_slice`.
     """
     if not 0.0 <= level <= 1.0:
-        raise ValueError(f'level must lie between 0 (lung apex) and 1 (lung base), got {level}')
+        raise ValueError(f'level must be between 0 (lung apex) and 1 (lung base), got {level}')
     if size < MIN_SIZE:
         raise ValueError(f'size must be at least {MIN_SIZE} pixels, got {size}')
     rng = np.random.default_rng([*patient.key, 2, int(round(level * 10000))])

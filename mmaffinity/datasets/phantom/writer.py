@@ -77,7 +77,7 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
             return
         if not overwrite:
             raise ValueError(
-                f'{out_dir} holds a phantom made with other settings ({", ".join(changed)}); choose '
+                f'{out_dir} contains a phantom made with other settings ({", ".join(changed)}); choose '
                 'another folder, or overwrite it (--overwrite)'
             )
         for folder in ('cncb_ncov', 'ictcf', 'covidx_ct', *VOLUMES):

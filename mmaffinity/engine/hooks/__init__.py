@@ -1,1 +1,1 @@
-"""Hooks of training and testing; :mod:`mmaffinity.engine` exports them."""
+"""Hooks for training and testing; :mod:`mmaffinity.engine` exports them."""

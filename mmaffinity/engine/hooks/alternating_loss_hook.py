@@ -1,4 +1,4 @@
-"""The alternation of the two training stages."""
+"""Alternate between the two training stages."""
 
 import math
 
@@ -16,22 +16,22 @@ COPIES = ('every', 'best')
 
 @HOOKS.register_module()
 class AlternatingLossHook(Hook):
-    """Set the stage of each batch, and copy the segmentation branch after a segmentation step.
+    """Set the training stage for each batch, and copy the segmentation branch after a segmentation step.
 
-    The data determine the stage: a batch of lesion slices gives a segmentation step, a batch of labelled slices a
-    classification step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so
-    parameters that a stage does not train keep their values and moments. Models without stages (no ``set_stage``), such as
-    a Mask R-CNN, are unaffected.
+    The data determines the stage: a batch of lesion slices is a segmentation step, a batch of labelled slices a classification
+    step (:class:`AlternatingSampler` alternates them). Optimizers skip parameters without gradient, so parameters that a stage
+    does not train keep their values and moments. Models without stages (no ``set_stage``), such as a Mask R-CNN, are
+    unaffected.
 
     Args:
         copy: when to copy the segmentation branch's weights to the classification branch: after 'every' segmentation step
-            (paper), or only if the loss falls below its 'best' so far (code of the Single-Shot Model).
+            (paper), or only if the loss falls below its 'best' so far (Single-Shot Model's code).
 
     Raises:
         ValueError: if ``copy`` is neither.
     """
 
-    # Before the hooks that save or log, so that a checkpoint contains the copied branch.
+    # Runs before the hooks that save or log, so that checkpoints contain the copied branch.
     priority = 'HIGH'
 
     def __init__(self, copy: str = 'every') -> None:
@@ -42,7 +42,7 @@ class AlternatingLossHook(Hook):
 
     @staticmethod
     def _staged(runner: Runner) -> torch.nn.Module | None:
-        """Return the model, unwrapped, if it has stages."""
+        """Return the unwrapped model if it has stages, else None."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         return model if hasattr(model, 'set_stage') else None
 
@@ -64,7 +64,7 @@ class AlternatingLossHook(Hook):
         if model is None or batch_task(data_batch['data_samples']) != SEGMENTATION:
             return
         if self.copy == 'best':
-            # Averaged over all processes, so that either all of them copy or none does.
+            # Average over the processes, so that either all of them copy or none does.
             loss = outputs['loss'].detach().clone()
             all_reduce(loss, 'mean')
             loss = loss.item()
@@ -74,10 +74,10 @@ class AlternatingLossHook(Hook):
         model.copy_branch()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Store the best loss so far, which determines later copies."""
+        """Store the best loss so far, on which later copies depend."""
         checkpoint['alternating_best_loss'] = self.best_loss
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore the stored best loss when a run is resumed, but not when it starts from another run's weights."""
+        """Restore the best loss of a resumed run, but not of a run that starts from another run's weights."""
         if runner._resume:
             self.best_loss = checkpoint.get('alternating_best_loss', math.inf)

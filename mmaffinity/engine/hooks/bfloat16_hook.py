@@ -1,4 +1,4 @@
-"""Training parts of a model in bfloat16 on processors that are faster with it."""
+"""Train parts of a model in bfloat16 on CPUs where this is faster."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,31 +10,31 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-# Convolutions on whole feature maps and on RoIs. Boxes are decoded and losses computed outside them, in float32.
+# Convolutions on feature maps and RoIs. Boxes are decoded and losses computed outside these parts, in float32.
 PARTS = ('backbone', 'neck', 'rpn_head.rpn_conv', 'roi_head.mask_head')
 
 
 def computes_bfloat16() -> bool:
-    """Whether this processor has instructions for matrix products in bfloat16 (AMX on x86)."""
+    """Return whether this processor has instructions for bfloat16 matrix products (AMX on x86)."""
     return torch.cpu._is_amx_tile_supported()
 
 
 @HOOKS.register_module()
 class Bfloat16Hook(Hook):
-    """Run the forward passes of some parts under ``torch.autocast`` in bfloat16 while training on a CPU.
+    """Run the forward passes of some submodules under ``torch.autocast`` in bfloat16 while training on a CPU.
 
-    Weights, gradients, optimizer and the outputs of each part remain float32, and so do checkpoints. Validation is unaffected.
+    Weights, gradients, optimizer state, the outputs of each submodule and checkpoints remain float32. Validation is unaffected.
     With AMX, a training step takes about half the time; docs/speed.md has measurements.
 
     Args:
-        parts: names of the model's modules; names that it lacks are ignored.
+        parts: names of submodules; names that the model lacks are ignored.
     """
 
     def __init__(self, parts: Sequence[str] = PARTS) -> None:
         self.parts = tuple(parts)
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the parts."""
+        """Wrap the forward methods of the submodules."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         modules = dict(model.named_modules())
         for name in self.parts:

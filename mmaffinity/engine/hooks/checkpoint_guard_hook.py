@@ -1,4 +1,4 @@
-"""Loading a checkpoint completely or not at all."""
+"""Load checkpoints completely or not at all."""
 
 import logging
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from mmaffinity.checkpoints import explain_mismatch
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
-    """Refuse a checkpoint that does not match the model; MMEngine would load it partially and log a warning.
+    """Reject a checkpoint that does not match the model; MMEngine would load it partially and log a warning.
 
     A resumed or tested model must also have been trained with the data's class order; different class names are logged.
 
     Args:
         new_layers: prefixes of layers to initialise from scratch when training starts from another model's checkpoint
-            (``load_from``); the checkpoint's weights for them are ignored. A resumed or tested model loads all weights.
+            (``load_from``), whose weights for them are ignored. A resumed or tested model loads all weights.
     """
 
     def __init__(self, new_layers: Sequence[str] = ()) -> None:
@@ -30,13 +30,13 @@ class CheckpointGuardHook(Hook):
         """Check the weights before the model loads them.
 
         Raises:
-            ValueError: if the checkpoint does not match the config, with the first difference; if it has the data's classes in
-                another order; or if a run is to resume from it and it has only weights.
+            ValueError: if the checkpoint does not match the config, with the first difference; if it was trained with the
+                data's classes in another order; or if a run resumes from it but it contains only weights.
         """
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(
-                f'{runner._load_from} cannot be resumed: it has weights but no optimizer; start a new run '
-                'from it: load_from=PATH with resume=False'
+                f'{runner._load_from} cannot be resumed: it contains no optimizer state; start a new run '
+                'from its weights with load_from=PATH and resume=False'
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = checkpoint.get('state_dict', checkpoint)
@@ -54,7 +54,7 @@ class CheckpointGuardHook(Hook):
             model.state_dict(), {name.removeprefix('module.'): value for name, value in weights.items()}, renew
         )
         if problem:
-            raise ValueError(f'the checkpoint {runner._load_from} does not fit the config: {problem}')
+            raise ValueError(f'the checkpoint {runner._load_from} does not match the config: {problem}')
         if not starting:
             loader = runner.train_dataloader if isinstance(runner._train_loop, BaseLoop) else runner.test_dataloader
             _compare_classes(
@@ -65,18 +65,18 @@ class CheckpointGuardHook(Hook):
 
 
 def _compare_classes(path: str, learned: dict, data: dict) -> None:
-    """Compare class names, as far as both sides have them; their number is compared elsewhere."""
+    """Compare class names, if both sides have them; their number is checked with the shapes of the weights."""
     for key in ('classes', 'slice_classes'):
         first, second = (tuple(names.get(key) or ()) for names in (learned, data))
         if not first or not second or first == second:
             continue
         if sorted(map(str, first)) == sorted(map(str, second)):
             raise ValueError(
-                f'the checkpoint {path} was trained with the {key} {first}, but the data has {second}: labels '
-                "would be misread. Give the data the checkpoint's classes, in its order"
+                f'the checkpoint {path} was trained with {key} {first}, but the data has {second}: labels '
+                "would be misread. Set the classes of the data to the checkpoint's, in the same order"
             )
         print_log(
-            f'{path} was trained with the {key} {first}, the data has {second}: assuming the same classes in this order',
+            f'{path} was trained with {key} {first}, but the data has {second}: assuming the same classes in this order',
             logger='current',
             level=logging.WARNING,
         )

@@ -1,4 +1,4 @@
-"""Random numbers that depend only on the seed, epoch and process, not on what happened before."""
+"""Make random numbers depend only on seed, epoch and process."""
 
 import random
 
@@ -12,15 +12,14 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed all random generators at the start of each epoch from the run's seed, the epoch and the process's rank.
+    """Seed all random generators at the start of each epoch from the run's seed, the epoch and the rank of the process.
 
-    The sampling of anchors and RoIs draws from torch's global generator. With a seed per epoch, a resumed run draws the
-    same numbers as an uninterrupted one, with or without validation and testing in between, and no generator state needs to be
-    stored. The number of loader workers makes no difference either, except to transforms that draw random numbers: they draw
-    in the workers.
+    Anchors and RoIs are sampled with torch's global generator. With a seed per epoch, a resumed run draws the same numbers as
+    an uninterrupted one, with or without validation and testing in between, and no generator state needs to be stored. The
+    number of loader workers matters only to random transforms, which run in the workers.
     """
 
-    # Before anything else at the start of an epoch draws random numbers.
+    # Runs before anything else draws random numbers at the start of an epoch.
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -29,6 +28,6 @@ class EpochSeedHook(Hook):
         random.seed(int(state[0]))
         np.random.seed(int(state[1]))
         torch.manual_seed(int(state[2]))
-        # A loader draws the seed of its workers when it starts them: each epoch, or once if they are persistent. From the
-        # global generator, that would shift the numbers of some epochs.
+        # A loader draws a seed when it starts its workers: in each epoch, or once if they are persistent. Drawing it from the
+        # global generator would shift the numbers of some epochs.
         runner.train_dataloader.generator = torch.Generator().manual_seed(int(torch.empty((), dtype=torch.int64).random_()))

@@ -1,4 +1,4 @@
-"""Stopping a run whose loss is NaN or infinite."""
+"""Stop a run whose loss is NaN or infinite."""
 
 import math
 import shlex
@@ -20,7 +20,7 @@ from .whole_checkpoint_hook import WholeCheckpointHook
 
 @dataclass
 class _Step:
-    """Data of a step, kept until its losses have arrived on the CPU."""
+    """A step, kept until its losses have arrived on the CPU."""
 
     iteration: int
     epoch: int
@@ -35,14 +35,13 @@ class _Step:
 class FiniteLossHook(Hook):
     """Stop training when a loss or the network's output is NaN or infinite, and report where.
 
-    The reported losses are those before mixed-precision scaling. Steps that the gradient scaler skips, which is how it finds
-    its scale, therefore do not count.
+    Losses are checked before mixed-precision scaling, so steps that the gradient scaler skips to find its scale do not count.
 
     On a GPU, reading a loss immediately would block until the step's backward pass has finished. Losses are therefore copied
     asynchronously and checked after the next step, or before a checkpoint is written.
 
-    If the weights diverged, the network may reject its own output before there is a loss. The previous step is then checked
-    first, because its loss may be the cause; otherwise the error is reported like a non-finite loss.
+    If the weights have diverged, the network may reject its own output before there is a loss. The previous step is then
+    checked first, because its loss may be the cause; otherwise the error is reported like a non-finite loss.
 
     Raises:
         ValueError: during training, with the stage, the terms, the slices of the batch and the last good checkpoint.
@@ -70,7 +69,7 @@ class FiniteLossHook(Hook):
         model.train_step = train_step
 
     def after_train(self, runner: Runner) -> None:
-        """Restore the model's own methods."""
+        """Restore the model's ``train_step``."""
         vars(runner.model).pop('train_step', None)
 
     def after_train_iter(
@@ -110,7 +109,7 @@ class FiniteLossHook(Hook):
         bad = {name: value for name, value in zip(step.terms, step.values.tolist()) if not math.isfinite(value)}
         if not bad:
             return
-        # The sum is reported only if no single term is the cause.
+        # Report the total loss only if no single term is the cause.
         blamed = {name: value for name, value in bad.items() if name != 'loss'} or bad
         terms = ', '.join(f'{name} = {value}' for name, value in blamed.items())
         reason = f'the loss of the {step.stage} stage is not finite: {terms}'
@@ -127,13 +126,13 @@ def _stage_and_slices(batch: dict | None) -> tuple[str, list[str]]:
 def _message(runner: Runner, iteration: int, epoch: int, reason: str, slices: list[str]) -> str:
     """Describe where training stopped and how to continue."""
     good = _last_good(runner)
-    # A resumed run takes the learning rate from the checkpoint, so a lower one needs a new run.
+    # Resuming restores the learning rate from the checkpoint, so a lower one requires a new run.
     start = f'load_from={shlex.quote(good)} ' if good else ''
     rate = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     below = 'lower than before' if rate is None else f'below {rate}'
     return (
-        f'training stopped at iteration {iteration} (epoch {epoch}), because {reason}; '
-        f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none was written yet"}. Check these '
+        f'training stopped at iteration {iteration} (epoch {epoch}): {reason}; '
+        f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none yet"}. Check these '
         f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
         f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}'
     )

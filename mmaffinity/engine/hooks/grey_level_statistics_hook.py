@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the grey levels, computed if no file contains them."""
+"""Provide the mean and standard deviation of the grey levels, computed if no file contains them."""
 
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,20 @@ FILE = 'statistics.json'
 class GreyLevelStatisticsHook(Hook):
     """Set the mean and std of the training slices in :class:`SliceDataPreprocessor` if it has none.
 
-    This applies to ``normalization='global'`` if neither the config nor the checkpoint that training starts from contains the
-    values. The main process reads them from the config's ``statistics`` file, below the data root of the training slices. If
-    there is none, it computes them and stores them in ``<work_dir>/statistics.json``, which a restart in that folder with the
-    same slices reuses. Nothing is written to the data root: two folds started at the same time would overwrite each other's
+    This applies to ``normalization='global'`` if neither the config nor the initial checkpoint contains the values. The main
+    process reads them from the config's ``statistics`` file, below the data root of the training slices. If that file does not
+    exist, the values are computed and stored in ``<work_dir>/statistics.json``, which a restart in that folder with the same
+    slices reuses. Nothing is written to the data root, where two folds started at the same time would overwrite each other's
     values. Checkpoints contain the values, so testing computes nothing.
 
-    If a file written by ``mmaffinity statistics`` was computed from other slices than the training slices, a warning is logged.
+    A warning is logged if ``mmaffinity statistics`` computed the file from slices other than the training slices.
     """
 
-    # Before hooks that look at the model's state.
+    # Runs before hooks that read the model's state.
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Compute missing values.
+        """Set the values if they are missing.
 
         Raises:
             FileNotFoundError: if a training slice is missing.
@@ -59,7 +59,7 @@ class GreyLevelStatisticsHook(Hook):
             try:
                 message[0] = self._find(runner, preprocessor)
             except Exception as error:
-                # The other processes wait for this result, and would otherwise wait for minutes.
+                # Unblock the other processes, which would otherwise wait for this result for minutes.
                 broadcast_object_list([None, str(error)])
                 raise
         broadcast_object_list(message)
@@ -69,17 +69,17 @@ class GreyLevelStatisticsHook(Hook):
         preprocessor.set_statistics(*values)
 
     def _find(self, runner: Runner, preprocessor: Any) -> tuple[float, float]:
-        """Read the values from the configured file or the work folder, or compute them."""
+        """Read the values from the configured file or the work folder, or else compute them."""
         dataset, file = runner.train_dataloader.dataset, Path(runner.work_dir) / FILE
         configured = statistics_file(dataset, preprocessor.statistics) if preprocessor.statistics else None
         if configured is not None and configured.exists():
             values = preprocessor.read_statistics(configured)
             self._compare(runner, configured, values[0])
             return values
-        reason = f'{configured} does not exist' if configured else 'the config names no statistics file'
+        reason = f'{configured} does not exist' if configured else 'the config sets no statistics file'
         kept = read_statistics(file)
         if kept.get(SLICES_KEY) == slices_fingerprint(dataset):
-            runner.logger.info(f'{reason}; using {_in_words(kept)}, computed before and stored in {file}')
+            runner.logger.info(f'{reason}; using {_in_words(kept)}, computed earlier and stored in {file}')
             return kept['mean'], kept['std']
         runner.logger.info(f'{reason}; computing mean and std of the grey levels of the training slices')
         found = training_statistics(dataset, progress=NamedProgress())
@@ -87,19 +87,19 @@ class GreyLevelStatisticsHook(Hook):
         replaced = ', replacing those of other slices' if kept else ''
         runner.logger.info(
             f'{_in_words(found)}; stored in {file} and in every checkpoint{replaced}. To store them with the '
-            f'data, for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}'
+            f'data for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}'
         )
         return found['mean'], found['std']
 
     def _compare(self, runner: Runner, file: Path, mean: float) -> None:
-        """Warn if ``mmaffinity statistics`` computed the values from other slices than this run trains on."""
+        """Warn if ``mmaffinity statistics`` computed the values from slices other than this run's."""
         used = read_statistics(file)
-        # The values may come from a checkpoint or from the config itself.
+        # The values may have come from a checkpoint or the config instead.
         if SLICES_KEY not in used or abs(mean - used['mean']) > 1e-6:
             return
         if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
-                f'{file} was computed from other slices ({used.get("source")}) than this run trains on, and is used '
+                f'{file} was computed from other slices ({used.get("source")}) than those of this run, and is used '
                 f'unchanged; to recompute it: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
             )
 

@@ -1,4 +1,4 @@
-"""Ending loader workers together with their run."""
+"""End loader workers when their run is killed."""
 
 import os
 from functools import partial
@@ -16,20 +16,20 @@ from mmaffinity.utils.parent_watch import end_with_parent
 class LoaderWorkersHook(Hook):
     """End the loader workers of a killed run.
 
-    torch's workers notice that their parent is gone, but then wait for their loaded batches to be read, which never happens.
-    With batches in the pipe, they would keep running forever and hold their memory.
+    torch's workers notice that their parent is gone, but then wait for their loaded batches to be read, which never happens:
+    they would run forever and keep their memory.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Set up the watch in the training workers."""
+        """Watch the parent in training workers."""
         _watch_from(runner.train_dataloader)
 
     def before_val(self, runner: Runner) -> None:
-        """Set up the watch in the validation workers."""
+        """Watch the parent in validation workers."""
         _watch_from(runner.val_dataloader)
 
     def before_test(self, runner: Runner) -> None:
-        """Set up the watch in the test workers."""
+        """Watch the parent in test workers."""
         _watch_from(runner.test_dataloader)
 
 

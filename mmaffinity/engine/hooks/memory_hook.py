@@ -1,4 +1,4 @@
-"""Memory usage of a run."""
+"""Record the memory usage of a run."""
 
 import os
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class MemoryHook(Hook):
-    """Record the resident memory of the process and its loader workers, on Linux.
+    """Record the resident memory of the process and its loader workers (Linux only).
 
     Args:
         interval: iterations between rows.
-        last: end training after the epoch of this iteration; None never ends it.
-        limit: MiB by which memory may grow between the first and the last row of training or testing; None means no limit.
+        last: stop training after the epoch of this iteration; None never stops it.
+        limit: MiB by which memory may grow between the first and the last row of training or testing; None for no limit.
 
     Attributes:
-        rows: (iteration, MiB of the process, MiB of its loader workers) for every interval. Memory shared with the process
-            counts for each worker.
+        rows: (iteration, MiB of the process, MiB of its loader workers) per interval. Memory shared with the process counts
+            for each worker.
 
     Raises:
         ValueError: if ``interval`` is below 1, the system does not report memory, or, at the end of a run, memory grew by more
             than the limit.
     """
 
-    # After all other work of a step.
+    # Runs after all other work of a step.
     priority = 'LOWEST'
 
     def __init__(self, interval: int = 200, last: int | None = None, limit: float | None = None) -> None:
         if interval < 1:
             raise ValueError(f'interval={interval} of MemoryHook must be 1 or more')
         if not Path('/proc/self/status').exists():
-            raise ValueError('MemoryHook reads resident memory from /proc, which this system lacks: use Linux')
+            raise ValueError('MemoryHook reads resident memory from /proc, which this system does not have: use Linux')
         self.interval = interval
         self.last = last
         self.limit = limit
@@ -79,7 +79,7 @@ class MemoryHook(Hook):
 
 
 def _resident(process: int) -> float:
-    """Return the resident memory of a process in MiB, 0 if it has ended."""
+    """Return the resident memory of a process in MiB; 0 if it has ended."""
     try:
         status = Path(f'/proc/{process}/status').read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Equal BatchNorm statistics across processes."""
+"""Synchronise BatchNorm statistics across processes."""
 
 import torch
 from mmdet.registry import HOOKS
@@ -12,16 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class NormSyncHook(Hook):
     """Average BatchNorm's running means and variances over the processes after each epoch.
 
-    Weights are equal in all processes because gradients are; running statistics follow each process's own slices. Averaging
-    them before the epoch is saved and validated makes all processes validate the same model, and a resumed run start from the
-    same state as an uninterrupted one. Single-process runs are unchanged.
+    Weights are equal in all processes because gradients are averaged, but running statistics follow each process's own slices.
+    Averaging them before the epoch is saved and validated lets all processes validate the same model, and a resumed run start
+    from the same state as an uninterrupted one. Single-process runs are unaffected.
     """
 
-    # Before the checkpoint is written.
+    # Runs before the checkpoint is written.
     priority = 'NORMAL'
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Average."""
+        """Average the statistics."""
         if get_world_size() == 1:
             return
         statistics = [

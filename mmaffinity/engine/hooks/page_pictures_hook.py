@@ -1,4 +1,4 @@
-"""Thumbnails of tested slices, for the page of a test run."""
+"""Keep thumbnails of tested slices for the page of a test run."""
 
 import heapq
 from collections.abc import Sequence
@@ -18,13 +18,14 @@ SCORE_THR = 0.5  # lesions with a lower score are not drawn
 
 
 class PagePicturesHook(Hook):
-    """Keep thumbnails of tested slices in memory: misclassified slices first, then the least confident ones.
+    """Keep thumbnails of tested slices in memory, preferring misclassified slices, then the least confident ones.
 
-    A distributed run keeps those of the first process. Not for configs: :func:`~mmaffinity.apis.test_model` adds it.
+    A distributed run keeps those of the first process. :func:`~mmaffinity.apis.test_model` adds this hook; it is not for
+    configs.
 
     Attributes:
-        pictures: after the run, JPEG files by ``(task, img_path)``.
-        drawn: what they show of the predictions, see :func:`predicted_part`.
+        pictures: after the run, JPEG data by ``(task, img_path)``.
+        drawn: what they show of the predictions (see :func:`predicted_part`).
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class PagePicturesHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
     ) -> None:
-        """Draw those slices of a batch that rank above the lowest one kept."""
+        """Draw the slices of a batch that rank above the lowest one kept."""
         for sample in outputs or ():
             self._number += 1
             priority = self._priority(sample), -self._number
@@ -55,12 +56,12 @@ class PagePicturesHook(Hook):
 
     @staticmethod
     def _priority(sample: SliceDataSample) -> float:
-        """Return 2 for a misclassified slice, 1.5 for a lesion slice, below 1 for a correct one: more if it is less certain."""
+        """Return 2 for a misclassified slice, 1.5 for a lesion slice, and 1 - confidence for a correctly classified one."""
         truth, (predicted, scores) = true_class(sample), slice_probabilities(sample)
         if truth is None or predicted is None:
             return 1.5
         return 2.0 if truth != predicted else 1 - max(scores)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Set ``pictures``."""
+        """Collect the thumbnails in ``pictures``."""
         self.pictures = {name: picture for _, _, name, picture in self._kept}

@@ -1,4 +1,4 @@
-"""One overlay image per tested slice."""
+"""Write an overlay image for each tested slice."""
 
 import hashlib
 import re
@@ -23,17 +23,17 @@ from mmaffinity.visualization.saving import save_image
 class SliceVisualizationHook(Hook):
     """Write an overlay of each tested slice to a folder.
 
-    MMDetection's own hook reads slices as 8-bit colour images, which corrupts 16-bit files, and names images by file name only,
-    so that ``0034.png`` of one patient overwrites that of another. This hook reads slices with the first transform of the data
+    MMDetection's hook reads slices as 8-bit colour images, which corrupts 16-bit files, and names images by file name only, so
+    that ``0034.png`` of one patient overwrites that of another. This hook reads slices with the first transform of the data
     set's pipeline, so that images have the grey levels that the model sees, and names images by patient, scan and slice.
 
     Args:
-        show_dir: folder for the images, relative to the current folder; None draws nothing.
+        show_dir: folder for the images, relative to the working directory; None draws nothing.
         interval: draw every n-th slice, starting with the first.
         max_slices: maximum number of images per test run (and process); None for no limit.
         score_thr: omit lesions with a lower score.
         max_objects: maximum number of lesions per image.
-        show_gt: draw the ground truth if it is known.
+        show_gt: draw the ground truth, if known.
         show_rois: draw the RoIs used for classification, with rank and weight.
 
     Raises:
@@ -51,7 +51,7 @@ class SliceVisualizationHook(Hook):
         show_rois: bool = False,
     ) -> None:
         if interval < 1:
-            raise ValueError(f'interval={interval} must be at least 1, which draws every slice')
+            raise ValueError(f'interval={interval} must be at least 1 (every slice)')
         if max_slices is not None and max_slices < 1:
             raise ValueError(f'max_slices={max_slices} must be at least 1, or None for no limit')
         self.show_dir = None if show_dir is None else Path(show_dir)
@@ -76,7 +76,7 @@ class SliceVisualizationHook(Hook):
         """Draw the slices of a batch that are due.
 
         Raises:
-            FileNotFoundError, ValueError: from the loader, if it cannot read a slice.
+            FileNotFoundError, ValueError: if a slice cannot be read.
         """
         if self.show_dir is None:
             return
@@ -97,27 +97,27 @@ class SliceVisualizationHook(Hook):
             self._num_drawn += 1
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Report where the images are."""
+        """Log where the images are."""
         if self.show_dir is not None:
             runner.logger.info(f'{self._num_drawn} of {plural(self._num_seen, "slice")} drawn in {self.show_dir}')
 
     def file_name(self, sample: SliceDataSample) -> str:
-        """Return the image name of a slice: patient, scan and slice, in characters that all file systems accept.
+        """Return the image name of a slice (patient, scan, slice), in characters that all file systems accept.
 
-        A name already used by another slice gets a suffix derived from the slice's path. Distributed processes do not know each
-        other's names, so there every name gets the suffix.
+        A name already taken by another slice gets a suffix derived from the slice's path. Distributed processes do not know
+        each other's names, so in distributed runs every name gets the suffix.
         """
         path = str(sample.img_path)
         plain = PurePosixPath(sample_name(sample)).with_suffix('').as_posix()
         stem = re.sub(r'[^A-Za-z0-9.-]+', '_', plain).strip('._')[-150:] or 'slice'
-        taken = self._names.setdefault(stem.lower(), path) != path  # lower: some file systems ignore case
+        taken = self._names.setdefault(stem.lower(), path) != path  # some file systems ignore case
         if taken or get_world_size() > 1:
             stem += '-' + hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:10]
         return f'{stem}.png'
 
 
 def first_transform(dataset: Any) -> Callable[[dict], dict]:
-    """Return the transform with which a data set, or the first part of a concatenation, loads its slices.
+    """Return the transform that loads the slices of a data set, or of the first one in a concatenation.
 
     Raises:
         ValueError: if the data set has no pipeline.
@@ -125,5 +125,5 @@ def first_transform(dataset: Any) -> Callable[[dict], dict]:
     dataset = next(leaf_datasets(dataset))
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
-        raise ValueError(f'{type(dataset).__name__} has no pipeline, whose first transform would read its slices')
+        raise ValueError(f'{type(dataset).__name__} has no pipeline with a first transform that loads slices')
     return transforms[0]

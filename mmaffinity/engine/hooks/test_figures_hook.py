@@ -1,4 +1,4 @@
-"""Figures of a whole test run."""
+"""Draw figures of a test run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_
 
 @HOOKS.register_module()
 class TestFiguresHook(Hook):
-    """Write the confusion matrix, and the affinity representation Y of one slice per class.
+    """Draw the confusion matrix, and the affinity representation Y of one slice per class.
 
-    The slice of a class is the correctly classified one with the highest confidence; the first one in case of ties. A class
-    without a correctly classified slice has no panel. A distributed run draws the slices of its first process.
+    A class is represented by its most confident correctly classified slice, the first one in case of ties. A class without a
+    correctly classified slice has no panel. A distributed run draws the slices of its first process.
 
     Args:
         out_dir: folder for ``confusion_matrix.png`` and ``affinity.png``.
@@ -35,7 +35,7 @@ class TestFiguresHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[SliceDataSample] | None = None
     ) -> None:
-        """Keep Y of the most confident slice of each class."""
+        """Keep Y of each class's most confident slice."""
         for sample in outputs or ():
             if 'gt_slice' not in sample or 'pred_slice' not in sample or 'affinity' not in sample.pred_slice:
                 continue
@@ -44,7 +44,7 @@ class TestFiguresHook(Hook):
                 self._best[label] = (score, Path(str(sample.img_path)).name, sample.pred_slice.affinity.cpu().numpy())
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Draw."""
+        """Write the figures."""
         if not is_main_process():
             return
         reports = [metric.report for metric in runner.test_evaluator.metrics if getattr(metric, 'report', None)]

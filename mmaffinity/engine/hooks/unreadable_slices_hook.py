@@ -1,4 +1,4 @@
-"""Count of the slices skipped in training."""
+"""Report the slices that training skipped."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,15 +19,15 @@ _META_KEY = 'skipped_slices'
 class UnreadableSlicesHook(Hook):
     """Report at the end of training how many unreadable slices were skipped (``on_unreadable='skip'``).
 
-    Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. If a run ends
-    with an error, each process reports what it knows, see :meth:`log_skipped`.
+    Checkpoints store the paths up to their epoch, so a resumed run also counts slices skipped before. If a run fails, each
+    process reports what it knows (see :meth:`log_skipped`).
     """
 
     def __init__(self) -> None:
         self._known: list[str] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore the count of a resumed run."""
+        """Restore the paths of a resumed run."""
         if runner._resume:
             self._known = list((checkpoint.get('meta') or {}).get(_META_KEY) or ())
 
@@ -42,22 +42,22 @@ class UnreadableSlicesHook(Hook):
             checkpoint.setdefault('meta', {})[_META_KEY] = list(self._known)
 
     def after_train(self, runner: Runner) -> None:
-        """Log the number and the paths over all processes."""
+        """Log the number and paths of slices skipped by all processes."""
         if _skips(runner):
             self.after_train_epoch(runner)
             self._log(runner, self._known)
 
     def log_skipped(self, runner: Runner) -> None:
-        """After a failed run, log what this process and, up to the last epoch, the others skipped.
+        """After a failed run, log the slices skipped by this process and, up to the last epoch, by the others.
 
-        This does not communicate with other processes, which may have ended.
+        Other processes may have ended, so this does not communicate with them.
         """
-        # Accessing a runner's loop builds it, including data sets that may be why the run failed.
+        # Accessing a runner's loop would build it, including data sets that may be why the run failed.
         if isinstance(runner._train_loop, BaseLoop) and _skips(runner):
             self._log(runner, self._mine(runner))
 
     def _mine(self, runner: Runner) -> list[str]:
-        """Return the known paths of all processes, and those that this process has skipped since."""
+        """Return the known paths of all processes and those that this process has skipped since."""
         parts = _parts(runner.train_dataloader.dataset)
         return sorted(set(self._known).union(*(part.skipped() for part in parts if part.on_unreadable == 'skip')))
 
@@ -67,8 +67,8 @@ class UnreadableSlicesHook(Hook):
             runner.logger.info('no slice was skipped: all were readable')
             return
         runner.logger.warning(
-            f'{plural(len(paths), "slice", "was")} skipped and replaced by the next in the list, because reading '
-            f'failed: {first_and_rest(paths, _SHOWN)}'
+            f'{plural(len(paths), "slice", "was")} unreadable, skipped and replaced by the next in the '
+            f'list: {first_and_rest(paths, _SHOWN)}'
         )
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent, and never contain NaN."""
+"""Write checkpoints completely or not at all, and never with NaN."""
 
 import os
 from collections.abc import Iterator
@@ -18,17 +18,19 @@ from mmaffinity.utils.files import whole_file
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """:class:`mmengine.hooks.CheckpointHook` that loses nothing if a run is killed or the disk is full.
+    """A :class:`mmengine.hooks.CheckpointHook` that loses nothing if a run is killed or the disk is full.
 
-    It differs in four ways. A checkpoint is written as ``<name>.part`` and renamed once it is completely on disk.
-    Checkpoints made obsolete by ``max_keep_ckpts`` or by a better one are removed after the new one exists, not before. Only
-    checkpoints in this run's folder are removed, whatever a resumed file names. A checkpoint with NaN or infinite values in its
-    weights or optimizer state is refused.
+    It differs in four ways:
+
+    * a checkpoint is written as ``<name>.part`` and renamed once it is completely on disk;
+    * checkpoints made obsolete by ``max_keep_ckpts`` or by a better one are removed after the new one exists, not before;
+    * only checkpoints in this run's folder are removed, whatever a resumed checkpoint refers to;
+    * a checkpoint with NaN or infinity in its weights or optimizer state is not written.
 
     The arguments are those of MMEngine's hook.
 
     Attributes:
-        last_whole: path of the last checkpoint written by this run; None before the first.
+        last_whole: path of the last checkpoint that this run has written; None before the first.
 
     Raises:
         ValueError: while saving, if a weight is NaN or infinite.
@@ -40,10 +42,10 @@ class WholeCheckpointHook(CheckpointHook):
         self._superfluous: _LaterRemoval | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder, like MMEngine's hook."""
+        """Set up the folder like MMEngine's hook, with deferred removal."""
         self.file_backend: Any
         super().before_train(runner)
-        # Other backends, such as object stores, write objects atomically already.
+        # Other backends, such as object stores, already write atomically.
         backend: Any = getattr(self, 'file_backend', None)
         if isinstance(backend, LocalBackend):
             self._superfluous = _LaterRemoval(Path(self.out_dir))
@@ -51,8 +53,7 @@ class WholeCheckpointHook(CheckpointHook):
             self._forget_foreign_best(self._superfluous)
 
     def _forget_foreign_best(self, ours: '_LaterRemoval') -> None:
-        """Ignore a best checkpoint named by a resumed file if it is outside this run's folder, for example in the folder that
-        this one was copied from."""
+        """Forget a best checkpoint outside this run's folder, as after resuming in a copy of another folder."""
         if not ours.owns(getattr(self, 'best_ckpt_path', None) or ''):
             self.best_ckpt_path = None
         paths = getattr(self, 'best_ckpt_path_dict', None) or {}
@@ -61,18 +62,18 @@ class WholeCheckpointHook(CheckpointHook):
                 paths[name] = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check every number that is about to be saved.
+        """Check all values that are about to be saved.
 
         Raises:
-            ValueError: if one is NaN or infinite; the message names the first.
+            ValueError: if one is NaN or infinite, with the name of the first such tensor.
         """
         for name, value in _tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 last = f'the last good one is {self.last_whole}' if self.last_whole else 'this run has written none yet'
                 raise ValueError(
-                    f'no checkpoint was written after iteration {runner.iter}, because {name} contains a NaN or an '
-                    f'infinite number; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
-                    'gradients (optim_wrapper.clip_grad), and train from scratch or from that checkpoint'
+                    f'no checkpoint was written after iteration {runner.iter}: {name} contains NaN or '
+                    f'infinity; {last}. Lower the learning rate (optim_wrapper.optimizer.lr) or clip '
+                    'gradients (optim_wrapper.clip_grad), and restart from scratch or from that checkpoint'
                 )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -95,7 +96,7 @@ class WholeCheckpointHook(CheckpointHook):
 
 
 class _WritingAside:
-    """A runner whose :meth:`save_checkpoint` writes to a temporary file and renames it; otherwise the runner itself."""
+    """Proxy of a runner whose :meth:`save_checkpoint` writes to a temporary file and renames it."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -104,17 +105,19 @@ class _WritingAside:
         return getattr(self._runner, name)
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        if not is_main_process():  # takes part in the hooks, but writes nothing
+        if not is_main_process():  # runs the hooks, but writes nothing
             self._runner.save_checkpoint(out_dir, filename, *args, **kwargs)
             return
         with whole_file(Path(out_dir, filename)) as file:
             self._runner.save_checkpoint(out_dir, Path(file.name).name, *args, **kwargs)
-        _sync(Path(out_dir))  # otherwise a power cut could undo the rename after the older checkpoint was removed
+        _sync(Path(out_dir))  # or a power cut could undo the rename after the older checkpoint was removed
 
 
 class _LaterRemoval(LocalBackend):
-    """A file backend that removes only checkpoints of one folder, and only when its queue is flushed, so that the old
-    checkpoint survives a failed write."""
+    """A file backend that removes only checkpoints of one folder, and only on :meth:`catch_up`.
+
+    The old checkpoint thus survives a failed write.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -131,7 +134,7 @@ class _LaterRemoval(LocalBackend):
             self._due.append(Path(filepath))
 
     def rmtree(self, dir_path: str | Path) -> None:
-        """Do nothing, because our checkpoints are files."""
+        """Do nothing: checkpoints are files."""
 
     def catch_up(self) -> None:
         while self._due:

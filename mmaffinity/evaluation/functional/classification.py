@@ -122,9 +122,9 @@ def classification_report(
         or (counts < 0).any()
         or (counts != np.floor(counts)).any()
     ):
-        raise ValueError(f'a confusion matrix holds counts of slices, got {counts.tolist()}')
+        raise ValueError(f'a confusion matrix must contain counts of slices, got {counts.tolist()}')
     if not counts.sum():
-        raise ValueError('the confusion matrix holds no slice, so there is nothing to score')
+        raise ValueError('the confusion matrix contains no slice, so there is nothing to score')
     counts = counts.astype(np.int64)
     names = _check_names(class_names, len(counts))
     weights = _check_weights(class_weights, counts.sum(axis=1))

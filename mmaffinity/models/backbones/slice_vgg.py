@@ -1,4 +1,4 @@
-"""VGG without the layers that MMDetection's SSD adds to it."""
+"""VGG without the extra layers of MMDetection's SSD."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from torch import Tensor
 
 @MODELS.register_module()
 class SliceVGG(VGG, BaseModule):
-    """The convolutions of VGG; parameters are named as in the common ImageNet checkpoints (``features.0.weight``).
+    """The convolutional layers of VGG, with the parameter names of common ImageNet checkpoints (``features.0.weight``).
 
     Args:
         depth: 11, 13, 16 or 19 layers.
         init_cfg: MMEngine's initialisation config; ``Pretrained`` ignores the checkpoint's classifier.
-        out_indices: the stages to return, of five.
+        out_indices: indices of the stages to return, 0 to 4.
         kwargs: as for :class:`mmcv.cnn.VGG`, such as ``with_bn`` and ``frozen_stages``.
 
     Raises:
-        ValueError: if there is no VGG of that depth.
+        ValueError: if ``depth`` is not one of these.
     """
 
     def __init__(self, depth: int = 16, init_cfg: dict | None = None, out_indices: Sequence[int] = (4,), **kwargs: Any) -> None:
         if depth not in self.arch_settings:
-            raise ValueError(f'VGG has a depth of {sorted(self.arch_settings)}, not {depth}')
+            raise ValueError(f'depth of SliceVGG must be one of {sorted(self.arch_settings)}, not {depth}')
         # mmcv's VGG calls super().__init__() without arguments, which resolves to BaseModule.
         super().__init__(depth, out_indices=out_indices, **kwargs)
         self.init_cfg = init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer='BatchNorm2d')]
@@ -35,6 +35,6 @@ class SliceVGG(VGG, BaseModule):
         super(VGG, self).init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs of the chosen stages for slices (N, 3, H, W)."""
+        """Map slices (N, 3, H, W) to the outputs of the selected stages, each (N, C, H', W')."""
         out = super().forward(x)
         return out if isinstance(out, tuple) else (out,)

@@ -1,4 +1,4 @@
-"""The paper's slice head: affinity among the mask features of the best RoIs."""
+"""The paper's slice head: the affinity among the mask features of the best RoIs (Section 3)."""
 
 from collections.abc import Sequence
 
@@ -14,30 +14,30 @@ from .base_slice_head import BaseSliceHead, fc_layers
 
 @MODELS.register_module()
 class AffinityClsHead(BaseSliceHead):
-    """RoI refinement, RoI vectorisation, affinity matrix and vector, image classifier (Section 3, Eqs. 1 to 7).
+    """Classify a slice by RoI refinement, RoI vectorisation, affinity mapping and image classifier (Section 3, Eqs. 1 to 7).
 
     Args:
         num_classes: K.
         num_rois: beta, rows of the affinity matrix W.
-        num_affinities: C*, its columns.
+        num_affinities: C*, columns of W.
         in_channels: channels C of the mask features.
-        roi_size: side of the mask features, 28 in the paper, 1 for those of a :class:`PooledMaskFeatureHead`.
+        roi_size: side S of the mask features: 28 in the paper, 1 with a :class:`PooledMaskFeatureHead`.
         refinement: arguments of :class:`RoIRefinement`: ``num_stages``, ``shared``, ``mid_channels``. False means none, the
             only choice for pooled features.
-        fc_channels: widths of the hidden layers of the classifier.
-        norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config. None is the paper's, over the RoIs
-            of a slice; ``dict(type='SliceBN', statistics='running')`` uses running averages in evaluation mode,
-            ``dict(type='GN', num_groups=32)`` normalises each RoI independently, ``dict(type='BN')`` over the RoIs of a batch,
-            see :func:`build_roi_norm`.
+        fc_channels: widths of the classifier's hidden layers.
+        norm_cfg: normalisation of refinement and vectorisation, as an MMDetection config (see :func:`build_roi_norm`). None
+            normalises over the RoIs of a slice, as in the paper; ``dict(type='SliceBN', statistics='running')`` uses running
+            averages in evaluation mode; ``dict(type='GN', num_groups=32)`` normalises each RoI independently;
+            ``dict(type='BN')`` normalises over the RoIs of a batch.
         classifier_std: standard deviation of the classifier's initial weights. None uses the published Kaiming initialisation,
-            with which the first logits are of magnitude 100. Many thousand small steps compensate for this; a short training
-            run from scratch cannot.
-        unit_roi_weights: whether W v starts as 1 for every rank, see :class:`AffinityMapping`.
+            whose first logits are of the order of 100. Many thousand small steps compensate for this; a short training run
+            from scratch cannot.
+        unit_roi_weights: whether W v starts as 1 for every rank (see :class:`AffinityMapping`).
         loss_cls, class_reduction, init_cfg: see :class:`BaseSliceHead`.
 
     Raises:
-        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if pooled features are to be
-            refined; or if beta is 1 with the statistics of a slice: after the last convolution there is one value per RoI and
+        ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if ``refinement`` is not False for pooled
+            features; or if beta is 1 with slice statistics: after the last convolution there is one value per RoI and
             channel, which has no variance.
     """
 
@@ -64,13 +64,13 @@ class AffinityClsHead(BaseSliceHead):
         norm_cfg = norm_cfg or dict(type='SliceBN')
         if num_rois < 2 and norm_cfg.get('type') == 'SliceBN':
             raise ValueError(
-                'num_rois must be at least 2 for AffinityClsHead: its batch normalisation takes the '
-                'variance over the RoIs of a slice'
+                f'num_rois of AffinityClsHead must be at least 2, not {num_rois}: its batch normalisation takes the '
+                "variance over the RoIs of a slice; set norm_cfg=dict(type='GN') for a single RoI"
             )
         self.num_affinities = num_affinities
         self.classifier_std = classifier_std
         if refinement is not False and roi_size == 1:
-            raise ValueError('features of roi_size=1 have no positions to refine; set refinement=False')
+            raise ValueError('features with roi_size=1 cannot be refined; set refinement=False')
         settings = refinement if isinstance(refinement, dict) else {}
         self.refinement = None if refinement is False else RoIRefinement(in_channels, norm_cfg=norm_cfg, **settings)
         self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
@@ -78,7 +78,7 @@ class AffinityClsHead(BaseSliceHead):
         self.classifier = fc_layers(in_channels, fc_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Kaiming normal weights (fan-out, ReLU) and biases of 0.01; W and v as in :class:`AffinityMapping`."""
+        """Initialise weights as Kaiming normal (fan-out, ReLU), biases as 0.01, W and v as in :class:`AffinityMapping`."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
@@ -99,12 +99,12 @@ class AffinityClsHead(BaseSliceHead):
 
         Args:
             rois: RoIs with ``mask_features`` of shape (N, beta, C, S, S), or (N, M, C, S, S) with ``rank_weights`` A of shape
-                (N, M, beta). M weighted candidates are distributed over the beta ranks, X' = A^T X, which are mapped as
-                usual: z = X^T (A W v).
+                (N, M, beta). In the latter case, M weighted candidates are distributed over the beta ranks, X' = A^T X, and
+                mapped as usual: z = X^T (A W v).
 
         Returns:
             'logits' (N, K); 'roi_features' X (N, beta or M, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
-            'roi_weights', W v repeated to (N, beta), or A W v (N, M).
+            'roi_weights', W v expanded to (N, beta), or A W v (N, M).
         """
         num_slices = rois.mask_features.shape[0]
         roi_features = self.vectors(rois.mask_features.flatten(0, 1), num_slices)

@@ -1,4 +1,4 @@
-"""The base of all slice heads: the loss and, for heads that read ranked RoIs, the prediction."""
+"""Base classes of slice heads: the loss and, for heads that read ranked RoIs, the prediction."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ CLASS_REDUCTIONS = ('mean', 'sum')
 
 
 class BaseClsHead(BaseModule):
-    """A slice head with its loss, per-class sigmoid cross-entropy (Eq. 9), whatever it reads.
+    """Base of all slice heads: a classifier with per-class sigmoid cross-entropy loss (Eq. 9).
 
     Args:
         num_classes: K.
-        loss_cls: config of the loss; it is called with logits (N, K), labels (N,) and ``avg_factor``.
-        class_reduction: how to combine the per-class cross-entropies of a slice: 'mean' over the K classes, as in the
-            published code, whose learning rate was tuned for it, or 'sum', as printed in Eq. 9.
+        loss_cls: config of the loss, which is called with logits (N, K), labels (N,) and ``avg_factor``.
+        class_reduction: reduction of a slice's K cross-entropies: 'mean', as in the published code, whose learning rate was
+            tuned for it, or 'sum', as printed in Eq. 9.
         init_cfg: MMEngine's initialisation config.
 
     Raises:
@@ -41,13 +41,13 @@ class BaseClsHead(BaseModule):
         self.loss_cls = MODELS.build(loss_cls or dict(type='CrossEntropyLoss', use_sigmoid=True))
 
     def loss_of_logits(self, logits: Tensor, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
-        """Loss of the logits (N, K) of N slices with ``gt_slice.label``; see :meth:`BaseSliceHead.loss`."""
+        """Compute the loss of N slices' logits (N, K) against ``gt_slice.label``; see :meth:`BaseSliceHead.loss`."""
         labels = torch.cat([sample.gt_slice.label for sample in data_samples]).to(logits.device)
         for label, sample in zip(labels.tolist(), data_samples):
             if not 0 <= label < self.num_classes:
                 raise ValueError(
-                    f'slice label {label} of {sample.get("img_path")} does not fit the head of '
-                    f'{self.num_classes} classes; set num_classes of the cls_head to that of the data set'
+                    f'slice label {label} of {sample.get("img_path")} is out of range for a cls_head with '
+                    f'{self.num_classes} classes; set its num_classes to that of the data set'
                 )
         factor = logits.shape[0] * (self.num_classes if self.class_reduction == 'mean' else 1)
         accuracy = (logits.argmax(1) == labels).float().mean() * 100
@@ -55,11 +55,11 @@ class BaseClsHead(BaseModule):
 
 
 class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
-    """Classify a slice from its ranked RoIs.
+    """Base of heads that classify a slice from its ranked RoIs.
 
     A subclass implements :meth:`forward` and sets three class attributes: ``reads_mask_features`` if it needs
-    :attr:`RankedRoIs.mask_features`, which are costly; ``reads_rank_weights`` if it uses :attr:`RankedRoIs.rank_weights`; and
-    ``trains_through_boxes`` if its gradient passes through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the
+    :attr:`RankedRoIs.mask_features`, which are costly; ``reads_rank_weights`` if it supports :attr:`RankedRoIs.rank_weights`;
+    and ``trains_through_boxes`` if its gradient passes through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the
     backbone.
 
     Args:
@@ -90,20 +90,20 @@ class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
 
     @abstractmethod
     def forward(self, rois: RankedRoIs) -> dict[str, Tensor]:
-        """Return 'logits' (N, K) and, under other names, intermediate results, each with N as first dimension."""
+        """Return 'logits' (N, K) and any intermediate results under other names, each with first dimension N."""
 
     def loss(self, rois: RankedRoIs, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
-        """Per-class sigmoid cross-entropy of the slices (Eq. 9), averaged over the batch.
+        """Compute the per-class sigmoid cross-entropy of the slices (Eq. 9), averaged over the batch.
 
         Args:
             rois: the RoIs of N slices.
             data_samples: N samples with ``gt_slice.label``.
 
         Returns:
-            'loss_slice', and the share of correct classes as 'slice_acc' in percent.
+            'loss_slice', and 'slice_acc', the accuracy in percent.
 
         Raises:
-            ValueError: if a label is not below K.
+            ValueError: if a label is not in 0 to K - 1.
         """
         return self.loss_of_logits(self(rois)['logits'], data_samples)
 
@@ -111,14 +111,14 @@ class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
         """Classify N slices.
 
         Returns:
-            One ``pred_slice`` per slice, see :class:`SliceDataSample`; boxes in pixels of the network's input.
+            One ``pred_slice`` per slice (see :class:`SliceDataSample`), with boxes in pixels of the network's input.
         """
         outputs = self(rois)
         scores = outputs['logits'].sigmoid()
         predictions = []
         for i in range(len(scores)):
             explanation = {name: value[i] for name, value in outputs.items()}
-            # The label is taken from the logits: in float32, the sigmoids of two confident classes are both 1.
+            # The label comes from the logits: in float32, the sigmoids of two confident classes are both 1.
             predictions.append(
                 BaseDataElement(
                     label=outputs['logits'][i].argmax(keepdim=True),

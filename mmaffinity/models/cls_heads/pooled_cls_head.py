@@ -1,4 +1,4 @@
-"""The head of a plain slice classifier: pooled features of the whole slice."""
+"""The head of a plain slice classifier, which reads pooled features of the whole slice."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from .base_slice_head import BaseClsHead, fc_layers
 
 @MODELS.register_module()
 class PooledClsHead(BaseClsHead):
-    """Average-pool a feature map and classify it by fully connected layers.
+    """Average-pool a feature map and classify it with fully connected layers (ResNet-18 and VGG-16 baselines).
 
     Args:
         num_classes: K.
@@ -25,7 +25,7 @@ class PooledClsHead(BaseClsHead):
         loss_cls, class_reduction, init_cfg: see :class:`BaseClsHead`.
 
     Raises:
-        ValueError: if ``in_channels`` is not known, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
+        ValueError: if ``in_channels`` is None, ``pool_size`` is below 1, or ``dropout`` is not in [0, 1).
     """
 
     def __init__(
@@ -52,21 +52,21 @@ class PooledClsHead(BaseClsHead):
         self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:
-        """Normal weights of standard deviation 0.01, biases of 0."""
+        """Initialise weights as normal with standard deviation 0.01, biases as 0."""
         super().init_weights()
         for module in self.classifier:
             if isinstance(module, nn.Linear):
                 normal_init(module, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, K) of features (N, C, H, W), or of features (N, C) already pooled by the backbone.
+        """Map features (N, C, H, W), or features (N, C) pooled by the backbone, to logits (N, K).
 
         Raises:
             ValueError: if the backbone pools its features and ``pool_size`` is above 1.
         """
         if x.dim() == 2:
             if self.pool_size > 1:
-                raise ValueError(f'pool_size is {self.pool_size}, but the backbone gives pooled features; set it to 1')
+                raise ValueError(f'pool_size is {self.pool_size}, but the backbone already pools its features; set it to 1')
         else:
             x = self.pool(x).flatten(1)
         for layer in self.classifier:
@@ -76,10 +76,10 @@ class PooledClsHead(BaseClsHead):
         return x
 
     def loss(self, x: Tensor, data_samples: list[SliceDataSample]) -> dict[str, Tensor]:
-        """Per-class sigmoid cross-entropy 'loss_slice' and 'slice_acc' in percent (see :class:`BaseSliceHead`)."""
+        """Compute 'loss_slice', the per-class sigmoid cross-entropy (Eq. 9), and 'slice_acc', the accuracy in percent."""
         return self.loss_of_logits(self(x), data_samples)
 
     def predict(self, x: Tensor) -> list[BaseDataElement]:
-        """One ``pred_slice`` per slice: 'label', 'score' (probabilities, K) and 'logits' (K)."""
+        """Return a ``pred_slice`` per slice: 'label' (1,), 'score' (K,), probabilities, and 'logits' (K,)."""
         logits = self(x)
         return [BaseDataElement(label=row.argmax(keepdim=True), score=row.sigmoid(), logits=row) for row in logits]

@@ -1,4 +1,4 @@
-"""The slice head of the paper's predecessors: scores and boxes instead of mask features."""
+"""The slice head of the paper's predecessors, which reads scores and boxes instead of mask features."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ from .base_slice_head import BaseSliceHead, fc_layers
 class SingleShotClsHead(BaseSliceHead):
     """Classify a slice from the scores and raw box deltas of its ranked RoIs (Single-Shot Model, COVID-CT-Mask-Net).
 
-    The RoIs in decreasing order of score, each as (score, 4 undecoded deltas of the box head), are flattened to one vector of
-    5 beta values for fully connected layers. Only the order distinguishes the RoIs. The box head is frozen, but gradients pass
-    through its outputs to the backbone, as in both predecessors.
+    The score and the 4 undecoded box deltas of each RoI, by decreasing score, form a vector of 5 beta values for fully
+    connected layers. Only the order distinguishes the RoIs. The box head is frozen, but gradients pass through its outputs to
+    the backbone, as in both predecessors.
 
     Args:
         num_classes: K.
@@ -42,7 +42,7 @@ class SingleShotClsHead(BaseSliceHead):
         self.classifier = fc_layers(5 * num_rois, fc_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Kaiming normal weights (fan-out, ReLU), biases of 0.01."""
+        """Initialise weights as Kaiming normal (fan-out, ReLU), biases as 0.01."""
         super().init_weights()
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -52,7 +52,7 @@ class SingleShotClsHead(BaseSliceHead):
         """Classify N slices.
 
         Args:
-            rois: ranked RoIs; ``scores`` (N, beta) and ``deltas`` (N, beta, 4) are read.
+            rois: ranked RoIs, of which ``scores`` (N, beta) and ``deltas`` (N, beta, 4) are used.
 
         Returns:
             'logits' (N, K).

@@ -1,4 +1,4 @@
-"""RPN that ranks its proposals by raw logit."""
+"""An RPN head that ranks its proposals by raw logit."""
 
 import torch
 from mmdet.models.dense_heads import RPNHead
@@ -13,7 +13,7 @@ from mmaffinity.structures.non_finite_output_error import NonFiniteOutputError
 
 @MODELS.register_module()
 class LogitRankedRPNHead(RPNHead):
-    """:class:`RPNHead` that ranks proposals, before and in NMS, by logit instead of its sigmoid.
+    """:class:`RPNHead` that ranks proposals by logit, before and during NMS, instead of by its sigmoid.
 
     In float32, the sigmoid of every logit above about 17 is 1, and nearby logits tie long before that. Ties are broken by
     position, which would reorder the best proposals of a confident model. The returned ``scores`` are probabilities as usual.
@@ -39,7 +39,7 @@ class LogitRankedRPNHead(RPNHead):
         nms_pre = cfg.get('nms_pre', -1)
         logits, deltas, priors, levels = [], [], [], []
         for level, (score, pred, prior) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_priors)):
-            # In mixed precision the maps have half precision, which is too coarse for pixel coordinates near 512.
+            # Under mixed precision the maps have half precision, too coarse for pixel coordinates near 512.
             dtype = torch.promote_types(score.dtype, torch.float32)
             score = score.to(dtype).permute(1, 2, 0).reshape(-1)
             pred = pred.to(dtype).permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)
@@ -54,8 +54,8 @@ class LogitRankedRPNHead(RPNHead):
         boxes = self.bbox_coder.decode(cat_boxes(priors), torch.cat(deltas), max_shape=img_meta['img_shape'])
         if not (torch.isfinite(boxes).all() and torch.isfinite(ranked).all()):
             raise NonFiniteOutputError(
-                f"the network's output for {img_meta.get('img_path')} is not finite: the slice or the weights hold NaN or "
-                'infinity; if training diverged, go back to an earlier checkpoint with a lower learning rate'
+                f"the network's output for {img_meta.get('img_path')} is not finite: the slice or the weights contain NaN or "
+                'infinity; if training diverged, restart from an earlier checkpoint with a lower learning rate'
             )
         results = InstanceData(bboxes=boxes, scores=ranked, level_ids=torch.cat(levels))
         results = self._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)

@@ -1,4 +1,4 @@
-"""Mask R-CNN that also classifies the slice, with two training stages."""
+"""A Mask R-CNN that also classifies the slice, trained in two alternating stages."""
 
 from collections.abc import Sequence
 
@@ -26,13 +26,14 @@ class AffinityRCNN(TwoStageDetector):
         roi_head: config of an :class:`AffinityRoIHead`.
         test_cfg: as for any two-stage detector; ``mode`` selects what :meth:`predict` computes: 'both' (default),
             'detection' or 'classification'.
-        compile_parts: names of parts to compile with ``torch.compile``, for example ``['backbone', 'rpn_head']``. This needs
-            a C++ compiler and takes a minute at the first slice; docs/speed.md has measurements. Checkpoints are unaffected.
-        frozen_parts: names of parts that no stage trains, for example ``['backbone', 'neck']`` to fine-tune only the slice
-            head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
+        compile_parts: names of submodules to compile with ``torch.compile``, for example ``['backbone', 'rpn_head']``. This
+            needs a C++ compiler and takes a minute for the first slice; docs/speed.md has measurements. Checkpoints are
+            unaffected.
+        frozen_parts: names of submodules that no stage trains, for example ``['backbone', 'neck']`` to fine-tune only the
+            slice head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
 
     Raises:
-        ValueError: if ``mode`` is unknown, the model has no part with a given name, or the RoI extractors do not read the
+        ValueError: if ``mode`` is unknown, the model has no submodule with a given name, or the RoI extractors cannot read the
             backbone's channels-last features.
     """
 
@@ -63,7 +64,7 @@ class AffinityRCNN(TwoStageDetector):
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
         self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
-        # Parameters frozen by the config (frozen_stages, requires_grad of norm_cfg) stay frozen in both stages.
+        # Remember parameters frozen by the config (frozen_stages, requires_grad of norm_cfg): they stay frozen in both stages.
         self._frozen_parameters = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         if getattr(self.backbone, 'channels_last', False):
             for part, module in self.roi_head.named_children():
@@ -115,7 +116,7 @@ class AffinityRCNN(TwoStageDetector):
             for name, parameter in self.named_parameters():
                 if name in self._frozen_parameters:
                     parameter.requires_grad_(False)
-        # The train() of MMDetection's ResNet applies norm_eval and frozen_stages.
+        # train() of MMDetection's ResNet also applies norm_eval and frozen_stages.
         self.backbone.train(stage == SEGMENTATION)
         if self.with_neck:
             for module in self.neck.modules():
@@ -137,8 +138,8 @@ class AffinityRCNN(TwoStageDetector):
             batch_data_samples: N samples of one ``task``.
 
         Returns:
-            Segmentation: 'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask', 'acc'.
-            Classification: 'loss_slice', 'slice_acc'.
+            In the segmentation stage 'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask' and 'acc'; in the
+            classification stage 'loss_slice' and 'slice_acc'.
 
         Raises:
             ValueError: if the batch mixes tasks.
@@ -151,7 +152,7 @@ class AffinityRCNN(TwoStageDetector):
 
     @torch.no_grad()
     def _propose(self, x: tuple, batch_data_samples: list[SliceDataSample]) -> list:
-        # predict() of a dense head only decodes outputs; no gradient passes through proposals.
+        # No gradient passes through proposals; predict() of a dense head only decodes them.
         return self.rpn_head.predict(x, batch_data_samples, rescale=False)
 
     def predict(
@@ -165,7 +166,7 @@ class AffinityRCNN(TwoStageDetector):
             rescale: whether to return boxes and masks at the size of the original image.
 
         Returns:
-            The samples with ``pred_instances`` and ``pred_slice``, or one of them, depending on ``mode``.
+            The samples with ``pred_instances``, ``pred_slice`` or both, depending on ``mode``.
         """
         x = self.extract_feat(batch_inputs)
         proposals = self._propose(x, batch_data_samples)

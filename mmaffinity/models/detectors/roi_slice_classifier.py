@@ -1,4 +1,4 @@
-"""The slice head of an affinity model by itself, on stored RoIs."""
+"""The slice head of an affinity model on its own, for stored RoIs."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,17 @@ from mmaffinity.structures import RankedRoIs, SliceDataSample
 class RoISliceClassifier(BaseModel):
     """Train and test a slice head on RoIs that ``mmaffinity rois extract`` stored, without the detector that found them.
 
-    While a detector is frozen, its RoIs never change. Computed once, they turn an epoch of minutes into one of seconds.
-    Parameters have the names of the detector's, and ``mmaffinity rois merge`` joins both.
+    The RoIs of a frozen detector never change. Computing them once turns an epoch of minutes into one of seconds. Parameters
+    are named as in the detector, and ``mmaffinity rois merge`` combines both.
 
     Args:
-        roi_head: ``cls_head``, the config of a slice head. Other entries, of a detector's config, are not used.
-        frozen_parts: names of parts that do not train, for example ``['roi_head.cls_head.affinity']`` to keep W v as it starts.
+        roi_head: ``cls_head``, the config of a slice head. Other entries of a detector's config are ignored.
+        frozen_parts: names of submodules that are not trained, for example ``['roi_head.cls_head.affinity']`` to keep the
+            initial W v.
         data_preprocessor, init_cfg: as for any model.
 
     Raises:
-        ValueError: if the model has no part with a given name.
+        ValueError: if the model has no submodule with a given name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A plain slice classifier without lesions: the paper's ResNet-18 and VGG-16 baselines."""
+"""A plain slice classifier that ignores lesions: the paper's ResNet-18 and VGG-16 baselines."""
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -12,14 +12,14 @@ PROBE_SIZE = 64
 
 @MODELS.register_module()
 class SliceClassifier(BaseDetector):
-    """Backbone, pooling and fully connected layers, with the same data, loss and metrics as the other models.
+    """A backbone, pooling and fully connected layers, with the data, loss and metrics of the other models.
 
     Args:
         backbone: any backbone of MMDetection's registry, :class:`SliceVGG` or :class:`TimmBackbone`; its last output is
             classified.
         cls_head: config of a :class:`PooledClsHead`; ``in_channels`` may be omitted.
         data_preprocessor, init_cfg: as for any detector.
-        train_cfg, test_cfg: not used.
+        train_cfg, test_cfg: ignored.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SliceClassifier(BaseDetector):
         """
         if batch_task(batch_data_samples) != CLASSIFICATION:
             raise ValueError(
-                'SliceClassifier trains on slices with a class, but the batch is of the segmentation '
-                'task; train with a SliceDataset alone'
+                'SliceClassifier trains on labelled slices, but the batch is of the segmentation '
+                'task; train on a SliceDataset only'
             )
         return self.cls_head.loss(self.extract_feat(batch_inputs), batch_data_samples)
 
@@ -68,12 +68,12 @@ class SliceClassifier(BaseDetector):
 
 
 def output_channels(backbone: nn.Module) -> int:
-    """Return the channels of a backbone's last output: its attribute or, without one, the result for a small blank slice."""
+    """Return the channels of a backbone's last output, from its ``out_channels`` or by running it on a small blank slice."""
     known = getattr(backbone, 'out_channels', None)
     if isinstance(known, int):
         return known
     training = backbone.training
-    # Evaluation mode, so that the blank slice does not enter BatchNorm's running averages.
+    # In evaluation mode, the blank slice does not affect BatchNorm's running averages.
     backbone.eval()
     with torch.no_grad():
         channels = backbone(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))[-1].shape[1]

@@ -1,4 +1,4 @@
-"""The same functions as elsewhere in the models, faster. A config chooses them by type, and tests compare them."""
+"""Faster, equivalent versions of other modules. Configs select them by type, and tests check that results agree."""
 
 from .fast_affinity_cls_head import FastAffinityClsHead
 from .fast_affinity_roi_head import FastAffinityRoIHead

@@ -1,4 +1,4 @@
-"""A convolution followed by batch normalisation."""
+"""Fold batch normalisation into the preceding convolution."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,17 +14,17 @@ def conv_norm(
 ) -> Tensor:
     """Return ``norm(conv(x))``, as one convolution if the normalisation is a fixed scale and shift per channel.
 
-    This is the case for BatchNorm in evaluation mode. The fold is part of the graph: both layers are trained as if they ran one
-    after the other, and there is no copy of the weights to keep in sync.
+    This is the case for BatchNorm in evaluation mode. The folding is part of the graph: both layers train as if run in
+    sequence, and there is no copy of the weights to keep in sync.
 
     Args:
         x: features, shape (N, D, H, W).
         conv: D -> C channels, zero padding.
         norm: normalises C channels.
-        weight, padding, stride: replacements for the convolution's own.
+        weight, padding, stride: override those of the convolution.
 
     Returns:
-        Shape (N, C, H', W').
+        Features, shape (N, C, H', W').
     """
     weight = conv.weight if weight is None else weight
     bias = conv.bias

@@ -1,4 +1,4 @@
-"""The paper's slice head with its adjacent linear layers folded."""
+"""The paper's slice head with adjacent linear layers folded."""
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -11,11 +11,11 @@ from .folding import fold_up_down
 
 @MODELS.register_module()
 class FastAffinityClsHead(AffinityClsHead):
-    """:class:`AffinityClsHead` with the same parameters and outputs, up to rounding, in less time.
+    """A faster :class:`AffinityClsHead` with the same parameters and, up to rounding, the same outputs.
 
-    The upsampling at the end of a refinement stage and the downsampling at the start of the next are one matrix per position,
-    as are those between refinement and vectorisation. Everything after the first convolution therefore runs at half
-    resolution. The last convolution of the vectorisation covers its whole map, so it is a matrix product.
+    The upsampling at the end of a refinement stage and the downsampling at the start of the next amount to one matrix per
+    position, as do those between refinement and vectorisation. Everything after the first convolution therefore runs at half
+    resolution. The last convolution of the vectorisation covers its whole map and is computed as a matrix product.
     """
 
     def vectors(self, mask_features: Tensor, num_slices: int) -> Tensor:
@@ -26,7 +26,7 @@ class FastAffinityClsHead(AffinityClsHead):
         for stage, following in zip(stages, [*(stage.conv_down for stage in stages[1:]), vectorization.convs[0]]):
             x = stage.relu(stage.norm(x, num_slices))
             pair = (stage.conv_up, following)
-            if pair not in folded:  # a shared stage is its own successor
+            if pair not in folded:  # a shared stage follows itself
                 folded[pair] = fold_up_down(*pair)
             x = F.conv2d(x, *folded[pair])
         _, second, last = vectorization.convs

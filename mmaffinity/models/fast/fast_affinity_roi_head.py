@@ -1,4 +1,4 @@
-"""One pass of the box head for both branches."""
+"""A RoI head that runs the box head once for both branches."""
 
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
@@ -12,15 +12,15 @@ from mmaffinity.structures import SliceDataSample
 
 @MODELS.register_module()
 class FastAffinityRoIHead(AffinityRoIHead):
-    """:class:`AffinityRoIHead` with the same parameters and outputs.
+    """A faster :class:`AffinityRoIHead` with the same parameters and outputs.
 
-    The two branches read the same box features. If their box heads are equal, as they are after training, one pass serves both.
+    Both branches read the same box features. If their box heads are equal, as after training, one pass serves both.
     """
 
     def predict_both(
         self, x: tuple[Tensor, ...], proposals: InstanceList, data_samples: list[SliceDataSample], rescale: bool = True
     ) -> tuple[InstanceList, list[BaseDataElement]]:
-        """Detect lesions and classify slices."""
+        """Detect lesions and classify slices; see :meth:`AffinityRoIHead.predict_both`."""
         metas = [sample.metainfo for sample in data_samples]
         boxes = [result.bboxes for result in proposals]
         counts = [len(part) for part in boxes]

@@ -1,4 +1,4 @@
-"""The mask heads of both branches as matrix products."""
+"""The mask heads of both branches, computed as matrix products."""
 
 from typing import Any
 
@@ -13,14 +13,16 @@ from mmaffinity.utils.mask_pasting import paste_masks
 
 from .folding import FoldedUpConv, splits_into_blocks, upsample_blocks
 
-# RoIs per pass of the mask head in testing.
+# RoIs per pass of the mask head at test time.
 CHUNK = 16
 
 
 @MODELS.register_module()
 class FastLesionMaskHead(LesionMaskHead):
-    """:class:`LesionMaskHead` with the same parameters and, up to rounding, outputs: upsampling and the 1x1 convolution are
-    matrix products, and on CPUs masks are pasted within their boxes only."""
+    """A faster :class:`LesionMaskHead` with the same parameters and, up to rounding, the same outputs.
+
+    Upsampling and the 1x1 convolution are matrix products, and on CPUs masks are pasted within their boxes only.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to mask logits (R, num_classes, 2S, 2S)."""
@@ -30,7 +32,7 @@ class FastLesionMaskHead(LesionMaskHead):
             and self.conv_logits.kernel_size == (1, 1)
         ):
             return super().forward(x)
-        # Without a graph, few RoIs at a time, so that the upsampled features fit into the processor's cache.
+        # Without a graph, process few RoIs at a time, so that the upsampled features fit into the processor's cache.
         chunk = CHUNK if x.is_cpu and not torch.is_grad_enabled() else max(len(x), 1)
         return torch.cat([self._logits(part) for part in x.split(chunk)])
 
@@ -39,7 +41,7 @@ class FastLesionMaskHead(LesionMaskHead):
             x = conv(x)
         blocks = self.relu(upsample_blocks(x, self.upsample))
         logits = F.linear(blocks, self.conv_logits.weight.flatten(1), self.conv_logits.bias)
-        # Only the logits, not the features, need to be reordered.
+        # Reorder the logits only; the features are much larger.
         return logits.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def _predict_by_feat_single(
@@ -52,7 +54,7 @@ class FastLesionMaskHead(LesionMaskHead):
         rescale: bool = False,
         activate_map: bool = False,
     ) -> Tensor:
-        """Return the masks of one slice, bool (n, H, W); arguments as in :class:`FCNMaskHead`."""
+        """Return the masks of one slice, bool, shape (n, H, W); arguments as in :class:`FCNMaskHead`."""
         threshold = rcnn_test_cfg.mask_thr_binary
         if not (bboxes.is_cpu and rescale and threshold > 0) or activate_map:
             return super()._predict_by_feat_single(mask_preds, bboxes, labels, img_meta, rcnn_test_cfg, rescale, activate_map)
@@ -66,8 +68,11 @@ class FastLesionMaskHead(LesionMaskHead):
 
 @MODELS.register_module()
 class FastMaskFeatureHead(MaskFeatureHead):
-    """:class:`MaskFeatureHead` with the same parameters and, up to rounding, outputs: upsampling is a matrix product and, while
-    neither is trained, one convolution together with the extra one (:class:`FoldedUpConv`)."""
+    """A faster :class:`MaskFeatureHead` with the same parameters and, up to rounding, the same outputs.
+
+    Upsampling is a matrix product. With an extra convolution, and while neither is trained, both are folded into one
+    convolution (:class:`FoldedUpConv`).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

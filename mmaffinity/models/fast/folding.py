@@ -1,4 +1,4 @@
-"""Adjacent linear layers folded into one: the same results with less arithmetic."""
+"""Fold adjacent linear layers into one: the same results with less arithmetic."""
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Fold a transposed convolution and the next convolution, both with kernel = stride, into one 1x1 convolution.
 
-    The first expands a position to a k x k block, and the second reduces that block to a position: together they are one matrix
-    per position. The matrix is computed from the weights within the graph, so both layers are trained as before.
+    The first expands a position to a k x k block, and the second reduces that block to a position: together they amount to one
+    matrix per position. It is computed from the weights within the graph, so both layers train as before.
 
     Args:
         up: D -> C channels, kernel k, stride k.
@@ -19,7 +19,7 @@ def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tenso
         Weight (E, D, 1, 1) and bias (E,) of the 1x1 convolution.
 
     Raises:
-        ValueError: if a kernel is not the stride, the two kernels differ, or a layer pads, dilates or has groups.
+        ValueError: if kernel and stride differ, the two kernels differ, or a layer has padding, dilation or groups.
     """
     for layer in (up, down):
         if (
@@ -30,14 +30,16 @@ def fold_up_down(up: nn.ConvTranspose2d, down: nn.Conv2d) -> tuple[Tensor, Tenso
             or layer.groups > 1
             or any(getattr(layer, 'output_padding', ()))
         ):
-            raise ValueError(f'only layers with kernel = stride and no padding, dilation or groups fold; got {up} and {down}')
+            raise ValueError(
+                f'only layers with kernel = stride and no padding, dilation or groups can be folded, not {up} and {down}'
+            )
     weight = down.weight.flatten(1) @ up.weight.flatten(1).t()
     bias = down.weight.sum((2, 3)) @ up.bias + down.bias
     return weight[..., None, None], bias
 
 
 def splits_into_blocks(up: nn.Module) -> bool:
-    """Whether a layer is a transposed convolution with kernel = stride = 2 that :func:`upsample_blocks` can compute."""
+    """Return whether :func:`upsample_blocks` can compute a layer: a transposed convolution with kernel = stride = 2."""
     return (
         isinstance(up, nn.ConvTranspose2d)
         and up.kernel_size == up.stride == (2, 2)
@@ -55,7 +57,7 @@ def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
         up: D -> C channels, see :func:`splits_into_blocks`.
 
     Returns:
-        The 2x2 pixels that each position expands to, channels last: shape (R, H, W, 2, 2, C).
+        The 2x2 block of each position, channels last, shape (R, H, W, 2, 2, C).
     """
     rois, depth, height, width = x.shape
     weight = up.weight.permute(0, 2, 3, 1).reshape(depth, -1)
@@ -64,14 +66,14 @@ def upsample_blocks(x: Tensor, up: nn.ConvTranspose2d) -> Tensor:
 
 
 class FoldedUpConv:
-    """``conv(up(x))`` of a 2x2 stride-2 transposed convolution and a 3x3 convolution, as one 2x2 convolution.
+    """Compute ``conv(up(x))`` of a 2x2 stride-2 transposed and a 3x3 convolution as a single 2x2 convolution.
 
     Through the 3x3 kernel, each of the four pixels that a position expands to depends on 2x2 positions: 16 products per
-    position and pair of channels instead of 36 + 4. Borders are exact: outside, the 3x3 kernel sees zeros, not the transposed
-    convolution's bias, so the folded bias differs at the edges.
+    position and pair of channels instead of 36 + 4. Borders are exact: outside the map, the 3x3 kernel sees zeros rather than
+    the transposed convolution's bias, so the folded bias differs at the edges.
 
-    For layers that are not trained: gradients pass to ``x`` only. The folded weights are cached with a copy of the original
-    weights and recomputed when these change in any way.
+    Gradients pass to ``x`` only, so the layers cannot be trained. The folded weights are cached with a copy of the original
+    weights and recomputed when those change in any way.
     """
 
     def __init__(self) -> None:
@@ -87,10 +89,10 @@ class FoldedUpConv:
             conv: C -> E channels, kernel 3, padding 1.
 
         Returns:
-            Shape (R, E, 2H, 2W), channels last in memory.
+            Features, shape (R, E, 2H, 2W), channels last in memory.
 
         Raises:
-            ValueError: if the layers have another form.
+            ValueError: if kernel, stride, padding, dilation or groups of the layers differ from these.
         """
         self._update(up, conv)
         rois, _, height, width = x.shape
@@ -137,7 +139,7 @@ class FoldedUpConv:
         products = torch.einsum('ecij,dcst->eijdst', weight, up_weight)
         phases = torch.einsum('apis,bqjt,eijdst->abedpq', reach, reach, products)
         self._weight = phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        # Which taps are inside the map at the first, an inner and the last pixel.
+        # Taps inside the map at the first, an inner and the last pixel.
         inside = torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]).to(weight)
         taps = torch.einsum('ecij,c->eij', weight, up_bias)
         self._bias = torch.einsum('eij,yi,xj->eyx', taps, inside, inside) + bias[:, None, None]

@@ -1,4 +1,4 @@
-"""A faster ResNet for grayscale slices with the same outputs."""
+"""A faster ResNet for grayscale slices, with the same outputs."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from .conv_norm import conv_norm
 
 @MODELS.register_module()
 class GreyResNet(ResNet):
-    """:class:`ResNet` with the same parameters, names and outputs, but faster on CPUs.
+    """A :class:`ResNet` with the same parameters, names and outputs that is faster on CPUs.
 
-    * A single-channel slice represents three equal channels: the first convolution runs once, with its weights summed over
-      the input channels, so all of them are trained. ``SliceDataPreprocessor(num_channels=1)`` produces such slices.
+    * A single-channel slice stands for three equal channels: the first convolution uses its weights summed over the input
+      channels, so that all of them are trained. ``SliceDataPreprocessor(num_channels=1)`` produces such slices.
     * Without an autograd graph, features are channels last in memory, for which max pooling is vectorised on CPUs. A
       single-channel convolution is not vectorised, so the pixels are rearranged into four channels of half the size, and the
       kernel likewise. With a graph, the usual order is kept, because backward convolutions are slow in channels-last order.
-    * A BatchNorm in evaluation mode is folded into the preceding convolution, within the graph, so that both are trained. This
+    * A BatchNorm in evaluation mode is folded into the preceding convolution within the graph, so that both train. This
       applies to testing and to the classification stage of training.
 
     Args:
@@ -29,7 +29,7 @@ class GreyResNet(ResNet):
         channels_last: whether to keep features channels last when no gradient is computed. mmcv's compiled RoI layers treat
             such features as channels first and silently return wrong values, so the RoI extractors must be
             :class:`SingleLevelRoIExtractor`; :class:`AffinityRCNN` checks this.
-        kwargs: as for :class:`ResNet`. Blocks of depths other than 18 and 34 run unchanged.
+        kwargs: as for :class:`ResNet`. Blocks other than those of depths 18 and 34 run unchanged.
     """
 
     def __init__(self, depth: int, *args: Any, fold_norm: bool = True, channels_last: bool = False, **kwargs: Any) -> None:
@@ -38,8 +38,8 @@ class GreyResNet(ResNet):
         self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the stages of ``out_indices`` for slices (N, 1, H, W), or (N, 3, H, W) as in any ResNet."""
-        # ReLU after max pooling gives the same result for a quarter of the work.
+        """Map slices (N, 1, H, W), or (N, 3, H, W) as in any ResNet, to the outputs of the stages in ``out_indices``."""
+        # ReLU after max pooling gives the same result as before it, for a quarter of the work.
         x = self.maxpool(self._stem(x))
         x = x if self.deep_stem else self.relu(x)
         outputs = []
@@ -86,14 +86,14 @@ class GreyResNet(ResNet):
 
 
 def halve_resolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the input and kernel with which an unpadded stride-1 convolution equals a 7x7 stride-2 one with padding 3.
+    """Return an input and kernel whose unpadded stride-1 convolution equals a 7x7 stride-2 convolution with padding 3.
 
     Args:
         x: slices, shape (N, 1, H, W).
         weight: kernel, shape (C, 1, 7, 7).
 
     Returns:
-        Slices of four channels, the pixels of 2x2 blocks, shape (N, 4, ceil(H / 2) + 3, ceil(W / 2) + 3), and the kernel,
+        Slices whose four channels are the pixels of 2x2 blocks, shape (N, 4, ceil(H / 2) + 3, ceil(W / 2) + 3), and the kernel,
         extended to 8x8 with a row and a column of zeros, shape (C, 4, 4, 4).
     """
     height, width = x.shape[-2:]

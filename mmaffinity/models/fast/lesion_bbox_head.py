@@ -1,4 +1,4 @@
-"""Box head that reads RoI features in memory order."""
+"""A box head that reads channels-last RoI features without reordering them."""
 
 import torch
 import torch.nn.functional as F
@@ -9,14 +9,14 @@ from torch import Tensor
 
 @MODELS.register_module()
 class LesionBBoxHead(Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` with the same weights and outputs, for channels-last RoI features.
+    """A :class:`Shared2FCBBoxHead` with the same weights and outputs that is faster for channels-last RoI features.
 
-    Its first layer expects channels first. Here that layer's weights are permuted instead of the features, because they are
-    smaller and do not grow with the number of RoIs.
+    The first layer expects channels first. Its weights are permuted instead of the features, because they are smaller and do
+    not grow with the number of RoIs.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map RoI features (R, C, S, S) to class scores (R, num_classes + 1) and box deltas."""
+        """Map RoI features (R, C, S, S) to class logits (R, num_classes + 1) and box deltas."""
         if self.with_avg_pool or x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)
         first, second = self.shared_fcs

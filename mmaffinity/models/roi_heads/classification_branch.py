@@ -93,7 +93,7 @@ class ClassificationBranch(BaseModule):
                     value.copy_(weights[name])
 
     def is_copy_of(self, bbox_head: nn.Module) -> bool:
-        """Whether a box head's weights equal those of this branch, as after :meth:`copy_from`.
+        """Return whether a box head's weights equal those of this branch, as after :meth:`copy_from`.
 
         The comparison is by value, small tensors first: version counters do not register writes through ``.data``.
         """

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope='module')
 def done(tiny_phantom, repo_root, tmp_path_factory):
-    """The plan of the documentation with small models, on the tiny phantom."""
+    """The documented plan with small models, on the tiny phantom."""
     root = tmp_path_factory.mktemp('cross_validation')
     text = (repo_root / 'configs/plans/cross_validation_phantom.py').read_text()
     (root / 'plan.py').write_text(f"{text}for run in runs:\n    run['options'].update({small_options()!r})\n")
@@ -32,7 +32,7 @@ def results(folder, run):
     return json.loads((folder.of(run) / 'results.json').read_text())
 
 
-def test_each_slice_is_tested_once_by_a_model_that_has_not_seen_its_patient(done, tiny_phantom):
+def test_each_slice_is_tested_once_without_patient_overlap(done, tiny_phantom):
     annotations = tiny_phantom / 'cncb_ncov/annotations'
     listed = {record['img_path'] for record in json.loads((annotations / 'slices_train.json').read_text())['data_list']}
     for count in (8, 16):
@@ -63,7 +63,7 @@ def test_pooled_and_per_fold_figures_are_in_the_report(done):
             assert row['value'] == pytest.approx(results(done, f'c{count}_fold{fold}')['metrics']['slice/accuracy'])
 
 
-def test_the_page_of_the_report_shows_all_folds_as_one_run(done):
+def test_report_page_pools_all_folds(done):
     page = (done.report / 'report.html').read_text()
     head = json.loads(re.search('<script type="application/json" id="head">(.*?)</script>', page)[1])
     assert [run['name'] for run in head['runs']] == ['c8 (2 of 2 folds)', 'c16 (2 of 2 folds)']

@@ -1,4 +1,4 @@
-"""A small plan as a user runs it: stopped, resumed, with a run that fails, up to the page."""
+"""A small plan from start to report: stopped, resumed, with a failing run."""
 
 import json
 import os
@@ -29,7 +29,7 @@ data['third'] = dict()
 """
 
 
-def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch, capsys):
+def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monkeypatch, capsys):
     monkeypatch.setenv('PYTHONPATH', str(repo_root))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     path, out = write_plan(tmp_path / 'study.py', TEXT), tmp_path / 'out'
@@ -85,7 +85,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch, caps
     for picture in [part.partition(')')[0] for part in page.split('](')[1:]]:
         assert picture.startswith('http') or (out / 'report' / picture).is_file(), picture
 
-    # Nothing is repeated, and what was printed works by itself.
+    # Nothing is repeated, and the printed commands work on their own.
     before = (out / 'runs/c8/results.json').stat().st_mtime_ns
     said = []
     failed = run_locally(PlanFolder(plan, out), progress=said.append)
@@ -93,7 +93,7 @@ def test_a_small_plan_whole(tmp_path, tiny_phantom, repo_root, monkeypatch, caps
     assert (out / 'runs/c8/results.json').stat().st_mtime_ns == before
 
 
-def test_a_run_whose_folder_cannot_be_written_ends_no_other(tmp_path, tiny_phantom, monkeypatch):
+def test_unwritable_run_folder_does_not_stop_other_runs(tmp_path, tiny_phantom, monkeypatch):
     text = """
         title = 'Two'
         runs = [dict(name=name, config='affinity_c8_phantom', data='cncb_ncov') for name in ('a', 'b')]
@@ -119,8 +119,8 @@ def test_nothing_to_report(tmp_path, tiny_phantom):
         run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
 
 
-def test_a_command_ends_with_the_process_that_it_belongs_to(repo_root):
-    """As when a plan is killed: the command would go on for a minute."""
+def test_command_ends_with_its_parent_process(repo_root):
+    """As when a plan is killed; the command would otherwise run for a minute."""
     code = (
         'import subprocess, sys, os\n'
         'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '

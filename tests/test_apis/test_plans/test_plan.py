@@ -1,4 +1,4 @@
-"""Plan files: what is read from them, and what is wrong with them."""
+"""Reading of plan files, and errors in them."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ def two(tmp_path, tiny_phantom):
     return read_plan(write_plan(tmp_path / 'two.py', TWO), tiny_phantom)
 
 
-def test_the_plan_of_the_paper(tmp_path):
+def test_paper_plan(tmp_path):
     (tmp_path / 'data/cncb_ncov').mkdir(parents=True)
     (tmp_path / 'data/ictcf').mkdir()
     plan = read_plan('plans/paper', tmp_path / 'data')
@@ -47,7 +47,7 @@ def test_the_plan_of_the_paper(tmp_path):
     ]
 
 
-def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
+def test_documented_example(tmp_path, repo_root, monkeypatch):
     text = (repo_root / 'docs/reproduce.md').read_text().split('```python\n')[1].split('```')[0]
     assert len(text.splitlines()) <= 15
     monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def test_the_example_of_the_documentation(tmp_path, repo_root, monkeypatch):
     }
 
 
-def test_without_ictcf_the_rest_runs(tmp_path):
+def test_runs_without_ictcf_are_kept(tmp_path):
     (tmp_path / 'cncb_ncov').mkdir()
     plan = read_plan('plans/paper', tmp_path)
     assert len(plan.runs) == 9 and set(plan.left_out) == {*(f'c{count}_ictcf' for count in (8, 16, 32, 64)), 'vgg16_ictcf'}
@@ -107,17 +107,17 @@ def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
         (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
         (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
         (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
-        (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no config affinity_c9; did you mean'),
+        (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no such config: affinity_c9; did you mean'),
         (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
     ],
 )
-def test_errors_of_a_plan(tmp_path, tiny_phantom, change, words):
+def test_invalid_plans_are_errors(tmp_path, tiny_phantom, change, words):
     assert change[0] in TWO
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         read_plan(write_plan(tmp_path / 'two.py', TWO.replace(*change)), tiny_phantom)
 
 
-def test_commands_are_printed_in_an_order_in_which_they_work(two, tmp_path):
+def test_commands_are_printed_in_a_valid_order(two, tmp_path):
     folder = PlanFolder(two, tmp_path / 'my out')
     lines = [shlex.split(line) for line in commands(folder)]
     assert [line[line.index('train') if 'train' in line else line.index('test')] for line in lines] == [
@@ -135,7 +135,7 @@ def test_commands_are_printed_in_an_order_in_which_they_work(two, tmp_path):
     assert len(list(commands(folder, unfinished=True))) == 2 and folder.done(two.run('a'))
 
 
-def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
+def test_folder_of_another_plan_is_rejected(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     folder.claim()
     folder.claim()
@@ -151,7 +151,7 @@ def test_two_plans_are_not_mixed_in_one_folder(two, tmp_path, tiny_phantom):
         folder.claim()
 
 
-def test_a_config_may_not_change_under_a_run(two, tmp_path, tiny_phantom):
+def test_changed_config_of_a_started_run_is_an_error(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     folder.claim()
     folder.start(two.run('a'))
@@ -169,7 +169,7 @@ def test_a_config_may_not_change_under_a_run(two, tmp_path, tiny_phantom):
         (("name='b', config=", "name='b', tests=dict(results='affinity_c16_ictcf'), config="), 'for b: .* of the test results'),
     ],
 )
-def test_what_a_finished_run_started_from_and_was_tested_with_may_not_change(two, tmp_path, tiny_phantom, change, words):
+def test_inputs_of_a_finished_run_must_not_change(two, tmp_path, tiny_phantom, change, words):
     folder = PlanFolder(two, tmp_path / 'out')
     folder.claim()
     run = two.run('b')
@@ -201,7 +201,7 @@ def test_tests_may_be_added_to_a_finished_run(two, tmp_path, tiny_phantom):
     assert set(json.loads((folder.of('a') / 'run.json').read_text())['tests']) == {'results', 'results_again'}
 
 
-def test_time_left_is_that_of_the_steps_that_are_left(two, tmp_path, tiny_phantom):
+def test_time_left_counts_only_remaining_steps(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     cost = Cost(folder, jobs=1)
     assert str(cost.time_left()) == 'unknown until the first steps'
@@ -246,7 +246,7 @@ def test_figures_are_drawn_for_models_with_affinities(tmp_path):
     assert [run.name for run in plan.runs if has_affinities(run)] == ['c8', 'c16', 'c32', 'c64']
 
 
-def test_overrides_reach_the_commands_unchanged():
+def test_overrides_are_passed_to_the_commands_unchanged():
     options = {
         'data_root': '/my data/a,b',
         'image_size': (64, 64),

@@ -110,10 +110,10 @@ def test_array_dependency_preemption_and_failure(folder, cluster, monkeypatch):
     assert 'Table 4' in page and 'Not in the tables: bad, after_bad.' in page
     assert f'| bad | affinity_c8_phantom | 0 | not finished, see {folder.out}/slurm/logs/2.log: ' in page
     assert '| after_bad | affinity_c8_phantom_ictcf | 0 | not started |' in page
-    assert cluster.state(report) == 'FAILED'  # the exit code says that not everything has finished
+    assert cluster.state(report) == 'FAILED'  # the exit code shows that not all runs finished
 
 
-def test_the_scripts_are_plain_shell(folder):
+def test_scripts_are_plain_shell(folder):
     script = write_scripts(folder, collecting(folder), jobs=2, options=['--partition=low', '--gpus=1'])
     text = script.read_text()
     for path in [script, *script.parent.glob('*.sbatch'), *script.parent.glob('jobs/*.sh')]:
@@ -127,7 +127,7 @@ def test_the_scripts_are_plain_shell(folder):
     assert f' train {folder.plan.run("first").config} ' in job and f"cp '{script.parent}/jobs/0.json'" in job
 
 
-def test_without_slurm(folder, monkeypatch):
+def test_missing_slurm_is_reported(folder, monkeypatch):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(ValueError, match='this machine has no sbatch.*--launcher local'):
         submit(folder, collecting(folder))

@@ -1,4 +1,4 @@
-"""One folder of slices per class to slice lists: patients, groups where they are unknown, bad slices."""
+"""Conversion of class folders to slice lists: patients, groups if they are unknown, bad slices."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ WHOLE = SplitOptions(val_share=0, test_share=0)
 def put(tmp_path):
 
     def write(name, seed, brightness=1.0):
-        """Write a smooth picture; the same seed gives the same picture, but for its brightness."""
+        """Write a smooth image; equal seeds give equal images except for the brightness."""
         noise = np.random.default_rng(seed).integers(0, 200, (6, 6), np.uint8)
         picture = cv2.resize(noise, (60, 50), interpolation=cv2.INTER_CUBIC)
         path = tmp_path / 'in' / name
@@ -78,13 +78,13 @@ def test_lists(put, tmp_path):
     assert len(list((out / 'slices').rglob('*_*.*'))) == 6 and (root / 'sick/P1_0.png').exists()
 
 
-def test_unknown_patients_near_slices_stay_together(put, tmp_path):
+def test_similar_slices_of_unknown_patients_stay_together(put, tmp_path):
     for number in range(30):
         root = put(f'{"ab"[number % 2]}/{number:02d}.png', number // 4 * 2 + number % 2, 0.7 + number % 4 / 10)
     out = tmp_path / 'out'
     summary = convert_class_folders(root, out, splits=SplitOptions(0.2, 0.3, folds=2))
     rows = rows_of(out)
-    assert {row['patient_id'] for part in rows.values() for row in part} == {None}  # nobody is made up
+    assert {row['patient_id'] for part in rows.values() for row in part} == {None}  # no patient is invented
     for row in (row for part in rows.values() for row in part):
         name, number = row['img_path'].removeprefix('slices/'), int(row['img_path'][-6:-4])
         assert row['group'] == (name if number % 4 < 2 else f'{name[0]}/{number - 2:02d}.png')
@@ -101,7 +101,7 @@ def test_unknown_patients_near_slices_stay_together(put, tmp_path):
     assert 'unknown' in summary.table()
 
 
-def test_near_decides(put, tmp_path):
+def test_similarity_threshold_determines_groups(put, tmp_path):
     for number in range(6):
         root = put(f'{"ab"[number % 2]}/{number}.png', number // 4 * 2 + number % 2, 0.7 + number % 4 / 10)
     strict = UnitOptions(near=Near(0, 1.0))
@@ -109,7 +109,7 @@ def test_near_decides(put, tmp_path):
     assert '(6 groups of 6 slices, the largest has 1)' in summary.warnings[0]
 
 
-def test_groups_and_patients_of_several_classes_are_reported_and_stay_whole(put, tmp_path):
+def test_groups_and_patients_of_several_classes_are_reported_and_kept_whole(put, tmp_path):
     for number in range(6):
         put(f'a/P{number}_1.png', number)
         root = put(f'b/P{number + 5}_1.png', number + 5)
@@ -125,7 +125,7 @@ def test_groups_and_patients_of_several_classes_are_reported_and_stay_whole(put,
     assert sum(map(len, patients)) == len(set().union(*patients)) == 11
 
 
-def test_a_slice_that_cannot_be_read_does_not_end_the_others(put, tmp_path):
+def test_unreadable_slice_does_not_stop_the_others(put, tmp_path):
     for number in range(4):
         root = put(f'{"ab"[number % 2]}/{number}.png', number)
     (root / 'a/2.png').write_bytes((root / 'a/2.png').read_bytes()[:100])
@@ -138,7 +138,7 @@ def test_a_slice_that_cannot_be_read_does_not_end_the_others(put, tmp_path):
     assert json.loads((tmp_path / 'out/annotations/conversion.json').read_text())['left_out'] == summary.problems
 
 
-def test_nothing_is_left(put, tmp_path):
+def test_no_usable_slice_is_an_error(put, tmp_path):
     for name in ('a/0.png', 'b/1.png'):
         root = put(name, 0)
         (root / name).write_bytes(b'')
@@ -147,7 +147,7 @@ def test_nothing_is_left(put, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-def test_wrong_use(put, tmp_path):
+def test_invalid_arguments(put, tmp_path):
     root = put('a/0.png', 0)
     with pytest.raises(ValueError, match='in contains 1 folder; it must contain one folder of slices per class'):
         convert_class_folders(root, tmp_path / 'out')
@@ -217,7 +217,7 @@ def test_the_public_config_reads_the_phantom_from_folders(tiny_phantom, tmp_path
 
 
 def test_real_slices_without_patients(shared_dir, tmp_path):
-    """The first 150 slices of each class of SARS-COV-2 CT-Scan, which hold near-duplicates: no pair is in two splits."""
+    """The first 150 slices of each class of SARS-COV-2 CT-Scan contain near-duplicates, but no pair is in two splits."""
     for name in ('covid', 'non_covid'):
         (tmp_path / 'in' / name).mkdir(parents=True)
         for path in sorted((shared_dir / 'data/sars_cov2_ct' / name).iterdir())[:150]:

@@ -72,7 +72,7 @@ def snapshot(root):
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def test_what_is_written(root):
+def test_output_files(root):
     summary = convert_cncb_ncov(root, workers=2)
     assert set(snapshot(root)) == OUTPUTS == {path.name for path in summary.files}
     train = read(root, 'slices_train.json')
@@ -121,7 +121,7 @@ def test_summary_and_table(root):
     assert len({len(line) for line in table.splitlines() if line.startswith('---')}) == 2
 
 
-def test_again_gives_the_same_bytes(root):
+def test_conversion_is_reproducible(root):
     convert_cncb_ncov(root, workers=2)
     first = snapshot(root)
     convert_cncb_ncov(root, workers=1)
@@ -138,7 +138,7 @@ def test_options(root):
     assert [annotation['category_id'] for annotation in annotations] == [1, 2]
 
 
-def test_parts_and_lists_elsewhere(root, tmp_path):
+def test_parts_and_lists_in_other_folders(root, tmp_path):
     (root / 'lists').rename(tmp_path / 'elsewhere')
     renamed = tmp_path / 'my_val.txt'
     (tmp_path / 'elsewhere' / 'val_COVIDx_CT-1.txt').rename(renamed)
@@ -154,7 +154,7 @@ def test_parts_and_lists_elsewhere(root, tmp_path):
 
 
 def flatten(root, folder):
-    """Bring the download to the layout of COVIDx-CT version 1: one folder, lists beside it."""
+    """Convert the download to the layout of COVIDx-CT version 1: one folder, with lists next to it."""
     (root / folder).mkdir(parents=True, exist_ok=True)
     for row in TRAIN + VAL + TEST:
         path = next(root.joinpath(*row.split('_')).parent.glob(row.rsplit('_', 1)[1] + '.*'))
@@ -166,7 +166,7 @@ def flatten(root, folder):
 
 
 @pytest.mark.parametrize('folder', ['', '1_images', 'covidxct/images'])
-def test_the_flat_layout_of_covidx_ct(root, folder):
+def test_flat_layout_of_covidx_ct(root, folder):
     convert_cncb_ncov(root)
     before = {name: read(root, name) for name in OUTPUTS}
     flatten(root, folder)
@@ -183,10 +183,10 @@ def test_the_flat_layout_of_covidx_ct(root, folder):
         convert_cncb_ncov(root)
 
 
-def test_original_folders_come_first_and_the_flat_one_fills_in(root):
+def test_original_folders_take_precedence_over_the_flat_one(root):
     (root / 'rest').mkdir()
     (root / 'CP/5/15/0000.png').rename(root / 'rest/CP_5_15_0000.png')
-    (root / 'rest/Normal_4_14_0000.png').touch()  # no picture: nobody may read it
+    (root / 'rest/Normal_4_14_0000.png').touch()  # not an image, so it must not be read
     convert_cncb_ncov(root)
     assert [row['img_path'] for row in read(root, 'slices_val.json')['data_list']] == [
         'Normal/4/14/0000.png',
@@ -194,14 +194,14 @@ def test_original_folders_come_first_and_the_flat_one_fills_in(root):
     ]
 
 
-def test_lists_of_covidx_ct_are_not_replaced(root):
+def test_lists_of_covidx_ct_are_not_overwritten(root):
     flatten(root, '1_images')
     convert_covidx_ct(root, skip_statistics=True)
     before = snapshot(root)
     with pytest.raises(ValueError, match='slices_test.json belongs to COVIDx-CT 1, and converting CNCB-NCOV would replace it'):
         convert_cncb_ncov(root)
     assert snapshot(root) == before
-    convert_cncb_ncov(root, parts=['lesions'])  # which takes no name of the other's
+    convert_cncb_ncov(root, parts=['lesions'])  # no name collides with the other's
     assert snapshot(root).items() > before.items()
 
 
@@ -222,7 +222,7 @@ def test_balanced_sample(root):
         convert_cncb_ncov(root, samples_per_class=1, lists=dict(train_sample='given.txt'))
 
 
-def test_sample_depends_on_the_seed_and_not_on_the_order():
+def test_sample_depends_on_the_seed_but_not_on_the_order():
     rows = [CncbSlice(label, str(number), '1', '1') for label in range(3) for number in range(50)]
     sample = draw_balanced_sample(rows, 10, seed=1)
     assert len(set(sample)) == 30 and sample == draw_balanced_sample(rows[::-1], 10, seed=1)
@@ -267,7 +267,7 @@ def test_missing_folders_and_lists(root, tmp_path):
         convert_cncb_ncov(root, lists=dict(test=tmp_path / 'mine.txt'))
 
 
-def test_wrong_masks_stop_the_conversion(root):
+def test_invalid_masks_stop_the_conversion(root):
     mask = root / 'ct_lesion_seg/mask/0/5.png'
     cv2.imwrite(str(mask), np.full((40, 44), 7, np.uint8))
     with pytest.raises(ValueError, match=f'the mask {re.escape(str(mask))} has the values 7'):
@@ -298,7 +298,7 @@ def test_stale_statistics_are_reported(root):
 
 
 @pytest.mark.parametrize('target', ['replace', 'fsync'])
-def test_interruption_while_writing_leaves_no_half_written_file(root, monkeypatch, target):
+def test_interruption_while_writing_leaves_no_partial_file(root, monkeypatch, target):
     calls = []
     original = getattr(os, target)
 
@@ -314,7 +314,7 @@ def test_interruption_while_writing_leaves_no_half_written_file(root, monkeypatc
     assert snapshot(root) == {}
 
 
-def test_interruption_before_writing_leaves_the_last_result(root, monkeypatch):
+def test_interruption_before_writing_keeps_the_last_result(root, monkeypatch):
     convert_cncb_ncov(root)
     before = snapshot(root)
 
@@ -383,14 +383,14 @@ def test_tool_interrupted(root, repo_root, monkeypatch):
     assert snapshot(root) == {}
 
 
-def test_the_authors_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
-    """All 3000 are in its training list, so the flat download serves the paper's configs."""
+def test_author_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):
+    """All 3000 are in its training list, so the flat download suffices for the paper's configs."""
     data = shared_dir / 'data'
     images = tmp_path / '1_images'
     images.mkdir()
     for split in ('train', 'val', 'test'):
         for line in (data / f'covidx_ct_v1/{split}_COVIDx_CT-1.txt').read_text().splitlines():
-            (images / line.split()[0]).touch()  # stands for the picture: only names are looked at here
+            (images / line.split()[0]).touch()  # stand-in for the image: only names matter here
     convert_cncb_ncov(
         tmp_path, list_folders=[data / 'covidx_ct_v1', data / 'published_splits'], parts=['slices'], skip_statistics=True
     )

@@ -13,7 +13,7 @@ from mmaffinity.utils.files import write_json_atomic
 
 
 def flood_fill(lesion):
-    """Split a mask by walking from pixel to pixel over all eight neighbours."""
+    """Split a mask by flood fill over all eight neighbours."""
     left = {(int(y), int(x)) for y, x in np.argwhere(lesion)}
     components = []
     while left:
@@ -56,7 +56,7 @@ def test_diagonal_neighbours_are_one_instance():
     assert [annotation['area'] for annotation in annotations] == [200] and num_small == 0
 
 
-def test_area_has_to_exceed_the_threshold():
+def test_area_must_exceed_the_threshold():
     mask = np.zeros((60, 60), np.uint8)
     mask[0:10, 0:10] = 2  # 100 pixels
     mask[20:30, 0:10] = 3
@@ -66,10 +66,10 @@ def test_area_has_to_exceed_the_threshold():
     assert len(annotate_mask(mask, min_area=99).annotations) == 2
 
 
-def test_lung_is_background_and_classes_merge_or_stay_apart():
+def test_lung_is_background_and_classes_can_be_merged():
     mask = np.ones((40, 40), np.uint8)
     mask[5:20, 5:20] = 2
-    mask[10:22, 10:22] = 3  # in the midst of the other and beyond it
+    mask[10:22, 10:22] = 3  # inside the other and beyond it
     (merged,) = annotate_mask(mask).annotations
     assert merged['category_id'] == 1
     np.testing.assert_array_equal(mask_utils.decode(merged['segmentation']), mask >= 2)
@@ -146,7 +146,7 @@ def test_build_coco(tmp_path):
     assert [image['file_name'] for image in coco['images']] == ['1a.jpg', '1b.jpg', '2a.jpg']
     assert [annotation['image_id'] for annotation in coco['annotations']] == [1, 1, 3, 3]
     assert [annotation['id'] for annotation in coco['annotations']] == [1, 2, 3, 4]
-    # As its own reader sees it
+    # As read by pycocotools
     write_json_atomic(tmp_path / 'coco.json', coco)
     reader = COCO(str(tmp_path / 'coco.json'))
     together = sum(reader.annToMask(annotation) for annotation in reader.loadAnns(reader.getAnnIds(imgIds=[1])))

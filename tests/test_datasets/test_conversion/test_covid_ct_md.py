@@ -1,4 +1,4 @@
-"""DICOM folders and slice labels to slice lists: order from the head, classes, whole results, one bad patient alone."""
+"""Conversion of DICOM folders and slice labels to slice lists: order, classes, complete results, bad patients."""
 
 import argparse
 import json
@@ -88,7 +88,7 @@ def test_every_and_slices_without_infection(root, tmp_path):
     assert rows(tmp_path / 'a', 'normal001') == [('0000.png', 0), ('0002.png', 0), ('0004.png', 0)]
 
 
-def test_only_slices_without_infection_must_show_lungs(root, tmp_path):
+def test_only_slices_without_infection_require_lungs(root, tmp_path):
     body = np.full((SIZE, SIZE), -1000, np.int16)
     body[16:48, 8:56] = 40
     for place, patient in ((0, 'Normal Cases/normal001'), (3, 'COVID-19 Cases/P001')):
@@ -101,7 +101,7 @@ def test_only_slices_without_infection_must_show_lungs(root, tmp_path):
     assert 'left out: 1 slice without lungs' in summary.warnings
 
 
-def test_one_bad_patient_does_not_end_the_others(root, tmp_path):
+def test_bad_patient_does_not_stop_the_others(root, tmp_path):
     covid = root / 'COVID-19 Cases'
     for name in ('P002', 'P003', 'P004', 'P005', 'P006'):
         write_series(covid / name, NUMBER, series=name)
@@ -157,7 +157,7 @@ def test_classes_are_split_by_patient(root, tmp_path):
     assert {row['split'] for row in summary.slices} >= {'slices_train', 'fold_1/slices_test'}
 
 
-def test_the_sample_of_the_repository_has_other_folder_names(root, tmp_path):
+def test_sample_of_the_repository_has_other_folder_names(root, tmp_path):
     for old, new in (('COVID-19 Cases', 'COVID-19 subjects'), ('Cap Cases', 'CAP')):
         (root / old).rename(root / new)
     (root / 'Normal Cases').rename(tmp_path / 'elsewhere')
@@ -165,7 +165,7 @@ def test_the_sample_of_the_repository_has_other_folder_names(root, tmp_path):
     assert f'{root} has no folder of Normal' in summary.warnings and rows(tmp_path / 'out', 'cap001') == [('0000.png', 1)]
 
 
-def test_wrong_use(root, tmp_path):
+def test_invalid_arguments(root, tmp_path):
     out = tmp_path / 'out'
     with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; give the folder that contains'):
         convert_covid_ct_md(tmp_path / 'nowhere', out)
@@ -183,13 +183,13 @@ def test_wrong_use(root, tmp_path):
     assert not out.exists()
 
 
-def test_two_patients_of_one_name_are_refused(root, tmp_path):
+def test_duplicate_patient_names_are_rejected(root, tmp_path):
     (root / 'Normal Cases/normal001').rename(root / 'Normal Cases/cap001')
     with pytest.raises(ValueError, match='cap001 and .*cap001 are patients of the same name'):
         convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
 
 
-def test_unreadable_pixels_leave_one_slice_out(root, tmp_path, monkeypatch):
+def test_slice_with_unreadable_pixels_is_omitted(root, tmp_path, monkeypatch):
     from mmaffinity.scans.dicom_scan import DicomScan
 
     original = DicomScan.read

@@ -55,7 +55,7 @@ def read(root, name):
     return json.loads((root / 'annotations' / name).read_text())
 
 
-def test_what_is_written(root):
+def test_output_files(root):
     summary = convert_covidx_ct(root, workers=1)
     assert [path.stem for path in summary.files] == ['slices_train', 'slices_val', 'slices_test', 'statistics']
     assert summary.warnings == []
@@ -97,7 +97,7 @@ def test_every_version_and_folder(tmp_path, version, images):
 
 
 def test_variant_b_shares_lists_with_a(root):
-    """3B comes as a training list beside those of 3A: which of the two is meant has to be said."""
+    """3B adds a training list to those of 3A, so the variant must be given."""
     lines = [*ROWS['train'], 'study_0306-0017.png 2 0 0 20 16']
     (root / 'train_COVIDx_CT-3B.txt').write_text('\n'.join(lines))
     with pytest.raises(ValueError, match='train lists of the versions 3A and 3B; choose one with --list-version'):
@@ -118,7 +118,7 @@ def test_variant_b_shares_lists_with_a(root):
     assert summary.warnings == ['metadata.csv lacks 1 patient (study_0306): is it of this version?']
 
 
-def test_images_of_the_version_come_first(root):
+def test_images_of_the_version_take_precedence(root):
     fill(root, images='1_images')
     convert_covidx_ct(root, skip_statistics=True)
     assert read(root, 'slices_test.json')['data_list'][0]['img_path'] == '3A_images/coronacases_007-0078.png'
@@ -132,7 +132,7 @@ def test_images_of_the_version_come_first(root):
         convert_covidx_ct(root, image_folders=[root.parent])
 
 
-def test_lists_elsewhere_and_single_splits(root, tmp_path):
+def test_lists_in_another_folder_and_single_splits(root, tmp_path):
     lists = tmp_path / 'lists'
     lists.mkdir()
     for path in (*root.glob('*.txt'), root / 'metadata.csv'):
@@ -166,18 +166,18 @@ def test_lists_elsewhere_and_single_splits(root, tmp_path):
         (dict(workers=0), ValueError, 'the number of workers is 0'),
     ],
 )
-def test_wrong_options(root, options, error, message):
+def test_invalid_options(root, options, error, message):
     with pytest.raises(error, match=message):
         convert_covidx_ct(root, **options)
     assert not (root / 'annotations').exists()
 
 
-def test_no_data_root(tmp_path):
+def test_missing_data_root(tmp_path):
     with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; download the version of these lists'):
         convert_covidx_ct(tmp_path / 'nowhere')
 
 
-def test_missing_slices_are_counted_by_list(root):
+def test_missing_slices_are_counted_per_list(root):
     for name in ('NCP_1_10_0001', 'CP_3_30_0000', 'coronacases_007-0078'):
         (root / '3A_images' / f'{name}.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'3 files are missing .*\(2 for 3 slices from .*train.*, 1 for 1 slice'):
@@ -202,7 +202,7 @@ def test_a_patient_in_two_lists_is_reported(root):
     assert 'body_box' not in read(root, 'slices_test.json')['data_list'][0]
 
 
-def test_unknown_names_and_what_metadata_knows_of_them(root):
+def test_unknown_names_are_looked_up_in_the_metadata(root):
     fill(root, train=[*ROWS['train'], 'clinic-7-0001.png 0', 'mri.png 1'], val=[*ROWS['val'], 'mri.png 1'])
     with open(root / 'metadata.csv', 'a') as file:
         file.write('clinic-7,Clinic,,,,Normal,Yes,N/A,Axial,CT\n')
@@ -232,7 +232,7 @@ def test_metadata_that_contradicts_the_lists(root):
     ]
 
 
-def test_a_broken_list_leaves_the_last_result(root):
+def test_broken_list_keeps_the_last_result(root):
     convert_covidx_ct(root)
     before = (root / 'annotations' / 'slices_train.json').read_bytes()
     fill(root, val=[*ROWS['val'], ROWS['val'][0]])
@@ -241,7 +241,7 @@ def test_a_broken_list_leaves_the_last_result(root):
     assert (root / 'annotations' / 'slices_train.json').read_bytes() == before
 
 
-def test_another_data_sets_lists_are_not_replaced(root):
+def test_lists_of_another_data_set_are_not_overwritten(root):
     convert_covidx_ct(root, skip_statistics=True)
     for path in root.glob('*_COVIDx_CT-3A.txt'):
         path.rename(path.with_name(path.name.replace('3A', '2A')))
@@ -259,7 +259,7 @@ def test_stale_statistics_are_reported(root):
 
 
 def test_from_phantom_to_batches(tmp_path, repo_root):
-    """The whole way: the phantom's layout, the converter, the public configs' pipelines, with and without the crop."""
+    """From the phantom's layout through the converter to the public configs' pipelines, with and without cropping."""
     write_phantom(tmp_path, size=64, slices_per_patient=1, covidx_train=27, covidx_val=12, covidx_test=9, **FEW)
     summary = convert_covidx_ct(tmp_path / 'covidx_ct')
     assert summary.warnings == [] and summary.statistics['num_slices'] == 27

@@ -82,7 +82,7 @@ def test_rows(tmp_path):
         ('STOIC-9-0001.png 1 0 0 5 5', 'repeats the slice of line 1'),  # with another label and box
     ],
 )
-def test_wrong_rows(tmp_path, row, reason):
+def test_invalid_rows(tmp_path, row, reason):
     path = tmp_path / 'list.txt'
     path.write_text(f'STOIC-9-0001.png 2 0 0 9 9\n{row}\n')
     with pytest.raises(ValueError) as error:
@@ -90,7 +90,7 @@ def test_wrong_rows(tmp_path, row, reason):
     assert f'{path}, line 2: ' in str(error.value) and reason in str(error.value)
 
 
-def test_metadata_counts_some_patients_apart(tmp_path):
+def test_metadata_separates_some_patients(tmp_path):
     path = tmp_path / 'metadata.csv'
     path.write_text(
         HEADER + 'CP_0,CNCB,China,,,Pneumonia,Yes,Expert,Axial,CT\n'
@@ -124,7 +124,7 @@ def test_metadata_counts_some_patients_apart(tmp_path):
     ]
 
 
-def test_wrong_metadata(tmp_path):
+def test_invalid_metadata(tmp_path):
     path = tmp_path / 'metadata.csv'
     with pytest.raises(FileNotFoundError, match='metadata.csv does not exist: give the metadata.csv .*--metadata'):
         read_metadata(path)
@@ -140,7 +140,7 @@ def test_wrong_metadata(tmp_path):
 
 
 def test_real_metadata_and_lists_agree(shared_dir):
-    """Every patient of the real lists is in the real metadata.csv, with the source and the finding that the lists tell."""
+    """Every patient of the real lists is in the real metadata.csv, with the source and finding of the lists."""
     folder = shared_dir / 'data' / 'covidx_ct_v3'
     metadata = read_metadata(folder / 'metadata.csv')
     findings = ('Normal', 'Pneumonia', 'COVID-19')
@@ -149,8 +149,8 @@ def test_real_metadata_and_lists_agree(shared_dir):
             assert metadata[metadata_id(row, metadata)] == (row.origin.source, findings[row.label])
 
 
-def test_every_real_patient_id_is_a_known_sources(shared_dir):
-    """A slice of any patient in the real metadata.csv, training sources included, is read as of that source and patient."""
+def test_every_real_patient_id_belongs_to_a_known_source(shared_dir):
+    """A slice of any patient in the real metadata.csv, including training sources, gets that source and patient."""
     tails = {
         'CNCB': '_1_0001',
         'COVID-19-CT-Seg': '-0001',

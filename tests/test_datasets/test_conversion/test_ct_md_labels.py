@@ -27,12 +27,12 @@ def test_labels_by_patient(tmp_path):
 
 
 def test_an_index_that_skips_a_number(tmp_path):
-    """The published one does: patients in the order of their numbers are the rows."""
+    """The published index does: its rows are patients in the order of their numbers."""
     labels = read_slice_labels(*write(tmp_path, (0, 1, 3)))
     assert labels['P003'].tolist() == [True, False, False, False]
 
 
-def test_files_are_found_and_the_updated_labels_preferred(tmp_path):
+def test_updated_labels_are_preferred(tmp_path):
     index, labels = write(tmp_path / 'root' / 'Labels', name='Slice_level_labels.npy')
     assert find_label_files(tmp_path / 'root') == (index, labels)
     updated = labels.with_name('Slice-level-labels-updated-1.npy')
@@ -48,8 +48,8 @@ def test_files_are_found_and_the_updated_labels_preferred(tmp_path):
         find_label_files(tmp_path / 'root')
 
 
-def test_no_pickle_is_opened(tmp_path):
-    """An object array would run what its pickle names."""
+def test_pickled_arrays_are_not_opened(tmp_path):
+    """An object array would run the functions that its pickle names."""
 
     class Attack:
         def __reduce__(self):
@@ -74,7 +74,7 @@ def test_no_pickle_is_opened(tmp_path):
         (ARRAY[:2], 'has 3 patients up to number 2, but .* has 2 rows: they do not match'),
     ],
 )
-def test_arrays_that_are_no_slice_labels(tmp_path, array, message):
+def test_arrays_other_than_slice_labels_are_rejected(tmp_path, array, message):
     with pytest.raises(ValueError, match=message):
         read_slice_labels(*write(tmp_path, array=array))
 
@@ -104,7 +104,7 @@ def test_damaged_arrays(tmp_path):
         ('Label Index,Folder/ID\n0,P001\n1,P001\n', 'repeats number 1 or patient P001'),
     ],
 )
-def test_wrong_indices(tmp_path, text, message):
+def test_invalid_index_files(tmp_path, text, message):
     index, labels = write(tmp_path)
     index.write_text(text)
     with pytest.raises(ValueError, match=message):

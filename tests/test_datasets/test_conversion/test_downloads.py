@@ -1,4 +1,4 @@
-"""What converters of downloads share: where lists are, and what they refuse to replace."""
+"""Code shared by converters of downloads: finding lists, and protecting existing ones."""
 
 import json
 
@@ -11,7 +11,7 @@ def download(root, dataset='mine', **options):
     return Download(dataset, root, ('a', 'b'), 'download it', ['train', 'test'], **options)
 
 
-def test_lists_are_found_in_the_first_folder_that_has_them(tmp_path):
+def test_lists_come_from_the_first_folder_that_has_them(tmp_path):
     first, second = tmp_path / 'first', tmp_path / 'second'
     second.mkdir()
     root = download(tmp_path, list_folders=[first, second], lists=dict(test='given.txt'))

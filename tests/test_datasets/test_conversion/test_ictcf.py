@@ -36,7 +36,7 @@ def names(root):
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
-def test_what_is_written(root):
+def test_output_files(root):
     summary = convert_ictcf(root)
     assert names(root) == {'slices_train.json', 'slices_test.json', 'statistics.json'}
     train = read(root, 'slices_train.json')
@@ -58,7 +58,7 @@ def test_files_without_the_folder_in_their_name(root):
     assert read(root, 'slices_train.json')['data_list'][1]['img_path'] == 'nCT/7.jpg'
 
 
-def test_again_gives_the_same_bytes(root):
+def test_conversion_is_reproducible(root):
     convert_ictcf(root)
     first = {name: (root / 'annotations' / name).read_bytes() for name in names(root)}
     convert_ictcf(root)
@@ -94,7 +94,7 @@ def test_missing_data(root, tmp_path):
         convert_ictcf(root, lists=dict(train=root / 'mine.txt'))
 
 
-def test_interruption_leaves_nothing(root, monkeypatch):
+def test_interruption_leaves_no_files(root, monkeypatch):
 
     def interrupted(*args):
         raise KeyboardInterrupt

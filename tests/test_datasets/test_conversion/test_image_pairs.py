@@ -1,4 +1,4 @@
-"""Slices and masks, images of the same names, to COCO JSON: lesions, patients, bad pairs, links."""
+"""Conversion of slices and masks with equal names to COCO JSON: lesions, patients, bad pairs, links."""
 
 import argparse
 import json
@@ -65,8 +65,8 @@ def test_slices_and_lesions(folders):
         'images/P1/0001.jpg',
         'images/P1/0002.jpg',
         'images/P2/0001.png',
-    ]  # a lesion that is too small is no negative
-    assert (folders[0] / 'P1/0001.jpg').exists()  # the link was replaced, not what it leads to
+    ]  # a slice with a too small lesion is not a negative
+    assert (folders[0] / 'P1/0001.jpg').exists()  # the link was replaced, not its target
 
 
 def test_copies(folders):
@@ -94,7 +94,7 @@ def test_labels_must_be_known(folders):
     assert [annotation['area'] for annotation in read(folders)['annotations']] == [96, 96]
 
 
-def test_one_bad_pair_does_not_end_the_others(folders):
+def test_bad_pair_does_not_stop_the_others(folders):
     images, masks, _ = folders
     for name in ('good', 'size', 'jpeg', 'torn', 'colour', 'alone'):
         put(folders, name)
@@ -115,7 +115,7 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     assert record['left_out'] == summary.problems and record['options']['lesion_labels'] == [2]
 
 
-def test_patients_of_a_table_are_sealed(folders, tmp_path):
+def test_patients_of_a_table_stay_in_one_split(folders, tmp_path):
     for number in range(12):
         put(folders, f'{number:04d}', seed=number)
     (tmp_path / 'table.csv').write_text(
@@ -137,7 +137,7 @@ def test_patients_of_a_table_are_sealed(folders, tmp_path):
         assert len(train) == 4 and len(test) == 2 and not train & test
 
 
-def test_unknown_patients_are_not_made_up(folders):
+def test_unknown_patients_stay_unknown(folders):
     for number in range(12):
         put(folders, f'{number:04d}', seed=number // 2)
     summary = convert_image_pairs(*folders, SMALL, SplitOptions(0.2, 0.3))
@@ -150,7 +150,7 @@ def test_unknown_patients_are_not_made_up(folders):
     assert summary.lesions[0]['patients'] is None and 'unknown' in summary.table()
 
 
-def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, monkeypatch):
+def test_conversion_is_reproducible_and_interruption_leaves_no_files(folders, monkeypatch):
     for number in range(6):
         put(folders, f'{number}', seed=number)
 
@@ -159,7 +159,7 @@ def test_again_gives_the_same_bytes_and_an_interruption_leaves_nothing(folders, 
 
     convert_image_pairs(*folders, SMALL, workers=1)
     first = content()
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         convert_image_pairs(*folders, SMALL)
 
     def interrupted(*args, **keywords):
@@ -215,8 +215,8 @@ def test_command(folders, tmp_path, capsys):
         convert.run(args)
 
 
-def test_the_phantom_gives_the_lesions_of_its_own_converter(tiny_phantom, tmp_path):
-    """Folders per patient, masks of CNCB-NCOV: the same annotations from the general converter as from the special one."""
+def test_phantom_lesions_equal_those_of_its_own_converter(tiny_phantom, tmp_path):
+    """With patient folders and CNCB-NCOV masks, the general converter gives the same annotations as the special one."""
     root = tiny_phantom / 'cncb_ncov'
     convert_image_pairs(
         root / 'ct_lesion_seg/image',

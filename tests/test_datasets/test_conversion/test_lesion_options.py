@@ -1,4 +1,4 @@
-"""What is taken of masks; the lists themselves are tested with the converters of volumes and images."""
+"""Selection of lesions in masks; the lists are tested with the converters of volumes and images."""
 
 import numpy as np
 import pytest
@@ -18,9 +18,9 @@ def mask(*boxes):
     'boxes, negatives, areas, num_small, kept',
     [
         ([(700, 5, 5, 6, 5), (9, 20, 20, 5, 7)], False, [30, 35], 0, True),  # labels above a byte
-        ([(9, 5, 5, 6, 5), (700, 11, 5, 2, 5)], False, [40], 0, True),  # lesions of two labels that touch are one
+        ([(9, 5, 5, 6, 5), (700, 11, 5, 2, 5)], False, [40], 0, True),  # touching lesions of two labels are one
         ([(9, 5, 5, 3, 3)], False, [], 1, False),
-        ([(9, 5, 5, 3, 3)], True, [], 1, False),  # small lesions only: no negative either
+        ([(9, 5, 5, 3, 3)], True, [], 1, False),  # only small lesions: not a negative either
         ([(4, 5, 5, 9, 9)], False, [], 0, False),
         ([(4, 5, 5, 9, 9)], True, [], 0, True),
     ],
@@ -49,6 +49,6 @@ def test_which_labels_are_lesions():
         (dict(min_area=-1), 'minimum area is -1'),
     ],
 )
-def test_wrong_options(arguments, words):
+def test_invalid_options(arguments, words):
     with pytest.raises(ValueError, match=words):
         LesionOptions(**arguments)

@@ -42,7 +42,7 @@ def test_other_lists(tmp_path):
     assert [row.folder for row in rows] == ['pCT', 'nCT']
 
 
-def test_windows_file_with_empty_lines(tmp_path):
+def test_windows_line_endings_and_empty_lines(tmp_path):
     path = tmp_path / 'list.txt'
     path.write_bytes('\ufeff0_1.jpg\r\n\r\n  1_2.jpg \r\n \t\r\n2_3.jpg'.encode())
     assert [row.patient for row in parse_segmentation_list(path)] == ['0', '1', '2']
@@ -72,7 +72,7 @@ def test_bad_row_is_named(tmp_path, parse, row, reason):
     assert str(info.value).startswith(f'{path}, line 2: {row!r} cannot be read: ')
 
 
-def test_further_bad_rows_are_counted_and_long_ones_cut(tmp_path):
+def test_further_bad_rows_are_counted_and_long_ones_truncated(tmp_path):
     path = write(tmp_path / 'list.txt', '0_1.jpg', 'x' * 500, 'y', 'z')
     with pytest.raises(ValueError, match=r'line 2.*\(2 other rows of this list cannot be read either\)') as info:
         parse_segmentation_list(path)

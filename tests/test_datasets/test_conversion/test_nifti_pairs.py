@@ -1,4 +1,4 @@
-"""Volumes with masks to lesion slices: the way of prediction, the right labels, whole results, one bad pair alone."""
+"""Conversion of volumes with masks to lesion slices: orientation, labels, complete results, bad pairs."""
 
 import argparse
 import gzip
@@ -70,8 +70,8 @@ def test_slices_and_lesions(folders):
 @pytest.mark.parametrize(
     'flips, order', [((), (0, 1, 2)), ((0,), (0, 1, 2)), ((1, 2), (0, 1, 2)), ((0, 2), (1, 0, 2)), ((), (2, 0, 1))]
 )
-def test_any_storage_order_is_brought_to_the_view_of_prediction(folders, flips, order):
-    """Image and mask are stored alike; slices are the same, and prediction reads the same pixels."""
+def test_any_storage_order_gives_the_radiological_view(folders, flips, order):
+    """Image and mask share a storage order; slices are equal, and prediction reads the same pixels."""
     affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, 5, -300], [0, 0, 0, 1.0]])
     volume, mask = chest_volume(3), stored([view_mask()] * 3)
     for axis in flips:
@@ -106,7 +106,7 @@ def test_window_and_every_and_negatives(folders):
     assert not (folders[2] / 'slices/a/0000.png').exists()  # of the earlier result
 
 
-def test_slices_with_small_lesions_only_are_neither_positive_nor_negative(folders):
+def test_slices_with_only_small_lesions_are_omitted(folders):
     mask = stored([view_mask(), np.zeros((SIZE, SIZE), np.uint8), view_mask()])
     mask[..., 2][mask[..., 2] > 0] = 0
     mask[5:8, 5:8, 2] = 1
@@ -130,14 +130,14 @@ def test_lesion_labels(folders):
     assert '1 mask has none of the labels [3] (b)' in summary.warnings
 
 
-def test_masks_of_255_or_stored_as_floating_point(folders):
+def test_masks_with_255_or_floating_point_values(folders):
     put(folders, 'a', mask=stored([view_mask(255)] * 4))
     put(folders, 'b', mask=stored([view_mask(255)] * 4).astype(np.float32) + np.float32(1e-5))
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not summary.problems and len(read(folders)['annotations']) == 8
 
 
-def test_one_bad_pair_does_not_end_the_others(folders):
+def test_bad_pair_does_not_stop_the_others(folders):
     images, masks, _ = folders
     put(folders, 'good')
     put(folders, 'grey', volume=np.clip((chest_volume(4).astype(float) + 1350) / 1500 * 255, 0, 255).astype(np.float32))
@@ -177,7 +177,7 @@ def test_one_bad_pair_does_not_end_the_others(folders):
     assert record['left_out'] == summary.problems and record['options']['min_area'] == 20
 
 
-def test_headers_damaged_in_any_way_do_not_end_the_others(folders):
+def test_damaged_headers_do_not_stop_the_others(folders):
     put(folders, 'good')
     random = np.random.default_rng(0)
     for number in range(60):
@@ -194,7 +194,7 @@ def test_headers_damaged_in_any_way_do_not_end_the_others(folders):
     assert {problem.split(':')[0] for problem in summary.problems} == {f'bad_{number:02d}' for number in range(60)} - scans
 
 
-def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
+def test_grey_levels_are_rescaled_if_that_gives_hounsfield_units(folders):
     hu = chest_volume(4)
     put(folders, 'corona', volume=hu)
     put(folders, 'radio', volume=((np.clip(hu.astype(float), -1250, 250) + 1250) * 255 / 1500).astype(np.float32))
@@ -214,7 +214,7 @@ def test_grey_levels_are_rescaled_where_that_leads_to_hounsfield_units(folders):
     )
 
 
-def test_a_mask_without_its_place_is_taken_on_request(folders):
+def test_mask_without_orientation_is_accepted_on_request(folders):
     put(folders, 'a')
     write_nifti(folders[1] / 'a.nii.gz', stored([view_mask() * (index in (1, 2)) for index in range(4)]), np.eye(4))
     with pytest.raises(ValueError, match='no usable slices: a: does not align with its mask'):
@@ -223,7 +223,7 @@ def test_a_mask_without_its_place_is_taken_on_request(folders):
     assert [annotation['bbox'] for annotation in read(folders)['annotations']] == [list(BOX)] * 2
 
 
-def test_patients_are_sealed(folders):
+def test_patients_stay_in_one_split(folders):
     for number in range(12):
         put(folders, f'radio_{number // 2}_{number}', number=2, lesions=(0,))
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), SplitOptions(0.2, 0.3, 3), r'(radio_\d+)')
@@ -244,7 +244,7 @@ def test_patients_are_sealed(folders):
         convert_nifti_pairs(*folders, patient_pattern=r'(study_\d+)')
 
 
-def test_again_gives_the_same_bytes_and_nothing_else_is_replaced(folders):
+def test_conversion_is_reproducible_and_replaces_only_its_own_result(folders):
     put(folders, 'a')
     put(folders, 'b')
     out = folders[2]
@@ -254,16 +254,16 @@ def test_again_gives_the_same_bytes_and_nothing_else_is_replaced(folders):
 
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE, workers=1)
     first = content()
-    with pytest.raises(FileExistsError, match=r'holds an earlier result.*\(--overwrite\)'):
+    with pytest.raises(FileExistsError, match=r'contains an earlier result.*\(--overwrite\)'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE, overwrite=True, workers=2)
     assert content() == first and len(first) == 7
-    with pytest.raises(FileExistsError, match='holds something else'):
+    with pytest.raises(FileExistsError, match='is something else'):
         convert_nifti_pairs(*folders[:2], folders[0], overwrite=True)
     assert (folders[0] / 'a.nii.gz').exists()
 
 
-def test_an_interruption_leaves_nothing(folders, monkeypatch):
+def test_interruption_leaves_no_files(folders, monkeypatch):
     put(folders, 'a')
 
     def interrupted(*args, **keywords):
@@ -275,7 +275,7 @@ def test_an_interruption_leaves_nothing(folders, monkeypatch):
     assert sorted(path.name for path in folders[2].parent.iterdir()) == ['images', 'masks']
 
 
-def test_a_full_disk_is_no_bad_pair(folders, monkeypatch):
+def test_full_disk_is_not_reported_as_a_bad_pair(folders, monkeypatch):
     put(folders, 'a')
 
     def full(*args):
@@ -287,7 +287,7 @@ def test_a_full_disk_is_no_bad_pair(folders, monkeypatch):
     assert not folders[2].exists()
 
 
-def test_wrong_options(folders):
+def test_invalid_options(folders):
     for wrong, message in (
         (dict(every=0), 'every=0 must be at least 1'),
         (dict(min_area=-1), 'cannot be negative'),
@@ -332,7 +332,7 @@ def test_command(folders, capsys):
     assert 'lesions_train' in printed and 'written to' in printed and 'statistics.json' in printed
 
 
-def test_real_masks_on_a_made_up_scan(shared_dir, folders):
+def test_real_masks_on_a_synthetic_scan(shared_dir, folders):
     """The masks' own orientation, sizes and header: lesions on the slices that nibabel's canonical order gives."""
     import nibabel
 
@@ -355,7 +355,7 @@ def test_real_masks_on_a_made_up_scan(shared_dir, folders):
 
 
 def test_the_reported_case(shared_dir, folders):
-    """Grey levels of 0 to 255 that are called CT are refused, and their masks with them; the same patient in HU is taken."""
+    """Grey levels 0 to 255 labelled as CT are rejected with their masks; the same patient in HU is accepted."""
     import nibabel
 
     for name in ('radiopaedia_like', 'radiopaedia_hu'):

@@ -27,7 +27,7 @@ def paired(pairs):
     return {pair.name: (pair.image.name, pair.mask.name) for pair in pairs}
 
 
-def test_names_of_the_public_sets(put, summary):
+def test_names_in_public_data_sets(put, summary):
     root = put(
         'ct/coronacases_001.nii.gz',
         'ct/radiopaedia_10_85902_1.nii.gz',
@@ -59,7 +59,7 @@ def test_links_to_folders_are_followed_and_hidden_folders_are_not(put, summary):
     assert not summary.warnings
 
 
-def test_studies_in_folders_of_which_few_have_masks(put, summary):
+def test_study_folders_with_few_masks(put, summary):
     root = put(
         *(f'studies/CT-{number % 2}/study_{number:04d}.nii.gz' for number in range(5)),
         'masks/study_0003_mask.nii.gz',
@@ -87,7 +87,7 @@ def test_masks_below_the_volumes_are_masks(put, summary):
     root = put('a.nii.gz', 'masks/a.nii.gz')
     found = find_pairs(root, root / 'masks', summary)
     assert paired(found) == {'a': ('a.nii.gz', 'a.nii.gz')} and found[0].mask.parent.name == 'masks'
-    found = find_pairs(root / 'masks', root, summary)  # the other way round: now masks/ holds the volume
+    found = find_pairs(root / 'masks', root, summary)  # the other way round: now masks/ contains the volume
     assert found[0].image.parent.name == 'masks' and found[0].mask.parent == root.resolve()
 
 
@@ -110,14 +110,14 @@ def test_other_names_by_a_pattern(put, summary):
     assert note.startswith('the names of 1 volume do not match') and 'x.nii' in note
 
 
-def test_ambiguous_names_do_not_end_the_others(put, summary):
+def test_ambiguous_names_do_not_stop_the_others(put, summary):
     root = put('ct/one/a.nii', 'ct/two/a.nii', 'ct/b.nii', 'm/a.nii', 'm/b.nii')
     found = find_pairs(root / 'ct', root / 'm', summary)
     assert list(paired(found)) == ['b']
     assert len(summary.problems) == 1 and re.match('a: several files have this name.*one/a.nii.*two/a.nii', summary.problems[0])
 
 
-def test_slices_of_the_same_number_in_the_folders_of_patients(put, summary):
+def test_equal_slice_numbers_in_patient_folders(put, summary):
     root = put(
         'image/P1/a_0000.jpg',
         'image/P1/a_0001.jpg',
@@ -140,7 +140,7 @@ def test_slices_of_the_same_number_in_the_folders_of_patients(put, summary):
         find_pairs(root / 'image', put('empty/a.nii') / 'empty', summary, kind=IMAGES)
 
 
-def test_wrong_use(put, summary):
+def test_invalid_arguments(put, summary):
     root = put('ct/a.nii', 'm/b.nii', 'empty/readme.txt')
     with pytest.raises(FileNotFoundError, match='no volume of .*ct has a mask in .*1 volume has no mask.*--pair-pattern'):
         find_pairs(root / 'ct', root / 'm', summary)

@@ -30,7 +30,7 @@ def test_find_in_several_folders(tmp_path):
 
 
 def test_flat_folders(tmp_path):
-    """Two levels deep, without what is never flat; those of the version first."""
+    """Two levels deep, without folders that are never flat; those of the version first."""
     for name in (
         '2A_images/x.png',
         'archive/3A_images/x.JPEG',
@@ -50,7 +50,7 @@ def test_flat_folders(tmp_path):
     assert flat_folders(tmp_path)[0] == ''
 
 
-def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
+def test_unreadable_folder_is_skipped(tmp_path, monkeypatch):
     for name in ('a/1.png', 'lost+found/1.png'):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
@@ -61,5 +61,5 @@ def test_a_closed_folder_is_passed_over(tmp_path, monkeypatch):
             raise PermissionError(13, 'Permission denied', str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, 'scandir', closed)  # root, whom the tests may run as, may enter any folder
+    monkeypatch.setattr(os, 'scandir', closed)  # root, which may run the tests, can enter any folder
     assert flat_folders(tmp_path) == ['a']

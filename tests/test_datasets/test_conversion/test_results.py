@@ -1,4 +1,4 @@
-"""What converters that make a data root share: slices, links or copies, lists, statistics, and the record."""
+"""Code shared by converters that create a data root: slices, links or copies, lists, statistics, record."""
 
 import json
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ def test_notes_of_scans_are_counted(tmp_path):
     assert result.summary.warnings == ['tilted by 3 degrees (2 of 2 scans; this is a)', 'old']
 
 
-def test_an_unusable_input_does_not_end_the_others_and_another_error_does(tmp_path):
+def test_unusable_input_is_skipped_but_other_errors_stop_the_run(tmp_path):
 
     def convert(number):
         if number == 2:
@@ -88,19 +88,19 @@ def folder(tmp_path):
     return tmp_path / 'in'
 
 
-def test_a_link_leads_to_all_and_survives_a_move(folder, tmp_path):
+def test_link_covers_all_slices_and_survives_a_move(folder, tmp_path):
     ResultFolder('test', tmp_path / 'out').place_slices('slices', folder, ['P1/a.png'], copy=False)
     (tmp_path / 'out').rename(tmp_path / 'moved')
     assert (tmp_path / 'moved/slices').is_symlink() and (tmp_path / 'moved/slices/P1/b.png').read_text() == 'P1/b.png'
 
 
-def test_copies_are_those_of_the_listed_slices(folder, tmp_path):
+def test_only_listed_slices_are_copied(folder, tmp_path):
     ResultFolder('test', tmp_path / 'out').place_slices('slices', folder, ['P1/a.png'], copy=True)
     assert not (tmp_path / 'out/slices').is_symlink()
     assert [path.read_text() for path in (tmp_path / 'out/slices/P1').iterdir()] == ['P1/a.png']
 
 
-def test_without_links_the_error_names_the_way_out(folder, tmp_path, monkeypatch):
+def test_error_suggests_copies_if_links_are_not_supported(folder, tmp_path, monkeypatch):
 
     def refused(*args, **keywords):
         raise OSError(1, 'Operation not permitted')
@@ -110,7 +110,7 @@ def test_without_links_the_error_names_the_way_out(folder, tmp_path, monkeypatch
         ResultFolder('test', tmp_path / 'out').place_slices('slices', folder, [], copy=False)
 
 
-def test_a_result_within_the_slices_is_refused(folder, tmp_path):
+def test_result_inside_the_input_is_rejected(folder, tmp_path):
     for out in (folder, folder / 'P1/out'):
         with pytest.raises(ValueError, match='is inside the slice folder'):
             ResultFolder('test', out).refuse_inside(folder)

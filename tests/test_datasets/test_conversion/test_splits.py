@@ -7,7 +7,7 @@ from mmaffinity.datasets.conversion.splits import SplitOptions, each_split, fold
 PATIENTS = {f'p{number}': 'ill' if number < 14 else 'well' for number in range(20)}
 
 
-def test_shares_hold_for_each_class():
+def test_each_class_is_split_by_the_same_shares():
     parts = split_patients(PATIENTS, SplitOptions(val_share=0.1, test_share=0.25))
     counts = Counter((PATIENTS[patient], part) for patient, part in parts.items())
     assert counts == {
@@ -20,7 +20,7 @@ def test_shares_hold_for_each_class():
     }
 
 
-def test_only_names_and_seed_decide():
+def test_splits_depend_only_on_names_and_seed():
     again = dict(sorted(PATIENTS.items(), reverse=True))
     assert split_patients(again, SplitOptions()) == split_patients(PATIENTS, SplitOptions())
     assert fold_patients(again, 4) == fold_patients(PATIENTS, 4)
@@ -34,7 +34,7 @@ def test_folds_are_of_equal_size():
     assert sorted(Counter(fold for patient, fold in folds.items() if PATIENTS[patient] == 'well').values()) == [2, 2, 2]
 
 
-def test_every_part_has_whole_patients():
+def test_patients_stay_in_one_part():
     slices = [(patient, number) for patient in PATIENTS for number in range(3)]
     parts = dict(each_split('slices', slices, lambda slice_: slice_[0], PATIENTS, SplitOptions(folds=4)))
     folds = [tuple(f'fold_{fold}/slices_{part}' for part in ('train', 'test')) for fold in range(4)]
@@ -48,12 +48,12 @@ def test_every_part_has_whole_patients():
     assert sorted(tested) == sorted(slices)
 
 
-def test_parts_without_a_share_are_not_made():
+def test_parts_without_a_share_are_omitted():
     parts = dict(each_split('slices', [('a', 1)], lambda slice_: slice_[0], {'a': ''}, SplitOptions(val_share=0, test_share=0)))
     assert parts == {'slices_train': [('a', 1)]}
 
 
-def test_wrong_use():
+def test_invalid_arguments():
     with pytest.raises(ValueError, match='val_share=0.5 and test_share=0.5 must not be negative'):
         SplitOptions(0.5, 0.5)
     with pytest.raises(ValueError, match='val_share=-0.1'):

@@ -53,6 +53,6 @@ def test_problems_are_kept_and_logged(caplog):
     assert caplog.messages == ['left out: a: damaged', 'left out: b: too small']
 
 
-def test_files_are_named_below_their_folder(tmp_path):
+def test_files_are_named_relative_to_their_folder(tmp_path):
     summary = ConversionSummary('test', files=[tmp_path / 'train.json', tmp_path / 'fold_0' / 'train.json'])
     assert summary.table() == f'written to {tmp_path}: train.json, fold_0/train.json'

@@ -1,4 +1,4 @@
-"""A table of patients: names with and without folders and extension, and what is wrong with a table."""
+"""Tables of patients: names with and without folders and extension, and invalid tables."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_forms(table, content):
     assert table(content).patients_of(['x/0001.jpg', 'y/0002.png']) == {'x/0001.jpg': 'P1', 'y/0002.png': 'P2'}
 
 
-def test_a_name_without_its_folder_counts_only_where_it_is_unique(table):
+def test_name_without_its_folder_must_be_unique(table):
     found = table('slice,patient\n1,P1\n2,P2\n').patients_of(['a/1.png', 'b/1.png', 'a/2.png'])
     assert found == {'a/2.png': 'P2'}
     found = table('slice,patient\nx/1,P1\ny/1,P2\nx/2,P3\n').patients_of(['1.png', '2.png', 'y/1.png'])
@@ -47,12 +47,12 @@ def test_a_name_without_its_folder_counts_only_where_it_is_unique(table):
         ('slice,patient\n7,P1\n', r"column 'slice' of .*table.csv \(7\) contains none of the slices \(1\)"),
     ],
 )
-def test_wrong_tables(table, content, words):
+def test_invalid_tables(table, content, words):
     with pytest.raises(ValueError, match=words):
         table(content).patients_of(['1'])
 
 
-def test_no_table(table, tmp_path):
+def test_missing_table(table, tmp_path):
     with pytest.raises(ValueError, match='the patient table .*cannot be read as text in UTF-8'):
         table('slice,patient\n1,J\xfcrgen\n', 'latin-1').patients_of(['1'])
     with pytest.raises(FileNotFoundError, match='the patient table .*none.csv does not exist'):

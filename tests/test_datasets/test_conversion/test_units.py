@@ -1,4 +1,4 @@
-"""What slices are divided with: patients of a pattern or a table, groups otherwise."""
+"""Units of splitting: patients from a pattern or a table, groups otherwise."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from mmaffinity.datasets.conversion import ConversionSummary, PatientTable, Unit
 from mmaffinity.datasets.conversion.units import Unit, find_units
 from mmaffinity.datasets.verification.image_facts import FileFacts
 
-# Two pictures alike but for 8 bits of their hashes, and one that is another.
+# Two images whose hashes differ in 8 bits, and a different one.
 ALIKE = bytes(range(256))
 FACTS = {
     'a/P1_0': FileFacts(hash=0, thumb=ALIKE),
@@ -26,21 +26,21 @@ def test_a_pattern_names_patients(summary):
     assert [unit.name for unit in units.values()] == ['P1', 'P1', 'P2'] and not summary.warnings
 
 
-def test_a_table_names_patients_and_leaves_out_others(summary, tmp_path):
+def test_table_names_patients_and_omits_others(summary, tmp_path):
     (tmp_path / 'table.csv').write_text('slice,patient\na/P1_0,7\nb/P2_0,7\n')
     table = PatientTable(str(tmp_path / 'table.csv'), 'slice', 'patient')
     assert find_units(FACTS, UnitOptions(patients=table), '', summary) == {'a/P1_0': Unit('7', None), 'b/P2_0': Unit('7', None)}
     assert summary.problems == [f'1 slice without a patient in {tmp_path / "table.csv"} (a/P1_1)']
 
 
-def test_otherwise_near_slices_are_a_group(summary):
-    units = find_units(FACTS, UnitOptions(), '', summary)  # the verifier's 6 bits would not do
+def test_without_patients_similar_slices_form_a_group(summary):
+    units = find_units(FACTS, UnitOptions(), '', summary)  # the verifier's 6 bits would not suffice
     assert units == {'a/P1_0': Unit(None, 'a/P1_0'), 'a/P1_1': Unit(None, 'a/P1_0'), 'b/P2_0': Unit(None, 'b/P2_0')}
     assert units['a/P1_1'].name == 'a/P1_0'
     assert '(2 groups of 3 slices, the largest has 2)' in summary.warnings[0]
 
 
-def test_wrong_options(tmp_path):
+def test_invalid_options(tmp_path):
     with pytest.raises(ValueError, match='is not a regular expression'):
         UnitOptions('(')
     with pytest.raises(ValueError, match='patients are given twice, by patient_pattern=.* and by table.csv'):

@@ -1,4 +1,4 @@
-"""The phantom's volumes: NIfTI pairs and COVID-CT-MD, which the converters turn into what their configs read."""
+"""The phantom's volumes, NIfTI pairs and COVID-CT-MD, through converters and configs."""
 
 import gzip
 import json
@@ -48,15 +48,15 @@ def converted(phantom):
     return folder
 
 
-def test_hounsfield_units_are_those_behind_the_grey_levels():
+def test_hounsfield_units_match_the_grey_levels():
     patient = make_patient(0, 1, 2)
     hu, mask = draw_hounsfield(patient, 0.5, 128)
     grey, same = draw_slice(patient, 0.5, 128)
     assert np.array_equal(mask, same) and np.abs(np.interp(hu, [-1350, 150], [0, 255]) - grey).max() < 0.501
 
 
-def test_volumes_are_read_as_they_were_drawn(phantom):
-    """In both orientations that volumes are stored in, from the feet as prediction counts and upright."""
+def test_volumes_are_read_as_drawn(phantom):
+    """In both stored orientations, counted from the feet and upright as in prediction."""
     folder, _ = phantom
     scans = list(find_scans(folder / 'nifti_pairs' / 'images'))
     assert len(scans) == 5
@@ -102,7 +102,7 @@ def test_labels_of_series(converted):
             assert row['label'] == label and np.abs(drawn - grey).max() < 0.501
 
 
-def test_public_configs_read_them_without_a_finding(converted, monkeypatch):
+def test_public_configs_pass_verification(converted, monkeypatch):
     monkeypatch.setenv('NIFTI_PAIRS_ROOT', str(converted / 'pairs'))
     monkeypatch.setenv('COVID_CT_MD_ROOT', str(converted / 'ct_md'))
     for name in ('public/mask_rcnn_nifti_pairs', 'public/affinity_c8_nifti_pairs_covid_ct_md'):
@@ -117,7 +117,7 @@ def test_public_configs_read_them_without_a_finding(converted, monkeypatch):
     ]
 
 
-def test_same_bytes_again_and_other_counts_need_overwrite(phantom, tmp_path):
+def test_phantom_is_reproducible_and_other_counts_need_overwrite(phantom, tmp_path):
     folder, summary = phantom
     write_phantom(tmp_path / 'again', nifti_pairs=1, covid_ct_md=1, **SMALL)
     for path in (tmp_path / 'again').rglob('*.nii.gz'):
@@ -135,7 +135,7 @@ def test_same_bytes_again_and_other_counts_need_overwrite(phantom, tmp_path):
     assert sorted(path.name for path in (tmp_path / 'again').iterdir()) == ['cncb_ncov', 'ictcf', 'phantom.json']
 
 
-def test_a_phantom_of_an_earlier_version_is_known(tmp_path):
+def test_phantom_of_an_earlier_version_is_recognised(tmp_path):
     write_phantom(tmp_path, **SMALL)
     marker = json.loads((tmp_path / 'phantom.json').read_text())
     for name in ('nifti_pairs', 'covid_ct_md'):

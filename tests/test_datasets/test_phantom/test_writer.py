@@ -1,4 +1,4 @@
-"""The phantom: same bytes for the same seed, the real layouts and lists, and classes that differ as they should."""
+"""The phantom: reproducible bytes, real layouts and lists, and classes that differ as intended."""
 
 import csv
 import hashlib
@@ -90,23 +90,23 @@ def test_slice_is_deterministic_and_seeds_differ():
     assert not np.array_equal(first[0], other[0])
 
 
-def test_disease_leaves_the_anatomy_alone():
-    """Outside of its lesions, a patient with COVID-19 is pixel by pixel the same patient in health."""
+def test_disease_does_not_change_the_anatomy():
+    """Outside the lesions, a patient with COVID-19 equals the same healthy patient pixel by pixel."""
     patient = make_patient(4, 1, 2)
     ill, mask = draw_slice(patient, 0.6, 256)
     well, clean = draw_slice(patient, 0.6, 256, lesions=False)
     healthy, normal = draw_slice(make_patient(4, 1, 0), 0.6, 256)
     assert np.array_equal(well, healthy) and np.array_equal(clean, normal)
-    assert np.array_equal(mask > 0, clean > 0)  # lesions lie inside of the lungs
+    assert np.array_equal(mask > 0, clean > 0)  # lesions are inside the lungs
     far = ndimage.distance_transform_edt(mask < 2) > 6
     assert np.array_equal(ill[far], well[far])
-    # Within them, the slice is brighter: the mask lies where something is drawn.
+    # The slice is brighter within them, so the mask matches the drawing.
     brighter = ill.astype(int) - well
     assert np.median(brighter[mask == 2]) > 25
     assert np.percentile(brighter[ndimage.binary_erosion(mask == 2, iterations=2)], 2) > -5
 
 
-def test_grey_levels_are_those_of_a_lung_window():
+def test_grey_levels_match_a_lung_window():
     """Window -600/1500 HU: air at 60, lung near 80, soft tissue near 235, bone white, black corners."""
     image, mask = draw_slice(make_patient(0, 0, 0), 0.6, 256)
     assert abs(np.median(image[10:20, 110:146]) - (-1000 + 1350) / 1500 * 255) < 3
@@ -117,13 +117,13 @@ def test_grey_levels_are_those_of_a_lung_window():
     assert image[110:125, 135:150].std() > 1  # noise, not flat
 
 
-def test_neighbouring_levels_show_the_same_lesions():
+def test_neighbouring_slices_show_the_same_lesions():
     patient = make_patient(0, 3, 1)
     masks = [draw_slice(patient, level, 128)[1] > 1 for level in (0.50, 0.53)]
     assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() > 0.5
 
 
-def test_everything_scales_with_size():
+def test_anatomy_scales_with_image_size():
     patient = make_patient(0, 6, 2)
     small, large = (draw_slice(patient, 0.6, size)[1] for size in (128, 256))
     shrunk = cv2.resize((large > 1).astype(np.uint8), (128, 128), interpolation=cv2.INTER_AREA)
@@ -158,7 +158,7 @@ def test_classes_differ_in_pattern():
     assert np.mean(rim[1]) > 1.4 * np.mean(rim[2])
 
 
-def test_lesions_survive_the_smallest_area_of_the_converters():
+def test_lesions_exceed_the_minimum_area_of_the_converters():
     """Components of at most 100 pixels are dropped: at 256 x 256, the demo's size, there are none."""
     for number in range(8):
         _, mask = draw_slice(make_patient(5, number, 1 + number % 2), 0.3 + 0.07 * number, 256)
@@ -176,7 +176,7 @@ def test_lesions_survive_the_smallest_area_of_the_converters():
         lambda: draw_slice(make_patient(0, 0, 0), 0.5, 63),
     ],
 )
-def test_wrong_arguments_of_the_slice(call):
+def test_invalid_slice_arguments(call):
     with pytest.raises(ValueError, match='must'):
         call()
 
@@ -212,7 +212,7 @@ def test_lists_match_the_real_ones(phantom, shared_dir):
         assert shapes(rows(folder, split)) == shapes(real), name
 
 
-def test_files_lie_where_the_lists_say(phantom):
+def test_listed_files_exist(phantom):
     folder, summary = phantom
     expected = {folder / 'phantom.json', *(folder / path for path in LISTS.values())}
     for split in ('slices_train', 'slices_val', 'slices_test'):
@@ -258,7 +258,7 @@ def test_masks_and_boxes_on_disk(phantom):
         ), line
 
 
-def test_training_list_is_balanced_and_leaves_a_rest_out(phantom):
+def test_training_list_is_a_balanced_subset(phantom):
     folder, _ = phantom
     groups = ('Normal', 'CP', 'NCP')
     selected = [f'{groups[int(line[0])]}{line[1:]}' for line in rows(folder, 'slices_selected')]
@@ -288,7 +288,7 @@ def test_patients_are_never_shared_between_splits(phantom):
 
 
 def test_covidx_ct_layout(phantom, tmp_path):
-    """On request only, beside the other layouts, whose bytes stay."""
+    """Written only on request, next to the other layouts, whose bytes do not change."""
     folder, _ = phantom
     summary = write_phantom(tmp_path, covidx_train=40, covidx_val=10, covidx_test=11, **SMALL)
     assert digests(folder).items() - digests(tmp_path).items() == {('phantom.json', digests(folder)['phantom.json'])}
@@ -308,7 +308,7 @@ def test_covidx_ct_layout(phantom, tmp_path):
             xmin, ymin, xmax, ymax = map(int, box)
             assert image.shape == (96, 96) and 0 <= xmin < xmax <= 96 and 0 <= ymin < ymax <= 96
             finding = ('Normal', 'Pneumonia', 'COVID-19')[int(label)]
-            apart = name.replace('_patient', ' patient')  # COVID-CTset has the patient amid the name
+            apart = name.replace('_patient', ' patient')  # COVID-CTset has the patient in the middle of the name
             known = [row['finding'] for row in metadata if re.search(rf'\b{row["patient id"]}(?![0-9])', apart)]
             assert known == [finding], name
             names.append(name)
@@ -332,7 +332,7 @@ def test_covidx_ct_rows_and_columns_match_the_real_ones(tmp_path, shared_dir):
     assert drawn[0] == real[0] and {line.split(',')[1] for line in drawn} <= {line.split(',')[1] for line in real}
 
 
-def test_a_phantom_from_before_a_setting_came_is_kept(phantom, tmp_path):
+def test_phantom_from_before_a_new_setting_is_kept(phantom, tmp_path):
     folder, _ = phantom
     shutil.copytree(folder, tmp_path / 'old')
     marker = tmp_path / 'old' / 'phantom.json'
@@ -343,13 +343,13 @@ def test_a_phantom_from_before_a_setting_came_is_kept(phantom, tmp_path):
     assert write_phantom(tmp_path / 'old', **SMALL).written == 0
 
 
-def test_same_bytes_again_elsewhere(phantom, tmp_path):
+def test_phantom_is_reproducible_in_another_folder(phantom, tmp_path):
     folder, _ = phantom
     write_phantom(tmp_path, **SMALL)  # an empty folder is fine
     assert digests(tmp_path) == digests(folder)
 
 
-def test_interrupted_and_run_again(phantom, tmp_path, monkeypatch):
+def test_interrupted_run_can_be_repeated(phantom, tmp_path, monkeypatch):
     folder, _ = phantom
     replace, calls = os.replace, []
 
@@ -364,7 +364,7 @@ def test_interrupted_and_run_again(phantom, tmp_path, monkeypatch):
         write_phantom(tmp_path, **SMALL)
     monkeypatch.undo()
     so_far, whole = digests(tmp_path), digests(folder)
-    assert len(so_far) == 14 and so_far.items() <= whole.items()  # nothing half-written, nothing left aside
+    assert len(so_far) == 14 and so_far.items() <= whole.items()  # no partial or temporary files
     steps = []
     summary = write_phantom(tmp_path, progress=lambda done, total: steps.append((done, total)), **SMALL)
     assert digests(tmp_path) == whole
@@ -374,7 +374,7 @@ def test_interrupted_and_run_again(phantom, tmp_path, monkeypatch):
     assert write_phantom(tmp_path, **SMALL).written == 0
 
 
-def test_foreign_and_other_folders_are_refused(phantom, tmp_path):
+def test_other_folders_are_rejected(phantom, tmp_path):
     (tmp_path / 'thesis.txt').write_text('mine')
     with pytest.raises(ValueError, match='not empty.*choose another folder'):
         write_phantom(tmp_path, **SMALL)
@@ -416,7 +416,7 @@ def test_other_settings_need_overwrite(phantom, tmp_path):
         dict(covidx_val=-1),
     ],
 )
-def test_wrong_settings(wrong, tmp_path):
+def test_invalid_settings(wrong, tmp_path):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         write_phantom(tmp_path / 'x', **{**SMALL, **wrong})
     assert not (tmp_path / 'x').exists()

@@ -1,4 +1,4 @@
-"""The sampler against a plain restatement of the rule: lesion batch, slice batch, and so on; a pass is an epoch."""
+"""The sampler against a plain implementation of its rule: alternate lesion and slice batches; a pass is an epoch."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
 
 
 class Indices(torch.utils.data.Dataset):
-    """Stands for a MultiTaskDataset: indices 0..lesions-1 are lesion slices, the others labelled slices."""
+    """Stand-in for a MultiTaskDataset: indices 0..lesions-1 are lesion slices, the others labelled slices."""
 
     def __init__(self, lesions: int, slices: int) -> None:
         self.lesions, self.slices = lesions, slices
@@ -69,7 +69,7 @@ def test_single_indices_are_the_batches_of_one():
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])
-def test_epochs_of_segmentation_alone(batch_size):
+def test_segmentation_only_epochs(batch_size):
     sampler = AlternatingSampler(Indices(5, 9), seed=3, segmentation_epochs=2)
     batch_sampler = AlternatingBatchSampler(sampler, batch_size)
     for epoch in range(4):
@@ -108,7 +108,7 @@ def test_resuming_repeats_the_order():
 
 
 def test_frozen_order():
-    """A change of these numbers changes every published training: it belongs into the changelog."""
+    """A change of these numbers changes every published training run and must be in the changelog."""
     assert batches_of(Indices(5, 4), 1, seed=0) == [[4], [5], [1], [7], [2], [8], [4], [6]]
     assert batches_of(Indices(5, 4), 1, seed=0, epoch=1) == [[2], [5], [2], [6], [2], [8], [2], [7]]
 
@@ -131,7 +131,7 @@ def test_two_ranks(monkeypatch, slices, batch_size):
         as_rank(monkeypatch, rank, 2)
         per_rank.append(batches_of(dataset, batch_size, seed=9, epoch=4))
     first, second = per_rank
-    # In step: as many batches, of the same task and size.
+    # Ranks are in step: equally many batches of the same task and size.
     assert [(len(batch), batch[0] < 40) for batch in first] == [(len(batch), batch[0] < 40) for batch in second]
     assert len(first) == 2 * math.ceil(math.ceil(slices / 2) / batch_size)
     seen = Counter(index for batches in per_rank for batch in batches[1::2] for index in batch)
@@ -155,7 +155,7 @@ def test_seed_none_is_shared(monkeypatch):
     assert list(AlternatingSampler(Indices(5, 9))) == list(AlternatingSampler(Indices(5, 9), seed=77))
 
 
-def test_wrong_use():
+def test_invalid_arguments():
     with pytest.raises(ValueError, match='needs a MultiTaskDataset, not TensorDataset'):
         AlternatingSampler(torch.utils.data.TensorDataset(torch.zeros(3)))
     with pytest.raises(ValueError, match='none for segmentation'):
@@ -217,7 +217,7 @@ def test_loader_without_batch_sampler(two_task_root):
     assert [task for task, _ in contents(loader)] == [('segmentation',), ('classification',)] * 7
 
 
-def test_workers_change_nothing(two_task_root):
+def test_order_does_not_depend_on_workers(two_task_root):
     epochs = []
     for num_workers in (0, 2):
         loader = Runner.build_dataloader(

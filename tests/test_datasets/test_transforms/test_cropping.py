@@ -20,13 +20,13 @@ def test_crop():
     assert repr(transform) == 'CropToBodyBox(required=True)'
 
 
-def test_the_whole_picture_is_a_box():
+def test_whole_image_is_a_valid_box():
     found = CropToBodyBox()(results(body_box=(0, 0, 40, 30)))
     assert np.array_equal(found['img'], IMAGE)
 
 
 @pytest.mark.parametrize('box', [(0, 0, 41, 30), (0, 0, 40, 31), (-1, 0, 9, 9), (5, 5, 5, 9), (50, 40, 60, 50)])
-def test_a_box_that_leaves_the_picture(box):
+def test_box_outside_the_image_is_an_error(box):
     with pytest.raises(ValueError, match=r'leaves the slice a.png \(row 4 of slices.json\), which is 40 x 30 pixels'):
         CropToBodyBox()(results(body_box=box))
 
@@ -38,6 +38,6 @@ def test_without_a_box():
     assert found['img'] is IMAGE and found['ori_shape'] == (30, 40) and 'crop_box' not in found
 
 
-def test_lesions_are_refused():
+def test_slices_with_lesions_are_rejected():
     with pytest.raises(ValueError, match=r'does not move lesions \(gt_bboxes\) of a.png'):
         CropToBodyBox()(results(body_box=(0, 0, 9, 9), gt_bboxes=[]))

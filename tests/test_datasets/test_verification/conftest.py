@@ -1,4 +1,4 @@
-"""A small data set with nothing wrong, in which tests plant one fault each."""
+"""A small, correct data set in which each test plants one fault."""
 
 import json
 
@@ -15,7 +15,7 @@ SIZE = 48
 
 
 def picture(seed, size=SIZE):
-    """A picture of its own for every seed: smooth blobs, as its hash sees coarse structure only."""
+    """A distinct image for every seed, of smooth blobs, because the hash depends only on coarse structure."""
     random = np.random.default_rng(seed)
     coarse = random.uniform(0, 255, (7, 7)).astype(np.float32)
     smooth = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Verification of what is in files: pictures, lesions, masks."""
+"""Verification of file contents: images, lesions, masks."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_sizes(bench):
 def test_annotated_size(bench):
     name = 'ct_lesion_seg/image/0/slice1.png'
     bench.write(name, cv2.resize(bench.read(name), (48, 40)))
-    found = only(bench.verify(), 'annotated-sizes', 'sizes', 'mask-files')  # one fault, seen from three sides
+    found = only(bench.verify(), 'annotated-sizes', 'sizes', 'mask-files')  # one fault, found by three checks
     assert found[0].check == 'annotated-sizes' and 'is 48 x 40, annotated as 48 x 48' in found[0].message
 
 
@@ -94,7 +94,7 @@ def test_slices_far_below_white(bench, peak, dark):
         (dict(area='many'), True),
     ],
 )
-def test_area_and_box_are_the_masks(bench, change, warned):
+def test_area_and_box_must_match_the_mask(bench, change, warned):
     annotation = bench.lesions['test']['annotations'][1]
     annotation.update(change)
     for key in [key for key, value in change.items() if value is None]:
@@ -105,7 +105,7 @@ def test_area_and_box_are_the_masks(bench, change, warned):
     assert report.passed and [finding.check for finding in report.findings] == ['boxes-and-masks'] * warned
 
 
-def test_blank_slices_are_no_duplicates_of_each_other(bench):
+def test_blank_slices_are_not_duplicates(bench):
     for split in ('train', 'test'):
         bench.write(f'slices/{split}_0.png', np.full((48, 48), 7, np.uint8))
     found = only(bench.verify(), 'blank-slices')
@@ -147,7 +147,7 @@ def test_lesions(bench, change, check, words):
     finding = next(finding for finding in found if finding.check == check)
     assert finding.count == 1 and words in finding.message
     assert 'annotations[1] of ct_lesion_seg/image/11/slice1.png' in finding.message
-    # A box that leaves the picture, or has no width, is not its mask's either; the data set itself may refuse the file.
+    # A box outside the image or without width does not match its mask either; the data set may reject the file.
     assert {finding.check for finding in found} <= {check, 'boxes-and-masks', 'unreadable-lists'}
 
 
@@ -186,7 +186,7 @@ def test_lesion_file_of_any_content(bench, content):
     assert len(report.of('failure')) >= 1
 
 
-def test_lesion_that_the_data_set_drops_is_seen(bench):
+def test_lesion_dropped_by_the_data_set_is_reported(bench):
     """A box wholly outside leaves its slice without lesions, which training leaves out: the file is checked itself."""
     bench.lesions['train']['annotations'][0]['bbox'] = [100.0, 100.0, 10.0, 20.0]
     found = bench.verify()

@@ -1,4 +1,4 @@
-"""Two fingerprints: of the files' bytes, and of the listing; kept apart by name."""
+"""Fingerprints of the files' bytes and of their listing."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def prints(bench):
 
 
 def test_written_out(bench):
-    """Both, computed from the list and the files alone."""
+    """Both fingerprints, computed only from the list and the files."""
     bench.config()
     rows = json.loads((bench.root / 'annotations/slices_val.json').read_text())['data_list']
 
@@ -35,10 +35,10 @@ def test_written_out(bench):
     assert listing == expected('listing', lambda path: path.stat().st_size)
 
 
-def test_what_changes_which(bench):
+def test_each_change_affects_the_right_fingerprint(bench):
     before = prints(bench)
     key = 'train classification'
-    # One byte, the size kept: only reading the files tells.
+    # One byte changes but not the size, which only reading the files reveals.
     path = bench.root / 'slices/train_0.png'
     content = path.read_bytes()
     image = bench.read('slices/train_0.png')
@@ -62,7 +62,7 @@ def test_what_changes_which(bench):
     assert {name for name in before if boxed[name] != before[name]} == {key}
     bench.slices['train'][0]['body_box'] = [0, 0, 40, 41]
     assert all(a != b for a, b in zip(prints(bench)[key], boxed[key]))
-    bench.slices['train'][0]['body_box'] = None  # as good as none
+    bench.slices['train'][0]['body_box'] = None  # equivalent to no box
     assert prints(bench) == before
     # A lesion's box.
     bench.lesions['test']['annotations'][0]['bbox'][0] += 1
@@ -71,7 +71,7 @@ def test_what_changes_which(bench):
     assert all(a != b for a, b in zip(changed['test segmentation'], before['test segmentation']))
 
 
-def test_neither_place_nor_order_nor_time_matters(bench, tmp_path):
+def test_fingerprints_do_not_depend_on_location_order_or_time(bench, tmp_path):
     before = prints(bench)
     bench.slices['val'].reverse()
     os.utime(bench.root / 'slices/val_0.png')
@@ -102,7 +102,7 @@ def test_record_of_a_run(bench):
     assert [part['num'] for part in record['parts']] == [2, 4] and record['schema'] == 2
 
 
-def test_a_data_set_without_paths_does_not_end_a_run():
+def test_data_set_without_paths_does_not_stop_a_run():
     class Drawn:
         def __len__(self):
             return 3
@@ -114,7 +114,7 @@ def test_a_data_set_without_paths_does_not_end_a_run():
 
 
 def test_a_record_with_a_missing_file_or_without_reading(bench):
-    """The others keep their fingerprints; nothing is raised, as the run itself will say what is missing."""
+    """Other files keep their fingerprints; nothing is raised, because the run itself reports missing files."""
     part = dict(bench.config().test_dataloader.dataset.datasets[1], pipeline=[])
     listing = record_of(DATASETS.build(part), 'test', read_files=False)
     assert listing['content_sha256'] is None

@@ -1,4 +1,4 @@
-"""What is read of one file."""
+"""Facts read from one file."""
 
 import hashlib
 import warnings
@@ -46,7 +46,7 @@ def test_sixteen_bits(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), image)
     cv2.imwrite(str(tmp_path / 'b.png'), shapes())
     with warnings.catch_warnings():
-        warnings.simplefilter('error')  # dark content is a finding, not a warning from within
+        warnings.simplefilter('error')  # dark content is a finding, not a Python warning
         facts = read_facts('slice', str(tmp_path / 'a.png'))
     assert facts.depth == 16 and (facts.low, facts.high) == (image.min(), image.max())
     eight = read_facts('slice', str(tmp_path / 'b.png'))
@@ -63,12 +63,12 @@ def test_blank_missing_and_broken(tmp_path):
     (tmp_path / 'text.png').write_text('<html>')
     broken = read_facts('slice', str(tmp_path / 'text.png'))
     assert not broken.missing and 'web page' in broken.error and broken.sha256
-    assert not read_facts('slice', str(tmp_path)).missing  # a folder is there, but no file
+    assert not read_facts('slice', str(tmp_path)).missing  # the folder exists, but no file
     assert read_facts('slice', str(tmp_path)).error
 
 
-def test_hash_is_of_the_coarse_picture():
-    """The bits against a cosine transform written out."""
+def test_hash_describes_the_coarse_image():
+    """The bits against an explicit cosine transform."""
     small = np.random.default_rng(3).uniform(0, 255, (32, 32)).astype(np.float32)
     place, frequency = np.meshgrid(np.arange(32), np.arange(32))
     basis = np.sqrt(2 / 32) * np.cos(np.pi * (2 * place + 1) * frequency / 64)
@@ -88,7 +88,7 @@ def test_different_pictures_have_different_hashes(tmp_path):
     assert min(distances) > 6
 
 
-def test_neighbours_of_a_real_scan_are_near_and_patients_are_not(shared_dir):
+def test_neighbouring_slices_are_similar_and_patients_are_not(shared_dir):
     scan = [read_facts('slice', str(path)) for path in sorted((shared_dir / 'data/ct_scan').glob('*.jpg'))]
     others = [read_facts('slice', str(path)) for path in sorted((shared_dir / 'data/ct_slices').glob('*/*'))]
     assert len(scan) > 40 and len(others) == 30

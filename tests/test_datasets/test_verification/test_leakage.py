@@ -1,4 +1,4 @@
-"""Verification of what splits share: patients, scans, files, and pictures that are the same or nearly."""
+"""Verification of leakage between splits: patients, scans, files, and equal or similar images."""
 
 import shutil
 
@@ -24,7 +24,7 @@ def test_shared_patients_and_scans(bench, field, check, name):
     assert not report.passed
 
 
-def test_a_scan_number_is_its_patients(bench):
+def test_scan_numbers_are_counted_per_patient(bench):
     """Every patient of the bench has scans s0 or s1: numbers within a patient are no shared scans."""
     assert {row['scan_id'] for rows in bench.slices.values() for row in rows} == {'s0', 's1'}
     only(bench.verify())
@@ -32,7 +32,7 @@ def test_a_scan_number_is_its_patients(bench):
         for row in bench.slices[split]:
             row['patient_id'] = None
     found = only(bench.verify(), 'unknown-patients', 'shared-scans')
-    assert found[0].check == 'shared-scans' and found[0].count == 2  # without patients, the numbers are all there is
+    assert found[0].check == 'shared-scans' and found[0].count == 2  # without patients, there are only numbers
 
 
 def test_unknown_patients(bench):
@@ -44,8 +44,8 @@ def test_unknown_patients(bench):
     assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
 
 
-def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
-    """Lesion patients as cncb_ncov.py names them: no name equals one of the labelled slices, whoever it is."""
+def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
+    """Lesion patients as cncb_ncov.py names them never match patients of labelled slices by name."""
     for content in bench.lesions.values():
         for image in content['images']:
             image['patient_id'] = f'ct_lesion_seg/{image["patient_id"]}'
@@ -56,7 +56,7 @@ def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
         split: [f'{split} (annotations/{kind}_{split}.json)' for kind in ('lesions', 'slices')]
         for split in ('train', 'val', 'test')
     }
-    # Of the two lesion lists, and of the lists of slices, names can be compared; train's lists are one split.
+    # Names are comparable between the two lesion lists, and between the slice lists; the train lists are one split.
     pairs = {
         (names['train'][0], names['val'][1]),
         (names['train'][0], names['test'][1]),
@@ -66,14 +66,14 @@ def test_patients_in_name_spaces_of_their_own_cannot_be_compared(bench):
     assert {(item['first'], item['second']) for item in finding.items} == pairs
     assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
     assert f'leakage (a patient in two splits) cannot be excluded between {names["train"][0]}' in finding.message
-    # A patient of both lists' name space makes them comparable.
+    # A patient in the name space of both lists makes them comparable.
     bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
     bench.slices['test'][0]['scan_id'] = 'other'
     assert only(bench.verify(read_files=False), 'unknown-patients')[0].count == 3
 
 
-def test_name_spaces_are_those_of_one_data_root(bench):
-    """Two roots are two collections: a name that is in one alone says nothing."""
+def test_name_spaces_are_compared_within_one_data_root(bench):
+    """Two roots are two collections, so a name in only one of them means nothing."""
     config = bench.config()
     config.train_dataloader.dataset = dict(config.train_dataloader.dataset.datasets[1])
     for rows, site in ((bench.slices['train'], 'site_a'), (bench.slices['val'], 'site_b'), (bench.slices['test'], 'site_b')):
@@ -88,7 +88,7 @@ def test_name_spaces_are_those_of_one_data_root(bench):
     only(verify_config(config, read_files=False))
 
 
-def test_one_split_alone_leaks_nothing(bench):
+def test_single_split_cannot_leak(bench):
     config = bench.config()
     config.val_dataloader = config.test_dataloader = None
     for row in bench.slices['train']:

@@ -1,4 +1,4 @@
-"""Groups of pictures that look nearly the same."""
+"""Groups of similar images."""
 
 import itertools
 
@@ -14,7 +14,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def picture(*amplitudes):
-    """A smooth picture; near amplitudes give near pictures."""
+    """A smooth image; similar amplitudes give similar images."""
     y, x = np.mgrid[0:1:64j, 0:1:64j]
     waves = [np.cos(np.pi * (1 + index % 3) * x) * np.cos(np.pi * (1 + index // 3) * y) for index in range(len(amplitudes))]
     total = sum(amplitude * wave for amplitude, wave in zip(amplitudes, waves, strict=True))
@@ -35,7 +35,7 @@ def read(tmp_path):
     return facts_of
 
 
-def test_groups_are_what_pairs_connect(read):
+def test_groups_are_connected_components_of_pairs(read):
     """Against a comparison of all with all, by the definition: bits that differ, correlation of the thumbnails."""
     bases = RANDOM.normal(size=(12, 9))
     facts = read(*(picture(*(base + RANDOM.normal(size=9) * spread)) for base in bases for spread in (0, 0.03, 0.06, 0.1)))
@@ -50,7 +50,7 @@ def test_groups_are_what_pairs_connect(read):
     assert 12 <= len(set(groups)) < 48
 
 
-def test_copies_are_one_group_whatever_their_size_and_brightness(read):
+def test_copies_of_any_size_and_brightness_form_one_group(read):
     base, another = (
         cv2.resize(RANDOM.integers(0, 255, (10, 10), np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC) for _ in range(2)
     )
@@ -58,7 +58,7 @@ def test_copies_are_one_group_whatever_their_size_and_brightness(read):
     assert near_groups(facts, Near()) == [0, 1, 1, 1, 0]
 
 
-def test_blank_and_unreadable_files_are_groups_of_their_own(read):
+def test_blank_and_unreadable_files_are_separate_groups(read):
     blank = np.full((32, 32), 7, np.uint8)
     base = picture(*RANDOM.normal(size=9))
     facts = [*read(blank, base, blank, base), FileFacts(error='is not there'), FileFacts(error='is not there')]
@@ -67,7 +67,7 @@ def test_blank_and_unreadable_files_are_groups_of_their_own(read):
 
 
 def thumbnails(number, spread, seed=0):
-    """Hashes a few bits, and pictures a little noise, from those of six centres."""
+    """Hashes a few bits, and images a little noise, away from six centres."""
     random = np.random.default_rng(seed)
     which = random.integers(0, 6, number)
     centres = np.random.default_rng(99)
@@ -93,8 +93,8 @@ def test_pairs_equal_a_comparison_of_all_with_all(monkeypatch, radius, correlati
     np.testing.assert_allclose(pairs.correlations, [alike[i, j] for i, j in expected], atol=1e-5)
 
 
-def test_few_pairs_are_compared(monkeypatch):
-    """3000 and 3000 pictures make nine million pairs; of those, less than one in a hundred is looked at."""
+def test_only_few_pairs_are_compared(monkeypatch):
+    """Of the nine million pairs of 3000 and 3000 images, fewer than one in a hundred is compared."""
     random = np.random.default_rng(1)
     facts = [
         FileFacts(hash=number, thumb=cv2.resize(random.integers(0, 255, (5, 5), np.uint8), (16, 16)).tobytes())

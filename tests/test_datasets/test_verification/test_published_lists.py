@@ -15,7 +15,7 @@ def cncb_root(shared_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp('cncb')
     folders = [shared_dir / 'data/covidx_ct_v1', shared_dir / 'data/published_splits']
     convert_cncb_ncov(root, list_folders=folders, parts=['slices'], check_files=False, skip_statistics=True)
-    for split in ('train', 'test'):  # lesion masks are not at hand: the listed slices, without lesions
+    for split in ('train', 'test'):  # lesion masks are not available: use the listed slices without lesions
         rows = parse_segmentation_list(folders[1] / LIST_NAMES[f'lesions_{split}'])
         images = [
             dict(
@@ -46,7 +46,7 @@ def test_cncb_slice_splits_share_no_patient_and_lesions_are_unknown(repo_root, c
     report = verify(repo_root, 'affinity_c8.py', cncb_root)
     unknown, *counts = report.findings
     assert [(finding.check, finding.items) for finding in counts] == [('class-counts', ['lesion'])] * 2
-    # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, can equal none of the labelled slices'.
+    # No patient is shared by name; lesion patients, named ct_lesion_seg/<n>, cannot match those of labelled slices.
     assert report.passed and unknown.check == 'unknown-patients' and unknown.severity == 'warning'
     pairs = {tuple(item[key].split('/')[-1].removesuffix('.json)') for key in ('first', 'second')) for item in unknown.items}
     assert pairs == {
@@ -69,7 +69,7 @@ def test_left_out_slices_share_606_patients_with_training(repo_root, cncb_root):
     assert found['shared-patients'].count == 606
 
 
-def test_ictcf_says_that_leakage_cannot_be_excluded(repo_root, shared_dir, tmp_path):
+def test_ictcf_reports_that_leakage_cannot_be_excluded(repo_root, shared_dir, tmp_path):
     convert_ictcf(tmp_path, list_folders=[shared_dir / 'data/published_splits'], check_files=False, skip_statistics=True)
     report = verify(repo_root, 'affinity_c8_ictcf.py', tmp_path)
     assert report.passed and [finding.check for finding in report.findings] == ['unknown-patients'] * 2

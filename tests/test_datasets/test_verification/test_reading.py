@@ -23,7 +23,7 @@ def jobs(tmp_path):
     return found
 
 
-def test_processes_give_what_one_gives(jobs):
+def test_result_does_not_depend_on_the_number_of_processes(jobs):
     calls = []
     one, number = read_all(jobs, FactCache(None), 0)
     two, _ = read_all(jobs, FactCache(None), 2, lambda done, total: calls.append((done, total)))
@@ -32,7 +32,7 @@ def test_processes_give_what_one_gives(jobs):
     assert all(fact == image_facts.read_facts(*job) for job, fact in one.items())
 
 
-def test_a_second_run_reads_what_the_first_did_not(jobs, tmp_path):
+def test_second_run_reads_only_the_rest(jobs, tmp_path):
     cache = tmp_path / 'cache.jsonl'
 
     class Interrupted(Exception):
@@ -51,7 +51,7 @@ def test_a_second_run_reads_what_the_first_did_not(jobs, tmp_path):
         assert read_all(jobs + jobs, known, 2)[1] == 0
 
 
-def test_a_file_that_kills_its_reader_is_named_and_the_others_are_read(jobs, monkeypatch):
+def test_file_that_crashes_its_reader_is_reported(jobs, monkeypatch):
     read, deadly = image_facts.read_facts, jobs[2 * CHUNK + 5]
 
     def deadly_read(kind, path):

@@ -1,4 +1,4 @@
-"""Faults planted in a data set without any, one per check: each is found, named, and nothing else is."""
+"""Faults planted in a correct data set, one per check: each is found and named, and nothing else is."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from mmaffinity.datasets.verification import CHECKS, verify_config
 from mmaffinity.utils.wording import plural
 
 
-def test_nothing_is_found_where_nothing_is_wrong(bench):
+def test_clean_data_has_no_findings(bench):
     report = bench.verify()
     assert report.findings == [] and report.passed
     assert report.sentences()[-1] == 'passed: no problems found'
@@ -66,7 +66,7 @@ def test_class_counts(bench):
     assert 'no slice of COVID-19 (Normal 4, COVID-19 0)' in finding.message and 'train' in finding.message
 
 
-def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
+def test_unreadable_list_does_not_stop_the_others(bench):
     config = bench.config()
     (bench.root / 'annotations/slices_val.json').write_text('{')
     report = verify_config(config, workers=0)
@@ -76,8 +76,8 @@ def test_a_list_that_cannot_be_loaded_leaves_the_others(bench):
     assert 'NoSuchDataset' in only(verify_config(config, workers=0), 'unreadable-lists')[0].message
 
 
-def test_one_reason_is_told_once(bench):
-    """A data root that is not there concerns all."""
+def test_common_cause_is_reported_once(bench):
+    """A missing data root affects all files."""
     config = bench.config()
     bench.root.rename(bench.root.parent / 'elsewhere')
     finding, *others = only(verify_config(config, workers=0), 'unreadable-lists')
@@ -122,7 +122,7 @@ def test_folds_of_folders(bench, pattern, checks):
     assert {finding.check for finding in report.findings} == checks
     assert sum(row['num'] for row in report.datasets) == 24 and all(row['num'] for row in report.datasets)
     assert 'all but fold 1 of 3' in report.datasets[0]['name']
-    # The same fold twice is what a wrong config does.
+    # A wrong config uses the same fold twice.
     report = verify_config(Config(dict(train_dataloader=fold(True), test_dataloader=fold(True))), workers=0)
     assert 'shared-slices' in {finding.check for finding in report.findings}
 
@@ -133,7 +133,7 @@ def test_wrapped_data_sets_are_found(bench):
     assert len(verify_config(config, workers=0).datasets) == 5
 
 
-def test_report_is_written_whole_and_is_plain(bench, tmp_path):
+def test_report_is_written_as_plain_json(bench, tmp_path):
     bench.slices['test'][0]['patient_id'] = 'train-0'
     report = bench.verify(allow=['shared-scans'])
     report.write(tmp_path / 'sub/report.json')

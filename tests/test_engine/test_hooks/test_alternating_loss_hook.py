@@ -1,4 +1,4 @@
-"""The alternation of the stages: who switches, when the branch is copied, what a checkpoint remembers."""
+"""Alternation of the stages: switching, copying of the branch, and state in checkpoints."""
 
 import math
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from mmaffinity.engine import AlternatingLossHook
 
 
 class Recorder:
-    """Stands for a detector and writes down what the hook asks of it."""
+    """Stand-in for a detector that records the hook's calls."""
 
     def __init__(self):
         self.calls = []
@@ -82,7 +82,7 @@ def test_the_best_loss_survives_a_resumed_run_only(runner):
     hook.before_save_checkpoint(runner, checkpoint)
     started = AlternatingLossHook(copy='best')
     started.after_load_checkpoint(runner, checkpoint)
-    assert started.best_loss == math.inf  # finetuning starts anew
+    assert started.best_loss == math.inf  # fine-tuning starts from infinity
     runner._resume = True
     resumed = AlternatingLossHook(copy='best')
     resumed.after_load_checkpoint(runner, checkpoint)
@@ -91,7 +91,7 @@ def test_the_best_loss_survives_a_resumed_run_only(runner):
     assert resumed.best_loss == math.inf
 
 
-def test_a_model_without_stages_is_left_alone(runner):
+def test_model_without_stages_is_unaffected(runner):
     runner.model = SimpleNamespace()
     step(AlternatingLossHook(), runner, LESION)
     step(AlternatingLossHook(), runner, dict(data_samples=[]))  # samples of other packages have no task
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_saved_after_the_copy():
     assert get_priority(hook.priority) < min(get_priority(other.priority) for other in (CheckpointHook, LoggerHook))
 
 
-def test_every_run_has_it():
+def test_default_runtime_has_the_hook():
     config = Config.fromfile(MODEL_CONFIG.parent.parent / 'default_runtime.py')
     assert config.default_hooks.alternation == dict(type='AlternatingLossHook', copy='every')
 
@@ -122,7 +122,7 @@ def test_the_schedules_have_the_papers_optimizer():
         assert not config.param_scheduler
 
 
-def test_wrong_use(runner):
+def test_invalid_arguments(runner):
     with pytest.raises(ValueError, match="copy of AlternatingLossHook must be one of .*, not 'never'"):
         AlternatingLossHook(copy='never')
     with pytest.raises(ValueError, match='one task'):

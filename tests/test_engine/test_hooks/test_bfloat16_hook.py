@@ -1,4 +1,4 @@
-"""Parts of a model in bfloat16 while it trains, with float32 outside them."""
+"""Training parts of a model in bfloat16, with float32 outside them."""
 
 from types import SimpleNamespace
 

@@ -31,8 +31,8 @@ def logged(monkeypatch):
 
 
 @pytest.mark.parametrize('key', ['classes', 'slice_classes'])
-def test_classes_in_another_order_are_refused(key, logged):
-    with pytest.raises(ValueError, match=rf"trained with the {key} \('a', 'b'\), but the data has \('b', 'a'\): labels would"):
+def test_classes_in_another_order_are_rejected(key, logged):
+    with pytest.raises(ValueError, match=rf"trained with {key} \('a', 'b'\), but the data has \('b', 'a'\): labels would"):
         load(dict(dataset_meta={key: ('a', 'b')}), {key: ('b', 'a')})
     load(dict(dataset_meta={key: ['a', 'b']}), {key: ('a', 'b')})
     assert not logged
@@ -47,6 +47,6 @@ def test_classes_in_another_order_are_refused(key, logged):
         (None, dict(classes=('lesion',)), 0),
     ],
 )
-def test_other_names_are_told(learned, data, count, logged):
+def test_different_class_names_are_logged(learned, data, count, logged):
     load(learned, data)
     assert len(logged) == count and all('assuming the same classes in this order' in message for message in logged)

@@ -16,7 +16,7 @@ def draws(seed, epoch):
     return random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
-def test_draws_depend_on_seed_and_epoch_alone():
+def test_draws_depend_only_on_seed_and_epoch():
     first = draws(0, 3)
     torch.rand(100)
     assert draws(0, 3) == first

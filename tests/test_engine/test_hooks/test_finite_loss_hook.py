@@ -1,4 +1,4 @@
-"""Losses that are no numbers: who is named, and when it is noticed."""
+"""Non-finite losses: what is reported, and when."""
 
 import math
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ class Refusing(torch.nn.Module):
 
 
 class Late:
-    """Stands for the event of a GPU: losses that have not been looked at when the next step begins."""
+    """Stand-in for a GPU event: losses that are still unchecked when the next step starts."""
 
     def synchronize(self):
         pass
@@ -49,16 +49,16 @@ def outputs(**terms):
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize('task, term', [('segmentation', 'loss_mask'), ('classification', 'loss_slice')])
-def test_sentence(task, term, value, runner):
+def test_message_describes_the_failure(task, term, value, runner):
     with pytest.raises(ValueError) as stop:
         FiniteLossHook().after_train_iter(runner, 0, batch(task), outputs(**{term: value, 'loss_fine': 1.0}))
     message = str(stop.value)
-    for part in ('iteration 7', 'epoch 2', f'the {task} stage', f'{term} = {value}', 'a.png, b.png', 'none was written yet'):
+    for part in ('iteration 7', 'epoch 2', f'the {task} stage', f'{term} = {value}', 'a.png, b.png', 'none yet'):
         assert part in message, part
     assert 'loss_fine' not in message and 'loss =' not in message and 'pretrained.pth' not in message
 
 
-def test_only_the_sum_overflows(runner):
+def test_overflow_of_the_sum_is_reported(runner):
     with pytest.raises(ValueError, match='loss = inf'):
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=3e38, loss_b=3e38))
 
@@ -74,7 +74,7 @@ def test_last_good_checkpoint(runner):
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
 
 
-def test_numbers_pass(runner):
+def test_finite_losses_pass(runner):
     hook = FiniteLossHook()
     for value in (0.0, 1e30, -5.0):
         hook.after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=value, acc=math.nan))
@@ -82,7 +82,7 @@ def test_numbers_pass(runner):
     hook.before_save_checkpoint(runner, {})
 
 
-def test_advice_is_a_new_run_as_resume_restores_the_rate(runner):
+def test_message_advises_a_new_run_with_a_lower_rate(runner):
     with pytest.raises(ValueError) as stop:
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
     message = str(stop.value)
@@ -95,7 +95,7 @@ def test_advice_is_a_new_run_as_resume_restores_the_rate(runner):
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
 
 
-def test_refused_output_names_the_whole_batch(runner):
+def test_non_finite_output_names_the_whole_batch(runner):
     hook = FiniteLossHook()
     hook.before_train(runner)
     with pytest.raises(ValueError) as stop:
@@ -105,7 +105,7 @@ def test_refused_output_names_the_whole_batch(runner):
         'iteration 7 (epoch 2)',
         'output in the segmentation stage is not finite; ',
         'a.png, b.png; last good',
-        'none was written yet',
+        'none yet',
         'lr=RATE',
     ):
         assert part in message, (part, message)
@@ -121,8 +121,8 @@ def test_refused_output_names_the_whole_batch(runner):
         (1.0, 'iteration 8 .*output in the classification stage.*innocent.png'),
     ],
 )
-def test_refused_output_after_a_pending_step(value, blamed, runner):
-    """The pending step is reported where it is the cause, and not the slices that came after it."""
+def test_non_finite_output_after_a_pending_step(value, blamed, runner):
+    """The pending step is reported if it is the cause, not the slices after it."""
     hook = FiniteLossHook()
     hook.before_train(runner)
     hook._pending = _Step(7, 2, 'segmentation', ['a.png'], ['loss_a'], torch.tensor([value]), Late())
@@ -133,7 +133,7 @@ def test_refused_output_after_a_pending_step(value, blamed, runner):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU, on which losses arrive a step later')
-def test_on_a_gpu_the_step_before_is_named(runner):
+def test_pending_gpu_step_is_named(runner):
     hook = FiniteLossHook()
     hook.after_train_iter(runner, 0, batch('segmentation'), {'loss_a': torch.tensor(math.nan, device='cuda')})
     runner.iter += 1

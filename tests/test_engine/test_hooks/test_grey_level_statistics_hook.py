@@ -1,4 +1,4 @@
-"""What training does about statistics that no file has: computed once, kept, taken again, and never instead of known ones."""
+"""Missing statistics are computed once, stored and reused, and never replace known ones."""
 
 import json
 import logging
@@ -67,7 +67,7 @@ def start(root, work_dir, caplog, preprocessor=None, **kwargs):
     return preprocessor, caplog.text
 
 
-def test_missing_statistics_are_computed_kept_and_taken_again(root, tmp_path, caplog, monkeypatch):
+def test_missing_statistics_are_computed_stored_and_reused(root, tmp_path, caplog, monkeypatch):
     work_dir, expected = tmp_path / 'run', training_statistics(build(root))
     before = sorted(root.rglob('*'))
     preprocessor, text = start(root, work_dir, caplog)
@@ -80,19 +80,19 @@ def test_missing_statistics_are_computed_kept_and_taken_again(root, tmp_path, ca
     monkeypatch.setattr('mmaffinity.engine.hooks.grey_level_statistics_hook.training_statistics', None)  # a call would fail
     again, text = start(root, work_dir, caplog)
     assert torch.equal(again.mean, preprocessor.mean) and torch.equal(again.std, preprocessor.std)
-    assert 'computed before' in text and str(work_dir / 'statistics.json') in text
+    assert 'computed earlier' in text and str(work_dir / 'statistics.json') in text
 
 
 @pytest.mark.parametrize('content', ['{', '[]', '{"mean": 0.5, "std": 0.5, "slices_sha256": "other"}'])
-def test_kept_values_of_other_slices_are_not_taken(root, tmp_path, caplog, content):
+def test_stored_values_of_other_slices_are_not_reused(root, tmp_path, caplog, content):
     (tmp_path / 'statistics.json').write_text(content)
     preprocessor, text = start(root, tmp_path, caplog)
     assert float(preprocessor.mean) == pytest.approx(training_statistics(build(root))['mean'])
     assert ('replacing those of other slices' in text) == ('other' in content)
 
 
-def test_known_values_stay(root, tmp_path, caplog):
-    """From the config, a file, or a checkpoint: nothing is computed."""
+def test_known_values_are_kept(root, tmp_path, caplog):
+    """Nothing is computed if the values come from the config, a file or a checkpoint."""
     for preprocessor in (SliceDataPreprocessor(mean=0.25, std=0.5), SliceDataPreprocessor('slice'), None):
         if preprocessor is None:
             preprocessor = SliceDataPreprocessor()
@@ -102,11 +102,11 @@ def test_known_values_stay(root, tmp_path, caplog):
         assert preprocessor.normalization != 'global' or float(preprocessor.mean) == 0.25
 
 
-def test_models_without_the_preprocessor_are_left_alone(root, tmp_path, caplog):
+def test_models_without_the_preprocessor_are_unaffected(root, tmp_path, caplog):
     assert start(root, tmp_path / 'run', caplog, torch.nn.Identity())[1] == '' and not (tmp_path / 'run').exists()
 
 
-def test_a_file_of_other_slices_is_used_and_warned_of(root, tmp_path, caplog):
+def test_file_of_other_slices_is_used_with_a_warning(root, tmp_path, caplog):
     file = root / 'annotations/statistics.json'
     file.parent.mkdir()
     file.write_text(json.dumps(training_statistics(build(root))))
@@ -116,9 +116,9 @@ def test_a_file_of_other_slices_is_used_and_warned_of(root, tmp_path, caplog):
     assert 'was computed from other slices' in text and '--overwrite' in text
     assert float(preprocessor.mean) == np.float32(json.loads(file.read_text())['mean'])
     assert start(root, tmp_path, caplog, resumed=True)[1] == ''
-    # A checkpoint brought other values than the file's.
+    # A checkpoint provides values other than the file's.
     assert start(root, tmp_path, caplog, SliceDataPreprocessor(statistics=str(file), mean=0.1, std=0.1))[1] == ''
-    # The converters' file does not tell its slices.
+    # The converters' file does not record its slices.
     file.write_text(json.dumps(dict(mean=0.5, std=0.5, num_slices=3, source='slices_train.json')))
     assert start(root, tmp_path, caplog)[1] == ''
 
@@ -132,7 +132,7 @@ def test_a_relative_file_is_below_the_data_root(root, tmp_path, caplog):
     assert start(root, tmp_path / 'run', caplog, preprocessor)[1] == ''
     assert (float(preprocessor.mean), float(preprocessor.std)) == (0.25, 0.5) and not (tmp_path / 'run').exists()
     (root / 'annotations/statistics.json').write_text('{"mean": 0.25}')
-    with pytest.raises(ValueError, match='statistics.json holds no "mean" and "std"'):
+    with pytest.raises(ValueError, match='statistics.json has no valid "mean" and "std"'):
         start(root, tmp_path / 'run', caplog, SliceDataPreprocessor(statistics='annotations/statistics.json'))
 
 

@@ -46,14 +46,14 @@ def load_and_die(path, method):
 def alive(number):
     try:
         with open(f'/proc/{number}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'  # dead, but nobody has asked for its exit code
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'  # a zombie counts as dead
     except FileNotFoundError:
         return False
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='processes are looked up in /proc')
 @pytest.mark.parametrize('method', ['fork', 'forkserver'])
-def test_workers_end_although_nobody_reads_what_they_loaded(method, tmp_path):
+def test_workers_end_with_unread_batches(method, tmp_path):
     run = process(load_and_die, tmp_path, method)
     run.join(120)
     assert run.exitcode == -signal.SIGKILL
@@ -64,7 +64,7 @@ def test_workers_end_although_nobody_reads_what_they_loaded(method, tmp_path):
     assert len(workers) == 2 and not any(map(alive, workers))
 
 
-def test_a_loader_without_workers_is_left_alone():
+def test_loader_without_workers_is_unaffected():
     loader = DataLoader(Large())
     LoaderWorkersHook().before_val(SimpleNamespace(val_dataloader=loader))
     LoaderWorkersHook().before_test(SimpleNamespace(test_dataloader=loader))

@@ -50,7 +50,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_same_file_of_other_patients_is_not_overwritten(tmp_path):
+def test_equal_file_names_of_patients_do_not_collide(tmp_path):
     samples = [
         make_slice(tmp_path / patient / scan / f'{index:04}.png', patient, scan)
         for patient in ('12', '13')
@@ -65,7 +65,7 @@ def test_same_file_of_other_patients_is_not_overwritten(tmp_path):
     np.testing.assert_array_equal(first, draw_overlay(np.full((64, 64), 90, np.uint8), samples[0], CLASSES))
 
 
-def test_names_that_would_be_equal_are_told_apart(tmp_path):
+def test_colliding_names_get_a_suffix(tmp_path):
     samples = [
         make_slice(tmp_path / name)
         for name in ('a/COVID/1.png', 'b/COVID/1.png', 'b/COVID/1.jpg', 'c/covid/1.png', 'd/CO VID/1.png', 'd/CO+VID/1.png')
@@ -106,7 +106,7 @@ def test_interval_and_limit(tmp_path):
     assert names(tmp_path / 'third') == ['P_0.png', 'P_3.png', 'P_6.png']
     hook = SliceVisualizationHook(tmp_path / 'two', max_slices=2)
     run(hook, samples)
-    run(hook, samples[3:])  # counts anew in each run
+    run(hook, samples[3:])  # counting restarts in each run
     assert names(tmp_path / 'two') == ['P_0.png', 'P_1.png', 'P_3.png', 'P_4.png']
     run(SliceVisualizationHook(None), samples)
 
@@ -130,13 +130,13 @@ def test_cropped_slices_are_drawn_as_the_model_saw_them(tmp_path):
     np.testing.assert_array_equal(drawn, draw_overlay(image[10:50, 4:60], sample, CLASSES))
 
 
-def test_it_says_where_the_pictures_are(tmp_path, caplog):
+def test_location_of_the_images_is_logged(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='test')
     run(SliceVisualizationHook(tmp_path / 'out', max_slices=1), [make_slice(tmp_path / 'P' / f'{i}.png') for i in '12'])
     assert f'1 of 2 slices drawn in {tmp_path / "out"}' in caplog.text
 
 
-def test_wrong_use_gets_a_sentence(tmp_path):
+def test_misuse_raises_clear_errors(tmp_path):
     with pytest.raises(ValueError, match='interval=0'):
         SliceVisualizationHook(tmp_path, interval=0)
     with pytest.raises(ValueError, match='max_slices=0'):

@@ -1,4 +1,4 @@
-"""Checkpoints are written aside, removed only after their successors are there, and never hold a NaN."""
+"""Checkpoints are written atomically, removed only after their successors exist, and never contain NaN."""
 
 import errno
 import math
@@ -14,14 +14,14 @@ from mmaffinity.engine import WholeCheckpointHook
 
 
 class MessageHub(dict):
-    """As much of MMEngine's message hub as the hook asks for."""
+    """The part of MMEngine's message hub that the hook uses."""
 
     runtime_info = property(lambda self: self)
     update_info, get_info = dict.__setitem__, dict.__getitem__
 
 
 class Writer:
-    """Stands for a runner; writes as MMEngine's does, and notes what lay in the folder while it wrote."""
+    """Stand-in for a runner that writes like MMEngine's and records the folder's content while writing."""
 
     def __init__(self, folder):
         self.work_dir, self.epoch, self.iter, self.seen = str(folder), 0, 0, []
@@ -55,7 +55,7 @@ def hook_of(writer, **kwargs):
     return hook
 
 
-def test_old_checkpoint_outlives_the_writing_of_the_new_one(writer, tmp_path):
+def test_old_checkpoint_is_kept_until_the_new_one_exists(writer, tmp_path):
     hook = hook_of(writer, max_keep_ckpts=1)
     writer.run_epochs(hook, 3)
     assert writer.seen == [[], ['epoch_1.pth'], ['epoch_2.pth']]
@@ -64,7 +64,7 @@ def test_old_checkpoint_outlives_the_writing_of_the_new_one(writer, tmp_path):
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True).keys() == writer.content.keys()
 
 
-def test_file_has_its_name_only_when_it_is_whole(writer, tmp_path, monkeypatch):
+def test_file_gets_its_name_only_when_complete(writer, tmp_path, monkeypatch):
     replace, sizes = os.replace, []
 
     def noting(source, target):
@@ -96,16 +96,16 @@ def test_full_disk_keeps_the_last_checkpoint(writer, tmp_path, monkeypatch):
         ('optimizer.state.0.exp_avg', lambda content, value: content['optimizer']['state'][0]['exp_avg'].fill_(value)),
     ],
 )
-def test_no_nan_is_written(place, spoil, value, writer, tmp_path):
+def test_checkpoint_with_nan_is_not_written(place, spoil, value, writer, tmp_path):
     hook = hook_of(writer, max_keep_ckpts=1)
     writer.run_epochs(hook, 1)
     spoil(writer.content, value)
-    with pytest.raises(ValueError, match=f'{place} contains a NaN or an infinite number.*last good one is .*epoch_1.pth'):
+    with pytest.raises(ValueError, match=f'{place} contains NaN or infinity.*last good one is .*epoch_1.pth'):
         writer.run_epochs(hook, 1)
     assert names(tmp_path) == ['epoch_1.pth']
 
 
-def test_best_checkpoint_is_replaced_after_the_better_one_is_there(writer, tmp_path):
+def test_best_checkpoint_is_removed_after_the_better_one_exists(writer, tmp_path):
     hook = hook_of(writer, save_best='f1', rule='greater')
     writer.run_epochs(hook, 1)
     for score in (0.5, 0.7, 0.6):
@@ -119,7 +119,7 @@ def test_best_checkpoint_is_replaced_after_the_better_one_is_there(writer, tmp_p
 
 @pytest.mark.parametrize('name', ['thesis.tex', 'best_f1_epoch_9.pth', 'folder'])
 def test_nothing_outside_the_runs_folder_is_removed(name, writer, tmp_path):
-    """A resumed checkpoint says which one was the best: one that was copied names the folder that it comes from."""
+    """A resumed checkpoint names the best one; after copying, that is in the original folder."""
     theirs = tmp_path / 'elsewhere' / name
     theirs.parent.mkdir()
     theirs.mkdir() if name == 'folder' else theirs.write_text('precious')

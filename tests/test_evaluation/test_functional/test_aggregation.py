@@ -11,14 +11,14 @@ PREDICTIONS = np.array([0, 0, 0, 1, 1, 0, 1])
 SCORES = np.array([[0.6, 0.5], [0.9, 0.2], [0.6, 0.5], [0.4, 0.5], [0.1, 0.9], [0.5, 0.1], [0.1, 0.5]])
 
 
-def test_rules_may_differ():
+def test_aggregation_rules_can_be_chosen():
     joined = aggregate(UNITS, LABELS, PREDICTIONS, 2, SCORES)
     assert joined.units == ('b', 'a') and joined.mixed == ('c',)
     assert joined.labels.tolist() == [1, 0] and joined.first.tolist() == [0, 1]
     np.testing.assert_allclose(joined.mean_scores, [[1.3 / 3, 1.9 / 3], [0.65, 0.35]])
     np.testing.assert_allclose(joined.shares, [[2 / 3, 1 / 3], [0.5, 0.5]])
     assert joined.by_mean.tolist() == [1, 0]
-    assert joined.by_share.tolist() == [0, 0]  # of equal shares the one of higher mean probability
+    assert joined.by_share.tolist() == [0, 0]  # for equal shares, the class with the higher mean probability
 
 
 def test_without_probabilities_and_without_slices():

@@ -15,7 +15,7 @@ from mmaffinity.utils.run_lengths import encode_masks
 
 
 def slow_average_precision(gt_masks, gt_labels, pred_masks, pred_labels, scores, threshold):
-    """The metric's description word for word, on pixels, one threshold at a time."""
+    """The metric as described, on pixels, one threshold at a time."""
     if not len(gt_masks):
         return 0.0 if len(pred_masks) else 1.0
     ranking = sorted(range(len(pred_masks)), key=lambda k: -scores[k])  # sorted() is stable
@@ -88,8 +88,8 @@ def test_images_without_lesions_or_predictions():
     assert (image_average_precision(np.zeros((0, 2)), []) == 0).all()
 
 
-def test_one_prediction_taken_by_two_instances_is_one_true_positive():
-    # Recall stops at 1/2, as true positives are counted among predictions.
+def test_prediction_matching_two_instances_counts_once():
+    # Recall stops at 1/2, because true positives are counted among predictions.
     assert image_average_precision(np.array([[0.6, 0.6]]), [0.9], iou_thresholds=[0.5]) == [0.5]
 
 
@@ -104,7 +104,7 @@ def test_equal_scores_keep_their_order():
     assert image_average_precision(np.array(miss + hit), [0.5, 0.5], iou_thresholds=[0.5]) == [0.5]
 
 
-def test_equal_overlaps_go_to_the_higher_score():
+def test_equal_overlaps_match_the_higher_score():
     assert image_average_precision(np.array([[0.8], [0.8]]), [0.2, 0.9], iou_thresholds=[0.5]) == [1]
 
 
@@ -149,7 +149,7 @@ def test_bad_summary(per_image):
 
 
 def test_predictions_on_a_crowd_region_are_not_counted():
-    """As if they had not been made; but one that finds an instance counts, wherever it lies."""
+    """They are ignored, but a prediction that matches an instance counts anywhere."""
     ious = np.array([[0.0], [0.9], [0.0], [0.1]])
     scores = [0.9, 0.8, 0.7, 0.6]
     on_crowd = np.array([1.0, 1.0, 0.0, 0.72])

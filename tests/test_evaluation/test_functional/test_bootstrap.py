@@ -18,7 +18,7 @@ def test_units_are_patients_or_slices():
             Resampler.of(**wrong)
 
 
-def test_a_resampled_patient_brings_all_its_slices(monkeypatch):
+def test_resampled_patient_contributes_all_slices(monkeypatch):
     resampler = Resampler.of(['a', 'a', 'b', 'c', 'c', 'c'], num_resamples=50, seed=3)
     values = np.arange(12.0).reshape(6, 2)
     sums = resampler.sums(values)
@@ -29,7 +29,7 @@ def test_a_resampled_patient_brings_all_its_slices(monkeypatch):
     order = np.array([5, 0, 3])
     records = np.concatenate(list(resampler.record_weights(order)))
     np.testing.assert_array_equal(records, resampler.weights[:, resampler.unit_of[order]])
-    # The size of the pieces is no matter.
+    # The chunk size does not matter.
     monkeypatch.setattr('mmaffinity.evaluation.functional.bootstrap.CHUNK_VALUES', 7)
     np.testing.assert_allclose(resampler.sums(values), sums)
     np.testing.assert_array_equal(np.concatenate(list(resampler.record_weights(order))), records)
@@ -40,7 +40,7 @@ def test_draws_repeat_and_depend_on_the_seed():
     assert (a == b).all() and (a != c).any()
 
 
-def test_interval_of_a_mean_is_that_of_the_normal_distribution():
+def test_interval_of_a_mean_matches_the_normal_distribution():
     values = np.random.default_rng(0).normal(size=400)
     resampler = Resampler.of([None] * 400, 4000)
     found = interval(values.mean(), resampler.sums(values[:, None])[:, 0] / 400, 400)
@@ -49,7 +49,7 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution():
     assert found.high == pytest.approx(values.mean() + half, abs=0.01)
 
 
-def test_undefined_figures_have_a_sentence_and_no_number():
+def test_undefined_figures_have_an_explanation_instead_of_a_number():
     samples = np.array([0.1, np.nan, 0.3])
     assert interval(None, samples, 5, undefined='no slice').note == 'no slice'
     assert interval(float('nan'), samples, 5).value is None

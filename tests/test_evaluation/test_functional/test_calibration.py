@@ -48,17 +48,17 @@ def test_borders_and_empty_bins():
             reliability(np.array(wrong), np.ones(len(wrong), bool))
 
 
-def test_temperature_is_that_of_the_data():
+def test_fitted_temperature_matches_the_data():
     random = np.random.default_rng(0)
     honest = random.normal(size=(20000, 2))
-    # Two classes that exclude each other: the logits of the second are those of the first with the other sign.
+    # Two mutually exclusive classes: the logits of the second are those of the first, negated.
     honest[:, 1] = -honest[:, 0]
     labels = (random.random(20000) > calibrated(honest[:, 0], 1)).astype(int)
     for temperature in (0.5, 1.0, 3.0):
         assert fit_temperature(temperature * honest, labels) == pytest.approx(temperature, rel=0.05)
 
 
-def test_temperature_of_a_faultless_model_ends_at_its_limit():
+def test_temperature_of_a_perfect_model_is_bounded():
     assert fit_temperature(np.array([[5.0, -5.0], [-5.0, 5.0]]), np.array([0, 1])) == pytest.approx(0.05, rel=0.01)
     for logits in (np.zeros((0, 2)), np.array([[np.inf, 0.0]])):
         with pytest.raises(ValueError, match='validation slice'):

@@ -49,7 +49,7 @@ def samples(seed, num=15, empty=False):
         sample = SliceDataSample(
             metainfo=dict(task=SEGMENTATION, img_id=index, img_path=f'{index}.png', ori_shape=(SIZE, SIZE), instances=instances)
         )
-        # Scores of few values: ties are ordered alike.
+        # Scores with few distinct values: ties are ordered equally.
         sample.pred_instances = InstanceData(
             bboxes=torch.tensor([box_of(mask) for mask in found]).reshape(-1, 4),
             labels=torch.from_numpy(rng.integers(0, 2, len(found))),

@@ -74,7 +74,7 @@ def test_polygons_and_ignored_instances():
 
 @pytest.mark.parametrize('label, expected', [(0, 1.0), (1, 0.5)])
 def test_a_false_alarm_on_a_crowd_region_of_its_class_does_not_count(label, expected):
-    """As COCO's own evaluation has it; the false alarm is (10, 10) to (14, 14), the crowd twice as wide."""
+    """As in COCO's own evaluation; the false alarm is (10, 10) to (14, 14), the crowd twice as wide."""
     sample = small_sample()
     crowd = dict(bbox=[6, 6, 16, 16], bbox_label=label, ignore_flag=1, mask=[[6, 6, 16, 6, 16, 16, 6, 16]])
     sample.set_field([*sample.instances, crowd], 'instances', field_type='metainfo')
@@ -105,7 +105,7 @@ def test_run_without_lesion_slices():
     assert metric.per_image == []
 
 
-def test_only_numbers_are_kept():
+def test_only_scores_are_kept_in_memory():
     metric = ImageAveragePrecision()
     metric.process(None, [small_sample().to_dict()])
     assert len(json.dumps(metric.results)) < 1000

@@ -45,7 +45,7 @@ def test_both_overlaps_silently_and_without_files(tmp_path, monkeypatch, capsys)
     assert not list(tmp_path.iterdir())
 
 
-def test_equal_image_ids_of_two_data_sets_stay_apart():
+def test_equal_image_ids_of_two_data_sets_stay_separate():
     samples, _, _ = random_run()
     once = evaluate(samples)
     twin = clear_predictions(random_run()[0])

@@ -1,4 +1,4 @@
-"""What MMDetection's users write in `test_evaluator` means the same with LesionCocoMetric."""
+"""`test_evaluator` settings of MMDetection have the same meaning with LesionCocoMetric."""
 
 import json
 
@@ -210,7 +210,7 @@ def test_samples_of_mmdetections_data_sets():
     assert evaluate([sample], 'segm')['coco/segm_mAP'] == pytest.approx(1)
 
 
-def test_a_metric_forgets_the_slices_of_its_last_evaluation():
+def test_slices_of_the_last_evaluation_are_forgotten():
     first, second = ([square_sample([box], [0.9], [box])] for box in ([0, 0, 20, 20], [40, 40, 80, 80]))
     evaluator = Evaluator(LesionCocoMetric())
     assert evaluator.offline_evaluate(first).keys() ^ evaluator.offline_evaluate(second).keys() == {
@@ -236,7 +236,7 @@ def two_class_file(tmp_path, names=('b', 'a')):
 
 
 @pytest.mark.parametrize('task, label', [(SEGMENTATION, 0), (None, 1)])
-def test_labels_stand_for_the_classes_that_their_data_set_gives_them(tmp_path, task, label):
+def test_labels_follow_the_class_order_of_their_data_set(tmp_path, task, label):
     """LesionDataset numbers labels as its classes, CocoDataset as the file."""
     sample = square_sample([[0, 0, 20, 20]], [0.9], [], labels=[label], task=task)
     scores = evaluate(
@@ -255,13 +255,13 @@ def test_labels_stand_for_the_classes_that_their_data_set_gives_them(tmp_path, t
         ([dict(labels=[2])], 'ba', 'label 2 was predicted'),
     ],
 )
-def test_a_file_of_other_data(tmp_path, samples, names, match):
+def test_annotation_file_of_other_data(tmp_path, samples, names, match):
     samples = [square_sample([[0, 0, 20, 20]], [0.9], [], **metainfo) for metainfo in samples]
     with pytest.raises(ValueError, match=f'classes.json does not fit the tested slices: .*{match}.*leave out ann_file'):
         evaluate(samples, 'bbox', ann_file=two_class_file(tmp_path, names), classes=('a', 'b'))
 
 
-def test_a_file_without_masks(tmp_path):
+def test_annotation_file_without_masks(tmp_path):
     sample = square_sample([[0, 0, 20, 20]], [0.9], [])
     with pytest.raises(ValueError, match='annotation 1 .*no "segmentation"'):
         evaluate([sample], 'segm', ann_file=two_class_file(tmp_path), classes=('a', 'b'))
@@ -295,6 +295,6 @@ def test_samples_with_ids_of_any_kind(ids):
         (dict(ann_file='missing.json'), FileNotFoundError, 'missing.json'),
     ],
 )
-def test_arguments_that_are_refused(arguments, error, match):
+def test_invalid_arguments_are_rejected(arguments, error, match):
     with pytest.raises(error, match=match):
         LesionCocoMetric(**arguments)

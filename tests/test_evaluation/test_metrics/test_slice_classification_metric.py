@@ -99,7 +99,7 @@ def test_bad_samples(sample, meta, message):
         evaluate(SliceClassificationMetric(), [sample], meta)
 
 
-def test_unclassified_slice_names_itself():
+def test_unclassified_slice_is_named():
     sample = slice_sample(0, [0.5, 0.2, 0.1], 4)
     del sample.pred_slice
     with pytest.raises(ValueError, match="4.png: .*'pred_slice'"):
@@ -127,8 +127,8 @@ def test_bad_arguments(kwargs, message):
         (dict(class_weights=(0.5, 0.3, 0.2)), 'class_weights .* has 3 entries, .* 2 classes'),
     ],
 )
-def test_other_classes_are_told_before_the_test(options, words):
-    """A runner hands the meta information over when it builds its loop, before the first slice."""
+def test_class_mismatch_is_reported_before_the_test(options, words):
+    """A runner passes the meta information when it builds its loop, before the first slice."""
     with pytest.raises(ValueError, match=words):
         Evaluator(SliceClassificationMetric(**options)).dataset_meta = dict(slice_classes=('x', 'y'))
     Evaluator(SliceClassificationMetric(**options)).dataset_meta = dict(slice_classes=('x', 'y', 'z'))

@@ -72,7 +72,7 @@ def test_figures_against_scikit_learn(two_runs):
             )
 
 
-def test_every_figure_has_its_interval_and_lies_in_it(two_runs):
+def test_every_figure_lies_within_its_interval(two_runs):
     report = report_of(*two_runs)
     seen = 0
     for one in report.tables:
@@ -146,7 +146,7 @@ def test_scans_and_patients(two_runs):
     assert cell(report, 'table4_patients', 'accuracy').value == pytest.approx(np.mean(right))
 
 
-def test_unknown_patients_are_said(tmp_path):
+def test_unknown_patients_are_reported(tmp_path):
     records = [{**record, 'patient_id': None, 'scan_id': None} for record in slice_records(30, 9)]
     report = report_of(write_results(tmp_path / 'a', records))
     assert 'resamples of 30 slices (patients are unknown)' in table(report, 'table4').caption
@@ -198,7 +198,7 @@ def test_a_class_of_one_patient_has_no_interval(tmp_path):
         assert other.low < other.value < other.high
 
 
-def test_without_segmentation_there_is_a_sentence(tmp_path):
+def test_missing_segmentation_is_reported(tmp_path):
     report = report_of(write_results(tmp_path / 'a', slice_records(12, 4)))
     assert any('no Table 3' in note for note in report.notes)
     assert not any(one.key.startswith('table3') for one in report.tables)
@@ -206,7 +206,7 @@ def test_without_segmentation_there_is_a_sentence(tmp_path):
         build_report([], [])
 
 
-def test_an_external_matrix_of_other_slices_is_refused(two_runs):
+def test_external_matrix_of_other_slices_is_rejected(two_runs):
     slices, lesions, _ = load_runs(two_runs)
     own = slices[0].confusion
     fitting = SliceRun('Other', CLASSES, own, external=True, notes=('From elsewhere.',))
@@ -215,7 +215,7 @@ def test_an_external_matrix_of_other_slices_is_refused(two_runs):
     f1 = row.cells['f1']
     assert row.kind == 'external' and f1.low < f1.value < f1.high
     assert cell(report, 'table4_CP', 'roc_auc', 2).note
-    for key in ('table4', 'table4_overall', 'table4_CP'):  # what its intervals are over is said wherever it stands
+    for key in ('table4', 'table4_overall', 'table4_CP'):  # states what its intervals cover
         assert '39 patients; for Other, of slices' in table(report, key).caption
     assert 'Other' not in table(report, 'table4_patients').caption
     assert not any('Other' in row.name for row in table(report, 'table4_differences').rows)
@@ -235,7 +235,7 @@ def test_fixed_class_weights(two_runs):
     assert '0.45' in table(report, 'table4').caption
 
 
-def test_class_weights_that_cannot_be_are_refused(two_runs):
+def test_invalid_class_weights_are_rejected(two_runs):
     for wrong, message in (
         ((0.5, 0.5, 0.5), 'sum to 1'),
         ((1.5, -0.5, 0), 'at least 0'),
@@ -264,7 +264,7 @@ def test_an_interval_that_is_a_point_has_a_footnote(tmp_path):
     assert 'zero width' in table(report, 'table4').markdown()
 
 
-def test_synthetic_slices_are_said(tmp_path):
+def test_synthetic_slices_are_reported(tmp_path):
     folder = write_results(tmp_path / 'drawn', slice_records(30, 9), lesion_records(6), synthetic=True)
     report = report_of(folder)
     assert report.synthetic == ['drawn'] and 'Synthetic slices' in report.notes[0] and 'drawn' in report.notes[0]
@@ -273,8 +273,8 @@ def test_synthetic_slices_are_said(tmp_path):
     assert not real.synthetic and not any('ynthetic' in text for text in [*real.notes, *(one.caption for one in real.tables)])
 
 
-def test_published_figures_are_those_of_the_paper():
-    """Every published number, typed anew; shares in percent, average precisions as printed."""
+def test_published_figures_match_the_paper():
+    """Every published number, retyped; shares in percent, average precisions as printed."""
     rows = {key: [list(row.values.values()) for row in PAPER_TABLES[key].rows if not row.confusion] for key in PAPER_TABLES}
     assert rows['table3'] == [
         [0.590, 0.389, 0.424],

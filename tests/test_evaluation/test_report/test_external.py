@@ -45,7 +45,7 @@ def test_predictions_take_labels_and_patients_from_the_same_list(tmp_path, known
     assert load_external('System', predictions(tmp_path / 'q.csv', scores=False), known).scores is None
 
 
-def test_wrong_files_are_named(tmp_path, known):
+def test_invalid_files_are_named(tmp_path, known):
     with pytest.raises(FileNotFoundError, match='System'):
         load_external('System', tmp_path / 'absent.csv', known)
     with pytest.raises(ValueError, match=r'no run in the report was tested on the 19 slices of System.*contains 19 of them'):
@@ -73,7 +73,7 @@ def test_wrong_files_are_named(tmp_path, known):
         (['Normal,1,0,0', 'CP,1,1,1', 'COVID-19,1,1,1', 'Flu,1,1,1'], 'each class must have one row'),
     ],
 )
-def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, message):
+def test_csv_matrix_with_other_classes_is_rejected(tmp_path, rows, message):
     (tmp_path / 'm.csv').write_text('\n'.join(['truth,Normal,CP,COVID-19', *rows]))
     with pytest.raises(ValueError, match=f'm.csv: .*{message}'):
         load_external('System', tmp_path / 'm.csv', [])
@@ -88,13 +88,13 @@ def test_a_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, rows, messa
         (['a', 'b'], [[1], [1, 1]], 'counts of slices'),
     ],
 )
-def test_a_json_matrix_that_does_not_fit_its_classes_is_refused(tmp_path, classes, confusion, message):
+def test_json_matrix_with_other_classes_is_rejected(tmp_path, classes, confusion, message):
     (tmp_path / 'm.json').write_text(json.dumps(dict(classes=classes, confusion=confusion)))
     with pytest.raises(ValueError, match=f'm.json: .*{message}'):
         load_external('System', tmp_path / 'm.json', [])
 
 
-def test_a_score_that_is_no_number_is_named(tmp_path, known):
+def test_non_numeric_score_is_named(tmp_path, known):
     file = predictions(tmp_path / 'p.csv')
     file.write_text(file.read_text().replace(str(RECORDS[2]['scores'][1]), 'high'))
     with pytest.raises(ValueError, match="p.csv: 'high' is not a number"):

@@ -33,7 +33,7 @@ def test_pooled_folds_are_one_run_over_all_slices(folds, tmp_path):
     assert pooled.name == 'study (3 of 3 folds)' and not notes
     assert pooled.paths == whole.paths and (pooled.confusion == whole.confusion).all()
     assert (lesion_runs[1].ap == lesion_runs[0].ap).all()
-    report = build_report(runs, lesion_runs, num_resamples=50)  # in one table, as they were tested on the same slices
+    report = build_report(runs, lesion_runs, num_resamples=50)  # in one table, because they were tested on the same slices
     tables = {table.key: table for table in report.tables}
     rows = {row.name: row for row in tables['table4'].rows}
     assert rows['whole'].cells['f1'].value == rows['study (3 of 3 folds)'].cells['f1'].value
@@ -44,13 +44,13 @@ def test_pooled_folds_are_one_run_over_all_slices(folds, tmp_path):
     assert '80.00 \u00b1 10.00 (70.00 to 90.00)' in each.markdown()
 
 
-def test_a_missing_fold_is_said(folds):
+def test_missing_fold_is_reported(folds):
     runs, _, notes = load_runs(folds[:1] + folds[2:])
     assert runs[0].name == 'study (2 of 3 folds)'
     assert notes == ['study: 1 fold of 3 did not finish (1), so the pooled results lack their patients.']
 
 
-def test_a_fold_may_not_be_given_twice(folds, tmp_path):
+def test_duplicate_fold_is_rejected(folds, tmp_path):
     other = tmp_path / 'again' / 'study_fold0'
     other.parent.mkdir()
     folds[0].rename(other)
@@ -63,7 +63,7 @@ def test_a_fold_may_not_be_given_twice(folds, tmp_path):
 
 
 def test_seeds_of_an_experiment_are_not_pooled(folds, tmp_path):
-    """Folders of the second seed end in another name."""
+    """Folders of the second seed have another suffix."""
     for fold in folds:
         other = tmp_path / f'{fold.name}_seed1'
         other.mkdir()

@@ -1,4 +1,4 @@
-"""Which runs may stand in one table."""
+"""Which runs may share a table."""
 
 import copy
 
@@ -30,7 +30,7 @@ def test_tables_by_classes_and_list(tmp_path):
     assert [len(group.runs) for group in found] == [1] * 5
 
 
-def test_different_lists_are_refused_and_named(tmp_path):
+def test_different_lists_are_rejected_and_named(tmp_path):
     a = write_results(tmp_path / 'a', RECORDS)
     b = write_results(tmp_path / 'b', RECORDS[:-1], ann_file='annotations/other.json')
     with pytest.raises(ValueError, match=r'(?s)different lists.*slices_test.json \(40 slices.*other.json \(39 slices'):
@@ -52,7 +52,7 @@ def test_the_same_slices_in_another_place_and_order_are_the_same_list(tmp_path):
     assert found.runs[0].paths == found.runs[1].paths
 
 
-def test_changed_labels_and_classes_are_refused(tmp_path):
+def test_changed_labels_and_classes_are_rejected(tmp_path):
     a, changed = write_results(tmp_path / 'a', RECORDS), copy.deepcopy(RECORDS)
     changed[5]['label'] = (changed[5]['label'] + 1) % 3
     with pytest.raises(ValueError, match=changed[5]['rel_path']):

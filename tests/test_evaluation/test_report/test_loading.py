@@ -10,7 +10,7 @@ from mmaffinity.evaluation.report import load_runs
 RECORDS = slice_records(20, 6)
 
 
-def test_names_are_as_short_as_they_may_be(tmp_path):
+def test_run_names_are_as_short_as_possible(tmp_path):
     a = write_results(tmp_path / 'x' / 'model', RECORDS)
     b = write_results(tmp_path / 'y' / 'model', RECORDS, lesion_records(3))
     slices, lesions, notes = load_runs([a, b])
@@ -20,7 +20,7 @@ def test_names_are_as_short_as_they_may_be(tmp_path):
     assert lesions[0].ap.shape == (3, 10)
 
 
-def test_validation_predictions_join_their_checkpoint_only(tmp_path):
+def test_validation_predictions_must_match_their_checkpoint(tmp_path):
     folder = write_results(tmp_path / 'a', RECORDS)
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val')
     (run,) = load_runs([folder])[0]
@@ -28,7 +28,7 @@ def test_validation_predictions_join_their_checkpoint_only(tmp_path):
     write_results(folder, slice_records(12, 6, first=100), name='results_val.json', split='val', checkpoint='epoch_9.pth')
     slices, _, notes = load_runs([folder])
     assert slices[0].validation is None and 'no test results of the same checkpoint' in notes[0]
-    # The same weights under two paths, told by their digest.
+    # The same weights under two paths, identified by their digest.
     write_results(folder, RECORDS, checkpoint_sha256='ab12')
     write_results(
         folder,
@@ -53,7 +53,7 @@ def test_results_without_logits_and_relative_paths(tmp_path):
     assert run.logits is None and run.paths[0].startswith('/data/cncb/')
 
 
-def test_errors_say_what_to_do(tmp_path):
+def test_errors_explain_the_fix(tmp_path):
     with pytest.raises(FileNotFoundError, match='mmaffinity test'):
         load_runs([tmp_path])
     with pytest.raises(FileNotFoundError, match='absent does not exist'):
@@ -81,7 +81,7 @@ def test_errors_say_what_to_do(tmp_path):
             load_runs([write_results(tmp_path / f'lesions{number}', lesions=damaged)])
 
 
-def test_results_of_one_folder_on_one_list_are_told_apart(tmp_path):
+def test_results_in_one_folder_on_one_list_get_distinct_names(tmp_path):
     folder = write_results(tmp_path / 'a', RECORDS, lesion_records(3))
     write_results(folder, [], lesion_records(3, model_seed=1), name='results_epoch_9.json')
     slices, lesions, _ = load_runs([folder])
@@ -92,7 +92,7 @@ def test_results_of_one_folder_on_one_list_are_told_apart(tmp_path):
     assert [run.name for run in load_runs([folder])[0]] == ['a', 'a']  # of two lists: in two tables
 
 
-def test_results_given_twice_are_refused(tmp_path):
+def test_duplicate_results_are_rejected(tmp_path):
     folder = write_results(tmp_path / 'a', RECORDS)
     for places in ([folder, folder], [folder, folder / 'results.json'], [folder, tmp_path / 'a' / '..' / 'a']):
         with pytest.raises(ValueError, match='results.json is given twice'):
@@ -109,7 +109,7 @@ def test_results_given_twice_are_refused(tmp_path):
         ('logits', [float('inf'), 0, 0]),
     ],
 )
-def test_scores_that_are_no_probabilities_name_their_slice(tmp_path, field, value):
+def test_invalid_probabilities_name_their_slice(tmp_path, field, value):
     records = json.loads(json.dumps(RECORDS))
     records[4][field] = value
     with pytest.raises(ValueError, match='x' if 'x' in value else records[4]['rel_path']) as error:

@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 pytest.importorskip('sklearn', reason='scikit-learn is not installed: install the extra report')
-# ru_maxrss would be the larger of this process's peak and that of the test's, which starts it.
+# ru_maxrss would be the larger of this process's peak and that of the test that starts it.
 MEASURED = """
 import runpy, sys, time
 sys.argv = sys.argv[1:]

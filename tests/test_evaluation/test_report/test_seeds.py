@@ -33,7 +33,7 @@ def report_of(folders):
     return build_report(slices, lesions, 40, notes=notes)
 
 
-def test_every_table_has_the_spread(folders):
+def test_every_table_shows_the_spread(folders):
     report = report_of(folders)
     seen = 0
     for table in report.tables:
@@ -66,7 +66,7 @@ def test_every_table_has_the_spread(folders):
     )
 
 
-def test_runs_of_other_configs_or_of_the_same_weights_are_no_seeds(folders, tmp_path):
+def test_runs_of_other_configs_or_the_same_weights_are_not_seeds(folders, tmp_path):
     assert not any(row.kind == SEEDS for table in report_of([folders[0], folders[3]]).tables for row in table.rows)
     twice = [
         write_results(tmp_path / name, slice_records(30, 6), config_sha256='aa', checkpoint_sha256='same')
@@ -77,7 +77,7 @@ def test_runs_of_other_configs_or_of_the_same_weights_are_no_seeds(folders, tmp_
     assert not any(row.kind == SEEDS for table in report_of(unknown).tables for row in table.rows)
 
 
-def test_a_figure_that_some_seeds_lack(folders):
+def test_figure_missing_for_some_seeds(folders):
     runs = load_runs(folders[:3])[0]
     table = Table('table4', 'T', '', [Column('f1', 'F1 %'), Column('x', 'X')], 'table4')
     for run, value in zip(runs, (0.5, None, 0.7)):

@@ -1,4 +1,4 @@
-"""The affinity head as a whole against its equations, the loss against Eq. 9 written out, predictions and errors."""
+"""The affinity head against its equations, the loss against an explicit Eq. 9, predictions and errors."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_follows_the_equations(training):
         torch.testing.assert_close(out['affinity'][n], y)
         torch.testing.assert_close(out['features'][n], z)
         torch.testing.assert_close(out['roi_weights'][n], w @ v)
-        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # what explains the class by its RoIs
+        torch.testing.assert_close(x.t() @ out['roi_weights'][n], z)  # explains the class by its RoIs
         first, second, last = cls_head.classifier[::2]
         hidden = (first.weight @ z + first.bias).clamp(min=0)
         hidden = (second.weight @ hidden + second.bias).clamp(min=0)
@@ -98,7 +98,7 @@ def test_follows_the_equations(training):
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_a_batch_gives_what_its_slices_give(training):
+def test_batch_equals_individual_slices(training):
     cls_head = head().train(training)
     ranked = rois(3)
     together = cls_head(ranked)
@@ -133,14 +133,14 @@ def test_weighted_candidates_are_distributed_over_ranks(training):
         torch.testing.assert_close(value, plain[name])
 
 
-def test_without_weight_the_bias_answers():
+def test_without_weights_the_bias_determines_the_logits():
     cls_head, ranked = head(norm_cfg=dict(type='GN', num_groups=2)).eval(), rois(2)
     ranked.rank_weights = torch.zeros(2, BETA, BETA)
     logits = cls_head(ranked)['logits']
     torch.testing.assert_close(logits, cls_head.classifier(torch.zeros(2, C)))
 
 
-def test_the_order_of_the_rois_counts():
+def test_logits_depend_on_the_order_of_the_rois():
     cls_head, ranked = head().eval(), rois(1)
     swapped = RankedRoIs(ranked.boxes, ranked.scores, ranked.deltas, ranked.mask_features.flip(1))
     assert not torch.allclose(cls_head(ranked)['logits'], cls_head(swapped)['logits'], rtol=1e-3)
@@ -207,7 +207,7 @@ def test_a_head_without_mask_features():
     assert set(prediction.keys()) == {'label', 'score', 'logits', 'roi_boxes', 'roi_scores'}
 
 
-def test_label_where_probabilities_tie():
+def test_label_is_correct_if_probabilities_tie():
     fixed = FixedLogitsHead(K, BETA)
     fixed.logits = torch.tensor([[30.0, 60.0, 5.0], [-200.0, -150.0, -120.0]])
     first, second = fixed.predict(rois(2))
@@ -238,7 +238,7 @@ def test_number_of_affinities(stars):
     assert cls_head(rois(1))['affinity'].shape == (1, stars, C)
 
 
-def test_options_reach_the_layers():
+def test_options_are_passed_to_the_layers():
     refinement, running = dict(mid_channels=MID, num_stages=9, shared=True), dict(type='SliceBN', statistics='running')
     cls_head = head(refinement=refinement, norm_cfg=running)
     assert len(cls_head.refinement.stages) == 1 and cls_head.refinement.repeats == 9
@@ -261,11 +261,11 @@ def test_classifier_without_hidden_layers():
     [
         (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
         (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
-        (dict(num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+        (dict(num_rois=1), 'num_rois of AffinityClsHead must be at least 2, not 1'),
         (dict(num_affinities=0), 'must be at least 1'),
         (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
         (dict(norm_cfg=dict(type='SliceBN', statistics='batch')), "not 'batch'"),
-        (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois must be at least 2 for AffinityClsHead'),
+        (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois of AffinityClsHead must be at least 2, not 1'),
         (dict(roi_size=30), 'multiple of 4'),
         (dict(refinement=dict(num_stages=0)), 'num_stages'),
         (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),
@@ -278,7 +278,7 @@ def test_bad_arguments(kwargs, message):
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match='slice label 3 of slice.png does not fit the head of 3 classes'):
+    with pytest.raises(ValueError, match='slice label 3 of slice.png is out of range for a cls_head with 3 classes'):
         head().loss(rois(1), [slice_sample(3)])
     with pytest.raises(ValueError, match='slice label -1'):
         head().loss(rois(1), [slice_sample(-1)])

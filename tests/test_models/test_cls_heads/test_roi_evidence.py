@@ -1,4 +1,4 @@
-"""Evidence by RoI: exact where it is said to be, and against finite differences."""
+"""Attribution to RoIs: the exact part, and the gradient against finite differences."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_contributions_and_rest_are_the_logits():
         scaled[k] *= 1 + 1e-6
         moved = model.classifier(model.affinity(scaled[None]).features)[0].detach() - found.logits
         torch.testing.assert_close(moved / 1e-6, found.contributions[k], rtol=1e-5, atol=1e-7)
-    # The same for every logit when no unit is behind a ReLU: then it is exact however far one goes.
+    # If no ReLU is inactive, this is exact for any change of every logit.
     with torch.no_grad():
         for layer in (model.classifier[0], model.classifier[2]):
             layer.bias.fill_(1e4)

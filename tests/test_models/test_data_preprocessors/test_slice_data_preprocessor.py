@@ -1,4 +1,4 @@
-"""The three normalisations by hand, where the statistics come from, and what is refused."""
+"""The three normalisations by hand, sources of the statistics, and invalid arguments."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def test_statistics_file(tmp_path):
     path.write_text(json.dumps(dict(mean=0.25, std=0.5, num_slices=3, source='slices_train.json')))
     out = run(SliceDataPreprocessor(statistics=str(path)), grey())
     torch.testing.assert_close(out[0, 0, 1, 1], torch.tensor(1.5))
-    # Given values win over the file's.
+    # Given values take precedence over the file's.
     given = SliceDataPreprocessor(statistics=str(path), mean=0.0, std=1.0)
     torch.testing.assert_close(run(given, grey())[0, 0, 1, 1], torch.tensor(1.0))
 
@@ -95,7 +95,7 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
     unknown = SliceDataPreprocessor(statistics=missing)
     with pytest.raises(ValueError, match='none.json does not exist. Compute them with mmaffinity statistics CONFIG'):
         run(unknown, grey())
-    # A checkpoint brings them, and wins over the config's.
+    # A checkpoint contains them, and takes precedence over the config.
     source = SliceDataPreprocessor(mean=0.3, std=0.2)
     assert set(source.state_dict()) == {'mean', 'std'}
     for target in (unknown, SliceDataPreprocessor(mean=0.9, std=0.9)):
@@ -103,8 +103,8 @@ def test_unknown_statistics_are_an_error_only_when_needed(tmp_path):
         assert torch.equal(run(target, grey()), run(source, grey()))
 
 
-def test_no_statistics_at_all_tell_so():
-    with pytest.raises(ValueError, match='mean and std of the training set are not known: the config sets neither'):
+def test_missing_statistics_are_reported():
+    with pytest.raises(ValueError, match='mean and std of the training set are unknown: the config sets neither'):
         run(SliceDataPreprocessor(), grey())
 
 
@@ -119,12 +119,12 @@ def test_set_statistics():
             preprocessor.set_statistics(*values)
     other = SliceDataPreprocessor('slice')
     assert not other.needs_statistics
-    with pytest.raises(ValueError, match="normalization='slice' has no mean"):
+    with pytest.raises(ValueError, match="normalization='slice' does not use the mean"):
         other.set_statistics(0.3, 0.2)
 
 
 @pytest.mark.parametrize('normalization', ['slice', 'none'])
-def test_other_normalisations_keep_no_values(normalization):
+def test_other_normalisations_store_no_statistics(normalization):
     assert not SliceDataPreprocessor(normalization).state_dict()
 
 
@@ -143,7 +143,7 @@ def test_batch_and_meta():
         assert torch.equal(run(preprocessor, image)[0], together[i])
 
 
-def test_slices_of_different_sizes_are_refused():
+def test_slices_of_different_sizes_are_rejected():
     with pytest.raises(ValueError, match=r'differ in size: \[\(1, 2, 2\), \(1, 2, 3\)\] .*slice.png.*Resize'):
         run(SliceDataPreprocessor('none'), grey(), torch.zeros(1, 2, 3))
 
@@ -152,8 +152,8 @@ def test_slices_of_different_sizes_are_refused():
     'kwargs, message',
     [
         (dict(normalization='batch'), "normalization must be one of .*, not 'batch'"),
-        (dict(mean=0.5), 'give both mean and std, or neither: mean is 0.5, std is None'),
-        (dict(std=0.5), 'give both'),
+        (dict(mean=0.5), 'set both mean and std, or neither: mean is 0.5, std is None'),
+        (dict(std=0.5), 'set both'),
         (dict(mean=0.5, std=0.0), 'std must be positive, not 0.0'),
         (dict(mean=0.5, std=float('nan')), 'std must be positive'),
     ],

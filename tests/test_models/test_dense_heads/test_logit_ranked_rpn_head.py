@@ -1,4 +1,4 @@
-"""The RPN: ranking by logit, proposals, and what it is trained with, against loops and counts."""
+"""The RPN: ranking by logit, proposals and training targets, against loops and counts."""
 
 import math
 
@@ -42,7 +42,7 @@ def outputs(num, seed=0):
     return 3 * torch.randn(num, generator=generator), 0.3 * torch.randn(num, 4, generator=generator)
 
 
-def test_proposals_as_by_loops(head, anchors):
+def test_proposals_equal_loops(head, anchors):
     logits, deltas = outputs(len(anchors))
     order = logits.argsort(descending=True)[:400]
     boxes = decode_by_hand(anchors[order], deltas[order], (SIZE, SIZE), (1, 1, 1, 1))
@@ -61,16 +61,16 @@ def test_growth_is_limited(head, anchors):
     assert box == pytest.approx([64 - 1000 / 16, 64 - math.exp(2), 64 + 1000 / 16, 64 + math.exp(2)], abs=1e-4)
 
 
-def test_order_is_by_logit_where_the_sigmoid_ties(head, anchors):
+def test_order_follows_the_logit_if_sigmoids_tie(head, anchors):
     logits = torch.full((len(anchors),), -30.0)
-    # Square anchors of side 16, two cells apart, so that NMS has nothing to do; the later the better.
+    # Square anchors of side 16, two cells apart, so that NMS removes none; later ones score higher.
     chosen = torch.tensor([(y * CELLS + x) * 30 + 18 for y in range(1, CELLS, 2) for x in range(1, CELLS, 2)])
     logits[chosen] = 40 + torch.arange(len(chosen)) / 10
     assert (logits[chosen].sigmoid() == 1).all()
     deltas = torch.zeros(len(anchors), 4)
     best = anchors[chosen.flip(0)]
     assert torch.equal(propose(head, logits, deltas).bboxes[: len(chosen)], best)
-    # Which is where MMDetection's own head differs.
+    # MMDetection's own head differs here.
     plain = MODELS.build({**model_config().rpn_head, 'type': 'RPNHead', 'test_cfg': model_config().test_cfg.rpn})
     other = propose(plain, logits, deltas)
     assert not torch.equal(other.bboxes[: len(chosen)], best)
@@ -80,7 +80,7 @@ def test_nms_ranks_by_logit_too(head, anchors):
     logits, deltas = torch.full((len(anchors),), -30.0), torch.zeros(len(anchors), 4)
     cell = (3 * CELLS + 3) * 30
     logits[cell + 18], logits[cell + 19] = 50.0, 51.0
-    # Two anchors moved onto nearly the same box: the better logit must win although both sigmoids are 1.
+    # Two anchors moved onto nearly the same box: the higher logit must win although both sigmoids are 1.
     deltas[cell + 18] = torch.tensor([0.0, 0.0, math.log(2), math.log(2)])
     result = propose(head, logits, deltas)
     assert torch.equal(result.bboxes[0], anchors[cell + 19])
@@ -93,7 +93,7 @@ def test_boxes_clipped_to_no_area_are_kept(head, anchors):
     result = propose(head, logits, deltas)
     wide = anchors[:, 2] > anchors[:, 0]
     assert wide.all() and (result.bboxes[:, 0] == SIZE).all() and (result.bboxes[:, 2] == SIZE).all()
-    # No area overlaps with nothing, so the best 200 stay in order.
+    # Boxes without area overlap nothing, so the best 200 stay in order.
     torch.testing.assert_close(result.scores, logits.sort(descending=True).values[:200].sigmoid())
 
 
@@ -157,7 +157,7 @@ def test_training_targets_and_losses(head, anchors, lesions):
     assert losses['loss_rpn_bbox'][0].item() == pytest.approx(magnitude / 256, rel=1e-4)
 
 
-def test_anchors_beyond_the_border_take_part(head, anchors):
+def test_anchors_beyond_the_border_are_used(head, anchors):
     outside = (anchors[:, 0] < 0) | (anchors[:, 1] < 0) | (anchors[:, 2] > SIZE) | (anchors[:, 3] > SIZE)
     truth = InstanceData(bboxes=torch.tensor(LESIONS), labels=torch.zeros(3, dtype=torch.long))
     _, weights, *_ = head.get_targets([[anchors]], [[torch.ones(len(anchors), dtype=torch.bool)]], [truth], [META])

@@ -1,4 +1,4 @@
-"""The whole model: predictions that are complete and do not depend on the batch, for all kinds of slices."""
+"""The whole model: complete predictions that do not depend on the batch, for all kinds of slices."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def assert_complete(sample, size=(SIZE, SIZE)):
     assert found.labels.dtype == torch.long
 
 
-def test_prediction_is_complete_and_explains_itself(model):
+def test_prediction_is_complete_and_explained(model):
     (sample,) = predict(model, batch(slice_sample()))
     assert_complete(sample)
     assert 0 < len(sample.pred_instances) <= 100 and (sample.pred_instances.scores > 0.05).all()
@@ -55,7 +55,7 @@ def test_prediction_is_complete_and_explains_itself(model):
     assert (sample.pred_instances.scores.diff() <= 0).all()
 
 
-def test_prediction_repeats_bit_for_bit(model):
+def test_prediction_is_bitwise_reproducible(model):
     first, second = (predict(model, batch(slice_sample()))[0] for _ in range(2))
     for key in SLICE_FIELDS:
         assert torch.equal(first.pred_slice.get(key), second.pred_slice.get(key))
@@ -72,8 +72,8 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize('order', [(0, 1, 2), (2, 0, 1), (1, 1, 0)])
-def test_a_slice_does_not_see_its_batch(order, monkeypatch):
-    # In float64: the last bits of float32 convolutions differ with the batch size and grow on their way to the logits.
+def test_prediction_does_not_depend_on_the_batch(order, monkeypatch):
+    # In float64, because float32 convolutions differ in the last bits with the batch size, which grows up to the logits.
     allow_float64(monkeypatch)
     model = build_model().eval().double()
 
@@ -90,7 +90,7 @@ def test_a_slice_does_not_see_its_batch(order, monkeypatch):
         assert_same(sample, singles[i])
 
 
-def test_a_slice_does_not_see_its_batch_in_float32(model):
+def test_prediction_does_not_depend_on_the_batch_in_float32(model):
     slices = images(3, seed=7)
     singles = [predict(model, dict(inputs=[image], data_samples=[slice_sample()]))[0] for image in slices]
     together = predict(model, dict(inputs=slices, data_samples=some_slices()))
@@ -98,13 +98,13 @@ def test_a_slice_does_not_see_its_batch_in_float32(model):
         single, joint = one.pred_slice, sample.pred_slice
         torch.testing.assert_close(joint.score, single.score, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(joint.roi_boxes, single.roi_boxes, rtol=1e-5, atol=1e-4)
-        # Every normalisation over eight RoIs multiplies the last bits that convolutions of another batch size leave.
+        # Every normalisation over eight RoIs amplifies the last bits in which convolutions of other batch sizes differ.
         scale = single.logits.abs().max()
         torch.testing.assert_close(joint.logits / scale, single.logits / scale, rtol=0, atol=1e-4)
         assert torch.equal(sample.pred_instances.masks, one.pred_instances.masks)
 
 
-def test_a_batch_trains_as_its_slices_do(monkeypatch):
+def test_batch_training_equals_the_mean_over_slices(monkeypatch):
     """Loss and gradient of n slices are the means over the slices, running averages of the slice head included."""
 
     def run(*indices):
@@ -153,7 +153,7 @@ def test_a_mask_pixel_is_lesion_where_its_logit_is_positive(model):
 
 
 @pytest.mark.parametrize('mode', ['detection', 'classification'])
-def test_only_one_answer(model, mode):
+def test_single_task_modes(model, mode):
     (both,) = predict(model, batch(slice_sample()))
     part = build_model()
     part.mode = mode
@@ -192,7 +192,7 @@ def test_published_variant_is_reachable():
 
 
 def without_boxes():
-    """Every decoded box lies beyond the right border and is clipped to no area."""
+    """Every decoded box is beyond the right border and is clipped to zero area."""
     built = build_model()
     nn.init.zeros_(built.roi_head.bbox_head.fc_reg.weight)
     built.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([1e7, 0.0, 0.0, 0.0]))
@@ -208,7 +208,7 @@ def without_detections():
     return built
 
 
-def test_a_slice_without_any_box_takes_the_best_proposals():
+def test_slice_without_boxes_uses_the_best_proposals():
     built = without_boxes()
     (sample,) = predict(built, batch(slice_sample()))
     assert_complete(sample)
@@ -224,7 +224,7 @@ def test_a_slice_without_any_detection():
     assert sample.pred_instances.masks.shape == (0, 64, 256)
 
 
-def test_a_batch_of_which_one_slice_has_no_detection(model):
+def test_batch_in_which_one_slice_has_no_detection(model):
     built = build_model()
     samples = predict(built, dict(inputs=images(2, seed=7), data_samples=some_slices()[:2]))
     best = sorted(sample.pred_instances.scores[0].item() for sample in samples)
@@ -266,8 +266,8 @@ def test_mixed_precision(sample):
 
 @torch.no_grad()
 @pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.15), (torch.float16, 0.02)], ids=str)
-def test_mixed_precision_moves_the_answers_little(model, dtype, tolerance):
-    """Of the features, and of the slice head on the same RoIs; which RoIs are the best may change, see docs/speed.md."""
+def test_mixed_precision_changes_predictions_little(model, dtype, tolerance):
+    """Features and slice head on the same RoIs change little; the selected RoIs may change, see docs/speed.md."""
     model.eval()
     samples = some_slices()
     data = model.data_preprocessor(dict(inputs=images(3, seed=4), data_samples=samples))
@@ -294,7 +294,7 @@ def test_a_uniform_slice(model, level):
     assert_complete(predict(model, dict(inputs=[image], data_samples=[slice_sample()]))[0])
 
 
-def test_values_that_are_not_finite_are_an_error(model):
+def test_non_finite_values_are_an_error(model):
     image = torch.full((1, SIZE, SIZE), float('nan'))
     with pytest.raises(ValueError, match="network's output for 7.png is not finite"):
         predict(model, dict(inputs=[image], data_samples=[slice_sample(img_path='7.png')]))

@@ -1,4 +1,4 @@
-"""The folded slice head against the plain one, whose layers run one after the other."""
+"""The folded slice head against the plain one."""
 
 import copy
 
@@ -44,7 +44,7 @@ def test_same_vectors_gradients_and_statistics(num_stages, shared, num_slices, d
     layers = [[*head.refinement.parameters(), *head.vectorization.parameters()] for head in (fast, plain)]
     ours = torch.autograd.grad((found * factor).sum(), [x, *layers[0]])
     theirs = torch.autograd.grad((expected * factor).sum(), [x, *layers[1]])
-    if dtype == torch.float64:  # through nine normalisations, float32 keeps no more than its first digits
+    if dtype == torch.float64:  # after nine normalisations, float32 retains only the first digits
         largest = max(gradient.abs().max() for gradient in theirs)
         for a, b in zip(ours, theirs):
             torch.testing.assert_close(a / largest, b / largest, rtol=0, atol=1e-10)

@@ -1,4 +1,4 @@
-"""Mask heads as matrix products in small groups of RoIs, against MMDetection's layers one after the other."""
+"""Mask heads as matrix products in small groups of RoIs, against MMDetection's layers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Folded layers against the layers one after the other, in both precisions."""
+"""Folded layers against the original layers, in both precisions."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
     assert weight.shape == (4, 5, 1, 1) and bias.shape == (4,)
     folded, naive = F.conv2d(x, weight, bias), down(up(x))
     close(folded, naive)
-    # Both layers train as if they ran one after the other.
+    # Both layers train as if run in sequence.
     factor = torch.randn(naive.shape, dtype=dtype)
     wanted = [x, *up.parameters(), *down.parameters()]
     for found, expected in zip(*(torch.autograd.grad((y * factor).sum(), wanted) for y in (folded, naive))):
@@ -44,7 +44,7 @@ def test_up_down_is_one_matrix_per_position(kernel, dtype):
         (nn.ConvTranspose2d(3, 3, 2, stride=2), nn.Conv2d(3, 3, 2, stride=2, groups=3)),
     ],
 )
-def test_other_layers_do_not_fold(up, down):
+def test_other_layers_are_rejected(up, down):
     with pytest.raises(ValueError, match='only layers with kernel = stride'):
         fold_up_down(up, down)
 
@@ -60,10 +60,10 @@ def up_and_conv(dtype=torch.float32):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('size', [(14, 14), (1, 1), (1, 5), (2, 3)])
 @pytest.mark.parametrize('channels_last', [True, False])
-def test_up_conv_borders_included(size, dtype, channels_last):
+def test_up_conv_is_exact_at_borders(size, dtype, channels_last):
     up, conv = up_and_conv(dtype)
     with torch.no_grad():
-        up.bias.add_(3)  # a wrong border shows
+        up.bias.add_(3)  # reveals wrong borders
     x = torch.randn(3, 5, *size, dtype=dtype)
     x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
     expected = conv(up(x))
@@ -79,7 +79,7 @@ def test_up_conv_follows_its_weights():
     close(folded(x, up, conv), conv(up(x)))
     weight = folded._weight
     folded(x, up, conv)
-    assert folded._weight is weight  # not folded anew
+    assert folded._weight is weight  # not folded again
     for change in (
         lambda: up.load_state_dict({name: value + 1 for name, value in up.state_dict().items()}),
         lambda: conv.weight.data.mul_(2),
@@ -92,7 +92,7 @@ def test_up_conv_follows_its_weights():
         close(folded(x, up, conv), conv(up(x)))
 
 
-def test_up_conv_refuses_other_layers():
+def test_up_conv_rejects_other_layers():
     up, conv = up_and_conv()
     with pytest.raises(ValueError, match='expected a 2x2 stride-2 transposed and a 3x3 convolution'):
         FoldedUpConv()(torch.zeros(1, 5, 4, 4), up, nn.Conv2d(7, 4, 3))
@@ -121,7 +121,7 @@ def test_blocks_are_the_pixels(dtype, channels_last):
         close(found, true)
 
 
-def test_which_layers_give_blocks():
+def test_layers_that_split_into_blocks():
     assert splits_into_blocks(nn.ConvTranspose2d(3, 3, 2, stride=2))
     for layer in (
         nn.ConvTranspose2d(3, 3, 3, stride=3),

@@ -62,7 +62,7 @@ def test_same_features_at_test(options, size, dtype):
 
 
 @torch.no_grad()
-def test_three_channels_without_the_options_round_as_mmdetections():
+def test_three_channels_without_options_equal_mmdetection_bitwise():
     reference, grey = pair(torch.float32, dict(fold_norm=False, channels_last=False))
     x = torch.randn(2, 3, 64, 64)
     assert all(torch.equal(a, b) for a, b in zip(grey(x), reference(x)))
@@ -70,7 +70,7 @@ def test_three_channels_without_the_options_round_as_mmdetections():
 
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('options', [dict(), dict(fold_norm=False)])
-def test_trains_as_mmdetections(training, options):
+def test_gradients_equal_mmdetections(training, options):
     """Gradients of every weight, and the running averages, as with three equal channels."""
     reference, grey = pair(options=options, training=training)
     x = slices()

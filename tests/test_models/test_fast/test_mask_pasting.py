@@ -1,4 +1,4 @@
-"""Pasting in windows against MMDetection's, pixel for pixel."""
+"""Mask pasting within boxes against MMDetection's, pixel by pixel."""
 
 import numpy as np
 import pytest

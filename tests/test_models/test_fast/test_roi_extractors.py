@@ -101,7 +101,7 @@ def test_gradient_by_differences():
     assert torch.autograd.gradcheck(lambda y: sparse_roi_align(y, rois, (2, 2), 1 / STRIDE, 2, False), x)
 
 
-def test_repeats_bit_for_bit():
+def test_results_are_bitwise_reproducible():
     rois = random_rois(200)
     results = []
     for _ in range(3):
@@ -113,7 +113,7 @@ def test_repeats_bit_for_bit():
         assert torch.equal(y, results[0][0]) and torch.equal(grad, results[0][1])
 
 
-def test_a_roi_does_not_see_the_others():
+def test_rois_are_independent():
     x, rois = features(), random_rois()
     together = sparse_roi_align(x, rois, (7, 7), 1 / STRIDE, 2, False)
     for i in (0, 13, 61):
@@ -129,7 +129,7 @@ def test_bfloat16_keeps_the_coordinates_precise():
     torch.testing.assert_close(found, expected.bfloat16(), rtol=0, atol=0)
 
 
-def test_rois_that_are_not_numbers_read_no_foreign_memory():
+def test_non_finite_rois_do_not_read_out_of_bounds():
     y = sparse_roi_align(features(), torch.tensor([[0.0, math.nan, 1.0, 2.0, 3.0], [1.0, 1.0, math.inf, 2.0, 3.0]]), (7, 7))
     assert y.shape == (2, 6, 7, 7)
 
@@ -161,7 +161,7 @@ def test_extractor_equals_mmdet():
 
 
 @pytest.mark.parametrize('changes', [dict(sampling_ratio=0), dict(pool_mode='max')])
-def test_what_the_sparse_form_does_not_cover_is_left_to_the_plain_one(changes):
+def test_unsupported_cases_fall_back_to_the_plain_form(changes):
     x, rois = features(), random_rois()
     settings = {**dict(sampling_ratio=2, pool_mode='avg'), **changes}
     expected = roi_align(x, rois, (7, 7), 1 / STRIDE, settings['sampling_ratio'], settings['pool_mode'], False)
@@ -199,7 +199,7 @@ def test_bad_arguments():
     ],
     ids=str,
 )
-def test_the_memory_format_changes_nothing(layer):
+def test_memory_format_does_not_change_the_result(layer):
     layer = {'output_size': 7, 'sampling_ratio': 2, **layer}
     extractor = MODELS.build(dict(type='SingleLevelRoIExtractor', roi_layer=layer, out_channels=6, featmap_strides=[STRIDE]))
     rois = random_rois()[:-1]
@@ -209,8 +209,8 @@ def test_the_memory_format_changes_nothing(layer):
 
 
 @torch.no_grad()
-def test_the_whole_model_with_each_layer():
-    """Features stay channels last in the default model, and all three extractors answer the same."""
+def test_whole_model_with_each_extractor():
+    """Features stay channels last in the default model, and all three extractors give equal results."""
     data = dict(inputs=images(2, seed=4), data_samples=[slice_sample(), slice_sample()])
     found = {}
     for name, options, last in (
@@ -238,7 +238,7 @@ def test_the_whole_model_with_each_layer():
             torch.testing.assert_close(theirs.pred_instances.bboxes, ours.pred_instances.bboxes, rtol=0, atol=1e-3)
 
 
-def test_extractors_that_may_misread_the_layout_are_refused():
+def test_extractors_that_misread_channels_last_are_rejected():
     """mmcv's compiled layers silently return wrong values for channels-last features."""
     with pytest.raises(ValueError, match='mask_roi_extractor is a SingleRoIExtractor, .* backbone.channels_last=False'):
         build_model(

@@ -1,4 +1,4 @@
-"""AffinityMapping against sums written out (Eqs. 1 to 6) and closed forms of its gradients."""
+"""AffinityMapping against explicit sums (Eqs. 1 to 6) and closed forms of its gradients."""
 
 import pytest
 import torch

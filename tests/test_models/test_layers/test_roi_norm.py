@@ -6,7 +6,7 @@ import torch
 from mmaffinity.models.layers import RoIGroupNorm, SliceBatchNorm2d, build_roi_norm
 
 
-def test_each_roi_by_itself():
+def test_group_norm_treats_each_roi_independently():
     torch.manual_seed(0)
     norm = build_roi_norm(dict(type='GN', num_groups=2), 6).double()
     with torch.no_grad():
@@ -20,21 +20,21 @@ def test_each_roi_by_itself():
             expected = (values - mean) / (var + norm.eps).sqrt()
             expected = expected * norm.weight[group, None, None] + norm.bias[group, None, None]
             torch.testing.assert_close(found[roi, group], expected)
-    torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever else is there
+    torch.testing.assert_close(norm(x[1:2]), found[1:2])  # whatever the other RoIs
 
 
-def test_the_rois_of_a_batch_together():
+def test_batch_norm_spans_all_rois_of_a_batch():
     torch.manual_seed(0)
     norm = build_roi_norm(dict(type='BN', momentum=1.0), 6).double()
     x = torch.randn(8, 6, 3, 3, dtype=torch.float64) + torch.arange(8.0).view(8, 1, 1, 1)
     var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0, keepdim=True)
     found = norm(x, 2)
     torch.testing.assert_close(found, (x - mean) / (var + norm.eps).sqrt())
-    assert (found[4:].mean() - found[:4].mean()) > 1  # the mean level of a slice stays
-    torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever else is there
+    assert (found[4:].mean() - found[:4].mean()) > 1  # the mean level of a slice is kept
+    torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever the other RoIs
 
 
-def test_the_choice():
+def test_norm_type_selection():
     assert isinstance(build_roi_norm(None, 8), SliceBatchNorm2d)
     assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
     norm = build_roi_norm(dict(type='GN', eps=1e-3), 64)

@@ -51,14 +51,14 @@ def test_paper_has_three_distinct_stages_and_the_published_code_one():
     assert names(num_stages=9, shared=True) == {f'stages.0.{name}': shape for name, shape in one.items()}
 
 
-def test_the_input_is_left_alone():
+def test_input_is_not_modified():
     x = torch.randn(BETA, C, S, S)
     before = x.clone()
     RoIRefinement(C, MID)(x)
     assert torch.equal(x, before)
 
 
-def test_statistics_reach_the_norms():
+def test_norm_config_is_passed_to_the_norms():
     layer = RoIRefinement(C, MID, norm_cfg=dict(type='SliceBN', statistics='running'))
     assert [stage.norm.statistics for stage in layer.stages] == ['running'] * 3
 

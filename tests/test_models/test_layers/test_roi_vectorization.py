@@ -10,7 +10,7 @@ BETA, C = 3, 4
 
 def by_hand(layer, x, num_slices):
     for i, (conv, norm) in enumerate(zip(layer.convs, layer.norms)):
-        k = 2 if i < 2 else x.shape[-1]  # the last kernel covers all that is left
+        k = 2 if i < 2 else x.shape[-1]  # the last kernel covers the rest of the map
         side = x.shape[-1] // k
         blocks = x.reshape(len(x), C, side, k, side, k)
         x = torch.einsum('rcyixj,dcij->rdyx', blocks, conv.weight) + conv.bias.view(1, -1, 1, 1)

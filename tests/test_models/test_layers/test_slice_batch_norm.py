@@ -21,7 +21,7 @@ def layer(**kwargs):
 
 
 def features(num_slices, dtype=torch.float32):
-    # Slices of different mean and spread, so that mixing them would show.
+    # Slices of different mean and spread, so that mixing them would be detected.
     x = torch.randn(num_slices, BETA, C, 3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     scale = torch.arange(1, num_slices + 1).view(-1, 1, 1, 1, 1)
     return (x * scale + 3 * scale).flatten(0, 1).to(dtype)
@@ -86,7 +86,7 @@ def test_one_slice_is_torch_batch_norm_in_training_mode():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_slices_do_not_see_each_other(training):
+def test_slices_are_independent(training):
     norm = layer().train(training)
     x = features(3)
     together = norm(x, 3).unflatten(0, (3, BETA))
@@ -98,7 +98,7 @@ def test_slices_do_not_see_each_other(training):
 
 
 @pytest.mark.parametrize('statistics', ['slice', 'running'])
-def test_evaluation_leaves_the_buffers(statistics):
+def test_evaluation_does_not_change_buffers(statistics):
     norm = layer(statistics=statistics).eval()
     before = {name: value.clone() for name, value in norm.state_dict().items()}
     norm(features(3), 3)
@@ -120,7 +120,7 @@ def test_running_statistics_in_evaluation_only():
 
 
 def test_equal_rois_stay_finite():
-    # One box stretched to all places: no variance at all, neither in the value nor in the gradient.
+    # One box repeated at all ranks: there is no variance, in neither value nor gradient.
     x = torch.full((BETA, C, 1, 1), 7.0).requires_grad_()
     norm = layer()
     y = norm(x)

@@ -1,4 +1,4 @@
-"""The two branches of the RoI head: the choice of RoIs, the copy, the training of the boxes, all against loops."""
+"""The two branches of the RoI head: selection of RoIs, copying, training of the boxes, all against loops."""
 
 import copy
 import math
@@ -63,7 +63,7 @@ def metas(samples):
 
 
 def select_by_hand(head, x, proposals, i):
-    """What facts say about one slice, step by step; returns indices and decoded boxes."""
+    """Select the RoIs of one slice step by step; return indices and decoded boxes."""
     branch = head.classification_branch
     rois = torch.cat([torch.full((len(proposals), 1), float(i)), proposals], 1)
     pooled = head.bbox_roi_extractor.roi_layers[0](x[0], rois).flatten(1)
@@ -79,7 +79,7 @@ def select_by_hand(head, x, proposals, i):
 
 
 @torch.no_grad()
-def test_ranked_rois_as_by_hand(model, features):
+def test_ranked_rois_equal_hand_selection(model, features):
     x, proposals, samples = features
     ranked = model.roi_head.rank_rois(x, proposals, metas(samples))
     assert ranked.mask_features.shape == (2, 8, 16, 28, 28)
@@ -113,7 +113,7 @@ def test_short_lists_are_stretched(model, features, num_proposals, places):
 
 
 def test_several_lesion_classes():
-    """The box of a proposal is that of its likeliest lesion class, its score that of being a lesion at all."""
+    """The box of a proposal is that of its most likely lesion class, its score the total lesion probability."""
     branch = build_model({'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
     proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0]])
     logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0]])  # GGO, consolidation, background
@@ -227,7 +227,7 @@ def test_box_losses_by_hand(model):
     assert len(result.pos_priors) == 2 and losses['loss_bbox'].item() == pytest.approx(smooth / 4, rel=1e-4)
 
 
-def test_losses_repeat_bit_for_bit(features):
+def test_losses_are_bitwise_reproducible(features):
     x, proposals, _ = features
 
     def losses():
@@ -258,7 +258,7 @@ def head_config(**changes):
 
 
 @pytest.mark.parametrize('with_mask', [True, False])
-def test_a_slice_head_that_reads_boxes_only(features, with_mask):
+def test_slice_head_that_reads_only_boxes(features, with_mask):
     init_default_scope('mmdet')
     slice_head = dict(type='BoxesOnlyHead', num_classes=3, num_rois=12)
     config = head_config(cls_head=slice_head, roi_selector=dict(nms_iou=0.75))
@@ -289,7 +289,7 @@ def test_boxes_are_returned_in_original_pixels(model, features):
         torch.testing.assert_close(b.roi_boxes, a.roi_boxes * torch.tensor([2.0, 0.5, 2.0, 0.5]))
 
 
-def test_options_reach_the_branch():
+def test_options_are_passed_to_the_branch():
     init_default_scope('mmdet')
     config = head_config(
         roi_selector=dict(stretch='random', nms_iou=0.5, min_area=2.0), mask_feature_head=dict(extra_conv=True)

@@ -112,7 +112,7 @@ def mask_case():
 
 
 @pytest.mark.parametrize('size', [4, 28])
-def test_soft_mask_targets_as_by_loops(size):
+def test_soft_mask_targets_equal_loops(size):
     truth, priors, indices = mask_case()
     head = LesionMaskHead(**MASK, soft_targets=True)
     results = [sampling(priors, indices, truth.bboxes), sampling(priors[:0], [], truth.bboxes)]
@@ -123,7 +123,7 @@ def test_soft_mask_targets_as_by_loops(size):
     assert ((targets > 0.01) & (targets < 0.99)).any()
 
 
-def test_default_mask_targets_are_those_of_mmdetection():
+def test_default_mask_targets_equal_mmdetection():
     truth, priors, indices = mask_case()
     results, cfg = [sampling(priors, indices, truth.bboxes)], ConfigDict(mask_size=28)
     targets = LesionMaskHead(**MASK).get_targets(results, [truth], cfg)
@@ -145,7 +145,7 @@ def test_mask_loss_is_the_mean_cross_entropy(soft):
     assert loss.item() == pytest.approx(binary_cross_entropy_with_logits(logits[:, 0], targets).item(), rel=1e-5)
 
 
-def test_no_positive_gives_a_zero_that_can_be_differentiated():
+def test_loss_without_positives_is_a_differentiable_zero():
     for soft in (False, True):
         head = LesionMaskHead(**MASK, soft_targets=soft)
         truth = lesion_sample([]).gt_instances

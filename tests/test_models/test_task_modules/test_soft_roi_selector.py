@@ -1,4 +1,4 @@
-"""SoftRoISelector against loops, its limits, and its continuity where TopRoISelector jumps."""
+"""SoftRoISelector against loops, in limiting cases, and its continuity where TopRoISelector is discontinuous."""
 
 import math
 
@@ -20,7 +20,7 @@ def boxes_of(num, seed=0, dtype=torch.float64):
 
 
 def apart(logits):
-    """Boxes that do not touch; the last, of no weight, is where the proposals are cut."""
+    """Boxes that do not touch; the last one, at the cut of the proposals, has no weight."""
     boxes = torch.tensor([[20.0 * i, 5.0, 20.0 * i + 10, 20.0] for i in range(len(logits) + 1)])
     return boxes, torch.tensor([*logits, -99.0]), torch.tensor([1.0] * len(logits) + [1e-9])
 
@@ -60,7 +60,7 @@ def test_equals_the_sums(seed, num_candidates):
     torch.testing.assert_close(single.rank_weights.double(), weights, rtol=1e-3, atol=1e-5)
 
 
-def test_clear_lesions_take_the_ranks_of_the_hard_choice():
+def test_clear_lesions_get_the_ranks_of_the_hard_selection():
     boxes, logits, objectness = apart([8.0, 12.0, 10.0])
     index, weights = SoftRoISelector(BETA, 5)(boxes, logits, objectness)
     hard = TopRoISelector(3)(boxes, logits.sigmoid(), boxes)[1]
@@ -80,13 +80,13 @@ def test_the_better_of_two_overlapping_boxes_prevails_and_equal_ones_share():
         assert weights[:, 1:].sum() < 1e-3  # one lesion, the first rank
 
 
-def test_without_lesions_nothing_weighs():
+def test_weights_vanish_without_lesions():
     boxes, _, objectness = boxes_of(50)
     _, weights = SoftRoISelector()(boxes, torch.full((50,), -9.0, dtype=torch.float64), objectness)
     assert 0 < weights.sum() < 50 * math.exp(-9)
 
 
-def test_fewer_boxes_than_candidates_fill_up_without_weight():
+def test_missing_candidates_are_padded_with_zero_weight():
     boxes, logits, objectness = apart([3.0, 1.0])
     index, weights = SoftRoISelector(BETA, 6)(boxes, logits, objectness)
     assert index.shape == (6,) and weights.shape == (6, BETA)
@@ -112,7 +112,7 @@ def answer(selector, boxes, logits, objectness):
     return (chosen.rank_weights.t() @ vectors).flatten()
 
 
-# What happens to the proposals along a path, and where the hard choice has its jump.
+# Changes of the proposals along a path, with the discontinuity of the hard selection.
 def through_a_tie(t):
     boxes, _, objectness = apart([0.0] * 6)
     return boxes.double(), torch.tensor([3.0, 2.0, 1.0 + t, 1.0, -1.0, -2.0, -9.0], dtype=torch.float64), objectness.double()
@@ -144,8 +144,8 @@ def through_no_area(t):
     'path',
     [through_a_tie, through_the_threshold_of_iou, through_the_last_place, through_the_cut_of_the_proposals, through_no_area],
 )
-def test_no_jump_on_the_way(path):
-    """Steps a tenth as long change the answer by about a tenth at most; at a jump they would not."""
+def test_output_is_continuous(path):
+    """Steps a tenth as long change the output by about a tenth at most, unlike at a discontinuity."""
     selector = SoftRoISelector(BETA, 5)
 
     def largest(num):
@@ -157,7 +157,7 @@ def test_no_jump_on_the_way(path):
 
 
 @pytest.mark.parametrize('seed', range(5))
-def test_a_logit_moves_no_weight_by_more_than_sharpness(seed):
+def test_sensitivity_to_a_logit_is_bounded_by_sharpness(seed):
     boxes, logits, objectness = boxes_of(30, seed)
     selector, step = SoftRoISelector(BETA, 30), 1e-6
 
@@ -176,8 +176,8 @@ def test_a_logit_moves_no_weight_by_more_than_sharpness(seed):
     assert 0.1 < steepest < selector.sharpness
 
 
-def test_the_hard_choice_jumps():
-    """The test above can fail: there, two boxes change places at once."""
+def test_hard_selection_is_discontinuous():
+    """The test above can fail: here, two boxes swap places abruptly."""
     boxes, logits, _ = (value.float() for value in through_a_tie(1e-6))
     other = through_a_tie(-1e-6)[1].float()
     selector = TopRoISelector(3)
@@ -188,7 +188,7 @@ def test_fade():
     values = torch.tensor([4.0, 1.0, 2.0, 0.0])
     assert fade(values, 2).tolist() == [0.75, 0.0, 0.5, 0.0]
     assert fade(values, 4).tolist() == [1.0] * 4
-    assert fade(torch.zeros(3), 1).tolist() == [1.0, 1.0, 1.0]  # times nothing
+    assert fade(torch.zeros(3), 1).tolist() == [1.0, 1.0, 1.0]  # times zero
 
 
 @pytest.mark.parametrize(

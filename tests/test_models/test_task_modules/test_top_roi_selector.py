@@ -1,4 +1,4 @@
-"""Anchors against hand-written numbers, the choice of RoIs against hand-written lists and plain loops."""
+"""Anchors against hand-written numbers, selection of RoIs against hand-written lists and plain loops."""
 
 import math
 from collections import Counter
@@ -43,7 +43,7 @@ def test_base_anchors_follow_the_formula(anchors):
         for scale in SCALES
     ]
     assert anchors.base_anchors[0].tolist() == expected
-    assert round(0.5) == 0 and round(1.5) == 2  # what the line above relies on
+    assert round(0.5) == 0 and round(1.5) == 2  # a premise of the line above
 
 
 def test_positions_are_the_corners_of_the_cells(anchors):
@@ -109,7 +109,7 @@ def apart(num):
 
 
 @pytest.mark.parametrize('num_boxes', [1, 3, 8, 20])
-def test_the_best_boxes_in_order(num_boxes):
+def test_best_boxes_are_selected_in_order(num_boxes):
     boxes, scores = apart(num_boxes)
     chosen, index = TopRoISelector()(boxes, scores, boxes + 1)
     ranked = scores.argsort(descending=True).tolist()
@@ -119,7 +119,7 @@ def test_the_best_boxes_in_order(num_boxes):
 
 
 @pytest.mark.parametrize('num_proposals', [1, 3, 8, 20])
-def test_proposals_take_over_where_no_box_is_left(num_proposals):
+def test_proposals_replace_missing_boxes(num_proposals):
     proposals, scores = apart(num_proposals)
     flat = proposals.clone()
     flat[:, 3] = flat[:, 1]
@@ -128,7 +128,7 @@ def test_proposals_take_over_where_no_box_is_left(num_proposals):
     assert torch.equal(chosen, proposals[index])
 
 
-def test_no_proposal_either_is_an_error():
+def test_missing_proposals_are_an_error():
     none = torch.zeros(0, 4)
     with pytest.raises(ValueError, match='no box'):
         TopRoISelector()(none, torch.zeros(0), none)
@@ -136,7 +136,7 @@ def test_no_proposal_either_is_an_error():
 
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('threshold', [0.25, 0.6])
-def test_nms_as_by_loops(seed, threshold):
+def test_nms_equals_loops(seed, threshold):
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(60, 2, generator=generator) * 60
     boxes = torch.cat([corners, corners + 10 + torch.rand(60, 2, generator=generator) * 30], 1)
@@ -173,7 +173,7 @@ def test_boxes_without_area_are_dropped():
     assert TopRoISelector(4, min_area=2**-19)(boxes, scores, boxes)[1].tolist() == [0, 0, 1, 3]
 
 
-def test_low_scores_are_no_reason_to_drop():
+def test_low_scores_are_kept():
     boxes, scores = apart(8)
     assert sorted(TopRoISelector()(boxes, scores * 1e-6, boxes)[1].tolist()) == list(range(8))
 
@@ -200,8 +200,8 @@ def test_bad_selector(kwargs, message):
         TopRoISelector(**kwargs)
 
 
-def test_equal_scores_are_ranked_by_index_or_as_the_sort_leaves_them():
-    """Twenty boxes apart, all of one score: by index unless the sort of the processor at hand is asked for."""
+def test_equal_scores_are_ranked_by_index_unless_unstable():
+    """Twenty separate boxes with equal scores are ranked by index unless the unstable sort is requested."""
     corners = torch.arange(20.0)[:, None] * 10
     boxes = torch.cat((corners, corners, corners + 5, corners + 5), 1)
     scores = torch.ones(20)

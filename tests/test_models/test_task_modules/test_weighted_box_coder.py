@@ -1,4 +1,4 @@
-"""The coder against the formulas written out, and against its base, from which it may differ by rounding alone."""
+"""The coder against explicit formulas, and against its base class, from which it differs only by rounding."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_decoding_divides(boxes, deltas):
         assert result == pytest.approx(expected, abs=1e-3)
 
 
-def test_it_is_its_base_but_for_rounding(boxes, deltas):
+def test_result_equals_the_base_class_up_to_rounding(boxes, deltas):
     coder, base = WeightedBoxCoder(), DeltaXYWHBBoxCoder(target_stds=(0.1, 0.1, 0.2, 0.2))
     assert torch.allclose(coder.decode(boxes, deltas), base.decode(boxes, deltas), atol=1e-3)
     assert torch.allclose(coder.encode(boxes, boxes.flip(0)), base.encode(boxes, boxes.flip(0)), atol=1e-4)
@@ -53,6 +53,6 @@ def test_several_classes_at_once(boxes, deltas):
 
 
 @pytest.mark.parametrize('weights', [(10, 10, 5), (10, 10, 5, 0), (10, 10, 5, -1)])
-def test_weights_that_are_no_weights(weights):
+def test_invalid_weights(weights):
     with pytest.raises(ValueError, match='four positive numbers'):
         WeightedBoxCoder(weights)

@@ -52,12 +52,12 @@ def test_the_policy_allows_the_own_script_and_style_only(body):
     assert not re.search(r'\son\w+=|\sstyle=|https?://|javascript:', (ASSETS / body).read_text())
 
 
-def test_what_is_not_a_number_is_refused():
+def test_nan_is_rejected():
     with pytest.raises(ValueError, match='JSON'):
         json_block({'volume': float('nan')})
 
 
-def test_shipped_libraries_are_those_of_the_lock_file():
+def test_shipped_libraries_match_the_lock_file():
     locked = json.loads((ASSETS / 'package-lock.json').read_text())['packages']['node_modules/uplot']
     assert f'(v{locked["version"]})' in (ASSETS / 'vendor/uPlot.iife.min.js').read_text()[:100]
     assert 'MIT License' in (ASSETS / 'vendor/uPlot.LICENSE').read_text()

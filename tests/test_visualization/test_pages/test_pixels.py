@@ -29,7 +29,7 @@ def decode(block):
         np.random.default_rng(1).integers(0, 256, (9, 8)).astype(np.uint8),
     ],
 )
-def test_whole_values_come_back_exactly(values):
+def test_integers_round_trip_exactly(values):
     block = encode_pixels(values, 10**6)
     assert block.step == 1 and np.array_equal(decode(block), values)
 
@@ -50,5 +50,5 @@ def test_noise_is_rounded_as_far_as_the_size_requires():
     assert len(sizes) == 3 and min(sizes) == 1
 
 
-def test_values_above_the_largest_are_cut():
+def test_values_above_the_maximum_are_clipped():
     assert decode(encode_pixels(np.array([[1e9, 0.0]]), 10**6)).tolist() == [[30_000, 0]]
