@@ -236,7 +236,7 @@ def test_skipped_slices_are_counted_at_the_end(second_epoch, tmp_path, tiny_phan
     )
     assert runner.message_hub.get_info('skipped_slices') == 2
     log = _log_of(tmp_path)
-    assert '2 slices were skipped' in log and 'gone_0.png' in log and 'gone_1.png' in log
+    assert '2 slices were unreadable, skipped' in log and 'gone_0.png' in log and 'gone_1.png' in log
     assert [Path(path).name for path in load_checkpoint(tmp_path / 'epoch_2.pth')['meta']['skipped_slices']] == [
         'gone_0.png',
         'gone_1.png',
@@ -256,7 +256,7 @@ def test_skipped_slices_are_counted_across_interruptions(second_epoch, tmp_path,
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match='the power went off'):
         patch.setattr(torch.optim.Adam, 'step', failing)
         second_epoch(**_skipping(tiny_phantom, tmp_path))
-    assert '2 slices were skipped' in _log_of(tmp_path)
+    assert '2 slices were unreadable, skipped' in _log_of(tmp_path)
     assert checkpoints(tmp_path) == ['epoch_1.pth']
     second_epoch(**_skipping(tiny_phantom, tmp_path))
     (tmp_path / 'list.json').unlink()
