@@ -10,10 +10,10 @@ READY = $(VENV)/.mmaffinity-$(shell cat requirements.txt pyproject.toml | cksum 
 
 setup: $(READY)
 
-# requirements.txt contains the tested versions. --no-compile: Python compiles what is imported, a fraction of what is installed.
+# requirements.txt contains the tested versions.
 $(READY):
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-compile -r requirements.txt -e '.[$(EXTRAS)]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -e '.[$(EXTRAS)]'
 	$(VENV)/bin/mmaffinity check-env --quiet
 	touch $@
 
