@@ -160,7 +160,7 @@ def test_invalid_arguments(put, tmp_path):
         convert_class_folders(root, root / 'out')
     with pytest.raises(ValueError, match='2 patients are too few for train, val, test'):
         convert_class_folders(root, tmp_path / 'out')
-    with pytest.raises(ValueError, match='finds no patient in a/0.png'):
+    with pytest.raises(ValueError, match='matches no patient in a/0.png'):
         convert_class_folders(root, tmp_path / 'out', units=UnitOptions('(P)'))
     with pytest.raises(ValueError, match='radius of near-identical slices is 16 bits'):
         Near(16)

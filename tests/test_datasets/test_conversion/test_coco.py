@@ -165,7 +165,7 @@ def test_build_coco_errors(tmp_path):
     assert str(info.value).startswith(f'the mask {tmp_path}/1a.png is 6 x 8 pixels, but its image {tmp_path}/1a.jpg is 7 x 8')
     with pytest.raises(ValueError, match='the minimum area is -1 pixels; it cannot be negative'):
         build_coco(tmp_path, [file], min_area=-1)
-    with pytest.raises(ValueError, match='the number of workers is 0; it has to be at least 1'):
+    with pytest.raises(ValueError, match='the number of workers is 0; it must be at least 1'):
         build_coco(tmp_path, [file], workers=0)
     file = write_pair(tmp_path, '1b', mask)
     (tmp_path / '1b.jpg').write_text('<html>not found</html>')

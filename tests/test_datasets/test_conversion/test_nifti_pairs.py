@@ -240,7 +240,7 @@ def test_patients_stay_in_one_split(folders):
     assert [row['slices'] for row in summary.lesions[:3]] == [6, 2, 4]
     with pytest.raises(ValueError, match="patient_pattern='study' has no group"):
         convert_nifti_pairs(*folders, patient_pattern='study')
-    with pytest.raises(ValueError, match='finds no patient in radio_0_0'):
+    with pytest.raises(ValueError, match='matches no patient in radio_0_0'):
         convert_nifti_pairs(*folders, patient_pattern=r'(study_\d+)')
 
 
