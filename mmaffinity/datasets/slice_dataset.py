@@ -51,7 +51,6 @@ class SliceDataset(UnreadablePolicy):
         ValueError: if it is invalid, a label is out of range, the classes differ, or a class has too few slices.
     """
 
-    METAINFO: dict = {}
     task = CLASSIFICATION
 
     def __init__(

@@ -134,7 +134,7 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
         if not inside.is_relative_to(data_root.resolve()):
             raise ValueError(
                 f'the image folder {folder} is outside the data root {data_root}, to which the paths in slice '
-                'lists are relative; move it there, or give a data root that contains both'
+                'lists are relative; move it there, or choose a data root that contains both'
             )
         relative = inside.relative_to(data_root.resolve()).as_posix()
         folders.append('' if relative == '.' else relative)

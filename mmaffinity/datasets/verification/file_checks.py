@@ -58,8 +58,8 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         others,
         'slice',
         'has',
-        f'another size than the other {len(whole) - len(others)} of {part.name}, {usual[0]} x {usual[1]} (width x height)',
-        ' and will be resized by another factor',
+        f'a size other than {usual[0]} x {usual[1]} (width x height), the most common in {part.name}',
+        ' and will be resized differently',
     )
     wrong = [
         (
@@ -90,7 +90,7 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         outside,
         'body box',
         'is',
-        f'too large for the image in {part.name}',
+        f'partly outside the image in {part.name}',
         ': CropToBodyBox would fail; restore the images, or correct the list',
     )
 

@@ -26,7 +26,7 @@
     el(
       'p',
       {class: 'faint'},
-      'The class is the one with the highest mean probability over the slices: a plain summary, not a trained scan prediction.',
+      'The class is the one with the highest mean probability over slices: a plain summary, not a trained prediction for the scan.',
     ),
   );
   if (head.not_predicted.length)
