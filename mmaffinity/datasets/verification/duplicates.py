@@ -15,7 +15,7 @@ from .image_facts import FileFacts
 from .near import Near, Thumbnails
 from .parts import ListedSlice, Part, same_file_key
 
-MAX_PAIRS = 100_000  # near-identical slices searched per pair of splits
+MAX_PAIRS = 100_000  # largest number of near-identical pairs per pair of splits
 Item = TypeVar('Item')
 
 

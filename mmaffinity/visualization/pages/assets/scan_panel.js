@@ -64,7 +64,7 @@ function panel(record) {
       ...shares.map((_, at) => percent(record.lesion_shares[lesion.number - 1][at])),
     ],
   }));
-  if (shares.length) rows.push(['RoIs on no lesion', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
+  if (shares.length) rows.push(['RoIs outside lesions', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
   parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
   if (shares.length)
     parts.push(
