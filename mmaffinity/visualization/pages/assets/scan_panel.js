@@ -67,9 +67,7 @@ function panel(record) {
   if (shares.length) rows.push(['RoIs outside lesions', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
   parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
   if (shares.length)
-    parts.push(
-      el('p', {class: 'faint'}, 'Below each class: the share of the attribution for (+) or against (\u2212) it.'),
-    );
+    parts.push(el('p', {class: 'faint'}, 'Below each class: the share of the attribution for (+) or against (\u2212) it.'));
   if (rows.length) parts.push(table(['', 'score', 'area', ...shares], rows, [1, 2, ...shares.map((_, at) => at + 3)]));
   if (record.rois) parts.push(...roiPanel(record));
   else if (classes.length) parts.push(el('p', {class: 'faint screen'}, head.no_rois));
