@@ -1,6 +1,7 @@
 """Loading of stored RoIs, in place of a slice's pixels."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,14 @@ class LoadStoredRoIs(BaseTransform):
 
     Args:
         folder: the folder.
-        shuffle: shuffle the RoIs of each slice, to measure how much ranking them by score contributes. The order depends only
-            on the slice's place in the folder's index.
+        shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
+            only on the slice's place in the folder's index. The whole slice, if stored, stays last.
+        keep: which RoIs to load, for example ``[-1]`` for the last; None loads all.
     """
 
-    def __init__(self, folder: str, shuffle: bool = False) -> None:
-        self.folder, self.shuffle = Path(folder), shuffle
+    def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | None = None) -> None:
+        self.folder, self.shuffle, self.keep = Path(folder), shuffle, None if keep is None else list(keep)
+        self.slice_roi = False
         self.rows: dict[str, int] = {}
         self.arrays: dict[str, np.ndarray] = {}
 
@@ -38,6 +41,7 @@ class LoadStoredRoIs(BaseTransform):
         if not index.is_file():
             raise FileNotFoundError(f'{index} does not exist: create it with mmaffinity rois extract')
         content = json.loads(index.read_text(encoding='utf-8'))
+        self.slice_roi = content.get('slice_roi', False)
         self.rows = {path: row for row, path in enumerate(content['slices'])}
         self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in content['fields']}
 
@@ -58,12 +62,16 @@ class LoadStoredRoIs(BaseTransform):
             )
         inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
         if self.shuffle:
-            order = torch.from_numpy(np.random.RandomState(row).permutation(len(inputs['boxes'])))
+            total = len(inputs['boxes'])
+            ranked = total - self.slice_roi
+            order = torch.from_numpy(np.r_[np.random.RandomState(row).permutation(ranked), ranked:total])
             inputs = {name: value[order] for name, value in inputs.items()}
+        if self.keep is not None:
+            inputs = {name: value[self.keep] for name, value in inputs.items()}
         sample = SliceDataSample(metainfo={name: results.get(name) for name in META_KEYS})
         if 'gt_slice_label' in results:
             sample.gt_slice = BaseDataElement(label=torch.tensor([results['gt_slice_label']], dtype=torch.long))
         return dict(inputs=inputs, data_samples=sample)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle})'
+        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle}, keep={self.keep})'
