@@ -1,4 +1,4 @@
-"""Stored RoIs of a slice, in place of its pixels."""
+"""Loading of stored RoIs, in place of a slice's pixels."""
 
 import json
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ META_KEYS = ('task', 'img_id', 'img_path', 'patient_id', 'scan_id')
 
 @TRANSFORMS.register_module()
 class LoadStoredRoIs(BaseTransform):
-    """Load the RoIs of a slice from a folder of ``mmaffinity rois extract``, and pack them as the input of RoISliceClassifier.
+    """Load a slice's RoIs from a folder written by ``mmaffinity rois extract``, and pack them as input of RoISliceClassifier.
 
     Required keys: ``img_path``; optional: ``gt_slice_label`` and the meta information of a :class:`SliceDataset`.
 
     Args:
         folder: the folder.
-        shuffle: put the ranked RoIs of a slice into an order that depends on its name only, to measure what the order by score
-            is worth. The whole slice, if stored, stays last.
+        shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
+            only on the slice's place in the folder's index. The whole slice, if stored, stays last.
         keep: which RoIs to load, for example ``[-1]`` for the last; None loads all.
     """
 
@@ -36,10 +36,10 @@ class LoadStoredRoIs(BaseTransform):
         self.arrays: dict[str, np.ndarray] = {}
 
     def _open(self) -> None:
-        # At the first slice, so that a config can be read and checked without the folder.
+        # Opened at the first slice, so that a config can be read and checked without the folder.
         index = self.folder / INDEX
         if not index.is_file():
-            raise FileNotFoundError(f'{index} does not exist: store the RoIs with mmaffinity rois extract')
+            raise FileNotFoundError(f'{index} does not exist: create it with mmaffinity rois extract')
         content = json.loads(index.read_text(encoding='utf-8'))
         self.slice_roi = content.get('slice_roi', False)
         self.rows = {path: row for row, path in enumerate(content['slices'])}
@@ -49,15 +49,15 @@ class LoadStoredRoIs(BaseTransform):
         """Return ``inputs``, the fields of :class:`RankedRoIs` as float32 tensors, and ``data_samples``.
 
         Raises:
-            FileNotFoundError: if the folder holds no stored RoIs.
-            ValueError: if it has none of the slice.
+            FileNotFoundError: if the folder contains no stored RoIs.
+            ValueError: if it has none for this slice.
         """
         if not self.rows:
             self._open()
         row = self.rows.get(results['img_path'])
         if row is None:
             raise ValueError(
-                f'{self.folder} has no RoIs of {results["img_path"]}: the lists or their folder have changed; '
+                f'{self.folder} has no RoIs for {results["img_path"]}: the list or its data root has changed; '
                 'run mmaffinity rois extract again'
             )
         inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
