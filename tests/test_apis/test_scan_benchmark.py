@@ -55,7 +55,7 @@ def test_predictions_are_the_same(tmp_path, model):
 
 
 def test_invalid_arguments(tmp_path, model, inferencer):
-    with pytest.raises(ValueError, match='workers=-1'):
+    with pytest.raises(ValueError, match='workers must be at least 0, not -1'):
         AffinityInferencer(*model, device='cpu', workers=-1)
     (tmp_path / 'notes.txt').write_text('no slice')
     with pytest.raises(ValueError, match='no slice of .* can be predicted'):
