@@ -162,7 +162,9 @@ def test_unwritable_report_is_an_error(tmp_path, two, inferencer, monkeypatch):
         'write',
         failing(write, OSError(28, 'No space left on device'), lambda out, *parts: parts == ('report.json',)),
     )
-    with pytest.raises(ValueError, match=r'report.json cannot be written: OSError: .*No space left .*; fix this, and continue with --resume'):
+    with pytest.raises(
+        ValueError, match=r'report.json cannot be written: OSError: .*No space left .*; fix this, and continue with --resume'
+    ):
         predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
 
 
