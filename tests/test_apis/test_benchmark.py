@@ -195,7 +195,12 @@ def test_ablation_of_training(config):
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 
-def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    'extra, first_words',
+    [([], ['classification', 'data']), (['--ablate', 'BatchNorm not folded'], ['as', 'BatchNorm'])],
+    ids=['jobs', 'ablation'],
+)
+def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys, extra, first_words):
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
     monkeypatch.setattr(
         sys,
@@ -214,13 +219,14 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
             '0',
             '--out',
             str(tmp_path / 'speed.csv'),
+            *extra,
             '--cfg-options',
             *options,
         ],
     )
     runpy.run_path(str(repo_root / 'tools' / 'analysis_tools' / 'benchmark.py'), run_name='__main__')
     assert len((tmp_path / 'speed.csv').read_text().splitlines()) == 3
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == ['classification', 'data']
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == first_words
 
 
 def test_bad_arguments(config, repo_root):
