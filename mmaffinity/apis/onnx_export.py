@@ -114,16 +114,11 @@ def export_onnx(
         graph_sha256=hashlib.sha256(inspect(content).graph).hexdigest(),
         versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__),
     )
-    write_described(model, described, out)
-    return out
-
-
-def write_described(model: Any, described: dict[str, Any], out: Path) -> None:
-    """Write a ``ModelProto`` with a description in its metadata, atomically."""
     del model.metadata_props[:]
     model.metadata_props.add(key='mmaffinity', value=json.dumps(described, sort_keys=True, allow_nan=False))
     with whole_file(out) as file:
         file.write(model.SerializeToString(deterministic=True))
+    return out
 
 
 def _calibration(inputs: Sequence[str | Path], most: int, size: tuple[int, int]) -> tuple[list[np.ndarray], dict[str, Any]]:

@@ -53,7 +53,7 @@ def train_seeds(
     name, tests = Path(config).stem, {RESULTS: str(config)}
     plan = Plan(f'{name} with several seeds', Path(cfg.filename), Path(cfg.get('data_root') or '.'))
     for seed in seeds:
-        plan.runs.append(Run(f'seed_{seed}', str(config), options, {}, tests, seed, None, None, last_checkpoint(cfg)))
+        plan.runs.append(Run(f'seed_{seed}', str(config), options, {}, tests, seed, None, last_checkpoint(cfg)))
     folder = PlanFolder(plan, work_dir or Path('work_dirs') / f'{name}_seeds', runs='')
     folder.claim()
     failed = run_locally(folder, max(1, len(gpus)), progress, gpus or None)

@@ -138,7 +138,7 @@ def fold_of(cfg: Config) -> dict | None:
     return dict(index=leaf.get('fold', 0), of=leaf['folds'], config_sha256=config_hash(Config(without_fold(cfg.to_dict()))))
 
 
-def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | None = None) -> dict:
+def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | None) -> dict:
     """Collect the results of a finished test run as plain data, the content of the ``--out`` file.
 
     Args:

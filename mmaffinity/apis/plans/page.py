@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.apis.data_record import FILE as TRAINING_DATA
@@ -16,10 +15,10 @@ from .folder import PlanFolder, command_line
 from .plan import Run
 
 # Number of slices in the paper's test lists, and the tables with their results.
-PAPER_LISTS = {
-    'lesions_test.json': ('Table 3', 100),
+PAPER_LISTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    'lesions_test.json': ('Table 3', (100,)),
     'slices_test.json': ('Tables 4 and 7', (21191, 12976)),
-    'slices_train_left_out.json': ('Table 5', 58782),
+    'slices_train_left_out.json': ('Table 5', (58782,)),
 }
 
 
@@ -116,19 +115,16 @@ def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) 
     if any(synthetic for *_, synthetic in lists):
         yield '**The slices are synthetic.** Their scores show that the code works; they say nothing about real CT.'
     for _, name, number, _ in sorted(lists):
-        table, published = PAPER_LISTS.get(name, (None, None))
-        if table and number not in (published if isinstance(published, tuple) else (published,)):
-            yield f'{table}: tested on {plural(number, "slice")} of `{name}`; the paper used {_numbers(published)}.'
+        table, published = PAPER_LISTS.get(name, ('', ()))
+        if table and number not in published:
+            theirs = ' and '.join(map(str, published))
+            yield f'{table}: tested on {plural(number, "slice")} of `{name}`; the paper used {theirs}.'
     changed = sorted({run.name for run in plan.runs if set(run.options) - {'data_root'}})
     if changed:
         yield f'Runs that override fields of their config (see the commands): {", ".join(changed)}.'
     missing = [*(run.name for run in plan.runs if not folder.done(run)), *plan.left_out]
     if missing:
         yield f'Not in the tables: {", ".join(missing)}.'
-
-
-def _numbers(published: Any) -> str:
-    return ' and '.join(map(str, published)) if isinstance(published, tuple) else str(published)
 
 
 def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[str]:

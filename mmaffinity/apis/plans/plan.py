@@ -29,7 +29,6 @@ class Run:
         starts: overrides for training whose values are checkpoints of other runs: the name of that run by field.
         tests: config to test, by the name of its results file without '.json'.
         seed: seed of the training.
-        data: name of the data set in the plan, or None.
         fold: (fold, number of folds), or None.
         checkpoint: name of the last checkpoint of the training.
     """
@@ -40,7 +39,6 @@ class Run:
     starts: dict[str, str]
     tests: dict[str, str]
     seed: int
-    data: str | None
     fold: tuple[int, int] | None
     checkpoint: str
 
@@ -226,7 +224,6 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
         starts,
         tests,
         seed,
-        entry.get('data'),
         (fold, entry['folds']) if entry.get('folds') else None,
         last_checkpoint(config),
     )
