@@ -136,8 +136,8 @@ def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[st
     Returns:
         ``boxes`` (M, 4), x1 y1 x2 y2 in pixels of the slice, and ``scores`` (M,). If the model has an affinity head, also
         ``weights`` (M,), ``shares`` (M, K), see :class:`RoIEvidence`, and ``affinity``: Y in 255 steps from ``-limit`` to
-        ``limit``, the 99.5th percentile of its absolute values; otherwise, these three are None. None instead of everything if
-        the class does not depend on RoIs or a value is not finite.
+        ``limit``, the 99.5th percentile of its absolute values. What the model does not give is None; so is the whole result if
+        the class does not depend on RoIs, or a value is not finite.
     """
     found = prediction.sample.get('pred_slice')
     if found is None or 'roi_boxes' not in found:

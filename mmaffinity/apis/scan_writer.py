@@ -26,7 +26,7 @@ from .prediction_totals import PAGE
 
 
 class ScanWriter:
-    """Predict scans, and write the results of each to its folder; :func:`~.prediction.predict_to_folder` has the arguments."""
+    """Predict scans, and write the results of each to its folder; see :func:`~.prediction.predict_to_folder`."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class ScanWriter:
             earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
             yield from (record.name for record in earlier if isinstance(record, SliceRecord))
             if len(known) < len(keys):
-                # The result of an earlier run is out of date until _finish() replaces it.
+                # New slices make the result of an earlier run obsolete; _finish() writes a new one.
                 for name in ('result.json', PAGE):
                     (self.out.root / folder / name).unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):

@@ -98,7 +98,7 @@ def extract_rois(
         raise ValueError(f'{cfg.filename} has no labelled slices: give a config with a classification data set')
     places: dict[str, tuple[Any, int]] = {}
     for leaf in dataset_cfgs:
-        # Each keeps its own test_mode, which selects the slices of a fold. on_unreadable would store RoIs of other slices.
+        # Keep test_mode, which selects the slices of a fold, but not on_unreadable, which would store RoIs of other slices.
         options = {key: value for key, value in leaf.items() if key != 'on_unreadable'}
         dataset = DATASETS.build({**options, 'pipeline': dataset_cfgs[-1]['pipeline']})
         for index in range(len(dataset)):
