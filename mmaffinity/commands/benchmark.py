@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--precision',
         choices=PRECISIONS,
         default='float32',
-        help='automatic mixed precision, if not float32 (default: float32)',
+        help='float32, or automatic mixed precision (default: float32)',
     )
     parser.add_argument('--out', help='CSV file for the table, except with --growth (default: only print the table)')
     parser.add_argument(

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mmengine.dist import is_main_process
+
     from mmaffinity.apis import test_model
     from mmaffinity.utils.config import load_config
 
@@ -40,5 +42,5 @@ def run(args: argparse.Namespace) -> None:
         verbose=args.verbose,
         html=args.html,
     )
-    if args.html:
+    if args.html and is_main_process():
         print(f'Open {args.html} in a browser')
