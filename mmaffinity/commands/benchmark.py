@@ -80,7 +80,12 @@ def run(args: argparse.Namespace) -> None:
         from mmaffinity.utils.timing import available_cores, threads
 
         inferencer = AffinityInferencer(
-            args.config, args.checkpoint, args.device, args.batch_sizes[0], cfg_options=args.cfg_options
+            args.config,
+            args.checkpoint,
+            args.device,
+            args.batch_sizes[0],
+            cfg_options=args.cfg_options,
+            precision=args.precision,
         )
         with threads(args.threads[0] or available_cores()):
             print_as_measured(scan_benchmark.time_scans(inferencer, args.scan, args.workers), args.out, scan_benchmark.COLUMNS)
@@ -90,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
             args.config,
             args.checkpoint,
             args.ablate or tuple(ABLATIONS),
-            [job for job in args.jobs or MODES if job != 'data'],
+            args.jobs or MODES,
             args.batch_sizes[0],
             args.objects[0],
             args.runs,
@@ -107,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
                 args.config,
                 args.checkpoint,
                 args.backends,
-                [job for job in args.jobs or ('classification', 'both') if job in MODES],
+                args.jobs or ('classification', 'both'),
                 args.objects[0],
                 args.runs,
                 args.warmup,

@@ -13,6 +13,7 @@ from mmaffinity.apis.ablation import ABLATIONS, TRAINING, ablate
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
 from mmaffinity.utils.timing import available_cores
+from mmaffinity_cli import main
 
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()},
@@ -227,6 +228,14 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
     runpy.run_path(str(repo_root / 'tools' / 'analysis_tools' / 'benchmark.py'), run_name='__main__')
     assert len((tmp_path / 'speed.csv').read_text().splitlines()) == 3
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == first_words
+
+
+@pytest.mark.parametrize('option, job', [('--ablate', 'data'), ('--backends', 'train')])
+def test_command_refuses_jobs_that_it_would_not_time(monkeypatch, capsys, option, job):
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'benchmark', 'affinity_c8', option, '--jobs', 'classification', job])
+    with pytest.raises(SystemExit):
+        main()
+    assert f'unknown: {job}; ' in capsys.readouterr().err
 
 
 def test_bad_arguments(config, repo_root):

@@ -65,6 +65,10 @@ def test_command_writes_csv_and_prints_a_table(tmp_path, model, monkeypatch, cap
     (row,) = csv.DictReader(out.read_text().splitlines())
     assert tuple(row) == COLUMNS and row['slices'] == '2' and float(row['seconds']) > 0
     assert 'slices per second' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--precision', 'float16'])
+    with pytest.raises(SystemExit):
+        main()
+    assert "precision must be one of auto, float32, bfloat16, not 'float16'" in capsys.readouterr().err
 
 
 def test_invalid_arguments(tmp_path, model, inferencer):
