@@ -54,7 +54,8 @@ def ablate(
     unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in (*MODES, 'train')]
     if unknown:
         raise ValueError(
-            f'unknown: {", ".join(unknown)}; the changes are {", ".join(ABLATIONS)}; the jobs are {", ".join(MODES)}, train'
+            f'unknown: {", ".join(unknown)}; the changes are {", ".join(map(repr, ABLATIONS))}; the jobs are '
+            f'{", ".join(MODES)}, train'
         )
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')

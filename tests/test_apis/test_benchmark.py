@@ -198,7 +198,7 @@ def test_ablation_of_training(config):
 
 @pytest.mark.parametrize(
     'extra, first_words',
-    [([], ['classification', 'data']), (['--ablate', 'BatchNorm not folded'], ['as', 'BatchNorm'])],
+    [(['data'], ['classification', 'data']), (['--ablate', 'BatchNorm not folded'], ['as', 'BatchNorm'])],
     ids=['jobs', 'ablation'],
 )
 def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys, extra, first_words):
@@ -211,7 +211,7 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
             str(config),
             '--jobs',
             'classification',
-            'data',
+            *extra,
             '--threads',
             '1',
             '--runs',
@@ -220,7 +220,6 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
             '0',
             '--out',
             str(tmp_path / 'speed.csv'),
-            *extra,
             '--cfg-options',
             *options,
         ],
