@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='*',
         choices=ABLATIONS,
         metavar='CHANGE',
-        help=f'instead, time the model with one change at a time (default: each of {", ".join(ABLATIONS)})',
+        help=f'instead, time the model with one change at a time (default: each of {", ".join(map(repr, ABLATIONS))})',
     )
     parser.add_argument(
         '--backends',
