@@ -76,7 +76,7 @@ class EvaluatedModel:
                 found.append(index)
         if len(found) != 1:
             raise ValueError(
-                f'{path} matches {plural(len(found), f"{task} slice")} of the test set: give the end of the path of exactly one'
+                f'{path} matches {plural(len(found), f"{task} slice")} of the test set: give enough of the path of one slice'
             )
         return found[0]
 
