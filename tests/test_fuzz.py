@@ -429,7 +429,7 @@ def test_found_zip_entry_with_a_negative_offset(tmp_path):
 def test_found_metainfo_of_another_type(metainfo, tmp_path):
     """TypeError: 'int' object is not iterable."""
     content = {**SLICE_LIST, 'metainfo': metainfo}
-    with pytest.raises(ValueError, match='list.json has a "metainfo" that is not an object'):
+    with pytest.raises(ValueError, match='"metainfo" of .*list.json is .*, but must be an object'):
         SliceDataset(ann_file=write(tmp_path / 'list.json', content), data_root=str(tmp_path))
 
 

@@ -132,6 +132,7 @@ def extract_rois(
                 config_sha256=config_hash(cfg),
                 checkpoint_sha256=sha256_of(checkpoint),
                 fields=list(arrays),
+                slice_roi=model.roi_head.cls_head.with_slice_roi,
                 slices=list(places),
             ),
         )

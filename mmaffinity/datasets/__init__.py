@@ -28,7 +28,7 @@ __all__ = [
     'check_sources',
 ]
 
-# Converting downloads and drawing the phantom need neither torch nor MMDetection.
+# Converting downloads and drawing the phantom require neither torch nor MMDetection.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""Loading of annotation files, with errors that explain how to get or fix one."""
+"""Loading of annotation files; errors explain how to get or fix one."""
 
 import gc
 import json
@@ -18,21 +18,21 @@ def load_annotation_file(path: str, data_root: str | None, kind: str) -> dict[st
     """Load a JSON annotation file whose top level is an object.
 
     Args:
-        path: the file, with ``data_root`` already joined.
+        path: the file, already joined with ``data_root``.
         data_root: root of the data set, named in the error if it does not exist.
         kind: content of the file for error messages: :data:`LESIONS` or :data:`SLICES`.
 
     Raises:
-        FileNotFoundError: if the data root or the file does not exist.
-        ValueError: if the file is not a JSON object.
+        FileNotFoundError, PermissionError: as for :func:`check_annotation_file`.
+        ValueError: if no file is given, or it does not contain a JSON object.
     """
     check_annotation_file(path, data_root, kind)
     try:
         content = json.loads(Path(path).read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): correct it there, or write or export it again') from error
+        raise ValueError(f'{path} is not valid JSON ({error}): correct the file, or export it again') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} must contain a JSON object with {kind}, not {type(content).__name__}')
+        raise ValueError(f'{path} must contain a JSON object with {kind}, not {type(content).__name__}: export it again')
     return content
 
 
@@ -44,15 +44,15 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
 
     Raises:
         FileNotFoundError: if the data root or the file does not exist.
-        PermissionError: if a parent folder is not accessible to this user.
+        PermissionError: if this user has no access to a parent folder.
         ValueError: if no file is given.
     """
     if not path:
-        raise ValueError(f'no file with {kind} given: set ann_file')
+        raise ValueError(f'no file with {kind} is given: set ann_file')
     try:
         there = Path(path).is_file()
     except PermissionError as error:
-        raise PermissionError(f'this user may not read {path}: {error.strerror}') from error
+        raise PermissionError(f'cannot access {path} ({error.strerror}): check the permissions of its folders') from error
     if there:
         return
     if data_root and not Path(data_root).is_dir():
@@ -65,14 +65,14 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
 
 
 def _how_to_get(data_root: str | None, kind: str) -> str:
-    """Describe how to get a missing list: convert a published data set, or specify or write your own file."""
+    """Describe how to get a missing list: convert a published data set, or specify or create your own file."""
     for converter, folders in _CONVERTERS.items():
         if data_root and all(any(Path(data_root).glob(folder)) for folder in folders):
-            return f'Write it with mmaffinity convert {converter} {data_root}'
+            return f'Create it with mmaffinity convert {converter} {data_root}'
     folders_alone = '; one folder of images per class needs no list, see SliceFolderDataset' if kind == SLICES else ''
     return (
-        f'Set ann_file or data_root to where it is, or write it, in the form that docs/data.md describes{folders_alone}. '
-        'mmaffinity convert writes the lists of public data sets, and of folders of your own (class-folders, image-pairs)'
+        f'Correct ann_file or data_root, or create the file in the format described in docs/data.md{folders_alone}. '
+        'mmaffinity convert creates the lists of public data sets and of your own folders (class-folders, image-pairs)'
     )
 
 
@@ -82,7 +82,7 @@ def image_prefix(data_prefix: dict[str, str], key: str) -> dict[str, str]:
     MMDetection's COCO data sets and MMEngine's lists use different names; users need not remember which.
 
     Raises:
-        ValueError: if it has another entry or several.
+        ValueError: if it does not have exactly one of these entries.
     """
     if len(data_prefix) != 1 or not data_prefix.keys() <= {'img', 'img_path'}:
         raise ValueError(f'data_prefix={dict(data_prefix)} must have one entry, img: the folder of the images below data_root')
@@ -103,18 +103,18 @@ def portable_name(name: str, prefix: str) -> str:
         return name
     if re.match(r'[A-Za-z]:[\\/]', name):
         raise ValueError(
-            f'has the image name {name!r}, an absolute path of Windows: write it relative to '
+            f'has the image name {name!r}, an absolute Windows path: make it relative to '
             f'{prefix or "data_root"}, with forward slashes'
         )
-    # Outside Windows, a backslash may be part of a name; only such names are looked up.
+    # Outside Windows, a backslash may be part of a name, so a name with one is first looked up unchanged.
     return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Prevent the garbage collector from repeatedly searching a growing heap that contains no garbage.
+    """Pause the garbage collector, which would scan a growing heap again and again without finding garbage.
 
-    A large annotation file gives a million objects, and the searches take as long as the loading.
+    A large annotation file creates a million objects, and the scans take as long as the loading.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,7 +1,7 @@
-"""Validation of COCO entries, so that errors are reported with their row rather than by the mask decoder.
+"""Validation of COCO entries, so that errors name their row instead of surfacing in the mask decoder.
 
-pycocotools decodes in C. Negative or oversized run lengths, sizes and coordinates cause errors without a location there, or
-gigabytes of memory.
+pycocotools decodes in C, where negative or oversized run lengths, sizes and coordinates cause errors without a location, or
+allocate gigabytes of memory.
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from mmaffinity.utils.decoding import MAX_PIXELS
 
 from .mask_extent import MaskExtent, are_numbers, mask_extent
 
-COUNTING = 2.0  # difference in pixels between tools that count from 0 or 1, inclusively or not
+COUNTING = 2.0  # pixels by which boxes differ between tools that count from 0 or 1, with or without the last pixel
 
 
 def read_image(image: dict) -> dict:
     """Return an entry of ``images`` with whole numbers as integers; some tools write 512.0.
 
     Raises:
-        ValueError: with the problem, as a message to be prefixed with the entry's location.
+        ValueError: if a value is invalid; the caller prefixes the message with the entry's location.
     """
     if not isinstance(image['file_name'], str) or not image['file_name']:
-        raise ValueError(f'has the file_name {_short(image["file_name"])}, which is not text')
+        raise ValueError(f'has the file_name {_short(image["file_name"])}, which must be a non-empty string')
     width, height = whole(image['width']), whole(image['height'])
     if width is None or height is None or width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise ValueError(
-            f'has width {_short(image["width"])} and height {_short(image["height"])}; whole numbers of pixels '
-            f'are needed, from 1, and no more than {MAX_PIXELS} pixels in all'
+            f'has width {_short(image["width"])} and height {_short(image["height"])}, which must be whole numbers of '
+            f'pixels, at least 1, with a product of at most {MAX_PIXELS}'
         )
     return {**image, 'id': read_reference(image['id'], 'id'), 'width': width, 'height': height}
 
@@ -35,7 +35,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
     """Return an entry of ``annotations`` with the area of its mask and a box.
 
     The mask takes precedence, because tools omit ``area``, write 0, or write the area of the box. A box that is absent, thinner
-    than a pixel, or on the slice but far from its mask (many tools write two corners) is also taken from the mask.
+    than a pixel, or on the slice but far from its mask (many tools write two corners) is replaced by that of the mask.
 
     Args:
         annotation: the entry with parsed references.
@@ -49,7 +49,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
             raise ValueError(f'has {key} {_short(annotation[key])}, which must be 0 or 1')
     box = annotation.get('bbox')
     if box is not None and not (are_numbers(box) and len(box) == 4):
-        raise ValueError(f'has the bbox {_short(box)}; four finite numbers are needed: x, y, width, height')
+        raise ValueError(f'has the bbox {_short(box)}, which must be four finite numbers: x, y, width, height')
     mask, extent = _read_mask(annotation.get('segmentation'), image['height'], image['width'])
     if box is None or min(box[2:]) < 1 or (extent.area and _overlaps(box, image) and _is_far(box, extent.box)):
         box = list(extent.box)
@@ -57,7 +57,7 @@ def read_annotation(annotation: dict, image: dict) -> dict:
 
 
 def is_used(annotation: dict, image: dict) -> bool:
-    """Whether a lesion counts by MMDetection's rule: not flagged ``ignore``, with area, box a pixel wide and on the slice.
+    """Return whether MMDetection uses a lesion: not flagged ``ignore``, area above 0, box at least a pixel wide, on the slice.
 
     Args:
         annotation, image: from :func:`read_annotation` and :func:`read_image`.
@@ -74,16 +74,16 @@ def read_reference(value: Any, name: str) -> int | str:
     """Return an ID or a reference to one.
 
     Raises:
-        ValueError: if it is neither a whole number nor text.
+        ValueError: if it is neither an integer nor a string.
     """
     number = value if isinstance(value, str) else whole(value)
     if number is None:
-        raise ValueError(f'has the {name} {_short(value)}; a whole number or text is needed')
+        raise ValueError(f'has the {name} {_short(value)}, which must be an integer or a string')
     return number
 
 
 def whole(value: Any) -> int | None:
-    """Return a number without fraction as an integer; None for anything else."""
+    """Return a whole number as an integer; None for anything else."""
     if type(value) is int:
         return value
     return int(value) if type(value) is float and value.is_integer() else None
@@ -110,7 +110,7 @@ def _read_mask(mask: Any, height: int, width: int) -> tuple[Any, MaskExtent]:
         raise ValueError(f'has a segmentation that cannot be used: {error}: {_short(mask)}') from None
     left, top, box_width, box_height = extent.box
     if max(-left, -top, left + box_width, top + box_height) > 100 * max(height, width):
-        raise ValueError(f'has a segmentation that is not near the picture: {_short(mask)}')
+        raise ValueError(f'has a segmentation far outside the image: {_short(mask)}')
     return mask, extent
 
 
@@ -120,7 +120,7 @@ def _overlaps(box: Sequence[float], image: dict) -> bool:
 
 
 def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether boxes (x, y, width, height) share less than half of their union, beyond differences in pixel counting."""
+    """Return whether the IoU of two boxes (x, y, width, height) is below 0.5, apart from differences in pixel counting."""
     if all(abs(one - two) <= COUNTING for one, two in zip(box, other)):
         return False
     width, height = (min(box[at] + box[at + 2], other[at] + other[at + 2]) - max(box[at], other[at]) for at in (0, 1))

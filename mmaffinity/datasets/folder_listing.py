@@ -1,4 +1,4 @@
-"""Content of a folder of slices: images by content, and unused files by kind."""
+"""Listing of a folder of slices: images, recognised by content, and unused files by kind."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from mmaffinity.utils.decoding import starts_like_image
 from mmaffinity.utils.wording import plural
 
-# Accepted without reading, so that a damaged file stops a run instead of being skipped; others are inspected.
+# Accepted unread, so that a damaged file stops a run instead of being skipped; other files are inspected.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.tif', '.tiff', '.webp')
 # Leftovers of Windows and macOS, besides names that start with a dot (.DS_Store, ._x.png).
 _CLUTTER = frozenset({'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx'})
@@ -21,11 +21,11 @@ MASK, BROKEN_LINK, SPECIAL, NO_EXTENSION = 'masks', 'broken links', 'special fil
 
 
 def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[Path, str | None]]:
-    """Yield every file in a folder and below, with the reason why it is not a slice, or None for a slice.
+    """Yield every file in a folder and its subfolders with the reason why it is not a slice, or None if it is one.
 
-    A file is a slice if its extension is that of an image or its content starts like one. Files in a mask folder, and
-    ``a_mask.png`` next to ``a.png``, are masks. Links are followed, and each folder is visited once. Hidden files and leftovers
-    of operating systems are skipped.
+    A file is a slice if it has an image extension or starts like an image. Files in a mask folder, and ``a_mask.png`` next to
+    ``a.png``, are masks. Links are followed, and each folder is visited once. Hidden files and files that operating systems
+    leave behind are skipped.
 
     Args:
         folder: folder to search.
@@ -43,7 +43,7 @@ def list_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
 
 
 def walk_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it, each with the names of its files, except hidden ones and leftovers.
+    """Yield a folder and its subfolders, each with the names of its files, without hidden files and system leftovers.
 
     Links are followed, and each folder is visited once.
 
@@ -68,7 +68,7 @@ def walk_folder(folder: Path, others: Collection[Path] = ()) -> Iterator[tuple[P
 
 
 def _why_unused(path: Path) -> str | None:
-    if not os.path.isfile(path):  # reading a pipe would never end
+    if not os.path.isfile(path):  # reading a pipe would block forever
         return BROKEN_LINK if path.is_symlink() else SPECIAL
     if path.suffix.lower() not in EXTENSIONS and not _starts_like_image(path):
         name = path.name.lower()
@@ -91,7 +91,7 @@ def describe_unused(folder: str | Path, kinds: Sequence[str]) -> str:
 
 
 def missing_folder(folder: Path) -> str:
-    """Describe what exists instead of a missing folder."""
+    """Describe a missing folder and the folders that exist beside it."""
     names = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir()) if folder.parent.is_dir() else []
     near = [name for name in names if name.casefold() == folder.name.casefold()] or get_close_matches(folder.name, names)
     there = f' (did you mean {" or ".join(near)}?)' if near else f' (there are {", ".join(names[:10])})' if names else ''
@@ -103,4 +103,4 @@ def _is_clutter(name: str) -> bool:
 
 
 def _raise(error: OSError) -> None:
-    raise ValueError(f'the folder {error.filename} cannot be listed: {error.strerror}') from error
+    raise ValueError(f'cannot list the folder {error.filename} ({error.strerror}): check its permissions') from error

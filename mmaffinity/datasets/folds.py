@@ -1,4 +1,4 @@
-"""Cross-validation over the patients of lists."""
+"""Cross-validation folds by patient."""
 
 import hashlib
 from collections import defaultdict
@@ -13,16 +13,16 @@ from .annotation_file import SLICES, load_annotation_file
 
 @dataclass(frozen=True)
 class Folds:
-    """One of several divisions of patients into those to train on and those to test on.
+    """One split of a cross-validation: one fold of patients to test on, the others to train on.
 
-    Patients are dealt by class, so that folds differ by few patients of each class. The division depends only on the patients
-    in the lists and is equal on all machines.
+    Patients are stratified by class: folds differ by at most one patient of each class. The split depends only on the patients
+    in the lists and is the same on every machine.
 
     Attributes:
         folds: number of folds.
         fold: the fold to test on, 0 to folds - 1.
-        lists: paths of the slice lists and COCO files whose patients are divided together: all those of an experiment, so that
-            a patient who is in two of them is in the same fold of both. None means only a data set's own list.
+        lists: paths of the slice lists and COCO files whose patients are split together: all those of an experiment, so that
+            a patient in two of them is in the same fold of both. None means only a data set's own list.
 
     Raises:
         ValueError: if a number is out of range.
@@ -34,15 +34,15 @@ class Folds:
 
     def __post_init__(self) -> None:
         if self.folds < 2 or not 0 <= self.fold < self.folds:
-            raise ValueError(f'folds={self.folds}, fold={self.fold}: folds must be at least 2, and fold within 0..folds-1')
+            raise ValueError(f'folds={self.folds}, fold={self.fold}: folds must be at least 2, and fold must be 0 to folds - 1')
 
     def select(self, data_list: Sequence[dict], own: str, test: bool) -> list[dict]:
-        """Return the slices of the fold to test, or of the others to train.
+        """Return the slices of the test fold, or those of all other folds.
 
         Args:
             data_list: entries of a data set, with ``patient_id``.
             own: path of its list.
-            test: whether to return those of the fold.
+            test: True returns the test fold, False the other folds.
 
         Raises:
             ValueError: if the patient of a slice is unknown, or there are fewer patients than folds.
@@ -50,14 +50,14 @@ class Folds:
         unknown = [str(info['img_path']) for info in data_list if info.get('patient_id') is None]
         if unknown:
             raise ValueError(
-                f'{own} cannot be divided into folds: {plural(len(unknown), "slice", "has")} no patient_id '
-                f'({first_few(unknown)}), and slices of a patient must not be in training and test. Add it to the '
+                f'{own} cannot be split into folds: {plural(len(unknown), "slice", "has")} no patient_id '
+                f'({first_few(unknown)}), so a patient could be in both training and test. Add patient_id to the '
                 'list, or convert the data with --patient-pattern'
             )
         classes: dict[str, str] = {}
         for path in self.lists or (own,):
             for patient, name in _classes_of(load_annotation_file(path, None, SLICES)).items():
-                # Of a patient with slices of several classes, or in a list of lesions too, the last in order decides.
+                # A patient with several classes, or who is also in a lesion file, counts under the class that sorts last.
                 classes[patient] = max(classes.get(patient, ''), name)
         place = fold_patients(classes, self.folds)
         return [info for info in data_list if (place[str(info['patient_id'])] == self.fold) == test]
@@ -80,18 +80,18 @@ def _classes_of(content: dict[str, Any]) -> dict[str, str]:
 
 
 def fold_patients(patients: Mapping[str, str], folds: int, seed: int = 0) -> dict[str, int]:
-    """Assign each patient to a fold; folds differ by one patient at most, and classes are spread over them.
+    """Assign each patient to a fold, stratified by class; folds differ by at most one patient.
 
     Args:
         patients: the class of each patient.
-        folds: their number.
-        seed: of the order in which patients are dealt.
+        folds: number of folds.
+        seed: seed of the order in which patients are assigned.
 
     Raises:
         ValueError: if there are fewer patients than folds.
     """
     if len(patients) < folds:
-        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {folds} folds: ask for fewer')
+        raise ValueError(f'{plural(len(patients), "patient", "is")} too few for {folds} folds: use fewer folds')
     dealt = [patient for members in strata_of(patients, seed) for patient in members]
     return {patient: place % folds for place, patient in enumerate(dealt)}
 

@@ -1,4 +1,4 @@
-"""Global mean and standard deviation of grey levels, by which the paper normalises its input."""
+"""Global mean and standard deviation of grey levels, with which the paper normalises its input."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -18,7 +18,7 @@ def slice_moments(slice_: np.ndarray) -> tuple[int, Fraction, Fraction]:
         slice_: array of any shape, in units of 8-bit grey levels, 0 to 255.
 
     Returns:
-        Number of pixels, sum, and sum of squares: exact for uint8, of float64 for other types.
+        Number of pixels, sum, and sum of squares: exact for uint8, computed in float64 for other types.
     """
     if slice_.dtype == np.uint8:  # over its histogram, which is exact and saves two products per pixel
         counts, levels = np.bincount(slice_.ravel(), minlength=256), np.arange(256)
@@ -35,20 +35,20 @@ def grey_level_statistics(
 ) -> dict[str, Any]:
     """Compute mean and standard deviation over all pixels of all slices, with grey levels in [0, 1].
 
-    Each worker holds one slice in memory. The sums of slices are added without rounding, so the result does not depend on the
-    order of the slices or the number of workers, to the last bit.
+    Each worker holds one slice in memory. The sums of the slices are added without rounding, so the result does not depend on
+    the order of the slices or the number of workers, to the last bit.
 
     Args:
-        slices: the slices: paths, or other arguments of ``read``.
+        slices: paths, or other arguments of ``read``.
         workers: see :func:`~mmaffinity.datasets.parallel.map_files`.
         progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
-        read: reads one slice, in units of 8-bit grey levels; None leaves it out.
+        read: reads one slice in units of 8-bit grey levels, or returns None to leave it out.
 
     Returns:
-        ``mean``, ``std`` (of the population, that is divided by the number of pixels) and ``num_slices``, of those read.
+        ``mean``, ``std`` (of the population: divided by the number of pixels) and ``num_slices``, the number of slices read.
 
     Raises:
-        FileNotFoundError: if a slice is not there.
+        FileNotFoundError: if a slice does not exist.
         ValueError: if there are no slices, or one cannot be read.
     """
 
@@ -58,9 +58,9 @@ def grey_level_statistics(
 
     moments = [found for found in map_files(moments_of, slices, workers, progress, 'slices') if found is not None]
     if not moments:
-        raise ValueError('there are no slices to compute the mean grey level of')
+        raise ValueError('there are no slices from which to compute the mean grey level: check the list of training slices')
     num_pixels, total, total_of_squares = (sum(part, Fraction()) for part in zip(*moments, strict=True))
     mean = total / num_pixels
     variance = total_of_squares / num_pixels - mean**2
-    # As a Fraction, the difference of two nearly equal numbers loses no digit.
+    # With Fractions, the difference of two nearly equal numbers loses no digits.
     return dict(mean=float(mean / 255), std=float(variance / 255**2) ** 0.5, num_slices=len(moments))

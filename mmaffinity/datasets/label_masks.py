@@ -9,16 +9,16 @@ GGO, CONSOLIDATION = 2, 3  # values in the masks of CNCB-NCOV; 0 is background, 
 
 
 def read_label_mask(path: Path) -> np.ndarray:
-    """Read a mask of any labels.
+    """Read a mask with any labels.
 
     Args:
-        path: A PNG or another lossless format: grey, with a palette whose indices are the labels, or with three equal channels.
+        path: PNG or another lossless format: grayscale, a palette whose indices are the labels, or three equal channels.
 
     Returns:
-        The labels as stored in the file, shape (H, W); those of a 1-bit file are 0 and 1.
+        The labels as stored in the file, shape (H, W); 0 and 1 for a 1-bit file.
 
     Raises:
-        ValueError: if the file is no image, is a JPEG, has coloured pixels, or values below 0 or between whole numbers.
+        ValueError: if the file is not an image, is a JPEG, has coloured pixels, or has negative or fractional values.
     """
     try:
         with Image.open(path) as image:
@@ -26,44 +26,44 @@ def read_label_mask(path: Path) -> np.ndarray:
             values = np.array(image)  # a palette image gives its indices
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
-            f'the mask {path} cannot be read ({error}); save it again as PNG, or unpack its archive again'
+            f'the mask {path} cannot be read ({error}): save it again as PNG, or unpack its archive again'
         ) from None
     if lossy:
-        raise ValueError(f'the mask {path} is a JPEG, which alters labels at their borders; export it again as PNG')
+        raise ValueError(f'the mask {path} is a JPEG, which alters labels at their borders: export it again as PNG')
     if values.ndim == 3:
         # A fourth channel, or the second of two, is opacity.
         colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
         if (colours != colours[..., :1]).any():
-            raise ValueError(f'the mask {path} has coloured pixels; expected one channel of labels')
+            raise ValueError(f'the mask {path} has coloured pixels: export it again with one channel of labels')
         values = colours[..., 0]
     if values.dtype == bool:
         return values.astype(np.uint8)
     if values.dtype.kind == 'f' and not (np.isfinite(values) & (values == np.rint(values))).all():
-        raise ValueError(f'the mask {path} has values that are not whole numbers, as labels must be')
+        raise ValueError(f'the mask {path} has fractional values: export it again with whole-number labels')
     if values.min(initial=0) < 0:
-        raise ValueError(f'the mask {path} has the value {values.min():g}; labels are whole numbers from 0')
+        raise ValueError(f'the mask {path} has the value {values.min():g}: labels must be whole numbers of at least 0')
     return values
 
 
 def read_lesion_mask(path: Path) -> np.ndarray:
-    """Read a mask of CNCB-NCOV: 0 background, 1 lung, 2 ground glass opacity, 3 consolidation.
+    """Read a mask of CNCB-NCOV: 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation.
 
     Args:
-        path: See :func:`read_label_mask`.
+        path: see :func:`read_label_mask`.
 
     Returns:
         The values, uint8, shape (H, W).
 
     Raises:
-        ValueError: if the file is no such image or has other values, naming the file.
+        ValueError: as for :func:`read_label_mask`, or if there are other values.
     """
     values = read_label_mask(path)
-    # Compared before the conversion to uint8, which would fold 256 to 0.
+    # Checked before the conversion to uint8, which would wrap 256 to 0.
     if values.max(initial=0) > CONSOLIDATION:
         foreign = sorted(set(np.unique(values).tolist()) - {0, 1, 2, 3})
         raise ValueError(
-            f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; expected 0 background, '
-            '1 lung, 2 ground glass opacity, 3 consolidation only: give masks of your own these values, '
-            'for example 2 instead of 255; unpack those of an archive again'
+            f'the mask {path} has the values {", ".join(map(str, foreign[:5]))}; only 0 (background), 1 (lung), '
+            '2 (ground-glass opacity) and 3 (consolidation) are allowed: relabel your own masks, for example '
+            '255 as 2, or unpack the archive of published ones again'
         )
     return values.astype(np.uint8)

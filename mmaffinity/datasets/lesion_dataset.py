@@ -33,34 +33,35 @@ _ANNOTATION_KEYS = ('id', 'image_id', 'category_id')
 
 @DATASETS.register_module()
 class LesionDataset(UnreadablePolicy, CocoDataset):
-    """COCO annotations of lesions, with the patient and scan of each slice if the file has them.
+    """Lesion slices from a COCO file, with the patient and scan of each slice if the file has them.
 
     Differences from MMDetection's class:
 
     * The file's categories must be the classes, in any order, except for a category without annotations that is only the
-      supercategory of others, as in Roboflow files. In MMDetection, a class missing in the file silently has no annotations,
-      and classes in another order than in the file have swapped labels.
-    * The area is always that of the mask, and so is a box that is absent, thinner than a pixel or far from the mask.
-    * Omitted lesions are logged. A slice whose lesions are all omitted or flagged as crowd counts as one without lesions.
+      supercategory of others, as in Roboflow files. In MMDetection, a class missing from the file silently has no annotations,
+      and labels are swapped if the classes are in another order than in the file.
+    * The area is always that of the mask. A box that is absent, thinner than a pixel or far from the mask is replaced by the
+      mask's.
+    * Omitted lesions are logged. A slice whose lesions are all omitted or flagged as crowd counts as a slice without lesions.
 
     Sample entries in addition to MMDetection's: ``task`` ('segmentation'), ``patient_id`` and ``scan_id`` (None if unknown),
-    ``ann_file`` and ``row`` (index in the file's ``images``), which appear in loading errors.
+    and, for error messages, ``ann_file`` and ``row`` (index in the file's ``images``).
 
     Args:
         ann_file: COCO JSON, relative to ``data_root``.
-        data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
-        filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` drops slices with a shorter side in
+        data_prefix: ``img``: folder to which the file's image names are relative, itself relative to ``data_root``.
+        filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` those whose shorter side has fewer
             pixels; neither applies in test mode.
-        folds: number of folds for cross-validation by patient; None means all slices. In test mode, the data set is fold number
-            ``fold``, otherwise all others; see :class:`~.folds.Folds`.
+        folds: number of folds for cross-validation by patient; None means all slices. In test mode the data set is fold
+            ``fold``, otherwise all other folds; see :class:`~.folds.Folds`.
         fold: the fold to test on, 0 to folds - 1.
-        fold_lists: paths of all lists whose patients are divided together; None means only this one.
+        fold_lists: paths of all lists whose patients are split together; None means only this one.
         **kwargs: as for :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
-        ValueError: if it is invalid, its categories are not the classes, or no slice is left.
+        ValueError: if it is invalid, its categories are not the classes, or no slices remain.
     """
 
     METAINFO = {'classes': ('lesion',), 'palette': [(220, 20, 60)]}
@@ -81,7 +82,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
 
     @property
     def source(self) -> str:
-        """Name of the list of slices in error messages."""
+        """Name of the slice list in error messages."""
         return self.ann_file
 
     def check_source(self) -> None:
@@ -103,12 +104,12 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
 
     @collection_paused()
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file and, with ``folds``, select those of this data set."""
+        """Read the annotation file and, with ``folds``, select the slices of this data set."""
         content = self._load_content()
         if left_out := self._index_categories(content['categories'], content['annotations']):
             self._log(
-                f'{self.ann_file}: the categories {left_out} are left out, as they have no annotations and are only the '
-                'supercategory of others'
+                f'{self.ann_file}: the categories {left_out} are left out, because they have no annotations and are only '
+                'supercategories of others'
             )
         images = self._read_images(content['images'])
         annotations = self._group_annotations(content['annotations'], {image['id']: image for image in images})
@@ -121,7 +122,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         return self._folds.select(data_list, self.ann_file, bool(self.test_mode)) if self._folds else data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
-        """Parse one slice, whose annotations were validated by :func:`~.coco_checks.read_annotation`."""
+        """Parse one slice whose annotations :func:`~.coco_checks.read_annotation` has validated."""
         data_info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
         data_info.update(
@@ -143,9 +144,9 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             kept = [info for info in kept if min(info['width'], info['height']) >= min_size]
         if not kept:
             raise ValueError(
-                f'no slice of {self.ann_file} is left: {len(self.data_list)} in the file, '
-                f'{sum(bool(info["instances"]) for info in self.data_list)} with lesions, '
-                f'filter_cfg={self.filter_cfg}'
+                f'no slices of {self.ann_file} remain: {len(self.data_list)} before filtering, '
+                f'{sum(bool(info["instances"]) for info in self.data_list)} of them with lesions, '
+                f'filter_cfg={self.filter_cfg}: relax filter_cfg, or check the file'
             )
         return kept
 
@@ -157,7 +158,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         return content
 
     def _index_categories(self, categories: list[dict], annotations: list[dict]) -> tuple[str, ...]:
-        """Assign each category the label of the class with its name; return the names of omitted categories."""
+        """Map each category to the label of the class with the same name; return the names of omitted categories."""
         for row, category in enumerate(categories):
             category['id'] = self._read(f'categories[{row}]', read_reference, category.get('id'), 'id')
         if len({category['id'] for category in categories}) != len(categories):
@@ -174,8 +175,8 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             raise ValueError(
                 f'{self.ann_file} has the categories {tuple(names)}, but the data set is configured for the '
                 f'classes {tuple(classes)}: set metainfo=dict(classes={names}) in the config of every lesion '
-                f'data set, and num_classes={len(names)} in the bbox_head and the mask_head of the model; or '
-                'write the file with these classes'
+                f"data set, and num_classes={len(names)} in the model's bbox_head and mask_head; or rename the file's "
+                'categories'
             )
         self.cat2label = {category['id']: classes.index(str(category['name'])) for category in kept}
         self.cat_ids = list(self.cat2label)
@@ -217,13 +218,13 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             by_image[ids['image_id']].append(annotation)
         if changed:
             self._log(
-                f'{self.ann_file}: boxes that are absent, thinner than a pixel, or far from their mask (x, y, width, '
-                f'height are expected, not two corners) were taken from the masks: {len(changed)} of {len(entries)} '
+                f'{self.ann_file}: boxes that are absent, thinner than a pixel, or far from their mask (expected: x, y, '
+                f'width, height, not two corners) were replaced by those of the masks: {len(changed)} of {len(entries)} '
                 f'({first_few(changed)})'
             )
         if left_out:
             self._log(
-                f'{self.ann_file}: lesions outside their slice, without area or flagged "ignore" are left out: '
+                f'{self.ann_file}: lesions outside their slice, with zero area or flagged "ignore" are left out: '
                 f'{len(left_out)} of {len(entries)} ({first_few(left_out)})'
             )
         return by_image
@@ -240,7 +241,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
     def _require_keys(self, entry: dict, keys: tuple[str, ...], name: str) -> None:
         missing = [key for key in keys if key not in entry]
         if missing:
-            raise ValueError(f'{name} of {self.ann_file} lacks {", ".join(missing)}')
+            raise ValueError(f'{name} of {self.ann_file} lacks {", ".join(missing)}; correct the file, or export it again')
 
 
 def _same_names(categories: list[dict], classes: list[str]) -> bool:

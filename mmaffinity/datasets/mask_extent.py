@@ -1,4 +1,4 @@
-"""Box and area of COCO masks, checked before pycocotools sees them and without rendering."""
+"""Box and area of COCO masks, validated before pycocotools sees them and computed without rendering."""
 
 import math
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ def mask_extent(mask: Any) -> MaskExtent:
     """Measure a mask.
 
     Args:
-        mask: run lengths, ``size`` (height, width) and ``counts``: text (compressed) or a list of numbers, alternating runs of
-            background and lesion in column order; or outlines, each a list [x, y, x, y, ...] of three points or more, of which
-            overlaps count twice.
+        mask: run lengths: a dict of ``size`` (height, width) and ``counts``, a string (compressed) or a list of numbers, for
+            alternating runs of background and lesion in column-major order; or a list of polygons, each [x, y, x, y, ...] with
+            three points or more, whose overlaps count twice.
 
     Raises:
         ValueError: if it is neither, or its runs do not add up to its size.
@@ -36,7 +36,7 @@ def mask_extent(mask: Any) -> MaskExtent:
     if isinstance(mask, list) and mask:
         return _outline_extent(mask)
     if not isinstance(mask, dict):
-        raise ValueError('it has no mask, neither polygons nor run lengths')
+        raise ValueError('it has no mask: expected polygons or run lengths')
     size = mask.get('size')
     if (
         not isinstance(size, (list, tuple))
@@ -46,7 +46,7 @@ def mask_extent(mask: Any) -> MaskExtent:
         raise ValueError(f'its mask has the size {size!r}, which is not [height, width]')
     height, width = size
     runs = _runs(mask.get('counts'))
-    if (runs < 0).any() or runs.sum() != height * width:  # the sum may be correct despite a negative run
+    if (runs < 0).any() or runs.sum() != height * width:  # the sum can be correct despite a negative run
         raise ValueError(f'the runs of its mask add up to {plural(int(runs.sum()), "pixel")}, not to {height} x {width}')
     encoded = coco_mask.frPyObjects(dict(size=[height, width], counts=runs.tolist()), height, width)
     area = int(coco_mask.area(encoded))
@@ -68,7 +68,7 @@ def _outline_extent(polygons: Sequence[Any]) -> MaskExtent:
 
 
 def are_numbers(values: Any) -> bool:
-    """Whether values are a sequence of finite numbers that float64 represents."""
+    """Return whether values are a sequence of finite numbers within the exact integer range of float64."""
     return (
         isinstance(values, Sequence)
         and not isinstance(values, str)
@@ -84,7 +84,7 @@ def _runs(counts: Any) -> np.ndarray:
     if isinstance(counts, bytes):
         counts = counts.decode('ascii', 'replace')
     if not isinstance(counts, str):
-        raise ValueError(f'the runs of its mask are {type(counts).__name__}, neither text nor a list')
+        raise ValueError(f'the runs of its mask are {type(counts).__name__}, neither a string nor a list')
     try:
         return run_lengths(counts)
     except ValueError as error:
@@ -92,24 +92,24 @@ def _runs(counts: Any) -> np.ndarray:
 
 
 def run_lengths(counts: str) -> np.ndarray:
-    """Return the run lengths of a compressed RLE, as COCO defines it.
+    """Decode the run lengths of a compressed RLE, as defined by COCO.
 
-    Each number is written in digits of 5 bits, the lowest first, bit 6 says that more follow, and the last digit's bit 5 is
-    the sign; from the fourth number on, the difference to the one before the last is written.
+    Numbers are written as 5-bit digits, lowest first. Bit 6 of a digit marks that more digits follow; bit 5 of the last digit
+    is the sign. From the fourth number on, each is written as its difference from the number two places before it.
 
     Raises:
-        ValueError: if the text is no such code.
+        ValueError: if the string is not such a code.
     """
     try:
         digits = np.frombuffer(counts.encode('ascii'), np.uint8).astype(np.int64) - 48
     except UnicodeEncodeError:
         raise ValueError('whose counts are not ASCII text') from None
     if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        raise ValueError('whose counts are cut or no run lengths')
+        raise ValueError('whose counts are truncated or not run lengths')
     ends = np.flatnonzero(digits & 32 == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
-    if lengths.max() > 8:  # 40 bits; no picture has so many pixels
+    if lengths.max() > 8:  # 40 bits; no image has so many pixels
         raise ValueError('whose counts are not run lengths')
     places = np.arange(digits.size) - np.repeat(starts, lengths)
     numbers = np.add.reduceat((digits & 31) << 5 * places, starts)

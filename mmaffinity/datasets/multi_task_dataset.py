@@ -15,12 +15,12 @@ from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 class MultiTaskDataset(ConcatDataset):
     """Concatenation of lesion and slice data sets, for training with :class:`AlternatingSampler` and for evaluation.
 
-    Unlike in MMEngine's class, parts with different tasks have different meta information; :attr:`metainfo` is its union, with
-    both ``classes`` (of lesions) and ``slice_classes``.
+    Unlike in MMEngine's class, parts with different tasks may have different meta information. :attr:`metainfo` is the union,
+    with both ``classes`` (of lesions) and ``slice_classes``.
 
     Args:
         datasets: data sets or their configs, each with a ``task``.
-        lazy_init: do not load annotations yet.
+        lazy_init: postpone loading the annotations.
         ignore_keys: keys of the meta information that may differ between parts of one task; the first part's value is used.
 
     Raises:
@@ -37,7 +37,7 @@ class MultiTaskDataset(ConcatDataset):
         for part in self.datasets:
             if getattr(part, 'task', None) not in (SEGMENTATION, CLASSIFICATION):
                 raise ValueError(
-                    f'{type(part).__name__} cannot be part of MultiTaskDataset, as it has no task '
+                    f'{type(part).__name__} cannot be part of MultiTaskDataset, because it has no task '
                     f'({SEGMENTATION!r} or {CLASSIFICATION!r}): use LesionDataset or SliceDataset'
                 )
         self.ignore_keys = [ignore_keys] if isinstance(ignore_keys, str) else list(ignore_keys or ())
@@ -75,7 +75,7 @@ class MultiTaskDataset(ConcatDataset):
         """Load the annotations of every part and check that they are consistent."""
         if not self._fully_initialized:
             super().full_init()
-            _ = self.metainfo  # raises if parts differ, which may be known only now
+            _ = self.metainfo  # raises if parts differ, which may only be known once they are loaded
 
     @force_full_init
     def task_ranges(self) -> dict[str, list[range]]:

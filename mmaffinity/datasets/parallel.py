@@ -1,4 +1,4 @@
-"""Processing of many files on several cores."""
+"""Parallel processing of many files."""
 
 import os
 import warnings
@@ -20,15 +20,15 @@ def map_files(
 ) -> list[Result]:
     """Apply a function to every item and return the results in the order of the items.
 
-    Threads are used rather than processes, because the decoders, which take most of the time, release Python's lock, and each
-    process would have to import torch.
+    It uses threads rather than processes, because the decoders, which take most of the time, release Python's global lock, and
+    each process would have to import torch.
 
     Args:
-        function: the function; an exception ends the map and is raised here.
+        function: the function; its first exception stops the processing and is re-raised.
         items: its arguments.
-        workers: number of threads, by default one per core and eight at most.
+        workers: number of threads, by default one per core and at most eight.
         progress: called as ``progress(what, done, total)`` after each item.
-        what: noun for the items, in the plural, for ``progress``.
+        what: plural noun for the items, for ``progress``.
 
     Raises:
         ValueError: if ``workers`` is less than 1.
@@ -36,10 +36,10 @@ def map_files(
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
     if workers < 1:
-        raise ValueError(f'the number of workers is {workers}; it has to be at least 1')
+        raise ValueError(f'the number of workers is {workers}; it must be at least 1')
     results: list[Result] = []
     executor = ThreadPoolExecutor(workers)
-    # Threads that silence warnings at the same time may restore each other's filters, and leave warnings silenced.
+    # Threads that suppress warnings at the same time may restore each other's filters, which leaves warnings suppressed.
     with warnings.catch_warnings():
         try:
             for result in executor.map(function, items):

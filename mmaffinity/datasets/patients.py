@@ -1,15 +1,18 @@
-"""The patient in a file name."""
+"""Patients from file names."""
 
 import re
 
 
 def check_pattern(option: str, pattern: str | None, content: str = 'the patient') -> re.Pattern | None:
-    """Compile a pattern that finds something in names.
+    """Compile a pattern that is searched in names.
 
     Args:
         option: name of the argument, for errors.
-        pattern: regular expression; None finds nothing.
-        content: what its groups find, for errors.
+        pattern: regular expression, or None.
+        content: what its groups match, for errors.
+
+    Returns:
+        The compiled pattern; None without one.
 
     Raises:
         ValueError: if it is not a regular expression, or has no group.
@@ -39,5 +42,5 @@ def patient_in(name: str, pattern: str, source: str) -> str:
     match = re.search(pattern, name)
     patient = match and match['patient' if 'patient' in match.re.groupindex else 1]
     if not patient:
-        raise ValueError(f'patient_pattern={pattern!r} finds no patient in {name} of {source}')
+        raise ValueError(f'patient_pattern={pattern!r} matches no patient in {name} of {source}: correct the pattern')
     return patient

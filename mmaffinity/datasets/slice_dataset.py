@@ -25,24 +25,24 @@ class SliceDataset(UnreadablePolicy):
         {"metainfo": {"slice_classes": ["Normal", "CP", "COVID-19"]},
          "data_list": [{"img_path": "Normal/12/0001.png", "label": 0, "patient_id": "12", "scan_id": null}, ...]}
 
-    A row may have a ``"body_box"``, [xmin, ymin, xmax, ymax]: the pixels that show the body, right and lower edge outside.
-    Other keys, such as ``"source"``, are informational.
+    A row may have a ``"body_box"``, [xmin, ymin, xmax, ymax]: the pixels that show the body, maxima exclusive. Other keys, such
+    as ``"source"``, are informational.
 
     Sample entries: ``img_path``, ``img_id`` (index in the file, also in a subset), ``task`` ('classification'),
-    ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None if unknown), ``ann_file`` and ``row``, which appear in
-    loading errors; ``body_box`` if the row has one.
+    ``gt_slice_label``, ``patient_id`` and ``scan_id`` (None if unknown); for error messages, ``ann_file`` and ``row``; and
+    ``body_box`` if the row has one.
 
     Args:
         ann_file: the list, relative to ``data_root``.
-        slice_classes: names of the classes by label. None means those of the file; if given, they must equal the file's, if
-            it has any.
+        slice_classes: names of the classes by label. None takes those of the file; if both are given, they must be equal.
         samples_per_class: number of slices to draw from each class without replacement. None means all.
-        seed: seed of that draw; the same seed and file give the same slices in the file's order.
-        folds: number of folds for cross-validation by patient; None means all slices. In test mode, the data set is fold number
-            ``fold``, otherwise all others; see :class:`~.folds.Folds`.
+        seed: seed of that draw; the same seed and file give the same slices, in the file's order.
+        folds: number of folds for cross-validation by patient; None means all slices. In test mode the data set is fold
+            ``fold``, otherwise all other folds; see :class:`~.folds.Folds`.
         fold: the fold to test on, 0 to folds - 1.
-        fold_lists: paths of all lists whose patients are divided together; None means only this one.
-        data_prefix: ``img``: folder of the image names in the file, relative to ``data_root``.
+        fold_lists: paths of all lists whose patients are split together; None means only this one.
+        data_prefix: ``img``: folder to which the file's image names are relative, itself relative to ``data_root``.
+        metainfo: meta information, see :class:`mmengine.dataset.BaseDataset`.
         **kwargs: as for :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
             :class:`UnreadablePolicy`.
 
@@ -51,7 +51,6 @@ class SliceDataset(UnreadablePolicy):
         ValueError: if it is invalid, a label is out of range, the classes differ, or a class has too few slices.
     """
 
-    METAINFO: dict = {}
     task = CLASSIFICATION
 
     def __init__(
@@ -93,7 +92,7 @@ class SliceDataset(UnreadablePolicy):
         """Read the classes from the list, and check that they match the config.
 
         Raises:
-            ValueError: if they do not, or the file is not a list.
+            ValueError: if they do not, or the file is not a slice list.
         """
         self._read_rows()
 
@@ -101,7 +100,7 @@ class SliceDataset(UnreadablePolicy):
         """Read the list, check every row, and draw the subset."""
         data_list = [self.parse_data_info(row) for row in self._read_rows()]
         if not data_list:
-            raise ValueError(f'{self.source} lists no slice')
+            raise ValueError(f'{self.source} lists no slices: check the list or folders')
         if self._folds:
             data_list = self._folds.select(data_list, self.ann_file, bool(self.test_mode))
         if self.samples_per_class is not None:
@@ -109,15 +108,15 @@ class SliceDataset(UnreadablePolicy):
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict[str, Any]:
-        """Check one row, whose index is in ``row``, and convert it to a sample's entries."""
+        """Check one row, whose index is in ``row``, and convert it to sample entries."""
         row = raw_data_info['row']
         if not isinstance(raw_data_info.get('img_path'), str) or 'label' not in raw_data_info:
             raise ValueError(f'row {row} of {self.source} must have an "img_path" and a "label"')
         for key in ('patient_id', 'scan_id'):
             if type(raw_data_info.get(key)) not in (str, int, type(None)):
                 raise ValueError(
-                    f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}; text, a whole number, or '
-                    'null if it is unknown, is needed'
+                    f'row {row} of {self.source} has the {key} {raw_data_info[key]!r}, which must be a string, an '
+                    'integer, or null if it is unknown'
                 )
         label, classes = raw_data_info['label'], self._metainfo['slice_classes']
         if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(classes):
@@ -150,7 +149,7 @@ class SliceDataset(UnreadablePolicy):
 
     @property
     def source(self) -> str:
-        """Name of the list of slices in error messages."""
+        """Name of the slice list in error messages."""
         return self.ann_file
 
     def _read_rows(self) -> list[dict]:
@@ -161,8 +160,8 @@ class SliceDataset(UnreadablePolicy):
         metainfo = content.get('metainfo') or {}
         if not isinstance(metainfo, dict):
             raise ValueError(
-                f'{self.ann_file} has a "metainfo" that is not an object but {type(metainfo).__name__}: it must '
-                'contain "slice_classes", or be omitted'
+                f'"metainfo" of {self.ann_file} is {type(metainfo).__name__}, but must be an object with '
+                '"slice_classes", or be omitted'
             )
         metainfo = dict(metainfo)
         if 'slice_classes' in metainfo:
@@ -177,8 +176,8 @@ class SliceDataset(UnreadablePolicy):
             )
         if metainfo.get('slice_classes', configured) != configured:
             raise ValueError(
-                f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config '
-                f"{configured}: labels would be misread; take the file's classes, in its order"
+                f'{self.ann_file} has the slice classes {metainfo["slice_classes"]}, but the config has '
+                f"{configured}, so labels would be misread: use the file's classes, in its order"
             )
         return [{**row, 'row': index} for index, row in enumerate(rows)]
 
@@ -188,13 +187,13 @@ class SliceDataset(UnreadablePolicy):
             if 0 <= xmin < xmax and 0 <= ymin < ymax:
                 return tuple(box)
         raise ValueError(
-            f'row {row} of {self.source} has the body_box {box!r}; whole pixels [xmin, ymin, xmax, ymax] with '
-            '0 <= xmin < xmax and 0 <= ymin < ymax are needed, or null if it is unknown'
+            f'row {row} of {self.source} has the body_box {box!r}, which must be [xmin, ymin, xmax, ymax] in whole '
+            'pixels, with 0 <= xmin < xmax and 0 <= ymin < ymax, or null if it is unknown'
         )
 
     def _draw(self, data_list: list[dict]) -> list[dict]:
         labels = np.array([info['gt_slice_label'] for info in data_list])
-        # RandomState, not Generator: NumPy guarantees that its stream never changes, so a seed identifies a subset.
+        # RandomState rather than Generator: NumPy guarantees that its stream never changes, so a seed identifies a subset.
         random = np.random.RandomState(self.seed)
         chosen: list[int] = []
         for label, name in enumerate(self._metainfo['slice_classes']):
@@ -202,7 +201,7 @@ class SliceDataset(UnreadablePolicy):
             if len(members) < (self.samples_per_class or 0):
                 raise ValueError(
                     f'samples_per_class={self.samples_per_class}, but {self.source} has only '
-                    f'{plural(len(members), "slice")} of class {name}'
+                    f'{plural(len(members), "slice")} of class {name}: use a smaller number'
                 )
             chosen.extend(random.permutation(members)[: self.samples_per_class])
         return [data_list[index] for index in sorted(chosen)]
@@ -216,5 +215,5 @@ def _check_classes(classes: Any, where: str) -> tuple[str, ...]:
         or not all(isinstance(name, str) for name in classes)
         or len(set(classes)) != len(classes)
     ):
-        raise ValueError(f'{where}: slice classes must be a list of different names, not {classes!r}')
+        raise ValueError(f'{where}: slice classes must be a list of distinct names, not {classes!r}')
     return tuple(classes)

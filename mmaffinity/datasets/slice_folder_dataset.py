@@ -20,12 +20,12 @@ from .slice_dataset import SliceDataset
 class SliceFolderDataset(SliceDataset):
     """Labelled slices from one folder per class, optionally split into folds; no annotation file is needed.
 
-    Images are found by content, in the folders and below, and sorted by path; see :func:`~.folder_listing.list_folder` for the
-    rules. Unused files are logged by extension.
+    Images are found by content, in the folders and their subfolders, and sorted by path; :func:`~.folder_listing.list_folder`
+    has the rules. Unused files are logged by extension.
 
-    With ``folds``, a slice is assigned to a fold by a hash of its patient, or of its file name if ``patient_pattern`` is None.
-    The assignment does not change if other files are added or removed, and is equal on all machines. Folds have nearly equal
-    sizes only for large data sets. In test mode, the data set is fold number ``fold``, otherwise all others.
+    With ``folds``, a slice is assigned to a fold by hashing its patient, or its file name if ``patient_pattern`` is None. The
+    assignment does not change when other files are added or removed, and is the same on every machine. Folds are of nearly
+    equal size only in large data sets. In test mode the data set is fold ``fold``, otherwise all other folds.
 
     Sample entries: as for :class:`SliceDataset`; ``img_id`` is the path below ``data_root``.
 
@@ -33,8 +33,8 @@ class SliceFolderDataset(SliceDataset):
         data_root: folder that contains the class folders.
         slice_classes: names of the folders in the order of the labels, or a mapping from class name to folder.
         patient_pattern: regular expression, searched in the path below ``data_root`` (with forward slashes), whose group named
-            ``patient``, or first group, is the patient. Slices of one patient in both training and test inflate results, so
-            give it if file names encode the patient.
+            ``patient``, or first group, is the patient. Set it if file names encode the patient: slices of one patient in both
+            training and test inflate results.
         folds: number of folds; None means all slices.
         fold: the fold to test on, 0 to folds - 1.
         **kwargs: as for :class:`SliceDataset` (``samples_per_class``, ``pipeline``, ``test_mode``, ...).
@@ -44,8 +44,8 @@ class SliceFolderDataset(SliceDataset):
 
     Raises:
         FileNotFoundError: if a folder is missing.
-        ValueError: if an argument is out of range, two classes have one folder, a class has no image, a path
-            does not match ``patient_pattern``, or no slice is left.
+        ValueError: if an argument is invalid, two classes share a folder, a class has no image, a path does not match
+            ``patient_pattern``, or no slices remain.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class SliceFolderDataset(SliceDataset):
     ) -> None:
         for name in ('ann_file', 'data_prefix'):
             if name in kwargs:
-                raise ValueError(f'SliceFolderDataset takes no {name}: it lists the folders of data_root')
+                raise ValueError(f'SliceFolderDataset takes no {name}, because it lists the folders of data_root: remove it')
         if folds is not None:
             Folds(folds, fold)  # checks them; here, patients are assigned by hashing
         check_pattern('patient_pattern', patient_pattern)
         self.folders: Sequence[str] = tuple(slice_classes.values()) if isinstance(slice_classes, Mapping) else slice_classes
         places = [os.path.normpath(folder) for folder in self.folders]
         if len(set(places)) < len(places):
-            raise ValueError(f'two classes have the same folder: {", ".join(self.folders)}')
+            raise ValueError(f'two classes share a folder ({", ".join(self.folders)}): give each class its own')
         self.unused: dict[str, list[str]] = {}
         self.patient_pattern = patient_pattern
         self.folds = folds
@@ -76,13 +76,13 @@ class SliceFolderDataset(SliceDataset):
 
     @property
     def source(self) -> str:
-        """Name of the list of slices in error messages."""
+        """Name of the slice list in error messages."""
         if self.folds is None:
             return self.data_root
         return f'{self.data_root} ({"" if self.test_mode else "all but "}fold {self.fold} of {self.folds})'
 
     def check_source(self) -> None:
-        """Check that each class has a folder with an image.
+        """Check that each class has a folder with at least one image.
 
         Raises:
             FileNotFoundError: if a folder is missing.
@@ -90,13 +90,13 @@ class SliceFolderDataset(SliceDataset):
         """
         for folder in self.folders:
             if not any(reason is None for _, reason in self._list(folder)):
-                self._images_of(folder)  # raises an error that describes the existing files
+                self._images_of(folder)  # raises an error that describes the files found
 
     def check_classes(self) -> None:
         """Do nothing: the classes are those of the config."""
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Convert one row to a sample's entries; there is no annotation file to name in errors."""
+        """Convert one row to sample entries; there is no annotation file to name in errors."""
         info = super().parse_data_info(raw_data_info)
         info.update(img_id=raw_data_info['img_path'], row=None)
         return info
@@ -122,8 +122,8 @@ class SliceFolderDataset(SliceDataset):
         root = Path(self.data_root)
         if not (root / folder).is_dir():
             raise FileNotFoundError(
-                f'{missing_folder(root / folder)}. Set data_root to the folder that contains one folder per '
-                'class, and slice_classes to their names'
+                f'{missing_folder(root / folder)}. Set data_root to the parent of the class folders, and '
+                'slice_classes to their names'
             )
         return list_folder(root / folder, [root / other for other in self.folders if other != folder])
 
@@ -146,7 +146,7 @@ class SliceFolderDataset(SliceDataset):
         return sorted(images, key=lambda path: path.as_posix())
 
     def _other_folders(self) -> list[str]:
-        """Return the folders next to those of the classes."""
+        """Return the folders beside those of the classes."""
         classes = [os.path.abspath(Path(self.data_root, folder)) for folder in self.folders]
         places = {
             name: os.path.abspath(os.path.join(self.data_root, name))
@@ -170,7 +170,7 @@ class SliceFolderDataset(SliceDataset):
 
 
 def _holds_lists_only(folder: str) -> bool:
-    """Whether a folder contains only JSON, such as that of ``annotations/statistics.json``."""
+    """Return whether a folder contains only JSON files, as ``annotations/`` does."""
     try:
         return all(name.endswith('.json') for name in os.listdir(folder))
     except OSError:

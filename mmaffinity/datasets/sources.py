@@ -1,4 +1,4 @@
-"""Early checks that the lists and folders of a run exist and its classes match the model."""
+"""Early checks that a run's lists and folders exist and that its classes match the model."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ _HEADS = {
 
 
 def check_sources(dataset: Any, model: Any = None) -> None:
-    """Check the lists or folders of a config's data sets; those of other packages report problems when they load.
+    """Check the lists or folders of a config's data sets; data sets of other packages report problems when they load.
 
     Args:
         dataset: config of a data set, a concatenation or a wrapper.
-        model: config of the model. If given, lists are read, and the data sets must have as many classes as its heads; without
-            it, no list is opened.
+        model: config of the model. If given, the lists are read and the data sets must have as many classes as its heads;
+            otherwise no list is opened.
 
     Raises:
         FileNotFoundError: if a list or folder does not exist.
-        ValueError: if a class folder contains no image, an argument of a data set is invalid, or the classes of lists, config
-            and model differ.
+        ValueError: if a class folder contains no image, a data set has an invalid argument, or the classes of lists, config and
+            model differ.
     """
     heads = list(_heads(model, 'model'))
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -64,7 +64,7 @@ def _check_classes(metainfo: dict[str, Any], name: str, heads: list[tuple[str, s
 
 
 def _heads(config: Any, place: str) -> Iterator[tuple[str, str, str, int]]:
-    """Yield location, key and noun of the classes, and their number, for every head that has one."""
+    """Yield the location, the key and noun of the classes, and their number, for every head that has ``num_classes``."""
     items = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, (list, tuple)) else ()
     for name, part in items:
         heads = part if isinstance(part, (list, tuple)) else [part]

@@ -22,12 +22,12 @@ SLICES_KEY = 'slices_sha256'
 def training_statistics(dataset: Any, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Compute mean and standard deviation of the grey levels of a training set.
 
-    Labelled slices are used, as in the converters' ``statistics.json``, or lesion slices if there are none. Each is loaded by
-    the first transforms of its data set's pipeline, up to the one that loads the image, at its original size.
+    It uses the labelled slices, as in the converters' ``statistics.json``, or the lesion slices if there are none. Each is
+    loaded at its original size by the first transforms of its data set's pipeline, up to the one that loads the image.
 
     Args:
-        dataset: a dataloader's data set; concatenations and wrappers are unwrapped.
-        workers: reader threads; by default one per core, at most eight.
+        dataset: a data loader's data set; concatenations and wrappers are unwrapped.
+        workers: number of threads, by default one per core and at most eight.
         progress: called as ``progress('slices', done, total)``.
 
     Returns:
@@ -37,7 +37,7 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
 
     Raises:
         FileNotFoundError: if a slice does not exist.
-        ValueError: if a slice cannot be read, the data set loads no images, or all pixels have one grey level.
+        ValueError: if a slice cannot be read, the data set loads no images, or all pixels have the same grey level.
     """
     leaves = _leaves(dataset)
     slices = [(leaf, index) for leaf in leaves for index in range(len(leaf))]
@@ -45,17 +45,17 @@ def training_statistics(dataset: Any, workers: int | None = None, progress: Prog
     source = ', '.join(map(_source_of, leaves))
     if not statistics['std'] > 0:
         raise ValueError(
-            f'the training slices of {source} all have the same grey level, {statistics["mean"] * 255:g} of 255: '
-            'they cannot be normalised; check the images'
+            f'all training slices of {source} have the same grey level, {statistics["mean"] * 255:g} of 255, and cannot '
+            'be normalised: check the images'
         )
     return dict(statistics, source=source, **{SLICES_KEY: slices_fingerprint(dataset)})
 
 
 def slices_fingerprint(dataset: Any) -> str:
-    """SHA-256 over everything that the statistics of a training set depend on, without reading slices.
+    """Return a SHA-256 over everything that the statistics of a training set depend on, without reading slices.
 
-    It changes with the name or size in bytes of a slice and with the arguments of the loading transforms. It is equal for a
-    copy of the data elsewhere.
+    It changes with the name or size in bytes of any slice and with the arguments of the loading transform. A copy of the data
+    elsewhere has the same fingerprint.
 
     Raises:
         ValueError: if the data set loads no images.
@@ -74,15 +74,15 @@ def statistics_file(dataset: Any, name: str) -> Path:
     """Return the path of a training set's statistics file.
 
     Args:
-        dataset: a dataloader's data set.
+        dataset: a data loader's data set.
         name: ``statistics`` of :class:`~mmaffinity.models.SliceDataPreprocessor`; a relative path is below the data root of the
-            slices that the statistics are computed from.
+            slices from which the statistics are computed.
     """
     return Path(str(getattr(_labelled(dataset)[0], 'data_root', '') or ''), name)
 
 
 def read_statistics(file: Path) -> dict[str, Any]:
-    """Return the content of a statistics file; empty if it does not exist or is not one."""
+    """Return the content of a statistics file; empty if it does not exist or is invalid."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         return dict(content, mean=float(content['mean']), std=float(content['std']))
@@ -100,8 +100,8 @@ def _leaves(dataset: Any) -> Sequence[Any]:
     for leaf in leaves:
         if not hasattr(leaf, 'get_data_info') or not getattr(getattr(leaf, 'pipeline', None), 'transforms', None):
             raise ValueError(
-                f'the grey levels of {type(leaf).__name__} cannot be read, as it has no pipeline that loads '
-                "slices: set mean and std in the config's data_preprocessor, or normalization='slice'"
+                f'the grey levels of {type(leaf).__name__} cannot be read, because it has no pipeline that loads '
+                "slices: set mean and std, or normalization='slice', in the config's data_preprocessor"
             )
     return leaves
 
@@ -126,5 +126,5 @@ def _read(slice_: tuple[Any, int]) -> np.ndarray | None:
             return None
         raise
     if results is None or 'img' not in results:
-        raise ValueError(f'the pipeline of {type(dataset).__name__} loads no image: begin it with LoadCTSlice')
+        raise ValueError(f'the pipeline of {type(dataset).__name__} loads no image: start it with LoadCTSlice')
     return np.asarray(results['img'])

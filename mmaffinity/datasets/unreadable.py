@@ -12,24 +12,24 @@ from mmaffinity.utils.references import refuse_references
 from mmaffinity.utils.wording import plural
 
 POLICIES = ('stop', 'skip')
-# If this many in a row cannot be read, the cause is a disk, a mount or the config rather than a file.
+# If this many slices in a row cannot be read, the cause is a disk, a mount or the config rather than single files.
 MAX_IN_A_ROW = 10
 
 
 class UnreadablePolicy(BaseDataset):
-    """Base of data sets that either stop at an unreadable slice, or use another one and count it.
+    """Base of data sets that either stop at an unreadable slice, or replace it and count it.
 
-    With 'skip', the next slice of the same data set takes its place. This keeps the task of the batch, and thus the alternation
-    of the stages. The choice depends only on the position in the list, so it is the same with any number of loader workers and
-    in repeated and resumed runs.
+    With 'skip', the next readable slice of the same data set replaces it. This preserves the task of the batch, and thus the
+    alternation of the stages. The choice depends only on the position in the list, so it is the same with any number of loader
+    workers and in repeated and resumed runs.
 
     Args:
         on_unreadable: 'stop' raises the pipeline's error; 'skip' logs it and continues.
         **kwargs: as for :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        ValueError: if ``on_unreadable`` is neither, or is 'skip' in test mode: metrics without some slices are not comparable;
-            or if the data root is an unresolved reference.
+        ValueError: if ``on_unreadable`` is neither, or is 'skip' in test mode, because metrics without some slices are not
+            comparable; or if the data root is an unresolved reference.
     """
 
     def __init__(self, *args: Any, on_unreadable: str = 'stop', **kwargs: Any) -> None:
@@ -37,8 +37,8 @@ class UnreadablePolicy(BaseDataset):
             raise ValueError(f'on_unreadable must be one of {POLICIES}, not {on_unreadable!r}')
         if on_unreadable == 'skip' and kwargs.get('test_mode', False):
             raise ValueError(
-                "on_unreadable='skip' is for training; a test that leaves out slices compares with no other. "
-                'Take it out, or take those slices out of the test list'
+                "on_unreadable='skip' is for training only, because test results without some slices are not comparable. "
+                'Remove it, or remove the unreadable slices from the test list'
             )
         refuse_references(data_root=kwargs.get('data_root'))
         self.on_unreadable = on_unreadable
@@ -46,7 +46,7 @@ class UnreadablePolicy(BaseDataset):
         super().__init__(*args, **kwargs)
 
     def full_init(self) -> None:
-        """Load the annotations, and allocate the memory in which loader workers mark skipped slices."""
+        """Load the annotations, and allocate the shared memory in which loader workers mark skipped slices."""
         super().full_init()
         if self.on_unreadable == 'skip' and self._skipped is None:
             self._skipped = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
@@ -74,7 +74,7 @@ class UnreadablePolicy(BaseDataset):
                 skipped[place] = 1
                 last = error
         raise ValueError(
-            f'{plural(tries, "slice")} in a row could not be read, so more than single files is broken; the last error: {last}'
+            f'{plural(tries, "slice")} in a row could not be read: check the disk, the mount and the config; last error: {last}'
         ) from last
 
     def skipped(self) -> list[str]:

@@ -16,7 +16,7 @@ from mmaffinity.models import (
     PooledMaskFeatureHead,
 )
 from mmaffinity.models.fast.folding import fold_up_down, splits_into_blocks
-from mmaffinity.models.layers import RoIBatchNorm2d, RoIGroupNorm, SliceBatchNorm2d
+from mmaffinity.models.layers import RoIBatchNorm2d, RoIGroupNorm, RoIVectorization, SliceBatchNorm2d
 
 
 def pointwise(weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
@@ -185,6 +185,20 @@ class MaskLogits(nn.Module):
         return F.pixel_shuffle(x.unflatten(1, (4, self.num_classes)).transpose(1, 2).flatten(1, 2), 2)
 
 
+class LastLayer(nn.Module):
+    """The last layer of a vectorisation: from flattened maps (R, D) to vectors (R, C), for ``num_rois`` per slice."""
+
+    def __init__(self, vectorization: RoIVectorization, num_rois: int) -> None:
+        super().__init__()
+        conv = vectorization.convs[-1]
+        self.linear = nn.Linear(1, 1)
+        self.linear.weight, self.linear.bias = nn.Parameter(conv.weight.flatten(1)), conv.bias
+        self.norm = Norm(vectorization.norms[-1], num_rois)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(F.relu(self.linear(x))[..., None, None]).flatten(1)
+
+
 class SliceOutputs(NamedTuple):
     """Outputs of the affinity head for N slices; see :class:`AffinityClsHead`."""
 
@@ -201,7 +215,7 @@ class AffinityHead(nn.Module):
     Args:
         mask_head: mask head of the classification branch.
         head: the slice head.
-        num_rois: RoIs per slice: beta, or the number of candidates.
+        num_rois: RoIs per slice: beta, or the number of candidates; the whole slice, if ``head.with_slice_roi``, not counted.
 
     Raises:
         ValueError: if the type of a head is not supported, or mask features are neither refined nor pooled.
@@ -222,15 +236,25 @@ class AffinityHead(nn.Module):
             raise ValueError('exported mask features must be pooled or refined: refinement=False needs a PooledMaskFeatureHead')
         self.num_rois = num_rois
         self.features = PooledFeatures(mask_head) if pooled else RefinedFeatures(mask_head, head, num_rois)
-        last = head.vectorization.convs[-1]
-        self.last = nn.Linear(1, 1)
-        self.last.weight, self.last.bias = nn.Parameter(last.weight.flatten(1)), last.bias
-        self.norm = Norm(head.vectorization.norms[-1], num_rois)
+        self.last = LastLayer(head.vectorization, num_rois)
+        self.slice_last = LastLayer(head.slice_vectorization, 1) if head.with_slice_roi else None
+        if head.with_slice_roi:
+            self.slice_weight = head.slice_weight
         self.affinity, self.classifier = head.affinity, head.classifier
 
     def forward(self, x: Tensor, rank_weights: Tensor | None) -> SliceOutputs:
-        """Classify N slices from their RoI features (N * M, C, S, S) and rank weights (N, M, beta) or None."""
-        x = self.norm(F.relu(self.last(self.features(x)))[..., None, None])
+        """Classify N slices.
+
+        Args:
+            x: features (N * M, C, S, S) of M RoIs per slice or, with the whole slice as the last RoI, (N * (M + 1), C, S, S).
+            rank_weights: rank weights (N, M, beta) or None.
+        """
+        x = self.features(x)
+        if self.slice_last is not None:
+            x = x.reshape(-1, self.num_rois + 1, x.shape[1])
+            slice_vectors = self.slice_last(x[:, -1])[:, None]
+            x = x[:, :-1].flatten(0, 1)
+        x = self.last(x)
         vectors = x.reshape(-1, self.num_rois, x.shape[1])
         roi_weights = self.affinity.roi_weights
         if rank_weights is None:
@@ -239,6 +263,10 @@ class AffinityHead(nn.Module):
             ranked, weights = rank_weights.transpose(1, 2) @ vectors, rank_weights @ roi_weights
         affinity = self.affinity.matrix.t() @ ranked
         features = (affinity * self.affinity.vector[:, None]).sum(1)
+        if self.slice_last is not None:
+            features = features + self.slice_weight * slice_vectors[:, 0]
+            vectors = torch.cat([vectors, slice_vectors], 1)
+            weights = torch.cat([weights, self.slice_weight.expand(vectors.shape[0], 1)], 1)
         return SliceOutputs(self.classifier(features), vectors, affinity, features, weights)
 
 

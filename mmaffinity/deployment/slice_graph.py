@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 
@@ -103,6 +104,8 @@ class SliceGraph(nn.Module):
             self.cls_head = AffinityHead(
                 branch.mask_head, head.cls_head, branch.selector.num_candidates if soft else branch.selector.num_rois
             )
+            self.slice_roi = head.cls_head.with_slice_roi
+            self.register_buffer('whole', torch.tensor([[[0.0, 0.0, width, height]]]))
         if self.mode != 'classification':
             nms = test_cfg.nms
             if nms.get('type', 'nms') != 'nms':
@@ -191,13 +194,17 @@ class SliceGraph(nn.Module):
             values = branch.scores[..., 0] if self.num_classes == 1 else branch.scores[..., :-1].logsumexp(-1)
             values = values - branch.scores[..., -1]
         chosen = self.select(boxes, values, proposals)
-        aligned = self.align_mask(features, chosen.boxes.flatten(0, 1), _per_roi(images, chosen.boxes))
+        boxes, scores = chosen.boxes, scores.gather(1, chosen.index)
+        if self.slice_roi:
+            boxes = torch.cat([boxes, self.whole.expand(boxes.shape[0], -1, -1)], 1)
+            scores = F.pad(scores, (0, 1), value=1.0)
+        aligned = self.align_mask(features, boxes.flatten(0, 1), _per_roi(images, boxes))
         outputs = self.cls_head(aligned, chosen.rank_weights)
         return (
             outputs.logits.sigmoid(),
             outputs.logits,
-            chosen.boxes,
-            scores.gather(1, chosen.index),
+            boxes,
+            scores,
             outputs.roi_weights,
             outputs.roi_features,
             outputs.affinity,

@@ -1,4 +1,4 @@
-"""Scores of a run: ``functional`` is plain NumPy, ``metrics`` registers it for MMEngine's evaluator."""
+"""Evaluation: ``functional`` is plain NumPy, ``metrics`` registers it for MMEngine's evaluator, ``report`` compares runs."""
 
 from typing import TYPE_CHECKING
 
@@ -9,5 +9,5 @@ if TYPE_CHECKING:
 
 __all__ = ['ImageAveragePrecision', 'LesionCocoMetric', 'SliceClassificationMetric']
 
-# Reading scans needs only the functions, not MMDetection.
+# Imported on first use, because the functions and the report do not need MMDetection.
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, 'metrics'))

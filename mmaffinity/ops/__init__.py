@@ -1,4 +1,4 @@
-"""Non-maximum suppression and RoIAlign in plain torch, without mmcv's compiled operations."""
+"""Non-maximum suppression and RoIAlign in plain torch, which replace mmcv's compiled operations."""
 
 from .compiled import is_compiled, load_compiled
 from .nms import SUPPRESSIONS, batched_nms, nms

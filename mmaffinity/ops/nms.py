@@ -14,7 +14,7 @@ from .compiled import load_compiled
 SUPPRESSIONS = Registry('suppression', scope='mmaffinity')
 # mmcv's other suppression functions, all compiled.
 COMPILED_SUPPRESSIONS = ('soft_nms', 'nms_rotated', 'nms_quadri')
-# Boxes decided on at a time. Memory grows with this times the number of kept boxes, not with the square of all boxes.
+# Number of boxes processed at a time. Memory grows with this times the number of kept boxes, not with the square of all boxes.
 BLOCK = 512
 
 
@@ -23,20 +23,19 @@ BLOCK = 512
 def nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, score_threshold: float = 0.0, max_num: int = -1
 ) -> tuple[Tensor, Tensor]:
-    """Drop every box that overlaps a better kept box by more than a threshold.
+    """Drop every box that overlaps a kept box with a higher score by more than a threshold.
 
     The results equal those of ``mmcv.ops.nms`` on CPUs, including boxes of zero, negative or undefined size, except that equal
     scores are ranked by index, whereas mmcv's order is arbitrary. float64 and half precision are also supported.
 
-    This is greedy suppression although there is no loop over boxes. Let S[i, j] hold if box i ranks before box j and overlaps
-    it by more than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and S[i, j]), because
-    S is strictly upper triangular: the equation gives keep[0], then keep[1] from keep[0], and so on. Iterating
-    keep <- not (keep S) reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct,
-    because entry t + 1 depends only on those before it. A state that an iteration does not change solves the equation and is
-    therefore the greedy result. The number of iterations is at most the length of the longest chain of boxes that determine
-    one another, plus 2.
+    This is greedy suppression without a loop over boxes. Let S[i, j] hold if box i ranks before box j and overlaps it by more
+    than the threshold. The greedy result is the only solution of keep[j] = not any(keep[i] and S[i, j]), because S is strictly
+    upper triangular: the equation determines keep[0], then keep[1] from keep[0], and so on. Iterating keep <- not (keep S)
+    reaches it: if the first t entries are correct, the next iteration makes the first t + 1 correct, because entry t + 1
+    depends only on those before it. A state that an iteration does not change solves the equation and is therefore the greedy
+    result. The number of iterations is at most the length of the longest chain of boxes that determine one another, plus 2.
 
-    Long lists are decided in blocks by decreasing score: a block first loses the boxes that earlier kept boxes suppress,
+    Long lists are processed in blocks by decreasing score: boxes suppressed by kept boxes of earlier blocks are dropped first,
     exactly as in greedy suppression.
 
     Args:
@@ -44,7 +43,7 @@ def nms(
         scores: shape (N,).
         iou_threshold: intersection over union above which a box is dropped.
         offset: 0, or 1 if x2 and y2 are the last pixel inside a box; added to widths and heights.
-        score_threshold: boxes with a score not above it are dropped first; 0 keeps all.
+        score_threshold: if above 0, boxes with a score not above it are dropped first.
         max_num: maximum number of kept boxes; -1 for no limit.
 
     Returns:
@@ -70,16 +69,16 @@ def batched_nms(
     """Suppress boxes within each of several groups: classes or feature levels.
 
     As in ``mmcv.ops.batched_nms``, groups are shifted apart by more than the largest coordinate and suppressed together.
-    This rounds coordinates of higher groups slightly more coarsely; the returned boxes are the original ones.
+    The shift rounds the coordinates of higher groups slightly more coarsely; the returned boxes are the original ones.
 
     Args:
         boxes: x1 y1 x2 y2, shape (N, 4).
         scores: shape (N,).
         idxs: group of each box, shape (N,); boxes of different groups do not suppress each other.
-        nms_cfg: ``type``, a name in :data:`SUPPRESSIONS` or a function, 'nms' if omitted, and the arguments of that
+        nms_cfg: ``type``, a name in :data:`SUPPRESSIONS` or a function, by default 'nms', and the arguments of that
             function; ``class_agnostic``; and ``split_thr``, the number of boxes (10000) from which groups are suppressed
-            one after the other. None only sorts.
-        class_agnostic: whether groups are ignored; ``nms_cfg`` overrides it.
+            one after another. None only sorts.
+        class_agnostic: ignore the groups; ``nms_cfg`` overrides it.
 
     Returns:
         Kept boxes with their scores, shape (k, 5), by decreasing score, and their indices into the input, shape (k,).
@@ -124,7 +123,7 @@ def _find(kind: str | Callable) -> Callable:
     found = SUPPRESSIONS.module_dict.get(kind)
     if found is None:
         raise ValueError(
-            f'nms names the type {kind!r}, but there are only '
+            f'the nms type {kind!r} is unknown; choose from '
             f'{", ".join(map(repr, (*SUPPRESSIONS.module_dict, *COMPILED_SUPPRESSIONS)))}'
         )
     return found
@@ -132,7 +131,7 @@ def _find(kind: str | Callable) -> Callable:
 
 @torch.no_grad()
 def _greedy(boxes: Tensor, threshold: float, offset: int, max_num: int) -> Tensor:
-    """Return the positions of surviving boxes among boxes by decreasing score."""
+    """Return the indices of the kept boxes; ``boxes`` are sorted by decreasing score."""
     # Contiguous vectors of coordinates: low and high corners, (2, N) each.
     low, high = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).t().contiguous().split(2)
     width, height = high - low + offset
@@ -151,11 +150,11 @@ def _greedy(boxes: Tensor, threshold: float, offset: int, max_num: int) -> Tenso
 
 
 def _fixed_point(suppresses: Tensor) -> Tensor:
-    """Solve keep = not (keep S) for S of zeros and ones, which as floats make the product a fast one."""
+    """Solve keep = not (keep S) for S of zeros and ones, stored as floats because their product is fast."""
     suppresses = suppresses.t()
     keep, new = suppresses.new_ones(2, len(suppresses))
     while True:
-        torch.mv(suppresses, keep, out=new).eq_(0)  # autocast does not affect operations with out=
+        torch.mv(suppresses, keep, out=new).eq_(0)  # with out=, autocast does not apply
         if torch.equal(new, keep):
             return keep.bool()
         keep, new = new, keep
@@ -163,7 +162,7 @@ def _fixed_point(suppresses: Tensor) -> Tensor:
 
 def _overlap(first: tuple[Tensor, ...], second: tuple[Tensor, ...], threshold: float, offset: int) -> Tensor:
     """Return where IoUs are above the threshold, as 1 and 0, (M, N), for boxes as (low (2, M), high (2, M), area (M,))."""
-    # Same order of terms as in mmcv, so that IoUs near the threshold fall on the same side.
+    # The same order of terms as in mmcv, so that IoUs near the threshold fall on the same side of it.
     extent = torch.minimum(first[1][:, :, None], second[1][:, None])
     extent.sub_(torch.maximum(first[0][:, :, None], second[0][:, None]))
     if offset:

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from .sparse_roi_align import csr_matrix, product
 
 POOL_MODES = ('avg', 'max')
-# Values interpolated at a time on CPUs, so that the sums fit in the processor's cache.
+# Number of values interpolated at a time on CPUs, so that the sums fit in the processor's cache.
 CHUNK = 2**16
 
 
@@ -20,14 +20,14 @@ CHUNK = 2**16
 class _Axis:
     """Samples along one axis: R RoIs, B bins per RoI, up to S samples per bin."""
 
-    low: Tensor  # cells, (R, B, S)
-    high: Tensor
-    low_weight: Tensor  # weights of these cells, 0 for samples outside the map and beyond the number, (R, B, S)
+    low: Tensor  # the cell before each sample, (R, B, S)
+    high: Tensor  # the cell after it
+    low_weight: Tensor  # weight of that cell, 0 for samples outside the map or beyond the number per bin, (R, B, S)
     high_weight: Tensor
-    number: Tensor  # samples per bin of each RoI, (R,)
+    number: Tensor  # number of samples per bin of each RoI, (R,)
 
     def part(self, rois: Tensor) -> '_Axis':
-        """Return the samples of some RoIs, without samples that none of them uses, such as those far outside the map."""
+        """Return the samples of some RoIs, without those that none of them uses, such as samples outside the map."""
         low, high, low_weight, high_weight = (value[rois] for value in (self.low, self.high, self.low_weight, self.high_weight))
         used = ((low_weight != 0) | (high_weight != 0)).any(0).any(0)
         return _Axis(low[:, :, used], high[:, :, used], low_weight[:, :, used], high_weight[:, :, used], self.number[rois])
@@ -35,7 +35,7 @@ class _Axis:
 
 @dataclass
 class _Samples:
-    """Samples of R RoIs; the cells of all maps are numbered by image, row and column; ``y`` is the first cell of a row."""
+    """Samples of R RoIs. Cells are numbered by image, row and column; ``y`` contains the number of a row's first cell."""
 
     y: _Axis
     x: _Axis
@@ -60,12 +60,12 @@ class _Samples:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """R, and bins along y and x."""
+        """Number of RoIs, and of bins along y and x."""
         return self.y.low.shape[0], self.y.low.shape[1], self.x.low.shape[1]
 
     @property
     def number(self) -> Tensor:
-        """Samples per bin, at least 1, (R,)."""
+        """Number of samples per bin, at least 1, (R,)."""
         return (self.y.number * self.x.number).clamp(min=1)
 
 
@@ -80,17 +80,17 @@ def roi_align(
 ) -> Tensor:
     """RoIAlign (He et al., Mask R-CNN, ICCV 2017), with the arguments of ``mmcv.ops.roi_align``.
 
-    Terms are added in the order of mmcv's CPU kernel, so values are equal bit for bit if that was compiled without fused
+    Terms are added in the order of mmcv's CPU kernel, so values are equal bit for bit if that kernel was compiled without fused
     multiply-add, as on x86-64. Gradients, with respect to the features only, are equal up to rounding. Unlike mmcv, this
     function reads any memory format correctly, interpolates half precision in single precision, and accepts a RoI with swapped
     corners, whose samples run backwards, as in mmcv's GPU kernel.
 
     Args:
-        features: map, shape (N, C, H, W).
+        features: feature maps, shape (N, C, H, W).
         rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the input, shape (R, 5).
         output_size: bins per RoI, one number or (height, width).
         spatial_scale: cells per pixel of the input, for example 1/16.
-        sampling_ratio: samples per bin and axis; 0 means one per cell covered by the bin, rounded up.
+        sampling_ratio: number of samples per bin and axis; 0 means the size of a bin in cells, rounded up.
         pool_mode: 'avg' or 'max' of a bin's samples.
         aligned: whether coordinates refer to pixel centres (half a cell is subtracted, and a RoI may be smaller than a
             cell), or not.
@@ -99,8 +99,8 @@ def roi_align(
         Bins, shape (R, C, height, width).
 
     Raises:
-        ValueError: if a shape or ``pool_mode`` is wrong.
-        IndexError: if a RoI names an image that is not in the batch.
+        ValueError: if a shape or ``pool_mode`` is invalid.
+        IndexError: if a RoI refers to an image that is not in the batch.
     """
     if features.dim() != 4 or rois.dim() != 2 or rois.shape[1] != 5:
         raise ValueError(
@@ -123,14 +123,14 @@ def _place_samples(rois: Tensor, shape: torch.Size, size: tuple[int, int], scale
     x1, y1, x2, y2 = (rois[:, 1:] * scale - (0.5 if aligned else 0.0)).unbind(1)
     y, x = _axis(y1, y2, height, size[0], ratio, aligned), _axis(x1, x2, width, size[1], ratio, aligned)
     first = rois[:, 0].long()[:, None, None] * height
-    index = torch.int32 if images * height * width < 2**31 else torch.int64  # the smaller type is faster
+    index = torch.int32 if images * height * width < 2**31 else torch.int64  # int32 is faster
     y.low, y.high = (((first + rows) * width).to(index) for rows in (y.low, y.high))
     x.low, x.high = x.low.to(index), x.high.to(index)
     return _Samples(y, x, width)
 
 
 def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned: bool) -> _Axis:
-    """Place the samples along one axis; every step rounds like mmcv's kernel."""
+    """Place the samples along one axis; every step rounds as in mmcv's kernel."""
     extent = end - start if aligned else (end - start).clamp(min=1.0)
     step = extent / bins
     if ratio > 0:
@@ -154,7 +154,7 @@ def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned:
 
 
 class _Average(torch.autograd.Function):
-    """Mean of each bin's samples, (R, C, bins); the gradient is the product with the transposed matrix of their weights."""
+    """Mean of each bin's samples, (R, C, bins); the gradient is the product with the transposed weight matrix."""
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, samples: _Samples) -> Tensor:
@@ -163,7 +163,7 @@ class _Average(torch.autograd.Function):
         ctx.samples, ctx.num_cells = samples, len(cells)
         channels = cells.shape[1]
         pooled = cells.new_empty((rois, channels, height * width))
-        # RoIs with equal numbers of samples are processed together, so that none waits for the largest.
+        # RoIs with similar numbers of samples are processed together, because each RoI of a pass costs as much as the largest.
         numbers, order = samples.number.sort(stable=True)
         values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
         pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
@@ -200,20 +200,20 @@ def _add_up(cells: Tensor, samples: _Samples) -> Tensor:
             torch.index_select(cells, 0, index, out=target)
             target *= weight[:, None]
             if number:
-                value += term  # not fused with the product, which would round only once
+                value += term  # separate from the product: fused, they would round only once
         total += value
     return total.view(rois, height * width, cells.shape[1]).transpose(1, 2)
 
 
 def _add_up_one_channel(cells: Tensor, samples: _Samples) -> Tensor:
-    """:func:`_add_up` for maps of one channel, such as masks: rows are gathered, and columns as rows, instead of cells."""
+    """Do the same as :func:`_add_up` for maps of one channel, such as masks, by gathering rows and columns instead of cells."""
     rois, height, width = samples.shape
     y, x = samples.y, samples.x
     if not y.low.numel() or not x.low.numel():
         return cells.new_zeros((rois, 1, height * width))
     rows = torch.stack((y.low, y.high), 1).flatten(1)
     columns = torch.stack((x.low, x.high), 1).flatten(1)
-    # Of each row, only the columns from the first one on; the last window of a map ends with the map.
+    # Of each row, gather only a window that starts at the first column needed, and ends with the map at the latest.
     extent = int((columns.amax(1) - columns.amin(1)).max()) + 1
     first = columns.amin(1, keepdim=True).clamp(max=samples.map_width - extent)
     windows = cells.as_strided((len(cells) - extent + 1, extent), (1, 1))
@@ -238,7 +238,7 @@ def _maximum(cells: Tensor, samples: _Samples) -> Tensor:
     """Return the maximum of each bin's samples, (R, C, bins)."""
     rois, height, width = samples.shape
     best = cells.new_full((rois * height * width, cells.shape[1]), -1e4)  # mmcv's value of a bin without samples
-    best = best + cells[:0].sum()  # connected to the map even without samples
+    best = best + cells[:0].sum()  # keeps a gradient path to the map even without samples
     taken = [axis.number.repeat_interleave(height * width) for axis in (samples.y, samples.x)]
     for place, corners in enumerate(samples):
         i, j = divmod(place, samples.x.low.shape[2])
@@ -255,7 +255,7 @@ class RoIAlign(nn.Module):
     Args:
         output_size: bins per RoI, one number or (height, width).
         spatial_scale, sampling_ratio, pool_mode, aligned: as for :func:`roi_align`.
-        use_torchvision: accepted for MMDetection's configs, without effect: the results are the same.
+        use_torchvision: ignored, because the results are the same; accepted for MMDetection's configs.
 
     Raises:
         ValueError: if ``pool_mode`` is unknown.

@@ -1,4 +1,4 @@
-"""RoIAlign as a product of a sparse matrix and the feature map."""
+"""RoIAlign as the product of a sparse matrix and the feature map."""
 
 import warnings
 from functools import cache
@@ -17,19 +17,19 @@ def sparse_roi_align(
     sampling_ratio: int = 2,
     aligned: bool = True,
 ) -> Tensor:
-    """Average RoIAlign (He et al., Mask R-CNN, ICCV 2017) for CPUs, equal to :func:`roi_align` up to rounding.
+    """Average-pooling RoIAlign (He et al., Mask R-CNN, ICCV 2017) for CPUs, equal to :func:`roi_align` up to rounding.
 
-    A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are one sparse matrix times the
+    A bin's value is a weighted sum of a few feature cells, so the bins of all RoIs are the product of one sparse matrix and the
     channels-last map. Cells used by several samples of a bin are merged: RoIs of a few cells need 4 to 6 weights per bin
-    instead of 16. The gradient is the transposed product. Both products run over rows in parallel, one thread per row, so
-    results are reproducible bit for bit.
+    instead of 16. The gradient is the product with the transposed matrix. Both products parallelise over rows, with one thread
+    per row, so results are reproducible bit for bit.
 
     Args:
-        features: map, shape (N, C, H, W), in any memory format; channels last saves a copy.
+        features: feature maps, shape (N, C, H, W), in any memory format; channels last saves a copy.
         rois: index of the image in the batch, then x1 y1 x2 y2 in pixels of the input, shape (R, 5).
         output_size: bins per RoI (height, width).
         spatial_scale: cells per pixel of the input, for example 1/16.
-        sampling_ratio: samples per bin and axis, at least 1.
+        sampling_ratio: number of samples per bin and axis, at least 1.
         aligned: whether coordinates refer to pixel centres (half a cell is subtracted, and a RoI may be smaller than a
             cell), or not.
 
@@ -37,11 +37,11 @@ def sparse_roi_align(
         Bins, shape (R, C, height, width), channels last in memory.
 
     Raises:
-        ValueError: if ``sampling_ratio`` is below 1; the adaptive number of samples differs from RoI to RoI.
+        ValueError: if ``sampling_ratio`` is below 1, because the adaptive number of samples differs from RoI to RoI.
     """
     if sampling_ratio < 1:
         raise ValueError(
-            f'sampling_ratio must be at least 1, not {sampling_ratio}; roi_align has the adaptive number of samples'
+            f'sampling_ratio must be at least 1, not {sampling_ratio}: use roi_align for an adaptive number of samples'
         )
     num_images, channels, height, width = features.shape
     # Half precision, including coordinates, is interpolated in single precision.
@@ -51,7 +51,7 @@ def sparse_roi_align(
         matrix = _interpolation_matrix(
             rois.to(dtype), (num_images, height, width), output_size, spatial_scale, sampling_ratio, aligned
         )
-    with torch.autocast(features.device.type, enabled=False):  # otherwise the product would have half precision
+    with torch.autocast(features.device.type, enabled=False):  # autocast would run the product in half precision
         bins = _Interpolate.apply(cells, *matrix)
     return bins.view(len(rois), *output_size, channels).permute(0, 3, 1, 2).to(features.dtype)
 
@@ -64,7 +64,7 @@ def _interpolation_matrix(
     sampling_ratio: int,
     aligned: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return row starts, columns and values (compressed rows) of the (R * bins) x (N * H * W) matrix."""
+    """Return row starts, columns and values (compressed sparse rows) of the (R * bins) x (N * H * W) matrix."""
     _, height, width = map_shape
     x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)).unbind(1)
     rows, row_weights = _axis_weights(y1, y2, height, output_size[0], sampling_ratio, aligned)
@@ -79,7 +79,7 @@ def _interpolation_matrix(
 
 
 def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int, aligned: bool) -> tuple[Tensor, Tensor]:
-    """Return the cells along one axis and their weights in each bin, both (R, bins, K), K the largest number per bin."""
+    """Return the cells along one axis and their weights in each bin, (R, bins, K) each, with at most K cells per bin."""
     extent = end - start
     step = (extent if aligned else extent.clamp(min=1.0)) / bins
     at = (torch.arange(samples, dtype=start.dtype, device=start.device) + 0.5) / samples
@@ -92,17 +92,17 @@ def _axis_weights(start: Tensor, end: Tensor, size: int, bins: int, samples: int
     low = low.nan_to_num().int()  # a NaN coordinate gives NaN values, but does not read out of bounds
     cells = torch.stack([low, (low + 1).clamp(max=size - 1)], -1).flatten(2)
     weights = torch.stack([1 - upper, upper], -1) * inside[..., None] / samples
-    # Samples of a bin mostly share their cells; sum the weights by distance from the first cell.
+    # The samples of a bin mostly share cells: sum the weights by distance from the first cell.
     first = cells.amin(2, keepdim=True)
     distance = cells - first
     most = int(distance.max()) + 1 if len(distance) else 1
     merged = weights.new_zeros((*cells.shape[:2], most)).scatter_add_(2, distance.long(), weights.flatten(2))
-    # Beyond the border there is no weight; the clamp keeps those cells within the map.
+    # Cells beyond the border have no weight; the clamp only keeps their indices within the map.
     return (first + torch.arange(most, dtype=first.dtype, device=first.device)).clamp(max=size - 1), merged
 
 
 class _Interpolate(torch.autograd.Function):
-    """Matrix times cells, (R * bins, N * H * W) x (N * H * W, C); the gradient is the transposed product."""
+    """Matrix times cells, (R * bins, N * H * W) x (N * H * W, C); the gradient is the product with the transposed matrix."""
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, starts: Tensor, columns: Tensor, values: Tensor) -> Tensor:
@@ -114,26 +114,26 @@ class _Interpolate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         starts, columns, values = ctx.saved_tensors
-        # Sorted by cell once, so that the product again runs over rows and no two threads add to the same cell.
+        # Stored by rows, so that the product again parallelises over rows and no two threads add to the same cell.
         transposed = csr_matrix(starts, columns, values, ctx.num_cells).t().to_sparse_csr()
         return product(transposed, grad.contiguous()), None, None, None
 
 
 def product(matrix: Tensor, dense: Tensor) -> Tensor:
-    """Return a sparse matrix times a dense one."""
-    # In place, because torch's matmul would first allocate a result of zeros, and copy it at the end.
+    """Multiply a sparse by a dense matrix."""
+    # In place, because torch's matmul would first allocate zeros, and copy the result at the end.
     return dense.new_empty((matrix.shape[0], dense.shape[1])).addmm_(matrix, dense, beta=0)
 
 
 def csr_matrix(starts: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
-    """Return a matrix in compressed sparse rows; row r has the values from starts[r] to starts[r + 1]."""
+    """Build a matrix in compressed sparse rows; row r has the values from starts[r] to starts[r + 1]."""
     _announce_csr()
     return torch.sparse_csr_tensor(starts, columns, values, (len(starts) - 1, num_columns), check_invariants=False)
 
 
 @cache
 def _announce_csr() -> None:
-    """Trigger and silence torch's one-time warning that compressed sparse rows are in beta."""
+    """Trigger and suppress torch's one-time warning that compressed sparse rows are in beta."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.ones(1), (1, 1))

@@ -1,7 +1,7 @@
-"""MMDetection with the operations of this package, whether mmcv's are compiled or not.
+"""MMDetection with the operations of this package, whether or not mmcv's are compiled.
 
 MMDetection imports ``mmcv.ops``, which cannot be imported without mmcv's compiled extension. :func:`operations_in_torch`
-replaces it with a stand-in while MMDetection is imported. Afterwards, all other code sees the unchanged ``mmcv.ops``.
+replaces it with a stand-in while MMDetection is imported. Afterwards, other code sees the original ``mmcv.ops``.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from .roi_align import RoIAlign, roi_align
 
 NAME = 'mmcv.ops'
 OWN = {'nms': nms, 'batched_nms': batched_nms, 'roi_align': roi_align, 'RoIAlign': RoIAlign}
-# Names that mmcv.ops registers on import; configs use them, as in dcn=dict(type='DCNv2').
+# Names that mmcv.ops registers on import and that configs use, as in dcn=dict(type='DCNv2').
 REGISTERED = {
     'DCN': 'DeformConv2dPack',
     'DCNv2': 'ModulatedDeformConv2dPack',
@@ -52,7 +52,7 @@ REGISTERED = {
 
 
 class _StandIn(type):
-    """A class that represents one of mmcv's operations, which is loaded only when called."""
+    """Type of stand-ins for mmcv's operations, which load the operation when called."""
 
     registered_as: str | None = None
 
@@ -70,14 +70,14 @@ class _Operations(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
             raise AttributeError(name)
-        # MMDetection looks up RoI layers here by name; return a registered one.
+        # MMDetection looks up RoI layers here by name, so registered layers are returned.
         operation = OWN.get(name) or DETECTION_MODELS.module_dict.get(name) or _StandIn(name, (), {'__module__': __name__})
         setattr(self, name, operation)
         return operation
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Find the stand-in while ``active``; otherwise clear the registry for the names that the real ``mmcv.ops`` registers."""
+    """Find the stand-in while ``active``; otherwise unregister the names that the original ``mmcv.ops`` will register."""
 
     active = False
 
@@ -101,8 +101,8 @@ _FINDER = _Finder()
 def import_mmdet() -> None:
     """Import MMDetection's data sets, metrics and models with :func:`operations_in_torch`.
 
-    Messages about packages that are not needed here are suppressed; one claims that metrics will not be computed, but they
-    are.
+    Messages about packages that are not needed here are suppressed; one of them wrongly states that metrics will not be
+    computed.
     """
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), operations_in_torch():
         warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
@@ -113,16 +113,16 @@ def import_mmdet() -> None:
 
 @contextlib.contextmanager
 def operations_in_torch() -> Iterator[None]:
-    """Make MMDetection, imported within this context, use this package's nms, batched_nms, roi_align and RoIAlign.
+    """Make MMDetection, when imported in this context, use this package's nms, batched_nms, roi_align and RoIAlign.
 
-    ``mmaffinity.framework`` does this once for all of MMDetection, in :func:`import_mmdet`, so that its own detectors and heads
-    also run without compiled operations. It must be imported before ``mmdet.models``, as by ``custom_imports`` of a config. If
-    MMDetection was imported before, which requires a compiled mmcv, its modules are patched at the end. Results are the
-    same either way.
+    ``mmaffinity.framework`` does this once for all of MMDetection, in :func:`import_mmdet`, so that MMDetection's own detectors
+    and heads also run without compiled operations. It must be imported before ``mmdet.models``, for example by a config's
+    ``custom_imports``. If MMDetection was imported earlier, which requires a compiled mmcv, its modules are patched at the end.
+    The results are the same either way.
 
-    Any other mmcv operation is loaded when a model uses it. If it is not compiled, a ValueError names it and explains how to
-    get it; the same holds for the registered names of mmcv's layers, such as 'DCNv2'. MMDetection modules imported later than
-    that, none of which are part of a model, see the original mmcv.
+    Any other mmcv operation is loaded when a model uses it. If it is not compiled, a ValueError explains how to get it; the
+    same applies to the registered names of mmcv's layers, such as 'DCNv2'. MMDetection modules imported after this context,
+    none of which are part of a model, see the original mmcv.
     """
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_operations(name)}
     vars(mmcv).pop('ops', None)
@@ -149,7 +149,7 @@ def _is_operations(name: str) -> bool:
 
 
 def _switch_over(compiled: ModuleType | None) -> None:
-    """Replace references to ``mmcv.ops`` in MMDetection's modules, or their own stubs, which only raise."""
+    """Replace the operations of ``mmcv.ops`` in MMDetection's modules, and MMDetection's stubs, which only raise."""
     for module in [module for name, module in sys.modules.items() if name.startswith('mmdet.')]:
         content = vars(module)
         for name in OWN.keys() & content.keys():

@@ -9,6 +9,9 @@ from torch import Tensor
 class RankedRoIs:
     """The RoIs used to classify N slices: the beta best of each, best first, or M weighted candidates.
 
+    For a slice head with ``with_slice_roi``, the whole slice follows them as one more RoI: its box is the network's input, its
+    score is 1, its deltas are 0, and it has no rank weights.
+
     Attributes:
         boxes: decoded and clipped boxes, x1 y1 x2 y2 in pixels of the network's input, shape (N, beta, 4). For candidates, M
             replaces beta here and below.

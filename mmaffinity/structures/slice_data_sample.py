@@ -21,7 +21,9 @@ class SliceDataSample(DetDataSample):
     * ``pred_slice.roi_boxes``: the beta ranked boxes used for classification, x1 y1 x2 y2 in pixels of the original
       image, shape (beta, 4), and ``roi_scores``, their lesion probabilities, shape (beta,);
     * from the affinity head also ``roi_features`` X (beta, C), ``affinity`` Y (C*, C), ``features`` z (C,) and
-      ``roi_weights`` W v (beta,): z = X^T (W v), so the k-th entry is the weight of the k-th RoI.
+      ``roi_weights`` W v (beta,): z = X^T (W v), so the k-th entry is the weight of the k-th RoI;
+    * for a slice head with ``slice_roi``, the whole slice follows in the last entry of ``roi_boxes``, ``roi_scores`` (1),
+      ``roi_features`` and ``roi_weights``.
 
     The meta field ``task`` is 'segmentation' or 'classification': the kind of ground truth and, in training, the stage of the
     batch.

@@ -1,4 +1,4 @@
-"""Images and figures of slices, affinities and results, all marked for research use only; each imported on first use."""
+"""Images and figures of slices, affinities and results, all marked for research use only; names are imported on first use."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ __all__ = [
     'write_atomically',
 ]
 
-# Predictions can be written without drawing, and drawn without MMDetection.
+# Predictions can be written without the drawing code, and drawn without MMDetection.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {

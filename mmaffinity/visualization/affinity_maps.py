@@ -12,7 +12,7 @@ from mmaffinity.utils.wording import plural
 
 from .sample_arrays import to_array
 
-# Hue shows the sign on screen; lightness increases from end to end, so that a grayscale print shows it too.
+# On screen, the hue shows the sign; lightness increases throughout, so that a grayscale print shows it too.
 AFFINITY_COLORS = LinearSegmentedColormap.from_list(
     'affinity', ['#04103f', '#163c94', '#386cb8', '#8c8c8c', '#e8a94a', '#fcd66c', '#fffbe0']
 )
@@ -24,17 +24,17 @@ def draw_affinity(
     columns: int | None = None,
     limit: float | None = None,
 ) -> Figure:
-    """Draw Y = W^T X of one slice, or of several side by side on one colour scale.
+    """Draw Y = W^T X of one slice, or of several slices side by side on a common colour scale.
 
-    The scale is symmetric around zero, so that colours can be compared across panels. A panel's rows are the affinities (C* of
-    them), its columns the channels (C) of the RoI vectors.
+    The scale is symmetric about zero. The rows of a panel are the C* affinities, its columns the C channels of the RoI vectors.
 
     Args:
         affinity: Y of shape (C*, C), array or tensor, or a list of them, one per slice.
         titles: title of each panel, such as 'COVID-19\\n12/345/0034.png': class and slice.
-        columns: panels per row; by default all.
-        limit: end of the colour scale; by default the 99.5th percentile of the absolute values of all panels, because a few
-            outliers would make everything else grey. Values beyond it take the end colours, and the colour bar has arrows.
+        columns: number of panels per row; by default all.
+        limit: end of the colour scale; by default the 99.5th percentile of the absolute values of all panels, because with the
+            maximum a few outliers would make everything else grey. Values beyond it get the end colours, and the colour bar has
+            arrows.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -52,7 +52,7 @@ def draw_affinity(
     rows = -(-len(matrices) // columns)
     if limit is None:
         sizes = np.abs(np.concatenate([matrix.ravel() for matrix in matrices]))
-        # A sparse Y may have a percentile of 0, and an all-zero Y (no evidence) still needs a scale of nonzero width.
+        # The percentile of a sparse Y may be 0, and an all-zero Y still needs a scale of nonzero width.
         limit = float(np.percentile(sizes, 99.5)) or float(sizes.max()) or 1.0
 
     panel_height = 1.75 + 0.035 * max(len(matrix) for matrix in matrices)
@@ -79,20 +79,19 @@ def draw_affinity(
 
 def _check(matrices: Sequence[np.ndarray], titles: Sequence[str], columns: int | None, limit: float | None) -> None:
     if not matrices:
-        raise ValueError('no affinity matrix to draw: give Y of at least one slice')
+        raise ValueError('no affinity matrix to draw: pass Y of at least one slice')
     for matrix, title in zip(matrices, titles):
         if matrix.ndim != 2 or 0 in matrix.shape:
             raise ValueError(f'the affinity matrix of {title!r} has shape {matrix.shape}, not (C*, C)')
         if not np.isfinite(matrix).all():
             number = int(np.count_nonzero(~np.isfinite(matrix)))
             raise ValueError(
-                f'the affinity matrix of {title!r} has {plural(number, "value")} '
-                f'that {"is" if number == 1 else "are"} not finite: was '
-                'the model trained with too high a learning rate?'
+                f'the affinity matrix of {title!r} has {plural(number, "value")} that {"is" if number == 1 else "are"} not '
+                'finite: check whether training diverged, for example because the learning rate was too high'
             )
     if len(titles) != len(matrices):
-        raise ValueError(f'{plural(len(titles), "title", "was")} given for {len(matrices)} affinity matrices: give as many')
+        raise ValueError(f'{plural(len(titles), "title", "was")} given for {len(matrices)} affinity matrices: pass as many')
     if limit is not None and not limit > 0:
-        raise ValueError(f'the end of the colour scale is {limit}: it must be above 0')
+        raise ValueError(f'limit={limit}, the end of the colour scale, must be above 0')
     if columns is not None and columns < 1:
-        raise ValueError(f'{columns} panels in a row: give 1 or more')
+        raise ValueError(f'columns={columns} must be at least 1')

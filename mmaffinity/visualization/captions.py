@@ -39,7 +39,7 @@ class Caption:
         probabilities: (class name, probability, whether predicted) of each class.
         legend: (kind, text) of each line style in the image; kind is 'truth', 'roi', or 'lesion' (box and mask) or
             'box' followed by the number of a lesion class, as 'lesion0'.
-        notes: notes on what is shown and what is omitted.
+        notes: notes on what is shown and omitted.
         name: name of the slice.
     """
 
@@ -53,7 +53,7 @@ class Caption:
 
 @dataclass
 class _Flow:
-    """Items from left to right, with a new row when the width is used up."""
+    """A layout of items from left to right that starts a new row when the width is used up."""
 
     width: int
     margin: int
@@ -95,7 +95,7 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
         width: width of the image above it in pixels.
 
     Returns:
-        RGB uint8, shape (h, width, 3), as high as the text needs.
+        RGB uint8, shape (h, width, 3), as high as the text requires.
     """
     size = int(np.clip(width / 48, 13, 24))
     plain, bold, small = load_font(size), load_font(size, bold=True), load_font(max(size - 2, 11))
@@ -138,7 +138,7 @@ def _write(pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, font: Ima
 
 
 def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFont.FreeTypeFont, size: int) -> None:
-    """Draw the name, a bar filled to the probability, and the number."""
+    """Draw a class name, a bar filled to its probability, and the number."""
     bar, number = 4 * size, f'{probability:.3f}'
     name = fit_text(name, font, flow.room - bar - font.getlength(number) - size)
     name_width = font.getlength(name)

@@ -1,4 +1,4 @@
-"""The confusion matrix as a figure."""
+"""Figure of a confusion matrix."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,16 +10,15 @@ from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str | None = None) -> Figure:
-    """Draw counts, and shares of each true class; darker cells have a larger share of their row.
+    """Draw the counts and their shares of each true class; a darker cell has a larger share of its row.
 
     Args:
-        matrix: counts of slices, shape (K, K): row = true class, column = predicted class.
+        matrix: counts of slices, shape (K, K), rows true class, columns predicted class.
         class_names: names of the K classes.
         title: title above the matrix.
 
     Returns:
-        The figure, for :func:`save_figure`. The share of a class without slices is a dash, with an explanation below the
-        matrix.
+        The figure, for :func:`save_figure`. The share of a class without slices is a dash, explained below the matrix.
 
     Raises:
         ValueError: if the matrix does not contain K x K counts for K names.
@@ -28,11 +27,11 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
     num_classes = len(class_names)
     if not num_classes or matrix.shape != (num_classes, num_classes):
         raise ValueError(
-            f'a confusion matrix of {num_classes} classes ({", ".join(class_names)}) has shape '
+            f'a confusion matrix of {num_classes} classes ({", ".join(class_names)}) must have shape '
             f'({num_classes}, {num_classes}), not {matrix.shape}'
         )
     if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix != np.floor(matrix)).any():
-        raise ValueError(f'a confusion matrix contains counts, whole numbers of at least 0, not {matrix.tolist()}')
+        raise ValueError(f'a confusion matrix must contain counts, whole numbers of at least 0, not {matrix.tolist()}')
     matrix = matrix.astype(np.int64)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)
@@ -40,7 +39,7 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
     side = 1.05 * num_classes
     figure = Figure(figsize=(max(side + 2.0, 3.6), max(side + 1.4, 2.9)), layout='constrained')
     axis = figure.subplots()
-    axis.imshow(shares, cmap='Greys', vmin=0.0, vmax=1.25)  # so that white text is readable on the darkest cell
+    axis.imshow(shares, cmap='Greys', vmin=0.0, vmax=1.25)  # leaves text readable on the darkest cell
     for row in range(num_classes):
         for column in range(num_classes):
             share = f'{shares[row, column]:.2%}' if totals[row] else '\u2013'
@@ -70,7 +69,7 @@ def draw_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title:
         axis.set_title(title, fontsize=11, parse_math=False)
     below = 'slices, and their share of the true class'
     if not totals.all():
-        below += '; \u2013: no slice of this class'
+        below += '; \u2013: no slices of this class'
     figure.supxlabel(f'{below}. {SHORT_NOTICE}', fontsize=7, color='0.35')
     return figure
 

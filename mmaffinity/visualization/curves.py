@@ -1,4 +1,4 @@
-"""Losses and validation scores during training."""
+"""Plots of losses and validation scores during training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,11 +31,11 @@ def draw_training_curves(
 ) -> Figure:
     """Draw losses by training step and validation scores by epoch.
 
-    Lines differ in style and grey level, scores also in their markers, and each is labelled beside the panel.
+    Lines differ in style and grey level, scores also in their markers; each has an entry in the legend beside its panel.
 
     Args:
-        losses: (steps, values) of each loss, drawn on a logarithmic scale if they differ by a power of ten; the slice loss
-            has its own panel.
+        losses: (steps, values) of each loss; the slice loss has its own panel. A panel's scale is logarithmic if its largest
+            value is at least ten times the smallest.
         scores: (epochs, values in [0, 1]) of each validation score.
         title: title of the figure.
 
@@ -43,7 +43,7 @@ def draw_training_curves(
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if there is no value.
+        ValueError: if there are no values.
     """
     groups = [
         ('segmentation loss', 'step', {k: v for k, v in losses.items() if k != 'loss_slice'}, True),
@@ -52,13 +52,13 @@ def draw_training_curves(
     ]
     groups = [group for group in groups if any(len(values[0]) for values in group[2].values())]
     if not groups:
-        raise ValueError('there is no loss and no score to draw')
+        raise ValueError('there are no losses or scores to draw')
     figure = Figure(figsize=(8.2, 0.5 + 2.6 * len(groups)), layout='constrained')
     axes = figure.subplots(len(groups), squeeze=False)[:, 0]
     for axis, (name, unit, lines, logarithmic) in zip(axes, groups):
         for index, (key, (steps, values)) in enumerate(lines.items()):
             many = len(lines) > 1
-            # Hollow markers that shrink from line to line, so that coinciding values remain distinguishable.
+            # Hollow markers that shrink from line to line keep coinciding values distinguishable.
             axis.plot(
                 steps,
                 values,
@@ -91,7 +91,7 @@ def draw_training_curves(
 
 
 def _with_margin(steps: Sequence[float]) -> tuple[float, float]:
-    """Return the limits of the axis that all loss panels share, so that steps are aligned."""
+    """Return axis limits for all loss panels, so that their steps are aligned."""
     low, high = min(steps), max(steps)
     margin = 0.04 * (high - low) or 0.5
     return low - margin, high + margin

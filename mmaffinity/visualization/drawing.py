@@ -1,4 +1,4 @@
-"""Lines and labels on RGB arrays: dashed outlines, text with measured size, label placement."""
+"""Drawing of lines and labels on RGB arrays: dashed outlines, fitted text, label placement."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
-# Line styles differ as well as colours, so that a grayscale print still distinguishes them.
+# Line styles differ as well as colours, so that they can be told apart in a grayscale print.
 TRUTH_COLOR: Color = (70, 225, 255)
 ROI_COLOR: Color = (255, 255, 255)
 LESION_COLORS: tuple[Color, ...] = ((255, 184, 40), (255, 130, 210), (160, 240, 100), (205, 180, 255))
@@ -19,7 +19,7 @@ TAG_COLOR: Color = (20, 20, 20)
 
 @lru_cache(maxsize=64)
 def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load DejaVu Sans, shipped with Matplotlib, so that text looks the same on every machine; size in pixels."""
+    """Load DejaVu Sans from Matplotlib, so that text looks the same on every machine; size in pixels."""
     return ImageFont.truetype(findfont(FontProperties(family='DejaVu Sans', weight='bold' if bold else 'normal')), size)
 
 
@@ -39,7 +39,7 @@ def lesion_color(label: int) -> Color:
 
 
 def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness: int, dash: float, gap: float) -> None:
-    """Draw a closed outline as dashes over a thin dark line, which makes it visible on bright tissue.
+    """Draw a closed outline as dashes over a dark line of the same thickness, for contrast on bright tissue.
 
     Args:
         picture: RGB uint8, shape (H, W, 3), modified in place.
@@ -62,7 +62,7 @@ def draw_dashes(picture: np.ndarray, points: np.ndarray, color: Color, thickness
 
 
 def box_corners(box: np.ndarray, scale: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the first and last drawn pixel, x1 y1 x2 y2, of a box of the slice, clipped to an image of ``shape`` (H, W)."""
+    """Return a box of the slice as its first and last drawn pixels, x1 y1 x2 y2, clipped to an image of ``shape`` (H, W)."""
     height, width = shape
     x1, y1, x2, y2 = np.rint(np.asarray(box, dtype=np.float64) * scale)
     x1, y1 = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
@@ -75,7 +75,7 @@ def rectangle_points(corners: tuple[int, int, int, int]) -> np.ndarray:
 
 
 class Labels:
-    """Text labels beside the boxes of an image, without overlaps and within the image.
+    """Text labels beside the boxes of an image, placed within the image and without overlaps.
 
     Args:
         shape: (H, W) of the image in pixels.
@@ -92,7 +92,7 @@ class Labels:
         self.num_left_out = 0
 
     def add(self, text: str, corners: tuple[int, int, int, int], color: Color) -> bool:
-        """Place ``text`` in a free spot at a corner of a box; return whether there was one."""
+        """Place ``text`` in a free spot at a box; return whether there was one."""
         width = int(np.ceil(self.font.getlength(text))) + 2 * self.pad
         place = self._free_place(width, corners)
         if place is None:
@@ -120,7 +120,7 @@ class Labels:
         return None
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """Return the image with the labels as a new array."""
+        """Return a copy of the image with the labels."""
         canvas = Image.fromarray(picture)
         pen = ImageDraw.Draw(canvas)
         for x, y, x_end, y_end, text, color in self.placed:
@@ -130,12 +130,12 @@ class Labels:
 
 
 def tint(picture: np.ndarray, mask: np.ndarray, color: Color, strength: float = 0.28) -> None:
-    """Blend ``color`` into the pixels of a mask (H, W) in place, so that the anatomy below stays visible."""
+    """Blend ``color`` into the pixels of a mask (H, W), in place; the anatomy below remains visible."""
     mixed = picture[mask] * (1.0 - strength) + np.asarray(color, dtype=np.float64) * strength
     picture[mask] = np.rint(mixed).astype(np.uint8)
 
 
 def mask_outlines(mask: np.ndarray, scale: int) -> Sequence[np.ndarray]:
-    """Return the outlines of a boolean mask (H, W), holes included: each (n, 2) x y through border-pixel centres, scaled."""
+    """Return the outlines of a boolean mask (H, W), including holes: x y through scaled border-pixel centres, (n, 2) each."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [np.rint(outline[:, 0] * float(scale) + (scale - 1) / 2).astype(np.int32) for outline in outlines]

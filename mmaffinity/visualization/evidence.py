@@ -1,4 +1,4 @@
-"""Attribution of each class to the RoIs, drawn on the slice."""
+"""Figure of the attribution of each class to the RoIs, drawn on the slice."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .overlays import to_rgb
 
 FOR, AGAINST = '#e8a94a', '#386cb8'
 MAX_BARS = 12
-# Size of a label in the font and panel size below, as shares of the panel.
+# Size of a label as a share of the panel, for the font and panel sizes below.
 LABEL_CHARACTER, LABEL_MARGIN, LABEL_HEIGHT = 0.0215, 0.012, 0.055
 
 
@@ -29,19 +29,19 @@ def draw_evidence(
     """Draw the attribution of each class to the RoIs.
 
     :func:`mmaffinity.models.cls_heads.roi_evidence` explains what is exact and what is a first-order attribution: z is exactly
-    a sum over the RoIs, z = X^T (W v); the contribution of each summand to a logit uses the state of the classifier's ReLUs at
-    this z. The contributions and the rest add up exactly to the logit.
+    a sum over the RoIs, z = X^T (W v); the contribution of each summand to a logit assumes the state of the classifier's ReLUs
+    at this z. The contributions and the rest add up exactly to the logit.
 
-    Each class has a column. At the top, the slice shows the RoIs: solid and bright for the class, dashed and dark against it,
-    with a wider line for a larger share; labels give rank and share. Below, bars show the contributions in units of the
-    logit, with the rest and the sum.
+    Each class has a column. At the top, the slice shows the RoIs: solid and bright if they support the class, dashed and dark
+    if they oppose it, with a wider line for a larger share; labels show rank and share. Below, bars show the contributions to
+    the logit, the rest and the sum.
 
     Args:
         image: the slice, in the form accepted by :func:`draw_overlay`.
         boxes: boxes of the beta ranked RoIs, x1 y1 x2 y2 in pixels of the slice, shape (beta, 4). Repeated boxes, which
             pad a short list, are drawn once with the sum of their contributions.
         contributions: contribution of each RoI to each logit, shape (beta, K).
-        rest: rest of each logit, shape (K,).
+        rest: part of each logit that comes from no RoI, shape (K,).
         class_names: names of the K classes.
         title: title of the figure: name of the slice, its class, the prediction.
 
@@ -49,7 +49,7 @@ def draw_evidence(
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
     """
     boxes, contributions, rest = (np.asarray(values, dtype=np.float64) for values in (boxes, contributions, rest))
     num_classes = len(class_names)
@@ -61,8 +61,7 @@ def draw_evidence(
         or rest.shape != (num_classes,)
     ):
         raise ValueError(
-            f'evidence of {num_classes} classes needs boxes (beta, 4), contributions '
-            f'(beta, {num_classes}) and '
+            f'the attribution of {num_classes} classes needs boxes (beta, 4), contributions (beta, {num_classes}) and '
             f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}'
         )
     boxes, contributions, names = _merge_repeats(boxes, contributions)
@@ -88,8 +87,8 @@ def draw_evidence(
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     foot = (
-        "solid, bright: for the class; dashed, dark: against it; # rank of the RoI; % of all RoIs' evidence for that "
-        f'class; rest: not from any RoI (biases); logit: the sum. {SHORT_NOTICE}'
+        'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI; %: share of the contributions of all '
+        f'RoIs to that class; rest: not from any RoI (biases); logit: the sum. {SHORT_NOTICE}'
     )
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure
@@ -135,10 +134,10 @@ def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequenc
 def _free_spot(
     box: np.ndarray, wide: float, taken: Sequence[tuple[float, float, float]], width: int, height: int
 ) -> tuple[float, float] | None:
-    """Lower left corner of a label of given width at a box, without overlapping other labels, in pixels of the slice."""
+    """Return the lower left corner of a label at a box that overlaps no other label, in pixels of the slice, or None."""
     high = LABEL_HEIGHT * height
     x1, y1, x2, y2 = box
-    # Above, below, right, left, then on the box itself. Labels touch their box to show which one they belong to.
+    # Above, below, right, left, then on the box itself. A label touches its box to show that it belongs to it.
     for x, y in (
         (x1, y1),
         (x1, y2 + high),
@@ -196,5 +195,5 @@ def _percent(share: float) -> str:
 
 
 def _unsigned_zero(number: str) -> str:
-    """Format a number with a sign and a proper minus; a number that rounds to 0 has no sign."""
+    """Format a number with a proper minus sign; a number that rounds to 0 has no sign."""
     return number.replace('-', '\u2212') if float(number) else number.lstrip('+-')

@@ -1,4 +1,4 @@
-"""Plots of time against size."""
+"""Plots of time versus size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,9 +8,9 @@ LABELS = {'slices': 'slices per batch', 'objects': 'objects per slice', 'rois': 
 
 
 def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
-    """Draw one panel per quantity: measured times, and the straight line through the first and last.
+    """Draw one panel per quantity, with the measured times and a straight line through the first and last.
 
-    If growth is faster than linear, the points in between lie below that line.
+    If growth is faster than linear, the points in between are below the line.
 
     Args:
         measured: (values, seconds) by name of the quantity.
@@ -23,7 +23,7 @@ def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
         ValueError: if there is nothing to draw.
     """
     if not measured:
-        raise ValueError('there is no measurement to draw')
+        raise ValueError('there are no measurements to draw')
     columns = min(len(measured), 2)
     rows = -(-len(measured) // columns)
     figure = Figure(figsize=(4.1 * columns, 0.4 + 2.7 * rows), layout='constrained')

@@ -1,4 +1,4 @@
-"""Panels of segmented slices: prediction, mask scores, ground truth (the paper's Figure 6)."""
+"""Figure of segmented slices: prediction, mask scores and ground truth (the paper's Figure 6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PREDICTED, TRUE = '#ffb828', '#46e1ff'
 
 @dataclass
 class LesionPanel:
-    """A slice of the figure.
+    """A row of the figure, one slice.
 
     Attributes:
         image: the slice, in the form accepted by :func:`draw_overlay`.
@@ -47,17 +47,20 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if there is no slice, or masks do not have the slice's shape.
+        ValueError: if there are no slices, or masks do not have the slice's shape.
     """
     if not panels:
-        raise ValueError('no slice to draw: give at least one with lesion annotations')
+        raise ValueError('no slice to draw: pass at least one with lesion annotations')
     figure = Figure(figsize=(11.2, 0.5 + 3.75 * len(panels)), layout='constrained')
     axes = figure.subplots(len(panels), 3, squeeze=False)
     for row, panel in zip(axes, panels):
         rgb = to_rgb(panel.image)
         for what, masks in (('predicted', panel.mask_scores), ('true', panel.true_masks)):
             if len(masks) and masks.shape[1:] != rgb.shape[:2]:
-                raise ValueError(f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, the slice {rgb.shape[:2]}')
+                raise ValueError(
+                    f'the {what} masks of {panel.title} have shape {masks.shape[1:]}, but the slice has {rgb.shape[:2]}: '
+                    'pass both at the size of the slice on disk'
+                )
         keep = panel.scores >= score_thr
         boxes, scores, masks = panel.boxes[keep], panel.scores[keep], panel.mask_scores[keep]
         hidden = int((~keep).sum())
@@ -84,7 +87,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
             )
         union = masks.max(0) if len(masks) else np.zeros(rgb.shape[:2])
         row[1].set_title('lesion probability by pixel (sigmoid),\nmaximum over objects', fontsize=8)
-        # Lightness is monotonic, so that a grayscale print keeps the order.
+        # The lightness of the colour map is monotonic, so a grayscale print preserves the order.
         heat_map = row[1].imshow(union, cmap='inferno', vmin=0, vmax=1, interpolation='nearest')
         figure.colorbar(heat_map, ax=row[1], fraction=0.045, pad=0.02)
         row[2].set_title(f'ground truth: {_count(len(panel.true_masks))}', fontsize=8)
@@ -100,7 +103,7 @@ def draw_lesion_panels(panels: Sequence[LesionPanel], score_thr: float = 0.5) ->
 def _outlines(axis: Any, masks: np.ndarray, color: str, style: str) -> None:
     for mask in masks:
         if mask.any():
-            padded = np.pad(mask, 1).astype(float)  # so that masks at the border are outlined there
+            padded = np.pad(mask, 1).astype(float)  # closes the outlines of masks at the border
             at = np.arange(-1, padded.shape[1] - 1), np.arange(-1, padded.shape[0] - 1)
             axis.contour(*at, padded, [0.5], colors='black', linewidths=2.4)
             axis.contour(*at, padded, [0.5], colors=color, linewidths=1.3, linestyles=style)

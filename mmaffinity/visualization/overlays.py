@@ -1,4 +1,4 @@
-"""Overlay of a slice with its lesions, its class and the RoIs behind it."""
+"""Overlay of a slice with its lesions, its class, and the RoIs used for it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,9 +31,9 @@ from .sample_arrays import (
     true_lesions,
 )
 
-MIN_CAPTION_WIDTH = 560  # in pixels; at smaller sizes, the caption would need too many rows
+MIN_CAPTION_WIDTH = 560  # pixels; a narrower caption would need too many rows
 MAX_LABELS = 50  # more would hide the lesions
-MANY = 20  # number of lesions from which lines and labels are thinner
+MANY = 20  # above this number of lesions, lines and labels are smaller
 
 
 def picture_scale(height: int, width: int, min_size: int = 768) -> int:
@@ -54,11 +54,11 @@ def draw_overlay(
     name: str | None = None,
     min_size: int = 768,
 ) -> np.ndarray:
-    """Draw a slice with predicted and true lesions, and below it a caption strip with class and probabilities.
+    """Draw a slice with predicted and true lesions above a caption strip with class and probabilities.
 
-    The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels not drawn on keep the
-    values of the slice. The caption never covers it. Predicted lesions are tinted, with a solid outline and box; true
-    outlines are dashed and RoIs dotted, so that grayscale prints are readable.
+    The slice is at the top left, enlarged by :func:`picture_scale` without interpolation, so pixels that are not drawn on keep
+    their values. The caption never covers it. Predicted lesions are tinted, with a solid outline and box; outlines of true
+    lesions are dashed and RoIs dotted, so that grayscale prints are readable.
 
     Args:
         image: the slice, shape (H, W), (H, W, 1) or RGB (H, W, 3): uint8, or float in 8-bit grey levels (0 to 255).
@@ -66,7 +66,7 @@ def draw_overlay(
         class_names: names of the K slice classes, in the order of the model's outputs; None to number them.
         score_thr: lesions with a lower score are omitted (and counted in the caption).
         max_objects: maximum number of lesions drawn (highest scores first), and of RoIs.
-        show_gt: draw the known ground truth: lesion outlines, true class.
+        show_gt: draw the ground truth, if known: lesion outlines, true class.
         show_pred: draw the prediction.
         show_rois: draw the RoIs used for classification, with rank and weight (W v)_k, z = X^T (W v) (Eqs. 3, 6).
         lesion_names: names of the lesion classes.
@@ -74,7 +74,7 @@ def draw_overlay(
         min_size: minimum size of the slice's longer side in pixels.
 
     Returns:
-        RGB uint8, shape (H s + h, max(W s, 560), 3): s the scale, h the caption's height.
+        RGB uint8, shape (H s + h, max(W s, 560), 3), with scale s and caption height h.
 
     Raises:
         ValueError: if the image is not such an array, masks do not have the slice's shape, or the numbers of names and
@@ -139,12 +139,12 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
-        raise ValueError(f'a slice to draw has shape (H, W) or (H, W, 3), not {image.shape}')
+        raise ValueError(f'a slice to draw must have shape (H, W) or (H, W, 3), not {image.shape}')
     if image.dtype.kind == 'f':
         image = np.rint(np.nan_to_num(image).clip(0, 255)).astype(np.uint8)
     elif image.dtype != np.uint8:
         raise ValueError(
-            f'a slice to draw is uint8, or float in 8-bit grey levels (0 to 255), not {image.dtype}: '
+            f'a slice to draw must be uint8, or float in 8-bit grey levels (0 to 255), not {image.dtype}: '
             'read 16-bit files with LoadCTSlice, which rescales them'
         )
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image.copy()
@@ -153,13 +153,13 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def _class_lines(
     sample: Any, class_names: Sequence[str] | None, name: str, show_gt: bool, show_pred: bool
 ) -> tuple[str, str | None, list[tuple[str, float, bool]]]:
-    """Return headline, truth and probabilities of the caption."""
+    """Return the caption's headline, true class and probabilities."""
     predicted, scores = slice_probabilities(sample) if show_pred else (None, [])
     if class_names is not None and scores and len(class_names) != len(scores):
         raise ValueError(
             f'{plural(len(class_names), "class name", "was")} given ({", ".join(class_names)}), but the '
-            f'prediction of {name} has {plural(len(scores), "probability")}: give the slice classes that the '
-            'model was trained on'
+            f'prediction of {name} has {plural(len(scores), "probability")}: pass the slice classes with which the '
+            'model was trained'
         )
     actual = true_class(sample) if show_gt else None
     truth = None
@@ -178,7 +178,7 @@ def _name(names: Sequence[str] | None, index: int) -> str:
 
 
 def _font_size(width: int, num_objects: int) -> int:
-    """Return the label size, which shrinks with the number of labels but stays readable."""
+    """Return the font size of labels, smaller if there are many objects but still readable."""
     size = width / (58 if num_objects <= MANY else 72)
     return int(np.clip(size, 11, 22))
 
@@ -187,14 +187,14 @@ def draw_lesions(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
     """Draw tint, outline and box of each lesion, the highest score on top."""
     finely = len(lesions) > MANY
     if lesions.masks is not None:
-        # One tint per class over the union, so that overlapping lesions do not hide the anatomy.
+        # Tint the union of each class once, so that overlapping lesions do not hide the anatomy.
         for label in np.unique(lesions.labels):
             union = lesions.masks[lesions.labels == label].any(axis=0)
             tint(picture, union.repeat(scale, axis=0).repeat(scale, axis=1), lesion_color(label))
         for mask, label in zip(lesions.masks[::-1], lesions.labels[::-1]):
             outlines = mask_outlines(mask, scale)
             if not finely:
-                cv2.polylines(picture, outlines, True, TAG_COLOR, 4)  # visible on bright tissue and in grayscale
+                cv2.polylines(picture, outlines, True, TAG_COLOR, 4)  # for contrast on bright tissue and in grayscale
             cv2.polylines(picture, outlines, True, lesion_color(label), 1 if finely else 2)
     for box, label in zip(lesions.boxes[::-1], lesions.labels[::-1]):
         x1, y1, x2, y2 = box_corners(box, scale, picture.shape[:2])
@@ -204,7 +204,7 @@ def draw_lesions(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
 
 
 def draw_truth(picture: np.ndarray, lesions: Lesions, scale: int) -> None:
-    """Draw dashed outlines, or boxes if there are no masks."""
+    """Draw the dashed outline of each true lesion, or its box if there are no masks."""
     for index in range(len(lesions)):
         if lesions.masks is not None:
             outlines = mask_outlines(lesions.masks[index], scale)
@@ -221,7 +221,7 @@ def _lesion_legend(lesions: Lesions, lesion_names: Sequence[str]) -> list[tuple[
 
 
 def _count(num_shown: int, num_confident: int, num_predicted: int, score_thr: float) -> str:
-    """Describe how many lesions are drawn, out of how many."""
+    """Describe how many of the predicted lesions are drawn."""
     if not num_predicted:
         return 'predicted lesions: none'
     text = f'predicted lesions with score \u2265 {score_thr:g}: {num_confident or "none"} of {num_predicted}'

@@ -1,4 +1,4 @@
-"""Ranks of models under pairs of criteria (the paper's Figure 5)."""
+"""Figure of model ranks by pairs of criteria (the paper's Figure 5)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]], note: str = '') -> Figure:
-    """Draw the rank of each model under each pair of criteria.
+    """Draw the rank of each model by each pair of criteria.
 
-    A model near the upper left corner is good by both criteria; one far from the diagonal is good by only one. Equal
+    A model in the upper left corner is best by both criteria; one far from the diagonal is good by only one. Models with equal
     values share the mean of their ranks. A panel shows the models that have both values.
 
     Args:
         criteria: values by criterion and model; higher is better.
-        pairs: criteria of the horizontal and the vertical axis.
-        note: a footnote, for example on the source of the values.
+        pairs: the criteria of the horizontal and vertical axes.
+        note: footnote, for example on the source of the values.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -29,14 +29,14 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
     """
     unknown = {name for pair in pairs for name in pair} - set(criteria)
     if unknown:
-        raise ValueError(f'no model has a value for {sorted(unknown)}; there are {sorted(criteria)}')
+        raise ValueError(f'no model has a value for {sorted(unknown)}; choose from {sorted(criteria)}')
     shown = []
     for first, second in pairs:
         models = [model for model in criteria[first] if model in criteria[second]]
         if len(models) > 1:
             shown.append((first, second, models))
     if not shown:
-        raise ValueError('a rank needs at least two models with both values of a pair')
+        raise ValueError('ranking needs at least two models with both values of a pair')
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
     most = max(len(models) for *_, models in shown)
@@ -52,7 +52,7 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
         rows_taken: dict[float, int] = {}
         for (left, top), names in sorted(places.items()):
             axis.plot(left, top, 'o', color='black', markersize=6)
-            right = left > (count + 1) / 2  # put the name on the side with space
+            right = left > (count + 1) / 2  # the name goes on the side with more space
             text = textwrap.fill(', '.join(names), 34)
             offset, place = (-7 if right else 7, 0), dict(ha='right' if right else 'left', va='center')
             if sum(other == top for _, other in places) > 1:  # for equal ranks, names alternate above and below

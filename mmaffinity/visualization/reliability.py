@@ -1,4 +1,4 @@
-"""Reliability diagrams: the share of correct predictions at each confidence."""
+"""Reliability diagrams: accuracy by confidence."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from mmaffinity.utils.provenance import SHORT_NOTICE
 
 
 def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, float]]) -> Figure:
-    """Draw one panel per model: accuracy by confidence at the top, number of predictions at the bottom.
+    """Draw one panel per model, with accuracy by confidence at the top and the number of predictions at the bottom.
 
     Args:
         panels: for each model, its title, the counts, mean confidences and accuracies of B bins of equal width over [0, 1]
-            (NaN for an empty bin), and the expected calibration error.
+            (NaN for empty bins), and the expected calibration error.
 
     Returns:
         The figure, for :func:`save_figure`.
 
     Raises:
-        ValueError: if there is no panel.
+        ValueError: if there are no panels.
     """
     if not panels:
-        raise ValueError('nothing to draw: give at least one model')
+        raise ValueError('nothing to draw: pass at least one model')
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(0.6 + 3.3 * columns, 0.4 + 4.1 * rows), layout='constrained')
@@ -44,8 +44,8 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
             markersize=4,
             clip_on=False,
             zorder=3,
-        )  # draw dots at 0 and 1 in full
-        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='share correct')
+        )  # not clipped, so that dots at 0 and 1 are complete
+        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel='accuracy')
         lines = [textwrap.fill(line, 38, max_lines=2) for line in title.split('\n')]
         upper.set_title('\n'.join(lines), fontsize=9, parse_math=False)
         upper.text(0.04, 0.97, f'ECE {ece:.2%}', transform=upper.transAxes, va='top', fontsize=9)
@@ -56,6 +56,6 @@ def draw_reliability(panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndar
     for index in range(len(panels), rows * columns):
         axes[2 * (index // columns), index % columns].set_axis_off()
         axes[2 * (index // columns) + 1, index % columns].set_axis_off()
-    foot = f'bars: accuracy by confidence; dots: at the mean confidence of the bin; dashed: ideal. {SHORT_NOTICE}'
+    foot = f'bars: accuracy by confidence; dots: the same at the mean confidence of the bin; dashed: ideal. {SHORT_NOTICE}'
     figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
     return figure

@@ -1,4 +1,4 @@
-"""Data-sample contents for drawing, as NumPy arrays checked against the drawn slice."""
+"""Contents of a data sample as NumPy arrays for drawing, checked against the slice."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from mmaffinity.utils.run_lengths import encode_masks
 
 @dataclass
 class Lesions:
-    """Lesions of one slice, predicted or true.
+    """Predicted or true lesions of a slice.
 
     Attributes:
         boxes: x1 y1 x2 y2 in pixels of the slice, shape (n, 4).
@@ -39,7 +39,7 @@ class Lesions:
 
 
 def to_array(value: Any) -> np.ndarray:
-    """Convert a tensor on any device, MMDetection's boxes or masks, or anything NumPy accepts, to an array."""
+    """Convert a tensor on any device, MMDetection's boxes or masks, or anything that NumPy accepts to an array."""
     if hasattr(value, 'to_ndarray'):  # BitmapMasks, PolygonMasks
         return value.to_ndarray()
     value = getattr(value, 'tensor', value)  # HorizontalBoxes
@@ -49,7 +49,7 @@ def to_array(value: Any) -> np.ndarray:
 
 
 def sample_name(sample: Any) -> str:
-    """Return a readable name of the slice: patient/scan/file or, if unknown, the last folder and file of its path."""
+    """Return a readable name of the slice: patient/scan/file or, if these are unknown, the last folder and file of its path."""
     path = PurePosixPath(str(sample.get('img_path') or '').replace('\\', '/'))
     parts = [sample.get('patient_id'), sample.get('scan_id')]
     parts = [str(part) for part in parts if part is not None]
@@ -59,11 +59,11 @@ def sample_name(sample: Any) -> str:
 
 
 def cropped_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
-    """Return the part of a slice that the model saw: all of it, or the crop of CropToBodyBox.
+    """Return the part of a slice that the model saw: all of it, or the crop by CropToBodyBox.
 
     Args:
         image: the slice as on disk, shape (H, W) or (H, W, C).
-        sample: its data sample; ``crop_box`` is xmin ymin xmax ymax in pixels if it was cropped.
+        sample: its data sample; if the slice was cropped, ``crop_box`` is xmin ymin xmax ymax in pixels.
     """
     xmin, ymin, xmax, ymax = sample.get('crop_box') or (0, 0, image.shape[1], image.shape[0])
     return image[ymin:ymax, xmin:xmax]
@@ -73,13 +73,13 @@ def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str
     if masks.ndim != 3 or (len(masks) and masks.shape[1:] != shape):
         raise ValueError(
             f'the {what} of {name} have shape {masks.shape}, but the slice to draw on is '
-            f'{shape[0]} x {shape[1]} pixels: give the slice as it is on disk, not as the model sees it'
+            f'{shape[0]} x {shape[1]} pixels: pass the slice as it is on disk, not as the model sees it'
         )
     return masks.astype(bool).reshape(len(masks), *shape)
 
 
 def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Return the predicted lesions by decreasing score; None if the model does not segment.
+    """Return the predicted lesions by decreasing score; None if the model does not predict lesions.
 
     Raises:
         ValueError: if the masks do not have the slice's shape (H, W).
@@ -97,9 +97,9 @@ def predicted_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
 
 
 def true_lesions(sample: Any, shape: tuple[int, int]) -> Lesions | None:
-    """Return the annotated lesions; None if the slice has no lesion annotation, as in the slice data sets.
+    """Return the annotated lesions; None if the slice has no lesion annotations, as in the slice data sets.
 
-    The raw annotations (meta field ``instances``) take precedence, because they are in pixels of the slice on disk;
+    The raw annotations (meta field ``instances``) take precedence, because they are in pixels of the slice on disk, whereas
     ``gt_instances`` may have been resized with the model's input.
 
     Raises:
@@ -148,10 +148,10 @@ def true_class(sample: Any) -> int | None:
 
 
 def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]:
-    """Return the RoIs used for classification: (box, ranks from 1, weight), with repeats of a box combined.
+    """Return the RoIs used for classification: (box, ranks from 1, weight), with repeated boxes merged.
 
-    If a slice has fewer boxes than the model needs, the list is padded with repeats. Repeats share their features, and
-    z = X^T (W v) adds their contributions, so a repeated box gets the sum of its weights.
+    If a slice has fewer boxes than the model needs, the list is padded with repeats. Repeats have the same features, and
+    z = X^T (W v) adds their contributions, so a merged box gets the sum of their weights.
     """
     prediction = sample.get('pred_slice')
     if prediction is None or 'roi_boxes' not in prediction:

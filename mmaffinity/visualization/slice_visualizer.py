@@ -19,15 +19,15 @@ from .saving import save_image
 class SliceVisualizer(DetLocalVisualizer):
     """Draw slices with :func:`draw_overlay` wherever MMDetection draws images.
 
-    The names of the slice classes and of the lesion classes come from the data set (``slice_classes`` and ``classes``
-    of its meta information). Ground truth and prediction share one image, with different line styles, instead of
-    appearing side by side as in :class:`DetLocalVisualizer`.
+    The names of the slice and lesion classes come from the data set (``slice_classes`` and ``classes`` of its meta
+    information). Ground truth and prediction are drawn in one image, with different line styles, instead of side by side as in
+    :class:`DetLocalVisualizer`.
 
     Args:
         name: name of the instance.
         max_objects: maximum number of lesions drawn, highest scores first.
         show_rois: also draw the RoIs used for classification, with rank and weight.
-        **kwargs: arguments of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
+        **kwargs: further arguments of :class:`DetLocalVisualizer` (``vis_backends``, ``save_dir``, ...).
     """
 
     def __init__(self, name: str = 'visualizer', max_objects: int = 100, show_rois: bool = False, **kwargs: Any) -> None:
@@ -54,14 +54,14 @@ class SliceVisualizer(DetLocalVisualizer):
         Args:
             name: name of the image for the backends.
             image: the slice, uint8 or float with 8-bit grey levels, grayscale (H, W) or RGB (H, W, 3).
-            data_sample: its ground truth and prediction; None to show the slice alone.
-            draw_gt: draw the known ground truth.
+            data_sample: its ground truth and prediction; None draws the slice alone.
+            draw_gt: draw the ground truth, if known.
             draw_pred: draw the prediction.
-            show: open a window (needs a display); the backends then get nothing unless configured, as in MMDetection.
+            show: also open a window, which requires a display.
             wait_time: seconds for which the window stays open; 0 waits for a key.
             out_file: file to write instead of using the backends; always a PNG, any other extension is replaced.
             pred_score_thr: lesions with a lower score are omitted.
-            step: number of the image in the backends.
+            step: step number for the backends.
 
         Raises:
             ValueError: from :func:`draw_overlay` and :func:`save_image`.
@@ -79,11 +79,11 @@ class SliceVisualizer(DetLocalVisualizer):
             lesion_names=meta.get('classes') or ('lesion',),
             name=name if data_sample is None else None,
         )
-        self.set_image(drawn)  # get_image() then returns it, as MMDetection's users expect
+        self.set_image(drawn)  # so that get_image() returns it, as in MMDetection
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            # MMDetection's hook names the file after the slice, which may be a JPEG; lossy lines would be unreadable.
+            # MMDetection's hook names the file after the slice, which may be a JPEG; lossy compression would blur the lines.
             save_image(drawn, Path(out_file).with_suffix('.png'))
         else:
             self.add_image(name, drawn, step)

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import re
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -226,6 +229,22 @@ def test_coronal_and_sagittal_views(tmp_path, inferencer, browser):
                 x, y = (45, 36)
                 grey = int(to_grey(chest(index)[y, x]))
                 assert abs(pixel(page, x if plane == 'coronal' else y, 4 - index)[0] - grey) <= 1
+
+
+def test_the_speed_of_a_page_is_measured(series, browser, repo_root):
+    _, folder, _ = series
+    script = repo_root / 'tools/analysis_tools/page_speed.py'
+    done = subprocess.run([sys.executable, script, folder / 'index.html'], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = dict(re.split(r'\s{2,}', line, maxsplit=1) for line in done.stdout.splitlines())
+    assert float(found['size on disk'].split()[0]) == pytest.approx(
+        sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6, abs=0.05
+    )
+    for name in ('wheel step, axial', 'wheel step, coronal', 'changing the window'):
+        assert 0 < float(found[name].split()[0]) < 3000, name
+    assert float(found["peak memory of the page's process"].split()[0]) > 20
+    missing = subprocess.run([sys.executable, script, folder / 'none.html'], capture_output=True, text=True, timeout=120)
+    assert missing.returncode == 2 and 'none.html does not exist' in missing.stderr
 
 
 def test_hostile_names_are_text(tmp_path, inferencer, browser):

@@ -81,9 +81,9 @@ def test_a_fold_stores_the_slices_of_its_training_and_test(repo_root, roots, det
     assert set(json.loads((folder / 'rois.json').read_text())['slices']) == used
 
 
-def head_config(repo_root, roots, stored, **extra):
+def head_config(repo_root, roots, stored, name='roi_head_c8_folders', **extra):
     config = load_config(
-        repo_root / 'configs/public/roi_head_c8_folders.py',
+        repo_root / f'configs/public/{name}.py',
         {**HEAD, **THREE, **NO_VAL, 'data_root': roots['data_root'], **extra},
     )
     for loader in ('train_dataloader', 'test_dataloader'):
@@ -106,6 +106,38 @@ def test_head_on_stored_rois_agrees_with_the_merged_model(repo_root, roots, dete
     np.testing.assert_allclose(list(first.values()), list(second.values()), atol=5e-3)  # features are stored as float16
     meta = load_checkpoint(joined)['meta']['dataset_meta']
     assert meta['classes'] == ('lesion',) and len(meta['slice_classes']) == 3
+
+
+def test_the_whole_slice_is_stored_last(repo_root, roots, detector, stored, tmp_path):
+    config = load_config(
+        repo_root / 'configs/public/affinity_c8_slice_roi_from_scratch.py', {**SMALL, **THREE, **roots, **NO_VAL}
+    )
+    folder = extract_rois(config, detector[1], tmp_path / 'rois')
+    path = json.loads((folder / 'rois.json').read_text())['slices'][3]
+    load = dict(type='LoadStoredRoIs', folder=str(folder))
+    every, shuffled, last, ranked = (
+        TRANSFORMS.build(transform)(dict(img_path=path))['inputs']
+        for transform in (load, dict(load, shuffle=True), dict(load, keep=[-1]), dict(load, folder=str(stored)))
+    )
+    assert every['boxes'].shape == (9, 4) and every['boxes'][-1].tolist() == [0.0, 0.0, 64.0, 64.0]
+    torch.testing.assert_close(every['boxes'][:-1], ranked['boxes'])
+    for name, value in every.items():
+        assert torch.equal(last[name], value[-1:]) and torch.equal(shuffled[name][-1], value[-1])
+    assert not torch.equal(shuffled['boxes'], every['boxes'])
+
+    head = head_config(repo_root, roots, folder, name='roi_head_c8_slice_roi_folders')
+    train_model(head, tmp_path / 'head', verbose=False)
+    test_model(head, tmp_path / 'head/epoch_2.pth', tmp_path / 'head', tmp_path / 'head.json', verbose=False)
+    joined = merge_head(config, detector[1], tmp_path / 'head/epoch_2.pth', tmp_path / 'joined.pth')
+    test_model(config, joined, tmp_path / 'joined', tmp_path / 'joined.json', verbose=False)
+    first, second = (
+        [record['logits'] for record in json.loads((tmp_path / name).read_text())['slices']]
+        for name in ('head.json', 'joined.json')
+    )
+    np.testing.assert_allclose(first, second, atol=5e-3)
+
+    only = head_config(repo_root, roots, folder, name='roi_head_slice_only_folders')
+    train_model(only, tmp_path / 'only', verbose=False)
 
 
 def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):

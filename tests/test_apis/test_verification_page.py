@@ -42,7 +42,7 @@ def test_near_duplicates_are_next_to_each_other(tmp_path, browser):
     findings = [
         Finding(
             'near-identical-slices',
-            '1 pair of nearly identical pictures',
+            '1 pair of near-identical images',
             [dict(train='one.png', test=HOSTILE, bits=1, correlation=0.99)],
         ),
         Finding('corrupt-files', '1 file cannot be used', [dict(file='gone.png', error='is empty')]),

@@ -131,13 +131,13 @@ def test_unknown_patients_and_too_many_folds(root):
     with pytest.raises(ValueError, match='20 patients are too few for 21 folds'):
         SliceDataset(**list_of, folds=21)
     for arguments in (dict(folds=1), dict(folds=3, fold=3), dict(folds=3, fold=-1)):
-        with pytest.raises(ValueError, match='folds must be at least 2, and fold within'):
+        with pytest.raises(ValueError, match='folds must be at least 2, and fold must be'):
             SliceDataset(**list_of, **arguments)
-        with pytest.raises(ValueError, match='folds must be at least 2, and fold within'):
+        with pytest.raises(ValueError, match='folds must be at least 2, and fold must be'):
             LesionDataset(data_root=str(root), ann_file='annotations/lesions.json', pipeline=[], **arguments)
     path = root / 'annotations/slices.json'
     content = json.loads(path.read_text())
     del content['data_list'][3]['patient_id']
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r'slices.json cannot be divided into folds: 1 slice has no patient_id \(.*1/1.png\)'):
+    with pytest.raises(ValueError, match=r'slices.json cannot be split into folds: 1 slice has no patient_id \(.*1/1.png\)'):
         SliceDataset(**list_of, folds=3)

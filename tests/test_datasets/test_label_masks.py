@@ -43,9 +43,13 @@ def test_palette_and_one_bit_images(tmp_path):
     [
         ('a.jpg', Image.fromarray(LABELS), 'is a JPEG, which alters labels at their borders'),
         ('a.png', Image.fromarray(np.stack([LABELS, LABELS, 255 - LABELS], -1)), 'has coloured pixels'),
-        ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has values that are not whole numbers'),
-        ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has values that are not whole numbers'),
-        ('negative.tif', Image.fromarray(-LABELS.astype(np.int32)), 'has the value -231; labels are whole numbers from 0'),
+        ('half.tif', Image.fromarray(LABELS.astype(np.float32) / 2), 'has fractional values'),
+        ('nan.tif', Image.fromarray(np.full((2, 2), np.nan, np.float32)), 'has fractional values'),
+        (
+            'negative.tif',
+            Image.fromarray(-LABELS.astype(np.int32)),
+            'has the value -231: labels must be whole numbers of at least 0',
+        ),
     ],
 )
 def test_images_without_labels_are_rejected(tmp_path, name, image, words):

@@ -63,7 +63,7 @@ def test_filter(two_task_root):
     assert [kept.get_data_info(i)['row'] for i in range(len(kept))] == [0, 2, 3]
     assert len(build(two_task_root, test_mode=True, **options)) == 5
     assert len(build(two_task_root, filter_cfg=dict(min_size=24))) == 5
-    with pytest.raises(ValueError, match=r'no slice of .*lesions\.json is left: 5 in the file, 3 with lesions'):
+    with pytest.raises(ValueError, match=r'no slices of .*lesions\.json remain: 5 before filtering, 3 of them with lesions'):
         build(two_task_root, filter_cfg=dict(min_size=25))
 
 
@@ -80,7 +80,7 @@ def test_degenerate_lesions_are_ignored(two_task_root):
     assert len(sample.gt_instances) == 1 and len(sample.ignored_instances) == 1
 
     edit(two_task_root, lambda content: content['annotations'][1].update(ignore=1))
-    with pytest.raises(ValueError, match='no slice .* is left'):
+    with pytest.raises(ValueError, match='no slices .* remain'):
         build(two_task_root, filter_cfg=dict(filter_empty_gt=True))
 
 
@@ -119,7 +119,7 @@ def test_two_classes(two_task_root):
         (lambda c: c['annotations'][3].update(image_id=99), r'annotations\[3\] .*unknown image_id 99'),
         (lambda c: c['annotations'][3].update(category_id=2), r'annotations\[3\] .*unknown category_id 2'),
         (lambda c: c['categories'].append(dict(id=1, name='lesion')), 'categories'),
-        (lambda c: c.update(images=[], annotations=[]), 'no slice .* is left: 0 in the file'),
+        (lambda c: c.update(images=[], annotations=[]), 'no slices .* remain: 0 before filtering'),
     ],
 )
 def test_broken_files(two_task_root, change, match):
@@ -135,7 +135,7 @@ def test_shared_category_id(two_task_root):
 
 
 def test_missing_file_names_the_converter(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'lesions\.json\. Set ann_file or data_root .*mmaffinity convert'):
+    with pytest.raises(FileNotFoundError, match=r'lesions\.json\. Correct ann_file or data_root, .*mmaffinity convert'):
         build(tmp_path)
 
 
@@ -213,7 +213,9 @@ def test_omissions_and_changes_are_logged(two_task_root, logged):
     boxes = [lesion['bbox'] for lesion in build(two_task_root).get_data_info(0)['instances']]
     assert boxes == [[20, 10, 26, 16]]
     changed, left_out = logged
-    assert 'taken from the masks: 1 of 4 (annotations[1])' in changed and 'left out: 1 of 4 (annotations[0])' in left_out
+    assert (
+        'replaced by those of the masks: 1 of 4 (annotations[1])' in changed and 'left out: 1 of 4 (annotations[0])' in left_out
+    )
 
 
 @pytest.mark.parametrize('name', ['image\\lesion_0.png', 'image\\../image/lesion_0.png', './image\\lesion_0.png', 'absolute'])
@@ -230,7 +232,7 @@ def test_names_of_windows_drives_and_with_backslashes(two_task_root):
     edit(two_task_root, lambda c: c['images'][0].update(file_name='image/a\\b.png'))
     assert build(two_task_root, pipeline=PIPELINE)[0]['inputs'].unique().tolist() == [13]
     edit(two_task_root, lambda c: c['images'][2].update(file_name='C:\\data\\a.png'))
-    with pytest.raises(ValueError, match=r'images\[2\] of .* an absolute path of Windows: write it relative to'):
+    with pytest.raises(ValueError, match=r'images\[2\] of .* an absolute Windows path: make it relative to'):
         build(two_task_root)
 
 

@@ -50,8 +50,8 @@ def test_long_runs_of_large_pictures():
         (dict(counts=[16]), 'size None'),
         (dict(size=[4, 4]), 'NoneType'),
         (dict(size=[4, 4], counts='é'), 'not ASCII'),
-        (dict(size=[4, 4], counts='`'), 'cut or no run lengths'),
-        (dict(size=[4, 4], counts='o' * 40), 'no run lengths'),
+        (dict(size=[4, 4], counts='`'), 'truncated or not run lengths'),
+        (dict(size=[4, 4], counts='o' * 40), 'not run lengths'),
     ],
 )
 def test_broken_masks(rle, message):

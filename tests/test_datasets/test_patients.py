@@ -21,5 +21,5 @@ def test_invalid_patterns():
         check_pattern('patient_pattern', 'a+')
     with pytest.raises(ValueError, match=r"patient_pattern='\(' is not a regular expression"):
         check_pattern('patient_pattern', '(')
-    with pytest.raises(ValueError, match='finds no patient in b of /data'):
+    with pytest.raises(ValueError, match='matches no patient in b of /data'):
         patient_in('b', '(a)', '/data')

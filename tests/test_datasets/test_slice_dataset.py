@@ -69,7 +69,7 @@ def test_classes_must_agree(two_task_root):
     with pytest.raises(ValueError, match='has the slice classes'):
         build(two_task_root, metainfo=dict(slice_classes=['a', 'b', 'c']))
     for wrong in ('Normal', [], ['a', 'a'], [1, 2]):
-        with pytest.raises(ValueError, match='list of different names'):
+        with pytest.raises(ValueError, match='list of distinct names'):
             build(two_task_root, slice_classes=wrong)
 
 
@@ -177,5 +177,5 @@ def test_body_box(tmp_path):
 )
 def test_invalid_body_box(tmp_path, box):
     write(tmp_path, [dict(img_path='a.png', label=0), dict(img_path='b.png', label=0, body_box=box)], slice_classes=['x'])
-    with pytest.raises(ValueError, match=r'row 1 of .*slices.json has the body_box .*; whole pixels \[xmin, ymin,'):
+    with pytest.raises(ValueError, match=r'row 1 of .*slices.json has the body_box .*, which must be \[xmin, ymin,'):
         build(tmp_path)

@@ -101,11 +101,11 @@ def test_first_group_is_the_patient(folders):
         (dict(folds=5, fold=5), 'fold=5'),
         (dict(folds=5, fold=-1), 'fold=-1'),
         (dict(patient_pattern='p'), 'has no group'),
-        (dict(patient_pattern=r'q(\d+)'), r'finds no patient in NonCOVID/p00_0\.png'),
+        (dict(patient_pattern=r'q(\d+)'), r'matches no patient in NonCOVID/p00_0\.png'),
         (dict(ann_file='x.json'), 'takes no ann_file'),
         (dict(data_prefix=dict(img='')), 'takes no data_prefix'),
         (dict(samples_per_class=121), 'only 120 slices of class NonCOVID'),
-        (dict(slice_classes='COVID'), 'list of different names'),
+        (dict(slice_classes='COVID'), 'list of distinct names'),
     ],
 )
 def test_bad_arguments(folders, options, match):

@@ -127,7 +127,7 @@ def test_categories_of_the_file_and_classes_of_the_config(root):
     data = lesions(root, 'GGO', 'Consolidation')
     with pytest.raises(ValueError, match=r"has the categories \('GGO', 'Consolidation'\), but .*\('lesion',\)"):
         check_sources(dict(data, metainfo=dict(classes=('lesion',))), HEADS)
-    with pytest.raises(ValueError, match=r"has the slice classes \('a', 'b'\), but the config \('a', 'b', 'c'\)"):
+    with pytest.raises(ValueError, match=r"has the slice classes \('a', 'b'\), but the config has \('a', 'b', 'c'\)"):
         check_sources(slices(root, 'a', 'b', slice_classes=('a', 'b', 'c')), HEADS)
 
 

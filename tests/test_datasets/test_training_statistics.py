@@ -84,7 +84,7 @@ def test_slices_skipped_in_training_are_excluded(root):
 
 
 def test_statistics_that_cannot_normalise_are_rejected(root):
-    with pytest.raises(ValueError, match='loads no image: begin it with LoadCTSlice'):
+    with pytest.raises(ValueError, match='loads no image: start it with LoadCTSlice'):
         training_statistics(folders(root, pipeline=[_Pass()]))
     with pytest.raises(ValueError, match='no pipeline that loads slices'):
         training_statistics(folders(root, pipeline=[]))

@@ -40,6 +40,13 @@ MODELS = {
     'running statistics': {'roi_head.cls_head.norm_cfg': dict(type='SliceBN', statistics='running')},
     'pooled': POOLED,
     'pooled, with an extra convolution': {**POOLED, 'roi_head.mask_feature_head.extra_conv': True},
+    'pooled, with the whole slice': {**POOLED, 'roi_head.cls_head.slice_roi': True},
+    'pooled and steady, with the whole slice': {
+        **{key: value for key, value in STEADY.items() if 'norm_cfg' not in key},
+        **POOLED,
+        'roi_head.cls_head.slice_roi': True,
+        'roi_head.cls_head.norm_cfg': dict(type='GN', num_groups=4),
+    },
     'two lesion classes': {'roi_head.bbox_head.num_classes': 2, 'roi_head.mask_head.num_classes': 2},
     'two lesion classes, steady': {**STEADY, 'roi_head.bbox_head.num_classes': 2, 'roi_head.mask_head.num_classes': 2},
 }

@@ -124,7 +124,7 @@ def test_every_registered_mmcv_layer_has_a_stand_in():
 @needs_pure
 @pytest.mark.parametrize('kind, name', [('DCN', "'DCN' (DeformConv2dPack)"), ('DCNv2', "'DCNv2' (ModulatedDeformConv2dPack)")])
 def test_uncompiled_layer_is_named(kind, name):
-    with pytest.raises(ValueError, match='none of the operations of this package.* are not compiled.*pip install') as caught:
+    with pytest.raises(ValueError, match='not an operation of this package.* are not compiled.*pip install') as caught:
         build_conv_layer(dict(type=kind), 4, 4, 3)
     assert name in str(caught.value)
 
@@ -159,7 +159,7 @@ def test_config_with_an_uncompiled_layer_raises_a_clear_error(change, name):
 
 
 def test_unknown_operations():
-    with pytest.raises(ValueError, match="'RoIAllign' is none of the operations of this package"):
+    with pytest.raises(ValueError, match="'RoIAllign' is not an operation of this package"):
         load_compiled('RoIAllign')
     assert all(name in ROOT_MODELS.module_dict for name in REGISTERED)
 

@@ -65,7 +65,7 @@ def test_figure_is_marked_research_use_only():
         (dict(affinity=np.array([[1.0, np.nan]])), '1 value that is not finite'),
         (dict(affinity=[np.ones((2, 2))] * 2, titles=['one']), '1 title was given for 2 affinity matrices'),
         (dict(affinity=np.ones((2, 2)), limit=0), 'must be above 0'),
-        (dict(affinity=np.ones((2, 2)), columns=0), 'give 1 or more'),
+        (dict(affinity=np.ones((2, 2)), columns=0), 'columns=0 must be at least 1'),
     ],
 )
 def test_misuse_raises_clear_errors(arguments, message):

@@ -31,7 +31,7 @@ def test_counts_and_shares_of_rows():
 def test_class_without_slices_has_a_dash_and_a_footnote():
     figure = draw_confusion_matrix([[9, 1], [0, 0]], ('Negative', 'COVID-19'))
     assert ('\u2013', 0, 1) in cell_texts(figure) and 'nan' not in str(cell_texts(figure))
-    assert 'no slice of this class' in figure._supxlabel.get_text()
+    assert 'no slices of this class' in figure._supxlabel.get_text()
 
 
 @pytest.mark.parametrize(

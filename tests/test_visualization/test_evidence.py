@@ -52,7 +52,7 @@ def test_wrong_shapes_are_rejected():
         (BOXES, GIVEN, REST[:1]),
         (BOXES[:0], GIVEN[:0], REST),
     ):
-        with pytest.raises(ValueError, match='evidence of 2 classes'):
+        with pytest.raises(ValueError, match='attribution of 2 classes'):
             draw_evidence(IMAGE, *wrong, ('A', 'B'))
 
 

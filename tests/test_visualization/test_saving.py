@@ -43,7 +43,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
 
 def test_misuse_raises_clear_errors(tmp_path):
     image = np.zeros((4, 4, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match='a.jpg: end it in .png'):
+    with pytest.raises(ValueError, match='a.jpg: use the extension .png'):
         save_image(image, tmp_path / 'a.jpg')
     with pytest.raises(ValueError, match='float32'):
         save_image(image.astype(np.float32), tmp_path / 'a.png')
@@ -54,5 +54,5 @@ def test_misuse_raises_clear_errors(tmp_path):
     with pytest.raises(ValueError, match='it is a folder'):
         write_atomically(tmp_path, b'')
     (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(ValueError, match='a part of its folder is a file'):
+    with pytest.raises(ValueError, match='one of its parent folders is a file'):
         write_atomically(tmp_path / 'file' / 'deeper' / 'a.png', b'')

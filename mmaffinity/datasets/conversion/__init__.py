@@ -1,4 +1,4 @@
-"""Converters from raw downloads and published lists to COCO JSON and slice lists."""
+"""Converters of raw downloads and published lists to COCO JSON and slice lists."""
 
 from .class_folders import ClassOptions, convert_class_folders
 from .cncb_ncov import convert_cncb_ncov

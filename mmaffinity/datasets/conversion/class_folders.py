@@ -1,4 +1,4 @@
-"""Convert one folder of slices per class to slice lists."""
+"""Conversion of one folder of slices per class to slice lists."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -38,29 +38,29 @@ def convert_class_folders(
 ) -> ConversionSummary:
     """Write ``<out>/annotations/``, and ``<out>/slices``, a link to the class folders.
 
-    ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
-    level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
-    only one of the three. Each class is split separately. A slice that cannot be read is reported, and the others are
-    converted.
+    ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists; ``statistics.json`` contains the
+    grey-level statistics of the training slices. A patient, or a group of near-identical slices if patients are unknown, is in
+    only one of the lists. Each class is split separately. Unreadable slices are reported, and the others are converted.
 
     Args:
-        root: folder that contains the class folders; which files count, see :class:`~mmaffinity.datasets.SliceFolderDataset`.
+        root: folder that contains the class folders; :class:`~mmaffinity.datasets.SliceFolderDataset` explains which files are
+            used.
         out: output folder.
         options: which folders are classes.
-        splits: how patients are divided.
-        units: how patients are identified. Names of slices are relative to ``root``, with forward slashes.
+        splits: how to split the patients.
+        units: how to identify patients. Names of slices are relative to ``root``, with forward slashes.
         copy: copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split, class and patient; ``problems`` names the slices that were omitted.
+        Counts per split, class and patient; ``problems`` lists the omitted slices.
 
     Raises:
         FileExistsError: if ``out`` contains anything that may not be replaced.
-        FileNotFoundError: if a folder or the table of patients is missing.
-        ValueError: if an argument is invalid, a class has no slice, or there are too few patients for the splits.
+        FileNotFoundError: if a folder or the patient table is missing.
+        ValueError: if an argument is invalid, a class has no slices, or there are too few patients for the splits.
     """
-    from ..slice_folder_dataset import SliceFolderDataset  # needs torch and MMDetection, which no other converter does
+    from ..slice_folder_dataset import SliceFolderDataset  # unlike the other converters, it requires torch and MMDetection
 
     root = Path(root).resolve()
     options, units = options or ClassOptions(), units or UnitOptions()
@@ -68,7 +68,7 @@ def convert_class_folders(
     folder.refuse_inside(root)
     classes = tuple(options.classes or _folders(root))
     dataset = SliceFolderDataset(str(root), classes, pipeline=[], serialize_data=False)
-    folder.summary.warnings += dataset.unused  # logged already
+    folder.summary.warnings += dataset.unused  # already logged
     labels = {info['img_id']: info['gt_slice_label'] for info in map(dataset.get_data_info, range(len(dataset)))}
 
     def read(name: str) -> tuple[str, FileFacts]:
@@ -93,7 +93,7 @@ def convert_class_folders(
 def _folders(root: Path) -> list[str]:
     """Return the subfolders of a folder, by name."""
     if not root.is_dir():
-        raise FileNotFoundError(f'the folder {root} does not exist')
+        raise FileNotFoundError(f'the folder {root} does not exist: correct the path')
     found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith('.'))
     if len(found) < 2:
         raise ValueError(f'{root} contains {plural(len(found), "folder")}; it must contain one folder of slices per class')
@@ -108,7 +108,7 @@ def _row(name: str, label: int, unit: Unit) -> dict[str, Any]:
 def _strata(
     labels: Mapping[str, int], units: Mapping[str, Unit], classes: Sequence[str], summary: ConversionSummary
 ) -> dict[str, str]:
-    """Return the classes of each unit, by which they are stratified; warn of units with several."""
+    """Return the stratum of each unit, the names of its classes; warn about units with several."""
     members: dict[Unit, set[int]] = defaultdict(set)
     for name, unit in units.items():
         members[unit].add(labels[name])

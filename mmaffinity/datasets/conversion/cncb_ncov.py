@@ -1,4 +1,4 @@
-"""Convert the raw CNCB-NCOV download and the published lists to the formats that the data sets read."""
+"""Conversion of the raw CNCB-NCOV download and its published lists."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,27 +50,27 @@ def convert_cncb_ncov(
     min_area: int = 100,
     **options: Any,
 ) -> ConversionSummary:
-    """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, grey level statistics.
+    """Write ``<data_root>/annotations/``: lesions as COCO JSON, slice lists, and grey-level statistics.
 
     Args:
         data_root: folder with the unpacked NCP/, CP/, Normal/ and ct_lesion_seg/. A flat folder with the images of COVIDx-CT
             version 1 can replace the first three.
-        lists: single lists by path, under the keys of :data:`LIST_NAMES`.
+        lists: paths of individual lists, by key of :data:`LIST_NAMES`.
         parts: 'lesions' and 'slices', or one of them if only that part of the data is present.
-        samples_per_class: draw this many training slices per class from the COVIDx-CT training list, instead of taking
-            the author's list of 3000.
+        samples_per_class: draw this many training slices per class from the COVIDx-CT training list, instead of using the
+            author's list of 3000.
         seed: seed of that draw.
-        keep_classes_apart: two lesion categories, ground glass opacity and consolidation, instead of one.
-        min_area: pixels; only larger 8-connected components are lesions.
+        keep_classes_apart: keep ground-glass opacity and consolidation as separate lesion categories.
+        min_area: only 8-connected components with more pixels than this are lesions.
         **options: ``list_folders``, ``skip_statistics``, ``check_files`` (of labelled slices), ``workers`` and ``progress``,
             see :class:`~.downloads.Download`.
 
     Returns:
-        Counts per split, class and patient, and what was written.
+        Counts per split, class and patient, and the files written.
 
     Raises:
-        FileNotFoundError: if the data root, a list or slices are missing, saying which, how many and from where.
-        ValueError: if a list, mask, image or argument is wrong, naming it.
+        FileNotFoundError: if the data root, a list or slices are missing.
+        ValueError: if a list, mask, image or argument is invalid, or ``annotations/`` contains lists of another data set.
     """
     download = Download('CNCB-NCOV', data_root, CNCB_CLASSES, _REMEDY, list(LIST_NAMES), lists, **options)
     check_names('parts', parts, PARTS)
@@ -81,7 +81,7 @@ def convert_cncb_ncov(
 
     if 'slices' in parts:
         download.refuse_other_lists()
-    # Lists and presence of files are quick to check, so both parts are checked before the masks are read.
+    # Checking lists and files is quick, so it is done for both parts before the masks are read.
     lesions: dict[str, list[LesionFile]] = {}
     for split in ('lesions_train', 'lesions_test') if 'lesions' in parts else ():
         source = list_of(split)
@@ -132,12 +132,12 @@ def _read_slice_splits(
         if foreign:
             raise ValueError(
                 f'{train_path} lacks {plural(len(foreign), "row")} of {sample_path}, which should be a subset of it '
-                f'({first_few(foreign)}); give two lists that match'
+                f'({first_few(foreign)}); use two lists that match'
             )
     elif sample_given:
         raise ValueError(
             f'both the list {list_of("train_sample")} and {plural(samples_per_class, "sample")} per class are given for the '
-            'training slices; give only one of them'
+            'training slices; use only one of them'
         )
     else:
         sample, sample_path = draw_balanced_sample(train, samples_per_class, seed), train_path
@@ -159,7 +159,7 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
         seed: the same seed gives the same sample.
 
     Returns:
-        The sample, class by class, in the order of patients, scans and slices.
+        The sample, sorted by class, patient, scan and slice.
 
     Raises:
         ValueError: if a class has too few slices, or the number is less than 1.
@@ -173,7 +173,7 @@ def draw_balanced_sample(rows: Sequence[CncbSlice], samples_per_class: int, seed
         if len(members) < samples_per_class:
             raise ValueError(
                 f'samples_per_class={samples_per_class}, but the training list has only '
-                f'{plural(len(members), "slice")} of {name}; ask for fewer'
+                f'{plural(len(members), "slice")} of {name}; use a smaller number'
             )
         chosen = generator.choice(len(members), samples_per_class, replace=False)
         sample += [members[index] for index in sorted(chosen)]

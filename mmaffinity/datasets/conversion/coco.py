@@ -1,4 +1,4 @@
-"""Turn lesion masks into COCO JSON: one instance per connected component."""
+"""Conversion of lesion masks to COCO JSON, one instance per connected component."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
 class LesionFile(NamedTuple):
-    """An image with its mask, both relative to the data root, and its patient."""
+    """The paths of an image and its mask, both relative to the data root, and the patient."""
 
     image: str
     mask: str
@@ -26,9 +26,9 @@ class LesionFile(NamedTuple):
 
 
 class AnnotatedSlice(NamedTuple):
-    """A slice with its lesions: image relative to the data root, (height, width), annotations without ids.
+    """A slice with its lesions: path relative to the data root, (height, width), annotations without IDs.
 
-    ``group`` identifies the slices that stay in one split if the patient is unknown.
+    Slices of one ``group`` stay in one split if the patient is unknown.
     """
 
     image: str
@@ -45,7 +45,7 @@ class AnnotatedSlice(NamedTuple):
 
 
 class LesionAnnotations(NamedTuple):
-    """COCO annotations of one mask, without ids, and the number of components that were too small."""
+    """The COCO annotations of a mask, without IDs, and the number of components too small to be lesions."""
 
     annotations: list[dict[str, Any]]
     num_small: int
@@ -56,13 +56,13 @@ def lesion_components(lesion: np.ndarray, min_area: int) -> tuple[list[np.ndarra
 
     Args:
         lesion: shape (H, W), non-zero in lesions.
-        min_area: pixels; only components with a larger area are kept.
+        min_area: components need more pixels than this to be kept.
 
     Returns:
-        The kept components, each bool of shape (H, W), in the order of their first pixels row by row; and the number of
-        components that were too small.
+        The components kept, bool, shape (H, W) each, in row-major order of their first pixels, and the number of components
+        that are too small.
     """
-    from scipy import ndimage  # not above, because it takes long to import
+    from scipy import ndimage  # imported here, because the import is slow
 
     labels, number = ndimage.label(lesion, structure=_EIGHT_CONNECTED)
     areas = np.bincount(labels.ravel(), minlength=number + 1)
@@ -75,13 +75,13 @@ def annotate_mask(mask: np.ndarray, min_area: int = 100, keep_classes_apart: boo
 
     Args:
         mask: values from :func:`~mmaffinity.datasets.label_masks.read_lesion_mask`, shape (H, W).
-        min_area: pixels; only larger components are lesions. The paper uses 100.
-        keep_classes_apart: make ground glass opacity and consolidation categories 1 and 2, each with its own components.
-            Otherwise both are category 1 and form common components, as in the paper.
+        min_area: components need more pixels than this to be lesions. The paper uses 100.
+        keep_classes_apart: make ground-glass opacity and consolidation categories 1 and 2, each with its own components.
+            Otherwise both are category 1 and form joint components, as in the paper.
 
     Returns:
-        The annotations (compressed RLE, box x y w h in pixels, area in pixels), and the number of components that
-        were too small.
+        The annotations (compressed RLE, box x y w h in pixels, area in pixels), and the number of components that are too
+        small.
     """
     planes = [mask == GGO, mask == CONSOLIDATION] if keep_classes_apart else [mask >= GGO]
     annotations, num_small = [], 0
@@ -115,19 +115,19 @@ def build_coco(
 
     Args:
         data_root: folder to which the files are relative.
-        files: the slices: images 1, 2, ... in this order.
-        min_area: pixels; only larger components are lesions.
-        keep_classes_apart: see :func:`annotate_mask`.
+        files: the slices, numbered 1, 2, ... in this order.
+        min_area, keep_classes_apart: see :func:`annotate_mask`.
         source: name of the list, stored in ``info``.
         workers: see :func:`~mmaffinity.datasets.parallel.map_files`.
         progress: see :func:`~mmaffinity.datasets.parallel.map_files`.
 
     Returns:
-        The COCO dictionary, and the number of components that were too small.
+        The COCO dictionary, and the number of components that are too small.
 
     Raises:
-        ValueError: if ``min_area`` is negative, a file cannot be read, a mask has foreign values, or mask and image
-            differ in size.
+        FileNotFoundError: if an image does not exist.
+        ValueError: if ``min_area`` is negative, a file cannot be read, a mask has invalid values, or mask and image differ in
+            size.
     """
     check_min_area(min_area)
 
@@ -153,7 +153,7 @@ def coco_of(slices: Iterable[AnnotatedSlice], names: Sequence[str], info: dict[s
     """Build a COCO dictionary. A slice without lesions is an image without annotations.
 
     Args:
-        slices: the slices: images 1, 2, ... in this order.
+        slices: the slices, numbered 1, 2, ... in this order.
         names: names of the categories 1, 2, ...
         info: description of the file.
     """
@@ -188,4 +188,4 @@ def check_min_area(min_area: int) -> None:
         ValueError: if it is negative.
     """
     if min_area < 0:
-        raise ValueError(f'the minimum area is {min_area} pixels; it cannot be negative')
+        raise ValueError(f'the minimum area is {min_area} pixels; it must not be negative')

@@ -1,4 +1,4 @@
-"""Convert COVID-CT-MD (DICOM folders and slice labels) to labelled slices, oriented and windowed as in prediction."""
+"""Conversion of COVID-CT-MD (DICOM folders and slice labels) to labelled slices, oriented and windowed as in prediction."""
 
 import re
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ NORMAL = CNCB_CLASSES.index('Normal')
 # Names of the class folders: 'COVID-19 Cases' in the archive, 'Cap subjects' in the sample.
 _FOLDERS = {'normal': NORMAL, 'cap': CNCB_CLASSES.index('CP'), 'covid-19': CNCB_CLASSES.index('COVID-19')}
 _FOLDER_NAME = re.compile(r'(normal|cap|covid-19)([ _-]*(cases|subjects))?', re.IGNORECASE)
-_REMEDY = f'give the folder that contains COVID-19 Cases/, Cap Cases/ and Normal Cases/; to download it, see {SOURCE}'
+_REMEDY = f'choose the folder that contains COVID-19 Cases/, Cap Cases/ and Normal Cases/; to download it, see {SOURCE}'
 
 
 @dataclass(frozen=True)
 class CtMdOptions:
-    """Which slices are converted, and how.
+    """Which slices to convert, and how.
 
     Attributes:
         every: use every n-th slice, counted from the head.
-        clear_as_normal: label slices without infection of patients with pneumonia as Normal, instead of leaving them out.
-        only_lungs: use slices without infection only if they show lungs, by a threshold.
+        clear_as_normal: label the slices without infection of patients with pneumonia as Normal, instead of leaving them out.
+        only_lungs: use slices without infection only if a threshold finds lungs in them.
         reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
@@ -53,7 +53,7 @@ class CtMdOptions:
 
 @dataclass
 class _Patient:
-    """A patient's folder, class, and labels (None for Normal); then the rows of the slice list."""
+    """A patient's folder, class and slice labels (None for Normal), and the results of the conversion."""
 
     name: str
     folder: Path
@@ -75,26 +75,26 @@ def convert_covid_ct_md(
 ) -> ConversionSummary:
     """Write labelled slices as ``<out>/slices/<patient>/<number>.png``, and ``<out>/annotations/``.
 
-    ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists, ``statistics.json`` holds the grey
-    level statistics of the training slices. Slices with infection have the class of their patient, those of normal patients
-    are Normal. Patients with pneumonia but without slice labels are left out. Numbers count from the head, as the labels do.
-    A patient who cannot be used is reported, and the others are converted.
+    ``slices_train.json``, ``slices_val.json`` and ``slices_test.json`` are slice lists; ``statistics.json`` contains the
+    grey-level statistics of the training slices. Slices with infection have the class of their patient; those of normal
+    patients are Normal. Patients with pneumonia but without slice labels are left out. Slices are numbered from the head, like
+    the labels. Unusable patients are reported, and the others are converted.
 
     Args:
         root: folder with the unpacked class folders.
         out: output folder.
-        options: which slices are converted.
-        splits: how patients are divided; each class is split separately.
+        options: which slices to convert.
+        splits: how to split the patients; each class is split separately.
         index, labels: Index.csv and Slice-level-labels.npy, by default those in ``root``.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split, class and patient; ``problems`` names the patients who were omitted.
+        Counts per split, class and patient; ``problems`` lists the omitted patients.
 
     Raises:
         FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder, the index or the labels are missing.
-        ValueError: if an argument, the index or the labels are wrong, no slice is left, or there are too few patients.
+        ValueError: if an argument, the index or the labels are invalid, no slices remain, or there are too few patients.
     """
     root, options = Path(root), options or CtMdOptions()
     check_data_root(root, _REMEDY)
@@ -122,7 +122,7 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
         if match and path.is_dir():
             label = _FOLDERS[match[1].lower()]
             if label in folders:
-                raise ValueError(f'{folders[label]} and {path} are folders of the same class: keep only one of them')
+                raise ValueError(f'{folders[label]} and {path} are folders of the same class: keep only one')
             folders[label] = path
     if not folders:
         raise FileNotFoundError(f'{root} contains none of the class folders: {_REMEDY}')
@@ -135,7 +135,7 @@ def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:
 def _find_patients(
     folders: dict[int, Path], labels: dict[str, np.ndarray], index: Path, summary: ConversionSummary
 ) -> list[_Patient]:
-    """Return the patients whose slices have labels, or need none.
+    """Return the patients with slice labels, and the normal ones, who need none.
 
     Raises:
         ValueError: if two patients have the same name.
@@ -147,7 +147,7 @@ def _find_patients(
             if not path.is_dir() or path.name.startswith('.'):
                 continue
             if path.name in seen:
-                raise ValueError(f'{seen[path.name]} and {path} are patients of the same name: rename one, and its labels')
+                raise ValueError(f'{seen[path.name]} and {path} are patients with the same name: rename one, also in the index')
             seen[path.name] = path
             if label != NORMAL and path.name not in labels:
                 unlabelled.append(path.name)
@@ -172,7 +172,7 @@ def _convert(patient: _Patient, folder: ResultFolder, options: CtMdOptions) -> _
     scan = _only(patient, scans, problems)
     count = scan.info.num_slices
     known = count if patient.infected is None else min(count, len(patient.infected))
-    wanted = {}  # number from the head, and label, by index, which counts from the feet
+    wanted = {}  # number from the head and label, by index from the feet
     for number in range(0, known, options.every):
         infected = patient.infected is not None and patient.infected[number]
         if infected or patient.infected is None or options.clear_as_normal:
@@ -201,12 +201,12 @@ def _convert(patient: _Patient, folder: ResultFolder, options: CtMdOptions) -> _
 
 
 def _only(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem]) -> Scan:
-    """Return a patient's only scan, which has to match the labels."""
+    """Return a patient's only scan, checked against the labels."""
     if not scans:
         raise UnusableError(f'{patient.folder} contains no scan' + (f': {problems[0]}' if problems else ''))
     if len(scans) > 1:
         names = first_few([scan.info.name for scan in scans])
-        raise UnusableError(f'{patient.folder} contains {plural(len(scans), "scan")} ({names}): keep only the one to use')
+        raise UnusableError(f'{patient.folder} contains {plural(len(scans), "scan")} ({names}): keep only one')
     (scan,) = scans
     if patient.infected is None:
         return scan
@@ -214,7 +214,7 @@ def _only(patient: _Patient, scans: Sequence[Scan], problems: Sequence[Problem])
     if problems:
         raise UnusableError(f'{by_order}, but {plural(len(problems), "file")} cannot be used: {problems[0]}')
     if scan.place(0)[0] is None:
-        raise UnusableError(f'{by_order}, which is unknown without slice positions')
+        raise UnusableError(f'{by_order}, but the slices have no positions, so their order is unknown')
     marked = np.flatnonzero(patient.infected)
     if marked.size and marked[-1] >= scan.info.num_slices:
         raise UnusableError(

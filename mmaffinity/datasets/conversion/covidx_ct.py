@@ -1,4 +1,4 @@
-"""Convert COVIDx-CT, versions 1 to 3, as downloaded from Kaggle, to the formats that the data sets read."""
+"""Conversion of COVIDx-CT, versions 1 to 3, as downloaded from Kaggle."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ SPLITS = ('train', 'val', 'test')
 SOURCE = 'https://www.kaggle.com/datasets/hgunraj/covidxct, or splits/ of https://github.com/haydengunraj/COVIDNet-CT'
 _LIST_NAME = re.compile(r'(train|val|test)_COVIDx_CT-(1|2A|2B|3A|3B)\.txt')
 _REMEDY = (
-    'download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or give '
+    'download the version of these lists from https://www.kaggle.com/datasets/hgunraj/covidxct and unpack it, or pass '
     'the folder of its images with --images; variant B has MosMedData slices that are not on Kaggle (docs/data.md)'
 )
 
@@ -33,26 +33,26 @@ def convert_covidx_ct(
     splits: Sequence[str] = SPLITS,
     **options: Any,
 ) -> ConversionSummary:
-    """Write ``<data_root>/annotations/``: slice lists with patients, sources and body boxes, and grey level statistics.
+    """Write ``<data_root>/annotations/``: slice lists with patients, sources and body boxes, and grey-level statistics.
 
     Args:
         data_root: the unpacked download: a flat image folder such as ``3A_images/``, the lists, ``metadata.csv``.
-        list_version: '1', '2A', '2B', '3A' or '3B'; by default the one whose lists are present. The B variants use the
-            validation and test lists of A if they have none.
-        lists: single lists by path, under 'train', 'val' or 'test'.
-        image_folders: folders of images below ``data_root``, by default all down to two levels, those of this version first.
-        metadata: the metadata.csv, by default that of ``data_root`` or of a list folder. Version 1 has none.
-        splits: 'train', 'val' and 'test', or those of them to convert.
+        list_version: '1', '2A', '2B', '3A' or '3B'; by default the version of the lists found. The B variants use the
+            validation and test lists of A if they have none of their own.
+        lists: paths of individual lists, by 'train', 'val' or 'test'.
+        image_folders: image folders within ``data_root``; by default all down to two levels, those of this version first.
+        metadata: path of metadata.csv, by default that in ``data_root`` or a list folder. Version 1 has none.
+        splits: the splits to convert, out of 'train', 'val' and 'test'.
         **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
 
     Returns:
-        Counts per split, class, source and patient, and what was written.
+        Counts per split, class, source and patient, and the files written.
 
     Raises:
-        FileNotFoundError: if the data root, a list, metadata.csv or slices are missing, saying which and from where.
-        ValueError: if a list, image or argument is wrong, lists of several versions are present and none is chosen, or
-            annotations/ contains lists of another data set.
+        FileNotFoundError: if the data root, a list, a given metadata.csv or slices are missing.
+        ValueError: if a list, image or argument is invalid, lists of several versions are present and none is chosen, or
+            ``annotations/`` contains lists of another data set.
     """
     download = Download('COVIDx-CT', data_root, CNCB_CLASSES, _REMEDY, SPLITS, lists, **options)
     check_names('splits', splits, SPLITS)
@@ -64,7 +64,7 @@ def convert_covidx_ct(
     paths = {split: _find_list(download, split, version) for split in splits}
     download.refuse_other_lists()
     patients = _find_metadata(metadata, [download.root, *download.list_folders])
-    # Lists first, as reading them shows most mistakes within seconds.
+    # Lists first, because reading them reveals most mistakes within seconds.
     rows = {split: parse_covidx_ct_list(path) for split, path in paths.items()}
     folders = _image_folders(download.root, image_folders, version) or [f'{version}_images']
     data_lists = {}
@@ -94,7 +94,7 @@ def _find_list(download: Download, split: str, version: str) -> Path:
 
 
 def _recognise(download: Download, split: str) -> str:
-    """Return the version by the name of a split's list; of the first split, because B shares the others with A."""
+    """Return the version in the name of a split's list: the first split's, because B may share the others with A."""
     given = download.lists.get(split)
     folders = [folder for folder in download.list_folders if folder.is_dir()]
     names = [path.name for path in ([given] if given else [path for folder in folders for path in folder.iterdir()])]
@@ -105,12 +105,12 @@ def _recognise(download: Download, split: str) -> str:
         raise ValueError(f'found {split} lists of the versions {" and ".join(versions)}; choose one with --list-version')
     if given:
         raise ValueError(
-            f'the name of {given} does not contain its version (as train_COVIDx_CT-3A.txt does); give it with --list-version'
+            f'the name of {given} does not contain its version, as train_COVIDx_CT-3A.txt does; set it with --list-version'
         )
     others = '' if split != 'train' else '; --splits val test converts only those lists'
     raise FileNotFoundError(
         f'found no list {split}_COVIDx_CT-*.txt in {" or ".join(map(str, download.list_folders))}; get it from '
-        f'{SOURCE}, or give its folder with --lists{others}'
+        f'{SOURCE}, or pass its folder with --lists{others}'
     )
 
 
@@ -127,14 +127,14 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
         return flat_folders(data_root, version)
     folders = []
     for folder in map(Path, given):
-        # Relative to the current folder, as a shell completes it, or to the data root.
+        # Relative to the current folder, as completed by a shell, or to the data root.
         inside = (folder if folder.is_dir() else data_root / folder).resolve()
         if not inside.is_dir():
             raise FileNotFoundError(f'the image folder {folder} does not exist; correct --images')
         if not inside.is_relative_to(data_root.resolve()):
             raise ValueError(
                 f'the image folder {folder} is outside the data root {data_root}, to which the paths in slice '
-                'lists are relative; move it there, or give a data root that contains both'
+                'lists are relative; move it there, or choose a data root that contains both'
             )
         relative = inside.relative_to(data_root.resolve()).as_posix()
         folders.append('' if relative == '.' else relative)
@@ -142,7 +142,7 @@ def _image_folders(data_root: Path, given: Sequence[PathLike], version: str) -> 
 
 
 def _describe(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> dict[str, Any]:
-    """Return the entries of a slice; metadata.csv completes those of names from no known source."""
+    """Return the entries of a slice; if its name matches no known source, they come from metadata.csv."""
     source, patient, scan, _ = row.origin
     if patient is None and (patient := metadata_id(row, metadata)) is not None:
         source = metadata[patient].source
@@ -153,7 +153,7 @@ def _describe(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> dict
 def _check_names(
     summary: ConversionSummary, rows: Mapping[str, Sequence[CovidxSlice]], metadata: Mapping[str, PatientMetadata]
 ) -> None:
-    """Warn of names that follow no rule, and of names and labels that disagree with metadata.csv."""
+    """Warn about names that match no known source, and names and labels that disagree with metadata.csv."""
     unknown: list[str] = []
     absent: dict[str, None] = {}
     differing: dict[str, None] = {}
@@ -169,11 +169,13 @@ def _check_names(
             unknown.append(row.name)
     if unknown:
         summary.warn(
-            f'{plural(len(unknown), "slice", "has")} a name from no known source ({first_few(unknown)}): their '
-            'patients are unknown, and leakage between lists cannot be excluded'
+            f'{plural(len(unknown), "slice", "has")} a name that matches no known source ({first_few(unknown)}): their '
+            'patients are unknown, and leakage between lists cannot be ruled out'
         )
     if metadata and absent:
-        summary.warn(f'metadata.csv lacks {plural(len(absent), "patient")} ({first_few(list(absent))}): is it of this version?')
+        summary.warn(
+            f'metadata.csv lacks {plural(len(absent), "patient")} ({first_few(list(absent))}): check that it is of this version'
+        )
     if differing:
         summary.warn(
             f'metadata.csv disagrees with the lists on the finding or source of {plural(len(differing), "patient")} '
@@ -182,7 +184,7 @@ def _check_names(
 
 
 def _check_leakage(summary: ConversionSummary, data_lists: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Warn where two lists share patients, or slices whose patients are unknown."""
+    """Warn about lists that share patients, or slices whose patients are unknown."""
     known = {split: {row['patient_id'] for row in rows} - {None} for split, rows in data_lists.items()}
     nameless = {split: {row['img_path'] for row in rows if row['patient_id'] is None} for split, rows in data_lists.items()}
     for one, other in combinations(data_lists, 2):

@@ -1,4 +1,4 @@
-"""Read the lists and the metadata of COVIDx-CT: source, patient and scan from the names of slices."""
+"""Reading of COVIDx-CT's lists and metadata; slice names encode source, patient and scan."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ _METADATA_COLUMNS = ('patient id', 'source', 'finding')
 _ROW = re.compile(r'(\w[\w.-]*)\.(?:png|jpe?g)\s+(-?[0-9]+)((?:\s+-?[0-9]+){4})?', re.ASCII)
 _CNCB_NAME = '[0-9A-Za-z-]+'
 
-# Names without suffix by source, named as in metadata.csv. They come from COVIDx-CT's own scripts and from the archives of its
-# sources. If a name encodes the class, the group `kind` is a key of _KINDS.
+# Patterns of names without suffix, by source as named in metadata.csv, from COVIDx-CT's scripts and its sources' archives.
+# If a name encodes the class, the group `kind` is a key of _KINDS.
 _SOURCES = tuple(
     (source, re.compile(pattern, re.ASCII))
     for source, pattern in (
@@ -39,12 +39,12 @@ _KINDS = {'Normal': 0, 'CP': 1, 'NCP': 2, 'normal': 0, 'cap': 1, 'P': 2, 'covid'
 
 
 class SliceName(NamedTuple):
-    """What the name of a slice encodes; all are None if it follows the rule of no known source.
+    """What the name of a slice encodes; all None if it matches no known source.
 
     Attributes:
-        source: named as in metadata.csv.
+        source: source, as named in metadata.csv.
         patient: the patient.
-        scan: the series, which the name starts with.
+        scan: the series, a prefix of the name.
         label: label of the class; None if the name does not encode it.
     """
 
@@ -56,12 +56,12 @@ class SliceName(NamedTuple):
 
 @dataclass(frozen=True)
 class CovidxSlice:
-    """One row of a list; rows of the same name are the same slice.
+    """A row of a list; rows with the same name are the same slice.
 
     Attributes:
-        name: name of the file, without suffix.
+        name: file name without suffix.
         label: 0 Normal, 1 pneumonia, 2 COVID-19.
-        box: body box, xmin ymin xmax ymax in pixels, right and lower edge outside; None if the row has none.
+        box: body box, xmin ymin xmax ymax in pixels, maxima exclusive; None if the row has none.
         origin: what the name encodes.
     """
 
@@ -89,9 +89,9 @@ def read_name(name: str) -> SliceName:
 
 
 def parse_covidx_ct_list(path: PathLike) -> list[CovidxSlice]:
-    """Read a list of any version of COVIDx-CT, rows ``file label xmin ymin xmax ymax``; the box may be absent.
+    """Read a list of any version of COVIDx-CT with rows ``file label xmin ymin xmax ymax``; the box is optional.
 
-    Labels must be 0 to 2 and agree with the name of the slice, and boxes must have an area. See :func:`~.lists.parse_rows`.
+    Labels must be 0 to 2 and agree with the name of the slice; boxes must not be empty. See :func:`~.lists.parse_rows`.
     """
     form = '"file label xmin ymin xmax ymax", with whole numbers and a PNG or JPEG file'
     return parse_rows(path, _ROW, form, _build)
@@ -104,7 +104,7 @@ def _build(name: str, digits: str, box: str | None) -> CovidxSlice:
         raise ValueError(f'its label is {label}; labels are {classes}')
     origin = read_name(name)
     if origin.label not in (None, label):
-        raise ValueError(f'its label is {label}, but its name belongs to a slice with label {origin.label}')
+        raise ValueError(f'its label is {label}, but its name is that of a slice with label {origin.label}')
     if not box:
         return CovidxSlice(name, label, None, origin)
     xmin, ymin, xmax, ymax = map(int, box.split())
@@ -116,17 +116,17 @@ def _build(name: str, digits: str, box: str | None) -> CovidxSlice:
 
 
 def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
-    """Read metadata.csv, which has a row per patient.
+    """Read metadata.csv, which has one row per patient.
 
     Returns:
         Source and finding by patient ID.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it lacks a column, or a patient occurs twice; names file and line.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a CSV file, lacks a column, or lists a patient twice.
     """
     patients: dict[str, PatientMetadata] = {}
-    remedy = 'give the metadata.csv of COVIDx-CT with --metadata, or omit the option'
+    remedy = "pass COVIDx-CT's metadata.csv with --metadata, or omit the option"
     for line, (patient, *known) in read_table(path, _METADATA_COLUMNS, 'the table of patients', remedy):
         if patient in patients:
             raise ValueError(f'{path}, line {line}: patient {patient} occurs twice; delete one of the rows')
@@ -135,10 +135,10 @@ def read_metadata(path: PathLike) -> dict[str, PatientMetadata]:
 
 
 def metadata_id(row: CovidxSlice, metadata: Mapping[str, PatientMetadata]) -> str | None:
-    """Return the ID under which metadata.csv has the patient of a slice, or None.
+    """Return the ID under which metadata.csv lists the patient of a slice, or None.
 
-    It is the patient of :func:`read_name`, unless metadata.csv lists the series (TCIA) or studies (COVID-19-CT-Seg) of one
-    patient separately: then it is the longest prefix of the name that metadata.csv contains.
+    It is the patient of :func:`read_name`, unless metadata.csv lists the series (TCIA) or studies (COVID-19-CT-Seg) of a
+    patient separately: then it is the longest prefix of the name in metadata.csv.
     """
     if row.origin.patient in metadata:
         return row.origin.patient

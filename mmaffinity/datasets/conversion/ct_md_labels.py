@@ -1,4 +1,4 @@
-"""The slice labels of COVID-CT-MD: which slices of which patient show infection."""
+"""The slice labels of COVID-CT-MD: the slices of each patient that show infection."""
 
 import re
 from pathlib import Path
@@ -18,18 +18,18 @@ _COLUMNS = ('Label Index', 'Folder/ID')
 def find_label_files(root: Path, index: PathLike | None = None, labels: PathLike | None = None) -> tuple[Path, Path]:
     """Find the array of slice labels and its index in a folder or its subfolders.
 
-    Of several arrays, the one with 'updated' in its name is used.
+    If there are several, the one with 'updated' in its name is used.
 
     Args:
         root: the folder.
-        index, labels: paths that are given.
+        index, labels: paths, if known.
 
     Returns:
         The index (CSV) and the labels (NPY).
 
     Raises:
-        FileNotFoundError: if one does not exist.
-        ValueError: if there are several.
+        FileNotFoundError: if one is not found.
+        ValueError: if several are found.
     """
     return (
         Path(index) if index else _find(root, re.compile(r'index\.csv', re.IGNORECASE), 'Index.csv', '--index'),
@@ -41,28 +41,28 @@ def _find(root: Path, pattern: re.Pattern, name: str, option: str) -> Path:
     found = [path for level in ('*', '*/*') for path in sorted(root.glob(level)) if pattern.fullmatch(path.name)]
     found = [path for path in found if 'updated' in path.name.lower()] or found
     if not found:
-        raise FileNotFoundError(f'{name} is not in {root}: get it from {SOURCE}, or give its path with {option}')
+        raise FileNotFoundError(f'{name} is not in {root}: get it from {SOURCE}, or pass its path with {option}')
     if len(found) > 1:
-        raise ValueError(f'found several files {name}: {first_few([str(path) for path in found])}; choose one with {option}')
+        raise ValueError(f'found more than one {name}: {first_few([str(path) for path in found])}; choose one with {option}')
     return found[0]
 
 
 def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
     """Read which slices show infection.
 
-    Numbers are rows of the array. The published index skips a number, 43, for which the array has no row: if a number exceeds
-    the array and both have as many rows, the rows are the patients in the order of their numbers.
+    The index gives each patient's row in the array. The published index skips the number 43, for which the array has no row. If
+    numbers exceed the rows of the array, but there are as many patients as rows, the patients are assigned in numerical order.
 
     Args:
         index: CSV with the columns 'Label Index' and 'Folder/ID'.
-        labels: array (patients, slices) of 0 and 1, slices counted from the head.
+        labels: array of 0 and 1, shape (patients, slices), slices counted from the head.
 
     Returns:
-        By patient, bool (slices,). All have the width of the array; entries beyond a patient's slices are False.
+        By patient, bool, shape (slices,). All have the width of the array; entries beyond a patient's slices are False.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged, or they do not match.
+        ValueError: if a file is invalid, or they do not match.
     """
     array = _read_array(labels)
     rows = _read_index(index)
@@ -81,16 +81,16 @@ def read_slice_labels(index: Path, labels: Path) -> dict[str, np.ndarray]:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        # A pickle could execute code.
+        # Unpickling could execute code.
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise FileNotFoundError(f'the slice labels {path} do not exist') from None
+        raise FileNotFoundError(f'the slice labels {path} do not exist: correct --labels') from None
     except (OSError, ValueError, EOFError, MemoryError, SyntaxError) as error:
         raise ValueError(f'{path} is not an array of numbers that NumPy can read ({error}): download it again') from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in 'biuf':
         what = f'{array.dtype} of shape {array.shape}' if isinstance(array, np.ndarray) else 'an archive'
         raise ValueError(
-            f'{path} contains {what}, but slice labels are numbers of shape (patients, slices); take '
+            f'{path} contains {what}, but slice labels are numbers of shape (patients, slices); use '
             'Slice-level-labels, not Lobe-level-labels'
         )
     if not np.isin(array, (0, 1)).all():

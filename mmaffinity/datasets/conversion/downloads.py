@@ -1,4 +1,4 @@
-"""A downloaded data set that is converted in place: its published lists, its slices, and the annotations written into it."""
+"""In-place conversion of a downloaded data set: its published lists, its slices, and the annotations added to it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Row = TypeVar('Row')
 
 
 class Download:
-    """One conversion. No image is copied or changed, and everything is computed before the first file is written.
+    """A conversion. It copies and changes no image, and computes everything before it writes the first file.
 
     Args:
         dataset: name of the data set.
@@ -26,11 +26,11 @@ class Download:
         classes: names of the classes by label.
         remedy: how to get the files, a clause that ends error messages.
         roles: roles of its lists, such as 'train'.
-        lists: single lists by path, under their roles.
-        list_folders: where the other lists are, by default the data root and its ``lists``.
-        skip_statistics: keep statistics.json unchanged; reading the training slices takes most of the time.
-        check_files: look for every listed slice. Otherwise the listed names are used unchecked.
-        workers: number of threads, by default one per core and eight at most.
+        lists: paths of individual lists, by role.
+        list_folders: folders of the other lists, by default the data root and its ``lists``.
+        skip_statistics: leave statistics.json unchanged; reading the training slices takes most of the time.
+        check_files: look up the file of every listed slice; otherwise use the listed names unchecked.
+        workers: number of threads, by default one per core and at most eight.
         progress: called as ``progress(what, done, total)``.
 
     Attributes:
@@ -70,12 +70,12 @@ class Download:
         self._missing: list[tuple[Path, int, list[str]]] = []
 
     def find_list(self, role: str, name: str, source: str) -> Path:
-        """Return the given list of a role, or the first of that name in the list folders.
+        """Return the path given for a role, or the first list of that name in the list folders.
 
         Args:
-            role: the list's role.
-            name: the list's published file name.
-            source: where to get the list, for the error.
+            role: role of the list.
+            name: its published file name.
+            source: where to get it, for the error.
 
         Raises:
             FileNotFoundError: if no folder has it.
@@ -87,23 +87,23 @@ class Download:
                 return folder / name
         raise FileNotFoundError(
             f'the list {name} is not in {" or ".join(map(str, self.list_folders))}; get it from {source} and put it there, or '
-            'give its folder with --lists'
+            'pass its folder with --lists'
         )
 
     def refuse_other_lists(self) -> None:
-        """Refuse to replace slice lists of another data set.
+        """Check that the conversion does not replace slice lists of another data set.
 
-        CNCB-NCOV and version 1 of COVIDx-CT are the same slices and may share a data root.
+        CNCB-NCOV and version 1 of COVIDx-CT contain the same slices and may share a data root.
 
         Raises:
-            ValueError: naming a list of another one.
+            ValueError: if a slice list belongs to another data set.
         """
         folder, dataset = self.root / 'annotations', self.summary.dataset
         for path in sorted(folder.glob('slices_*.json')):
             try:
                 found = json.loads(path.read_bytes())['metainfo']['dataset']
             except (OSError, ValueError, TypeError, KeyError):
-                continue  # half a list, or one without a name: this conversion replaces it
+                continue  # incomplete, or without a data set name: this conversion replaces it
             if found != dataset:
                 raise ValueError(
                     f'{path} belongs to {found}, and converting {dataset} would replace it; move {folder} away, or '
@@ -120,16 +120,16 @@ class Download:
         listed: Callable[[Row], str],
         missing: Callable[[Row], str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Make a slice list.
+        """Add a slice list.
 
         Args:
             name: name of the list to write, without suffix.
             source: the published list.
             rows: its rows.
-            describe: entries of a row besides its path.
-            find: path of a row's file, relative to the data root; None if there is none.
-            listed: path that is used without looking for files.
-            missing: description of a missing file; by default ``listed``.
+            describe: returns a row's entries besides its path.
+            find: returns the path of a row's file, relative to the data root, or None.
+            listed: returns the path to use if files are not checked.
+            missing: describes a missing file; by default ``listed``.
 
         Returns:
             The entries of the list.
@@ -153,15 +153,15 @@ class Download:
         self._outputs[f'{name}.json'] = content
 
     def add_missing(self, source: Path, num_slices: int, paths: list[str]) -> None:
-        """Note which of the files that ``num_slices`` slices of a list ask for are missing, if any."""
+        """Record the missing files, if any, of a list with ``num_slices`` slices."""
         if paths:
             self._missing.append((source, num_slices, paths))
 
     def refuse_missing(self) -> None:
-        """Raise an error if files are missing.
+        """Check that no files are missing.
 
         Raises:
-            FileNotFoundError: naming the lists, the number of files, and the first three.
+            FileNotFoundError: if any are; the message has their number by list, and the first three.
         """
         if self._missing:
             counts = ', '.join(
@@ -182,7 +182,7 @@ class Download:
             self.summary.statistics = dict(statistics, source='slices_train.json')
             self.add_output('statistics', self.summary.statistics)
         elif any(name.startswith('slices_') for name in self._outputs) and (folder / 'statistics.json').exists():
-            self.summary.warn(f'{folder / "statistics.json"} is from an earlier run, perhaps over other training slices')
+            self.summary.warn(f'{folder / "statistics.json"} is from an earlier run, possibly with other training slices')
         outputs = {folder / name: content for name, content in self._outputs.items()}
         write_jsons_atomic(outputs)
         self.summary.files = list(outputs)
@@ -190,10 +190,10 @@ class Download:
 
 
 def check_names(what: str, names: Mapping[str, Any] | Sequence[str], known: Sequence[str]) -> None:
-    """Check names that a user chose from a few.
+    """Check that a user's choice of names is valid.
 
     Raises:
-        ValueError: if one is unknown, or there is none.
+        ValueError: if a name is unknown, or there are none.
     """
     if not names or set(names) - set(known):
         raise ValueError(f'cannot convert the {what} {list(names)}; choose from {", ".join(known)}')

@@ -1,4 +1,4 @@
-"""Convert the raw iCTCF download and the published lists to the formats that the data sets read."""
+"""Conversion of the raw iCTCF download and its published lists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,29 +18,29 @@ _REMEDY = (
 
 
 def convert_ictcf(data_root: PathLike, lists: Mapping[str, PathLike] | None = None, **options: Any) -> ConversionSummary:
-    """Write ``<data_root>/annotations/``: slice lists and grey level statistics.
+    """Write ``<data_root>/annotations/``: slice lists and grey-level statistics.
 
-    The lists do not identify patients, so none are written.
+    The published lists do not identify patients, so the slice lists have none.
 
     Args:
         data_root: folder with the unpacked nCT/ and pCT/.
-        lists: single lists by path, under 'train' or 'test'.
+        lists: paths of individual lists, by 'train' or 'test'.
         **options: ``list_folders``, ``skip_statistics``, ``check_files``, ``workers`` and ``progress``, see
             :class:`~.downloads.Download`.
 
     Returns:
-        Counts per split and class, and what was written.
+        Counts per split and class, and the files written.
 
     Raises:
-        FileNotFoundError: if the data root, a list or slices are missing, saying which, how many and from where.
-        ValueError: if a list, a slice or an argument is wrong, naming it.
+        FileNotFoundError: if the data root, a list or slices are missing.
+        ValueError: if a list, slice or argument is invalid.
     """
     download = Download('iCTCF', data_root, ICTCF_CLASSES, _REMEDY, list(LIST_NAMES), lists, **options)
 
     def find(row: IctcfSlice) -> str | None:
         suffixes = ('.jpg', '.jpeg', '.png')
         usual = download.files.find(row.folder, f'{row.folder}{row.number}', suffixes)
-        # Some copies of the data drop the folder's name from that of the file: nCT/12.jpg for nCT/nCT12.jpg.
+        # Some copies of the data omit the folder name from the file name: nCT/12.jpg instead of nCT/nCT12.jpg.
         return usual or download.files.find(row.folder, row.number, suffixes)
 
     rows: dict[str, list[IctcfSlice]] = {}

@@ -1,4 +1,4 @@
-"""Convert folders of slices and masks, as images of the same names, to COCO JSON."""
+"""Conversion of a folder of slices and a folder of masks, matched by name, to COCO JSON."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -22,7 +22,7 @@ FOLDER = 'images'  # folder of the slices, or link to it, in the result
 
 
 class _Read(NamedTuple):
-    """A slice and its mask: the labels in it, its lesions, and whether the slice is kept."""
+    """A slice and its mask: facts about the slice, labels and lesions of the mask, and whether to keep the slice."""
 
     pair: Pair
     facts: FileFacts
@@ -44,29 +44,29 @@ def convert_image_pairs(
 ) -> ConversionSummary:
     """Write ``<out>/annotations/``, and ``<out>/images``, a link to the folder of the slices.
 
-    ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
-    level statistics of the training slices. A patient, or a group of nearly identical slices if patients are unknown, is in
-    only one of the three. A pair that cannot be used is reported, and the others are converted.
+    ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON; ``statistics.json`` contains the
+    grey-level statistics of the training slices. A patient, or a group of near-identical slices if patients are unknown, is in
+    only one of the lists. Unusable pairs are reported, and the others are converted.
 
     Args:
         images: folder of the slices, see :func:`~.pairs.find_pairs`.
         masks: folder of their masks: images whose pixel values are labels.
         out: output folder.
-        options: which labels are lesions, and which slices are kept.
-        splits: how patients are divided.
-        units: how patients are identified. Names of slices are relative to ``images``, with forward slashes, without extension.
+        options: which labels are lesions, and which slices to keep.
+        splits: how to split the patients.
+        units: how to identify patients. Names of slices are relative to ``images``, with forward slashes, without extension.
         pair_pattern: see :func:`~.pairs.find_pairs`.
         copy: copy the slices instead of linking to their folder.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split and patient; ``problems`` names the pairs that were omitted.
+        Counts per split and patient; ``problems`` lists the omitted pairs.
 
     Raises:
         FileExistsError: if ``out`` contains anything that may not be replaced.
-        FileNotFoundError: if a folder or the table of patients is missing, or no pair is found.
-        ValueError: if an argument is invalid, masks have several labels and ``options.lesion_labels`` is None, no pair can be
-            used, or there are too few patients for the splits.
+        FileNotFoundError: if a folder or the patient table is missing, or no pair is found.
+        ValueError: if an argument is invalid, masks have several labels and ``options.lesion_labels`` is None, no pair is
+            usable, or there are too few patients for the splits.
     """
     options, units, images = options or LesionOptions(), units or UnitOptions(), Path(images).resolve()
     folder = ResultFolder('image pairs', out, splits, **result)
@@ -74,6 +74,7 @@ def convert_image_pairs(
     pairs = find_pairs(images, Path(masks), folder.summary, pair_pattern, IMAGES)
     with folder.filling():
         good = folder.convert_each(lambda pair: _read(pair, options), pairs, 'pairs')
+        # The warning about masks without lesion labels is dropped: unlike in a volume, that is common in a slice.
         check_labels({item.pair.name: item.labels for item in good}, options)
         found = find_units({item.pair.name: item.facts for item in good}, units, str(images), folder.summary)
         slices, small = [], Counter[str]()

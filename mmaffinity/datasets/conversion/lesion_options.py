@@ -1,4 +1,4 @@
-"""Which labels of masks are lesions, and which slices are kept."""
+"""Choice of the mask labels that are lesions, and of the slices to keep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from .coco import LesionAnnotations, annotate_mask, check_min_area
 
 @dataclass(frozen=True)
 class LesionOptions:
-    """Which pixels of masks are lesions, and which slices are kept.
+    """Which mask values are lesions, and which slices are kept.
 
     Attributes:
-        lesion_labels: mask values that are lesions; all others are background. None if masks have a single value besides 0.
-        negatives: also keep slices without a lesion.
-        min_area: pixels; only larger 8-connected components are lesions. Slices with only smaller ones are omitted, because
-            they are neither positive nor negative.
+        lesion_labels: mask values that are lesions; all others are background. None for masks with a single value besides 0.
+        negatives: also keep slices without lesions.
+        min_area: only 8-connected components with more pixels than this are lesions. Slices with only smaller ones are omitted,
+            because they are neither positive nor negative.
 
     Raises:
         ValueError: if a value is out of range.
@@ -41,7 +41,7 @@ class LesionOptions:
             labels: the mask, shape (H, W).
 
         Returns:
-            Its annotations, and whether the slice is kept.
+            Its annotations, and whether to keep the slice.
         """
         lesion = labels > 0 if self.lesion_labels is None else np.isin(labels, self.lesion_labels)
         found = annotate_mask(np.where(lesion, GGO, 0), self.min_area)
@@ -49,24 +49,24 @@ class LesionOptions:
 
 
 def check_labels(labels: Mapping[str, set[int]], options: LesionOptions) -> str:
-    """Check that the choice of labels is unambiguous.
+    """Check that the choice of lesion labels is unambiguous.
 
     Args:
         labels: labels of each mask except 0, by name.
         options: which labels are lesions.
 
     Returns:
-        A warning of masks without any of the chosen labels; empty if each has one.
+        A warning about masks without any lesion label; empty if each mask has one.
 
     Raises:
-        ValueError: if masks contain several labels and none is chosen.
+        ValueError: if the masks contain several labels and ``lesion_labels`` is None.
     """
     found = sorted(set().union(*labels.values()))
     if options.lesion_labels is None:
         if len(found) > 1:
             raise ValueError(
-                f'the masks contain the labels {first_few(list(map(str, found)), 10)}: choose those that are '
-                f'lesions (such as --lesion-labels {found[-1]})'
+                f'the masks contain the labels {first_few(list(map(str, found)), 10)}: specify those that are '
+                f'lesions, for example --lesion-labels {found[-1]}'
             )
         return ''
     without = [name for name, own in labels.items() if not own & set(options.lesion_labels)]

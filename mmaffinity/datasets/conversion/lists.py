@@ -1,4 +1,4 @@
-"""Read the published lists of slices: COVIDx-CT version 1, the author's samples of it, segmentation, iCTCF."""
+"""Reading of the published slice lists: COVIDx-CT version 1, the author's samples of it, segmentation, iCTCF."""
 
 import os
 import re
@@ -12,7 +12,7 @@ PathLike = str | os.PathLike
 Row = TypeVar('Row', bound=Hashable)
 
 CNCB_CLASSES = ('Normal', 'CP', 'COVID-19')
-CNCB_FOLDERS = ('Normal', 'CP', 'NCP')  # where the raw data keeps label 0, 1, 2
+CNCB_FOLDERS = ('Normal', 'CP', 'NCP')  # folders of the raw data by label
 ICTCF_CLASSES = ('Negative', 'COVID-19')
 
 # Names of patients, scans and slices become paths, so only letters, digits and '-' are accepted.
@@ -24,7 +24,7 @@ _ICTCF = re.compile(r'([02])_([np])CT([0-9]+)\.jpg')
 
 
 class CncbSlice(NamedTuple):
-    """One slice of CNCB-NCOV's classification data, ``<folder>/<patient>/<scan>/<name>.{png,jpg}``."""
+    """A slice of CNCB-NCOV's classification data, ``<folder>/<patient>/<scan>/<name>.{png,jpg}``."""
 
     label: int
     patient: str
@@ -42,14 +42,14 @@ class CncbSlice(NamedTuple):
 
 
 class LesionSlice(NamedTuple):
-    """One slice of CNCB-NCOV's segmentation data, ``ct_lesion_seg/image/<patient>/<name>.jpg``."""
+    """A slice of CNCB-NCOV's segmentation data, ``ct_lesion_seg/image/<patient>/<name>.jpg``."""
 
     patient: str
     name: str
 
 
 class IctcfSlice(NamedTuple):
-    """One slice of iCTCF, ``nCT/nCT<number>.jpg`` or ``pCT/pCT<number>.jpg``."""
+    """A slice of iCTCF, ``nCT/nCT<number>.jpg`` or ``pCT/pCT<number>.jpg``."""
 
     label: int
     number: str
@@ -60,7 +60,7 @@ class IctcfSlice(NamedTuple):
 
 
 def parse_covidx_list(path: PathLike) -> list[CncbSlice]:
-    """Read a list of COVIDx-CT version 1, see :func:`parse_rows`; the models see whole slices, so body boxes are left out."""
+    """Read a list of COVIDx-CT version 1, see :func:`parse_rows`; body boxes are ignored: the models see whole slices."""
 
     def build(token: str, patient: str, scan: str, name: str, digit: str) -> CncbSlice:
         label = CNCB_FOLDERS.index(token)
@@ -84,11 +84,11 @@ def parse_segmentation_list(path: PathLike) -> list[LesionSlice]:
 
 
 def parse_ictcf_list(path: PathLike) -> list[IctcfSlice]:
-    """Read one of the author's iCTCF lists, see :func:`parse_rows`; prefix 0 is negative, 2 is COVID-19, label 1 here."""
+    """Read one of the author's iCTCF lists, see :func:`parse_rows`; prefix 0 is negative (label 0), 2 is COVID-19 (label 1)."""
 
     def build(prefix: str, letter: str, number: str) -> IctcfSlice:
         if (prefix == '2') != (letter == 'p'):
-            raise ValueError(f'prefix {prefix} and {letter}CT contradict each other (0 goes with nCT, 2 with pCT)')
+            raise ValueError(f'prefix {prefix} and {letter}CT contradict each other (0 belongs to nCT, 2 to pCT)')
         return IctcfSlice(int(letter == 'p'), number)
 
     return parse_rows(path, _ICTCF, '"0_nCT<n>.jpg" or "2_pCT<n>.jpg"', build)
@@ -99,16 +99,16 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
 
     Args:
         path: the list.
-        pattern: what a line must match.
-        form: the form of a line in words, for errors.
-        build: turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are one slice.
+        pattern: pattern that each line must match.
+        form: description of a line's format, for errors.
+        build: turns the groups of the pattern into a row; its ValueError describes the problem. Equal rows are the same slice.
 
     Returns:
         The rows in the order of the lines.
 
     Raises:
-        FileNotFoundError: if there is no such list.
-        ValueError: if a row cannot be read or occurs twice, naming file, line and row, or there are none.
+        FileNotFoundError: if the list does not exist.
+        ValueError: if a row is invalid or occurs twice, or there are none.
     """
     rows: dict[Row, int] = {}
     bad: list[tuple[int, str, str]] = []
@@ -119,7 +119,7 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
         try:
             match = pattern.fullmatch(text)
             if match is None:
-                raise ValueError(f'it is not of the form {form}')
+                raise ValueError(f'it does not have the form {form}')
             row = build(*match.groups())
         except ValueError as error:
             bad.append((number, text, str(error)))
@@ -131,9 +131,9 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
             )
     if bad:
         number, text, reason = bad[0]
-        others = f' ({plural(len(bad) - 1, "other row")} of this list cannot be read either)' if len(bad) > 1 else ''
+        others = f' ({plural(len(bad) - 1, "other row", "is")} invalid too)' if len(bad) > 1 else ''
         raise ValueError(
-            f'{path}, line {number}: {text[:80]!r} cannot be read: {reason}{others}; correct the row or download the list again'
+            f'{path}, line {number}: {text[:80]!r} is invalid: {reason}{others}; correct the row or download the list again'
         )
     if not rows:
         raise ValueError(f'{path} has no rows; download the list again')
@@ -141,7 +141,7 @@ def parse_rows(path: PathLike, pattern: re.Pattern, form: str, build: Callable[.
 
 
 def read_lines(path: PathLike, what: str, remedy: str) -> list[str]:
-    """Read the lines of a text file in UTF-8, with or without byte order mark, with any line ends.
+    """Read the lines of a UTF-8 text file, with or without a byte order mark, with any line endings.
 
     Args:
         path: the file.
@@ -149,7 +149,7 @@ def read_lines(path: PathLike, what: str, remedy: str) -> list[str]:
         remedy: how to get or choose the right file, for errors.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it cannot be read as text.
     """
     try:
@@ -157,4 +157,4 @@ def read_lines(path: PathLike, what: str, remedy: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f'{what} {path} does not exist: {remedy}') from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f'{what} {path} cannot be read as text in UTF-8 ({error}): {remedy}') from error
+        raise ValueError(f'{what} {path} cannot be read as UTF-8 text ({error}): {remedy}') from error

@@ -1,4 +1,4 @@
-"""Convert NIfTI volumes with lesion masks to slices and COCO JSON, oriented and windowed as in prediction."""
+"""Conversion of NIfTI volumes with lesion masks to slices and COCO JSON, oriented and windowed as in prediction."""
 
 import itertools
 import shutil
@@ -29,12 +29,12 @@ MAX_ROUNDING = 1e-3  # largest distance of a label from a whole number in masks 
 
 @dataclass(frozen=True)
 class PairOptions(LesionOptions):
-    """Which slices of a volume are converted, and how.
+    """Which slices of a volume to convert, and how.
 
     Attributes:
         lesion_labels, negatives, min_area: see :class:`~.lesion_options.LesionOptions`.
-        every: use every n-th slice, counted as in the file.
-        ignore_affine: assume that the voxels of a mask are those of its volume, whatever its header says.
+        every: use every n-th slice, in the order of the file.
+        ignore_affine: assume that the voxels of a mask match those of its volume, whatever its header says.
         reading: window and conversion to Hounsfield units, as in prediction.
 
     Raises:
@@ -53,7 +53,7 @@ class PairOptions(LesionOptions):
 
 @dataclass
 class _Converted:
-    """The slices of a pair, the labels in its mask, the number of components that were too small, and notes."""
+    """The slices of a pair, the labels in its mask, the number of components too small to be lesions, and notes."""
 
     name: str
     slices: list[AnnotatedSlice] = field(default_factory=list)
@@ -74,28 +74,28 @@ def convert_nifti_pairs(
 ) -> ConversionSummary:
     """Write slices with lesions as ``<out>/slices/<name>/<number>.png``, and ``<out>/annotations/``.
 
-    ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON, ``statistics.json`` holds the grey
-    level statistics of the training slices. Each patient is in only one of the three. A pair that cannot be used is reported,
-    and the others are converted.
+    ``lesions_train.json``, ``lesions_val.json`` and ``lesions_test.json`` are COCO JSON; ``statistics.json`` contains the
+    grey-level statistics of the training slices. Each patient is in only one of the lists. Unusable pairs are reported, and the
+    others are converted.
 
     Args:
         images: folder of the volumes.
         masks: folder of their masks, see :func:`~.pairs.find_pairs`.
         out: output folder.
-        options: which slices are converted.
-        splits: how patients are divided.
+        options: which slices to convert.
+        splits: how to split the patients.
         patient_pattern: regular expression, searched in the name of a pair, whose group named ``patient``, or first group,
             is the patient. By default each pair is a separate patient.
         pair_pattern: see :func:`~.pairs.find_pairs`.
         **result: ``overwrite``, ``workers`` and ``progress``, see :class:`~.results.ResultFolder`.
 
     Returns:
-        Counts per split and patient; ``problems`` names the pairs that were omitted.
+        Counts per split and patient; ``problems`` lists the omitted pairs.
 
     Raises:
         FileExistsError: if ``out`` contains anything that may not be replaced.
         FileNotFoundError: if a folder is missing or no pair is found.
-        ValueError: if an argument is invalid, masks have several labels and ``lesion_labels`` is None, no pair can be used, or
+        ValueError: if an argument is invalid, masks have several labels and ``lesion_labels`` is None, no pair is usable, or
             there are too few patients for the splits.
     """
     options = options or PairOptions()
@@ -132,7 +132,7 @@ def _convert(pair: Pair, patient: str, folder: ResultFolder, options: PairOption
             found = _read_labels(mask, range(0, image.info.num_slices, options.every), result, options)
         except ValueError as error:
             raise ValueError(f'its mask {pair.mask} {error}') from error
-    except (MemoryError, Exception) as error:  # nothing is written yet; a file may be damaged in any way
+    except (MemoryError, Exception) as error:  # a file may be damaged in any way; nothing is written yet
         raise UnusableError(f'{pair.name}: {brief(error)}') from error
     keys = image.keys()
     for item in image.read({key for index, key in enumerate(keys) if index not in found}):
@@ -163,7 +163,7 @@ def _open_mask(pair: Pair, image: NiftiScan, options: PairOptions) -> NiftiScan:
     if apart > min(np.linalg.norm(affine[:3, :3], axis=0)) / 2:
         raise ValueError(
             f'does not align with its mask {pair.mask}: by their headers, corners are up to {apart:.1f} mm apart; '
-            'if their voxels are known to correspond, ignore the headers (--ignore-affine)'
+            'if their voxels are known to match, ignore the headers with --ignore-affine'
         )
     return mask
 
@@ -174,7 +174,7 @@ def _read_labels(
     """Return the annotations of the slices to write, by number.
 
     Raises:
-        ValueError: if the file is damaged, or has values that are not labels.
+        ValueError: if the file is damaged or has values that are not labels.
     """
     found = {}
     for index, values in mask.values(wanted):

@@ -1,4 +1,4 @@
-"""Find the mask of each volume or image by its name."""
+"""Pairing of volumes or images with their masks by name."""
 
 import re
 from collections import defaultdict
@@ -11,19 +11,19 @@ from ..folder_listing import EXTENSIONS, walk_folder
 from ..patients import check_pattern
 from .summary import ConversionSummary
 
-# Endings of the names of masks, besides the part that they share with those of images.
+# Endings of mask names, after the part that they share with image names.
 MASK_ENDINGS = ('_mask', '_seg', '_segmentation', '_label', '_labels', '_lesion', '_lesions', '_infection', '_gt')
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """Which files are paired.
+    """A kind of files to pair with masks.
 
     Attributes:
         noun: noun in messages.
-        suffixes: in lower case, the longest first.
-        endings: endings of names, besides the part that they share with those of masks.
-        by_folder: whether subfolders are part of a name, because slices of several patients often have the same names.
+        suffixes: file suffixes in lower case, the longest first.
+        endings: endings of names, after the part that they share with mask names.
+        by_folder: whether subfolders are part of a name, because slices of different patients often have the same file names.
     """
 
     noun: str
@@ -32,14 +32,14 @@ class FileKind:
     by_folder: bool
 
     def find(self, folder: Path) -> list[Path]:
-        """List the files of this kind in a folder and below; links to folders are followed.
+        """List the files of this kind in a folder and its subfolders; links to folders are followed.
 
         Raises:
             FileNotFoundError: if the folder does not exist or contains none.
             ValueError: if a folder cannot be listed.
         """
         if not folder.is_dir():
-            raise FileNotFoundError(f'the folder {folder} does not exist')
+            raise FileNotFoundError(f'the folder {folder} does not exist: correct the path')
         found = sorted(
             place / name
             for place, names in walk_folder(folder)
@@ -47,23 +47,23 @@ class FileKind:
             if name.lower().endswith(self.suffixes) and (place / name).is_file()
         )
         if not found:
-            raise FileNotFoundError(f'{folder} contains no {self.noun} ({", ".join(self.suffixes)})')
+            raise FileNotFoundError(f'{folder} contains no {self.noun} ({", ".join(self.suffixes)}): correct the path')
         return found
 
     def stem(self, path: Path, folder: Path) -> str:
-        """Name a file of a folder, without its suffix."""
+        """Return the name of a file in a folder, without its suffix."""
         name = path.relative_to(folder).as_posix() if self.by_folder else path.name
         return next(name[: -len(suffix)] for suffix in self.suffixes if name.lower().endswith(suffix))
 
 
-# In nnU-Net, _0000 is the first channel of a volume; in the name of a slice it would be a number.
+# In nnU-Net, _0000 marks the first channel of a volume; in the name of a slice, it is a number.
 VOLUMES = FileKind('volume', ('.nii.gz', '.nii'), ('_ct', '_image', '_img', '_0000'), by_folder=False)
 IMAGES = FileKind('image', EXTENSIONS, ('_ct', '_image', '_img'), by_folder=True)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image or volume and its mask, named by the common part of their names."""
+    """An image or volume and its mask; ``name`` is the common part of their names."""
 
     name: str
     image: Path
@@ -73,19 +73,19 @@ class Pair:
 def find_pairs(
     images: Path, masks: Path, summary: ConversionSummary, pair_pattern: str | None = None, kind: FileKind = VOLUMES
 ) -> list[Pair]:
-    """Pair the files of two folders, and the folders below them.
+    """Pair the files of two folders and their subfolders.
 
-    Names count without extension, and without one of the kind's endings or :data:`MASK_ENDINGS`:
-    ``study_0255.nii.gz`` belongs to ``study_0255_mask.nii.gz``. If both are in one folder, the masks are those whose name
-    has one of :data:`MASK_ENDINGS`.
+    Names are compared without extension and without one of the kind's endings or :data:`MASK_ENDINGS`:
+    ``study_0255.nii.gz`` belongs to ``study_0255_mask.nii.gz``. If both are in one folder, the files with one of
+    :data:`MASK_ENDINGS` are the masks.
 
     Args:
         images: folder of the images or volumes.
-        masks: folder of the masks; may be the same, or one within the other.
-        summary: receives warnings of files without a partner, and as problems the names that several files have.
-        pair_pattern: regular expression that is searched in the names of both instead; what its groups match, joined by
-            '_', has to be equal. Files that it does not match are not paired.
-        kind: which files count.
+        masks: folder of the masks; it may be the same folder, or one may contain the other.
+        summary: receives warnings about files without a partner, and names shared by several files as problems.
+        pair_pattern: regular expression searched in the names of both instead; its groups, joined by '_', must be equal. Files
+            that it does not match are not paired.
+        kind: which files to pair with masks.
 
     Returns:
         The pairs, sorted by name.
@@ -94,7 +94,7 @@ def find_pairs(
         FileNotFoundError: if a folder does not exist or has no such file, or there is no pair.
         ValueError: if the pattern is not a regular expression or has no group.
     """
-    pattern = check_pattern('pair_pattern', pair_pattern, 'what the names of both have in common')
+    pattern = check_pattern('pair_pattern', pair_pattern, 'the part that image and mask names share')
     images, masks = images.resolve(), masks.resolve()
     roots, nouns = (images, masks), (kind.noun, 'mask')
     files = [kind.find(root) for root in roots]
@@ -103,7 +103,7 @@ def find_pairs(
             [path for path in files[0] if kind.stem(path, images).lower().endswith(MASK_ENDINGS) == wanted]
             for wanted in (False, True)
         ]
-    elif shared := set(files[0]) & set(files[1]):  # one folder is below the other, and its files belong to it alone
+    elif shared := set(files[0]) & set(files[1]):  # one folder contains the other, whose files belong to it alone
         inner = int(images in masks.parents)
         files[1 - inner] = [path for path in files[1 - inner] if path not in shared]
     by_name: tuple[defaultdict, defaultdict] = defaultdict(list), defaultdict(list)
@@ -131,8 +131,8 @@ def find_pairs(
             notes.append(f'{plural(len(alone), noun, "has")} no {nouns[1 - role]} and {verb} left out ({first_few(alone)})')
     if not pairs and not problems:
         raise FileNotFoundError(
-            f'no {kind.noun} of {images} has a mask in {masks} ({"; ".join(notes)}): names must be equal except for '
-            f'{", ".join(kind.endings)} of {kind.noun}s and {", ".join(MASK_ENDINGS)} of masks; for other names, use '
+            f'no {kind.noun} of {images} has a mask in {masks} ({"; ".join(notes)}): names must be equal except for the '
+            f'endings {", ".join(kind.endings)} of {kind.noun}s and {", ".join(MASK_ENDINGS)} of masks; for other names, use '
             '--pair-pattern'
         )
     for note in notes:

@@ -1,4 +1,4 @@
-"""Find the slices of a list below a data root, reading each folder once."""
+"""Lookup of listed slices below a data root, reading each folder once."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ _NOT_FLAT = frozenset({'NCP', 'CP', 'Normal', 'ct_lesion_seg', 'annotations', 'l
 
 
 class RawFiles:
-    """The files of a data root by folder and name without suffix.
+    """The images of a data root, by folder and name without suffix.
 
-    CNCB-NCOV stores some slices as PNG and some as JPEG, while its lists contain only .png. Each folder is listed once, because
-    a query per slice and suffix would make 200 000 calls.
+    CNCB-NCOV stores some slices as PNG and others as JPEG, while its lists contain only .png. Each folder is listed once,
+    because one query per slice and suffix would take 200 000 calls.
 
     Args:
         data_root: folder to which paths are relative.
@@ -29,7 +29,7 @@ class RawFiles:
         Args:
             folder: folder relative to the data root, with '/'; '' is the data root itself.
             name: file name without suffix.
-            suffixes: suffixes in lower case, the preferred one first; the files' own may be in capitals.
+            suffixes: suffixes in lower case, the preferred one first; those of the files may be in upper case.
         """
         if folder not in self._folders:
             self._folders[folder] = self._list(folder)
@@ -46,25 +46,25 @@ class RawFiles:
     def _list(self, folder: str) -> dict[tuple[str, str], str]:
         entries = {}
         try:
-            # On some file systems, recognising a folder takes a stat call per entry; no folder has the suffix of an image.
+            # Subfolders are not excluded: that takes a stat call per entry on some file systems, and none has an image suffix.
             with os.scandir(self.data_root / folder) as found:
                 for entry in found:
                     stem, suffix = os.path.splitext(entry.name)
                     if suffix.lower() in IMAGE_SUFFIXES:
                         entries[stem, suffix.lower()] = entry.name
         except (FileNotFoundError, NotADirectoryError):
-            pass  # all of its slices are missing, which the caller reports
+            pass  # the caller reports its slices as missing
         return entries
 
 
 def flat_folders(data_root: Path, version: str = '') -> list[str]:
-    """Return the folders that hold images directly: the data root and those up to two levels below it.
+    """Return the folders that directly contain images, among the data root and its subfolders down to two levels.
 
-    COVIDx-CT is a flat folder of all slices beside the lists, such as ``3A_images/``.
+    COVIDx-CT has one flat folder with all slices beside the lists, such as ``3A_images/``.
 
     Args:
         data_root: the folder to search. Folders of CNCB-NCOV's original layout are skipped.
-        version: folders whose name starts with it come first.
+        version: folders whose names start with it come first.
 
     Returns:
         Paths relative to the data root, with '/'; '' is the data root itself.
@@ -82,7 +82,7 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
                     elif depth and entry.name not in _NOT_FLAT and not entry.name.startswith('.') and entry.is_dir():
                         below.append(f'{folder}/{entry.name}' if folder else entry.name)
         except PermissionError:
-            return  # such as lost+found; slices that are only there are reported as missing
+            return  # such as lost+found; slices that exist only there are reported as missing
         if has_images:
             found.append(folder)
         for name in sorted(below):
@@ -93,10 +93,10 @@ def flat_folders(data_root: Path, version: str = '') -> list[str]:
 
 
 def check_data_root(data_root: Path, remedy: str) -> None:
-    """Raise an error if the data root is not a folder.
+    """Check that the data root is a folder.
 
     Raises:
-        FileNotFoundError: naming the folder and the remedy.
+        FileNotFoundError: if it is not; the message ends with ``remedy``.
     """
     if not data_root.is_dir():
         raise FileNotFoundError(f'the data root {data_root} is not a folder; {remedy}')

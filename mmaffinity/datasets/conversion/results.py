@@ -1,4 +1,4 @@
-"""The data root that a converter of scans, volumes or folders makes: slices, lists, statistics, and how they were made."""
+"""The data root written by a converter of scans, volumes or folders: slices, lists, statistics, and how they were made."""
 
 import os
 import shutil
@@ -23,24 +23,24 @@ from .splits import SplitOptions, each_split
 from .summary import ConversionSummary
 
 SLICES = 'slices'  # folder of the slices
-RECORD = 'annotations/conversion.json'  # how the slices were made; it marks a folder as a converter's
+RECORD = 'annotations/conversion.json'  # how the slices were made; marks a folder as written by a converter
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
 class UnusableError(ValueError):
-    """An input cannot be converted; the message is a whole sentence. The others are converted."""
+    """An input that cannot be converted; the message is a full sentence. Conversion continues with the other inputs."""
 
 
 class ResultFolder:
-    """A data root while a converter fills it. It appears once it is complete, so an interruption keeps an earlier result.
+    """A data root that a converter fills. It appears only when complete, so an interrupted run leaves an earlier result intact.
 
     Args:
         dataset: name of the data set.
         out: output folder.
-        splits: how patients are divided.
+        splits: how to split the patients.
         overwrite: replace an earlier result.
-        workers: number of threads, by default one per core and eight at most.
+        workers: number of threads, by default one per core and at most eight.
         progress: called as ``progress(what, done, total)``.
 
     Attributes:
@@ -73,12 +73,12 @@ class ResultFolder:
             yield
 
     def convert_each(self, convert: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
-        """Return the results of all usable items, and note the others as problems.
+        """Return the results of all usable items, and record the others as problems.
 
         Args:
-            convert: converts one item; raises :class:`UnusableError` if it cannot be used.
+            convert: converts an item; raises :class:`UnusableError` if it cannot be used.
             items: the items.
-            what: their name in progress lines.
+            what: plural noun for the items, for ``progress``.
         """
 
         def attempt(item: Item) -> Result | UnusableError:
@@ -98,7 +98,7 @@ class ResultFolder:
         path.write_bytes(cv2.imencode('.png', grey, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes())
 
     def place_slices(self, name: str, folder: Path, slices: Iterable[str], copy: bool) -> None:
-        """Make ``name`` a link to a folder of slices, or a folder with copies.
+        """Create ``name`` as a link to a folder of slices, or as a folder with copies of them.
 
         Args:
             name: name of the link or folder.
@@ -107,7 +107,7 @@ class ResultFolder:
             copy: copy instead of linking.
 
         Raises:
-            ValueError: if this file system has no links.
+            ValueError: if the link cannot be created.
         """
         if copy:
             for slice_ in slices:
@@ -118,24 +118,24 @@ class ResultFolder:
             (self.path / name).symlink_to(folder.resolve(), target_is_directory=True)
         except OSError as error:
             raise ValueError(
-                f'cannot create a link to {folder} in {self.path} ({error.strerror or error}): copy the slices (--copy)'
+                f'cannot create a link to {folder} in {self.path} ({error.strerror or error}): copy the slices with --copy'
             ) from error
 
     def refuse_inside(self, folder: Path) -> None:
-        """Refuse an output folder inside the slice folder, where the next run would read the result as slices.
+        """Check that the output folder is not inside the slice folder, where the next run would read the result as slices.
 
         Raises:
             ValueError: if it is inside.
         """
         if self.out.resolve().is_relative_to(folder):
-            raise ValueError(f'the output folder {self.out} is inside the slice folder {folder}: choose one outside it (--out)')
+            raise ValueError(f'the output folder {self.out} is inside the slice folder {folder}: choose --out outside it')
 
     def warn_of_notes(self, notes_by_scan: Sequence[tuple[str, Sequence[str]]], unit: str) -> None:
-        """Warn of what readers noted, once for all scans with the same note.
+        """Turn the readers' notes into warnings, one for all scans with the same note.
 
         Args:
             notes_by_scan: name and notes of each scan.
-            unit: noun for scans, in the plural.
+            unit: plural noun for the scans.
         """
         notes = SliceNotes()
         for name, lines in notes_by_scan:
@@ -154,14 +154,14 @@ class ResultFolder:
         place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
-        """Divide labelled slices, write their lists, and return the summary.
+        """Split labelled slices, write their lists, and return the summary.
 
         Args:
             rows: entries of all lists; a patient, or a group if the patient is unknown, stays in one split.
             strata: class of each patient or group.
             classes: names of the classes.
-            source: origin of the slices, for the lists.
-            found: what the slices were taken from, such as '20 patients', for the error.
+            source: origin of the slices, recorded in the lists.
+            found: origin of the slices in errors, such as '20 patients'.
             options, place, **record: see :meth:`_write`.
 
         Raises:
@@ -186,24 +186,24 @@ class ResultFolder:
         place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
-        """Divide slices with masks, write their COCO JSON, and return the summary.
+        """Split slices with masks, write their COCO JSON, and return the summary.
 
         Args:
             slices: the slices to keep; a patient, or a group if the patient is unknown, stays in one split.
-            num_small: number of components that were too small to be lesions, by patient or group.
+            num_small: number of components too small to be lesions, by patient or group.
             info: description in the files.
             masks: folder of the masks, for errors.
             options, place, **record: see :meth:`_write`.
 
         Raises:
-            ValueError: if there is no slice, or there are too few patients or groups.
+            ValueError: if there are no slices, or too few patients or groups for the splits.
         """
         if not slices:
             raise ValueError(
                 f'no usable slices: {"; ".join(self.summary.problems[:3])}'
                 if self.summary.problems
-                else f'the masks in {masks} mark no lesion larger than {options.min_area} pixels, labels '
-                f'{options.lesion_labels or "as found"}: lower --min-area or check --lesion-labels'
+                else f'the masks in {masks} contain no lesion larger than {options.min_area} pixels (lesion labels: '
+                f'{options.lesion_labels or "all"}): reduce --min-area or check --lesion-labels'
             )
         lists: dict[str, Any] = {}
         units = {slice_.unit: '' for slice_ in slices}
@@ -221,14 +221,14 @@ class ResultFolder:
         place: Callable[[], None] | None,
         record: Mapping[str, Any],
     ) -> ConversionSummary:
-        """Write lists, grey level statistics of the training slices, and :data:`RECORD`.
+        """Write the lists, the grey-level statistics of the training slices, and :data:`RECORD`.
 
         Args:
-            lists: contents by name, without extension; the first is that of the training slices.
+            lists: contents by name without extension, training slices first.
             train: names of the training slices.
             options: dataclass of the converter's options.
-            place: moves slices into place once they are divided, if they are not written yet.
-            record: what else is recorded.
+            place: links or copies the slices, now that they are split; None if they are already written.
+            record: further entries of the record.
         """
         summary = self.summary
         if place is not None:

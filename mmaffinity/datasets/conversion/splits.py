@@ -1,4 +1,4 @@
-"""Splits by patient: a patient's slices stay together, and the same names and seed always give the same split."""
+"""Splits by patient: a patient's slices stay together, and the same names and seed always yield the same split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ Item = TypeVar('Item')
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How patients are divided.
+    """How to split patients.
 
     Attributes:
-        val_share, test_share: shares of the patients, 0 to below 1; the rest is for training. A share of 0 writes no list.
-        folds: number of folds of a cross-validation to write lists for; None writes none.
+        val_share, test_share: shares of the patients, from 0 to below 1; the rest is for training. A share of 0 writes no list.
+        folds: number of cross-validation folds for which to write lists; None writes none.
         seed: seed of the split.
 
     Raises:
@@ -44,11 +44,11 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
     """Assign each patient to 'train', 'val' or 'test'.
 
     Args:
-        patients: the class of each patient; each class is divided separately, so that all parts have patients of each class.
-        options: the shares. A part with a share above 0 gets at least one patient of each class of three or more.
+        patients: the class of each patient. Each class is split separately, so that every split has patients of each class.
+        options: the shares. A split with a share above 0 gets at least one patient of each class with three or more.
 
     Raises:
-        ValueError: if a part would be empty.
+        ValueError: if a split would be empty.
     """
     parts = {}
     for members in strata_of(patients, options.seed):
@@ -72,20 +72,20 @@ def split_patients(patients: Mapping[str, str], options: SplitOptions) -> dict[s
 def each_split(
     kind: str, items: Sequence[Item], patient_of: Callable[[Item], str], patients: Mapping[str, str], options: SplitOptions
 ) -> Iterator[tuple[str, list[Item]]]:
-    """Divide slices by patient.
+    """Split slices by patient.
 
     Args:
         kind: what the lists contain, 'slices' or 'lesions'.
         items: the slices.
         patient_of: the patient of a slice.
         patients: the class of each patient.
-        options: how patients are divided.
+        options: how to split the patients.
 
     Yields:
-        The name of a list, such as 'lesions_train' and 'fold_0/lesions_test', and its slices; the training list comes first.
+        The name of a list, such as 'lesions_train' or 'fold_0/lesions_test', and its slices; the training list comes first.
 
     Raises:
-        ValueError: if a part has no patient.
+        ValueError: if a split would be empty, or there are fewer patients than folds.
     """
     parts = split_patients(patients, options)
     for part in PARTS:

@@ -16,21 +16,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ConversionSummary:
-    """Counts and results of one conversion.
+    """Counts and results of a conversion.
 
     Attributes:
-        dataset: its name.
+        dataset: name of the data set.
         slices: one dictionary per slice list and class, and one with class 'all' per list: ``split``, ``class``,
-            ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (fewest, median, most). The last three are
+            ``slices``, ``patients``, ``scans``, ``slices_per_patient`` (minimum, median, maximum). The last three are
             None if patients are unknown.
-        sources: one dictionary per slice list and source of its slices, if the list has sources: ``split``, ``source``
-            (None if unknown), ``slices``, ``patients``.
+        sources: one dictionary per slice list and source, if the list has sources: ``split``, ``source`` (None if unknown),
+            ``slices``, ``patients`` (None if unknown).
         lesions: one dictionary per lesion file: ``split``, ``slices``, ``patients`` (None if unknown), ``with_lesions``
             (slices), ``lesions`` (by category), ``too_small`` (components).
-        statistics: as in statistics.json; None if skipped.
-        warnings: what a user should know; also logged.
-        files: files that were written.
-        problems: inputs that were left out, with the reason; also logged.
+        statistics: content of statistics.json; None if skipped.
+        warnings: warnings for the user; also logged.
+        files: paths of the files written.
+        problems: inputs that were left out, with reasons; also logged.
     """
 
     dataset: str
@@ -47,7 +47,7 @@ class ConversionSummary:
         logger.warning('warning: %s', sentence)
 
     def add_problems(self, sentences: Iterable[str]) -> None:
-        """Note inputs that are left out."""
+        """Record inputs that are left out."""
         for sentence in sentences:
             self.problems.append(sentence)
             logger.warning('left out: %s', sentence)
@@ -86,7 +86,7 @@ class ConversionSummary:
         )
 
     def check_patients(self, split: str, patients: Iterable[str], other: str, others: Iterable[str]) -> None:
-        """Warn if a training split shares patients with a split for evaluation."""
+        """Warn if two splits share patients."""
         shared = sorted(set(patients) & set(others))
         if shared:
             self.warn(
@@ -95,7 +95,7 @@ class ConversionSummary:
             )
 
     def table(self) -> str:
-        """Return the counts as text, ending with the statistics and the files' names."""
+        """Return the counts, the statistics and the names of the files as text."""
         lesions = [
             {
                 **{key: row[key] for key in ('split', 'slices', 'patients', 'with_lesions')},

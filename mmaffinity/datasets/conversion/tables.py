@@ -1,4 +1,4 @@
-"""CSV files: columns by name, and the patients of slices."""
+"""Reading of CSV tables: columns by name, and the patients of slices."""
 
 import csv
 from collections import Counter, defaultdict
@@ -12,16 +12,16 @@ from .lists import PathLike, read_lines
 
 
 def read_table(path: PathLike, columns: Sequence[str], what: str, remedy: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the stripped values of some columns of each row of a CSV file.
+    """Yield, for each row of a CSV file, the line number and the stripped values of some columns.
 
     Args:
-        path: the file, in UTF-8, separated by commas, semicolons or tabs, with a header.
-        columns: names of the columns, in any case.
+        path: the file, in UTF-8, with a header, separated by commas, semicolons or tabs.
+        columns: names of the columns; case is ignored.
         what: what the file is, for errors.
         remedy: how to get or choose the right file, for errors.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it is not a CSV file in UTF-8, or lacks a column.
     """
     lines = read_lines(path, what, remedy)
@@ -41,12 +41,12 @@ def read_table(path: PathLike, columns: Sequence[str], what: str, remedy: str) -
 
 @dataclass(frozen=True)
 class PatientTable:
-    """A CSV file with a row per slice, see :func:`read_table`.
+    """A CSV file with one row per slice, see :func:`read_table`.
 
     Attributes:
         path: the file.
-        image_column: the column that names slices, with or without folders and extension.
-        patient_column: the column that names patients.
+        image_column: name of the column of slice names, with or without folders and extension.
+        patient_column: name of the column of patients.
     """
 
     path: str
@@ -54,28 +54,30 @@ class PatientTable:
     patient_column: str
 
     def patients_of(self, names: Iterable[str]) -> dict[str, str]:
-        """Look up slices by full name, or without folders if that is unique in the file and among the slices.
+        """Look up slices by full name, or by name without folders if that is unique in the file and among the slices.
 
         Args:
             names: names of the slices, with forward slashes.
 
         Returns:
-            The patients of the slices that have one.
+            The patient of each slice found in the table, by name.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it is not such a table, gives two patients for one slice, or contains none of the slices.
+            FileNotFoundError: if the file does not exist.
+            ValueError: if it is not such a table, assigns two patients to a slice, or contains none of the slices.
         """
         patients: dict[str, str] = {}
         columns = self.image_column, self.patient_column
         for line, (image, patient) in read_table(self.path, columns, 'the patient table', 'correct --patients'):
             if image and patient and patients.setdefault(_key(image), patient) != patient:
                 raise ValueError(
-                    f'line {line} of {self.path} gives the patient {patient!r} for {image}, but an earlier line gives '
+                    f'line {line} of {self.path} assigns {image} to the patient {patient!r}, but an earlier line to '
                     f'{patients[_key(image)]!r}: correct the table'
                 )
         if not patients:
-            raise ValueError(f'{self.path} has no row with both a {self.image_column!r} and a {self.patient_column!r}')
+            raise ValueError(
+                f'{self.path} has no row with both a {self.image_column!r} and a {self.patient_column!r}: correct --patients'
+            )
         by_stem: dict[str, list[str]] = defaultdict(list)
         for key, patient in patients.items():
             by_stem[_stem(key)].append(patient)
@@ -90,13 +92,13 @@ class PatientTable:
         if not found:
             raise ValueError(
                 f'the column {self.image_column!r} of {self.path} ({first_few(list(patients))}) contains none of '
-                f'the slices ({first_few(list(keys))})'
+                f'the slices ({first_few(list(keys))}): correct --patients'
             )
         return found
 
 
 def _key(name: str) -> str:
-    """Return a slice's name with forward slashes, without the extension of an image."""
+    """Return a slice's name with forward slashes and without image extension."""
     name = name.replace('\\', '/').removeprefix('./')
     return next((name[: -len(suffix)] for suffix in EXTENSIONS if name.lower().endswith(suffix)), name)
 

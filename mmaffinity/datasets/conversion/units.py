@@ -1,4 +1,4 @@
-"""What stays in one split: the slices of a patient or, if patients are unknown, near-identical slices."""
+"""Units of a split, which are never divided: patients or, if these are unknown, groups of near-identical slices."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from ..verification.near import Near, near_groups
 from .summary import ConversionSummary
 from .tables import PatientTable
 
-# Looser than the verifier's: a wrong pair costs little here, a missed one is leakage.
+# Looser than the verifier's criteria: a false pair costs little here, a missed pair is leakage.
 GROUPING = Near(radius=10, correlation=0.98)
 
 
 @dataclass(frozen=True)
 class UnitOptions:
-    """How slices that belong together are identified.
+    """How to identify slices that must stay in one split.
 
     Attributes:
         patient_pattern: regular expression, searched in the name of a slice, whose group named ``patient``, or first group,
             is the patient.
         patients: table of patients.
-        near: criteria for near-identical slices, used if neither is given.
+        near: criteria for near-identical slices, used if neither a pattern nor a table is given.
 
     Raises:
         ValueError: if the pattern is not a regular expression or has no group, or both pattern and table are given.
@@ -39,13 +39,13 @@ class UnitOptions:
         check_pattern('patient_pattern', self.patient_pattern)
         if self.patient_pattern is not None and self.patients is not None:
             raise ValueError(
-                f'patients are given twice, by patient_pattern={self.patient_pattern!r} and by '
-                f'{self.patients.path}: give only one of them'
+                f'patients are specified twice, by patient_pattern={self.patient_pattern!r} and by '
+                f'{self.patients.path}: use only one of them'
             )
 
 
 class Unit(NamedTuple):
-    """What a slice is split by: its patient, or its group if the patient is unknown; the other is None."""
+    """The unit of a slice: its patient, or its group if the patient is unknown; the other is None."""
 
     patient: str | None
     group: str | None
@@ -58,20 +58,20 @@ class Unit(NamedTuple):
 def find_units(
     facts: Mapping[str, FileFacts], options: UnitOptions, source: str, summary: ConversionSummary
 ) -> dict[str, Unit]:
-    """Find what each slice is split by.
+    """Find the unit of each slice.
 
     Args:
         facts: facts of the slices, by name.
         options: how patients are identified.
         source: origin of the slices, for errors.
-        summary: receives slices that are not in the table as problems, and a warning if patients are unknown.
+        summary: receives slices missing from the table as problems, and a warning if patients are unknown.
 
     Returns:
         The unit of each slice that has one, by name. Groups are named after their first slice.
 
     Raises:
         FileNotFoundError: if the table does not exist.
-        ValueError: if the pattern does not match a name, or the table cannot be used.
+        ValueError: if the pattern does not match a name, or the table is invalid.
     """
     names = list(facts)
     if not names:
@@ -89,9 +89,8 @@ def find_units(
     groups = [names[first] for first in near_groups(list(facts.values()), options.near)]
     sizes = Counter(groups)
     summary.warn(
-        'patients are unknown: near-identical slices stay in one split, like those of one patient '
-        f'({plural(len(sizes), "group")} of {plural(len(names), "slice")}, the largest has '
-        f'{max(sizes.values())}), but other slices of a patient may be in several splits, so test results '
-        'may be better than on new patients'
+        'patients are unknown: near-identical slices stay in one split, as if they were of one patient '
+        f'({plural(len(names), "slice")} in {plural(len(sizes), "group")}, the largest with {max(sizes.values())}), but '
+        'other slices of a patient may be in several splits, so test results may be better than on new patients'
     )
     return {name: Unit(None, group) for name, group in zip(names, groups, strict=True)}

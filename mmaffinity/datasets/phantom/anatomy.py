@@ -1,4 +1,4 @@
-"""Drawing of the chest: body wall, bones, mediastinum, lungs, vessels and airways of one level, in Hounsfield units."""
+"""Drawing of the chest at one level: body wall, bones, mediastinum, lungs, vessels and airways, in Hounsfield units."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ _TURN = np.linspace(0, 2 * np.pi, 120, endpoint=False)
 
 
 class Canvas:
-    """A square image in Hounsfield units that takes shapes in phantom units.
+    """A square image in Hounsfield units, on which shapes in phantom units are drawn.
 
     Args:
         patient: the patient, for tilt and shift of the body on the table.
-        size: side of the image, pixels.
+        size: side length of the image, pixels.
         zoom: magnification of the field of view.
     """
 
@@ -30,7 +30,7 @@ class Canvas:
         self._shift = np.array(patient.shift)
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """Pixel coordinates (n, 2), float, of points (n, 2) in units."""
+        """Return the pixel coordinates, float, shape (n, 2), of points (n, 2) in units."""
         return (points @ self._turn + self._shift) * self.scale + 0.5 * self.size - 0.5
 
     def fill(self, points: np.ndarray, value: float, image: np.ndarray | None = None) -> None:
@@ -39,7 +39,7 @@ class Canvas:
         cv2.fillPoly(self.hu if image is None else image, [corners], value, shift=_SHIFT)
 
     def line(self, points: np.ndarray, width: float, image: np.ndarray, value: int = 255) -> None:
-        """Draw a polyline of a width in units into a uint8 array; one thinner than a pixel is fainter instead."""
+        """Draw a polyline with a width in units into a uint8 array; a line thinner than a pixel is drawn fainter instead."""
         thick = width * self.scale
         corners = np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
         cv2.polylines(
@@ -48,7 +48,7 @@ class Canvas:
 
 
 def ellipse(x: float, y: float, a: float, b: float, turn: float = 0.0, power: float = 2.0) -> np.ndarray:
-    """Points (n, 2) of an ellipse, or of a superellipse for a power above 2; turn in radians."""
+    """Return points (n, 2) of an ellipse, or of a superellipse if ``power`` is above 2; ``turn`` in radians."""
     cos, sin = np.cos(_TURN), np.sin(_TURN)
     px = a * np.sign(cos) * np.abs(cos) ** (2 / power)
     py = b * np.sign(sin) * np.abs(sin) ** (2 / power)
@@ -56,7 +56,7 @@ def ellipse(x: float, y: float, a: float, b: float, turn: float = 0.0, power: fl
 
 
 def thorax_outline(patient: Patient, level: float, wider: float = 0.0) -> np.ndarray:
-    """Outline of the rib cage's inside at a level, narrower in front, (n, 2) units; `wider` moves it outwards."""
+    """Return the inner outline of the rib cage at a level, narrower in front, (n, 2) units; `wider` moves it outwards."""
     a, b = thorax_axes(level, patient.thorax)
     points = ellipse(0, 0, a + wider, b + wider, power=2.25)
     points[:, 0] *= 1 + (0.10 + 0.03 * patient.outline[0]) * points[:, 1] / b - 0.04
@@ -64,7 +64,7 @@ def thorax_outline(patient: Patient, level: float, wider: float = 0.0) -> np.nda
 
 
 def body_outline(patient: Patient, level: float) -> np.ndarray:
-    """Outline of the skin at a level, (n, 2) units, before tilt and shift."""
+    """Return the outline of the skin at a level, (n, 2) units, before tilt and shift."""
     a = np.interp(level, (0, 0.15, 0.35, 0.6, 1), (0.99, 0.95, 0.87, 0.82, 0.81)) * patient.breadth
     b = np.interp(level, (0, 0.15, 0.35, 0.6, 1), (0.43, 0.48, 0.55, 0.575, 0.58)) * patient.depth
     points = ellipse(0, 0.04, a, b, power=2.25)
@@ -73,14 +73,14 @@ def body_outline(patient: Patient, level: float) -> np.ndarray:
     here = np.exp(-(((level - 0.55) / 0.22) ** 2)) * patient.breast
     for centre in (-np.pi / 2 - 0.72, -np.pi / 2 + 0.72):
         swell = swell + here * np.exp(-(((angle - centre) / 0.33) ** 2))
-    # Shallow hollows over the breastbone and the spine.
+    # Shallow hollows over the sternum and the spine.
     swell = swell - 0.035 * np.exp(-(((angle + np.pi / 2) / 0.2) ** 2))
     swell = swell - 0.02 * np.exp(-(((angle - np.pi / 2) / 0.12) ** 2))
     return np.stack([points[:, 0] * swell, 0.04 + (points[:, 1] - 0.04) * swell], axis=1)
 
 
 def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> tuple[int, int, int, int]:
-    """Box of the body in the image: xmin, ymin, xmax, ymax in pixels, the maxima exclusive, as COVIDx-CT lists it."""
+    """Return the body box in the image: xmin, ymin, xmax, ymax in pixels, maxima exclusive, as listed by COVIDx-CT."""
     pixels = Canvas(patient, size, zoom).pixels(body_outline(patient, level))
     low = np.clip(np.floor(pixels.min(0)), 0, size - 1).astype(int)
     high = np.clip(np.ceil(pixels.max(0)) + 1, 1, size).astype(int)
@@ -88,7 +88,7 @@ def body_box(patient: Patient, level: float, size: int, zoom: float = 1.0) -> tu
 
 
 def _table(canvas: Canvas, patient: Patient) -> None:
-    """The couch, flat or hollow, as two thin bright lines; outside the field of view if the patient is deep."""
+    """Draw the table, flat or curved, as two thin bright lines; outside the field of view if the patient is thick."""
     top = 0.64 * patient.depth + 0.03
     x = np.linspace(-0.62, 0.62, 40)
     bend = 0.10 * patient.table
@@ -101,7 +101,7 @@ def _table(canvas: Canvas, patient: Patient) -> None:
 
 
 def _wall(canvas: Canvas, patient: Patient, level: float, back: float) -> None:
-    """Skin, fat and the muscles outside of the rib cage."""
+    """Draw skin, fat and the muscles outside the rib cage."""
     outline = body_outline(patient, level)
     outside = canvas.hu.copy()
     canvas.fill(outline, 10.0)
@@ -113,7 +113,7 @@ def _wall(canvas: Canvas, patient: Patient, level: float, back: float) -> None:
         canvas.fill(ellipse(side * 0.30, -b - 0.06, 0.22, 0.045 * muscle, side * 0.32), TISSUE)  # pectoral muscles
         canvas.fill(ellipse(side * (a + 0.07), 0.14, 0.055 * muscle, 0.22, side * 0.30), TISSUE)  # latissimus
         shoulder = np.interp(level, (0, 0.4), (1, 0))
-        if shoulder > 0.1:  # muscles around the shoulder blade
+        if shoulder > 0.1:  # muscles around the scapula
             canvas.fill(ellipse(side * 0.60, 0.12, 0.25 * shoulder, 0.14, side * 0.5), TISSUE)
             canvas.fill(ellipse(side * 0.62, -0.12, 0.2 * shoulder, 0.07, side * 0.5), TISSUE)
     canvas.fill(thorax_outline(patient, level, 0.068), TISSUE)
@@ -125,7 +125,7 @@ def _wall(canvas: Canvas, patient: Patient, level: float, back: float) -> None:
 
 
 def _bone(canvas: Canvas, points: np.ndarray, marrow: float, rim: float) -> None:
-    """A bone: bright cortex, marrow inside; rim is its thickness in units."""
+    """Draw a bone: bright cortex with a thickness of ``rim`` units, marrow inside."""
     centre = points.mean(0)
     reach = np.abs(points - centre).max(0)
     canvas.fill(points, CORTEX)
@@ -133,17 +133,17 @@ def _bone(canvas: Canvas, points: np.ndarray, marrow: float, rim: float) -> None
 
 
 def _bones(canvas: Canvas, patient: Patient, level: float, back: float) -> None:
-    """Spine, ribs, breastbone, shoulder blades and collar bones."""
+    """Draw spine, ribs, sternum, scapulae and clavicles."""
     a, b = thorax_axes(level, patient.thorax)
     marrow = 90.0 * patient.bone
     wall = thorax_outline(patient, level, 0.024)
     for side in (-1, 1):
-        # Ribs run obliquely: from level to level their cuts move along the wall.
+        # Ribs run obliquely: from level to level their cross-sections move along the wall.
         for index in range(6):
             angle = -1.15 + 0.47 * (index + (patient.rib_phase + 5 * level) % 1.0)
             if angle > 1.35:
                 continue
-            # A share of the oval's outline, so that a rib keeps to the wall.
+            # As a share of the outline, so that the rib stays on the wall.
             place = int(round(angle / (2 * np.pi) * len(wall))) % len(wall)
             x, y = wall[place]
             along = wall[(place + 2) % len(wall)] - wall[place - 2]
@@ -156,24 +156,24 @@ def _bones(canvas: Canvas, patient: Patient, level: float, back: float) -> None:
             _bone(canvas, ellipse(side * (a + 0.24), 0.04, 0.10 * fade, 0.024, side * 0.3), marrow, 0.009)
         if level < 0.14:
             _bone(canvas, ellipse(side * 0.17, -b - 0.03, 0.085, 0.027, side * -0.5), marrow, 0.009)
-        # Transverse processes and the ribs' heads beside the vertebra.
+        # Transverse processes and rib heads beside the vertebra.
         _bone(canvas, ellipse(side * 0.125, back + 0.095, 0.075, 0.022, side * 0.5), marrow + 60, 0.007)
     canvas.fill(ellipse(0, back + 0.12, 0.075, 0.06), CORTEX - 200)
     _bone(canvas, ellipse(0, back + 0.19, 0.014, 0.06), marrow + 80, 0.006)  # spinous process
     _bone(canvas, ellipse(0, back, 0.098, 0.078, power=2.4), marrow + 40, 0.009)
-    canvas.fill(ellipse(0, back + 0.105, 0.044, 0.037), 25.0)  # canal
+    canvas.fill(ellipse(0, back + 0.105, 0.044, 0.037), 25.0)  # spinal canal
     if level > 0.12:
         width = np.interp(level, (0.12, 0.25, 0.8), (0.11, 0.085, 0.06))
         _bone(canvas, ellipse(0, -b - 0.045, width, 0.026, power=3.5), marrow - 20, 0.008)
 
 
 def _bump(level: float, centre: float, half: float) -> float:
-    """Semicircle over the levels: 1 at the centre, 0 from half a height on."""
+    """Return a semicircle over the levels: 1 at ``centre``, 0 from a distance of ``half`` on."""
     return max(0.0, 1 - ((level - centre) / half) ** 2) ** 0.5
 
 
 def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Outlines (of vessels and heart, of the fat that holds them) that push the lungs apart at a level."""
+    """Return the outlines of organs (heart, vessels and others) and of the fat around them, which displace the lungs."""
     a, b = thorax_axes(level, patient.thorax)
     big = patient.heart
     organs = []
@@ -190,17 +190,17 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
         (0.04, -0.13, 0.075, 0.54, 0.12),
     ):
         here = _bump(level, centre, half)
-        if here > 0.15:  # great vessels: cava, carotids, subclavian, ascending aorta, pulmonary trunk
+        if here > 0.15:  # great vessels: vena cava, carotid and subclavian arteries, ascending aorta, pulmonary trunk
             organs.append(ellipse(x, y, size * here**0.5, size * here**0.5 * 0.95))
     arch = _bump(level, 0.36, 0.07)
-    if arch > 0.2:  # the arch of the aorta, left of the windpipe
+    if arch > 0.2:  # aortic arch, left of the trachea
         organs.append(ellipse(0.07, -0.02, 0.06, 0.19 * arch, 0.30))
     if level > 0.36:
         organs.append(ellipse(0.095, back - 0.075, 0.056 * big, 0.056 * big))  # descending aorta
-    organs.append(ellipse(0.0, back - 0.12, 0.028, 0.02))  # gullet
+    organs.append(ellipse(0.0, back - 0.12, 0.028, 0.02))  # oesophagus
     hilum = _bump(level, 0.55, 0.14)
     for side in (-1, 1):
-        if hilum > 0.2:  # roots of the lungs
+        if hilum > 0.2:  # lung roots
             organs.append(ellipse(side * 0.15, 0.0, 0.085 * hilum, 0.045 * hilum, side * 0.45))
             organs.append(ellipse(side * 0.19, 0.045, 0.035 * hilum, 0.05 * hilum, side * -0.4))
     heart = _bump(level, 0.82, 0.27) if level < 0.82 else 1.0
@@ -218,7 +218,7 @@ def _mediastinum(patient: Patient, level: float, back: float) -> tuple[list[np.n
 
 
 def _airways(canvas: Canvas, level: float) -> None:
-    """Windpipe, its fork and the main bronchi, dark with a thin wall."""
+    """Draw the trachea, the carina and the main bronchi, dark with a thin wall."""
     pipes: list[Sequence[float]] = []
     if level < 0.49:
         y = np.interp(level, (0, 0.49), (-0.06, 0.03))
@@ -238,7 +238,7 @@ def _airways(canvas: Canvas, level: float) -> None:
 
 
 def _vessels(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray) -> None:
-    """The cut through the vessel trees, with a bronchus beside each of the larger ones."""
+    """Draw the cross-section of the vessel trees, with a bronchus beside each of the larger vessels."""
     half = 0.017
     z = level * HEIGHT
     part = patient.vessels
@@ -264,13 +264,17 @@ def _vessels(canvas: Canvas, patient: Patient, level: float, lungs: np.ndarray) 
 
 
 def draw_chest(patient: Patient, level: float, size: int, zoom: float, texture: np.ndarray) -> tuple[Canvas, np.ndarray]:
-    """Draw one level of a patient without lesions, noise and blur.
+    """Draw one level of a patient without lesions, noise or blur.
 
     Args:
-        texture: slowly varying noise, (size, size) float32, about -2 to 2.
+        patient: the patient.
+        level: level of the slice, 0 to 1.
+        size: side length of the image, pixels.
+        zoom: magnification of the field of view.
+        texture: low-frequency noise, float32, shape (size, size), about -2 to 2.
 
     Returns:
-        The canvas, and where the lungs are, bool (size, size).
+        The canvas, and the lung mask, bool, shape (size, size).
     """
     canvas = Canvas(patient, size, zoom)
     a, b = thorax_axes(level, patient.thorax)

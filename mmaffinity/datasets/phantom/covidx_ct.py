@@ -1,4 +1,4 @@
-"""COVIDx-CT's layout of a phantom: a flat image folder, lists with body boxes, metadata.csv."""
+"""A phantom in the layout of COVIDx-CT: a flat image folder, lists with body boxes, metadata.csv."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,13 +15,13 @@ _SERIES = '1.3.6.1.4.1.14519.5.2.1.6279.6001'
 
 
 class Naming(NamedTuple):
-    """Names of a source's slices, as formats of the patient's number n and the slice's index i.
+    """Names of a source's slices, as format strings of the patient number n and the slice index i.
 
     Attributes:
-        source: named as in metadata.csv.
-        name: of the slice, without suffix.
-        patient: ID in metadata.csv.
-        evaluated: whether validation and test lists contain slices of it.
+        source: source, as named in metadata.csv.
+        name: name of a slice, without suffix.
+        patient: ID of the patient in metadata.csv.
+        evaluated: whether the validation and test lists contain slices of this source.
     """
 
     source: str
@@ -57,7 +57,7 @@ NAMINGS: tuple[tuple[Naming, ...], ...] = (  # by label
 
 
 def naming_of(split: str, label: int, number: int) -> Naming:
-    """Return the source of a patient; sources alternate by the number of the patient."""
+    """Return the source of a patient; sources alternate by patient number."""
     usable = [naming for naming in NAMINGS[label] if naming.evaluated or split == 'covidx_train']
     return usable[number % len(usable)]
 
@@ -66,7 +66,7 @@ def metadata_csv(patients: Iterable[tuple[str, int, int]]) -> str:
     """Return metadata.csv as text.
 
     Args:
-        patients: split, label and number of each.
+        patients: split, label and number of each patient.
     """
     lines = [_COLUMNS]
     for split, label, number in patients:

@@ -1,4 +1,4 @@
-"""Drawing of lesions: ground-glass patches under the pleura (COVID-19), large consolidations (common pneumonia)."""
+"""Drawing of lesions: subpleural ground-glass patches (COVID-19) and large consolidations (common pneumonia)."""
 
 import cv2
 import numpy as np
@@ -8,21 +8,21 @@ from .patient import Lesion, Patient
 
 BACKGROUND, LUNG, GGO, CONSOLIDATION = 0, 1, 2, 3  # values of CNCB-NCOV's lesion masks
 _TURN = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-_MIN_RADIUS = 0.05  # units: about 13 pixels of 512
-_MIN_AREA = 0.0065  # units squared: 426 pixels of 512 x 512, 106 of 256 x 256, so the converters drop none
+_MIN_RADIUS = 0.05  # units: about 13 pixels at 512 x 512
+_MIN_AREA = 0.0065  # square units: 426 pixels at 512 x 512, 106 at 256 x 256, so the converters drop none
 
 
 def lesions_at(patient: Patient, level: float) -> list[tuple[Lesion, float]]:
-    """Lesions of a patient that a level cuts, each with its radius there in units.
+    """Return the lesions of a patient that intersect a level, each with its radius there in units.
 
-    A disease is visible at every level, COVID-19 in both lungs: if a level cuts too few lesions, the nearest ones are extended
-    to it.
+    Disease is visible at every level, COVID-19 in both lungs: if too few lesions intersect a level, the nearest ones are
+    extended to it.
     """
     cut = [(lesion, lesion.radius_at(level)) for lesion in patient.lesions]
     cut = [(lesion, radius) for lesion, radius in cut if radius >= _MIN_RADIUS]
     rest = sorted(patient.lesions, key=lambda lesion: abs(level - lesion.level) / lesion.half_height)
     for lesion in rest:
-        # Pneumonia needs one lesion, COVID-19 two in each lung, at places apart.
+        # Common pneumonia needs one lesion, COVID-19 two in each lung, apart from each other.
         near = [one for one, _ in cut if patient.label == 1 or one.side == lesion.side]
         if len(near) < patient.label and all(abs(one.angle - lesion.angle) > 0.35 for one in near):
             cut.append((lesion, max(1.3 * _MIN_RADIUS, 0.75 * lesion.radius)))
@@ -30,7 +30,7 @@ def lesions_at(patient: Patient, level: float) -> list[tuple[Lesion, float]]:
 
 
 def _centre(canvas: Canvas, lesion: Lesion, radius: float, lung: np.ndarray, covid: bool) -> np.ndarray:
-    """Centre of a lesion in pixels (x, y), from the outline of its lung (uint8 mask, not empty)."""
+    """Return the centre of a lesion in pixels (x, y), placed relative to its lung (uint8 mask, not empty)."""
     moments = cv2.moments(lung, binaryImage=True)
     middle = np.array([moments['m10'], moments['m01']]) / moments['m00']
     way = np.array([lesion.side * np.cos(lesion.angle), np.sin(lesion.angle)])
@@ -44,7 +44,7 @@ def _centre(canvas: Canvas, lesion: Lesion, radius: float, lung: np.ndarray, cov
 
 
 def _outline(lesion: Lesion, centre: np.ndarray, radius: float, turn: float, rough: float) -> np.ndarray:
-    """Uneven rounded outline, (n, 2) pixels; radius in pixels, `turn` the direction of the long axis."""
+    """Return an irregular rounded outline, (n, 2); lengths in pixels, `turn` the direction of the long axis in radians."""
     rng = np.random.default_rng(lesion.key)
     swell = np.ones_like(_TURN)
     for order in range(2, 12):
@@ -60,7 +60,7 @@ def _fill(image: np.ndarray, outline: np.ndarray, value: int) -> None:
 
 
 def _bronchogram(image: np.ndarray, lesion: Lesion, centre: np.ndarray, radius: float, turn: float) -> None:
-    """Air-filled bronchi on their way through a consolidation, drawn as short bent lines into a uint8 array; pixels."""
+    """Draw air-filled bronchi in a consolidation as short bent lines into a uint8 array; lengths in pixels."""
     rng = np.random.default_rng([lesion.key, 1])
     for _ in range(int(rng.integers(2, 5))):
         place, way = rng.uniform(-0.5, 0.5, 2), turn + rng.normal(0, 0.35)
@@ -87,18 +87,20 @@ def draw_lesions(
     """Draw the lesions of a level into the canvas and return the mask.
 
     Args:
-        canvas: takes the lesions, HU.
-        lungs: bool, (size, size).
-        texture, grain: slowly and quickly varying noise, (size, size) float32, about -2 to 2.
+        canvas: image to draw into, HU.
+        patient: the patient.
+        level: level of the slice, 0 to 1.
+        lungs: lung mask, bool, shape (size, size).
+        texture, grain: low- and high-frequency noise, float32, shape (size, size), about -2 to 2.
 
     Returns:
-        mask, uint8 (size, size): 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation.
+        Mask, uint8, shape (size, size): 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation.
     """
     size, scale = canvas.size, canvas.scale
     covid = patient.label == 2
     middle = canvas.pixels(np.zeros((1, 2)))[0, 0]
     columns = np.arange(size) >= middle
-    kinds = np.zeros((size, size), np.uint8)  # 2 and 3 as in the mask
+    kinds = np.zeros((size, size), np.uint8)  # GGO and CONSOLIDATION, as in the mask
     nets = np.zeros((size, size), np.uint8)
     air = np.zeros((size, size), np.uint8)
     placed: list[tuple[np.ndarray, float]] = []
@@ -146,7 +148,7 @@ def _shade(
     texture: np.ndarray,
     grain: np.ndarray,
 ) -> None:
-    """Turn the outlines of lesions into densities: the share of air that fluid or cells replace."""
+    """Turn lesion masks into densities: the share of air replaced by fluid or cells."""
     soft = 0.006 * canvas.scale
     glass = cv2.GaussianBlur((kinds > 0).astype(np.float32), (0, 0), soft) * lungs
     dense = cv2.GaussianBlur((kinds == CONSOLIDATION).astype(np.float32), (0, 0), 0.7 * soft) * lungs

@@ -1,7 +1,7 @@
 """A phantom patient: body, vessel trees and lesions, random but determined by a seed.
 
-Coordinates: x to the right of the image (the patient's left), y down (posterior); the field of view spans -1 to 1 in
-both, about 36 cm. A *level* runs from 0 (lung apex) to 1 (lung base); `HEIGHT` is that distance in units.
+Coordinates: x points right in the image (the patient's left), y down (posterior); the field of view spans -1 to 1 in both,
+about 36 cm. *Levels* run from 0 (lung apex) to 1 (lung base); `HEIGHT` is that distance in the same units as x and y.
 """
 
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ NUM_VESSELS = 1200  # end points of the vessel tree of one lung
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion of a patient, placed relative to a lung's outline so that it fits every level.
+    """A lesion, placed relative to the lung's outline so that it fits every level.
 
     Attributes:
-        side: -1 the lung left in the image (the patient's right lung), 1 the other one.
+        side: -1 for the lung on the left of the image (the patient's right lung), 1 for the other.
         angle: direction from the lung's centre, radians; 0 lateral, pi/2 posterior, -pi/2 anterior.
-        depth: place of the centre: 0 at the lung's centre, 1 on the pleura (CP); for COVID-19 the share of the radius
-            by which the centre lies inside of the pleura.
-        level: level of the lesion's middle.
-        half_height: levels from the middle to its end.
-        radius: radius in its middle, units.
-        aspect: length over breadth.
-        consolidated: whether it is (CP) or has in its core (COVID-19) consolidation.
+        depth: position of the centre. CP: 0 is the lung's centre, 1 the pleura. COVID-19: distance to the pleura, as a share of
+            the radius.
+        level: level of the lesion's centre.
+        half_height: half of the lesion's height, in levels.
+        radius: radius at its centre, units.
+        aspect: ratio of length to width.
+        consolidated: whether it is a consolidation (CP) or has a consolidated core (COVID-19).
         reticular: whether its ground glass shows crazy paving.
-        halo: breadth of a ground-glass rim around a consolidation, units; 0 without.
+        halo: width of the ground-glass rim around a consolidation, units; 0 for none.
         key: seed of its outline and texture.
     """
 
@@ -48,18 +48,22 @@ class Lesion:
     key: int
 
     def radius_at(self, level: float) -> float:
-        """Radius of the cut through the lesion at a level, units; 0 where it does not reach."""
+        """Return the radius of the lesion's cross-section at a level, units; 0 if it does not reach the level."""
         return self.radius * max(0.0, 1.0 - ((level - self.level) / self.half_height) ** 2) ** 0.5
 
 
 @dataclass(frozen=True)
 class Patient:
-    """A phantom patient: one anatomy, one disease. Made by `make_patient`; the numbers are scales around 1 or units.
+    """A phantom patient, one anatomy and one disease, from `make_patient`.
+
+    Unless stated otherwise, the numbers are scale factors near 1, or lengths in units.
 
     Attributes:
         key: seed of everything random that depends on the level (noise, texture).
         label: index into `SLICE_CLASSES`.
-        lesions: empty for a normal patient.
+        tilt: rotation of the body, radians.
+        lung_hu: density of the lungs, HU.
+        lesions: lesions; empty for a normal patient.
     """
 
     key: tuple[int, ...]
@@ -81,13 +85,13 @@ class Patient:
 
     @cached_property
     def vessels(self) -> np.ndarray:
-        """Segments of both lungs' trees, (M, 7): x, y, z of start and end, radius, units; z is level x `HEIGHT`."""
+        """Segments of both lungs' vessel trees, (M, 7), in units: x, y, z of start and end, radius; z is level x `HEIGHT`."""
         rng = np.random.default_rng([*self.key, 7])
         return np.concatenate([grow_vessels(rng, side, self.thorax) for side in (-1, 1)])
 
 
 def thorax_axes(level: Any, scale: float = 1.0) -> tuple[Any, Any]:
-    """Half axes (lateral, sagittal) of the rib cage's inside at a level or an array of levels, units."""
+    """Return the half-axes (lateral, sagittal) of the inner rib cage at one or several levels, units."""
     at = (0.0, 0.12, 0.30, 0.50, 0.80, 1.0)
     lateral = np.interp(level, at, (0.31, 0.40, 0.50, 0.565, 0.60, 0.60))
     sagittal = np.interp(level, at, (0.20, 0.26, 0.33, 0.385, 0.415, 0.41))
@@ -95,17 +99,18 @@ def thorax_axes(level: Any, scale: float = 1.0) -> tuple[Any, Any]:
 
 
 def grow_vessels(rng: np.random.Generator, side: int, thorax: float) -> np.ndarray:
-    """Grow a branching tree from the hilum through one lung.
+    """Grow a branching vessel tree from the hilum through one lung.
 
-    End points drawn evenly in the lung join, from the hilum outwards, the nearest point that the tree already has.
-    A branch's radius follows from the number of ends that it feeds, after Murray's law.
+    End points drawn uniformly in the lung are joined, from the hilum outwards, to a near point of the tree. The radius of a
+    branch follows from the number of end points that it feeds, after Murray's law.
 
     Args:
+        rng: random generator.
         side: -1 or 1, as in `Lesion`.
         thorax: scale of the rib cage.
 
     Returns:
-        segments, shape (NUM_VESSELS, 7), one for each end point, as in `Patient.vessels`.
+        Segments, shape (NUM_VESSELS, 7), one per end point, as in `Patient.vessels`.
     """
     num = NUM_VESSELS
     level = rng.uniform(0.03, 1.0, num)
@@ -122,7 +127,7 @@ def grow_vessels(rng: np.random.Generator, side: int, thorax: float) -> np.ndarr
     parent = np.zeros(num + 1, dtype=np.int64)
     for index in range(1, num + 1):
         gap = gaps[index, :index]
-        # A little of the way back to the hilum counts too; otherwise branches meander.
+        # The distance back to the hilum counts a little too; otherwise branches meander.
         parent[index] = np.argmin(gap + 0.25 * way[:index])
         way[index] = way[parent[index]] + gap[parent[index]]
     feeds = np.ones(num + 1)
@@ -133,10 +138,10 @@ def grow_vessels(rng: np.random.Generator, side: int, thorax: float) -> np.ndarr
 
 
 def _covid_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
-    """Many rounded ground-glass patches under the pleura of both lungs, more of them and larger towards the base."""
+    """Draw many rounded subpleural ground-glass patches in both lungs, more and larger towards the base."""
     lesions = []
     for side in (-1, 1):
-        for angle in (-0.75, 0.0, 0.65, 1.25):  # places apart from each other, so that patches stay separate
+        for angle in (-0.75, 0.0, 0.65, 1.25):  # far enough apart that patches stay separate
             level = rng.uniform(0.0, 0.2)
             while level < 1.0:
                 half = rng.uniform(0.09, 0.2)
@@ -162,7 +167,7 @@ def _covid_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
 
 
 def _cp_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
-    """One or two large consolidations, mostly of one lung, near the bronchi."""
+    """Draw one or two large consolidations near the bronchi, mostly in one lung."""
     side = -1 if rng.random() < 0.55 else 1
     angles = rng.permutation([rng.uniform(-0.9, -0.2), rng.uniform(0.35, 1.0)])
     count = 2 if rng.random() < 0.4 else 1
@@ -188,15 +193,15 @@ def _cp_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
 
 
 def make_patient(seed: int, number: int, label: int) -> Patient:
-    """Make a phantom patient, the same one for the same arguments.
+    """Make a phantom patient; the same arguments give the same patient.
 
     Args:
         seed: seed of the whole phantom, >= 0.
-        number: which patient, >= 0.
+        number: number of the patient, >= 0.
         label: 0 Normal, 1 CP, 2 COVID-19.
 
     Raises:
-        ValueError: if the seed or the number is negative, or the label unknown.
+        ValueError: if the seed or the number is negative, or the label is unknown.
     """
     if seed < 0 or number < 0:
         raise ValueError(f'seed and patient number must not be negative, got seed {seed} and number {number}')
@@ -204,7 +209,7 @@ def make_patient(seed: int, number: int, label: int) -> Patient:
         raise ValueError(f'label must be 0 (Normal), 1 (CP) or 2 (COVID-19), got {label!r}')
     rng = np.random.default_rng([seed, number, 0])
     thorax = rng.uniform(0.92, 1.06)
-    # The disease has a generator of its own: the anatomy of a patient does not depend on the label.
+    # The disease has its own generator, so that the anatomy does not depend on the label.
     disease = np.random.default_rng([seed, number, 1])
     lesions = ((), _cp_lesions(disease), _covid_lesions(disease))[label] if label else ()
     return Patient(

@@ -1,4 +1,4 @@
-"""The slices of a phantom and their names: the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT."""
+"""The slices of a phantom and their names, in the raw layouts and lists of CNCB-NCOV, iCTCF and COVIDx-CT."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,12 +22,12 @@ LISTS = {  # split: list, relative to the phantom's folder
     'ictcf_train': 'ictcf/lists/train_ictcf.txt',
     'ictcf_test': 'ictcf/lists/test_ictcf.txt',
 }
-# Settings that were added later; phantoms of earlier versions have 0.
+# Settings added later; phantoms of earlier versions have 0.
 VOLUMES = {'nifti_pairs': 0, 'covid_ct_md': 0}
-_SLICES = 120  # axial slices of a whole scan; a phantom holds a few neighbours of each
-_FIRST, _LAST = 20, 103  # those that show enough lung
-_HEALTHY = 0.27  # share of the segmentation slices without lesions, 204 of 750 in CNCB-NCOV
-_FIRST_ID = {0: 751, 1: 1101, 2: 1}  # CNCB-NCOV's patient numbers start about there
+_SLICES = 120  # axial slices of a whole scan, of which a phantom contains a few neighbours
+_FIRST, _LAST = 20, 103  # slices that show enough lung
+_HEALTHY = 0.27  # share of the segmentation slices without lesions: 204 of 750 in CNCB-NCOV
+_FIRST_ID = {0: 751, 1: 1101, 2: 1}  # by label; CNCB-NCOV's patient numbers start near these
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,16 @@ class PhantomSettings:
 
     Attributes:
         seed: seed of all patients, >= 0.
-        size: side of the slices, pixels.
-        slices_per_patient: neighbouring slices of each patient, 1 to 42.
-        lesions_train, lesions_test: slices with lesion masks.
-        slices_train, slices_val, slices_test: slices with class labels, evenly of the three classes.
-        slices_selected: number of `slices_train` in the balanced training list; the rest is "left out".
-        ictcf_train, ictcf_test: slices of the second hospital, half negative, half COVID-19.
-        covidx_train, covidx_val, covidx_test: slices in COVIDx-CT's layout, evenly of the three classes; 0 writes none.
-        nifti_pairs: patients with a NIfTI volume and a lesion mask; 0 writes none.
-        covid_ct_md: patients of each class as DICOM series, in the layout of COVID-CT-MD; 0 writes none.
+        size: side length of the slices, pixels.
+        slices_per_patient: number of neighbouring slices of each patient, 1 to 42.
+        lesions_train, lesions_test: number of slices with lesion masks.
+        slices_train, slices_val, slices_test: number of slices with class labels, balanced over the three classes.
+        slices_selected: how many of `slices_train` are in the balanced training list; the rest is "left out".
+        ictcf_train, ictcf_test: number of slices of the second hospital, half negative, half COVID-19.
+        covidx_train, covidx_val, covidx_test: number of slices in COVIDx-CT's layout, balanced over the three classes; 0 for
+            none.
+        nifti_pairs: number of patients with a NIfTI volume and a lesion mask; 0 for none.
+        covid_ct_md: number of patients of each class as DICOM series in the layout of COVID-CT-MD; 0 for none.
 
     Raises:
         ValueError: if a value is out of range.
@@ -73,29 +74,29 @@ class PhantomSettings:
             if least is None:
                 least = {'ictcf': 2, 'lesions': 1, 'covidx': 0}.get(name.partition('_')[0], 3)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f'{name} must be a whole number of at least {least}, got {value!r}')
+                raise ValueError(f'{name} must be a whole number of at least {least}, not {value!r}')
         if self.slices_per_patient > (_LAST - _FIRST + 1) // 2:
-            raise ValueError(f'slices_per_patient must be at most {(_LAST - _FIRST + 1) // 2}, got {self.slices_per_patient}')
+            raise ValueError(f'slices_per_patient must be at most {(_LAST - _FIRST + 1) // 2}, not {self.slices_per_patient}')
         if self.slices_selected % 3 or self.slices_selected > self.slices_train // 3 * 3:
             raise ValueError(
                 f'slices_selected must be a multiple of 3 (a balanced list of three classes) and at most '
-                f'slices_train = {self.slices_train}, got {self.slices_selected}'
+                f'slices_train = {self.slices_train}, not {self.slices_selected}'
             )
 
 
 class PlannedSlice(NamedTuple):
-    """One slice of the plan; `make_patient(seed, number, label)` and `draw_slice` turn it into pixels.
+    """A planned slice; `make_patient(seed, number, label)` and `draw_slice` turn it into pixels.
 
     Attributes:
         split: key of `LISTS`, or of the lists of COVIDx-CT.
-        image: path of the image relative to the phantom's folder.
-        name: as the list names it.
-        number: number of the patient, unique over the whole phantom.
+        image: path of the image, relative to the phantom's folder.
+        name: name in the list.
+        number: number of the patient, unique in the phantom.
         label: class of the patient.
-        level: level of the slice.
-        mask: path of the lesion mask, None for slices with a class label only.
+        level: level of the slice, 0 to 1.
+        mask: path of the lesion mask, relative to the phantom's folder; None for slices with a class label only.
         lesions: False for a lesion-free slice of the segmentation set.
-        scanner: look of the image.
+        scanner: appearance of the image.
     """
 
     split: str
@@ -110,7 +111,7 @@ class PlannedSlice(NamedTuple):
 
 
 class _Plan:
-    """The slices so far. Patients are handed out one after the other, each for one split only."""
+    """The slices planned so far. Patients are used one after another, each for one split only."""
 
     def __init__(self, settings: PhantomSettings) -> None:
         self.settings = settings
@@ -118,7 +119,7 @@ class _Plan:
         self.used = 0
 
     def draw(self, count: int) -> list[tuple[int, int]]:
-        """Return patient number and place in the scan of ``count`` slices, of as many patients as that takes."""
+        """Return patient number and index in the scan of ``count`` slices, from as many patients as needed."""
         per = self.settings.slices_per_patient
         found: list = []
         while len(found) < count:
@@ -130,9 +131,9 @@ class _Plan:
         return found[:count]
 
     def draw_classes(self, split: str) -> Iterator[tuple[int, int, int]]:
-        """Yield label, patient number and place of a split's slices, evenly of the three classes."""
+        """Yield label, patient number and index in the scan of a split's slices, balanced over the three classes."""
         total = getattr(self.settings, split)
-        for label in (2, 1, 0):  # the order of the real lists
+        for label in (2, 1, 0):  # as in the real lists
             for number, index in self.draw(total // 3 + (label < total % 3)):
                 yield label, number, index
 
@@ -153,7 +154,7 @@ def plan_phantom(settings: PhantomSettings) -> list[PlannedSlice]:
             image, name = f'cncb_ncov/{"/".join(path)}', '_'.join(path)
             plan.rows.append(PlannedSlice(split, image, name, number, label, index / _SLICES))
     _plan_ictcf(plan)
-    for split in covidx_ct.LISTS:  # whose sources take turns, patient by patient
+    for split in covidx_ct.LISTS:  # sources alternate from patient to patient
         for label, number, index in plan.draw_classes(split):
             file = covidx_ct.naming_of(split, label, number).name.format(n=number, i=index) + '.png'
             plan.rows.append(PlannedSlice(split, f'{covidx_ct.IMAGES}/{file}', file, number, label, index / _SLICES))
@@ -165,7 +166,9 @@ def _plan_lesions(plan: _Plan, split: str) -> None:
     rng = np.random.default_rng([plan.settings.seed, 4, plan.used])
     healthy = set(rng.permutation(count)[: int(_HEALTHY * count)].tolist())
     for place, (number, index) in enumerate(plan.draw(count)):
-        label = 1 if number % 3 == 2 else 2  # mostly COVID-19, and some pneumonia, so that both kinds of lesions are trained
+        label = (
+            1 if number % 3 == 2 else 2
+        )  # mostly COVID-19, some common pneumonia, so that training sees both kinds of lesions
         image, mask = (f'cncb_ncov/ct_lesion_seg/{kind}/{number}/{index}' for kind in ('image', 'mask'))
         name, level = f'{number}_{index}.jpg', index / _SLICES
         rows.append(PlannedSlice(split, f'{image}.jpg', name, number, label, level, f'{mask}.png', place not in healthy))
@@ -173,7 +176,7 @@ def _plan_lesions(plan: _Plan, split: str) -> None:
 
 
 def _plan_ictcf(plan: _Plan) -> None:
-    """Add the second hospital's splits, whose slices are numbered at random over both, as in reality."""
+    """Add the second hospital's splits, whose slices are numbered at random across both, as in the original."""
     settings = plan.settings
     for split in ('ictcf_train', 'ictcf_test'):
         for label, stem in ((2, 'pCT'), (0, 'nCT')):
@@ -187,13 +190,15 @@ def _plan_ictcf(plan: _Plan) -> None:
 
 
 def list_rows(plan: list[PlannedSlice], settings: PhantomSettings, patients: dict[int, Patient]) -> dict[str, list[str]]:
-    """Rows of every list of a phantom.
+    """Return the rows of every list of a phantom.
 
     Args:
-        patients: by number; those of the labelled CNCB-NCOV and COVIDx-CT splits are needed, for the boxes around the body.
+        plan: the slices.
+        settings: settings of the phantom.
+        patients: patients by number; those of the labelled CNCB-NCOV and COVIDx-CT splits are needed, for the body boxes.
 
     Returns:
-        rows by list: key of `LISTS`, and of those of COVIDx-CT that have any.
+        Rows by key of `LISTS`, and of those lists of COVIDx-CT that have any.
     """
     rows: dict[str, list[str]] = {split: [] for split in LISTS}
     for row in plan:

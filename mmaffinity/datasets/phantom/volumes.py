@@ -13,22 +13,22 @@ from .patient import Patient, make_patient
 from .plan import PhantomSettings
 from .slices import Scanner, draw_hounsfield
 
-LEVELS = tuple(np.linspace(0.1, 0.9, 10).tolist())  # of a volume's slices, from the apex to the base
-THICKNESS, FIELD = 24.0, 360.0  # mm, of a slice and of the field of view
-FIRST_PATIENT = 100_000  # patients of volumes are not those of slices
-# Air around the body, and no black circle, as in original scans.
+LEVELS = tuple(np.linspace(0.1, 0.9, 10).tolist())  # levels of a volume's slices, from the apex to the base
+THICKNESS, FIELD = 24.0, 360.0  # slice thickness and field of view in mm
+FIRST_PATIENT = 100_000  # keeps patients of volumes apart from those of slices
+# Air around the body and no black circle, as in original scans.
 SCANNER = Scanner(window_level=-600, window_width=1500, noise=24, blur=0.75, grain=0.6, zoom=1.1, circle=False)
-LEFT_LUNG, RIGHT_LUNG, INFECTION = 1, 2, 3  # in masks, as COVID-19-CT-Seg has them
+LEFT_LUNG, RIGHT_LUNG, INFECTION = 1, 2, 3  # mask values, as in COVID-19-CT-Seg
 MASKS = 'Lung_and_Infection_Mask'
 _CT_MD_FOLDERS = {2: ('COVID-19 Cases', 'P'), 1: ('Cap Cases', 'cap'), 0: ('Normal Cases', 'normal')}
 _CT_IMAGE = '1.2.840.10008.5.1.4.1.1.2'
 
 
 def draw_volumes(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """List the files of the volumes that the settings ask for.
+    """List the files of the requested volumes.
 
     Yields:
-        Path relative to the phantom's folder, and a function that makes the file's bytes, the same for the same settings.
+        A path relative to the phantom's folder, and a function that returns the file's bytes, the same for the same settings.
     """
     for number in range(settings.nifti_pairs):
         for folder in ('images', MASKS):
@@ -41,22 +41,22 @@ def draw_volume(patient: Patient, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a patient from head to feet.
 
     Returns:
-        Hounsfield units, int16, and mask as :func:`draw_hounsfield` gives it, uint8; both (slices, size, size).
+        Hounsfield units, int16, and the mask as from :func:`draw_hounsfield`, uint8; both of shape (slices, size, size).
     """
     slices = [draw_hounsfield(patient, level, size, SCANNER) for level in LEVELS]
     return np.stack([_stored(hu) for hu, _ in slices]), np.stack([mask for _, mask in slices])
 
 
 def _stored(hu: np.ndarray) -> np.ndarray:
-    """Round to int16; scanners write no value below -1024."""
+    """Round to int16; scanners write no values below -1024."""
     return np.round(np.maximum(hu, -1024)).astype(np.int16)
 
 
-_patient = lru_cache(maxsize=4)(make_patient)  # whose vessels take longer to grow than a slice to draw
+_patient = lru_cache(maxsize=4)(make_patient)  # growing a patient's vessels takes longer than drawing a slice
 
 
 def _nifti(settings: PhantomSettings, number: int, folder: str) -> bytes:
-    """A volume, or its mask of 0 background, 1 left lung, 2 right lung, 3 infection; every second one stored turned."""
+    """Return a volume or its mask (0 background, 1 left lung, 2 right lung, 3 infection); every second pair is flipped."""
     hu, mask = draw_volume(_patient(settings.seed, FIRST_PATIENT + number, 2), settings.size)
     left = np.arange(settings.size) >= settings.size // 2  # the patient's left is on the right of the image
     labels = np.where(mask > 1, INFECTION, mask * np.where(left, LEFT_LUNG, RIGHT_LUNG)).astype(np.uint8)
@@ -64,15 +64,15 @@ def _nifti(settings: PhantomSettings, number: int, folder: str) -> bytes:
 
 
 def nifti_bytes(volume: np.ndarray, flip: bool) -> bytes:
-    """Compress a volume of radiological slices from head to feet to NIfTI.
+    """Encode a volume of slices in radiological orientation, from head to feet, as compressed NIfTI.
 
     Args:
-        volume: (slices, rows, columns).
-        flip: store it to the right, the back and the feet, instead of to the left, the front and the head.
+        volume: shape (slices, rows, columns).
+        flip: store the voxels towards the right, the back and the feet, instead of the left, the front and the head.
     """
     nibabel = require('nibabel', 'medical')
     spacing = FIELD / volume.shape[1]
-    # Columns run to the patient's left, rows to the back; NIfTI counts to the right, the front and the head.
+    # Columns run to the patient's left and rows to the back, but NIfTI's axes point to the right, the front and the head.
     affine = np.diag([-spacing, -spacing, -THICKNESS, 1.0])
     affine[:3, 3] = [FIELD / 2, FIELD / 2, -20.0]
     array = volume.transpose(2, 1, 0)
@@ -86,7 +86,7 @@ def nifti_bytes(volume: np.ndarray, flip: bool) -> bytes:
 
 
 def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Series of all classes; of three patients with pneumonia, two have slice labels, because in the original not all have."""
+    """List series of all classes; two of three patients with pneumonia have slice labels, because the original lacks some."""
     labelled = []
     for label in (2, 1, 0):
         folder, stem = _CT_MD_FOLDERS[label]
@@ -95,7 +95,7 @@ def _covid_ct_md(settings: PhantomSettings) -> Iterator[tuple[str, Callable[[], 
             if label and number % 3 != 2:
                 labelled.append((key, name))
             for place in range(len(LEVELS)):
-                # File names are in no order, as in the original.
+                # File names do not follow the order of the slices, as in the original.
                 yield (
                     f'covid_ct_md/{folder}/{name}/IM{place * 7 % len(LEVELS):04d}.dcm',
                     partial(_dicom, settings.size, key, name, place),
@@ -109,7 +109,7 @@ def _dicom(size: int, key: tuple[int, int, int], name: str, place: int) -> bytes
 
 
 def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
-    """Array of all patients with labels, wider than their scans, as in the original."""
+    """Return the label array of all labelled patients, wider than their scans, as in the original."""
     rows = np.zeros((len(keys), len(LEVELS) + 3), np.int64)
     for row, key in zip(rows, keys, strict=True):
         row[: len(LEVELS)] = (draw_volume(_patient(*key), size)[1] > 1).any(axis=(1, 2))
@@ -119,7 +119,7 @@ def _labels(size: int, keys: Sequence[tuple[int, int, int]]) -> bytes:
 
 
 def _index(labelled: Sequence[tuple[tuple[int, int, int], str]]) -> bytes:
-    """Index of that array, which skips a number, as in the original."""
+    """Return the index of that array, which skips a number, as in the original."""
     rows = ['Label Index,Diagnosis,Relative Path,Folder/ID']
     for place, ((_, _, label), name) in enumerate(labelled):
         diagnosis = 'COVID-19' if label == 2 else 'CAP'
@@ -128,12 +128,12 @@ def _index(labelled: Sequence[tuple[tuple[int, int, int], str]]) -> bytes:
 
 
 def dicom_bytes(hu: np.ndarray, place: int, patient: str) -> bytes:
-    """A CT image.
+    """Encode a CT slice as DICOM.
 
     Args:
-        hu: int16 (rows, columns).
-        place: number of the slice from the head.
-        patient: ID; all slices of one ID are one series.
+        hu: Hounsfield units, int16, shape (rows, columns).
+        place: index of the slice from the head.
+        patient: patient ID; all slices of a patient form one series.
     """
     pydicom = require('pydicom', 'medical')
     uid = require('pydicom.uid', 'medical')

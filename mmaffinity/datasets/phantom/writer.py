@@ -1,4 +1,4 @@
-"""Writing of a phantom in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT; no file is ever partial."""
+"""Writing of a phantom in the raw layouts of CNCB-NCOV, iCTCF and COVIDx-CT; files are never partial."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from .slices import draw_slice
 from .volumes import draw_volumes
 
 MARKER = 'phantom.json'
-VERSION = 1  # to be raised if the same settings give other bytes
+VERSION = 1  # increase it when the same settings yield other bytes
 ABOUT = (
     'Synthetic slices drawn by mmaffinity, no patient data. They stand for data sets that may not be '
     'redistributed and are never a source of results.'
@@ -32,10 +32,10 @@ class PhantomSummary:
 
     Attributes:
         out_dir: folder of the phantom.
-        written: image and mask files written by this call.
-        kept: files that an earlier call with the same settings had written.
-        slices: slices by split and class name; lesion-free ones of the segmentation set as Normal.
-        patients: patients by split.
+        written: number of image, mask and volume files written by this call.
+        kept: number of such files that an earlier call with the same settings wrote.
+        slices: number of slices by split and class name; lesion-free ones of the segmentation set count as Normal.
+        patients: number of patients by split.
     """
 
     out_dir: Path
@@ -56,16 +56,16 @@ def _encode(image: Any, suffix: str) -> bytes:
 
 
 def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
-    """Check that the folder may hold a phantom of these settings, and mark it."""
+    """Check that the folder may contain a phantom with these settings, and mark it."""
     numbers = {key: int(value) for key, value in asdict(settings).items()}
     wanted = {'about': ABOUT, 'version': VERSION, 'settings': numbers}
     marker = out_dir / MARKER
     if out_dir.exists() and not out_dir.is_dir():
-        raise ValueError(f'{out_dir} is a file; give a folder for the phantom')
+        raise ValueError(f'{out_dir} is a file; choose a folder for the phantom')
     if marker.exists():
         try:
             found = json.loads(marker.read_text(encoding='utf-8'))
-            # An older phantom has the defaults of settings that were added later.
+            # An older phantom has the default values of settings added later.
             old = {'version': found['version'], **asdict(PhantomSettings()), **found['settings']}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
@@ -77,16 +77,14 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
             return
         if not overwrite:
             raise ValueError(
-                f'{out_dir} contains a phantom made with other settings ({", ".join(changed)}); choose '
-                'another folder, or overwrite it (--overwrite)'
+                f'{out_dir} contains a phantom with other settings ({", ".join(changed)}); choose another folder, or '
+                'replace it with --overwrite'
             )
         for folder in ('cncb_ncov', 'ictcf', 'covidx_ct', *VOLUMES):
             if (out_dir / folder).exists():
                 shutil.rmtree(out_dir / folder)
     elif out_dir.exists() and any(entry.name != MARKER + '.part' for entry in out_dir.iterdir()):
-        raise ValueError(
-            f'{out_dir} is not empty and was not made by the phantom writer (no {MARKER} in it); choose another folder'
-        )
+        raise ValueError(f'{out_dir} is not empty and does not contain a phantom (it has no {MARKER}); choose another folder')
     _write(marker, (json.dumps(wanted, indent=2) + '\n').encode())
 
 
@@ -99,25 +97,25 @@ def write_phantom(
     progress: Progress | None = None,
     **counts: int,
 ) -> PhantomSummary:
-    """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), lists included.
+    """Draw a phantom and write it in the raw layouts of CNCB-NCOV (`cncb_ncov/`) and iCTCF (`ictcf/`), including their lists.
 
-    With `covidx_train` and its siblings, slices in the layout of COVIDx-CT version 3A (`covidx_ct/`) are written too, and with
-    the counts of volumes NIfTI with masks (`nifti_pairs/`) and DICOM with slice labels in the layout of COVID-CT-MD
-    (`covid_ct_md/`).
+    `covidx_train`, `covidx_val` and `covidx_test` add slices in the layout of COVIDx-CT version 3A (`covidx_ct/`),
+    `nifti_pairs` NIfTI volumes with masks (`nifti_pairs/`), and `covid_ct_md` DICOM series with slice labels in the layout of
+    COVID-CT-MD (`covid_ct_md/`).
 
-    The same settings give the same bytes. Files appear whole or not at all; the lists come last. Calling it again,
-    also after an interruption, keeps what is there and writes what is missing.
+    The same settings yield the same bytes. Each file appears complete or not at all; the lists come last. A repeated call, for
+    example after an interruption, keeps existing files and writes the missing ones.
 
     Args:
-        out_dir: new or empty folder, or one that holds a phantom of the same settings.
+        out_dir: a new or empty folder, or one with a phantom of the same settings.
         seed: seed of all patients.
-        size: side of the slices, pixels.
-        overwrite: delete the data sets of a phantom of other settings, with what was converted from them.
-        progress: called with (slices done, slices in all) after every slice.
-        counts: the other fields of `PhantomSettings`.
+        size: side length of the slices, pixels.
+        overwrite: delete the data sets of a phantom with other settings, and everything converted from them.
+        progress: called with (slices done, slices in total) after every slice.
+        **counts: the other fields of `PhantomSettings`.
 
     Raises:
-        ValueError: if a setting is out of range, or the folder holds anything else.
+        ValueError: if a setting is out of range, or the folder contains anything else.
         TypeError: if a setting does not exist.
     """
     settings = PhantomSettings(seed=seed, size=size, **counts)

@@ -1,4 +1,4 @@
-"""Order of training slices."""
+"""Samplers, which set the order of training slices."""
 
 from .alternating_sampler import AlternatingBatchSampler, AlternatingSampler
 

@@ -1,4 +1,4 @@
-"""The order of alternating training: segmentation batch, classification batch, and so on."""
+"""Samplers for alternating training: a segmentation batch, a classification batch, and so on."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 from mmaffinity.utils.wording import plural
 
-# Constants that separate the two random streams of an epoch.
+# Distinguish the two random streams of an epoch.
 _LESION_STREAM, _SLICE_STREAM = 0, 1
 
 
@@ -19,22 +19,22 @@ _LESION_STREAM, _SLICE_STREAM = 0, 1
 class AlternatingSampler(Sampler):
     """Alternate lesion slices and labelled slices, for the two stages of the paper's training.
 
-    Labelled slices come in random order without repetition; one pass over them is an epoch. Before each, a lesion slice is
-    drawn at random with replacement. With W distributed processes, each gets every W-th labelled slice. The list is extended
+    Labelled slices come in random order without repetition; one pass over them is an epoch. Before each of them, a lesion slice
+    is drawn at random with replacement. With W distributed processes, each gets every W-th labelled slice; the list is padded
     from its start to a multiple of W, so that all processes take the same number of steps. Each process draws its own lesion
     slices.
 
-    The order depends only on seed, epoch, rank and W, so training resumed at an epoch reproduces it exactly.
+    The order depends only on the seed, the epoch, the rank and W, so training resumed at an epoch reproduces it exactly.
 
     Iteration yields single indices, segmentation first, which suits batches of one slice. For larger batches, add
     ``batch_sampler=dict(type='AlternatingBatchSampler')`` to the data loader; otherwise a batch would mix both tasks.
 
     Args:
         dataset: a :class:`MultiTaskDataset` with both tasks.
-        seed: the same on all processes; None draws one and shares it.
+        seed: seed, the same on all processes; None draws one and shares it.
         segmentation_epochs: number of segmentation-only epochs at the start, with lesion slices in place of the labelled
-            ones. The paper has none. A detector that starts from scratch gives the slice head no useful input at first, and the
-            head would have to unlearn what it learned from it.
+            ones. The paper has none. A detector trained from scratch gives the slice head no useful input at first, and the
+            head would have to unlearn what it learned from that.
 
     Raises:
         ValueError: if the data set lacks a task, or the seed or ``segmentation_epochs`` is negative.
@@ -61,7 +61,7 @@ class AlternatingSampler(Sampler):
             if len(indices) == 0:
                 raise ValueError(
                     f'AlternatingSampler needs slices of both tasks, but the data set has none for '
-                    f'{task}: add one to MultiTaskDataset, or use DefaultSampler'
+                    f'{task}: add a data set of that task to MultiTaskDataset, or use DefaultSampler'
                 )
 
     @property
@@ -79,7 +79,7 @@ class AlternatingSampler(Sampler):
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[list[int]]:
         """Yield the batches of the current epoch; only the last classification batch may be smaller.
 
-        Segmentation-only epochs have the same number of batches.
+        Segmentation-only epochs have as many batches as the others.
         """
         labelled = self._random(_SLICE_STREAM).permutation(self._labelled_slices)
         labelled = np.resize(labelled, self.num_slices * self.world_size)[self.rank :: self.world_size]
@@ -101,7 +101,7 @@ class AlternatingSampler(Sampler):
         self.epoch = epoch
 
     def _random(self, *stream: int) -> np.random.RandomState:
-        # SeedSequence, because sums such as seed + epoch + rank coincide between epochs and ranks; RandomState, because NumPy
+        # SeedSequence, because sums such as seed + epoch + rank coincide across epochs and ranks; RandomState, because NumPy
         # guarantees that its stream never changes.
         sequence = np.random.SeedSequence((self.seed, self.epoch, *stream))
         return np.random.RandomState(np.random.MT19937(sequence))
@@ -117,7 +117,7 @@ class AlternatingBatchSampler(Sampler):
         drop_last: omit the last pair of batches if its classification batch would be smaller.
 
     Raises:
-        ValueError: if the sampler has another type, the batch size is not positive, or no batch is left.
+        ValueError: if the sampler has another type, the batch size is not a positive integer, or no batch remains.
     """
 
     def __init__(self, sampler: AlternatingSampler, batch_size: int, drop_last: bool = False) -> None:
@@ -129,8 +129,8 @@ class AlternatingBatchSampler(Sampler):
             raise ValueError(f'batch_size={batch_size!r} must be a positive integer')
         if sampler.num_steps(batch_size, drop_last) == 0:
             raise ValueError(
-                f'batch_size={batch_size} with drop_last=True leaves no batch: each process has only '
-                f'{plural(sampler.num_slices, "labelled slice")}'
+                f'batch_size={batch_size} with drop_last=True leaves no batch, because each process has only '
+                f'{plural(sampler.num_slices, "labelled slice")}: reduce batch_size, or set drop_last=False'
             )
         self.sampler = sampler
         self.batch_size = batch_size

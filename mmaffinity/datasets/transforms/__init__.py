@@ -1,4 +1,4 @@
-"""Transforms from a slice on disk or in memory to the model's input tensors."""
+"""Transforms that turn a slice on disk or in memory into the model's input tensors."""
 
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 

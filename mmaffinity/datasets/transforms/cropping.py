@@ -8,19 +8,19 @@ from .loading import origin_of
 
 @TRANSFORMS.register_module()
 class CropToBodyBox(BaseTransform):
-    """Crop a labelled slice to the body box given in its list, as the authors of COVIDx-CT do.
+    """Crop a labelled slice to the body box in its list, as the authors of COVIDx-CT do.
 
-    Air, table and blanket around the body differ between scanners, and a model of several hospitals may learn from them. The
-    crop becomes the slice: ``ori_shape`` is its size, and lesions, overlays and maps are in its pixels.
+    Air, table and blankets around the body differ between scanners, and a model trained on several hospitals may learn from
+    them. The crop becomes the slice: ``ori_shape`` is its size, and lesions, overlays and maps are in its pixels.
 
-    Required keys: ``img`` of shape (H, W); ``body_box``, xmin ymin xmax ymax in pixels, right and lower edge outside.
-    Changed keys: ``img``, ``img_shape``, ``ori_shape``, all of the crop. Added: ``crop_box``, a copy of ``body_box``.
+    Required keys: ``img`` of shape (H, W); ``body_box``, xmin ymin xmax ymax in pixels, maxima exclusive. Changed keys:
+    ``img``, ``img_shape``, ``ori_shape``, all of the crop. Added: ``crop_box``, a copy of ``body_box``.
 
     Place it after ``LoadCTSlice`` and before ``Resize``, in the training, validation and test pipelines alike. Lists from
     ``mmaffinity convert covidx-ct`` contain body boxes; scans read by ``mmaffinity predict`` have none.
 
     Args:
-        required: whether to raise an error if a slice has no body box, instead of leaving it uncropped.
+        required: raise an error if a slice has no body box, instead of leaving it uncropped.
     """
 
     def __init__(self, required: bool = True) -> None:
@@ -30,28 +30,28 @@ class CropToBodyBox(BaseTransform):
         """Crop the slice.
 
         Raises:
-            ValueError: if there is no body box, it extends beyond the slice, or lesions are already loaded, which would not be
-                moved; names the slice and its row in the list.
+            ValueError: if a required body box is missing, it extends beyond the slice, or lesions are already loaded, which
+                cropping does not shift.
         """
         box = results.get('body_box')
         if box is None:
             if self.required:
                 raise ValueError(
                     f'the slice {results.get("img_path")}{origin_of(results)} has no body_box for CropToBodyBox: '
-                    'take CropToBodyBox out of every pipeline, or name the box in the list (docs/data.md)'
+                    'remove CropToBodyBox from every pipeline, or add the box to the list (docs/data.md)'
                 )
             return results
         lesions = {'gt_bboxes', 'gt_masks'} & results.keys()
         if lesions:
             raise ValueError(
-                f'CropToBodyBox does not move lesions ({", ".join(sorted(lesions))}) of '
-                f'{results.get("img_path")}: it is for labelled slices; take it out of this pipeline'
+                f'CropToBodyBox does not shift the lesions ({", ".join(sorted(lesions))}) of '
+                f'{results.get("img_path")}: it is for labelled slices; remove it from this pipeline'
             )
         xmin, ymin, xmax, ymax = box
         height, width = results['img'].shape[:2]
         if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
             raise ValueError(
-                f'the body_box {list(box)} leaves the slice {results.get("img_path")}{origin_of(results)}, which '
+                f'the body_box {list(box)} is empty or extends beyond {results.get("img_path")}{origin_of(results)}, which '
                 f'is {width} x {height} pixels (width x height): correct the list, or restore its images'
             )
         results['img'] = results['img'][ymin:ymax, xmin:xmax]

@@ -13,7 +13,7 @@ from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 
 @TRANSFORMS.register_module()
 class PackSliceInputs(PackDetInputs):
-    """Pack a slice and its ground truth as a tensor and a :class:`~mmaffinity.structures.SliceDataSample`.
+    """Pack a slice into a tensor and its ground truth into a :class:`~mmaffinity.structures.SliceDataSample`.
 
     Lesions go to ``gt_instances`` (``bboxes`` a float tensor (n, 4), x1 y1 x2 y2 in pixels of the network's input,
     ``labels`` (n,), ``masks``), and lesions to be ignored to ``ignored_instances``. Both exist only if lesions were loaded,
@@ -21,7 +21,7 @@ class PackSliceInputs(PackDetInputs):
 
     Args:
         meta_keys: entries of the results to keep as meta information. ``task``, ``patient_id`` and ``scan_id`` are None if
-            unknown; other absent entries are omitted.
+            unknown; other missing entries are omitted.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class PackSliceInputs(PackDetInputs):
         """Return ``inputs`` of shape (1 or 3, H, W), uint8 or float32, and ``data_samples``.
 
         Raises:
-            ValueError: if the image has other than one or three channels.
+            ValueError: if the image does not have one or three channels.
         """
         img = results['img']
         if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] in (1, 3)):
             raise ValueError(
-                f'PackSliceInputs takes a grayscale or colour image of shape (H, W) or (H, W, 3), not {img.shape}'
-                ': load it with LoadCTSlice or LoadImageFromFile'
+                f'PackSliceInputs takes a grayscale or colour image of shape (H, W), (H, W, 1) or (H, W, 3), not '
+                f'{img.shape}: load it with LoadCTSlice or LoadImageFromFile'
             )
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})
         detection = packed['data_samples']
         sample = SliceDataSample(metainfo=detection.metainfo)
-        # A pipeline shared by both tasks loads an empty list of lesions for slices without lesion annotation.
+        # A pipeline shared by both tasks loads an empty list of lesions for slices without lesion annotations.
         if results.get('task') != CLASSIFICATION and not self.mapping_table.keys().isdisjoint(results):
             sample.gt_instances = _plain_boxes(detection.gt_instances)
             sample.ignored_instances = _plain_boxes(detection.ignored_instances)
@@ -69,7 +69,7 @@ class PackSliceInputs(PackDetInputs):
 
 
 def _plain_boxes(instances: InstanceData) -> InstanceData:
-    # Unwrap box objects here, like MMDetection's own preprocessor, so that consumers need not do so.
+    # Unwrap box objects here, as MMDetection's own preprocessor does, so that consumers need not.
     if isinstance(instances.get('bboxes'), BaseBoxes):
         instances.bboxes = instances.bboxes.tensor
     return instances

@@ -1,4 +1,4 @@
-"""Loading slices into the pipeline."""
+"""Loading of slices, from files or arrays."""
 
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
@@ -10,16 +10,16 @@ from mmaffinity.utils.decoding import MAX_PIXELS, array_to_grey, check_max_value
 class LoadCTSlice(BaseTransform):
     """Read the slice at ``img_path`` as a grayscale image; see :func:`~mmaffinity.utils.decoding.read_slice` for formats.
 
-    Required keys: ``img_path``; optional: ``ann_file`` and ``row``, which appear in error messages, and ``height``
-    and ``width``, which are compared with the file's.
+    Required keys: ``img_path``; optional: ``ann_file`` and ``row``, for error messages, and ``height`` and ``width``, which
+    must match the file.
 
     Added keys: ``img`` of shape (H, W), uint8 or (16-bit files) float32 with 8-bit grey levels; ``img_shape``
     and ``ori_shape``, (H, W).
 
     Args:
-        max_value: pixel value of white in a 16-bit file: 4095 for 12-bit content. None means all 16 bits, 65535. 8-bit files
-            are not affected.
-        max_pixels: largest accepted height x width, checked before decoding.
+        max_value: pixel value of white in a 16-bit file, such as 4095 for 12-bit content. None means 65535. 8-bit files are not
+            affected.
+        max_pixels: largest accepted height x width in pixels, checked before decoding.
 
     Raises:
         ValueError: if ``max_value`` is outside 1..65535 or ``max_pixels`` is not positive.
@@ -36,9 +36,8 @@ class LoadCTSlice(BaseTransform):
         """Add the slice to ``results``.
 
         Raises:
-            FileNotFoundError: if the file does not exist; names it and its row in the annotation file.
-            ValueError: if it is not a complete image of an accepted kind, or does not have the annotated size; names it
-                likewise.
+            FileNotFoundError: if the file does not exist.
+            ValueError: if it is not a complete image of an accepted format, or does not have the annotated size.
         """
         try:
             img = read_slice(results['img_path'], self.max_value, self.max_pixels)
@@ -49,8 +48,8 @@ class LoadCTSlice(BaseTransform):
             raise ValueError(
                 f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
                 f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
-                'and height in that file, or restore the image that was annotated; a list of mmaffinity '
-                'convert is renewed by running that again'
+                'and height in the annotations (if mmaffinity convert wrote them, run it again), or restore the '
+                'annotated image'
             )
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape
@@ -65,7 +64,7 @@ class LoadCTSliceFromArray(BaseTransform):
     """Take the slice from an array in ``img`` instead of a file.
 
     Accepts arrays of shape (H, W), (H, W, 1), (H, W, 3) and (H, W, 4) (alpha is ignored), of type bool (black and white),
-    uint8, uint16, or floating point with 8-bit grey levels (0 to 255).
+    uint8, uint16, or float with 8-bit grey levels (0 to 255).
 
     Added or changed keys: as for :class:`LoadCTSlice`, and ``img_path``, None if absent.
 
@@ -85,10 +84,10 @@ class LoadCTSliceFromArray(BaseTransform):
         self.channel_order = channel_order
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` by a grayscale slice.
+        """Replace ``img`` with a grayscale slice.
 
         Raises:
-            ValueError: if the shape, type or range of the array is not accepted.
+            ValueError: if the array has an unsupported shape, type or range.
         """
         results['img'] = img = array_to_grey(results['img'], self.max_value, self.channel_order)
         results['img_shape'] = results['ori_shape'] = img.shape
@@ -100,7 +99,7 @@ class LoadCTSliceFromArray(BaseTransform):
 
 
 def origin_of(results: dict) -> str:
-    """Where the annotations name this slice; rows count from 0, as in ``data_list[row]`` or ``images[row]``."""
+    """Return where the annotations list this slice, or ''; rows count from 0, as in ``data_list[row]`` or ``images[row]``."""
     if results.get('ann_file') is None or results.get('row') is None:
         return ''
     return f' (row {results["row"]} of {results["ann_file"]})'

@@ -1,6 +1,7 @@
-"""Stored RoIs of a slice, in place of its pixels."""
+"""Loading of stored RoIs, in place of a slice's pixels."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +18,30 @@ META_KEYS = ('task', 'img_id', 'img_path', 'patient_id', 'scan_id')
 
 @TRANSFORMS.register_module()
 class LoadStoredRoIs(BaseTransform):
-    """Load the RoIs of a slice from a folder of ``mmaffinity rois extract``, and pack them as the input of RoISliceClassifier.
+    """Load a slice's RoIs from a folder written by ``mmaffinity rois extract``, and pack them as input of RoISliceClassifier.
 
     Required keys: ``img_path``; optional: ``gt_slice_label`` and the meta information of a :class:`SliceDataset`.
 
     Args:
         folder: the folder.
-        shuffle: put the RoIs of a slice into an order that depends on its name only, to measure what the order by score is
-            worth.
-
+        shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
+            only on the slice's place in the folder's index. The whole slice, if stored, stays last.
+        keep: which RoIs to load, for example ``[-1]`` for the last; None loads all.
     """
 
-    def __init__(self, folder: str, shuffle: bool = False) -> None:
-        self.folder, self.shuffle = Path(folder), shuffle
+    def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | None = None) -> None:
+        self.folder, self.shuffle, self.keep = Path(folder), shuffle, None if keep is None else list(keep)
+        self.slice_roi = False
         self.rows: dict[str, int] = {}
         self.arrays: dict[str, np.ndarray] = {}
 
     def _open(self) -> None:
-        # At the first slice, so that a config can be read and checked without the folder.
+        # Opened at the first slice, so that a config can be read and checked without the folder.
         index = self.folder / INDEX
         if not index.is_file():
-            raise FileNotFoundError(f'{index} does not exist: store the RoIs with mmaffinity rois extract')
+            raise FileNotFoundError(f'{index} does not exist: create it with mmaffinity rois extract')
         content = json.loads(index.read_text(encoding='utf-8'))
+        self.slice_roi = content.get('slice_roi', False)
         self.rows = {path: row for row, path in enumerate(content['slices'])}
         self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in content['fields']}
 
@@ -46,25 +49,29 @@ class LoadStoredRoIs(BaseTransform):
         """Return ``inputs``, the fields of :class:`RankedRoIs` as float32 tensors, and ``data_samples``.
 
         Raises:
-            FileNotFoundError: if the folder holds no stored RoIs.
-            ValueError: if it has none of the slice.
+            FileNotFoundError: if the folder contains no stored RoIs.
+            ValueError: if it has none for this slice.
         """
         if not self.rows:
             self._open()
         row = self.rows.get(results['img_path'])
         if row is None:
             raise ValueError(
-                f'{self.folder} has no RoIs of {results["img_path"]}: the lists or their folder have changed; '
+                f'{self.folder} has no RoIs for {results["img_path"]}: the list or its data root has changed; '
                 'run mmaffinity rois extract again'
             )
         inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
         if self.shuffle:
-            order = torch.from_numpy(np.random.RandomState(row).permutation(len(inputs['boxes'])))
+            total = len(inputs['boxes'])
+            ranked = total - self.slice_roi
+            order = torch.from_numpy(np.r_[np.random.RandomState(row).permutation(ranked), ranked:total])
             inputs = {name: value[order] for name, value in inputs.items()}
+        if self.keep is not None:
+            inputs = {name: value[self.keep] for name, value in inputs.items()}
         sample = SliceDataSample(metainfo={name: results.get(name) for name in META_KEYS})
         if 'gt_slice_label' in results:
             sample.gt_slice = BaseDataElement(label=torch.tensor([results['gt_slice_label']], dtype=torch.long))
         return dict(inputs=inputs, data_samples=sample)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle})'
+        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle}, keep={self.keep})'

@@ -8,17 +8,17 @@ from mmdet.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomWindow(BaseTransform):
-    """Display a slice in a randomly shifted and scaled window, as if another hospital had exported it.
+    """Randomly shift and scale the grey-level window of a slice, as if another hospital had exported it.
 
-    Slices exported as images have lost their Hounsfield units, and their windows differ between sources. Values beyond the new
-    window become black or white. Normalisation of each slice by its own mean and deviation does not undo that.
+    Slices exported as images have lost their Hounsfield units, and windows differ between sources. Values beyond the new window
+    become black or white, which normalising each slice by its own mean and standard deviation does not undo.
 
     Required and changed key: ``img``, any shape, with grey levels from 0 to 255; its type is kept.
 
     Args:
-        prob: share of slices that are changed, 0 to 1.
-        max_shift: largest shift of the window's centre, as a share of the grey scale, 0 to 0.5.
-        max_scale: largest change of the window's width by a factor; 1.25 draws from 0.8 to 1.25, uniform in its logarithm.
+        prob: probability that a slice is changed, 0 to 1.
+        max_shift: largest shift of the window's centre, as a fraction of the grey scale, 0 to 0.5.
+        max_scale: largest factor by which the window's width changes: 1.25 draws a factor from 0.8 to 1.25, log-uniformly.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -36,7 +36,7 @@ class RandomWindow(BaseTransform):
 
     @cache_randomness
     def _window(self) -> tuple[float, float] | None:
-        # Drawn in any case, so that later transforms see the same random numbers whether or not this slice is changed.
+        # Always drawn, so that later transforms see the same random numbers whether or not this slice is changed.
         changed, shift, scale = np.random.rand(3)
         if changed >= self.prob:
             return None

@@ -1,4 +1,4 @@
-"""Verification of data sets: leakage, damage, duplicates, annotations, fingerprints; each name is imported on first use."""
+"""Verification of data sets: leakage, damaged files, duplicates, annotations, fingerprints; names are imported on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -14,16 +14,17 @@ from .parts import Part
 
 
 def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any]:
-    """Count a data set.
+    """Count the slices, patients and lesions of a data set.
 
     Args:
         part: the data set.
         facts: facts of every file, by the slice's path; None if files were not read.
 
     Returns:
-        ``num``, ``patients`` and ``scans`` (None if unknown), ``unknown_patients`` (slices), ``classes`` (slices or lesions
-        by class), ``with_lesions`` (slices; None for labelled ones), ``kinds`` (lower-case file extensions by number of
-        slices), ``sizes`` ('width x height') and ``depths`` by number of slices (None if not read).
+        ``split``, ``name``, ``task``, ``data_root``, ``ann_file``, ``num``, ``patients`` and ``scans`` (None if unknown),
+        ``unknown_patients`` (slices), ``classes`` (slices or lesions by class), ``with_lesions`` (slices; None for labelled
+        ones), and the number of slices by ``kinds`` (lower-case file extension), ``sizes`` ('width x height') and ``depths``
+        (the last two None if files were not read).
     """
     lesions = part.task == SEGMENTATION
     by_label = Counter(label for listed in part.slices for label in (listed.lesions if lesions else (listed.label,)))
@@ -42,7 +43,7 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
         unknown_patients=sum(listed.patient is None for listed in part.slices),
         classes={name: by_label[label] for label, name in enumerate(part.classes)},
         with_lesions=sum(bool(listed.lesions) for listed in part.slices) if lesions else None,
-        # By listed name, which is known without reading, although a file may have another type than its name.
+        # By listed name, which is known without reading the file, although its content may be of another type.
         kinds=_counted([os.path.splitext(listed.rel_path)[1].lower() for listed in part.slices]),
         sizes=_counted([f'{fact.width} x {fact.height}' for fact in whole]) if facts is not None else None,
         depths=_counted([str(fact.depth) for fact in whole]) if facts is not None else None,
@@ -50,7 +51,7 @@ def describe(part: Part, facts: Mapping[str, FileFacts] | None) -> dict[str, Any
 
 
 def check_counts(parts: Sequence[Part]) -> list[Finding]:
-    """Find classes without cases."""
+    """Find classes without slices, or lesion classes without lesions."""
     findings = []
     for part in parts:
         row = describe(part, None)
@@ -83,5 +84,5 @@ def describe_in_words(row: Mapping[str, Any]) -> str:
 
 
 def _counted(values: Sequence[str]) -> dict[str, int]:
-    """Count texts, most frequent first."""
+    """Count strings, most frequent first."""
     return dict(Counter(sorted(values)).most_common())

@@ -1,4 +1,4 @@
-"""Duplicate pictures under different names: equal or nearly equal pixels."""
+"""Duplicate images under different names: identical or near-identical pixels."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,7 +15,7 @@ from .image_facts import FileFacts
 from .near import Near, Thumbnails
 from .parts import ListedSlice, Part, same_file_key
 
-MAX_PAIRS = 100_000  # of near-identical slices per pair of splits; more still make one finding
+MAX_PAIRS = 100_000  # largest number of near-identical pairs per pair of splits
 Item = TypeVar('Item')
 
 
@@ -38,14 +38,14 @@ class _Picture(NamedTuple):
 
 
 def check_duplicates(parts: Sequence[Part], facts: Mapping[str, FileFacts], near: Near | None = None) -> list[Finding]:
-    """Compare pictures across splits, and labels of equal pictures.
+    """Compare images across splits, and the labels of identical images.
 
-    Pictures with a single grey level are omitted: they are all equal, and are a separate finding.
+    Blank images, with a single grey level, are omitted: they have a finding of their own.
 
     Args:
         parts: the data sets.
         facts: facts of every file, by the slice's path.
-        near: criteria for nearly identical pictures.
+        near: criteria for near-identical images.
     """
     pictures = [
         _Picture(part, listed, facts[listed.path])
@@ -77,7 +77,7 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
     cases: dict[tuple[str, str], list[tuple[str, Any]]] = defaultdict(list)
     for group in groups:
         for (one, left), (other, right) in combinations(_grouped(group, _split_of).items(), 2):
-            # One file in both lists is a separate finding; this concerns pictures under two names.
+            # One file in both lists is a separate finding; this one is about images under two names.
             pairs = ((a.listed, b.listed) for a in left for b in right)
             a, b = next((pair for pair in pairs if len({same_file_key(slice_.path) for slice_ in pair}) == 2), (None, None))
             if a and b:
@@ -88,10 +88,10 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
         for finding in findings_of(
             'identical-slices',
             found,
-            'picture',
+            'image',
             'is',
             f'in both {one} and {other} under different names, with identical pixels',
-            ': remove them from one of the two, or accept it with --allow identical-slices',
+            ': remove them from one split, or accept this with --allow identical-slices',
         )
     ]
 
@@ -110,10 +110,10 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
         for finding in findings_of(
             'repeated-slices',
             found,
-            'picture',
+            'image',
             'is',
             f'listed more than once among the {task or "other"} slices of {split}',
-            ': they count more than once',
+            ' and counted as often: remove the repeats',
         )
     ]
 
@@ -125,7 +125,7 @@ def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
         names = {class_name: pictures[0].name for class_name, pictures in by_class.items()}
         if len(names) > 1:
             cases.append((' and '.join(f'{class_name} in {name}' for class_name, name in names.items()), names))
-    return findings_of('conflicting-labels', cases, 'picture', 'has', 'two labels', ': correct the list')
+    return findings_of('conflicting-labels', cases, 'image', 'has', 'two labels', ': correct the list')
 
 
 def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
@@ -149,17 +149,17 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
             }
             for (a, b), bits, correlation in zip(pairs.places, pairs.bits, pairs.correlations, strict=True)
         ]
-        # Most similar first, because those are looked at.
+        # Most similar first, because users inspect the first few.
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
         left, right = (len(set(side)) for side in pairs.places.T.tolist())
         if items:
             findings.append(
                 Finding(
                     'near-identical-slices',
-                    f'{"at least " if pairs.cut else ""}{plural(len(items), "pair")} of nearly identical pictures across {one} '
+                    f'{"at least " if pairs.cut else ""}{plural(len(items), "pair")} of near-identical images across {one} '
                     f'and {other}: {plural(left, "slice")} of {one}, {right} of {other} '
-                    f'({first_few([f"{item[one]} ~ {item[other]}" for item in items])}). They may be copies, or neighbours in '
-                    'one scan: look at them',
+                    f'({first_few([f"{item[one]} ~ {item[other]}" for item in items])}). They may be copies or neighbouring '
+                    'slices of one scan: inspect them',
                     items,
                 )
             )

@@ -1,4 +1,4 @@
-"""A cache of file facts on disk, written one by one, so that an interrupted verification can resume."""
+"""An on-disk cache of file facts, written file by file, so that an interrupted verification can resume."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ CACHE_SCHEMA = 1
 class FactCache:
     """Facts by kind, path, size and modification time of a file; a changed file is read again.
 
-    There is one JSON line per file, written immediately, so that a killed process loses none. A partial last line, as after a
-    power cut, and lines of other versions are ignored. The last of several lines for a file counts. Files with errors are not
-    stored, because there are few and they are likely to be repaired.
+    The cache has one JSON line per file, written immediately, so that a killed process loses none. A partial last line, as
+    after a power cut, and lines of other versions are ignored. If a file has several lines, the last one counts. Files with
+    errors are not stored, because they are few and will probably be repaired.
 
     Args:
         path: path of the cache; its folder is created if needed. None stores nothing.
@@ -45,14 +45,14 @@ class FactCache:
             except (ValueError, TypeError):  # not six values, or a list as a name
                 other += 1
         if lines and other == lines and lines > 1:
-            raise ValueError(f'{file.path} is not a cache of mmaffinity verify and was not changed; choose another file')
+            raise ValueError(f'{file.path} is not a cache of mmaffinity verify and is unchanged; choose another file')
 
     def get(self, kind: str, path: str) -> FileFacts | None:
-        """Return the facts of a file if it has not changed."""
+        """Return the stored facts of a file; None if it is unknown or has changed."""
         if self._lines is None:
             return None
         key = kind, os.path.abspath(path)
-        # Kept for `add`: a file that changes while being read must not be stored under its earlier state.
+        # Kept for `add`: if the file changes while it is read, its earlier stamp makes the next run read it again.
         stamp = self._stamps[key] = _stamp(path)
         entry = self._rows.get(key)
         if entry is None or entry[:2] != stamp:
@@ -63,7 +63,7 @@ class FactCache:
             return None
 
     def add(self, kind: str, path: str, facts: FileFacts) -> None:
-        """Append the facts of a file that :meth:`get` did not have."""
+        """Append the facts of a file for which :meth:`get` returned None."""
         key = kind, os.path.abspath(path)
         stamp = self._stamps.get(key)
         if self._lines is not None and facts.error is None and stamp is not None:

@@ -1,4 +1,4 @@
-"""Checks for files that are missing, damaged, or unlike the others of their data set."""
+"""Checks for files that are missing, damaged, or unlike the rest of their data set."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,14 @@ def check_files(parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[F
         findings += findings_of(
             'missing-files', missing, 'file', 'is', f'missing from {part.name}{where}', ': copy them there, or edit the list'
         )
-        findings += findings_of('corrupt-files', broken, 'file', '', f'of {part.name} cannot be used')
+        findings += findings_of(
+            'corrupt-files',
+            broken,
+            'file',
+            '',
+            f'of {part.name} cannot be used',
+            ': replace them, or remove them from the list',
+        )
         whole = [(listed, fact) for listed, fact in read if fact.error is None]
         findings += [*_check_sizes(part, whole), *_check_levels(part, whole)]
     return findings
@@ -51,8 +58,8 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         others,
         'slice',
         'has',
-        f'a different size from the other {len(whole) - len(others)} of {part.name}, {usual[0]} x {usual[1]} (width x height)',
-        ': they are resized differently',
+        f'a size other than {usual[0]} x {usual[1]} (width x height), the most common in {part.name}',
+        ' and will be resized differently',
     )
     wrong = [
         (
@@ -68,7 +75,7 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         'image',
         'does',
         f'not have the width and height given in {part.name}',
-        ': correct the list, or restore the images that were annotated',
+        ': correct the list, or restore the annotated images',
     )
     outside = [
         (
@@ -83,7 +90,7 @@ def _check_sizes(part: Part, whole: Read) -> Iterator[Finding]:
         outside,
         'body box',
         'is',
-        f'too large for the picture in {part.name}',
+        f'partly outside the image in {part.name}',
         ': CropToBodyBox would fail; restore the images, or correct the list',
     )
 
@@ -98,7 +105,7 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         'slice',
         'has',
         f'{few[0][1].depth if few else 0} bits in {part.name}, where {len(many)} have {many[0][1].depth if many else 0}',
-        ': their grey levels are not comparable unless they were windowed alike',
+        ': their grey levels are not comparable unless both were windowed alike',
     )
     white = 65535 if part.max_value is None else part.max_value
     peaks = [
@@ -110,8 +117,8 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         [(words, item) for words, item, high in peaks if far_below_white(high, part.max_value)],
         '16-bit slice',
         'is',
-        f'far below white ({white}) in {part.name} and will be nearly black; the brightest pixels are',
-        ': set max_value in LoadCTSlice, --max-value of mmaffinity predict, to the pixel value of white; for 12-bit '
+        f'far below white ({white}) in {part.name} and will be nearly black; brightest pixels',
+        ': set max_value of LoadCTSlice (--max-value of mmaffinity predict) to the pixel value of white; for 12-bit '
         'content, max_value=4095',
     )
     yield from findings_of(
@@ -120,7 +127,7 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         'slice',
         'has',
         f'a pixel above max_value={white} in {part.name}',
-        ': raise max_value in LoadCTSlice',
+        ': increase max_value of LoadCTSlice',
     )
     blank = [
         (f'{listed.rel_path}: {fact.low}', dict(file=listed.rel_path, level=fact.low))
@@ -128,7 +135,7 @@ def _check_levels(part: Part, whole: Read) -> Iterator[Finding]:
         if fact.low == fact.high
     ]
     yield from findings_of(
-        'blank-slices', blank, 'slice', 'is', f'of a single grey level in {part.name}', ', without any content'
+        'blank-slices', blank, 'slice', 'has', f'a single grey level in {part.name}', ': replace them, or edit the list'
     )
 
 

@@ -1,4 +1,4 @@
-"""Findings of a verification and their wording."""
+"""The findings of a verification, and their messages."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from mmaffinity.utils.wording import first_few, plural
 FAILURE, WARNING, ALLOWED = 'failure', 'warning', 'allowed'
 MAX_ITEMS = 1000  # items per finding in the report; the message has the full count
 
-# Every check by name, with the severity of its findings and its purpose. docs/data.md has the same table.
+# Every check by name, with the severity of its findings and what it finds. docs/data.md has the same table.
 CHECKS = {
     'unreadable-lists': (FAILURE, 'a data set of the config cannot be loaded'),
     'unused-files': (WARNING, 'files or folders that a class-folder data set does not use'),
@@ -17,7 +17,7 @@ CHECKS = {
     'shared-scans': (FAILURE, 'a scan in two splits'),
     'shared-slices': (FAILURE, 'a file in two splits'),
     'identical-slices': (FAILURE, 'two files with identical pixels in two splits'),
-    'near-identical-slices': (WARNING, 'two nearly identical files in two splits'),
+    'near-identical-slices': (WARNING, 'two near-identical files in two splits'),
     'unknown-patients': (WARNING, 'slices whose patient is unknown, or lists whose patients cannot be compared'),
     'repeated-slices': (WARNING, 'the same pixels twice in one split'),
     'conflicting-labels': (FAILURE, 'the same pixels with two labels'),
@@ -46,10 +46,10 @@ class Finding:
 
     Attributes:
         check: name of the check, a key of :data:`CHECKS`.
-        message: a message with the number, the first examples, and the fix.
+        message: number of cases, first examples, and the fix.
         items: the cases as plain data, at most :data:`MAX_ITEMS`.
         count: number of cases; by default that of ``items``.
-        severity: 'failure', 'warning', or 'allowed', a failure accepted by the user; by default that of the check.
+        severity: 'failure', 'warning', or 'allowed' (accepted by the user); by default that of the check.
     """
 
     check: str
@@ -64,7 +64,7 @@ class Finding:
         self.items = list(self.items[:MAX_ITEMS])
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding as plain data."""
+        """Return the finding as plain data."""
         return dict(check=self.check, severity=self.severity, count=self.count, message=self.message, items=self.items)
 
 
@@ -77,14 +77,14 @@ def findings_of(
     remedy: str = '',
     severity: str = '',
 ) -> list[Finding]:
-    """Summarise the cases of a check in one finding, 'NUMBER NOUN VERB PROBLEM (EXAMPLES)REMEDY'; none if there is no case.
+    """Summarise the cases of a check in one finding, 'NUMBER NOUN VERB PROBLEM (EXAMPLES)REMEDY', or none without cases.
 
     Args:
         check: name of the check.
         cases: each case in words and as plain data.
         noun, verb: what is counted, see :func:`~mmaffinity.utils.wording.plural`.
         problem: what is wrong.
-        remedy: consequence and fix, with the punctuation before it.
+        remedy: consequence and fix, with leading punctuation.
         severity: by default that of the check.
     """
     if not cases:
@@ -94,14 +94,14 @@ def findings_of(
 
 
 def apply_allowances(findings: Iterable[Finding], allow: Collection[str] = (), strict: bool = False) -> list[Finding]:
-    """Change failures of allowed checks to 'allowed' and, with ``strict``, warnings of the others to failures.
+    """Change findings of allowed checks to 'allowed' and, with ``strict``, all other findings to failures.
 
     Raises:
         ValueError: if a name in ``allow`` is not a check.
     """
     unknown = sorted(set(allow) - CHECKS.keys())
     if unknown:
-        raise ValueError(f'cannot allow the unknown check {unknown[0]!r}; the checks are {", ".join(CHECKS)}')
+        raise ValueError(f'cannot allow the unknown check {unknown[0]!r}; choose from {", ".join(CHECKS)}')
     found = list(findings)
     for finding in found:
         if finding.check in allow:

@@ -1,8 +1,8 @@
-"""Two different fingerprints of a data set.
+"""The two fingerprints of a data set.
 
-``content_sha256`` reads every file: it changes with any byte of any slice. ``listing_sha256`` reads none: it changes with a
-slice's path, size in bytes, label and body box, or lesions. Both are equal for the same data under another data root and in
-another order.
+``content_sha256`` requires reading every file and changes with any byte of any slice. ``listing_sha256`` reads no file and
+changes with a slice's path, size in bytes, label and body box, or lesions. Neither depends on the data root or the order of the
+slices.
 """
 
 import hashlib
@@ -17,26 +17,26 @@ from mmaffinity.utils.provenance import fingerprint
 from ..parallel import map_files
 from .parts import ListedSlice, Part, lists_paths, part_of
 
-FINGERPRINT_SCHEMA = 1  # part of what is hashed
+FINGERPRINT_SCHEMA = 1  # hashed with the data
 RECORD_SCHEMA = 2
 _READERS = 8
 
 
 def listing_fingerprint(part: Part, sizes: Mapping[str, int] | None = None) -> str:
-    """SHA-256 over classes and, sorted, every slice's (relative path, bytes of the file, label or lesions).
+    """Return a SHA-256 over the classes and, sorted, each slice's (relative path, file size in bytes, label or lesions).
 
-    A missing file counts with the size null.
+    A missing file has the size null.
 
     Args:
         part: the data set.
-        sizes: known file sizes in bytes by the slice's path; querying a size is slow on a network drive.
+        sizes: known file sizes in bytes, by the slice's path; querying sizes is slow on a network drive.
     """
     known = sizes or {}
     return _digest('listing', part, lambda listed: known[listed.path] if listed.path in known else num_bytes(listed.path))
 
 
 def content_fingerprint(part: Part, sha256: Mapping[str, str]) -> str | None:
-    """SHA-256 over classes and, sorted, every slice's (relative path, SHA-256 of the file, label or lesions).
+    """Return a SHA-256 over the classes and, sorted, each slice's (relative path, SHA-256 of the file, label or lesions).
 
     Args:
         part: the data set.
@@ -54,19 +54,19 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
     """Return a run's record of its data: the fingerprints of each data set and of all together.
 
     Args:
-        dataset: a dataloader's data set; concatenations are unwrapped.
-        split: its use.
+        dataset: a data loader's data set; concatenations are unwrapped.
+        split: 'train', 'val' or 'test'.
         read_files: False leaves ``content_sha256`` null and reads no file.
 
     Returns:
-        ``schema``, ``content_sha256`` and ``listing_sha256`` of all, and ``parts``: ``name``, ``task``, ``num`` (slices) and
-        the two fingerprints of each. Both are null for a data set without paths of its slices; ``content_sha256`` is also
-        null if a file cannot be read.
+        ``schema``, ``content_sha256`` and ``listing_sha256`` of all data sets together, and ``parts``: ``name``, ``task``,
+        ``num`` (slices) and the two fingerprints of each. Both are null for a data set that does not provide the paths of its
+        slices; ``content_sha256`` is also null if a file cannot be read.
     """
     parts = [(leaf, part_of(leaf, split) if lists_paths(leaf) else None) for leaf in leaf_datasets(dataset)]
     sha256 = hash_files({listed.path for _, part in parts if part for listed in part.slices}) if read_files else {}
     rows: list[dict[str, Any]] = [
-        # A run must not fail because of its own record, so data sets without paths are recorded too.
+        # Recording must not make a run fail, so data sets without paths are recorded too.
         dict(
             name=part.name if part else f'{split} ({type(leaf).__name__})',
             task=part.task if part else None,
@@ -85,9 +85,9 @@ def record_of(dataset: Any, split: str, read_files: bool = True) -> dict[str, An
 
 
 def hash_files(paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of each file by path; unreadable files are omitted.
+    """Return the SHA-256 of each file by path; unreadable files are omitted.
 
-    Files are read in parallel, because a network drive's latency exceeds the hashing time.
+    Files are read in parallel, because the latency of a network drive exceeds the hashing time.
     """
     ordered = sorted(paths)
     digests = map_files(_hash_file, ordered, _READERS)
@@ -95,7 +95,7 @@ def hash_files(paths: Iterable[str]) -> dict[str, str]:
 
 
 def combine(fingerprints: Sequence[str | None]) -> str | None:
-    """One fingerprint of several data sets in any order; None if one of them has none."""
+    """Combine the fingerprints of data sets, in any order, into one; None if one of them is None."""
     known = [one for one in fingerprints if one is not None]
     return fingerprint(known) if len(known) == len(fingerprints) else None
 

@@ -1,4 +1,4 @@
-"""Facts of one file for verification, read once and cached."""
+"""Facts about a file for verification, read once and cached."""
 
 import base64
 import hashlib
@@ -19,20 +19,20 @@ _DCT_SIDE, _HASH_SIDE = 32, 8
 
 
 class FileFacts(NamedTuple):
-    """Facts of a slice or a raw mask.
+    """Facts about a slice or a raw mask.
 
     Attributes:
-        error: why it cannot be used; None if it can.
-        missing: whether it does not exist.
-        num_bytes: size of the file; None if it could not be read.
+        error: why the file cannot be used; None if it can.
+        missing: whether the file does not exist.
+        num_bytes: size of the file in bytes; None if it could not be read.
         sha256: SHA-256 of the file's bytes.
         pixels: SHA-256 of the decoded pixels, their type and shape.
         width, height: size in pixels.
         depth: bits per pixel, 8 or 16.
-        low, high: smallest and largest value in the file's own units.
-        hash: 64 bits that are similar for similar pictures, see :func:`perceptual_hash`; None for a blank one.
-        thumb: the picture at 16 x 16, scaled to 0..255; None for a blank one.
-        foreign: whether a mask has values other than 0, 1, 2 and 3.
+        low, high: smallest and largest pixel value as stored in the file.
+        hash: 64-bit perceptual hash, see :func:`perceptual_hash`; None for a blank image.
+        thumb: thumbnail of 16 x 16 bytes, scaled to 0..255; None for a blank image.
+        foreign: whether the file is a readable image but not a valid mask, mostly because of values other than 0 to 3.
     """
 
     error: str | None = None
@@ -58,7 +58,7 @@ class FileFacts(NamedTuple):
 
     @classmethod
     def from_row(cls, row: list[Any]) -> 'FileFacts':
-        """The inverse of :meth:`to_row`.
+        """Restore facts from :meth:`to_row`.
 
         Raises:
             ValueError: if the row is invalid.
@@ -90,13 +90,13 @@ def read_facts(kind: str, path: str) -> FileFacts:
 
 
 def perceptual_hash(small: np.ndarray) -> int:
-    """Hash a picture by the signs of its coarse cosine coefficients relative to their median.
+    """Hash an image by which of its coarse cosine coefficients exceed their median.
 
-    Recoding, scaling, and changes of brightness or contrast change few of the 64 bits; another patient's chest changes about
-    30. The constant term is left out; the other 63 of the lowest 8 x 8 and one more are used.
+    Recoding, scaling, and changes of brightness or contrast flip few of the 64 bits; another patient's chest flips about 30.
+    The hash uses the lowest 8 x 8 coefficients without the constant one, and one more.
 
     Args:
-        small: the picture at 32 x 32, float32.
+        small: the image at 32 x 32, float32.
 
     Returns:
         The hash, 0 to 2^64 - 1.
@@ -107,7 +107,7 @@ def perceptual_hash(small: np.ndarray) -> int:
 
 
 def _slice_facts(content: bytes) -> FileFacts:
-    # An explicit white of 16 bits gives no warning on dark slices, which are a separate finding.
+    # An explicit max_value avoids the warning about dark slices, which are a separate finding.
     img = decode_slice(content, max_value=65535)
     digest = hashlib.sha256(f'{img.dtype} {img.shape}'.encode())
     digest.update(np.ascontiguousarray(img).data)
@@ -118,7 +118,7 @@ def _slice_facts(content: bytes) -> FileFacts:
     if high > low:
         small = cv2.resize(img, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
         hashed = perceptual_hash(small)
-        # The mean of 2 x 2 cells of the 32 x 32 picture is the picture at 16 x 16.
+        # The means of 2 x 2 cells of the 32 x 32 image are the image at 16 x 16.
         coarse = small.reshape(THUMB_SIDE, 2, THUMB_SIDE, 2).mean((1, 3))
         spread = float(coarse.max() - coarse.min())
         if spread > 0:
@@ -144,7 +144,7 @@ def _mask_facts(path: str) -> FileFacts:
                 image.load()
         except (OSError, SyntaxError, ValueError):
             return FileFacts(error=str(error))
-        return FileFacts(error=str(error), foreign=True)  # it can be read, so its values are the problem
+        return FileFacts(error=str(error), foreign=True)  # the image can be read, so its values are the problem
     return FileFacts(
         width=values.shape[1], height=values.shape[0], depth=8, low=int(values.min(initial=0)), high=int(values.max(initial=0))
     )

@@ -11,20 +11,20 @@ from .findings import Finding
 from .parts import ListedSlice, Part, same_file_key
 
 Key = tuple[str, ...]
-# The noun of each check, and what it means if two splits share one.
+# For each check: the shared thing, and the consequence of sharing it.
 _SHARED = {
-    'shared-patients': ('patient', 'results say nothing about new patients'),
+    'shared-patients': ('patient', 'results do not measure performance on new patients'),
     'shared-scans': ('scan', 'their slices show the same lungs'),
-    'shared-slices': ('file', 'the model would be tested on data it was fitted to'),
+    'shared-slices': ('file', 'the model would be tested on its own training data'),
 }
 
 
 def check_leakage(parts: Sequence[Part]) -> list[Finding]:
     """Compare the splits of a config by their lists only.
 
-    Patients are compared by their listed names over all data roots. A name under two roots may belong to two people, which
-    only the user can know. If two lists name their patients in ways that cannot coincide, a finding states that leakage cannot
-    be excluded.
+    Patients are compared by their listed names across all data roots. The same name under two roots may belong to two people,
+    which only the user can know. If two lists name their patients in ways that cannot coincide, a finding states that leakage
+    cannot be ruled out.
     """
     findings = [*_check_unknown(parts), *_check_name_spaces(parts)]
     by_split: dict[str, dict[str, dict[Key, list[ListedSlice]]]] = {
@@ -55,12 +55,12 @@ def check_leakage(parts: Sequence[Part]) -> list[Finding]:
 
 
 def _keys(listed: ListedSlice) -> dict[str, Key]:
-    """What identifies the patient, if known, the scan, if known, and the file of a slice."""
+    """Return what identifies a slice's file and, if known, its patient and scan."""
     keys: dict[str, Key] = {'shared-slices': (same_file_key(listed.path),)}
     if listed.patient is not None:
         keys['shared-patients'] = (listed.patient,)
     if listed.scan is not None:
-        # Some data sets number scans within a patient, so both identify the scan; without a patient, the scan alone does.
+        # Some data sets number scans per patient, so both names identify a scan; without a patient, its own name does.
         keys['shared-scans'] = (listed.patient or '', listed.scan)
     return keys
 
@@ -75,22 +75,22 @@ def _check_unknown(parts: Sequence[Part]) -> Iterator[Finding]:
             which = '' if len(unknown) == len(part.slices) else some
             yield Finding(
                 'unknown-patients',
-                f'{part.name} names no patient{which}: leakage (a patient in two splits) cannot be excluded',
+                f'{part.name} names no patient{which}: leakage (a patient in two splits) cannot be ruled out',
                 [dict(dataset=part.name, slices=len(unknown), of=len(part.slices))],
                 len(unknown),
             )
 
 
 def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Find lists of one data root whose patients cannot be compared, because the names in one have a prefix that no other has.
+    """Find lists of one data root whose patients cannot be compared, because all names of one have a prefix of their own.
 
-    The lesion slices of CNCB-NCOV are an example: ``ct_lesion_seg/12`` differs from every ``12`` of the labelled slices, and it
-    is unknown whether one of them is the same person.
+    The lesion slices of CNCB-NCOV are an example: ``ct_lesion_seg/12`` differs from patient ``12`` of the labelled slices, but
+    both may be the same person.
     """
     roots: dict[str, list[tuple[Part, set[str]]]] = defaultdict(list)
     for part in parts:
         patients = {listed.patient for listed in part.slices if listed.patient is not None}
-        if patients:  # a list without any is reported already
+        if patients:  # a list without patients is already reported
             roots[part.root].append((part, patients))
     for lists in roots.values():
         pairs = []
@@ -103,13 +103,13 @@ def _check_name_spaces(parts: Sequence[Part]) -> Iterator[Finding]:
             spaces = sorted({space for pair in pairs for space in pair['name_spaces']})
             yield Finding(
                 'unknown-patients',
-                f'leakage (a patient in two splits) cannot be excluded {", ".join(words)}: all patient names of one list begin '
-                f'with {" or ".join(spaces)} and none of the other do, so a person in both has two names',
+                f'leakage (a patient in two splits) cannot be ruled out {", ".join(words)}: all patient names of one list '
+                f'start with {" or ".join(spaces)} and none of the other do, so a person in both would have two names',
                 pairs,
             )
 
 
 def _name_space(patients: set[str], others: set[str]) -> list[str]:
-    """Return the common prefix of all names up to a slash, if there is one and none of the other names is in it."""
+    """Return the names' common prefix up to a slash, unless there is none or one of the other names shares it."""
     head, slash, _ = os.path.commonprefix(sorted(patients)).rpartition('/')
     return [head + slash] if slash and not any(name.startswith(head + slash) for name in others) else []

@@ -1,4 +1,4 @@
-"""Checks of annotated lesions against their pictures' sizes and for consistency."""
+"""Checks of annotated lesions for consistency and against the sizes of their images."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,21 +9,21 @@ from ..coco_checks import with_whole_numbers
 from ..mask_extent import mask_extent
 from .findings import Finding, findings_of
 
-_BORDER = 0.5  # pixels that rounding, or counting from pixel centres, may add
-_SLACK = 1.0  # pixels between a box and that of its mask, which may be counted inclusively
+_BORDER = 0.5  # pixels by which a lesion may extend beyond its image, from rounding or counting from pixel centres
+_SLACK = 1.0  # pixels by which a box may differ from that of its mask, for example if its last pixel is included
 
 # By check: verb, problem and fix.
 _MESSAGES = {
     'broken-annotations': ('is', 'unusable', 'correct the annotations, or export the file again'),
     'lesions-outside': (
         'is',
-        'wholly or partly outside the picture',
-        'box, mask and image do not belong together: correct the annotations, or restore the images that were annotated',
+        'wholly or partly outside the image',
+        'box, mask and image do not match: correct the annotations, or restore the annotated images',
     ),
     'boxes-and-masks': (
         'has',
         'a box or area that does not match the mask',
-        'boxes and masks train different heads; make them agree',
+        'boxes and masks train different heads; make them match',
     ),
 }
 
@@ -31,11 +31,11 @@ _MESSAGES = {
 def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
     """Check the annotations of lesion files, including slices that a data set omits.
 
-    A data set silently drops boxes outside the picture and refuses a file at its first error, so the file itself is read. Files
-    that are not COCO files are skipped, because their data sets report this.
+    The files are read directly, because a data set drops lesions outside the image and rejects a file at its first error. Files
+    that are not COCO files are skipped, because their data sets report them.
 
     Args:
-        files: the data sets that use each lesion file, by its path.
+        files: for each lesion file, by path, the data sets that use it.
     """
     findings: list[Finding] = []
     for path, users in files.items():
@@ -55,7 +55,7 @@ def check_lesions(files: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
-    """Yield row, annotation and image, as far as they can be identified."""
+    """Yield row, annotation and image of each annotation whose image is known."""
     try:
         content = load_annotation_file(path, None, LESIONS)
     except (OSError, ValueError):
@@ -70,7 +70,7 @@ def _annotations(path: str) -> Iterator[tuple[int, dict[str, Any], dict[str, Any
 
 
 def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterator[tuple[str, str]]:
-    """Yield check and problem; ``width`` and ``height`` are the picture's, in pixels."""
+    """Yield check and problem; ``width`` and ``height`` are those of the image, in pixels."""
     box = annotation.get('bbox')
     if box is not None:
         try:
@@ -89,10 +89,10 @@ def _check_lesion(annotation: dict[str, Any], width: int, height: int) -> Iterat
         return
     is_outline = isinstance(mask, list)
     if not is_outline and list(mask['size']) != [height, width]:
-        yield 'lesions-outside', f'its mask is for a picture of {mask["size"][1]} x {mask["size"][0]}, not {width} x {height}'
+        yield 'lesions-outside', f'its mask is for an image of {mask["size"][1]} x {mask["size"][0]}, not {width} x {height}'
     area = annotation.get('area')
     if min(extent.box[2:]) < 1:
-        size = f'its outline is {extent.box[2]:g} wide and {extent.box[3]:g} high: coordinates are pixels'
+        size = f'its outline is {extent.box[2]:g} wide and {extent.box[3]:g} high: coordinates must be in pixels'
         yield 'broken-annotations', size if is_outline else 'its mask is empty'
     elif box is not None and any(abs(one - other) > _SLACK for one, other in zip(box, extent.box)):
         yield 'boxes-and-masks', f'its box is {[round(side, 1) for side in box]}, that of its mask {list(extent.box)}'
@@ -107,5 +107,5 @@ def _check_inside(what: str, box: Sequence[float], width: int, height: int) -> I
     if not (x >= -_BORDER and y >= -_BORDER and right <= width + _BORDER and bottom <= height + _BORDER):
         yield (
             'lesions-outside',
-            f'its {what} reaches from ({x:g}, {y:g}) to ({right:g}, {bottom:g}) in a picture of {width} x {height}',
+            f'its {what} extends from ({x:g}, {y:g}) to ({right:g}, {bottom:g}) in an image of {width} x {height}',
         )

@@ -1,4 +1,4 @@
-"""Checks of the raw masks of CNCB-NCOV, if a data root has them."""
+"""Checks of CNCB-NCOV's raw masks, for data roots that have them."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ class RawMasks:
         root: the data root.
 
     Attributes:
-        images: path by (patient, name without suffix).
-        masks: likewise.
-        pairs: paths of image and mask if both exist.
+        images: path of each image, by (patient, name without suffix).
+        masks: path of each mask, likewise.
+        pairs: paths of the image and mask of each slice that has both.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,13 +34,13 @@ class RawMasks:
 
 
 def find_raw_masks(parts: Sequence[Part]) -> list[RawMasks]:
-    """List the raw masks of data roots that have any; roots without lesion lists do not use them."""
+    """List the raw masks of all data roots that have both raw masks and a lesion list."""
     roots = dict.fromkeys(os.path.abspath(part.root) for part in parts if part.root and part.task == SEGMENTATION)
     return [RawMasks(Path(root)) for root in roots if (Path(root) / FOLDER / 'mask').is_dir()]
 
 
 def check_masks(found: Sequence[RawMasks], parts: Sequence[Part], facts: Mapping[str, FileFacts]) -> list[Finding]:
-    """Check that masks have images and vice versa, and their values and sizes.
+    """Check that every mask has an image and vice versa, and the values and sizes of the masks.
 
     Args:
         found: masks from :func:`find_raw_masks`.
@@ -67,7 +67,7 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
         f': add the images, or remove the masks; {again}',
     )
     bare = [masks.images[key] for key in sorted(masks.images.keys() - masks.masks.keys())]
-    bare.sort(key=lambda path: same_file_key(path) not in listed)  # those that are used come first
+    bare.sort(key=lambda path: same_file_key(path) not in listed)  # listed images first
     used = sum(same_file_key(path) in listed for path in bare)
     yield from findings_of(
         'image-without-mask',
@@ -75,7 +75,7 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
         'lesion image',
         'has',
         f'no mask under {masks.root}' + (f', of which {plural(used, "image", "is")} in a list' if used else ''),
-        f': add the masks, empty ones for slices without lesions; {again}',
+        f': add the masks (empty ones for slices without lesions); {again}',
         FAILURE if used else '',
     )
     broken = {True: [], False: []}  # type: dict[bool, list[tuple[str, dict[str, str]]]]
@@ -86,7 +86,7 @@ def _check_root(masks: RawMasks, listed: set[str], facts: Mapping[str, FileFacts
             error = f'{name} is {fact.width} x {fact.height}, its image {other.width} x {other.height}'
         if error:
             broken[fact.foreign].append((error, dict(file=name, error=error)))
-    yield from findings_of('mask-values', broken[True], 'raw mask', 'has', 'values without meaning')
+    yield from findings_of('mask-values', broken[True], 'raw mask', 'has', 'invalid values')
     yield from findings_of('mask-files', broken[False], 'raw mask', '', 'cannot be used')
 
 

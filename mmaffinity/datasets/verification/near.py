@@ -1,4 +1,4 @@
-"""Pictures that look nearly the same: close perceptual hashes and correlated thumbnails."""
+"""Near-identical images: similar perceptual hashes and correlated thumbnails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ import numpy as np
 
 from .image_facts import THUMB_SIDE, FileFacts
 
-MAX_RADIUS = 15  # bits; unrelated pictures of chests come closer than that
-_AXES = 12  # principal axes by which thumbnails are searched; more cost time, fewer give more candidates
+MAX_RADIUS = 15  # bits; unrelated chest images can be this close
+_AXES = 12  # principal axes used to search thumbnails; more take longer, fewer yield more candidates
 _BLOCK = 64  # thumbnails searched at a time
 Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Near:
-    """Criteria for nearly identical pictures.
+    """Criteria for near-identical images.
 
-    On real CT, copies (recoded, scaled, brightened) are within 6 bits and correlate by at least 0.995, as do most neighbouring
-    slices of a scan. No pair of slices of different patients met both.
+    On real CT, copies (recoded, scaled, brightened) are within 6 bits and have a correlation of at least 0.995, as do most
+    neighbouring slices of a scan. No pair of slices of different patients met both criteria.
 
     Attributes:
-        radius: largest number of bits, of 64, in which the hashes differ.
-        correlation: smallest correlation of the pictures at 16 x 16.
+        radius: largest number of bits, out of 64, in which the hashes may differ.
+        correlation: smallest correlation of the 16 x 16 thumbnails.
 
     Raises:
-        ValueError: if the radius is not within 0..15, or the correlation not above 0 and at most 1.
+        ValueError: if the radius is not within 0..15, or the correlation is not above 0 and at most 1.
     """
 
     radius: int = 6
@@ -42,10 +42,10 @@ class Near:
 
 
 class NearPairs(NamedTuple):
-    """Pairs of nearly identical pictures, sorted.
+    """Pairs of near-identical images, sorted.
 
     Attributes:
-        places: indices of both pictures, shape (n, 2).
+        places: indices of both images, shape (n, 2).
         bits: number of bits in which their hashes differ, shape (n,).
         correlations: correlation of their thumbnails, shape (n,).
         cut: whether the search stopped at the limit.
@@ -58,14 +58,14 @@ class NearPairs(NamedTuple):
 
 
 class Thumbnails:
-    """Hashes and pictures at 16 x 16 of files that are not blank.
+    """Hashes and 16 x 16 thumbnails of files that are not blank.
 
     Args:
         facts: facts of the files; each has a hash and a thumbnail.
 
     Attributes:
         hashes: uint64, shape (n,).
-        values: float32, shape (n, 256), of mean 0 and length 1: a product is a correlation.
+        values: float32, shape (n, 256), rows of mean 0 and length 1, so that the dot product of two is their correlation.
     """
 
     def __init__(self, facts: Sequence[FileFacts]) -> None:
@@ -76,17 +76,17 @@ class Thumbnails:
         self.values = values / np.linalg.norm(values, axis=1, keepdims=True)
 
     def near(self, others: 'Thumbnails', near: Near, also: Confirm | None = None, limit: int | None = None) -> NearPairs:
-        """Find the pairs of one of these pictures and one of the others that are nearly identical.
+        """Find the near-identical pairs of one of these images and one of ``others``.
 
         Args:
-            others: the others; may be the same object.
+            others: the other images; may be the same object.
             near: criteria.
-            also: further condition; takes the indices of both pictures, shape (k,), and returns bool, shape (k,).
-            limit: stop the search after this many pairs.
+            also: further condition; takes the indices of both images, shape (k,) each, and returns bool, shape (k,).
+            limit: largest number of pairs, at which the search stops.
         """
         found = [(np.empty((0, 2), np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
         number = 0
-        # Vectors of length 1 with correlation c are sqrt(2 - 2 c) apart; the addition covers rounding.
+        # Vectors of length 1 with correlation c are sqrt(2 - 2 c) apart; the added margin covers rounding.
         for left, right in _candidates(self.values, others.values, (2 - 2 * near.correlation) ** 0.5 + 1e-3):
             correlations = np.einsum('ij,ij->i', self.values[left], others.values[right])
             difference = self.hashes[left] ^ others.hashes[right]
@@ -104,13 +104,13 @@ class Thumbnails:
 
 
 def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, block by block, indices of all pairs of rows of ``a`` and ``b`` at most ``reach`` apart, and of some others.
+    """Yield, block by block, the indices of all pairs of rows of ``a`` and ``b`` at most ``reach`` apart, and of some others.
 
-    Distances along the principal axes are at most those in all dimensions, so no pair is missed.
+    A projection onto the principal axes never increases a distance, so no pair is missed.
     """
     if not len(a) or not len(b):
         return
-    from scipy.spatial import KDTree  # scipy is imported in functions, because commands read only Near from this file
+    from scipy.spatial import KDTree  # imported here, because commands need only Near from this file
 
     together = a.T @ a + b.T @ b
     axes = np.linalg.eigh(together)[1][:, -_AXES:]
@@ -124,13 +124,13 @@ def _candidates(a: np.ndarray, b: np.ndarray, reach: float) -> Iterator[tuple[np
 
 
 def near_groups(facts: Sequence[FileFacts], near: Near) -> list[int]:
-    """Group files so that nearly identical ones are together, directly or through others.
+    """Group files so that near-identical ones are together, directly or through others.
 
-    Each blank picture and each unreadable file is a separate group.
+    Each blank or unreadable file is a group of its own.
 
     Args:
         facts: facts of the files.
-        near: criteria for nearly identical pictures.
+        near: criteria for near-identical images.
 
     Returns:
         For each file, the index of the first file in its group.

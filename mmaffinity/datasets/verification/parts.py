@@ -22,7 +22,7 @@ SPLITS = dict(train='train_dataloader', val='val_dataloader', test='test_dataloa
 
 
 class ListedSlice(NamedTuple):
-    """One slice listed by a data set.
+    """A slice listed by a data set.
 
     Attributes:
         path: path of the file.
@@ -31,8 +31,9 @@ class ListedSlice(NamedTuple):
         label: label of the slice's class; None for lesion slices.
         size: annotated (width, height) in pixels; None if not annotated.
         lesions: label of each lesion.
-        annotation: SHA-256 of the training targets: the label and body box, or the lesions' labels, boxes and masks.
-        body_box: xmin ymin xmax ymax in pixels; None if the list has none.
+        annotation: SHA-256 of the training targets: the label and body box, or the lesions' labels, ignore flags, boxes and
+            masks.
+        body_box: xmin ymin xmax ymax in pixels, maxima exclusive; None if the list has none.
     """
 
     path: str
@@ -48,16 +49,16 @@ class ListedSlice(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """One data set of one split.
+    """A data set of a split.
 
     Attributes:
         split: 'train', 'val' or 'test'.
-        name: split and list, as used in findings.
+        name: split and list, as shown in findings.
         task: 'segmentation' or 'classification'; None for a data set without a task.
-        root: the data root, '' if there is none.
+        root: data root; '' if there is none.
         ann_file: path of the list; '' if folders are listed instead.
-        classes: names of the labels.
-        slices: its slices after filters, draws and folds.
+        classes: class names by label.
+        slices: its slices after filtering, sampling and selection of the fold.
         max_value: pixel value of white in 16-bit slices, from the pipeline; None means 65535.
     """
 
@@ -72,12 +73,15 @@ class Part:
 
 
 def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
-    """Load every data set of a config's dataloaders, unwrapping concatenations and wrappers.
+    """Load every data set of a config's data loaders, unwrapping concatenations and wrappers.
 
     A data set that cannot be loaded becomes a finding, so that the others are still verified.
 
     Args:
         config: a config from :func:`mmaffinity.utils.config.load_config`.
+
+    Returns:
+        The data sets, and findings on those that cannot be loaded and on unused files.
 
     Raises:
         ValueError: if the config has no data set.
@@ -85,17 +89,17 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
     parts: list[Part] = []
     findings: list[Finding] = []
     broken: defaultdict[str, list[dict[str, str]]] = defaultdict(list)  # each reason is reported once
-    unused: dict[str, list[str]] = {}  # likewise: splits may list the same folders
+    unused: dict[str, list[str]] = {}  # likewise, because splits may list the same folders
     leaves = _leaves(config)
     for split, leaf in leaves:
         try:
-            # Only the list is needed; transforms may not even be installed. Packing it for loader workers searches the heap.
+            # Only the list is needed: transforms may not even be installed, and serialising it for loader workers takes time.
             plain = {'serialize_data': False} if leaf.get('type') in _OURS else {}
             with DefaultScope.overwrite_default_scope('mmdet'):
                 dataset = DATASETS.build({**leaf, 'pipeline': [], **plain})
             parts.append(part_of(dataset, split, _max_value(leaf)))
             unused.update(getattr(dataset, 'unused', {}))
-        except Exception as error:  # a list may contain anything, and a user's data set may raise any error
+        except Exception as error:  # a list may contain anything, and a user-defined data set may raise any error
             reason = str(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {error}'
             broken[reason].append(dict(split=split, type=str(leaf.get('type')), error=reason))
     for reason, places in broken.items():
@@ -107,39 +111,40 @@ def find_parts(config: Config) -> tuple[list[Part], list[Finding]]:
     findings += [Finding('unused-files', message, items) for message, items in unused.items()]
     if not leaves:
         raise ValueError(
-            f'{config.filename or "the config"} has no data set: none of {", ".join(SPLITS.values())} has a dataset'
+            f'{config.filename or "the config"} has no data set: set the dataset of at least one of '
+            f'{", ".join(SPLITS.values())}'
         )
     return parts, findings
 
 
 def find_lesion_files(config: Config) -> dict[str, list[str]]:
-    """Return the data sets that use each lesion file, by its path, including files that cannot be loaded."""
+    """Return, for each lesion file by path, the data sets that use it, including files that cannot be loaded."""
     files: defaultdict[str, list[str]] = defaultdict(list)
     for split, leaf in _leaves(config):
         if leaf.get('type') == 'LesionDataset' and leaf.get('ann_file'):
-            # Joined like in the data set: an absolute path is unchanged.
+            # Joined as in the data set: an absolute path is unchanged.
             path = os.path.join(str(leaf.get('data_root') or ''), str(leaf['ann_file']))
             files[path].append(f'{split} ({leaf["ann_file"]})')
     return files
 
 
 def _leaves(config: Config) -> list[tuple[str, Any]]:
-    """The config of each data set, and its split."""
+    """Return the split and config of each data set."""
     loaders = {split: config.get(key) or {} for split, key in SPLITS.items()}
     return [(split, leaf) for split, loader in loaders.items() for leaf in leaf_configs(loader.get('dataset'))]
 
 
 def lists_paths(dataset: Any) -> bool:
-    """Whether a data set has the paths of its slices; one that generates slices cannot be verified."""
+    """Return whether a data set provides the paths of its slices; one that generates slices cannot be verified."""
     return hasattr(dataset, 'get_data_info') and (not len(dataset) or 'img_path' in dataset.get_data_info(0))
 
 
 def part_of(dataset: Any, split: str, max_value: int | None = None) -> Part:
-    """Read a data set's slices.
+    """Describe a data set and its slices.
 
     Args:
         dataset: a lesion or slice data set, or any other MMEngine data set, but not a concatenation.
-        split: its use.
+        split: 'train', 'val' or 'test'.
         max_value: see :class:`Part`.
 
     Raises:
@@ -185,7 +190,7 @@ def _listed_slice(info: dict[str, Any], root: str, task: str | None) -> ListedSl
 
 
 def _relative(path: str, root: str) -> str:
-    # normpath, so that 'a/../b' and './b' are the same file to every check.
+    # normpath, so that every check treats 'a/../b' and './b' as the same file.
     pure = PurePath(os.path.normpath(path))
     top = os.path.normpath(root) if root else ''
     return pure.relative_to(top).as_posix() if top and pure.is_relative_to(top) else pure.as_posix()
@@ -199,5 +204,5 @@ def _max_value(dataset: dict[str, Any]) -> int | None:
 
 
 def same_file_key(path: str) -> str:
-    """Return the same text for every spelling of a path; links are not followed, because pixels identify duplicates."""
+    """Return the same string for every spelling of a path; links are not followed, because pixels identify duplicates."""
     return os.path.abspath(Path(path))

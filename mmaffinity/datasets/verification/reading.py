@@ -1,4 +1,4 @@
-"""Parallel reading of many files, with the cache."""
+"""Parallel, cached reading of many files."""
 
 import multiprocessing
 import os
@@ -31,11 +31,11 @@ def read_all(
     Args:
         jobs: kind ('slice' or 'mask') and path of each file.
         cache: known facts; new facts are added.
-        workers: number of processes, by default one per core available to this process; 0 reads in this process.
+        workers: number of processes, by default one per core available to this process; 0 reads in the current process.
         progress: called as ``progress(done, total)`` over the files to read.
 
     Returns:
-        Facts of every job, and the number of files that were read rather than cached.
+        The facts of every file, and the number of files read rather than taken from the cache.
 
     Raises:
         ValueError: if ``workers`` is negative.
@@ -54,7 +54,7 @@ def read_all(
             facts[job] = known
     chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
     done = 0
-    # Processes are not worthwhile for a handful of files.
+    # Starting processes does not pay off for a handful of files.
     here = workers == 0 or len(chunks) < 2
     for chunk, results in ((chunk, _read_chunk(chunk)) for chunk in chunks) if here else _in_processes(chunks, workers):
         for job, result in zip(chunk, results, strict=True):
@@ -71,7 +71,7 @@ def _read_chunk(chunk: Sequence[Job]) -> list[FileFacts]:
 
 
 def _in_processes(chunks: Sequence[Sequence[Job]], workers: int) -> Iterator[tuple[Sequence[Job], list[FileFacts]]]:
-    """Yield each chunk and its facts. If a process dies, read the first unfinished chunk file by file, and continue."""
+    """Yield each chunk and its facts; if a process dies, read the first unfinished chunk file by file and continue."""
     waiting = deque(chunks)
     while waiting:
         executor = ProcessPoolExecutor(workers, _context(), _start_worker, (os.getpid(),))
@@ -79,7 +79,7 @@ def _in_processes(chunks: Sequence[Sequence[Job]], workers: int) -> Iterator[tup
             for future in [executor.submit(_read_chunk, chunk) for chunk in waiting]:
                 result = future.result()
                 yield waiting.popleft(), result
-        except BrokenProcessPool:  # the file may also be in a chunk that is read later, which ends the next pool
+        except BrokenProcessPool:  # if the culprit is in a later chunk, it breaks the next pool
             yield waiting[0], [_read_alone(job) for job in waiting.popleft()]
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -94,7 +94,7 @@ def _read_alone(job: Job) -> FileFacts:
 
 
 def _context() -> BaseContext:
-    # A forked process starts immediately; a spawned one would import torch first.
+    # A forked process starts immediately; a spawned one first imports torch.
     return multiprocessing.get_context('fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn')
 
 

@@ -23,9 +23,9 @@ class VerificationReport:
     Attributes:
         config: path of the config; None if it has none.
         datasets: a row per data set, see :func:`~.counts.describe`, with ``content_sha256`` and ``listing_sha256``.
-        findings: failures first.
-        reading: ``files``, ``read`` (the others were in the cache), ``seconds``; None if files were not read.
-        paths: by split, the file of each relative path; not part of the written report.
+        findings: the findings, failures first.
+        reading: ``files``, ``read`` (the rest came from the cache), ``seconds``; None if files were not read.
+        paths: file paths by split and relative path; not part of the written report.
     """
 
     config: str | None
@@ -35,16 +35,16 @@ class VerificationReport:
     paths: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, severity: str) -> list[Finding]:
-        """The findings of a severity."""
+        """Return the findings of a severity."""
         return [finding for finding in self.findings if finding.severity == severity]
 
     @property
     def passed(self) -> bool:
-        """Whether there is no failure."""
+        """Whether there are no failures."""
         return not self.of(FAILURE)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data, see docs/data.md."""
+        """Return the report as plain data, see docs/data.md."""
         return dict(
             schema=REPORT_SCHEMA,
             created=now(),
@@ -61,12 +61,12 @@ class VerificationReport:
         write_json_atomic(path, self.as_dict())
 
     def sentences(self) -> list[str]:
-        """The report as text: data, problems and verdict."""
+        """Return the report as lines of text: data sets, findings and verdict."""
         lines = []
         for row in self.datasets:
             lines.append(describe_in_words(row))
             lines.append(
-                f'  fingerprint of the files: {row["content_sha256"] or "none, because files were not read"}; of the '
+                f'  fingerprint of the files: {row["content_sha256"] or "none, because not all files were read"}; of the '
                 f'listing: {row["listing_sha256"]}'
             )
         lines += [f'{finding.severity}: {finding.message} [{finding.check}]' for finding in self.findings]
@@ -77,6 +77,6 @@ class VerificationReport:
             if self.passed and not warnings and not allowed
             else f'{plural(failures, "failure")}, {plural(warnings, "warning")}{accepted}'
         )
-        lists_only = ' (lists only; no file was read)' if self.reading is None else ''
+        lists_only = ' (lists only; no files were read)' if self.reading is None else ''
         lines.append(f'{"passed" if self.passed else "FAILED"}: {verdict}{lists_only}')
         return lines

@@ -34,16 +34,16 @@ def verify_config(
     near: Near | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerificationReport:
-    """Verify the training, validation and test data of a config without changing them.
+    """Verify the training, validation and test data of a config, without changing them.
 
     Args:
         config: a config or its path.
-        allow: names of checks whose failures are accepted, see :data:`~.findings.CHECKS`.
+        allow: names of checks whose findings are accepted, see :data:`~.findings.CHECKS`.
         strict: treat warnings as failures unless allowed.
         read_files: False checks only the lists: shared patients, scans and files, class counts, lesions.
-        cache: file that stores facts, so that a later run reads only changed files. None stores nothing.
-        workers: number of processes, by default one per core; 0 reads in this process.
-        near: criteria for nearly identical pictures.
+        cache: cache file, so that a later run reads only changed files. None stores nothing.
+        workers: number of processes, by default one per core; 0 reads in the current process.
+        near: criteria for near-identical images.
         progress: called as ``progress(done, total)`` over the files to read.
 
     Returns:
@@ -51,9 +51,9 @@ def verify_config(
 
     Raises:
         FileNotFoundError: if the config does not exist.
-        ValueError: if the config cannot be read or has no data set, or an argument is wrong.
+        ValueError: if the config cannot be read or has no data set, or an argument is invalid.
     """
-    apply_allowances((), allow)  # report a wrong name before an hour of reading
+    apply_allowances((), allow)  # report an unknown name now rather than after an hour of reading
     cfg = own_config(config)
     parts, findings = find_parts(cfg)
     findings += [*check_leakage(parts), *check_counts(parts), *check_lesions(find_lesion_files(cfg))]

@@ -1,4 +1,4 @@
-"""Score computations on NumPy arrays and COCO run lengths, without torch or MMDetection."""
+"""Metrics on NumPy arrays and COCO run lengths, without torch or MMDetection."""
 
 from .average_precision import IOU_THRESHOLDS, image_average_precision, summarize_average_precision
 from .classification import (

@@ -14,9 +14,9 @@ class Aggregate:
 
     Attributes:
         units: the U scans or patients, in the order of their first slice.
-        labels: class of each, shape (U,).
+        labels: true class of each unit, shape (U,).
         mean_scores: mean probability of each class over the slices, shape (U, K); None without probabilities.
-        shares: share of the slices that each class was predicted for, shape (U, K).
+        shares: share of the slices predicted as each class, shape (U, K).
         mixed: units left out because their slices have different true classes.
         first: index of the first slice of each unit, shape (U,).
     """
@@ -30,27 +30,31 @@ class Aggregate:
 
     @property
     def by_mean(self) -> np.ndarray:
-        """Class with the highest mean probability, shape (U,)."""
+        """Class with the highest mean probability, shape (U,).
+
+        Raises:
+            ValueError: if the units have no probabilities.
+        """
         if self.mean_scores is None:
             raise ValueError('these units have no probabilities, only shares of slices; use by_share')
         return self.mean_scores.argmax(1)
 
     @property
     def by_share(self) -> np.ndarray:
-        """Class predicted for the most slices; ties are broken by mean probability; shape (U,)."""
+        """Class predicted for the most slices, ties broken by mean probability, shape (U,)."""
         tie_break = 0 if self.mean_scores is None else self.mean_scores / (self.mean_scores.sum(1, keepdims=True) + 1)
-        # Shares differ by at least 1 / number of slices, far more than the tie-break.
+        # Different shares differ by at least 1 / number of slices, far more than the tie-break.
         return (self.shares + 1e-9 * tie_break).argmax(1)
 
 
 def aggregate(
     units: Sequence[Hashable], labels: np.ndarray, predictions: np.ndarray, num_classes: int, scores: np.ndarray | None = None
 ) -> Aggregate:
-    """Join slices by scan or patient.
+    """Combine slices by scan or patient.
 
     Args:
         units: scan or patient of each of N slices.
-        labels, predictions: classes of the slices, shape (N,).
+        labels, predictions: true and predicted classes of the slices, shape (N,).
         num_classes: K.
         scores: probabilities, shape (N, K).
 
@@ -58,10 +62,10 @@ def aggregate(
         One entry per unit. The class of a unit is that of its slices; units with slices of several classes are left out.
 
     Raises:
-        ValueError: if there is no slice.
+        ValueError: if there are no slices.
     """
     if not len(units):
-        raise ValueError('there is no slice to aggregate')
+        raise ValueError('there are no slices to aggregate')
     numbers = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
     index = np.array([numbers[unit] for unit in units])
     size = np.bincount(index)

@@ -1,4 +1,4 @@
-"""Average precision per image, the segmentation metric of the paper."""
+"""Average precision per image, the paper's segmentation metric."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from mmaffinity.utils.wording import plural
 
-# Written out: np.arange(0.5, 1, 0.05) yields 0.6000000000000001, which an IoU of exactly 0.6 would not tell from 0.6.
+# Written out, because np.arange(0.5, 1, 0.05) yields 0.6000000000000001 instead of 0.6.
 IOU_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
 
@@ -20,13 +20,13 @@ def image_average_precision(
     iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
     crowd_overlaps: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Average precision of one image at several IoU thresholds, from one matrix of overlaps.
+    """Compute the average precision of one image at several IoU thresholds, from one matrix of IoUs.
 
     Ground-truth instances are visited in order. The candidates of each are the predictions of its class with an IoU strictly
     above the threshold. The candidate with the highest IoU becomes a true positive (for equal IoUs, the one with the higher
-    score). Since several instances may match the same prediction, neither the order of the visits nor the threshold changes
-    which prediction an instance matches, only whether it matches one. All thresholds therefore follow from the best overlap of
-    each instance.
+    score). Because several instances may match the same prediction, neither the order of the visits nor the threshold changes
+    which prediction an instance matches, only whether it matches one. The best overlap of each instance therefore determines
+    the result at all thresholds.
 
     All predictions of the image form one ranking by decreasing score (equal scores keep their order), whatever their class, and
     recall counts all instances. With k classes this is not a mean over classes: a class without instances in the image
@@ -84,18 +84,18 @@ def image_average_precision(
 
 
 def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> dict[str, float]:
-    """Average over the images, as reported in the paper (Table 3).
+    """Average over images, as in the paper's Table 3.
 
     Args:
         per_image: shape (N, T), the AP of N images at T thresholds.
         iou_thresholds: the T thresholds.
 
     Returns:
-        'AP50' and 'AP75', means over images at these thresholds (if they are among the thresholds), and 'mAP',
-        the mean over images and thresholds.
+        'AP50' and 'AP75', the means over images at IoU 0.50 and 0.75 if these are among the thresholds, and 'mAP', the mean
+        over images and thresholds.
 
     Raises:
-        ValueError: if there is no image, or the shape does not match the thresholds.
+        ValueError: if there are no images, or the shape does not match the thresholds.
     """
     per_image = np.asarray(per_image, dtype=np.float64)
     if per_image.ndim != 2 or per_image.shape[1] != len(iou_thresholds) or not len(per_image):
@@ -115,11 +115,11 @@ def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[
 def _same_class(
     pred_labels: Sequence[int] | np.ndarray | None, gt_labels: Sequence[int] | np.ndarray | None, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Shape (n, m) or (1, 1): whether a prediction and an instance have the same class."""
+    """Return whether each prediction and instance have the same class, shape (n, m), or (1, 1) without classes."""
     if pred_labels is None and gt_labels is None:
         return np.ones((1, 1), dtype=bool)
     if pred_labels is None or gt_labels is None:
-        raise ValueError('give the classes of the predictions and of the instances, or neither')
+        raise ValueError('pass the classes of both the predictions and the instances, or of neither')
     pred_labels, gt_labels = np.asarray(pred_labels), np.asarray(gt_labels)
     if (pred_labels.shape, gt_labels.shape) != (shape[:1], shape[1:]):
         raise ValueError(

@@ -10,15 +10,15 @@ import numpy as np
 
 LEVEL = 0.95
 SAME = 1e-9  # width below which an interval counts as a point
-POINT = 'the interval has zero width, because all resamples give the same value; other cases may well differ'
-CHUNK_VALUES = 2_000_000  # weights expanded at a time, so that memory does not grow with resamples times slices
+POINT = 'the interval has zero width, because all resamples have the same value; other data may well differ'
+CHUNK_VALUES = 2_000_000  # weights expanded at a time, so that memory does not grow with resamples x slices
 
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draw units (patients or slices) with replacement, with the same draws for every run on the same list.
+    """Resampling of units (patients or slices) with replacement; runs on the same list have the same resamples.
 
-    Slices of one patient look alike, so resampling slices as if they were independent gives intervals that are too narrow. A
+    Slices of one patient look alike, so resampling slices as if they were independent yields intervals that are too narrow. A
     resampled patient therefore contributes all its slices.
 
     Attributes:
@@ -38,10 +38,10 @@ class Resampler:
         """Resample by patient; a record whose patient is None is its own unit.
 
         Raises:
-            ValueError: if there is no record, fewer than one resample, or a negative seed.
+            ValueError: if there are no records, the number of resamples is below 1, or the seed is negative.
         """
         if not len(patients):
-            raise ValueError('there is nothing to resample')
+            raise ValueError('there are no records to resample')
         if num_resamples < 1:
             raise ValueError(f'the number of resamples must be at least 1, not {num_resamples}')
         if seed < 0:
@@ -84,7 +84,7 @@ class Resampler:
         )
 
     def record_weights(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield, for a few resamples at a time, the weights of the records in ``order``, shape (b, N), float64."""
+        """Yield, for b resamples at a time, the weights of the records in ``order``, shape (b, N), float64."""
         units = self.unit_of[order]
         step = max(1, CHUNK_VALUES // max(len(units), 1))
         for start in range(0, self.num_resamples, step):
@@ -96,10 +96,10 @@ class Estimate:
     """A value with its interval. ``value`` is None if undefined, and ``note`` then states why.
 
     Attributes:
-        value: the value for the data themselves.
-        low, high: ends of the 95 % percentile interval; None without one. Over several runs, the lowest and the highest.
-        note: a footnote for the table, or None.
-        std: standard deviation over several runs, of which ``value`` is the mean; otherwise None.
+        value: the value on the original data; over several runs, their mean.
+        low, high: ends of the 95 % percentile interval; None without one. Over several runs, the lowest and highest value.
+        note: footnote for the table, or None.
+        std: standard deviation over several runs; otherwise None.
     """
 
     value: float | None
@@ -112,18 +112,18 @@ class Estimate:
 def interval(
     value: float | None, samples: np.ndarray, num_units: int, kind: str = 'units', undefined: str | None = None
 ) -> Estimate:
-    """The 95 % percentile interval of bootstrap samples.
+    """Compute the 95 % percentile interval of bootstrap samples.
 
     Args:
         value: the value; None or NaN if undefined.
-        samples: its values in B resamples, NaN if undefined there, shape (B,).
+        samples: its values in B resamples, NaN where undefined, shape (B,).
         num_units: P; a single unit has no interval.
         kind: name of the units.
         undefined: why the value is undefined, if it is.
 
     Returns:
-        The estimate. Resamples in which the value is undefined are left out; more than one in twenty are noted, and so is an
-        interval of zero width, as for a class whose slices are all classified correctly.
+        The estimate. The interval excludes resamples in which the value is undefined. A note is added if these are more than
+        5 %, or if the interval has zero width, as for a class whose slices are all classified correctly.
     """
     if value is None or not np.isfinite(value):
         return Estimate(None, note=undefined or 'undefined')
@@ -148,10 +148,10 @@ def paired_difference(
     num_units: int,
     kind: str = 'units',
 ) -> Estimate:
-    """The difference first - second of two runs on the same list, with samples from the same resamples.
+    """Return the difference first - second of two runs on the same list, from the same resamples.
 
-    Both runs see the same patients in each resample, so the difficulty that a draw of patients has for both cancels. Comparing
-    two separate intervals would hide small but consistent differences.
+    Both runs see the same patients in each resample, so the variation in difficulty that they share cancels out. Comparing two
+    separate intervals would hide small but consistent differences.
     """
     if first.value is None or second.value is None:
         return Estimate(None, note='undefined, because one of the two values is')

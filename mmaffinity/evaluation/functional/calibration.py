@@ -1,4 +1,4 @@
-"""Calibration of probabilities: reliability, expected calibration error, temperature."""
+"""Calibration of probabilities: reliability, expected calibration error, temperature scaling."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.special import expit, logit
 from .bootstrap import Resampler
 
 NUM_BINS = 15
-# Range of temperatures; a model without errors on the validation slices would drive it to 0.
+# Limits the temperature to 1/20..20; without validation errors, its optimum would be 0.
 LOG_LIMIT = float(np.log(20))
-# Keeps logits finite if only float32 probabilities were stored.
+# Keeps logits finite if only float32 probabilities are stored.
 SMALLEST = 1e-7
 
 
@@ -26,7 +26,7 @@ class Reliability:
         count: slices in each bin, shape (bins,).
         confidence: mean confidence in each bin, NaN where empty.
         accuracy: share of correct predictions in each bin, NaN where empty.
-        ece: expected calibration error, the mean of |accuracy - confidence| over the slices.
+        ece: expected calibration error, the mean of |accuracy - confidence| of the bins, weighted by their slices.
     """
 
     count: np.ndarray
@@ -35,7 +35,7 @@ class Reliability:
     ece: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The bins as plain data, with None for NaN."""
+        """Return the bins as plain data, with None for NaN."""
         confidence, accuracy = (
             [None if np.isnan(value) else float(value) for value in values] for values in (self.confidence, self.accuracy)
         )
@@ -48,10 +48,10 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM
     Args:
         confidence: probability of the predicted class, shape (N,).
         correct: whether the prediction is correct, shape (N,).
-        num_bins: bins of equal width; a value on a border belongs to the lower bin, such as 0.2 to (0.1, 0.2].
+        num_bins: number of bins of equal width; a value on a boundary belongs to the lower bin.
 
     Raises:
-        ValueError: if there is no prediction, or a confidence is outside [0, 1].
+        ValueError: if there are no predictions, or a confidence is outside [0, 1].
     """
     sums = _bin_values(confidence, correct, num_bins).sum(0).reshape(3, num_bins)
     with np.errstate(invalid='ignore', divide='ignore'):
@@ -60,22 +60,22 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int = NUM
 
 
 def resampled_ece(confidence: np.ndarray, correct: np.ndarray, resampler: Resampler) -> np.ndarray:
-    """Expected calibration error in each resample, shape (B,)."""
+    """Return the expected calibration error in each resample, shape (B,)."""
     return _ece(resampler.sums(_bin_values(confidence, correct, NUM_BINS)).reshape(-1, 3, NUM_BINS))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the T for which sigmoid(logits / T) has the lowest per-class cross-entropy (Eq. 9) on validation slices.
+    """Return the temperature T that minimises the per-class cross-entropy (Eq. 9) of sigmoid(logits / T) on validation slices.
 
-    A single number does not change decisions, because it keeps the order of the logits; it only makes the probabilities more or
-    less extreme. It is restricted to [0.05, 20].
+    Dividing all logits by one positive number preserves their order and thus the decisions; it only makes the probabilities
+    more or less extreme. T is restricted to [0.05, 20].
 
     Args:
         logits: shape (N, K).
         labels: shape (N,).
 
     Raises:
-        ValueError: if there is no slice, or a logit is not finite.
+        ValueError: if there are no slices, or a logit is not finite.
     """
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if not len(logits) or not np.isfinite(logits).all():
@@ -90,25 +90,25 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibrated(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities sigmoid(logits / T), of the shape of the logits."""
+    """Return the probabilities sigmoid(logits / T), in the shape of the logits."""
     return expit(np.asarray(logits, dtype=np.float64) / temperature)
 
 
 def logits_of(scores: np.ndarray) -> np.ndarray:
-    """Logits of probabilities, which are clipped to 1e-7 from 0 and 1."""
+    """Return the logits of probabilities, clipped to [1e-7, 1 - 1e-7]."""
     return logit(np.clip(np.asarray(scores, dtype=np.float64), SMALLEST, 1 - SMALLEST))
 
 
 def _bin_values(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> np.ndarray:
-    """Per record: its bin, with its confidence, and whether it is correct, shape (N, 3 bins)."""
+    """Return, for each record, one-hot bins of its count, confidence and correctness, shape (N, 3 * bins)."""
     confidence = np.asarray(confidence, dtype=np.float64)
     if not len(confidence) or not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError('a reliability needs at least one prediction, with a confidence in [0, 1]')
+        raise ValueError('calibration needs at least one prediction, and confidences in [0, 1]')
     place = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
     inside = place[:, None] == np.arange(num_bins)
     return np.concatenate([inside, inside * confidence[:, None], inside & np.asarray(correct, bool)[:, None]], axis=1)
 
 
 def _ece(sums: np.ndarray) -> np.ndarray:
-    """From sums of shape (B, 3, bins): |correct - confidence| of each bin, over all slices."""
+    """Return the ECE from sums of counts, confidences and correct predictions by bin, shape (B, 3, bins)."""
     return np.abs(sums[:, 2] - sums[:, 1]).sum(-1) / sums[:, 0].sum(-1)

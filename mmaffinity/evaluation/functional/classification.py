@@ -1,4 +1,4 @@
-"""Scores of slice classification: confusion matrix, sensitivity, precision, specificity, class-adjusted F1."""
+"""Metrics of slice classification: confusion matrix, sensitivity, precision, specificity, class-adjusted F1."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UNDEFINED = 'undefined'
 
 @dataclass(frozen=True)
 class ClassificationReport:
-    """Scores of a confusion matrix of K classes. Ratios are in [0, 1]; None is a ratio without a denominator.
+    """Scores of a confusion matrix of K classes. Ratios are in [0, 1], or None if the denominator is 0.
 
     * ``sensitivity`` TP / (TP + FN), Eq. 10 with its misprint corrected; None for a class without slices. For the
       class Normal, the paper calls it the true negative rate;
     * ``precision`` TP / (TP + FP); None for a class that is never predicted;
     * ``specificity`` TN / (TN + FP); None if every slice is of that class;
-    * ``f1_per_class`` 2 TP / (2 TP + FP + FN), the harmonic mean of precision and sensitivity, in which an undefined
-      one counts as 0; None for a class that neither occurs nor is predicted;
+    * ``f1_per_class`` 2 TP / (2 TP + FP + FN), the harmonic mean of precision and sensitivity, where an undefined ratio
+      counts as 0; None for a class that neither occurs nor is predicted;
     * ``f1`` the class-adjusted F1, the sum of w(c) F1(c) (Eq. 12), in which an undefined F1(c) counts as 0;
     * ``accuracy`` the share of correct slices.
     """
@@ -41,7 +41,7 @@ class ClassificationReport:
     accuracy: float
 
     def as_dict(self) -> dict[str, float]:
-        """Flat numbers: 'f1', 'accuracy', then 'sensitivity_<class>' and so on. An undefined ratio has no entry."""
+        """Return 'f1', 'accuracy', 'sensitivity_<class>' and so on in one dictionary, without undefined ratios."""
         numbers = {'f1': self.f1, 'accuracy': self.accuracy}
         for name, values in (
             ('sensitivity', self.sensitivity),
@@ -59,11 +59,11 @@ class ClassificationReport:
         return numbers
 
     def notes(self) -> list[str]:
-        """A footnote for every undefined ratio."""
+        """Return a footnote for every undefined ratio."""
         sentences = []
         for name, truth, predicted in zip(self.class_names, self.confusion.sum(axis=1), self.confusion.sum(axis=0)):
             if truth == 0:
-                sentences.append(f'{name}: no slice of this class, so its sensitivity is undefined.')
+                sentences.append(f'{name}: no slices of this class, so its sensitivity is undefined.')
             if predicted == 0:
                 sentences.append(f'{name}: never predicted, so its precision is undefined (0 in F1).')
             if truth == 0 and predicted == 0:
@@ -74,7 +74,7 @@ class ClassificationReport:
 
 
 def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_classes: int) -> np.ndarray:
-    """Count slices by truth (rows) and prediction (columns).
+    """Count slices by true class (rows) and predicted class (columns).
 
     Args:
         labels: N true classes, each in 0 .. K - 1.
@@ -93,7 +93,7 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_clas
     for name, classes in (('label', labels), ('prediction', predictions)):
         wrong = classes[(classes < 0) | (classes >= num_classes) | (classes != np.floor(classes))]
         if wrong.size:
-            raise ValueError(f'{name} {wrong[0]} is none of the {num_classes} classes 0 .. {num_classes - 1}')
+            raise ValueError(f'{name} {wrong[0]} is not one of the {num_classes} classes 0 .. {num_classes - 1}')
     pairs = labels.astype(np.int64) * num_classes + predictions.astype(np.int64)
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
@@ -101,13 +101,13 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], num_clas
 def classification_report(
     confusion: np.ndarray, class_names: Sequence[str] | None = None, class_weights: str | Sequence[float] = SHARE
 ) -> ClassificationReport:
-    """Sensitivity, precision, specificity, F1 and accuracy of a confusion matrix (Eqs. 10 to 12).
+    """Compute sensitivity, precision, specificity, F1 and accuracy from a confusion matrix (Eqs. 10 to 12).
 
     Args:
-        confusion: shape (K, K), rows truth, columns prediction.
+        confusion: shape (K, K), rows true class, columns predicted class.
         class_names: K names; None means numbers.
-        class_weights: w(c) of the class-adjusted F1: 'share' is each class's share of the slices, or K fixed numbers
-            that sum to 1; the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19.
+        class_weights: w(c) of the class-adjusted F1: 'share' for each class's share of the slices, or K fixed numbers that sum
+            to 1; the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19.
 
     Raises:
         ValueError: if the matrix is not square, is empty, or contains anything but counts, or if names or weights do not
@@ -115,16 +115,16 @@ def classification_report(
     """
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
-        raise ValueError(f'a confusion matrix must have shape (classes, classes), got {counts.shape}')
+        raise ValueError(f'a confusion matrix must have shape (classes, classes), not {counts.shape}')
     if (
         counts.dtype.kind not in 'iuf'
         or not np.isfinite(counts).all()
         or (counts < 0).any()
         or (counts != np.floor(counts)).any()
     ):
-        raise ValueError(f'a confusion matrix must contain counts of slices, got {counts.tolist()}')
+        raise ValueError(f'a confusion matrix must contain counts of slices, not {counts.tolist()}')
     if not counts.sum():
-        raise ValueError('the confusion matrix contains no slice, so there is nothing to score')
+        raise ValueError('the confusion matrix contains no slices, so there is nothing to score')
     counts = counts.astype(np.int64)
     names = _check_names(class_names, len(counts))
     weights = _check_weights(class_weights, counts.sum(axis=1))
@@ -137,7 +137,7 @@ def classification_report(
 
 
 def format_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str] | None = None) -> str:
-    """The matrix as a text table, rows truth, columns prediction, with the number of slices of each class."""
+    """Return a confusion matrix as a text table, rows true class, columns predicted class, with sums."""
     counts = np.asarray(confusion)
     names = _check_names(class_names, len(counts))
     rows = [[name, *(f'{count:d}' for count in row), f'{sum(row):d}'] for name, row in zip(names, counts.tolist())]
@@ -146,7 +146,7 @@ def format_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str] | 
 
 
 def format_report(report: ClassificationReport) -> str:
-    """Confusion matrix, per-class table in percent and the overall scores as text, undefined ratios footnoted."""
+    """Return the confusion matrix, a per-class table in percent, the overall scores and footnotes as text."""
     rows = [
         [name, *(UNDEFINED if value is None else f'{100 * value:.2f}' for value in values), f'{weight:.4f}']
         for name, *values, weight in zip(
@@ -179,18 +179,18 @@ def _check_names(class_names: Sequence[str] | None, num_classes: int) -> tuple[s
     if len(names) != num_classes:
         raise ValueError(f'{plural(num_classes, "class")}, but {plural(len(names), "class name")}: {list(names)}')
     if len({_key(name) for name in names}) < len(names):
-        raise ValueError(f'class names must differ from one another, got {list(names)}')
+        raise ValueError(f'class names must be distinct, not {list(names)}')
     return names
 
 
 def _check_weights(class_weights: str | Sequence[float], truth: np.ndarray) -> tuple[float, ...]:
     if isinstance(class_weights, str):
         if class_weights != SHARE:
-            raise ValueError(f"class_weights must be '{SHARE}' or one number per class, got '{class_weights}'")
+            raise ValueError(f"class_weights must be '{SHARE}' or one number per class, not '{class_weights}'")
         return tuple((truth / truth.sum()).tolist())
     weights = np.asarray(class_weights, dtype=np.float64)
     if weights.shape != truth.shape:
-        raise ValueError(f'{plural(len(truth), "class")} must have as many class weights, got {list(class_weights)}')
+        raise ValueError(f'{plural(len(truth), "class")} must have as many class weights, not {list(class_weights)}')
     if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
-        raise ValueError(f'class weights must be at least 0 and sum to 1, got {list(class_weights)}')
+        raise ValueError(f'class weights must be at least 0 and sum to 1, not {list(class_weights)}')
     return tuple(weights.tolist())

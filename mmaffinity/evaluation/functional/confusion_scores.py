@@ -1,4 +1,4 @@
-"""The scores of many confusion matrices at once, for the bootstrap."""
+"""Scores of many confusion matrices at once, for the bootstrap."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 
 def confusion_scores(confusion: np.ndarray, class_weights: str | Sequence[float] = 'share') -> dict[str, np.ndarray]:
-    """Sensitivity, precision, specificity, F1 per class, and overall scores of confusion matrices.
+    """Compute sensitivity, precision, specificity and F1 per class, and the overall scores of confusion matrices.
 
-    The definitions are those of :func:`classification_report`, with NaN for an undefined ratio. In addition
-    'balanced_accuracy', the mean sensitivity of the classes that occur, and 'mcc', Matthews' correlation for K classes,
-    which is 0 if only one class occurs or is predicted (scikit-learn's convention for both).
+    The definitions are those of :func:`classification_report`, with NaN for an undefined ratio. There are two more scores,
+    both by scikit-learn's convention: 'balanced_accuracy', the mean sensitivity of the classes that occur, and 'mcc', the
+    Matthews correlation coefficient for K classes, which is 0 if only one class occurs or is predicted.
 
     Args:
-        confusion: counts, rows truth, columns prediction, shape (..., K, K); may be weighted, so not necessarily integers.
+        confusion: counts, rows true class, columns predicted class, shape (..., K, K); weighted counts need not be integers.
         class_weights: as for :func:`classification_report`.
 
     Returns:

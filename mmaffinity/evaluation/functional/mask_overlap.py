@@ -9,12 +9,12 @@ from pycocotools import mask as coco_mask
 
 
 def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict], crowd: bool = False) -> np.ndarray:
-    """Intersection over union of every prediction with every instance, exact in float64.
+    """Compute the intersection over union of every prediction with every instance, in float64.
 
     Args:
         pred_rles: n predicted masks from :func:`~mmaffinity.utils.run_lengths.encode_masks`.
         gt_rles: m ground-truth masks of the same height and width.
-        crowd: whether the ground truth consists of crowd regions: divide by the prediction's own area, as COCO does for them.
+        crowd: whether the ground truth consists of crowd regions, for which COCO divides by the prediction's own area.
 
     Returns:
         Shape (n, m). Two empty masks have IoU 0.
@@ -26,7 +26,7 @@ def mask_iou(pred_rles: Sequence[dict], gt_rles: Sequence[dict], crowd: bool = F
     if len(sizes) > 1:
         raise ValueError(
             f'masks of one image differ in (height, width): {sorted(sizes)}. Predictions and ground truth '
-            'must both be at the size of the original image'
+            'must both have the size of the original image'
         )
     if not pred_rles or not gt_rles:
         return np.zeros((len(pred_rles), len(gt_rles)))

@@ -1,4 +1,4 @@
-"""Area under the ROC curve and average precision of one class against the rest, also for many resamples at once."""
+"""Area under the ROC curve and average precision of one class versus the rest, also for many resamples at once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .bootstrap import Resampler
 
 
 def ranking_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[float | None, float | None]:
-    """ROC AUC and average precision by scikit-learn.
+    """Compute ROC AUC and average precision with scikit-learn.
 
     Args:
-        scores: scores of the class, higher for more likely, shape (N,).
-        positive: whether the record is of the class, shape (N,).
+        scores: scores of the class, higher means more likely, shape (N,).
+        positive: whether each record is of the class, shape (N,).
 
     Returns:
-        (AUC, average precision): the AUC is None if all or none are of the class, the average precision if none is.
+        AUC, None if all or no records are of the class, and average precision, None if no record is.
     """
     metrics = require('sklearn.metrics', 'report')
     positive = np.asarray(positive, dtype=bool)
@@ -28,11 +28,11 @@ def ranking_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[float | No
 
 
 def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of the ROC curve of one class against the rest.
+    """Return the points of the ROC curve of one class versus the rest.
 
     Args:
-        scores: scores of the class, higher for more likely, shape (N,).
-        positive: whether the record is of the class, shape (N,); some are and some are not.
+        scores: scores of the class, higher means more likely, shape (N,).
+        positive: whether each record is of the class, shape (N,); must contain both True and False.
 
     Returns:
         False and true positive rates, increasing from (0, 0) to (1, 1), one point per distinct score.
@@ -45,7 +45,7 @@ def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler: Resampler) -> tuple[np.ndarray, np.ndarray]:
-    """ROC AUC and average precision in each resample, as :func:`ranking_scores` defines them, ties included.
+    """Compute ROC AUC and average precision in each resample, as in :func:`ranking_scores`, including ties.
 
     One sort serves all resamples, because a resample only changes the weights of the records.
 
@@ -67,7 +67,7 @@ def resampled_ranking_scores(scores: np.ndarray, positive: np.ndarray, resampler
         total_hits = found[:, -1].copy()
         misses = weights - hits
         with np.errstate(invalid='ignore', divide='ignore'):
-            # For a tie, half of the pairs count as correctly ordered.
+            # Half of the tied pairs count as correctly ordered.
             pairs = np.einsum('bn,bn->b', misses, found) - 0.5 * np.einsum('bn,bn->b', misses, hits)
             areas.append(pairs / (total_hits * (seen[:, -1] - total_hits)))
             np.divide(found, seen, out=found, where=seen > 0)

@@ -1,4 +1,4 @@
-"""Metrics for MMEngine's evaluator; each ignores the samples of the other task."""
+"""Metrics for MMEngine's evaluator; each ignores samples of the other task."""
 
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
 

@@ -1,4 +1,4 @@
-"""COCO's evaluation in memory, by one of two implementations."""
+"""In-memory COCO evaluation with either of two implementations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmaffinity.utils.optional import require
 
 BACKENDS = ('auto', 'pycocotools', 'faster-coco-eval')
 MAX_DETECTIONS = 100
-# Row of COCOeval's area ranges: all, below 32^2, up to 96^2, above, in pixels.
+# Index of COCOeval's area range: all, below 32^2, up to 96^2, above, in pixels.
 AREA_ROWS = {'': 0, '_s': 1, '_m': 2, '_l': 3}
 THRESHOLDS = {'_50': 0.5, '_75': 0.75}
 AP_NAMES = tuple(f'mAP{suffix}' for suffix in (*AREA_ROWS, *THRESHOLDS))
@@ -41,7 +41,7 @@ def coco_classes(backend: str, use_mp_eval: bool = False) -> tuple[type, type]:
 
 
 def recall_rows(proposal_nums: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """Average recalls by name: number of boxes per image, and row of the area range."""
+    """Return the average recalls by name: number of boxes per image, and index of the area range."""
     largest = max(proposal_nums, default=0)
     by_size = {f'AR{suffix}@{largest}': (largest, row) for suffix, row in AREA_ROWS.items() if row and proposal_nums}
     return {**{f'AR@{number}': (number, 0) for number in proposal_nums}, **by_size}
@@ -61,25 +61,28 @@ def evaluate_coco(
         dataset: content of a COCO file.
         detections: content of a COCO result file.
         iou_type: 'bbox' or 'segm'.
-        classes: of :func:`coco_classes`.
-        proposal_nums: numbers of boxes per image to compute recalls for; average precision takes 100.
+        classes: classes from :func:`coco_classes`.
+        proposal_nums: numbers of boxes per image for which to compute recalls; average precision uses 100.
         **params: attributes of COCOeval's ``params``.
 
     Returns:
-        Averages over all categories, then over each category, in the order of their ids. Each is a dict from the names in
-        ``AP_NAMES`` and :func:`recall_rows` to values in [0, 1], without those that are undefined for lack of objects.
+        Averages over all categories, then those of each category in the order of their IDs. Each is a dict from the names in
+        ``AP_NAMES`` and :func:`recall_rows` to values in [0, 1], without values that are undefined for lack of objects.
 
     Raises:
-        ValueError: if masks are compared and an object has none.
+        ValueError: if masks are compared and an annotation has none.
     """
     coco_class, eval_class = classes
-    # Copies, as COCOeval changes what it evaluates. The defaults are for files of other tools.
+    # Copies, because COCOeval modifies its input. The defaults are for files of other tools.
     truth = [{'iscrowd': 0, 'area': _box_area(entry), **entry} for entry in dataset.get('annotations', [])]
     if iou_type == 'segm':
         for entry in truth:
             if not entry.get('segmentation'):
-                raise ValueError(f'annotation {entry["id"]} has no "segmentation", so mask overlaps cannot be computed')
-    # As COCO's loadRes: the area of a predicted mask is its own, not that of its box.
+                raise ValueError(
+                    f'annotation {entry["id"]} has no "segmentation", so mask overlaps cannot be computed: add it, or '
+                    "remove 'segm' from metric"
+                )
+    # As in COCO's loadRes, the area of a prediction is that of its mask, not of its box.
     found = [
         {
             **entry,
@@ -117,7 +120,7 @@ def _averages(evaluation: Any, proposal_nums: Sequence[int], categories: slice) 
     values.update(
         {name: recall[..., row, params.maxDets.index(number)] for name, (number, row) in recall_rows(proposal_nums).items()}
     )
-    # Rounded so that both backends give 1 for perfect detections: pycocotools' precision is lower by the last bit of a float.
+    # Rounded so that both backends return 1 for perfect detections: pycocotools' precision is low by the last bit.
     return {name: round(float(value[value > -1].mean()), 12) for name, value in values.items() if (value > -1).any()}
 
 

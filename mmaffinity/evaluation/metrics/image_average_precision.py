@@ -21,13 +21,13 @@ class ImageAveragePrecision(BaseMetric):
     """Mask AP averaged over images: AP50, AP75 and mAP as in the paper's Table 3.
 
     Unlike in COCO's AP, which pools the detections of all images, every slice counts equally, including slices without
-    lesions (:func:`mmaffinity.evaluation.functional.image_average_precision`). All ten thresholds come from one pass
-    over the data. Samples of the classification task are ignored. An annotated object with an ``ignore_flag`` (COCO's
-    ``iscrowd``) is a region that need not be found; predictions on it are not counted.
-    The masks of a slice are discarded once its ten values are computed.
+    lesions (:func:`mmaffinity.evaluation.functional.image_average_precision`). One pass over the data yields all ten
+    thresholds. Samples of the classification task are ignored. An annotation with ``ignore_flag`` (COCO's ``iscrowd``) marks a
+    region that need not be detected and in which predictions do not count. The masks of a slice are discarded once its ten
+    values are computed.
 
     Args:
-        prefix: first part of the returned keys.
+        prefix: prefix of the returned keys; None means 'lesion'.
         collect_device: 'cpu' or 'gpu', the device on which distributed results are collected.
 
     Attributes:
@@ -45,18 +45,18 @@ class ImageAveragePrecision(BaseMetric):
         """Score a batch of slices.
 
         Raises:
-            ValueError: if a lesion slice lacks its annotation or its prediction, or if their masks differ in size.
+            ValueError: if a lesion slice lacks its annotations or its prediction, or their masks differ in size.
         """
         for sample in data_samples:
-            # One entry per sample, also of the other task, because distributed padding is removed by counting entries.
+            # One entry per sample, including those of the other task: distributed padding is removed by counting entries.
             self.results.append(self._score(sample) if is_lesion_sample(sample) else {})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Average over the slices; 'AP50', 'AP75', 'mAP' in [0, 1], or nothing if no slice has lesion labels."""
+        """Return 'AP50', 'AP75' and 'mAP', means over the slices in [0, 1]; empty without slices of the segmentation task."""
         logger = MMLogger.get_current_instance()
         self.per_image = [result for result in results if result]
         if not self.per_image:
-            logger.warning('No slice of the segmentation task was tested, so there is no average precision of lesions.')
+            logger.warning('No slices of the segmentation task were tested, so there is no average precision of lesions.')
             return {}
         metrics = summarize_average_precision(np.array([image['ap'] for image in self.per_image]))
         with_lesions = sum(image['num_gt'] > 0 for image in self.per_image)
@@ -92,7 +92,7 @@ class ImageAveragePrecision(BaseMetric):
 
 
 def _crowd_overlaps(sample: dict, rles: list[dict], labels: np.ndarray) -> np.ndarray | None:
-    """Shape (n,): the largest share of each prediction that one crowd region of its class covers."""
+    """Return the largest share of each prediction that a crowd region of its class covers, shape (n,); None without regions."""
     crowds = [
         instance
         for instance in lesion_instances(sample, ignored=True)

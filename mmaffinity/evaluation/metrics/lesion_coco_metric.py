@@ -1,4 +1,4 @@
-"""MMDetection's COCO metric, over the lesion slices of a run."""
+"""MMDetection's COCO metric for the lesion slices of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mmaffinity.utils.wording import first_few, plural
 from .coco_evaluation import AP_NAMES, coco_classes, evaluate_coco, recall_rows
 from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
-NO_LESION = 'No annotated lesion among the tested slices, so COCO average precision is undefined.'
+NO_LESION = 'The tested slices have no annotated lesions, so COCO average precision is undefined.'
 METRIC_NAMES = ('bbox', 'segm', 'proposal', 'proposal_fast')
 
 
 class UnknownMetricError(ValueError, KeyError):
-    """A KeyError as in MMDetection, and a ValueError as any wrong use here, which commands report without a traceback."""
+    """A KeyError, as in MMDetection, that is also a ValueError, which commands report without a traceback."""
 
     __str__ = ValueError.__str__  # KeyError's would quote the message
 
@@ -38,22 +38,23 @@ class LesionCocoMetric(CocoMetric):
 
     It differs from MMDetection's class as follows:
 
-    - Average precision counts at most 100 objects per slice, as COCO defines it, whatever ``proposal_nums`` says.
+    - Average precision counts at most 100 objects per slice, as defined by COCO, whatever ``proposal_nums`` is.
     - Values have twelve decimals (there: three). An undefined value, such as the average precision of a size or class without
-      lesions, has no entry (there: -1 or NaN). Without any detection all values are 0 (there: no entry).
-    - Without ``ann_file``, data sets may share image ids, and if 'segm' is evaluated, sizes are those of the masks.
-    - With ``ann_file``, the labels of a :class:`LesionDataset` stand for the categories of the same names, in any order. A file
-      that lacks a class or a tested slice is refused.
+      lesions, has no entry (there: -1 or NaN). Without any detection, all values are 0 (there: no entry).
+    - Without ``ann_file``, data sets may share image IDs, and if 'segm' is evaluated, sizes are those of the masks.
+    - With ``ann_file``, the labels of a :class:`LesionDataset` map to the categories with the same names, in any order. A file
+      that lacks a class or a tested slice is rejected.
     - Recalls are named after the numbers in ``proposal_nums``, however many there are. 'proposal_fast' accepts slices with
-      different numbers of boxes, pairs boxes and lesions by image id, and ranks boxes by score.
+      different numbers of boxes, pairs boxes and lesions by image ID, and ranks boxes by score.
 
     Args:
-        ann_file: COCO JSON with the ground truth; None takes that of the samples.
+        ann_file: COCO JSON with the ground truth; None uses the annotations of the samples.
         metric: one or more of 'bbox', 'segm', 'proposal' and 'proposal_fast'.
-        *args: the further arguments of :class:`mmdet.evaluation.CocoMetric`, in its order.
-        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, faster on many slices), or 'auto': the latter where it
-            is installed and ``use_mp_eval`` is off.
-        **kwargs: the same by name: ``classwise``, ``proposal_nums``, ``iou_thrs``, ``metric_items``, ``format_only``, ...
+        *args: further positional arguments of :class:`mmdet.evaluation.CocoMetric`.
+        backend: 'pycocotools', 'faster-coco-eval' (the same numbers, faster on many slices), or 'auto': the latter if it is
+            installed and ``use_mp_eval`` is off.
+        **kwargs: further keyword arguments: ``classwise``, ``proposal_nums``, ``iou_thrs``, ``metric_items``, ``format_only``,
+            ...
 
     Raises:
         UnknownMetricError: if ``metric`` or ``metric_items`` has an unknown name.
@@ -70,10 +71,10 @@ class LesionCocoMetric(CocoMetric):
     ) -> None:
         metrics = [metric] if isinstance(metric, str) else list(metric)
         if not metrics:
-            raise ValueError(f'metric must name one or more of {METRIC_NAMES}, got {metric!r}')
+            raise ValueError(f'metric must be one or more of {METRIC_NAMES}, not {metric!r}')
         for name in metrics:
             if name not in METRIC_NAMES:
-                raise UnknownMetricError(f'metric should be one of {METRIC_NAMES}, got {name!r}')
+                raise UnknownMetricError(f'metric must be one of {METRIC_NAMES}, not {name!r}')
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             super().__init__(ann_file, metrics, *args, **kwargs)
         self.ann_file = ann_file
@@ -81,16 +82,16 @@ class LesionCocoMetric(CocoMetric):
         known = (*AP_NAMES, *recall_rows(self.proposal_nums))
         for item in self.metric_items or ():
             if item not in known:
-                raise UnknownMetricError(f'metric item "{item}" is not supported, only {known}')
+                raise UnknownMetricError(f'metric item {item!r} is unknown; choose from {known}')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep boxes, scores and run lengths of a batch.
+        """Store boxes, scores and run lengths of a batch.
 
         Raises:
-            ValueError: if a slice lacks its prediction or, without ``ann_file``, its annotation, or a score is not finite.
+            ValueError: if a slice lacks its prediction or, without ``ann_file``, its annotations, or a score is not finite.
         """
         for sample in data_samples:
-            # One entry per sample, also of the other task: several processes drop their padding by counting entries.
+            # One entry per sample, including those of the other task: distributed padding is removed by counting entries.
             self.results.append(() if sample.get('task') == CLASSIFICATION else self._extract(sample))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -98,18 +99,18 @@ class LesionCocoMetric(CocoMetric):
 
         Returns:
             MMDetection's keys: 'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75', 'bbox_mAP_s', '_m', '_l', the same for 'segm',
-            'AR@100' and so on for proposals, '<class>_precision' with ``classwise``. All in [0, 1]; undefined ones are left
-            out, so that the result is empty without any lesion, or with ``format_only``.
+            'AR@100' and so on for proposals, '<class>_precision' with ``classwise``. All are in [0, 1]; undefined values have
+            no entry, so the result is empty without any lesions. It is also empty with ``format_only``.
 
         Raises:
-            ValueError: if the slices or their labels do not fit ``ann_file``.
+            ValueError: if the slices or their labels do not match ``ann_file``.
         """
         logger = MMLogger.get_current_instance()
         results = [result for result in results if result]
         if not results:
             logger.warning(NO_LESION)
             return {}
-        # MMDetection's class keeps the ground truth of its first evaluation for later ones; a copy of it does not.
+        # MMDetection's class would reuse the ground truth of its first evaluation; a fresh copy does not.
         run: Any = copy.copy(self)
         run.metrics = [metric for metric in self.metrics if metric == 'proposal_fast']
         run.iou_thrs = np.atleast_1d(self.iou_thrs)
@@ -121,7 +122,7 @@ class LesionCocoMetric(CocoMetric):
         ]
         rows: dict[str, dict[str, float | None]] = {}
         with contextlib.redirect_stdout(io.StringIO()):
-            # Writes COCO's files, and computes what is left in `run.metrics`.
+            # Writes COCO's files, and computes the metrics left in `run.metrics`.
             metrics = super(LesionCocoMetric, run).compute_metrics(numbered)
             if self.format_only:
                 return metrics
@@ -149,7 +150,7 @@ class LesionCocoMetric(CocoMetric):
     def fast_eval_recall(
         self, results: Sequence[dict], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger: MMLogger | None = None
     ) -> np.ndarray:
-        """Return the recall of the boxes of highest score, averaged over ``iou_thrs``; shape (len(proposal_nums),)."""
+        """Return the recall of the highest-scoring boxes, averaged over ``iou_thrs``; shape (len(proposal_nums),)."""
         boxes = {result['img_id']: result['bboxes'][np.argsort(-result['scores'], kind='stable')] for result in results}
         recalls, counts = [], []
         for image_id in self.img_ids:
@@ -163,7 +164,7 @@ class LesionCocoMetric(CocoMetric):
             ).reshape(-1, 4)
             if len(found):
                 found[:, 2:] += found[:, :2]
-                # One image at a time: MMDetection's function stacks the overlaps of images, which must then be of one shape.
+                # One image at a time, because MMDetection's function stacks the overlaps of images, which must have one shape.
                 recalls.append(
                     eval_recalls(
                         [found], [boxes.get(image_id, np.zeros((0, 4), np.float32))], proposal_nums, iou_thrs, logger='silent'
@@ -173,7 +174,7 @@ class LesionCocoMetric(CocoMetric):
         return np.average(recalls, axis=0, weights=counts) if counts else np.full(len(proposal_nums), np.nan)
 
     def _extract(self, sample: dict) -> tuple[dict, dict]:
-        """Ground truth and prediction, in the form that the parent's methods take."""
+        """Return ground truth and prediction in the form that the parent's methods take."""
         check_lesion_sample(sample, annotated=self._coco_api is None)
         pred, (height, width) = sample['pred_instances'], sample['ori_shape'][:2]
         result: dict[str, Any] = {
@@ -195,19 +196,19 @@ class LesionCocoMetric(CocoMetric):
         return gt, result
 
     def _image_ids(self, results: list[tuple]) -> list:
-        """The id of each tested slice in the ground truth."""
+        """Return the ID of each tested slice in the ground truth."""
         ids = [gt['img_id'] for gt, _ in results]
         shared = len(set(ids)) < len(ids)
         if self._coco_api is None:
-            # By place where need be: two concatenated data sets may use the same img_id.
+            # By position if need be, because two concatenated data sets may use the same img_id.
             return list(range(len(ids))) if shared or not all(isinstance(image_id, int) for image_id in ids) else ids
         self._check_file('tested slices share an img_id', not shared)
         unknown = [str(image_id) for image_id in ids if image_id not in self._coco_api.imgs]
-        self._check_file(f'it has no images with the ids {first_few(unknown)}', not unknown)
+        self._check_file(f'it has no images with the IDs {first_few(unknown)}', not unknown)
         return ids
 
     def _categories(self, results: list[tuple]) -> tuple[list[str], list]:
-        """Names and category ids of the labels 0, 1, ..."""
+        """Return the names and category IDs of the labels 0, 1, ..."""
         classes = list((self.dataset_meta or {}).get('classes', ()))
         labels = [
             *(label for _, pred in results for label in pred['labels'].astype(int).tolist()),
@@ -229,12 +230,12 @@ class LesionCocoMetric(CocoMetric):
     def _check_file(self, problem: str, fits: bool) -> None:
         if not fits:
             raise ValueError(
-                f'{self.ann_file} does not fit the tested slices: {problem}. Name the annotation file of the '
-                'tested data set, or leave out ann_file to compare with the lesions of the samples'
+                f'{self.ann_file} does not match the tested slices: {problem}. Set ann_file to the annotation file of the '
+                'tested data set, or leave it out to compare with the lesions of the samples'
             )
 
     def _average(self, metric: str, preds: list[dict], rows: dict[str, dict[str, float | None]]) -> dict[str, float]:
-        """Values of one kind of overlap by their key; ``rows`` of the table are added."""
+        """Return the values of one kind of overlap by key, and add its rows to ``rows``, the table."""
         recalls = recall_rows(self.proposal_nums)
         items = self.metric_items
         if items is None:
@@ -261,20 +262,20 @@ class LesionCocoMetric(CocoMetric):
         return metrics
 
     def _ground_truth(self) -> dict:
-        """Content of the annotation file; areas are those of the masks, where it was written from the samples."""
+        """Return the content of the annotation file; if it was written from the samples, with the areas of the masks."""
         dataset = self._coco_api.dataset
         if self.ann_file is not None:
             return dataset
         annotations = []
         for entry in dataset.get('annotations', []):
             image, mask = self._coco_api.imgs[entry['image_id']], entry.get('segmentation')
-            # The pixels of a mask of another size are not those of the slice.
+            # A mask of another size does not cover the pixels of the slice.
             known = mask is not None and mask['size'] == [image['height'], image['width']]
             annotations.append({**entry, 'area': float(coco_mask.area(mask))} if known else entry)
         return {**dataset, 'annotations': annotations}
 
     def _detections(self, preds: list[dict], iou_type: str) -> list[dict]:
-        """Content of a result file."""
+        """Return the content of a COCO result file."""
         detections = []
         for pred in preds:
             scores = pred.get('mask_scores', pred['scores']) if iou_type == 'segm' else pred['scores']

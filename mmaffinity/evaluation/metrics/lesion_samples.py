@@ -1,4 +1,4 @@
-"""Inputs of the two lesion metrics, read from a data sample in the evaluator's dict form."""
+"""Inputs of the two lesion metrics, read from data samples in the evaluator's dict form."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mmaffinity.utils.wording import plural
 
 
 def is_lesion_sample(sample: dict) -> bool:
-    """Whether the slice has lesions as ground truth.
+    """Return whether a sample belongs to the segmentation task.
 
     Raises:
-        ValueError: if it should have them, but its annotation or prediction is missing.
+        ValueError: if it does, but lacks its annotations or its prediction.
     """
     if sample.get('task') != SEGMENTATION:
         return False
@@ -23,42 +23,44 @@ def is_lesion_sample(sample: dict) -> bool:
 
 
 def check_lesion_sample(sample: dict, annotated: bool = True) -> None:
-    """Check that a sample has a prediction and, if ``annotated``, its annotation.
+    """Check that a sample has a prediction and, if ``annotated``, lesion annotations.
 
     Raises:
-        ValueError: if not.
+        ValueError: if it does not.
     """
     if annotated and sample.get('instances') is None:
         raise ValueError(
-            f"{image_name(sample)}: the sample has no 'instances', the lesions to compare with. Keep "
-            "'instances' among the meta keys of the test pipeline's packing transform"
+            f"{image_name(sample)}: the sample has no 'instances', the annotated lesions. Add 'instances' "
+            "to meta_keys of the test pipeline's packing transform"
         )
     if sample.get('pred_instances') is None:
         raise ValueError(
-            f"{image_name(sample)}: the model predicted no 'pred_instances' on a lesion slice. Test with "
-            'a model and mode that detect lesions, or take the lesion metrics out of the evaluator'
+            f"{image_name(sample)}: the model predicted no 'pred_instances' for a lesion slice. Test with "
+            'a model and mode that detect lesions, or remove the lesion metrics from the evaluator'
         )
 
 
 def image_name(sample: dict) -> str:
-    """Path of the slice, or its number if it has none, for messages."""
+    """Return the path of the slice, or its ID if it has none, for messages."""
     return str(sample.get('img_path') or f'image {sample.get("img_id")}')
 
 
 def lesion_instances(sample: dict, ignored: bool = False) -> list[dict]:
-    """The annotated lesions of a slice, without ignored ones unless ``ignored``."""
+    """Return the annotated lesions of a slice; ignored ones only if ``ignored``."""
     return [instance for instance in sample['instances'] if ignored or not instance.get('ignore_flag', 0)]
 
 
 def instance_rles(sample: dict, instances: list[dict]) -> list[dict]:
-    """Run lengths of the masks of ``instances``, at the original size of the slice.
+    """Return the run lengths of the masks of ``instances``, at the original size of the slice.
 
     Raises:
         ValueError: if a lesion has no mask, or one that is neither run lengths nor polygons.
     """
     for index, instance in enumerate(instances):
         if not instance.get('mask'):
-            raise ValueError(f'{image_name(sample)}: lesion {index} has no mask, so mask overlaps cannot be computed')
+            raise ValueError(
+                f'{image_name(sample)}: lesion {index} has no mask, so mask overlaps cannot be computed: annotate its mask'
+            )
     try:
         return encode_masks([instance['mask'] for instance in instances], tuple(sample['ori_shape'][:2]))
     except ValueError as error:
@@ -66,7 +68,7 @@ def instance_rles(sample: dict, instances: list[dict]) -> list[dict]:
 
 
 def prediction_rles(sample: dict) -> list[dict]:
-    """Run lengths of the n predicted masks, cached in the sample because both metrics need them.
+    """Return the run lengths of the n predicted masks, cached in the sample because both metrics need them.
 
     Raises:
         ValueError: if objects have no masks, or the masks are not binary.
@@ -94,6 +96,6 @@ def prediction_rles(sample: dict) -> list[dict]:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
-    """Values on the CPU; half precision, including bfloat16, as float32."""
+    """Copy a tensor to a NumPy array; half precision, including bfloat16, becomes float32."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

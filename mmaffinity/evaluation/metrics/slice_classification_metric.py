@@ -1,4 +1,4 @@
-"""Scores of slice classification, registered."""
+"""The metrics of slice classification, registered."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .lesion_samples import image_name, to_numpy
 class SliceClassificationMetric(BaseMetric):
     """Sensitivity, precision, specificity and F1 per class, class-adjusted F1 and accuracy of slices (Eqs. 10 to 12).
 
-    Samples without a slice label are ignored, so lesion slices may be in the same run. The confusion matrix and the
-    per-class table go to the log.
+    Samples without a slice label are ignored, so one run may also contain lesion slices. The confusion matrix and the per-class
+    table are logged.
 
     Args:
         class_names: names of the K classes; None means the data set's ``slice_classes``.
-        class_weights: w(c) of the class-adjusted F1: 'share' is each class's share of the tested slices, or K numbers
-            that sum to 1 (the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19).
+        class_weights: w(c) of the class-adjusted F1: 'share' for each class's share of the tested slices, or K numbers that sum
+            to 1 (the published code has 0.45, 0.35, 0.20 for Normal, CP, COVID-19).
         out_file: JSON file for the predictions, with one record per slice as in ``predictions``; None writes no file.
-        prefix: first part of the returned keys.
+        prefix: prefix of the returned keys; None means 'slice'.
         collect_device: 'cpu' or 'gpu', the device on which distributed results are collected.
 
     Attributes:
@@ -41,7 +41,7 @@ class SliceClassificationMetric(BaseMetric):
         report: after :meth:`evaluate`, in the main process, the :class:`ClassificationReport`; None without slices.
 
     Raises:
-        ValueError: if ``class_weights`` is a word other than 'share', or does not match ``class_names``.
+        ValueError: if ``class_weights`` is a string other than 'share', or does not match ``class_names``.
     """
 
     default_prefix = 'slice'
@@ -61,15 +61,15 @@ class SliceClassificationMetric(BaseMetric):
         self.predictions: list[dict] = []
         self.report: ClassificationReport | None = None
         if class_names is not None or not isinstance(class_weights, str):
-            # Report wrong weights now, not at the end of an epoch.
+            # Report invalid weights now rather than at the end of an epoch.
             num_classes = len(class_weights if class_names is None else class_names)
             classification_report(np.eye(num_classes), class_names, class_weights)
         elif class_weights != 'share':
-            raise ValueError(f"class_weights must be 'share' or one number per class, got '{class_weights}'")
+            raise ValueError(f"class_weights must be 'share' or one number per class, not '{class_weights}'")
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Meta information of the data set, which a runner sets before testing."""
+        """Meta information of the data set, set by the runner before testing."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -91,36 +91,36 @@ class SliceClassificationMetric(BaseMetric):
             ValueError: if a slice with a label was not classified, or its probabilities are not finite.
         """
         for sample in data_samples:
-            # One entry per sample, also of the other task, because distributed padding is removed by counting entries.
+            # One entry per sample, including those of the other task: distributed padding is removed by counting entries.
             self.results.append(self._extract(sample) if sample.get('gt_slice') is not None else {})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Score all slices together.
+        """Compute the metrics over all slices.
 
         Returns:
             'f1' (class-adjusted), 'accuracy', and for every class 'sensitivity_<class>', 'precision_<class>',
-            'specificity_<class>', 'f1_<class>', in [0, 1]; spaces and slashes in names become '_'. An undefined ratio
-            (a class without slices, or never predicted) has no entry, and a footnote in the log. Without any labelled
-            slice a warning is logged and the result is empty.
+            'specificity_<class>', 'f1_<class>', in [0, 1]; spaces and slashes in names become '_'. An undefined ratio (of a
+            class without slices, or never predicted) has no entry, but a footnote in the log. Without labelled slices, the
+            result is empty and a warning is logged.
 
         Raises:
-            ValueError: if the class names are not known, or the predictions do not match them.
+            ValueError: if the class names are unknown, or the predictions do not match them.
         """
         logger = MMLogger.get_current_instance()
         self.predictions, self.report = [result for result in results if result], None
         if not self.predictions:
-            logger.warning('No slice with a class label was tested, so there are no classification scores.')
+            logger.warning('No slices with a class label were tested, so there are no classification scores.')
             return {}
         names = self._names()
         for record in self.predictions:
             if len(record['scores']) != len(names):
                 raise ValueError(
-                    f'{record["img_path"]}: the model gives {plural(len(record["scores"]), "probability")}, but '
+                    f'{record["img_path"]}: the model predicts {plural(len(record["scores"]), "probability")}, but '
                     f'the data set has {plural(len(names), "class")}: {list(names)}'
                 )
             if not 0 <= record['label'] < len(names):
                 raise ValueError(
-                    f'{record["img_path"]}: label {record["label"]} is none of the {len(names)} classes '
+                    f'{record["img_path"]}: label {record["label"]} is not one of the {len(names)} classes '
                     f'{list(names)}, numbered from 0'
                 )
         confusion = confusion_matrix(
@@ -137,7 +137,7 @@ class SliceClassificationMetric(BaseMetric):
         names = self.class_names or (self.dataset_meta or {}).get('slice_classes')
         if not names:
             raise ValueError(
-                'the names of the slice classes are not known: give class_names to '
+                'the names of the slice classes are unknown: set class_names of '
                 "SliceClassificationMetric, or 'slice_classes' in the metainfo of the data set"
             )
         return tuple(names)
@@ -147,14 +147,14 @@ class SliceClassificationMetric(BaseMetric):
         pred = sample.get('pred_slice')
         if pred is None:
             raise ValueError(
-                f"{image_name(sample)}: the model gave no 'pred_slice' for a slice with a class label. "
-                'Test with a model and mode that classify slices, or take SliceClassificationMetric out '
-                'of the evaluator'
+                f"{image_name(sample)}: the model predicted no 'pred_slice' for a slice with a class label. "
+                'Test with a model and mode that classify slices, or remove SliceClassificationMetric '
+                'from the evaluator'
             )
         scores = to_numpy(pred['score']).astype(np.float64).ravel()
         if not np.isfinite(scores).all():
-            raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, got {scores.tolist()}')
-        # Logits distinguish values that are equal as float32 probabilities near 1, which calibration and ranking need.
+            raise ValueError(f'{image_name(sample)}: the class probabilities must be finite numbers, not {scores.tolist()}')
+        # Calibration and ranking use logits, which differ even where float32 probabilities are all 1.
         logits = to_numpy(pred['logits']).astype(np.float64).ravel().tolist() if pred.get('logits') is not None else None
         return dict(
             img_path=sample.get('img_path'),

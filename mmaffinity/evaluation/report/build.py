@@ -1,4 +1,4 @@
-"""The report: tables, comparisons and counts of all runs."""
+"""Building a report: tables, comparisons and counts of all runs."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def build_report(
     notes: Sequence[str] = (),
     progress: Callable[[str], None] = lambda message: None,
 ) -> Report:
-    """Score all runs and arrange them in tables.
+    """Compute the scores of all runs and arrange them in tables.
 
     Args:
         slices, lesions: runs from :func:`load_runs`, including external systems.
         num_resamples: number of bootstrap resamples.
         seed: seed of the bootstrap.
-        class_weights: class weights of the class-adjusted F1, see :func:`classification_report`; numbers are used only in
-            tables with as many classes, of which there must be at least one.
+        class_weights: class weights of the class-adjusted F1, see :func:`classification_report`; numbers apply only to tables
+            with as many classes, of which there must be at least one.
         notes: notes to include.
-        progress: called with what is being done.
+        progress: called with the current step, as text.
 
     Raises:
         ValueError: if there is nothing to report, runs of one table were tested on different lists, or the class
@@ -75,7 +75,7 @@ def build_report(
             fits = isinstance(class_weights, str) or len(class_weights) == len(group.classes)
             add_classification(report, group, class_weights if fits else 'share')
     if not lesions:
-        report.notes.append('No run has lesion masks, so there is no Table 3.')
+        report.notes.append('No run was tested on lesion slices, so there is no Table 3.')
     report.notes += add_seed_rows(report.tables, [*slices, *lesions])
     on_phantom = {group.key for group in groups if any(run.synthetic for run in group.runs)}
     for table in report.tables:

@@ -1,4 +1,4 @@
-"""The tables of a group of classifications."""
+"""Tables of a group of classification runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLASS_COLUMNS = [
 
 
 def add_classification(report: Report, group: Group, class_weights: str | Sequence[float]) -> None:
-    """Add the tables of classifications of the same slices.
+    """Add the tables of runs that classified the same slices.
 
     Args:
         report: receives the tables, calibrations, confusion matrices and notes.
@@ -43,7 +43,7 @@ def add_classification(report: Report, group: Group, class_weights: str | Sequen
         class_weights: class weights of the class-adjusted F1, see :func:`classification_report`.
 
     Raises:
-        ValueError: if two runs have one name.
+        ValueError: if two runs have the same name.
     """
     scores: dict[str, Scores] = {}
     calibrations: dict[str, Calibration] = {}
@@ -111,7 +111,7 @@ def _add_calibration(
         cells, calibration = dict(scores[run.name].estimates), calibrations.get(run.name)
         if calibration and calibration.temperature is not None:
             slices = plural(calibration.num_validation, 'validation slice')
-            note = f'fitted on {slices} of list {run.validation.tested}; no interval, as it is a setting and not a score'
+            note = f'fitted on {slices} of the list {run.validation.tested}; no interval, because it is a setting, not a score'
             cells['temperature'] = Estimate(calibration.temperature, note=note)
         else:
             cells['temperature'] = Estimate(None, note=cells['ece_calibrated'].note)
@@ -121,7 +121,7 @@ def _add_calibration(
         '_calibration',
         ': calibration',
         "Expected calibration error (ECE) of the predicted class's probability, with 15 bins of equal width. The "
-        f'temperature divides the logits and was fitted on the validation split only. {about}',
+        f'temperature divides the logits and was fitted on the validation split alone. {about}',
         CALIBRATION_COLUMNS,
         rows,
     )
@@ -129,7 +129,7 @@ def _add_calibration(
 
 
 def _add_aggregates(report: Report, group: Group, level: str, class_weights: str | Sequence[float]) -> None:
-    """Add the scores by scan or by patient, or a note on why there are none."""
+    """Add the scores by scan or by patient, or a note that explains why there are none."""
     all_scores: dict[str, Scores] = {}
     rows, caption, notes = [], '', []
     for run in group.runs:
@@ -143,7 +143,7 @@ def _add_aggregates(report: Report, group: Group, level: str, class_weights: str
         counts = ', '.join(f'{int((joined.labels == k).sum())} {name}' for k, name in enumerate(group.classes))
         caption = (
             f'{plural(len(joined.units), level)} ({counts}), each labelled with the class of its slices. '
-            'The prediction is the class with the highest mean probability, or the one predicted for most slices. '
+            'The prediction is the class with the highest mean probability, or the class predicted for the most slices. '
         )
         if joined.mixed:
             notes = [f'Left out: {plural(len(joined.mixed), level)} with slices of several classes.']
@@ -164,7 +164,7 @@ def _add_aggregates(report: Report, group: Group, level: str, class_weights: str
 
 
 def _units(run: SliceRun, level: str) -> list[tuple] | None:
-    """Patient, or patient and scan, of each slice; None if not all are known."""
+    """Return the patient, or patient and scan, of each slice; None if not all are known."""
     if run.labels is None or any(name is None for name in (run.patients if level == 'patient' else run.scans)):
         return None
     return [(patient,) if level == 'patient' else (patient, scan) for patient, scan in zip(run.patients, run.scans)]

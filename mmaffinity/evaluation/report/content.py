@@ -1,4 +1,4 @@
-"""The content of a report, and what every group of runs adds to it."""
+"""The content of a report, and the parts that every group of runs adds to it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Report:
     Attributes:
         num_resamples, seed: number and seed of the bootstrap resamples.
         tables: tables in order.
-        matrices: Markdown tables of counts, by the key of their table.
+        matrices: confusion matrices as Markdown, by key of their group.
         confusions: confusion matrices as plain data.
-        calibrations: by table and run, for classifications with probabilities.
-        notes: notes on what was left out.
+        calibrations: calibrations by group and run, for classification runs with probabilities.
+        notes: notes, for example on what was left out.
         synthetic: names of runs tested on the phantom.
     """
 
@@ -52,7 +52,7 @@ class Report:
         notes: Sequence[str] = (),
         first: str = 'model',
     ) -> None:
-        """Add a table with the best of its rows in bold; its key and title continue those of the group."""
+        """Add a table with the best values in bold; its key and title are appended to those of the group."""
         table = Table(
             group.key + key, group.paper.title + title, caption, list(columns), group.key, list(rows), first, list(notes)
         )
@@ -60,12 +60,12 @@ class Report:
         self.tables.append(table)
 
     def compare(self, group: Group, scores: Mapping[str, Scores], columns: Sequence[Column]) -> None:
-        """Add the published rows to the table just added, and the paired differences between its runs as a table."""
+        """Add the published rows to the last table, and a table of paired differences between its runs."""
         table, paper = self.tables[-1], group.paper
         table.rows += [Row(row.name, PUBLISHED, _published_cells(row, group.classes)) for row in paper.rows]
         if paper.rows:
             table.notes.append(
-                f"Published results are the paper's own, for its weights on {paper.on}; no intervals "
+                f"Published results are the paper's, of its own weights on {paper.on}; no intervals "
                 'were published. Bold marks the best of the other rows.'
             )
         if any(row.confusion for row in paper.rows):
@@ -75,7 +75,7 @@ class Report:
             )
         paired = {run.name: scores[run.name] for run in group.runs if scores[run.name].samples}
         first = next(iter(paired.values()), None)
-        # If one results file names patients and another does not, their resamples are different draws.
+        # If one results file identifies patients and another does not, their resamples differ.
         paired = {name: s for name, s in paired.items() if first and (s.units, s.num_units) == (first.units, first.num_units)}
         if first is None or len(paired) < 2:
             return
@@ -97,20 +97,20 @@ class Report:
             '_differences',
             ': differences',
             f'First minus second model, from the same resamples of {first.num_units} {first.units} (paired '
-            'bootstrap). Bold: the 95 % interval excludes 0. With many pairs, some intervals do so by chance.',
+            'bootstrap). Bold: the 95 % interval excludes 0. With many pairs, some intervals exclude 0 by chance.',
             columns,
             rows,
             first='pair',
         )
 
     def about_intervals(self, scores: Mapping[str, Scores]) -> str:
-        """Say from what the intervals of a table's runs were computed."""
+        """Describe the resamples from which the intervals of a table's runs were computed."""
         paired = [s for s in scores.values() if s.samples] or scores.values()
         kinds = {(s.num_units, s.units) for s in paired}
         over = ' or '.join(plural(num, kind.removesuffix('s')) for num, kind in sorted(kinds))
         unknown = ' (patients are unknown)' if {kind for _, kind in kinds} == {'slices'} else ''
         apart = [name for name, s in scores.items() if not s.samples] if any(s.samples for s in scores.values()) else []
-        matrices = f'; for {", ".join(apart)}, of slices (only a confusion matrix is known)' if apart and not unknown else ''
+        matrices = f'; for {", ".join(apart)}, of slices (only the confusion matrix is known)' if apart and not unknown else ''
         resamples = plural(self.num_resamples, 'bootstrap resample')
         return f'95 % percentile intervals from {resamples} of {over}{unknown}{matrices}.'
 

@@ -1,4 +1,4 @@
-"""External systems, read from their published results."""
+"""Loading of external systems from their published results."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
 
     * JSON ``{"classes": ["Normal", ...], "confusion": [[...], ...], "source": "where it was published"}``;
     * CSV of a confusion matrix: the header is ``truth`` and the classes, each row a true class and its counts;
-    * CSV of predictions: columns ``img_path`` (relative to the data root, as in the lists) and ``pred`` (a class by
-      name), optionally ``score_<class>`` for every class. Classes and labels are those of the run in the report that
-      was tested on the same slices.
+    * CSV of predictions: columns ``img_path`` (relative to the data root, as in the lists) and ``pred`` (class name), and
+      optionally ``score_<class>`` for every class. Classes and labels come from the run in the report that was tested on the
+      same slices.
 
     Args:
         name: name of the system in the report.
@@ -35,11 +35,11 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it has none of these formats, or no run in the report has its slices.
+        ValueError: if it has none of these formats, or no run in the report was tested on its slices.
     """
     file = Path(file)
     if not file.is_file():
-        raise FileNotFoundError(f'the file {file} of the external system {name} does not exist')
+        raise FileNotFoundError(f'the file {file} of the external system {name} does not exist: correct the path')
     try:
         if file.suffix.lower() == '.json':
             content = json.loads(file.read_text(encoding='utf-8'))
@@ -51,7 +51,7 @@ def load_external(name: str, file: str | Path, known: Sequence[SliceRun]) -> Sli
             names = [row[0].strip() for row in rows[1:]]
             if sorted(names) != sorted(header[1:]):
                 raise ValueError(
-                    f'{file}: the rows are named {names}, the columns {header[1:]}; each class must have one row and one column'
+                    f'{file}: the rows are {names}, the columns {header[1:]}; each class must have one row and one column'
                 )
             body = {name: [_number(int, cell, file) for cell in row[1:]] for name, row in zip(names, rows[1:])}
             return _from_matrix(name, header[1:], [body[label] for label in header[1:]], file)
@@ -88,7 +88,7 @@ def _from_matrix(
     note = (
         f'{name}: published confusion matrix'
         + (f' ({published})' if published else '')
-        + '; its intervals are over slices, because it does not identify patients, and metrics that need probabilities are '
+        + '; its intervals are over slices, because it does not identify patients, and metrics that require probabilities are '
         'unavailable.'
     )
     return SliceRun(name, tuple(classes), matrix.astype(np.int64), external=True, source=str(file), notes=(note,))
@@ -97,7 +97,7 @@ def _from_matrix(
 def _from_predictions(name: str, rows: Sequence[dict], file: Path, known: Sequence[SliceRun]) -> SliceRun:
     predicted = {row['img_path'].strip(): row for row in rows}
     if len(predicted) < len(rows):
-        raise ValueError(f'{file}: a slice is listed twice')
+        raise ValueError(f'{file}: a slice is listed twice; remove the repeated rows')
     for run in known:
         if set(run.paths or ()) == set(predicted):
             break

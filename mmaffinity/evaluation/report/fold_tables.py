@@ -1,4 +1,4 @@
-"""The results of each fold of a cross-validation."""
+"""Tables of the results of each fold of a cross-validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SENSITIVITY = 'slice/sensitivity_'
 
 
 def fold_tables(runs: Sequence[SliceRun | LesionRun]) -> list[Table]:
-    """Return a table for each pooled run, with a row per fold, and their mean, standard deviation and extremes."""
+    """Return a table for each pooled run: one row per fold, then their mean, standard deviation and extremes."""
     tables = []
     for name, run in {run.name: run for run in runs if run.fold_metrics}.items():
         columns = _columns(run.fold_metrics)

@@ -1,4 +1,4 @@
-"""Cross-validation: the folds of an experiment as one run."""
+"""Cross-validation: pooling the folds of an experiment into one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLD = re.compile(r'[ _-]?fold[ _-]?\d+', re.I)
 
 
 class Entry(NamedTuple):
-    """Results of a test: the run's name, the content of the file, and the file."""
+    """Results of a test run: its name, and the content and path of its results file."""
 
     name: str
     content: dict
@@ -22,14 +22,14 @@ class Entry(NamedTuple):
 
 
 def pool_folds(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """Join the results of the folds of one experiment: each slice was tested once, by a model that has not seen its patient.
+    """Pool the folds of each experiment, in which every slice was tested once, by a model that had not seen its patient.
 
     Args:
         entries: results by run. Those with ``fold`` (index, number of folds, hash of the config without the fold) belong
-            together if hash and name agree, apart from the fold in the name.
+            together if their hashes agree, and their names apart from the fold.
 
     Returns:
-        The entries, with the folds of an experiment replaced by one, and notes.
+        The entries, with the folds of each experiment pooled into one, and notes.
 
     Raises:
         ValueError: if a fold is given twice.
@@ -51,14 +51,14 @@ def pool_folds(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         if twice:
             raise ValueError(
                 f'{twice[0].file} and {twice[1].file} are both fold {twice[0].content["fold"]["index"]} of {name}'
-                '; give only one of them, or rename one of their folders'
+                '; use only one of them, or rename one of their folders'
             )
         number = members[0].content['fold']['of']
         absent = sorted(set(range(number)) - set(indices))
         if absent:
             notes.append(
-                f'{name}: {plural(len(absent), "fold")} of {number} did not finish ({", ".join(map(str, absent))}), '
-                'so the pooled results lack their patients.'
+                f'{name}: results are missing for {plural(len(absent), "fold")} of {number} '
+                f'({", ".join(map(str, absent))}), so the pooled results lack their patients.'
             )
         kept.append(Entry(f'{name} ({len(members)} of {number} folds)', _pooled(members, digest), members[0].file))
     return kept, notes
@@ -71,7 +71,7 @@ def _pooled(members: Sequence[Entry], digest: str) -> dict[str, Any]:
         **contents[0],
         'slices': [record for content in contents for record in content['slices']],
         'lesions': [record for content in contents for record in content['lesions']],
-        'metrics': {},  # COCO's AP of all folds together is not known
+        'metrics': {},  # COCO's AP of all folds together is unknown
         'config_sha256': digest,
         'checkpoint_sha256': hashlib.sha256(checkpoints.encode()).hexdigest(),
         'fold_metrics': {content['fold']['index']: content.get('metrics') or {} for content in contents},

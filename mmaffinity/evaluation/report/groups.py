@@ -1,4 +1,4 @@
-"""Grouping of runs into tables: one table has runs tested on the same slices."""
+"""Grouping of runs into tables; the runs of a table were tested on the same slices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Group:
     Attributes:
         key: 'table3' and so on.
         paper: title and published rows.
-        runs: classifications, or segmentations for Table 3.
+        runs: classification runs, or segmentation runs in Table 3.
         classes: K names; empty for segmentation.
     """
 
@@ -30,16 +30,16 @@ class Group:
 
     @property
     def tested(self) -> TestedList | None:
-        """The list, None if there are only confusion matrices."""
+        """The tested list; None if there are only confusion matrices."""
         return next((run.tested for run in self.runs if run.tested is not None), None)
 
 
 def group_runs(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> list[Group]:
     """Group runs into the paper's tables.
 
-    Segmentations form Table 3. Classifications form Table 7 if their classes are Negative and COVID-19, Table 5 if their list
-    is one of left-out slices, otherwise Table 4, or a separate table if they have other classes. External systems go to the
-    table of their classes; between Tables 4 and 5, to the one with matching slices.
+    Segmentation runs form Table 3. Classification runs form Table 7 if their classes are Negative and COVID-19, Table 5 if they
+    were tested on left-out slices, otherwise Table 4, or a separate table if they have other classes. External systems go to
+    the table of their classes; for Tables 4 and 5, the numbers of slices of each class decide.
 
     Raises:
         ValueError: if two runs of one table were tested on different lists, or on other labels or classes.

@@ -1,4 +1,4 @@
-"""Loading the results of finished runs, from ``mmaffinity test --out``."""
+"""Loading of the results of finished runs, written by ``mmaffinity test --out``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     """Read the results of finished runs.
 
     Args:
-        places: working folders, each with one or several ``results*.json``, or the files themselves. Results on the validation
-            split are joined with those of the same checkpoint on the test split. Several results of a folder on one list
-            are distinguished by file name. The folds of a cross-validation become one run.
+        places: working folders, each with one or more ``results*.json``, or the files themselves. Results on the validation
+            split are attached to those of the same checkpoint on the test split. If a folder has several results on one list,
+            file names distinguish them. The folds of a cross-validation become one run.
 
     Returns:
-        Classifications, segmentations, and notes on what was left out.
+        Classification runs, segmentation runs, and notes on what was left out.
 
     Raises:
         FileNotFoundError: if a folder or file does not exist, or a folder has no results.
@@ -51,7 +51,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(_DAMAGED.format(file, f'{type(error).__name__} in its records: {error}')) from error
         if is_test and not content['slices'] and not content['lesions']:
-            notes.append(f'{file} contains no tested slices and is left out.')
+            notes.append(f'{file} contains no tested slices and was left out.')
     _tell_apart(slices, lesions)
     for run in validation:
         partners = [test for test in slices if test.checkpoint == run.checkpoint and test.classes == run.classes]
@@ -59,7 +59,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
             test.validation = run
         if not partners:
             notes.append(
-                f'{run.source}: the report has no test results of the same checkpoint, '
+                f'{run.source}: no test results of the same checkpoint were given, '
                 'so these validation predictions are not used.'
             )
     for run in slices:
@@ -68,7 +68,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
             raise ValueError(
                 f'{run.name}: {plural(len(shared), "slice", "is")} in both its test list and its validation list, '
                 f'such as {min(shared)} ({run.source}, {run.validation.source}); a temperature fitted on test '
-                'slices would make the calibration look too good'
+                'slices would make the calibration look too good: use separate lists'
             )
     return slices, lesions, notes
 
@@ -97,7 +97,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
         if len(record['ap']) != len(IOU_THRESHOLDS) or not np.isfinite(np.array(record['ap'], np.float64)).all():
             raise ValueError(
                 f'{file}: ap of {path_of(record)} is {record["ap"]!r:.80}, not {len(IOU_THRESHOLDS)} numbers, one '
-                'for each IoU threshold; run the test again'
+                'per IoU threshold; run the test again'
             )
     return LesionRun(
         name,
@@ -112,7 +112,7 @@ def _lesion_run(name: str, content: dict, file: Path) -> LesionRun:
 
 
 def _origin(content: dict, task: str, file: Path) -> tuple[list[str], dict[str, Any]]:
-    """Return the tested list files, and the fields that classifications and segmentations share."""
+    """Return the tested list files, and the fields that classification and segmentation runs share."""
     entry, digest = content.get('lists', {}).get(task, {}), content.get('config_sha256')
     config = TestedConfig(Path(str(content.get('config') or 'config')).stem, str(digest)) if digest else None
     return entry.get('ann_files') or ['unnamed list'], dict(
@@ -128,7 +128,7 @@ def _result_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.exists():
-        raise FileNotFoundError(f'{place} does not exist; give the working folders of finished runs, or their results*.json')
+        raise FileNotFoundError(f'{place} does not exist; pass the working folders of finished runs, or their results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
         raise FileNotFoundError(
@@ -141,12 +141,12 @@ def _check_once(files: Sequence[Path]) -> None:
     seen: dict[Path, Path] = {}
     for file in files:
         if file.resolve() in seen:
-            raise ValueError(f'{file} is given twice; two rows with the same results would look like two runs')
+            raise ValueError(f'{file} is given twice, and would look like two runs: pass it once')
         seen[file.resolve()] = file
 
 
 def _tell_apart(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> None:
-    """Append the file name to the names of runs that have the same name and were tested on the same list."""
+    """Append the file name to the names of runs with the same name that were tested on the same list."""
     shared = set()
     for runs in (slices, lesions):
         sources: dict[tuple[str, str], list[str]] = {}
@@ -159,14 +159,14 @@ def _tell_apart(slices: Sequence[SliceRun], lesions: Sequence[LesionRun]) -> Non
 
 
 def _names(places: Sequence[Path]) -> dict[Path, str]:
-    """Return a name per place: as much of the end of its path as distinguishes it from the others."""
+    """Return a name for each place: as much of the end of its path as distinguishes it from the others."""
     places = list(dict.fromkeys(places))
     parts = {place: (place.with_suffix('') if place.is_file() else place).absolute().parts for place in places}
     for depth in range(1, max(map(len, parts.values()), default=1) + 1):
         names = {place: '/'.join(part[-depth:]) for place, part in parts.items()}
         if len(set(names.values())) == len(places):
             return names
-    raise ValueError(f'the same run is given twice: {[str(place) for place in places]}')
+    raise ValueError(f'the same run is given twice in {[str(place) for place in places]}: pass it once')
 
 
 def _read(file: Path) -> dict:

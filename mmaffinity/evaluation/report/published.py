@@ -1,4 +1,4 @@
-"""The paper's own figures, shown beside ours and always marked as published.
+"""The paper's own results, shown beside ours and always marked as published.
 
 A. Ter-Sarkisov, Applied Soft Computing 116 (2022) 108261, and the published confusion matrices of its predecessors.
 """
@@ -14,7 +14,7 @@ class PublishedRow(NamedTuple):
     Attributes:
         name: name of the model.
         values: values by metric, in [0, 1].
-        confusion: published confusion matrix, rows truth; if given, the values are computed from it.
+        confusion: published confusion matrix, rows true class; if given, the values are computed from it.
         class_weights: class weights of the class-adjusted F1 in that publication; None for each class's share.
         notes: footnotes by metric.
     """
@@ -66,12 +66,12 @@ TABLE_7 = (
 
 
 class PaperTable(NamedTuple):
-    """The content of a table of the paper, and its slices.
+    """A table of the paper.
 
     Attributes:
         title: our heading.
-        on: the slices of the published figures.
-        rows: the published figures.
+        on: the slices on which the published results were obtained.
+        rows: the published results.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Runs to compare: the classification or segmentation of a list of slices by a model or an external system."""
+"""Runs to compare: a model or an external system that classified or segmented a list of slices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..functional.classification import confusion_matrix
 
 @dataclass(frozen=True)
 class TestedList:
-    """The tested slices: file names of the lists, number of slices, and a SHA-256 over the sorted paths."""
+    """The tested slices: file names of the lists, number of slices, and a SHA-256 over the paths."""
 
     files: tuple[str, ...]
     num: int
@@ -32,7 +32,7 @@ class TestedList:
 
 
 class TestedConfig(NamedTuple):
-    """Name of a config, and SHA-256 of its content."""
+    """The name of a config and the SHA-256 of its content."""
 
     name: str
     sha256: str
@@ -40,18 +40,18 @@ class TestedConfig(NamedTuple):
 
 @dataclass
 class Run:
-    """What is common to classifications and segmentations.
+    """The common part of classification and segmentation runs.
 
     Attributes:
         name: name of the run.
-        tested: the list; None if there is only a confusion matrix.
-        patients: N names, each None if unknown; None if there is only a confusion matrix.
-        source: file.
-        checkpoint: SHA-256 of the weights, or their path if it is unknown, to match the validation predictions.
-        synthetic: whether the slices belong to the phantom rather than CT.
-        config: the tested config, which identifies runs with several seeds; None if its hash is unknown.
+        tested: the tested list; None if there is only a confusion matrix.
+        patients: N patients, each None if unknown; None if there is only a confusion matrix.
+        source: path of the results file.
+        checkpoint: SHA-256 of the weights, or their path if it is unknown, to match validation predictions.
+        synthetic: whether the slices are of the phantom rather than CT.
+        config: the tested config, which identifies runs that differ in the seed; None if its hash is unknown.
         fold_metrics: metrics by fold, if this run pools the folds of a cross-validation.
-        parts: files of the folds, or the one file of a run without folds.
+        parts: paths of the results files: one per fold, or a single one.
     """
 
     name: str
@@ -68,19 +68,19 @@ class Run:
 
 @dataclass
 class SliceRun(Run):
-    """Classification of a list of slices by one model, or an external system.
+    """Classification of a list of slices by a model or an external system.
 
     Attributes:
         classes: K names.
-        confusion: shape (K, K), rows truth.
+        confusion: shape (K, K), rows true class.
         paths: N sorted relative paths; None, like the fields below, if there is only a confusion matrix.
-        labels, predictions: shape (N,).
+        labels, predictions: true and predicted classes, shape (N,).
         scores: probabilities, shape (N, K); None if an external system has none.
         logits: shape (N, K), or None.
-        scans: N names, or None if unknown.
+        scans: N scans, each None if unknown.
         external: whether this is an external system.
         notes: footnotes for every table with this run.
-        validation: the same model on the validation split, or None.
+        validation: the same model's run on the validation split, or None.
     """
 
     classes: tuple[str, ...]
@@ -99,10 +99,10 @@ class SliceRun(Run):
 
 @dataclass
 class LesionRun(Run):
-    """Segmentation of a list of slices by one model.
+    """Segmentation of a list of slices by a model.
 
     Attributes:
-        ap: average precision per slice at ten IoU thresholds, shape (N, 10).
+        ap: average precision of each slice at ten IoU thresholds, shape (N, 10).
         num_lesions: number of lesions in each slice, shape (N,).
         coco: COCO's own metrics by name.
     """
@@ -115,11 +115,18 @@ class LesionRun(Run):
 def make_slice_run(
     name: str, classes: Sequence[str], records: Sequence[dict], files: Sequence[str], source: str, **fields: object
 ) -> SliceRun:
-    """Build a run from one record per slice: 'rel_path', 'label', 'pred' and, if known, 'scores', 'logits', 'patient_id' and
-    'scan_id'.
+    """Build a run from records of slices.
+
+    Args:
+        name: name of the run.
+        classes: K names.
+        records: one per slice: 'rel_path', 'label', 'pred' and, if known, 'scores', 'logits', 'patient_id' and 'scan_id'.
+        files: file names of the tested lists.
+        source: path of the results file, also for errors.
+        **fields: further fields of :class:`SliceRun`.
 
     Raises:
-        ValueError: if a slice occurs twice or a class is unknown.
+        ValueError: if a slice occurs twice, a class is out of range, or scores or logits are invalid.
     """
     records = sorted(records, key=path_of)
     paths = tuple(map(path_of, records))
@@ -149,7 +156,7 @@ def make_slice_run(
 
 
 def path_of(record: Mapping[str, Any]) -> str:
-    """Return the path of a slice's record, relative to the data if it is known."""
+    """Return the path of a slice's record, relative to the data root if that is known."""
     return str(record.get('rel_path') or record['img_path'])
 
 
@@ -158,7 +165,7 @@ def _matrix(records: Sequence[dict], key: str, num_classes: int, source: str) ->
     if any(row is None for row in rows):
         return None
     if any(len(row) != num_classes for row in rows):
-        raise ValueError(f'{source}: {key} of a slice must be {num_classes} numbers, one for each class')
+        raise ValueError(f'{source}: {key} of a slice must be {num_classes} numbers, one per class; run the test again')
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError as error:

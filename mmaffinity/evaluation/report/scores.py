@@ -1,4 +1,4 @@
-"""Scores of a run with intervals, and the data needed to compare runs."""
+"""Scores of a run with intervals, and the samples needed to compare runs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NEEDS_SCORES = 'needs a probability for each class, which {name} does not provid
 
 @dataclass
 class Scores:
-    """Scores of one run.
+    """Scores of a run.
 
     Attributes:
         estimates: estimates by metric, such as 'f1' or 'sensitivity/COVID-19'.
-        samples: their values in each resample, shape (B,), for paired differences.
-        units: the resampled units.
+        samples: values in each resample by metric, shape (B,), for paired differences.
+        units: kind of the resampled units, such as 'patients'.
         num_units: number of units.
     """
 
@@ -46,7 +46,7 @@ class Scores:
     ) -> None:
         """Like :meth:`add`, but without an interval if all slices of the class belong to one unit.
 
-        Resamples then contain that unit or nothing of the class. The interval would be a point and suggest certainty.
+        Each resample then contains that unit or nothing of the class, so the interval would be a point and suggest certainty.
         """
         self.add(metric, value, samples, undefined)
         if value is not None and np.isfinite(value) and units_of_class < 2 <= self.num_units:
@@ -75,7 +75,7 @@ class Calibration:
 
 
 def lesion_scores(run: LesionRun, num_resamples: int, seed: int) -> Scores:
-    """AP50, AP75 and mAP, means over the images; a resampled patient contributes all its images."""
+    """Compute AP50, AP75 and mAP, means over the images; a resampled patient contributes all its images."""
     resampler = Resampler.of(run.patients, num_resamples, seed)
     columns = np.column_stack([run.ap[:, 0], run.ap[:, 5], run.ap.mean(1), np.ones(len(run.ap))])
     sums = resampler.sums(columns)
@@ -88,7 +88,7 @@ def lesion_scores(run: LesionRun, num_resamples: int, seed: int) -> Scores:
 def slice_scores(
     run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share'
 ) -> tuple[Scores, Calibration | None]:
-    """All scores of a classification."""
+    """Compute all scores of a classification run, and its calibration if it has probabilities."""
     if run.labels is None:
         return _matrix_scores(run, num_resamples, seed, class_weights), None
     resampler = Resampler.of(run.patients, num_resamples, seed)
@@ -121,7 +121,7 @@ def slice_scores(
 def aggregate_scores(
     run: SliceRun, units: Sequence[str], num_resamples: int, seed: int, class_weights: str | Sequence[float] = 'share'
 ) -> tuple[dict[str, Scores], Aggregate]:
-    """Scores of scans or patients, by 'mean probability' (if available) and by 'share of slices'."""
+    """Compute scores by scan or patient, with the rules 'mean probability' (if available) and 'share of slices'."""
     joined = aggregate(units, run.labels, run.predictions, len(run.classes), run.scores)
     found: dict[str, Scores] = {}
     if not joined.units:
@@ -151,18 +151,18 @@ def aggregate_scores(
 
 
 def _units_of_classes(labels: np.ndarray, num_classes: int, resampler: Resampler) -> list[int]:
-    """Number of units with slices of each class."""
+    """Return the number of units with slices of each class."""
     return [len(np.unique(resampler.unit_of[labels == label])) for label in range(num_classes)]
 
 
 def _resampled_confusions(labels: np.ndarray, predictions: np.ndarray, num_classes: int, resampler: Resampler) -> np.ndarray:
-    """Shape (B, K, K)."""
+    """Return the confusion matrix of each resample, shape (B, K, K)."""
     cells = (labels * num_classes + predictions)[:, None] == np.arange(num_classes**2)
     return resampler.sums(cells).reshape(-1, num_classes, num_classes)
 
 
 def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: str | Sequence[float]) -> Scores:
-    """Scores of a confusion matrix: resampling its slices means drawing its cells from a multinomial distribution."""
+    """Compute scores of a confusion matrix; resampling its slices means drawing its cells from a multinomial distribution."""
     total, shape = int(run.confusion.sum()), run.confusion.shape
     drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
     scores = Scores(units='slices', num_units=total)
@@ -172,7 +172,7 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
             scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
     for metric in ('ece', 'ece_calibrated'):
         scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
-    # Draws of two matrices are not the same draws of slices, so they cannot be paired.
+    # The draws of two matrices are not the same slices, so they cannot be paired.
     scores.samples.clear()
     return scores
 

@@ -1,4 +1,4 @@
-"""Runs of one config with different seeds: one common row in every table."""
+"""Runs of one config with different seeds: a summary row in every table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .tables import RUN, SEEDS, Row, Table
 
 
 def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun]) -> list[str]:
-    """Add a row with mean, standard deviation, lowest and highest below the runs of each config in each table.
+    """Add a row with mean, standard deviation, lowest and highest value below the runs of each config in each table.
 
-    Runs belong together if their results have the same ``config_sha256``: the seed is not part of a test's config, and their
-    weights differ. Tables of differences are unchanged.
+    Runs belong together if their results have different checkpoints but the same ``config_sha256``, of which the seed is not a
+    part. Tables of differences are unchanged.
 
     Args:
         tables: tables of the report, whose rows are named after runs, or after a run and a rule.
@@ -34,9 +34,9 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
             continue
         names = sorted(members)
         sentences.append(
-            f'{", ".join(names)} tested different checkpoints of {config.name}, which are assumed to differ only in the seed '
-            'of their training. The row below them gives the mean \u00b1 standard deviation over these runs, with the lowest '
-            'and highest value in brackets: how much results vary between training runs. The intervals of the single runs '
+            f'{", ".join(names)} tested different checkpoints of {config.name}, which are assumed to differ only in their '
+            'training seed. The row below them gives the mean \u00b1 standard deviation over these runs, with the lowest '
+            'and highest value in brackets: how much results vary between training runs. The intervals of the individual runs '
             'show how much they vary between tested patients.'
         )
         for table in tables:
@@ -46,7 +46,7 @@ def add_seed_rows(tables: Sequence[Table], runs: Sequence[SliceRun | LesionRun])
 
 
 def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
-    """Add the row after the last of these runs, one for each rule in row names."""
+    """Add a row after the last of these runs, one for each rule in row names."""
     rows: dict[str, list[Row]] = {}
     for row in table.rows:
         name = next((name for name in names if row.name == name or row.name.startswith(f'{name}, ')), None)
@@ -63,7 +63,7 @@ def _add_row(table: Table, config: str, names: Sequence[str]) -> None:
 
 
 def spread(estimates: Sequence[Estimate | None], unit: str = 'seeds') -> Estimate | None:
-    """Return mean, lowest, highest and standard deviation of some values; None without any."""
+    """Return mean, lowest and highest value and standard deviation of several values; None if there are none."""
     values = [estimate.value for estimate in estimates if estimate is not None and estimate.value is not None]
     if not values:
         return None

@@ -1,4 +1,4 @@
-"""Tables as data: cells with values, intervals and footnotes, the best in bold."""
+"""Tables as data: cells with values, intervals and footnotes, the best values in bold."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Column:
     Attributes:
         metric: key of the estimate.
         title: heading.
-        percent: print in percent with two decimals, otherwise as a plain number with three.
-        best: 'high', 'low', or None for a column without a best.
-        signed: print the sign, for differences.
+        percent: print in percent with two decimals; otherwise as a plain number with three.
+        best: whether the 'high' or 'low' value is best; None for neither.
+        signed: always print the sign, for differences.
     """
 
     metric: str
@@ -44,7 +44,7 @@ class Row:
     Attributes:
         name: first cell.
         kind: 'run', 'published', 'external', or 'seeds' for the spread over several runs.
-        cells: estimates by metric; a missing metric is a dash without a footnote, 'not reported'.
+        cells: estimates by metric; a missing metric is shown as a dash without a footnote, 'not reported'.
         bold: metrics in bold.
     """
 
@@ -81,8 +81,8 @@ class Table:
     def mark_best(self) -> None:
         """Mark the best of each column in bold, including ties at the printed precision; published rows do not compete.
 
-        The published figures come from other weights and from the published slices, on which a run on other data was not
-        tested, so comparing them with ours would be meaningless.
+        Published results come from other weights and, if our run used other data, other slices, so ranking them with ours would
+        be meaningless.
         """
         rows = [row for row in self.rows if row.kind != PUBLISHED]
         for column in self.columns:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.model import kaiming_init, normal_init
 from torch import Tensor, nn
@@ -29,6 +30,9 @@ class AffinityClsHead(BaseSliceHead):
             normalises over the RoIs of a slice, as in the paper; ``dict(type='SliceBN', statistics='running')`` uses running
             averages in evaluation mode; ``dict(type='GN', num_groups=32)`` normalises each RoI independently;
             ``dict(type='BN')`` normalises over the RoIs of a batch.
+        slice_roi: also read the whole slice, as one more RoI after the ranked ones. Its vector, from a vectorisation of its
+            own, is added to z with a trained weight. The paper's head (False) sees nothing but its RoIs. This needs
+            ``refinement=False`` and, because there is one such RoI per slice, a ``norm_cfg`` other than 'SliceBN'.
         classifier_std: standard deviation of the classifier's initial weights. None uses the published Kaiming initialisation,
             whose first logits are of the order of 100. Many thousand small steps compensate for this; a short training run
             from scratch cannot.
@@ -37,8 +41,8 @@ class AffinityClsHead(BaseSliceHead):
 
     Raises:
         ValueError: as for :class:`BaseSliceHead`; if ``norm_cfg`` is unknown; if ``refinement`` is not False for pooled
-            features; or if beta is 1 with slice statistics: after the last convolution there is one value per RoI and
-            channel, which has no variance.
+            features; if ``slice_roi`` is combined with refinement or 'SliceBN'; or if beta is 1 with slice statistics: after
+            the last convolution there is one value per RoI and channel, which has no variance.
     """
 
     reads_mask_features = True
@@ -54,6 +58,7 @@ class AffinityClsHead(BaseSliceHead):
         refinement: dict | bool | None = None,
         fc_channels: Sequence[int] = (128, 128),
         norm_cfg: dict | None = None,
+        slice_roi: bool = False,
         classifier_std: float | None = None,
         unit_roi_weights: bool = False,
         loss_cls: dict | None = None,
@@ -67,7 +72,10 @@ class AffinityClsHead(BaseSliceHead):
                 f'num_rois of AffinityClsHead must be at least 2, not {num_rois}: its batch normalisation takes the '
                 "variance over the RoIs of a slice; set norm_cfg=dict(type='GN') for a single RoI"
             )
+        if slice_roi and (refinement is not False or norm_cfg.get('type') == 'SliceBN'):
+            raise ValueError("slice_roi=True needs refinement=False and norm_cfg=dict(type='BN') or dict(type='GN')")
         self.num_affinities = num_affinities
+        self.with_slice_roi = slice_roi
         self.classifier_std = classifier_std
         if refinement is not False and roi_size == 1:
             raise ValueError('features with roi_size=1 cannot be refined; set refinement=False')
@@ -75,6 +83,10 @@ class AffinityClsHead(BaseSliceHead):
         self.refinement = None if refinement is False else RoIRefinement(in_channels, norm_cfg=norm_cfg, **settings)
         self.vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
         self.affinity = AffinityMapping(num_rois, num_affinities, unit_roi_weights)
+        if slice_roi:
+            self.slice_vectorization = RoIVectorization(in_channels, roi_size, norm_cfg=norm_cfg)
+            # Starts with as much weight as all ranked RoIs together.
+            self.slice_weight = nn.Parameter(torch.tensor(float(num_rois)))
         self.classifier = fc_layers(in_channels, fc_channels, num_classes)
 
     def init_weights(self) -> None:
@@ -100,20 +112,29 @@ class AffinityClsHead(BaseSliceHead):
         Args:
             rois: RoIs with ``mask_features`` of shape (N, beta, C, S, S), or (N, M, C, S, S) with ``rank_weights`` A of shape
                 (N, M, beta). In the latter case, M weighted candidates are distributed over the beta ranks, X' = A^T X, and
-                mapped as usual: z = X^T (A W v).
+                mapped as usual: z = X^T (A W v). With ``slice_roi``, the mask features of the whole slice follow those of the
+                ranked RoIs or candidates.
 
         Returns:
             'logits' (N, K); 'roi_features' X (N, beta or M, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
-            'roi_weights', W v expanded to (N, beta), or A W v (N, M).
+            'roi_weights', W v expanded to (N, beta), or A W v (N, M). With ``slice_roi``, the vector and weight of the whole
+            slice follow those of the RoIs, so that z = X^T roi_weights; Y does not include it.
         """
-        num_slices = rois.mask_features.shape[0]
-        roi_features = self.vectors(rois.mask_features.flatten(0, 1), num_slices)
+        num_slices, mask_features = rois.mask_features.shape[0], rois.mask_features
+        if self.with_slice_roi:
+            mask_features, slice_features = mask_features[:, :-1], mask_features[:, -1]
+        roi_features = self.vectors(mask_features.flatten(0, 1), num_slices)
         ranked, roi_weights = roi_features, self.affinity.roi_weights.expand(num_slices, -1)
         if rois.rank_weights is not None:
             rank_weights = rois.rank_weights.to(roi_features.dtype)
             ranked = rank_weights.transpose(1, 2) @ roi_features
             roi_weights = rank_weights @ self.affinity.roi_weights
         affinity, features = self.affinity(ranked)
+        if self.with_slice_roi:
+            slice_vector = self.slice_vectorization(slice_features, num_slices)
+            features = features + self.slice_weight * slice_vector.squeeze(1)
+            roi_features = torch.cat([roi_features, slice_vector], dim=1)
+            roi_weights = torch.cat([roi_weights, self.slice_weight.expand(num_slices, 1)], dim=1)
         return dict(
             logits=self.classifier(features),
             roi_features=roi_features,

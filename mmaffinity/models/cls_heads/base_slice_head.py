@@ -57,10 +57,10 @@ class BaseClsHead(BaseModule):
 class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
     """Base of heads that classify a slice from its ranked RoIs.
 
-    A subclass implements :meth:`forward` and sets three class attributes: ``reads_mask_features`` if it needs
+    A subclass implements :meth:`forward` and sets these attributes: ``reads_mask_features`` if it needs
     :attr:`RankedRoIs.mask_features`, which are costly; ``reads_rank_weights`` if it supports :attr:`RankedRoIs.rank_weights`;
-    and ``trains_through_boxes`` if its gradient passes through :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the
-    backbone.
+    ``with_slice_roi`` if it reads the whole slice as a last RoI; and ``trains_through_boxes`` if its gradient passes through
+    :attr:`RankedRoIs.scores` and :attr:`RankedRoIs.deltas` to the backbone.
 
     Args:
         num_classes: K.
@@ -73,6 +73,7 @@ class BaseSliceHead(BaseClsHead, metaclass=ABCMeta):
 
     reads_mask_features = False
     reads_rank_weights = False
+    with_slice_roi = False
     trains_through_boxes = False
 
     def __init__(

@@ -52,7 +52,11 @@ class AffinityRoIHead(StandardRoIHead):
         if selector['type'] == 'SoftRoISelector' and not self.cls_head.reads_rank_weights:
             raise ValueError(f'{type(self.cls_head).__name__} reads a list of ranked RoIs; SoftRoISelector gives weighted ones')
         self.classification_branch = ClassificationBranch(
-            copy.deepcopy(kwargs['bbox_head']), mask_head, selector, self.cls_head.trains_through_boxes
+            copy.deepcopy(kwargs['bbox_head']),
+            mask_head,
+            selector,
+            self.cls_head.with_slice_roi,
+            self.cls_head.trains_through_boxes,
         )
 
     def init_weights(self) -> None:

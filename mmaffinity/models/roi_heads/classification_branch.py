@@ -1,6 +1,7 @@
 """The branch that finds the RoIs used to classify a slice."""
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import InstanceList
 from mmengine.model import BaseModule
@@ -21,11 +22,15 @@ class ClassificationBranch(BaseModule):
         bbox_head: config of the box head, the same as the segmentation branch's.
         mask_head: config of a :class:`MaskFeatureHead`, or None if the slice head reads no mask features.
         selector: config of the RoI selection, see :class:`TopRoISelector` and :class:`SoftRoISelector`.
+        slice_roi: whether the whole slice follows the ranked RoIs as one more.
         box_gradients: whether gradients also pass through scores and box deltas, for slice heads that use them.
     """
 
-    def __init__(self, bbox_head: dict, mask_head: dict | None, selector: dict, box_gradients: bool = False) -> None:
+    def __init__(
+        self, bbox_head: dict, mask_head: dict | None, selector: dict, slice_roi: bool = False, box_gradients: bool = False
+    ) -> None:
         super().__init__()
+        self.slice_roi = slice_roi
         self.box_gradients = box_gradients
         self.bbox_head = MODELS.build(bbox_head)
         self.mask_head = None if mask_head is None else MODELS.build(mask_head)
@@ -51,12 +56,16 @@ class ClassificationBranch(BaseModule):
             img_metas: meta information of each slice; 'img_shape' clips the boxes.
 
         Returns:
-            The beta best RoIs of each slice, or its weighted candidates.
+            The beta best RoIs of each slice, or its weighted candidates, and the whole slice if ``slice_roi``.
         """
         cls_scores, deltas = box_outputs
         counts = [len(result) for result in proposals]
         chosen = [self._select(*parts) for parts in zip(cls_scores.split(counts), deltas.split(counts), proposals, img_metas)]
         boxes, scores, deltas, *rank_weights = (torch.stack(values) for values in zip(*chosen))
+        if self.slice_roi:
+            whole = boxes.new_tensor([[[0, 0, *meta['img_shape'][1::-1]]] for meta in img_metas])
+            boxes = torch.cat([boxes, whole], dim=1)
+            scores, deltas = F.pad(scores, (0, 1), value=1), F.pad(deltas, (0, 0, 0, 1))
         return RankedRoIs(boxes, scores, deltas, None, *rank_weights)
 
     def _select(self, cls_score: Tensor, deltas: Tensor, proposals: InstanceData, img_meta: dict) -> tuple[Tensor, ...]:

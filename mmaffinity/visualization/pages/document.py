@@ -1,4 +1,4 @@
-"""HTML documents without network: one file each, with its styles, scripts and data inside."""
+"""Self-contained HTML documents: one file with its styles, scripts and data, and no network access."""
 
 import base64
 import hashlib
@@ -12,17 +12,17 @@ ASSETS = Path(__file__).parent / 'assets'
 
 
 def document(body: str, title: str, styles: Sequence[str], scripts: Sequence[str], blocks: Iterable[str]) -> Iterator[bytes]:
-    """Yield a page in parts, so that its data need not be in memory at once.
+    """Yield a page in parts, so that its data need not be in memory all at once.
 
     A strict Content-Security-Policy allows exactly the page's own script and style, by their hashes: no inline event handlers,
     no evaluated code, no frames, forms or requests.
 
     Args:
-        body: file with the content of ``<body>``.
-        title: text of the title, escaped here.
-        styles: CSS files, in order.
-        scripts: JavaScript files, in order; they run after the data blocks.
-        blocks: data, from :func:`json_block` and :func:`text_block`.
+        body: asset file with the content of ``<body>``.
+        title: title of the page, escaped here.
+        styles: CSS asset files, in order.
+        scripts: JavaScript asset files, in order; they run after the data blocks.
+        blocks: data blocks, from :func:`json_block` and :func:`text_block`.
     """
     style, script = (
         '\n'.join((ASSETS / name).read_text(encoding='utf-8').strip() for name in names) for names in (styles, scripts)
@@ -45,14 +45,14 @@ def document(body: str, title: str, styles: Sequence[str], scripts: Sequence[str
 
 
 def _source(text: str) -> str:
-    """A hash source of the Content-Security-Policy."""
+    """Return a text's hash source for the Content-Security-Policy."""
     if '</' in text and any(end in text.lower() for end in ('</script', '</style')):
-        raise ValueError('a script or style of a page ends its own element')
+        raise ValueError('a script or style of a page contains its own end tag')
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def json_block(content: Any, **attributes: object) -> str:
-    """Return data as a block that browsers do not execute, and that no text in it can end.
+    """Return data as a block that browsers do not execute and that no string in it can end.
 
     Raises:
         ValueError: if a number is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Small pictures of tested slices: ground truth on the left, prediction on the right."""
+"""Small images of tested slices: ground truth on the left, prediction on the right."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from ..drawing import ROI_COLOR, box_corners, draw_dashes, rectangle_points
 from ..overlays import draw_lesions, draw_truth, to_rgb
 from ..sample_arrays import predicted_lesions, ranked_rois, true_lesions
 
-SIDE = 320  # pixels of the longer side of one panel, so that 2000 pictures fit into a page
+SIDE = 320  # pixels of the longer side of one panel, so that 2000 images fit into a page
 QUALITY = 82  # of JPEG
-LESIONS, ROIS = 'predicted lesions', 'RoIs of the classification'
+LESIONS, ROIS = 'predicted lesions', 'RoIs used for classification'
 
 
 def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
-    """Draw a slice twice, with its annotated and with its predicted lesions or, without these, the RoIs of its class.
+    """Draw a slice twice: with its annotated lesions, and with its predicted lesions or else the RoIs used for its class.
 
-    A slice of a model that predicts neither is drawn once.
+    A slice is drawn once if it has no lesion annotations and the model predicts neither.
 
     Args:
         image: the slice as the model saw it, in the form accepted by :func:`draw_overlay`.
@@ -25,7 +25,7 @@ def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
         score_thr: lesions with a lower score are not drawn.
 
     Returns:
-        A JPEG file.
+        The content of a JPEG file.
     """
     truth, predicted = to_rgb(image), to_rgb(image)
     shape = (truth.shape[0], truth.shape[1])
@@ -42,21 +42,21 @@ def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
 
 
 def predicted_part(sample: Any) -> str | None:
-    """Return what a picture shows of a prediction: lesions, otherwise the RoIs of its class; None if there is neither."""
+    """Return what an image shows of a prediction: lesions, otherwise the RoIs used for its class; None if there is neither."""
     if sample.get('pred_instances') is not None:
         return LESIONS
     return ROIS if ranked_rois(sample) else None
 
 
 def small(picture: np.ndarray) -> np.ndarray:
-    """Scale a picture down to :data:`SIDE` pixels."""
+    """Scale an image down to :data:`SIDE` pixels."""
     scale = min(1.0, SIDE / max(picture.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def jpeg(picture: np.ndarray) -> bytes:
-    """Encode an RGB or grayscale picture.
+    """Encode an RGB or grayscale image as JPEG.
 
     Raises:
         ValueError: if it cannot be encoded.
@@ -64,5 +64,5 @@ def jpeg(picture: np.ndarray) -> bytes:
     bgr = picture[..., ::-1] if picture.ndim == 3 else picture
     done, encoded = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise ValueError(f'a picture of shape {picture.shape} cannot be encoded as JPEG')
+        raise ValueError(f'an image of shape {picture.shape} cannot be encoded as JPEG')
     return encoded.tobytes()

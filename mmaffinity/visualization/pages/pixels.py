@@ -1,4 +1,4 @@
-"""Pixels of slices as text in a page: exact as far as the size of the page allows."""
+"""Pixels of slices as text in a page, as exact as the size of the page allows."""
 
 import base64
 import zlib
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-HIGHEST = 30_000.0  # largest stored value: differences of two stored values fit into 16 bits
+HIGHEST = 30_000.0  # largest stored value, so that differences of stored values fit into 16 bits
 STEPS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-GREY_STEP = 1 / 64  # of grey levels that are no whole numbers, as those of 16-bit images
+GREY_STEP = 1 / 64  # for fractional grey levels, as of 16-bit images
 
 
 class PixelBlock(NamedTuple):
@@ -17,7 +17,7 @@ class PixelBlock(NamedTuple):
     Attributes:
         text: base64 of a zlib stream of prediction errors, see :func:`encode_pixels`.
         height, width: in pixels.
-        step: distance of neighbouring stored values, in the unit of the slice; a value is step times the stored integer.
+        step: quantisation step, in the unit of the slice; a value is step times the stored integer.
     """
 
     text: str
@@ -27,15 +27,16 @@ class PixelBlock(NamedTuple):
 
 
 def encode_pixels(values: np.ndarray, max_bytes: int) -> PixelBlock:
-    """Encode a slice, in steps of 1 or, if that takes too many bytes, of 2, 4, 8, 16 or 32.
+    """Encode a slice with the smallest step out of 1 (1/64 for fractional grey levels), 2, 4, ..., 32 that fits ``max_bytes``.
 
-    A stored integer is predicted from its left, upper and upper left neighbours as in JPEG-LS (the median edge detector, ITU-T
-    T.87). Errors are folded to 0, -1, 1, -2, ... and written as a plane of low bytes and one of high bytes, then compressed.
-    Only noise resists this, so that larger steps are needed only where noise is several steps high.
+    Each stored integer is predicted from its left, upper and upper-left neighbours as in JPEG-LS (median edge detector, ITU-T
+    T.87). The prediction errors are folded (0, -1, 1, -2, ... become 0, 1, 2, 3, ...), written as a plane of low bytes and a
+    plane of high bytes, and compressed. Only noise resists compression, so larger steps are needed only if the noise spans
+    several steps.
 
     Args:
         values: Hounsfield units of at least -1024, or 8-bit grey levels, finite, shape (H, W).
-        max_bytes: largest number of compressed bytes, exceeded if a step of 32 is not enough.
+        max_bytes: largest number of compressed bytes; exceeded if even a step of 32 is not enough.
     """
     values = np.asarray(values).clip(max=HIGHEST)
     fine = values.min() >= 0 and values.max() <= 255 and bool((values != np.rint(values)).any())
@@ -54,6 +55,6 @@ def _pack(stored: np.ndarray) -> bytes:
     errors = stored - np.clip(left + up - corner, np.minimum(left, up), np.maximum(left, up))
     folded = ((errors << 1) ^ (errors >> 31)).astype(np.uint16)
     planes = np.stack([folded & 255, folded >> 8]).astype(np.uint8)
-    # Run lengths and Huffman codes: longer matches do not occur in noise, and searching for them takes time.
+    # Run lengths and Huffman codes only: longer matches do not occur in noise, and searching for them takes time.
     packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     return packer.compress(planes.tobytes()) + packer.flush()

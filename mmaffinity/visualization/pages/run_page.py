@@ -1,4 +1,4 @@
-"""Pages of slices as pictures: tested models, and findings of a verification."""
+"""Pages with images of slices: tested models, and findings of a verification."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +11,10 @@ def run_page(content: dict[str, Any], pictures: Mapping[str, bytes]) -> Iterator
     """Yield the page of one or several tested models in parts.
 
     Args:
-        content: ``title``, ``notes``, ``drawn`` (what the right half of a picture shows), ``test`` (whether it is one test
+        content: ``title``, ``notes``, ``drawn`` (what the right half of an image shows), ``test`` (whether it is one test
             run), ``figures`` (``title``, ``text`` and ``picture``), and ``runs`` as plain data, see
             :func:`mmaffinity.apis.run_pages.run_content`.
-        pictures: JPEG or PNG files by the key that slices and figures name.
+        pictures: contents of JPEG or PNG files, by the key in slices and figures.
     """
     parts = ('metrics', 'slices', 'curves', 'lesions', 'compare')
     scripts = ('vendor/uPlot.iife.min.js', 'lines.js', *(f'run_{part}.js' for part in parts), 'run.js')
@@ -26,7 +26,7 @@ def findings_page(content: dict[str, Any], pictures: Mapping[str, bytes]) -> Ite
 
     Args:
         content: as in :func:`mmaffinity.apis.verification_page.verification_page`.
-        pictures: JPEG files by the key that the cases name.
+        pictures: contents of JPEG files, by the key in the cases.
     """
     return _page('findings', content, pictures, ('findings.js',))
 

@@ -1,4 +1,4 @@
-"""The pages of a prediction: one per scan, and the list of all scans."""
+"""The pages of a prediction run: one per scan, and an index of all scans."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 from .document import document, json_block, text_block
 from .pixels import PixelBlock
 
-SAME_LESION = 0.25  # IoU from which the model itself treats two boxes as the same (NMS of the classification branch)
+SAME_LESION = 0.25  # IoU above which the model itself treats two boxes as one (NMS of the classification branch)
 WINDOWS = (('lung', -600, 1500), ('mediastinal', 40, 400))  # HU, level and width
 FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
 AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
 PARTS = ('pixels', 'view', 'panel', 'rois', 'summary', 'curve', 'controls')  # of the script
 ATTRIBUTION = (
-    'Exact: the feature vector z of the slice is the sum of one vector per RoI, its weight times its vector '
-    '(z = X\u1d40 (W v)). First order: how each summand contributes to the logit of a class, with the classifier linearised at '
-    'this z. Contributions and biases add up to the logit, but removing a RoI may change it by another amount. A share is a '
-    'contribution divided by the sum of the magnitudes of all contributions to that class; negative shares are evidence '
-    f'against it. RoIs are assigned to the lesion whose box they overlap most, with an IoU of at least {SAME_LESION}.'
+    'Exact: the feature vector z of the slice is the sum over the RoIs of weight times RoI vector (z = X\u1d40 (W v)). First '
+    'order: the contribution of each summand to the logit of a class, with the classifier linearised at this z. Contributions '
+    'and biases add up to the logit, but removing a RoI may change it by another amount. A share is a contribution divided by '
+    'the sum of the magnitudes of all contributions to that class; a negative share counts against the class. A RoI is '
+    f'assigned to the lesion whose box it overlaps most, if their IoU is at least {SAME_LESION}.'
 )
 
 
@@ -28,8 +28,8 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
     Args:
         head: ``scan``, ``model``, ``versions``, ``settings``, ``summary``, ``notes``, ``not_predicted``, ``created``,
             ``classes``, ``planes`` and ``ascending``, as in :mod:`mmaffinity.apis.prediction_pages`.
-        records: slices as plain data, with ``rois`` from :func:`with_shares`.
-        pixels: number of a slice, and its pixels.
+        records: slices as plain data, from :func:`with_shares`.
+        pixels: index and pixels of each slice.
     """
     hounsfield = head['scan']['kind'] != 'images'
     head = dict(
@@ -61,7 +61,7 @@ def scan_page(head: dict[str, Any], records: Iterable[dict], pixels: Iterable[tu
 
 
 def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]:
-    """Yield the list of the scans of a prediction run.
+    """Yield the index of the scans of a prediction run.
 
     Args:
         report: content of ``report.json``.
@@ -77,11 +77,11 @@ def index_page(report: dict[str, Any], pages: Sequence[bool]) -> Iterator[bytes]
 
 
 def with_shares(record: dict, rois: dict | None) -> dict:
-    """Add the RoIs to a slice's record, and the share of each lesion in the evidence of each class if it is known.
+    """Add the RoIs to a slice's record and, if known, the share of each lesion in the attribution of each class.
 
     Args:
         record: a slice, from :meth:`SliceRecord.to_dict`.
-        rois: ``boxes`` (M, 4), ``shares`` (M, K) or None, and further lists of M RoIs; None if unknown.
+        rois: ``boxes`` (M, 4), ``shares`` (M, K) or None, and further data of the M RoIs; None if unknown.
     """
     if rois is None:
         return record
@@ -100,7 +100,7 @@ def with_shares(record: dict, rois: dict | None) -> dict:
 
 
 def box_overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of boxes (M, 4) with others (N, 4), shape (M, N); 0 for boxes without area."""
+    """Return the IoU of boxes (M, 4) with others (N, 4), shape (M, N); 0 for boxes without area."""
     low, high = np.maximum(boxes[:, None, :2], others[None, :, :2]), np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = (high - low).clip(min=0).prod(-1)
     areas, other_areas = ((one[:, 2:] - one[:, :2]).prod(-1) for one in (boxes, others))

@@ -97,7 +97,7 @@ def test_similar_slices_of_unknown_patients_stay_together(put, tmp_path):
         )
         assert len(train) == len(test) == 8 and not train & test
     (warning,) = summary.warnings
-    assert warning.startswith('patients are unknown: ') and '(16 groups of 30 slices, the largest has 2)' in warning
+    assert warning.startswith('patients are unknown: ') and '(30 slices in 16 groups, the largest with 2)' in warning
     assert 'unknown' in summary.table()
 
 
@@ -106,7 +106,7 @@ def test_similarity_threshold_determines_groups(put, tmp_path):
         root = put(f'{"ab"[number % 2]}/{number}.png', number // 4 * 2 + number % 2, 0.7 + number % 4 / 10)
     strict = UnitOptions(near=Near(0, 1.0))
     summary = convert_class_folders(root, tmp_path / 'out', splits=WHOLE, units=strict)
-    assert '(6 groups of 6 slices, the largest has 1)' in summary.warnings[0]
+    assert '(6 slices in 6 groups, the largest with 1)' in summary.warnings[0]
 
 
 def test_groups_and_patients_of_several_classes_are_reported_and_kept_whole(put, tmp_path):
@@ -160,7 +160,7 @@ def test_invalid_arguments(put, tmp_path):
         convert_class_folders(root, root / 'out')
     with pytest.raises(ValueError, match='2 patients are too few for train, val, test'):
         convert_class_folders(root, tmp_path / 'out')
-    with pytest.raises(ValueError, match='finds no patient in a/0.png'):
+    with pytest.raises(ValueError, match='matches no patient in a/0.png'):
         convert_class_folders(root, tmp_path / 'out', units=UnitOptions('(P)'))
     with pytest.raises(ValueError, match='radius of near-identical slices is 16 bits'):
         Near(16)

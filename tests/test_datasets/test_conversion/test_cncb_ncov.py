@@ -214,7 +214,7 @@ def test_balanced_sample(root):
     left_out = read(root, 'slices_train_left_out.json')['data_list']
     assert [row['label'] for row in train] == [0, 1, 2]
     assert len(left_out) == 3 and not {row['img_path'] for row in train} & {row['img_path'] for row in left_out}
-    with pytest.raises(ValueError, match='samples_per_class=3, but .* only 2 slices of Normal; ask'):
+    with pytest.raises(ValueError, match='samples_per_class=3, but .* only 2 slices of Normal; use'):
         convert_cncb_ncov(root, samples_per_class=3)
     with pytest.raises(ValueError, match='per class is 0; it must be at least 1'):
         convert_cncb_ncov(root, samples_per_class=0)

@@ -112,7 +112,7 @@ def test_mask_modes(tmp_path, mode):
 def test_bad_masks_are_named(tmp_path):
     path = tmp_path / 'mask.png'
     cv2.imwrite(str(path), np.uint8([[0, 1, 2, 3, 4, 255]]))
-    with pytest.raises(ValueError, match=re.escape(f'the mask {path} has the values 4, 255; expected 0 background')):
+    with pytest.raises(ValueError, match=re.escape(f'the mask {path} has the values 4, 255; only 0 (background)')):
         read_lesion_mask(path)
     cv2.imwrite(str(path), np.uint16([[0, 256]]))
     with pytest.raises(ValueError, match='has the values 256;'):
@@ -163,9 +163,9 @@ def test_build_coco_errors(tmp_path):
     with pytest.raises(ValueError) as info:
         build_coco(tmp_path, [file])
     assert str(info.value).startswith(f'the mask {tmp_path}/1a.png is 6 x 8 pixels, but its image {tmp_path}/1a.jpg is 7 x 8')
-    with pytest.raises(ValueError, match='the minimum area is -1 pixels; it cannot be negative'):
+    with pytest.raises(ValueError, match='the minimum area is -1 pixels; it must not be negative'):
         build_coco(tmp_path, [file], min_area=-1)
-    with pytest.raises(ValueError, match='the number of workers is 0; it has to be at least 1'):
+    with pytest.raises(ValueError, match='the number of workers is 0; it must be at least 1'):
         build_coco(tmp_path, [file], workers=0)
     file = write_pair(tmp_path, '1b', mask)
     (tmp_path / '1b.jpg').write_text('<html>not found</html>')

@@ -122,7 +122,7 @@ def test_bad_patient_does_not_stop_the_others(root, tmp_path):
         'P003 contains 2 scans',
         'P004 has 5 slices, but its labels mark slice 6',
         'P005 contains no scan',
-        'P006: labels are matched to slices by order, which is unknown',
+        'P006: labels are matched to slices by order, but the slices have no positions',
     )
     assert len(summary.problems) == len(expected)
     for problem, part in zip(summary.problems, expected, strict=True):
@@ -167,7 +167,7 @@ def test_sample_of_the_repository_has_other_folder_names(root, tmp_path):
 
 def test_invalid_arguments(root, tmp_path):
     out = tmp_path / 'out'
-    with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; give the folder that contains'):
+    with pytest.raises(FileNotFoundError, match='the data root .*nowhere is not a folder; choose the folder that contains'):
         convert_covid_ct_md(tmp_path / 'nowhere', out)
     with pytest.raises(FileNotFoundError, match='contains none of the class folders'):
         convert_covid_ct_md(root / 'Cap Cases', out)
@@ -185,7 +185,7 @@ def test_invalid_arguments(root, tmp_path):
 
 def test_duplicate_patient_names_are_rejected(root, tmp_path):
     (root / 'Normal Cases/normal001').rename(root / 'Normal Cases/cap001')
-    with pytest.raises(ValueError, match='cap001 and .*cap001 are patients of the same name'):
+    with pytest.raises(ValueError, match='cap001 and .*cap001 are patients with the same name'):
         convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
 
 

@@ -115,7 +115,7 @@ def test_variant_b_shares_lists_with_a(root):
     summary = convert_covidx_ct(root, list_version='3B', skip_statistics=True)
     assert read(root, 'slices_train.json')['data_list'][3]['img_path'] == 'mosmed/study_0306-0017.png'
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'val_COVIDx_CT-3A.txt'
-    assert summary.warnings == ['metadata.csv lacks 1 patient (study_0306): is it of this version?']
+    assert summary.warnings == ['metadata.csv lacks 1 patient (study_0306): check that it is of this version']
 
 
 def test_images_of_the_version_take_precedence(root):
@@ -145,7 +145,7 @@ def test_lists_in_another_folder_and_single_splits(root, tmp_path):
     summary = convert_covidx_ct(root, list_folders=[lists], splits=['test', 'val'])
     assert [path.name for path in summary.files] == ['slices_val.json', 'slices_test.json']
     mine = (lists / 'test_COVIDx_CT-3A.txt').rename(tmp_path / 'mine.txt')
-    with pytest.raises(ValueError, match='the name of .*mine.txt does not contain its version .*--list-version'):
+    with pytest.raises(ValueError, match='the name of .*mine.txt does not contain its version, .*--list-version'):
         convert_covidx_ct(root, lists=dict(test=mine), splits=['test'])
     convert_covidx_ct(root, lists=dict(test=mine), splits=['test'], list_version='3A')
     assert read(root, 'slices_test.json')['metainfo']['source'] == 'mine.txt'
@@ -211,8 +211,8 @@ def test_unknown_names_are_looked_up_in_the_metadata(root):
     found = [(row['patient_id'], row['scan_id'], row['source']) for row in rows]
     assert found == [('clinic-7', None, 'Clinic'), (None, None, None)]
     assert summary.warnings == [
-        '2 slices have a name from no known source (mri, mri): their patients are unknown, and leakage between lists cannot be '
-        'excluded',
+        '2 slices have a name that matches no known source (mri, mri): their patients are unknown, and leakage '
+        'between lists cannot be ruled out',
         '1 slice is in both slices_train and slices_val (3A_images/mri.png)',
     ]
     assert dict(split='slices_train', source=None, slices=1, patients=None) in summary.sources
@@ -227,7 +227,7 @@ def test_metadata_that_contradicts_the_lists(root):
         .replace('coronacases_007,', 'coronacases_008,')
     )
     assert convert_covidx_ct(root, skip_statistics=True).warnings == [
-        'metadata.csv lacks 1 patient (coronacases_007): is it of this version?',
+        'metadata.csv lacks 1 patient (coronacases_007): check that it is of this version',
         'metadata.csv disagrees with the lists on the finding or source of 2 patients (STOIC-5, CP_3): using the lists',
     ]
 

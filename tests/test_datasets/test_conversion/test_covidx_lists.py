@@ -66,16 +66,16 @@ def test_rows(tmp_path):
 @pytest.mark.parametrize(
     'row, reason',
     [
-        ('NCP_1_2_0003.png', 'it is not of the form "file label xmin ymin xmax ymax"'),
-        ('NCP_1_2_0003.png 2 0 0 9', 'it is not of the form'),
-        ('NCP_1_2_0003.png 2 0 0 9 9.5', 'it is not of the form'),
-        ('NCP_1_2_0003.dcm 2 0 0 9 9', 'it is not of the form'),
-        ('../NCP_1_2_0003.png 2 0 0 9 9', 'it is not of the form'),
-        ('a\\b.png 2 0 0 9 9', 'it is not of the form'),
+        ('NCP_1_2_0003.png', 'it does not have the form "file label xmin ymin xmax ymax"'),
+        ('NCP_1_2_0003.png 2 0 0 9', 'it does not have the form'),
+        ('NCP_1_2_0003.png 2 0 0 9 9.5', 'it does not have the form'),
+        ('NCP_1_2_0003.dcm 2 0 0 9 9', 'it does not have the form'),
+        ('../NCP_1_2_0003.png 2 0 0 9 9', 'it does not have the form'),
+        ('a\\b.png 2 0 0 9 9', 'it does not have the form'),
         ('STOIC-1-0002.png 3 0 0 9 9', 'its label is 3; labels are 0 Normal, 1 Pneumonia, 2 COVID-19'),
         ('STOIC-1-0002.png -1 0 0 9 9', 'its label is -1; labels are'),
-        ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but its name belongs to a slice with label 2'),
-        ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but its name belongs to a slice with label 1'),
+        ('NCP_1_2_0003.png 0 0 0 9 9', 'its label is 0, but its name is that of a slice with label 2'),
+        ('COVIDCTMD-cap001-IM0049.png 2 0 0 9 9', 'its label is 2, but its name is that of a slice with label 1'),
         ('STOIC-1-0002.png 2 9 0 9 9', 'its box 9 0 9 9 is not xmin ymin xmax ymax'),
         ('STOIC-1-0002.png 2 0 9 9 8', 'its box 0 9 9 8 is not'),
         ('STOIC-1-0002.png 2 -1 0 9 9', 'its box -1 0 9 9 is not'),
@@ -126,7 +126,7 @@ def test_metadata_separates_some_patients(tmp_path):
 
 def test_invalid_metadata(tmp_path):
     path = tmp_path / 'metadata.csv'
-    with pytest.raises(FileNotFoundError, match='metadata.csv does not exist: give the metadata.csv .*--metadata'):
+    with pytest.raises(FileNotFoundError, match='metadata.csv does not exist: pass .*metadata.csv with --metadata'):
         read_metadata(path)
     path.write_text('patient,source,finding\n')
     with pytest.raises(ValueError, match="metadata.csv has no column 'patient id'; it has patient, source"):
@@ -135,7 +135,7 @@ def test_invalid_metadata(tmp_path):
     with pytest.raises(ValueError, match='metadata.csv, line 3: patient CP_0 occurs twice'):
         read_metadata(path)
     path.write_bytes(b'\xff\xfe\x00\x01')
-    with pytest.raises(ValueError, match='cannot be read as text in UTF-8'):
+    with pytest.raises(ValueError, match='cannot be read as UTF-8 text'):
         read_metadata(path)
 
 

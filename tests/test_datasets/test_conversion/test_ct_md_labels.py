@@ -41,7 +41,7 @@ def test_updated_labels_are_preferred(tmp_path):
     assert find_label_files(tmp_path / 'root') == (index, updated)
     assert find_label_files(tmp_path, 'my.csv', 'my.npy') == (type(index)('my.csv'), type(index)('my.npy'))
     np.save(tmp_path / 'root' / 'slice-level-labels-UPDATED-2.npy', ARRAY)
-    with pytest.raises(ValueError, match='several files Slice-level-labels.npy.*choose one with --labels'):
+    with pytest.raises(ValueError, match='found more than one Slice-level-labels.npy.*choose one with --labels'):
         find_label_files(tmp_path / 'root')
     index.unlink()
     with pytest.raises(FileNotFoundError, match=r'Index.csv is not in .*root: get it from https.*--index'):
@@ -114,7 +114,7 @@ def test_invalid_index_files(tmp_path, text, message):
 def test_an_index_in_another_encoding(tmp_path):
     index, labels = write(tmp_path)
     index.write_bytes(index.read_text(encoding='utf-8-sig').encode('utf-16'))
-    with pytest.raises(ValueError, match='cannot be read as text in UTF-8|has no column'):
+    with pytest.raises(ValueError, match='cannot be read as UTF-8 text|has no column'):
         read_slice_labels(index, labels)
     with pytest.raises(FileNotFoundError, match='the index .* does not exist'):
         read_slice_labels(tmp_path / 'absent.csv', labels)

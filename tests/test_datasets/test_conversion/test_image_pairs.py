@@ -81,9 +81,9 @@ def test_copies(folders):
 
 def test_labels_must_be_known(folders):
     put(folders, 'a')
-    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2: choose .* \(such as --lesion-labels 2\)'):
+    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2: specify .* --lesion-labels 2'):
         convert_image_pairs(*folders, LesionOptions(min_area=20), WHOLE)
-    with pytest.raises(ValueError, match='mark no lesion larger than 20 pixels, labels .*3.*check --lesion-labels'):
+    with pytest.raises(ValueError, match='contain no lesion larger than 20 pixels .lesion labels: .*3.*check --lesion-labels'):
         convert_image_pairs(*folders, LesionOptions([3], min_area=20), WHOLE)
     assert not folders[2].exists()
     put(folders, 'b', label=255)
@@ -146,7 +146,7 @@ def test_unknown_patients_stay_unknown(folders):
     groups = [{image['group'] for image in images} for images in rows.values()]
     assert [len(images) for images in rows.values()] == [6, 2, 4] and [len(part) for part in groups] == [3, 1, 2]
     assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
-    assert summary.warnings[0].startswith('patients are unknown: ') and '(6 groups of 12 slices' in summary.warnings[0]
+    assert summary.warnings[0].startswith('patients are unknown: ') and '(12 slices in 6 groups' in summary.warnings[0]
     assert summary.lesions[0]['patients'] is None and 'unknown' in summary.table()
 
 
@@ -211,7 +211,7 @@ def test_command(folders, tmp_path, capsys):
     args = parser.parse_args(
         ['image-pairs', images, masks, '--out', out, '--patients', 'a.csv', 'a', 'b', '--patient-pattern', '(a)']
     )
-    with pytest.raises(ValueError, match="patients are given twice, by patient_pattern='\\(a\\)' and by a.csv"):
+    with pytest.raises(ValueError, match="patients are specified twice, by patient_pattern='\\(a\\)' and by a.csv"):
         convert.run(args)
 
 

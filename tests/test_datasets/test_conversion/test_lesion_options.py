@@ -37,7 +37,7 @@ def test_which_labels_are_lesions():
         == '2 masks have none of the labels [255] (b, c)'
     )
     assert check_labels({'a': {255}, 'b': set()}, LesionOptions()) == ''
-    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: choose .* \(such as --lesion-labels 3\)'):
+    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: specify .* --lesion-labels 3'):
         check_labels({'a': {1, 2}, 'b': {3}}, LesionOptions())
 
 

@@ -52,10 +52,10 @@ def test_windows_line_endings_and_empty_lines(tmp_path):
     'parse, row, reason',
     [
         (parse_covidx_list, 'MCP_96_1328_0032.png 2 9 94 512 405', 'class NCP, CP or Normal'),
-        (parse_covidx_list, 'NCP_96_1328.png 2 9 94 512 405', 'it is not of the form'),
-        (parse_covidx_list, 'NCP_96_1328_0032.png', 'it is not of the form'),
-        (parse_covidx_list, 'NCP_96_1328_0032.png 2 9 94 512', 'it is not of the form'),
-        (parse_covidx_list, 'NCP_../../secret_1_2.png 2 9 94 512 1', 'it is not of the form'),
+        (parse_covidx_list, 'NCP_96_1328.png 2 9 94 512 405', 'it does not have the form'),
+        (parse_covidx_list, 'NCP_96_1328_0032.png', 'it does not have the form'),
+        (parse_covidx_list, 'NCP_96_1328_0032.png 2 9 94 512', 'it does not have the form'),
+        (parse_covidx_list, 'NCP_../../secret_1_2.png 2 9 94 512 1', 'it does not have the form'),
         (parse_covidx_list, 'NCP_96_1328_0032.png 1 9 94 512 405', 'its label is 1, but NCP has label 2'),
         (parse_published_list, '3_1728_1013_0023.png', 'with label 0, 1 or 2'),
         (parse_published_list, '0_.._1013_0023.png', 'with label 0, 1 or 2'),
@@ -69,12 +69,12 @@ def test_bad_row_is_named(tmp_path, parse, row, reason):
     path = write(tmp_path / 'list.txt', '', row)
     with pytest.raises(ValueError, match=re.escape(reason)) as info:
         parse(path)
-    assert str(info.value).startswith(f'{path}, line 2: {row!r} cannot be read: ')
+    assert str(info.value).startswith(f'{path}, line 2: {row!r} is invalid: ')
 
 
 def test_further_bad_rows_are_counted_and_long_ones_truncated(tmp_path):
     path = write(tmp_path / 'list.txt', '0_1.jpg', 'x' * 500, 'y', 'z')
-    with pytest.raises(ValueError, match=r'line 2.*\(2 other rows of this list cannot be read either\)') as info:
+    with pytest.raises(ValueError, match=r'line 2.*\(2 other rows are invalid too\)') as info:
         parse_segmentation_list(path)
     assert len(str(info.value)) < 400
 
@@ -88,12 +88,12 @@ def test_repeated_row(tmp_path):
 def test_unusable_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='the list .*absent.txt does not exist: correct the path, or download'):
         parse_segmentation_list(tmp_path / 'absent.txt')
-    with pytest.raises(ValueError, match='cannot be read as text in UTF-8 .*s a directory'):
+    with pytest.raises(ValueError, match='cannot be read as UTF-8 text .*s a directory'):
         parse_segmentation_list(tmp_path)
     with pytest.raises(ValueError, match='has no rows; download the list again'):
         parse_segmentation_list(write(tmp_path / 'empty.txt', '', ' '))
     (tmp_path / 'binary.txt').write_bytes(b'\x89PNG\r\n\xff\xfe\x00')
-    with pytest.raises(ValueError, match='binary.txt cannot be read as text in UTF-8'):
+    with pytest.raises(ValueError, match='binary.txt cannot be read as UTF-8 text'):
         parse_segmentation_list(tmp_path / 'binary.txt')
 
 

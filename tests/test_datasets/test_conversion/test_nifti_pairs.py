@@ -120,7 +120,7 @@ def test_lesion_labels(folders):
     lungs = np.where(stored([view_mask(3)] * 3) == 3, 3, 1).astype(np.uint8)
     lungs[:10] = 2
     put(folders, 'a', number=3, mask=lungs)
-    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: choose .* \(such as --lesion-labels 3'):
+    with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: specify .* --lesion-labels 3'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not folders[2].exists() and not folders[2].with_name('.out.mmaffinity.part').exists()
     convert_nifti_pairs(*folders, PairOptions(lesion_labels=[3], min_area=20), WHOLE)
@@ -167,7 +167,7 @@ def test_bad_pair_does_not_stop_the_others(folders):
         'negative': 'contains the value -1; labels must be whole numbers of at least 0',
         'broken': 'broken.nii.gz is truncated or damaged',
         'torn': 'its mask .*torn.nii.gz is truncated or damaged',
-        'elsewhere': r'corners are up to 10.0 mm apart.*\(--ignore-affine\)',
+        'elsewhere': r'corners are up to 10.0 mm apart.*with --ignore-affine',
     }
     assert found.keys() == expected.keys()
     for name, pattern in expected.items():
@@ -240,7 +240,7 @@ def test_patients_stay_in_one_split(folders):
     assert [row['slices'] for row in summary.lesions[:3]] == [6, 2, 4]
     with pytest.raises(ValueError, match="patient_pattern='study' has no group"):
         convert_nifti_pairs(*folders, patient_pattern='study')
-    with pytest.raises(ValueError, match='finds no patient in radio_0_0'):
+    with pytest.raises(ValueError, match='matches no patient in radio_0_0'):
         convert_nifti_pairs(*folders, patient_pattern=r'(study_\d+)')
 
 
@@ -290,14 +290,14 @@ def test_full_disk_is_not_reported_as_a_bad_pair(folders, monkeypatch):
 def test_invalid_options(folders):
     for wrong, message in (
         (dict(every=0), 'every=0 must be at least 1'),
-        (dict(min_area=-1), 'cannot be negative'),
+        (dict(min_area=-1), 'must not be negative'),
         (dict(lesion_labels=[0]), r'lesion_labels=\[0\] must be whole numbers above 0'),
         (dict(lesion_labels=[]), r'lesion_labels=\[\]'),
     ):
         with pytest.raises(ValueError, match=message):
             PairOptions(**wrong)
     put(folders, 'a', lesions=())
-    with pytest.raises(ValueError, match='mark no lesion larger than 100 pixels'):
+    with pytest.raises(ValueError, match='contain no lesion larger than 100 pixels'):
         convert_nifti_pairs(*folders)
 
 

@@ -106,7 +106,7 @@ def test_error_suggests_copies_if_links_are_not_supported(folder, tmp_path, monk
         raise OSError(1, 'Operation not permitted')
 
     monkeypatch.setattr('pathlib.Path.symlink_to', refused)
-    with pytest.raises(ValueError, match=r'cannot create a link to .*in .*Operation not permitted.*\(--copy\)'):
+    with pytest.raises(ValueError, match=r'cannot create a link to .*in .*Operation not permitted.*with --copy'):
         ResultFolder('test', tmp_path / 'out').place_slices('slices', folder, [], copy=False)
 
 

@@ -43,7 +43,7 @@ def test_name_without_its_folder_must_be_unique(table):
         ('image,patient\n1,P1\n', "table.csv has no column 'slice'; it has image, patient"),
         ('', "has no column 'slice'; it has none"),
         ('slice,patient\n', "has no row with both a 'slice' and a 'patient'"),
-        ('slice,patient\n1,P1\n1.png,P2\n', "line 3 of .*table.csv gives the patient 'P2' for 1.png, but an earlier .* 'P1'"),
+        ('slice,patient\n1,P1\n1.png,P2\n', "line 3 of .*table.csv assigns 1.png to the patient 'P2', but an earlier .* 'P1'"),
         ('slice,patient\n7,P1\n', r"column 'slice' of .*table.csv \(7\) contains none of the slices \(1\)"),
     ],
 )
@@ -53,7 +53,7 @@ def test_invalid_tables(table, content, words):
 
 
 def test_missing_table(table, tmp_path):
-    with pytest.raises(ValueError, match='the patient table .*cannot be read as text in UTF-8'):
+    with pytest.raises(ValueError, match='the patient table .*cannot be read as UTF-8 text'):
         table('slice,patient\n1,J\xfcrgen\n', 'latin-1').patients_of(['1'])
     with pytest.raises(FileNotFoundError, match='the patient table .*none.csv does not exist'):
         PatientTable(str(tmp_path / 'none.csv'), 'slice', 'patient').patients_of(['1'])

@@ -37,11 +37,11 @@ def test_without_patients_similar_slices_form_a_group(summary):
     units = find_units(FACTS, UnitOptions(), '', summary)  # the verifier's 6 bits would not suffice
     assert units == {'a/P1_0': Unit(None, 'a/P1_0'), 'a/P1_1': Unit(None, 'a/P1_0'), 'b/P2_0': Unit(None, 'b/P2_0')}
     assert units['a/P1_1'].name == 'a/P1_0'
-    assert '(2 groups of 3 slices, the largest has 2)' in summary.warnings[0]
+    assert '(3 slices in 2 groups, the largest with 2)' in summary.warnings[0]
 
 
 def test_invalid_options(tmp_path):
     with pytest.raises(ValueError, match='is not a regular expression'):
         UnitOptions('(')
-    with pytest.raises(ValueError, match='patients are given twice, by patient_pattern=.* and by table.csv'):
+    with pytest.raises(ValueError, match='patients are specified twice, by patient_pattern=.* and by table.csv'):
         UnitOptions('(a)', PatientTable('table.csv', 'slice', 'patient'))

@@ -117,7 +117,7 @@ def test_blank_slices_are_not_duplicates(bench):
 @pytest.mark.parametrize(
     'change, check, words',
     [
-        (dict(bbox=[30.0, 10.0, 30.0, 20.0]), 'lesions-outside', '(30, 10) to (60, 30) in a picture of 48 x 48'),
+        (dict(bbox=[30.0, 10.0, 30.0, 20.0]), 'lesions-outside', '(30, 10) to (60, 30) in an image of 48 x 48'),
         (dict(bbox=[-8.0, 10.0, 10.0, 20.0]), 'lesions-outside', '(-8, 10)'),
         (dict(bbox=[12.0, 10.0, 0.0, 20.0]), 'broken-annotations', '0 wide'),
         (dict(bbox=[12.0, 10.0, 30.0, 20.0]), 'boxes-and-masks', 'that of its mask [12, 10, 10, 20]'),
@@ -129,13 +129,13 @@ def test_blank_slices_are_not_duplicates(bench):
         (
             dict(bbox=[0.1, 0.1, 0.1, 0.2], segmentation=[[0.1, 0.1, 0.2, 0.1, 0.2, 0.3]]),
             'broken-annotations',
-            'coordinates are pixels',
+            'coordinates must be in pixels',
         ),
         (dict(area=150), 'boxes-and-masks', 'its area is 150, that of its mask 200'),
         (dict(segmentation=dict(size=[48, 48], counts=[100, 200])), 'broken-annotations', 'add up to 300'),
-        (dict(segmentation=dict(size=[48, 48], counts='~~~')), 'broken-annotations', 'no run lengths'),
+        (dict(segmentation=dict(size=[48, 48], counts='~~~')), 'broken-annotations', 'not run lengths'),
         (dict(segmentation=dict(size=[48, 48], counts=[48 * 48])), 'broken-annotations', 'its mask is empty'),
-        (dict(segmentation=[[12, 10, 22, 10, 60, 30]]), 'lesions-outside', 'outline reaches'),
+        (dict(segmentation=[[12, 10, 22, 10, 60, 30]]), 'lesions-outside', 'outline extends'),
         (dict(segmentation=[[12, 10]]), 'broken-annotations', 'three or more points'),
         (dict(segmentation=None), 'broken-annotations', 'no mask'),
     ],
@@ -157,7 +157,7 @@ def test_mask_of_another_picture(bench):
     rle = mask_utils.encode(np.asfortranarray(mask))
     bench.lesions['train']['annotations'][0]['segmentation'] = dict(size=[60, 60], counts=rle['counts'].decode())
     (finding,) = [finding for finding in bench.verify().findings if finding.check == 'lesions-outside']
-    assert 'its mask is for a picture of 60 x 60, not 48 x 48' in finding.message
+    assert 'its mask is for an image of 60 x 60, not 48 x 48' in finding.message
 
 
 def test_every_broken_lesion_is_named(bench):

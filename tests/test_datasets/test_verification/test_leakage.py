@@ -41,7 +41,7 @@ def test_unknown_patients(bench):
     report = bench.verify()
     (finding,) = only(report, 'unknown-patients')
     assert report.passed and finding.severity == 'warning' and finding.count == 3
-    assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be excluded' in finding.message
+    assert '3 of 4 slices' in finding.message and 'leakage' in finding.message and 'cannot be ruled out' in finding.message
 
 
 def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
@@ -65,7 +65,7 @@ def test_patients_in_separate_name_spaces_cannot_be_compared(bench):
     }
     assert {(item['first'], item['second']) for item in finding.items} == pairs
     assert all(item['name_spaces'] == ['ct_lesion_seg/'] for item in finding.items)
-    assert f'leakage (a patient in two splits) cannot be excluded between {names["train"][0]}' in finding.message
+    assert f'leakage (a patient in two splits) cannot be ruled out between {names["train"][0]}' in finding.message
     # A patient in the name space of both lists makes them comparable.
     bench.slices['test'][0]['patient_id'] = 'ct_lesion_seg/other'
     bench.slices['test'][0]['scan_id'] = 'other'

@@ -73,7 +73,7 @@ def test_ictcf_reports_that_leakage_cannot_be_excluded(repo_root, shared_dir, tm
     convert_ictcf(tmp_path, list_folders=[shared_dir / 'data/published_splits'], check_files=False, skip_statistics=True)
     report = verify(repo_root, 'affinity_c8_ictcf.py', tmp_path)
     assert report.passed and [finding.check for finding in report.findings] == ['unknown-patients'] * 2
-    assert all('leakage' in finding.message and 'cannot be excluded' in finding.message for finding in report.findings)
+    assert all('leakage' in finding.message and 'cannot be ruled out' in finding.message for finding in report.findings)
     assert [finding.count for finding in report.findings] == [600, 12976]
     assert [row['classes'] for row in report.datasets] == [
         {'Negative': 300, 'COVID-19': 300},

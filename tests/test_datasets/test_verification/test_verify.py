@@ -44,7 +44,7 @@ def test_allowed_failures_pass_and_strict_warnings_fail(bench):
     strict = bench.verify(allow=['shared-patients'], strict=True)
     assert not strict.passed and [finding.check for finding in strict.findings] == ['unknown-patients', 'shared-patients']
     assert bench.verify(allow=['shared-patients', 'unknown-patients'], strict=True).passed
-    with pytest.raises(ValueError, match="the unknown check 'patients'; the checks are unreadable-lists"):
+    with pytest.raises(ValueError, match="the unknown check 'patients'; choose from unreadable-lists"):
         bench.verify(allow=['patients'])
 
 
@@ -86,7 +86,9 @@ def test_common_cause_is_reported_once(bench):
 
 
 def test_config_without_data():
-    with pytest.raises(ValueError, match='has no data set: none of train_dataloader, val_dataloader, test_dataloader'):
+    with pytest.raises(
+        ValueError, match='has no data set: set the dataset of at least one of train_dataloader, val_dataloader'
+    ):
         verify_config(Config(dict(model=dict())))
 
 
@@ -96,7 +98,7 @@ def test_lists_only_reads_no_file(bench):
     shutil.rmtree(bench.root / 'slices')
     report = verify_config(config, read_files=False)
     assert {finding.check for finding in report.findings} == {'shared-patients', 'shared-scans'}
-    assert report.reading is None and 'no file was read' in report.sentences()[-1]
+    assert report.reading is None and 'no files were read' in report.sentences()[-1]
     assert all(row['content_sha256'] is None for row in report.datasets)
 
 

@@ -133,7 +133,7 @@ def test_summary():
         ((np.zeros(3), [1, 2, 3]), 'shape'),
         ((np.zeros((2, 1)), [0.5]), 'shape'),
         ((np.zeros((1, 1)), [float('nan')]), 'finite'),
-        ((np.zeros((1, 1)), [0.5], [0]), 'or neither'),
+        ((np.zeros((1, 1)), [0.5], [0]), 'or of neither'),
         ((np.zeros((1, 1)), [0.5], [0, 1], [0]), 'as many labels'),
     ],
 )

@@ -71,7 +71,7 @@ def test_undefined_ratios_are_none_and_footnoted():
         'f1_CP',
     }
     text = format_report(report)
-    assert 'CP: never predicted' in text and 'COVID-19: no slice of this class' in text
+    assert 'CP: never predicted' in text and 'COVID-19: no slices of this class' in text
     assert 'nan' not in text.lower().split()
 
 
@@ -129,7 +129,7 @@ def test_bad_lists(args, message):
         (([[1, -1], [0, 1]],), 'counts'),
         (([[1, float('nan')], [0, 1]],), 'counts'),
         ((np.eye(3), ('a', 'b')), '3 classes, but 2 class names'),
-        ((np.eye(2), ('a', 'a')), 'differ'),
+        ((np.eye(2), ('a', 'a')), 'distinct'),
         ((np.eye(2), None, 'balanced'), "'share'"),
         ((np.eye(2), None, (0.5, 0.3, 0.2)), 'as many'),
         ((np.eye(2), None, (0.5, 0.6)), 'sum to 1'),

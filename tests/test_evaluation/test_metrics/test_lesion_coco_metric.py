@@ -87,10 +87,10 @@ def test_scores_must_be_finite():
 @pytest.mark.parametrize('metric', ['keypoints', ['segm', 'keypoints']])
 def test_unknown_metric(metric):
     for kind in (ValueError, KeyError):  # ours, and MMDetection's
-        with pytest.raises(kind, match="^metric should be one of .*'proposal_fast'.*, got 'keypoints'$"):
+        with pytest.raises(kind, match="^metric must be one of .*'proposal_fast'.*, not 'keypoints'$"):
             LesionCocoMetric(metric=metric)
 
 
 def test_no_metric():
-    with pytest.raises(ValueError, match=r'must name one or more of .*, got \[\]'):
+    with pytest.raises(ValueError, match=r'must be one or more of .*, not \[\]'):
         LesionCocoMetric(metric=[])

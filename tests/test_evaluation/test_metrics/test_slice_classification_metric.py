@@ -88,7 +88,7 @@ def test_half_precision_scores():
 @pytest.mark.parametrize(
     'sample, meta, message',
     [
-        (slice_sample(0, [0.5, 0.2], 4), META, '4.png: the model gives 2 probabilities'),
+        (slice_sample(0, [0.5, 0.2], 4), META, '4.png: the model predicts 2 probabilities'),
         (slice_sample(3, [0.5, 0.2, 0.1], 4), META, '4.png: label 3'),
         (slice_sample(0, [0.5, float('nan'), 0.1], 4), META, '4.png: .*finite'),
         (slice_sample(0, [0.5, 0.2, 0.1]), None, 'slice_classes'),
@@ -112,7 +112,7 @@ def test_unclassified_slice_is_named():
         (dict(class_weights='equal'), "'share'"),
         (dict(class_weights=(0.5, 0.6)), 'sum to 1'),
         (dict(class_names=('a', 'b'), class_weights=(0.5, 0.3, 0.2)), 'as many'),
-        (dict(class_names=('a', 'a')), 'differ'),
+        (dict(class_names=('a', 'a')), 'distinct'),
     ],
 )
 def test_bad_arguments(kwargs, message):

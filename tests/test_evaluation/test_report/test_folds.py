@@ -47,7 +47,7 @@ def test_pooled_folds_are_one_run_over_all_slices(folds, tmp_path):
 def test_missing_fold_is_reported(folds):
     runs, _, notes = load_runs(folds[:1] + folds[2:])
     assert runs[0].name == 'study (2 of 3 folds)'
-    assert notes == ['study: 1 fold of 3 did not finish (1), so the pooled results lack their patients.']
+    assert notes == ['study: results are missing for 1 fold of 3 (1), so the pooled results lack their patients.']
 
 
 def test_duplicate_fold_is_rejected(folds, tmp_path):
@@ -58,7 +58,7 @@ def test_duplicate_fold_is_rejected(folds, tmp_path):
     again = tmp_path / 'again' / 'study_fold_0'
     again.mkdir()
     (again / 'results.json').write_bytes((other / 'results.json').read_bytes())
-    with pytest.raises(ValueError, match='are both fold 0 of study; give only one of them'):
+    with pytest.raises(ValueError, match='are both fold 0 of study; use only one of them'):
         load_runs([other, again, folds[1]])
 
 

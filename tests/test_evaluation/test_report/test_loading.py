@@ -68,7 +68,7 @@ def test_errors_explain_the_fix(tmp_path):
     with pytest.raises(ValueError, match='prediction is not one of the 3 classes'):
         load_runs([write_results(tmp_path / 'c', wrong)])
     wrong[0].update(pred=0, scores=[0.1, 0.2])
-    with pytest.raises(ValueError, match='one for each class'):
+    with pytest.raises(ValueError, match='one per class'):
         load_runs([write_results(tmp_path / 'd', wrong)])
     _, _, notes = load_runs([write_results(tmp_path / 'e')])
     assert 'contains no tested slices' in notes[0]

@@ -73,6 +73,32 @@ def test_pooled_features_need_no_refinement():
 
 
 @pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('weighted', [False, True])
+def test_the_whole_slice_adds_a_vector_of_its_own(training, weighted):
+    pooled = dict(roi_size=1, refinement=False, norm_cfg=dict(type='BN'))
+    cls_head = head(slice_roi=True, **pooled).train(training)
+    ranked = rois()
+    candidates = ranked.mask_features.mean((3, 4), True)
+    whole = torch.rand(2, 1, C, 1, 1, generator=torch.Generator().manual_seed(2))
+    if weighted:
+        ranked.rank_weights = torch.rand(2, BETA, BETA, generator=torch.Generator().manual_seed(3))
+    ranked.mask_features = torch.cat([candidates, whole], 1)
+    out = cls_head(ranked)
+    assert out['roi_features'].shape == (2, BETA + 1, C) and out['roi_weights'].shape == (2, BETA + 1)
+    torch.testing.assert_close(out['features'], torch.einsum('nkc,nk->nc', out['roi_features'], out['roi_weights']))
+    torch.testing.assert_close(out['roi_features'][:, -1:], cls_head.slice_vectorization(whole[:, 0], 2))
+    assert torch.equal(out['roi_weights'][:, -1], torch.full((2,), float(BETA)))
+    # Without the slice, the same head gives the same X and Y, and z without the slice's vector.
+    plain = head(**pooled).train(training)
+    plain.load_state_dict({name: value for name, value in cls_head.state_dict().items() if 'slice_' not in name})
+    ranked.mask_features = candidates
+    rest = plain(ranked)
+    torch.testing.assert_close(out['roi_features'][:, :-1], rest['roi_features'])
+    torch.testing.assert_close(out['affinity'], rest['affinity'])
+    torch.testing.assert_close(out['features'] - BETA * out['roi_features'][:, -1], rest['features'])
+
+
+@pytest.mark.parametrize('training', [True, False])
 def test_follows_the_equations(training):
     cls_head = head().double().train(training)
     ranked = rois(dtype=torch.float64)
@@ -266,6 +292,8 @@ def test_classifier_without_hidden_layers():
         (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
         (dict(norm_cfg=dict(type='SliceBN', statistics='batch')), "not 'batch'"),
         (dict(norm_cfg=dict(type='SliceBN'), num_rois=1), 'num_rois of AffinityClsHead must be at least 2, not 1'),
+        (dict(slice_roi=True), 'slice_roi=True needs refinement=False'),
+        (dict(slice_roi=True, refinement=False, roi_size=1), "slice_roi=True needs .* norm_cfg=dict\\(type='BN'\\)"),
         (dict(roi_size=30), 'multiple of 4'),
         (dict(refinement=dict(num_stages=0)), 'num_stages'),
         (dict(norm_cfg=dict(type='LN')), "of type 'SliceBN', 'BN' or 'GN', not 'LN'"),

@@ -112,6 +112,33 @@ def test_short_lists_are_stretched(model, features, num_proposals, places):
     torch.testing.assert_close(ranked.boxes[0].double(), boxes[[kept[p] for p in places]], rtol=1e-4, atol=1e-3)
 
 
+@torch.no_grad()
+def test_the_whole_slice_is_the_last_roi(model, features):
+    x, proposals, samples = features
+    pooled = {
+        'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',
+        'roi_head.cls_head.type': 'AffinityClsHead',
+        'roi_head.cls_head.in_channels': 32,
+        'roi_head.cls_head.roi_size': 1,
+        'roi_head.cls_head.refinement': False,
+        'roi_head.cls_head.norm_cfg': dict(type='BN'),
+    }
+    plain, whole = (build_model({**pooled, 'roi_head.cls_head.slice_roi': flag}).eval().roi_head for flag in (False, True))
+    whole.classification_branch.load_state_dict(plain.classification_branch.state_dict())
+    few, more = (head.rank_rois(x, proposals, metas(samples)) for head in (plain, whole))
+    for name in ('boxes', 'scores', 'deltas', 'mask_features'):
+        torch.testing.assert_close(getattr(more, name)[:, :-1], getattr(few, name))
+    assert more.boxes[:, -1].tolist() == [[0.0, 0.0, SIZE, SIZE]] * 2
+    assert more.scores[:, -1].tolist() == [1.0, 1.0] and not more.deltas[:, -1].any()
+    rois = torch.tensor([[0.0, 0.0, 0.0, SIZE, SIZE], [1.0, 0.0, 0.0, SIZE, SIZE]])
+    expected = whole.classification_branch.mask_head(whole.mask_roi_extractor(x[:1], rois))
+    torch.testing.assert_close(more.mask_features[:, -1], expected)
+    # A slice that was padded to the batch's size: its own shape counts.
+    padded = [dict(metas(samples)[0], img_shape=(SIZE // 2, SIZE))]
+    ranked = whole.rank_rois([x[0][:1]], proposals[:1], padded)
+    assert ranked.boxes[0, -1].tolist() == [0.0, 0.0, SIZE, SIZE // 2]
+
+
 def test_several_lesion_classes():
     """The box of a proposal is that of its most likely lesion class, its score the total lesion probability."""
     branch = build_model({'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch

@@ -1,4 +1,4 @@
-"""Shares of lesions in the evidence."""
+"""Shares of lesions in the attribution."""
 
 import numpy as np
 import pytest

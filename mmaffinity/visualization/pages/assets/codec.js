@@ -1,4 +1,4 @@
-// Pixels as written by mmaffinity.visualization.pages.pixels, and COCO's compressed run lengths.
+// Decoding of pixels, as written by mmaffinity.visualization.pages.pixels, and of COCO's compressed run lengths.
 
 function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
@@ -8,7 +8,7 @@ function fromBase64(text) {
   return bytes;
 }
 
-/** Decode a slice of height x width to its stored integers. */
+/** Decode a slice of height x width pixels to its stored integers. */
 async function decodePixels(text, height, width) {
   const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream('deflate'));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -29,7 +29,7 @@ async function decodePixels(text, height, width) {
   return values;
 }
 
-/** Pixels of a mask as (start, end) pairs of a column-major raster. */
+/** Decode run lengths to [start, end) ranges of mask pixels in column-major order. */
 function decodeRuns(counts) {
   const lengths = [];
   for (let at = 0; at < counts.length;) {
@@ -50,7 +50,7 @@ function decodeRuns(counts) {
   return runs;
 }
 
-/** Row-major pixels of a mask, all and those at its outline. */
+/** Decode a mask to row-major pixel indices: all of them, and those of its outline. */
 function decodeMask(mask) {
   const [height, width] = mask.size,
     inside = [],

@@ -1,8 +1,8 @@
-// All text reaches the page as text nodes: nothing from an input file is parsed as HTML.
+// All text enters the page as text nodes: nothing from an input file is parsed as HTML.
 const $ = id => document.getElementById(id);
 const data = id => JSON.parse($(id).textContent);
 
-/** Create an element; attributes starting with "on" are listeners, null children are left out. */
+/** Create an element; attributes starting with "on" are event listeners, and null children are left out. */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -21,7 +21,7 @@ const percent = value => {
   return `${whole > 0 ? '+' : whole < 0 ? '\u2212' : ''}${Math.abs(whole)} %`;
 };
 
-/** A table of a header and rows; columns named in `numbers` are aligned to the right. */
+/** Create a table; the columns whose indices are in `numbers` are right-aligned. */
 function table(header, rows, numbers = []) {
   const kind = at => (numbers.includes(at) ? 'number' : null);
   const body = rows.map(row => {
@@ -44,14 +44,14 @@ function table(header, rows, numbers = []) {
   );
 }
 
-/** A list of notes, warnings first. */
+/** Create a list of notes, warnings first. */
 function noteList(notes) {
   const serious = note => note.startsWith('warning: ');
   const sorted = [...notes].sort((a, b) => serious(b) - serious(a));
   return el('ul', {}, ...sorted.map(note => el('li', {class: serious(note) ? 'warning' : null}, note)));
 }
 
-/** Inputs that were not predicted, with reasons. */
+/** Create a table of unused inputs, with reasons. */
 function problemTable(problems) {
   return table(
     ['input', 'reason'],
@@ -59,7 +59,7 @@ function problemTable(problems) {
   );
 }
 
-/** Model, checksum and versions. */
+/** Create a table of the model, its checksums, versions and settings. */
 function modelTable(model, versions, settings, created) {
   const rows = [
     ['config', model.config],
@@ -87,7 +87,7 @@ function modelTable(model, versions, settings, created) {
   );
 }
 
-/** A choice among [value, text] pairs; `change` is called with the value. */
+/** Create a drop-down list of [value, text] pairs; `change` is called with the chosen value. */
 function select(id, choices, chosen, change) {
   return el(
     'select',
@@ -96,7 +96,7 @@ function select(id, choices, chosen, change) {
   );
 }
 
-/** Replace the content of a place; the focus stays on the element with the same id or data-key. */
+/** Replace the content of an element; the focus stays on the element with the same id or data-key. */
 function refill(place, ...children) {
   const key = node => node.dataset.key ?? node.id;
   const wanted = place.contains(document.activeElement) ? key(document.activeElement) : '';

@@ -41,13 +41,13 @@
         el(
           'details',
           {},
-          el('summary', {}, `${plural(others.length, 'case')} without pictures`),
+          el('summary', {}, `${plural(others.length, 'case')} without images`),
           el('ul', {}, ...others.map(one => el('li', {}, words(one.item)))),
         ),
       );
     $('findings').append(place);
   }
-  if (!head.findings.length) $('findings').append(el('p', {}, 'Nothing is wrong.'));
+  if (!head.findings.length) $('findings').append(el('p', {}, 'No findings.'));
   const columns = [...new Set(head.datasets.flatMap(row => Object.keys(row)))];
   $('about').append(
     el('h2', {}, 'Verified data'),

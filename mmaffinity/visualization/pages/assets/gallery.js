@@ -1,14 +1,14 @@
-// Pictures are base64 blocks, turned into images when they are shown.
+// Images are stored as base64 blocks and become elements when they are shown.
 const pictureBlocks = new Map([...document.querySelectorAll('script[data-picture]')].map(node => [node.dataset.picture, node]));
 
 function picture(key, text) {
   const block = key === null ? undefined : pictureBlocks.get(key);
   return block
     ? el('img', {src: `data:image/${block.dataset.kind};base64,${block.textContent}`, alt: text})
-    : el('div', {class: 'none'}, 'no picture');
+    : el('div', {class: 'none'}, 'no image');
 }
 
-/** Show items in portions; `draw` returns the figure of an item. */
+/** Show items a portion at a time; `draw` returns the figure of an item. */
 function gallery(place, items, draw, portion = 24) {
   const shown = el('div', {class: 'gallery'}),
     more = el('button', {type: 'button'});

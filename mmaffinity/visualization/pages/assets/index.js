@@ -26,12 +26,12 @@
     el(
       'p',
       {class: 'faint'},
-      'The class is that of the highest mean probability over the slices: a plain summary, not a trained prediction for the scan.',
+      'The class is the one with the highest mean probability over slices: a plain summary, not a trained prediction for the scan.',
     ),
   );
   if (head.not_predicted.length)
     $('problems').append(el('h2', {}, `Not predicted (${head.not_predicted.length})`), problemTable(head.not_predicted));
   if (head.clutter.length)
-    $('problems').append(el('h2', {}, `Files without slices, left aside (${head.clutter.length})`), problemTable(head.clutter));
+    $('problems').append(el('h2', {}, `Ignored files without slices (${head.clutter.length})`), problemTable(head.clutter));
   $('about').append(el('h2', {}, 'Model and settings'), modelTable(head.model, head.versions, head.settings, head.created));
 })();

@@ -1,4 +1,4 @@
-// Start the page of a test run or report.
+// Start the page of a test run or a report.
 const head = data('head');
 const {runs} = head;
 let run = runs[0];
@@ -15,7 +15,7 @@ function start() {
   $('run').append(...runs.map((one, at) => el('option', {value: at}, one.name)));
   $('run').addEventListener('change', event => show(Number(event.target.value)));
   if (!runs.length) {
-    $('metrics').append(el('p', {}, 'No run with a prediction for each slice.'));
+    $('metrics').append(el('p', {}, 'No run has predictions for individual slices.'));
     return;
   }
   show(0);

@@ -1,4 +1,4 @@
-/** Two models on the same slices: disagreements first, then by the difference of the probability of the true class. */
+/** Compare two models on the same slices: disagreements first, then by the difference in the true class's probability. */
 function compare() {
   const able = runs.filter(one => one.slices.length);
   if (able.length < 2) return;
@@ -33,7 +33,7 @@ function compare() {
       el(
         'p',
         {},
-        `${plural(pairs.length, 'slice')} in both: both right ${counts[3]}, A alone ${counts[2]}, B alone ${counts[1]}, neither ${counts[0]}; ${pairs.filter(differ).length} disagreements, shown first.`,
+        `${plural(pairs.length, 'common slice')}: both correct ${counts[3]}, only A ${counts[2]}, only B ${counts[1]}, neither ${counts[0]}; ${plural(pairs.filter(differ).length, 'disagreement')}, shown first.`,
       ),
     );
     gallery(

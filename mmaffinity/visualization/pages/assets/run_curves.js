@@ -1,4 +1,4 @@
-// ROC and reliability of the shown run.
+// ROC and reliability curves of the selected run.
 function chart(title, text, options, values) {
   const place = el('div'),
     width = Math.min(460, document.documentElement.clientWidth - 40);
@@ -24,7 +24,7 @@ function showCurves() {
     const rates = Array.from({length: 101}, (_, at) => at / 100),
       known = classes.map((name, k) => [name, roc[k]]).filter(([, curve]) => curve);
     chart(
-      'ROC, each class against the rest',
+      'ROC, each class versus the rest',
       known.map(([name, curve]) => `AUC of ${name}: ${fixed(curve.auc, 4)}`).join('; '),
       {
         axes: [
@@ -40,11 +40,11 @@ function showCurves() {
     const filled = reliability.count.map((_, at) => at).filter(at => reliability.count[at]);
     chart(
       'Reliability',
-      `Share of correct predictions by confidence; the line is ideal. ECE ${fixed(100 * reliability.ece, 2)} %. Slices per bin: ${filled.map(at => reliability.count[at]).join(', ')}.`,
+      `Accuracy by confidence; the dashed line is ideal. ECE ${fixed(100 * reliability.ece, 2)} %. Slices per bin: ${filled.map(at => reliability.count[at]).join(', ')}.`,
       {
         axes: [
           {label: 'probability of the predicted class', size: 44},
-          {label: 'share correct', size: 55},
+          {label: 'accuracy', size: 55},
         ],
         series: [{}, {label: 'ideal', ...line(3)}, {label: 'model', ...line(0), points: {show: true, size: 8}}],
       },

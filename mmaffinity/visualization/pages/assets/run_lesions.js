@@ -1,4 +1,4 @@
-// Slices with annotated lesions, by average precision.
+// Slices with lesion annotations, sorted by average precision.
 let lesionOrder = 'low';
 
 const mean = values => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -31,7 +31,7 @@ function showLesions() {
     el(
       'p',
       {class: 'faint'},
-      head.test ? 'Left: annotated lesions, dashed; right: predicted lesions.' : 'The page of each test run shows the lesions.',
+      head.test ? 'Left: annotated lesions, dashed; right: predicted lesions.' : "Each test run's own page shows the lesions.",
     ),
   );
   gallery(

@@ -1,4 +1,4 @@
-// Scores and figures of the shown run.
+// Scores and figures of the selected run.
 const MAIN = [
   ['slice/f1', 'class-adjusted F1'],
   ['slice/accuracy', 'accuracy'],
@@ -20,7 +20,7 @@ function showMetrics() {
     el(
       'p',
       {},
-      `${run.name}, ${run.split} split: ${plural(slices.length, 'classified slice')}, ${plural(lesions.length, 'slice')} with lesion annotation.`,
+      `${run.name}, ${run.split} split: ${plural(slices.length, 'classified slice')}, ${plural(lesions.length, 'slice')} with lesion annotations.`,
     ),
     best.length ? el('p', {}, el('strong', {}, best.join(', '))) : '',
     rows.length ? el('details', {}, el('summary', {}, 'all scores'), table(['score', 'value'], rows, [1])) : '',

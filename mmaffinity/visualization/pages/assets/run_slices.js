@@ -1,4 +1,4 @@
-// The confusion matrix, and the slices of its cells.
+// The confusion matrix and the slices in its cells.
 let cell = 'wrong';
 let order = 'high';
 
@@ -56,7 +56,7 @@ function showConfusion() {
   matrix.classList.add('confusion');
   $('confusion').append(
     el('h2', {}, 'Confusion matrix'),
-    el('p', {class: 'faint screen'}, 'A cell opens its slices.'),
+    el('p', {class: 'faint screen'}, 'Click a cell to see its slices.'),
     matrix,
     el(
       'p',

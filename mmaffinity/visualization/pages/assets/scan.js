@@ -1,6 +1,6 @@
 // Start the page of a scan.
 function start() {
-  if (!hounsfield) $('keys').textContent = $('keys').textContent.replace('L, M, F choose the window, ', '');
+  if (!hounsfield) $('keys').textContent = $('keys').textContent.replace('L, M and F select a window; ', '');
   $('name').textContent = head.scan.name;
   $('about').append(
     el('h2', {}, 'Model and settings'),

@@ -1,4 +1,4 @@
-// What a reader can do: scroll, choose a window, a plane, a lesion, a score.
+// Controls: scrolling, window, plane, selected lesion, minimum score.
 function go(at) {
   const axial = state.plane === 'axial',
     last = axial ? slices.length - 1 : Number($('position').max);
@@ -98,7 +98,7 @@ function listen() {
   for (const name of ['overlay', 'rois']) $(name).addEventListener('click', () => toggle(name));
 }
 
-/** Value under the pointer. */
+/** Show the pixel value under the pointer. */
 function probe(event) {
   const record = slices[state.at],
     pixels = ready.get(record.index);

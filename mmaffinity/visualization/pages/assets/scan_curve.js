@@ -13,7 +13,7 @@ function drawCurve() {
       width: place.clientWidth,
       height: 220,
       scales: {x: {time: false}, y: {range: [0, 1]}},
-      cursor: {drag: {x: false, y: false, click: () => {}}}, // a click chooses a slice, dragging does nothing
+      cursor: {drag: {x: false, y: false, click: () => {}}}, // a click selects a slice, dragging does nothing
       axes: [{label: 'slice', labelSize: 20, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200]}, {size: 55}],
       series: [
         {label: 'slice'},

@@ -1,4 +1,4 @@
-// What is written about the shown slice.
+// The text beside the current slice.
 let described = null;
 function describe() {
   const record = slices[state.at],
@@ -22,7 +22,7 @@ function describe() {
   if (key === described) return;
   described = key;
   clearTimeout(describe.timer);
-  // While someone scrolls, the picture comes first.
+  // While the user scrolls, drawing the slice comes first.
   describe.timer = setTimeout(() => refill($('current'), ...panel(record)), 40);
   if (curve) curve.redraw(false, false);
 }
@@ -41,7 +41,7 @@ function panel(record) {
           el('span', {}, fixed(record.probabilities[name], 3)),
         ]),
       ),
-      el('p', {class: 'faint'}, 'Probability of each class by itself: they need not add up to 1.'),
+      el('p', {class: 'faint'}, 'The class probabilities are independent and need not add up to 1.'),
     );
   }
   if (record.notes.length) parts.push(noteList(record.notes));
@@ -64,12 +64,10 @@ function panel(record) {
       ...shares.map((_, at) => percent(record.lesion_shares[lesion.number - 1][at])),
     ],
   }));
-  if (shares.length) rows.push(['RoIs at no lesion', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
+  if (shares.length) rows.push(['RoIs outside lesions', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
   parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
   if (shares.length)
-    parts.push(
-      el('p', {class: 'faint'}, 'Under the name of each class: the share in the evidence for it (+) or against it (\u2212).'),
-    );
+    parts.push(el('p', {class: 'faint'}, 'Below each class: the share of the attribution for (+) or against (\u2212) it.'));
   if (rows.length) parts.push(table(['', 'score', 'area', ...shares], rows, [1, 2, ...shares.map((_, at) => at + 3)]));
   if (record.rois) parts.push(...roiPanel(record));
   else if (classes.length) parts.push(el('p', {class: 'faint screen'}, head.no_rois));

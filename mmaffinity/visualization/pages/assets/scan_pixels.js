@@ -1,8 +1,8 @@
-// The data of the page, and the pixels of its slices: decoded when first needed, and kept.
+// The data of the page, and the pixels of its slices, decoded when first needed and then kept.
 const head = data('head'),
   hounsfield = head.unit === 'HU';
 const slices = [...document.querySelectorAll('script[data-record]')].map(node => JSON.parse(node.textContent));
-// A model may have names of classes, but predict lesions only.
+// A model may have class names but predict only lesions.
 const classes = slices.some(record => record.label !== null) ? head.classes : [];
 const blocks = new Map([...document.querySelectorAll('script[data-pixels]')].map(node => [Number(node.dataset.pixels), node]));
 const state = {
@@ -34,7 +34,7 @@ function load(index) {
   return pending.get(index);
 }
 
-/** Decode all slices, neighbours of the shown one first. */
+/** Decode all slices, neighbours of the current one first. */
 async function loadRest() {
   while (ready.size < blocks.size) {
     let next = null;

@@ -1,5 +1,5 @@
-// The RoIs of the shown slice, and its affinity representation Y.
-/** Whether a RoI has an influence on the class. */
+// The RoIs of the current slice, and its affinity representation Y.
+/** Return whether a RoI influences the class. */
 const counts = (rois, at) => !rois.weights || rois.weights[at] !== 0;
 
 function drawRois(rois) {
@@ -51,7 +51,7 @@ function roiPanel(record) {
       el(
         'p',
         {class: 'faint'},
-        `Y, ${affinity.rows} affinities x ${affinity.columns} channels; blue is negative, yellow is positive; the ends of the scale are \u00b1${fixed(affinity.limit, 2)}.`,
+        `Y, ${affinity.rows} affinities x ${affinity.columns} channels; blue is negative, yellow positive; the scale ends at \u00b1${fixed(affinity.limit, 2)}.`,
       ),
       heat,
     );
@@ -70,7 +70,7 @@ function roiPanel(record) {
       el(
         'summary',
         {'data-key': 'rois'},
-        affinity ? 'RoIs of the classification, and the affinity representation Y' : 'RoIs of the classification',
+        affinity ? 'RoIs used for classification, and the affinity representation Y' : 'RoIs used for classification',
       ),
       ...parts,
     ),

@@ -1,4 +1,4 @@
-// What is written about the whole scan.
+// The summary of the scan.
 function summary() {
   const {lesions, most_affected_slice: most, mean_probability: means, share_of_slices: shares, label} = head.summary;
   const facts = [`${slices.length} of ${head.scan.num_slices} slices predicted.`];
@@ -39,7 +39,7 @@ function jumpTo(index) {
   return el('button', {type: 'button', id: 'most', class: 'screen', onclick: jump}, `largest lesion area: slice ${index + 1}`);
 }
 
-/** How exact the values in the page are. */
+/** Describe how exact the values in the page are. */
 function exactness() {
   const steps = [...blocks.values()].map(node => Number(node.dataset.step)),
     largest = Math.max(...steps);

@@ -1,4 +1,4 @@
-// The slice on its canvas: grey levels, lesions, RoIs; axial, coronal and sagittal.
+// Drawing of the axial, coronal and sagittal views: grey levels, lesions, RoIs.
 const COLORS = [
     [255, 184, 40],
     [255, 130, 210],
@@ -11,7 +11,7 @@ const canvas = $('slice'),
 let image = null,
   queued = false;
 
-// Grey levels of a window: a table over the stored integers, one for each step.
+// Grey levels of the current window: a lookup table over the stored integers for each step.
 let tables = new Map();
 function grey(step) {
   if (!tables.has(step)) {
@@ -35,7 +35,7 @@ function blend(pixels, at, color, opacity) {
 
 const threshold = () => Number($('threshold').value);
 const shownLesions = record => (state.overlay ? record.lesions.filter(lesion => lesion.score >= threshold()) : []);
-/** Pixels of a lesion; none if the model predicts only boxes. */
+/** Return the pixels of a lesion; none if the model predicts only boxes. */
 const masks = lesion => (lesion.pixels ??= lesion.mask ? decodeMask(lesion.mask) : {inside: [], outline: []});
 
 function frame(width, height, across, down) {
@@ -83,7 +83,7 @@ function drawAxial() {
   return true;
 }
 
-/** Lesions of a model without masks. */
+/** Draw the lesions of a model without masks. */
 function drawBoxes(lesions, style, opacity) {
   context.save();
   context.lineWidth = Math.max(1, canvas.width / 400);
@@ -100,7 +100,7 @@ function drawBoxes(lesions, style, opacity) {
   context.restore();
 }
 
-// Coronal and sagittal: a row or column of each slice, the head at the top.
+// Coronal and sagittal views: a row or column of each slice, head at the top.
 function drawAcross() {
   const first = slices[0],
     depth = head.scan.num_slices,
