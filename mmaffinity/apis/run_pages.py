@@ -19,7 +19,7 @@ from mmaffinity.visualization.saving import write_atomically
 from .page_figures import PageFigure
 
 MAX_PICTURES = 1000  # of a report, read from the tested files
-NUM_WORST = 24  # slices with the lowest average precision that have a picture in a report
+NUM_WORST = 24  # slices with the lowest average precision that have an image in a report
 GRID = np.linspace(0, 1, 101)  # false positive rates of the drawn ROC curves
 
 
@@ -36,7 +36,7 @@ def write_test_page(
         results: content of the ``--out`` file.
         pictures: JPEG files by task and ``img_path``.
         path: the HTML file.
-        drawn: what the right half of each picture shows of the prediction; None if pictures show only the slice.
+        drawn: what the right half of each image shows of the prediction; None if images show only the slice.
         figures: figures of the run, from :func:`figures_of_test`.
     """
     names = {('segmentation', record['img_path']): ('segmentation', path_of(record)) for record in results['lesions']}
@@ -51,7 +51,7 @@ def write_test_page(
 def write_report_page(
     runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
 ) -> Path:
-    """Write the page that compares finished runs, with pictures of misclassified and badly segmented slices, if they exist.
+    """Write the page that compares finished runs, with images of misclassified and badly segmented slices, if they exist.
 
     Args:
         runs: runs from :func:`load_runs`; external systems without a file per slice are omitted.
@@ -96,7 +96,7 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
     Args:
         name: name of the model.
         results: content of the ``--out`` file.
-        keys: keys of pictures by task and relative path.
+        keys: keys of images by task and relative path.
     """
     classes = results['slice_classes']
     slices = [

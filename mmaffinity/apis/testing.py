@@ -50,7 +50,7 @@ def test_model(
         launcher: as for :func:`train_model`.
         split: 'test', or 'val' for the validation slices, on whose predictions the report fits its temperature.
         verbose: as for :func:`train_model`.
-        html: page with the confusion matrix, curves, figures and pictures of slices; see docs/pages.md.
+        html: page with the confusion matrix, curves, figures and images of slices; see docs/pages.md.
 
     Returns:
         Metrics by name.

@@ -1,4 +1,4 @@
-"""Write the page of a verification: findings with pictures, duplicates next to each other."""
+"""Write the page of a verification: findings with images, duplicates next to each other."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from mmaffinity.visualization.saving import write_atomically
 
 from .run_pages import picture_of_file
 
-MAX_PICTURED = 60  # cases with pictures per finding
+MAX_PICTURED = 60  # cases with images per finding
 
 
 def verification_page(report: VerificationReport, path: str | Path) -> Path:

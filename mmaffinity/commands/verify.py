@@ -17,7 +17,7 @@ from mmaffinity.utils.console import ProgressLine
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
-    parser.add_argument('--html', metavar='FILE', help='write a page of findings with pictures, to open in a browser')
+    parser.add_argument('--html', metavar='FILE', help='write a page of findings with images, to open in a browser')
     parser.add_argument(
         '--allow',
         nargs='+',
